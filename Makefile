@@ -1,0 +1,72 @@
+# Everything a developer types. Only python3 (3.11 to 3.13, with venv) and make are needed; `make help` lists the targets.
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+ARGS   ?=
+
+BIN       := $(VENV)/bin
+DISTS     := protocol agent server client
+PYPROJECT := $(DISTS:%=%/pyproject.toml)
+# Editable installs and scripts hold the checkout's path: a copied checkout sets itself up again.
+STAMP     := $(VENV)/.ready-$(firstword $(shell printf '%s' "$(CURDIR)" | cksum))
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test check fmt bench build lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything pinned, once
+
+$(STAMP): requirements/dev.txt $(PYPROJECT)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "make: Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	       "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: $(PYTHON) has no venv module. Install it (Debian, Ubuntu: apt install python3-venv)" \
+	       "and repeat." >&2; exit 1; }
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@rm -f $(VENV)/.ready-*
+	@echo "make: installing the pinned packages into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+	  --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+	  --no-deps --no-build-isolation $(DISTS:%=-e ./%)
+	@$(BIN)/python -m pip check --disable-pip-version-check
+	@touch $@
+
+demo: setup ## start a server and an agent, run real jobs live, show the results
+	@$(BIN)/python demo/run.py $(ARGS)
+
+dev: setup ## a server with one local agent, until Ctrl-C
+	@$(BIN)/remote-server dev $(ARGS)
+
+test: setup ## all tests, JOBS=2 at a time
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+check: setup ## lint, format, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(TYPED)
+	@$(BIN)/lint-imports
+
+fmt: setup ## repair what can be repaired
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: setup ## run the benchmarks and print their tables
+	@$(BIN)/python benchmarks/run_all.py $(ARGS)
+
+build: setup ## wheels and sdists of the four distributions, into dist/
+	@rm -rf dist
+	@for d in $(DISTS); do $(BIN)/python -m build --no-isolation --outdir dist $$d || exit 1; done
+
+lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
+	@$(or $(UV),uv) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol \
+	  --output-file requirements/dev.txt $(PYPROJECT) requirements/dev.in
+
+clean: ## remove .venv, caches and built files
+	@rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
