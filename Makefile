@@ -49,7 +49,7 @@ check: setup ## lint, format, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(TYPED)
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 fmt: setup ## repair what can be repaired
 	@$(BIN)/ruff check --fix-only --quiet .
