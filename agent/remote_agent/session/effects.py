@@ -1,0 +1,109 @@
+"""What an agent's session wants done: its outputs. Pure types.
+
+The loops around the session only carry them out, in order, and report back by events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remote_agent.session.events import Key
+from remote_protocol.errors import CloseCode
+from remote_protocol.messages import AgentMessage, Offer, Welcome, Wishes
+from remote_protocol.messages import Assignment as ServerAssignment
+from remote_protocol.states import EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put a message on the link; dropped silently when there is no link any more."""
+
+    message: AgentMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Make the attempt's directory durable (fsync), then report OfferStored or OfferFailed."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Have a shim run the attempt; idempotent by the shim's start lock (I1)."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the attempt politely: signal, grace period, kill. Idempotent. Its end is reported."""
+
+    key: Key
+    reason: EndReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End a superseded attempt at once. Its end is reported too, and then forgotten."""
+
+    key: Key
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The server needs nothing more of the attempt: its journal may go, its log copy stays
+    until retention."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUploader:
+    """There may be log bytes that can be sent now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """The server has welcomed this session."""
+
+    welcome: Welcome
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyWishes:
+    """The operators' wishes as they stand now."""
+
+    wishes: Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyAssignment:
+    """Queues, labels and capacity as the server decided them."""
+
+    assignment: ServerAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    """Close the link with this code; a new one is made after the backoff."""
+
+    code: CloseCode
+    detail: str
+
+
+Effect = (
+    Send
+    | Store
+    | Start
+    | Stop
+    | Kill
+    | Forget
+    | WakeUploader
+    | Online
+    | ApplyWishes
+    | ApplyAssignment
+    | CloseLink
+)

@@ -1,0 +1,113 @@
+"""What can happen to an agent: the inputs of its session. Pure types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from remote_protocol.messages import Condition, Ended, Refusal, ServerMessage
+
+
+class Key(NamedTuple):
+    """One attempt of one job."""
+
+    job: str
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.job}.{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOpened:
+    """A WebSocket to the server is open; `session` is a new ULID for it."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClosed:
+    """The link is gone; everything in flight on it may or may not have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came from the server."""
+
+    message: ServerMessage
+
+
+@dataclass(frozen=True, slots=True)
+class OfferStored:
+    """The attempt's directory is durable (answer to `Store`)."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFailed:
+    """The attempt's directory could not be made durable (answer to `Store`)."""
+
+    key: Key
+    reason: Refusal
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """The shim has spawned the job's process; `at` is wall-clock Unix time."""
+
+    key: Key
+    pid: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolGrew:
+    """The attempt's spool is now at least `size` bytes long."""
+
+    key: Key
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """The exit record exists (or the shim is dead, and the record says `lost`)."""
+
+    key: Key
+    ended: Ended
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSent:
+    """The uploader handed `length` bytes at the cursor to the link."""
+
+    key: Key
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionChanged:
+    """Whether the agent takes jobs has changed on the host (pause, drain, disk …)."""
+
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time went by; sent about once a second."""
+
+
+Event = (
+    LinkOpened
+    | LinkClosed
+    | Received
+    | OfferStored
+    | OfferFailed
+    | AttemptStarted
+    | SpoolGrew
+    | AttemptEnded
+    | ChunkSent
+    | ConditionChanged
+    | Tick
+)

@@ -1,0 +1,341 @@
+"""The bodies of the HTTP API under `/api/v1`: what server and clients exchange as JSON. Pure.
+
+Times are RFC 3339 in UTC. Everything that is printed with `--output json` is one of these.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from remote_protocol.ids import JobId, LabelKey, LabelValue, Name, Role
+from remote_protocol.limits import MAX_BATCH_JOBS, MAX_LABELS
+from remote_protocol.messages import (
+    Assignment,
+    Capacity,
+    Condition,
+    Platform,
+    Settings,
+    Text,
+    Usage,
+)
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
+from remote_protocol.units import Duration, Size
+
+Item = TypeVar("Item")
+
+
+class Body(BaseModel):
+    """Something that a client sends: unknown fields are mistakes, and named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class View(BaseModel):
+    """Something that the server shows: clients ignore fields that they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Problem(View):
+    """An error, as RFC 9457 problem details."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = ""
+    code: str
+    """Stable name of the error (`errors.ErrorCode`)."""
+    errors: list[dict[str, str]] = Field(default_factory=list)
+    """For `validation`: every fault at once, `{"field": …, "message": …}`."""
+
+
+class Page(View, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+    """Give it as `cursor` to get the next page; null on the last one."""
+
+
+# Jobs ----------------------------------------------------------------------------------------
+
+
+class JobBatch(Body):
+    """Many jobs in one transaction."""
+
+    jobs: list[JobSpec] = Field(min_length=1, max_length=MAX_BATCH_JOBS)
+
+
+class AttemptView(View):
+    """One attempt of a job."""
+
+    number: int
+    state: AttemptState
+    agent: str
+    offered_at: datetime
+    accepted_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    end_reason: EndReason | None = None
+    end_detail: str = ""
+    usage: Usage | None = None
+    log_size: int = 0
+    log_complete: bool = False
+    """Whether size and checksum of the log agree with what the agent reported."""
+
+
+class JobView(JobSpec):
+    """A job as shown: its specification and what became of it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: JobId
+    state: JobState
+    pending_reason: str | None = None
+    """Why it waits, in words, while it is queued."""
+    attempt: int = 0
+    """Number of the current or last attempt; 0 before the first."""
+    agent: str | None = None
+    exit_code: int | None = None
+    end_reason: EndReason | None = None
+    end_detail: str | None = None
+    cancel_requested: bool = False
+    created_at: datetime
+    assigned_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    expires_at: datetime | None = None
+    not_before: datetime | None = None
+    """A retry waits until then."""
+    usage: Usage | None = None
+    log_size: int = 0
+    attempts: list[AttemptView] = Field(default_factory=list)
+    """Filled by `GET /jobs/{id}`, empty in lists."""
+
+
+class JobBatchCreated(View):
+    """Answer to a batch: the ids, in the order of the jobs."""
+
+    ids: list[JobId]
+
+
+class TimelineEntry(View):
+    """One thing that happened to a job."""
+
+    seq: int
+    """Grows over all jobs; `GET /events?after=` resumes behind it."""
+    job: JobId
+    at: datetime
+    what: str
+    """`queued assigned accepted started first_output interrupt kill ended …`"""
+    state: JobState | None = None
+    """The job's state from then on, when this changed it."""
+    attempt: int = 0
+    agent: str | None = None
+    source: Literal["server", "agent"] = "server"
+    detail: str = ""
+
+
+class LogRecord(View):
+    """One record of a log as `application/x-ndjson` or SSE."""
+
+    offset: int
+    """Position in the stored log behind this record: resume there."""
+    time: str
+    stream: Literal["stdout", "stderr"]
+    text: str | None = None
+    data_base64: str | None = None
+    """Instead of `text` when the bytes are not UTF-8."""
+
+
+class Cancellation(Body):
+    """Why a job is cancelled; optional."""
+
+    reason: Text = ""
+
+
+# Agents --------------------------------------------------------------------------------------
+
+
+class Registration(Body):
+    """What `remote-agent register` sends, with a registration or agent token as bearer."""
+
+    name: Name
+    settings: Settings = Settings()
+    replace: bool = False
+    """Take over a name that another host holds."""
+    ephemeral: bool = False
+    """Delete the agent when it ends."""
+    agent_version: Text = ""
+    platform: Platform = Platform()
+    fingerprint: Text = ""
+    """Random text made once by the host: tells the same host again from another one."""
+
+
+class Registered(View):
+    """Answer to a registration."""
+
+    name: Name
+    token: str | None = None
+    """The agent's own token; null when it registered with its own and keeps it."""
+    assignment: Assignment
+    changed: bool = True
+    """False when these settings were known already."""
+
+
+class AgentView(View):
+    """An agent as operators see it."""
+
+    name: Name
+    state: AgentState
+    queues: list[str]
+    labels: dict[str, str] = Field(default_factory=dict)
+    capacity: Capacity
+    running: int = 0
+    """Attempts it holds now."""
+    jobs: list[JobId] = Field(default_factory=list)
+    """Those attempts' jobs, at most 100."""
+    condition: Condition = Condition()
+    paused: bool = False
+    pause_comment: str = ""
+    draining: bool = False
+    ephemeral: bool = False
+    version: str = ""
+    platform: Platform = Platform()
+    boot_id: str = ""
+    address: str = ""
+    spool_bytes: int = 0
+    registered_at: datetime
+    connected_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    warning: str = ""
+
+
+class AgentChange(Body):
+    """`PATCH /agents/{name}`: fields that are left out stay."""
+
+    queues: Annotated[list[Name], Field(min_length=1, max_length=100)] | None = None
+    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)] | None = None
+    capacity: Capacity | None = None
+
+
+class AgentPause(Body):
+    """`POST /agents/{name}/pause`."""
+
+    comment: Text = ""
+
+
+class AgentDrain(Body):
+    """`POST /agents/{name}/drain`."""
+
+    deadline: Duration | None = None
+    """Seconds after which jobs that still run are cancelled; null: never."""
+
+
+class AgentToken(View):
+    """Answer to `POST /agents/{name}/rotate-token`."""
+
+    name: Name
+    token: str
+
+
+# Queues --------------------------------------------------------------------------------------
+
+
+class QueueCreate(Body):
+    """`POST /queues`."""
+
+    name: Name
+    description: Text = ""
+    log_retention: Duration | None = None
+    """Seconds that logs of ended jobs are kept; null: for ever."""
+    log_max_total: Size | None = None
+    """Bytes of logs of ended jobs that are kept; the oldest go first."""
+
+
+class QueueChange(Body):
+    """`PATCH /queues/{name}`: fields that are left out stay."""
+
+    description: Text | None = None
+    paused: bool | None = None
+    log_retention: Duration | None = None
+    log_max_total: Size | None = None
+
+
+class QueueView(View):
+    """A queue with its present load."""
+
+    name: Name
+    description: str = ""
+    paused: bool = False
+    healthy: bool = False
+    """Whether at least one agent that serves it is online (R39)."""
+    queued: int = 0
+    running: int = 0
+    oldest_seconds: float | None = None
+    """Age of the oldest job that waits."""
+    agents: list[str] = Field(default_factory=list)
+    agents_online: int = 0
+    log_retention: float | None = None
+    log_max_total: int | None = None
+    created_at: datetime
+
+
+# Tokens --------------------------------------------------------------------------------------
+
+
+class TokenCreate(Body):
+    """`POST /tokens`: an API token, or with `agent` the token of one agent to come."""
+
+    name: Name
+    role: Role = Role.VIEWER
+    agent: Name | None = None
+    expires: Duration | None = None
+    """Seconds from now; null: never (R42)."""
+
+
+class RegistrationTokenCreate(Body):
+    """`POST /registration-tokens`."""
+
+    queues: list[Name] = Field(default_factory=list, max_length=100)
+    """Queues that agents may enrol for; empty: any."""
+    uses: int | None = Field(default=None, ge=1)
+    """How many agents may enrol; null: any number until it expires."""
+    expires: Duration | None = 3600.0
+
+
+class TokenView(View):
+    """A token without its secret."""
+
+    id: JobId
+    kind: Literal["registration", "agent", "api"]
+    name: str
+    role: Role | None = None
+    agent: str | None = None
+    queues: list[str] = Field(default_factory=list)
+    uses_left: int | None = None
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked: bool = False
+
+
+class TokenCreated(TokenView):
+    """A token just made: the only time that its text is shown."""
+
+    token: str
+
+
+class VersionView(View):
+    """`GET /version`."""
+
+    product: Literal["remote-server"] = "remote-server"
+    version: str
+    protocol_oldest: int
+    protocol_newest: int
+    api: str = "v1"

@@ -1,0 +1,100 @@
+"""Frames on the link: messages as JSON text, log bytes as binary chunks. Pure.
+
+A chunk is `>B16sIQ`: kind 1, the job's ULID, the attempt, the offset; then the log's bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from remote_protocol.errors import CloseCode, LocalProtocolError, RemoteProtocolError
+from remote_protocol.ids import ulid_from_bytes, ulid_to_bytes
+from remote_protocol.limits import (
+    MAX_AGENT_MESSAGE,
+    MAX_PAYLOAD,
+    MAX_SERVER_MESSAGE,
+    OLDEST_PROTOCOL_VERSION,
+    PROTOCOL_VERSION,
+)
+from remote_protocol.messages import AgentMessage, Message, ServerMessage
+
+_HEADER: Final = struct.Struct(">B16sIQ")
+HEADER_SIZE: Final = _HEADER.size
+_LOG: Final = 1
+_M = TypeVar("_M")
+_FROM_AGENT: Final[TypeAdapter[AgentMessage]] = TypeAdapter(AgentMessage)
+_FROM_SERVER: Final[TypeAdapter[ServerMessage]] = TypeAdapter(ServerMessage)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an attempt's log as it came; `payload` is a view into the frame."""
+
+    job: str
+    attempt: int
+    offset: int
+    payload: memoryview
+
+
+def encode(message: Message) -> str:
+    """The JSON text of a message."""
+    return message.model_dump_json(exclude_none=True)
+
+
+def decode_from_agent(frame: str | bytes) -> AgentMessage:
+    """The message in a text frame from an agent. RemoteProtocolError when it is none."""
+    return _decode(_FROM_AGENT, frame, MAX_AGENT_MESSAGE)
+
+
+def decode_from_server(frame: str | bytes) -> ServerMessage:
+    """The message in a text frame from the server. RemoteProtocolError when it is none."""
+    return _decode(_FROM_SERVER, frame, MAX_SERVER_MESSAGE)
+
+
+def _decode(adapter: TypeAdapter[_M], frame: str | bytes, largest: int) -> _M:
+    if len(frame) > largest:
+        raise RemoteProtocolError(f"a message of {len(frame)} bytes; at most {largest} are allowed")
+    try:
+        return adapter.validate_json(frame)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "message"
+        raise RemoteProtocolError(f"not a message: {place}: {first['msg']}") from None
+
+
+def pack_header(buffer: bytearray, job: str, attempt: int, offset: int) -> None:
+    """Write a chunk's header into the first `HEADER_SIZE` bytes of `buffer`, before its payload."""
+    _HEADER.pack_into(buffer, 0, _LOG, ulid_to_bytes(job), attempt, offset)
+
+
+def encode_chunk(job: str, attempt: int, offset: int, payload: bytes) -> bytes:
+    """A whole chunk frame. LocalProtocolError when the payload is too large."""
+    if len(payload) > MAX_PAYLOAD:
+        raise LocalProtocolError(f"a chunk carries at most {MAX_PAYLOAD} bytes")
+    return _HEADER.pack(_LOG, ulid_to_bytes(job), attempt, offset) + payload
+
+
+def decode_chunk(frame: bytes) -> Chunk:
+    """The chunk in a binary frame. RemoteProtocolError when it is none."""
+    if not HEADER_SIZE < len(frame) <= HEADER_SIZE + MAX_PAYLOAD:
+        raise RemoteProtocolError(f"a chunk frame of {len(frame)} bytes")
+    kind, job, attempt, offset = _HEADER.unpack_from(frame)
+    if kind != _LOG or attempt < 1 or offset >= 1 << 63:
+        raise RemoteProtocolError(f"a binary frame of unknown kind {kind}")
+    return Chunk(ulid_from_bytes(job), attempt, offset, memoryview(frame)[HEADER_SIZE:])
+
+
+def negotiate(oldest: int, newest: int) -> int:
+    """The newest version that both sides speak. RemoteProtocolError when there is none."""
+    version = min(newest, PROTOCOL_VERSION)
+    if version < max(oldest, OLDEST_PROTOCOL_VERSION):
+        raise RemoteProtocolError(
+            f"the agent speaks protocol versions {oldest} to {newest}, the server "
+            f"{OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}; update the older of the two",
+            CloseCode.UNSUPPORTED_VERSION,
+        )
+    return version

@@ -1,0 +1,124 @@
+"""Identifiers, names and token texts. Pure: time and entropy are arguments.
+
+Job ids are ULIDs (github.com/ulid/spec): 26 characters of Crockford base 32, sortable by the
+time of creation, 16 bytes on the wire. An agent token carries its kind in its first four
+characters, so that a token at the wrong door can be refused by name.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, StringConstraints
+
+from remote_protocol.limits import MAX_NAME
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_VALUE: Final = {character: value for value, character in enumerate(_ALPHABET)}
+ULID_ENTROPY: Final = 10
+"""Random bytes in a ULID."""
+TOKEN_ENTROPY: Final = 32
+"""Random bytes in a token: 256 bits, so that a plain SHA-256 is a safe way to store it."""
+
+JobId = Annotated[str, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+
+
+def make_ulid(milliseconds: int, entropy: bytes) -> str:
+    """A ULID from Unix time in milliseconds and ten random bytes. ValueError on other sizes."""
+    if len(entropy) != ULID_ENTROPY or not 0 <= milliseconds < 1 << 48:
+        raise ValueError("a ULID takes 48 bits of time and 10 bytes of entropy")
+    return ulid_from_bytes(milliseconds.to_bytes(6, "big") + entropy)
+
+
+def ulid_from_bytes(raw: bytes) -> str:
+    """The text of a ULID's 16 bytes. ValueError on another length."""
+    if len(raw) != 16:
+        raise ValueError("a ULID has 16 bytes")
+    number = int.from_bytes(raw, "big")
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def ulid_to_bytes(text: str) -> bytes:
+    """The 16 bytes of a ULID's text. ValueError when it is none."""
+    if len(text) != 26:
+        raise ValueError("a ULID has 26 characters")
+    number = 0
+    for character in text:
+        value = _VALUE.get(character)
+        if value is None:
+            raise ValueError(f"{character!r} is not a character of a ULID")
+        number = number << 5 | value
+    return number.to_bytes(17, "big")[1:] if number < 1 << 128 else _too_large()
+
+
+def ulid_milliseconds(text: str) -> int:
+    """Unix time in milliseconds at which a ULID was made."""
+    return int.from_bytes(ulid_to_bytes(text)[:6], "big")
+
+
+def _too_large() -> bytes:
+    raise ValueError("a ULID starts with 0 to 7")
+
+
+_NAME_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$"
+Name = Annotated[str, StringConstraints(pattern=_NAME_PATTERN)]
+"""Name of an agent or a queue: letters, digits, `.`, `_`, `-`; unique, fit for URLs and files."""
+
+
+def _label_key(key: str) -> str:
+    if not key or len(key) > MAX_NAME or any(c in "=,\n\r" for c in key):
+        raise ValueError(f"a label's key is 1 to {MAX_NAME} characters without = , or line ends")
+    return key
+
+
+LabelKey = Annotated[str, AfterValidator(_label_key)]
+LabelValue = Annotated[str, StringConstraints(max_length=MAX_NAME)]
+
+
+class TokenKind(StrEnum):
+    """What a token is for; the value is its prefix."""
+
+    REGISTRATION = "rrt_"
+    AGENT = "rat_"
+    API = "rpt_"
+    JOB = "rjt_"
+
+    @property
+    def words(self) -> str:
+        """The kind in words."""
+        return _WORDS[self]
+
+
+_WORDS: Final = {
+    TokenKind.REGISTRATION: "registration token",
+    TokenKind.AGENT: "agent token",
+    TokenKind.API: "API token",
+    TokenKind.JOB: "job token",
+}
+
+
+class Role(StrEnum):
+    """What the bearer of an API token may do; each role includes those before it."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def includes(self, other: Role) -> bool:
+        """Whether this role may do what `other` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+def make_token(kind: TokenKind, entropy: bytes) -> str:
+    """A token's text: prefix and 43 characters of base64url (RFC 4648 §5)."""
+    if len(entropy) != TOKEN_ENTROPY:
+        raise ValueError(f"a token takes {TOKEN_ENTROPY} bytes of entropy")
+    return kind.value + urlsafe_b64encode(entropy).rstrip(b"=").decode()
+
+
+def kind_of(token: str) -> TokenKind | None:
+    """The kind that a token's prefix names, None when it names none."""
+    return next((kind for kind in TokenKind if token.startswith(kind.value)), None)

@@ -1,0 +1,37 @@
+"""Upper bounds that both sides enforce on what the other one sends (I9). Sizes in bytes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROTOCOL_VERSION: Final = 1
+"""The newest version of the agent protocol that this code speaks."""
+OLDEST_PROTOCOL_VERSION: Final = 1
+"""The oldest one it still understands."""
+SUBPROTOCOL: Final = "remote-agent.v1"
+
+MAX_PAYLOAD: Final = 256 * 1024
+"""Log bytes in one chunk: big enough for 400 MB/s, small enough for control messages to pass."""
+MAX_CHUNK_FRAME: Final = MAX_PAYLOAD + 64
+MAX_AGENT_MESSAGE: Final = 4 * 1024 * 1024
+"""A text frame from an agent; the largest is a `hello` with a long inventory."""
+MAX_SERVER_MESSAGE: Final = 16 * 1024 * 1024
+"""A text frame from the server; the largest is an `offer` with files."""
+MAX_JOB_BODY: Final = 12 * 1024 * 1024
+"""The HTTP body of one submitted job."""
+MAX_BATCH_BODY: Final = 64 * 1024 * 1024
+MAX_BATCH_JOBS: Final = 10_000
+MAX_FILES_SIZE: Final = 6 * 1024 * 1024
+"""All files of one job together, decoded."""
+MAX_FILES: Final = 1_000
+MAX_ARGUMENTS: Final = 10_000
+MAX_COMMAND_SIZE: Final = 128 * 1024
+"""Linux refuses one argument above 128 KiB (MAX_ARG_STRLEN)."""
+MAX_SCRIPT_SIZE: Final = 1024 * 1024
+MAX_ENV_SIZE: Final = 512 * 1024
+MAX_NAME: Final = 128
+MAX_LABELS: Final = 64
+MAX_TEXT: Final = 2_000
+"""A sentence: comment, detail, description."""
+WINDOW: Final = 2 * 1024 * 1024
+"""Unacknowledged log bytes in flight for one attempt."""

@@ -1,0 +1,393 @@
+"""Every message between agent and server: one frozen type each. Pure.
+
+Unknown fields are ignored, so that versions can differ; adding a message is preferred to
+changing one. Times are Unix seconds of the sender's wall clock, for display only: no decision
+rests on them. Output of jobs travels in binary frames (`codec.Chunk`), never in these.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from remote_protocol.ids import JobId, LabelKey, LabelValue, Name
+from remote_protocol.limits import MAX_LABELS, MAX_TEXT
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import EndReason
+
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+Attempt = Annotated[int, Field(ge=1, lt=1 << 32)]
+"""Number of an attempt: the fencing token of everything said about it (I2)."""
+Offset = Annotated[int, Field(ge=0, lt=1 << 63)]
+Capacity = dict[Name, Annotated[int, Field(ge=0, le=10_000)]]
+"""Jobs at a time for each capacity class; `default` serves every queue without its own class."""
+
+
+class Message(BaseModel):
+    """Base of all messages."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Part(BaseModel):
+    """Base of what messages are made of."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+# Parts ---------------------------------------------------------------------------------------
+
+
+class Platform(Part):
+    """What an agent runs on, for people to read."""
+
+    system: Text = ""
+    release: Text = ""
+    machine: Text = ""
+    hostname: Text = ""
+    python: Text = ""
+
+
+class Settings(Part):
+    """What a host's own configuration says about its agent; None: not said there."""
+
+    queues: list[Name] | None = None
+    labels: dict[LabelKey, LabelValue] | None = None
+    capacity: Capacity | None = None
+
+
+class Assignment(Part):
+    """What holds for an agent now, decided by the server."""
+
+    queues: list[Name]
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=MAX_LABELS)
+    capacity: Capacity
+
+
+class Wishes(Part):
+    """What operators want of an agent; said again at every welcome until the facts agree (I7)."""
+
+    paused: bool = False
+    comment: Text = ""
+    draining: bool = False
+    drain_deadline: float | None = None
+    """Seconds from the wish until jobs that still run are cancelled."""
+
+
+class Condition(Part):
+    """Whether an agent takes jobs, as the agent itself sees it."""
+
+    accepting: bool = True
+    reason: Text = ""
+    """A sentence when it does not: paused on the host, draining, disk below its reserve …"""
+    draining: bool = False
+
+
+class Usage(Part):
+    """What an attempt used: CPU in seconds, peak resident memory and output in bytes."""
+
+    cpu_user: float = 0.0
+    cpu_system: float = 0.0
+    max_rss: int = 0
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+    duration: float = 0.0
+    """Seconds from spawn to exit, by the host's monotonic clock."""
+
+
+class Step(Part):
+    """One thing that a host did with an attempt, for the timeline."""
+
+    at: float
+    what: Text
+    """`spawned`, `interrupt`, `kill`, `timeout`, `memory_limit`, `first_output` …"""
+    detail: Text = ""
+
+
+class Phase(StrEnum):
+    """How far an attempt has come on its agent."""
+
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class InventoryItem(Part):
+    """One attempt that the agent still holds (I6)."""
+
+    job: JobId
+    attempt: Attempt
+    phase: Phase
+    size: Offset = 0
+    """Length of its spool in bytes."""
+
+
+class Verdict(StrEnum):
+    """What the agent has to do with an attempt of its inventory."""
+
+    KEEP = "keep"
+    """Go on; send its log from `offset`, and again what the server has not acknowledged."""
+    SUPERSEDED = "superseded"
+    """Kill it and forget it: the job is no longer this attempt's."""
+    SETTLED = "settled"
+    """The server has its end and its whole log: forget it."""
+
+
+class Ruling(Part):
+    """The server's verdict on one attempt of an inventory."""
+
+    job: JobId
+    attempt: Attempt
+    verdict: Verdict
+    offset: Offset = 0
+    detail: Text = ""
+
+
+# Agent → server ------------------------------------------------------------------------------
+
+
+class Hello(Message):
+    """First message of an agent, and its answer to `resync`: who it is and all it holds."""
+
+    type: Literal["hello"] = "hello"
+    oldest: int
+    newest: int
+    """Range of protocol versions that the agent speaks."""
+    session: JobId
+    """A ULID made for this link; echoed by the server."""
+    agent_version: Text
+    boot_id: Text = ""
+    platform: Platform = Platform()
+    settings: Settings = Settings()
+    condition: Condition = Condition()
+    inventory: list[InventoryItem] = Field(default_factory=list, max_length=20_000)
+
+
+class Accept(Message):
+    """The attempt's directory is durable on the agent's disk; it will be started once."""
+
+    type: Literal["accept"] = "accept"
+    job: JobId
+    attempt: Attempt
+
+
+class Refusal(StrEnum):
+    """Why an agent does not take an offer."""
+
+    STALE = "stale"
+    """It cannot prove that the offer is younger than its time to live."""
+    PAUSED = "paused"
+    DRAINING = "draining"
+    CAPACITY = "capacity"
+    DISK = "disk"
+    POLICY = "policy"
+    """The agent never runs such a job: it ends as `rejected`."""
+
+    @property
+    def final(self) -> bool:
+        """Whether no other offer of the same job makes sense."""
+        return self is Refusal.POLICY
+
+
+class Refuse(Message):
+    """The attempt was not started and never will be."""
+
+    type: Literal["refuse"] = "refuse"
+    job: JobId
+    attempt: Attempt
+    reason: Refusal
+    detail: Text = ""
+
+
+class Started(Message):
+    """The job's process exists."""
+
+    type: Literal["started"] = "started"
+    job: JobId
+    attempt: Attempt
+    pid: int
+    at: float
+
+
+class Ended(Message):
+    """The attempt is over; sent again until `settled` comes (I4)."""
+
+    type: Literal["ended"] = "ended"
+    job: JobId
+    attempt: Attempt
+    exit_code: int | None
+    end_reason: EndReason
+    end_detail: Text = ""
+    size: Offset
+    """Length of the whole log in bytes (CRI format)."""
+    checksum: Annotated[int, Field(ge=0, lt=1 << 32)]
+    """CRC-32 of the whole log (zlib's; ITU-T V.42)."""
+    usage: Usage = Usage()
+    started_at: float | None = None
+    ended_at: float
+    steps: list[Step] = Field(default_factory=list, max_length=200)
+
+
+class Heartbeat(Message):
+    """Liveness; renews every lease of the agent. Also sent at once when `condition` changes."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+    seq: Annotated[int, Field(ge=1)]
+    condition: Condition = Condition()
+    running: int = 0
+    """Attempts that the agent holds and that have not ended."""
+    spool_bytes: int = 0
+    """Log bytes that the server has not acknowledged."""
+
+
+class Goodbye(Message):
+    """The agent is about to close the link on purpose."""
+
+    type: Literal["goodbye"] = "goodbye"
+    reason: Text = ""
+
+
+AgentMessage = Annotated[
+    Hello | Accept | Refuse | Started | Ended | Heartbeat | Goodbye, Field(discriminator="type")
+]
+
+
+# Server → agent ------------------------------------------------------------------------------
+
+
+class Welcome(Message):
+    """Answer to a hello: the rulings on the inventory, and what holds for the agent."""
+
+    type: Literal["welcome"] = "welcome"
+    version: int
+    session: JobId
+    epoch: int
+    """Counts the sessions of this agent; the highest one is the only one that is heard."""
+    agent: Name
+    server_version: Text = ""
+    heartbeat_interval: float = Field(gt=0)
+    """Seconds between heartbeats, dictated and staggered by the server."""
+    offer_ttl: float = Field(gt=0)
+    """Seconds; an offer that may be older must not be started."""
+    assignment: Assignment
+    wishes: Wishes = Wishes()
+    rulings: list[Ruling] = Field(default_factory=list)
+    warning: Text = ""
+
+
+class Offer(Message):
+    """A lease for one attempt. Sent again, it changes nothing."""
+
+    type: Literal["offer"] = "offer"
+    job: JobId
+    attempt: Attempt
+    spec: JobSpec
+
+
+class Ack(Message):
+    """Every log byte before `offset` has arrived."""
+
+    type: Literal["ack"] = "ack"
+    job: JobId
+    attempt: Attempt
+    offset: Offset
+
+
+class Rewind(Message):
+    """The log has to be sent again from `offset`, the length of the server's file."""
+
+    type: Literal["rewind"] = "rewind"
+    job: JobId
+    attempt: Attempt
+    offset: Offset
+
+
+class Settled(Message):
+    """The end is committed and the log complete: the agent may forget the attempt."""
+
+    type: Literal["settled"] = "settled"
+    job: JobId
+    attempt: Attempt
+
+
+class Cancel(Message):
+    """Wish: end the attempt, politely first. Repeated until its end is reported."""
+
+    type: Literal["cancel"] = "cancel"
+    job: JobId
+    attempt: Attempt
+    reason: EndReason = EndReason.CANCELLED
+    """The end reason to record: `cancelled`, or `timeout` when the server enforces it."""
+    detail: Text = ""
+
+
+class Superseded(Message):
+    """The attempt is stale: kill it, forget it, send nothing more about it."""
+
+    type: Literal["superseded"] = "superseded"
+    job: JobId
+    attempt: Attempt
+    detail: Text = ""
+
+
+class Wish(Message):
+    """The operators' wishes changed."""
+
+    type: Literal["wish"] = "wish"
+    wishes: Wishes
+
+
+class Configure(Message):
+    """The agent's assignment or intervals changed; applied live."""
+
+    type: Literal["configure"] = "configure"
+    assignment: Assignment
+    heartbeat_interval: float = Field(gt=0)
+    offer_ttl: float = Field(gt=0)
+
+
+class HeartbeatAck(Message):
+    """Answer to a heartbeat. Every offer that is read after it was sent after that heartbeat."""
+
+    type: Literal["heartbeat_ack"] = "heartbeat_ack"
+    seq: int
+    epoch: int
+    leases: int
+    """Attempts that the server thinks the agent holds; a lasting mismatch makes it say hello."""
+    eligible: bool
+    reason: Text = ""
+    """Why the agent gets no jobs, when it gets none."""
+
+
+class Resync(Message):
+    """Say hello again on this link: the server is in doubt about what you hold."""
+
+    type: Literal["resync"] = "resync"
+    reason: Text = ""
+
+
+class Error(Message):
+    """Last message before the server closes a link: the cause, in words."""
+
+    type: Literal["error"] = "error"
+    code: Text
+    detail: Text
+
+
+ServerMessage = Annotated[
+    Welcome
+    | Offer
+    | Ack
+    | Rewind
+    | Settled
+    | Cancel
+    | Superseded
+    | Wish
+    | Configure
+    | HeartbeatAck
+    | Resync
+    | Error,
+    Field(discriminator="type"),
+]

@@ -1,0 +1,1 @@
+"""What the server decides: scheduling, leases, retries, its side of the protocol. Pure, no I/O."""

@@ -1,0 +1,250 @@
+"""Inputs and outputs of the server's protocol mirror (`session.AgentSession`). Pure types.
+
+A `Record` is committed before its `then` messages are sent (I4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from remote_protocol.errors import CloseCode
+from remote_protocol.messages import AgentMessage, Ended, Hello, ServerMessage, Step, Wishes
+from remote_protocol.messages import Assignment as AgentAssignment
+from remote_protocol.states import EndReason
+from remote_server.domain.model import Key, Lease
+
+# Events --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReceived:
+    """A hello came; the hub has looked up everything that the database knows about it."""
+
+    hello: Hello
+    leases: dict[Key, Lease]
+    """Every live lease of this agent, and every lost one of its inventory that may return."""
+    ended: frozenset[Key]
+    """Attempts of the inventory whose end is committed: they are settled."""
+    lengths: dict[Key, int]
+    """Length of the server's log file for each of the inventory's attempts."""
+    assignment: AgentAssignment
+    wishes: Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """Any other message of the agent."""
+
+    message: AgentMessage
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReceived:
+    """Log bytes came; `length` is the length of the attempt's file before them."""
+
+    key: Key
+    offset: int
+    size: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogVerified:
+    """Answer to `VerifyLog`: the file's length, and whether its checksum agrees."""
+
+    ended: Ended
+    length: int
+    matches: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The dispatcher has committed a lease for this agent."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class CancelWished:
+    """The wish to end an attempt was committed."""
+
+    key: Key
+    reason: EndReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """The server itself gave the lease up (lost, withdrawn, finalised)."""
+
+    key: Key
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class WishesChanged:
+    """Pause or drain was committed."""
+
+    wishes: Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentChanged:
+    """Queues, labels or capacity were committed."""
+
+    assignment: AgentAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """A `Record` could not be committed; nothing was acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered:
+    """The database works again: ask the agent for everything once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time went by; sent about once a second for sessions that wait for something."""
+
+
+Event = (
+    HelloReceived
+    | MessageReceived
+    | ChunkReceived
+    | LogVerified
+    | Offered
+    | CancelWished
+    | LeaseEnded
+    | WishesChanged
+    | AssignmentChanged
+    | StoreFailed
+    | StoreRecovered
+    | Tick
+)
+
+# Changes that a Record carries ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The agent holds the attempt durably."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The attempt has not started and never will: back to the queue, same number."""
+
+    key: Key
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The agent's policy forbids the job: it ends as `rejected`."""
+
+    key: Key
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The job's process exists."""
+
+    key: Key
+    pid: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The attempt ended and its log is complete."""
+
+    key: Key
+    ended: Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The agent says hello without an attempt that it had accepted: its disk has lost it."""
+
+    key: Key
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A lost attempt is alive, and the job's policy keeps it."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something for the timeline only."""
+
+    key: Key
+    step: Step
+
+
+Change = Accepted | Withdrawn | Rejected | Running | Finished | Lost | Returned | Noted
+
+# Effects -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put a message on the link."""
+
+    message: ServerMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Commit the change, then carry out `then`; on failure report StoreFailed."""
+
+    change: Change
+    then: tuple[Send, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class AppendLog:
+    """Append the chunk's payload from `skip` on to the attempt's file, then send the ack."""
+
+    key: Key
+    skip: int
+    ack: Send
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyLog:
+    """Compare the file with the reported size and checksum, then report LogVerified."""
+
+    ended: Ended
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateLog:
+    """Cut the attempt's file to nothing: it is damaged and comes again."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityChanged:
+    """Slots of this agent became free, or its eligibility changed: wake the dispatcher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Say why, then close the link."""
+
+    code: CloseCode
+    detail: str
+
+
+Effect = Send | Record | AppendLog | VerifyLog | TruncateLog | CapacityChanged | Close

@@ -1,0 +1,178 @@
+"""The things the server talks about. Pure types, shared by all rooms; times are Unix seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from remote_protocol.ids import Role
+from remote_protocol.messages import Condition, Platform, Usage
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import AttemptState, EndReason, JobState
+
+
+class Key(NamedTuple):
+    """One attempt of one job."""
+
+    job: str
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.job}.{self.attempt}"
+
+
+class Demand(NamedTuple):
+    """What a waiting job needs of an agent; jobs with equal demands are interchangeable but for
+    their rank, so that the dispatcher reasons about demands and not about jobs."""
+
+    queue: str
+    labels: tuple[tuple[str, str], ...]
+    weight: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queued job as the dispatcher ranks it: higher priority, then smaller id (older)."""
+
+    job: str
+    priority: int
+    demand: Demand
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a job (a row)."""
+
+    job: str
+    number: int
+    agent: str
+    state: AttemptState
+    offered_at: float
+    accepted_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    exit_code: int | None = None
+    end_reason: EndReason | None = None
+    end_detail: str = ""
+    usage: Usage | None = None
+    log_size: int = 0
+    log_complete: bool = False
+
+    @property
+    def key(self) -> Key:
+        """The attempt's key."""
+        return Key(self.job, self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job (a row)."""
+
+    id: str
+    spec: JobSpec
+    state: JobState
+    created_at: float
+    attempt: int = 0
+    agent: str | None = None
+    exit_code: int | None = None
+    end_reason: EndReason | None = None
+    end_detail: str | None = None
+    cancel_requested_at: float | None = None
+    cancel_detail: str = ""
+    assigned_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    expires_at: float | None = None
+    not_before: float | None = None
+    usage: Usage | None = None
+    log_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What the protocol mirror must know of an attempt that an agent may still hold."""
+
+    key: Key
+    agent: str
+    state: AttemptState
+    queue: str
+    weight: float | None
+    spec: JobSpec
+    offered_at: float
+    cancel_requested: bool = False
+    cancel_detail: str = ""
+    may_return: bool = False
+    """The attempt was given up as lost, but by the job's policy its return is welcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A registered agent (a row)."""
+
+    name: str
+    queues: tuple[str, ...]
+    labels: dict[str, str]
+    capacity: dict[str, int]
+    registered_at: float
+    paused: bool = False
+    pause_comment: str = ""
+    draining: bool = False
+    drain_deadline_at: float | None = None
+    ephemeral: bool = False
+    fingerprint: str = ""
+    announced: str = ""
+    """The host's own settings as last announced (canonical JSON): they are applied only when
+    they change, so that an operator's edit survives the agent's restart."""
+    version: str = ""
+    platform: Platform = field(default_factory=Platform)
+    boot_id: str = ""
+    address: str = ""
+    epoch: int = 0
+    connected_at: float | None = None
+    last_seen_at: float | None = None
+    condition: Condition = field(default_factory=Condition)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue (a row)."""
+
+    name: str
+    description: str
+    paused: bool
+    created_at: float
+    log_retention: float | None = None
+    log_max_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token (a row); only its hash is ever stored."""
+
+    id: str
+    kind: str
+    """`registration`, `agent` or `api`."""
+    name: str
+    created_at: float
+    role: Role | None = None
+    agent: str | None = None
+    queues: tuple[str, ...] = ()
+    uses_left: int | None = None
+    expires_at: float | None = None
+    last_used_at: float | None = None
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One timeline entry (a row)."""
+
+    seq: int
+    job: str
+    at: float
+    what: str
+    state: JobState | None
+    attempt: int
+    agent: str | None
+    source: str
+    detail: str
