@@ -21,6 +21,9 @@ NAMELESS = {"utils", "util", "helpers", "helper", "manager", "managers", "common
 WITHOUT_TEST = {
     "__init__": "re-exports and docstrings",
     "__main__": "two lines that call cli.main; the end-to-end tests run them",
+    "limits": "constants only",
+    "events": "plain types without behaviour; the sessions' tests use every one",
+    "effects": "plain types without behaviour; the sessions' tests use every one",
 }
 # Folders whose modules are run by a framework and tested as a whole through the room above.
 WITHOUT_TEST_FOLDERS = {"migrations": "alembic runs them; the store's tests migrate databases"}
