@@ -1,0 +1,96 @@
+"""What can go wrong in the server, as types with a stable code. Pure.
+
+    ServerError
+    ├── StoreUnavailable      the database cannot be used now; nothing was stored; it may pass
+    ├── DatabaseUnusable      the database cannot be used as it is: newer, foreign, damaged
+    ├── NotFound              there is no such job, agent, queue or token
+    ├── UnknownQueue          a job or an agent names a queue that does not exist
+    ├── Conflict              the request contradicts what is stored
+    │   └── NameTaken         another host holds the agent's name
+    ├── Refused               the bearer of a token may not do this
+    └── Stale                 a report about an attempt that its sender no longer holds (I2)
+
+The text is a sentence for people: cause and cure. `code` is for programs (RFC 9457).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from remote_protocol.errors import ErrorCode
+
+
+class ServerError(Exception):
+    """Base of all errors of the server that are not bugs."""
+
+    code: ErrorCode = ErrorCode.INTERNAL
+    exit_code: ClassVar[int] = 1
+    """Exit code of the command line that meets it."""
+
+
+class StoreUnavailable(ServerError):
+    """The database cannot be used now. Nothing was stored; trying again may help."""
+
+    code = ErrorCode.STORE_UNAVAILABLE
+
+
+class DatabaseUnusable(ServerError):
+    """The database is newer than the program, is none of ours, or is damaged."""
+
+    code = ErrorCode.STORE_UNAVAILABLE
+    exit_code = 2
+
+
+class NotFound(ServerError):
+    """There is no `kind` (job, agent, queue, token) called `name`."""
+
+    code = ErrorCode.NOT_FOUND
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"there is no {kind} {name!r}")
+        self.kind = kind
+        self.name = name
+
+
+class UnknownQueue(ServerError):
+    """A job or an agent names a queue that does not exist; the text names those that do."""
+
+    code = ErrorCode.UNKNOWN_QUEUE
+
+    def __init__(self, queue: str, existing: Iterable[str]) -> None:
+        names = sorted(existing)
+        some = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        super().__init__(
+            f"there is no queue {queue!r}; "
+            + (f"the queues are: {some}; " if names else "there are no queues yet; ")
+            + f"create it with: remotectl queue create {queue}"
+        )
+        self.queue = queue
+
+
+class Conflict(ServerError):
+    """The request contradicts what is stored."""
+
+    code = ErrorCode.CONFLICT
+
+
+class NameTaken(Conflict):
+    """Another host is registered under the agent's name."""
+
+    code = ErrorCode.NAME_TAKEN
+
+
+class Refused(ServerError):
+    """The bearer of a token may not do this; `code` says which refusal it is (forbidden,
+    used_token, expired_token, invalid_token)."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class Stale(ServerError):
+    """A report about an attempt that its sender does not hold (any more): fenced (I2)."""
+
+    code = ErrorCode.CONFLICT
