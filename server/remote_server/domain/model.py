@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,6 +20,15 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.job}.{self.attempt}"
+
+
+class Clock(NamedTuple):
+    """The two clocks of the server, given to what must know the time."""
+
+    wall: Callable[[], float]
+    """Unix seconds; may jump."""
+    boot: Callable[[], float]
+    """Seconds that only grow, also while the host sleeps (CLOCK_BOOTTIME): for decisions."""
 
 
 class Demand(NamedTuple):
@@ -106,6 +116,64 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveLease:
+    """What the sweeper must know of an attempt that an agent holds."""
+
+    key: Key
+    agent: str
+    state: AttemptState
+    lost_after: float
+    timeout: float | None
+    grace_period: float
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a report about an attempt changed."""
+
+    job_state: JobState
+    woke_queue: bool = False
+    """The job waits in its queue again."""
+    superseded: tuple[str, Key] | None = None
+    """Agent and attempt that lost its lease to a returned one: the agent must be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOutcome:
+    """What a wish to cancel led to."""
+
+    job: Job
+    lease: Lease | None = None
+    """The attempt that has to be ended by its agent; None when the job had none or has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLoad:
+    """How busy a queue is."""
+
+    queued: int = 0
+    running: int = 0
+    """Jobs that an agent holds."""
+    oldest: float | None = None
+    """When the oldest waiting job was submitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one transaction changed, told to those who wait for it."""
+
+    jobs: frozenset[str] = frozenset()
+    """Jobs with new timeline entries."""
+    ended: frozenset[str] = frozenset()
+    """Those of them that ended."""
+    queued: bool = False
+    """Some job became ready to be assigned, or a queue was resumed."""
+    rooms: frozenset[str] = frozenset()
+    """`agents`, `queues`, `tokens`: tables whose rows were changed by an operator."""
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
     """A registered agent (a row)."""
 
@@ -120,6 +188,8 @@ class Agent:
     drain_deadline_at: float | None = None
     ephemeral: bool = False
     fingerprint: str = ""
+    allowed_queues: tuple[str, ...] = ()
+    """Queues that the host may choose from, by its registration token; empty: any."""
     announced: str = ""
     """The host's own settings as last announced (canonical JSON): they are applied only when
     they change, so that an operator's edit survives the agent's restart."""

@@ -1,0 +1,310 @@
+"""What a report about an attempt means for the attempt, its job and its timeline. Pure.
+
+`conclude` is called inside the transaction that read the `Standing`, and says what to write:
+the only place where a job changes its state because of what an agent did or failed to do.
+It refuses what is stale (I2), repeats nothing (None), and never touches a terminal state (I3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from remote_protocol.messages import Ended, Usage
+from remote_protocol.states import (
+    AttemptEvent,
+    AttemptState,
+    EndReason,
+    JobEvent,
+    JobState,
+    advance_attempt,
+    advance_job,
+)
+from remote_protocol.units import format_duration
+from remote_server.domain.demand import Policy
+from remote_server.domain.events import (
+    Accepted,
+    Change,
+    Finished,
+    Lost,
+    Noted,
+    Rejected,
+    Returned,
+    Running,
+    Withdrawn,
+)
+from remote_server.domain.model import Key
+from remote_server.errors import Stale
+
+
+EXPIRED: Final = "the job waited longer than its expires_in allows and was never started"
+
+# What may still be said about an attempt that is over, without any effect: late repetitions.
+_KNOWN: Final = {
+    AttemptState.ENDED: (Accepted, Running, Finished, Lost, Rejected),
+    AttemptState.WITHDRAWN: (Withdrawn, Rejected, Lost),
+    AttemptState.LOST: (Lost,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An attempt and its job as the database has them."""
+
+    job: JobState
+    current: int
+    """Number of the job's current attempt."""
+    used: int
+    """Highest number that may have run; a new attempt gets the next one."""
+    policy: Policy
+    cancelled: bool
+    """Somebody wished the job to be cancelled."""
+    cancel_detail: str
+    expires_at: float | None
+    agent: str
+    """Who holds, or held, the attempt."""
+    attempt: AttemptState
+    offered_at: float
+    started_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A timeline entry to write."""
+
+    at: float
+    what: str
+    detail: str = ""
+    state: JobState | None = None
+    from_agent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an attempt ended."""
+
+    at: float
+    exit_code: int | None
+    reason: EndReason
+    detail: str
+    usage: Usage | None = None
+    log_size: int | None = None
+    """Bytes of its complete log; None: nothing is known about its completeness."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What to write."""
+
+    attempt: AttemptState
+    job: JobState
+    notes: tuple[Note, ...]
+    started_at: float | None = None
+    end: End | None = None
+    """Set when the attempt is over."""
+    job_end: End | None = None
+    """Set when the job is over: it may say more than the attempt's end."""
+    not_before: float | None = None
+    """Set when another attempt waits until then."""
+    supersedes: bool = False
+    """The job's present attempt, another one, has to be given up for this one."""
+
+
+def conclude(
+    key: Key, agent: str, standing: Standing, change: Change, now: float
+) -> Conclusion | None:
+    """What `change`, reported by `agent` (or by the server in its name), leads to.
+
+    None when it is known already. Raises Stale when `agent` does not hold the attempt.
+    """
+    if standing.agent != agent:
+        raise Stale(f"attempt {key} is held by agent {standing.agent!r}, not by {agent!r}")
+    if isinstance(change, Noted):
+        return _noted(standing, change, now)
+    if isinstance(change, Returned):
+        return _returned(key, standing, now)
+    if not standing.attempt.live:
+        if isinstance(change, _KNOWN[standing.attempt]):
+            return None
+        raise Stale(f"attempt {key} is over for the server: {standing.attempt}")
+    match change:
+        case Accepted():
+            return _accepted(standing, now)
+        case Running():
+            return _running(standing, change, now)
+        case Withdrawn():
+            return _withdrawn(key, standing, change.detail, now)
+        case Rejected():
+            end = End(now, None, EndReason.REJECTED, change.detail or "the agent's policy forbids it")
+            return _over(key, standing, end, AttemptEvent.END, ())
+        case Lost():
+            end = End(now, None, EndReason.LOST, change.detail)
+            return _over(key, standing, end, AttemptEvent.LOSE, ())
+        case Finished():
+            return _finished(key, standing, change.ended, now)
+
+
+def _within(at: float | None, standing: Standing, now: float) -> float:
+    """An agent's wall clock may be wrong: its times are shown inside the bounds we know."""
+    earliest = standing.started_at or standing.offered_at
+    return now if at is None else max(min(at, now), min(earliest, now))
+
+
+def _noted(standing: Standing, change: Noted, now: float) -> Conclusion:
+    step = change.step
+    note = Note(_within(step.at, standing, now), step.what, step.detail, None, True)
+    return Conclusion(standing.attempt, standing.job, (note,))
+
+
+def _accepted(standing: Standing, now: float) -> Conclusion | None:
+    if standing.attempt is not AttemptState.OFFERED:
+        return None
+    state = advance_attempt(standing.attempt, AttemptEvent.ACCEPT)
+    return Conclusion(state, standing.job, (Note(now, "accepted"),))
+
+
+def _running(standing: Standing, change: Running, now: float) -> Conclusion | None:
+    if standing.attempt is AttemptState.RUNNING:
+        return None
+    at = _within(change.at, standing, now)
+    job = advance_job(standing.job, JobEvent.START)
+    return Conclusion(
+        advance_attempt(standing.attempt, AttemptEvent.START),
+        job,
+        (Note(at, "started", f"process {change.pid}", job),),
+        started_at=at,
+    )
+
+
+def _withdrawn(key: Key, standing: Standing, detail: str, now: float) -> Conclusion:
+    if standing.attempt is not AttemptState.OFFERED:
+        raise Stale(f"attempt {key} was accepted and cannot be handed back")
+    attempt = advance_attempt(standing.attempt, AttemptEvent.WITHDRAW)
+    if standing.cancelled:
+        end = End(now, None, EndReason.CANCELLED, _cancel_text(standing, "before it started"))
+        return _final(standing, attempt, JobEvent.CANCEL, None, end, (_withdrawal(now, detail),))
+    if standing.expires_at is not None and standing.expires_at <= now:
+        end = End(now, None, EndReason.EXPIRED, EXPIRED)
+        return _final(standing, attempt, JobEvent.FAIL, None, end, (_withdrawal(now, detail),))
+    job = advance_job(standing.job, JobEvent.WITHDRAW)
+    return Conclusion(attempt, job, (Note(now, "withdrawn", detail, job),))
+
+
+def _withdrawal(now: float, detail: str) -> Note:
+    return Note(now, "withdrawn", detail)
+
+
+def _returned(key: Key, standing: Standing, now: float) -> Conclusion | None:
+    if standing.attempt.live:
+        return None
+    welcome = (
+        standing.attempt is AttemptState.LOST
+        and standing.policy.keep_first
+        and not standing.job.terminal
+        and key.attempt <= standing.current
+    )
+    if not welcome:
+        raise Stale(f"attempt {key} is over for the server: {standing.attempt}")
+    job = advance_job(standing.job, JobEvent.RETURN)
+    supersedes = key.attempt != standing.current and standing.job is not JobState.QUEUED
+    detail = "it was given up as lost, and is kept by the job's policy"
+    return Conclusion(
+        advance_attempt(standing.attempt, AttemptEvent.RETURN),
+        job,
+        (Note(now, "returned", detail, job),),
+        started_at=standing.started_at or now,
+        supersedes=supersedes,
+    )
+
+
+def _finished(key: Key, standing: Standing, ended: Ended, now: float) -> Conclusion:
+    started = standing.started_at
+    if started is None and ended.started_at is not None:
+        started = _within(ended.started_at, standing, now)
+    at = max(_within(ended.ended_at, standing, now), started or 0.0)
+    end = End(at, ended.exit_code, ended.end_reason, ended.end_detail, ended.usage, ended.size)
+    steps = tuple(
+        Note(_within(step.at, standing, now), step.what, step.detail, None, True)
+        for step in ended.steps
+    )
+    return _over(key, standing, end, AttemptEvent.END, steps, started)
+
+
+def _over(
+    key: Key,
+    standing: Standing,
+    end: End,
+    event: AttemptEvent,
+    steps: tuple[Note, ...],
+    started_at: float | None = None,
+) -> Conclusion:
+    """The attempt is over: does the job end, and how, or does it get another attempt?"""
+    attempt = advance_attempt(standing.attempt, event)
+    if end.reason is EndReason.EXIT and end.exit_code == 0:
+        return _final(standing, attempt, JobEvent.SUCCEED, end, end, steps, started_at)
+    if standing.cancelled and end.reason in {EndReason.CANCELLED, EndReason.LOST}:
+        job_end = end
+        if end.reason is EndReason.LOST:
+            job_end = End(end.at, None, EndReason.CANCELLED, _cancel_text(standing, end.detail))
+        return _final(standing, attempt, JobEvent.CANCEL, end, job_end, steps, started_at)
+    policy = standing.policy
+    if (
+        end.reason in policy.retry_on
+        and standing.used < policy.max_attempts
+        and not standing.cancelled
+    ):
+        return _retry(key, standing, attempt, end, steps, started_at)
+    if end.reason is EndReason.CANCELLED:
+        return _final(standing, attempt, JobEvent.CANCEL, end, end, steps, started_at)
+    return _final(standing, attempt, JobEvent.FAIL, end, end, steps, started_at)
+
+
+def _retry(
+    key: Key,
+    standing: Standing,
+    attempt: AttemptState,
+    end: End,
+    steps: tuple[Note, ...],
+    started_at: float | None,
+) -> Conclusion:
+    wait = standing.policy.backoff(standing.used)
+    job = advance_job(standing.job, JobEvent.RETRY)
+    detail = (
+        f"attempt {standing.used + 1} of {standing.policy.max_attempts} "
+        f"follows in {format_duration(wait)}"
+    )
+    notes = (
+        *steps,
+        Note(end.at, str(attempt), _end_text(end)),
+        Note(end.at, "retry", detail, job),
+    )
+    return Conclusion(
+        attempt, job, notes, started_at=started_at, end=end, not_before=end.at + wait
+    )
+
+
+def _final(
+    standing: Standing,
+    attempt: AttemptState,
+    event: JobEvent,
+    end: End | None,
+    job_end: End,
+    steps: tuple[Note, ...],
+    started_at: float | None = None,
+) -> Conclusion:
+    job = advance_job(standing.job, event)
+    what = str(attempt) if end is not None else str(job_end.reason)
+    note = Note(job_end.at, what, _end_text(job_end), job)
+    return Conclusion(
+        attempt, job, (*steps, note), started_at=started_at, end=end, job_end=job_end
+    )
+
+
+def _end_text(end: End) -> str:
+    code = "" if end.exit_code is None else f", exit code {end.exit_code}"
+    return f"{end.reason}{code}" + (f": {end.detail}" if end.detail else "")
+
+
+def _cancel_text(standing: Standing, circumstance: str) -> str:
+    said = f" ({standing.cancel_detail})" if standing.cancel_detail else ""
+    return f"cancelled{said}: {circumstance}"

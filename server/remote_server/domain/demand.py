@@ -1,0 +1,79 @@
+"""What a job needs of an agent and what its submitter wants done when it goes wrong. Pure.
+
+Both are stored beside the job as short canonical texts, so that the specification (which may
+hold megabytes of files) is parsed only when the job is offered. Most jobs share the same few
+texts: parsing them is remembered.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import NamedTuple
+
+from remote_protocol.spec import JobSpec, OnReturn
+from remote_protocol.states import EndReason
+from remote_server.domain.model import Demand
+
+MAX_BACKOFF = 600.0
+"""Seconds that a retry waits at most."""
+
+
+class Policy(NamedTuple):
+    """What a job's submitter wants done when an attempt does not succeed. Durations in seconds."""
+
+    max_attempts: int = 1
+    retry_on: tuple[EndReason, ...] = (EndReason.LOST,)
+    retry_backoff: float = 1.0
+    lost_after: float = 600.0
+    keep_first: bool = False
+    timeout: float | None = None
+    grace_period: float = 10.0
+
+    def backoff(self, used: int) -> float:
+        """Seconds before the next attempt after `used` ones (≥ 1): doubling, bounded."""
+        return float(min(self.retry_backoff * 2 ** min(used - 1, 30), MAX_BACKOFF))
+
+
+def demand_of(spec: JobSpec) -> Demand:
+    """The demand of a job."""
+    return Demand(spec.queue, tuple(sorted(spec.labels.items())), spec.weight)
+
+
+def policy_of(spec: JobSpec) -> Policy:
+    """The policy of a job."""
+    return Policy(
+        spec.max_attempts,
+        tuple(sorted(set(spec.retry_on))),
+        spec.retry_backoff,
+        spec.on_disconnect.lost_after,
+        spec.on_disconnect.on_return is OnReturn.KEEP_FIRST,
+        spec.timeout,
+        spec.grace_period,
+    )
+
+
+@lru_cache(maxsize=4096)
+def demand_text(demand: Demand) -> str:
+    """The stored form; equal demands have equal texts."""
+    return json.dumps(demand, separators=(",", ":"), ensure_ascii=False)
+
+
+@lru_cache(maxsize=4096)
+def demand_from(text: str) -> Demand:
+    """The demand that a stored text stands for."""
+    queue, labels, weight = json.loads(text)
+    return Demand(queue, tuple((key, value) for key, value in labels), weight)
+
+
+@lru_cache(maxsize=4096)
+def policy_text(policy: Policy) -> str:
+    """The stored form."""
+    return json.dumps(policy, separators=(",", ":"))
+
+
+@lru_cache(maxsize=4096)
+def policy_from(text: str) -> Policy:
+    """The policy that a stored text stands for."""
+    most, reasons, *rest = json.loads(text)
+    return Policy(most, tuple(EndReason(reason) for reason in reasons), *rest)
