@@ -1,0 +1,129 @@
+"""One loop: the output of all attempts, from the spools to the link.
+
+May read spools and delete their acknowledged segments. What to send next is the session's
+choice (round robin, bounded window for each attempt); here only bytes move: one buffer, read
+into behind the packed header, handed to the link as a view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from remote_agent.session.events import ChunkSent, Event, Key
+from remote_protocol.codec import HEADER_SIZE, pack_header
+from remote_protocol.limits import MAX_PAYLOAD
+
+log = structlog.get_logger("uploader")
+
+RETRY: Final = 0.5
+"""Seconds after a spool could not be read, before anything is tried again."""
+
+
+class Source(Protocol):
+    """Who says what may be sent now (the session)."""
+
+    def next_chunk(self) -> tuple[Key, int, int] | None:
+        """Attempt, offset and length of the next chunk; None when nothing may be sent."""
+
+
+class Sink(Protocol):
+    """Where frames go (the link)."""
+
+    def write(self, frame: memoryview) -> bool:
+        """Write a frame now; False without a link."""
+
+    async def drain(self) -> None:
+        """Wait until there is room again."""
+
+
+class Readable(Protocol):
+    """A spool, as far as the uploader needs it."""
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Fill `buffer` from `offset`; how many bytes there were."""
+
+    def close(self) -> None:
+        """Let go of its files."""
+
+
+class Uploader:
+    """Moves log bytes while there are any. `wake` it when there may be more."""
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        open_spool: Callable[[Key], Readable],
+        report: Callable[[Event], None],
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._open_spool = open_spool
+        self._report = report
+        self._awake = asyncio.Event()
+        self._spools: dict[Key, Readable] = {}
+        self._ill: set[Key] = set()
+        self._buffer = bytearray(HEADER_SIZE + MAX_PAYLOAD)
+        self.sent = 0
+        """Log bytes handed to the link since the start."""
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._awake.set()
+
+    def forget(self, key: Key) -> None:
+        """Nothing of this attempt is sent any more: its files are let go."""
+        spool = self._spools.pop(key, None)
+        if spool is not None:
+            spool.close()
+        self._ill.discard(key)
+
+    async def run(self) -> None:
+        """The loop; ends by cancellation."""
+        view = memoryview(self._buffer)
+        while True:
+            self._awake.clear()
+            piece = self._source.next_chunk()
+            if piece is None:
+                await self._awake.wait()
+                continue
+            key, offset, length = piece
+            read = self._read(key, view[HEADER_SIZE : HEADER_SIZE + length], offset)
+            if read == 0:
+                self._report(ChunkSent(key, 0))
+                await asyncio.sleep(RETRY)
+                continue
+            pack_header(self._buffer, key.job, key.attempt, offset)
+            if not self._sink.write(view[: HEADER_SIZE + read]):
+                # The session learns of a lost link in this very tick, and has nothing to send.
+                await self._awake.wait()
+                continue
+            # Before anything is awaited: a rewind that arrives meanwhile must find the cursor
+            # where this chunk put it.
+            self.sent += read
+            self._report(ChunkSent(key, read))
+            await self._sink.drain()
+            # A chunk that fits the socket's buffer awaits nothing: messages get their turn here.
+            await asyncio.sleep(0)
+
+    def _read(self, key: Key, room: memoryview, offset: int) -> int:
+        try:
+            spool = self._spools.get(key)
+            if spool is None:
+                spool = self._spools[key] = self._open_spool(key)
+            read = spool.read_into(room, offset)
+        except OSError as error:
+            self._complain(key, str(error))
+            return 0
+        if read == 0:
+            self._complain(key, f"it ends before byte {offset}")
+        return read
+
+    def _complain(self, key: Key, why: str) -> None:
+        if key not in self._ill:
+            self._ill.add(key)
+            log.error("a spool cannot be read; trying again", attempt=str(key), reason=why)

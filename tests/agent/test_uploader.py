@@ -1,0 +1,144 @@
+"""The uploader: bytes move from spools to frames, in the session's order, and never get stuck."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+from remote_agent import uploader as module
+from remote_agent.session.events import ChunkSent, Event, Key
+from remote_agent.uploader import Uploader
+from remote_protocol.codec import decode_chunk
+from tests.support.fake_server import new_key, until
+
+
+class Spool:
+    """A log in memory; `broken` reads fail."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.broken = False
+        self.closed = False
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        if self.broken:
+            raise OSError("the disk is tired")
+        piece = self.data[offset : offset + len(buffer)]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class World:
+    """A session, a link and spools, as simple as can be."""
+
+    def __init__(self) -> None:
+        self.spools: dict[Key, Spool] = {}
+        self.sent: dict[Key, int] = {}
+        self.frames: list[tuple[Key, int, bytes]] = []
+        self.events: list[Event] = []
+        self.up = True
+        self.room = asyncio.Event()
+        self.room.set()
+        self.uploader = Uploader(self, self, self.spools.__getitem__, self.report)
+
+    def spool(self, data: bytes) -> Key:
+        key = new_key()
+        self.spools[key], self.sent[key] = Spool(data), 0
+        return key
+
+    def next_chunk(self):
+        for key in sorted(self.sent, key=lambda key: self.sent[key]):
+            length = min(4, len(self.spools[key].data) - self.sent[key])
+            if length > 0:
+                return key, self.sent[key], length
+        return None
+
+    def report(self, event: Event) -> None:
+        assert isinstance(event, ChunkSent)
+        self.events.append(event)
+        self.sent[event.key] += event.length
+
+    def write(self, frame: memoryview) -> bool:
+        if self.up:
+            chunk = decode_chunk(bytes(frame))
+            self.frames.append((Key(chunk.job, chunk.attempt), chunk.offset, bytes(chunk.payload)))
+        return self.up
+
+    async def drain(self) -> None:
+        await self.room.wait()
+
+
+@asynccontextmanager
+async def world():
+    it = World()
+    task = asyncio.create_task(it.uploader.run())
+    try:
+        yield it
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_it_sends_what_there_is_and_then_waits_for_a_wake():
+    async with world() as it:
+        key = it.spool(b"0123456789")
+        it.uploader.wake()
+        await until(lambda: len(it.frames) == 3)
+        assert it.frames == [(key, 0, b"0123"), (key, 4, b"4567"), (key, 8, b"89")]
+        it.spools[key].data += b"ab"
+        await asyncio.sleep(0.01)
+        assert len(it.frames) == 3
+        it.uploader.wake()
+        await until(lambda: len(it.frames) == 4)
+        assert it.uploader.sent == 12
+
+
+async def test_one_chunk_at_a_time_is_written_and_counted_before_the_wait():
+    async with world() as it:
+        it.room.clear()
+        it.spool(b"x" * 100)
+        it.uploader.wake()
+        await until(lambda: it.frames)
+        await asyncio.sleep(0.01)
+        assert len(it.frames) == len(it.events) == 1
+        it.room.set()
+        await until(lambda: len(it.frames) == 25)
+
+
+async def test_without_a_link_nothing_counts_as_sent():
+    async with world() as it:
+        it.up = False
+        key = it.spool(b"abcd")
+        it.uploader.wake()
+        await asyncio.sleep(0.01)
+        assert not it.events
+        it.up = True
+        it.uploader.wake()
+        await until(lambda: it.frames == [(key, 0, b"abcd")])
+
+
+async def test_a_spool_that_cannot_be_read_is_named_and_tried_again(monkeypatch, capsys):
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    async with world() as it:
+        key = it.spool(b"abcd")
+        it.spools[key].broken = True
+        it.uploader.wake()
+        await asyncio.sleep(0.05)
+        assert not it.frames
+        it.spools[key].broken = False
+        await until(lambda: it.frames == [(key, 0, b"abcd")])
+    assert capsys.readouterr().out.count("the disk is tired") == 1
+
+
+async def test_forgetting_an_attempt_closes_its_files():
+    async with world() as it:
+        key = it.spool(b"abcd")
+        it.uploader.wake()
+        await until(lambda: it.frames)
+        it.uploader.forget(key)
+        it.uploader.forget(key)
+        assert it.spools[key].closed
