@@ -166,7 +166,8 @@ class Hello(Message):
 
 
 class Accept(Message):
-    """The attempt's directory is durable on the agent's disk; it will be started once."""
+    """The attempt's directory is durable on the agent's disk. It starts when `confirm` comes;
+    sent again after every welcome until it has started."""
 
     type: Literal["accept"] = "accept"
     job: JobId
@@ -286,6 +287,18 @@ class Offer(Message):
     spec: JobSpec
 
 
+class Confirm(Message):
+    """The acceptance is committed: start the attempt. Sent again, it changes nothing.
+
+    Nothing starts without it: an offer whose acceptance was not committed has never run, so
+    that the server may withdraw it and give the same attempt to another agent (I1).
+    """
+
+    type: Literal["confirm"] = "confirm"
+    job: JobId
+    attempt: Attempt
+
+
 class Ack(Message):
     """Every log byte before `offset` has arrived."""
 
@@ -355,7 +368,8 @@ class HeartbeatAck(Message):
     seq: int
     epoch: int
     leases: int
-    """Attempts that the server thinks the agent holds; a lasting mismatch makes it say hello."""
+    """Accepted attempts whose end has not been reported, as the server counted them when the
+    heartbeat came; a lasting mismatch makes the agent say hello."""
     eligible: bool
     reason: Text = ""
     """Why the agent gets no jobs, when it gets none."""
@@ -379,6 +393,7 @@ class Error(Message):
 ServerMessage = Annotated[
     Welcome
     | Offer
+    | Confirm
     | Ack
     | Rewind
     | Settled

@@ -37,7 +37,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End the attempt politely: signal, grace period, kill. Idempotent. Its end is reported."""
+    """End the attempt politely: signal, grace period, kill. Idempotent. Its end is reported.
+
+    An attempt that has not begun never will: its start marker is taken, an exit record with
+    `reason` written, its end reported.
+    """
 
     key: Key
     reason: EndReason
@@ -46,7 +50,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """End a superseded attempt at once. Its end is reported too, and then forgotten."""
+    """End a superseded attempt at once. Its end is reported too, and then forgotten.
+
+    As with `Stop`, an attempt that has not begun never will.
+    """
 
     key: Key
     detail: str

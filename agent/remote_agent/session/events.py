@@ -80,7 +80,7 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class ChunkSent:
-    """The uploader handed `length` bytes at the cursor to the link."""
+    """The uploader handed the first `length` bytes of its last chunk to the link."""
 
     key: Key
     length: int
@@ -91,6 +91,16 @@ class ConditionChanged:
     """Whether the agent takes jobs has changed on the host (pause, drain, disk …)."""
 
     condition: Condition
+    refusal: Refusal = Refusal.PAUSED
+    """What an offer is refused with while `condition.accepting` is false; `draining` when the
+    condition says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The agent is about to close the link on purpose."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +119,6 @@ Event = (
     | AttemptEnded
     | ChunkSent
     | ConditionChanged
+    | Leaving
     | Tick
 )

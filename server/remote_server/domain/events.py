@@ -50,11 +50,14 @@ class ChunkReceived:
 
 @dataclass(frozen=True, slots=True)
 class LogVerified:
-    """Answer to `VerifyLog`: the file's length, and whether its checksum agrees."""
+    """Answer to `VerifyLog`."""
 
     ended: Ended
     length: int
+    """Length of the file."""
     matches: bool
+    """Whether its first `ended.size` bytes have the reported checksum. A host that lost power may
+    have lost the tail of its spool: what the server has beyond it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,32 @@ class AssignmentChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """The change is committed, and the record's `then` was sent."""
+
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStale:
+    """The store refused the change: this agent does not hold the attempt any more (I2), or the
+    attempt's end is committed already. A change that merely says what is known is no such case:
+    it is recorded again without effect."""
+
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
-    """A `Record` could not be committed; nothing was acknowledged."""
+    """A `Record` could not be committed, or a log not written or read; nothing was acknowledged."""
+
+    key: Key | None = None
+    """The attempt that it was about; None: every one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClosed:
+    """The link is gone: what was offered on it and not accepted can go to another agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +147,11 @@ Event = (
     | LeaseEnded
     | WishesChanged
     | AssignmentChanged
+    | Recorded
+    | RecordStale
     | StoreFailed
     | StoreRecovered
+    | LinkClosed
     | Tick
 )
 
@@ -205,7 +235,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Commit the change, then carry out `then`; on failure report StoreFailed."""
+    """Commit the change, carry out `then`, report Recorded; else RecordStale or StoreFailed.
+
+    Records are committed in the order in which they are given, also those of one tick.
+    """
 
     change: Change
     then: tuple[Send, ...] = field(default=())

@@ -1,0 +1,333 @@
+"""The attempts that an agent holds, and what happens to each of them. Pure.
+
+Life of an attempt here:
+
+    offer → Store → durable → `accept` → `confirm` → Start → `started` → chunks → `ended`
+          → `settled` → Forget
+
+Nothing starts before the server has committed the acceptance, so that the server may give an
+attempt whose acceptance never arrived to another agent (I1). What is not durable is not held: an
+offer whose link dies before its directory is on the disk is dropped (I4).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from remote_agent.session.effects import Effect, Forget, Kill, Send, Start, Stop, WakeUploader
+from remote_agent.session.events import AttemptStarted, Key, OfferFailed
+from remote_protocol import messages as m
+from remote_protocol.errors import RemoteProtocolError
+from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import EndReason
+from remote_protocol.stream import Cursor
+from remote_protocol.units import format_duration
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What is held for one attempt, from its offer until it may be forgotten."""
+
+    spec: JobSpec
+    phase: Phase | None = None
+    """None while its directory is being made durable: it does not count as held yet."""
+    cursor: Cursor = field(default_factory=Cursor)
+    started: Started | None = None
+    ended: Ended | None = None
+    begun: bool = False
+    """Its start was asked for, or may have been by a former process of the agent."""
+    confirmed: bool = False
+    """The server has committed the acceptance."""
+    stopping: bool = False
+    """Its end was asked for."""
+    dropped: bool = False
+    """Withdrawn, or the link of its offer lost, before it was durable."""
+    doomed: bool = False
+    """Superseded, its kill is under way: nothing is said about it any more."""
+    reported: bool = False
+    """Its end was sent on this session and its whole log before it."""
+    handed: int | None = None
+    """Offset of the chunk that the uploader has in its hands."""
+    queued: bool = False
+    """It stands in the round of attempts with something to send."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the server, having read everything sent so far, counts it as held."""
+        return self.phase is not None and not self.doomed and not self.reported
+
+    def rewind(self, offset: int) -> None:
+        """Send the log from `offset` on, and the end once more after it."""
+        self.cursor.rewind(offset)
+        self.handed = None
+        self.reported = False
+
+    def finish(self, ended: Ended) -> None:
+        """It is over, its log has its final size."""
+        self.phase = Phase.ENDED
+        self.ended = ended
+        # A hint of its growth may have been ahead of what reached the disk.
+        self.cursor.size = max(ended.size, self.cursor.sent)
+
+
+class Attempts:
+    """Every attempt that is held or being stored."""
+
+    def __init__(self) -> None:
+        self.held: dict[Key, Attempt] = {}
+        self.talking = False
+        """Whether messages may be sent: the link is open and welcomed."""
+        self.uploading = False
+        """Whether chunks may be sent: no welcome with its rulings is awaited."""
+        self._round: deque[Key] = deque()
+
+    @property
+    def running(self) -> int:
+        """Attempts that have not ended."""
+        return sum(attempt.phase is not Phase.ENDED for attempt in self.held.values())
+
+    @property
+    def open(self) -> int:
+        """Attempts that the server, having read everything sent so far, counts as held."""
+        return sum(attempt.open for attempt in self.held.values())
+
+    @property
+    def spool_bytes(self) -> int:
+        """Log bytes that the server has not acknowledged."""
+        return sum(a.cursor.size - a.cursor.acked for a in self.held.values() if not a.doomed)
+
+    def inventory(self) -> list[InventoryItem]:
+        """All that is durable here, for a hello."""
+        return [
+            InventoryItem(job=key.job, attempt=key.attempt, phase=a.phase, size=a.cursor.size)
+            for key, a in self.held.items()
+            if a.phase is not None
+        ]
+
+    def drop_unstored(self) -> None:
+        """What is not durable yet never will be held: it is in no inventory."""
+        for attempt in self.held.values():
+            attempt.dropped = attempt.dropped or attempt.phase is None
+
+    # Log ---------------------------------------------------------------------------------------
+
+    def next_chunk(self) -> tuple[Key, int, int] | None:
+        """`(key, offset, length)` of what to send next, attempt by attempt in turns."""
+        while self.uploading and self._round:
+            key = self._round.popleft()
+            attempt = self.held.get(key)
+            if attempt is None:
+                continue
+            offset, length = attempt.cursor.next_chunk()
+            if length and not attempt.doomed:
+                self._round.append(key)
+                attempt.handed = offset
+                return key, offset, length
+            attempt.queued = False
+        return None
+
+    def chunk_sent(self, key: Key, length: int) -> list[Effect]:
+        """The first `length` bytes of the chunk handed out last are on the link."""
+        attempt = self.held.get(key)
+        if attempt is None:
+            return []
+        # A rewind or a new session in between has made this chunk an old one.
+        if attempt.handed == attempt.cursor.sent:
+            attempt.cursor.advance(length)
+        attempt.handed = None
+        return self._report(attempt)
+
+    def grew(self, key: Key, size: int) -> list[Effect]:
+        """The spool has at least `size` bytes."""
+        attempt = self.held.get(key)
+        if attempt is None or attempt.phase is Phase.ENDED:
+            return []
+        attempt.cursor.grow(size)
+        return self._enqueue(key, attempt)
+
+    def _enqueue(self, key: Key, attempt: Attempt) -> list[Effect]:
+        if attempt.queued or attempt.doomed or not attempt.cursor.next_chunk()[1]:
+            return []
+        attempt.queued = True
+        self._round.append(key)
+        return [WakeUploader()] if self.uploading else []
+
+    def _report(self, attempt: Attempt) -> list[Effect]:
+        ended = attempt.ended
+        if ended is None or attempt.reported or attempt.doomed or not self.talking:
+            return []
+        if attempt.cursor.sent < ended.size:
+            return []
+        attempt.reported = True
+        return [Send(ended)]
+
+    # Things that happen on the host ------------------------------------------------------------
+
+    def stored(self, key: Key) -> list[Effect]:
+        """Its directory is durable: it is held from now on."""
+        attempt = self.held.get(key)
+        if attempt is None or attempt.phase is not None:
+            return []
+        if attempt.dropped:
+            del self.held[key]
+            return [Forget(key)]
+        attempt.phase = Phase.ACCEPTED
+        effects = self.say(m.Accept(job=key.job, attempt=key.attempt))
+        return effects + (self._start(key, attempt) if attempt.confirmed else [])
+
+    def store_failed(self, event: OfferFailed) -> list[Effect]:
+        """Its directory could not be made durable."""
+        attempt = self.held.get(event.key)
+        if attempt is None or attempt.phase is not None:
+            return []
+        del self.held[event.key]
+        if attempt.dropped:
+            return []
+        return self.refuse(event.key, event.reason, event.detail)
+
+    def started(self, event: AttemptStarted) -> list[Effect]:
+        """Its process exists."""
+        key = event.key
+        attempt = self.held.get(key)
+        if attempt is None or attempt.phase is not Phase.ACCEPTED:
+            return []
+        attempt.phase = Phase.RUNNING
+        attempt.begun = attempt.confirmed = True
+        attempt.started = Started(job=key.job, attempt=key.attempt, pid=event.pid, at=event.at)
+        return [] if attempt.doomed else self.say(attempt.started)
+
+    def ended(self, key: Key, ended: Ended) -> list[Effect]:
+        """It is over."""
+        attempt = self.held.get(key)
+        if attempt is None or attempt.phase in (None, Phase.ENDED):
+            return []
+        if attempt.doomed:
+            del self.held[key]
+            return [Forget(key)]
+        attempt.finish(ended)
+        return self._enqueue(key, attempt) + self._report(attempt)
+
+    def stop_forsaken(self, away: float) -> list[Effect]:
+        """End what its job's policy ends when the server was away for so many seconds."""
+        effects: list[Effect] = []
+        for key, attempt in self.held.items():
+            limit = attempt.spec.on_disconnect.stop_after
+            if limit is None or away < limit or not attempt.confirmed:
+                continue
+            if attempt.phase is not Phase.ENDED and not attempt.stopping and not attempt.doomed:
+                attempt.stopping = True
+                text = f"stopped: the server was away for {format_duration(away)}"
+                effects.append(Stop(key, EndReason.LOST, text))
+        return effects
+
+    # What the server says ----------------------------------------------------------------------
+
+    def offered_again(self, key: Key, attempt: Attempt) -> list[Effect]:
+        """An offer of what is here already: say how far it is."""
+        if attempt.phase is None:
+            attempt.dropped = False
+            return []
+        if attempt.doomed:
+            return self.refuse(key, Refusal.STALE, "its superseded start is still being undone")
+        if attempt.phase is Phase.ENDED:
+            attempt.reported = False
+            return self._report(attempt)
+        effects = self.say(m.Accept(job=key.job, attempt=key.attempt))
+        return effects + (self.say(attempt.started) if attempt.started else [])
+
+    def about(self, message: m.ServerMessage, key: Key) -> list[Effect]:
+        """A message about one attempt. RemoteProtocolError when it makes no sense."""
+        attempt = self.held.get(key)
+        if attempt is None:
+            # Its end and this message have crossed; else the next heartbeat's count differs.
+            return []
+        match message:
+            case m.Ack(offset=offset):
+                attempt.cursor.ack(offset)
+                return self._enqueue(key, attempt) + self._report(attempt)
+            case m.Rewind(offset=offset):
+                attempt.rewind(offset)
+                return self._enqueue(key, attempt) + self._report(attempt)
+            case m.Confirm():
+                return self._confirm(key, attempt)
+            case m.Cancel(reason=reason, detail=detail):
+                return self._cancel(key, attempt, reason, detail)
+            case m.Settled():
+                return self._settled(key, attempt)
+            case m.Superseded(detail=detail):
+                return self._supersede(key, attempt, detail)
+        raise RemoteProtocolError(f"{message.type} is not about an attempt")
+
+    def rule(self, ruling: m.Ruling) -> list[Effect]:
+        """The server's verdict on an item of the inventory."""
+        key = Key(ruling.job, ruling.attempt)
+        attempt = self.held.get(key)
+        if attempt is None:
+            return []
+        match ruling.verdict:
+            case m.Verdict.KEEP:
+                return self._keep(key, attempt, ruling.offset)
+            case m.Verdict.SETTLED:
+                return self._settled(key, attempt)
+            case m.Verdict.SUPERSEDED:
+                return self._supersede(key, attempt, ruling.detail)
+
+    def _keep(self, key: Key, attempt: Attempt, offset: int) -> list[Effect]:
+        if attempt.doomed:
+            return []
+        # A host that lost power may have lost the tail of a spool that the server still has.
+        attempt.rewind(min(offset, attempt.cursor.size))
+        effects: list[Effect] = []
+        if attempt.phase is Phase.ACCEPTED:
+            effects.append(Send(m.Accept(job=key.job, attempt=key.attempt)))
+        elif attempt.phase is Phase.RUNNING and attempt.started is not None:
+            effects.append(Send(attempt.started))
+        return effects + self._enqueue(key, attempt) + self._report(attempt)
+
+    def _confirm(self, key: Key, attempt: Attempt) -> list[Effect]:
+        first, attempt.confirmed = not attempt.confirmed, True
+        waits = attempt.phase is Phase.ACCEPTED and not attempt.stopping and not attempt.doomed
+        return self._start(key, attempt) if first and waits else []
+
+    def _cancel(self, key: Key, attempt: Attempt, reason: EndReason, text: str) -> list[Effect]:
+        if attempt.phase is Phase.ENDED or attempt.doomed:
+            return []
+        if attempt.phase is None:
+            attempt.dropped = True
+            return self.refuse(key, Refusal.STALE, "cancelled before it was accepted")
+        attempt.stopping = True
+        return [Stop(key, reason, text)]
+
+    def _settled(self, key: Key, attempt: Attempt) -> list[Effect]:
+        if attempt.phase is not Phase.ENDED:
+            raise RemoteProtocolError(f"attempt {key} is settled, but it has not ended")
+        del self.held[key]
+        return [Forget(key)]
+
+    def _supersede(self, key: Key, attempt: Attempt, detail: str) -> list[Effect]:
+        if attempt.phase is None:
+            attempt.dropped = True
+            return []
+        if attempt.phase is Phase.ENDED or not (attempt.begun or attempt.stopping):
+            del self.held[key]
+            return [Forget(key)]
+        if attempt.doomed:
+            return []
+        attempt.doomed = True
+        return [Kill(key, detail)]
+
+    # Words -------------------------------------------------------------------------------------
+
+    def _start(self, key: Key, attempt: Attempt) -> list[Effect]:
+        attempt.begun = True
+        return [Start(key)]
+
+    def say(self, message: m.AgentMessage) -> list[Effect]:
+        """Send it if anything may be sent; else the next welcome makes good for it."""
+        return [Send(message)] if self.talking else []
+
+    def refuse(self, key: Key, reason: Refusal, detail: str) -> list[Effect]:
+        """Not taken, and never started."""
+        return self.say(m.Refuse(job=key.job, attempt=key.attempt, reason=reason, detail=detail))

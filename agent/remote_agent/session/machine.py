@@ -1,0 +1,310 @@
+"""The agent's session: what to do about each thing that happens. Pure: no I/O, `now` is given.
+
+It knows the link, the heartbeats and the host's condition; `attempts` knows the attempts. After
+every welcome everything that the server might have missed is said again (I6). `now` is seconds of
+a clock that never jumps and that counts the host's sleep (CLOCK_BOOTTIME).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import Final
+
+from remote_agent.session.attempts import Attempt, Attempts
+from remote_agent.session.effects import (
+    ApplyAssignment,
+    ApplyWishes,
+    CloseLink,
+    Effect,
+    Online,
+    Send,
+    Store,
+    WakeUploader,
+)
+from remote_agent.session.events import (
+    AttemptEnded,
+    AttemptStarted,
+    ChunkSent,
+    ConditionChanged,
+    Event,
+    Key,
+    Leaving,
+    LinkClosed,
+    LinkOpened,
+    OfferFailed,
+    OfferStored,
+    Received,
+    SpoolGrew,
+    Tick,
+)
+from remote_protocol import messages as m
+from remote_protocol.errors import CloseCode, RemoteProtocolError
+from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
+from remote_protocol.messages import Phase, Refusal
+from remote_protocol.spec import JobSpec
+from remote_protocol.units import format_duration
+
+FIRST_INTERVAL: Final = 15.0
+"""Heartbeat interval until the first welcome says another one, in seconds."""
+SILENCE: Final = 2.5
+"""Heartbeat intervals without a word from the server after which the link counts as dead."""
+MISMATCHES: Final = 2
+"""Heartbeats in a row with another count of attempts after which the agent says hello again."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What an agent tells about itself in a hello."""
+
+    agent_version: str
+    boot_id: str = ""
+    platform: m.Platform = field(default_factory=m.Platform)
+    settings: m.Settings = field(default_factory=m.Settings)
+
+
+class _Link(Enum):
+    NONE = auto()
+    GREETED = auto()
+    """Open, the hello is sent, nothing else until the welcome."""
+    WELCOMED = auto()
+    CLOSING = auto()
+
+
+class Session:
+    """All that an agent knows about its link and its attempts."""
+
+    def __init__(self, facts: HostFacts) -> None:
+        self._facts = facts
+        self._attempts = Attempts()
+        self._link = _Link.NONE
+        self._session = ""
+        self._interval = FIRST_INTERVAL
+        self._offer_ttl = 3 * FIRST_INTERVAL
+        self._condition = m.Condition()
+        self._refusal = Refusal.PAUSED
+        self._leaving = False
+        self._heard_at: float | None = None
+        self._proven_at = 0.0
+        self._beat_at = 0.0
+        self._beat_seq = 0
+        self._beat_open = 0
+        self._mismatches = 0
+
+    @property
+    def attempts(self) -> Mapping[Key, Attempt]:
+        """Every attempt that is held or being stored. Only to be read."""
+        return MappingProxyType(self._attempts.held)
+
+    @property
+    def running(self) -> int:
+        """Attempts that the agent holds and that have not ended."""
+        return self._attempts.running
+
+    @property
+    def spool_bytes(self) -> int:
+        """Log bytes that the server has not acknowledged."""
+        return self._attempts.spool_bytes
+
+    @property
+    def welcomed(self) -> bool:
+        """Whether the link is open and the server has welcomed it."""
+        return self._link is _Link.WELCOMED
+
+    def adopt(
+        self,
+        key: Key,
+        spec: JobSpec,
+        phase: Phase,
+        size: int,
+        started: m.Started | None = None,
+        ended: m.Ended | None = None,
+    ) -> None:
+        """Take up an attempt that was found on the disk, before the first link.
+
+        `size` is the length of its spool in bytes. One that was accepted and has not begun waits
+        for the server's `confirm`: it may have been given to another agent meanwhile.
+        """
+        attempt = Attempt(spec, phase, started=started, begun=True)
+        attempt.confirmed = phase is not Phase.ACCEPTED
+        attempt.cursor.grow(size)
+        if ended is not None:
+            attempt.finish(ended)
+        self._attempts.held[key] = attempt
+
+    def next_chunk(self) -> tuple[Key, int, int] | None:
+        """`(key, offset, length)` of the log bytes to send next; None when there are none.
+
+        Attempts take turns. Each call is followed by ChunkSent before the next one, unless the
+        link was lost.
+        """
+        return self._attempts.next_chunk()
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """What to do about `event`, in this order. `now` never goes back."""
+        if self._heard_at is None:
+            self._heard_at = now
+        attempts = self._attempts
+        match event:
+            case Received(message):
+                return self._received(message, now)
+            case SpoolGrew(key, size):
+                return attempts.grew(key, size)
+            case ChunkSent(key, length):
+                return attempts.chunk_sent(key, length)
+            case AttemptStarted():
+                return attempts.started(event)
+            case AttemptEnded(key, ended):
+                return attempts.ended(key, ended)
+            case OfferStored(key):
+                return attempts.stored(key)
+            case OfferFailed():
+                return attempts.store_failed(event)
+            case Tick():
+                return self._tick(now, self._heard_at)
+            case ConditionChanged(condition, refusal):
+                self._condition = condition
+                self._refusal = Refusal.DRAINING if condition.draining else refusal
+                return self._heartbeat(now) if self.welcomed else []
+            case LinkOpened(session):
+                return self._opened(session, now)
+            case LinkClosed():
+                self._turn(_Link.NONE)
+                return []
+            case Leaving(reason):
+                self._leaving = True
+                attempts.drop_unstored()
+                return attempts.say(m.Goodbye(reason=reason))
+
+    def _turn(self, link: _Link) -> None:
+        self._link = link
+        self._attempts.talking = self._attempts.uploading = link is _Link.WELCOMED
+
+    def _opened(self, session: str, now: float) -> list[Effect]:
+        self._turn(_Link.GREETED)
+        self._session = session
+        self._heard_at = self._beat_at = self._proven_at = now
+        self._mismatches = 0
+        self._attempts.drop_unstored()
+        return [self._hello()]
+
+    def _hello(self) -> Effect:
+        # Chunks wait for the welcome: it may rewind them.
+        self._attempts.uploading = False
+        return Send(
+            m.Hello(
+                oldest=OLDEST_PROTOCOL_VERSION,
+                newest=PROTOCOL_VERSION,
+                session=self._session,
+                agent_version=self._facts.agent_version,
+                boot_id=self._facts.boot_id,
+                platform=self._facts.platform,
+                settings=self._facts.settings,
+                condition=self._condition,
+                inventory=self._attempts.inventory(),
+            )
+        )
+
+    def _tick(self, now: float, heard_at: float) -> list[Effect]:
+        if self._link in (_Link.GREETED, _Link.WELCOMED):
+            if now - heard_at > SILENCE * self._interval:
+                quiet = format_duration(now - heard_at)
+                return self._close(CloseCode.SILENT, f"the server was silent for {quiet}")
+            if self.welcomed and now - self._beat_at >= self._interval:
+                return self._heartbeat(now)
+        return [] if self.welcomed else self._attempts.stop_forsaken(now - heard_at)
+
+    def _heartbeat(self, now: float) -> list[Effect]:
+        self._beat_seq += 1
+        self._beat_at = now
+        self._beat_open = self._attempts.open
+        beat = m.Heartbeat(
+            seq=self._beat_seq,
+            condition=self._condition,
+            running=self.running,
+            spool_bytes=self.spool_bytes,
+        )
+        return [Send(beat)]
+
+    def _close(self, code: CloseCode, detail: str) -> list[Effect]:
+        self._turn(_Link.CLOSING)
+        return [CloseLink(code, detail)]
+
+    def _received(self, message: m.ServerMessage, now: float) -> list[Effect]:
+        if self._link not in (_Link.GREETED, _Link.WELCOMED):
+            return []
+        self._heard_at = now
+        try:
+            return self._obey(message, now)
+        except RemoteProtocolError as error:
+            return self._close(error.code, str(error))
+
+    def _obey(self, message: m.ServerMessage, now: float) -> list[Effect]:
+        match message:
+            case m.Welcome():
+                return self._welcome(message)
+            case m.Error(code=code, detail=detail):
+                return self._close(CloseCode.NORMAL, f"the server refused: {detail} ({code})")
+        if not self.welcomed:
+            raise RemoteProtocolError(f"{message.type} came before the welcome")
+        match message:
+            case m.HeartbeatAck():
+                return self._heartbeat_acked(message)
+            case m.Offer():
+                return self._offer(message, now)
+            case m.Wish(wishes=wishes):
+                return [ApplyWishes(wishes)]
+            case m.Configure():
+                self._interval = message.heartbeat_interval
+                self._offer_ttl = message.offer_ttl
+                return [ApplyAssignment(message.assignment)]
+            case m.Resync():
+                return [self._hello()]
+        return self._attempts.about(message, Key(message.job, message.attempt))
+
+    def _welcome(self, message: m.Welcome) -> list[Effect]:
+        if message.session != self._session:
+            raise RemoteProtocolError("the welcome names another session")
+        self._turn(_Link.WELCOMED)
+        self._interval = message.heartbeat_interval
+        self._offer_ttl = message.offer_ttl
+        effects: list[Effect] = [
+            Online(message),
+            ApplyAssignment(message.assignment),
+            ApplyWishes(message.wishes),
+        ]
+        for ruling in message.rulings:
+            effects += self._attempts.rule(ruling)
+        return [*effects, WakeUploader()]
+
+    def _heartbeat_acked(self, message: m.HeartbeatAck) -> list[Effect]:
+        if message.seq > self._beat_seq:
+            raise RemoteProtocolError(f"heartbeat {message.seq} was never sent")
+        if message.seq < self._beat_seq:
+            return []
+        self._proven_at = self._beat_at
+        self._mismatches = self._mismatches + 1 if message.leases != self._beat_open else 0
+        if self._mismatches < MISMATCHES:
+            return []
+        self._mismatches = 0
+        return [self._hello()]
+
+    def _offer(self, offer: m.Offer, now: float) -> list[Effect]:
+        key = Key(offer.job, offer.attempt)
+        attempts = self._attempts
+        attempt = attempts.held.get(key)
+        if attempt is not None:
+            return attempts.offered_again(key, attempt)
+        if self._leaving:
+            return attempts.refuse(key, Refusal.DRAINING, "the agent is about to leave")
+        if not self._condition.accepting:
+            reason = self._condition.reason or "the agent takes no jobs"
+            return attempts.refuse(key, self._refusal, reason)
+        age = now - self._proven_at
+        if age > self._offer_ttl:
+            text = f"the offer may be {format_duration(age)} old"
+            return attempts.refuse(key, Refusal.STALE, text)
+        attempts.held[key] = Attempt(offer.spec)
+        return [Store(offer)]
