@@ -7,7 +7,7 @@
     relay.half_open(True)  what the server says is swallowed, what the agent says passes
     relay.rate(1024)       bytes a second in each direction; None: as fast as it goes
 
-Runs in a thread with its own event loop, so that tests and the chaos run can drive it from anywhere.
+Runs in a thread with its own event loop, so that anybody can drive it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Relay:
 
     def stop(self) -> None:
         """End all connections and the thread."""
-        self._call(lambda: self._stopping.set())
+        self._call(self._stopping.set)
         self._thread.join(10)
 
     def cut(self) -> None:
@@ -128,7 +128,8 @@ class Relay:
             theirs, other = await asyncio.open_connection(*self.target)
             self._writers.add(other)
             await asyncio.gather(
-                self._pump(reader, other, self._open_up), self._pump(theirs, writer, self._open_down)
+                self._pump(reader, other, self._open_up),
+                self._pump(theirs, writer, self._open_down),
             )
         except (OSError, asyncio.CancelledError):
             pass
@@ -150,7 +151,8 @@ class Relay:
                 self.bytes_passed += len(data)
                 if self._rate:
                     await asyncio.sleep(len(data) / self._rate)
-        finally:
+            writer.write_eof()
+        except OSError:
             _reset(writer)
 
 
