@@ -18,7 +18,11 @@ from remote_server.domain.model import Key, Lease
 
 @dataclass(frozen=True, slots=True)
 class HelloReceived:
-    """A hello came; the hub has looked up everything that the database knows about it."""
+    """A hello came; the hub has looked up everything that the database knows about it.
+
+    Looked up and handed over in one go: no other event of this agent may come in between, or a
+    wish or the end of a lease could be overlooked.
+    """
 
     hello: Hello
     leases: dict[Key, Lease]

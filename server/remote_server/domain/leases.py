@@ -1,0 +1,310 @@
+"""One agent's leases as its session sees them, and what is said about each. Pure.
+
+Life of a lease here:
+
+    Offered → `offer` → `accept` → Accepted committed → `confirm` → `started` → chunks
+            → `ended` → VerifyLog → Finished committed → `settled`
+
+What is committed decides: a lease that is `offered` in the database has never run, because
+`confirm` is only sent behind the commit of Accepted. This memory may be ahead of the database
+while records are on their way; the store refuses what is stale, and a hello sets everything right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from remote_protocol import messages as m
+from remote_protocol.messages import Phase, Verdict
+from remote_protocol.states import AttemptState, EndReason
+from remote_protocol.stream import Append, Duplicate, Gap, place
+from remote_server.domain.events import (
+    Accepted,
+    AppendLog,
+    CapacityChanged,
+    Change,
+    ChunkReceived,
+    Effect,
+    Finished,
+    HelloReceived,
+    LogVerified,
+    Lost,
+    Record,
+    Rejected,
+    Returned,
+    Running,
+    Send,
+    TruncateLog,
+    VerifyLog,
+    Withdrawn,
+)
+from remote_server.domain.model import Key, Lease
+
+CANCEL_AGAIN: Final = 5.0
+"""Seconds after which a cancel is said again while the end is not reported."""
+
+
+@dataclass(slots=True)
+class _Cancel:
+    reason: EndReason
+    detail: str
+    said_at: float
+
+
+class Leases:
+    """The leases of one agent on one session."""
+
+    def __init__(self) -> None:
+        self.live: dict[Key, Lease] = {}
+        """Every lease that takes capacity of the agent."""
+        self.failed: set[Key] = set()
+        """Attempts with something that could not be written: not heard until the next hello."""
+        self._offered_here: set[Key] = set()
+        self._ending: set[Key] = set()
+        """Attempts whose end is being verified or committed."""
+        self._cancels: dict[Key, _Cancel] = {}
+
+    @property
+    def open(self) -> int:
+        """Accepted leases whose end has not been reported."""
+        return sum(
+            lease.state is not AttemptState.OFFERED and key not in self._ending
+            for key, lease in self.live.items()
+        )
+
+    @property
+    def cancel_due(self) -> float | None:
+        """When the next cancel has to be said again."""
+        said = [cancel.said_at for cancel in self._cancels.values()]
+        return min(said) + CANCEL_AGAIN if said else None
+
+    def drop(self, key: Key) -> bool:
+        """The lease is this agent's no more. Whether it was until now."""
+        self._offered_here.discard(key)
+        self._ending.discard(key)
+        self._cancels.pop(key, None)
+        return self.live.pop(key, None) is not None
+
+    # Hello -------------------------------------------------------------------------------------
+
+    def reconcile(
+        self, event: HelloReceived, now: float
+    ) -> tuple[list[m.Ruling], list[Effect], list[Effect]]:
+        """Compare the agent's inventory with the database.
+
+        Gives the rulings, the records to make before the welcome and the messages to send after
+        it.
+        """
+        here = {
+            key: lease
+            for key, lease in self.live.items()
+            if key in self._offered_here and lease.state is AttemptState.OFFERED
+        }
+        inventory = {Key(i.job, i.attempt): i for i in event.hello.inventory}
+        before: list[Effect] = []
+        after: list[Effect] = []
+        self.live, self._cancels = {}, {}
+        self._ending.clear()
+        self.failed.clear()
+        rulings = []
+        for key, item in inventory.items():
+            lease = event.leases.get(key)
+            if lease is None or (lease.may_return and item.phase is Phase.ACCEPTED):
+                settled = key in event.ended and item.phase is Phase.ENDED
+                verdict = Verdict.SETTLED if settled else Verdict.SUPERSEDED
+                rulings.append(_ruling(key, verdict))
+                continue
+            if lease.may_return:
+                lease = replace(lease, state=AttemptState.RUNNING, may_return=False)
+                before.append(Record(Returned(key)))
+            self.live[key] = lease
+            rulings.append(_ruling(key, Verdict.KEEP, event.lengths.get(key, 0)))
+            if lease.cancel_requested:
+                after += self.cancel(key, EndReason.CANCELLED, lease.cancel_detail, now)
+        for key, lease in event.leases.items():
+            if key in inventory or lease.may_return:
+                continue
+            if lease.state is not AttemptState.OFFERED:
+                before.append(Record(Lost(key, "the agent came back without it")))
+            elif key in here:
+                # Offered on this very session: the offer may be on its way behind the hello.
+                self.live[key] = lease
+            else:
+                before.append(Record(Withdrawn(key, "the agent came back without it")))
+        for key, lease in here.items():
+            # Committed after the database was asked.
+            if key not in event.leases:
+                self.live[key] = lease
+        self._offered_here &= self.live.keys()
+        return rulings, before, after
+
+    # What the server does ----------------------------------------------------------------------
+
+    def offer(self, lease: Lease) -> list[Effect]:
+        """A lease was committed for this agent."""
+        self.live[lease.key] = lease
+        self._offered_here.add(lease.key)
+        return [_offer(lease)]
+
+    def offers(self) -> list[Effect]:
+        """Offers of this session that are not accepted yet; sent again they change nothing."""
+        return [
+            _offer(self.live[key])
+            for key in sorted(self._offered_here)
+            if self.live[key].state is AttemptState.OFFERED
+        ]
+
+    def withdraw_offers(self, detail: str) -> list[Effect]:
+        """Give back what was not accepted: it has never run and never will."""
+        keys = [k for k, lease in self.live.items() if lease.state is AttemptState.OFFERED]
+        return [effect for key in keys for effect in self._give_up(Withdrawn(key, detail))]
+
+    def _give_up(self, change: Withdrawn | Rejected | Lost) -> list[Effect]:
+        self.drop(change.key)
+        return [Record(change), CapacityChanged()]
+
+    def cancel(self, key: Key, reason: EndReason, detail: str, now: float) -> list[Effect]:
+        """Wish for the end of an attempt."""
+        if key not in self.live:
+            return []
+        self._cancels[key] = _Cancel(reason, detail, now)
+        return [_cancel(key, reason, detail)]
+
+    def cancel_again(self, now: float) -> list[Effect]:
+        """Say the wishes again that have not come true for a while (I7)."""
+        effects: list[Effect] = []
+        for key, cancel in self._cancels.items():
+            if now - cancel.said_at >= CANCEL_AGAIN:
+                cancel.said_at = now
+                effects.append(_cancel(key, cancel.reason, cancel.detail))
+        return effects
+
+    def end(self, key: Key, detail: str) -> list[Effect]:
+        """The server gave the lease up."""
+        freed: list[Effect] = [CapacityChanged()] if self.drop(key) else []
+        return [_superseded(key, detail), *freed]
+
+    # What the agent says -----------------------------------------------------------------------
+
+    def accepted(self, message: m.Accept) -> list[Effect]:
+        """It is durable there."""
+        key = Key(message.job, message.attempt)
+        lease = self.live.get(key)
+        if lease is None:
+            return [_superseded(key)]
+        if lease.state is AttemptState.OFFERED:
+            self.live[key] = replace(lease, state=AttemptState.ACCEPTED)
+        # Recorded even when it was before: the first record may not be committed yet, and only a
+        # commit may be confirmed.
+        confirm = Send(m.Confirm(job=key.job, attempt=key.attempt))
+        return [Record(Accepted(key), (confirm,))]
+
+    def refused(self, message: m.Refuse) -> list[Effect]:
+        """It has not run there and never will."""
+        key = Key(message.job, message.attempt)
+        lease = self.live.get(key)
+        if lease is None:
+            return []
+        detail = f"{lease.agent} refused it ({message.reason}): {message.detail}"
+        if lease.state is not AttemptState.OFFERED:
+            # An acceptance of a former offer of this attempt has crossed the refusal of this one.
+            return self._give_up(Lost(key, detail))
+        final = message.reason.final
+        return self._give_up(Rejected(key, detail) if final else Withdrawn(key, detail))
+
+    def started(self, message: m.Started) -> list[Effect]:
+        """Its process exists."""
+        key = Key(message.job, message.attempt)
+        lease = self.live.get(key)
+        if lease is None:
+            return [_superseded(key)]
+        if lease.state is AttemptState.RUNNING:
+            return []
+        self.live[key] = replace(lease, state=AttemptState.RUNNING)
+        return [Record(Running(key, message.pid, message.at))]
+
+    def chunk(self, event: ChunkReceived) -> list[Effect]:
+        """Log bytes came: append them, once."""
+        key = event.key
+        if key not in self.live:
+            return [_superseded(key)]
+        if key in self.failed:
+            return []
+        match place(event.length, event.offset, event.size):
+            case Append(skip):
+                return [AppendLog(key, skip, _ack(key, event.offset + event.size))]
+            case Duplicate():
+                return [_ack(key, event.length)]
+            case Gap(expected):
+                return [_rewind(key, expected)]
+
+    def ended(self, message: m.Ended) -> list[Effect]:
+        """It is over, and every byte of its log came before this."""
+        key = Key(message.job, message.attempt)
+        if key not in self.live:
+            return [_superseded(key)]
+        if key in self._ending or key in self.failed:
+            return []
+        self._ending.add(key)
+        self._cancels.pop(key, None)
+        return [VerifyLog(message)]
+
+    def verified(self, event: LogVerified) -> list[Effect]:
+        """The log was compared with what the agent says it is."""
+        ended = event.ended
+        key = Key(ended.job, ended.attempt)
+        if key not in self._ending or key in self.failed:
+            return []
+        if event.length >= ended.size and event.matches:
+            return [Record(Finished(key, ended), (_settled(key),))]
+        self._ending.discard(key)
+        if event.length < ended.size:
+            return [_rewind(key, event.length)]
+        return [TruncateLog(key), _rewind(key, 0)]
+
+    # What the store says -----------------------------------------------------------------------
+
+    def recorded(self, change: Change) -> list[Effect]:
+        """The change is committed."""
+        if isinstance(change, Finished) and self.drop(change.key):
+            return [CapacityChanged()]
+        return []
+
+    def stale(self, change: Change) -> list[Effect]:
+        """The store knows better: the agent does not hold the lease."""
+        match change:
+            case Withdrawn(key):
+                # Accepted after all on a former session, or withdrawn already: ask.
+                return [Send(m.Resync(reason=f"{key} could not be withdrawn"))]
+            case Accepted(key) | Running(key) | Finished(key) | Returned(key):
+                return self.end(key, "the attempt is not this agent's any more")
+        return []
+
+
+def _ruling(key: Key, verdict: Verdict, offset: int = 0) -> m.Ruling:
+    return m.Ruling(job=key.job, attempt=key.attempt, verdict=verdict, offset=offset)
+
+
+def _offer(lease: Lease) -> Send:
+    return Send(m.Offer(job=lease.key.job, attempt=lease.key.attempt, spec=lease.spec))
+
+
+def _cancel(key: Key, reason: EndReason, detail: str) -> Send:
+    return Send(m.Cancel(job=key.job, attempt=key.attempt, reason=reason, detail=detail))
+
+
+def _superseded(key: Key, detail: str = "it is not this agent's any more") -> Send:
+    return Send(m.Superseded(job=key.job, attempt=key.attempt, detail=detail))
+
+
+def _settled(key: Key) -> Send:
+    return Send(m.Settled(job=key.job, attempt=key.attempt))
+
+
+def _ack(key: Key, offset: int) -> Send:
+    return Send(m.Ack(job=key.job, attempt=key.attempt, offset=offset))
+
+
+def _rewind(key: Key, offset: int) -> Send:
+    return Send(m.Rewind(job=key.job, attempt=key.attempt, offset=offset))

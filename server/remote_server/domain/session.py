@@ -1,0 +1,257 @@
+"""The server's side of one link to an agent: a pure mirror of the agent's session.
+
+The hub makes one for each link, feeds it events in the order in which they come and carries out
+the effects in the order in which they are given. `leases` knows the attempts; this module knows
+the link, the heartbeats and whether the agent takes jobs. A session whose agent has a newer one is
+fenced: it is closed and hears nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from remote_protocol import messages as m
+from remote_protocol.codec import negotiate
+from remote_protocol.errors import CloseCode, RemoteProtocolError
+from remote_protocol.units import format_duration
+from remote_server.domain.events import (
+    AssignmentChanged,
+    CancelWished,
+    CapacityChanged,
+    ChunkReceived,
+    Close,
+    Effect,
+    Event,
+    HelloReceived,
+    LeaseEnded,
+    LinkClosed,
+    LogVerified,
+    MessageReceived,
+    Offered,
+    Recorded,
+    RecordStale,
+    Send,
+    StoreFailed,
+    StoreRecovered,
+    Tick,
+    WishesChanged,
+)
+from remote_server.domain.leases import Leases
+from remote_server.domain.model import Key, Lease
+
+STALE: Final = 2.0
+"""Heartbeat intervals of silence after which an agent counts as stale."""
+SILENCE: Final = 3.0
+"""Heartbeat intervals of silence after which its link is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the server dictates to an agent. Durations in seconds."""
+
+    server_version: str
+    heartbeat_interval: float
+    offer_ttl: float
+
+
+class AgentSession:
+    """All that the server knows about one link to an agent. `now` is monotonic seconds."""
+
+    def __init__(self, agent: str, epoch: int, terms: Terms, now: float) -> None:
+        self.agent = agent
+        self.epoch = epoch
+        self.condition = m.Condition()
+        self.spool_bytes = 0
+        self.last_heard = now
+        self.terms = terms
+        self._leases = Leases()
+        self._wishes = m.Wishes()
+        self._hello: m.Hello | None = None
+        self._closed = False
+        self._leaving = False
+        self._store_down = False
+
+    @property
+    def leases(self) -> Mapping[Key, Lease]:
+        """Every lease that takes capacity of this agent. Only to be read."""
+        return MappingProxyType(self._leases.live)
+
+    @property
+    def hello(self) -> m.Hello | None:
+        """The agent's last hello; None before the first."""
+        return self._hello
+
+    @property
+    def eligible(self) -> bool:
+        """Whether the agent gets jobs."""
+        return not self.reason
+
+    @property
+    def reason(self) -> str:
+        """Why the agent gets no jobs, in words; empty when it does."""
+        wishes, condition = self._wishes, self.condition
+        if self._hello is None:
+            return "it has not said hello yet"
+        if self._closed or self._leaving:
+            return "it is leaving"
+        if self._store_down:
+            return "the server's database does not work"
+        if wishes.draining or condition.draining:
+            return "it is draining"
+        if wishes.paused:
+            return f"it is paused: {wishes.comment}" if wishes.comment else "it is paused"
+        if not condition.accepting:
+            return condition.reason or "it takes no jobs now"
+        return ""
+
+    @property
+    def due(self) -> float:
+        """When a Tick has something to do at the earliest; earlier ones do nothing."""
+        silent = self.last_heard + SILENCE * self.terms.heartbeat_interval
+        cancel = self._leases.cancel_due
+        return silent if cancel is None else min(silent, cancel)
+
+    def stale(self, now: float) -> bool:
+        """Whether the agent has been silent for longer than it should."""
+        return now - self.last_heard > STALE * self.terms.heartbeat_interval
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """What to do about `event`, in this order."""
+        if self._closed and not isinstance(event, LinkClosed):
+            return []
+        effects = self._react(event, now)
+        if self._hello is None:
+            # Nothing is said before the welcome, which says it all.
+            return [effect for effect in effects if not isinstance(effect, Send)]
+        return effects
+
+    def _react(self, event: Event, now: float) -> list[Effect]:
+        leases = self._leases
+        match event:
+            case ChunkReceived():
+                self.last_heard = now
+                return leases.chunk(event) if self._hello else self._rude("log bytes")
+            case MessageReceived(message):
+                self.last_heard = now
+                return self._hear(message) if self._hello else self._rude(message.type)
+            case Recorded(change):
+                return leases.recorded(change)
+            case LogVerified():
+                return leases.verified(event)
+            case Offered(lease):
+                return leases.offer(lease)
+            case CancelWished(key, reason, detail):
+                return leases.cancel(key, reason, detail, now)
+            case Tick():
+                return self._tick(now)
+            case HelloReceived():
+                self.last_heard = now
+                return self._welcome(event, now)
+            case LeaseEnded(key, detail):
+                return leases.end(key, detail)
+            case WishesChanged(wishes):
+                self._wishes = wishes
+                return [Send(m.Wish(wishes=wishes)), CapacityChanged()]
+            case AssignmentChanged(assignment):
+                return [Send(self._configure(assignment)), CapacityChanged()]
+            case RecordStale(change):
+                return leases.stale(change)
+            case StoreFailed(key):
+                return self._store_failed(key)
+            case StoreRecovered():
+                if not self._store_down:
+                    return []
+                self._store_down = False
+                return [Send(m.Resync(reason="the server's database works again"))]
+            case LinkClosed():
+                self._closed = True
+                return leases.withdraw_offers(f"the link to {self.agent} was lost")
+
+    # Link --------------------------------------------------------------------------------------
+
+    def _close(self, code: CloseCode, detail: str) -> list[Effect]:
+        self._closed = True
+        return [Close(code, detail)]
+
+    def _rude(self, what: str) -> list[Effect]:
+        return self._close(CloseCode.BAD_MESSAGE, f"{what} came before the hello")
+
+    def _configure(self, assignment: m.Assignment) -> m.Configure:
+        return m.Configure(
+            assignment=assignment,
+            heartbeat_interval=self.terms.heartbeat_interval,
+            offer_ttl=self.terms.offer_ttl,
+        )
+
+    def _tick(self, now: float) -> list[Effect]:
+        silent = now - self.last_heard
+        if silent > SILENCE * self.terms.heartbeat_interval:
+            text = f"{self.agent} was silent for {format_duration(silent)}"
+            return self._close(CloseCode.SILENT, text)
+        return self._leases.cancel_again(now)
+
+    def _store_failed(self, key: Key | None) -> list[Effect]:
+        self._store_down = True
+        self._leases.failed |= self._leases.live.keys() if key is None else {key}
+        return [CapacityChanged()]
+
+    # Messages of the agent ---------------------------------------------------------------------
+
+    def _welcome(self, event: HelloReceived, now: float) -> list[Effect]:
+        hello = event.hello
+        try:
+            version = negotiate(hello.oldest, hello.newest)
+        except RemoteProtocolError as error:
+            return self._close(error.code, str(error))
+        self._hello = hello
+        self._wishes = event.wishes
+        self.condition = hello.condition
+        rulings, before, after = self._leases.reconcile(event, now)
+        welcome = m.Welcome(
+            version=version,
+            session=hello.session,
+            epoch=self.epoch,
+            agent=self.agent,
+            server_version=self.terms.server_version,
+            heartbeat_interval=self.terms.heartbeat_interval,
+            offer_ttl=self.terms.offer_ttl,
+            assignment=event.assignment,
+            wishes=event.wishes,
+            rulings=rulings,
+        )
+        return [*before, Send(welcome), *self._leases.offers(), *after, CapacityChanged()]
+
+    def _hear(self, message: m.AgentMessage) -> list[Effect]:
+        leases = self._leases
+        match message:
+            case m.Heartbeat():
+                return self._heartbeat(message)
+            case m.Accept():
+                return leases.accepted(message)
+            case m.Started():
+                return leases.started(message)
+            case m.Ended():
+                return leases.ended(message)
+            case m.Refuse():
+                return leases.refused(message)
+            case m.Goodbye():
+                self._leaving = True
+                return [*leases.withdraw_offers(f"{self.agent} has left"), CapacityChanged()]
+            case m.Hello():
+                return self._close(CloseCode.INTERNAL, "a hello must be reconciled by the hub")
+
+    def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:
+        was = self.eligible
+        self.condition = message.condition
+        self.spool_bytes = message.spool_bytes
+        ack = m.HeartbeatAck(
+            seq=message.seq,
+            epoch=self.epoch,
+            leases=self._leases.open,
+            eligible=self.eligible,
+            reason=self.reason,
+        )
+        return [Send(ack)] if was == self.eligible else [Send(ack), CapacityChanged()]
