@@ -1,0 +1,234 @@
+"""The agent's configuration: TOML file, environment, flags; parsed once, frozen, one slice a room.
+
+Every key has an environment twin: `REMOTE_AGENT_<SECTION>_<KEY>`, and the short forms
+`REMOTE_AGENT_SERVER`, `_NAME`, `_QUEUES`, `_LABELS`, `_CAPACITY`. May read the configuration file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import platformdirs
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from remote_agent.errors import ConfigError
+from remote_protocol.configuration import Layers
+from remote_protocol.ids import LabelKey, LabelValue, Name
+from remote_protocol.limits import MAX_LABELS
+from remote_protocol.messages import Capacity, Settings
+from remote_protocol.units import Duration, Size
+
+ENV_PREFIX: Final = "REMOTE_AGENT_"
+_SHORT: Final = {
+    ("server", "url"): ("REMOTE_AGENT_SERVER", "REMOTE_AGENT_URL"),
+    ("server", "proxy"): ("REMOTE_AGENT_PROXY",),
+    ("server", "ca_file"): ("REMOTE_AGENT_CA_FILE",),
+    ("agent", "name"): ("REMOTE_AGENT_NAME",),
+    ("agent", "queues"): ("REMOTE_AGENT_QUEUES",),
+    ("agent", "labels"): ("REMOTE_AGENT_LABELS",),
+    ("agent", "capacity"): ("REMOTE_AGENT_CAPACITY",),
+    ("agent", "on_stop"): ("REMOTE_AGENT_ON_STOP",),
+}
+
+
+def _path(value: object) -> object:
+    return Path(value).expanduser() if isinstance(value, str) and value else value
+
+
+def _list(value: object) -> object:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def parse_labels(value: object) -> object:
+    """Labels from `a=1,b=2` or a list of `K=V`; a table stays. ValueError when a `=` is missing."""
+    parts = _list(value)
+    if not isinstance(parts, list):
+        return parts
+    pairs = [str(part).partition("=") for part in parts if part]
+    if any(not equals or not key for key, equals, _ in pairs):
+        raise ValueError(f"{value!r} is not KEY=VALUE, for example gpu=true")
+    return {key: text for key, _, text in pairs}
+
+
+def parse_capacity(value: object) -> object:
+    """Capacity from `8`, `default=4,monitors=10` or a table. ValueError otherwise."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"default": value}
+    if isinstance(value, str):
+        if value.strip().isdecimal():
+            return {"default": int(value)}
+        labels = parse_labels(value)
+        assert isinstance(labels, dict)
+        return labels
+    return value
+
+
+ExpandedPath = Annotated[Path, BeforeValidator(_path)]
+Queues = Annotated[list[Name], BeforeValidator(_list), Field(min_length=1, max_length=100)]
+Labels = Annotated[
+    dict[LabelKey, LabelValue], BeforeValidator(parse_labels), Field(max_length=MAX_LABELS)
+]
+Capacities = Annotated[Capacity, BeforeValidator(parse_capacity)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerPart(_Part):
+    """`[server]`: where it is and how to reach it. Normally kept in the identity by `register`."""
+
+    url: str | None = None
+    ca_file: ExpandedPath | None = None
+    proxy: str | None = None
+    """`http://user:password@host:port`; null: HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide."""
+    client_cert: ExpandedPath | None = None
+    client_key: ExpandedPath | None = None
+
+
+class AgentPart(_Part):
+    """`[agent]`: what this host offers. What is left out, the server decides."""
+
+    name: Name | None = None
+    queues: Queues | None = None
+    labels: Labels | None = None
+    capacity: Capacities | None = None
+    on_stop: Literal["leave", "drain", "cancel"] = "leave"
+    """What SIGTERM means for running jobs."""
+    work_dir: ExpandedPath | None = None
+    """Where jobs get their work directories; null: below the state directory."""
+    durability: Literal["full", "normal"] = "full"
+
+    @property
+    def settings(self) -> Settings:
+        """What a hello announces."""
+        return Settings(queues=self.queues, labels=self.labels, capacity=self.capacity)
+
+
+class LogsPart(_Part):
+    """`[logs]`: the local copies of jobs' logs."""
+
+    segment_size: Size = Field(default=10_000_000, ge=64 * 1024)
+    segments: int = Field(default=10, ge=1, le=10_000)
+    """Newest segments of one attempt that are kept when the server has them."""
+    retention: Duration = 7 * 86400.0
+    max_total: Size = Field(default=5_000_000_000, ge=1_000_000)
+
+
+class LimitsPart(_Part):
+    """`[limits]`: what no job may exceed here."""
+
+    min_free_disk: Size = 1024**3
+    """Below it the agent takes no jobs."""
+    max_timeout: Duration | None = None
+    max_job_log: Size | None = Field(default=None, ge=4096)
+    cgroup: str = "auto"
+    """`auto` (a delegated cgroup v2 when there is one), `off`, or the path of one."""
+
+
+class LogPart(_Part):
+    """`[log]`: the agent's own log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+
+
+class Config(_Part):
+    """All of it."""
+
+    server: ServerPart = ServerPart()
+    agent: AgentPart = AgentPart()
+    logs: LogsPart = LogsPart()
+    limits: LimitsPart = LimitsPart()
+    log: LogPart = LogPart()
+    state_dir: Path
+    """Identity, attempts, spools, own log. Given by flag or environment, never by the file."""
+
+
+SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    "server": ServerPart,
+    "agent": AgentPart,
+    "logs": LogsPart,
+    "limits": LimitsPart,
+    "log": LogPart,
+}
+
+
+def default_state_dir() -> Path:
+    """`/var/lib/remote-agent` for root, else the user's data directory of the platform."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/remote-agent")
+    return platformdirs.user_data_path("remote-agent", appauthor=False)
+
+
+def default_file() -> Path:
+    """`/etc/remote-agent/agent.toml` for root, else in the user's configuration directory."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/etc/remote-agent/agent.toml")
+    return platformdirs.user_config_path("remote-agent", appauthor=False) / "agent.toml"
+
+
+def env_names(section: str, key: str) -> tuple[str, ...]:
+    """The variables that set one key; the first one that is set wins."""
+    long = f"{ENV_PREFIX}{section}_{key}".upper()
+    return (*(name for name in _SHORT.get((section, key), ()) if name != long), long)
+
+
+def load(
+    file: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[tuple[str, str], object] | None = None,
+    state_dir: Path | None = None,
+) -> tuple[Config, dict[tuple[str, ...], str]]:
+    """The effective configuration and the origin of each value that is no default.
+
+    `file` None means the default file, if it exists. ConfigError names every fault at once.
+    """
+    layers = Layers(SECTIONS)
+    text, name = _text(file)
+    layers.read(text, name)
+    for section, part in SECTIONS.items():
+        for key in part.model_fields:
+            for variable in env_names(section, key):
+                if environ.get(variable):
+                    layers.set(section, key, environ[variable], variable)
+                    break
+    for (section, key), value in (flags or {}).items():
+        if value is not None:
+            layers.set(section, key, value, f"--{key.replace('_', '-')}")
+    directory = state_dir or Path(environ.get(f"{ENV_PREFIX}STATE_DIR") or default_state_dir())
+    if "state_dir" in layers.values:
+        layers.fault(("state_dir",), "is given by --state-dir or REMOTE_AGENT_STATE_DIR only")
+    layers.values["state_dir"] = directory.expanduser().absolute()
+    config = layers.validate(Config)
+    if layers.faults or config is None:
+        raise ConfigError(*layers.faults)
+    return config, layers.origins
+
+
+def as_document(config: Config) -> dict[str, Any]:
+    """The configuration as JSON-able values, with the proxy's password hidden."""
+    document: dict[str, Any] = json.loads(config.model_dump_json())
+    proxy = document["server"]["proxy"]
+    if proxy and "@" in proxy:
+        scheme, _, rest = proxy.partition("://")
+        document["server"]["proxy"] = f"{scheme}://***@{rest.rpartition('@')[2]}"
+    return document
+
+
+def _text(file: Path | None) -> tuple[str, str]:
+    path = file or default_file()
+    try:
+        return path.read_text(encoding="utf-8"), str(path)
+    except FileNotFoundError:
+        if file is None:
+            return "", str(path)
+        raise ConfigError(f"{path}: does not exist; check the path given by --config") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is no text in UTF-8; write the configuration as TOML") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None

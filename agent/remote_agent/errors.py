@@ -1,0 +1,39 @@
+"""What ends the agent, with the exit code that it ends with. Types only.
+
+AgentError            1   fatal: something that a person must look at
+├── ConfigError       2   configuration or usage; `faults` holds one sentence each
+├── TokenRefused      4   the server knows the token no more, or it was never right
+└── ServerRefused     1   the server answered a request of ours with a problem
+"""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """Base of all; the text is a sentence with cause and cure."""
+
+    exit_code = 1
+
+
+class ConfigError(AgentError):
+    """The configuration or the call is wrong."""
+
+    exit_code = 2
+
+    def __init__(self, *faults: str) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(faults))
+
+
+class TokenRefused(AgentError):
+    """The agent's token is not accepted and will not be by waiting."""
+
+    exit_code = 4
+
+
+class ServerRefused(AgentError):
+    """The server answered with a problem (RFC 9457); `code` is its stable name."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        self.code = code
+        super().__init__(sentence)

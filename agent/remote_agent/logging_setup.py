@@ -1,0 +1,95 @@
+"""The agent's own log: structlog, for people on a terminal, JSON in a service, and a rotated file.
+
+May touch `<state-dir>/logs/agent.log`. No token ever gets into a log: a processor masks them.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import re
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from structlog.typing import Processor
+
+_TOKEN: Final = re.compile(r"\b(rrt_|rat_|rpt_|rjt_)[A-Za-z0-9_-]{8,}")
+FILE_SIZE: Final = 5_000_000
+FILES: Final = 5
+
+
+def set_up_logging(state_dir: Path, level: str, form: str) -> None:
+    """Log to stderr and to the rotated file. `form`: auto, human or json.
+
+    A log file that cannot be written is said once and done without: the agent must not die of it.
+    """
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        mask_tokens,
+    ]
+    human = form == "human" or (form == "auto" and sys.stderr.isatty())
+    terminal: Processor = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if human
+        else structlog.processors.JSONRenderer()
+    )
+    root = logging.getLogger()
+    root.setLevel(level.upper())
+    root.handlers.clear()
+    root.addHandler(_handler(logging.StreamHandler(sys.stderr), terminal, shared))
+    problem = _add_file(root, state_dir, shared)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    if problem:
+        structlog.get_logger("logging").warning("no log file is kept", reason=problem)
+
+
+def mask_tokens(
+    logger: object, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace everything that looks like a token of ours."""
+    for key, value in event.items():
+        if isinstance(value, str) and "t_" in value:
+            event[key] = _TOKEN.sub(r"\1***", value)
+    return event
+
+
+def _add_file(root: logging.Logger, state_dir: Path, shared: list[Processor]) -> str:
+    path = state_dir / "logs" / "agent.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        rotated = _Quiet(path, maxBytes=FILE_SIZE, backupCount=FILES - 1, encoding="utf-8")
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    root.addHandler(_handler(rotated, structlog.processors.JSONRenderer(), shared))
+    return ""
+
+
+class _Quiet(logging.handlers.RotatingFileHandler):
+    """A full disk must not print a traceback for each line that it cannot keep."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
+def _handler(
+    handler: logging.Handler, renderer: Processor, shared: list[Processor]
+) -> logging.Handler:
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+    handler.setFormatter(formatter)
+    return handler

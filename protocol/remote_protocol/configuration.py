@@ -1,0 +1,90 @@
+"""Configuration in layers, for both programs: file, environment, flags; every fault named at once.
+
+Pure: the text of the file and the environment are arguments. Later layers win. Each value keeps
+its origin (`agent.toml:7`, a variable, a flag), so that a fault can say where to mend it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+_HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
+_KEY: Final = re.compile(r"\s*[\"']?([A-Za-z0-9_.-]+?)[\"']?\s*=")
+_AT_LINE: Final = re.compile(r"\s*\(at line (\d+), column (\d+)\)")
+M = TypeVar("M", bound=BaseModel)
+Place = tuple[str, ...]
+"""Path of a key: section, then key."""
+
+
+class Layers:
+    """Values collected from all layers, their origins, and the faults found so far."""
+
+    def __init__(self, sections: Mapping[str, type[BaseModel]]) -> None:
+        self.sections = sections
+        self.values: dict[str, Any] = {}
+        self.origins: dict[Place, str] = {}
+        self.faults: list[str] = []
+
+    def read(self, text: str, name: str) -> None:
+        """Take the text of a TOML file called `name`."""
+        try:
+            self.values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            at = _AT_LINE.search(str(error))
+            line = at[1] if at else str(text.count("\n") + 1)
+            self.faults.append(f"{name}:{line}: not valid TOML: {_AT_LINE.sub('', str(error))}")
+            return
+        section: Place = ()
+        for number, line in enumerate(text.splitlines(), 1):
+            if header := _HEADER.fullmatch(line):
+                section = tuple(part.strip(" \"'") for part in header[1].split("."))
+                self.origins.setdefault(section, f"{name}:{number}")
+            elif key := _KEY.match(line):
+                place = (*section, *key[1].split("."))
+                for end in range(len(section) + 1, len(place) + 1):
+                    self.origins.setdefault(place[:end], f"{name}:{number}")
+
+    def set(self, section: str, key: str, value: object, origin: str) -> None:
+        """Put a value from the environment or a flag over what is there."""
+        values = self.values.setdefault(section, {})
+        if isinstance(values, dict):
+            values[key] = value
+            self.origins[section, key] = origin
+
+    def fault(self, place: Place, message: str) -> None:
+        """Note a fault at the origin of `place`, or of what holds it."""
+        known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in self.origins), ())
+        origin = self.origins.get(known, "configuration")
+        where = f"[{place[0]}] {'.'.join(place[1:])}".rstrip()
+        self.faults.append(f"{origin}: {where}: {message}")
+
+    def validate(self, model: type[M]) -> M | None:
+        """The configuration, or None with every fault noted."""
+        try:
+            return model.model_validate(self.values)
+        except ValidationError as error:
+            for fault in error.errors(include_url=False, include_context=False):
+                place = tuple(str(part) for part in fault["loc"])
+                if fault["type"] == "extra_forbidden":
+                    self.fault(place, self._unknown(place))
+                elif fault["type"] == "model_type":
+                    self.fault(place, f"is a section: write [{place[0]}] on a line of its own")
+                else:
+                    self.fault(place, fault["msg"].removeprefix("Value error, "))
+        return None
+
+    def _unknown(self, place: Place) -> str:
+        if len(place) == 1:
+            known, word = list(self.sections), "section"
+        else:
+            known, word = list(self.sections[place[0]].model_fields), "key"
+        close = get_close_matches(place[-1], known, n=1)
+        return f"unknown {word}; " + (
+            f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+        )
