@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from remote_agent.session.events import ChunkSent, Event, Key
+from remote_agent.spool import SpoolError
 from remote_protocol.codec import HEADER_SIZE, pack_header
 from remote_protocol.limits import MAX_PAYLOAD
 
@@ -46,6 +47,9 @@ class Readable(Protocol):
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Fill `buffer` from `offset`; how many bytes there were."""
 
+    def drop_acked(self, acked: int, keep: int) -> int:
+        """Delete closed segments before `acked` while there are more than `keep`."""
+
     def close(self) -> None:
         """Let go of its files."""
 
@@ -59,14 +63,19 @@ class Uploader:
         sink: Sink,
         open_spool: Callable[[Key], Readable],
         report: Callable[[Event], None],
+        keep: int,
+        segment_size: int,
     ) -> None:
         self._source = source
         self._sink = sink
         self._open_spool = open_spool
         self._report = report
+        self._keep = keep
+        self._segment_size = segment_size
         self._awake = asyncio.Event()
         self._spools: dict[Key, Readable] = {}
         self._ill: set[Key] = set()
+        self._trimmed: dict[Key, int] = {}
         self._buffer = bytearray(HEADER_SIZE + MAX_PAYLOAD)
         self.sent = 0
         """Log bytes handed to the link since the start."""
@@ -81,6 +90,19 @@ class Uploader:
         if spool is not None:
             spool.close()
         self._ill.discard(key)
+        self._trimmed.pop(key, None)
+
+    def acknowledged(self, key: Key, offset: int) -> None:
+        """The server has all before `offset`: closed segments beyond those to keep may go.
+
+        The job's output waits while too many lie there, so this must not depend on there being
+        more to send.
+        """
+        if offset - self._trimmed.get(key, 0) >= self._segment_size:
+            self._trimmed[key] = offset
+            spool = self._spools.get(key)
+            if spool is not None:
+                spool.drop_acked(offset, self._keep)
 
     async def run(self) -> None:
         """The loop; ends by cancellation."""
@@ -116,7 +138,7 @@ class Uploader:
             if spool is None:
                 spool = self._spools[key] = self._open_spool(key)
             read = spool.read_into(room, offset)
-        except OSError as error:
+        except (OSError, SpoolError) as error:
             self._complain(key, str(error))
             return 0
         if read == 0:

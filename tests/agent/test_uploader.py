@@ -19,6 +19,7 @@ class Spool:
         self.data = data
         self.broken = False
         self.closed = False
+        self.dropped: tuple[int, int] | None = None
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         if self.broken:
@@ -26,6 +27,10 @@ class Spool:
         piece = self.data[offset : offset + len(buffer)]
         buffer[: len(piece)] = piece
         return len(piece)
+
+    def drop_acked(self, acked: int, keep: int) -> int:
+        self.dropped = (acked, keep)
+        return 0
 
     def close(self) -> None:
         self.closed = True
@@ -42,7 +47,7 @@ class World:
         self.up = True
         self.room = asyncio.Event()
         self.room.set()
-        self.uploader = Uploader(self, self, self.spools.__getitem__, self.report)
+        self.uploader = Uploader(self, self, self.spools.__getitem__, self.report, keep=3, segment_size=4)
 
     def spool(self, data: bytes) -> Key:
         key = new_key()
@@ -142,3 +147,15 @@ async def test_forgetting_an_attempt_closes_its_files():
         it.uploader.forget(key)
         it.uploader.forget(key)
         assert it.spools[key].closed
+
+
+async def test_acknowledged_segments_go_once_a_segment():
+    async with world() as it:
+        key = it.spool(b"0123456789")
+        it.uploader.acknowledged(key, 4)
+        it.uploader.wake()
+        await until(lambda: len(it.frames) == 3)
+        it.uploader.acknowledged(key, 7)
+        assert it.spools[key].dropped is None
+        it.uploader.acknowledged(key, 9)
+        assert it.spools[key].dropped == (9, 3)
