@@ -1,4 +1,4 @@
-"""Who this agent is: server, name and token, in `identity.json`. May touch that file only (0600)."""
+"""Who this agent is: server, name, token, in `identity.json` (0600). May touch that file only."""
 
 from __future__ import annotations
 

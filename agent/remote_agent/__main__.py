@@ -1,0 +1,7 @@
+"""`python -m remote_agent`."""
+
+import sys
+
+from remote_agent.cli import main
+
+sys.exit(main())

@@ -1,0 +1,99 @@
+"""`remote-agent logs`: the copies of jobs' logs on this host, and the agent's own log."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from remote_agent.cli.commands import load
+from remote_agent.errors import AgentError
+from remote_agent.spool import SpoolReader
+from remote_protocol import cri
+
+_PIECE: Final = 1024 * 1024
+_PAUSE: Final = 0.2
+
+
+def logs(options: argparse.Namespace) -> int:
+    """Print a log; with --follow until it is complete, or for ever for the agent's own."""
+    state_dir = load(options).state_dir
+    if options.job is None:
+        for piece in _own_log(state_dir / "logs" / "agent.log", options.follow):
+            _write(sys.stdout, piece)
+        return 0
+    directory = _find(state_dir / "attempts", options.job)
+    for piece in _records(directory, options.follow):
+        for stream, target in ((cri.STDOUT, sys.stdout), (cri.STDERR, sys.stderr)):
+            _write(target, cri.decode(piece, stream))
+    return 0
+
+
+def _find(attempts: Path, text: str) -> Path:
+    wanted = text.upper()
+    found = [
+        entry
+        for entry in sorted(attempts.glob("*.*"), key=_number)
+        if entry.is_dir() and entry.name.startswith(wanted)
+    ]
+    jobs = {entry.name.partition(".")[0] for entry in found}
+    if not found:
+        raise AgentError(
+            f"no log of a job {text!r} is kept here; older ones are removed by [logs] retention"
+        )
+    if len(jobs) > 1:
+        raise AgentError(f"{len(jobs)} jobs begin with {text!r}: {', '.join(sorted(jobs)[:5])}")
+    return found[-1]
+
+
+def _number(directory: Path) -> tuple[str, int]:
+    job, _, number = directory.name.partition(".")
+    return job, int(number) if number.isdecimal() else 0
+
+
+def _records(directory: Path, follow: bool) -> Iterator[bytes]:
+    reader = SpoolReader(directory)
+    buffer, pending, offset = memoryview(bytearray(_PIECE)), b"", _start(reader)
+    try:
+        while True:
+            done = not follow or (directory / "exit.json").exists()
+            while length := reader.read_into(buffer, offset):
+                offset += length
+                data = pending + bytes(buffer[:length])
+                cut = cri.complete(data)
+                pending = data[cut:]
+                yield data[:cut]
+            if done:
+                return
+            time.sleep(_PAUSE)
+    finally:
+        reader.close()
+
+
+def _start(reader: SpoolReader) -> int:
+    segments = reader.segments()
+    return segments[0].start if segments else 0
+
+
+def _own_log(path: Path, follow: bool) -> Iterator[bytes]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise AgentError(f"{path}: {error.strerror}; the agent has not run yet") from None
+    with file:
+        while True:
+            while piece := file.read(_PIECE):
+                yield piece
+            if not follow:
+                return
+            time.sleep(_PAUSE)
+
+
+def _write(target: object, data: bytes) -> None:
+    stream = getattr(target, "buffer", None)
+    if data and stream is not None:
+        stream.write(data)
+        stream.flush()

@@ -1,0 +1,131 @@
+"""The local control socket: how the command line talks to the running agent on the same host.
+
+One JSON object a line each way over a Unix stream socket, `<state-dir>/control.sock`, which only
+its owner can open: `{"do": "status"}` → `{"ok": true, …}` or `{"ok": false, "error": "…"}`.
+May touch that socket only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from remote_agent.errors import AgentError
+
+log = structlog.get_logger("control")
+
+FILE: Final = "control.sock"
+_LARGEST: Final = 8 * 1024 * 1024
+_TIMEOUT: Final = 10.0
+Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Takes the request, gives fields of the answer. AgentError becomes the answer's `error`."""
+
+
+class ControlServer:
+    """Answers requests by the handler that their `do` names."""
+
+    def __init__(self, state_dir: Path, handlers: Mapping[str, Handler]) -> None:
+        self._state_dir = state_dir
+        self._handlers = handlers
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen, in place of what a dead agent left. AgentError when that is impossible."""
+        directory = os.open(self._state_dir, os.O_RDONLY)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(self._state_dir / FILE)
+            listener.bind(_address(directory, self._state_dir))
+            os.chmod(self._state_dir / FILE, 0o600)
+            listener.setblocking(False)
+            self._server = await asyncio.start_unix_server(self._serve, sock=listener)
+        except OSError as error:
+            listener.close()
+            raise AgentError(f"no control socket in {self._state_dir}: {error.strerror}") from None
+        finally:
+            os.close(directory)
+
+    async def stop(self) -> None:
+        """Stop listening and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+            with suppress(OSError):
+                os.unlink(self._state_dir / FILE)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                answer = await self._answer(await reader.readline())
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except (OSError, TimeoutError, ValueError) as error:
+            log.debug("a control request was not answered", reason=str(error))
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            handler = self._handlers[request["do"]]
+        except (ValueError, KeyError, TypeError):
+            known = ", ".join(sorted(self._handlers))
+            return {"ok": False, "error": f"not a request; `do` is one of {known}"}
+        try:
+            return {"ok": True, **await handler(request)}
+        except AgentError as error:
+            return {"ok": False, "error": str(error)}
+
+
+class NotRunning(AgentError):
+    """No agent runs on this state directory."""
+
+
+def ask(state_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """The running agent's answer. NotRunning when there is none, AgentError when it refuses."""
+    try:
+        directory = os.open(state_dir, os.O_RDONLY)
+    except OSError as error:
+        raise NotRunning(f"no agent runs here: {state_dir}: {error.strerror}") from None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(_TIMEOUT)
+        try:
+            peer.connect(_address(directory, state_dir))
+            peer.sendall(json.dumps(request).encode() + b"\n")
+            answer = _read_line(peer)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise NotRunning(f"no agent runs on {state_dir}; start it: remote-agent run") from None
+        except (OSError, ValueError) as error:
+            raise AgentError(f"the agent does not answer ({error}); is it stopped?") from None
+        finally:
+            os.close(directory)
+    if not answer.pop("ok", False):
+        raise AgentError(str(answer.get("error", "the agent refused")))
+    return answer
+
+
+def _read_line(peer: socket.socket) -> dict[str, Any]:
+    received = bytearray()
+    while not received.endswith(b"\n"):
+        piece = peer.recv(65536)
+        if not piece or len(received) > _LARGEST:
+            raise ValueError("the answer was cut off")
+        received += piece
+    answer = json.loads(received)
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is no object")
+    return answer
+
+
+def _address(directory: int, state_dir: Path) -> str:
+    # sun_path holds 107 bytes; a path through the directory's descriptor is short anywhere.
+    through = f"/proc/self/fd/{directory}"
+    return f"{through}/{FILE}" if os.path.isdir(through) else str(state_dir / FILE)
