@@ -36,12 +36,11 @@ from remote_server.domain.events import (
 from remote_server.domain.model import Key
 from remote_server.errors import Stale
 
-
 EXPIRED: Final = "the job waited longer than its expires_in allows and was never started"
 
 # What may still be said about an attempt that is over, without any effect: late repetitions.
 _KNOWN: Final = {
-    AttemptState.ENDED: (Accepted, Running, Finished, Lost, Rejected),
+    AttemptState.ENDED: (Finished, Lost, Rejected),
     AttemptState.WITHDRAWN: (Withdrawn, Rejected, Lost),
     AttemptState.LOST: (Lost,),
 }
@@ -64,8 +63,9 @@ class Standing:
     agent: str
     """Who holds, or held, the attempt."""
     attempt: AttemptState
-    offered_at: float
     started_at: float | None
+    since: float
+    """The last thing known of the attempt (offered, accepted or started) happened then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,9 @@ def conclude(
         case Withdrawn():
             return _withdrawn(key, standing, change.detail, now)
         case Rejected():
-            end = End(now, None, EndReason.REJECTED, change.detail or "the agent's policy forbids it")
+            end = End(
+                now, None, EndReason.REJECTED, change.detail or "the agent's policy forbids it"
+            )
             return _over(key, standing, end, AttemptEvent.END, ())
         case Lost():
             end = End(now, None, EndReason.LOST, change.detail)
@@ -146,8 +148,7 @@ def conclude(
 
 def _within(at: float | None, standing: Standing, now: float) -> float:
     """An agent's wall clock may be wrong: its times are shown inside the bounds we know."""
-    earliest = standing.started_at or standing.offered_at
-    return now if at is None else max(min(at, now), min(earliest, now))
+    return now if at is None else max(min(at, now), min(standing.since, now))
 
 
 def _noted(standing: Standing, change: Noted, now: float) -> Conclusion:
@@ -278,9 +279,7 @@ def _retry(
         Note(end.at, str(attempt), _end_text(end)),
         Note(end.at, "retry", detail, job),
     )
-    return Conclusion(
-        attempt, job, notes, started_at=started_at, end=end, not_before=end.at + wait
-    )
+    return Conclusion(attempt, job, notes, started_at=started_at, end=end, not_before=end.at + wait)
 
 
 def _final(
@@ -295,9 +294,7 @@ def _final(
     job = advance_job(standing.job, event)
     what = str(attempt) if end is not None else str(job_end.reason)
     note = Note(job_end.at, what, _end_text(job_end), job)
-    return Conclusion(
-        attempt, job, (*steps, note), started_at=started_at, end=end, job_end=job_end
-    )
+    return Conclusion(attempt, job, (*steps, note), started_at=started_at, end=end, job_end=job_end)
 
 
 def _end_text(end: End) -> str:

@@ -171,6 +171,10 @@ class Commit:
     """Some job became ready to be assigned, or a queue was resumed."""
     rooms: frozenset[str] = frozenset()
     """`agents`, `queues`, `tokens`: tables whose rows were changed by an operator."""
+    waiting: dict[str, int] = field(default_factory=dict)
+    """How the number of jobs ready to be assigned changed, for each demand's stored text."""
+    moved: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How the number of jobs changed, for each queue and state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,7 @@ class WaitingRoom:
         if queue not in self._queues:
             return f"queue {queue!r} does not exist any more; create it again or cancel the job"
         serving = sorted(agent.name for agent in self._agents if queue in agent.queues)
-        online = [
-            slot for _, slot in sorted(self._slots.items()) if queue in slot.queues
-        ]
+        online = [slot for _, slot in sorted(self._slots.items()) if queue in slot.queues]
         if not serving and not online:
             return f"no agent serves queue {queue!r}"
         if not online:

@@ -115,8 +115,10 @@ class Share:
     @property
     def room(self) -> int:
         """About how many more jobs without a weight fit."""
-        return max(0, int((_ONE - self.used) * self.capacity)) if self.weighted else max(
-            0, self.capacity - self.plain
+        return (
+            max(0, int((_ONE - self.used) * self.capacity))
+            if self.weighted
+            else max(0, self.capacity - self.plain)
         )
 
 
@@ -194,7 +196,7 @@ class Fleet:
         if not heap:
             return 0
         room = 0
-        for load, given, name, version in heap:
+        for _, _, name, version in heap:
             member = self._members.get(name)
             if member is not None and member.version == version:
                 share = member.share(queue)

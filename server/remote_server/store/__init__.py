@@ -1,0 +1,5 @@
+"""What the server remembers. Only this room knows the database; it hands out domain types."""
+
+from remote_server.store.store import Store
+
+__all__ = ["Store"]

@@ -1,0 +1,285 @@
+"""Agents: register, connect, wishes, edits, contact, delete. Queries live here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
+
+from remote_protocol.api import AgentChange, Registration
+from remote_protocol.errors import ErrorCode
+from remote_protocol.messages import Condition, Hello
+from remote_server.domain.enrolment import connected, newcomer, registered
+from remote_server.domain.events import Lost
+from remote_server.domain.model import Agent, Key, Token
+from remote_server.errors import NameTaken, NotFound, Refused
+from remote_server.store.attempts import apply, live_keys
+from remote_server.store.room import Room, is_state, require_queues
+from remote_server.store.rows import SELECT_AGENT, agent_from, agent_row
+from remote_server.store.schema import agents, attempts
+from remote_server.store.tokens import TokenRow, insert_token, prune_agent_tokens, use_token
+from remote_server.store.transaction import Reader, Transaction
+
+_AGENT: Final = SELECT_AGENT.where(agents.c.name == bindparam("wanted"))
+_AGENTS: Final = SELECT_AGENT.order_by(agents.c.name)
+_INSERT: Final = insert(agents).values({column.name: bindparam(column.name) for column in agents.c})
+_UPDATE: Final = (
+    update(agents)
+    .where(agents.c.name == bindparam("wanted"))
+    .values({column.name: bindparam(column.name) for column in agents.c if column.name != "name"})
+)
+_CONTACT: Final = (
+    update(agents)
+    .where(agents.c.name == bindparam("wanted"))
+    .values(last_seen_at=bindparam("last_seen_at"))
+)
+_CONDITION: Final = (
+    update(agents)
+    .where(agents.c.name == bindparam("wanted"))
+    .values(condition=bindparam("condition"))
+)
+_DELETE: Final = delete(agents).where(agents.c.name == bindparam("wanted"))
+_COUNT: Final = select(func.count()).select_from(agents)
+_IDLE_EPHEMERAL: Final = select(agents.c.name, agents.c.last_seen_at).where(
+    agents.c.ephemeral == literal_column("1"),
+    ~select(attempts.c.job)
+    .where(
+        attempts.c.agent == agents.c.name,
+        is_state(attempts.c.state, "offered", "accepted", "running"),
+    )
+    .exists(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What a registration led to."""
+
+    agent: Agent
+    changed: bool
+    """False when nothing but the token is new."""
+    token_issued: bool
+    """The offered new agent token is valid now."""
+    replaced: bool = False
+    """Another host held the name: its links must be closed."""
+
+
+class Agents(Room):
+    """The room of agents."""
+
+    async def register(
+        self, registration: Registration, token: Token, digest: str, now: float
+    ) -> Enrolment:
+        """Enrol an agent, or take note that it exists.
+
+        `token` is the bearer's: a registration token, or the agent's own one. `digest` is the
+        hash of a new agent token, which becomes valid when the bearer's was a registration token.
+        UnknownQueue, NameTaken (another host holds the name and `replace` is not set), Refused
+        (a token that is used up, for another agent, or for other queues).
+        """
+        name = registration.name
+        row = TokenRow(self._ulids.make(now), "agent", name, digest, now, agent=name)
+
+        def enrol(tx: Transaction) -> Enrolment:
+            wanted = registration.settings.queues or []
+            require_queues(tx, set(wanted))
+            own = token.kind == "agent"
+            if own and token.agent != name:
+                raise Refused(
+                    ErrorCode.FORBIDDEN,
+                    f"this token belongs to the agent {token.agent!r}, not to {name!r}",
+                )
+            if not own:
+                _may_serve(token, wanted)
+            known = _find(tx, name)
+            print_ = registration.fingerprint
+            same = known is not None and bool(print_) and known.fingerprint == print_
+            replaced = known is not None and not same and not own
+            if replaced and not registration.replace:
+                raise NameTaken(
+                    f"the name {name!r} is held by another host"
+                    f"{_host(known)}; choose another --name, or take it over with --replace"
+                )
+            base = known
+            if base is None or replaced:
+                base = newcomer(name, token.queues, now)
+                if known is not None:
+                    # Epochs fence sessions: they never go back, whoever holds the name.
+                    base = replace(base, epoch=known.epoch)
+            elif not own:
+                base = replace(base, allowed_queues=token.queues)
+            agent = registered(base, registration)
+            changed = known is None or agent != known
+            if known is None:
+                tx.run(_INSERT, agent_row(agent))
+            elif changed:
+                _save(tx, agent)
+            if not own:
+                if not same:
+                    use_token(tx, token.id)
+                prune_agent_tokens(tx, name, keep=1 if same else 0)
+                insert_token(tx, row)
+            if changed:
+                tx.news.rooms.add("agents")
+            return Enrolment(agent, changed, not own, replaced)
+
+        return await self._database.write(enrol)
+
+    async def bump_epoch(self, name: str, hello: Hello, address: str, now: float) -> Agent:
+        """Begin a new session of an agent: count it, note its hello. An agent that comes with a
+        token made beforehand, without having registered, is enrolled by this."""
+
+        def begin(tx: Transaction) -> Agent:
+            known = _find(tx, name)
+            agent = connected(known or newcomer(name, (), now), hello, address, now)
+            if known is None:
+                tx.run(_INSERT, agent_row(agent))
+                tx.news.rooms.add("agents")
+            else:
+                _save(tx, agent)
+            return agent
+
+        return await self._database.write(begin)
+
+    async def agent(self, name: str) -> Agent:
+        """One agent. NotFound."""
+        return await self._database.read(lambda reader: _get(reader, name))
+
+    async def agents(self) -> list[Agent]:
+        """All agents by name."""
+        rows = await self._database.read(lambda reader: reader.all(_AGENTS))
+        return [agent_from(row) for row in rows]
+
+    async def count_agents(self) -> int:
+        """How many agents are registered."""
+        row = await self._database.read(lambda reader: reader.one(_COUNT))
+        return int(row[0]) if row else 0
+
+    async def save_contact(self, seen: Mapping[str, float]) -> None:
+        """Write down when agents were last heard (Unix seconds)."""
+        rows = [{"wanted": name, "last_seen_at": at} for name, at in seen.items()]
+        await self._database.write(lambda tx: tx.many(_CONTACT, rows))
+
+    async def set_condition(self, name: str, condition: Condition) -> None:
+        """Write down whether an agent takes jobs, as it says itself."""
+        row = {"wanted": name, "condition": condition.model_dump_json()}
+        await self._database.write(lambda tx: tx.run(_CONDITION, row))
+
+    async def set_wishes(
+        self,
+        name: str,
+        now: float,
+        *,
+        paused: bool | None = None,
+        comment: str = "",
+        draining: bool | None = None,
+        deadline: float | None = None,
+    ) -> Agent:
+        """Store what operators want of an agent (I7); None leaves a wish as it is. `deadline`:
+        seconds from now until jobs of a draining agent are cancelled. NotFound."""
+
+        def wish(agent: Agent) -> Agent:
+            if paused is not None:
+                agent = replace(agent, paused=paused, pause_comment=comment if paused else "")
+            if draining is not None:
+                at = now + deadline if draining and deadline is not None else None
+                agent = replace(agent, draining=draining, drain_deadline_at=at)
+            return agent
+
+        return await self._edit(name, wish)
+
+    async def update_agent(self, name: str, change: AgentChange) -> Agent:
+        """Store an operator's edit of queues, labels or capacity. NotFound, UnknownQueue."""
+        return await self._edit(
+            name,
+            lambda agent: replace(
+                agent,
+                queues=agent.queues if change.queues is None else tuple(change.queues),
+                labels=agent.labels if change.labels is None else change.labels,
+                capacity=agent.capacity if change.capacity is None else change.capacity,
+            ),
+            set(change.queues or ()),
+        )
+
+    async def delete_agent(self, name: str, now: float) -> list[Key]:
+        """Forget an agent: its tokens are revoked and the attempts it held, which are returned,
+        are lost. NotFound."""
+
+        def forget(tx: Transaction) -> list[Key]:
+            _get(tx, name)
+            held = live_keys(tx, name)
+            for key in held:
+                apply(tx, key, name, Lost(key, f"the agent {name!r} was deleted"), now)
+            prune_agent_tokens(tx, name, keep=0)
+            tx.run(_DELETE, {"wanted": name})
+            tx.news.rooms |= {"agents", "tokens"}
+            return held
+
+        return await self._database.write(forget)
+
+    async def rotate_token(self, name: str, digest: str, now: float) -> None:
+        """Give an agent a new token and revoke its former ones. NotFound."""
+        row = TokenRow(self._ulids.make(now), "agent", name, digest, now, agent=name)
+
+        def rotate(tx: Transaction) -> None:
+            _get(tx, name)
+            prune_agent_tokens(tx, name, keep=0)
+            insert_token(tx, row)
+            tx.news.rooms.add("tokens")
+
+        await self._database.write(rotate)
+
+    async def idle_ephemeral(self) -> dict[str, float | None]:
+        """Agents that are to be deleted when they are gone and that hold nothing, with the time
+        they were last seen."""
+        rows = await self._database.read(lambda reader: reader.all(_IDLE_EPHEMERAL))
+        return {row[0]: row[1] for row in rows}
+
+    async def _edit(
+        self, name: str, change: Callable[[Agent], Agent], names: set[str] | None = None
+    ) -> Agent:
+        def edit(tx: Transaction) -> Agent:
+            known = _get(tx, name)
+            require_queues(tx, names or set())
+            agent = change(known)
+            if agent != known:
+                _save(tx, agent)
+                tx.news.rooms.add("agents")
+            return agent
+
+        return await self._database.write(edit)
+
+
+def _find(reader: Reader, name: str) -> Agent | None:
+    row = reader.one(_AGENT, {"wanted": name})
+    return None if row is None else agent_from(row)
+
+
+def _get(reader: Reader, name: str) -> Agent:
+    found = _find(reader, name)
+    if found is None:
+        raise NotFound("agent", name)
+    return found
+
+
+def _save(tx: Transaction, agent: Agent) -> None:
+    row = agent_row(agent)
+    row["wanted"] = row.pop("name")
+    tx.run(_UPDATE, row)
+
+
+def _may_serve(token: Token, wanted: list[str]) -> None:
+    forbidden = [queue for queue in wanted if token.queues and queue not in token.queues]
+    if forbidden:
+        raise Refused(
+            ErrorCode.FORBIDDEN,
+            f"this registration token does not cover the queue {forbidden[0]!r}; "
+            f"it covers: {', '.join(token.queues)}",
+        )
+
+
+def _host(agent: Agent | None) -> str:
+    host = agent.platform.hostname if agent else ""
+    return f" ({host})" if host else ""

@@ -1,0 +1,240 @@
+"""Jobs: submit, look up, list, cancel. Queries live here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Select, bindparam, insert, literal_column, select, update
+
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
+from remote_server.domain.demand import demand_of, demand_text, policy_of, policy_text
+from remote_server.domain.model import CancelOutcome, Job, Key
+from remote_server.errors import Conflict, NotFound
+from remote_server.store.attempts import lease_at
+from remote_server.store.room import NONE_SKIPPED, Room, require_queues
+from remote_server.store.rows import SELECT_JOB, Specs, job_from
+from remote_server.store.schema import jobs, specs
+from remote_server.store.transaction import Reader, Transaction
+
+MAX_PAGE: Final = 1000
+_ZERO: Final = ("attempt", "used", "reuse", "held", "log_size")
+_GIVEN: Final = (
+    "id",
+    "state",
+    "queue",
+    "priority",
+    "demand",
+    "policy",
+    "created_at",
+    "expires_at",
+    "idempotency_key",
+)
+_INSERT_JOB: Final = insert(jobs).values(
+    {name: bindparam(name) for name in _GIVEN}
+    | {name: literal_column("0") for name in _ZERO}
+    | {"cancel_detail": literal_column("''")}
+)
+_INSERT_SPEC: Final = insert(specs).values(job=bindparam("job"), spec=bindparam("spec"))
+_JOB: Final = SELECT_JOB.where(jobs.c.id == bindparam("job"))
+_BY_KEY: Final = (
+    select(jobs.c.id, specs.c.spec)
+    .join_from(jobs, specs, specs.c.job == jobs.c.id)
+    .where(jobs.c.idempotency_key == bindparam("wanted"))
+)
+_CANCELLABLE: Final = (
+    select(jobs.c.state, jobs.c.queue, jobs.c.demand, jobs.c.held, jobs.c.attempt)
+    .add_columns(jobs.c.agent, jobs.c.cancel_requested_at)
+    .where(jobs.c.id == bindparam("job"))
+    .with_for_update()
+)
+_WISH: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        cancel_requested_at=bindparam("cancel_requested_at"),
+        cancel_detail=bindparam("cancel_detail"),
+    )
+)
+_CANCEL_WAITING: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "state",
+                "end_reason",
+                "end_detail",
+                "ended_at",
+                "cancel_requested_at",
+                "cancel_detail",
+            )
+        }
+    )
+)
+
+
+@lru_cache(maxsize=16)
+def _page(filters: frozenset[str]) -> Select[Any]:
+    statement = SELECT_JOB.where(jobs.c.id < bindparam("before"))
+    for name in sorted(filters):
+        statement = statement.where(jobs.c[name] == bindparam(f"in_{name}"))
+    return statement.order_by(jobs.c.id.desc()).limit(bindparam("count")).offset(NONE_SKIPPED)
+
+
+class Jobs(Room):
+    """The room of jobs."""
+
+    specs: Specs
+
+    async def submit(self, wanted: Sequence[JobSpec], now: float) -> list[Job]:
+        """Store new jobs, in this order, all or none.
+
+        A job whose idempotency key is known is not stored again: the first one is returned.
+        UnknownQueue; Conflict when the key was used for a different job.
+        """
+        ids = [self._ulids.make(now) for _ in wanted]
+        texts = [spec.model_dump_json(exclude_defaults=True) for spec in wanted]
+
+        def store(tx: Transaction) -> list[str]:
+            require_queues(tx, {spec.queue for spec in wanted})
+            stored: list[str] = []
+            rows: list[dict[str, object]] = []
+            bodies: list[dict[str, object]] = []
+            keyed: dict[str, tuple[str, str]] = {}
+            for job, spec, text in zip(ids, wanted, texts, strict=True):
+                key = spec.idempotency_key
+                if key is not None:
+                    first = keyed.get(key) or tx.one(_BY_KEY, {"wanted": key})
+                    if first is not None:
+                        stored.append(_same(key, first[0], first[1], text))
+                        continue
+                    keyed[key] = (job, text)
+                demand = demand_text(demand_of(spec))
+                expires = None if spec.expires_in is None else now + spec.expires_in
+                rows.append(
+                    {
+                        "id": job,
+                        "state": JobState.QUEUED.value,
+                        "queue": spec.queue,
+                        "priority": spec.priority,
+                        "demand": demand,
+                        "policy": policy_text(policy_of(spec)),
+                        "created_at": now,
+                        "expires_at": expires,
+                        "idempotency_key": key,
+                    }
+                )
+                bodies.append({"job": job, "spec": text})
+                stored.append(job)
+                tx.note(job, now, "queued", state=JobState.QUEUED)
+                tx.waits(demand, 1)
+                tx.moves(spec.queue, None, JobState.QUEUED)
+            tx.many(_INSERT_JOB, rows)
+            tx.many(_INSERT_SPEC, bodies)
+            return stored
+
+        stored = await self._database.write(store)
+        found: list[Job] = []
+        for job, spec, text, known in zip(ids, wanted, texts, stored, strict=True):
+            if known != job:
+                found.append(await self.job(known))
+                continue
+            self.specs.remember(job, spec, len(text))
+            expires = None if spec.expires_in is None else now + spec.expires_in
+            found.append(Job(job, spec, JobState.QUEUED, now, expires_at=expires))
+        return found
+
+    async def job(self, job: str) -> Job:
+        """One job. NotFound."""
+        row = await self._database.read(lambda reader: reader.one(_JOB, {"job": job}))
+        if row is None:
+            raise NotFound("job", job)
+        return job_from(row, self.specs)
+
+    async def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        queue: str | None = None,
+        agent: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[list[Job], str | None]:
+        """A page of jobs, the newest first, and the cursor of the next page (None: the last)."""
+        filters: dict[str, object] = {}
+        if state is not None:
+            filters["state"] = state.value
+        if queue is not None:
+            filters["queue"] = queue
+        if agent is not None:
+            filters["agent"] = agent
+        count = max(1, min(limit, MAX_PAGE))
+        statement = _page(frozenset(filters))
+        where = {f"in_{name}": value for name, value in filters.items()}
+
+        def find(reader: Reader) -> list[Any]:
+            return reader.all(statement, {**where, "before": cursor or "~", "count": count + 1})
+
+        rows = await self._database.read(find)
+        found = [job_from(row, self.specs) for row in rows[:count]]
+        return found, found[-1].id if len(rows) > count else None
+
+    async def request_cancel(self, job: str, detail: str, now: float) -> CancelOutcome:
+        """Wish that a job ends. A waiting one is cancelled at once; for one that an agent holds
+        the wish is stored, and the lease says who must be told; a job that has ended stays as
+        it is. Repeating the wish changes nothing. NotFound.
+        """
+
+        def wish(tx: Transaction) -> Key | None:
+            row = tx.one(_CANCELLABLE, {"job": job})
+            if row is None:
+                raise NotFound("job", job)
+            name, queue, demand, held, attempt, agent, requested = row
+            state = JobState(name)
+            if state.terminal:
+                return None
+            if state is JobState.QUEUED:
+                ended = advance_job(state, JobEvent.CANCEL)
+                said = f"cancelled while it waited{f': {detail}' if detail else ''}"
+                tx.run(
+                    _CANCEL_WAITING,
+                    {
+                        "job": job,
+                        "state": ended.value,
+                        "end_reason": EndReason.CANCELLED.value,
+                        "end_detail": said,
+                        "ended_at": now,
+                        "cancel_requested_at": now,
+                        "cancel_detail": detail,
+                    },
+                )
+                tx.note(job, now, "cancelled", state=ended, attempt=attempt, detail=said)
+                tx.moves(queue, state, ended)
+                if not held:
+                    tx.waits(demand, -1)
+                return None
+            if requested is None:
+                tx.run(_WISH, {"job": job, "cancel_requested_at": now, "cancel_detail": detail})
+                tx.note(job, now, "cancel_requested", attempt=attempt, agent=agent, detail=detail)
+            return Key(job, attempt)
+
+        key = await self._database.write(wish)
+        found = await self.job(job)
+        if key is None:
+            return CancelOutcome(found)
+        lease = await self._database.read(lambda reader: lease_at(reader, key, self.specs))
+        # The attempt may have ended between the commit and this read.
+        return CancelOutcome(found, lease if lease and lease.state.live else None)
+
+
+def _same(key: str, first: str, stored: str, text: str) -> str:
+    if stored != text:
+        raise Conflict(
+            f"the idempotency key {key!r} was used for a different job ({first}); "
+            "use a new key for a new job"
+        )
+    return first

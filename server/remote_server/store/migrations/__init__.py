@@ -1,0 +1,1 @@
+"""Alembic's home: `env.py` is run by alembic, `versions/` holds one file for each change."""

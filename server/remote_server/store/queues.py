@@ -1,0 +1,161 @@
+"""Queues: create, look up, edit, delete. Queries live here."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from sqlalchemy import bindparam, delete, insert, literal_column, select, update
+
+from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.spec import DEFAULT_QUEUE
+from remote_server.domain.model import Queue
+from remote_server.errors import Conflict, NotFound
+from remote_server.store.room import NONE_SKIPPED, Room, is_state
+from remote_server.store.rows import SELECT_QUEUE, queue_from
+from remote_server.store.schema import agents, jobs, queues
+from remote_server.store.transaction import Reader, Transaction
+
+_QUEUE: Final = SELECT_QUEUE.where(queues.c.name == bindparam("wanted"))
+_QUEUES: Final = SELECT_QUEUE.order_by(queues.c.name)
+_INSERT: Final = insert(queues).values({column.name: bindparam(column.name) for column in queues.c})
+_UPDATE: Final = (
+    update(queues)
+    .where(queues.c.name == bindparam("wanted"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in ("description", "paused", "log_retention", "log_max_total")
+        }
+    )
+)
+_DELETE: Final = delete(queues).where(queues.c.name == bindparam("wanted"))
+_UNFINISHED: Final = (
+    select(jobs.c.id)
+    .where(
+        is_state(jobs.c.state, "queued", "assigned", "running"),
+        jobs.c.queue == bindparam("wanted"),
+    )
+    .limit(literal_column("1"))
+    .offset(NONE_SKIPPED)
+)
+_SERVED_BY: Final = select(agents.c.name, agents.c.queues).order_by(agents.c.name)
+
+
+class Queues(Room):
+    """The room of queues."""
+
+    async def create_queue(self, wanted: QueueCreate, now: float) -> Queue:
+        """Make a queue. Conflict when it exists."""
+        queue = Queue(
+            wanted.name,
+            wanted.description,
+            False,
+            now,
+            wanted.log_retention,
+            wanted.log_max_total,
+        )
+
+        def create(tx: Transaction) -> None:
+            if tx.one(_QUEUE, {"wanted": queue.name}) is not None:
+                raise Conflict(
+                    f"there is a queue {queue.name!r} already; "
+                    f"change it with: remotectl queue edit {queue.name}"
+                )
+            insert_queue(tx, queue)
+            tx.news.rooms.add("queues")
+
+        await self._database.write(create)
+        return queue
+
+    async def queue(self, name: str) -> Queue:
+        """One queue. NotFound."""
+        return await self._database.read(lambda reader: _get(reader, name))
+
+    async def queues(self) -> list[Queue]:
+        """All queues by name."""
+        rows = await self._database.read(lambda reader: reader.all(_QUEUES))
+        return [queue_from(row) for row in rows]
+
+    async def change_queue(self, name: str, change: QueueChange) -> Queue:
+        """Edit a queue; what the change leaves out stays. NotFound."""
+        given = change.model_fields_set
+
+        def edit(tx: Transaction) -> Queue:
+            old = _get(tx, name)
+            queue = Queue(
+                name,
+                old.description if change.description is None else change.description,
+                old.paused if change.paused is None else change.paused,
+                old.created_at,
+                change.log_retention if "log_retention" in given else old.log_retention,
+                change.log_max_total if "log_max_total" in given else old.log_max_total,
+            )
+            tx.run(
+                _UPDATE,
+                {
+                    "wanted": name,
+                    "description": queue.description,
+                    "paused": int(queue.paused),
+                    "log_retention": queue.log_retention,
+                    "log_max_total": queue.log_max_total,
+                },
+            )
+            tx.news.rooms.add("queues")
+            if old.paused and not queue.paused:
+                tx.news.queued = True
+            return queue
+
+        return await self._database.write(edit)
+
+    async def delete_queue(self, name: str) -> None:
+        """Remove a queue; jobs that ended in it stay. NotFound; Conflict when it is in use."""
+
+        def remove(tx: Transaction) -> None:
+            _get(tx, name)
+            if name == DEFAULT_QUEUE:
+                raise Conflict(f"the queue {name!r} is needed for jobs that name no queue")
+            if tx.one(_UNFINISHED, {"wanted": name}) is not None:
+                raise Conflict(
+                    f"the queue {name!r} holds jobs that have not ended; "
+                    f"see: remotectl job list --queue {name}"
+                )
+            serving = [row[0] for row in tx.all(_SERVED_BY) if name in json.loads(row[1])]
+            if serving:
+                some = ", ".join(serving[:5]) + (", …" if len(serving) > 5 else "")
+                raise Conflict(
+                    f"the queue {name!r} is served by agents ({some}); "
+                    "give them other queues first: remotectl agent set"
+                )
+            tx.run(_DELETE, {"wanted": name})
+            tx.news.rooms.add("queues")
+
+        await self._database.write(remove)
+
+
+def ensure_queue(tx: Transaction, queue: Queue) -> None:
+    """Store a queue unless there is one of its name."""
+    if tx.one(_QUEUE, {"wanted": queue.name}) is None:
+        insert_queue(tx, queue)
+
+
+def insert_queue(tx: Transaction, queue: Queue) -> None:
+    """Store a queue."""
+    tx.run(
+        _INSERT,
+        {
+            "name": queue.name,
+            "description": queue.description,
+            "paused": int(queue.paused),
+            "created_at": queue.created_at,
+            "log_retention": queue.log_retention,
+            "log_max_total": queue.log_max_total,
+        },
+    )
+
+
+def _get(reader: Reader, name: str) -> Queue:
+    row = reader.one(_QUEUE, {"wanted": name})
+    if row is None:
+        raise NotFound("queue", name)
+    return queue_from(row)

@@ -1,0 +1,68 @@
+"""What every room of the store stands on: the database and the few things rooms share. No I/O
+of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, bindparam, literal_column, select
+
+from remote_protocol.ids import ULID_ENTROPY, make_ulid, ulid_from_bytes, ulid_to_bytes
+from remote_server.errors import UnknownQueue
+from remote_server.store.database import Database
+from remote_server.store.schema import queues
+from remote_server.store.transaction import Reader
+
+_QUEUE: Final = select(queues.c.name).where(queues.c.name == bindparam("name"))
+_QUEUES: Final = select(queues.c.name)
+
+NONE_SKIPPED: Final[ColumnElement[Any]] = literal_column("0")
+"""For `offset`: SQLAlchemy would otherwise put a value of its own beside a `LIMIT` parameter."""
+
+
+class Ulids:
+    """Makes ULIDs that only grow, so that the order of ids is the order of submission."""
+
+    def __init__(self, entropy: Callable[[int], bytes]) -> None:
+        self._entropy = entropy
+        self._last = 0
+
+    def make(self, now: float) -> str:
+        """The next one; `now` in Unix seconds. A clock that went back changes nothing."""
+        text = make_ulid(int(now * 1000), self._entropy(ULID_ENTROPY))
+        number = int.from_bytes(ulid_to_bytes(text), "big")
+        if number <= self._last:
+            # ulid/spec, monotonicity: the last one plus one.
+            number = self._last + 1
+            text = ulid_from_bytes(number.to_bytes(16, "big"))
+        self._last = number
+        return text
+
+
+class Room:
+    """Base of the store's rooms."""
+
+    def __init__(self, database: Database, ulids: Ulids) -> None:
+        self._database = database
+        self._ulids = ulids
+
+
+def require_queues(reader: Reader, names: set[str]) -> None:
+    """UnknownQueue when one of the queues does not exist."""
+    for name in sorted(names):
+        if reader.one(_QUEUE, {"name": name}) is None:
+            raise UnknownQueue(name, [row[0] for row in reader.all(_QUEUES)])
+
+
+def is_state(column: ColumnElement[Any], *states: str) -> ColumnElement[bool]:
+    """A condition with the states written out, so that a partial index can serve it."""
+    if len(states) == 1:
+        return column == literal_column(f"'{states[0]}'")
+    return column.in_([literal_column(f"'{state}'") for state in states])
+
+
+def to_json(value: object) -> str:
+    """Canonical text: equal values have equal texts."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,222 @@
+"""Rows of the database as the domain's types, and back. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from typing import Any, Final
+
+from sqlalchemy import Select, select
+
+from remote_protocol.ids import Role
+from remote_protocol.messages import Condition, Platform, Usage
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_server.domain.model import Agent, Attempt, Happening, Job, Queue, Token
+from remote_server.store.schema import agents, attempts, jobs, queues, specs, timeline, tokens
+from remote_server.store.transaction import Row
+
+_REMEMBERED: Final = 2048
+_SMALL: Final = 4096
+
+_JOB_COLUMNS: Final = (
+    jobs.c.id,
+    specs.c.spec,
+    jobs.c.state,
+    jobs.c.created_at,
+    jobs.c.attempt,
+    jobs.c.agent,
+    jobs.c.exit_code,
+    jobs.c.end_reason,
+    jobs.c.end_detail,
+    jobs.c.cancel_requested_at,
+    jobs.c.cancel_detail,
+    jobs.c.assigned_at,
+    jobs.c.started_at,
+    jobs.c.ended_at,
+    jobs.c.expires_at,
+    jobs.c.not_before,
+    jobs.c.usage,
+    jobs.c.log_size,
+)
+SELECT_JOB: Final[Select[Any]] = select(*_JOB_COLUMNS).join_from(
+    jobs, specs, specs.c.job == jobs.c.id
+)
+
+_ATTEMPT_COLUMNS: Final = (
+    attempts.c.job,
+    attempts.c.number,
+    attempts.c.agent,
+    attempts.c.state,
+    attempts.c.offered_at,
+    attempts.c.accepted_at,
+    attempts.c.started_at,
+    attempts.c.ended_at,
+    attempts.c.exit_code,
+    attempts.c.end_reason,
+    attempts.c.end_detail,
+    attempts.c.usage,
+    attempts.c.log_size,
+    attempts.c.log_complete,
+)
+SELECT_ATTEMPT: Final[Select[Any]] = select(*_ATTEMPT_COLUMNS)
+SELECT_AGENT: Final[Select[Any]] = select(*agents.c)
+SELECT_QUEUE: Final[Select[Any]] = select(*queues.c)
+SELECT_HAPPENING: Final[Select[Any]] = select(*timeline.c)
+SELECT_TOKEN: Final[Select[Any]] = select(*(column for column in tokens.c if column.name != "hash"))
+
+
+class Specs:
+    """Parses specifications, and remembers the last small ones: a job that was just submitted is
+    offered a moment later."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, JobSpec] = OrderedDict()
+
+    def parse(self, job: str, text: str) -> JobSpec:
+        """The specification of a job from its stored text."""
+        spec = self._known.get(job)
+        if spec is None:
+            spec = JobSpec.model_validate_json(text)
+            self.remember(job, spec, len(text))
+        return spec
+
+    def known(self, job: str) -> JobSpec | None:
+        """The specification, if it is remembered."""
+        return self._known.get(job)
+
+    def remember(self, job: str, spec: JobSpec, size: int) -> None:
+        """Keep a specification whose text has `size` characters, if it is small."""
+        if size <= _SMALL:
+            self._known[job] = spec
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+
+
+def job_from(row: Row, parsed: Specs) -> Job:
+    """A row of SELECT_JOB."""
+    (identity, spec, state, created, number, agent, code, reason, detail, *rest) = row
+    (cancelled, why, assigned, started, ended, expires, not_before, usage, size) = rest
+    return Job(
+        id=identity,
+        spec=parsed.parse(identity, spec),
+        state=JobState(state),
+        created_at=created,
+        attempt=number,
+        agent=agent,
+        exit_code=code,
+        end_reason=None if reason is None else EndReason(reason),
+        end_detail=detail,
+        cancel_requested_at=cancelled,
+        cancel_detail=why,
+        assigned_at=assigned,
+        started_at=started,
+        ended_at=ended,
+        expires_at=expires,
+        not_before=not_before,
+        usage=None if usage is None else Usage.model_validate_json(usage),
+        log_size=size,
+    )
+
+
+def attempt_from(row: Row) -> Attempt:
+    """A row of SELECT_ATTEMPT."""
+    (job, number, agent, state, offered, accepted, started, ended, code, reason, *rest) = row
+    detail, usage, size, complete = rest
+    return Attempt(
+        job=job,
+        number=number,
+        agent=agent,
+        state=AttemptState(state),
+        offered_at=offered,
+        accepted_at=accepted,
+        started_at=started,
+        ended_at=ended,
+        exit_code=code,
+        end_reason=None if reason is None else EndReason(reason),
+        end_detail=detail,
+        usage=None if usage is None else Usage.model_validate_json(usage),
+        log_size=size,
+        log_complete=bool(complete),
+    )
+
+
+def agent_from(row: Row) -> Agent:
+    """A row of SELECT_AGENT."""
+    found = dict(zip(agents.c.keys(), row, strict=True))
+    found["queues"] = tuple(json.loads(found["queues"]))
+    found["allowed_queues"] = tuple(json.loads(found["allowed_queues"]))
+    found["labels"] = json.loads(found["labels"])
+    found["capacity"] = json.loads(found["capacity"])
+    found["platform"] = Platform.model_validate_json(found["platform"])
+    found["condition"] = Condition.model_validate_json(found["condition"])
+    for flag in ("paused", "draining", "ephemeral"):
+        found[flag] = bool(found[flag])
+    return Agent(**found)
+
+
+def agent_row(agent: Agent) -> dict[str, object]:
+    """An agent as parameters for its row."""
+    return {
+        "name": agent.name,
+        "queues": json.dumps(agent.queues),
+        "labels": json.dumps(agent.labels, ensure_ascii=False),
+        "capacity": json.dumps(agent.capacity),
+        "registered_at": agent.registered_at,
+        "paused": int(agent.paused),
+        "pause_comment": agent.pause_comment,
+        "draining": int(agent.draining),
+        "drain_deadline_at": agent.drain_deadline_at,
+        "ephemeral": int(agent.ephemeral),
+        "fingerprint": agent.fingerprint,
+        "allowed_queues": json.dumps(agent.allowed_queues),
+        "announced": agent.announced,
+        "version": agent.version,
+        "platform": agent.platform.model_dump_json(),
+        "boot_id": agent.boot_id,
+        "address": agent.address,
+        "epoch": agent.epoch,
+        "connected_at": agent.connected_at,
+        "last_seen_at": agent.last_seen_at,
+        "condition": agent.condition.model_dump_json(),
+    }
+
+
+def queue_from(row: Row) -> Queue:
+    """A row of SELECT_QUEUE."""
+    name, description, paused, created, retention, most = row
+    return Queue(name, description, bool(paused), created, retention, most)
+
+
+def token_from(row: Row) -> Token:
+    """A row of SELECT_TOKEN."""
+    (identity, kind, name, role, agent, names, left, created, expires, used, revoked) = row
+    return Token(
+        id=identity,
+        kind=kind,
+        name=name,
+        created_at=created,
+        role=None if role is None else Role(role),
+        agent=agent,
+        queues=tuple(json.loads(names)),
+        uses_left=left,
+        expires_at=expires,
+        last_used_at=used,
+        revoked=bool(revoked),
+    )
+
+
+def happening_from(row: Row) -> Happening:
+    """A row of SELECT_HAPPENING."""
+    seq, job, at, what, state, number, agent, source, detail = row
+    return Happening(
+        seq,
+        job,
+        at,
+        what,
+        None if state is None else JobState(state),
+        number,
+        agent,
+        source,
+        detail,
+    )

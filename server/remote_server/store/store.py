@@ -1,0 +1,103 @@
+"""The store: everything that the server remembers, as one object made of rooms.
+
+`Store.open` makes the database ready; all methods are coroutines that return the domain's types
+and raise those of `errors`. Opens the database file; copies and checks it in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+
+from sqlalchemy import bindparam, delete, insert
+
+from remote_protocol.spec import DEFAULT_QUEUE
+from remote_server.domain.model import Commit, Queue
+from remote_server.errors import ServerError
+from remote_server.store import sqlite
+from remote_server.store.agents import Agents
+from remote_server.store.attempts import Attempts
+from remote_server.store.database import Database
+from remote_server.store.history import History
+from remote_server.store.jobs import Jobs
+from remote_server.store.queues import Queues, ensure_queue
+from remote_server.store.room import Ulids
+from remote_server.store.rows import Specs
+from remote_server.store.schema import meta
+from remote_server.store.tokens import Tokens
+from remote_server.store.transaction import Transaction
+from remote_server.store.upgrade import database_path, prepare
+from remote_server.store.waiting import WaitingJobs
+
+_FORGET_PROBE: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
+_PROBE: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
+
+
+class Store(Jobs, WaitingJobs, Attempts, Agents, Queues, Tokens, History):
+    """Jobs, attempts, agents, queues, tokens and the timeline, in one database."""
+
+    def __init__(self, database: Database, ulids: Ulids) -> None:
+        super().__init__(database, ulids)
+        self.specs = Specs()
+        database.on_commit(self._follow)
+        database.on_failure(self.forget_counts)
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        durability: sqlite.Durability = "full",
+        migrate: bool = True,
+        now: Callable[[], float] = time.time,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> Self:
+        """Open a database by its SQLAlchemy URL or path; create or upgrade it where needed.
+
+        DatabaseUnusable when it is newer than the program, damaged or none of ours.
+        """
+        path = database_path(url)
+        prepare(path, migrate=migrate)
+        store = cls(Database(path, durability), Ulids(entropy))
+        queue = Queue(DEFAULT_QUEUE, "Jobs that name no queue", False, now())
+        await store._database.write(lambda tx: ensure_queue(tx, queue))
+        return store
+
+    def on_commit(self, listener: Callable[[Commit], None]) -> None:
+        """Call `listener` after each commit that changed something others may wait for."""
+        self._database.on_commit(listener)
+
+    async def probe(self) -> None:
+        """Write something. StoreUnavailable when that is not possible now."""
+        row = {"name": "probe", "value": "1"}
+
+        def write(tx: Transaction) -> None:
+            tx.run(_FORGET_PROBE, {"wanted": "probe"})
+            tx.run(_PROBE, row)
+
+        await self._database.write(write)
+
+    async def backup(self, target: Path) -> int:
+        """Copy the database to a file while it is in use; the copy's size in bytes. ServerError."""
+        try:
+            return await asyncio.to_thread(sqlite.backup, self._database.path, target)
+        except (OSError, sqlite.Error) as error:
+            raise ServerError(f"the backup to {target} failed: {error}") from error
+
+    async def check(self) -> list[str]:
+        """What is wrong with the database, a sentence for each fault; nothing when it is sound."""
+        return await asyncio.to_thread(sqlite.faults, self._database.path)
+
+    async def close(self) -> None:
+        """Commit what is pending and close the database."""
+        self._database.close()
+
+    def _follow(self, commit: Commit) -> None:
+        if "queues" in commit.rooms:
+            self.forget_counts()
+        else:
+            self.follow(commit.waiting, commit.moved)

@@ -1,0 +1,168 @@
+"""Tokens: create, look up, use, revoke. Only hashes are stored. Queries live here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from sqlalchemy import bindparam, insert, literal_column, select, update
+
+from remote_protocol.errors import ErrorCode
+from remote_protocol.ids import Role
+from remote_server.domain.model import Token
+from remote_server.errors import NotFound, Refused
+from remote_server.store.room import Room, require_queues
+from remote_server.store.rows import SELECT_TOKEN, token_from
+from remote_server.store.schema import tokens
+from remote_server.store.transaction import Transaction
+
+_INSERT: Final = insert(tokens).values({column.name: bindparam(column.name) for column in tokens.c})
+_BY_HASH: Final = SELECT_TOKEN.where(tokens.c.hash == bindparam("digest"))
+_BY_ID: Final = SELECT_TOKEN.where(tokens.c.id == bindparam("wanted"))
+_ALL: Final = SELECT_TOKEN.order_by(tokens.c.id)
+_OF_KIND: Final = _ALL.where(tokens.c.kind == bindparam("of_kind"))
+_VALID: Final = tokens.c.revoked == literal_column("0")
+_OF_AGENT: Final = (
+    select(tokens.c.id)
+    .where(
+        tokens.c.agent == bindparam("of_agent"), tokens.c.kind == literal_column("'agent'"), _VALID
+    )
+    .order_by(tokens.c.id.desc())
+)
+_REVOKE: Final = (
+    update(tokens).where(tokens.c.id == bindparam("wanted")).values(revoked=literal_column("1"))
+)
+_USE: Final = (
+    update(tokens)
+    .where(tokens.c.id == bindparam("wanted"), _VALID, tokens.c.uses_left > literal_column("0"))
+    .values(uses_left=tokens.c.uses_left - literal_column("1"))
+)
+_TOUCH: Final = (
+    update(tokens)
+    .where(tokens.c.id == bindparam("wanted"))
+    .values(last_used_at=bindparam("last_used_at"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A token to be stored."""
+
+    id: str
+    kind: str
+    name: str
+    hash: str
+    created_at: float
+    role: str | None = None
+    agent: str | None = None
+    queues: str = "[]"
+    uses_left: int | None = None
+    expires_at: float | None = None
+    last_used_at: float | None = None
+    revoked: int = 0
+
+
+def insert_token(tx: Transaction, row: TokenRow) -> None:
+    """Store a token."""
+    tx.run(_INSERT, asdict(row))
+
+
+def prune_agent_tokens(tx: Transaction, agent: str, keep: int) -> None:
+    """Revoke an agent's tokens but for the newest `keep`."""
+    for row in tx.all(_OF_AGENT, {"of_agent": agent})[keep:]:
+        tx.run(_REVOKE, {"wanted": row[0]})
+
+
+def use_token(tx: Transaction, token: str) -> None:
+    """Count one use of a registration token. Refused when none is left or it was revoked."""
+    row = tx.one(_BY_ID, {"wanted": token})
+    found = None if row is None else token_from(row)
+    if found is None or found.revoked:
+        raise Refused(ErrorCode.INVALID_TOKEN, "this registration token was revoked")
+    if found.uses_left is not None and not tx.run(_USE, {"wanted": token}):
+        raise Refused(
+            ErrorCode.USED_TOKEN,
+            "this registration token has been used as often as it may be; ask an admin for a "
+            "new one (remotectl registration-token create)",
+        )
+
+
+class Tokens(Room):
+    """The room of tokens."""
+
+    async def create_token(
+        self,
+        kind: str,
+        digest: str,
+        name: str,
+        now: float,
+        *,
+        role: Role | None = None,
+        agent: str | None = None,
+        queues: tuple[str, ...] = (),
+        uses: int | None = None,
+        expires_at: float | None = None,
+    ) -> Token:
+        """Store a new token by its hash; `kind` is `registration`, `agent` or `api`.
+        UnknownQueue."""
+        row = TokenRow(
+            self._ulids.make(now),
+            kind,
+            name,
+            digest,
+            now,
+            role=None if role is None else role.value,
+            agent=agent,
+            queues=json.dumps(queues),
+            uses_left=uses,
+            expires_at=expires_at,
+        )
+
+        def create(tx: Transaction) -> None:
+            require_queues(tx, set(queues))
+            insert_token(tx, row)
+            tx.news.rooms.add("tokens")
+
+        await self._database.write(create)
+        return await self.token(row.id)
+
+    async def token(self, token: str) -> Token:
+        """One token by its id. NotFound."""
+        row = await self._database.read(lambda reader: reader.one(_BY_ID, {"wanted": token}))
+        if row is None:
+            raise NotFound("token", token)
+        return token_from(row)
+
+    async def token_by_hash(self, digest: str) -> Token | None:
+        """The token with this hash, revoked and expired ones included."""
+        row = await self._database.read(lambda reader: reader.one(_BY_HASH, {"digest": digest}))
+        return None if row is None else token_from(row)
+
+    async def tokens(self, kind: str | None = None) -> list[Token]:
+        """All tokens, or those of one kind, the oldest first."""
+        if kind is None:
+            rows = await self._database.read(lambda reader: reader.all(_ALL))
+        else:
+            rows = await self._database.read(lambda reader: reader.all(_OF_KIND, {"of_kind": kind}))
+        return [token_from(row) for row in rows]
+
+    async def use_registration(self, token: str) -> None:
+        """Count one use of a registration token. Refused when none is left."""
+        await self._database.write(lambda tx: use_token(tx, token))
+
+    async def revoke(self, token: str) -> Token:
+        """Make a token useless for ever. NotFound."""
+
+        def revoke(tx: Transaction) -> None:
+            if not tx.run(_REVOKE, {"wanted": token}):
+                raise NotFound("token", token)
+            tx.news.rooms.add("tokens")
+
+        await self._database.write(revoke)
+        return await self.token(token)
+
+    async def touch(self, token: str, now: float) -> None:
+        """Note that a token was used."""
+        row = {"wanted": token, "last_used_at": now}
+        await self._database.write(lambda tx: tx.run(_TOUCH, row))

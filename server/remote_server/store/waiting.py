@@ -1,0 +1,299 @@
+"""Jobs that wait: what is demanded, who is next, who gets an agent, who waited too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import merge
+from typing import Final
+
+from sqlalchemy import bindparam, func, insert, literal_column, select, update
+
+from remote_protocol.states import (
+    AttemptState,
+    EndReason,
+    JobEvent,
+    JobState,
+    advance_job,
+)
+from remote_server.domain.conclude import EXPIRED
+from remote_server.domain.demand import demand_from, demand_text
+from remote_server.domain.model import Demand, Key, Lease, QueueLoad, Waiting
+from remote_server.store.room import NONE_SKIPPED, Room, is_state
+from remote_server.store.rows import Specs
+from remote_server.store.schema import attempts, jobs, queues, specs
+from remote_server.store.transaction import Reader, Row, Transaction
+
+_QUEUED: Final = is_state(jobs.c.state, "queued")
+_READY: Final = (_QUEUED, jobs.c.held == literal_column("0"))
+_HELD: Final = (_QUEUED, jobs.c.held == literal_column("1"))
+_EXPIRING: Final = (_QUEUED, jobs.c.expires_at.is_not(None))
+
+_DEMANDS: Final = select(jobs.c.demand, func.count()).where(*_READY).group_by(jobs.c.demand)
+_COUNTS: Final = select(jobs.c.queue, jobs.c.state, func.count()).group_by(
+    jobs.c.queue, jobs.c.state
+)
+_PAUSED: Final = select(queues.c.name).where(queues.c.paused == literal_column("1"))
+_HEADS: Final = (
+    select(jobs.c.id, jobs.c.priority)
+    .where(*_READY, jobs.c.demand == bindparam("wanted"))
+    .order_by(jobs.c.priority.desc(), jobs.c.id)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
+_OLDEST: Final = (
+    select(jobs.c.created_at)
+    .where(_QUEUED, jobs.c.queue == bindparam("in_queue"))
+    .order_by(jobs.c.id)
+    .limit(literal_column("1"))
+    .offset(NONE_SKIPPED)
+)
+_CANDIDATE: Final = (
+    select(
+        jobs.c.state,
+        jobs.c.held,
+        jobs.c.used,
+        jobs.c.reuse,
+        jobs.c.queue,
+        jobs.c.demand,
+        jobs.c.expires_at,
+    )
+    .where(jobs.c.id == bindparam("job"))
+    .with_for_update()
+)
+_SPEC: Final = select(specs.c.spec).where(specs.c.job == bindparam("of"))
+_GIVE: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        {name: bindparam(name) for name in ("state", "attempt", "used", "agent", "assigned_at")}
+        | {"reuse": literal_column("0"), "not_before": literal_column("NULL")}
+    )
+)
+_NEW_ATTEMPT: Final = insert(attempts).values(
+    {name: bindparam(name) for name in ("job", "number", "agent", "queue", "state", "offered_at")}
+    | {name: literal_column("0") for name in ("log_size", "log_complete", "log_gone")}
+    | {"end_detail": literal_column("''")}
+)
+_SAME_ATTEMPT: Final = (
+    update(attempts)
+    .where(attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
+    .values({name: bindparam(name) for name in ("agent", "state", "offered_at")})
+)
+_DUE: Final = (
+    select(jobs.c.id, jobs.c.demand)
+    .where(*_HELD, jobs.c.not_before <= bindparam("now"))
+    .order_by(jobs.c.not_before)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
+_RELEASE: Final = update(jobs).where(jobs.c.id == bindparam("job")).values(held=literal_column("0"))
+_NEXT_DUE: Final = select(func.min(jobs.c.not_before)).where(*_HELD)
+_NEXT_EXPIRY: Final = select(func.min(jobs.c.expires_at)).where(*_EXPIRING)
+_EXPIRED: Final = (
+    select(jobs.c.id, jobs.c.queue, jobs.c.demand, jobs.c.held)
+    .where(*_EXPIRING, jobs.c.expires_at <= bindparam("now"))
+    .order_by(jobs.c.expires_at)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
+_EXPIRE: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values({name: bindparam(name) for name in ("state", "end_reason", "end_detail", "ended_at")})
+)
+BATCH: Final = 500
+
+
+class WaitingJobs(Room):
+    """The room of waiting jobs. What must be counted for every decision is kept in memory and
+    follows each commit; after a failure it is counted again."""
+
+    specs: Specs
+    _ready: dict[str, int] | None = None
+    _counts: dict[tuple[str, str], int] | None = None
+    _paused: frozenset[str] | None = None
+
+    def forget_counts(self) -> None:
+        """Count again at the next need: a commit failed, or queues were paused or resumed."""
+        self._ready = self._counts = self._paused = None
+
+    def follow(self, waiting: dict[str, int], moved: dict[tuple[str, str], int]) -> None:
+        """Bring the counts up to date after a commit."""
+        for counts, changes in ((self._ready, waiting), (self._counts, moved)):
+            if counts is not None:
+                _add(counts, changes)  # type: ignore[arg-type]
+
+    async def demands(self) -> dict[Demand, int]:
+        """How many jobs wait for each demand; those of paused queues and those that wait for
+        their next attempt's time are left out."""
+        if self._ready is None or self._paused is None:
+            ready, paused = await self._database.read(
+                lambda reader: (reader.all(_DEMANDS), reader.all(_PAUSED))
+            )
+            self._ready = {row[0]: row[1] for row in ready}
+            self._paused = frozenset(row[0] for row in paused)
+        wanted = {demand_from(text): count for text, count in self._ready.items()}
+        if self._paused:
+            return {demand: n for demand, n in wanted.items() if demand.queue not in self._paused}
+        return wanted
+
+    async def counts(self) -> dict[tuple[str, JobState], int]:
+        """How many jobs each queue has in each state."""
+        if self._counts is None:
+            rows = await self._database.read(lambda reader: reader.all(_COUNTS))
+            self._counts = {(row[0], row[1]): row[2] for row in rows}
+        return {(queue, JobState(state)): n for (queue, state), n in self._counts.items()}
+
+    async def loads(self, names: Iterable[str]) -> dict[str, QueueLoad]:
+        """How busy these queues are."""
+        counts = await self.counts()
+        found = {}
+        for name in names:
+            queued = counts.get((name, JobState.QUEUED), 0)
+            running = counts.get((name, JobState.RUNNING), 0)
+            running += counts.get((name, JobState.ASSIGNED), 0)
+            oldest = await self.oldest(name) if queued else None
+            found[name] = QueueLoad(queued, running, oldest)
+        return found
+
+    async def oldest(self, queue: str) -> float | None:
+        """When the queue's oldest waiting job was submitted; None when none waits."""
+        row = await self._database.read(lambda reader: reader.one(_OLDEST, {"in_queue": queue}))
+        return None if row is None else float(row[0])
+
+    async def heads(self, demands: Sequence[Demand], limit: int) -> list[Waiting]:
+        """The first `limit` waiting jobs of each demand, all together in rank order."""
+
+        def find(reader: Reader) -> list[list[Waiting]]:
+            return [
+                [
+                    Waiting(job, priority, demand)
+                    for job, priority in reader.all(
+                        _HEADS, {"wanted": demand_text(demand), "count": limit}
+                    )
+                ]
+                for demand in demands
+            ]
+
+        lines = await self._database.read(find)
+        if len(lines) == 1:
+            return lines[0]
+        return list(merge(*lines, key=lambda waiting: (-waiting.priority, waiting.job)))
+
+    async def assign(self, pairs: Sequence[tuple[str, str]], now: float) -> list[Lease]:
+        """Give each job of `(job, agent)` to its agent; the leases, without those of jobs that
+        are not waiting any more."""
+
+        def give(tx: Transaction) -> list[Lease]:
+            leases = (self._give(tx, job, agent, now) for job, agent in pairs)
+            return [lease for lease in leases if lease is not None]
+
+        return await self._database.write(give)
+
+    def _give(self, tx: Transaction, job: str, agent: str, now: float) -> Lease | None:
+        row = tx.one(_CANDIDATE, {"job": job})
+        if row is None:
+            return None
+        state, held, used, reuse, queue, demand, expires_at = row
+        if state != JobState.QUEUED.value or held:
+            return None
+        if expires_at is not None and expires_at <= now:
+            return None
+        spec = self.specs.known(job)
+        if spec is None:
+            found = tx.one(_SPEC, {"of": job})
+            if found is None:
+                return None
+            spec = self.specs.parse(job, found[0])
+        number = used + 1
+        tx.run(
+            _GIVE,
+            {
+                "job": job,
+                "state": JobState.ASSIGNED.value,
+                "attempt": number,
+                "used": number,
+                "agent": agent,
+                "assigned_at": now,
+            },
+        )
+        attempt: dict[str, object] = {
+            "agent": agent,
+            "state": AttemptState.OFFERED.value,
+            "offered_at": now,
+        }
+        if reuse:
+            tx.run(_SAME_ATTEMPT, attempt | {"at_job": job, "at_number": number})
+        else:
+            tx.run(_NEW_ATTEMPT, attempt | {"job": job, "number": number, "queue": queue})
+        tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=number, agent=agent)
+        tx.waits(demand, -1)
+        tx.moves(queue, JobState.QUEUED, JobState.ASSIGNED)
+        weight = demand_from(demand).weight
+        return Lease(Key(job, number), agent, AttemptState.OFFERED, queue, weight, spec, now)
+
+    async def release_due(self, now: float) -> int:
+        """Let jobs whose next attempt's time has come be assigned; how many."""
+        due = await self._database.read(
+            lambda reader: reader.all(_DUE, {"now": now, "count": BATCH})
+        )
+
+        def release(tx: Transaction) -> int:
+            count = 0
+            for job, demand in tx.all(_DUE, {"now": now, "count": BATCH}):
+                tx.run(_RELEASE, {"job": job})
+                tx.waits(demand, 1)
+                count += 1
+            return count
+
+        return await self._database.write(release) if due else 0
+
+    async def next_release(self) -> float | None:
+        """When the next waiting job's next attempt may be made."""
+        return await self._minimum(_NEXT_DUE)
+
+    async def next_expiry(self) -> float | None:
+        """When the next waiting job expires."""
+        return await self._minimum(_NEXT_EXPIRY)
+
+    async def _minimum(self, statement: object) -> float | None:
+        row: Row = await self._database.read(lambda reader: reader.one(statement))  # type: ignore[arg-type]
+        return None if row is None or row[0] is None else float(row[0])
+
+    async def expire_waiting(self, now: float) -> list[str]:
+        """End jobs that waited longer than they may; their ids, at most some hundreds a call."""
+        due = await self._database.read(
+            lambda reader: reader.all(_EXPIRED, {"now": now, "count": BATCH})
+        )
+
+        def expire(tx: Transaction) -> list[str]:
+            expired = []
+            for job, queue, demand, held in tx.all(_EXPIRED, {"now": now, "count": BATCH}):
+                state = advance_job(JobState.QUEUED, JobEvent.FAIL)
+                tx.run(
+                    _EXPIRE,
+                    {
+                        "job": job,
+                        "state": state.value,
+                        "end_reason": EndReason.EXPIRED.value,
+                        "end_detail": EXPIRED,
+                        "ended_at": now,
+                    },
+                )
+                tx.note(job, now, "expired", state=state, detail=EXPIRED)
+                tx.moves(queue, JobState.QUEUED, state)
+                if not held:
+                    tx.waits(demand, -1)
+                expired.append(job)
+            return expired
+
+        return await self._database.write(expire) if due else []
+
+
+def _add(counts: dict[str, int], changes: dict[str, int]) -> None:
+    for name, change in changes.items():
+        count = counts.get(name, 0) + change
+        if count:
+            counts[name] = count
+        else:
+            counts.pop(name, None)
