@@ -133,7 +133,7 @@ def shares_of(slot: AgentSlot) -> dict[str, Share]:
 
 
 class _Member:
-    __slots__ = ("given", "name", "reserved", "shares", "slot", "version")
+    __slots__ = ("given", "name", "queues", "reserved", "shares", "slot", "version")
 
     def __init__(self, slot: AgentSlot) -> None:
         self.name = slot.name
@@ -144,6 +144,8 @@ class _Member:
 
     def renew(self, slot: AgentSlot) -> None:
         self.slot = slot
+        # The hub may change its slot before it says so: count under what was counted.
+        self.queues = frozenset(slot.queues)
         self.shares = shares_of(slot)
 
     def share(self, queue: str) -> Share | None:
@@ -263,8 +265,13 @@ class Fleet:
                 continue
             slot = member.slot
             kind = slot.class_of(demand.queue)
-            share = member.shares[kind]
-            if kind not in member.reserved and slot.has_labels(demand.labels) and fits(share):
+            share = member.shares.get(kind)
+            if (
+                share is not None
+                and kind not in member.reserved
+                and slot.has_labels(demand.labels)
+                and fits(share)
+            ):
                 found = member
                 break
             passed.append(heappop(heap))
@@ -278,7 +285,7 @@ class Fleet:
         slot = member.slot
         if not slot.eligible:
             return
-        for queue in slot.queues:
+        for queue in member.queues:
             share = member.share(queue)
             if share is None or share.full:
                 continue
@@ -293,7 +300,7 @@ class Fleet:
         return member is not None and member.version == entry[3]
 
     def _count(self, member: _Member, change: int) -> None:
-        for queue in member.slot.queues:
+        for queue in member.queues:
             count = self._serving.get(queue, 0) + change
             if count:
                 self._serving[queue] = count

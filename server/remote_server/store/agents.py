@@ -15,12 +15,13 @@ from remote_server.domain.enrolment import connected, newcomer, registered
 from remote_server.domain.events import Lost
 from remote_server.domain.model import Agent, Key, Token
 from remote_server.errors import NameTaken, NotFound, Refused
-from remote_server.store.attempts import apply, live_keys
+from remote_server.store.attempts import live_keys
 from remote_server.store.room import Room, is_state, require_queues
 from remote_server.store.rows import SELECT_AGENT, agent_from, agent_row
 from remote_server.store.schema import agents, attempts
 from remote_server.store.tokens import TokenRow, insert_token, prune_agent_tokens, use_token
 from remote_server.store.transaction import Reader, Transaction
+from remote_server.store.verdicts import apply
 
 _AGENT: Final = SELECT_AGENT.where(agents.c.name == bindparam("wanted"))
 _AGENTS: Final = SELECT_AGENT.order_by(agents.c.name)

@@ -7,98 +7,21 @@ says.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import bindparam, func, literal_column, select, text, tuple_, update
+from sqlalchemy import bindparam, select, text, tuple_
 
 from remote_protocol.states import AttemptState, JobState
-from remote_server.domain.conclude import Conclusion, End, Standing, conclude
 from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.events import Change, Lost, Withdrawn
 from remote_server.domain.model import Attempt, Key, Lease, LiveLease, Outcome
-from remote_server.errors import Stale
 from remote_server.store.room import NONE_SKIPPED, Room
 from remote_server.store.rows import SELECT_ATTEMPT, Specs, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
-from remote_server.store.transaction import Reader, Row, Transaction
+from remote_server.store.transaction import Reader, Row
+from remote_server.store.verdicts import apply
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
-_STANDING: Final = (
-    select(
-        jobs.c.state,
-        jobs.c.attempt,
-        jobs.c.used,
-        jobs.c.policy,
-        jobs.c.cancel_requested_at,
-        jobs.c.cancel_detail,
-        jobs.c.expires_at,
-        attempts.c.agent,
-        attempts.c.state,
-        attempts.c.started_at,
-        func.coalesce(attempts.c.started_at, attempts.c.accepted_at, attempts.c.offered_at),
-        jobs.c.queue,
-        jobs.c.demand,
-        jobs.c.held,
-    )
-    .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
-    .where(*_THIS)
-    .with_for_update()
-)
-
-
-def _set(*names: str) -> dict[str, Any]:
-    return {name: bindparam(name) for name in names}
-
-
-_ACCEPT: Final = update(attempts).where(*_THIS).values(_set("state", "accepted_at"))
-_RUN: Final = (
-    update(attempts)
-    .where(*_THIS)
-    .values(
-        _set("state", "started_at")
-        | dict.fromkeys(("ended_at", "end_reason", "exit_code"), literal_column("NULL"))
-        | {"end_detail": literal_column("''")}
-    )
-)
-_END: Final = (
-    update(attempts)
-    .where(*_THIS)
-    .values(
-        _set("state", "ended_at", "exit_code", "end_reason", "end_detail", "usage", "log_size")
-        | _set("log_complete")
-        | {"started_at": func.coalesce(attempts.c.started_at, bindparam("began_at"))}
-    )
-)
-_GIVE_BACK: Final = update(attempts).where(*_THIS).values(_set("state"))
-_JOB: Final = jobs.c.id == bindparam("job")
-_RUN_JOB: Final = (
-    update(jobs)
-    .where(_JOB)
-    .values(
-        _set("state", "started_at", "attempt", "agent", "held")
-        | dict.fromkeys(("expires_at", "not_before"), literal_column("NULL"))
-    )
-)
-_QUEUE_JOB: Final = (
-    update(jobs)
-    .where(_JOB)
-    .values(
-        _set("state", "attempt", "used", "reuse", "held", "not_before")
-        | dict.fromkeys(("agent", "assigned_at", "started_at"), literal_column("NULL"))
-    )
-)
-_END_JOB: Final = (
-    update(jobs)
-    .where(_JOB)
-    .values(
-        _set("state", "ended_at", "exit_code", "end_reason", "end_detail", "usage", "log_size")
-        | {"started_at": func.coalesce(jobs.c.started_at, bindparam("began_at"))}
-    )
-)
-_SUPERSEDE: Final = (
-    update(attempts).where(*_THIS).values(_set("state", "ended_at", "end_reason", "end_detail"))
-)
-
 _LEASE: Final = (
     select(
         attempts.c.job,
@@ -142,137 +65,7 @@ _LIVE_KEYS: Final = select(attempts.c.job, attempts.c.number).where(
     attempts.c.agent == bindparam("agent"), _IS_LIVE
 )
 _STATE: Final = select(attempts.c.state).where(*_THIS)
-_HOLDER: Final = select(attempts.c.agent).where(*_THIS)
 _OF_JOB: Final = SELECT_ATTEMPT.where(attempts.c.job == bindparam("of")).order_by(attempts.c.number)
-
-
-def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: float) -> Outcome:
-    """Conclude from a change and write it down. Stale when `agent` does not hold the attempt;
-    None stands for whoever holds it."""
-    row = tx.one(_STANDING, {"at_job": key.job, "at_number": key.attempt})
-    if row is None:
-        raise Stale(f"there is no attempt {key}")
-    (state, current, used, policy, cancelled_at, why, expires_at, holder, attempt, *rest) = row
-    started_at, since, queue, demand, held = rest
-    standing = Standing(
-        job=JobState(state),
-        current=current,
-        used=used,
-        policy=policy_from(policy),
-        cancelled=cancelled_at is not None,
-        cancel_detail=why,
-        expires_at=expires_at,
-        agent=holder,
-        attempt=AttemptState(attempt),
-        started_at=started_at,
-        since=since,
-    )
-    found = conclude(key, holder if agent is None else agent, standing, change, now)
-    if found is None:
-        return Outcome(standing.job)
-    superseded = _supersede(tx, key, current, now) if found.supersedes else None
-    if found.attempt is not standing.attempt:
-        _write_attempt(tx, key, found, now)
-    if found.job is not standing.job or found.supersedes:
-        _write_job(tx, key, holder, standing, found)
-        tx.moves(queue, standing.job, found.job)
-        if standing.job is JobState.QUEUED and not held:
-            tx.waits(demand, -1)
-        elif found.job is JobState.QUEUED and found.not_before is None:
-            tx.waits(demand, 1)
-    for note in found.notes:
-        tx.note(
-            key.job,
-            note.at,
-            note.what,
-            state=note.state,
-            attempt=key.attempt,
-            agent=holder,
-            from_agent=note.from_agent,
-            detail=note.detail,
-        )
-    return Outcome(found.job, found.job is JobState.QUEUED, superseded)
-
-
-def _write_attempt(tx: Transaction, key: Key, found: Conclusion, now: float) -> None:
-    row: dict[str, object] = {
-        "at_job": key.job,
-        "at_number": key.attempt,
-        "state": found.attempt.value,
-    }
-    if found.attempt is AttemptState.ACCEPTED:
-        tx.run(_ACCEPT, row | {"accepted_at": now})
-    elif found.attempt is AttemptState.RUNNING:
-        tx.run(_RUN, row | {"started_at": found.started_at})
-    elif found.end is not None:
-        tx.run(
-            _END,
-            row
-            | _end_row(found.end)
-            | {"began_at": found.started_at, "log_complete": int(found.end.log_size is not None)},
-        )
-    else:
-        tx.run(_GIVE_BACK, row)
-
-
-def _write_job(
-    tx: Transaction, key: Key, holder: str, standing: Standing, found: Conclusion
-) -> None:
-    row: dict[str, object] = {"job": key.job, "state": found.job.value}
-    if found.job is JobState.RUNNING:
-        row |= {
-            "started_at": found.started_at,
-            "attempt": key.attempt,
-            "agent": holder,
-            "held": 0,
-        }
-        tx.run(_RUN_JOB, row)
-    elif found.job is JobState.QUEUED:
-        back = found.attempt is AttemptState.WITHDRAWN
-        row |= {
-            # A withdrawn attempt has not run: its number is given again (D2).
-            "attempt": key.attempt - 1 if back else key.attempt,
-            "used": standing.used - 1 if back else standing.used,
-            "reuse": int(back),
-            "held": int(found.not_before is not None),
-            "not_before": found.not_before,
-        }
-        tx.run(_QUEUE_JOB, row)
-    elif found.job_end is not None:
-        tx.run(_END_JOB, row | _end_row(found.job_end) | {"began_at": found.started_at})
-
-
-def _end_row(end: End) -> dict[str, object]:
-    return {
-        "ended_at": end.at,
-        "exit_code": end.exit_code,
-        "end_reason": end.reason.value,
-        "end_detail": end.detail,
-        "usage": None if end.usage is None else end.usage.model_dump_json(exclude_defaults=True),
-        "log_size": end.log_size or 0,
-    }
-
-
-def _supersede(tx: Transaction, key: Key, current: int, now: float) -> tuple[str, Key] | None:
-    """Give up the replacement of an attempt that came back."""
-    other = Key(key.job, current)
-    row: dict[str, object] = {"at_job": other.job, "at_number": other.attempt}
-    holder = tx.one(_HOLDER, row)
-    if holder is None:
-        return None
-    detail = f"attempt {key.attempt} came back and is kept by the job's policy"
-    tx.run(
-        _SUPERSEDE,
-        row
-        | {
-            "state": AttemptState.LOST.value,
-            "ended_at": now,
-            "end_reason": "lost",
-            "end_detail": detail,
-        },
-    )
-    tx.note(key.job, now, "superseded", attempt=current, agent=holder[0], detail=detail)
-    return holder[0], other
 
 
 def lease_at(reader: Reader, key: Key, parsed: Specs) -> Lease | None:

@@ -1,0 +1,201 @@
+"""The loop that gives waiting jobs to agents: woken by events, never by polling alone.
+
+A pass asks the store for the first jobs of each demand that some agent could take, matches them
+(`domain.scheduling`), commits the leases and hands them to the links. What woke it while it
+worked leads to the next pass at once. A slow sweep looks at everything again, in case an event
+was missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final, Protocol
+
+import structlog
+
+from remote_server.domain.links import Links
+from remote_server.domain.model import Clock, Commit, Demand, Lease, Waiting
+from remote_server.domain.scheduling import Fleet
+from remote_server.errors import StoreUnavailable
+
+SWEEP: Final = 10.0
+"""Seconds after which everything is looked at again."""
+RETRY: Final = 1.0
+"""Seconds until the next pass when the database cannot be used."""
+HEADS: Final = 256
+"""Jobs of one demand looked at in one pass."""
+DEMANDS: Final = 500
+"""Demands looked at in one pass; when there are more, passes take turns."""
+_SLICE: Final = 500
+
+
+class DispatchStore(Protocol):
+    """What the dispatcher needs of the store."""
+
+    async def demands(self) -> dict[Demand, int]:
+        """How many jobs are ready for each demand."""
+
+    async def heads(self, demands: Sequence[Demand], limit: int) -> list[Waiting]:
+        """The first jobs of each demand, in rank order."""
+
+    async def assign(self, pairs: Sequence[tuple[str, str]], now: float) -> list[Lease]:
+        """Commit leases."""
+
+    async def release_due(self, now: float) -> int:
+        """Make jobs ready whose next attempt's time has come."""
+
+    async def next_release(self) -> float | None:
+        """When the next one's time comes."""
+
+
+class Dispatcher:
+    """Gives waiting jobs to agents."""
+
+    def __init__(
+        self, store: DispatchStore, links: Links, clock: Clock, sweep: float = SWEEP
+    ) -> None:
+        self._store = store
+        self._links = links
+        self._clock = clock
+        self._sweep = sweep
+        self._fleet = Fleet()
+        self._stale: set[str] = set()
+        self._all_stale = True
+        self._woken = True
+        self._waiter: asyncio.Future[None] | None = None
+        self._turn = 0
+        self._log = structlog.get_logger("remote_server.dispatcher")
+
+    def wake(self, agent: str | None = None) -> None:
+        """Something changed: jobs are ready, or an agent's link, slots or eligibility. Say which
+        agent, so that only that one is looked at again."""
+        if agent is not None:
+            self._stale.add(agent)
+        self._woken = True
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def committed(self, commit: Commit) -> None:
+        """Listener for the store's commits."""
+        if commit.queued:
+            self.wake()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                await self.dispatch()
+                await self._wait(await self._pause())
+            except StoreUnavailable as error:
+                # What the fleet counted as given may not be.
+                self._all_stale = True
+                self._log.warning("jobs cannot be assigned now", cause=str(error))
+                await asyncio.sleep(RETRY)
+                self._woken = True
+            except Exception:
+                self._all_stale = True
+                self._log.exception("a pass of the dispatcher failed")
+                await asyncio.sleep(RETRY)
+                self._woken = True
+
+    async def dispatch(self) -> int:
+        """Passes until nothing more can be given now; how many jobs were given."""
+        given = 0
+        while self._woken:
+            self._woken = False
+            given += await self._pass()
+        return given
+
+    async def _pause(self) -> float:
+        """Seconds until there may be something to do without an event."""
+        due = await self._store.next_release()
+        if due is None:
+            return self._sweep
+        return min(self._sweep, max(0.005, due - self._clock.wall()))
+
+    async def _wait(self, seconds: float) -> None:
+        if self._woken:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(seconds, self._timed_out, self._waiter)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _timed_out(self, waiter: asyncio.Future[None]) -> None:
+        self._all_stale = True
+        self._woken = True
+        if not waiter.done():
+            waiter.set_result(None)
+
+    async def _pass(self) -> int:
+        await self._store.release_due(self._clock.wall())
+        demands = await self._store.demands()
+        if not demands:
+            return 0
+        await self._refresh()
+        wanted = self._servable(demands)
+        if not wanted:
+            return 0
+        limit = max(self._fleet.room(demand.queue) for demand in wanted)
+        limit = min(max(limit, 1), HEADS)
+        heads = await self._store.heads(wanted, limit)
+        pairs = self._fleet.match(heads)
+        if not pairs:
+            return 0
+        leases = await self._store.assign(pairs, self._clock.wall())
+        for lease in leases:
+            self._links.offer(lease)
+        if len(leases) < len(pairs):
+            # Some jobs were cancelled or expired meanwhile: their places are free again.
+            given = {(lease.key.job, lease.agent) for lease in leases}
+            self._stale.update(agent for job, agent in pairs if (job, agent) not in given)
+        if len(leases) < len(pairs) or any(demands[demand] > limit for demand in wanted):
+            self._woken = True
+        return len(leases)
+
+    def _servable(self, demands: dict[Demand, int]) -> list[Demand]:
+        room: dict[str, bool] = {}
+        wanted = []
+        for demand in demands:
+            queue = demand.queue
+            if queue not in room:
+                room[queue] = self._fleet.room(queue) > 0
+            if room[queue]:
+                wanted.append(demand)
+        if len(wanted) > DEMANDS:
+            self._turn = (self._turn + DEMANDS) % len(wanted)
+            wanted = (wanted[self._turn :] + wanted[: self._turn])[:DEMANDS]
+            self._woken = True
+        return wanted
+
+    async def _refresh(self) -> None:
+        """Bring the fleet up to date with the links."""
+        if not self._all_stale:
+            for name in self._stale:
+                self._renew(name)
+            self._stale.clear()
+            return
+        # Names that become stale while this waits for its turn are looked at in the next pass.
+        self._all_stale = False
+        self._stale.clear()
+        names = iter({slot.name for slot in self._links.slots()} | set(self._fleet.names()))
+        while part := list(islice(names, _SLICE)):
+            for name in part:
+                self._renew(name)
+            await asyncio.sleep(0)
+        for name in self._stale:
+            self._renew(name)
+
+    def _renew(self, name: str) -> None:
+        slot = self._links.slot(name)
+        if slot is None:
+            self._fleet.drop(name)
+        else:
+            self._fleet.put(slot)

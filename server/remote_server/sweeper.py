@@ -1,0 +1,226 @@
+"""The loop that gives up what time has overtaken: leases of silent agents, offers nobody took,
+jobs that waited too long, old logs, agents that were to go with their host.
+
+It decides nothing by itself: `domain.expiry` judges, the store concludes. It also writes down, in
+one batch a minute, when each agent was last heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from remote_protocol.states import AttemptState, EndReason
+from remote_protocol.units import format_duration
+from remote_server.domain.expiry import Verdict, judge, offer_ttl
+from remote_server.domain.links import Links
+from remote_server.domain.model import Clock, Key, LiveLease, Queue
+from remote_server.errors import NotFound, Stale, StoreUnavailable
+from remote_server.store import Store
+
+_PAGE: Final = 500
+_REMIND_EVERY: Final = 30.0
+
+DeleteLog = Callable[[Key], Awaitable[object]]
+"""Removes the log file of an attempt; a missing one is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweeperSettings:
+    """Durations in seconds."""
+
+    interval: float = 5.0
+    offer_ttl: float = 45.0
+    contact_every: float = 60.0
+    retention_every: float = 300.0
+    ephemeral_after: float = 600.0
+    """An ephemeral agent that was silent for so long, and holds nothing, is deleted."""
+
+
+class Sweeper:
+    """Gives up what time has overtaken."""
+
+    def __init__(
+        self,
+        store: Store,
+        links: Links,
+        clock: Clock,
+        delete_log: DeleteLog,
+        settings: SweeperSettings = SweeperSettings(),
+    ) -> None:
+        self._store = store
+        self._links = links
+        self._clock = clock
+        self._delete_log = delete_log
+        self._settings = settings
+        now = clock.boot()
+        # Silence counts from here at the earliest: agents get their time again after a restart.
+        self._floor = now
+        self._last_sweep = now
+        self._last_contact = now
+        self._last_retention = now
+        self._saved: dict[str, float] = {}
+        self._held: dict[tuple[Key, str, AttemptState], float] = {}
+        self._reminded: dict[Key, float] = {}
+        self._log = structlog.get_logger("remote_server.sweeper")
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+                pause = await self._pause()
+            except StoreUnavailable as error:
+                self._log.warning("nothing can be swept now", cause=str(error))
+                pause = self._settings.interval
+            except Exception:
+                self._log.exception("a sweep failed")
+                pause = self._settings.interval
+            await asyncio.sleep(pause)
+
+    async def sweep(self) -> None:
+        """Look at everything once."""
+        now = self._clock.boot()
+        if now - self._last_sweep > 2 * self._settings.interval + 10:
+            # This process was stopped, or its host slept: it is not the agents who were silent.
+            self._floor = now
+        self._last_sweep = now
+        while expired := await self._store.expire_waiting(self._clock.wall()):
+            self._log.info("jobs expired", count=len(expired))
+            await asyncio.sleep(0)
+        await self._sweep_leases(now)
+        if now - self._last_contact >= self._settings.contact_every:
+            self._last_contact = now
+            await self._save_contact(now)
+            await self._remove_ephemeral(now)
+        if now - self._last_retention >= self._settings.retention_every:
+            self._last_retention = now
+            await self.retain()
+
+    async def retain(self) -> None:
+        """Delete logs that are older than their queues keep them, or more than they keep."""
+        for queue in await self._store.queues():
+            if queue.log_retention is not None:
+                before = self._clock.wall() - queue.log_retention
+                while count := await self._delete_before(queue, before):
+                    self._log.info("logs deleted", queue=queue.name, count=count)
+                    await asyncio.sleep(0)
+            if queue.log_max_total is not None:
+                await self._shrink(queue, queue.log_max_total)
+
+    async def _pause(self) -> float:
+        due = await self._store.next_expiry()
+        if due is None:
+            return self._settings.interval
+        return min(self._settings.interval, max(0.02, due - self._clock.wall()))
+
+    async def _sweep_leases(self, now: float) -> None:
+        held: dict[tuple[Key, str, AttemptState], float] = {}
+        after = ("", "", 0)
+        ttl = offer_ttl(self._settings.offer_ttl, sum(1 for _ in self._links.slots()))
+        while page := await self._store.live_leases(after, _PAGE):
+            for lease in page:
+                mark = (lease.key, lease.agent, lease.state)
+                since = held[mark] = self._held.get(mark, now)
+                await self._settle(lease, now, now - since, ttl)
+            last = page[-1]
+            after = (last.agent, last.key.job, last.key.attempt)
+            await asyncio.sleep(0)
+        self._held = held
+        live = {mark[0] for mark in held}
+        self._reminded = {key: at for key, at in self._reminded.items() if key in live}
+
+    def _silence(self, agent: str, now: float) -> float:
+        contact = self._links.contact(agent)
+        return now - max(self._floor, self._floor if contact is None else contact)
+
+    async def _settle(self, lease: LiveLease, now: float, held: float, ttl: float) -> None:
+        linked = self._links.slot(lease.agent) is not None
+        silence = self._silence(lease.agent, now)
+        verdict = judge(lease, silence, linked, held, ttl)
+        if verdict is Verdict.KEEP:
+            return
+        if verdict is Verdict.TIMEOUT:
+            self._remind(lease, now)
+            return
+        wall = self._clock.wall()
+        quiet = f"the agent {lease.agent!r} was silent for {format_duration(max(silence, 1))}"
+        try:
+            if verdict is Verdict.WITHDRAW:
+                quiet = f"the agent {lease.agent!r} did not accept the offer in time"
+                await self._store.withdraw(lease.key, quiet, wall)
+            elif verdict is Verdict.FINALISE:
+                await self._store.finalise_cancel(lease.key, quiet, wall)
+            else:
+                await self._store.lose(lease.key, quiet, wall)
+        except Stale:
+            # Its agent reported something in this very moment: that counts.
+            return
+        self._log.info(
+            "attempt given up", key=str(lease.key), agent=lease.agent, how=str(verdict), why=quiet
+        )
+        self._links.lease_ended(lease.agent, lease.key, quiet)
+
+    def _remind(self, lease: LiveLease, now: float) -> None:
+        if now - self._reminded.get(lease.key, float("-inf")) < _REMIND_EVERY:
+            return
+        self._reminded[lease.key] = now
+        limit = format_duration(lease.timeout or 0.0)
+        detail = f"the server enforces the timeout of {limit}"
+        self._links.cancel(lease.agent, lease.key, EndReason.TIMEOUT, detail)
+
+    async def _save_contact(self, now: float) -> None:
+        wall = self._clock.wall()
+        seen: dict[str, float] = {}
+        known: dict[str, float] = {}
+        for slot in self._links.slots():
+            contact = self._links.contact(slot.name)
+            if contact is None:
+                continue
+            known[slot.name] = contact
+            if self._saved.get(slot.name) != contact:
+                seen[slot.name] = wall - (now - contact)
+        names = list(seen)
+        for start in range(0, len(names), _PAGE):
+            part = names[start : start + _PAGE]
+            await self._store.save_contact({name: seen[name] for name in part})
+        self._saved = known
+
+    async def _remove_ephemeral(self, now: float) -> None:
+        for name in await self._store.idle_ephemeral():
+            silent = self._silence(name, now) >= self._settings.ephemeral_after
+            if silent and self._links.slot(name) is None:
+                try:
+                    await self._store.delete_agent(name, self._clock.wall())
+                except NotFound:
+                    continue
+                self._log.info("ephemeral agent removed", agent=name)
+
+    async def _delete_before(self, queue: Queue, before: float) -> int:
+        """Delete a batch of logs; how many."""
+        old = await self._store.old_logs(queue.name, before)
+        for log in old:
+            await self._delete_log(log.key)
+        if old:
+            await self._store.logs_gone([log.key for log in old])
+        return len(old)
+
+    async def _shrink(self, queue: Queue, most: int) -> None:
+        total = await self._store.logs_total(queue.name)
+        while total > most:
+            old = await self._store.old_logs(queue.name, self._clock.wall())
+            gone: list[Key] = []
+            for log in old:
+                if total <= most:
+                    break
+                await self._delete_log(log.key)
+                gone.append(log.key)
+                total -= log.size
+            if not gone:
+                return
+            await self._store.logs_gone(gone)
+            await asyncio.sleep(0)
