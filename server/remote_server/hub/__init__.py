@@ -1,0 +1,5 @@
+"""The live links to agents: who is connected, what it may take, and its WebSocket."""
+
+from remote_server.hub.hub import Hub, HubTerms
+
+__all__ = ["Hub", "HubTerms"]
