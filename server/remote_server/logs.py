@@ -178,28 +178,18 @@ class LogStore:
         self._discard(key)
         self._tell(key)
 
-    async def wait_grown(self, key: Key, beyond: int) -> None:
-        """Return when the log is longer than `beyond`, or when something else happened to it."""
-        event = asyncio.Event()
-        followers = self._followers.setdefault(key, set())
-        followers.add(event)
-        try:
-            if self.length(key) <= beyond:
-                await event.wait()
-        finally:
-            followers.discard(event)
-            if not followers and self._followers.get(key) is followers:
-                del self._followers[key]
-
     @contextmanager
-    def follow(self, key: Key, event: asyncio.Event) -> Iterator[None]:
-        """Set `event` whenever something happens to the log, as long as the context lasts."""
+    def follow(self, key: Key, changed: asyncio.Event) -> Iterator[None]:
+        """Inside the block, `changed` is set whenever the log grows or is finished.
+
+        Clear it before looking at the log, so that nothing between the two is missed.
+        """
         followers = self._followers.setdefault(key, set())
-        followers.add(event)
+        followers.add(changed)
         try:
             yield
         finally:
-            followers.discard(event)
+            followers.discard(changed)
             if not followers and self._followers.get(key) is followers:
                 del self._followers[key]
 

@@ -71,6 +71,11 @@ class Link:
         "name",
         "session",
     )
+
+    def __init__(self, hub: Hub, wire: web.WebSocketResponse, name: str, address: str) -> None:
+        self._hub = hub
+        self._socket = wire
+        self._outbox: deque[ServerMessage] = deque()
         self._commits: set[asyncio.Task[None]] = set()
         self._flushing = False
         self._flusher: asyncio.Task[None] | None = None
