@@ -89,9 +89,9 @@ class Hub:
 
     # Links come and go -------------------------------------------------------------------------
 
-    async def serve(self, socket: web.WebSocketResponse, agent: str, address: str) -> None:
+    async def serve(self, agent: str, wire: web.WebSocketResponse, address: str) -> None:
         """Carry an authenticated agent's WebSocket until it ends."""
-        await Link(self, socket, agent, address).serve()
+        await Link(self, wire, agent, address).serve()
 
     async def greet(self, link: Link, hello: Hello) -> None:
         """Reconcile a hello with the database. Links of one agent are greeted one at a time."""
