@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from remote_protocol.messages import Condition, Ended, Refusal, ServerMessage
+from remote_protocol.messages import Condition, Ended, Refusal, ServerMessage, Settings
 
 
 class Key(NamedTuple):
@@ -97,6 +97,13 @@ class ConditionChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """The host's configuration says something else about the agent now."""
+
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
 class Leaving:
     """The agent is about to close the link on purpose."""
 
@@ -119,6 +126,7 @@ Event = (
     | AttemptEnded
     | ChunkSent
     | ConditionChanged
+    | SettingsChanged
     | Leaving
     | Tick
 )

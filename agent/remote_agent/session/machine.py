@@ -8,7 +8,7 @@ a clock that never jumps and that counts the host's sleep (CLOCK_BOOTTIME).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
@@ -37,6 +37,7 @@ from remote_agent.session.events import (
     OfferFailed,
     OfferStored,
     Received,
+    SettingsChanged,
     SpoolGrew,
     Tick,
 )
@@ -168,6 +169,9 @@ class Session:
                 self._condition = condition
                 self._refusal = Refusal.DRAINING if condition.draining else refusal
                 return self._heartbeat(now) if self.welcomed else []
+            case SettingsChanged(settings):
+                self._facts = replace(self._facts, settings=settings)
+                return [self._hello()] if self._link in (_Link.GREETED, _Link.WELCOMED) else []
             case LinkOpened(session):
                 return self._opened(session, now)
             case LinkClosed():
