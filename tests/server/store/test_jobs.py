@@ -1,0 +1,148 @@
+"""Submitting, looking up, listing and cancelling jobs on a real database."""
+
+from __future__ import annotations
+
+import pytest
+
+from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_server.errors import Conflict, NotFound, UnknownQueue
+from remote_server.store import Store
+from tests.support.stored import NOW, finish, offered, running, spec, submitted
+
+
+async def test_jobs_keep_the_order_in_which_they_were_submitted(store: Store) -> None:
+    jobs = await store.submit([spec(name=str(number)) for number in range(50)], NOW)
+    ids = [job.id for job in jobs]
+    assert ids == sorted(ids)
+    later = await submitted(store, NOW - 3600)  # the clock went back
+    assert later > ids[-1]
+
+
+async def test_a_job_is_found_as_it_was_submitted(store: Store) -> None:
+    wanted = spec(
+        name="n", env={"A": "ü"}, labels={"gpu": "true"}, weight=0.5, priority=7, expires_in="1h"
+    )
+    (made,) = await store.submit([wanted], NOW)
+    found = await store.job(made.id)
+    assert found == made
+    assert found.spec == wanted
+    assert (found.state, found.attempt, found.agent) == (JobState.QUEUED, 0, None)
+    assert found.expires_at == NOW + 3600
+    with pytest.raises(NotFound, match="there is no job"):
+        await store.job("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+
+
+async def test_an_unknown_queue_refuses_the_whole_batch(store: Store) -> None:
+    with pytest.raises(UnknownQueue, match=r"no queue 'gpu'; the queues are: default"):
+        await store.submit([spec(), spec(queue="gpu")], NOW)
+    assert (await store.jobs())[0] == []
+    assert await store.demands() == {}
+    assert await store.last_seq() == 0
+
+
+async def test_an_idempotency_key_stores_a_job_once(store: Store) -> None:
+    first = await submitted(store, idempotency_key="k")
+    again = await submitted(store, NOW + 9, idempotency_key="k")
+    assert again == first
+    jobs = await store.submit([spec(idempotency_key="b"), spec(idempotency_key="b")], NOW)
+    assert jobs[0].id == jobs[1].id
+    with pytest.raises(Conflict, match="used for a different job"):
+        await submitted(store, idempotency_key="k", priority=1)
+    assert len((await store.jobs())[0]) == 2
+    # What was returned again is the job as it is now.
+    await store.request_cancel(first, "", NOW)
+    (known,) = await store.submit([spec(idempotency_key="k")], NOW)
+    assert known.state is JobState.CANCELLED
+
+
+async def test_pages_go_from_new_to_old_without_gaps(store: Store) -> None:
+    made = [job.id for job in await store.submit([spec() for _ in range(7)], NOW)]
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = await store.jobs(limit=3, cursor=cursor)
+        assert len(page) <= 3
+        seen += [job.id for job in page]
+        if cursor is None:
+            break
+    assert seen == made[::-1]
+    exact, cursor = await store.jobs(limit=7)
+    assert (len(exact), cursor) == (7, None)
+
+
+async def test_lists_are_filtered(store: Store) -> None:
+    from remote_protocol.api import QueueCreate
+
+    await store.create_queue(QueueCreate(name="big"), NOW)
+    waiting = await submitted(store)
+    other = await submitted(store, queue="big")
+    key = await running(store, "host1", queue="big")
+
+    async def ids(**where: object) -> list[str]:
+        return [job.id for job in (await store.jobs(**where))[0]]  # type: ignore[arg-type]
+
+    assert await ids(state=JobState.QUEUED) == [other, waiting]
+    assert await ids(queue="big") == [key.job, other]
+    assert await ids(agent="host1") == [key.job]
+    assert await ids(agent="host2") == []
+    assert await ids(state=JobState.RUNNING, queue="big", agent="host1") == [key.job]
+
+
+async def test_a_waiting_job_is_cancelled_at_once(store: Store) -> None:
+    job = await submitted(store)
+    outcome = await store.request_cancel(job, "not needed", NOW + 1)
+    assert outcome.lease is None
+    assert outcome.job.state is JobState.CANCELLED
+    assert outcome.job.end_reason is EndReason.CANCELLED
+    assert outcome.job.end_detail == "cancelled while it waited: not needed"
+    assert outcome.job.ended_at == NOW + 1
+    assert await store.demands() == {}
+    assert [entry.what for entry in await store.timeline(job)] == ["queued", "cancelled"]
+
+
+async def test_a_running_job_gets_a_wish_once(store: Store) -> None:
+    key = await running(store)
+    outcome = await store.request_cancel(key.job, "why", NOW + 1)
+    assert outcome.job.state is JobState.RUNNING
+    assert outcome.job.cancel_requested_at == NOW + 1
+    assert outcome.lease is not None
+    assert (outcome.lease.key, outcome.lease.agent) == (key, "a")
+    assert outcome.lease.state is AttemptState.RUNNING
+    assert (outcome.lease.cancel_requested, outcome.lease.cancel_detail) == (True, "why")
+    again = await store.request_cancel(key.job, "other", NOW + 2)
+    assert again.lease is not None
+    assert again.job.cancel_requested_at == NOW + 1
+    said = [entry.what for entry in await store.timeline(key.job)]
+    assert said.count("cancel_requested") == 1
+
+
+async def test_a_job_that_has_ended_stays_as_it_is(store: Store) -> None:
+    key = await running(store)
+    await finish(store, key)
+    before = await store.job(key.job)
+    outcome = await store.request_cancel(key.job, "", NOW + 9)
+    assert outcome.job == before
+    assert outcome.lease is None
+    with pytest.raises(NotFound):
+        await store.request_cancel("01ARZ3NDEKTSV4RRFFQ69G5FAV", "", NOW)
+
+
+async def test_a_cancel_races_with_an_offer(store: Store) -> None:
+    lease = await offered(store)
+    outcome = await store.request_cancel(lease.key.job, "", NOW)
+    assert outcome.lease is not None
+    await store.withdraw(lease.key, "paused", NOW)
+    job = await store.job(lease.key.job)
+    assert (job.state, job.end_reason) == (JobState.CANCELLED, EndReason.CANCELLED)
+    assert await store.demands() == {}
+
+
+async def test_a_big_specification_survives(store: Store) -> None:
+    from base64 import b64encode
+
+    content = b64encode(b"\x00\xff" * 500_000).decode()
+    job = await submitted(store, files=[{"path": "a.bin", "content": content}])
+    assert store.specs.known(job) is None
+    assert (await store.job(job)).spec.files[0].data == b"\x00\xff" * 500_000
+    (lease,) = await store.assign([(job, "a")], NOW)
+    assert lease.spec.files[0].path == "a.bin"

@@ -1,0 +1,182 @@
+"""What waits, who is next, what is given, what expires: on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+
+from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_server.domain.model import Demand, Key
+from remote_server.store import Store
+from tests.support.stored import NOW, finish, offered, running, spec, submitted
+
+PLAIN = Demand("default", (), None)
+
+
+async def test_demands_are_counted(store: Store) -> None:
+    await store.submit([spec(), spec(), spec(weight=0.5), spec(labels={"b": "1", "a": "2"})], NOW)
+    labelled = Demand("default", (("a", "2"), ("b", "1")), None)
+    assert await store.demands() == {
+        PLAIN: 2,
+        Demand("default", (), 0.5): 1,
+        labelled: 1,
+    }
+    (head,) = await store.heads([labelled], 5)
+    await store.assign([(head.job, "a")], NOW)
+    assert labelled not in await store.demands()
+
+
+async def test_counts_in_memory_agree_with_the_database(store: Store) -> None:
+    await store.demands(), await store.counts()  # from here on they are followed
+    key = await running(store, max_attempts=2, retry_on=["exit"], retry_backoff=0)
+    await finish(store, key, 1)
+    await submitted(store)
+    lost = await running(store, max_attempts=1)
+    await store.lose(lost, "gone", NOW)
+    lease = await offered(store)
+    await store.withdraw(lease.key, "full", NOW)
+    await store.request_cancel(await submitted(store), "", NOW)
+    await submitted(store, expires_in=1)
+    await store.expire_waiting(NOW + 5)
+    followed = (await store.demands(), await store.counts())
+    store.forget_counts()
+    assert (await store.demands(), await store.counts()) == followed
+    assert followed[1] == {
+        ("default", JobState.QUEUED): 3,
+        ("default", JobState.FAILED): 2,
+        ("default", JobState.CANCELLED): 1,
+    }
+    assert followed[0] == {PLAIN: 2}  # the third one waits for its next attempt's time
+
+
+async def test_heads_are_ranked_by_priority_then_age(store: Store) -> None:
+    low = await submitted(store, priority=-1)
+    old = await submitted(store)
+    young = await submitted(store)
+    high = await submitted(store, priority=5, weight=1.0)
+    heads = await store.heads([PLAIN, Demand("default", (), 1.0)], 10)
+    assert [head.job for head in heads] == [high, old, young, low]
+    assert [head.job for head in await store.heads([PLAIN], 2)] == [old, young]
+
+
+async def test_a_paused_queue_demands_nothing(store: Store) -> None:
+    await store.create_queue(QueueCreate(name="q"), NOW)
+    await submitted(store, queue="q")
+    woken: list[bool] = []
+    store.on_commit(lambda commit: woken.append(commit.queued))
+    await store.change_queue("q", QueueChange(paused=True))
+    assert await store.demands() == {}
+    await store.change_queue("q", QueueChange(paused=False))
+    assert list(await store.demands()) == [Demand("q", (), None)]
+    assert woken == [False, True]
+
+
+async def test_assigning_makes_leases(store: Store) -> None:
+    job = await submitted(store, weight=0.25, env={"X": "y"})
+    (lease,) = await store.assign([(job, "host1")], NOW + 2)
+    assert lease.key == Key(job, 1)
+    assert (lease.agent, lease.queue, lease.weight) == ("host1", "default", 0.25)
+    assert lease.state is AttemptState.OFFERED
+    assert lease.spec.env == {"X": "y"}
+    found = await store.job(job)
+    assert (found.state, found.agent, found.attempt) == (JobState.ASSIGNED, "host1", 1)
+    assert found.assigned_at == NOW + 2
+    assert await store.leases_of("host1") == {lease.key: lease}
+
+
+async def test_only_waiting_jobs_are_assigned(store: Store) -> None:
+    good = await submitted(store)
+    cancelled = await submitted(store)
+    await store.request_cancel(cancelled, "", NOW)
+    expired = await submitted(store, expires_in=3)
+    taken = (await offered(store)).key.job
+    pairs = [(job, "a") for job in (cancelled, expired, taken, "nothing", good)]
+    leases = await store.assign(pairs, NOW + 3)
+    assert [lease.key.job for lease in leases] == [good]
+
+
+async def test_two_dispatchers_cannot_give_the_same_job(store: Store) -> None:
+    job = await submitted(store)
+    first, second = await asyncio.gather(
+        store.assign([(job, "a")], NOW), store.assign([(job, "b")], NOW)
+    )
+    assert [lease.agent for lease in first + second] == ["a"]
+
+
+async def test_a_withdrawn_number_is_given_again(store: Store) -> None:
+    lease = await offered(store)
+    await store.withdraw(lease.key, "paused", NOW)
+    job = await store.job(lease.key.job)
+    assert (job.state, job.attempt, job.agent) == (JobState.QUEUED, 0, None)
+    (again,) = await store.assign([(job.id, "b")], NOW + 5)
+    assert again.key == lease.key
+    attempts = await store.attempts_of(job.id)
+    assert [(a.number, a.agent, a.state) for a in attempts] == [(1, "b", AttemptState.OFFERED)]
+    # A second time too, and after an attempt that has run.
+    await store.withdraw(again.key, "full", NOW)
+    (third,) = await store.assign([(job.id, "a")], NOW)
+    assert third.key.attempt == 1
+
+
+async def test_a_retry_waits_for_its_time(store: Store) -> None:
+    key = await running(store, max_attempts=3, retry_on=["exit"], retry_backoff=10)
+    outcome = await finish(store, key, 1)
+    assert outcome.woke_queue
+    assert await store.demands() == {}
+    assert await store.heads([PLAIN], 5) == []
+    assert await store.assign([(key.job, "a")], NOW) == []
+    assert await store.next_release() == NOW + 10
+    assert await store.release_due(NOW + 9.9) == 0
+    assert await store.release_due(NOW + 10) == 1
+    assert await store.next_release() is None
+    assert await store.demands() == {PLAIN: 1}
+    (lease,) = await store.assign([(key.job, "b")], NOW + 10)
+    assert lease.key == Key(key.job, 2)
+    assert (await store.job(key.job)).not_before is None
+
+
+async def test_waiting_too_long_expires(store: Store) -> None:
+    short = await submitted(store, expires_in=2)
+    long = await submitted(store, expires_in=60)
+    await submitted(store)
+    assert await store.next_expiry() == NOW + 2
+    assert await store.expire_waiting(NOW + 1.9) == []
+    assert await store.expire_waiting(NOW + 2) == [short]
+    found = await store.job(short)
+    assert (found.state, found.end_reason) == (JobState.FAILED, EndReason.EXPIRED)
+    assert found.exit_code is None
+    assert "expires_in" in (found.end_detail or "")
+    assert await store.next_expiry() == NOW + 60
+    # A job that has started cannot expire any more, not even between its attempts.
+    (lease,) = await store.assign([(long, "a")], NOW)
+    from tests.support.stored import started
+
+    await started(store, lease)
+    assert (await store.job(long)).expires_at is None
+
+
+async def test_loads_say_how_busy_queues_are(store: Store) -> None:
+    await store.create_queue(QueueCreate(name="empty"), NOW)
+    await submitted(store, NOW - 30)
+    await submitted(store, NOW - 20)
+    await running(store)
+    loads = await store.loads(["default", "empty"])
+    assert (loads["default"].queued, loads["default"].running) == (2, 1)
+    assert loads["default"].oldest == NOW - 30
+    assert (loads["empty"].queued, loads["empty"].oldest) == (0, None)
+
+
+async def test_heads_use_their_index(store: Store) -> None:
+    from remote_server.store import waiting
+    from remote_server.store.transaction import Reader
+
+    def plan(reader: Reader) -> str:
+        text = reader._text(waiting._HEADS)
+        rows = reader._connection.execute(
+            "EXPLAIN QUERY PLAN " + text, {"wanted": "x", "count": 1}
+        ).fetchall()
+        return " ".join(row[3] for row in rows)
+
+    found = await store._database.read(plan)
+    assert "ix_jobs_waiting" in found
+    assert "TEMP B-TREE" not in found

@@ -1,0 +1,78 @@
+"""Fakes for the server's loops: links without sockets, and clocks that are moved by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from remote_protocol.states import EndReason
+from remote_server.domain.model import Clock, Key, Lease
+from remote_server.domain.scheduling import AgentSlot
+
+
+class FakeLinks:
+    """Agents that take every offer and remember what they were told."""
+
+    def __init__(self) -> None:
+        self.agents: dict[str, AgentSlot] = {}
+        self.offers: list[Lease] = []
+        self.ended: list[tuple[str, Key, str]] = []
+        self.cancels: list[tuple[str, Key, EndReason, str]] = []
+        self.heard: dict[str, float] = {}
+        self.on_offer: Callable[[Lease], None] | None = None
+
+    def connect(
+        self,
+        name: str,
+        queues: tuple[str, ...] = ("default",),
+        capacity: int | dict[str, int] = 4,
+        labels: dict[str, str] | None = None,
+    ) -> AgentSlot:
+        """An agent with an open link."""
+        classes = {"default": capacity} if isinstance(capacity, int) else capacity
+        slot = AgentSlot(name, frozenset(queues), labels or {}, classes)
+        self.agents[name] = slot
+        return slot
+
+    def slots(self) -> list[AgentSlot]:
+        return list(self.agents.values())
+
+    def slot(self, name: str) -> AgentSlot | None:
+        return self.agents.get(name)
+
+    def offer(self, lease: Lease) -> None:
+        self.offers.append(lease)
+        slot = self.agents.get(lease.agent)
+        if slot is not None:
+            slot.leases[lease.key] = (lease.queue, lease.weight)
+        if self.on_offer is not None:
+            self.on_offer(lease)
+
+    def lease_ended(self, agent: str, key: Key, detail: str) -> None:
+        self.ended.append((agent, key, detail))
+        slot = self.agents.get(agent)
+        if slot is not None:
+            slot.leases.pop(key, None)
+
+    def cancel(self, agent: str, key: Key, reason: EndReason, detail: str) -> None:
+        self.cancels.append((agent, key, reason, detail))
+
+    def contact(self, agent: str) -> float | None:
+        return self.heard.get(agent)
+
+
+class HandClock:
+    """Two clocks that stand still until they are moved."""
+
+    def __init__(self, wall: float = 1_800_000_000.0, boot: float = 5_000.0) -> None:
+        self.wall = wall
+        self.boot = boot
+
+    @property
+    def clock(self) -> Clock:
+        """As the server's rooms want it."""
+        return Clock(lambda: self.wall, lambda: self.boot)
+
+    def pass_by(self, seconds: float) -> None:
+        """Time goes by, on both."""
+        self.wall += seconds
+        self.boot += seconds
