@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -193,16 +192,18 @@ class LogStore:
             if not followers and self._followers.get(key) is followers:
                 del self._followers[key]
 
-    def delete_job(self, job: str) -> int:
-        """Remove all logs of a job; gives the bytes that this set free."""
-        for key in [key for key in self._open if key.job == job]:
-            self._discard(key)
-        folder = self.root / job[:_SHARD] / job
-        freed = sum(entry.stat().st_size for entry in folder.glob("*")) if folder.is_dir() else 0
-        shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):
-            folder.parent.rmdir()
-        return freed
+    async def delete(self, key: Key) -> None:
+        """Remove the log of an attempt; a missing one is no error. Followers see it end."""
+        self._discard(key)
+        path = self.path(key)
+        try:
+            path.unlink(missing_ok=True)
+            # The last one of a job takes its folder with it, and that of its minutes.
+            path.parent.rmdir()
+            path.parent.parent.rmdir()
+        except OSError:
+            pass
+        self._tell(key)
 
     def jobs(self) -> Iterator[str]:
         """Every job that has a folder, oldest first."""
