@@ -1,0 +1,5 @@
+"""The command line `remotectl`."""
+
+from remote_client.cli.main import main
+
+__all__ = ["main"]

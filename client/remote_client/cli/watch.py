@@ -1,0 +1,153 @@
+"""Follow one job to its end: output by stream, reasons for waiting, the exit code.
+
+Touches stdout and stderr as raw bytes, and SIGINT/SIGTERM while it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import BinaryIO
+
+import click
+
+from remote_client.cli.output import note
+from remote_client.client import Client
+from remote_client.errors import ClientError
+from remote_protocol import cri
+from remote_protocol.api import JobView
+from remote_protocol.states import EndReason, JobState
+from remote_protocol.units import format_duration
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
+_QUIET_WAIT = 1.0
+"""Seconds that a job may wait before the reason is said."""
+_STDERR = b" stderr "
+
+
+class Watch:
+    """One job being followed. `run` returns the exit code of the contract."""
+
+    def __init__(self, client: Client, job: JobView, title: str) -> None:
+        self._client = client
+        self._job = job
+        self._title = title
+        self._interrupts = 0
+        self._said: str | None = None
+
+    def run(self, *, cancel_on_interrupt: bool) -> int:
+        """Stream every attempt's log, then say how the job ended when it did not succeed."""
+        if cancel_on_interrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._interrupted)
+        attempt = 1
+        while self._wait_for(attempt):
+            self._stream(attempt)
+            attempt += 1
+        self._job = self._client.wait(self._job.id)
+        return self._verdict()
+
+    def _wait_for(self, attempt: int) -> bool:
+        """Whether attempt number `attempt` runs or has run; False when the job ended before it."""
+        since, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
+            self._job = self._client.job(self._job.id)
+            begun = (
+                self._job.state is not JobState.QUEUED and self._job.state is not JobState.ASSIGNED
+            )
+            if self._job.attempt >= attempt and (begun or self._job.attempt > attempt):
+                return True
+            if self._job.state.terminal:
+                return False
+            if time.monotonic() - since >= _QUIET_WAIT:
+                self._say_why()
+            time.sleep(pause)
+            pause = min(pause * 1.3, _LONGEST_PAUSE)
+
+    def _say_why(self) -> None:
+        reason = self._job.pending_reason
+        if reason and reason != self._said:
+            note(f"{self._job.id} waits: {reason}")
+            self._said = reason
+
+    def _stream(self, attempt: int) -> None:
+        if attempt > 1:
+            note(f"attempt {attempt} of {self._job.max_attempts} on {self._job.agent}")
+        for piece in self._client.stored_log(self._job.id, attempt=attempt, follow=True):
+            write_streams(piece)
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        self._interrupts += 1
+        if self._interrupts > 1:
+            os._exit(130)
+        # The main thread may be inside a read or a write: only another one can ask the server now.
+        threading.Thread(target=self._cancel, daemon=True).start()
+
+    def _cancel(self) -> None:
+        note(f"cancelling {self._job.id}; Ctrl-C again leaves at once, the job ends all the same")
+        try:
+            with self._client.again() as other:
+                other.cancel(self._job.id, "interrupted in remotectl run")
+        except ClientError as error:
+            note(f"the cancellation did not reach the server: {error}")
+
+    def _verdict(self) -> int:
+        job = self._job
+        if job.state is JobState.SUCCEEDED:
+            return 0
+        took = ""
+        if job.started_at and job.ended_at:
+            took = f" after {format_duration((job.ended_at - job.started_at).total_seconds())}"
+        where = f" on {job.agent}" if job.agent else ""
+        detail = f": {job.end_detail}" if job.end_detail else ""
+        click.echo(
+            f"remotectl: {job.id} ({self._title}) {job.state}{where}{took}{detail}", err=True
+        )
+        return exit_code(job)
+
+
+def exit_code(job: JobView) -> int:
+    """What `remotectl` ends with for an ended job."""
+    if job.state is JobState.SUCCEEDED:
+        return 0
+    if job.state is JobState.CANCELLED:
+        return 130
+    if job.end_reason is EndReason.TIMEOUT:
+        return 124
+    if job.end_reason is EndReason.MEMORY_LIMIT:
+        return 137
+    if job.end_reason in (EndReason.EXIT, EndReason.SIGNAL) and job.exit_code:
+        return job.exit_code
+    return 125
+
+
+def write_streams(piece: bytes) -> None:
+    """Write whole CRI records to stdout and stderr as they were, keeping their order."""
+    if _STDERR not in piece:
+        write_all(sys.stdout.buffer, cri.decode(piece))
+        return
+    pending: list[bytes] = []
+    current = ""
+    for record in cri.records(piece):
+        if record.stream != current and pending:
+            write_all(_target(current), b"".join(pending))
+            pending.clear()
+        current = record.stream
+        pending.append(record.data)
+    if pending:
+        write_all(_target(current), b"".join(pending))
+
+
+def write_all(target: BinaryIO, data: bytes) -> None:
+    """Write and flush at once: the reader sees it live."""
+    if data:
+        target.write(data)
+        target.flush()
+
+
+def _target(stream: str) -> BinaryIO:
+    return sys.stderr.buffer if stream == "stderr" else sys.stdout.buffer

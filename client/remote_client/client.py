@@ -1,0 +1,378 @@
+"""The Python client: one method for each call of the HTTP API, on httpx.
+
+Touches the network only. Calls that are safe to repeat are repeated when the link breaks or the
+server restarts; a submitted job carries an idempotency key, so that repeating it is safe too.
+
+    with Client("http://127.0.0.1:8750", token) as client:
+        job = client.submit(JobSpec(command=["make", "test"]))
+        for record in client.follow_log(job.id):
+            sys.stdout.buffer.write(record.data)
+        print(client.wait(job.id).exit_code)
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from remote_client.errors import ApiError, ClientError, Unreachable
+from remote_protocol import api, cri
+from remote_protocol.ids import Role
+from remote_protocol.spec import JobSpec
+
+CRI_LOG: Final = "application/vnd.cri-log"
+_RETRIED: Final = frozenset({502, 503, 504})
+_PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
+"""Seconds between repetitions of a call: about ten in all, a restart of the server."""
+_FOLLOW_PATIENCE: Final = 120
+"""Broken links in a row, without a byte between, until following gives up: about ten minutes."""
+V = TypeVar("V", bound=BaseModel)
+
+
+class Client:
+    """A connection to one server. Not for use by several threads at once.
+
+    `url` is the server's base URL without `/api/v1`, `token` an API token. Every method raises
+    ApiError when the server refuses, Unreachable when it gives no usable answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        ca_file: str | None = None,
+        timeout: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._sleep = sleep
+        self._reached = False
+        self._again: Callable[[], Client] = partial(
+            Client, url, token, ca_file=ca_file, timeout=timeout, sleep=sleep
+        )
+        verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        self._http = httpx.Client(
+            base_url=f"{self.url}/api/v1",
+            headers={"Authorization": f"Bearer {token}", "User-Agent": "remote-client"},
+            timeout=httpx.Timeout(timeout, connect=10.0),
+            verify=verify,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def again(self) -> Client:
+        """Another client for the same server and token, for another thread."""
+        return self._again()
+
+    # Jobs ------------------------------------------------------------------------------------
+
+    def submit(self, spec: JobSpec) -> api.JobView:
+        """Submit one job; safe to repeat by its idempotency key."""
+        key = spec.idempotency_key or uuid.uuid4().hex
+        body = spec.model_dump(mode="json", exclude_defaults=True)
+        body["command"] = spec.command
+        return self._view(api.JobView, "POST", "/jobs", json=body, headers={"Idempotency-Key": key})
+
+    def submit_batch(self, specs: Sequence[JobSpec]) -> list[str]:
+        """Submit many jobs in one transaction; their ids in order. Each gets its own key."""
+        keyed = [
+            spec
+            if spec.idempotency_key
+            else spec.model_copy(update={"idempotency_key": uuid.uuid4().hex})
+            for spec in specs
+        ]
+        body = api.JobBatch(jobs=keyed).model_dump(mode="json", exclude_none=True)
+        return self._view(api.JobBatchCreated, "POST", "/jobs/batch", json=body).ids
+
+    def job(self, job: str) -> api.JobView:
+        """One job with its attempts."""
+        return self._view(api.JobView, "GET", f"/jobs/{job}")
+
+    def jobs(self, limit: int = 50, **filters: str | None) -> api.Page[api.JobView]:
+        """One page of jobs, newest first; filters: state, queue, agent, cursor."""
+        return self._view(
+            api.Page[api.JobView], "GET", "/jobs", params=_given(limit=limit, **filters)
+        )
+
+    def cancel(self, job: str, reason: str = "") -> api.JobView:
+        """Wish that a job ends; its state follows when its agent has done it."""
+        return self._view(api.JobView, "POST", f"/jobs/{job}/cancel", json={"reason": reason})
+
+    def retry(self, job: str) -> api.JobView:
+        """A new job from an ended one's specification."""
+        return self._view(api.JobView, "POST", f"/jobs/{job}/retry", repeat=False)
+
+    def timeline(self, job: str) -> list[api.TimelineEntry]:
+        """Everything that happened to a job, in order."""
+        page = self._view(api.Page[api.TimelineEntry], "GET", f"/jobs/{job}/timeline")
+        return page.items
+
+    def wait(self, job: str, timeout: float | None = None) -> api.JobView:
+        """The job once it has ended. ClientError when `timeout` seconds pass before."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = 0.02
+        while True:
+            view = self.job(job)
+            if view.state.terminal:
+                return view
+            if deadline is not None and time.monotonic() >= deadline:
+                raise ClientError(f"job {job} is still {view.state} after {timeout:g} s")
+            self._sleep(pause)
+            pause = min(pause * 1.5, 1.0)
+
+    # Logs and events -------------------------------------------------------------------------
+
+    def log(self, job: str, *, attempt: int | None = None, stream: str | None = None) -> bytes:
+        """The job's own bytes so far, whole in memory."""
+        params = _given(attempt=attempt, stream=stream)
+        return self._call("GET", f"/jobs/{job}/log", params=params).content
+
+    def stored_log(
+        self, job: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
+    ) -> Iterator[bytes]:
+        """Whole CRI records of an attempt's log from byte `offset` on, in large pieces.
+
+        With `follow` it ends when the attempt has ended and everything has come. A broken link or
+        a restarted server is bridged: it goes on at the byte where it broke.
+        """
+        failures, pending = 0, b""
+        while True:
+            params = _given(
+                attempt=attempt, offset=offset + len(pending), follow="true" if follow else None
+            )
+            try:
+                for piece in self._stream(f"/jobs/{job}/log", params, CRI_LOG):
+                    failures = 0
+                    pending = pending + piece if pending else piece
+                    cut = cri.complete(pending)
+                    if cut:
+                        offset += cut
+                        whole, pending = pending[:cut], pending[cut:]
+                        yield whole
+                return
+            except Unreachable:
+                if not self._reached or failures >= _FOLLOW_PATIENCE:
+                    raise
+                self._sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+                failures += 1
+
+    def follow_log(self, job: str, *, attempt: int | None = None) -> Iterator[cri.Record]:
+        """The records of an attempt's log from the first on, live until the attempt has ended."""
+        for piece in self.stored_log(job, attempt=attempt, follow=True):
+            yield from cri.records(piece)
+
+    def events(self, after: int = 0, follow: bool = True) -> Iterator[api.TimelineEntry]:
+        """Every change of job state behind `after`; with `follow` it goes on for ever."""
+        params = _given(after=after, follow="true" if follow else None)
+        pending = b""
+        for piece in self._stream("/events", params, "application/x-ndjson"):
+            *lines, pending = (pending + piece).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    yield api.TimelineEntry.model_validate_json(line)
+
+    # Agents ----------------------------------------------------------------------------------
+
+    def agents(self, limit: int = 200, cursor: str | None = None) -> api.Page[api.AgentView]:
+        """One page of agents."""
+        return self._view(
+            api.Page[api.AgentView], "GET", "/agents", params=_given(limit=limit, cursor=cursor)
+        )
+
+    def agent(self, name: str) -> api.AgentView:
+        """One agent."""
+        return self._view(api.AgentView, "GET", f"/agents/{name}")
+
+    def change_agent(self, name: str, change: api.AgentChange) -> api.AgentView:
+        """Change queues, labels or capacity; applied live."""
+        return self._view(api.AgentView, "PATCH", f"/agents/{name}", json=_body(change))
+
+    def pause_agent(self, name: str, comment: str = "") -> api.AgentView:
+        """No new jobs for an agent; kept over restarts."""
+        return self._view(api.AgentView, "POST", f"/agents/{name}/pause", json={"comment": comment})
+
+    def resume_agent(self, name: str) -> api.AgentView:
+        """Take pause and drain back."""
+        return self._view(api.AgentView, "POST", f"/agents/{name}/resume")
+
+    def drain_agent(self, name: str, deadline: float | None = None) -> api.AgentView:
+        """Let an agent finish its jobs, then exit; `deadline` seconds later they are cancelled."""
+        return self._view(
+            api.AgentView, "POST", f"/agents/{name}/drain", json={"deadline": deadline}
+        )
+
+    def rotate_agent_token(self, name: str) -> api.AgentToken:
+        """A new token for an agent; the old one ends at once."""
+        return self._view(api.AgentToken, "POST", f"/agents/{name}/rotate-token", repeat=False)
+
+    def delete_agent(self, name: str) -> None:
+        """Remove an agent and its token."""
+        self._call("DELETE", f"/agents/{name}")
+
+    # Queues ----------------------------------------------------------------------------------
+
+    def queues(self) -> list[api.QueueView]:
+        """All queues with their load."""
+        return self.queue_page().items
+
+    def queue_page(self) -> api.Page[api.QueueView]:
+        """The same as the API's own document."""
+        return self._view(api.Page[api.QueueView], "GET", "/queues")
+
+    def queue(self, name: str) -> api.QueueView:
+        """One queue."""
+        return self._view(api.QueueView, "GET", f"/queues/{name}")
+
+    def create_queue(self, queue: api.QueueCreate) -> api.QueueView:
+        """Make a queue."""
+        return self._view(api.QueueView, "POST", "/queues", json=_body(queue), repeat=False)
+
+    def change_queue(self, name: str, change: api.QueueChange) -> api.QueueView:
+        """Change a queue; fields that are not set stay."""
+        return self._view(api.QueueView, "PATCH", f"/queues/{name}", json=_body(change))
+
+    def delete_queue(self, name: str) -> None:
+        """Remove a queue that no job waits in and no agent serves."""
+        self._call("DELETE", f"/queues/{name}")
+
+    # Tokens ----------------------------------------------------------------------------------
+
+    def token_page(self, kind: str = "tokens") -> api.Page[api.TokenView]:
+        """API and agent tokens, or with `registration-tokens` those."""
+        return self._view(api.Page[api.TokenView], "GET", f"/{kind}")
+
+    def create_token(
+        self,
+        name: str,
+        role: Role = Role.VIEWER,
+        *,
+        agent: str | None = None,
+        expires: float | None = None,
+    ) -> api.TokenCreated:
+        """An API token, or with `agent` the token of one agent to come."""
+        body = _body(api.TokenCreate(name=name, role=role, agent=agent, expires=expires))
+        return self._view(api.TokenCreated, "POST", "/tokens", json=body, repeat=False)
+
+    def create_registration_token(self, request: api.RegistrationTokenCreate) -> api.TokenCreated:
+        """A token with which agents enrol."""
+        return self._view(
+            api.TokenCreated,
+            "POST",
+            "/registration-tokens",
+            json=request.model_dump(mode="json"),
+            repeat=False,
+        )
+
+    def revoke_token(self, token: str, kind: str = "tokens") -> None:
+        """End a token at once, by its id."""
+        self._call("DELETE", f"/{kind}/{token}")
+
+    def version(self) -> api.VersionView:
+        """What the server is."""
+        return self._view(api.VersionView, "GET", "/version")
+
+    # Transport -------------------------------------------------------------------------------
+
+    def _view(self, model: type[V], method: str, path: str, **options: Any) -> V:
+        response = self._call(method, path, **options)
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError:
+            raise self._not_ours(response) from None
+
+    def _call(
+        self, method: str, path: str, *, repeat: bool = True, **options: Any
+    ) -> httpx.Response:
+        for pause in (*_PAUSES, None) if repeat else (None,):
+            try:
+                response = self._http.request(method, path, **options)
+            except httpx.TransportError as error:
+                if pause is None or not self._may_pass(error):
+                    raise self._unreachable(error) from None
+            else:
+                self._reached = True
+                if response.status_code not in _RETRIED or pause is None:
+                    return self._checked(response)
+            self._sleep(pause)
+        raise AssertionError("the last round returns or raises")
+
+    def _stream(self, path: str, params: Mapping[str, str], accept: str) -> Iterator[bytes]:
+        timeout = httpx.Timeout(None, connect=10.0)
+        headers = {"Accept": accept}
+        try:
+            with self._http.stream(
+                "GET", path, params=params, headers=headers, timeout=timeout
+            ) as response:
+                self._reached = True
+                if response.status_code in _RETRIED:
+                    raise Unreachable(f"{self.url} answers {response.status_code}")
+                if response.is_error:
+                    response.read()
+                self._checked(response)
+                yield from response.iter_bytes()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if response.is_success:
+            return response
+        try:
+            problem = api.Problem.model_validate_json(response.content)
+        except ValidationError:
+            raise self._not_ours(response) from None
+        raise ApiError(problem)
+
+    def _may_pass(self, error: httpx.TransportError) -> bool:
+        """A server that was never reached is misnamed; one that was reached is restarting."""
+        return self._reached and "certificate" not in str(error).lower()
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        cause = str(error) or type(error).__name__
+        text = cause.lower()
+        if "certificate" in text or "ssl" in text:
+            cure = "check the certificate; for a private CA give --ca-file"
+        elif "name or service not known" in text or "temporary failure in name" in text:
+            cure = "check the host name in the URL"
+        elif "refused" in text:
+            cure = "check that the server runs and that host and port are right"
+        else:
+            cure = "check the URL, the network and any proxy in between"
+        return Unreachable(f"Cannot reach {self.url}: {cause}; {cure}.")
+
+    def _not_ours(self, response: httpx.Response) -> Unreachable:
+        return Unreachable(
+            f"{response.request.url} answered {response.status_code}, but not as a remote-server "
+            f"does; check that {self.url} is the server's base URL and no proxy answers in its place."
+        )
+
+
+def _given(**values: object) -> dict[str, str]:
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+def _body(model: BaseModel) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(model.model_dump_json(exclude_unset=True))
+    return document
