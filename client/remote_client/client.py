@@ -365,7 +365,7 @@ class Client:
     def _not_ours(self, response: httpx.Response) -> Unreachable:
         return Unreachable(
             f"{response.request.url} answered {response.status_code}, but not as a remote-server "
-            f"does; check that {self.url} is the server's base URL and no proxy answers in its place."
+            f"does; check that {self.url} is the server's base URL and that no proxy answers."
         )
 
 

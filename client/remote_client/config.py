@@ -45,8 +45,8 @@ def find_access(url: str | None, token: str | None, ca_file: str | None) -> Acce
     if not token:
         raise UsageError(
             "No token is given. Set REMOTE_TOKEN to an API token (rpt_…), give --token-file, or "
-            "run: remotectl login. The first admin token is in the file `admin-token` of the server's "
-            "data directory."
+            "run: remotectl login. The first admin token is in the file `admin-token` of the "
+            "server's data directory."
         )
     return Access(check_url(url), check_token(token), ca_file or stored.get("ca_file"))
 
