@@ -91,6 +91,7 @@ def _engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def _manual(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:

@@ -1,0 +1,267 @@
+"""The tick writer: shared commits, isolation of faults, failures of the disk, sudden death."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import bindparam, insert, select
+
+from remote_server.domain.model import Commit
+from remote_server.errors import NotFound, StoreUnavailable
+from remote_server.store.database import Database
+from remote_server.store.schema import meta
+from remote_server.store.transaction import Reader, Transaction
+from remote_server.store.upgrade import prepare
+from tests.support.stored import NOW
+
+_PUT = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
+_ALL = select(meta.c.name, meta.c.value).order_by(meta.c.name)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    prepare(tmp_path / "s.db")
+    return tmp_path / "s.db"
+
+
+def put(name: str, value: str = "") -> object:
+    return lambda tx: tx.run(_PUT, {"name": name, "value": value})
+
+
+async def names(database: Database) -> list[str]:
+    return [row[0] for row in await database.read(lambda reader: reader.all(_ALL))]
+
+
+async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
+    database = Database(path)
+    commits: list[Commit] = []
+    database.on_commit(commits.append)
+
+    def noted(number: int) -> object:
+        def write(tx: Transaction) -> int:
+            tx.run(_PUT, {"name": f"{number:03}", "value": ""})
+            tx.note(f"job{number}", NOW, "queued")
+            return number
+
+        return write
+
+    futures = [database.write(noted(number)) for number in range(100)]  # type: ignore[arg-type]
+    assert commits == []
+    assert await asyncio.gather(*futures) == list(range(100))
+    assert len(commits) == 1
+    assert len(commits[0].jobs) == 100
+    assert len(await names(database)) == 100
+    database.close()
+
+
+async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
+    database = Database(path)
+    commits: list[Commit] = []
+    database.on_commit(commits.append)
+
+    def faulty(tx: Transaction) -> None:
+        tx.run(_PUT, {"name": "half", "value": ""})
+        tx.note("faulty", NOW, "queued")
+        tx.waits("demand", 1)
+        raise NotFound("job", "x")
+
+    def good(name: str) -> object:
+        def write(tx: Transaction) -> str:
+            tx.run(_PUT, {"name": name, "value": ""})
+            tx.note(name, NOW, "queued")
+            tx.waits("demand", 1)
+            return name
+
+        return write
+
+    results = await asyncio.gather(
+        database.write(good("a")),  # type: ignore[arg-type]
+        database.write(faulty),
+        database.write(good("b")),  # type: ignore[arg-type]
+        database.write(put("a")),  # type: ignore[arg-type] # a duplicate: the driver's error
+        return_exceptions=True,
+    )
+    assert [results[0], results[2]] == ["a", "b"]
+    assert isinstance(results[1], NotFound)
+    assert isinstance(results[3], sqlite3.IntegrityError)
+    assert await names(database) == ["a", "b"]
+    (commit,) = commits
+    assert commit.jobs == {"a", "b"}
+    assert commit.waiting == {"demand": 2}
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT job FROM timeline ORDER BY seq").fetchall() == [
+            ("a",),
+            ("b",),
+        ]
+    database.close()
+
+
+async def test_a_cancelled_caller_leaves_the_others_alone(path: Path) -> None:
+    database = Database(path)
+    first = database.write(put("first"))  # type: ignore[arg-type]
+    second = database.write(put("second"))  # type: ignore[arg-type]
+    first.cancel()
+    await second
+    assert await names(database) == ["second"]
+    database.close()
+
+
+async def test_a_long_turn_is_cut_into_commits(path: Path) -> None:
+    import time
+
+    database = Database(path)
+    commits: list[Commit] = []
+    database.on_commit(commits.append)
+
+    def slow(number: int) -> object:
+        def write(tx: Transaction) -> int:
+            time.sleep(0.012)
+            tx.note(str(number), NOW, "queued")
+            return number
+
+        return write
+
+    futures = [database.write(slow(number)) for number in range(6)]  # type: ignore[arg-type]
+    assert await asyncio.gather(*futures) == list(range(6))
+    assert len(commits) == 3
+    database.close()
+
+
+async def test_a_locked_database_is_unavailable_and_recovers(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remote_server.store.sqlite.BUSY_TIMEOUT", 0.05)
+    database = Database(path)
+    failures: list[bool] = []
+    database.on_failure(lambda: failures.append(True))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        results = await asyncio.gather(
+            database.write(put("a")),  # type: ignore[arg-type]
+            database.write(put("b")),  # type: ignore[arg-type]
+            return_exceptions=True,
+        )
+        assert all(isinstance(result, StoreUnavailable) for result in results)
+        assert "another program is using it" in str(results[0])
+        assert await names(database) == []  # readers do not wait for writers
+        other.execute("ROLLBACK")
+    assert failures == [True]
+    await database.write(put("c"))  # type: ignore[arg-type]
+    assert await names(database) == ["c"]
+    database.close()
+
+
+async def test_a_full_disk_is_unavailable_and_recovers(path: Path) -> None:
+    database = Database(path)
+    await database.write(put("before"))  # type: ignore[arg-type]
+    assert database._connection is not None
+    (pages,) = database._connection.execute("PRAGMA page_count").fetchone()
+    database._connection.execute(f"PRAGMA max_page_count = {pages}")
+    results = await asyncio.gather(
+        database.write(put("small")),  # type: ignore[arg-type]
+        database.write(put("big", "x" * 100_000)),  # type: ignore[arg-type]
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [StoreUnavailable] * 2
+    assert "free some space" in str(results[1])
+    await database.write(put("after"))  # type: ignore[arg-type]
+    assert await names(database) == ["after", "before"]
+    database.close()
+
+
+async def test_a_vanished_file_is_not_silently_made_anew(path: Path) -> None:
+    database = Database(path)
+    path.unlink()
+    with pytest.raises(StoreUnavailable):
+        await database.write(put("a"))  # type: ignore[arg-type]
+    with pytest.raises(StoreUnavailable):
+        await names(database)
+    assert not path.exists()
+    database.close()
+
+
+async def test_closing_commits_what_is_pending(path: Path) -> None:
+    database = Database(path)
+    future = database.write(put("last"))  # type: ignore[arg-type]
+    database.close()
+    await future
+    with pytest.raises(StoreUnavailable, match="stopping"):
+        await database.write(put("late"))  # type: ignore[arg-type]
+    reopened = Database(path)
+    assert await names(reopened) == ["last"]
+    reopened.close()
+
+
+async def test_reads_never_see_a_part_of_a_transaction(path: Path) -> None:
+    database = Database(path)
+    seen: list[int] = []
+
+    def both(tx: Transaction) -> None:
+        tx.run(_PUT, {"name": "1", "value": ""})
+        with closing(sqlite3.connect(path)) as other:
+            seen.append(other.execute("SELECT count(*) FROM meta").fetchone()[0])
+        tx.run(_PUT, {"name": "2", "value": ""})
+
+    def count(reader: Reader) -> int:
+        return len(reader.all(_ALL))
+
+    await database.write(both)
+    assert seen == [0]
+    assert await database.read(count) == 2
+    database.close()
+
+
+_WRITER = """
+import asyncio, sys
+from remote_server.store import Store
+from remote_protocol.spec import JobSpec
+
+async def main():
+    store = await Store.open(sys.argv[1])
+    async def write(lane):
+        while True:
+            (job,) = await store.submit([JobSpec(command=["true"])], 1.8e9)
+            await store.assign([(job.id, "a")], 1.8e9)
+            # One write call: the line is whole, or it is not there.
+            sys.stdout.write(job.id + "\\n")
+            sys.stdout.flush()
+    await asyncio.gather(*(write(lane) for lane in range(4)))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_writer_loses_nothing_it_has_acknowledged(tmp_path: Path) -> None:
+    from remote_protocol.states import JobState
+    from remote_server.store import Store
+
+    path = str(tmp_path / "s.db")
+    acknowledged: list[str] = []
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _WRITER, path], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        wanted = len(acknowledged) + 60
+        for line in process.stdout:
+            acknowledged.append(line.strip())
+            if len(acknowledged) >= wanted:
+                process.kill()
+                break
+        acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
+        process.wait()
+        process.stdout.close()
+    store = await Store.open(path)
+    assert await store.check() == []
+    for job in acknowledged:
+        assert (await store.job(job)).state is JobState.ASSIGNED
+    # Ids of the three lives are all different, and what was not acknowledged is whole too.
+    counts = await store.counts()
+    assert sum(counts.values()) >= len(set(acknowledged)) == len(acknowledged) >= 180
+    await store.close()
