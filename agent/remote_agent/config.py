@@ -1,7 +1,7 @@
 """The agent's configuration: TOML file, environment, flags; parsed once, frozen, one slice a room.
 
-Every key has an environment twin: `REMOTE_AGENT_<SECTION>_<KEY>`, and the short forms
-`REMOTE_AGENT_SERVER`, `_NAME`, `_QUEUES`, `_LABELS`, `_CAPACITY`. May read the configuration file.
+Every key has an environment twin, `REMOTE_AGENT_<SECTION>_<KEY>`, and the common ones a short form
+too (`REMOTE_AGENT_SERVER`, `REMOTE_AGENT_NAME` …). May read the configuration file.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from remote_agent.errors import ConfigError
 from remote_protocol.configuration import Layers
@@ -27,12 +29,36 @@ _SHORT: Final = {
     ("server", "url"): ("REMOTE_AGENT_SERVER", "REMOTE_AGENT_URL"),
     ("server", "proxy"): ("REMOTE_AGENT_PROXY",),
     ("server", "ca_file"): ("REMOTE_AGENT_CA_FILE",),
+    ("server", "client_cert"): ("REMOTE_AGENT_CLIENT_CERT",),
+    ("server", "client_key"): ("REMOTE_AGENT_CLIENT_KEY",),
     ("agent", "name"): ("REMOTE_AGENT_NAME",),
-    ("agent", "queues"): ("REMOTE_AGENT_QUEUES",),
-    ("agent", "labels"): ("REMOTE_AGENT_LABELS",),
+    ("agent", "queues"): ("REMOTE_AGENT_QUEUES", "REMOTE_AGENT_QUEUE"),
+    ("agent", "labels"): ("REMOTE_AGENT_LABELS", "REMOTE_AGENT_LABEL"),
     ("agent", "capacity"): ("REMOTE_AGENT_CAPACITY",),
     ("agent", "on_stop"): ("REMOTE_AGENT_ON_STOP",),
+    ("agent", "work_dir"): ("REMOTE_AGENT_WORK_DIR",),
+    ("agent", "durability"): ("REMOTE_AGENT_DURABILITY",),
 }
+FLAGS: Final = {
+    ("server", "url"): "--server",
+    ("server", "proxy"): "--proxy",
+    ("server", "ca_file"): "--ca-file",
+    ("agent", "name"): "--name",
+    ("agent", "queues"): "--queue",
+    ("agent", "labels"): "--label",
+    ("agent", "capacity"): "--capacity",
+}
+"""The keys that have a flag."""
+CALL_VARIABLES: Final = frozenset(
+    f"{ENV_PREFIX}{name}"
+    for name in (
+        "CONFIG STATE_DIR TOKEN TOKEN_FILE REPLACE EPHEMERAL ONCE OUTPUT COMMENT DEADLINE FOLLOW"
+    ).split()
+)
+"""Variables that belong to the call, not to the configuration."""
+_LATER: Final = ("policy", "secrets", "telemetry")
+_SERVICE_LINK: Final = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP")
+"""Kubernetes puts such variables into every container beside a service of a like name."""
 
 
 def _path(value: object) -> object:
@@ -61,10 +87,63 @@ def parse_capacity(value: object) -> object:
     if isinstance(value, str):
         if value.strip().isdecimal():
             return {"default": int(value)}
-        labels = parse_labels(value)
-        assert isinstance(labels, dict)
-        return labels
+        pairs = [part.partition("=") for part in value.split(",")]
+        if not all(equals and number.strip().isdecimal() for _, equals, number in pairs):
+            raise ValueError(
+                f"{value!r} is neither a number of jobs nor a list like default=4,monitors=10"
+            )
+        return {name.strip(): int(number) for name, _, number in pairs}
     return value
+
+
+def server_url(text: str) -> str:
+    """A server's URL without a trailing slash. ValueError names exactly what is wrong (R43)."""
+    text = text.strip()
+    parts = urlsplit(text)
+    if "://" not in text or not parts.scheme:
+        raise ValueError(f"{text!r} has no scheme; did you mean https://{text} (or http://…)?")
+    if parts.scheme in ("ws", "wss"):
+        right = text.replace("ws", "http", 1)
+        raise ValueError(f"{text!r}: give the server's HTTP address, {right}")
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{text!r} has the scheme {parts.scheme!r}; it must be http or https")
+    if "@" in parts.netloc:
+        raise ValueError("the server's URL holds a user or a password; leave them out")
+    _check_host(text, parts)
+    if parts.query or parts.fragment:
+        raise ValueError(f"{text!r} must be only scheme, host, port and path prefix")
+    path = parts.path.rstrip("/")
+    if path.endswith(("/api", "/api/v1")):
+        raise ValueError(f"{text!r} includes the path of the API; leave /api/v1 out")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def proxy_url(text: str) -> str:
+    """A proxy's URL; its password never gets into the ValueError."""
+    text = text.strip()
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme != "http":
+        raise ValueError(
+            f"proxies of the kind {parts.scheme}:// are not supported; "
+            "write http://[user:password@]host:port"
+        )
+    _check_host("the proxy", parts)
+    return f"http://{parts.netloc}"
+
+
+def _check_host(what: str, parts: SplitResult) -> None:
+    try:
+        right = bool(parts.hostname) and parts.port != 0 and " " not in parts.netloc
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(f"{what!r} does not name a host and a port from 1 to 65535")
+
+
+def _cgroup(text: str) -> str:
+    if text not in ("auto", "off") and not text.startswith("/"):
+        raise ValueError(f"{text!r} is neither auto, nor off, nor the absolute path of a cgroup")
+    return text
 
 
 ExpandedPath = Annotated[Path, BeforeValidator(_path)]
@@ -82,9 +161,9 @@ class _Part(BaseModel):
 class ServerPart(_Part):
     """`[server]`: where it is and how to reach it. Normally kept in the identity by `register`."""
 
-    url: str | None = None
+    url: Annotated[str, AfterValidator(server_url)] | None = None
     ca_file: ExpandedPath | None = None
-    proxy: str | None = None
+    proxy: Annotated[str, AfterValidator(proxy_url)] | None = None
     """`http://user:password@host:port`; null: HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide."""
     client_cert: ExpandedPath | None = None
     client_key: ExpandedPath | None = None
@@ -126,7 +205,7 @@ class LimitsPart(_Part):
     """Below it the agent takes no jobs."""
     max_timeout: Duration | None = None
     max_job_log: Size | None = Field(default=None, ge=4096)
-    cgroup: str = "auto"
+    cgroup: Annotated[str, AfterValidator(_cgroup)] = "auto"
     """`auto` (a delegated cgroup v2 when there is one), `off`, or the path of one."""
 
 
@@ -199,15 +278,36 @@ def load(
                     break
     for (section, key), value in (flags or {}).items():
         if value is not None:
-            layers.set(section, key, value, f"--{key.replace('_', '-')}")
+            layers.set(section, key, value, FLAGS[section, key])
+    for fault in _misspelt(environ):
+        layers.faults.append(fault)
+    for section in _LATER:
+        if layers.values.pop(section, None) is not None:
+            layers.fault((section,), "is not supported by this version; remove the section")
     directory = state_dir or Path(environ.get(f"{ENV_PREFIX}STATE_DIR") or default_state_dir())
     if "state_dir" in layers.values:
         layers.fault(("state_dir",), "is given by --state-dir or REMOTE_AGENT_STATE_DIR only")
     layers.values["state_dir"] = directory.expanduser().absolute()
     config = layers.validate(Config)
+    if config is not None and config.server.client_key and not config.server.client_cert:
+        layers.fault(("server", "client_key"), "is of no use without client_cert")
     if layers.faults or config is None:
         raise ConfigError(*layers.faults)
     return config, layers.origins
+
+
+def _misspelt(environ: Mapping[str, str]) -> list[str]:
+    known = set(CALL_VARIABLES)
+    for section, part in SECTIONS.items():
+        for key in part.model_fields:
+            known.update(env_names(section, key))
+    faults = []
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX) or name in known or name.endswith(_SERVICE_LINK):
+            continue
+        if close := get_close_matches(name, known, n=1, cutoff=0.9):
+            faults.append(f"{name}: unknown variable; did you mean {close[0]}?")
+    return faults
 
 
 def as_document(config: Config) -> dict[str, Any]:

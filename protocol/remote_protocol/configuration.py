@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 _HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
 _KEY: Final = re.compile(r"\s*[\"']?([A-Za-z0-9_.-]+?)[\"']?\s*=")
 _AT_LINE: Final = re.compile(r"\s*\(at line (\d+), column (\d+)\)")
+_NAME_WORDS: Final = "is 1 to 128 letters, digits, dots, hyphens or underscores"
 M = TypeVar("M", bound=BaseModel)
 Place = tuple[str, ...]
 """Path of a key: section, then key."""
@@ -76,7 +77,7 @@ class Layers:
                 elif fault["type"] == "model_type":
                     self.fault(place, f"is a section: write [{place[0]}] on a line of its own")
                 else:
-                    self.fault(place, fault["msg"].removeprefix("Value error, "))
+                    self.fault(place, _words(fault["type"], fault["msg"], fault["input"]))
         return None
 
     def _unknown(self, place: Place) -> str:
@@ -88,3 +89,17 @@ class Layers:
         return f"unknown {word}; " + (
             f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
         )
+
+
+def _words(kind: str, message: str, given: object) -> str:
+    if kind in ("int_parsing", "int_type", "int_from_float"):
+        return f"should be an integer; {given!r} is none"
+    if kind == "string_pattern_mismatch":
+        # The only pattern in a configuration is that of names (`ids.Name`).
+        return _NAME_WORDS
+    if kind == "too_short":
+        return "is empty; give at least one, or leave the key out"
+    text = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if text.startswith("Input should"):
+        return "should" + text.removeprefix("Input should")
+    return text
