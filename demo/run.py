@@ -1,9 +1,9 @@
 """`make demo`: a server, an agent, and three real jobs side by side, live.
 
 One job compiles and checks real packages of the standard library with thousands of lines of
-output, one fails with a meaningful exit code, one is cancelled half-way. Ends with a table, exit code 0 when
-all ended as intended, and leaves nothing behind. Uses the public doors only: the command lines
-and the Python client.
+output, one fails with a meaningful exit code, one is cancelled half-way. Ends with a table, exit
+code 0 when all ended as intended, and leaves nothing behind. Uses the public doors only: the
+command lines and the Python client.
 """
 
 from __future__ import annotations
@@ -55,10 +55,29 @@ class Act:
 def acts() -> list[Act]:
     """The three jobs."""
     program = JobFile(path="work.py", content=base64.b64encode(_WORK.read_bytes()).decode())
-    packages = (
-        "json email asyncio importlib http xml unittest logging urllib html collections re "
-        "concurrent ctypes multiprocessing sqlite3 idlelib wsgiref pydoc_data zipfile tomllib"
-    ).split()
+    packages = [
+        "json",
+        "email",
+        "asyncio",
+        "importlib",
+        "http",
+        "xml",
+        "unittest",
+        "logging",
+        "urllib",
+        "html",
+        "collections",
+        "re",
+        "concurrent",
+        "ctypes",
+        "multiprocessing",
+        "sqlite3",
+        "idlelib",
+        "wsgiref",
+        "pydoc_data",
+        "zipfile",
+        "tomllib",
+    ]
     script = (
         "echo 'checking the configuration ...'; sleep 0.3\n"
         "grep -c processor /proc/cpuinfo || true\n"
@@ -155,7 +174,14 @@ def running_system() -> Iterator[Client]:
             secret.write_text(
                 client.create_registration_token(RegistrationTokenCreate(uses=1)).token
             )
-            register = [_BIN / "remote-agent", "register", "--server", url, "--token-file", secret]
+            register: list[str | Path] = [
+                _BIN / "remote-agent",
+                "register",
+                "--server",
+                url,
+                "--token-file",
+                secret,
+            ]
             subprocess.run(
                 [*register, "--name", "demo-agent", "--capacity", "4", "--state-dir", state],
                 check=True,

@@ -1,7 +1,8 @@
 """The long job of the demo: compile a real package of the standard library, then test its files.
 
 Runs on the agent with any Python, standard library only. For each source file: tokenize it, parse
-it, compile it, and compare: what `ast.unparse` writes must parse to the same tree again. One line of output a check, thousands in all.
+it, compile it, and compare: what `ast.unparse` writes must parse to the same tree again. One line
+of output a check, thousands in all.
 """
 
 import ast
