@@ -1,0 +1,253 @@
+"""One attempt's directory as the agent sees it: writing it durably, reading what it says.
+
+Touches that directory and its work directory. `docs/attempt-directory.md` is the contract with
+the shim, who writes all that concerns the run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from remote_agent.session.events import Key
+from remote_agent.shim.layout import ARTIFACTS, EXIT, ORDER, SCRIPT, STARTED, VERSION
+from remote_agent.shim.order import Order
+from remote_agent.shim.record import has_begun, read_record
+from remote_agent.spool import SpoolReader
+from remote_protocol.limits import MAX_TEXT
+from remote_protocol.messages import Ended, Offer, Phase
+from remote_protocol.spec import JobFile
+
+NEW: Final = ".new."
+"""What the name of a directory begins with until it is complete."""
+_MOST_STEPS: Final = 200
+
+
+class BrokenDirectory(Exception):
+    """The directory holds no attempt that can be understood; the text is a sentence."""
+
+
+class BadFile(Exception):
+    """A file of the job cannot be put into its work directory; the text is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a shim noted when it had spawned the job; `at` is Unix time."""
+
+    pid: int
+    start_time: str
+    shim_pid: int
+    shim_start_time: str
+    boot_id: str
+    at: float
+    cgroup: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One attempt as its directory tells it."""
+
+    key: Key
+    offer: Offer
+    phase: Phase
+    size: int
+    """Length of its log in bytes."""
+    started: Started | None
+    ended: Ended | None
+    """Set when the phase is `ended`; `lost` when the shim died before it could say."""
+
+
+def write_directory(directory: Path, order: Order, offer: Offer, boot_id: str, work: Path) -> None:
+    """Make an attempt's directory. OSError, BadFile: nothing of it is left.
+
+    It gets its name when it is complete, so a crash leaves no half attempt behind. With
+    `order.sync` everything that a start needs is on the disk when this returns (I4).
+    """
+    new = directory.with_name(f"{NEW}{directory.name}")
+    inside = work.is_relative_to(directory)
+    try:
+        new.mkdir(mode=0o700)
+    except FileExistsError:
+        shutil.rmtree(new)
+        new.mkdir(mode=0o700)
+    try:
+        _make_work(new / work.relative_to(directory) if inside else work, offer.spec.files)
+        (new / ARTIFACTS).mkdir(mode=0o700)
+        _write_order(new, order, offer, boot_id)
+        new.rename(directory)
+        if order.sync:
+            sync_directory(directory.parent)
+    except BaseException:
+        for half in (new, work, directory):
+            shutil.rmtree(half, ignore_errors=True)
+        raise
+
+
+def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
+    script = offer.spec.script_text
+    if script is not None:
+        _write(directory / SCRIPT, script.encode(), 0o700)
+    second = {"v": VERSION, "boot_id": boot_id, "offer": None}
+    head, _, tail = json.dumps(second, separators=(",", ":")).rpartition("null")
+    body = f"{head}{offer.model_dump_json(exclude_none=True)}{tail}\n"
+    _write(directory / ORDER, order.line() + body.encode(), 0o600, order.sync)
+    if order.sync:
+        sync_directory(directory)
+
+
+def _make_work(work: Path, files: list[JobFile]) -> None:
+    try:
+        work.mkdir(mode=0o700)
+    except FileNotFoundError:
+        work.mkdir(mode=0o700, parents=True)
+    for file in files:
+        target = work / file.path
+        try:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(target, file.data, file.mode)
+        except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+            raise BadFile(
+                f"the job's file {file.path!r} cannot be put into its work directory: "
+                f"{error.strerror}; another of its files is in the way"
+            ) from error
+
+
+def _write(path: Path, data: bytes, mode: int, sync: bool = False) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if mode != 0o600:
+            os.fchmod(descriptor, mode)
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(directory: Path) -> None:
+    """Force a directory's entries to the disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def kept_by_shim(directory: int) -> bool:
+    """Whether a living shim holds the lock of an attempt that has begun.
+
+    Never to be asked about one that has not: the look itself holds the lock for a moment.
+    """
+    try:
+        fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(directory, fcntl.LOCK_UN)
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What lies in a directory, before it is judged. `begun` without `kept` and `exit`: dead."""
+
+    offer: Offer
+    boot_id: str
+    begun: bool
+    kept: bool
+    started: Started | None
+    exit: dict[str, Any] | None
+
+
+def read_directory(directory: Path) -> Reading:
+    """Read an attempt's directory. BrokenDirectory when it is none, FileNotFoundError when gone."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        offer, boot_id = _read_offer(descriptor)
+        begun = has_begun(descriptor)
+        # The lock first: a shim writes its exit record before it lets go.
+        kept = begun and kept_by_shim(descriptor)
+        body = read_record(descriptor, EXIT)
+        started = _started(read_record(descriptor, STARTED))
+    finally:
+        os.close(descriptor)
+    return Reading(offer, boot_id, begun, kept, started, body)
+
+
+def _read_offer(directory: int) -> tuple[Offer, str]:
+    try:
+        descriptor = os.open(ORDER, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        raise BrokenDirectory(f"there is no {ORDER} in it") from None
+    with open(descriptor, "rb") as file:
+        second = file.read().partition(b"\n")[2]
+    try:
+        body = json.loads(second)
+        return Offer.model_validate(body["offer"]), str(body["boot_id"])
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise BrokenDirectory(f"its {ORDER} is damaged ({first})") from None
+
+
+def _started(body: dict[str, Any] | None) -> Started | None:
+    if body is None:
+        return None
+    try:
+        return Started(
+            pid=int(body["pid"]),
+            start_time=str(body["start_time"]),
+            shim_pid=int(body["shim_pid"]),
+            shim_start_time=str(body["shim_start_time"]),
+            boot_id=str(body["boot_id"]),
+            at=float(body["at"]),
+            cgroup=body.get("cgroup"),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def ended_from(key: Key, body: dict[str, Any]) -> Ended:
+    """The message about an end from an exit record. ValidationError when it is damaged."""
+    known = {name: body[name] for name in Ended.model_fields if name in body}
+    known["end_detail"] = str(body.get("end_detail", ""))[:MAX_TEXT]
+    known["steps"] = body.get("steps", [])[:_MOST_STEPS]
+    return Ended.model_validate({**known, "type": "ended", "job": key.job, "attempt": key.attempt})
+
+
+def size_of(directory: Path) -> int:
+    """Length of an attempt's log in bytes."""
+    reader = SpoolReader(directory)
+    try:
+        return reader.size()
+    finally:
+        reader.close()
+
+
+def discard(path: Path, trash: Path) -> None:
+    """Move something into the trash of its disk, at once; it is deleted later. Idempotent."""
+    with suppress(FileNotFoundError):
+        trash.mkdir(mode=0o700, exist_ok=True)
+        number = 0
+        while True:
+            try:
+                path.rename(trash / f"{path.name}.{number}")
+            except OSError as error:
+                if isinstance(error, FileNotFoundError):
+                    raise
+                if not (trash / f"{path.name}.{number}").exists():
+                    shutil.rmtree(path, ignore_errors=True)
+                    return
+                number += 1
+            else:
+                return
