@@ -1,0 +1,57 @@
+"""The identity file: private, atomic, honest about damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remote_agent.errors import AgentError
+from remote_agent.identity import (
+    FILE,
+    Identity,
+    load_identity,
+    new_fingerprint,
+    remove_identity,
+    save_identity,
+)
+
+WHO = Identity("http://h:1", "web-7", "rat_secret", new_fingerprint(), settings={"queues": ["a"]})
+
+
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    save_identity(tmp_path / "state", WHO)
+    assert load_identity(tmp_path / "state") == WHO
+    assert (tmp_path / "state" / FILE).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_nobody_before_register_and_after_removal(tmp_path: Path) -> None:
+    assert load_identity(tmp_path) is None
+    save_identity(tmp_path, WHO)
+    remove_identity(tmp_path)
+    assert load_identity(tmp_path) is None
+
+
+def test_a_file_that_others_can_read_is_made_private(tmp_path: Path) -> None:
+    save_identity(tmp_path, WHO)
+    (tmp_path / FILE).chmod(0o644)
+    assert load_identity(tmp_path) == WHO
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"v": 1}', "[]"])
+def test_damage_is_said_with_its_cure(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(AgentError, match="register again"):
+        load_identity(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AgentError, match="cannot be written"):
+        save_identity(tmp_path / "file" / "state", WHO)
+
+
+def test_the_token_is_not_shown_by_accident() -> None:
+    assert "rat_secret" not in repr(WHO)

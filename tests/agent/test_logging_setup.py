@@ -1,0 +1,63 @@
+"""The agent's own log: its forms, its file, and no token in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import structlog
+
+from remote_agent.logging_setup import mask_tokens, set_up_logging
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_the_file_holds_json_without_tokens(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    set_up_logging(tmp_path, "info", "json")
+    structlog.get_logger("test").info("hello", token="rat_abcdefghijklmnop", job="J")
+    lines = (tmp_path / "logs" / "agent.log").read_text().splitlines()
+    entry = json.loads(lines[-1])
+    assert (entry["event"], entry["job"], entry["level"]) == ("hello", "J", "info")
+    assert entry["token"] == "rat_***"
+    assert json.loads(capsys.readouterr().err.splitlines()[-1])["event"] == "hello"
+
+
+def test_people_get_a_line_without_json(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    set_up_logging(tmp_path, "info", "human")
+    logging.getLogger("other").warning("from the standard library")
+    text = capsys.readouterr().err
+    assert "from the standard library" in text and not text.startswith("{")
+
+
+def test_debug_is_left_out_at_info(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    set_up_logging(tmp_path, "info", "json")
+    structlog.get_logger("test").debug("noise")
+    assert "noise" not in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "logs").write_text("in the way")
+    set_up_logging(tmp_path, "info", "json")
+    structlog.get_logger("test").info("goes on")
+    text = capsys.readouterr().err
+    assert "no log file is kept" in text and "goes on" in text
+
+
+def test_tokens_are_masked_wherever_they_stand() -> None:
+    event = mask_tokens(None, "info", {"event": "url?t=rrt_ABCDEFGHIJ and rpt_0123456789"})
+    assert event["event"] == "url?t=rrt_*** and rpt_***"
