@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "s.db"
 
 
-def put(name: str, value: str = "") -> object:
+def put(name: str, value: str = "") -> Callable[[Transaction], int]:
     return lambda tx: tx.run(_PUT, {"name": name, "value": value})
 
 
@@ -43,7 +44,7 @@ async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
     commits: list[Commit] = []
     database.on_commit(commits.append)
 
-    def noted(number: int) -> object:
+    def noted(number: int) -> Callable[[Transaction], int]:
         def write(tx: Transaction) -> int:
             tx.run(_PUT, {"name": f"{number:03}", "value": ""})
             tx.note(f"job{number}", NOW, "queued")
@@ -51,7 +52,7 @@ async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
 
         return write
 
-    futures = [database.write(noted(number)) for number in range(100)]  # type: ignore[arg-type]
+    futures = [database.write(noted(number)) for number in range(100)]
     assert commits == []
     assert await asyncio.gather(*futures) == list(range(100))
     assert len(commits) == 1
@@ -71,7 +72,7 @@ async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
         tx.waits("demand", 1)
         raise NotFound("job", "x")
 
-    def good(name: str) -> object:
+    def good(name: str) -> Callable[[Transaction], str]:
         def write(tx: Transaction) -> str:
             tx.run(_PUT, {"name": name, "value": ""})
             tx.note(name, NOW, "queued")
@@ -80,11 +81,11 @@ async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
 
         return write
 
-    results = await asyncio.gather(
-        database.write(good("a")),  # type: ignore[arg-type]
+    results: list[object] = await asyncio.gather(
+        database.write(good("a")),
         database.write(faulty),
-        database.write(good("b")),  # type: ignore[arg-type]
-        database.write(put("a")),  # type: ignore[arg-type] # a duplicate: the driver's error
+        database.write(good("b")),
+        database.write(put("a")),
         return_exceptions=True,
     )
     assert [results[0], results[2]] == ["a", "b"]
@@ -104,8 +105,8 @@ async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
 
 async def test_a_cancelled_caller_leaves_the_others_alone(path: Path) -> None:
     database = Database(path)
-    first = database.write(put("first"))  # type: ignore[arg-type]
-    second = database.write(put("second"))  # type: ignore[arg-type]
+    first = database.write(put("first"))
+    second = database.write(put("second"))
     first.cancel()
     await second
     assert await names(database) == ["second"]
@@ -119,7 +120,7 @@ async def test_a_long_turn_is_cut_into_commits(path: Path) -> None:
     commits: list[Commit] = []
     database.on_commit(commits.append)
 
-    def slow(number: int) -> object:
+    def slow(number: int) -> Callable[[Transaction], int]:
         def write(tx: Transaction) -> int:
             time.sleep(0.012)
             tx.note(str(number), NOW, "queued")
@@ -127,7 +128,7 @@ async def test_a_long_turn_is_cut_into_commits(path: Path) -> None:
 
         return write
 
-    futures = [database.write(slow(number)) for number in range(6)]  # type: ignore[arg-type]
+    futures = [database.write(slow(number)) for number in range(6)]
     assert await asyncio.gather(*futures) == list(range(6))
     assert len(commits) == 3
     database.close()
@@ -143,8 +144,8 @@ async def test_a_locked_database_is_unavailable_and_recovers(
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         results = await asyncio.gather(
-            database.write(put("a")),  # type: ignore[arg-type]
-            database.write(put("b")),  # type: ignore[arg-type]
+            database.write(put("a")),
+            database.write(put("b")),
             return_exceptions=True,
         )
         assert all(isinstance(result, StoreUnavailable) for result in results)
@@ -152,25 +153,25 @@ async def test_a_locked_database_is_unavailable_and_recovers(
         assert await names(database) == []  # readers do not wait for writers
         other.execute("ROLLBACK")
     assert failures == [True]
-    await database.write(put("c"))  # type: ignore[arg-type]
+    await database.write(put("c"))
     assert await names(database) == ["c"]
     database.close()
 
 
 async def test_a_full_disk_is_unavailable_and_recovers(path: Path) -> None:
     database = Database(path)
-    await database.write(put("before"))  # type: ignore[arg-type]
+    await database.write(put("before"))
     assert database._connection is not None
     (pages,) = database._connection.execute("PRAGMA page_count").fetchone()
     database._connection.execute(f"PRAGMA max_page_count = {pages}")
     results = await asyncio.gather(
-        database.write(put("small")),  # type: ignore[arg-type]
-        database.write(put("big", "x" * 100_000)),  # type: ignore[arg-type]
+        database.write(put("small")),
+        database.write(put("big", "x" * 100_000)),
         return_exceptions=True,
     )
     assert [type(result) for result in results] == [StoreUnavailable] * 2
     assert "free some space" in str(results[1])
-    await database.write(put("after"))  # type: ignore[arg-type]
+    await database.write(put("after"))
     assert await names(database) == ["after", "before"]
     database.close()
 
@@ -179,7 +180,7 @@ async def test_a_vanished_file_is_not_silently_made_anew(path: Path) -> None:
     database = Database(path)
     path.unlink()
     with pytest.raises(StoreUnavailable):
-        await database.write(put("a"))  # type: ignore[arg-type]
+        await database.write(put("a"))
     with pytest.raises(StoreUnavailable):
         await names(database)
     assert not path.exists()
@@ -188,11 +189,11 @@ async def test_a_vanished_file_is_not_silently_made_anew(path: Path) -> None:
 
 async def test_closing_commits_what_is_pending(path: Path) -> None:
     database = Database(path)
-    future = database.write(put("last"))  # type: ignore[arg-type]
+    future = database.write(put("last"))
     database.close()
     await future
     with pytest.raises(StoreUnavailable, match="stopping"):
-        await database.write(put("late"))  # type: ignore[arg-type]
+        await database.write(put("late"))
     reopened = Database(path)
     assert await names(reopened) == ["last"]
     reopened.close()

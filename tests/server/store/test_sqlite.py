@@ -56,7 +56,7 @@ async def test_a_backup_of_a_busy_database_is_whole(store: Store, tmp_path: Path
 async def test_a_failed_backup_leaves_nothing(store: Store, tmp_path: Path) -> None:
     from remote_server.errors import ServerError
 
-    with pytest.raises(ServerError, match="the backup to .* failed"):
+    with pytest.raises(ServerError, match=r"the backup to .* failed"):
         await store.backup(tmp_path / "missing" / "copy.db")
     assert not (tmp_path / "missing").exists()
 

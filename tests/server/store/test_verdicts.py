@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,7 +44,11 @@ async def test_the_life_of_a_job_that_succeeds(store: Store) -> None:
     assert job.usage is not None and job.usage.duration == 1.5
     (attempt,) = await store.attempts_of(key.job)
     assert attempt.state is AttemptState.ENDED
-    assert (attempt.accepted_at, attempt.started_at, attempt.ended_at) == (NOW + 1, NOW + 2, NOW + 8)
+    assert (attempt.accepted_at, attempt.started_at, attempt.ended_at) == (
+        NOW + 1,
+        NOW + 2,
+        NOW + 8,
+    )
     assert (attempt.log_size, attempt.log_complete) == (12, True)
     entries = await store.timeline(key.job)
     assert [(e.what, e.state, e.source) for e in entries] == [
@@ -190,8 +196,21 @@ async def test_notes_only_touch_the_timeline(store: Store) -> None:
 _REPORTS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["assign", "accept", "run", "exit0", "exit1", "lost", "withdraw", "reject"]
-            + ["return", "cancel", "release", "expire", "lose"]
+            [
+                "assign",
+                "accept",
+                "run",
+                "exit0",
+                "exit1",
+                "lost",
+                "withdraw",
+                "reject",
+                "return",
+                "cancel",
+                "release",
+                "expire",
+                "lose",
+            ]
         ),
         st.sampled_from(["a", "b"]),
         st.integers(1, 3),
@@ -265,7 +284,7 @@ async def test_any_order_of_reports_keeps_the_invariants(
     assert len(ran) <= 2
     # Every change of state is exactly one entry.
     states = [entry.state for entry in await store.happenings(0)]
-    assert all(old is not new or old is JobState.RUNNING for old, new in zip(states, states[1:]))
+    assert all(old is not new or old is JobState.RUNNING for old, new in pairwise(states))
     assert states[-1] is (await store.job(job)).state
     counted = (await store.demands(), await store.counts())
     store.forget_counts()

@@ -1,0 +1,71 @@
+"""The store as a whole: opening, probing, telling, closing."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from remote_server.domain.model import Commit
+from remote_server.errors import DatabaseUnusable, StoreUnavailable
+from remote_server.store import Store
+from tests.support.stored import NOW, finish, running, submitted
+
+
+async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'server.db'}"
+    store = await Store.open(url, durability="normal")
+    job = await submitted(store)
+    await store.close()
+    again = await Store.open(url)
+    assert (await again.job(job)).id == job
+    assert sum((await again.demands()).values()) == 1
+    await again.close()
+    with pytest.raises(StoreUnavailable):
+        await again.job(job)
+
+
+async def test_a_database_that_is_newer_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "server.db"
+    await (await Store.open(str(path))).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    with pytest.raises(DatabaseUnusable, match="newer remote-server"):
+        await Store.open(str(path))
+
+
+async def test_commits_are_told(store: Store) -> None:
+    told: list[Commit] = []
+    store.on_commit(told.append)
+    key = await running(store)
+    await finish(store, key)
+    assert [commit.queued for commit in told] == [True, False, False, False, False]
+    assert all(commit.jobs == {key.job} for commit in told)
+    assert [bool(commit.ended) for commit in told] == [False, False, False, False, True]
+    await store.probe()
+    await store.touch("nothing", NOW)
+    assert len(told) == 5
+
+
+async def test_counts_are_made_anew_after_a_failure(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await submitted(store)
+    assert sum((await store.demands()).values()) == 1
+    monkeypatch.setattr("remote_server.store.sqlite.BUSY_TIMEOUT", 0.05)
+    assert store._database._connection is not None
+    store._database._connection.execute("PRAGMA busy_timeout = 50")
+    with closing(sqlite3.connect(tmp_path / "server.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable):
+            await submitted(store)
+        with pytest.raises(StoreUnavailable):
+            await store.probe()
+        other.execute("COMMIT")
+    await store.probe()
+    assert sum((await store.demands()).values()) == 1
+    await submitted(store)
+    assert sum((await store.demands()).values()) == 2
