@@ -1,0 +1,257 @@
+"""The server's configuration: parsed once from a TOML file, the environment and flags, frozen.
+
+Later sources win: defaults, file, environment (`REMOTE_SERVER_LISTEN`, other sections
+`REMOTE_SERVER_AGENTS_OFFER_TTL`), flags. All faults are named at once, each with the file and
+line, variable or flag that it comes from. May read the configuration file, nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import platformdirs
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
+from remote_protocol.units import Duration, Size
+from remote_server.errors import ServerError
+
+ENV_PREFIX: Final = "REMOTE_SERVER_"
+DEFAULT_PORT: Final = 8750
+_HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
+_KEY: Final = re.compile(r"\s*[\"']?([A-Za-z0-9_.-]+?)[\"']?\s*=")
+_AT_LINE: Final = re.compile(r"\s*\(at line (\d+), column (\d+)\)")
+
+
+class ConfigError(ServerError):
+    """The configuration cannot be used; `faults` holds one sentence for each fault."""
+
+    exit_code = 2
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+class Address(NamedTuple):
+    """Where to listen; port 0 lets the system choose one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(value: object) -> Address:
+    """`HOST:PORT`, `:PORT` (every interface) or `[IPV6]:PORT`. ValueError otherwise."""
+    if isinstance(value, Address):
+        return value
+    host, colon, port = str(value).strip().rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and bare == host):
+        raise ValueError(f"{value!r} is not HOST:PORT, for example 127.0.0.1:{DEFAULT_PORT}")
+    return Address(bare or "0.0.0.0", int(port))
+
+
+def _path(value: object) -> object:
+    return Path(value).expanduser() if isinstance(value, str) and value else value
+
+
+ExpandedPath = Annotated[Path, BeforeValidator(_path)]
+
+
+def default_data_dir() -> Path:
+    """`/var/lib/remote-server` for root, else the user's data directory of the platform."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/remote-server")
+    return platformdirs.user_data_path("remote-server", appauthor=False)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerPart(_Part):
+    """`[server]`."""
+
+    listen: Annotated[Address, BeforeValidator(parse_address)] = Address("127.0.0.1", DEFAULT_PORT)
+    data_dir: ExpandedPath = Field(default_factory=default_data_dir)
+    """Database, logs, first admin token."""
+    database: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9+]*://.+$")
+    """SQLAlchemy URL; null: SQLite in the data directory."""
+    tls_cert: ExpandedPath | None = None
+    """PEM file with the certificate and its chain; together with `tls_key`."""
+    tls_key: ExpandedPath | None = None
+    durability: Literal["full", "normal"] = "full"
+    """`full`: what is acknowledged survives a power cut; `normal`: it survives a crash of the
+    program, the last moments before a power cut may be repeated."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "human", "json"] = "auto"
+    """`auto`: for people on a terminal, JSON otherwise."""
+    open_metrics: bool = False
+    """Serve `/metrics` without a token."""
+
+
+class AgentsPart(_Part):
+    """`[agents]`: what the server dictates to its agents."""
+
+    heartbeat_interval: Duration = Field(default=15.0, ge=0.1)
+    """Seconds; stretched with the size of the fleet and staggered."""
+    offer_ttl: Duration = Field(default=45.0, ge=0.1)
+    """Seconds within which an offer must be accepted."""
+
+
+class LimitsPart(_Part):
+    """`[limits]`: upper bounds of what clients may send and hold open."""
+
+    max_job_body: Size = Field(default=MAX_JOB_BODY, ge=1024, le=MAX_JOB_BODY)
+    max_batch_body: Size = Field(default=MAX_BATCH_BODY, ge=1024, le=MAX_BATCH_BODY)
+    max_followers: int = Field(default=1000, ge=1)
+    """Viewers that follow logs or events at the same time."""
+    stop_grace: Duration = 5.0
+    """Seconds that requests in flight get when the server stops."""
+
+
+class Config(_Part):
+    """All of it."""
+
+    server: ServerPart = ServerPart()
+    agents: AgentsPart = AgentsPart()
+    limits: LimitsPart = LimitsPart()
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the database."""
+        return self.server.database or f"sqlite:///{self.server.data_dir / 'server.db'}"
+
+
+def env_name(section: str, key: str) -> str:
+    """The variable that sets one key."""
+    middle = "" if section == "server" else f"{section}_"
+    return f"{ENV_PREFIX}{middle}{key}".upper()
+
+
+def load(
+    file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None
+) -> Config:
+    """The effective configuration.
+
+    `flags` maps keys of `[server]` to values; None means not given. ConfigError names all
+    faults at once. Unknown variables are left alone: Kubernetes sets some such
+    (`REMOTE_SERVER_PORT`) for every service of that name.
+    """
+    faults: list[str] = []
+    values: dict[str, Any] = {}
+    origins: dict[tuple[str, ...], str] = {}
+    if file is not None:
+        values, origins = _read(file, faults)
+    for section, part in _sections().items():
+        for key in part.model_fields:
+            name = env_name(section, key)
+            if environ.get(name):
+                _set(values, origins, (section, key), environ[name], name)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            _set(values, origins, ("server", key), value, f"--{key.replace('_', '-')}")
+    config = _validate(values, origins, faults, file)
+    if faults or config is None:
+        raise ConfigError(faults)
+    return config
+
+
+def _sections() -> dict[str, type[BaseModel]]:
+    return {"server": ServerPart, "agents": AgentsPart, "limits": LimitsPart}
+
+
+def _set(
+    values: dict[str, Any],
+    origins: dict[tuple[str, ...], str],
+    place: tuple[str, str],
+    value: object,
+    origin: str,
+) -> None:
+    section = values.setdefault(place[0], {})
+    if isinstance(section, dict):
+        section[place[1]] = value
+        origins[place] = origin
+
+
+def _read(file: Path, faults: list[str]) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        faults.append(f"{file}: not a text file in UTF-8; write the configuration as TOML")
+        return {}, {}
+    except OSError as error:
+        faults.append(
+            f"{file}: cannot be read ({error.strerror}); check the path given by --config"
+        )
+        return {}, {}
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = _AT_LINE.search(str(error))
+        line = at[1] if at else str(text.count("\n") + 1)
+        faults.append(f"{file}:{line}: not valid TOML: {_AT_LINE.sub('', str(error))}")
+        return {}, {}
+    origins: dict[tuple[str, ...], str] = {}
+    section: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.fullmatch(line):
+            section = tuple(part.strip(" \"'") for part in header[1].split("."))
+            origins.setdefault(section, f"{file}:{number}")
+        elif key := _KEY.match(line):
+            place = (*section, *key[1].split("."))
+            for end in range(len(section) + 1, len(place) + 1):
+                origins.setdefault(place[:end], f"{file}:{number}")
+    return values, origins
+
+
+def _validate(
+    values: dict[str, Any],
+    origins: dict[tuple[str, ...], str],
+    faults: list[str],
+    file: Path | None,
+) -> Config | None:
+    def add(place: tuple[str, ...], message: str) -> None:
+        known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in origins), None)
+        origin = origins[known] if known else str(file or "configuration")
+        where = f"[{place[0]}] {'.'.join(place[1:])}".rstrip()
+        faults.append(f"{origin}: {where}: {message}")
+
+    server = values.get("server")
+    if isinstance(server, dict):
+        for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+            if server.get(one) and not server.get(other):
+                add(("server", one), f"needs {other} too: TLS takes a certificate and its key")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_context=False):
+            place = tuple(str(part) for part in fault["loc"])
+            if fault["type"] == "extra_forbidden":
+                add(place, _unknown(place))
+            elif fault["type"] == "model_type":
+                add(place, f"is a section: write [{place[0]}] on a line of its own")
+            else:
+                add(place, fault["msg"].removeprefix("Value error, "))
+    return None
+
+
+def _unknown(place: tuple[str, ...]) -> str:
+    parts = _sections()
+    if len(place) == 1:
+        known, word = list(parts), "section"
+    else:
+        known, word = list(parts[place[0]].model_fields), "key"
+    close = get_close_matches(place[-1], known, n=1)
+    return f"unknown {word}; " + (
+        f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    )

@@ -1,0 +1,105 @@
+"""The server's data directory: created, checked, locked; it keeps the first admin token.
+
+    <data-dir>/server.db     database          <data-dir>/logs/   logs of attempts
+    <data-dir>/admin-token   0600, the first   <data-dir>/lock    held while a server runs
+
+Touches that directory only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from remote_server.errors import ServerError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+class DataDirUnusable(ServerError):
+    """The data directory cannot be created or written."""
+
+    exit_code = 2
+
+
+class DataDirBusy(ServerError):
+    """Another server works on the data directory."""
+
+
+class DataDir:
+    """One data directory. `lock` is held until `release` or the end of the process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.logs = path / "logs"
+        self.admin_token = path / "admin-token"
+        self._lock = -1
+
+    def prepare(self) -> None:
+        """Create it where it is missing. DataDirUnusable when it cannot be written."""
+        cure = "give another one with --data-dir, or change its owner"
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
+            probe = self.path / ".probe"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except (FileExistsError, NotADirectoryError):
+            raise DataDirUnusable(
+                f"the data directory {self.path} is not a directory; {cure}"
+            ) from None
+        except OSError as error:
+            raise DataDirUnusable(
+                f"the data directory {self.path} cannot be written: {error.strerror}; {cure}"
+            ) from error
+
+    def lock(self) -> None:
+        """Keep other servers out (flock: the kernel gives it back when the process dies).
+
+        DataDirBusy when one is at work here.
+        """
+        if fcntl is None:
+            return
+        name = self.path / "lock"
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            other = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            who = f" (process {other})" if other else ""
+            raise DataDirBusy(
+                f"another remote-server{who} is using the data directory {self.path}; "
+                "stop it first, or give another directory with --data-dir"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._lock = descriptor
+
+    def release(self) -> None:
+        """Let others in."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def read_admin_token(self) -> str | None:
+        """The first admin token; None when its file was removed."""
+        with contextlib.suppress(OSError):
+            return self.admin_token.read_text(encoding="ascii").strip() or None
+        return None
+
+    def write_admin_token(self, text: str) -> None:
+        """Keep the first admin token, readable by the owner only, durably."""
+        part = self.admin_token.with_name(".admin-token.new")
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, f"{text}\n".encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        part.replace(self.admin_token)
