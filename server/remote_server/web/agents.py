@@ -1,0 +1,199 @@
+"""Agents as operators see them: list, show, change, delete, pause, resume, drain, new token."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from remote_protocol.api import AgentChange, AgentDrain, AgentPause, AgentToken, AgentView, Page
+from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
+from remote_server.domain.model import Agent
+from remote_server.web.auth import digest
+from remote_server.web.door import ADMIN, OPERATOR, VIEWER
+from remote_server.web.paging import page
+from remote_server.web.route import Call, PageQuery, Route, answer, no_content
+from remote_server.web.views import when, when_if
+
+_JOBS_SHOWN = 100
+
+
+async def list_agents(call: Call) -> web.StreamResponse:
+    """`GET /agents`: by name."""
+    query = call.query(PageQuery)
+    agents, following = page(
+        await call.services.store.agents(), lambda agent: agent.name, query.limit, query.cursor
+    )
+    return answer(
+        Page[AgentView].model_construct(items=await _views(call, agents), next_cursor=following)
+    )
+
+
+async def show(call: Call) -> web.StreamResponse:
+    """`GET /agents/{name}`."""
+    return await _shown(call, await call.services.store.agent(call.path("name")))
+
+
+async def change(call: Call) -> web.StreamResponse:
+    """`PATCH /agents/{name}`: queues, labels, capacity; applied live."""
+    body = await call.read(AgentChange)
+    agent = await call.services.store.update_agent(call.path("name"), body)
+    await call.services.hub.configure(agent.name)
+    return await _shown(call, agent)
+
+
+async def delete(call: Call) -> web.StreamResponse:
+    """`DELETE /agents/{name}`: its token is revoked and its link closed."""
+    name = call.path("name")
+    await call.services.store.delete_agent(name, time.time())
+    call.services.doors.forget()
+    await call.services.hub.drop(name, "the agent was deleted on the server")
+    return no_content()
+
+
+async def pause(call: Call) -> web.StreamResponse:
+    """`POST /agents/{name}/pause`: running jobs go on, no new ones."""
+    body = await call.read(AgentPause)
+    agent = await call.services.store.set_wishes(
+        call.path("name"), time.time(), paused=True, comment=body.comment
+    )
+    return await _wished(call, agent)
+
+
+async def resume(call: Call) -> web.StreamResponse:
+    """`POST /agents/{name}/resume`: takes pause and drain back."""
+    agent = await call.services.store.set_wishes(
+        call.path("name"), time.time(), paused=False, draining=False
+    )
+    return await _wished(call, agent)
+
+
+async def drain(call: Call) -> web.StreamResponse:
+    """`POST /agents/{name}/drain`: running jobs end, then the agent exits."""
+    body = await call.read(AgentDrain)
+    agent = await call.services.store.set_wishes(
+        call.path("name"), time.time(), draining=True, deadline=body.deadline
+    )
+    return await _wished(call, agent)
+
+
+async def rotate_token(call: Call) -> web.StreamResponse:
+    """`POST /agents/{name}/rotate-token`: a new token; the old ones stop working at once."""
+    agent = await call.services.store.agent(call.path("name"))
+    text = make_token(TokenKind.AGENT, os.urandom(TOKEN_ENTROPY))
+    await call.services.store.rotate_token(agent.name, digest(text), time.time())
+    call.services.doors.forget()
+    await call.services.hub.drop(agent.name, "the agent's token was replaced by a new one")
+    return answer(AgentToken(name=agent.name, token=text))
+
+
+async def _wished(call: Call, agent: Agent) -> web.StreamResponse:
+    await call.services.hub.wish(agent.name)
+    return await _shown(call, agent)
+
+
+async def _shown(call: Call, agent: Agent) -> web.StreamResponse:
+    return answer((await _views(call, [agent]))[0])
+
+
+async def _views(call: Call, agents: Sequence[Agent]) -> list[AgentView]:
+    hub = call.services.hub
+    views = []
+    for agent in agents:
+        slot = hub.slot(agent.name)
+        keys = list(slot.leases if slot else await call.services.store.leases_of(agent.name))
+        views.append(
+            AgentView.model_construct(
+                name=agent.name,
+                state=hub.state_of(agent.name),
+                queues=list(agent.queues),
+                labels=agent.labels,
+                capacity=agent.capacity,
+                running=len(keys),
+                jobs=[key.job for key in keys[:_JOBS_SHOWN]],
+                condition=agent.condition,
+                paused=agent.paused,
+                pause_comment=agent.pause_comment,
+                draining=agent.draining,
+                ephemeral=agent.ephemeral,
+                version=agent.version,
+                platform=agent.platform,
+                boot_id=agent.boot_id,
+                address=agent.address,
+                spool_bytes=hub.spool_bytes(agent.name),
+                registered_at=when(agent.registered_at),
+                connected_at=when_if(agent.connected_at),
+                last_seen_at=when_if(hub.seen_at(agent.name) or agent.last_seen_at),
+                warning=hub.warning(agent.name),
+            )
+        )
+    return views
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/api/v1/agents",
+        list_agents,
+        "List agents",
+        VIEWER,
+        query=PageQuery,
+        answer=Page[AgentView],
+    ),
+    Route("GET", "/api/v1/agents/{name}", show, "Show an agent", VIEWER, answer=AgentView),
+    Route(
+        "PATCH",
+        "/api/v1/agents/{name}",
+        change,
+        "Change an agent's queues, labels or capacity",
+        ADMIN,
+        body=AgentChange,
+        answer=AgentView,
+    ),
+    Route(
+        "DELETE",
+        "/api/v1/agents/{name}",
+        delete,
+        "Delete an agent and revoke its token",
+        ADMIN,
+        status=204,
+    ),
+    Route(
+        "POST",
+        "/api/v1/agents/{name}/pause",
+        pause,
+        "Give an agent no new jobs",
+        OPERATOR,
+        body=AgentPause,
+        body_optional=True,
+        answer=AgentView,
+    ),
+    Route(
+        "POST",
+        "/api/v1/agents/{name}/resume",
+        resume,
+        "Give a paused agent jobs again",
+        OPERATOR,
+        answer=AgentView,
+    ),
+    Route(
+        "POST",
+        "/api/v1/agents/{name}/drain",
+        drain,
+        "Let an agent finish its jobs and exit",
+        OPERATOR,
+        body=AgentDrain,
+        body_optional=True,
+        answer=AgentView,
+    ),
+    Route(
+        "POST",
+        "/api/v1/agents/{name}/rotate-token",
+        rotate_token,
+        "Replace an agent's token",
+        ADMIN,
+        answer=AgentToken,
+    ),
+)

@@ -1,0 +1,128 @@
+"""The web application: the table of all calls, and what surrounds each of them.
+
+Around every call: the door (auth), errors as problems, the time it took, and at debug level a
+line in the log that holds no token. Speaks HTTP through aiohttp.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+import remote_server
+from remote_protocol.errors import ErrorCode
+from remote_server.errors import ServerError
+from remote_server.web import agents, enrol, events, health, jobs, log, openapi, queues, tokens
+from remote_server.web.frames import OPENED
+from remote_server.web.problems import (
+    ApiProblem,
+    from_http_exception,
+    from_server_error,
+)
+from remote_server.web.route import Call, Route
+from remote_server.web.services import Services
+
+ROUTES: Final[Sequence[Route]] = (
+    *health.ROUTES,
+    *jobs.ROUTES,
+    *log.ROUTES,
+    *events.ROUTES,
+    *agents.ROUTES,
+    *queues.ROUTES,
+    *tokens.ROUTES,
+    *enrol.ROUTES,
+)
+_log = structlog.get_logger(__name__)
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def description() -> bytes:
+    """The OpenAPI document of all calls, as JSON."""
+    return json.dumps(openapi.document(ROUTES, remote_server.__version__)).encode()
+
+
+def build(services: Services) -> web.Application:
+    """The application that serves all calls."""
+    surround = _Surround(services)
+    application = web.Application(middlewares=[surround.unmatched])
+    for route in ROUTES:
+        handler = surround.around(route)
+        application.router.add_route(route.method, route.path, handler)
+        if route.method == "GET" and not route.lasting:
+            application.router.add_route("HEAD", route.path, handler)
+    return application
+
+
+class _Surround:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def around(self, route: Route) -> _Handler:
+        """The handler of one call, with everything around it."""
+        services = self._services
+        guarded = bool(route.door.kinds)
+        observe = services.gauges.requests.observe
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            started = time.perf_counter()
+            response: web.StreamResponse
+            try:
+                caller = None
+                if guarded:
+                    header = request.headers.get("Authorization")
+                    caller = await services.doors.admit(header, route.door)
+                response = await route.handler(Call(request, services, route, caller))
+            except Exception as error:
+                response = _problem(error, request)
+            taken = time.perf_counter() - started
+            if not route.lasting:
+                observe(taken, route.method, route.path, str(response.status))
+            _log.debug(
+                "request",
+                method=request.method,
+                path=request.path,
+                status=response.status,
+                seconds=round(taken, 6),
+            )
+            return response
+
+        return handle
+
+    @web.middleware
+    async def unmatched(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Answers what no call matches."""
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return _problem(error, request)
+
+
+def _problem(error: Exception, request: web.Request) -> web.Response:
+    """The answer to an error. Raises it again when the client is gone."""
+    found: ApiProblem | None
+    if request.get(OPENED):
+        if not isinstance(error, ConnectionError):
+            _log.warning("answer broke off", path=request.path, exc_info=error)
+        raise ConnectionResetError("the answer broke off") from error
+    if isinstance(error, ApiProblem):
+        found = error
+    elif isinstance(error, ConnectionError):
+        raise error
+    elif isinstance(error, ServerError):
+        found = from_server_error(error)
+    elif isinstance(error, web.HTTPException):
+        found = from_http_exception(error, request)
+    else:
+        found = None
+    if found is None:
+        _log.error("request failed", method=request.method, path=request.path, exc_info=error)
+        found = ApiProblem(
+            ErrorCode.INTERNAL,
+            "the server made a mistake; its log says more. Please report it",
+        )
+    return found.response()

@@ -1,0 +1,84 @@
+"""`GET /events`: every change of a job's state, as ndjson or SSE, resumable by number."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from pydantic import Field
+
+from remote_server.web.door import VIEWER
+from remote_server.web.frames import (
+    KEEP_ALIVE,
+    NDJSON,
+    SSE,
+    ClientGone,
+    Stream,
+    choose,
+    last_event_id,
+    sse,
+)
+from remote_server.web.route import Call, Query, Route
+from remote_server.web.views import timeline_entry
+from remote_server.web.wakes import HAPPENINGS, wait
+
+_PAGE = 200
+
+
+class EventsQuery(Query):
+    """The query of `GET /events`."""
+
+    after: int | None = Field(default=None, ge=-1)
+    """Number of the last event seen; 0, the default: from the first one kept; -1: only what
+    happens from now on."""
+    follow: bool | None = None
+    """Go on with what happens next; default: yes for SSE, no for ndjson."""
+
+
+async def events(call: Call) -> web.StreamResponse:
+    """`GET /events`."""
+    query = call.query(EventsQuery)
+    services = call.services
+    media = choose(call.request.headers.get("Accept"), (NDJSON, SSE))
+    follow = media == SSE if query.follow is None else query.follow
+    resumed = last_event_id(call.request)
+    after = resumed if resumed is not None else query.after or 0
+    if after == -1:
+        after = await services.store.last_seq()
+    stream = Stream(call.request, media)
+    with services.wakes.follow(HAPPENINGS) as news:
+        await stream.open()
+        if media == SSE:
+            await stream.write(b": events\n\n")
+        while True:
+            news.clear()
+            while entries := await services.store.happenings(after, _PAGE):
+                after = entries[-1].seq
+                lines = [(entry.seq, timeline_entry(entry).model_dump_json()) for entry in entries]
+                if media == SSE:
+                    text = "".join(sse(line, seq) for seq, line in lines)
+                else:
+                    text = "".join(line + "\n" for _, line in lines)
+                await stream.write(text.encode())
+                await asyncio.sleep(0)
+            if not follow:
+                return await stream.close()
+            if services.wakes.closing:
+                raise ClientGone("the server stops")
+            if not await wait(news, KEEP_ALIVE):
+                await stream.keep_alive()
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/api/v1/events",
+        events,
+        "Every change of a job's state; resumes behind `after` or Last-Event-ID",
+        VIEWER,
+        query=EventsQuery,
+        media=(NDJSON, SSE),
+        headers=("Last-Event-ID",),
+        lasting=True,
+    ),
+)

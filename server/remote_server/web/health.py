@@ -1,0 +1,157 @@
+"""Health, readiness, version, metrics, the API's description and the front page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+
+from aiohttp import web
+
+import remote_server
+from remote_protocol.api import VersionView, View
+from remote_protocol.errors import ErrorCode
+from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
+from remote_protocol.states import AgentState, JobState
+from remote_server.errors import ServerError
+from remote_server.web import openapi
+from remote_server.web.door import PUBLIC, VIEWER
+from remote_server.web.frames import choose
+from remote_server.web.metrics import CONTENT_TYPE, family
+from remote_server.web.problems import ApiProblem
+from remote_server.web.route import JSON, Call, Route, answer
+
+_PATIENCE = 5.0
+_PAGE = """<!doctype html><meta charset="utf-8"><title>remote-server</title>
+<h1>remote-server {version}</h1>
+<p>This is the server of remote agents. Use it with <code>remotectl</code>, or by its API:
+<a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.
+Its health: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>.</p>
+"""
+
+
+class Health(View):
+    """Answer of `/healthz` and `/readyz`."""
+
+    status: str
+
+
+class FrontPage(View):
+    """Answer of `/` to programs."""
+
+    product: str = "remote-server"
+    version: str
+    openapi: str = openapi.PATH
+
+
+async def healthz(call: Call) -> web.StreamResponse:
+    """`GET /healthz`: the process answers."""
+    return answer(Health(status="ok"))
+
+
+async def readyz(call: Call) -> web.StreamResponse:
+    """`GET /readyz`: the database answers too, and the server is not stopping."""
+    if call.services.wakes.closing:
+        raise ApiProblem(ErrorCode.STORE_UNAVAILABLE, "the server is stopping")
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await call.services.store.probe()
+    except (ServerError, TimeoutError) as error:
+        raise ApiProblem(
+            ErrorCode.STORE_UNAVAILABLE, f"the database does not answer: {error}"
+        ) from error
+    return answer(Health(status="ok"))
+
+
+async def version(call: Call) -> web.StreamResponse:
+    """`GET /api/v1/version`."""
+    return answer(
+        VersionView(
+            version=remote_server.__version__,
+            protocol_oldest=OLDEST_PROTOCOL_VERSION,
+            protocol_newest=PROTOCOL_VERSION,
+        )
+    )
+
+
+async def describe(call: Call) -> web.StreamResponse:
+    """`GET /api/v1/openapi.json`."""
+    return web.Response(body=call.services.description, headers={"Content-Type": JSON})
+
+
+async def front_page(call: Call) -> web.StreamResponse:
+    """`GET /`: where to go from here."""
+    accept = call.request.headers.get("Accept")
+    if choose(accept, (JSON, "text/html")) == JSON:
+        return answer(FrontPage(version=remote_server.__version__))
+    text = _PAGE.format(version=remote_server.__version__)
+    return web.Response(text=text, content_type="text/html")
+
+
+async def metrics(call: Call) -> web.StreamResponse:
+    """`GET /metrics`, for Prometheus."""
+    if not call.services.config.server.open_metrics:
+        header = call.request.headers.get("Authorization")
+        await call.services.doors.admit(header, VIEWER)
+    body = await _gauges(call) + call.services.gauges.render()
+    return web.Response(body=body.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _gauges(call: Call) -> str:
+    store, hub = call.services.store, call.services.hub
+    now = time.time()
+    counts = await store.counts()
+    queues = [queue.name for queue in await store.queues()]
+    oldest = {name: await store.oldest(name) for name in queues}
+    agents = Counter(hub.state_of(agent.name) for agent in await store.agents())
+    jobs = sorted(((str(state), queue), n) for (queue, state), n in counts.items())
+    depth = [((name,), counts.get((name, JobState.QUEUED), 0)) for name in queues]
+    ages = [((name,), 0.0 if at is None else max(0.0, now - at)) for name, at in oldest.items()]
+    states = [((str(state),), agents[state]) for state in AgentState]
+    received = [((), call.services.logs.received)]
+    queue = ("queue",)
+    return "".join(
+        (
+            family("remote_jobs", "gauge", "Jobs.", ("state", "queue"), jobs),
+            family("remote_queue_depth", "gauge", "Jobs that wait.", queue, depth),
+            family(
+                "remote_queue_oldest_seconds",
+                "gauge",
+                "Age of the oldest job that waits; 0 when none does.",
+                queue,
+                ages,
+            ),
+            family("remote_agents", "gauge", "Registered agents.", ("state",), states),
+            family(
+                "remote_log_bytes_total",
+                "counter",
+                "Log bytes received from agents since the start.",
+                (),
+                received,
+            ),
+        )
+    )
+
+
+ROUTES = (
+    Route("GET", "/", front_page, "Where to go from here", PUBLIC, answer=FrontPage),
+    Route("GET", "/healthz", healthz, "Whether the process answers", PUBLIC, answer=Health),
+    Route("GET", "/readyz", readyz, "Whether the server can work", PUBLIC, answer=Health),
+    Route(
+        "GET",
+        "/metrics",
+        metrics,
+        "Metrics for Prometheus; needs a viewer's token unless open_metrics is set",
+        PUBLIC,
+        media=(CONTENT_TYPE.split(";")[0],),
+    ),
+    Route("GET", "/api/v1/version", version, "What this server is", PUBLIC, answer=VersionView),
+    Route(
+        "GET",
+        openapi.PATH,
+        describe,
+        "This API as an OpenAPI 3.1 document",
+        PUBLIC,
+        media=(JSON,),
+    ),
+)

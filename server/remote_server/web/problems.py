@@ -1,0 +1,155 @@
+"""Errors as RFC 9457 problem details with a stable `code`. No I/O.
+
+Every refusal of the API is an `ApiProblem`; what the store raises is translated here, in one
+place. Anything else is our own bug: it is logged and shown as `internal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from remote_protocol.api import Problem
+from remote_protocol.errors import ErrorCode
+from remote_server.errors import ServerError
+
+MEDIA: Final = "application/problem+json"
+_STATUS: Final = {
+    ErrorCode.BAD_MESSAGE: 400,
+    ErrorCode.BAD_REQUEST: 400,
+    ErrorCode.BODY_TOO_LARGE: 413,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.INTERNAL: 500,
+    ErrorCode.INVALID_TOKEN: 401,
+    ErrorCode.EXPIRED_TOKEN: 401,
+    ErrorCode.USED_TOKEN: 401,
+    ErrorCode.MISSING_TOKEN: 401,
+    ErrorCode.WRONG_TOKEN_KIND: 403,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.UNKNOWN_QUEUE: 422,
+    ErrorCode.NAME_TAKEN: 409,
+    ErrorCode.STORE_UNAVAILABLE: 503,
+    ErrorCode.UNSUPPORTED_VERSION: 400,
+    ErrorCode.VALIDATION: 422,
+}
+
+
+class ApiProblem(Exception):
+    """A refusal: `code` for programs, `detail` (cause and cure) for people."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        errors: Iterable[dict[str, str]] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = headers or {}
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that goes with the code."""
+        return _STATUS[self.code]
+
+    def response(self) -> web.Response:
+        """The problem as an HTTP answer."""
+        headers = dict(self.headers)
+        if self.status == 401:
+            # RFC 9110 §11.6.1: a 401 says which scheme it wants; RFC 6750 §3 names the error.
+            error = "" if self.code is ErrorCode.MISSING_TOKEN else ', error="invalid_token"'
+            headers.setdefault("WWW-Authenticate", f'Bearer realm="remote-server"{error}')
+        body = Problem(
+            type=f"urn:remote-server:problem:{self.code}",
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            code=self.code,
+            errors=self.errors,
+        )
+        return web.Response(
+            body=body.model_dump_json().encode(),
+            status=self.status,
+            content_type=MEDIA,
+            headers=headers,
+        )
+
+
+def not_found(kind: str, name: str) -> ApiProblem:
+    """404 for one thing that does not exist."""
+    return ApiProblem(ErrorCode.NOT_FOUND, f"there is no {kind} {name!r}")
+
+
+def forbidden(detail: str) -> ApiProblem:
+    """403: known, but not allowed."""
+    return ApiProblem(ErrorCode.FORBIDDEN, detail)
+
+
+def validation(faults: Iterable[tuple[str, str]]) -> ApiProblem:
+    """422 that names every fault at once, as `(field, message)`."""
+    errors = [{"field": field, "message": message} for field, message in faults]
+    said = "; ".join(
+        f"{fault['field']}: {fault['message']}" if fault["field"] else fault["message"]
+        for fault in errors[:5]
+    )
+    more = f" and {len(errors) - 5} more" if len(errors) > 5 else ""
+    return ApiProblem(ErrorCode.VALIDATION, said + more, errors=errors)
+
+
+def from_validation(error: ValidationError) -> ApiProblem:
+    """What pydantic found wrong in a body or query; a body that is not JSON is a 400."""
+    found: list[dict[str, Any]] = [
+        dict(fault) for fault in error.errors(include_url=False, include_input=False)
+    ]
+    if found and found[0]["type"] == "json_invalid":
+        return ApiProblem(
+            ErrorCode.BAD_REQUEST,
+            f"the body is not JSON: {str(found[0]['msg']).removeprefix('Invalid JSON: ')}",
+        )
+    faults = []
+    for fault in found:
+        field = ".".join(str(part) for part in fault["loc"])
+        message = str(fault["msg"]).removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = "unknown field"
+        faults.append((field, message[:1].lower() + message[1:]))
+    return validation(faults)
+
+
+def from_server_error(error: ServerError) -> ApiProblem | None:
+    """The problem for an error of another room; None when it is no fault of the request."""
+    if error.code is ErrorCode.INTERNAL:
+        return None
+    wait = {"Retry-After": "1"} if error.code is ErrorCode.STORE_UNAVAILABLE else None
+    return ApiProblem(error.code, str(error), headers=wait)
+
+
+def from_http_exception(error: web.HTTPException, request: web.Request) -> ApiProblem | None:
+    """The problem for an exception that aiohttp itself raises; None for other statuses."""
+    if error.status == 404:
+        return ApiProblem(
+            ErrorCode.NOT_FOUND,
+            f"there is no {request.path}; the API is described at /api/v1/openapi.json",
+        )
+    if error.status == 405 and isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return ApiProblem(
+            ErrorCode.METHOD_NOT_ALLOWED,
+            f"{request.path} does not take {request.method}; it takes {allowed}",
+            headers={"Allow": allowed},
+        )
+    if error.status == 413:
+        return ApiProblem(ErrorCode.BODY_TOO_LARGE, "the body is too large")
+    if 400 <= error.status < 500:
+        return ApiProblem(ErrorCode.BAD_REQUEST, error.text or error.reason)
+    return None

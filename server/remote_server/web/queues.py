@@ -1,0 +1,119 @@
+"""Queues: create, list, show, change, delete."""
+
+from __future__ import annotations
+
+import time
+
+from aiohttp import web
+
+from remote_protocol.api import Page, QueueChange, QueueCreate, QueueView
+from remote_protocol.states import AgentState
+from remote_server.domain.model import Agent, Queue, QueueLoad
+from remote_server.web.door import ADMIN, OPERATOR, VIEWER
+from remote_server.web.paging import page
+from remote_server.web.route import Call, PageQuery, Route, answer, no_content
+from remote_server.web.views import when
+
+
+async def create(call: Call) -> web.StreamResponse:
+    """`POST /queues`."""
+    body = await call.read(QueueCreate)
+    queue = await call.services.store.create_queue(body, time.time())
+    return answer(await _shown(call, queue), 201, {"Location": f"/api/v1/queues/{queue.name}"})
+
+
+async def list_queues(call: Call) -> web.StreamResponse:
+    """`GET /queues`: by name."""
+    query = call.query(PageQuery)
+    queues, following = page(
+        await call.services.store.queues(), lambda queue: queue.name, query.limit, query.cursor
+    )
+    agents = await call.services.store.agents()
+    loads = await call.services.store.loads(queue.name for queue in queues)
+    views = [_view(call, queue, agents, loads[queue.name]) for queue in queues]
+    return answer(Page[QueueView].model_construct(items=views, next_cursor=following))
+
+
+async def show(call: Call) -> web.StreamResponse:
+    """`GET /queues/{name}`."""
+    return answer(await _shown(call, await call.services.store.queue(call.path("name"))))
+
+
+async def change(call: Call) -> web.StreamResponse:
+    """`PATCH /queues/{name}`: also pauses and resumes it."""
+    body = await call.read(QueueChange)
+    queue = await call.services.store.change_queue(call.path("name"), body)
+    return answer(await _shown(call, queue))
+
+
+async def delete(call: Call) -> web.StreamResponse:
+    """`DELETE /queues/{name}`: only when nothing waits or runs in it."""
+    await call.services.store.delete_queue(call.path("name"))
+    return no_content()
+
+
+async def _shown(call: Call, queue: Queue) -> QueueView:
+    store = call.services.store
+    loads = await store.loads([queue.name])
+    return _view(call, queue, await store.agents(), loads[queue.name])
+
+
+def _view(call: Call, queue: Queue, agents: list[Agent], load: QueueLoad) -> QueueView:
+    hub = call.services.hub
+    serving = [agent.name for agent in agents if queue.name in agent.queues]
+    online = sum(hub.state_of(name) is AgentState.ONLINE for name in serving)
+    return QueueView(
+        name=queue.name,
+        description=queue.description,
+        paused=queue.paused,
+        healthy=online > 0,
+        queued=load.queued,
+        running=load.running,
+        oldest_seconds=None if load.oldest is None else max(0.0, time.time() - load.oldest),
+        agents=serving,
+        agents_online=online,
+        log_retention=queue.log_retention,
+        log_max_total=queue.log_max_total,
+        created_at=when(queue.created_at),
+    )
+
+
+ROUTES = (
+    Route(
+        "POST",
+        "/api/v1/queues",
+        create,
+        "Create a queue",
+        ADMIN,
+        body=QueueCreate,
+        answer=QueueView,
+        status=201,
+    ),
+    Route(
+        "GET",
+        "/api/v1/queues",
+        list_queues,
+        "List queues with their load and agents",
+        VIEWER,
+        query=PageQuery,
+        answer=Page[QueueView],
+    ),
+    Route("GET", "/api/v1/queues/{name}", show, "Show a queue", VIEWER, answer=QueueView),
+    Route(
+        "PATCH",
+        "/api/v1/queues/{name}",
+        change,
+        "Change a queue, pause or resume it",
+        OPERATOR,
+        body=QueueChange,
+        answer=QueueView,
+    ),
+    Route(
+        "DELETE",
+        "/api/v1/queues/{name}",
+        delete,
+        "Delete an empty queue",
+        ADMIN,
+        status=204,
+    ),
+)

@@ -1,0 +1,169 @@
+"""What one call of the API is: `Route` describes it, `Call` is one request to it.
+
+The routes of all resources form one table; aiohttp's router and the OpenAPI document are both
+made from it, so that neither can forget a call. Reads bodies, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import GenericAlias
+from typing import Any, Final, TypeVar, get_origin
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from remote_protocol.errors import ErrorCode
+from remote_protocol.units import format_size
+from remote_server.domain.model import Token
+from remote_server.web.door import Door
+from remote_server.web.problems import ApiProblem, from_validation
+from remote_server.web.services import Services
+
+SMALL_BODY: Final = 256 * 1024
+"""Bytes of any body that is not a job."""
+JSON: Final = "application/json"
+_JSON_HEADERS: Final = {"Content-Type": JSON}
+M = TypeVar("M", bound=BaseModel)
+
+
+class Query(BaseModel):
+    """Base of query strings: an unknown parameter is a mistake, and named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PageQuery(Query):
+    """The query of a list."""
+
+    limit: int = Field(default=100, ge=1, le=1000)
+    cursor: str | None = Field(default=None, max_length=1024)
+
+
+Handler = Callable[["Call"], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call of the API. `answer` is None when it answers with no body or with `media`."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    door: Door
+    body: type[BaseModel] | None = None
+    query: type[Query] | None = None
+    answer: type[BaseModel] | None = None
+    status: int = 200
+    media: tuple[str, ...] = ()
+    """Media types of an answer that is not JSON, the default first."""
+    body_optional: bool = False
+    largest: int = SMALL_BODY
+    """Bytes of the body."""
+    headers: tuple[str, ...] = ()
+    """Request headers that mean something to it, besides Authorization."""
+    lasting: bool = False
+    """It may go on for as long as the client likes: not counted among request times."""
+
+
+class Call:
+    """One request, with whoever makes it. At a public door `caller` is None."""
+
+    __slots__ = ("caller", "request", "route", "services")
+
+    def __init__(
+        self, request: web.Request, services: Services, route: Route, caller: Token | None
+    ) -> None:
+        self.request = request
+        self.services = services
+        self.route = route
+        self.caller = caller
+
+    @property
+    def token(self) -> Token:
+        """The caller's token, at a door that asks for one."""
+        if self.caller is None:
+            raise LookupError(f"{self.route.path} is a public door")
+        return self.caller
+
+    def path(self, name: str) -> str:
+        """One part of the path."""
+        return self.request.match_info[name]
+
+    async def read(self, model: type[M]) -> M:
+        """The body, validated once. ApiProblem when it is too large, no JSON or not valid."""
+        if model is not self.route.body:
+            raise TypeError(f"{self.route.path} is declared with another body")
+        raw = await read_bounded(self.request, self.route.largest)
+        if not raw and self.route.body_optional:
+            return model()
+        try:
+            return model.model_validate_json(raw)
+        except ValidationError as error:
+            raise from_validation(error) from None
+
+    def query(self, model: type[M]) -> M:
+        """The query string, validated. ApiProblem names every fault at once."""
+        if model is not self.route.query:
+            raise TypeError(f"{self.route.path} is declared with another query")
+        given = self.request.query
+        values: dict[str, Any] = {}
+        for name in given:
+            field = model.model_fields.get(name)
+            if field is not None and _is_list(field.annotation):
+                values[name] = [
+                    part for value in given.getall(name) for part in value.split(",") if part
+                ]
+            else:
+                values[name] = given.getall(name)[-1]
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            raise from_validation(error) from None
+
+
+def _is_list(annotation: Any) -> bool:
+    return isinstance(annotation, GenericAlias) and get_origin(annotation) is list
+
+
+async def read_bounded(request: web.Request, largest: int) -> bytes:
+    """The whole body. ApiProblem `body_too_large` beyond `largest` bytes; no more is read."""
+    if (request.content_length or 0) > largest:
+        raise _too_large(largest)
+    content = request.content
+    parts = [await content.readany()]
+    size = len(parts[0])
+    while not content.at_eof():
+        if size > largest:
+            raise _too_large(largest)
+        parts.append(await content.readany())
+        size += len(parts[-1])
+    if size > largest:
+        raise _too_large(largest)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(largest: int) -> ApiProblem:
+    return ApiProblem(
+        ErrorCode.BODY_TOO_LARGE,
+        f"the body is larger than {format_size(largest)}, the most that this call takes",
+        headers={"Connection": "close"},
+    )
+
+
+def answer(
+    model: BaseModel, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    """A model as JSON."""
+    return web.Response(
+        body=model.model_dump_json().encode(),
+        status=status,
+        headers=_JSON_HEADERS if headers is None else {**_JSON_HEADERS, **headers},
+    )
+
+
+def no_content() -> web.Response:
+    """204: done, nothing to say."""
+    return web.Response(status=204)

@@ -1,0 +1,57 @@
+"""What the calls of the API work with, handed to each of them as one frozen bundle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from remote_protocol.states import JobState
+from remote_server.config import Config
+from remote_server.domain.model import Commit, Job
+from remote_server.domain.pending import WaitingRoom
+from remote_server.hub import Hub
+from remote_server.logs import LogStore
+from remote_server.store import Store
+from remote_server.web.auth import Doorkeeper
+from remote_server.web.gauges import Gauges
+from remote_server.web.wakes import HAPPENINGS, Wakes
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The rooms below the web, and what the web itself keeps."""
+
+    config: Config
+    store: Store
+    logs: LogStore
+    hub: Hub
+    doors: Doorkeeper
+    wakes: Wakes
+    description: bytes
+    """The OpenAPI document."""
+    gauges: Gauges = field(default_factory=Gauges)
+
+    def committed(self, commit: Commit) -> None:
+        """Called after each commit: wakes followers, forgets tokens that changed."""
+        if commit.jobs:
+            self.wakes.wake((HAPPENINGS, *commit.jobs))
+        if "tokens" in commit.rooms or "agents" in commit.rooms:
+            self.doors.forget()
+
+    async def pending_reason(self, job: Job) -> str | None:
+        """Why a job waits, None when it does not."""
+        if job.state is not JobState.QUEUED:
+            return None
+        return (await self._waiting_room()).reason(job, time.time())
+
+    async def pending_reasons(self, jobs: Sequence[Job]) -> dict[str, str | None]:
+        """The same for many jobs."""
+        waiting = [job for job in jobs if job.state is JobState.QUEUED]
+        if not waiting:
+            return {}
+        room, now = await self._waiting_room(), time.time()
+        return {job.id: room.reason(job, now) for job in waiting}
+
+    async def _waiting_room(self) -> WaitingRoom:
+        return WaitingRoom(await self.store.queues(), await self.store.agents(), self.hub.slots())

@@ -1,0 +1,107 @@
+"""Turns what the store knows into what the API shows. Pure.
+
+What comes out of the store was validated when it went in, so that views are put together
+without validating it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from remote_protocol.api import AttemptView, JobView, TimelineEntry, TokenView
+from remote_server.domain.model import Attempt, Happening, Job, Token
+
+
+def when(seconds: float) -> datetime:
+    """Unix seconds as a time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def when_if(seconds: float | None) -> datetime | None:
+    """The same, for a time that may be missing."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def attempt_view(attempt: Attempt) -> AttemptView:
+    """One attempt as shown."""
+    return AttemptView.model_construct(
+        number=attempt.number,
+        state=attempt.state,
+        agent=attempt.agent,
+        offered_at=when(attempt.offered_at),
+        accepted_at=when_if(attempt.accepted_at),
+        started_at=when_if(attempt.started_at),
+        ended_at=when_if(attempt.ended_at),
+        exit_code=attempt.exit_code,
+        end_reason=attempt.end_reason,
+        end_detail=attempt.end_detail,
+        usage=attempt.usage,
+        log_size=attempt.log_size,
+        log_complete=attempt.log_complete,
+    )
+
+
+def job_view(
+    job: Job, pending_reason: str | None = None, attempts: Sequence[Attempt] = ()
+) -> JobView:
+    """A job as shown."""
+    values = dict(job.spec.__dict__)
+    values.update(
+        id=job.id,
+        state=job.state,
+        pending_reason=pending_reason,
+        attempt=job.attempt,
+        agent=job.agent,
+        exit_code=job.exit_code,
+        end_reason=job.end_reason,
+        end_detail=job.end_detail,
+        cancel_requested=job.cancel_requested_at is not None,
+        created_at=when(job.created_at),
+        assigned_at=when_if(job.assigned_at),
+        started_at=when_if(job.started_at),
+        ended_at=when_if(job.ended_at),
+        expires_at=when_if(job.expires_at),
+        not_before=when_if(job.not_before),
+        usage=job.usage,
+        log_size=job.log_size,
+        attempts=[attempt_view(attempt) for attempt in attempts],
+    )
+    return JobView.model_construct(**values)
+
+
+def timeline_entry(entry: Happening) -> TimelineEntry:
+    """One thing that happened, as shown."""
+    return TimelineEntry.model_construct(
+        seq=entry.seq,
+        job=entry.job,
+        at=when(entry.at),
+        what=entry.what,
+        state=entry.state,
+        attempt=entry.attempt,
+        agent=entry.agent,
+        source=entry.source,
+        detail=entry.detail,
+    )
+
+
+def token_view(token: Token) -> TokenView:
+    """A token as shown, without its secret."""
+    return TokenView.model_validate(token_values(token))
+
+
+def token_values(token: Token) -> dict[str, object]:
+    """The fields of a token's view."""
+    return {
+        "id": token.id,
+        "kind": token.kind,
+        "name": token.name,
+        "role": token.role,
+        "agent": token.agent,
+        "queues": list(token.queues),
+        "uses_left": token.uses_left,
+        "created_at": when(token.created_at),
+        "expires_at": when_if(token.expires_at),
+        "last_used_at": when_if(token.last_used_at),
+        "revoked": token.revoked,
+    }

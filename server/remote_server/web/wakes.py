@@ -1,0 +1,74 @@
+"""Wakes followers of logs and events when something was committed. No I/O.
+
+A follower owns an event that is set at every news of its topic; it clears the event before it
+looks, so that news between looking and waiting is never missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from remote_protocol.errors import ErrorCode
+from remote_server.web.problems import ApiProblem
+
+HAPPENINGS: Final = ""
+"""The topic of all changes of job states; every other topic is a job's id."""
+
+
+class Wakes:
+    """The followers and what each one waits for."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._followers: dict[str, set[asyncio.Event]] = {}
+        self._count = 0
+        self.closing = False
+        """The server stops: followers break off, so that their clients come back and resume."""
+
+    @contextmanager
+    def follow(self, topic: str) -> Iterator[asyncio.Event]:
+        """An event that is set at each news of `topic`. ApiProblem when too many follow."""
+        if self._count >= self._most:
+            raise ApiProblem(
+                ErrorCode.STORE_UNAVAILABLE,
+                f"{self._count} viewers follow logs or events already, the most that [limits] "
+                "max_followers allows; try again later",
+                headers={"Retry-After": "10"},
+            )
+        event = asyncio.Event()
+        self._count += 1
+        self._followers.setdefault(topic, set()).add(event)
+        try:
+            yield event
+        finally:
+            self._count -= 1
+            followers = self._followers[topic]
+            followers.discard(event)
+            if not followers:
+                del self._followers[topic]
+
+    def wake(self, topics: Iterable[str]) -> None:
+        """There is news of these topics."""
+        if not self._followers:
+            return
+        for topic in topics:
+            for event in self._followers.get(topic, ()):
+                event.set()
+
+    def close(self) -> None:
+        """Wake everyone for the last time."""
+        self.closing = True
+        self.wake(list(self._followers))
+
+
+async def wait(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event was set within `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
