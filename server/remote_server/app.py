@@ -1,0 +1,233 @@
+"""The server put together: store, logs, hub, dispatcher, sweeper, web. `Server(config)` runs it.
+
+Opens the data directory, the listening socket and, where configured, the TLS files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
+from remote_server.config import Address, Config
+from remote_server.data_dir import DataDir
+from remote_server.dispatcher import Dispatcher
+from remote_server.domain.model import Clock
+from remote_server.errors import ServerError
+from remote_server.hub import Hub, HubTerms
+from remote_server.hub.hub import boot_clock
+from remote_server.logs import LogStore
+from remote_server.store import Store
+from remote_server.sweeper import Sweeper, SweeperSettings
+from remote_server.web import Doorkeeper, Services, Wakes, build, description, digest
+
+_BACKLOG: Final = 4096
+_log = structlog.get_logger("remote_server")
+
+
+class StartError(ServerError):
+    """The server cannot start: a port that is in use, for example."""
+
+
+class TlsError(ServerError):
+    """Certificate or key cannot be used."""
+
+    exit_code = 2
+
+
+class Server:
+    """One server process. `start` and `stop` may each be called once."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.data = DataDir(config.server.data_dir)
+        self.address: Address = config.server.listen
+        """Where it listens; after `start` with the port that the system chose."""
+        self.services: Services
+        self._runner: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failed: asyncio.Future[BaseException] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address for clients on this host."""
+        scheme = "https" if self.config.server.tls_cert else "http"
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        host = everywhere.get(self.address.host, self.address.host)
+        return f"{scheme}://{Address(host, self.address.port)}"
+
+    async def start(self) -> None:
+        """Make ready and listen. ServerError says what is in the way, and the cure."""
+        self._failed = asyncio.get_running_loop().create_future()
+        tls = self._tls()
+        self.data.prepare()
+        self.data.lock()
+        try:
+            store = await Store.open(
+                self.config.database_url, durability=self.config.server.durability
+            )
+            try:
+                await self._first_admin(store)
+                self._compose(store)
+                await self._listen(tls)
+            except BaseException:
+                await self._halt()
+                await store.close()
+                raise
+        except BaseException:
+            self.data.release()
+            raise
+        _log.info("server listens", url=self.url, data_dir=str(self.data.path))
+
+    async def stop(self) -> None:
+        """Tell agents and followers, answer what is in flight, close everything."""
+        _log.info("server stops")
+        await self._halt()
+        self.services.logs.close()
+        await self.services.store.close()
+        self.data.release()
+
+    async def failed(self) -> BaseException:
+        """Return when one of the server's loops has ended, which it never should."""
+        if self._failed is None:
+            raise RuntimeError("the server was not started")
+        return await asyncio.shield(self._failed)
+
+    def _compose(self, store: Store) -> None:
+        config = self.config
+        clock = Clock(time.time, boot_clock)
+        logs = LogStore(self.data.logs)
+        dispatcher: Dispatcher
+        hub = Hub(
+            store,
+            logs,
+            HubTerms(
+                heartbeat_interval=config.agents.heartbeat_interval,
+                offer_ttl=config.agents.offer_ttl,
+                durable=config.server.durability == "full",
+            ),
+            lambda agent: dispatcher.wake(agent),  # noqa: PLW0108 - it is made after the hub
+        )
+        dispatcher = Dispatcher(store, hub, clock)
+        settings = SweeperSettings(offer_ttl=config.agents.offer_ttl)
+        sweeper = Sweeper(store, hub, clock, logs.delete, settings)
+        self.services = Services(
+            config=config,
+            store=store,
+            logs=logs,
+            hub=hub,
+            doors=Doorkeeper(store),
+            wakes=Wakes(config.limits.max_followers),
+            description=description(),
+        )
+        store.on_commit(dispatcher.committed)
+        store.on_commit(self.services.committed)
+        self._loop("dispatcher", dispatcher.run())
+        self._loop("sweeper", sweeper.run())
+        self._loop("hub", hub.run())
+
+    def _loop(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._loop_ended)
+        self._tasks.append(task)
+
+    def _loop_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception() or RuntimeError(f"the {task.get_name()} ended")
+        _log.error("a loop of the server ended", loop=task.get_name(), exc_info=error)
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_result(error)
+
+    async def _listen(self, tls: ssl.SSLContext | None) -> None:
+        self._runner = web.AppRunner(
+            build(self.services),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=self.config.limits.stop_grace,
+        )
+        await self._runner.setup()
+        wanted = self.config.server.listen
+        site = web.TCPSite(
+            self._runner, wanted.host, wanted.port, ssl_context=tls, backlog=_BACKLOG
+        )
+        try:
+            await site.start()
+        except OSError as error:
+            raise StartError(_why(error, wanted)) from error
+        host, port = self._runner.addresses[0][:2]
+        self.address = Address(host, port)
+
+    async def _halt(self) -> None:
+        """Stop everything that runs; the store stays open."""
+        services = getattr(self, "services", None)
+        if services is not None:
+            services.wakes.close()
+            await services.hub.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _first_admin(self, store: Store) -> None:
+        """At the first start, make an admin token. Its file is written before its row, so that a
+        crash in between leaves nothing but a token to be made valid at the next start."""
+        if await store.tokens("api"):
+            return
+        text = self.data.read_admin_token()
+        if text is None:
+            text = make_token(TokenKind.API, os.urandom(TOKEN_ENTROPY))
+            self.data.write_admin_token(text)
+        await store.create_token("api", digest(text), "first-admin", time.time(), role=Role.ADMIN)
+        _log.info("first admin token made", file=str(self.data.admin_token))
+
+    def _tls(self) -> ssl.SSLContext | None:
+        cert, key = self.config.server.tls_cert, self.config.server.tls_key
+        if cert is None or key is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        for path, what in ((cert, "certificate"), (key, "key")):
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                raise TlsError(
+                    f"the TLS {what} {path} cannot be read: {error.strerror}; "
+                    "check --tls-cert and --tls-key"
+                ) from error
+        try:
+            context.load_cert_chain(cert, key)
+        except ssl.SSLError as error:
+            mismatch = "KEY_VALUES_MISMATCH" in str(error)
+            cause = (
+                "the key does not belong to the certificate"
+                if mismatch
+                else f"they are not PEM files of a certificate and its key ({error.reason})"
+            )
+            raise TlsError(f"TLS cannot be set up from {cert} and {key}: {cause}") from error
+        return context
+
+
+def _why(error: OSError, address: Address) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{address} is in use by another program; stop it, or listen elsewhere with "
+            f"--listen {address.host}:0 (any free port)"
+        )
+    if error.errno == errno.EACCES:
+        return (
+            f"{address} needs rights that this user lacks; listen on a port above 1023 with "
+            "--listen"
+        )
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return f"{address} is no address of this host; see --listen"
+    return f"{address} cannot be listened on: {error.strerror or error}"

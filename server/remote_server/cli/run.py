@@ -1,0 +1,117 @@
+"""`remote-server run`: one server in the foreground until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+import click
+
+from remote_server.app import Server
+from remote_server.cli.options import (
+    configuration,
+    listen_option,
+    log_level_option,
+    storage_options,
+)
+from remote_server.config import Config
+from remote_server.errors import ServerError
+from remote_server.logging_setup import setup_logging
+
+
+class Broken(ServerError):
+    """A loop of the server ended; its cause is in the log."""
+
+
+@click.command(
+    epilog="Example: remote-server run --listen 0.0.0.0:8750 --tls-cert cert.pem --tls-key key.pem"
+)
+@storage_options
+@listen_option
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    help="Certificate chain (PEM).  [env: REMOTE_SERVER_TLS_CERT]",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path),
+    help="Its key (PEM).  [env: REMOTE_SERVER_TLS_KEY]",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(["full", "normal"]),
+    help="full: what was acknowledged survives a power cut.  [env: REMOTE_SERVER_DURABILITY; "
+    "default: full]",
+)
+@log_level_option
+def run(config_file: Path | None, **flags: object) -> None:
+    """Run the server.
+
+    The first start creates the database, the queue `default` and an admin token.
+    """
+    config = configuration(config_file, **flags)
+    setup_logging(config.server.log_level, config.server.log_format)
+    raise_file_limit()
+    asyncio.run(_run(config))
+
+
+async def _run(config: Config) -> None:
+    server = Server(config)
+    stopping = stop_signals()
+    await server.start()
+    try:
+        say_where(server)
+        await until(server, stopping)
+    finally:
+        await server.stop()
+
+
+def say_where(server: Server) -> None:
+    """Tell people the address and where the first admin token lies."""
+    click.echo(f"remote-server listens on {server.url}")
+    if server.data.admin_token.exists():
+        click.echo(f"the first admin token is in {server.data.admin_token}")
+
+
+def stop_signals() -> asyncio.Event:
+    """An event that SIGTERM or SIGINT sets; a second one ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        stopping.set()
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Windows has no signal handlers in the loop; Ctrl-C raises KeyboardInterrupt there.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop, number)
+    return stopping
+
+
+async def until(server: Server, stopping: asyncio.Event) -> None:
+    """Wait for a signal. ServerError when one of the server's loops ends before."""
+    wanted = asyncio.ensure_future(stopping.wait())
+    failed = asyncio.ensure_future(server.failed())
+    try:
+        await asyncio.wait({wanted, failed}, return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            raise Broken(f"the server broke: {failed.result()}; its log says more")
+    finally:
+        wanted.cancel()
+        failed.cancel()
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system lets us: each agent is a socket."""
+    try:
+        import resource
+    except ImportError:  # pragma: no cover - Windows has no such limit
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
