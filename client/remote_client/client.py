@@ -13,17 +13,19 @@ server restarts; a submitted job carries an idempotency key, so that repeating i
 from __future__ import annotations
 
 import json
-import ssl
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from remote_client.config import trust
 from remote_client.errors import ApiError, ClientError, Unreachable
 from remote_protocol import api, cri
 from remote_protocol.ids import Role
@@ -35,7 +37,15 @@ _PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds between repetitions of a call: about ten in all, a restart of the server."""
 _FOLLOW_PATIENCE: Final = 120
 """Broken links in a row, without a byte between, until following gives up: about ten minutes."""
+_KEEPALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
+    (socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+]
+"""A quiet job may print nothing for hours: only the kernel can tell that the link is dead."""
 V = TypeVar("V", bound=BaseModel)
+_at = partial(quote, safe="")
+"""A name as one segment of a path, whatever people typed (RFC 3986 §3.3)."""
 
 
 class Client:
@@ -60,12 +70,13 @@ class Client:
         self._again: Callable[[], Client] = partial(
             Client, url, token, ca_file=ca_file, timeout=timeout, sleep=sleep
         )
-        verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        verify = trust(ca_file)
         self._http = httpx.Client(
             base_url=f"{self.url}/api/v1",
             headers={"Authorization": f"Bearer {token}", "User-Agent": "remote-client"},
             timeout=httpx.Timeout(timeout, connect=10.0),
             verify=verify,
+            transport=httpx.HTTPTransport(verify=verify, socket_options=_KEEPALIVE),
         )
 
     def __enter__(self) -> Self:
@@ -109,7 +120,7 @@ class Client:
 
     def job(self, job: str) -> api.JobView:
         """One job with its attempts."""
-        return self._view(api.JobView, "GET", f"/jobs/{job}")
+        return self._view(api.JobView, "GET", f"/jobs/{_at(job)}")
 
     def jobs(self, limit: int = 50, **filters: str | None) -> api.Page[api.JobView]:
         """One page of jobs, newest first; filters: state, queue, agent, cursor."""
@@ -119,15 +130,15 @@ class Client:
 
     def cancel(self, job: str, reason: str = "") -> api.JobView:
         """Wish that a job ends; its state follows when its agent has done it."""
-        return self._view(api.JobView, "POST", f"/jobs/{job}/cancel", json={"reason": reason})
+        return self._view(api.JobView, "POST", f"/jobs/{_at(job)}/cancel", json={"reason": reason})
 
     def retry(self, job: str) -> api.JobView:
         """A new job from an ended one's specification."""
-        return self._view(api.JobView, "POST", f"/jobs/{job}/retry", repeat=False)
+        return self._view(api.JobView, "POST", f"/jobs/{_at(job)}/retry", repeat=False)
 
     def timeline(self, job: str) -> list[api.TimelineEntry]:
         """Everything that happened to a job, in order."""
-        page = self._view(api.Page[api.TimelineEntry], "GET", f"/jobs/{job}/timeline")
+        page = self._view(api.Page[api.TimelineEntry], "GET", f"/jobs/{_at(job)}/timeline")
         return page.items
 
     def wait(self, job: str, timeout: float | None = None) -> api.JobView:
@@ -148,7 +159,7 @@ class Client:
     def log(self, job: str, *, attempt: int | None = None, stream: str | None = None) -> bytes:
         """The job's own bytes so far, whole in memory."""
         params = _given(attempt=attempt, stream=stream)
-        return self._call("GET", f"/jobs/{job}/log", params=params).content
+        return self._call("GET", f"/jobs/{_at(job)}/log", params=params).content
 
     def stored_log(
         self, job: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
@@ -164,7 +175,7 @@ class Client:
                 attempt=attempt, offset=offset + len(pending), follow="true" if follow else None
             )
             try:
-                for piece in self._stream(f"/jobs/{job}/log", params, CRI_LOG):
+                for piece in self._stream(f"/jobs/{_at(job)}/log", params, CRI_LOG):
                     failures = 0
                     pending = pending + piece if pending else piece
                     cut = cri.complete(pending)
@@ -204,33 +215,35 @@ class Client:
 
     def agent(self, name: str) -> api.AgentView:
         """One agent."""
-        return self._view(api.AgentView, "GET", f"/agents/{name}")
+        return self._view(api.AgentView, "GET", f"/agents/{_at(name)}")
 
     def change_agent(self, name: str, change: api.AgentChange) -> api.AgentView:
         """Change queues, labels or capacity; applied live."""
-        return self._view(api.AgentView, "PATCH", f"/agents/{name}", json=_body(change))
+        return self._view(api.AgentView, "PATCH", f"/agents/{_at(name)}", json=_body(change))
 
     def pause_agent(self, name: str, comment: str = "") -> api.AgentView:
         """No new jobs for an agent; kept over restarts."""
-        return self._view(api.AgentView, "POST", f"/agents/{name}/pause", json={"comment": comment})
+        return self._view(
+            api.AgentView, "POST", f"/agents/{_at(name)}/pause", json={"comment": comment}
+        )
 
     def resume_agent(self, name: str) -> api.AgentView:
         """Take pause and drain back."""
-        return self._view(api.AgentView, "POST", f"/agents/{name}/resume")
+        return self._view(api.AgentView, "POST", f"/agents/{_at(name)}/resume")
 
     def drain_agent(self, name: str, deadline: float | None = None) -> api.AgentView:
         """Let an agent finish its jobs, then exit; `deadline` seconds later they are cancelled."""
         return self._view(
-            api.AgentView, "POST", f"/agents/{name}/drain", json={"deadline": deadline}
+            api.AgentView, "POST", f"/agents/{_at(name)}/drain", json={"deadline": deadline}
         )
 
     def rotate_agent_token(self, name: str) -> api.AgentToken:
         """A new token for an agent; the old one ends at once."""
-        return self._view(api.AgentToken, "POST", f"/agents/{name}/rotate-token", repeat=False)
+        return self._view(api.AgentToken, "POST", f"/agents/{_at(name)}/rotate-token", repeat=False)
 
     def delete_agent(self, name: str) -> None:
         """Remove an agent and its token."""
-        self._call("DELETE", f"/agents/{name}")
+        self._call("DELETE", f"/agents/{_at(name)}")
 
     # Queues ----------------------------------------------------------------------------------
 
@@ -244,7 +257,7 @@ class Client:
 
     def queue(self, name: str) -> api.QueueView:
         """One queue."""
-        return self._view(api.QueueView, "GET", f"/queues/{name}")
+        return self._view(api.QueueView, "GET", f"/queues/{_at(name)}")
 
     def create_queue(self, queue: api.QueueCreate) -> api.QueueView:
         """Make a queue."""
@@ -252,11 +265,11 @@ class Client:
 
     def change_queue(self, name: str, change: api.QueueChange) -> api.QueueView:
         """Change a queue; fields that are not set stay."""
-        return self._view(api.QueueView, "PATCH", f"/queues/{name}", json=_body(change))
+        return self._view(api.QueueView, "PATCH", f"/queues/{_at(name)}", json=_body(change))
 
     def delete_queue(self, name: str) -> None:
         """Remove a queue that no job waits in and no agent serves."""
-        self._call("DELETE", f"/queues/{name}")
+        self._call("DELETE", f"/queues/{_at(name)}")
 
     # Tokens ----------------------------------------------------------------------------------
 
@@ -288,7 +301,7 @@ class Client:
 
     def revoke_token(self, token: str, kind: str = "tokens") -> None:
         """End a token at once, by its id."""
-        self._call("DELETE", f"/{kind}/{token}")
+        self._call("DELETE", f"/{kind}/{_at(token)}")
 
     def version(self) -> api.VersionView:
         """What the server is."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -86,6 +87,19 @@ def check_token(token: str) -> str:
     if not token or any(not 33 <= ord(character) <= 126 for character in token):
         raise UsageError("The token is empty or contains spaces or line ends")
     return token
+
+
+def trust(ca_file: str | None) -> ssl.SSLContext | bool:
+    """What httpx verifies servers with: the system's CAs, or those of one file. UsageError."""
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(
+            f"The CA file {ca_file} cannot be used: {error.strerror or error}; "
+            "it must hold certificates in PEM form"
+        ) from None
 
 
 def save_login(access: Access) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from remote_client import __version__
 from remote_client.cli.agents import agent
@@ -69,8 +71,21 @@ def main(arguments: list[str] | None = None) -> None:
     except ClientError as error:
         click.echo(f"remotectl: {error}", err=True)
         code = UsageError.exit_code if isinstance(error, UsageError) else error.exit_code
+    except ValidationError as error:
+        click.echo(f"remotectl: {_faults(error)}", err=True)
+        code = UsageError.exit_code
     except BrokenPipeError:
-        # The reader has gone (`| head`): it has all it wants. Python would complain at exit.
-        sys.stderr.close()
+        # The reader has gone (`| head`): it has all it wants. What is left in the buffer must
+        # not raise again when Python flushes it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _faults(error: ValidationError) -> str:
+    sentences = [
+        f"{'.'.join(str(part) for part in fault['loc'])}: "
+        f"{fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_url=False)
+    ]
+    return "; ".join(sentences)
