@@ -1,103 +1,248 @@
-"""Layers, origins and faults of the agent's configuration."""
+"""The agent's configuration: precedence, twins, URL checks, every fault at once."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from remote_agent.config import as_document, env_names, load, parse_capacity, parse_labels
+from remote_agent import config as configuration
+from remote_agent.config import FLAGS, SECTIONS, env_names, load, proxy_url, server_url
 from remote_agent.errors import ConfigError
+from remote_protocol.messages import Settings
 
 
-def test_defaults_hold_where_nothing_is_said(tmp_path: Path) -> None:
-    config, origins = load(None, {}, None, tmp_path)
-    assert config.agent.on_stop == "leave"
-    assert config.logs.segments == 10
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "agent.toml"
+
+
+def faults(file: Path | None, environ=None, flags=None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(file, environ or {}, flags)
+    assert caught.value.exit_code == 2
+    return caught.value.faults
+
+
+def test_defaults(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(configuration, "default_file", lambda: tmp_path / "none.toml")
+    config, origins = load(None, {}, state_dir=tmp_path)
     assert config.state_dir == tmp_path
-    assert not any(section == "agent" for section, *_ in origins)
+    assert config.server.url is None
+    assert config.agent.settings == Settings()
+    assert (config.agent.on_stop, config.agent.durability) == ("leave", "full")
+    assert (config.logs.segment_size, config.logs.segments) == (10_000_000, 10)
+    assert (config.logs.retention, config.logs.max_total) == (604800.0, 5_000_000_000)
+    assert config.limits.min_free_disk == 1024**3
+    assert config.limits.cgroup == "auto"
+    assert origins == {}
 
 
-def test_flags_beat_the_environment_which_beats_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "agent.toml"
-    file.write_text('[agent]\nname = "file"\ncapacity = 2\non_stop = "drain"\n')
-    environ = {"REMOTE_AGENT_NAME": "env", "REMOTE_AGENT_CAPACITY": "3"}
-    config, origins = load(file, environ, {("agent", "name"): "flag"}, tmp_path)
-    assert (config.agent.name, config.agent.capacity) == ("flag", {"default": 3})
-    assert config.agent.on_stop == "drain"
+def test_the_file_of_the_contract(file: Path) -> None:
+    file.write_text(
+        '[server]\nurl = "https://jobs.example.com/"\nproxy = "http://u:p@proxy:3128"\n'
+        '[agent]\nname = "berlin-1"\nqueues = ["a", "b"]\nlabels = {gpu = "true"}\n'
+        "capacity = {default = 4, monitors = 10}\n"
+        'on_stop = "drain"\nwork_dir = "~/work"\n'
+        '[logs]\nsegment_size = "10MB"\nsegments = 10\nretention = "7d"\nmax_total = "5GB"\n'
+        '[limits]\nmin_free_disk = "1GiB"\nmax_timeout = "1h30m"\nmax_job_log = "1GiB"\n'
+    )
+    config, origins = load(file, {})
+    assert config.server.url == "https://jobs.example.com"
+    assert config.agent.settings == Settings(
+        queues=["a", "b"], labels={"gpu": "true"}, capacity={"default": 4, "monitors": 10}
+    )
+    assert config.agent.work_dir == Path.home() / "work"
+    assert config.limits.max_timeout == 5400.0
+    assert config.limits.max_job_log == 1024**3
+    assert origins["agent", "name"] == f"{file}:5"
+
+
+def test_flags_beat_environment_beats_file(file: Path) -> None:
+    file.write_text('[agent]\nname = "file"\nqueues = ["file"]\ncapacity = 1\n')
+    environ = {"REMOTE_AGENT_NAME": "env", "REMOTE_AGENT_QUEUES": "env,more"}
+    config, origins = load(file, environ, {("agent", "name"): "flag", ("agent", "labels"): None})
+    assert config.agent.name == "flag"
+    assert config.agent.queues == ["env", "more"]
+    assert config.agent.capacity == {"default": 1}
     assert origins["agent", "name"] == "--name"
-    assert origins["agent", "capacity"] == "REMOTE_AGENT_CAPACITY"
-    assert origins["agent", "on_stop"] == f"{file}:4"
+    assert origins["agent", "queues"] == "REMOTE_AGENT_QUEUES"
+    assert origins["agent", "capacity"] == f"{file}:4"
 
 
-def test_everything_can_be_set_by_the_environment_alone(tmp_path: Path) -> None:
+def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
+    values = {
+        ("server", "url"): "http://10.0.0.5:8750",
+        ("server", "ca_file"): "/ca.pem",
+        ("server", "proxy"): "proxy:3128",
+        ("server", "client_cert"): "/c.pem",
+        ("server", "client_key"): "/k.pem",
+        ("agent", "name"): "n",
+        ("agent", "queues"): "a, b",
+        ("agent", "labels"): "gpu=true,zone=b=1",
+        ("agent", "capacity"): "default=4, monitors=10",
+        ("agent", "on_stop"): "cancel",
+        ("agent", "work_dir"): "/w",
+        ("agent", "durability"): "normal",
+        ("logs", "segment_size"): "1MiB",
+        ("logs", "segments"): "3",
+        ("logs", "retention"): "2d",
+        ("logs", "max_total"): "1GiB",
+        ("limits", "min_free_disk"): "2GiB",
+        ("limits", "max_timeout"): "1h",
+        ("limits", "max_job_log"): "5MiB",
+        ("limits", "cgroup"): "off",
+        ("log", "level"): "debug",
+        ("log", "format"): "json",
+    }
+    keys = {(section, key) for section, part in SECTIONS.items() for key in part.model_fields}
+    assert set(values) == keys
+    for place in range(2):
+        environ = {
+            names[min(place, len(names) - 1)]: text
+            for key, text in values.items()
+            if (names := env_names(*key))
+        } | {"REMOTE_AGENT_STATE_DIR": str(tmp_path)}
+        config, origins = load(None, environ)
+        assert set(origins) == keys
+        assert config.state_dir == tmp_path
+        assert config.server.proxy == "http://proxy:3128"
+        assert config.agent.queues == ["a", "b"]
+        assert config.agent.labels == {"gpu": "true", "zone": "b=1"}
+        assert config.agent.capacity == {"default": 4, "monitors": 10}
+        assert config.logs.segments == 3
+
+
+def test_an_empty_variable_is_none(file: Path) -> None:
+    file.write_text('[agent]\nname = "file"\n')
+    assert load(file, {"REMOTE_AGENT_NAME": ""})[0].agent.name == "file"
+
+
+def test_every_fault_at_once_with_its_place(file: Path) -> None:
+    file.write_text(
+        '[server]\nulr = "x"\nproxy = "socks5://u:hunter2@h:1"\n[agent]\nname = "bad name"\n'
+        'on_stop = "explode"\n[limits]\nmin_free_disk = "1 parsec"\ncgroup = "x"\n[telemetry]\n'
+    )
+    found = faults(
+        file,
+        {"REMOTE_AGENT_URL": "host:80", "REMOTE_AGENT_CAPACTY": "1"},
+        {("agent", "capacity"): "x"},
+    )
+    text = "\n".join(found)
+    assert len(found) == 10
+    assert f"{file}:2: [server] ulr: unknown key; did you mean url?" in found
+    assert f"{file}:3: [server] proxy: proxies of the kind socks5:// are not supported" in text
+    assert f"{file}:5: [agent] name: is 1 to 128 letters" in text
+    assert f"{file}:6: [agent] on_stop: should be 'leave', 'drain' or 'cancel'" in found
+    assert f"{file}:8: [limits] min_free_disk: '1 parsec' is not a size" in text
+    assert f"{file}:9: [limits] cgroup: 'x' is neither auto" in text
+    assert f"{file}:10: [telemetry]: is not supported by this version; remove the section" in found
+    assert "REMOTE_AGENT_URL: [server] url: 'host:80' has no scheme; did you mean https" in text
+    assert "--capacity: [agent] capacity: 'x' is neither a number of jobs" in text
+    assert "REMOTE_AGENT_CAPACTY: unknown variable; did you mean REMOTE_AGENT_CAPACITY?" in found
+    assert "hunter2" not in text
+
+
+def test_variables_of_others_are_left_alone() -> None:
     environ = {
-        "REMOTE_AGENT_SERVER": "http://h:1",
-        "REMOTE_AGENT_QUEUES": "a,b",
-        "REMOTE_AGENT_LABELS": "gpu=true,zone=b",
-        "REMOTE_AGENT_CAPACITY": "default=4,monitors=10",
-        "REMOTE_AGENT_LOGS_SEGMENT_SIZE": "1MB",
+        "REMOTE_AGENT_SERVER_PORT": "tcp://10.0.0.1:80",
+        "REMOTE_AGENT_SERVER_SERVICE_HOST": "10.0.0.1",
+        "REMOTE_AGENT_SOMETHING_ELSE": "x",
+        "REMOTE_AGENT": "n",
+    }
+    load(None, environ)
+
+
+def test_no_toml(file: Path) -> None:
+    file.write_text("[agent]\nname = \n")
+    (fault,) = faults(file)
+    assert fault.startswith(f"{file}:2: not valid TOML: ")
+    file.write_bytes(b"\xff\xfe")
+    assert faults(file) == [f"{file}: is no text in UTF-8; write the configuration as TOML"]
+    assert "does not exist" in faults(file.with_name("other.toml"))[0]
+
+
+def test_a_key_without_a_certificate() -> None:
+    (fault,) = faults(None, {"REMOTE_AGENT_CLIENT_KEY": "/k"})
+    assert fault == "REMOTE_AGENT_CLIENT_KEY: [server] client_key: is of no use without client_cert"
+
+
+def test_the_state_directory_is_no_key_of_the_file(file: Path) -> None:
+    file.write_text('state_dir = "/x"\n')
+    assert "--state-dir or REMOTE_AGENT_STATE_DIR only" in faults(file)[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://jobs.example.com", "https://jobs.example.com"),
+        (" https://jobs.example.com/ ", "https://jobs.example.com"),
+        ("http://[::1]:8750", "http://[::1]:8750"),
+        ("https://example.com/remote/", "https://example.com/remote"),
+    ],
+)
+def test_good_urls(given: str, kept: str) -> None:
+    assert server_url(given) == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("jobs.example.com", "has no scheme; did you mean https://jobs.example.com"),
+        ("jobs.example.com:8750", "has no scheme"),
+        ("ftp://jobs.example.com", "has the scheme 'ftp'; it must be http or https"),
+        ("wss://jobs.example.com", "give the server's HTTP address, https://jobs.example.com"),
+        ("https://", "does not name a host"),
+        ("https://host:0", "a port from 1 to 65535"),
+        ("https://host:99999", "a port from 1 to 65535"),
+        ("https://host:abc", "a port from 1 to 65535"),
+        ("https://ho st", "does not name a host"),
+        ("https://host?x=1", "only scheme, host, port and path prefix"),
+        ("https://host/api/v1/", "includes the path of the API; leave /api/v1 out"),
+        ("https://me:secret@host", "holds a user or a password"),
+    ],
+)
+def test_bad_urls(given: str, says: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        server_url(given)
+    assert says in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_proxies() -> None:
+    assert proxy_url("http://u:p@h:3128/") == "http://u:p@h:3128"
+    assert proxy_url("h:3128") == "http://h:3128"
+    for bad in ("https://u:hunter2@h", "socks5://hunter2@h", "http://u:hunter2@h:x", "http://"):
+        with pytest.raises(ValueError) as caught:
+            proxy_url(bad)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_the_document_hides_the_password(tmp_path: Path) -> None:
+    environ = {
+        "REMOTE_AGENT_PROXY": "http://u:hunter2@h:1",
         "REMOTE_AGENT_STATE_DIR": str(tmp_path),
     }
-    config, _ = load(None, environ)
-    assert config.server.url == "http://h:1"
-    assert config.agent.settings.queues == ["a", "b"]
-    assert config.agent.settings.labels == {"gpu": "true", "zone": "b"}
-    assert config.agent.settings.capacity == {"default": 4, "monitors": 10}
-    assert config.logs.segment_size == 1_000_000
-    assert config.state_dir == tmp_path
+    document = configuration.as_document(load(None, environ)[0])
+    assert "hunter2" not in json.dumps(document)
+    assert document["server"]["proxy"] == "http://***@h:1"
 
 
-def test_every_fault_is_named_at_once_with_its_line(tmp_path: Path) -> None:
-    file = tmp_path / "agent.toml"
-    file.write_text(
-        '[agent]\nname = "bad name"\nqueus = ["a"]\n\n[logs]\nsegments = 0\n[lmits]\nx = 1\n'
-    )
-    with pytest.raises(ConfigError) as caught:
-        load(file, {"REMOTE_AGENT_ON_STOP": "explode"}, None, tmp_path)
-    faults = "\n".join(caught.value.faults)
-    assert len(caught.value.faults) == 5
-    assert f"{file}:2" in faults
-    assert f"{file}:3" in faults and "did you mean queues?" in faults
-    assert f"{file}:6" in faults
-    assert f"{file}:7" in faults and "did you mean limits?" in faults
-    assert "REMOTE_AGENT_ON_STOP" in faults
+def test_the_configuration_is_frozen(tmp_path: Path) -> None:
+    config, _ = load(None, {}, state_dir=tmp_path)
+    with pytest.raises(ValueError):
+        config.agent.name = "x"  # type: ignore[misc]  # that is what is tested
 
 
-@pytest.mark.parametrize("text", ['[agent\nname="x"', "name = ", '[agent]\nname = "a"\nname = "b"'])
-def test_bad_toml_names_its_line(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "agent.toml"
-    file.write_text(text)
-    with pytest.raises(ConfigError, match=r"agent\.toml:\d+: not valid TOML"):
-        load(file, {}, None, tmp_path)
+def test_every_flag_names_a_key() -> None:
+    assert all(key in SECTIONS[section].model_fields for section, key in FLAGS)
 
 
-def test_a_file_that_was_named_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="does not exist"):
-        load(tmp_path / "none.toml", {}, None, tmp_path)
-
-
-def test_the_state_directory_is_no_key_of_the_file(tmp_path: Path) -> None:
-    file = tmp_path / "agent.toml"
-    file.write_text('state_dir = "/x"\n')
-    with pytest.raises(ConfigError, match="--state-dir"):
-        load(file, {}, None, tmp_path)
-
-
-def test_labels_and_capacity_in_text() -> None:
-    assert parse_labels("a=1, b=") == {"a": "1", "b": ""}
-    assert parse_capacity("8") == parse_capacity(8) == {"default": 8}
-    assert parse_capacity({"default": 1}) == {"default": 1}
-    with pytest.raises(ValueError, match="KEY=VALUE"):
-        parse_labels("a")
-
-
-def test_a_proxys_password_is_hidden(tmp_path: Path) -> None:
-    config, _ = load(None, {"REMOTE_AGENT_PROXY": "http://u:secret@p:3128"}, None, tmp_path)
-    assert "secret" not in str(as_document(config))
-    assert as_document(config)["server"]["proxy"] == "http://***@p:3128"
-
-
-def test_every_key_has_a_variable() -> None:
-    assert env_names("logs", "retention") == ("REMOTE_AGENT_LOGS_RETENTION",)
-    assert env_names("server", "url")[0] == "REMOTE_AGENT_SERVER"
+def test_root_uses_the_directories_of_the_system(monkeypatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert configuration.default_state_dir() == Path("/var/lib/remote-agent")
+    assert configuration.default_file() == Path("/etc/remote-agent/agent.toml")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert configuration.default_file().name == "agent.toml"
+    assert Path.home() in configuration.default_state_dir().parents
