@@ -168,13 +168,17 @@ class Commit:
     ended: frozenset[str] = frozenset()
     """Those of them that ended."""
     queued: bool = False
-    """Some job became ready to be assigned, or a queue was resumed."""
+    """Some job waits (again), or a queue was resumed."""
     rooms: frozenset[str] = frozenset()
     """`agents`, `queues`, `tokens`: tables whose rows were changed by an operator."""
     waiting: dict[str, int] = field(default_factory=dict)
     """How the number of jobs ready to be assigned changed, for each demand's stored text."""
     moved: dict[tuple[str, str], int] = field(default_factory=dict)
     """How the number of jobs changed, for each queue and state."""
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How many jobs ended, for each queue and end reason."""
+    started: tuple[tuple[str, float], ...] = ()
+    """First attempts that started: the job, and when."""
 
 
 @dataclass(frozen=True, slots=True)

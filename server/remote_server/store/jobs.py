@@ -213,7 +213,7 @@ class Jobs(Room):
                     },
                 )
                 tx.note(job, now, "cancelled", state=ended, attempt=attempt, detail=said)
-                tx.moves(queue, state, ended)
+                tx.moves(queue, state, ended, EndReason.CANCELLED)
                 if not held:
                     tx.waits(demand, -1)
                 return None

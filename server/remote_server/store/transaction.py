@@ -11,14 +11,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import bindparam, insert
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.sql import ClauseElement
 
 from remote_protocol.errors import LocalProtocolError
-from remote_protocol.states import JobState
+from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Commit
 from remote_server.store.schema import timeline
 
@@ -77,6 +77,7 @@ class News:
     ended: set[str] = field(default_factory=set)
     waiting: dict[str, int] = field(default_factory=dict)
     moved: dict[tuple[str, str], int] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
     rooms: set[str] = field(default_factory=set)
     queued: bool = False
 
@@ -90,6 +91,8 @@ class News:
             self.waiting[demand] = self.waiting.get(demand, 0) + change
         for place, change in other.moved.items():
             self.moved[place] = self.moved.get(place, 0) + change
+        for outcome, change in other.outcomes.items():
+            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + change
 
     def commit(self) -> Commit:
         """The summary for those who wait."""
@@ -101,6 +104,12 @@ class News:
             frozenset(self.rooms),
             self.waiting,
             self.moved,
+            self.outcomes,
+            tuple(
+                (str(note["job"]), cast("float", note["at"]))
+                for note in self.notes
+                if note.get("what") == "started" and note.get("attempt") == 1
+            ),
         )
 
 
@@ -156,12 +165,17 @@ class Transaction(Reader):
         if change > 0:
             news.queued = True
 
-    def moves(self, queue: str, old: JobState | None, new: JobState) -> None:
-        """A job of `queue` changes its state; `old` is None for a new one."""
+    def moves(
+        self, queue: str, old: JobState | None, new: JobState, reason: EndReason | None = None
+    ) -> None:
+        """A job of `queue` changes its state; `old` is None for a new one. `reason`: of its end."""
         moved = self.news.moved
         if old is not None:
             moved[queue, old.value] = moved.get((queue, old.value), 0) - 1
         moved[queue, new.value] = moved.get((queue, new.value), 0) + 1
+        if reason is not None:
+            outcomes = self.news.outcomes
+            outcomes[queue, reason.value] = outcomes.get((queue, reason.value), 0) + 1
 
     def write_timeline(self) -> None:
         """Write the entries noted; the database calls it before the commit."""

@@ -126,11 +126,15 @@ def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: flo
         _write_attempt(tx, key, found, now)
     if found.job is not standing.job or found.supersedes:
         _write_job(tx, key, holder, standing, found)
-        tx.moves(queue, standing.job, found.job)
+        reason = found.job_end.reason if found.job_end is not None else None
+        tx.moves(queue, standing.job, found.job, reason)
         if standing.job is JobState.QUEUED and not held:
             tx.waits(demand, -1)
-        elif found.job is JobState.QUEUED and found.not_before is None:
-            tx.waits(demand, 1)
+        elif found.job is JobState.QUEUED:
+            if found.not_before is None:
+                tx.waits(demand, 1)
+            # The dispatcher must hear of a retry's time too, to be awake then.
+            tx.news.queued = True
     for note in found.notes:
         tx.note(
             key.job,

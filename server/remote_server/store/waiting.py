@@ -281,7 +281,7 @@ class WaitingJobs(Room):
                     },
                 )
                 tx.note(job, now, "expired", state=state, detail=EXPIRED)
-                tx.moves(queue, JobState.QUEUED, state)
+                tx.moves(queue, JobState.QUEUED, state, EndReason.EXPIRED)
                 if not held:
                     tx.waits(demand, -1)
                 expired.append(job)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from remote_protocol.ids import ulid_milliseconds
 from remote_protocol.states import JobState
 from remote_server.config import Config
 from remote_server.domain.model import Commit, Job
@@ -36,6 +37,10 @@ class Services:
         """Called after each commit: wakes followers, forgets tokens that changed."""
         if commit.jobs:
             self.wakes.wake((HAPPENINGS, *commit.jobs))
+        for (queue, reason), count in commit.outcomes.items():
+            self.gauges.ended.add(count, queue, reason)
+        for job, at in commit.started:
+            self.gauges.dispatch.observe(max(0.0, at - ulid_milliseconds(job) / 1000))
         if "tokens" in commit.rooms or "agents" in commit.rooms:
             self.doors.forget()
 
