@@ -8,25 +8,20 @@ line, variable or flag that it comes from. May read the configuration file, noth
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from remote_protocol.configuration import Layers
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.units import Duration, Size
 from remote_server.errors import ServerError
 
 ENV_PREFIX: Final = "REMOTE_SERVER_"
 DEFAULT_PORT: Final = 8750
-_HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
-_KEY: Final = re.compile(r"\s*[\"']?([A-Za-z0-9_.-]+?)[\"']?\s*=")
-_AT_LINE: Final = re.compile(r"\s*\(at line (\d+), column (\d+)\)")
 
 
 class ConfigError(ServerError):
@@ -64,6 +59,12 @@ def _path(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str) and value else value
 
 
+def _url(value: str) -> str:
+    if "://" not in value:
+        raise ValueError(f"{value!r} is not a URL, for example sqlite:////srv/server.db")
+    return value
+
+
 ExpandedPath = Annotated[Path, BeforeValidator(_path)]
 
 
@@ -84,7 +85,7 @@ class ServerPart(_Part):
     listen: Annotated[Address, BeforeValidator(parse_address)] = Address("127.0.0.1", DEFAULT_PORT)
     data_dir: ExpandedPath = Field(default_factory=default_data_dir)
     """Database, logs, first admin token."""
-    database: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9+]*://.+$")
+    database: Annotated[str, AfterValidator(_url)] | None = None
     """SQLAlchemy URL; null: SQLite in the data directory."""
     tls_cert: ExpandedPath | None = None
     """PEM file with the certificate and its chain; together with `tls_key`."""
@@ -132,6 +133,13 @@ class Config(_Part):
         return self.server.database or f"sqlite:///{self.server.data_dir / 'server.db'}"
 
 
+_SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    "server": ServerPart,
+    "agents": AgentsPart,
+    "limits": LimitsPart,
+}
+
+
 def env_name(section: str, key: str) -> str:
     """The variable that sets one key."""
     middle = "" if section == "server" else f"{section}_"
@@ -147,111 +155,36 @@ def load(
     faults at once. Unknown variables are left alone: Kubernetes sets some such
     (`REMOTE_SERVER_PORT`) for every service of that name.
     """
-    faults: list[str] = []
-    values: dict[str, Any] = {}
-    origins: dict[tuple[str, ...], str] = {}
+    layers = Layers(_SECTIONS)
     if file is not None:
-        values, origins = _read(file, faults)
-    for section, part in _sections().items():
+        _read(layers, file)
+    for section, part in _SECTIONS.items():
         for key in part.model_fields:
             name = env_name(section, key)
             if environ.get(name):
-                _set(values, origins, (section, key), environ[name], name)
+                layers.set(section, key, environ[name], name)
     for key, value in (flags or {}).items():
         if value is not None:
-            _set(values, origins, ("server", key), value, f"--{key.replace('_', '-')}")
-    config = _validate(values, origins, faults, file)
-    if faults or config is None:
-        raise ConfigError(faults)
-    return config
-
-
-def _sections() -> dict[str, type[BaseModel]]:
-    return {"server": ServerPart, "agents": AgentsPart, "limits": LimitsPart}
-
-
-def _set(
-    values: dict[str, Any],
-    origins: dict[tuple[str, ...], str],
-    place: tuple[str, str],
-    value: object,
-    origin: str,
-) -> None:
-    section = values.setdefault(place[0], {})
-    if isinstance(section, dict):
-        section[place[1]] = value
-        origins[place] = origin
-
-
-def _read(file: Path, faults: list[str]) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        faults.append(f"{file}: not a text file in UTF-8; write the configuration as TOML")
-        return {}, {}
-    except OSError as error:
-        faults.append(
-            f"{file}: cannot be read ({error.strerror}); check the path given by --config"
-        )
-        return {}, {}
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        at = _AT_LINE.search(str(error))
-        line = at[1] if at else str(text.count("\n") + 1)
-        faults.append(f"{file}:{line}: not valid TOML: {_AT_LINE.sub('', str(error))}")
-        return {}, {}
-    origins: dict[tuple[str, ...], str] = {}
-    section: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.fullmatch(line):
-            section = tuple(part.strip(" \"'") for part in header[1].split("."))
-            origins.setdefault(section, f"{file}:{number}")
-        elif key := _KEY.match(line):
-            place = (*section, *key[1].split("."))
-            for end in range(len(section) + 1, len(place) + 1):
-                origins.setdefault(place[:end], f"{file}:{number}")
-    return values, origins
-
-
-def _validate(
-    values: dict[str, Any],
-    origins: dict[tuple[str, ...], str],
-    faults: list[str],
-    file: Path | None,
-) -> Config | None:
-    def add(place: tuple[str, ...], message: str) -> None:
-        known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in origins), None)
-        origin = origins[known] if known else str(file or "configuration")
-        where = f"[{place[0]}] {'.'.join(place[1:])}".rstrip()
-        faults.append(f"{origin}: {where}: {message}")
-
-    server = values.get("server")
+            layers.set("server", key, value, f"--{key.replace('_', '-')}")
+    server = layers.values.get("server")
     if isinstance(server, dict):
         for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
             if server.get(one) and not server.get(other):
-                add(("server", one), f"needs {other} too: TLS takes a certificate and its key")
+                layers.fault(
+                    ("server", one), f"needs {other} too: TLS takes a certificate and its key"
+                )
+    config = layers.validate(Config)
+    if layers.faults or config is None:
+        raise ConfigError(layers.faults)
+    return config
+
+
+def _read(layers: Layers, file: Path) -> None:
     try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        for fault in error.errors(include_url=False, include_context=False):
-            place = tuple(str(part) for part in fault["loc"])
-            if fault["type"] == "extra_forbidden":
-                add(place, _unknown(place))
-            elif fault["type"] == "model_type":
-                add(place, f"is a section: write [{place[0]}] on a line of its own")
-            else:
-                add(place, fault["msg"].removeprefix("Value error, "))
-    return None
-
-
-def _unknown(place: tuple[str, ...]) -> str:
-    parts = _sections()
-    if len(place) == 1:
-        known, word = list(parts), "section"
-    else:
-        known, word = list(parts[place[0]].model_fields), "key"
-    close = get_close_matches(place[-1], known, n=1)
-    return f"unknown {word}; " + (
-        f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-    )
+        layers.read(file.read_text(encoding="utf-8"), str(file))
+    except UnicodeDecodeError:
+        layers.faults.append(f"{file}: not a text file in UTF-8; write the configuration as TOML")
+    except OSError as error:
+        layers.faults.append(
+            f"{file}: cannot be read ({error.strerror}); check the path given by --config"
+        )
