@@ -195,12 +195,16 @@ class Link:
         try:
             if isinstance(change, Finished) and change.ended.size and self._hub.terms.durable:
                 await self._hub.logs.sync(change.key)
-            await self._hub.store.record(self.name, change, time.time())
+            outcome = await self._hub.store.record(self.name, change, time.time())
         except Stale:
             self.feed(RecordStale(change))
         except (StoreUnavailable, LogUnavailable) as error:
             self._failed(change.key, error)
         else:
+            if outcome.superseded is not None:
+                # Another agent holds the replacement of an attempt that came back.
+                agent, key = outcome.superseded
+                self._hub.lease_ended(agent, key, f"attempt {change.key.attempt} came back")
             for answer in record.then:
                 self._send(answer.message)
             self.feed(Recorded(change))

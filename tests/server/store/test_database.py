@@ -81,14 +81,14 @@ async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
 
         return write
 
-    results: list[object] = await asyncio.gather(
+    results = await asyncio.gather(
         database.write(good("a")),
         database.write(faulty),
         database.write(good("b")),
         database.write(put("a")),
         return_exceptions=True,
     )
-    assert [results[0], results[2]] == ["a", "b"]
+    assert (results[0], results[2]) == ("a", "b")
     assert isinstance(results[1], NotFound)
     assert isinstance(results[3], sqlite3.IntegrityError)
     assert await names(database) == ["a", "b"]
