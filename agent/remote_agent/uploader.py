@@ -98,11 +98,13 @@ class Uploader:
         The job's output waits while too many lie there, so this must not depend on there being
         more to send.
         """
-        if offset - self._trimmed.get(key, 0) >= self._segment_size:
+        # Half a segment: segments end a little late, and the last one must be found acknowledged.
+        if offset - self._trimmed.get(key, 0) >= self._segment_size // 2:
             self._trimmed[key] = offset
-            spool = self._spools.get(key)
-            if spool is not None:
-                spool.drop_acked(offset, self._keep)
+            try:
+                self._spool(key).drop_acked(offset, self._keep)
+            except OSError as error:
+                self._complain(key, str(error))
 
     async def run(self) -> None:
         """The loop; ends by cancellation."""
@@ -132,12 +134,15 @@ class Uploader:
             # A chunk that fits the socket's buffer awaits nothing: messages get their turn here.
             await asyncio.sleep(0)
 
+    def _spool(self, key: Key) -> Readable:
+        spool = self._spools.get(key)
+        if spool is None:
+            spool = self._spools[key] = self._open_spool(key)
+        return spool
+
     def _read(self, key: Key, room: memoryview, offset: int) -> int:
         try:
-            spool = self._spools.get(key)
-            if spool is None:
-                spool = self._spools[key] = self._open_spool(key)
-            read = spool.read_into(room, offset)
+            read = self._spool(key).read_into(room, offset)
         except (OSError, SpoolError) as error:
             self._complain(key, str(error))
             return 0

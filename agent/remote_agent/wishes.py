@@ -81,6 +81,11 @@ class WishBook:
         reason = self._reason()
         return Condition(accepting=not reason, reason=reason[:2000], draining=self.draining)
 
+    @property
+    def only_hindered(self) -> bool:
+        """Whether nothing but the host's own state keeps it from taking jobs."""
+        return bool(self.hindrance) and self._reason() == self.hindrance
+
     def _reason(self) -> str:
         if self.stopping:
             return "the agent is stopping"

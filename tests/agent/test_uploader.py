@@ -47,7 +47,9 @@ class World:
         self.up = True
         self.room = asyncio.Event()
         self.room.set()
-        self.uploader = Uploader(self, self, self.spools.__getitem__, self.report, keep=3, segment_size=4)
+        self.uploader = Uploader(
+            self, self, self.spools.__getitem__, self.report, keep=3, segment_size=8
+        )
 
     def spool(self, data: bytes) -> Key:
         key = new_key()
@@ -152,10 +154,11 @@ async def test_forgetting_an_attempt_closes_its_files():
 async def test_acknowledged_segments_go_once_a_segment():
     async with world() as it:
         key = it.spool(b"0123456789")
-        it.uploader.acknowledged(key, 4)
-        it.uploader.wake()
-        await until(lambda: len(it.frames) == 3)
-        it.uploader.acknowledged(key, 7)
+        it.uploader.acknowledged(key, 3)
         assert it.spools[key].dropped is None
+        it.uploader.acknowledged(key, 4)
+        assert it.spools[key].dropped == (4, 3)
+        it.uploader.acknowledged(key, 7)
+        assert it.spools[key].dropped == (4, 3)
         it.uploader.acknowledged(key, 9)
         assert it.spools[key].dropped == (9, 3)

@@ -1,0 +1,364 @@
+"""The agent as a whole: puts the parts together, runs them, and ends them in order.
+
+Takes the lock of the state directory, so that one agent at a time works on it. Everything runs in
+one event loop; what blocks is a write to the local disk, and never for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import gc
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from remote_agent import __version__, status
+from remote_agent.config import Config
+from remote_agent.control import ControlServer
+from remote_agent.errors import AgentError, ConfigError
+from remote_agent.host import Host, Organs
+from remote_agent.identity import Identity, load_identity, remove_identity
+from remote_agent.janitor import Janitor
+from remote_agent.journal import Journal
+from remote_agent.leaving import Leaving
+from remote_agent.link import Endpoint, Link
+from remote_agent.logging_setup import set_up_logging
+from remote_agent.notify import notify
+from remote_agent.processes import boot_id, boottime, cgroup
+from remote_agent.register import Door, check_url, unregister
+from remote_agent.runner import Runner
+from remote_agent.session.machine import HostFacts, Session
+from remote_agent.uploader import Uploader
+from remote_agent.wishes import LocalWishes, WishBook
+from remote_protocol.messages import Platform, Settings
+
+log = structlog.get_logger("agent")
+
+LOCK: Final = "lock"
+TICK: Final = 1.0
+
+
+def run(config: Config, once: bool = False, reload: Callable[[], Config] | None = None) -> int:
+    """Run the agent until it is stopped; the exit code. AgentError says why it cannot run."""
+    identity = load_identity(config.state_dir)
+    if identity is None:
+        raise ConfigError(
+            f"this agent is not registered ({config.state_dir}): remote-agent register --server URL"
+        )
+    set_up_logging(config.state_dir, config.log.level, config.log.format)
+    with alone(config.state_dir):
+        code = asyncio.run(_run(config, identity, once, reload))
+    return code
+
+
+@contextmanager
+def alone(state_dir: Path) -> Iterator[None]:
+    """Hold the lock of the state directory. ConfigError when another agent has it."""
+    descriptor = os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            raise ConfigError(
+                f"another agent (process {owner}) works on {state_dir}; stop it first, or give"
+                " this one a directory of its own with --state-dir"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _run(
+    config: Config, identity: Identity, once: bool, reload: Callable[[], Config] | None
+) -> int:
+    agent = Agent(config, identity, once, reload)
+    try:
+        return await agent.run()
+    except AgentError as error:
+        log.error("the agent ends", reason=str(error), exit_code=error.exit_code)
+        raise
+    except Exception:
+        # A defect of ours. Jobs run on; a fresh start reads everything from the disk.
+        log.exception("the agent ends on an unforeseen error; jobs run on", exit_code=1)
+        return 1
+
+
+class Agent:
+    """All parts of one running agent."""
+
+    def __init__(
+        self,
+        config: Config,
+        identity: Identity,
+        once: bool = False,
+        reload: Callable[[], Config] | None = None,
+    ) -> None:
+        self._config = config
+        self._identity = identity
+        self._reload = reload
+        self._fatal: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._told = ""
+        self._nudge = asyncio.Event()
+        wishes = WishBook(config.state_dir)
+        self.host = Host(Session(_facts(config, identity)), wishes)
+        self.journal = Journal(config, identity.name, _cgroup(config.limits.cgroup))
+        self.runner = Runner(config.state_dir, self.journal, self.host.handle)
+        self.link = Link(_endpoint(config, identity), self.host)
+        self.uploader = Uploader(
+            self.host.session,
+            self.link,
+            self.journal.spool,
+            self.host.handle,
+            config.logs.segments,
+            config.logs.segment_size,
+        )
+        self.janitor = Janitor(config, self.journal, self._unsent, self._hinder, self.runner.hold)
+        self.leaving = Leaving(self.host, self.runner.stop, config.agent.on_stop, once)
+        self._control = ControlServer(config.state_dir, self._handlers())
+
+    async def run(self) -> int:
+        """From the first look at the disk to the last word to the server; the exit code."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._unforeseen)
+        # The launcher starts up while the link does: both take some ten milliseconds.
+        self.runner.open()
+        self.host.attach(Organs(self.link, self.runner, self.uploader))
+        self.runner.reattach(self.host.session)
+        log.info("reattached", attempts=len(self.host.session.attempts))
+        self.janitor.judge()
+        self.host.on_change = self._changed
+        await self._control.start()
+        for number, action in self._signals():
+            loop.add_signal_handler(number, action)
+        # What start-up made stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        tasks = [
+            asyncio.create_task(self.link.run(), name="link"),
+            asyncio.create_task(self.uploader.run(), name="uploader"),
+            asyncio.create_task(self.janitor.run(), name="janitor"),
+            asyncio.create_task(self._ticks(), name="ticks"),
+        ]
+        waiting: list[asyncio.Future[Any]] = [*tasks, self._fatal]
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            return self._fatal.result() if self._fatal.done() else await self._farewell()
+        finally:
+            notify(os.environ.get("NOTIFY_SOCKET"), STOPPING="1")
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._control.stop()
+            self.runner.close()
+
+    async def _ticks(self) -> None:
+        """The one timer of an idle agent; ends when it is time to leave."""
+        while not self.leaving.reason:
+            self.host.tick()
+            self.runner.tick()
+            self.leaving.look()
+            self._changed()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._nudge.wait(), TICK)
+        except TimeoutError:
+            return
+        self._nudge.clear()
+
+    async def _farewell(self) -> int:
+        reason = self.leaving.reason
+        held = len(self.host.session.attempts)
+        log.info("leaving", reason=reason, attempts=held)
+        self.host.leave(reason)
+        ends: list[asyncio.Future[Any]] = [asyncio.create_task(self.link.finish()), self._fatal]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if self._fatal.done():
+            return self._fatal.result()
+        if not held:
+            if reason == "drained":
+                self.host.wishes.came_true()
+            if self._identity.ephemeral:
+                await self._unregister()
+        return 0
+
+    async def _unregister(self) -> None:
+        endpoint = self.link.endpoint
+        door = Door(
+            endpoint.url,
+            endpoint.proxy,
+            endpoint.ca_file,
+            endpoint.client_cert,
+            endpoint.client_key,
+        )
+        try:
+            await asyncio.to_thread(unregister, door, endpoint.token)
+            remove_identity(self._config.state_dir)
+        except AgentError as error:
+            log.warning("the server could not be told to delete this agent", reason=str(error))
+
+    def _unforeseen(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception) and not self._fatal.done():
+            self._fatal.set_exception(error)
+        else:
+            log.error("unforeseen", text=context.get("message"))
+
+    # Signals -----------------------------------------------------------------------------
+
+    def _signals(self) -> list[tuple[int, Callable[[], None]]]:
+        return [
+            (signal.SIGTERM, self._stop),
+            (signal.SIGINT, self._stop),
+            (signal.SIGHUP, self._reread),
+        ]
+
+    def _stop(self) -> None:
+        if not self.leaving.signal() and not self._fatal.done():
+            log.warning("stopping at once; jobs run on")
+            self._fatal.set_result(1)
+        self._nudge.set()
+
+    def _reread(self) -> None:
+        """SIGHUP: what can change while running does; the rest says that it needs a restart."""
+        try:
+            config = self._reload() if self._reload is not None else self._config
+            identity = load_identity(config.state_dir) or self._identity
+        except AgentError as error:
+            log.error("the configuration stays as it is", reason=str(error))
+            return
+        set_up_logging(config.state_dir, config.log.level, config.log.format)
+        self._config, self._identity = config, identity
+        self.link.endpoint = _endpoint(config, identity)
+        self.janitor.adjust(config)
+        self.journal.adjust(config)
+        self.leaving.on_stop = config.agent.on_stop
+        self.host.announce(_settings(config, identity))
+        log.info("the configuration was read again")
+
+    # What others want to know -------------------------------------------------------------
+
+    def _unsent(self) -> int:
+        return self.host.session.spool_bytes
+
+    def _hinder(self, reason: str) -> None:
+        if reason != self.host.wishes.hindrance:
+            self.host.wishes.hindrance = reason
+            self.host.reconsider()
+
+    def _changed(self) -> None:
+        if self.host.session.attempts:
+            self.leaving.took()
+        condition = self.host.wishes.condition()
+        link = "online" if self.host.connected_at is not None else "server away"
+        held = len(self.host.session.attempts)
+        text = f"{link}, {held} jobs" + ("" if condition.accepting else f", {condition.reason}")
+        if text != self._told:
+            ready = {"READY": "1"} if not self._told else {}
+            self._told = text
+            notify(os.environ.get("NOTIFY_SOCKET"), **ready, STATUS=text.replace("\n", " "))
+
+    def _handlers(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
+        return {
+            "status": self._status,
+            "pause": self._pause_wish,
+            "resume": self._resume_wish,
+            "drain": self._drain_wish,
+        }
+
+    async def _status(self, request: dict[str, Any]) -> dict[str, Any]:
+        return status.document(self.host, self._identity, boottime())
+
+    async def _pause_wish(self, request: dict[str, Any]) -> dict[str, Any]:
+        comment = str(request.get("comment") or "")[:1000]
+        return self._say(replace(self.host.wishes.local, paused=True, comment=comment))
+
+    async def _resume_wish(self, request: dict[str, Any]) -> dict[str, Any]:
+        answer = self._say(LocalWishes())
+        condition = self.host.wishes.condition()
+        return answer | ({} if condition.accepting else {"note": condition.reason})
+
+    async def _drain_wish(self, request: dict[str, Any]) -> dict[str, Any]:
+        deadline = request.get("deadline")
+        wanted = None if deadline is None else float(deadline)
+        local = replace(self.host.wishes.local, draining=True, drain_deadline=wanted)
+        return self._say(local)
+
+    def _say(self, local: LocalWishes) -> dict[str, Any]:
+        try:
+            self.host.wishes.say(local)
+        except OSError as error:
+            raise AgentError(f"the wish cannot be kept: {error.strerror}") from None
+        self.host.reconsider()
+        return {}
+
+
+def _cgroup(wanted: str) -> str | None:
+    """The group below which jobs get theirs; None: limits are enforced without groups."""
+    if wanted == "off":
+        return None
+    try:
+        folder: str | None = wanted
+        if wanted == "auto":
+            texts = (Path("/proc/self/cgroup"), Path("/proc/self/mountinfo"))
+            folder = cgroup.own_group(*(text.read_text() for text in texts))
+            if folder is None or not cgroup.delegated(folder):
+                return None
+        assert folder is not None
+        log.info("jobs with limits get control groups", controllers=sorted(cgroup.prepare(folder)))
+    except OSError as error:
+        log.warning("no control groups; limits are watched instead", reason=str(error))
+        return None
+    return folder
+
+
+def _settings(config: Config, identity: Identity) -> Settings:
+    """What the configuration says, and where it is silent, what was said to `register`."""
+    said = {k: v for k, v in config.agent.settings.model_dump().items() if v is not None}
+    return Settings.model_validate(identity.settings | said)
+
+
+def _facts(config: Config, identity: Identity) -> HostFacts:
+    return HostFacts(__version__, boot_id(), _platform(), _settings(config, identity))
+
+
+def _platform() -> Platform:
+    # Not the `platform` module: it takes ten milliseconds to import, and may start a process.
+    host = os.uname()
+    import sys
+
+    return Platform(
+        system=host.sysname,
+        release=host.release,
+        machine=host.machine,
+        hostname=host.nodename,
+        python=sys.version.split()[0],
+    )
+
+
+def _endpoint(config: Config, identity: Identity) -> Endpoint:
+    def text(path: Path | None) -> str | None:
+        return None if path is None else str(path)
+
+    server = config.server
+    return Endpoint(
+        url=check_url(server.url or identity.server),
+        token=identity.token,
+        proxy=server.proxy or identity.proxy,
+        ca_file=text(server.ca_file) or identity.ca_file,
+        client_cert=text(server.client_cert),
+        client_key=text(server.client_key),
+    )

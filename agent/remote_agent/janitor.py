@@ -1,0 +1,141 @@
+"""One loop: keeps the disk usable. Deletes logs that nobody waits for any more, a few at a time.
+
+May look at and delete settled attempts and trash, never anything that the server still needs.
+When deleting does not help, it says that the host takes no more jobs, and as the last resort has
+the running jobs' output wait: nothing is ever lost for want of space.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from remote_agent.config import Config
+from remote_agent.journal import Journal, Kept
+from remote_protocol.units import format_size
+
+log = structlog.get_logger("janitor")
+
+LOOK: Final = 5.0
+"""Seconds between two looks at the disk."""
+SWEEP: Final = 60.0
+"""Seconds between two sweeps through the settled attempts."""
+AT_ONCE: Final = 20
+"""Entries deleted in one go: on ext4 many deletions at once slow the next attempts' creation."""
+PAUSE: Final = 0.02
+BACK: Final = 1.05
+"""How much more than the reserve must be free before jobs are taken again: no flapping."""
+RELAX: Final = 0.9
+"""Share of the quota below which jobs' output goes on again."""
+
+
+class Janitor:
+    """Looks after the disk of one agent."""
+
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        unsent: Callable[[], int],
+        hinder: Callable[[str], None],
+        hold: Callable[[bool], None],
+        free: Callable[[], int] | None = None,
+    ) -> None:
+        self._config = config
+        self._journal = journal
+        self._unsent = unsent
+        self._hinder = hinder
+        self._hold = hold
+        self._free = free or self._measure
+        self._short = False
+        self._held = False
+        self._swept_at: float | None = None
+
+    def adjust(self, config: Config) -> None:
+        """The configuration was read again."""
+        self._config = config
+
+    async def run(self) -> None:
+        """The loop; ends by cancellation."""
+        while True:
+            # Not at once: the start of an agent is for its jobs.
+            await asyncio.sleep(LOOK)
+            try:
+                await self.look()
+            except OSError as error:
+                log.error("the disk cannot be looked after", reason=str(error))
+
+    async def look(self) -> None:
+        """One round: retention when it is time, the reserve, the quota of spools."""
+        now = time.monotonic()
+        if self._swept_at is None or now - self._swept_at >= SWEEP or self._lacking():
+            self._swept_at = now
+            await self.sweep()
+        await self._purge()
+        self.judge()
+
+    async def sweep(self) -> None:
+        """Remove settled logs that are too old, or too much together, or in the way of jobs."""
+        logs = self._config.logs
+        kept = sorted(self._journal.kept(), key=lambda entry: entry.settled_at)
+        total = sum(entry.size for entry in kept) + self._unsent()
+        # No decision about jobs rests on this clock: it only ages files that nobody needs.
+        oldest = time.time() - logs.retention
+        removed = 0
+        for entry in kept:
+            if entry.settled_at > oldest and total <= logs.max_total and not self._lacking():
+                break
+            self._remove(entry)
+            total -= entry.size
+            removed += 1
+            if removed % AT_ONCE == 0 or self._lacking():
+                await self._purge()
+        if removed:
+            log.info("removed old logs of jobs", attempts=removed, left=len(kept) - removed)
+
+    def _remove(self, entry: Kept) -> None:
+        try:
+            self._journal.remove(entry.key)
+        except OSError as error:
+            log.warning("a log cannot be removed", attempt=str(entry.key), reason=error.strerror)
+
+    async def _purge(self) -> None:
+        """Give the trash's space back; in a thread, because large files take their time."""
+        deleted = AT_ONCE
+        while deleted == AT_ONCE:
+            deleted = await asyncio.to_thread(self._journal.purge, AT_ONCE)
+            await asyncio.sleep(PAUSE)
+
+    def _lacking(self) -> bool:
+        return self._free() < self._config.limits.min_free_disk
+
+    def judge(self) -> None:
+        """Whether the disk lets the host take jobs, and lets those that run write on."""
+        reserve, free = self._config.limits.min_free_disk, self._free()
+        quota, unsent = self._config.logs.max_total, self._unsent()
+        short = free < (reserve * BACK if self._short else reserve)
+        full = unsent > (quota * RELAX if self._held else quota)
+        if full != self._held:
+            log.warning("jobs' output waits" if full else "jobs' output goes on", unsent=unsent)
+            self._hold(full)
+        # Said once and not anew with every byte: each change goes to the server.
+        if (short, full) != (self._short, self._held):
+            self._short, self._held = short, full
+            self._hinder(self._sentence(free, unsent))
+
+    def _sentence(self, free: int, unsent: int) -> str:
+        if self._short:
+            reserve = format_size(self._config.limits.min_free_disk)
+            return f"disk below its reserve: {format_size(free)} free of {reserve}"
+        if self._held:
+            quota = format_size(self._config.logs.max_total)
+            return f"{format_size(unsent)} of logs wait for the server, {quota} are allowed"
+        return ""
+
+    def _measure(self) -> int:
+        return shutil.disk_usage(self._config.state_dir).free

@@ -1,0 +1,367 @@
+"""The agent's one WebSocket to its server: connect, carry frames, connect again, for ever.
+
+May touch the network and nothing else. It knows nothing of jobs: what comes is handed to a
+listener at once, what goes is written at once, in the order of the calls. The first failure is
+told loudly, the same one again only from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.connection import broadcast
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidProxyStatus,
+    InvalidStatus,
+    InvalidURI,
+    NegotiationError,
+    ProxyError,
+)
+from websockets.typing import Subprotocol
+
+from remote_agent import backoff
+from remote_agent.errors import TokenRefused
+from remote_protocol.codec import decode_from_server, encode
+from remote_protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
+from remote_protocol.ids import ULID_ENTROPY, make_ulid
+from remote_protocol.limits import MAX_SERVER_MESSAGE, SUBPROTOCOL
+from remote_protocol.messages import AgentMessage, ServerMessage
+
+log = structlog.get_logger("link")
+
+OPEN_TIMEOUT: Final = 20.0
+CLOSE_TIMEOUT: Final = 2.0
+PROVEN_AFTER: Final = 30.0
+"""A link that lived so long (seconds) counts as a success: the backoff starts anew."""
+FENCED_DELAY: Final = (30.0, 60.0)
+"""Seconds, uniformly: another agent has this one's identity and the newest wins, so that a fast
+retry would only make the two throw each other out."""
+REPEAT_AFTER: Final = 600.0
+"""Seconds until a failure that stays the same is told again."""
+UNSENT: Final = 256 * 1024
+"""Bytes not yet sent that the kernel may hold: a control message waits behind no more."""
+_DEFINITIVE: Final = frozenset(
+    {ErrorCode.INVALID_TOKEN, ErrorCode.EXPIRED_TOKEN, ErrorCode.WRONG_TOKEN_KIND}
+)
+"""Refusals that only a person can cure. A 401 without such a code may come from anything that
+stands between, and is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the server is and how to get there."""
+
+    url: str
+    """As configured: `https://host[:port][/prefix]`."""
+    token: str
+    proxy: str | None = None
+    """None: whatever HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."""
+    ca_file: str | None = None
+    """Certificates that are trusted instead of the system's."""
+    client_cert: str | None = None
+    client_key: str | None = None
+
+    @property
+    def session_url(self) -> str:
+        """The WebSocket's address."""
+        parts = urlsplit(self.url)
+        scheme = {"https": "wss", "http": "ws"}.get(parts.scheme, parts.scheme)
+        path = parts.path.rstrip("/") + "/api/v1/agent/session"
+        return urlunsplit((scheme, parts.netloc, path, "", ""))
+
+    @property
+    def place(self) -> str:
+        """Host and port, for sentences; without credentials."""
+        parts = urlsplit(self.url)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+class Listener(Protocol):
+    """Who hears of the link. Calls come from the event loop and must not block."""
+
+    def link_opened(self, session: str) -> None:
+        """A WebSocket is open; `session` is a new ULID for it."""
+
+    def link_received(self, message: ServerMessage) -> None:
+        """A message came. RemoteProtocolError closes the link with the error's code."""
+
+    def link_closed(self, reason: str) -> None:
+        """The link that was opened last is gone."""
+
+
+class Link:
+    """Keeps one WebSocket open. `run` is its loop; everything else may be called at any time."""
+
+    def __init__(self, endpoint: Endpoint, listener: Listener) -> None:
+        self.endpoint = endpoint
+        """Replaced by a reload; holds from the next connect on."""
+        self._listener = listener
+        self._socket: ClientConnection | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._complaint = _Complaint()
+        self._finished = False
+
+    @property
+    def open(self) -> bool:
+        """Whether frames can be written now."""
+        return self._socket is not None
+
+    # Out ---------------------------------------------------------------------------------
+
+    def send(self, message: AgentMessage) -> None:
+        """Write a message now; without a link it is dropped, the next hello makes up for it."""
+        if self._socket is not None:
+            # The one way of websockets to write without waiting: messages are few and small.
+            broadcast((self._socket,), encode(message))
+
+    def write(self, frame: memoryview) -> bool:
+        """Write a binary frame now; False without a link. Follow it by `drain`."""
+        if self._socket is None:
+            return False
+        broadcast((self._socket,), frame)
+        return True
+
+    async def drain(self) -> None:
+        """Wait until the buffer has room again, so that messages never queue behind much."""
+        if self._socket is not None:
+            try:
+                await self._socket.drain()
+            except OSError:
+                return  # the reading side learns of it too, and reports it
+
+    def close(self, code: CloseCode, detail: str) -> None:
+        """Close the link; `run` makes a new one after the backoff."""
+        if self._socket is not None:
+            self._forget(code, detail)
+
+    async def finish(self) -> None:
+        """Close the link for good, having sent what was written."""
+        self._finished = True
+        self._forget(CloseCode.NORMAL, "")
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSE_TIMEOUT + 1)
+
+    def _forget(self, code: CloseCode, detail: str) -> None:
+        dying, self._socket = self._socket, None
+        if dying is None:
+            return
+        # RFC 6455 §5.5: a close frame has room for 123 bytes of reason.
+        reason = detail.encode()[:120].decode(errors="ignore")
+        task = asyncio.ensure_future(dying.close(code, reason))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    # The loop ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Connect until `finish`. TokenRefused when only a person can help."""
+        failures = 0
+        while not self._finished:
+            try:
+                wire = await self._connect()
+            except (OSError, InvalidHandshake, InvalidProxy, InvalidURI, EOFError) as error:
+                self._complaint.failed(self.endpoint.place, self._explain(error))
+                wait = backoff.delay(failures, random.random())
+                failures += 1
+            else:
+                self._complaint.over(self.endpoint.place)
+                opened = time.monotonic()
+                code, reason = await self._serve(wire)
+                if self._finished:
+                    return
+                failures = 0 if time.monotonic() - opened > PROVEN_AFTER else failures + 1
+                wait = self._after(code, reason, failures)
+            await asyncio.sleep(wait)
+
+    async def _connect(self) -> ClientConnection:
+        endpoint = self.endpoint
+        options: dict[str, Any] = {}
+        if endpoint.session_url.startswith("wss:"):
+            options["ssl"] = _tls(endpoint)
+        return await connect(
+            endpoint.session_url,
+            additional_headers={"Authorization": f"Bearer {endpoint.token}"},
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            compression=None,
+            proxy=endpoint.proxy or True,
+            open_timeout=OPEN_TIMEOUT,
+            close_timeout=CLOSE_TIMEOUT,
+            ping_interval=None,
+            max_size=MAX_SERVER_MESSAGE,
+            max_queue=64,
+            # Drained below the low mark after each chunk: at most one of them is in the way.
+            write_limit=(64 * 1024, 32 * 1024),
+            **options,
+        )
+
+    async def _serve(self, wire: ClientConnection) -> tuple[int | None, str]:
+        _keep_kernel_buffer_short(wire)
+        self._socket = wire
+        try:
+            self._listener.link_opened(make_ulid(time.time_ns() // 1_000_000, _entropy()))
+            while self._socket is wire:
+                self._listener.link_received(decode_from_server(await wire.recv(decode=False)))
+        except ConnectionClosed:
+            pass
+        except RemoteProtocolError as error:
+            log.error("the server broke the protocol", detail=str(error))
+            self._forget(error.code, str(error))
+        finally:
+            if self._socket is wire:
+                self._socket = None
+            code, reason = wire.close_code, wire.close_reason or _cause(wire)
+            self._listener.link_closed(reason)
+        return code, reason
+
+    def _after(self, code: int | None, reason: str, failures: int) -> float:
+        """Say what ended the link; seconds to wait before the next one."""
+        if code == CloseCode.UNREGISTERED:
+            raise TokenRefused(
+                f"the server {self.endpoint.place} does not know this agent any more"
+                f" ({reason or 'deleted, or its token was revoked'}); register it again"
+            )
+        if code == CloseCode.FENCED:
+            wait = random.uniform(*FENCED_DELAY)
+            log.error(
+                "another agent connected with this agent's identity and took over; the newest"
+                " wins. Register one of the two hosts under a name of its own",
+                retry_in=f"{wait:.0f}s",
+            )
+            return wait
+        # The first retry is quick but still spread: a server's restart throws everybody out.
+        wait = backoff.delay(failures, random.random())
+        log.warning("link closed", code=code, reason=reason, retry_in=f"{wait:.1f}s")
+        return wait
+
+    def _explain(self, error: Exception) -> str:
+        """What went wrong and what helps. TokenRefused when nothing but a person does."""
+        if isinstance(error, InvalidStatus):
+            return self._refused(error)
+        return explain(error, self.endpoint)
+
+    def _refused(self, error: InvalidStatus) -> str:
+        status = error.response.status_code
+        code, detail = _problem(error.response.body)
+        if status in (401, 403) and code in _DEFINITIVE:
+            raise TokenRefused(
+                f"the server {self.endpoint.place} refused this agent's token:"
+                f" {detail or code}. Register the agent again: remote-agent register"
+            )
+        if code:
+            return f"the server {self.endpoint.place} refused the link: {detail or code}"
+        if status == 404:
+            return (
+                f"{self.endpoint.place} answers, but is no remote-server (HTTP 404 at"
+                f" {urlsplit(self.endpoint.session_url).path}); check [server] url"
+            )
+        return f"{self.endpoint.place} answered HTTP {status} instead of opening a WebSocket"
+
+
+class _Complaint:
+    """Tells a failure once, then again only when it changes or has lasted."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._count = 0
+        self._since = self._told = 0.0
+
+    def failed(self, place: str, text: str) -> None:
+        now = time.monotonic()
+        if self._count == 0:
+            self._since = now
+        self._count += 1
+        if text != self._text or now - self._told > REPEAT_AFTER:
+            log.error(
+                "cannot reach the server; running jobs go on, trying again",
+                reason=text,
+                attempts=self._count,
+            )
+            self._text, self._told = text, now
+        else:
+            log.debug("still cannot reach the server", reason=text, attempts=self._count)
+
+    def over(self, place: str) -> None:
+        if self._count:
+            away = f"{time.monotonic() - self._since:.0f}s"
+            log.info("reached the server again", server=place, attempts=self._count, after=away)
+        self._text, self._count = "", 0
+
+
+def explain(error: Exception, endpoint: Endpoint) -> str:
+    """A sentence with cause and cure for what can go wrong while connecting."""
+    place = endpoint.place
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of {place} is not trusted: {error.verify_message}; name its"
+            " authority in [server] ca_file"
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"TLS with {place} failed: {error.reason or error}; is it really https?"
+    if isinstance(error, socket.gaierror):
+        return f"the name {urlsplit(endpoint.url).hostname} cannot be resolved: {error.strerror}"
+    if isinstance(error, TimeoutError):
+        return f"{place} did not answer within {OPEN_TIMEOUT:.0f} s"
+    if isinstance(error, ConnectionRefusedError):
+        return f"nothing listens at {place}: is the server running, and [server] url right?"
+    if isinstance(error, FileNotFoundError):
+        return f"the file {error.filename or 'in ca_file, client_cert or client_key'} is missing"
+    if isinstance(error, InvalidProxyStatus):
+        status = error.response.status_code
+        hint = "; put user:password@ into its URL" if status == 407 else ""
+        return f"the proxy refused to connect to {place}: HTTP {status}{hint}"
+    if isinstance(error, InvalidProxy):
+        # Not the library's own text: it repeats the URL, which may hold a password.
+        return "the proxy's URL is not usable; it looks like http://[user:password@]host:port"
+    if isinstance(error, ProxyError):
+        return f"the proxy did not connect to {place}: {error}"
+    if isinstance(error, NegotiationError):
+        return f"{place} speaks another protocol: {error}"
+    return f"connecting to {place} failed: {str(error) or type(error).__name__}"
+
+
+def _tls(endpoint: Endpoint) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=endpoint.ca_file)
+    if endpoint.client_cert:
+        context.load_cert_chain(endpoint.client_cert, endpoint.client_key)
+    return context
+
+
+def _keep_kernel_buffer_short(wire: ClientConnection) -> None:
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    raw = wire.transport.get_extra_info("socket")
+    if option is not None and raw is not None:
+        try:
+            raw.setsockopt(socket.IPPROTO_TCP, option, UNSENT)
+        except OSError:
+            return  # only a matter of speed
+
+
+def _problem(body: bytes | bytearray | None) -> tuple[str, str]:
+    """`code` and `detail` of problem+json (RFC 9457); empty when it is something else."""
+    try:
+        problem = json.loads(body or b"")
+        return str(problem.get("code", "")), str(problem.get("detail", ""))
+    except (ValueError, AttributeError):
+        return "", ""
+
+
+def _cause(wire: ClientConnection) -> str:
+    return str(wire.recv_exc) if wire.recv_exc else "the network cut it"
+
+
+def _entropy() -> bytes:
+    return os.urandom(ULID_ENTROPY)

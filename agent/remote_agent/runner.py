@@ -1,0 +1,391 @@
+"""Runs attempts through shims: asks for starts, hears hints, looks after what runs.
+
+May touch attempt directories, the shims' sockets and the launcher's process. Hints only make it
+fast; the truth is the directory (locks, records, sizes), looked at once a second while something
+runs. Wishes to end an attempt are said again until it has ended (I7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from pydantic import ValidationError
+
+from remote_agent.journal import Journal
+from remote_agent.journal.directory import ended_from, kept_by_shim
+from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
+from remote_agent.session.machine import Session
+from remote_agent.shim.launch import Shims, tell
+from remote_agent.shim.layout import EXIT
+from remote_agent.shim.record import has_begun, mark_begun, read_record, write_record
+from remote_protocol.messages import Ended, Offer, Phase, Started
+from remote_protocol.states import EndReason
+
+log = structlog.get_logger("runner")
+
+HINTS: Final = "agent.sock"
+SPARE: Final = 8
+"""Shims that are kept ready beyond those that run an attempt; fewer when the capacity is less."""
+AGAIN: Final = 0.1
+"""Seconds until a start or a wish that nobody took is tried again."""
+REPEAT: Final = 5.0
+"""Seconds between two sayings of the same wish to a shim that has heard it."""
+UNHEARD: Final = 15.0
+"""Seconds after which a start that was asked for is asked for again: its shim may have died."""
+_LARGEST_HINT: Final = 4096
+_HINTS_AT_ONCE: Final = 256
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One attempt that has not ended."""
+
+    directory: Path
+    started: bool = False
+    asked_at: float | None = None
+    """When its start was asked for last, by the loop's clock; None: not yet or not by us."""
+    wish: dict[str, object] | None = None
+    wished_at: float = 0.0
+    """When the wish was last heard by its shim."""
+
+
+class Runner:
+    """Everything that runs on this host for the agent."""
+
+    def __init__(self, state_dir: Path, journal: Journal, report: Callable[[Event], None]) -> None:
+        self._state_dir = state_dir
+        self._journal = journal
+        self._report = report
+        self._shims = Shims(state_dir / "logs" / "shims.log")
+        self._watched: dict[Key, _Watched] = {}
+        self._capacity = 1
+        self._wanted = 0
+        self._hints: socket.socket | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._held = False
+
+    @property
+    def running(self) -> int:
+        """Attempts that are asked for or run."""
+        return len(self._watched)
+
+    # Begin and end -----------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Start the launcher and listen for hints. OSError when the host refuses."""
+        self._wanted = max(1, min(self._capacity, SPARE))
+        (self._state_dir / "logs").mkdir(mode=0o700, exist_ok=True)
+        self._shims.start(self._wanted)
+        self._hints = _bind(self._state_dir)
+        asyncio.get_running_loop().add_reader(self._hints.fileno(), self._hear)
+
+    def close(self) -> None:
+        """Let go: what runs runs on, spare shims end."""
+        if self._hints is not None:
+            asyncio.get_running_loop().remove_reader(self._hints.fileno())
+            self._hints.close()
+            self._hints = None
+        if self._again is not None:
+            self._again.cancel()
+        self._shims.close()
+
+    def reattach(self, session: Session) -> None:
+        """Take up everything that a former agent has left, before the first link."""
+        for record in self._journal.scan():
+            key, phase, started = record.key, record.phase, None
+            if record.started is not None:
+                at, pid = record.started.at, record.started.pid
+                started = Started(job=key.job, attempt=key.attempt, pid=pid, at=at)
+            elif phase is Phase.RUNNING:
+                # Its shim is just about to say what it has spawned: hear it as that of a new one.
+                phase = Phase.ACCEPTED
+            session.adopt(key, record.offer.spec, phase, record.size, started, record.ended)
+            if record.phase is Phase.RUNNING:
+                self._watched[key] = _Watched(self._journal.path(key), started is not None)
+
+    def resize(self, capacity: int) -> None:
+        """So many attempts are expected to run at a time."""
+        self._capacity = capacity
+        self._fit()
+
+    def _fit(self) -> None:
+        """Keep enough shims. Light weights may let more attempts run than the capacity says."""
+        running = len(self._watched)
+        free = max(0, self._capacity - running)
+        need = max(1, min(self._capacity, SPARE), running + min(free, SPARE // 2))
+        if need > self._wanted:
+            need += min(free, SPARE) if need > SPARE else 0
+        elif self._wanted <= need + 2 * SPARE:
+            return
+        self._wanted = need
+        with suppress(OSError):
+            self._shims.resize(need)
+
+    # What the session wants --------------------------------------------------------------
+
+    def store(self, offer: Offer) -> None:
+        """Make an attempt's directory durable. OSError when the disk refuses."""
+        self._journal.store(offer)
+
+    def start(self, key: Key) -> None:
+        """Have a shim run the attempt; asked for twice, it still starts once (I1)."""
+        watched = self._watched.get(key)
+        if watched is None:
+            watched = self._watched[key] = _Watched(self._journal.path(key))
+            self._fit()
+        self._ask(watched)
+
+    def stop(self, key: Key, reason: EndReason, detail: str) -> None:
+        """End it politely; an attempt that has not begun never will."""
+        self._wish(key, {"do": "stop", "reason": reason.value, "detail": detail})
+
+    def kill(self, key: Key, detail: str) -> None:
+        """End it at once."""
+        self._wish(key, {"do": "kill", "reason": EndReason.LOST.value, "detail": detail})
+
+    def hold(self, held: bool) -> None:
+        """Have all jobs' output wait, or go on: the disk or the quota of spools is full."""
+        if held or self._held:
+            for watched in self._watched.values():
+                tell(watched.directory, {"do": "hold" if held else "go"})
+        self._held = held
+
+    def forget(self, key: Key) -> None:
+        """The server needs nothing more of it."""
+        self._watched.pop(key, None)
+        try:
+            self._journal.settle(key)
+        except OSError as error:
+            # Found again by the next start, and settled then: the server says so at its hello.
+            log.error("an attempt cannot be put away", attempt=str(key), reason=error.strerror)
+
+    def _ask(self, watched: _Watched) -> None:
+        try:
+            self._shims.request(watched.directory)
+        except OSError as error:
+            # Too many wait (unix(7): max_dgram_qlen), or the launcher is being replaced.
+            log.debug("a start has to wait", attempt=watched.directory.name, reason=str(error))
+            watched.asked_at = None
+            self._soon()
+        else:
+            watched.asked_at = _now()
+
+    def _wish(self, key: Key, wish: dict[str, object]) -> None:
+        watched = self._watched.get(key)
+        if watched is None:
+            watched = self._watched[key] = _Watched(self._journal.path(key))
+        if watched.wish is None or wish["do"] == "kill":
+            watched.wish, watched.wished_at = wish, 0.0
+        self._say(key, watched)
+
+    def _say(self, key: Key, watched: _Watched) -> None:
+        wish = watched.wish
+        if wish is None or (_now() - watched.wished_at < REPEAT and watched.wished_at):
+            return
+        if tell(watched.directory, wish):
+            watched.wished_at = _now()
+            return
+        # Nobody listens: not begun yet, or over already, or in the moment between.
+        reason = EndReason(str(wish["reason"]))
+        if forestall(watched.directory, reason, str(wish["detail"])):
+            self._look(key, watched)
+        else:
+            self._soon()
+
+    def _soon(self) -> None:
+        if self._again is None:
+            self._again = asyncio.get_running_loop().call_later(AGAIN, self._try_again)
+
+    def _try_again(self) -> None:
+        self._again = None
+        for key, watched in list(self._watched.items()):
+            if watched.asked_at is None and not watched.started and watched.wish is None:
+                self._ask(watched)
+            elif watched.wish is not None and not watched.wished_at:
+                self._look(key, watched)
+                if key in self._watched:
+                    self._say(key, watched)
+
+    # Hints -------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        assert self._hints is not None
+        for _ in range(_HINTS_AT_ONCE):
+            try:
+                data = self._hints.recv(_LARGEST_HINT)
+            except BlockingIOError:
+                return
+            with suppress(ValueError, KeyError, TypeError):
+                hint = json.loads(data)
+                job, _, number = hint["k"].rpartition(".")
+                self._heard(Key(job, int(number)), hint)
+
+    def _heard(self, key: Key, hint: dict[str, Any]) -> None:
+        watched = self._watched.get(key)
+        if watched is None:
+            return
+        match hint["e"]:
+            case "grew":
+                self._report(SpoolGrew(key, int(hint["size"])))
+            case "started":
+                if not watched.started:
+                    watched.started = True
+                    self._report(AttemptStarted(key, int(hint["pid"]), float(hint["at"])))
+                self._say(key, watched)
+            case "ended":
+                self._look(key, watched)
+
+    # The truth ---------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """About once a second: look at everything that runs, and at the launcher."""
+        if not self._shims.alive():
+            self._restart_launcher()
+        now = _now()
+        for key, watched in list(self._watched.items()):
+            self._look(key, watched)
+            if key not in self._watched:
+                continue
+            if watched.wish is not None:
+                self._say(key, watched)
+            elif watched.asked_at is not None and not watched.started:
+                if now - watched.asked_at > UNHEARD:
+                    self._ask(watched)
+        if self._held:
+            self.hold(True)
+        self._fit()
+
+    def _look(self, key: Key, watched: _Watched) -> None:
+        """Report what an attempt's directory says."""
+        try:
+            directory = os.open(watched.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            self._gone(key, error)
+            return
+        try:
+            body = read_record(directory, EXIT)
+            if body is None:
+                if not has_begun(directory):
+                    return
+                kept = kept_by_shim(directory)
+        finally:
+            os.close(directory)
+        if body is not None:
+            with suppress(ValidationError):
+                self._over(key, ended_from(key, body))
+                return
+            kept = False
+        if kept and watched.started:
+            size = self._journal.spool(key).size()
+            self._report(SpoolGrew(key, size))
+            return
+        record = self._journal.look(key)
+        if record is None:
+            self._gone(key, None)
+            return
+        if record.started is not None and not watched.started:
+            watched.started = True
+            self._report(AttemptStarted(key, record.started.pid, record.started.at))
+        if record.ended is not None:
+            self._over(key, record.ended)
+
+    def _over(self, key: Key, ended: Ended) -> None:
+        self._watched.pop(key, None)
+        self._report(SpoolGrew(key, ended.size))
+        self._report(AttemptEnded(key, ended))
+
+    def _gone(self, key: Key, error: OSError | None) -> None:
+        """Somebody has taken the directory away: its job is over, and nothing of it is left."""
+        if error is not None and not isinstance(error, FileNotFoundError | NotADirectoryError):
+            log.error("an attempt cannot be looked at", attempt=str(key), reason=error.strerror)
+            return
+        log.error("an attempt's directory is gone", attempt=str(key))
+        self._over(
+            key,
+            Ended(
+                job=key.job,
+                attempt=key.attempt,
+                exit_code=None,
+                end_reason=EndReason.LOST,
+                end_detail="the attempt's directory was removed from the agent's disk",
+                size=0,
+                checksum=0,
+                ended_at=time.time(),
+            ),
+        )
+
+    def _restart_launcher(self) -> None:
+        log.error("the launcher of the shims has died; starting another one")
+        try:
+            self._shims.start(self._wanted)
+        except OSError as error:
+            log.error("the launcher cannot be started; trying again", reason=str(error))
+            return
+        for watched in self._watched.values():
+            if not watched.started and watched.asked_at is not None:
+                self._ask(watched)
+
+
+def forestall(directory: Path, reason: EndReason, detail: str) -> bool:
+    """End an attempt that has not begun, so that it never will (I1); False when it has.
+
+    Taken is the same lock and the same marker that its shim would need.
+    """
+    body = {
+        "exit_code": None,
+        "end_reason": reason.value,
+        "end_detail": f"{detail or 'cancelled'}; it had not started",
+        "size": 0,
+        "checksum": 0,
+        "ended_at": time.time(),
+    }
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(mark_begun(descriptor))
+        write_record(descriptor, EXIT, body, sync=True)
+    except OSError as error:
+        if not isinstance(error, BlockingIOError | FileExistsError):
+            log.error("a start cannot be forestalled", at=str(directory), reason=error.strerror)
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _bind(state_dir: Path) -> socket.socket:
+    hints = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    hints.setblocking(False)
+    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(HINTS, dir_fd=directory)
+        # sun_path holds 107 bytes; through the descriptor any directory is near enough.
+        through = f"/proc/self/fd/{directory}"
+        near = through if os.path.isdir(through) else str(state_dir)
+        hints.bind(f"{near}/{HINTS}")
+        os.chmod(HINTS, 0o600, dir_fd=directory)
+    except OSError:
+        hints.close()
+        raise
+    finally:
+        os.close(directory)
+    return hints

@@ -1,0 +1,152 @@
+"""A small agent for tests of shims: a state directory, a launcher, attempts with their records."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from remote_agent.processes.linux import children
+from remote_agent.shim import layout
+from remote_agent.shim.launch import Shims, tell
+from remote_agent.shim.order import Order
+from remote_agent.spool import SpoolReader
+from remote_protocol import cri
+
+ENV = {"PATH": os.environ["PATH"], "HOME": "/", "LANG": "C.UTF-8"}
+
+
+def eventually(condition: Callable[[], Any], limit: float = 20.0, what: str = "") -> Any:
+    """Wait until `condition` is true and return what it gave; AssertionError after `limit`."""
+    deadline = time.monotonic() + limit
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {limit} s in vain {what}"
+        time.sleep(0.005)
+
+
+def running(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+class Keeper:
+    """A state directory with its launcher; `start` hands an attempt to a shim."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "attempts").mkdir(parents=True)
+        self.shims = Shims(root / "shim.log")
+        self.hints = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.hints.bind(str(root / "agent.sock"))
+        self.hints.settimeout(20)
+        self._count = 0
+
+    def make(self, argv: list[str], **fields: Any) -> Path:
+        """A new attempt's directory, ready to start."""
+        self._count += 1
+        key = f"J{self._count}.1"
+        directory = self.root / "attempts" / key
+        (directory / "work").mkdir(parents=True)
+        known = {"key": key, "argv": argv, "env": ENV, "cwd": str(directory / "work")}
+        order = Order(**{"sync": False, **known, **fields})
+        (directory / layout.ORDER).write_bytes(order.line() + b"{}\n")
+        return directory
+
+    def start(self, argv: list[str], **fields: Any) -> Path:
+        """Make an attempt and ask a shim to keep it."""
+        directory = self.make(argv, **fields)
+        self.shims.request(directory)
+        return directory
+
+    def run(self, argv: list[str], limit: float = 30.0, **fields: Any) -> Run:
+        """Start an attempt and wait for its end."""
+        directory = self.start(argv, **fields)
+        return Run(directory, self.ended(directory, limit))
+
+    def ended(self, directory: Path, limit: float = 30.0) -> dict[str, Any]:
+        """Wait for an exit record."""
+        path = directory / layout.EXIT
+        eventually(path.exists, limit, f"for {path}: {self.log()}")
+        return json.loads(path.read_text())
+
+    def started(self, directory: Path) -> dict[str, Any]:
+        """Wait until an attempt's job has been spawned; what the shim noted about it."""
+        path = directory / layout.STARTED
+
+        def note() -> Any:
+            return path.exists() and path.stat().st_size and json.loads(path.read_text())
+
+        return eventually(note, what=f"for {path}: {self.log()}")
+
+    def log(self) -> str:
+        """What the shims complained about."""
+        path = self.root / "shim.log"
+        return path.read_text() if path.exists() else ""
+
+    def workers(self) -> list[int]:
+        """The pids of the shims."""
+        return children(self.shims.pid) if self.shims.pid else []
+
+    def close(self) -> None:
+        """End the launcher and wait for it and its shims."""
+        pid = self.shims.pid
+        workers = self.workers()
+        self.shims.close()
+        self.hints.close()
+        for process in [*workers, *([pid] if pid else [])]:
+            eventually(lambda process=process: not running(process), what="for the shims to end")
+
+
+class Run:
+    """An attempt that has ended: its record and its log."""
+
+    def __init__(self, directory: Path, record: dict[str, Any]) -> None:
+        self.directory = directory
+        self.record = record
+        self.code = record["exit_code"]
+        self.reason = record["end_reason"]
+        self.detail = record["end_detail"]
+        self.steps = [step["what"] for step in record["steps"]]
+
+    @property
+    def log(self) -> bytes:
+        """The whole log as it lies in the spool."""
+        return read_log(self.directory)
+
+    @property
+    def stdout(self) -> bytes:
+        """The job's own bytes on its standard output."""
+        return cri.decode(self.log, cri.STDOUT)
+
+    @property
+    def stderr(self) -> bytes:
+        """The job's own bytes on its standard error."""
+        return cri.decode(self.log, cri.STDERR)
+
+
+def read_log(directory: Path) -> bytes:
+    """Everything in an attempt's spool that was not dropped."""
+    reader, view, parts = SpoolReader(directory), memoryview(bytearray(1 << 20)), []
+    segments = reader.segments()
+    offset = segments[0].start if segments else 0
+    try:
+        while count := reader.read_into(view, offset):
+            parts.append(bytes(view[:count]))
+            offset += count
+    finally:
+        reader.close()
+    return b"".join(parts)
+
+
+__all__ = ["ENV", "Keeper", "Run", "eventually", "read_log", "running", "tell"]
