@@ -102,17 +102,19 @@ class _Surround:
             return _problem(error, request)
 
 
-def _problem(error: Exception, request: web.Request) -> web.Response:
-    """The answer to an error. Raises it again when the client is gone."""
+def _problem(error: Exception, request: web.Request) -> web.StreamResponse:
+    """The answer to an error."""
     found: ApiProblem | None
-    if request.get(OPENED):
+    opened: web.StreamResponse | None = request.get(OPENED)
+    if opened is not None or isinstance(error, ConnectionError):
         if not isinstance(error, ConnectionError):
             _log.warning("answer broke off", path=request.path, exc_info=error)
-        raise ConnectionResetError("the answer broke off") from error
+        # Without the last chunk: the client must not take the answer for a complete one.
+        if request.transport is not None:
+            request.transport.close()
+        return opened or web.Response(status=400)
     if isinstance(error, ApiProblem):
         found = error
-    elif isinstance(error, ConnectionError):
-        raise error
     elif isinstance(error, ServerError):
         found = from_server_error(error)
     elif isinstance(error, web.HTTPException):

@@ -79,7 +79,7 @@ async def session(call: Call) -> web.StreamResponse:
         raise ApiProblem(
             ErrorCode.STORE_UNAVAILABLE, "the server is stopping", headers={"Retry-After": "1"}
         )
-    request[OPENED] = True
+    request[OPENED] = link
     await link.prepare(request)
     await call.services.hub.serve(call.token.agent or "", link, request.remote or "")
     return link

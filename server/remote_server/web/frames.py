@@ -24,7 +24,7 @@ cut a silent connection after 60."""
 
 
 OPENED: Final = "opened"
-"""Key of a request whose answer has begun: an error can only break it off."""
+"""Key under which a request keeps an answer that has begun: an error can only break it off."""
 
 
 class ClientGone(ConnectionError):
@@ -83,7 +83,7 @@ class Stream:
 
     async def open(self) -> None:
         """Send the head."""
-        self._request[OPENED] = True
+        self._request[OPENED] = self._response
         await self._response.prepare(self._request)
 
     async def write(self, data: bytes) -> None:
