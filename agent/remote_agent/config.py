@@ -49,12 +49,11 @@ FLAGS: Final = {
     ("agent", "capacity"): "--capacity",
 }
 """The keys that have a flag."""
-CALL_VARIABLES: Final = frozenset(
-    f"{ENV_PREFIX}{name}"
-    for name in (
-        "CONFIG STATE_DIR TOKEN TOKEN_FILE REPLACE EPHEMERAL ONCE OUTPUT COMMENT DEADLINE FOLLOW"
-    ).split()
+_CALL: Final = (
+    *("CONFIG", "STATE_DIR", "TOKEN", "TOKEN_FILE", "REPLACE", "EPHEMERAL"),
+    *("ONCE", "OUTPUT", "COMMENT", "DEADLINE", "FOLLOW", "FORCE"),
 )
+CALL_VARIABLES: Final = frozenset(ENV_PREFIX + name for name in _CALL)
 """Variables that belong to the call, not to the configuration."""
 _LATER: Final = ("policy", "secrets", "telemetry")
 _SERVICE_LINK: Final = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP")
@@ -313,11 +312,16 @@ def _misspelt(environ: Mapping[str, str]) -> list[str]:
 def as_document(config: Config) -> dict[str, Any]:
     """The configuration as JSON-able values, with the proxy's password hidden."""
     document: dict[str, Any] = json.loads(config.model_dump_json())
-    proxy = document["server"]["proxy"]
-    if proxy and "@" in proxy:
-        scheme, _, rest = proxy.partition("://")
-        document["server"]["proxy"] = f"{scheme}://***@{rest.rpartition('@')[2]}"
+    document["server"]["proxy"] = without_password(document["server"]["proxy"])
     return document
+
+
+def without_password(url: str | None) -> str | None:
+    """The URL with `***` in place of user and password."""
+    if url is None or "@" not in url:
+        return url
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://***@{rest.rpartition('@')[2]}"
 
 
 def _text(file: Path | None) -> tuple[str, str]:

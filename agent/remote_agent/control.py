@@ -36,30 +36,38 @@ class ControlServer:
         self._state_dir = state_dir
         self._handlers = handlers
         self._server: asyncio.Server | None = None
+        self._directory: int | None = None
 
     async def start(self) -> None:
         """Listen, in place of what a dead agent left. AgentError when that is impossible."""
-        directory = os.open(self._state_dir, os.O_RDONLY)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            # Open for as long as the server: later Pythons look at the socket's path again.
+            self._directory = os.open(self._state_dir, os.O_RDONLY)
             with suppress(FileNotFoundError):
                 os.unlink(self._state_dir / FILE)
-            listener.bind(_address(directory, self._state_dir))
+            listener.bind(_address(self._directory, self._state_dir))
             os.chmod(self._state_dir / FILE, 0o600)
             listener.setblocking(False)
             self._server = await asyncio.start_unix_server(self._serve, sock=listener)
         except OSError as error:
             listener.close()
+            self._close_directory()
             raise AgentError(f"no control socket in {self._state_dir}: {error.strerror}") from None
-        finally:
-            os.close(directory)
 
     async def stop(self) -> None:
         """Stop listening and remove the socket."""
         if self._server is not None:
             self._server.close()
+            self._server = None
             with suppress(OSError):
                 os.unlink(self._state_dir / FILE)
+        self._close_directory()
+
+    def _close_directory(self) -> None:
+        if self._directory is not None:
+            os.close(self._directory)
+            self._directory = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -83,6 +91,9 @@ class ControlServer:
             return {"ok": True, **await handler(request)}
         except AgentError as error:
             return {"ok": False, "error": str(error)}
+        except Exception:
+            log.exception("a control request failed", request=request["do"])
+            return {"ok": False, "error": "the agent failed to answer; its log says why"}
 
 
 class NotRunning(AgentError):
@@ -93,6 +104,8 @@ def ask(state_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
     """The running agent's answer. NotRunning when there is none, AgentError when it refuses."""
     try:
         directory = os.open(state_dir, os.O_RDONLY)
+    except PermissionError:
+        raise AgentError(_not_allowed(state_dir)) from None
     except OSError as error:
         raise NotRunning(f"no agent runs here: {state_dir}: {error.strerror}") from None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
@@ -103,6 +116,8 @@ def ask(state_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
             answer = _read_line(peer)
         except (FileNotFoundError, ConnectionRefusedError):
             raise NotRunning(f"no agent runs on {state_dir}; start it: remote-agent run") from None
+        except PermissionError:
+            raise AgentError(_not_allowed(state_dir)) from None
         except (OSError, ValueError) as error:
             raise AgentError(f"the agent does not answer ({error}); is it stopped?") from None
         finally:
@@ -110,6 +125,10 @@ def ask(state_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
     if not answer.pop("ok", False):
         raise AgentError(str(answer.get("error", "the agent refused")))
     return answer
+
+
+def _not_allowed(state_dir: Path) -> str:
+    return f"{state_dir} belongs to another user; run this as the user who runs the agent"
 
 
 def _read_line(peer: socket.socket) -> dict[str, Any]:

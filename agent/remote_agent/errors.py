@@ -3,7 +3,9 @@
 AgentError            1   fatal: something that a person must look at
 ├── ConfigError       2   configuration or usage; `faults` holds one sentence each
 ├── TokenRefused      4   the server knows the token no more, or it was never right
-└── ServerRefused     1   the server answered a request of ours with a problem
+├── Unreachable       1   no answer from the server; trying again later may help
+└── ServerRefused     1   the server answered a request of ours with a problem; 2 when other
+                          settings cure it (name, queue)
 """
 
 from __future__ import annotations
@@ -31,9 +33,14 @@ class TokenRefused(AgentError):
     exit_code = 4
 
 
+class Unreachable(AgentError):
+    """Nothing came back from the server; the text says how far it went."""
+
+
 class ServerRefused(AgentError):
     """The server answered with a problem (RFC 9457); `code` is its stable name."""
 
-    def __init__(self, code: str, sentence: str) -> None:
+    def __init__(self, code: str, sentence: str, exit_code: int = 1) -> None:
         self.code = code
+        self.exit_code = exit_code
         super().__init__(sentence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -45,8 +46,8 @@ def load_identity(state_dir: Path) -> Identity | None:
     path = state_dir / FILE
     try:
         if path.stat().st_mode & 0o077:
-            log.warning("the identity could be read by others; its mode is 0600 again")
             path.chmod(0o600)
+            log.warning("the identity could be read by others; its mode is 0600 again")
         known = json.loads(path.read_bytes())
         fields = {key: known[key] for key in Identity.__dataclass_fields__ if key in known}
         return Identity(**fields)
@@ -72,6 +73,7 @@ def save_identity(state_dir: Path, identity: Identity) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_directory(state_dir)
     except OSError as error:
         raise AgentError(
             f"{path} cannot be written ({error.strerror}); choose a directory with --state-dir"
@@ -81,3 +83,13 @@ def save_identity(state_dir: Path, identity: Identity) -> None:
 def remove_identity(state_dir: Path) -> None:
     """Forget who we are; the local copies of logs stay."""
     (state_dir / FILE).unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    # A rename is durable once its directory is; not every system lets directories be opened.
+    with suppress(PermissionError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,15 +1,16 @@
 """The agent's own log: structlog, for people on a terminal, JSON in a service, and a rotated file.
 
-May touch `<state-dir>/logs/agent.log`. No token ever gets into a log: a processor masks them.
+May touch `<state-dir>/logs/agent.log`. No token and no password in a URL ever gets into a log: each
+line is masked after it has been rendered, so that no nested value or traceback slips through.
 """
 
 from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import re
 import sys
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import structlog
 from structlog.typing import Processor
 
 _TOKEN: Final = re.compile(r"\b(rrt_|rat_|rpt_|rjt_)[A-Za-z0-9_-]{8,}")
+_PASSWORD: Final = re.compile(r"(://[^/\s:@\"']*:)[^/\s@\"']+@")
 FILE_SIZE: Final = 5_000_000
 FILES: Final = 5
 
@@ -31,17 +33,21 @@ def set_up_logging(state_dir: Path, level: str, form: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        mask_tokens,
     ]
     human = form == "human" or (form == "auto" and sys.stderr.isatty())
+    colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     terminal: Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(
+            colors=colours, exception_formatter=structlog.dev.plain_traceback
+        )
         if human
         else structlog.processors.JSONRenderer()
     )
     root = logging.getLogger()
     root.setLevel(level.upper())
-    root.handlers.clear()
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+        handler.close()
     root.addHandler(_handler(logging.StreamHandler(sys.stderr), terminal, shared))
     problem = _add_file(root, state_dir, shared)
     structlog.configure(
@@ -55,14 +61,11 @@ def set_up_logging(state_dir: Path, level: str, form: str) -> None:
         structlog.get_logger("logging").warning("no log file is kept", reason=problem)
 
 
-def mask_tokens(
-    logger: object, method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Replace everything that looks like a token of ours."""
-    for key, value in event.items():
-        if isinstance(value, str) and "t_" in value:
-            event[key] = _TOKEN.sub(r"\1***", value)
-    return event
+def mask(line: str) -> str:
+    """The line without the secret part of tokens and of passwords in URLs."""
+    if "t_" in line:
+        line = _TOKEN.sub(r"\1***", line)
+    return _PASSWORD.sub(r"\1***@", line) if "://" in line else line
 
 
 def _add_file(root: logging.Logger, state_dir: Path, shared: list[Processor]) -> str:
@@ -89,7 +92,15 @@ def _handler(
 ) -> logging.Handler:
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            renderer,
+            _mask_line,
+        ],
     )
     handler.setFormatter(formatter)
     return handler
+
+
+def _mask_line(logger: object, method: str, line: Any) -> str:
+    return mask(str(line))

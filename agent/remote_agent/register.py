@@ -6,22 +6,35 @@ token never appears in any.
 
 from __future__ import annotations
 
+import http.client
+import re
+import socket
 import ssl
 import urllib.error
-import urllib.parse
 import urllib.request
-from dataclasses import dataclass
+from base64 import b64encode
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from urllib.parse import unquote, urljoin, urlsplit
 
 from pydantic import ValidationError
 
-from remote_agent.errors import AgentError, ConfigError, ServerRefused, TokenRefused
+from remote_agent.config import server_url
+from remote_agent.errors import (
+    AgentError,
+    ConfigError,
+    ServerRefused,
+    TokenRefused,
+    Unreachable,
+)
 from remote_protocol.api import Problem, Registered, Registration, VersionView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TokenKind, kind_of
 
 _TIMEOUT: Final = 20.0
 _LARGEST: Final = 1024 * 1024
+_VERSION: Final = "/api/v1/version"
+_TOKEN: Final = re.compile(r"[a-z]{3}_[A-Za-z0-9_-]{16,}")
 _CURES: Final = {
     ErrorCode.EXPIRED_TOKEN: "make a new one: remotectl registration-token create",
     ErrorCode.USED_TOKEN: "make a new one: remotectl registration-token create",
@@ -38,6 +51,9 @@ _TOKEN_CODES: Final = frozenset(
         ErrorCode.MISSING_TOKEN,
     }
 )
+_SETTINGS_CODES: Final = frozenset(
+    {ErrorCode.NAME_TAKEN, ErrorCode.UNKNOWN_QUEUE, ErrorCode.VALIDATION}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +61,7 @@ class Door:
     """A server's HTTP side: base URL, proxy (None: as the environment says) and private CA."""
 
     url: str
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
@@ -53,52 +69,51 @@ class Door:
 
 def check_url(url: str) -> str:
     """The URL without a trailing slash. ConfigError names exactly what is wrong with it (R43)."""
-    text = url.strip()
-    parts = urllib.parse.urlsplit(text)
-    if "://" not in text or not parts.scheme:
-        raise ConfigError(f"{url!r} has no scheme; did you mean https://{text} (or http://…)?")
-    if parts.scheme in ("ws", "wss"):
-        right = text.replace("ws", "http", 1)
-        raise ConfigError(f"{url!r}: give the server's HTTP address, {right}")
-    if parts.scheme not in ("http", "https"):
-        raise ConfigError(f"{url!r} has the scheme {parts.scheme!r}; it must be http or https")
     try:
-        if not parts.hostname or parts.port == 0:
-            raise ValueError
-    except ValueError:
-        raise ConfigError(f"{url!r} does not name a host and a port from 1 to 65535") from None
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ConfigError(f"{url!r} must be only scheme, host, port and path prefix")
-    path = parts.path.rstrip("/")
-    if path.endswith("/api/v1"):
-        raise ConfigError(f"{url!r} includes the path of the API; leave /api/v1 out")
-    return f"{parts.scheme}://{parts.netloc}{path}"
+        return server_url(url)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_token(token: str) -> str:
     """A registration or agent token. ConfigError when it can be neither."""
     token = token.strip()
     kind = kind_of(token)
-    if kind in (TokenKind.REGISTRATION, TokenKind.AGENT):
-        return token
     wanted = "a registration token (rrt_…) or an agent token (rat_…)"
-    if kind is not None:
-        raise ConfigError(f"this is an {kind.words} ({kind.value}…); register needs {wanted}")
+    if kind in (TokenKind.REGISTRATION, TokenKind.AGENT) and _TOKEN.fullmatch(token):
+        return token
+    if kind in (TokenKind.API, TokenKind.JOB):
+        article = "an" if kind is TokenKind.API else "a"
+        raise ConfigError(
+            f"this is {article} {kind.words} ({kind.value}…); register needs {wanted}"
+        )
     raise ConfigError(f"this is no token of ours; register needs {wanted}, copied whole")
 
 
 def find_server(door: Door) -> VersionView:
-    """What answers at the URL. AgentError says exactly what is wrong when it is not our server."""
-    status, body = _call(door, "GET", "/api/v1/version", None, None)
-    try:
-        if status == 200:
-            return VersionView.model_validate_json(body)
-    except ValidationError:
-        pass
-    raise AgentError(
-        f"something answers at {door.url} ({status}), but it is no remote-server; check host, port "
-        "and path prefix, and that no proxy answers in its place"
+    """What answers at the URL. ConfigError says exactly what is wrong when it is not our server."""
+    status, body = _call(door, "GET", _VERSION, None, None)
+    version = _version(status, body)
+    if version is not None:
+        return version
+    parts = urlsplit(door.url)
+    hint = "check host and port, and that no proxy answers in its place"
+    if parts.path:
+        root = f"{parts.scheme}://{parts.netloc}"
+        if _version(*_call(replace(door, url=root), "GET", _VERSION, None, None)) is not None:
+            hint = f"leave the path {parts.path} out: the server is at {root}"
+        else:
+            hint = f"check host, port and the path {parts.path}"
+    raise ConfigError(
+        f"something answers at {door.url} (HTTP {status}), but it is no remote-server; {hint}"
     )
+
+
+def _version(status: int, body: bytes) -> VersionView | None:
+    try:
+        return VersionView.model_validate_json(body) if status == 200 else None
+    except ValidationError:
+        return None
 
 
 def register(door: Door, token: str, registration: Registration) -> Registered:
@@ -120,9 +135,9 @@ def unregister(door: Door, token: str) -> None:
     if status in (200, 204):
         return
     refusal = _refusal(door, status, answer)
-    if isinstance(refusal, TokenRefused):
-        return
-    raise refusal
+    gone = isinstance(refusal, ServerRefused) and refusal.code == ErrorCode.NOT_FOUND
+    if not gone and not isinstance(refusal, TokenRefused):
+        raise refusal
 
 
 def _refusal(door: Door, status: int, answer: bytes) -> AgentError:
@@ -136,7 +151,7 @@ def _refusal(door: Door, status: int, answer: bytes) -> AgentError:
     text = f"{sentence}{faults}" + (f"; {cure}" if cure and cure not in sentence else "")
     if problem.code in _TOKEN_CODES:
         return TokenRefused(text)
-    return ServerRefused(problem.code, text)
+    return ServerRefused(problem.code, text, 2 if problem.code in _SETTINGS_CODES else 1)
 
 
 def _call(
@@ -155,42 +170,112 @@ def _call(
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 407:
-                raise AgentError(_explain(door, "407 from the proxy")) from None
+                raise Unreachable(explain(door, error)) from None
+            if error.code in (301, 302, 303, 307, 308):
+                raise ConfigError(_redirected(door, path, error.headers.get("Location"))) from None
             return error.code, error.read(_LARGEST)
-    except (OSError, ValueError) as error:
-        reason: Any = getattr(error, "reason", None) or error
-        raise AgentError(_explain(door, str(reason) or type(reason).__name__)) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        cause = getattr(error, "reason", None)
+        known = cause if isinstance(cause, BaseException) else error
+        raise Unreachable(explain(door, known)) from None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would become a GET, and a token could reach another host."""
+
+    def redirect_request(self, *arguments: Any) -> None:
+        return None
+
+
+class _ExplicitProxy(urllib.request.ProxyHandler):
+    """A proxy that was named is used for every host: NO_PROXY belongs to the environment's."""
+
+    def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> Any:
+        parts = urlsplit(proxy)
+        if parts.username is not None:
+            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            req.add_header("Proxy-authorization", f"Basic {b64encode(user.encode()).decode()}")
+        req.set_proxy(parts.netloc.rpartition("@")[2], parts.scheme)
 
 
 def _opener(door: Door) -> urllib.request.OpenerDirector:
     try:
         tls = ssl.create_default_context(cafile=door.ca_file)
-        if door.client_cert:
-            tls.load_cert_chain(door.client_cert, door.client_key)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"the certificates cannot be used: {error}") from None
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=tls)]
+        raise ConfigError(
+            f"the CA file {door.ca_file} cannot be used: {_words(error)}; it holds certificates "
+            "in PEM format"
+        ) from None
+    if door.client_cert:
+        try:
+            tls.load_cert_chain(door.client_cert, door.client_key)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"the client certificate {door.client_cert} cannot be used: {_words(error)}"
+            ) from None
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.HTTPSHandler(context=tls),
+        _NoRedirect(),
+    ]
     if door.proxy:
-        handlers.append(urllib.request.ProxyHandler({"http": door.proxy, "https": door.proxy}))
+        handlers.append(_ExplicitProxy({"http": door.proxy, "https": door.proxy}))
     return urllib.request.build_opener(*handlers)
 
 
-def _explain(door: Door, cause: str) -> str:
-    text = cause.lower()
-    if "407" in text:
-        cure = "the proxy wants a user and a password: --proxy http://user:password@host:port"
-    elif "certificate" in text:
-        cure = "for a private CA give --ca-file"
-    elif "wrong version number" in text or "record layer" in text:
-        cure = "the port does not speak TLS: try http:// instead of https://"
-    elif "not known" in text or "name resolution" in text:
-        cure = "check the host name"
-    elif "refused" in text:
+def _redirected(door: Door, path: str, location: str | None) -> str:
+    if not location:
+        return f"{door.url} redirects to nowhere; check the URL"
+    target = urljoin(door.url + path, location)
+    better = target.removesuffix(path)
+    cure = f"use {better}" if better != target else "check the URL"
+    return f"{door.url} redirects to {target}; {cure}"
+
+
+def _words(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def explain(door: Door, error: BaseException) -> str:
+    """Why nothing came back from the server, and what helps. Holds no secret."""
+    cause, text = _words(error), str(error).lower()
+    if isinstance(error, socket.gaierror):
+        host = urlsplit(door.proxy or door.url).hostname
+        cause, cure = f"the name {host} cannot be resolved ({cause})", "check it, and DNS"
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        cause = f"its certificate is not trusted: {error.verify_message}"
+        cure = _certificate_cure(error)
+    elif isinstance(error, ssl.SSLError):
+        cause = f"TLS failed: {error.reason or error}"
+        plain = "wrong version number" in text or "record layer" in text or "wrong_version" in text
+        cure = "the port speaks no TLS: use http://" if plain else "check the certificates"
+    elif "407" in text:
+        cause = "the proxy wants a user and a password"
+        cure = "--proxy http://user:password@host:port, or the same in HTTPS_PROXY"
+    elif "tunnel connection failed" in text:
+        cause = f"the proxy did not connect to it ({cause})"
+        cure = "check that the proxy may reach it, or set NO_PROXY"
+    elif isinstance(error, ConnectionRefusedError):
+        cause = "the proxy refuses connections" if door.proxy else "nothing listens there"
         cure = "check that the server runs and that host and port are right"
-    elif "timed out" in text:
+    elif isinstance(error, TimeoutError):
+        cause = f"no answer within {_TIMEOUT:.0f} s"
         cure = "check routes and firewalls; behind a proxy set HTTPS_PROXY or --proxy"
+    elif isinstance(error, http.client.HTTPException | ConnectionError):
+        cause = f"no HTTP answer ({cause})"
+        cure = (
+            "if the port speaks TLS, use https://"
+            if door.url.startswith("http:")
+            else ("check host and port")
+        )
     else:
         cure = "check the URL"
     return f"cannot reach {door.url}: {cause}; {cure}"
 
 
+def _certificate_cure(error: ssl.SSLCertVerificationError) -> str:
+    words = (error.verify_message or "").lower()
+    if "expired" in words or "not yet valid" in words:
+        return "renew it, or set this host's clock"
+    if "mismatch" in words or "not valid for" in words:
+        return "use the host name that it was made for"
+    return "if a private CA signed it, name that with --ca-file or [server] ca_file"

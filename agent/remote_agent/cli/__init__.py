@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from remote_agent import __version__
@@ -12,24 +13,29 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["_shim"]:
         # A frozen binary starts its shims through itself: nothing else may be imported there.
-        from remote_agent.shim import enter
+        from remote_agent.shim.__main__ import main as shim
 
-        return enter(given[1:])
+        return shim(given[1:])
     if given in (["version"], ["--version"]):
         print(f"remote-agent {__version__}")
         return 0
-    from remote_agent.cli.parser import build_parser
+    from remote_agent.cli.parser import parse
     from remote_agent.errors import AgentError
 
-    options = build_parser().parse_args(given)
     try:
+        options = parse(given)
         code: int = options.run(options)
+        sys.stdout.flush()
     except AgentError as error:
         print(f"remote-agent: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 1
     except BrokenPipeError:
-        sys.stderr.close()
+        # The reader (`head`) has gone; Python would complain again when it flushes at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except SystemExit as end:
+        # argparse: 0 after --help, 2 after a usage error.
+        return end.code if isinstance(end.code, int) else 1
     return code

@@ -6,46 +6,51 @@ import argparse
 import json
 import os
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from remote_agent import __version__
 from remote_agent import config as configuration
 from remote_agent.control import NotRunning, ask
 from remote_agent.errors import ConfigError
-from remote_agent.identity import load_identity
+from remote_agent.identity import Identity, load_identity
 from remote_protocol.units import format_size, parse_duration
 
+VERSION: Final = f"remote-agent {__version__}"
 
-def load(options: argparse.Namespace) -> configuration.Config:
-    """The effective configuration for these options."""
-    return configuration.load(options.config, os.environ, None, options.state_dir)[0]
+
+def load(
+    options: argparse.Namespace, flags: dict[tuple[str, str], object] | None = None
+) -> tuple[configuration.Config, dict[tuple[str, ...], str]]:
+    """The effective configuration for these options, and the origins of its values."""
+    file = Path(options.config) if options.config else None
+    state_dir = Path(options.state_dir) if options.state_dir else None
+    return configuration.load(file, os.environ, flags, state_dir)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the agent until it is stopped."""
+    from remote_agent.cli.enrol import register_from_environment
+
+    settings, _ = load(options)
+    register_from_environment(settings)
     from remote_agent.app import run as run_agent
 
-    settings = load(options)
-    if load_identity(settings.state_dir) is None:
-        from remote_agent.cli.enrol import register_from_environment
-
-        register_from_environment(options, settings)
-    return run_agent(settings, once=options.once)
+    return run_agent(settings, once=options.once, reload=lambda: load(options)[0])
 
 
 def status(options: argparse.Namespace) -> int:
     """What the agent does; exit code 1 when none runs."""
-    settings = load(options)
+    settings, _ = load(options)
     try:
         document = ask(settings.state_dir, {"do": "status"})
     except NotRunning as error:
-        identity = load_identity(settings.state_dir)
-        known = (
-            f"registered as {identity.name} at {identity.server}" if identity else "not registered"
-        )
+        document = {"running": False, **_asleep(settings.state_dir)}
         if options.output == "json":
-            print(json.dumps({"running": False, "registered": identity is not None}))
-        print(f"remote-agent: {error} ({known})", file=sys.stderr)
+            print(json.dumps(document, indent=2))
+        else:
+            _print_status(document)
+        print(f"remote-agent: {error}", file=sys.stderr)
         return 1
     if options.output == "json":
         print(json.dumps({"running": True, **document}, indent=2))
@@ -54,19 +59,52 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
+def on_disk(state_dir: Path) -> tuple[list[str], list[str]]:
+    """Attempts (`job.number`) on the disk that have not ended, and those whose end the server
+    does not have yet."""
+    running: list[str] = []
+    undelivered: list[str] = []
+    for entry in sorted((state_dir / "attempts").glob("*.*")):
+        if (entry / "settled").exists():
+            continue
+        (undelivered if (entry / "exit.json").exists() else running).append(entry.name)
+    return running, undelivered
+
+
+def _asleep(state_dir: Path) -> dict[str, Any]:
+    identity = load_identity(state_dir)
+    running, undelivered = on_disk(state_dir)
+    return {
+        "registered": identity is not None,
+        "name": identity.name if identity else None,
+        "server": identity.server if identity else None,
+        "state_dir": str(state_dir),
+        "attempts": [_attempt(name, "running") for name in running]
+        + [_attempt(name, "ended") for name in undelivered],
+    }
+
+
+def _attempt(name: str, phase: str) -> dict[str, Any]:
+    job, _, number = name.partition(".")
+    return {"job": job, "attempt": int(number) if number.isdecimal() else 0, "phase": phase}
+
+
 def _print_status(document: dict[str, Any]) -> None:
+    print(f"{'agent':<10} {'running' if document.get('running', True) else 'not running'}")
+    if document.get("registered") is False:
+        print(f"{'name':<10} not registered; remote-agent register --server URL")
     for name in ("name", "server", "link", "condition", "queues", "labels", "capacity", "version"):
         if document.get(name) not in (None, "", [], {}):
             print(f"{name:<10} {_words(document[name])}")
     attempts = document.get("attempts", [])
     print(f"{'jobs':<10} {len(attempts) or 'none'}")
     for attempt in attempts:
-        size, acked = attempt.get("size", 0), attempt.get("acked", 0)
-        behind = f", {format_size(size - acked)} not sent" if size > acked else ""
-        print(
-            f"  {attempt['job']} attempt {attempt['attempt']} {attempt['phase']}"
-            f", log {format_size(size)}{behind}"
-        )
+        line = f"  {attempt['job']} attempt {attempt['attempt']} {attempt['phase']}"
+        if "size" in attempt:
+            size, acked = attempt["size"], attempt.get("acked", 0)
+            behind = f", {format_size(size - acked)} not sent" if size > acked else ""
+            line += f", log {format_size(size)}{behind}"
+        print(line)
 
 
 def _words(value: Any) -> str:
@@ -77,7 +115,8 @@ def _words(value: Any) -> str:
 
 def pause(options: argparse.Namespace) -> int:
     """Take no new jobs; kept over restarts."""
-    return _tell(options, {"do": "pause", "comment": options.comment}, "paused; running jobs go on")
+    request = {"do": "pause", "comment": options.comment or ""}
+    return _tell(options, request, "paused; running jobs go on")
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -96,29 +135,59 @@ def drain(options: argparse.Namespace) -> int:
 
 
 def _tell(options: argparse.Namespace, request: dict[str, Any], done: str) -> int:
-    ask(load(options).state_dir, request)
-    print(done)
+    answer = ask(load(options)[0].state_dir, request)
+    note = answer.get("note")
+    print(f"{done}, but: {note}" if note else done)
     return 0
 
 
 def config(options: argparse.Namespace) -> int:
-    """Print what holds, secrets hidden, with the origin of everything that is no default."""
-    settings, origins = configuration.load(options.config, os.environ, None, options.state_dir)
+    """Print what holds, secrets hidden, each value with its origin."""
+    settings, origins = load(options)
     document = configuration.as_document(settings)
+    named = {".".join(place): origin for place, origin in origins.items() if len(place) == 2}
+    identity = load_identity(settings.state_dir)
+    if identity is not None:
+        _fill_in(document, named, identity)
     if options.output == "json":
-        print(json.dumps(document, indent=2))
+        print(json.dumps({**document, "origins": named}, indent=2, ensure_ascii=False))
         return 0
-    print(f"state_dir = {json.dumps(document.pop('state_dir'))}")
+    state_dir = json.dumps(document.pop("state_dir"), ensure_ascii=False)
+    print(f"# identity, attempts and logs: {state_dir} (--state-dir or REMOTE_AGENT_STATE_DIR)")
     for section, values in document.items():
         print(f"\n[{section}]")
         for key, value in values.items():
-            origin = origins.get((section, key))
-            if value is not None:
-                print(f"{key} = {json.dumps(value)}" + (f"  # {origin}" if origin else ""))
+            origin = named.get(f"{section}.{key}", "default")
+            known = "" if value is not None else "# "
+            print(f"{known}{key} = {'' if value is None else _toml(value)}  # {origin}")
     return 0
+
+
+def _fill_in(document: dict[str, Any], origins: dict[str, str], identity: Identity) -> None:
+    """What `register` has agreed holds where the configuration is silent."""
+    agreed = {
+        ("server", "url"): identity.server,
+        ("server", "ca_file"): identity.ca_file,
+        ("server", "proxy"): configuration.without_password(identity.proxy),
+        ("agent", "name"): identity.name,
+        **{("agent", key): value for key, value in identity.settings.items()},
+    }
+    for (section, key), value in agreed.items():
+        if document[section].get(key) is None and value is not None:
+            document[section][key] = value
+            origins[f"{section}.{key}"] = "register"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(key)} = {_toml(entry)}" for key, entry in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def version(options: argparse.Namespace) -> int:
     """Print the version."""
-    print(f"remote-agent {__version__}")
+    print(VERSION)
     return 0

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import re
 import socket
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
 from remote_agent import __version__
-from remote_agent import config as configuration
 from remote_agent import register as enrolment
-from remote_agent.config import Config
-from remote_agent.errors import ConfigError
+from remote_agent.cli.commands import load, on_disk
+from remote_agent.cli.variables import switch_of, text_of
+from remote_agent.config import FLAGS, Config
+from remote_agent.control import NotRunning, ask
+from remote_agent.errors import AgentError, ConfigError, TokenRefused
 from remote_agent.identity import (
     Identity,
     load_identity,
@@ -26,149 +31,202 @@ from remote_agent.identity import (
     save_identity,
 )
 from remote_protocol.api import Registered, Registration
-from remote_protocol.ids import Name
-from remote_protocol.messages import Platform
+from remote_protocol.ids import Name, TokenKind, kind_of
+from remote_protocol.messages import Platform, Settings
+
+_NEED_SERVER: Final = "the server (--server URL, REMOTE_AGENT_SERVER or [server] url)"
+_NEED_TOKEN: Final = (
+    "a token (--token-file FILE, REMOTE_AGENT_TOKEN_FILE or REMOTE_AGENT_TOKEN; an admin makes "
+    "one: remotectl registration-token create)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a host wants to be enrolled, besides its configuration."""
+
+    token: str | None = field(default=None, repr=False)
+    replace: bool = False
+    ephemeral: bool = False
 
 
 def register(options: argparse.Namespace) -> int:
     """Enrol this host; the same settings again change nothing."""
     flags: dict[tuple[str, str], object] = {
-        ("server", "url"): options.server,
-        ("server", "proxy"): options.proxy,
-        ("server", "ca_file"): options.ca_file,
-        ("agent", "name"): options.name,
-        ("agent", "queues"): options.queue,
-        ("agent", "labels"): options.label,
-        ("agent", "capacity"): options.capacity,
+        place: getattr(options, flag.removeprefix("--").replace("-", "_"))
+        for place, flag in FLAGS.items()
     }
-    config, _ = configuration.load(options.config, os.environ, flags, options.state_dir)
+    config, _ = load(options, flags)
     known = load_identity(config.state_dir)
-    token = _token(options.token, options.token_file)
-    door = _door(config, known, token)
-    identity, answer = _enrol(config, door, token, known, options)
-    if answer.changed or known is None or identity != known:
+    wanted = Wanted(read_token(options), options.replace, options.ephemeral)
+    identity, answer = enrol(config, known, wanted)
+    if identity != known:
         save_identity(config.state_dir, identity)
+    changed = answer.changed or known is None or known.token != identity.token
+    if changed:
+        _warn_of_plain_http(identity.server)
     if options.output == "json":
         print(json.dumps(json.loads(answer.model_dump_json(exclude={"token"})), indent=2))
-    elif answer.changed:
+    elif changed:
         queues = ", ".join(answer.assignment.queues)
         print(f"registered as {answer.name} at {identity.server}, queues: {queues}")
-        print("start it: remote-agent run" + _state_dir_flag(options))
+        print(_next_step(config.state_dir, options.state_dir))
     else:
         print(f"already registered as {answer.name} at {identity.server}; nothing to do")
     return 0
 
 
-def register_from_environment(options: argparse.Namespace, config: Config) -> None:
+def register_from_environment(config: Config) -> None:
     """Enrol on the first `run` when the environment says all that is needed (R45).
 
+    An identity for another server than the configured one is replaced when there is a token.
     ConfigError names everything that is missing, at once (R44).
     """
-    token = _token(None, None)
-    missing = []
-    if config.server.url is None:
-        missing.append("the server (REMOTE_AGENT_SERVER)")
-    if token is None:
-        missing.append("a token (REMOTE_AGENT_TOKEN or REMOTE_AGENT_TOKEN_FILE)")
+    known = load_identity(config.state_dir)
+    url, token = config.server.url, read_token(None)
+    if known is not None and (token is None or url in (None, known.server)):
+        return
+    missing = [
+        *([] if url else [_NEED_SERVER]),
+        *([] if token else [_NEED_TOKEN]),
+    ]
     if missing:
         raise ConfigError(
-            f"this agent is not registered ({config.state_dir}). Run remote-agent register, or, to "
-            f"enrol on the first run, set: {'; '.join(missing)}"
+            f"this agent is not registered ({config.state_dir}); run remote-agent register, or, "
+            "to enrol on the first run, give\n  " + "\n  ".join(missing)
         )
-    defaults = argparse.Namespace(replace=False, ephemeral=False, **vars(options))
-    identity, _ = _enrol(config, _door(config, None, token), token, None, defaults)
+    wanted = Wanted(token, known is not None or switch_of("--replace"), switch_of("--ephemeral"))
+    identity, _ = enrol(config, known, wanted)
     save_identity(config.state_dir, identity)
+    _warn_of_plain_http(identity.server)
 
 
 def unregister(options: argparse.Namespace) -> int:
     """Delete the agent on the server and forget its token; local logs stay."""
-    config, _ = configuration.load(options.config, os.environ, None, options.state_dir)
+    config, _ = load(options)
     known = load_identity(config.state_dir)
     if known is None:
         print("not registered; nothing to do")
         return 0
-    enrolment.unregister(_door(config, known, known.token), known.token)
+    running, undelivered = on_disk(config.state_dir)
+    if (running or undelivered) and not options.force:
+        raise AgentError(
+            f"{len(running)} jobs run here and {len(undelivered)} results have not reached the "
+            "server: first remote-agent drain, or leave them behind with --force"
+        )
+    enrolment.unregister(_door(config, known, known.server), known.token)
     remove_identity(config.state_dir)
     print(f"{known.name} has left {known.server}; logs of its jobs stay in {config.state_dir}")
+    if _process(config.state_dir) is not None:
+        print("the agent that still runs here exits by itself (token refused, 4)")
     return 0
 
 
-def _enrol(
-    config: Config,
-    door: enrolment.Door,
-    token: str | None,
-    known: Identity | None,
-    options: argparse.Namespace,
-) -> tuple[Identity, Registered]:
-    same_server = known is not None and known.server == door.url
-    name = config.agent.name or (known.name if known and same_server else default_name())
-    mine = known if known and same_server and known.name == name else None
-    if token is None:
-        if mine is None:
-            raise ConfigError(
-                "no token is given: --token-file FILE, or REMOTE_AGENT_TOKEN; an admin makes "
-                "one: remotectl registration-token create"
-            )
-        token = mine.token
-    fingerprint = known.fingerprint if known else new_fingerprint()
+def enrol(config: Config, known: Identity | None, wanted: Wanted) -> tuple[Identity, Registered]:
+    """Register with the server; the identity to keep, and its answer. AgentError says why not."""
+    url = config.server.url or (known.server if known else None)
+    if url is None:
+        raise ConfigError(
+            "missing: " + _NEED_SERVER + ("" if wanted.token else f"\nmissing: {_NEED_TOKEN}")
+        )
+    at_home = known is not None and known.server == url
+    name = config.agent.name or (known.name if known and at_home else default_name())
+    mine = known if known and at_home and known.name == name else None
+    if known is not None and mine is None and not wanted.replace:
+        raise ConfigError(
+            f"this host is registered already, as {known.name} at {known.server}: leave first "
+            "(remote-agent unregister), or add --replace, or give a second agent a --state-dir "
+            "of its own"
+        )
+    tokens = _tokens(mine, wanted.token)
+    door = _door(config, known, url)
     request = Registration(
         name=name,
-        settings=config.agent.settings,
-        replace=options.replace,
-        ephemeral=options.ephemeral,
+        settings=_settings(config, mine),
+        replace=wanted.replace,
+        ephemeral=wanted.ephemeral or (mine is not None and mine.ephemeral),
         agent_version=__version__,
         platform=host_platform(),
-        fingerprint=fingerprint,
+        fingerprint=known.fingerprint if known else new_fingerprint(),
     )
-    # With the agent's own token where it has one, so that no use of a registration token is spent.
-    answer = enrolment.register(door, mine.token if mine else token, request)
-    own = answer.token or (mine.token if mine else token)
+    token, answer = _register_with(door, tokens, request, mine)
     identity = Identity(
-        server=door.url,
+        server=url,
         name=answer.name,
-        token=own,
-        fingerprint=fingerprint,
+        token=answer.token or token,
+        fingerprint=request.fingerprint,
         ca_file=door.ca_file,
-        proxy=config.server.proxy or (known.proxy if known and same_server else None),
-        ephemeral=options.ephemeral,
-        settings=json.loads(config.agent.settings.model_dump_json(exclude_none=True)),
+        proxy=door.proxy,
+        ephemeral=request.ephemeral,
+        settings=json.loads(request.settings.model_dump_json(exclude_none=True)),
     )
-    if mine and not identity.settings:
-        identity = replace(identity, settings=mine.settings)
     return identity, answer
 
 
-def _door(config: Config, known: Identity | None, token: str | None) -> enrolment.Door:
-    url = config.server.url or (known.server if known else None)
-    if url is None:
-        missing = ["the server: --server URL or REMOTE_AGENT_SERVER"]
-        if token is None:
-            missing.append("a token: --token-file FILE or REMOTE_AGENT_TOKEN")
-        raise ConfigError("missing " + "; ".join(missing))
-    ca_file = config.server.ca_file
+def _tokens(mine: Identity | None, given: str | None) -> list[str]:
+    """Which tokens to show, in this order: the agent's own before a registration token, so that
+    no use of that is spent, but behind an agent token that somebody made for it anew."""
+    if given is None and mine is None:
+        raise ConfigError("missing: " + _NEED_TOKEN)
+    if given is not None and (mine is None or kind_of(given) is TokenKind.AGENT):
+        return [given]
+    return [token for token in (mine.token if mine else None, given) if token]
+
+
+def _register_with(
+    door: enrolment.Door, tokens: list[str], request: Registration, mine: Identity | None
+) -> tuple[str, Registered]:
+    for token in tokens[:-1]:
+        try:
+            return token, enrolment.register(door, token, request)
+        except TokenRefused:
+            continue
+    try:
+        return tokens[-1], enrolment.register(door, tokens[-1], request)
+    except TokenRefused as error:
+        if mine is None or tokens != [mine.token]:
+            raise
+        raise TokenRefused(
+            f"the server refuses this agent's own token: {error}; register again with "
+            + _NEED_TOKEN
+        ) from None
+
+
+def _settings(config: Config, mine: Identity | None) -> Settings:
+    said = config.agent.settings.model_dump(exclude_none=True)
+    return Settings.model_validate((mine.settings if mine else {}) | said)
+
+
+def _door(config: Config, known: Identity | None, url: str) -> enrolment.Door:
+    server = config.server
     return enrolment.Door(
-        url=enrolment.check_url(url),
-        proxy=config.server.proxy or (known.proxy if known else None),
-        ca_file=str(ca_file.absolute()) if ca_file else (known.ca_file if known else None),
-        client_cert=_text(config.server.client_cert),
-        client_key=_text(config.server.client_key),
+        url=url,
+        proxy=server.proxy or (known.proxy if known else None),
+        ca_file=_text(server.ca_file) or (known.ca_file if known else None),
+        client_cert=_text(server.client_cert),
+        client_key=_text(server.client_key),
     )
 
 
 def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+    return None if path is None else str(path.absolute())
 
 
-def _token(flag: str | None, file: Path | None) -> str | None:
-    file = file or (Path(text) if (text := os.environ.get("REMOTE_AGENT_TOKEN_FILE")) else None)
-    given = flag or None
-    if given is None and file is not None:
+def read_token(options: argparse.Namespace | None) -> str | None:
+    """The token from a flag, or else from the environment. ConfigError when it can be none."""
+    flag, file = (options.token, options.token_file) if options else (None, None)
+    if not flag and not file:
+        flag, file = None, text_of("--token-file")
+        flag = None if file else text_of("--token")
+    if flag is None and file:
         try:
-            given = file.read_text().strip()
+            flag = Path(file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"the token file {file} cannot be read: {error}") from None
-    given = given or os.environ.get("REMOTE_AGENT_TOKEN")
-    return enrolment.check_token(given) if given else None
+            cause = getattr(error, "strerror", None) or "it is no text"
+            raise ConfigError(f"the token file {file} cannot be read: {cause}") from None
+        if not flag.strip():
+            raise ConfigError(f"the token file {file} is empty")
+    return enrolment.check_token(flag) if flag else None
 
 
 def default_name() -> str:
@@ -192,5 +250,32 @@ def host_platform() -> Platform:
     )
 
 
-def _state_dir_flag(options: argparse.Namespace) -> str:
-    return f" --state-dir {options.state_dir}" if options.state_dir else ""
+def _process(state_dir: Path) -> int | None:
+    try:
+        return int(ask(state_dir, {"do": "status"}).get("pid", 0))
+    except NotRunning:
+        return None
+    except AgentError:
+        return 0
+
+
+def _next_step(state_dir: Path, flag: str | None) -> str:
+    process = _process(state_dir)
+    if process:
+        return f"the running agent takes this over with: kill -HUP {process}"
+    return "start it: remote-agent run" + (f" --state-dir {flag}" if flag else "")
+
+
+def _warn_of_plain_http(url: str) -> None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if parts.scheme == "http" and not local:
+        print(
+            f"remote-agent: warning: {url} is not encrypted; the token and the jobs can be read "
+            "on the way. Use https:// outside a trusted network",
+            file=sys.stderr,
+        )

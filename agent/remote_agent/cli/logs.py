@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from remote_agent.cli.commands import load
 from remote_agent.errors import AgentError
@@ -16,11 +17,12 @@ from remote_protocol import cri
 
 _PIECE: Final = 1024 * 1024
 _PAUSE: Final = 0.2
+_ENDED: Final = ("exit.json", "settled")
 
 
 def logs(options: argparse.Namespace) -> int:
     """Print a log; with --follow until it is complete, or for ever for the agent's own."""
-    state_dir = load(options).state_dir
+    state_dir = load(options)[0].state_dir
     if options.job is None:
         for piece in _own_log(state_dir / "logs" / "agent.log", options.follow):
             _write(sys.stdout, piece)
@@ -59,7 +61,7 @@ def _records(directory: Path, follow: bool) -> Iterator[bytes]:
     buffer, pending, offset = memoryview(bytearray(_PIECE)), b"", _start(reader)
     try:
         while True:
-            done = not follow or (directory / "exit.json").exists()
+            done = not follow or any((directory / name).exists() for name in _ENDED)
             while length := reader.read_into(buffer, offset):
                 offset += length
                 data = pending + bytes(buffer[:length])
@@ -79,17 +81,39 @@ def _start(reader: SpoolReader) -> int:
 
 
 def _own_log(path: Path, follow: bool) -> Iterator[bytes]:
+    file = _open(path)
     try:
-        file = path.open("rb")
-    except OSError as error:
-        raise AgentError(f"{path}: {error.strerror}; the agent has not run yet") from None
-    with file:
         while True:
             while piece := file.read(_PIECE):
                 yield piece
             if not follow:
                 return
+            if _rotated(path, file):
+                # What was written between the last read and the rotation.
+                yield file.read()
+                file.close()
+                file = _open(path)
+                continue
             time.sleep(_PAUSE)
+    finally:
+        file.close()
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise AgentError(f"{path} does not exist: the agent has not run yet") from None
+    except OSError as error:
+        raise AgentError(f"{path}: {error.strerror}") from None
+
+
+def _rotated(path: Path, file: BinaryIO) -> bool:
+    try:
+        return not os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        # In the middle of a rotation.
+        return False
 
 
 def _write(target: object, data: bytes) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from remote_agent.cli import commands, enrol, logs
+from remote_agent.cli.variables import switch_of, text_of, variable_of
 
-_ENV: Final = "[env: REMOTE_AGENT_{}]"
 _EPILOG: Final = """\
 examples:
   remote-agent register --server https://jobs.example.com --token-file token --queue berlin
@@ -17,120 +15,135 @@ examples:
   remote-agent status
   remote-agent pause --comment 'disk replacement'
 
+Every flag has an environment twin, named in the help of its command; every key of the
+configuration file has one too: REMOTE_AGENT_<SECTION>_<KEY>. Flags win over variables, variables
+over the file. `remote-agent config` shows what holds, and why.
+
 exit codes: 0 clean, 1 fatal, 2 configuration, 3 restarting for an update, 4 token refused
+"""
+_REGISTER: Final = """\
+examples:
+  remote-agent register --server https://jobs.example.com --token-file token
+  REMOTE_AGENT_TOKEN=rrt_… remote-agent register --server http://10.0.0.5:8750 \\
+      --queue berlin --queue default --label gpu=true --capacity 8
+
+Running it again with the same settings changes nothing and exits 0. Settings that are left out
+stay as they are on the server.
+"""
+_RUN: Final = """\
+examples:
+  remote-agent run
+  REMOTE_AGENT_SERVER=https://jobs.example.com REMOTE_AGENT_TOKEN=rrt_… remote-agent run
+
+A host that is not registered yet enrols first, when server and token are in the environment.
+SIGTERM or SIGINT: take no more jobs and leave as [agent] on_stop says (leave, drain, cancel); a
+second one: exit at once. SIGHUP: read the configuration again.
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options, with the environment's for flags that are not given; `run` is the command.
+
+    ConfigError for a variable that is no use; SystemExit (2) for wrong arguments, (0) for --help.
+    """
+    options = _build().parse_args(arguments)
+    for name, flag, choices in options.texts:
+        if getattr(options, name) is None:
+            setattr(options, name, text_of(flag, choices))
+    for name, flag in options.switches:
+        setattr(options, name, getattr(options, name) or switch_of(flag))
+    return options
+
+
+class _Command:
+    """One command and its flags. The variable of an `own` flag is read here, that of a `key` where
+    the configuration or the token is read."""
+
+    def __init__(self, commands_of: Any, name: str, words: str, run: object, epilog: str) -> None:
+        self._parser: argparse.ArgumentParser = commands_of.add_parser(
+            name,
+            help=words,
+            description=f"{words[0].upper()}{words[1:]}.",
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self._texts: list[tuple[str, str, list[str] | None]] = []
+        self._switches: list[tuple[str, str]] = []
+        self._parser.set_defaults(run=run, texts=self._texts, switches=self._switches)
+
+    def positional(self, name: str, words: str) -> None:
+        self._parser.add_argument(name, nargs="?", help=words)
+
+    def key(self, flag: str, variable: str, words: str, **rest: Any) -> None:
+        self._parser.add_argument(flag, help=f"{words} [env: REMOTE_AGENT_{variable}]", **rest)
+
+    def own(self, *flags: str, words: str, switch: bool = False, **rest: Any) -> None:
+        flag = flags[-1]
+        name = flag.removeprefix("--").replace("-", "_")
+        if switch:
+            rest["action"] = "store_true"
+            self._switches.append((name, flag))
+        else:
+            self._texts.append((name, flag, rest.get("choices")))
+        self._parser.add_argument(*flags, help=f"{words} [env: {variable_of(flag)}]", **rest)
+
+    def output(self) -> None:
+        self.own("-o", "--output", words="how to print", choices=["table", "json"])
+
+
+def _build() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="remote-agent",
         description="Runs jobs of a remote-server on this host, over one outbound connection.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="store_true", help="print the version")
-    common = _common()
+    parser.add_argument("--version", action="version", version=commands.VERSION)
     commands_of = parser.add_subparsers(metavar="COMMAND", required=True)
-    _register(commands_of, common)
-    run = _command(commands_of, common, "run", "run in the foreground until stopped", commands.run)
-    run.add_argument("--once", action="store_true", help="run one job, then exit")
-    status = _command(commands_of, common, "status", "what the agent does now", commands.status)
-    _output(status)
-    pause = _command(commands_of, common, "pause", "take no new jobs, until resume", commands.pause)
-    pause.add_argument("--comment", default="", help="why; shown wherever the agent is shown")
-    _command(commands_of, common, "resume", "take jobs again", commands.resume)
-    drain = _command(commands_of, common, "drain", "finish running jobs, then exit", commands.drain)
-    drain.add_argument("--deadline", metavar="D", help="cancel what still runs then, e.g. 1h")
-    _command(
-        commands_of, common, "unregister", "leave the server and forget the token", enrol.unregister
+
+    def command(name: str, words: str, run: object, *examples: str, text: str = "") -> _Command:
+        lines = "".join(f"\n  remote-agent {name}{example}" for example in examples)
+        made = _Command(commands_of, name, words, run, text or f"examples:{lines}")
+        made.own("--config", words="configuration (TOML)", metavar="FILE")
+        made.own("--state-dir", words="identity, attempts and logs", metavar="DIR")
+        return made
+
+    register = command("register", "enrol at a server", enrol.register, text=_REGISTER)
+    _register(register)
+    run = command("run", "run in the foreground until stopped", commands.run, text=_RUN)
+    run.own("--once", words="run one job, then exit", switch=True)
+    status = command("status", "what the agent does now", commands.status, "", " --output json")
+    status.output()
+    pause = command(
+        "pause", "take no new jobs, until resume", commands.pause, " --comment 'new disk'"
     )
-    log = _command(commands_of, common, "logs", "local copies of logs", logs.logs)
-    log.add_argument("job", nargs="?", help="id of a job or its beginning; none: the agent's own")
-    log.add_argument("-f", "--follow", action="store_true", help="go on as it grows")
-    config = _command(commands_of, common, "config", "the effective configuration", commands.config)
-    _output(config)
-    _command(commands_of, common, "version", "print the version", commands.version)
+    pause.own("--comment", words="why; shown wherever the agent is shown", metavar="TEXT")
+    command("resume", "take jobs again, after pause or drain", commands.resume, "")
+    drain = command("drain", "finish running jobs, then exit", commands.drain, "", " --deadline 1h")
+    drain.own("--deadline", words="cancel what still runs then", metavar="DURATION")
+    leave = command("unregister", "leave the server and forget the token", enrol.unregister, "")
+    leave.own("--force", words="even while jobs run here or await delivery", switch=True)
+    log = command("logs", "local copies of logs", logs.logs, "", " -f", " 01JD3 --follow")
+    log.positional("job", "id of a job or its beginning; none: the agent's own log")
+    log.own("-f", "--follow", words="go on as it grows", switch=True)
+    config = command("config", "the effective configuration, and why", commands.config, "")
+    config.output()
+    command("version", "print the version", commands.version, "")
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        default=os.environ.get("REMOTE_AGENT_CONFIG") or None,
-        help=f"configuration (TOML) {_ENV.format('CONFIG')}",
-    )
-    common.add_argument(
-        "--state-dir",
-        type=Path,
-        metavar="DIR",
-        help=f"identity, attempts and logs {_ENV.format('STATE_DIR')}",
-    )
-    return common
-
-
-def _register(
-    commands_of: argparse._SubParsersAction[argparse.ArgumentParser],
-    common: argparse.ArgumentParser,
-) -> None:
-    parser = _command(commands_of, common, "register", "enrol at a server", enrol.register)
-    parser.epilog = (
-        "examples:\n"
-        "  remote-agent register --server https://jobs.example.com --token-file token\n"
-        "  REMOTE_AGENT_TOKEN=rrt_… remote-agent register --server http://10.0.0.5:8750 \\\n"
-        "      --queue berlin --queue default --label gpu=true --capacity 8\n\n"
-        "Running it again with the same settings changes nothing and exits 0."
-    )
-    add = parser.add_argument
-    add("--server", metavar="URL", help=f"the server {_ENV.format('SERVER')}")
-    add("--token", metavar="TOKEN", help=f"registration or agent token; others see it in ps: "
-        f"better --token-file or {_ENV.format('TOKEN')}")  # fmt: skip
-    add("--token-file", type=Path, metavar="F", help=f"file with it {_ENV.format('TOKEN_FILE')}")
-    add("--name", metavar="N", help=f"unique name; default: host name {_ENV.format('NAME')}")
-    add(
-        "--queue",
-        action="append",
-        metavar="Q",
-        help=f"queue to serve, repeatable; default: default {_ENV.format('QUEUES')}",
-    )
-    add(
-        "--label",
-        action="append",
-        metavar="K=V",
-        help=f"what jobs may ask for, repeatable {_ENV.format('LABELS')}",
-    )
-    add(
-        "--capacity",
-        metavar="N",
-        help=f"jobs at a time, or default=4,monitors=10 by queue {_ENV.format('CAPACITY')}",
-    )
-    add("--replace", action="store_true", help="take the name over from another host")
-    add("--ephemeral", action="store_true", help="leave the server again when the agent ends")
-    add("--proxy", metavar="URL", help=f"http://user:password@host:port {_ENV.format('PROXY')}")
-    add("--ca-file", metavar="F", help=f"certificates of a private CA {_ENV.format('CA_FILE')}")
-    _output(parser)
-
-
-def _command(
-    commands_of: argparse._SubParsersAction[argparse.ArgumentParser],
-    common: argparse.ArgumentParser,
-    name: str,
-    words: str,
-    run: object,
-) -> argparse.ArgumentParser:
-    parser = commands_of.add_parser(
-        name,
-        parents=[common],
-        help=words,
-        description=f"{words[0].upper()}{words[1:]}.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
+def _register(register: _Command) -> None:
+    key, own = register.key, register.own
+    key("--server", "SERVER", "the server", metavar="URL")
+    words = "registration or agent token; others see it in ps, better --token-file"
+    key("--token", "TOKEN", words, metavar="TOKEN")
+    key("--token-file", "TOKEN_FILE", "file that holds it", metavar="FILE")
+    key("--name", "NAME", "unique name; default: host name", metavar="N")
+    key("--queue", "QUEUES", "queue to serve, repeatable", metavar="Q", action="append")
+    key("--label", "LABELS", "what jobs may ask for, repeatable", metavar="K=V", action="append")
+    key("--capacity", "CAPACITY", "jobs at a time, or default=4,monitors=10", metavar="N")
+    own("--replace", words="take over the name, or leave another server for this", switch=True)
+    own("--ephemeral", words="leave the server again when the agent ends", switch=True)
+    key("--proxy", "PROXY", "http://user:password@host:port", metavar="URL")
+    key("--ca-file", "CA_FILE", "certificates of a private CA", metavar="FILE")
+    register.output()
