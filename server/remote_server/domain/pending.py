@@ -59,7 +59,9 @@ class WaitingRoom:
         able = [slot for slot in fitting if slot.could_run(demand)]
         if not able:
             names = [slot.name for slot in fitting]
-            return f"{_names('agent', names)} of queue {queue!r} has no capacity for its jobs (0)"
+            return (
+                f"no agent of queue {queue!r} has capacity for its jobs ({_names('agent', names)})"
+            )
         eligible = [slot for slot in able if slot.eligible]
         if not eligible:
             told = "; ".join(_told(slot) for slot in able[:_NAMED])

@@ -1,0 +1,73 @@
+"""Demands and policies survive being stored, and equal ones have equal texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import EndReason
+from remote_server.domain.demand import (
+    MAX_BACKOFF,
+    Policy,
+    demand_from,
+    demand_of,
+    demand_text,
+    policy_from,
+    policy_of,
+    policy_text,
+)
+
+_LABEL = st.text("abc=ü'\" ", min_size=1, max_size=5).filter(lambda key: "=" not in key)
+
+
+def spec(**fields: Any) -> JobSpec:
+    return JobSpec.model_validate({"command": ["true"], **fields})
+
+
+@given(
+    labels=st.dictionaries(_LABEL, st.text(max_size=5)),
+    weight=st.one_of(st.none(), st.floats(0.001, 1)),
+)
+def test_a_demand_survives(labels: dict[str, str], weight: float | None) -> None:
+    demand = demand_of(spec(labels=labels, weight=weight))
+    assert demand_from(demand_text(demand)) == demand
+    mixed = demand_of(spec(labels=dict(reversed(labels.items())), weight=weight))
+    assert demand_text(mixed) == demand_text(demand)
+
+
+@given(
+    reasons=st.lists(st.sampled_from(EndReason)),
+    most=st.integers(1, 100),
+    timeout=st.one_of(st.none(), st.floats(0, 1e6)),
+    keep=st.sampled_from(["keep_first", "keep_replacement"]),
+)
+def test_a_policy_survives(
+    reasons: list[EndReason], most: int, timeout: float | None, keep: str
+) -> None:
+    policy = policy_of(
+        spec(
+            retry_on=reasons,
+            max_attempts=most,
+            timeout=timeout,
+            on_disconnect={"on_return": keep, "lost_after": 5},
+        )
+    )
+    assert policy_from(policy_text(policy)) == policy
+    assert (policy.max_attempts, policy.timeout) == (most, timeout)
+    assert set(policy.retry_on) == set(reasons)
+    assert policy.keep_first is (keep == "keep_first")
+    assert policy.lost_after == 5
+
+
+def test_backoff_doubles_up_to_a_bound() -> None:
+    policy = Policy(retry_backoff=2.0)
+    assert [policy.backoff(used) for used in (1, 2, 3)] == [2.0, 4.0, 8.0]
+    assert policy.backoff(100) == MAX_BACKOFF
+    assert Policy(retry_backoff=0.0).backoff(100) == 0.0
+
+
+def test_the_defaults_are_those_of_a_specification() -> None:
+    assert policy_of(spec()) == Policy()

@@ -1,0 +1,141 @@
+"""Every cause of waiting has its own sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import JobState
+from remote_server.domain.enrolment import newcomer
+from remote_server.domain.model import Agent, Job, Key, Queue
+from remote_server.domain.pending import WaitingRoom
+from remote_server.domain.scheduling import AgentSlot
+
+NOW = 1000.0
+DEFAULT = Queue("default", "", False, 0.0)
+
+
+def job(state: JobState = JobState.QUEUED, not_before: float | None = None, **fields: Any) -> Job:
+    spec = JobSpec.model_validate({"command": ["true"], **fields})
+    return Job("j", spec, state, NOW, not_before=not_before)
+
+
+def agents(*names: str) -> list[Agent]:
+    return [newcomer(name, (), 0.0) for name in names]
+
+
+def slot(name: str, taken: int = 0, capacity: int = 4, **fields: Any) -> AgentSlot:
+    leases = {Key(f"{name}{n}", 1): ("default", None) for n in range(taken)}
+    queues = frozenset(fields.pop("queues", ("default",)))
+    return AgentSlot(
+        name, queues, fields.pop("labels", {}), {"default": capacity}, leases, **fields
+    )
+
+
+def reason(one: Job, queues: list[Queue], known: list[Agent], *slots: AgentSlot) -> str | None:
+    return WaitingRoom(queues, known, slots).reason(one, NOW)
+
+
+CASES: list[tuple[str, Job, list[Queue], list[Agent], list[AgentSlot]]] = [
+    ("no agent serves queue 'default'", job(), [DEFAULT], [], []),
+    (
+        "queue 'gone' does not exist any more; create it again or cancel the job",
+        job(queue="gone"),
+        [DEFAULT],
+        agents("a"),
+        [],
+    ),
+    (
+        "queue 'default' is paused",
+        job(),
+        [Queue("default", "", True, 0.0)],
+        agents("a"),
+        [slot("a")],
+    ),
+    ("waits 8s before the next attempt", job(not_before=NOW + 8), [DEFAULT], [], []),
+    (
+        "no agent of queue 'default' is online (agents: a, b)",
+        job(),
+        [DEFAULT],
+        agents("b", "a"),
+        [slot("c", queues=("x",))],
+    ),
+    (
+        "no online agent in queue 'default' has label gpu=true (agents: a, b)",
+        job(labels={"gpu": "true", "os": "linux"}),
+        [DEFAULT],
+        agents("a", "b"),
+        [slot("a", labels={"os": "linux"}), slot("b")],
+    ),
+    (
+        "no online agent in queue 'default' has all labels gpu=true, os=linux (agents: a, b)",
+        job(labels={"gpu": "true", "os": "linux"}),
+        [DEFAULT],
+        agents("a", "b"),
+        [slot("a", labels={"os": "linux"}), slot("b", labels={"gpu": "true"})],
+    ),
+    (
+        "no agent of queue 'default' has capacity for its jobs (agent: a)",
+        job(),
+        [DEFAULT],
+        agents("a"),
+        [slot("a", capacity=0)],
+    ),
+    (
+        "no agent of queue 'default' takes jobs now: a: paused: disk change; b: not accepting jobs",
+        job(),
+        [DEFAULT],
+        agents("a", "b"),
+        [slot("a", eligible=False, reason="paused: disk change"), slot("b", eligible=False)],
+    ),
+    (
+        "2 agents serve queue 'default', all full (8 jobs running)",
+        job(),
+        [DEFAULT],
+        agents("a", "b"),
+        [slot("a", 4), slot("b", 4)],
+    ),
+    (
+        "agent a serves queue 'default', it is full (1 job running)",
+        job(),
+        [DEFAULT],
+        agents("a"),
+        [slot("a", 1, capacity=1)],
+    ),
+    (
+        "2 agents serve queue 'default', but none has a share of 1 free (2 jobs running)",
+        job(weight=1.0),
+        [DEFAULT],
+        agents("a", "b"),
+        [slot("a", 1), slot("b", 1)],
+    ),
+    (
+        "agent a serves queue 'default' and can take it: it is about to be assigned",
+        job(),
+        [DEFAULT],
+        agents("a"),
+        [slot("a")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "one", "queues", "known", "slots"), CASES)
+def test_what_it_waits_for(
+    said: str, one: Job, queues: list[Queue], known: list[Agent], slots: list[AgentSlot]
+) -> None:
+    assert reason(one, queues, known, *slots) == said
+
+
+def test_only_queued_jobs_wait() -> None:
+    for state in set(JobState) - {JobState.QUEUED}:
+        assert reason(job(state), [DEFAULT], []) is None
+
+
+def test_long_lists_are_cut() -> None:
+    known = agents(*(f"a{n}" for n in range(9)))
+    said = reason(job(), [DEFAULT], known)
+    assert said == "no agent of queue 'default' is online (agents: a0, a1, a2, a3, a4, …)"
+    paused = [slot(f"a{n}", eligible=False, reason="r") for n in range(9)]
+    assert (reason(job(), [DEFAULT], known, *paused) or "").endswith("a4: r; and 4 more")

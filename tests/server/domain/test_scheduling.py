@@ -1,0 +1,280 @@
+"""Shares are exact, big jobs neither starve nor are starved, work spreads."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remote_server.domain.model import Demand, Key, Waiting
+from remote_server.domain.scheduling import AgentSlot, Fleet, Share, exact, shares_of
+
+QUEUE = "default"
+
+
+def slot(name: str = "a", capacity: int | dict[str, int] = 4, **fields: object) -> AgentSlot:
+    classes = {"default": capacity} if isinstance(capacity, int) else capacity
+    queues = frozenset(fields.pop("queues", (QUEUE,)))  # type: ignore[call-overload]
+    labels = fields.pop("labels", {})
+    return AgentSlot(name, queues, labels, classes, **fields)  # type: ignore[arg-type]
+
+
+def job(
+    number: int, weight: float | None = None, queue: str = QUEUE, priority: int = 0, **labels: str
+) -> Waiting:
+    demand = Demand(queue, tuple(sorted(labels.items())), weight)
+    return Waiting(f"{number:04}", priority, demand)
+
+
+def fleet(*slots: AgentSlot) -> Fleet:
+    made = Fleet()
+    for one in slots:
+        made.put(one)
+    return made
+
+
+def given_to(pairs: list[tuple[str, str]]) -> list[str]:
+    return [agent for _, agent in pairs]
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 3, 6, 7, 8, 9, 11, 49, 1000])
+def test_as_many_fit_as_the_capacity_says(capacity: int) -> None:
+    for weight in (None, 1 / capacity, float(f"{1 / capacity:.15g}")):
+        share = Share(capacity)
+        count = 0
+        while share.fits(weight):
+            share.take(weight)
+            count += 1
+        assert count == capacity
+        assert share.full and share.room == 0
+
+
+def test_weights_are_what_was_meant() -> None:
+    assert exact(0.1) == Fraction(1, 10)
+    assert exact(1 / 3) == Fraction(1, 3)
+    assert exact(1e-9) == Fraction(1, 1_000_000)
+    assert exact(1.0) == 1
+
+
+def test_weights_and_plain_jobs_share_a_class() -> None:
+    share = Share(4)
+    share.take(0.5)
+    assert share.fits(None) and share.fits(0.5) and not share.fits(0.51)
+    share.take(None)
+    share.take(None)
+    assert share.full and not share.fits(None) and not share.fits(0.001)
+    assert share.used == 1
+
+
+def test_a_whole_weight_runs_alone() -> None:
+    share = Share(4)
+    assert share.fits(1.0)
+    share.take(None)
+    assert not share.fits(1.0)
+    alone = Share(4)
+    alone.take(1.0)
+    assert not alone.fits(None)
+
+
+def test_no_capacity_means_no_jobs() -> None:
+    assert not Share(0).fits(None) and not Share(0).fits(0.01)
+    assert fleet(slot(capacity=0)).match([job(1)]) == []
+    assert fleet(slot(capacity={"monitors": 2})).match([job(1)]) == []
+    lowered = slot(capacity=2)
+    lowered.leases = {Key(str(n), 1): (QUEUE, None) for n in range(5)}
+    assert shares_of(lowered)["default"].full
+    assert fleet(lowered).match([job(1)]) == []
+
+
+def test_classes_of_capacity_are_apart() -> None:
+    agent = slot(capacity={"default": 4, "monitors": 10}, queues=("default", "monitors", "x"))
+    waiting = [job(n) for n in range(6)] + [job(10 + n, queue="monitors") for n in range(12)]
+    waiting += [job(30, queue="x")]
+    pairs = fleet(agent).match(waiting)
+    assert len([p for p in pairs if p[0] < "0010"]) == 4
+    assert len([p for p in pairs if "0010" <= p[0] < "0030"]) == 10
+    assert len([p for p in pairs if p[0] == "0030"]) == 0  # shares `default`, which is full
+
+
+def test_work_spreads_evenly() -> None:
+    pairs = fleet(slot("a"), slot("b"), slot("c")).match([job(n) for n in range(6)])
+    assert sorted(given_to(pairs)) == ["a", "a", "b", "b", "c", "c"]
+    busy = slot("a")
+    busy.leases = {Key("x", 1): (QUEUE, None), Key("y", 1): (QUEUE, None)}
+    assert given_to(fleet(busy, slot("b")).match([job(1), job(2)])) == ["b", "b"]
+
+
+def test_equals_take_turns() -> None:
+    made = fleet(slot("a"), slot("b"), slot("c"))
+    turns = []
+    for number in range(6):
+        ((_, agent),) = made.match([job(number)])
+        turns.append(agent)
+        made.put(slot(agent))  # the job has ended already
+    assert sorted(turns[:3]) == ["a", "b", "c"]
+    assert turns[3:] == turns[:3]
+
+
+def test_only_eligible_agents_with_all_labels_get_jobs() -> None:
+    made = fleet(
+        slot("paused", eligible=False),
+        slot("half", labels={"gpu": "true"}),
+        slot("other", labels={"gpu": "true", "zone": "b"}),
+        slot("right", labels={"gpu": "true", "zone": "a", "more": "1"}),
+        slot("elsewhere", labels={"gpu": "true", "zone": "a"}, queues=("x",)),
+    )
+    assert given_to(made.match([job(1, gpu="true", zone="a")])) == ["right"]
+    assert made.match([job(1, gpu="false")]) == []
+    assert made.match([job(1, queue="nowhere")]) == []
+
+
+def test_a_big_job_is_not_starved() -> None:
+    a, b = slot("a"), slot("b")
+    a.leases = {Key("1", 1): (QUEUE, None), Key("2", 1): (QUEUE, None)}
+    b.leases = {Key("3", 1): (QUEUE, None)}
+    made = fleet(a, b)
+    pairs = made.match([job(0, weight=1.0), *[job(n) for n in range(1, 9)]])
+    # b is the emptier one and is kept free; a is filled.
+    assert given_to(pairs) == ["a", "a"]
+    b.leases.clear()
+    made.put(b)
+    assert made.match([job(0, weight=1.0), job(5)]) == [("0000", "b")]
+
+
+def test_a_big_job_does_not_starve_others() -> None:
+    made = fleet(slot("a"))
+    # Older small jobs go first, and an agent that could never take it is not kept free.
+    assert len(made.match([job(1), job(2), job(3, weight=1.0)])) == 2
+    other = fleet(slot("a"), slot("b", labels={"gpu": "1"}))
+    other.match([job(0)])
+    pairs = other.match([job(1, weight=1.0, zone="x"), *[job(n) for n in range(2, 20)]])
+    assert len(pairs) == 7
+
+
+def test_a_big_job_is_reached_while_small_ones_keep_coming() -> None:
+    agent = slot("a", capacity=4)
+    made = fleet(agent)
+    number = 100
+    held: list[tuple[Key, int]] = []
+    for round_ in range(60):
+        for key, ends in list(held):
+            if ends <= round_:
+                held.remove((key, ends))
+                del agent.leases[key]
+        made.put(agent)
+        small = [job(number + n) for n in range(4)]
+        waiting = small if round_ < 5 else [job(50, weight=1.0), *small]
+        for taken, _ in made.match(waiting):
+            if taken == "0050":
+                assert agent.leases == {}
+                return
+            number += 1
+            key = Key(taken, 1)
+            agent.leases[key] = (QUEUE, None)
+            held.append((key, round_ + 1 + number % 3))
+    pytest.fail("the big job starved")
+
+
+def test_agents_come_and_go() -> None:
+    made = fleet(slot("a"), slot("b", queues=("x", QUEUE)))
+    assert "a" in made and made.names() == ["a", "b"]
+    made.drop("a")
+    made.drop("a")
+    assert given_to(made.match([job(1)])) == ["b"]
+    assert made.room("x") == 3
+    made.drop("b")
+    assert made.room("x") == made.room(QUEUE) == 0
+    assert made.match([job(1)]) == []
+    made.put(slot("a"))
+    assert made.room(QUEUE) == 4
+
+
+def test_a_slot_that_changes_before_it_is_said_does_no_harm() -> None:
+    agent = slot("a", queues=("x", "y"))
+    made = fleet(agent)
+    agent.queues = frozenset({"z"})
+    agent.capacity = {"other": 1}
+    assert given_to(made.match([job(1, queue="x")])) in ([], ["a"])
+    made.put(agent)
+    assert made.room("x") == 0
+    made.drop("a")
+    assert made._serving == {}
+
+
+def test_ten_thousand_agents_are_not_looked_at_one_by_one() -> None:
+    made = fleet(*(slot(f"agent{n:05}", capacity=2) for n in range(10_000)))
+    begun = time.perf_counter()
+    for number in range(500):
+        assert made.match([job(number)])
+    assert (time.perf_counter() - begun) / 500 < 0.001
+
+
+_SLOTS = st.lists(
+    st.builds(
+        lambda capacity, queues, labels, eligible: (capacity, queues, labels, eligible),
+        st.dictionaries(st.sampled_from(["default", "q1"]), st.integers(0, 4), max_size=2),
+        st.sets(st.sampled_from(["default", "q1", "q2"]), min_size=1),
+        st.dictionaries(st.sampled_from(["l"]), st.sampled_from(["1", "2"])),
+        st.booleans(),
+    ),
+    max_size=5,
+)
+_JOBS = st.lists(
+    st.tuples(
+        st.sampled_from(["default", "q1", "q2"]),
+        st.one_of(st.none(), st.sampled_from([0.1, 0.25, 1 / 3, 0.5, 1.0])),
+        st.one_of(st.none(), st.sampled_from(["1", "2"])),
+    ),
+    max_size=25,
+)
+
+
+@given(agents=_SLOTS, wanted=_JOBS)
+def test_no_agent_is_ever_overfilled_and_no_place_is_wasted(
+    agents: list[tuple[dict[str, int], set[str], dict[str, str], bool]],
+    wanted: list[tuple[str, float | None, str | None]],
+) -> None:
+    slots = {
+        f"a{n}": AgentSlot(f"a{n}", frozenset(queues), labels, capacity, {}, eligible)
+        for n, (capacity, queues, labels, eligible) in enumerate(agents)
+    }
+    made = fleet(*slots.values())
+    waiting = [
+        job(n, weight, queue, **({} if label is None else {"l": label}))
+        for n, (queue, weight, label) in enumerate(wanted)
+    ]
+    given_ = dict(made.match(waiting))
+    for one in waiting:
+        if one.job not in given_:
+            continue
+        agent = slots[given_[one.job]]
+        assert agent.eligible and agent.could_run(one.demand)
+        agent.leases[Key(one.job, 1)] = (one.demand.queue, one.demand.weight)
+    for agent in slots.values():
+        assert all(share.used <= 1 or share.capacity == 0 for share in shares_of(agent).values())
+    # The first job that was passed over really fits nowhere now.
+    for one in waiting:
+        if one.job in given_:
+            continue
+        fits = [
+            a
+            for a in slots.values()
+            if a.eligible
+            and a.could_run(one.demand)
+            and shares_of(a)[a.class_of(one.demand.queue)].fits(one.demand.weight)
+        ]
+        assert fits == []
+        break
+
+
+@given(capacity=st.integers(1, 12), weights=st.lists(st.one_of(st.none(), st.floats(0.01, 1))))
+def test_a_share_never_exceeds_the_whole(capacity: int, weights: list[float | None]) -> None:
+    share = Share(capacity)
+    for weight in weights:
+        if share.fits(weight):
+            share.take(weight)
+    assert share.used <= 1
+    assert abs(share.load - float(share.used)) < 1e-9
