@@ -172,6 +172,8 @@ class Accept(Message):
     type: Literal["accept"] = "accept"
     job: JobId
     attempt: Attempt
+    serial: int = 0
+    """That of the offer, when it came on this link."""
 
 
 class Refusal(StrEnum):
@@ -198,6 +200,7 @@ class Refuse(Message):
     type: Literal["refuse"] = "refuse"
     job: JobId
     attempt: Attempt
+    serial: int = 0
     reason: Refusal
     detail: Text = ""
 
@@ -285,6 +288,9 @@ class Offer(Message):
     job: JobId
     attempt: Attempt
     spec: JobSpec
+    serial: int = 0
+    """Counts the offers of a link: tells the answer to a withdrawn offer from the answer to a later
+    one of the same attempt."""
 
 
 class Confirm(Message):

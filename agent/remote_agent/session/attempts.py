@@ -36,6 +36,8 @@ class Attempt:
     cursor: Cursor = field(default_factory=Cursor)
     started: Started | None = None
     ended: Ended | None = None
+    serial: int = 0
+    """That of its last offer on this link; 0 when there was none."""
     begun: bool = False
     """Its start was asked for, or may have been by a former process of the agent."""
     confirmed: bool = False
@@ -106,8 +108,14 @@ class Attempts:
             if a.phase is not None
         ]
 
+    def change_link(self) -> None:
+        """A new link: what is not durable yet never will be held, it is in no inventory."""
+        self.drop_unstored()
+        for attempt in self.held.values():
+            attempt.serial = 0
+
     def drop_unstored(self) -> None:
-        """What is not durable yet never will be held: it is in no inventory."""
+        """What is not durable yet never will be held."""
         for attempt in self.held.values():
             attempt.dropped = attempt.dropped or attempt.phase is None
 
@@ -174,7 +182,7 @@ class Attempts:
             del self.held[key]
             return [Forget(key)]
         attempt.phase = Phase.ACCEPTED
-        effects = self.say(m.Accept(job=key.job, attempt=key.attempt))
+        effects = self._accept(key, attempt)
         return effects + (self._start(key, attempt) if attempt.confirmed else [])
 
     def store_failed(self, event: OfferFailed) -> list[Effect]:
@@ -185,7 +193,7 @@ class Attempts:
         del self.held[event.key]
         if attempt.dropped:
             return []
-        return self.refuse(event.key, event.reason, event.detail)
+        return self.refuse(event.key, attempt.serial, event.reason, event.detail)
 
     def started(self, event: AttemptStarted) -> list[Effect]:
         """Its process exists."""
@@ -224,17 +232,19 @@ class Attempts:
 
     # What the server says ----------------------------------------------------------------------
 
-    def offered_again(self, key: Key, attempt: Attempt) -> list[Effect]:
+    def offered_again(self, key: Key, attempt: Attempt, serial: int) -> list[Effect]:
         """An offer of what is here already: say how far it is."""
+        if attempt.doomed:
+            text = "its superseded start is still being undone"
+            return self.refuse(key, serial, Refusal.STALE, text)
+        attempt.serial = serial
         if attempt.phase is None:
             attempt.dropped = False
             return []
-        if attempt.doomed:
-            return self.refuse(key, Refusal.STALE, "its superseded start is still being undone")
         if attempt.phase is Phase.ENDED:
             attempt.reported = False
             return self._report(attempt)
-        effects = self.say(m.Accept(job=key.job, attempt=key.attempt))
+        effects = self._accept(key, attempt)
         return effects + (self.say(attempt.started) if attempt.started else [])
 
     def about(self, message: m.ServerMessage, key: Key) -> list[Effect]:
@@ -281,7 +291,7 @@ class Attempts:
         attempt.rewind(min(offset, attempt.cursor.size))
         effects: list[Effect] = []
         if attempt.phase is Phase.ACCEPTED:
-            effects.append(Send(m.Accept(job=key.job, attempt=key.attempt)))
+            effects += self._accept(key, attempt)
         elif attempt.phase is Phase.RUNNING and attempt.started is not None:
             effects.append(Send(attempt.started))
         return effects + self._enqueue(key, attempt) + self._report(attempt)
@@ -296,7 +306,8 @@ class Attempts:
             return []
         if attempt.phase is None:
             attempt.dropped = True
-            return self.refuse(key, Refusal.STALE, "cancelled before it was accepted")
+            text = "cancelled before it was accepted"
+            return self.refuse(key, attempt.serial, Refusal.STALE, text)
         attempt.stopping = True
         return [Stop(key, reason, text)]
 
@@ -328,6 +339,11 @@ class Attempts:
         """Send it if anything may be sent; else the next welcome makes good for it."""
         return [Send(message)] if self.talking else []
 
-    def refuse(self, key: Key, reason: Refusal, detail: str) -> list[Effect]:
+    def _accept(self, key: Key, attempt: Attempt) -> list[Effect]:
+        return self.say(m.Accept(job=key.job, attempt=key.attempt, serial=attempt.serial))
+
+    def refuse(self, key: Key, serial: int, reason: Refusal, detail: str) -> list[Effect]:
         """Not taken, and never started."""
-        return self.say(m.Refuse(job=key.job, attempt=key.attempt, reason=reason, detail=detail))
+        job, number = key
+        message = m.Refuse(job=job, attempt=number, serial=serial, reason=reason, detail=detail)
+        return self.say(message)

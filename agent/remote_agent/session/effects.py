@@ -52,7 +52,8 @@ class Stop:
 class Kill:
     """End a superseded attempt at once. Its end is reported too, and then forgotten.
 
-    As with `Stop`, an attempt that has not begun never will.
+    As with `Stop`, an attempt that has not begun never will. Its end reason is `lost`: should the
+    agent restart before it is forgotten, no other meaning must be read into it.
     """
 
     key: Key

@@ -191,7 +191,7 @@ class Session:
         self._session = session
         self._heard_at = self._beat_at = self._proven_at = now
         self._mismatches = 0
-        self._attempts.drop_unstored()
+        self._attempts.change_link()
         return [self._hello()]
 
     def _hello(self) -> Effect:
@@ -300,15 +300,17 @@ class Session:
         attempts = self._attempts
         attempt = attempts.held.get(key)
         if attempt is not None:
-            return attempts.offered_again(key, attempt)
+            return attempts.offered_again(key, attempt, offer.serial)
         if self._leaving:
-            return attempts.refuse(key, Refusal.DRAINING, "the agent is about to leave")
+            return attempts.refuse(
+                key, offer.serial, Refusal.DRAINING, "the agent is about to leave"
+            )
         if not self._condition.accepting:
             reason = self._condition.reason or "the agent takes no jobs"
-            return attempts.refuse(key, self._refusal, reason)
+            return attempts.refuse(key, offer.serial, self._refusal, reason)
         age = now - self._proven_at
         if age > self._offer_ttl:
             text = f"the offer may be {format_duration(age)} old"
-            return attempts.refuse(key, Refusal.STALE, text)
-        attempts.held[key] = Attempt(offer.spec)
+            return attempts.refuse(key, offer.serial, Refusal.STALE, text)
+        attempts.held[key] = Attempt(offer.spec, serial=offer.serial)
         return [Store(offer)]

@@ -60,7 +60,9 @@ class Leases:
         """Every lease that takes capacity of the agent."""
         self.failed: set[Key] = set()
         """Attempts with something that could not be written: not heard until the next hello."""
-        self._offered_here: set[Key] = set()
+        self._serials: dict[Key, int] = {}
+        """Serial of the last offer of each attempt that was offered on this session."""
+        self._offers = 0
         self._ending: set[Key] = set()
         """Attempts whose end is being verified or committed."""
         self._cancels: dict[Key, _Cancel] = {}
@@ -81,7 +83,7 @@ class Leases:
 
     def drop(self, key: Key) -> bool:
         """The lease is this agent's no more. Whether it was until now."""
-        self._offered_here.discard(key)
+        self._serials.pop(key, None)
         self._ending.discard(key)
         self._cancels.pop(key, None)
         return self.live.pop(key, None) is not None
@@ -99,7 +101,7 @@ class Leases:
         here = {
             key: lease
             for key, lease in self.live.items()
-            if key in self._offered_here and lease.state is AttemptState.OFFERED
+            if key in self._serials and lease.state is AttemptState.OFFERED
         }
         inventory = {Key(i.job, i.attempt): i for i in event.hello.inventory}
         before: list[Effect] = []
@@ -136,7 +138,7 @@ class Leases:
             # Committed after the database was asked.
             if key not in event.leases:
                 self.live[key] = lease
-        self._offered_here &= self.live.keys()
+        self._serials = {key: n for key, n in self._serials.items() if key in self.live}
         return rulings, before, after
 
     # What the server does ----------------------------------------------------------------------
@@ -144,14 +146,15 @@ class Leases:
     def offer(self, lease: Lease) -> list[Effect]:
         """A lease was committed for this agent."""
         self.live[lease.key] = lease
-        self._offered_here.add(lease.key)
-        return [_offer(lease)]
+        self._offers += 1
+        self._serials[lease.key] = self._offers
+        return [_offer(lease, self._offers)]
 
     def offers(self) -> list[Effect]:
         """Offers of this session that are not accepted yet; sent again they change nothing."""
         return [
-            _offer(self.live[key])
-            for key in sorted(self._offered_here)
+            _offer(self.live[key], serial)
+            for key, serial in self._serials.items()
             if self.live[key].state is AttemptState.OFFERED
         ]
 
@@ -193,6 +196,9 @@ class Leases:
         lease = self.live.get(key)
         if lease is None:
             return [_superseded(key)]
+        if message.serial != self._serials.get(key, message.serial):
+            # Of an offer that was withdrawn; the answer to the present one follows.
+            return []
         if lease.state is AttemptState.OFFERED:
             self.live[key] = replace(lease, state=AttemptState.ACCEPTED)
         # Recorded even when it was before: the first record may not be committed yet, and only a
@@ -204,11 +210,11 @@ class Leases:
         """It has not run there and never will."""
         key = Key(message.job, message.attempt)
         lease = self.live.get(key)
-        if lease is None:
+        if lease is None or message.serial != self._serials.get(key, message.serial):
             return []
         detail = f"{lease.agent} refused it ({message.reason}): {message.detail}"
         if lease.state is not AttemptState.OFFERED:
-            # An acceptance of a former offer of this attempt has crossed the refusal of this one.
+            # No agent of ours refuses what it has accepted; whatever it means, it has it no more.
             return self._give_up(Lost(key, detail))
         final = message.reason.final
         return self._give_up(Rejected(key, detail) if final else Withdrawn(key, detail))
@@ -286,8 +292,9 @@ def _ruling(key: Key, verdict: Verdict, offset: int = 0) -> m.Ruling:
     return m.Ruling(job=key.job, attempt=key.attempt, verdict=verdict, offset=offset)
 
 
-def _offer(lease: Lease) -> Send:
-    return Send(m.Offer(job=lease.key.job, attempt=lease.key.attempt, spec=lease.spec))
+def _offer(lease: Lease, serial: int) -> Send:
+    job, attempt = lease.key
+    return Send(m.Offer(job=job, attempt=attempt, spec=lease.spec, serial=serial))
 
 
 def _cancel(key: Key, reason: EndReason, detail: str) -> Send:
