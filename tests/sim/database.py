@@ -1,0 +1,139 @@
+"""A simulated database and log store: what survives a crash of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import AttemptState, JobState
+from remote_server.domain.conclude import Standing, conclude
+from remote_server.domain.demand import policy_of
+from remote_server.domain.events import Change, Finished
+from remote_server.domain.model import Key, Lease
+
+RAN = {AttemptState.ACCEPTED, AttemptState.RUNNING, AttemptState.ENDED, AttemptState.LOST}
+
+
+@dataclass
+class JobRow:
+    spec: JobSpec
+    state: JobState = JobState.QUEUED
+    attempt: int = 0
+    cancelled: bool = False
+    reason: str = ""
+    not_before: float = 0.0
+
+
+@dataclass
+class AttemptRow:
+    agent: str
+    state: AttemptState
+    offered_at: float
+    started_at: float | None = None
+    finished: bool = False
+
+
+@dataclass
+class Database:
+    """Rows and files. Every method is one operation of a transaction."""
+
+    finished: Callable[[str, Key], None]
+    jobs: dict[str, JobRow] = field(default_factory=dict)
+    attempts: dict[Key, AttemptRow] = field(default_factory=dict)
+    logs: dict[Key, bytearray] = field(default_factory=dict)
+
+    def _used(self, job: str) -> int:
+        number = self.jobs[job].attempt
+        keys = (Key(job, n) for n in range(1, number + 1))
+        ran = [k.attempt for k in keys if k in self.attempts and self.attempts[k].state in RAN]
+        return max(ran, default=0)
+
+    def assign(self, job: str, agent: str, now: float) -> Lease | None:
+        row = self.jobs[job]
+        if row.state is not JobState.QUEUED or row.cancelled or row.not_before > now:
+            return None
+        key = Key(job, self._used(job) + 1)
+        row.state, row.attempt = JobState.ASSIGNED, key.attempt
+        self.attempts[key] = AttemptRow(agent, AttemptState.OFFERED, now)
+        return self.lease(key)
+
+    def lease(self, key: Key) -> Lease:
+        row, job = self.attempts[key], self.jobs[key.job]
+        back = policy_of(job.spec).keep_first and not job.state.terminal
+        return Lease(
+            key,
+            row.agent,
+            row.state,
+            "default",
+            None,
+            job.spec,
+            row.offered_at,
+            cancel_requested=job.cancelled and not job.state.terminal,
+            may_return=row.state is AttemptState.LOST and back,
+        )
+
+    def leases_of(self, agent: str, inventory: set[Key]) -> dict[Key, Lease]:
+        found = {}
+        for key, row in self.attempts.items():
+            if row.agent == agent and (row.state.live or key in inventory):
+                lease = self.lease(key)
+                if row.state.live or lease.may_return:
+                    found[key] = lease
+        return found
+
+    def ended_of(self, agent: str, inventory: set[Key]) -> frozenset[Key]:
+        rows = ((key, self.attempts.get(key)) for key in inventory)
+        return frozenset(k for k, row in rows if row and row.agent == agent and row.finished)
+
+    def cancel(self, job: str) -> Key | None:
+        row = self.jobs[job]
+        if row.state.terminal or row.cancelled:
+            return None
+        row.cancelled = True
+        if row.state is JobState.QUEUED:
+            row.state, row.reason = JobState.CANCELLED, "cancelled"
+            return None
+        return Key(job, row.attempt)
+
+    def record(self, agent: str, change: Change, now: float) -> list[tuple[str, Key]]:
+        """Write a change; gives leases of other agents that it took. Raises Stale."""
+        key = change.key
+        row, job = self.attempts[key], self.jobs[key.job]
+        standing = Standing(
+            job=job.state,
+            current=job.attempt,
+            used=max(self._used(key.job), key.attempt),
+            policy=policy_of(job.spec),
+            cancelled=job.cancelled,
+            cancel_detail="",
+            expires_at=None,
+            agent=row.agent,
+            attempt=row.state,
+            started_at=row.started_at,
+            since=row.offered_at,
+        )
+        result = conclude(key, agent, standing, change, now)
+        if result is None:
+            return []
+        taken = []
+        if result.supersedes:
+            other = Key(key.job, job.attempt)
+            rival = self.attempts[other]
+            offered = rival.state is AttemptState.OFFERED
+            rival.state = AttemptState.WITHDRAWN if offered else AttemptState.LOST
+            taken.append((rival.agent, other))
+        if isinstance(change, Finished):
+            row.finished = True
+            self.finished(agent, key)
+        assert not job.state.terminal or job.state is result.job
+        row.state, job.state = result.attempt, result.job
+        if result.started_at is not None:
+            row.started_at = result.started_at
+        if result.attempt.live:
+            job.attempt = key.attempt
+        if result.job_end is not None:
+            job.reason = str(result.job_end.reason)
+        if result.not_before is not None:
+            job.not_before = result.not_before
+        return taken

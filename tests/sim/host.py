@@ -1,0 +1,256 @@
+"""A simulated host: disk, shims and launcher that outlive the agent process with its session."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from remote_agent.session import effects as out
+from remote_agent.session import events as ev
+from remote_agent.session.events import Key
+from remote_agent.session.machine import HostFacts, Session
+from remote_protocol.errors import CloseCode
+from remote_protocol.limits import WINDOW
+from remote_protocol.messages import Condition, Ended, Offer, Phase, Refusal, Started
+from remote_protocol.states import EndReason
+from tests.sim.wire import Bytes, Closed, Link
+
+
+@dataclass
+class Directory:
+    """One attempt on the disk."""
+
+    offer: Offer
+    begun: bool = False
+    started: Started | None = None
+    spool: bytearray = field(default_factory=bytearray)
+    ended: Ended | None = None
+    stop: EndReason | None = None
+
+
+@dataclass
+class Judge:
+    """What the world watches on a host."""
+
+    began: Callable[[str, Key], None]
+    forgotten: Callable[[str, Key, Directory], None]
+    checksum: Callable[[bytes], int]
+    seen: Counter[str]
+
+
+class Host:
+    """A machine with one agent."""
+
+    def __init__(self, name: str, rng: Random, judge: Judge) -> None:
+        self.name = name
+        self.rng = rng
+        self.judge = judge
+        self.now = 0.0
+        self.disk: dict[Key, Directory] = {}
+        self.launching: list[Key] = []
+        self.link: Link | None = None
+        self.alive = True
+        self.stopped = False
+        self.disk_full = False
+        self.generation = 0
+        self.silences = 0
+        self._boot()
+
+    # Process -----------------------------------------------------------------------------------
+
+    def _boot(self) -> None:
+        self.session = Session(HostFacts("sim"))
+        self.storing: list[Offer] = []
+        self.taken: tuple[Key, int, bytes] | None = None
+        for key, place in self.disk.items():
+            phase = Phase.ACCEPTED
+            if place.ended is not None:
+                phase = Phase.ENDED
+            elif place.started is not None:
+                phase = Phase.RUNNING
+            spec, size = place.offer.spec, len(place.spool)
+            self.session.adopt(key, spec, phase, size, place.started, place.ended)
+
+    def crash(self) -> None:
+        """kill -9 of the agent: stores under way may or may not have come to the disk."""
+        for offer in self.storing:
+            if self.rng.random() < 0.5:
+                self.disk[Key(offer.job, offer.attempt)] = Directory(offer)
+        self.storing = []
+        if self.link:
+            self.link.close_by_agent()
+            self.link = None
+        self.alive = False
+
+    def restart(self) -> None:
+        self.alive, self.stopped = True, False
+        self.generation += 1
+        self._boot()
+
+    @property
+    def acts(self) -> bool:
+        return self.alive and not self.stopped
+
+    def handle(self, event: ev.Event) -> None:
+        for effect in self.session.handle(event, self.now):
+            self.judge.seen[type(effect).__name__] += 1
+            self._perform(effect)
+        for attempt in self.session.attempts.values():
+            cursor = attempt.cursor
+            assert 0 <= cursor.acked <= cursor.sent <= cursor.size
+            assert cursor.sent - cursor.acked <= WINDOW
+
+    def _perform(self, effect: out.Effect) -> None:
+        match effect:
+            case out.Send(message):
+                self.judge.seen[message.type] += 1
+                if self.link:
+                    self.link.send_up(message)
+            case out.Store(offer):
+                assert Key(offer.job, offer.attempt) not in self.disk
+                assert offer not in self.storing
+                self.storing.append(offer)
+            case out.Start(key):
+                assert key in self.disk
+                self.launching.append(key)
+            case out.Stop(key, reason):
+                self._stop(key, reason)
+            case out.Kill(key):
+                self._stop(key, EndReason.LOST)
+            case out.Forget(key):
+                self.judge.forgotten(self.name, key, self.disk.pop(key))
+            case out.CloseLink(code, detail):
+                assert code is CloseCode.SILENT, detail
+                self.silences += 1
+                self.drop_link()
+
+    def _stop(self, key: Key, reason: EndReason) -> None:
+        place = self.disk[key]
+        if place.ended is None and not place.begun:
+            # The start marker is taken so that no launch under way can begin it any more.
+            place.begun = True
+            self._end(key, place, reason, None)
+        elif place.ended is None:
+            place.stop = place.stop or reason
+
+    # Link --------------------------------------------------------------------------------------
+
+    def connect(self, link: Link, session: str) -> None:
+        self.link = link
+        self.handle(ev.LinkOpened(session))
+
+    def drop_link(self) -> None:
+        if self.link:
+            self.link.close_by_agent()
+            self.link = None
+            self.handle(ev.LinkClosed())
+
+    def read(self) -> bool:
+        """Take one frame off the link."""
+        link = self.link
+        if link is None or link.frozen or not link.down:
+            return False
+        frame = link.down.popleft()
+        if isinstance(frame, Closed):
+            link.agent_end = False
+            self.link = None
+            self.handle(ev.LinkClosed())
+        else:
+            self.handle(ev.Received(frame))  # type: ignore[arg-type]
+        return True
+
+    def upload(self) -> bool:
+        """Take a chunk from the session, or put the one taken on the link."""
+        if self.taken is None:
+            chunk = self.session.next_chunk()
+            if chunk is None:
+                return False
+            key, offset, length = chunk
+            length = min(length, self.rng.randint(1, 8))
+            self.taken = key, offset, bytes(self.disk[key].spool[offset : offset + length])
+            return True
+        key, offset, payload = self.taken
+        self.taken = None
+        if self.link and payload:
+            self.link.send_up(Bytes(key, offset, payload))
+        self.handle(ev.ChunkSent(key, len(payload)))
+        return True
+
+    # Disk and processes ------------------------------------------------------------------------
+
+    def store(self) -> bool:
+        if not self.storing:
+            return False
+        offer = self.storing.pop(0)
+        key = Key(offer.job, offer.attempt)
+        if self.disk_full:
+            self.handle(ev.OfferFailed(key, Refusal.DISK, "no space left on device"))
+        else:
+            self.disk[key] = Directory(offer)
+            self.handle(ev.OfferStored(key))
+        return True
+
+    def launch(self) -> bool:
+        if not self.launching:
+            return False
+        key = self.launching.pop(self.rng.randrange(len(self.launching)))
+        place = self.disk.get(key)
+        if place is not None and not place.begun:
+            place.begun = True
+            self.judge.began(self.name, key)
+        return True
+
+    def work(self, finish: float) -> bool:
+        """One step of some job."""
+        busy = [key for key, place in self.disk.items() if place.begun and place.ended is None]
+        if not busy:
+            return False
+        key = self.rng.choice(busy)
+        place = self.disk[key]
+        draw = self.rng.random()
+        if place.started is None:
+            if draw < 0.05:
+                self._end(key, place, EndReason.SPAWN_ERROR, 127)
+            else:
+                place.started = Started(job=key.job, attempt=key.attempt, pid=7, at=self.now)
+        elif draw < finish or (place.stop and draw < 0.5):
+            self._end(key, place, place.stop or EndReason.EXIT, None if place.stop else 0)
+        else:
+            place.spool += self.rng.randbytes(self.rng.randint(1, 12))
+        return True
+
+    def _end(self, key: Key, place: Directory, reason: EndReason, code: int | None) -> None:
+        if self.rng.random() < 0.5 and place.started is not None:
+            place.spool += self.rng.randbytes(self.rng.randint(0, 5))
+        place.ended = Ended(
+            job=key.job,
+            attempt=key.attempt,
+            exit_code=code,
+            end_reason=reason,
+            size=len(place.spool),
+            checksum=self.judge.checksum(bytes(place.spool)),
+            ended_at=self.now,
+        )
+
+    def scan(self) -> bool:
+        """Tell the session what its disk says about one attempt; hints may have been lost."""
+        changed = False
+        for key in [*self.session.attempts]:
+            held, place = self.session.attempts.get(key), self.disk.get(key)
+            if held is None or place is None or held.phase in (None, Phase.ENDED):
+                continue
+            if place.started and held.phase is Phase.ACCEPTED and self.rng.random() < 0.8:
+                self.handle(ev.AttemptStarted(key, 7, place.started.at))
+                changed = True
+            if len(place.spool) > held.cursor.size:
+                self.handle(ev.SpoolGrew(key, len(place.spool)))
+                changed = True
+            if place.ended is not None:
+                self.handle(ev.AttemptEnded(key, place.ended))
+                changed = True
+        return changed
+
+    def pause(self, paused: bool) -> None:
+        self.handle(ev.ConditionChanged(Condition(accepting=not paused, reason="paused here")))

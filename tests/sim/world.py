@@ -1,0 +1,318 @@
+"""A world of simulated hosts and one server, whose every step is drawn at random."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from random import Random
+
+from remote_agent.session import events as agent_events
+from remote_protocol.ids import make_ulid
+from remote_protocol.spec import JobSpec, OnDisconnect, OnReturn
+from remote_protocol.states import AttemptState
+from remote_server.domain.model import Key
+from tests.sim.database import Database, JobRow
+from tests.sim.host import Directory, Host, Judge
+from tests.sim.hub import Hub
+from tests.sim.wire import Link
+
+SETTLING_ROUNDS = 400
+FAULTS = (
+    "cut",
+    "cut",
+    "cut",
+    "freeze",
+    "kill agent",
+    "kill server",
+    "stop agent",
+    "minute",
+    "pause",
+    "disk full",
+    "damage",
+    "no database",
+    "no log files",
+)
+
+
+class World:
+    """Everything there is. Its invariants are asserted while it runs."""
+
+    def __init__(self, rng: Random, agents: int = 2) -> None:
+        self.rng = rng
+        self.now = 1000.0
+        self.counter = 0
+        self.starts: Counter[Key] = Counter()
+        self.ends: dict[str, tuple[str, str]] = {}
+        self.seen: Counter[str] = Counter()
+        self.pace = rng.choice([0.02, 0.4, 3.0])
+        self.trouble = rng.choice([0.01, 0.03, 0.1])
+        self.db = Database(self._finished)
+        self.epochs: dict[str, int] = {}
+        self.server: Hub | None = None
+        self.links: list[Link] = []
+        judge = Judge(self._began, self._forgotten, zlib.crc32, self.seen)
+        self.hosts = {f"a{n}": Host(f"a{n}", rng, judge) for n in range(agents)}
+        self._start_server()
+
+    # Invariants --------------------------------------------------------------------------------
+
+    def _began(self, agent: str, held: agent_events.Key) -> None:
+        key = Key(*held)
+        self.starts[key] += 1
+        assert self.starts[key] == 1, f"I1: attempt {key} was started twice"
+        row = self.db.attempts[key]
+        assert row.agent == agent, f"{key} starts on {agent}, but was given to {row.agent}"
+        assert row.state is not AttemptState.OFFERED, "it starts before its acceptance is committed"
+        assert row.state is not AttemptState.WITHDRAWN
+        most = self.db.jobs[key.job].spec.max_attempts
+        assert sum(count for k, count in self.starts.items() if k.job == key.job) <= most
+
+    def _finished(self, agent: str, key: Key) -> None:
+        place = self.hosts[agent].disk.get(agent_events.Key(*key))
+        assert place is not None, "I4: forgotten before its end was committed"
+        assert bytes(place.spool) == bytes(self.db.logs.get(key, b"")), "the log differs"
+
+    def _forgotten(self, agent: str, key: agent_events.Key, place: Directory) -> None:
+        row = self.db.attempts[Key(*key)]
+        held = row.agent == agent and row.state in (AttemptState.ACCEPTED, AttemptState.RUNNING)
+        assert not held, f"I4: {agent} forgets {key}, which is {row.state}"
+        assert place.ended is not None or not place.begun, f"{key} runs and is forgotten"
+
+    def check(self) -> None:
+        for job, row in self.db.jobs.items():
+            if row.state.terminal:
+                end = (row.state, row.reason)
+                assert self.ends.setdefault(job, end) == end, "I3: a terminal state changed"
+            else:
+                assert job not in self.ends, "I3: a job ended and lives on"
+
+    # Server ------------------------------------------------------------------------------------
+
+    def _start_server(self) -> None:
+        self.server = Hub(self.db, self.rng, self.epochs, self.seen)
+        self.server.now = self.server.started_at = self.now
+
+    def kill_server(self) -> None:
+        assert self.server is not None
+        for link, _ in self.server.links.values():
+            link.up.clear()
+            if self.rng.random() < 0.7:
+                link.close_by_server()
+            link.cut(self.rng)
+        self.server = None
+
+    # Steps -------------------------------------------------------------------------------------
+
+    def ulid(self) -> str:
+        self.counter += 1
+        return make_ulid(self.counter, b"0123456789")
+
+    def submit(self) -> None:
+        rng = self.rng
+        policy = OnDisconnect(
+            lost_after=rng.choice([35.0, 600.0]),
+            stop_after=rng.choice([None, None, 25.0]),
+            on_return=rng.choice(list(OnReturn)),
+        )
+        spec = JobSpec.model_construct(
+            command=["x"], max_attempts=rng.randint(1, 3), retry_backoff=1.0, on_disconnect=policy
+        )
+        self.db.jobs[self.ulid()] = JobRow(spec)
+
+    def connect(self, host: Host) -> bool:
+        if host.link is not None or not host.acts or self.server is None:
+            return False
+        link = Link(host.name)
+        self.links.append(link)
+        self.server.connect(link)
+        host.connect(link, self.ulid())
+        return True
+
+    def _set_clocks(self, passed: float) -> None:
+        self.now += passed
+        for host in self.hosts.values():
+            host.now = self.now
+        if self.server:
+            self.server.now = self.now
+
+    def step(self) -> None:
+        """One random thing happens."""
+        rng = self.rng
+        self._set_clocks(rng.random() * self.pace)
+        host = rng.choice([*self.hosts.values()])
+        draw = rng.random()
+        if draw < self.trouble:
+            self._fault(host)
+        elif draw < self.trouble * 2:
+            self._repair(host, rng.random())
+        elif draw < self.trouble * 2 + 0.15:
+            self._loops(host, rng.random())
+        else:
+            self._progress(host)
+        self.check()
+
+    def _progress(self, host: Host) -> None:
+        """Something that is under way goes on by one step."""
+        for _ in range(8):
+            if self._go_on(host, self.rng.random()):
+                return
+            host = self.rng.choice([*self.hosts.values()])
+
+    def _go_on(self, host: Host, draw: float) -> bool:
+        server = self.server
+        if draw < 0.15:
+            return host.launch()
+        if draw < 0.35:
+            return host.work(finish=0.1)
+        if draw < 0.65 and host.acts:
+            return self.rng.choice([host.read, host.read, host.store, host.upload, host.scan])()
+        if draw < 0.65 or server is None:
+            return False
+        if draw < 0.78:
+            return server.read(host.name)
+        if draw < 0.88:
+            return server.flush()
+        if draw < 0.94:
+            return server.verify(zlib.crc32)
+        return server.dispatch()
+
+    def _loops(self, host: Host, draw: float) -> None:
+        if draw < 0.25:
+            if host.acts:
+                host.handle(agent_events.Tick())
+        elif draw < 0.5:
+            self.connect(host)
+        elif draw < 0.6 and self.server:
+            self.server.tick()
+        elif draw < 0.75 and self.server:
+            self.server.sweep()
+        elif draw < 0.9:
+            self.submit()
+        elif self.db.jobs and self.server:
+            self.server.cancel(self.rng.choice([*self.db.jobs]))
+
+    def _fault(self, host: Host) -> None:
+        kind = self.rng.choice(FAULTS)
+        self.seen[kind] += 1
+        rng, server = self.rng, self.server
+        if kind == "cut" and host.link:
+            host.link.cut(rng)
+        elif kind == "freeze" and host.link:
+            host.link.frozen = not host.link.broken
+        elif kind == "kill agent" and host.alive:
+            host.crash()
+        elif kind == "kill server" and server:
+            self.kill_server()
+        elif kind == "stop agent":
+            host.stopped = True
+        elif kind == "minute":
+            self._set_clocks(rng.random() * 60)
+        elif kind == "pause" and host.acts:
+            host.pause(rng.random() < 0.5)
+        elif kind == "disk full":
+            host.disk_full = True
+        elif kind == "damage" and self.db.logs:
+            self._damage_log()
+        elif kind == "no database" and server:
+            server.store_works = False
+        elif kind == "no log files" and server:
+            server.files_work = False
+
+    def _repair(self, host: Host, draw: float) -> None:
+        if draw < 0.2 and not host.alive:
+            host.restart()
+        elif draw < 0.4 and not self.server:
+            self._start_server()
+        elif draw < 0.6:
+            host.stopped = host.disk_full = False
+        elif draw < 0.8:
+            if self.server and not (self.server.store_works and self.server.files_work):
+                self.server.recover()
+        else:
+            for link in self.links[-3:]:
+                link.frozen = False
+
+    def _damage_log(self) -> None:
+        """A log file loses its tail or a byte of it turns, before its attempt's end is known."""
+        key = self.rng.choice([*self.db.logs])
+        log, row = self.db.logs[key], self.db.attempts[key]
+        if not log or row.finished or not row.state.live:
+            return
+        if self.server and any((e.job, e.attempt) == key for _, e in self.server.verifying):
+            return
+        if self.server and self.server.operations:
+            return
+        if self.rng.random() < 0.5:
+            del log[self.rng.randrange(len(log)) :]
+        else:
+            log[self.rng.randrange(len(log))] ^= 1
+
+    # Quiescence --------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """All faults end; everything must come to its end, and soon."""
+        for link in self.links:
+            link.frozen = False
+        for host in self.hosts.values():
+            host.stopped = host.disk_full = False
+            if not host.alive:
+                host.restart()
+            host.pause(False)
+        if self.server is None:
+            self._start_server()
+        assert self.server is not None
+        self.server.recover()
+        for _ in range(SETTLING_ROUNDS):
+            if self.settled():
+                break
+            self._set_clocks(1.0)
+            self._round(self.server)
+        self._verdict(self.server)
+
+    def _round(self, server: Hub) -> None:
+        server.tick()
+        server.sweep()
+        while server.dispatch() and server.flush():
+            pass
+        for host in self.hosts.values():
+            host.handle(agent_events.Tick())
+            self.connect(host)
+        moved = True
+        while moved:
+            moved = server.flush() or server.verify(zlib.crc32)
+            for host in self.hosts.values():
+                moved = server.read(host.name) or moved
+                moved = host.read() or host.store() or host.launch() or moved
+                moved = host.scan() or host.upload() or moved
+                moved = host.work(finish=0.5) or moved
+            self.check()
+
+    def settled(self) -> bool:
+        return all(row.state.terminal for row in self.db.jobs.values()) and not any(
+            host.disk or host.session.attempts for host in self.hosts.values()
+        )
+
+    def _verdict(self, server: Hub) -> None:
+        waiting = {job: row for job, row in self.db.jobs.items() if not row.state.terminal}
+        assert not waiting, f"jobs without an end: {waiting}"
+        for host in self.hosts.values():
+            assert not host.disk, f"{host.name} still has {host.disk}"
+            assert not host.session.attempts
+        assert not server.lost_by_hello, "an agent lost what it had accepted"
+        for _, session in server.links.values():
+            assert not session.leases, f"{session.agent} still has {dict(session.leases)}"
+        assert not [row for row in self.db.attempts.values() if row.state.live]
+        for job, row in self.db.jobs.items():
+            attempt = self.db.attempts.get(Key(job, row.attempt))
+            assert row.state != "succeeded" or (attempt is not None and attempt.finished)
+
+
+def run(rng: Random, steps: int, agents: int = 2) -> World:
+    """Some jobs, `steps` random steps, and peace at the end."""
+    world = World(rng, agents)
+    for _ in range(rng.randint(1, 4)):
+        world.submit()
+    for _ in range(steps):
+        world.step()
+    world.settle()
+    return world
