@@ -12,7 +12,7 @@ STAMP     := $(VENV)/.ready-$(firstword $(shell printf '%s' "$(CURDIR)" | cksum)
 TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fmt bench build lock clean
+.PHONY: help setup demo dev test check fmt bench chaos build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ fmt: setup ## repair what can be repaired
 
 bench: setup ## run the benchmarks and print their tables
 	@$(BIN)/python benchmarks/run_all.py $(ARGS)
+
+chaos: setup ## a seeded chaos run (root): SEED=1 MINUTES=1
+	@$(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
 
 build: setup ## wheels and sdists of the four distributions, into dist/
 	@rm -rf dist

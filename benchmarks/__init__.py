@@ -1,0 +1,1 @@
+"""Re-runnable measurements; each prints a table. None of them is a test."""

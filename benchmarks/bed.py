@@ -1,0 +1,177 @@
+"""A real server and a real agent on this machine for a measurement, and what /proc says of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from remote_client.client import Client
+from remote_protocol.api import RegistrationTokenCreate
+from remote_protocol.states import AgentState
+
+_BIN = Path(sys.executable).parent
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Bed:
+    """A running pair. `client` is an admin's; pids are those of the main processes."""
+
+    url: str
+    token: str
+    root: Path
+    server: subprocess.Popen[bytes]
+    agent: subprocess.Popen[bytes] | None
+    client: Client
+
+    @property
+    def agent_pid(self) -> int:
+        """The agent's process id."""
+        assert self.agent is not None
+        return self.agent.pid
+
+
+@contextlib.contextmanager
+def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
+    """Start server and agent in an empty directory; stop and remove everything at the end."""
+    root = Path(tempfile.mkdtemp(prefix="remote-bench-"))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    server = agent = None
+    try:
+        server = _start(
+            root, "server", "run", "--listen", f"127.0.0.1:{port}", "--data-dir", root / "server"
+        )
+        token_file = root / "server" / "admin-token"
+        wait_until(lambda: token_file.exists() and _answers(port), "the server")
+        token = token_file.read_text().strip()
+        client = Client(url, token)
+        wait_until(lambda: client.version().product == "remote-server", "the server's API")
+        if with_agent:
+            agent = start_agent(root, client, url, capacity)
+        yield Bed(url, token, root, server, agent, client)
+        client.close()
+    finally:
+        for process in (agent, server):
+            if process is not None and process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(15)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def start_agent(
+    root: Path, client: Client, url: str, capacity: int, name: str = "bench"
+) -> subprocess.Popen[bytes]:
+    """Register and start an agent; returns when the server shows it online."""
+    created = client.create_registration_token(RegistrationTokenCreate())
+    state = root / name
+    secret = root / f"{name}.token"
+    secret.touch(0o600)
+    secret.write_text(created.token)
+    call: list[object] = [_BIN / "remote-agent", "register", "--server", url, "--name", name]
+    call += ["--token-file", secret, "--capacity", capacity, "--state-dir", state]
+    subprocess.run([str(word) for word in call], check=True, stdout=subprocess.DEVNULL)
+    agent = _start(root, name, "run", "--state-dir", state, program="remote-agent")
+    wait_until(lambda: client.agent(name).state is AgentState.ONLINE, "the agent")
+    return agent
+
+
+def _start(
+    root: Path, log: str, *arguments: object, program: str = "remote-server"
+) -> subprocess.Popen[bytes]:
+    with open(root / f"{log}.log", "ab") as output:
+        return subprocess.Popen(
+            [_BIN / program, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(condition: object, what: str, seconds: float = 30.0) -> None:
+    """Wait for a condition; TimeoutError names `what` when it does not come true."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} was not ready after {seconds:g} s")
+        time.sleep(0.01)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a living process, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def busy_seconds() -> float:
+    """CPU time that the whole machine has spent since it started, over all cores."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + irq + softirq) / _TICK
+
+
+def memory(pid: int, field: str = "Pss") -> float:
+    """Memory in MiB: `Pss` now, or `VmHWM` for the peak resident set."""
+    name = "status" if field.startswith("Vm") else "smaps_rollup"
+    for line in Path(f"/proc/{pid}/{name}").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below `pid`, by parent links."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int(
+                    (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                )
+    found = [pid]
+    for candidate in found:
+        found += [child for child, parent in parents.items() if parent == candidate]
+    return found[1:]
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` of the sorted values lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def summary(values: Sequence[float]) -> str:
+    """Median (minimum to maximum) for a table."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+
+
+def table(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Print a measurement: what, figure, aim."""
+    print(f"\n## {title}\n\n| what | measured | aim |\n|---|---|---|")
+    for what, figure, aim in rows:
+        print(f"| {what} | {figure} | {aim} |")
+    sys.stdout.flush()

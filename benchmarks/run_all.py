@@ -1,0 +1,29 @@
+"""All benchmarks, one after another. Usage: python benchmarks/run_all.py [--quick]"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+_FULL = [["dispatch"], ["output"], ["idle"], ["swarm"]]
+_QUICK = [
+    ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
+    ["output", "--megabytes", "100"],
+    ["idle", "--seconds", "10"],
+    ["swarm", "--agents", "200", "--seconds", "10", "--offers", "50"],
+]
+
+
+def main() -> int:
+    """Run them; 1 when one of them failed."""
+    failed = 0
+    for name, *options in _QUICK if "--quick" in sys.argv[1:] else _FULL:
+        command = [sys.executable, "-m", f"benchmarks.{name}", *options]
+        failed |= subprocess.run(command, cwd=_ROOT, check=False).returncode != 0
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
