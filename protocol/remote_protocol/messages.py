@@ -221,7 +221,7 @@ class Ended(Message):
     type: Literal["ended"] = "ended"
     job: JobId
     attempt: Attempt
-    exit_code: int | None
+    exit_code: int | None = None
     end_reason: EndReason
     end_detail: Text = ""
     size: Offset
