@@ -41,8 +41,15 @@ def new_fingerprint() -> str:
     return secrets.token_hex(16)
 
 
+class DamagedIdentity(AgentError):
+    """There is an identity, but it cannot be understood."""
+
+
 def load_identity(state_dir: Path) -> Identity | None:
-    """The stored identity; None before `register`. AgentError when the file is damaged."""
+    """The stored identity; None before `register`.
+
+    DamagedIdentity when it makes no sense, AgentError when it cannot be read.
+    """
     path = state_dir / FILE
     try:
         if path.stat().st_mode & 0o077:
@@ -57,8 +64,12 @@ def load_identity(state_dir: Path) -> Identity | None:
         raise AgentError(
             f"{path} cannot be read ({error.strerror}); run as the user who registered the agent"
         ) from None
-    except (ValueError, TypeError, OSError) as error:
-        raise AgentError(f"{path} is damaged ({error}); register again with --replace") from None
+    except OSError as error:
+        raise AgentError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError) as error:
+        raise DamagedIdentity(
+            f"{path} is damaged ({error}); register again with --replace and a token"
+        ) from None
 
 
 def save_identity(state_dir: Path, identity: Identity) -> None:

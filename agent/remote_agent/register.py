@@ -34,7 +34,7 @@ from remote_protocol.ids import TokenKind, kind_of
 _TIMEOUT: Final = 20.0
 _LARGEST: Final = 1024 * 1024
 _VERSION: Final = "/api/v1/version"
-_TOKEN: Final = re.compile(r"[a-z]{3}_[A-Za-z0-9_-]{16,}")
+_TOKEN: Final = re.compile(r"[a-z]{3}_[A-Za-z0-9_-]+")
 _CURES: Final = {
     ErrorCode.EXPIRED_TOKEN: "make a new one: remotectl registration-token create",
     ErrorCode.USED_TOKEN: "make a new one: remotectl registration-token create",

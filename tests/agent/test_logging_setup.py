@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from remote_agent.logging_setup import mask_tokens, set_up_logging
+from remote_agent.logging_setup import mask, set_up_logging
 
 
 @pytest.fixture(autouse=True)
@@ -59,5 +59,33 @@ def test_a_file_that_cannot_be_written_is_said_once(
 
 
 def test_tokens_are_masked_wherever_they_stand() -> None:
-    event = mask_tokens(None, "info", {"event": "url?t=rrt_ABCDEFGHIJ and rpt_0123456789"})
-    assert event["event"] == "url?t=rrt_*** and rpt_***"
+    assert mask("url?t=rrt_ABCDEFGHIJ and rpt_0123456789") == "url?t=rrt_*** and rpt_***"
+    assert mask("via http://me:hunter2@proxy:3128/") == "via http://me:***@proxy:3128/"
+    assert mask("at http://proxy:3128/a@b") == "at http://proxy:3128/a@b"
+
+
+@pytest.mark.parametrize("form", ["json", "human"])
+def test_nested_values_and_tracebacks_are_masked_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture, form: str
+) -> None:
+    set_up_logging(tmp_path, "info", form)
+    secret = "rat_abcdefghijklmnop"
+    structlog.get_logger("test").info("nested", headers={"Authorization": [f"Bearer {secret}"]})
+    try:
+        raise ValueError(f"bad header {secret}")
+    except ValueError:
+        structlog.get_logger("test").exception("failed")
+        logging.getLogger("other").exception("failed there")
+    text = capsys.readouterr().err + (tmp_path / "logs" / "agent.log").read_text()
+    assert secret not in text
+    assert text.count("bad header rat_***") >= 4
+
+
+def test_setting_up_again_changes_the_level(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    log = structlog.get_logger("test")
+    set_up_logging(tmp_path, "info", "json")
+    log.debug("not yet")
+    set_up_logging(tmp_path, "debug", "json")
+    log.debug("now")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["now"]
+    assert len((tmp_path / "logs" / "agent.log").read_text().splitlines()) == 1

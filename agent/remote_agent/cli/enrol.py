@@ -24,6 +24,7 @@ from remote_agent.config import FLAGS, Config
 from remote_agent.control import NotRunning, ask
 from remote_agent.errors import AgentError, ConfigError, TokenRefused
 from remote_agent.identity import (
+    DamagedIdentity,
     Identity,
     load_identity,
     new_fingerprint,
@@ -57,8 +58,13 @@ def register(options: argparse.Namespace) -> int:
         for place, flag in FLAGS.items()
     }
     config, _ = load(options, flags)
-    known = load_identity(config.state_dir)
     wanted = Wanted(read_token(options), options.replace, options.ephemeral)
+    try:
+        known = load_identity(config.state_dir)
+    except DamagedIdentity:
+        if not options.replace:
+            raise
+        known = None
     identity, answer = enrol(config, known, wanted)
     if identity != known:
         save_identity(config.state_dir, identity)

@@ -46,7 +46,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
     ConfigError for a variable that is no use; SystemExit (2) for wrong arguments, (0) for --help.
     """
-    options = _build().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     for name, flag, choices in options.texts:
         if getattr(options, name) is None:
             setattr(options, name, text_of(flag, choices))
@@ -91,7 +91,8 @@ class _Command:
         self.own("-o", "--output", words="how to print", choices=["table", "json"])
 
 
-def _build() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="remote-agent",
         description="Runs jobs of a remote-server on this host, over one outbound connection.",

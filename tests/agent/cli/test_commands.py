@@ -1,0 +1,167 @@
+"""The commands that need no running agent, and what they say when there is none."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from remote_agent import __version__
+from remote_agent.cli import main
+from remote_agent.cli.commands import on_disk
+from remote_agent.identity import Identity, save_identity
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REMOTE_AGENT_STATE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_version_imports_nothing_heavy() -> None:
+    probe = (
+        "import sys; from remote_agent.cli import main; main(['version']);"
+        "assert not {'pydantic', 'asyncio', 'websockets'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"remote-agent {__version__}\n"
+
+
+def test_status_without_an_agent_says_so(capsys: pytest.CaptureFixture) -> None:
+    assert main(["status"]) == 1
+    assert "remote-agent run" in capsys.readouterr().err
+    assert main(["status", "-o", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["running"], document["registered"], document["attempts"]) == (False, False, [])
+
+
+def test_status_without_an_agent_shows_what_lies_on_the_disk(
+    state: Path, capsys: pytest.CaptureFixture
+) -> None:
+    save_identity(state, Identity("http://h:1", "web-7", "rat_secret"))
+    for job, files in (("A.1", ()), ("B.2", ("exit.json",)), ("C.1", ("exit.json", "settled"))):
+        (state / "attempts" / job).mkdir(parents=True)
+        for name in files:
+            (state / "attempts" / job / name).write_text("")
+    assert on_disk(state) == (["A.1"], ["B.2"])
+    assert main(["status"]) == 1
+    text = capsys.readouterr().out
+    assert "not running" in text and "web-7" in text
+    assert "A attempt 1 running" in text and "B attempt 2 ended" in text
+    assert main(["status", "-o", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["name"], document["server"]) == ("web-7", "http://h:1")
+    assert "rat_secret" not in json.dumps(document)
+
+
+@pytest.mark.parametrize("words", [["pause"], ["resume"], ["drain", "--deadline", "1h"]])
+def test_wishes_need_a_running_agent(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert main(words) == 1
+    assert "no agent runs" in capsys.readouterr().err
+
+
+def test_a_bad_deadline_is_a_usage_error(capsys: pytest.CaptureFixture) -> None:
+    assert main(["drain", "--deadline", "soon"]) == 2
+    assert "not a duration" in capsys.readouterr().err
+
+
+def test_config_shows_what_holds_and_where_it_is_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text('[agent]\nname = "web-7"\n')
+    assert main(["config", "--config", str(file)]) == 0
+    assert f'name = "web-7"  # {file}:2' in capsys.readouterr().out
+    assert main(["config", "--config", str(file), "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["agent"]["name"] == "web-7"
+
+
+def test_a_bad_configuration_ends_with_two(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text("[agent]\nnome = 1\n")
+    assert main(["config", "--config", str(file)]) == 2
+    assert "did you mean name?" in capsys.readouterr().err
+
+
+def test_config_says_what_register_has_agreed(state: Path, capsys: pytest.CaptureFixture) -> None:
+    save_identity(
+        state,
+        Identity(
+            "http://h:1",
+            "web-7",
+            "rat_secret",
+            proxy="http://me:hunter2@p:1",
+            settings={"queues": ["a"], "capacity": {"default": 4}},
+        ),
+    )
+    assert main(["config"]) == 0
+    text = capsys.readouterr().out
+    assert 'url = "http://h:1"  # register' in text
+    assert 'queues = ["a"]  # register' in text
+    assert 'capacity = { "default" = 4 }  # register' in text
+    assert 'on_stop = "leave"  # default' in text
+    assert "hunter2" not in text and "rat_secret" not in text
+    shown = tomllib.loads("\n".join(line for line in text.splitlines() if " =  #" not in line))
+    assert shown["agent"]["capacity"] == {"default": 4}
+    assert main(["config", "-o", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["origins"]["server.url"] == "register"
+    assert document["server"]["proxy"] == "http://***@p:1"
+
+
+def test_every_bad_setting_is_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text("[agent]\nnome = 1\n[limits]\nmax_timeout = 'soon'\n")
+    monkeypatch.setenv("REMOTE_AGENT_CONFIG", str(file))
+    monkeypatch.setenv("REMOTE_AGENT_SERVER", "jobs.example.com")
+    assert main(["run"]) == 2
+    text = capsys.readouterr().err
+    assert f"{file}:2: [agent] nome" in text
+    assert f"{file}:4: [limits] max_timeout" in text
+    assert "REMOTE_AGENT_SERVER: [server] url" in text
+
+
+def test_a_reader_that_goes_away_is_no_error(state: Path) -> None:
+    (state / "logs").mkdir()
+    (state / "logs" / "agent.log").write_bytes(b"x" * 1_000_000)
+    command = [sys.executable, "-m", "remote_agent", "logs"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_ctrl_c_is_quiet(state: Path) -> None:
+    (state / "logs").mkdir()
+    (state / "logs" / "agent.log").write_bytes(b"hello\n")
+    command = [sys.executable, "-m", "remote_agent", "logs", "-f"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == b"hello\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_the_shims_entry_of_a_frozen_binary_imports_nothing_heavy() -> None:
+    probe = (
+        "import sys; from remote_agent.cli import main; code = main(['_shim']);"
+        "assert not {'pydantic', 'asyncio', 'structlog'} & set(sys.modules); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: ")

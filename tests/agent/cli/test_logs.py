@@ -1,0 +1,56 @@
+"""`remote-agent logs`: undoing the local copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remote_agent.cli import main
+from remote_agent.spool import closed_name
+from remote_protocol import cri
+
+STAMP = b"2026-11-21T03:04:05.123456789Z"
+JOB = "01JD0000000000000000000000"
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REMOTE_AGENT_STATE_DIR", str(tmp_path))
+    directory = tmp_path / "attempts" / f"{JOB}.1"
+    directory.mkdir(parents=True)
+    first = b"".join(cri.encode(b"one\ntwo", STAMP, cri.STDOUT))
+    (directory / closed_name(0)).write_bytes(first)
+    (directory / "output.log").write_bytes(b"".join(cri.encode(b"\noops\n", STAMP, cri.STDERR)))
+    (directory / "exit.json").write_text("{}")
+    return tmp_path
+
+
+def test_streams_come_out_as_they_were(state: Path, capfdbinary: pytest.CaptureFixture) -> None:
+    assert main(["logs", JOB]) == 0
+    out, err = capfdbinary.readouterr()
+    assert (out, err) == (b"one\ntwo", b"\noops\n")
+
+
+def test_the_beginning_of_an_id_is_enough(state: Path, capfdbinary: pytest.CaptureFixture) -> None:
+    assert main(["logs", "01jd"]) == 0
+    assert capfdbinary.readouterr().out == b"one\ntwo"
+
+
+def test_an_unknown_job_is_said(state: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["logs", "01ZZ"]) == 1
+    assert "no log of a job" in capsys.readouterr().err
+
+
+def test_an_ambiguous_beginning_is_said(state: Path, capsys: pytest.CaptureFixture) -> None:
+    (state / "attempts" / "01JDZ000000000000000000000.1").mkdir()
+    assert main(["logs", "01JD"]) == 1
+    assert "2 jobs begin" in capsys.readouterr().err
+
+
+def test_the_agents_own_log(state: Path, capfd: pytest.CaptureFixture) -> None:
+    assert main(["logs"]) == 1
+    (state / "logs").mkdir()
+    (state / "logs" / "agent.log").write_text('{"event": "hello"}\n')
+    assert main(["logs"]) == 0
+    assert "hello" in capfd.readouterr().out
