@@ -66,6 +66,7 @@ class Dispatcher:
         self._woken = True
         self._waiter: asyncio.Future[None] | None = None
         self._turn = 0
+        self._looked_at = 0
         self._log = structlog.get_logger("remote_server.dispatcher")
 
     def wake(self, agent: str | None = None) -> None:
@@ -104,9 +105,13 @@ class Dispatcher:
     async def dispatch(self) -> int:
         """Passes until nothing more can be given now; how many jobs were given."""
         given = 0
+        self._looked_at = 0
         while self._woken:
             self._woken = False
-            given += await self._pass()
+            more = await self._pass()
+            if more:
+                self._looked_at = 0
+            given += more
         return given
 
     async def _pause(self) -> float:
@@ -161,19 +166,15 @@ class Dispatcher:
         return len(leases)
 
     def _servable(self, demands: dict[Demand, int]) -> list[Demand]:
-        room: dict[str, bool] = {}
-        wanted = []
-        for demand in demands:
-            queue = demand.queue
-            if queue not in room:
-                room[queue] = self._fleet.room(queue) > 0
-            if room[queue]:
-                wanted.append(demand)
-        if len(wanted) > DEMANDS:
-            self._turn = (self._turn + DEMANDS) % len(wanted)
-            wanted = (wanted[self._turn :] + wanted[: self._turn])[:DEMANDS]
+        wanted = [demand for demand in demands if self._fleet.serves(demand)]
+        if len(wanted) <= DEMANDS:
+            return wanted
+        self._turn = (self._turn + DEMANDS) % len(wanted)
+        self._looked_at += DEMANDS
+        if self._looked_at < len(wanted):
+            # Go on with the others, until all had their turn in vain.
             self._woken = True
-        return wanted
+        return (wanted[self._turn :] + wanted[: self._turn])[:DEMANDS]
 
     async def _refresh(self) -> None:
         """Bring the fleet up to date with the links."""

@@ -24,7 +24,9 @@ from remote_server.domain.model import Demand, Key, Waiting
 DEFAULT_CLASS: Final = "default"
 _ONE: Final = Fraction(1)
 _FINEST: Final = 1_000_000
-_MEMORY: Final = 1_000
+_ENOUGH: Final = 1_000
+_FEW: Final = 64
+"""Agents with a label that are rather looked at one by one than found in a heap of all."""
 
 
 @lru_cache(maxsize=4096)
@@ -133,7 +135,7 @@ def shares_of(slot: AgentSlot) -> dict[str, Share]:
 
 
 class _Member:
-    __slots__ = ("given", "name", "queues", "reserved", "shares", "slot", "version")
+    __slots__ = ("given", "labels", "name", "queues", "reserved", "shares", "slot", "version")
 
     def __init__(self, slot: AgentSlot) -> None:
         self.name = slot.name
@@ -146,6 +148,7 @@ class _Member:
         self.slot = slot
         # The hub may change its slot before it says so: count under what was counted.
         self.queues = frozenset(slot.queues)
+        self.labels = dict(slot.labels)
         self.shares = shares_of(slot)
 
     def share(self, queue: str) -> Share | None:
@@ -162,6 +165,7 @@ class Fleet:
         self._members: dict[str, _Member] = {}
         self._heaps: dict[str, list[_Entry]] = {}
         self._serving: dict[str, int] = {}
+        self._labelled: dict[tuple[str, str, str], set[str]] = {}
         self._given = 0
         self._versions = 0
 
@@ -203,9 +207,14 @@ class Fleet:
             if member is not None and member.version == version:
                 share = member.share(queue)
                 room += max(1, share.room) if share is not None else 0
-                if room >= _MEMORY:
+                if room >= _ENOUGH:
                     break
         return room
+
+    def serves(self, demand: Demand) -> bool:
+        """Whether some agent with all its labels has any room now, if only a part of what such a
+        job needs."""
+        return self._first(demand, lambda share: True) is not None
 
     def match(self, waiting: Sequence[Waiting]) -> list[tuple[str, str]]:
         """`(job, agent)` for those of `waiting`, given in rank order, that can start now.
@@ -225,7 +234,8 @@ class Fleet:
                 given.append((job.job, member.name))
                 continue
             hopeless.add(demand)
-            kept = self._emptiest(demand)
+            # Agents that are full now have nothing that could be kept free.
+            kept = self._first(demand, lambda share: True)
             if kept is not None:
                 kept.reserved.add(kept.slot.class_of(demand.queue))
                 reserved.append(kept)
@@ -247,14 +257,19 @@ class Fleet:
         self._line_up(member)
         return member
 
-    def _emptiest(self, demand: Demand) -> _Member | None:
-        # Agents that are full now are in no heap; there is nothing to keep free on them.
-        return self._first(demand, lambda share: True)
-
     def _first(self, demand: Demand, fits: Callable[[Share], bool]) -> _Member | None:
+        """The least loaded agent that has some room, all labels, and a share that `fits`."""
         heap = self._heaps.get(demand.queue)
         if not heap:
             return None
+        if demand.labels:
+            queue = demand.queue
+            rare = min(
+                (self._labelled.get((queue, key, value), set()) for key, value in demand.labels),
+                key=len,
+            )
+            if len(rare) <= _FEW:
+                return self._best(demand, fits, rare)
         passed: list[_Entry] = []
         found: _Member | None = None
         while heap:
@@ -278,6 +293,25 @@ class Fleet:
         for entry in passed:
             heappush(heap, entry)
         return found
+
+    def _best(
+        self, demand: Demand, fits: Callable[[Share], bool], names: set[str]
+    ) -> _Member | None:
+        best: tuple[float, int, str] | None = None
+        for name in names:
+            member = self._members[name]
+            share = member.share(demand.queue)
+            if (
+                share is not None
+                and not share.full
+                and member.slot.eligible
+                and member.slot.class_of(demand.queue) not in member.reserved
+                and member.slot.has_labels(demand.labels)
+                and fits(share)
+            ):
+                rank = (share.load, member.given, name)
+                best = rank if best is None else min(best, rank)
+        return None if best is None else self._members[best[2]]
 
     def _line_up(self, member: _Member) -> None:
         self._versions += 1
@@ -307,3 +341,11 @@ class Fleet:
             else:
                 self._serving.pop(queue, None)
                 self._heaps.pop(queue, None)
+            for key, value in member.labels.items():
+                names = self._labelled.setdefault((queue, key, value), set())
+                if change > 0:
+                    names.add(member.name)
+                else:
+                    names.discard(member.name)
+                    if not names:
+                        del self._labelled[queue, key, value]

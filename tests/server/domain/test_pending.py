@@ -27,7 +27,9 @@ def agents(*names: str) -> list[Agent]:
 
 
 def slot(name: str, taken: int = 0, capacity: int = 4, **fields: Any) -> AgentSlot:
-    leases = {Key(f"{name}{n}", 1): ("default", None) for n in range(taken)}
+    leases: dict[Key, tuple[str, float | None]] = {
+        Key(f"{name}{n}", 1): ("default", None) for n in range(taken)
+    }
     queues = frozenset(fields.pop("queues", ("default",)))
     return AgentSlot(
         name, queues, fields.pop("labels", {}), {"default": capacity}, leases, **fields

@@ -243,7 +243,7 @@ def test_no_agent_is_ever_overfilled_and_no_place_is_wasted(
     }
     made = fleet(*slots.values())
     waiting = [
-        job(n, weight, queue, **({} if label is None else {"l": label}))
+        Waiting(f"{n:04}", 0, Demand(queue, () if label is None else (("l", label),), weight))
         for n, (queue, weight, label) in enumerate(wanted)
     ]
     given_ = dict(made.match(waiting))

@@ -1,0 +1,294 @@
+"""The dispatcher gives jobs by push: real store, links without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.states import JobState
+from remote_server import dispatcher as module
+from remote_server.dispatcher import Dispatcher
+from remote_server.domain.events import Accepted
+from remote_server.domain.model import Clock, Key, Lease
+from remote_server.errors import Stale
+from remote_server.store import Store
+from tests.support.fake_links import FakeLinks
+from tests.support.stored import finish, spec, started, submitted
+
+CLOCK = Clock(time.time, time.monotonic)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(str(tmp_path / "server.db"), durability="normal")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def links(store: Store) -> AsyncIterator[FakeLinks]:
+    """Links with a running dispatcher whose slow sweep never comes."""
+    fake = FakeLinks()
+    dispatcher = Dispatcher(store, fake, CLOCK, sweep=3600)
+    store.on_commit(dispatcher.committed)
+    fake.wake = dispatcher.wake  # type: ignore[attr-defined]
+    task = asyncio.create_task(dispatcher.run())
+    await asyncio.sleep(0)
+    yield fake
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def wake(links: FakeLinks, name: str | None = None) -> None:
+    links.wake(name)  # type: ignore[attr-defined]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.001)
+
+
+async def connect(links: FakeLinks, name: str, **fields: object) -> None:
+    links.connect(name, **fields)  # type: ignore[arg-type]
+    wake(links, name)
+
+
+async def release(store: Store, links: FakeLinks, lease: Lease) -> None:
+    await finish(store, lease.key, agent=lease.agent, now=time.time())
+    del links.agents[lease.agent].leases[lease.key]
+    wake(links, lease.agent)
+
+
+async def test_a_submitted_job_goes_out_at_once(store: Store, links: FakeLinks) -> None:
+    await connect(links, "a")
+    times = []
+    for number in range(20):
+        begun = time.perf_counter()
+        job = await submitted(store, time.time())
+        await until(lambda number=number: len(links.offers) > number)  # type: ignore[misc]
+        times.append(time.perf_counter() - begun)
+        assert links.offers[-1].key == (job, 1)
+        await release(store, links, links.offers[-1])
+    assert sorted(times)[10] < 0.05
+
+
+async def test_waiting_jobs_go_out_when_an_agent_comes(store: Store, links: FakeLinks) -> None:
+    jobs = await store.submit([spec(priority=number % 3) for number in range(12)], time.time())
+    await asyncio.sleep(0.02)
+    assert links.offers == []
+    await connect(links, "a", capacity=5)
+    await until(lambda: len(links.offers) == 5)
+    ranked = sorted(jobs, key=lambda job: (-job.spec.priority, job.id))
+    assert [lease.key.job for lease in links.offers] == [job.id for job in ranked[:5]]
+    for number in range(12):
+        await until(lambda number=number: len(links.offers) > number)  # type: ignore[misc]
+        await release(store, links, links.offers[number])
+    assert [lease.key.job for lease in links.offers] == [job.id for job in ranked]
+
+
+async def test_a_large_backlog_is_worked_off(store: Store, links: FakeLinks) -> None:
+    for number in range(20):
+        links.connect(f"agent{number}", capacity=50)
+    wake(links)
+    await store.submit([spec() for _ in range(1500)], time.time())
+    await until(lambda: len(links.offers) == 1000)
+    await asyncio.sleep(0.05)
+    assert len(links.offers) == len({lease.key for lease in links.offers}) == 1000
+    assert all(len(slot.leases) == 50 for slot in links.slots())
+
+
+async def test_an_agent_that_leaves_gets_nothing_more(store: Store, links: FakeLinks) -> None:
+    await connect(links, "a")
+    await connect(links, "b")
+    await submitted(store, time.time())
+    await until(lambda: len(links.offers) == 1)
+    del links.agents["a"]
+    wake(links, "a")
+    await store.submit([spec() for _ in range(4)], time.time())
+    await until(lambda: len(links.offers) == 4 + (links.offers[0].agent == "a"))
+    assert {lease.agent for lease in links.offers[1:]} == {"b"}
+
+
+async def test_an_agent_that_becomes_eligible_is_used(store: Store, links: FakeLinks) -> None:
+    slot = links.connect("a")
+    slot.eligible = False
+    wake(links, "a")
+    await submitted(store, time.time())
+    await asyncio.sleep(0.02)
+    assert links.offers == []
+    slot.eligible = True
+    wake(links, "a")
+    await until(lambda: len(links.offers) == 1)
+
+
+async def test_a_resumed_queue_is_served(store: Store, links: FakeLinks) -> None:
+    await store.create_queue(QueueCreate(name="q"), time.time())
+    await store.change_queue("q", QueueChange(paused=True))
+    await connect(links, "a", queues=("q", "default"))
+    held = await submitted(store, time.time(), queue="q")
+    free = await submitted(store, time.time())
+    await until(lambda: len(links.offers) == 1)
+    assert links.offers[0].key.job == free
+    await store.change_queue("q", QueueChange(paused=False))
+    await until(lambda: len(links.offers) == 2)
+    assert links.offers[1].key.job == held
+
+
+async def test_a_retry_goes_out_when_its_time_has_come(store: Store, links: FakeLinks) -> None:
+    await connect(links, "a", capacity=1)
+    job = await submitted(store, time.time(), max_attempts=2, retry_on=["exit"], retry_backoff=0.15)
+    await until(lambda: len(links.offers) == 1)
+    lease = links.offers[0]
+    await started(store, lease, time.time())
+    ended = time.time()
+    await finish(store, lease.key, 1, now=ended)
+    links.agents["a"].leases.clear()
+    await until(lambda: len(links.offers) == 2)
+    assert time.time() - ended >= 0.14
+    assert links.offers[1].key == (job, 2)
+
+
+async def test_a_withdrawn_offer_is_given_again(store: Store, links: FakeLinks) -> None:
+    await connect(links, "a", capacity=1)
+    await submitted(store, time.time())
+    await until(lambda: len(links.offers) == 1)
+    await connect(links, "b", capacity=1)
+    links.agents["a"].eligible = False
+    links.agents["a"].leases.clear()
+    wake(links, "a")
+    await store.withdraw(links.offers[0].key, "paused", time.time())
+    await until(lambda: len(links.offers) == 2)
+    assert (links.offers[1].agent, links.offers[1].key) == ("b", links.offers[0].key)
+
+
+async def test_a_cancel_between_match_and_commit_frees_the_place(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = FakeLinks()
+    links.connect("a", capacity=1)
+    dispatcher = Dispatcher(store, links, CLOCK)
+    first = await submitted(store, time.time())
+    second = await submitted(store, time.time())
+    assign = store.assign
+
+    async def late(pairs: list[tuple[str, str]], now: float) -> list[Lease]:
+        await store.request_cancel(first, "", now)
+        return await assign(pairs, now)
+
+    monkeypatch.setattr(store, "assign", late)
+    assert await dispatcher.dispatch() == 1
+    assert [lease.key.job for lease in links.offers] == [second]
+
+
+async def test_when_there_is_nothing_to_do_it_sleeps(
+    store: Store, links: FakeLinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read = store._database.read
+
+    async def counted(operation: object) -> object:
+        reads.append(1)
+        return await read(operation)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store._database, "read", counted)
+    await connect(links, "a", capacity=1)
+    await store.submit([spec() for _ in range(5)], time.time())  # four of them must wait
+    await until(lambda: len(links.offers) == 1)
+    await asyncio.sleep(0.02)
+    reads.clear()
+    await asyncio.sleep(0.1)
+    assert reads == []
+
+
+async def test_a_missed_event_is_made_up_for_by_the_sweep(store: Store) -> None:
+    links = FakeLinks()
+    dispatcher = Dispatcher(store, links, CLOCK, sweep=0.03)
+    task = asyncio.create_task(dispatcher.run())
+    await submitted(store, time.time())
+    await asyncio.sleep(0.01)
+    links.connect("a")  # nobody says so
+    await until(lambda: len(links.offers) == 1)
+    task.cancel()
+
+
+async def test_it_recovers_when_the_database_does(
+    store: Store, links: FakeLinks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.02)
+    monkeypatch.setattr("remote_server.store.sqlite.BUSY_TIMEOUT", 0.01)
+    job = await submitted(store, time.time())
+    assert store._database._connection is not None
+    store._database._connection.execute("PRAGMA busy_timeout = 10")
+    with closing(sqlite3.connect(tmp_path / "server.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await connect(links, "a", capacity=1)
+        await asyncio.sleep(0.1)
+        assert links.offers == []
+        other.execute("ROLLBACK")
+    await until(lambda: len(links.offers) == 1)
+    assert links.offers[0].key.job == job
+
+
+async def test_many_demands_take_turns(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DEMANDS", 7)
+    links = FakeLinks()
+    for number in range(0, 50, 5):
+        links.connect(f"a{number}", capacity=1, labels={"host": str(number)})
+    await store.submit([spec(labels={"host": str(n)}) for n in range(50)], time.time())
+    # These would need more room than there is, and stay wanted for ever.
+    busy = links.connect("busy", ("default",), 2, {"host": "x"})
+    busy.leases[Key("J", 1)] = ("default", None)
+    await store.submit(
+        [spec(labels={"host": "x"}, weight=0.6 + n / 100) for n in range(30)], time.time()
+    )
+    dispatcher = Dispatcher(store, links, CLOCK)
+    assert await asyncio.wait_for(dispatcher.dispatch(), 5) == 10
+    hosts = {int(lease.spec.labels["host"]) for lease in links.offers}
+    assert hosts == set(range(0, 50, 5))
+
+
+async def test_nothing_is_given_twice_whatever_happens(store: Store, links: FakeLinks) -> None:
+    """Agents that refuse, finish, come and go at once, while jobs keep coming."""
+    done: set[str] = set()
+
+    async def live(lease: Lease, number: int) -> None:
+        await asyncio.sleep(0)
+        slot = links.agents[lease.agent]
+        try:
+            if number % 5 == 0:
+                await store.withdraw(lease.key, "full", time.time())
+            else:
+                await store.record(lease.agent, Accepted(lease.key), time.time())
+                await finish(store, lease.key, agent=lease.agent, now=time.time())
+                assert lease.key.job not in done
+                done.add(lease.key.job)
+        except Stale:
+            raise AssertionError("two agents held the same attempt") from None
+        slot.leases.pop(lease.key, None)
+        wake(links, lease.agent)
+
+    tasks: list[asyncio.Task[None]] = []
+
+    def on_offer(lease: Lease) -> None:
+        tasks.append(asyncio.create_task(live(lease, len(tasks) + 1)))
+
+    links.on_offer = on_offer
+    for number in range(5):
+        await connect(links, f"agent{number}", capacity=3)
+    for _ in range(20):
+        await store.submit([spec() for _ in range(10)], time.time())
+        await asyncio.sleep(0.001)
+    await until(lambda: len(done) == 200)
+    await asyncio.gather(*tasks)
+    assert await store.counts() == {("default", JobState.SUCCEEDED): 200}
+    assert await store.demands() == {}

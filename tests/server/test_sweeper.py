@@ -1,0 +1,288 @@
+"""The sweeper gives up what time has overtaken: real store, clocks moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from remote_protocol.api import QueueCreate, Registration
+from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_server.domain.model import Clock, Key
+from remote_server.errors import NotFound
+from remote_server.store import Store
+from remote_server.sweeper import Sweeper, SweeperSettings
+from tests.support.fake_links import FakeLinks, HandClock
+from tests.support.stored import NOW, finish, offered, running, started, submitted
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(str(tmp_path / "server.db"), durability="normal")
+    yield opened
+    await opened.close()
+
+
+class Scene:
+    """A sweeper with everything around it."""
+
+    def __init__(self, store: Store, **settings: float) -> None:
+        self.store = store
+        self.hands = HandClock(wall=NOW)
+        self.links = FakeLinks()
+        self.deleted: list[Key] = []
+        self.sweeper = Sweeper(
+            store, self.links, self.hands.clock, self._delete, SweeperSettings(**settings)
+        )
+
+    async def _delete(self, key: Key) -> None:
+        self.deleted.append(key)
+
+    async def pass_by(self, seconds: float, *, beat: tuple[str, ...] = ()) -> None:
+        """Time goes by in the sweeper's own steps; agents in `beat` are heard all the time."""
+        rest = seconds
+        while rest > 0:
+            step = min(rest, 5.0)
+            rest -= step
+            self.hands.pass_by(step)
+            for name in beat:
+                self.links.heard[name] = self.hands.boot
+            await self.sweeper.sweep()
+
+    async def state(self, key: Key) -> JobState:
+        return (await self.store.job(key.job)).state
+
+
+async def test_a_silent_agents_attempt_is_lost_after_the_jobs_own_time(store: Store) -> None:
+    scene = Scene(store)
+    hasty = await running(store, on_disconnect={"lost_after": 30}, max_attempts=2)
+    patient = await running(store)
+    other = await running(store, "b", on_disconnect={"lost_after": 30})
+    scene.links.connect("b")
+    await scene.pass_by(29, beat=("b",))
+    assert await scene.state(hasty) is JobState.RUNNING
+    await scene.pass_by(5, beat=("b",))
+    assert await scene.state(hasty) is JobState.QUEUED
+    assert await scene.state(patient) is JobState.RUNNING
+    assert scene.links.ended == [("a", hasty, "the agent 'a' was silent for 34s")]
+    await scene.pass_by(570, beat=("b",))
+    job = await store.job(patient.job)
+    assert (job.state, job.end_reason) == (JobState.FAILED, EndReason.LOST)
+    assert job.end_detail == "the agent 'a' was silent for 10m4s" or "silent" in str(job.end_detail)
+    assert await scene.state(other) is JobState.RUNNING
+
+
+async def test_a_heartbeat_renews_every_lease(store: Store) -> None:
+    scene = Scene(store)
+    keys = [await running(store, on_disconnect={"lost_after": 20}) for _ in range(3)]
+    scene.links.connect("a")
+    for _ in range(10):
+        await scene.pass_by(15, beat=("a",))
+    assert {await scene.state(key) for key in keys} == {JobState.RUNNING}
+    # The link stays open, but nothing comes: three intervals of silence are natural, not more.
+    await scene.pass_by(40)
+    assert {await scene.state(key) for key in keys} == {JobState.RUNNING}
+    await scene.pass_by(10)
+    assert {await scene.state(key) for key in keys} == {JobState.FAILED}
+
+
+async def test_time_starts_anew_when_the_server_does(store: Store) -> None:
+    key = await running(store, now=NOW - 86_400)
+    scene = Scene(store)
+    await scene.pass_by(595)
+    assert await scene.state(key) is JobState.RUNNING
+    await scene.pass_by(10)
+    assert await scene.state(key) is JobState.FAILED
+
+
+async def test_the_servers_own_sleep_is_no_silence_of_agents(store: Store) -> None:
+    scene = Scene(store)
+    key = await running(store, on_disconnect={"lost_after": 60})
+    await scene.pass_by(30)
+    scene.hands.pass_by(3600)  # the host was suspended: no sweep in between
+    await scene.sweeper.sweep()
+    await scene.pass_by(55)
+    assert await scene.state(key) is JobState.RUNNING
+    await scene.pass_by(10)
+    assert await scene.state(key) is JobState.FAILED
+
+
+async def test_a_jump_of_the_wall_clock_ends_nothing(store: Store) -> None:
+    scene = Scene(store)
+    key = await running(store, timeout=60)
+    lease = await offered(store)
+    scene.hands.wall += 1e6
+    await scene.pass_by(20)
+    scene.hands.wall -= 2e6
+    await scene.pass_by(20)
+    assert await scene.state(key) is JobState.RUNNING
+    assert await scene.state(lease.key) is JobState.ASSIGNED
+
+
+async def test_an_offer_that_nobody_takes_goes_back(store: Store) -> None:
+    scene = Scene(store)
+    lease = await offered(store)
+    accepted = await started(store, await offered(store, "b"))
+    scene.links.connect("a")
+    scene.links.connect("b")
+    await scene.pass_by(60, beat=("a", "b"))
+    assert await scene.state(lease.key) is JobState.ASSIGNED
+    await scene.pass_by(10, beat=("a", "b"))
+    assert await scene.state(lease.key) is JobState.QUEUED
+    assert await scene.state(accepted) is JobState.RUNNING
+    assert [key for _, key, _ in scene.links.ended] == [lease.key]
+    # Offered once more, to the same agent: its time counts from then on.
+    (again,) = await store.assign([(lease.key.job, "a")], NOW)
+    assert again.key == lease.key
+    await scene.pass_by(60, beat=("a", "b"))
+    assert await scene.state(again.key) is JobState.ASSIGNED
+
+
+async def test_a_cancelled_job_of_a_silent_agent_is_finalised(store: Store) -> None:
+    scene = Scene(store)
+    key = await running(store, grace_period=5)
+    other = await running(store)
+    await store.request_cancel(key.job, "enough", NOW)
+    await scene.pass_by(60)
+    assert await scene.state(key) is JobState.RUNNING
+    await scene.pass_by(10)
+    job = await store.job(key.job)
+    assert (job.state, job.end_reason) == (JobState.CANCELLED, EndReason.CANCELLED)
+    assert (job.end_detail or "").startswith("cancelled (enough): the agent 'a' was silent for")
+    assert await scene.state(other) is JobState.RUNNING
+
+
+async def test_an_agent_is_reminded_of_a_timeout(store: Store) -> None:
+    scene = Scene(store)
+    key = await running(store, timeout=60, grace_period=10)
+    scene.links.connect("a")
+    await scene.pass_by(100, beat=("a",))
+    assert scene.links.cancels == []
+    await scene.pass_by(10, beat=("a",))
+    assert scene.links.cancels == [
+        ("a", key, EndReason.TIMEOUT, "the server enforces the timeout of 1m")
+    ]
+    await scene.pass_by(60, beat=("a",))
+    assert len(scene.links.cancels) in (2, 3)  # said again, but not at each sweep
+    assert await scene.state(key) is JobState.RUNNING
+
+
+async def test_waiting_jobs_expire_in_time(store: Store) -> None:
+    hands = Clock(time.time, time.monotonic)
+    scene = Scene(store)
+    sweeper = Sweeper(store, scene.links, hands, scene._delete)
+    job = await submitted(store, time.time(), expires_in=0.1)
+    task = asyncio.create_task(sweeper.run())
+    deadline = time.monotonic() + 2
+    while (await store.job(job)).state is JobState.QUEUED:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+    ended = await store.job(job)
+    assert ended.end_reason is EndReason.EXPIRED
+    assert ended.ended_at is not None and ended.ended_at - ended.created_at < 0.5
+    task.cancel()
+
+
+async def test_hundreds_of_jobs_expire_together(store: Store) -> None:
+    from tests.support.stored import spec
+
+    scene = Scene(store)
+    await store.submit([spec(expires_in=1) for _ in range(1100)], NOW)
+    await scene.pass_by(5)
+    assert await store.counts() == {("default", JobState.FAILED): 1100}
+
+
+async def test_contact_is_saved_once_a_minute(store: Store) -> None:
+    scene = Scene(store)
+    from remote_protocol.messages import Hello
+
+    hello = Hello(oldest=1, newest=1, session="01ARZ3NDEKTSV4RRFFQ69G5FAV", agent_version="1")
+    for name in ("a", "b"):
+        await store.bump_epoch(name, hello, "", NOW)
+        scene.links.connect(name)
+    await scene.pass_by(55, beat=("a",))
+    assert (await store.agent("a")).last_seen_at == NOW
+    await scene.pass_by(5, beat=("a",))
+    assert (await store.agent("a")).last_seen_at == NOW + 60
+    assert (await store.agent("b")).last_seen_at == NOW
+
+
+async def test_ephemeral_agents_go_when_they_are_silent(store: Store) -> None:
+    scene = Scene(store, ephemeral_after=120.0)
+    token = await store.create_token("registration", "h", "t", NOW)
+    for name in ("idle", "busy", "linked"):
+        wanted = Registration(name=name, fingerprint=name, ephemeral=True)
+        await store.register(wanted, token, f"rat{name}", NOW)
+    key = await running(store, "busy")
+    scene.links.connect("linked")
+    await scene.pass_by(60)
+    assert len(await store.agents()) == 3
+    await scene.pass_by(120, beat=("linked",))
+    assert [agent.name for agent in await store.agents()] == ["busy", "linked"]
+    await finish(store, key, agent="busy")
+    await scene.pass_by(60, beat=("linked",))
+    with pytest.raises(NotFound):
+        await store.agent("busy")
+    assert [agent.name for agent in await store.agents()] == ["linked"]
+
+
+async def test_logs_go_by_age_and_by_size(store: Store) -> None:
+    scene = Scene(store)
+    for wanted in (
+        QueueCreate(name="aged", log_retention=100),
+        QueueCreate(name="sized", log_max_total=250),
+        QueueCreate(name="kept"),
+    ):
+        await store.create_queue(wanted, NOW)
+    keys: dict[str, list[Key]] = {"aged": [], "sized": [], "kept": []}
+    for queue, made in keys.items():
+        for number in range(4):
+            key = await running(store, queue=queue)
+            await finish(store, key, now=NOW + number * 50, size=100)
+            made.append(key)
+    scene.hands.pass_by(201)
+    await scene.sweeper.retain()
+    assert scene.deleted == [*keys["aged"][:3], *keys["sized"][:2]]
+    scene.deleted.clear()
+    await scene.sweeper.retain()
+    assert scene.deleted == []
+    scene.hands.pass_by(1000)
+    await scene.sweeper.retain()
+    assert scene.deleted == [keys["aged"][3]]
+
+
+async def test_one_failing_sweep_does_not_end_the_loop(store: Store) -> None:
+    scene = Scene(store, interval=0.01)
+    sweeps: list[int] = []
+
+    async def fail() -> None:
+        sweeps.append(1)
+        raise RuntimeError("a bug")
+
+    scene.sweeper.sweep = fail  # type: ignore[method-assign]
+    task = asyncio.create_task(scene.sweeper.run())
+    deadline = time.monotonic() + 2
+    while len(sweeps) < 3:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+    task.cancel()
+
+
+async def test_many_leases_are_swept_in_pages(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.support.stored import spec
+
+    monkeypatch.setattr("remote_server.sweeper._PAGE", 7)
+    scene = Scene(store)
+    jobs = await store.submit([spec() for _ in range(50)], NOW)
+    leases = await store.assign([(job.id, f"a{n % 9}") for n, job in enumerate(jobs)], NOW)
+    await asyncio.gather(*(started(store, lease) for lease in leases))
+    await scene.pass_by(610)
+    assert await store.counts() == {("default", JobState.FAILED): 50}
+    states = {(await store.attempts_of(job.id))[0].state for job in jobs}
+    assert states == {AttemptState.LOST}
+    assert len(scene.links.ended) == 50
