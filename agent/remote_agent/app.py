@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -137,6 +137,7 @@ class Agent:
         log.info("reattached", attempts=len(self.host.session.attempts))
         self.janitor.judge()
         self.host.on_change = self._changed
+        self.host.on_taken = self.leaving.took
         await self._control.start()
         for number, action in self._signals():
             loop.add_signal_handler(number, action)
@@ -173,10 +174,10 @@ class Agent:
             await self._pause()
 
     async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._nudge.wait(), TICK)
-        except TimeoutError:
-            return
+        # Not wait_for: before Python 3.12 it may swallow a cancellation that meets a nudge.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TICK):
+                await self._nudge.wait()
         self._nudge.clear()
 
     async def _farewell(self) -> int:
@@ -260,8 +261,6 @@ class Agent:
             self.host.reconsider()
 
     def _changed(self) -> None:
-        if self.host.session.attempts:
-            self.leaving.took()
         condition = self.host.wishes.condition()
         link = "online" if self.host.connected_at is not None else "server away"
         held = len(self.host.session.attempts)

@@ -129,7 +129,9 @@ class Host:
         self.connected_at: float | None = None
         """By `now`; None while there is no welcomed link."""
         self.on_change: Callable[[], None] = lambda: None
-        """Called after wishes, the condition, the link or the attempts may have changed."""
+        """Called after the condition or the link may have changed."""
+        self.on_taken: Callable[[], None] = lambda: None
+        """Called when an attempt was taken, before anything else is heard."""
         self._now = now
         self._organs: Organs | None = None
         self._events: deque[Event] = deque()
@@ -231,7 +233,6 @@ class Host:
             case Forget(key):
                 organs.uploader.forget(key)
                 organs.runner.forget(key)
-                self.on_change()
             case Online(welcome):
                 self._online(welcome)
             case ApplyWishes(wishes):
@@ -255,6 +256,7 @@ class Host:
             self.handle(OfferFailed(key, Refusal.DISK, text))
         else:
             self.handle(OfferStored(key))
+            self.on_taken()
 
     def _online(self, welcome: Welcome) -> None:
         self.welcome = welcome

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,12 @@ class Keeper:
     def run(self, argv: list[str], limit: float = 30.0, **fields: Any) -> Run:
         """Start an attempt and wait for its end."""
         directory = self.start(argv, **fields)
-        return Run(directory, self.ended(directory, limit))
+        run = Run(directory, self.ended(directory, limit))
+        # A full queue of hints would make every shim wait a little for its agent.
+        with suppress(BlockingIOError):
+            while self.hints.recv(4096, socket.MSG_DONTWAIT):
+                pass
+        return run
 
     def ended(self, directory: Path, limit: float = 30.0) -> dict[str, Any]:
         """Wait for an exit record."""
