@@ -232,7 +232,7 @@ def test_the_document_hides_the_password(tmp_path: Path) -> None:
 def test_the_configuration_is_frozen(tmp_path: Path) -> None:
     config, _ = load(None, {}, state_dir=tmp_path)
     with pytest.raises(ValueError):
-        config.agent.name = "x"  # type: ignore[misc]  # that is what is tested
+        config.agent.name = "x"
 
 
 def test_every_flag_names_a_key() -> None:

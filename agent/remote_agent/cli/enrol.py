@@ -70,7 +70,7 @@ def register(options: argparse.Namespace) -> int:
         save_identity(config.state_dir, identity)
     changed = answer.changed or known is None or known.token != identity.token
     if changed:
-        _warn_of_plain_http(identity.server)
+        warn_of_plain_http(identity.server)
     if options.output == "json":
         print(json.dumps(json.loads(answer.model_dump_json(exclude={"token"})), indent=2))
     elif changed:
@@ -104,7 +104,7 @@ def register_from_environment(config: Config) -> None:
     wanted = Wanted(token, known is not None or switch_of("--replace"), switch_of("--ephemeral"))
     identity, _ = enrol(config, known, wanted)
     save_identity(config.state_dir, identity)
-    _warn_of_plain_http(identity.server)
+    warn_of_plain_http(identity.server)
 
 
 def unregister(options: argparse.Namespace) -> int:
@@ -272,7 +272,8 @@ def _next_step(state_dir: Path, flag: str | None) -> str:
     return "start it: remote-agent run" + (f" --state-dir {flag}" if flag else "")
 
 
-def _warn_of_plain_http(url: str) -> None:
+def warn_of_plain_http(url: str) -> None:
+    """Say on stderr that the way to a server elsewhere is not encrypted."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
