@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,45 @@ def test_the_agents_own_log(state: Path, capfd: pytest.CaptureFixture) -> None:
     (state / "logs" / "agent.log").write_text('{"event": "hello"}\n')
     assert main(["logs"]) == 0
     assert "hello" in capfd.readouterr().out
+
+
+def follow(*words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "remote_agent", "logs", "-f", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_following_a_job_ends_with_it(state: Path) -> None:
+    directory = state / "attempts" / f"{JOB}.1"
+    (directory / "exit.json").unlink()
+    with follow(JOB) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.read(7) == b"one\ntwo"
+        with (directory / "output.log").open("ab") as file:
+            # A record that is cut in the middle comes out when its rest is there.
+            late = b"".join(cri.encode(b"late\n", STAMP, cri.STDOUT))
+            file.write(late[:20])
+            file.flush()
+            assert process.poll() is None
+            file.write(late[20:])
+        (directory / "exit.json").write_text("{}")
+        assert process.stdout.read() == b"late\n"
+        assert process.stderr.read() == b"\noops\n"
+        assert process.wait(10) == 0
+
+
+def test_following_the_own_log_goes_on_after_a_rotation(state: Path) -> None:
+    log = state / "logs" / "agent.log"
+    log.parent.mkdir()
+    log.write_text("one\n")
+    with follow() as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"one\n"
+            with log.open("a") as file:
+                file.write("two\n")
+            log.rename(log.with_suffix(".log.1"))
+            log.write_text("three\n")
+            assert process.stdout.readline() == b"two\n"
+            assert process.stdout.readline() == b"three\n"
+        finally:
+            process.terminate()
