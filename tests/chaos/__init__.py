@@ -1,0 +1,1 @@
+"""The chaos run: a real server and real agents, many jobs, seeded faults, and a checker."""

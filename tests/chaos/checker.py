@@ -1,0 +1,141 @@
+"""The judge of a chaos run: compares what the server says with what the jobs themselves recorded.
+
+Reads records, the API and /proc; decides nothing by time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from remote_client.client import Client
+from remote_protocol import cri
+from remote_protocol.api import AttemptView, JobView
+from remote_protocol.states import AttemptState, EndReason, JobState
+from tests.chaos.plan import Planned
+
+
+@dataclass
+class Verdict:
+    """What the checker found: faults by sentence, and the figures of the run."""
+
+    wrong: list[str] = field(default_factory=list)
+    jobs: int = 0
+    attempts: int = 0
+    bytes_compared: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def complain(self, job: str, sentence: str) -> None:
+        """Note that an invariant does not hold for a job."""
+        self.wrong.append(f"{job}: {sentence}")
+
+
+def check_jobs(
+    client: Client, planned: dict[str, Planned], records: Path, disturbed: frozenset[str]
+) -> Verdict:
+    """Judge every job of the run. `disturbed` are jobs that were killed or cancelled on purpose."""
+    verdict = Verdict()
+    for identity, plan in planned.items():
+        job = client.job(identity)
+        verdict.jobs += 1
+        verdict.attempts += len(job.attempts)
+        verdict.reasons[str(job.end_reason)] += 1
+        _check_end(verdict, client, job, plan, identity in disturbed)
+        _check_starts(verdict, job, records)
+        for attempt in job.attempts:
+            _check_log(verdict, client, job, attempt, records)
+    return verdict
+
+
+def _check_end(
+    verdict: Verdict, client: Client, job: JobView, plan: Planned, disturbed: bool
+) -> None:
+    if not job.state.terminal:
+        verdict.complain(job.id, f"has not ended: {job.state}, {job.pending_reason}")
+        return
+    ends = [entry for entry in client.timeline(job.id) if entry.state and entry.state.terminal]
+    if len(ends) != 1:
+        verdict.complain(job.id, f"ended {len(ends)} times")
+    allowed = set(plan.reasons) | {EndReason.LOST}
+    if disturbed or plan.cancel_after is not None:
+        allowed |= {EndReason.CANCELLED, EndReason.SIGNAL, EndReason.EXIT}
+    if job.end_reason not in allowed:
+        verdict.complain(
+            job.id,
+            f"{plan.shape} ended as {job.end_reason} ({job.end_detail}), allowed {sorted(allowed)}",
+        )
+    if job.end_reason is EndReason.EXIT and (job.exit_code == 0) != (
+        job.state is JobState.SUCCEEDED
+    ):
+        verdict.complain(job.id, f"is {job.state} with exit code {job.exit_code}")
+
+
+def _check_starts(verdict: Verdict, job: JobView, records: Path) -> None:
+    path = records / f"{job.id}.starts"
+    starts = path.read_text().split("\n")[:-1] if path.exists() else []
+    numbers = [line.split()[0] for line in starts]
+    if len(numbers) > job.max_attempts:
+        verdict.complain(
+            job.id, f"started {len(numbers)} times, {job.max_attempts} allowed: {starts}"
+        )
+    for number, count in Counter(numbers).items():
+        if count > 1:
+            verdict.complain(job.id, f"attempt {number} started {count} times: {starts}")
+    if job.end_reason is EndReason.EXIT and not starts:
+        verdict.complain(job.id, "ended with an exit code but never started")
+
+
+def _check_log(
+    verdict: Verdict, client: Client, job: JobView, attempt: AttemptView, records: Path
+) -> None:
+    if attempt.state is AttemptState.WITHDRAWN:
+        return
+    stored = b"".join(client.stored_log(job.id, attempt=attempt.number))
+    whole = attempt.end_reason is EndReason.EXIT and attempt.state is AttemptState.ENDED
+    for stream, suffix in ((cri.STDOUT, "out"), (cri.STDERR, "err")):
+        path = records / f"{job.id}.{attempt.number}.{suffix}"
+        recorded = path.read_bytes() if path.exists() else b""
+        logged = cri.decode(stored, stream)
+        verdict.bytes_compared += len(logged)
+        if whole and logged != recorded:
+            verdict.complain(job.id, _difference(attempt, suffix, logged, recorded))
+        elif not whole and not recorded.startswith(logged):
+            verdict.complain(
+                job.id, "log is no prefix: " + _difference(attempt, suffix, logged, recorded)
+            )
+    if attempt.state is AttemptState.ENDED and not attempt.log_complete:
+        verdict.complain(job.id, f"attempt {attempt.number} ended without its whole log")
+
+
+def _difference(attempt: AttemptView, suffix: str, logged: bytes, recorded: bytes) -> str:
+    at = next(
+        (i for i, (a, b) in enumerate(zip(logged, recorded, strict=False)) if a != b),
+        min(len(logged), len(recorded)),
+    )
+    return (
+        f"attempt {attempt.number} ({attempt.end_reason}) std{suffix}: the log has "
+        f"{len(logged)} bytes, the job recorded {len(recorded)}; first difference at {at}"
+    )
+
+
+def processes_left(marker: str) -> list[str]:
+    """Command lines of processes that carry `marker` in their environment: leftovers of jobs."""
+    left = []
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdigit():
+            continue
+        try:
+            environment = (directory / "environ").read_bytes()
+            state = (directory / "stat").read_text().rpartition(")")[2].split()[0]
+            if marker.encode() in environment and state not in "ZX":
+                command = (
+                    (directory / "cmdline")
+                    .read_bytes()
+                    .replace(b"\0", b" ")
+                    .decode("utf-8", "replace")
+                )
+                left.append(f"{directory.name} {command}")
+        except OSError:
+            continue
+    return left

@@ -1,0 +1,71 @@
+"""What a chaos run submits and what it may expect: shapes of jobs with their bounds."""
+
+from __future__ import annotations
+
+import random
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from remote_protocol.spec import JobSpec, OnDisconnect
+from remote_protocol.states import EndReason
+
+_ACTOR = Path(__file__).with_name("actor.py")
+_WEIGHTS = {
+    "short": 30,
+    "failing": 8,
+    "silent": 8,
+    "long": 14,
+    "chatty": 8,
+    "binary": 10,
+    "forking": 5,
+    "stubborn": 4,
+    "greedy": 2,
+}
+LOST_AFTER = 20.0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One job of the run: what is submitted, and how it may end by itself."""
+
+    shape: str
+    spec: JobSpec
+    reasons: frozenset[EndReason]
+    """End reasons that need no fault and no cancel."""
+    cancel_after: float | None
+    """Seconds after which the run cancels it."""
+
+
+def plan_job(dice: random.Random, records: Path) -> Planned:
+    """The next job of a run; everything about it follows from the dice."""
+    shape = dice.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
+    timeout = 2.0 if shape == "stubborn" else 120.0
+    spec = JobSpec(
+        name=f"chaos-{shape}",
+        command=[
+            sys.executable,
+            "-S",
+            "-B",
+            str(_ACTOR),
+            shape,
+            str(dice.getrandbits(32)),
+            str(records),
+        ],
+        timeout=timeout,
+        grace_period=1.0,
+        memory_limit=64 * 1024 * 1024 if shape == "greedy" else None,
+        priority=dice.choice([0, 0, 0, 5, -5]),
+        max_attempts=dice.choice([1, 1, 2, 3]),
+        retry_backoff=0.2,
+        weight=dice.choice([None, None, None, None, 0.5, 1.0]),
+        on_disconnect=OnDisconnect(lost_after=LOST_AFTER),
+        keep_processes=False,
+    )
+    reasons = {EndReason.EXIT}
+    if shape == "stubborn":
+        reasons = {EndReason.TIMEOUT}
+    if shape == "greedy":
+        reasons = {EndReason.MEMORY_LIMIT}
+    cancel = dice.uniform(0.0, 4.0) if dice.random() < 0.08 else None
+    return Planned(shape, spec, frozenset(reasons), cancel)

@@ -1,0 +1,223 @@
+"""The chaos run: jobs of many shapes, seeded faults, and a judge.
+
+Usage: python -m tests.chaos.run [--seed N] [--minutes M] [--agents N] [--keep]
+
+Exit code 0 only when every invariant held. The same seed plays the same jobs and faults; what they
+meet differs with the machine's timing, so a failure prints a merged timeline besides its seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.bed import memory
+from remote_client.client import Client
+from remote_client.errors import ApiError, ClientError, Unreachable
+from remote_protocol.api import TimelineEntry
+from remote_protocol.ids import make_ulid
+from tests.chaos.checker import Verdict, check_jobs, processes_left
+from tests.chaos.faults import FAULTS
+from tests.chaos.plan import Planned, plan_job
+from tests.chaos.stage import Stage, pause
+
+_SETTLE = 240.0
+_TROUBLE = re.compile(r"Traceback|unhandled|never retrieved|AssertionError|Exception in callback")
+_MEMORY_LIMIT = 400.0
+"""MiB of peak resident memory for server and agents."""
+
+
+@dataclass
+class Score:
+    """What happened in a run."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    story: list[tuple[float, str]] = field(default_factory=list)
+    planned: dict[str, Planned] = field(default_factory=dict)
+    refused: int = 0
+
+    def tell(self, sentence: str) -> None:
+        """Add to the timeline."""
+        self.story.append((time.time(), sentence))
+
+
+class Submitter(threading.Thread):
+    """Submits jobs, and cancels those that are to be cancelled, until it is told to stop."""
+
+    def __init__(self, stage: Stage, dice: random.Random, score: Score, per_second: float) -> None:
+        super().__init__(daemon=True)
+        self._stage = stage
+        self._dice = dice
+        self._score = score
+        self._period = 1 / per_second
+        self._client: Client = stage.client.again()
+        self._cancels: list[tuple[float, str]] = []
+        self.stopping = threading.Event()
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """Submit at random moments; a server that is away only delays it."""
+        try:
+            while not self.stopping.wait(self._dice.expovariate(1 / self._period)):
+                self._submit()
+                self._cancel_due()
+            while self._cancels:
+                self._cancel_due()
+                time.sleep(0.1)
+        except Exception as error:
+            self.error = error
+
+    def _submit(self) -> None:
+        plan = plan_job(self._dice, self._stage.records)
+        key = make_ulid(int(time.time() * 1000), self._dice.randbytes(10))
+        spec = plan.spec.model_copy(update={"idempotency_key": key})
+        while True:
+            try:
+                job = self._client.submit(spec)
+                break
+            except Unreachable:
+                self._score.refused += 1
+            except ApiError as error:
+                if error.code != "store_unavailable":
+                    raise
+                self._score.refused += 1
+            time.sleep(0.3)
+        self._score.planned[job.id] = plan
+        if plan.cancel_after is not None:
+            self._cancels.append((time.monotonic() + plan.cancel_after, job.id))
+
+    def _cancel_due(self) -> None:
+        for due in [item for item in self._cancels if item[0] <= time.monotonic()]:
+            try:
+                self._client.cancel(due[1], "chaos")
+            except ClientError:
+                continue
+            self._cancels.remove(due)
+
+
+def play(stage: Stage, score: Score, seed: int, seconds: float, jobs_a_second: float) -> None:
+    """Jobs and faults for so long; afterwards every harm is healed and every job has ended."""
+    dice = random.Random(seed)
+    submitter = Submitter(stage, random.Random(seed + 1), score, jobs_a_second)
+    submitter.start()
+    until = time.monotonic() + seconds
+    kinds, weights = list(FAULTS), list(FAULTS.values())
+    while time.monotonic() < until and submitter.error is None:
+        pause(dice, 2.0)
+        fault = dice.choices(kinds, weights)[0]
+        score.tell(fault(stage, dice))
+        score.faults[fault.__name__] += 1
+    submitter.stopping.set()
+    stage.calm()
+    submitter.join(60)
+    if submitter.error is not None:
+        raise submitter.error
+    _await_ends(stage, score)
+
+
+def _await_ends(stage: Stage, score: Score) -> None:
+    deadline = time.monotonic() + _SETTLE
+    pending = set(score.planned)
+    while pending and time.monotonic() < deadline:
+        pending = {job for job in pending if not stage.client.job(job).state.terminal}
+        time.sleep(0.2)
+
+
+def judge(stage: Stage, score: Score) -> Verdict:
+    """Every invariant, checked on the calm stage."""
+    verdict = check_jobs(stage.client, score.planned, stage.records, frozenset(stage.disturbed))
+    left = processes_left(f"REMOTE_AGENT={'agent-'}")
+    own = [line for line in left if str(stage.records) in line]
+    verdict.wrong += [f"process left: {line}" for line in own]
+    for actor in (stage.server, *stage.agents):
+        for line in _trouble(actor.log):
+            verdict.wrong.append(f"{actor.name}.log: {line}")
+        peak = memory(actor.pid, "VmHWM")
+        if peak > _MEMORY_LIMIT:
+            verdict.wrong.append(f"{actor.name} took {peak:.0f} MiB")
+    return verdict
+
+
+def _trouble(log: Path) -> list[str]:
+    lines = log.read_text("utf-8", "replace").splitlines()
+    return [line[:300] for line in lines if _TROUBLE.search(line)][:5]
+
+
+def report(seed: int, score: Score, verdict: Verdict, seconds: float) -> None:
+    """Figures on stdout; on failure the seed and the merged timeline too."""
+    faults = ", ".join(f"{name} {count}" for name, count in sorted(score.faults.items()))
+    print(f"seed {seed}: {sum(score.faults.values())} faults in {seconds:.0f} s ({faults})")
+    ends = ", ".join(f"{name} {count}" for name, count in sorted(verdict.reasons.items()))
+    print(
+        f"{verdict.jobs} jobs, {verdict.attempts} attempts ({ends}); "
+        f"{verdict.bytes_compared:,} log bytes compared; {len(verdict.wrong)} violations"
+    )
+    if verdict.wrong:
+        print("\nVIOLATIONS\n  " + "\n  ".join(verdict.wrong[:50]))
+    sys.stdout.flush()
+
+
+def merged_timeline(stage: Stage, score: Score, verdict: Verdict) -> str:
+    """Faults, and the timelines of the jobs that went wrong, in order of time."""
+    entries = [(at, f"FAULT {what}") for at, what in score.story]
+    wrong = {sentence.split(":")[0] for sentence in verdict.wrong} & set(score.planned)
+    for job in sorted(wrong)[:10]:
+        for entry in _timeline(stage.client, job):
+            text = f"{job} {entry.what} attempt {entry.attempt} {entry.agent or ''} {entry.detail}"
+            entries.append((entry.at.timestamp(), text))
+    return "\n".join(
+        f"{time.strftime('%H:%M:%S', time.localtime(at))} {what}" for at, what in sorted(entries)
+    )
+
+
+def _timeline(client: Client, job: str) -> list[TimelineEntry]:
+    try:
+        return client.timeline(job)
+    except ClientError:
+        return []
+
+
+def keep_evidence(stage: Stage, place: Path | None) -> None:
+    """Copy the logs of server and agents, or show their ends."""
+    for log in sorted(stage.root.glob("*.log")):
+        if place is not None:
+            place.mkdir(parents=True, exist_ok=True)
+            (place / log.name).write_bytes(log.read_bytes())
+        else:
+            print(f"\n{log.name}\n{log.read_text('utf-8', 'replace')[-3000:]}")
+
+
+def main() -> int:
+    """Play once; 0 when nothing went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--agents", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=2.5, help="jobs a second")
+    parser.add_argument("--keep", type=Path, help="copy logs there when something went wrong")
+    options = parser.parse_args()
+    begun = time.monotonic()
+    with Stage(options.agents) as stage:
+        score = Score()
+        try:
+            play(stage, score, options.seed, options.minutes * 60, options.rate)
+            verdict = judge(stage, score)
+        except Exception as error:
+            verdict = Verdict(wrong=[f"the run broke off: {error!r}"])
+        report(options.seed, score, verdict, time.monotonic() - begun)
+        if verdict.wrong:
+            print("\nTIMELINE\n" + merged_timeline(stage, score, verdict))
+            keep_evidence(stage, options.keep)
+            print(f"\nPlay it again: make chaos SEED={options.seed} MINUTES={options.minutes:g}")
+    return 1 if verdict.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
