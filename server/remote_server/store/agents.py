@@ -161,12 +161,12 @@ class Agents(Room):
     async def save_contact(self, seen: Mapping[str, float]) -> None:
         """Write down when agents were last heard (Unix seconds)."""
         rows = [{"wanted": name, "last_seen_at": at} for name, at in seen.items()]
-        await self._database.write(lambda tx: tx.many(_CONTACT, rows))
+        await self._database.write(lambda tx: tx.many(_CONTACT, rows), relaxed=True)
 
     async def set_condition(self, name: str, condition: Condition) -> None:
         """Write down whether an agent takes jobs, as it says itself."""
         row = {"wanted": name, "condition": condition.model_dump_json()}
-        await self._database.write(lambda tx: tx.run(_CONDITION, row))
+        await self._database.write(lambda tx: tx.run(_CONDITION, row), relaxed=True)
 
     async def set_wishes(
         self,

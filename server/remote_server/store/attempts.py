@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select, text, tuple_
 
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.demand import demand_from, policy_from
-from remote_server.domain.events import Change, Lost, Withdrawn
+from remote_server.domain.events import Change, Lost, Noted, Running, Withdrawn
 from remote_server.domain.model import Attempt, Key, Lease, LiveLease, Outcome
 from remote_server.store.room import NONE_SKIPPED, Room
 from remote_server.store.rows import SELECT_ATTEMPT, Specs, attempt_from
@@ -116,7 +116,11 @@ class Attempts(Room):
 
         Stale when the agent does not hold the attempt.
         """
-        return await self._database.write(lambda tx: apply(tx, change.key, agent, change, now))
+        # Their agent says these again after a power cut; nothing is acknowledged by them.
+        relaxed = isinstance(change, Running | Noted)
+        return await self._database.write(
+            lambda tx: apply(tx, change.key, agent, change, now), relaxed=relaxed
+        )
 
     async def lose(self, key: Key, detail: str, now: float) -> Outcome:
         """Give an attempt up: its agent is silent, or gone. A wish to cancel is fulfilled by it.

@@ -3,7 +3,10 @@
 SQLite runs inline in the loop: on a local disk a commit is shorter than the hop to a thread and
 back. Operations are plain functions of a `Transaction`. They may run twice, so they have no
 effect but through it. Reads see the last commit; a caller that awaited its write reads it.
-Touches the database file only.
+
+Nobody is told of a loss by power cut if what was lost is known elsewhere or will be done again:
+such writes are `relaxed`, and a commit of nothing else is not synced. The next synced commit
+covers them, because the WAL is one sequential file. Touches the database file only.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ _FAULTS: Final = (
     sqlite3.DataError,
 )
 _Waiter = tuple[Callable[[Transaction], Any], "asyncio.Future[Any]"]
+"""An operation and who waits for it."""
 
 
 class Database:
@@ -44,6 +48,8 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._pending: list[_Waiter] = []
+        self._relaxed = True
+        self._synced = True
         self._scheduled = False
         self._listeners: list[Callable[[Commit], None]] = []
         self._failed: list[Callable[[], None]] = []
@@ -56,15 +62,19 @@ class Database:
         """Call `listener` when a commit failed: what it wrote may or may not be there."""
         self._failed.append(listener)
 
-    def write(self, operation: Callable[[Transaction], T]) -> asyncio.Future[T]:
+    def write(
+        self, operation: Callable[[Transaction], T], *, relaxed: bool = False
+    ) -> asyncio.Future[T]:
         """Run `operation` in the transaction of this turn of the loop.
 
         The future has its result once that is committed, in the order of the calls. What the
         operation raises goes to its future alone. StoreUnavailable when the database fails.
+        `relaxed`: a power cut (not a crash of the program) may undo it after it was reported.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._pending.append((operation, future))
+        self._relaxed = self._relaxed and relaxed
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._flush)
@@ -92,6 +102,7 @@ class Database:
             raise StoreUnavailable("the server is stopping")
         if self._connection is None:
             self._connection = sqlite.connect(self.path, self._durability)
+            self._synced = self._durability == "full"
         return self._connection
 
     def _give_up(self) -> None:
@@ -106,12 +117,14 @@ class Database:
         self._scheduled = False
         batch = [waiter for waiter in self._pending if not waiter[1].done()]
         self._pending = []
+        relaxed, self._relaxed = self._relaxed, True
         if not batch:
             return
         done: list[tuple[asyncio.Future[Any], Any]] = []
         failed: list[tuple[asyncio.Future[Any], Exception]] = []
         try:
             connection = self._open()
+            self._sync(connection, not relaxed)
             connection.execute("BEGIN IMMEDIATE")
             transaction = Transaction(connection, self._statements)
             try:
@@ -133,6 +146,7 @@ class Database:
             raise
         if left:
             self._pending = left + self._pending
+            self._relaxed = self._relaxed and relaxed
             if not self._scheduled:
                 self._scheduled = True
                 left[0][1].get_loop().call_soon(self._flush)
@@ -143,6 +157,13 @@ class Database:
             if not future.done():
                 future.set_exception(fault)
         self._tell(transaction.news)
+
+    def _sync(self, connection: sqlite3.Connection, wanted: bool) -> None:
+        """Have the next commit synced, or not; with durability `normal` none ever is."""
+        wanted = wanted and self._durability == "full"
+        if wanted != self._synced:
+            sqlite.set_synced(connection, wanted)
+            self._synced = wanted
 
     def _run(
         self,

@@ -49,7 +49,7 @@ def connect(path: Path, durability: Durability) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
+        set_synced(connection, durability == "full")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA cache_size = -16384")
@@ -59,6 +59,17 @@ def connect(path: Path, durability: Durability) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def set_synced(connection: sqlite3.Connection, synced: bool) -> None:
+    """Whether commits from here on wait for the disk; not inside a transaction."""
+    connection.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+
+
+def left_behind(path: Path) -> bool:
+    """Whether the database was not closed by its last user, or is in use now."""
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def backup(source: Path, target: Path) -> int:

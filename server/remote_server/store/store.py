@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
-from sqlalchemy import bindparam, delete, insert
+from sqlalchemy import bindparam, column, delete, insert, literal_column, table, update
 
 from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.model import Commit, Queue
@@ -33,6 +33,14 @@ from remote_server.store.transaction import Transaction
 from remote_server.store.upgrade import database_path, prepare
 from remote_server.store.waiting import WaitingJobs
 
+SKIPPED: Final = 1_000_000
+"""Numbers of events left out after a crash: more than can have been lost."""
+_sequence: Final = table("sqlite_sequence", column("name"), column("seq"))
+_SKIP: Final = (
+    update(_sequence)
+    .where(_sequence.c.name == literal_column("'timeline'"))
+    .values(seq=_sequence.c.seq + bindparam("count"))
+)
 _FORGET_PROBE: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
 _PROBE: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
 
@@ -62,9 +70,18 @@ class Store(Jobs, WaitingJobs, Attempts, Agents, Queues, Tokens, History):
         """
         path = database_path(url)
         prepare(path, migrate=migrate)
+        unclean = sqlite.left_behind(path)
         store = cls(Database(path, durability), Ulids(entropy))
         queue = Queue(DEFAULT_QUEUE, "Jobs that name no queue", False, now())
-        await store._database.write(lambda tx: ensure_queue(tx, queue))
+
+        def begin(tx: Transaction) -> None:
+            ensure_queue(tx, queue)
+            if unclean:
+                # A power cut may have undone events that somebody has seen already: their
+                # numbers must not be given to others.
+                tx.run(_SKIP, {"count": SKIPPED})
+
+        await store._database.write(begin)
         return store
 
     def on_commit(self, listener: Callable[[Commit], None]) -> None:

@@ -165,4 +165,4 @@ class Tokens(Room):
     async def touch(self, token: str, now: float) -> None:
         """Note that a token was used."""
         row = {"wanted": token, "last_used_at": now}
-        await self._database.write(lambda tx: tx.run(_TOUCH, row))
+        await self._database.write(lambda tx: tx.run(_TOUCH, row), relaxed=True)

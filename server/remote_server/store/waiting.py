@@ -188,7 +188,8 @@ class WaitingJobs(Room):
             leases = (self._give(tx, job, agent, now) for job, agent in pairs)
             return [lease for lease in leases if lease is not None]
 
-        return await self._database.write(give)
+        # Nothing starts before its acceptance is committed, and synced: that covers this.
+        return await self._database.write(give, relaxed=True)
 
     def _give(self, tx: Transaction, job: str, agent: str, now: float) -> Lease | None:
         row = tx.one(_CANDIDATE, {"job": job})

@@ -218,6 +218,40 @@ async def test_reads_never_see_a_part_of_a_transaction(path: Path) -> None:
     database.close()
 
 
+async def test_only_relaxed_commits_are_not_synced(path: Path) -> None:
+    database = Database(path)
+    seen: list[tuple[str, int]] = []
+
+    def look(name: str) -> Callable[[Transaction], None]:
+        def operation(tx: Transaction) -> None:
+            assert database._connection is not None
+            seen.append((name, database._connection.execute("PRAGMA synchronous").fetchone()[0]))
+
+        return operation
+
+    await database.write(look("strict"))
+    await database.write(look("relaxed"), relaxed=True)
+    await asyncio.gather(
+        database.write(look("together"), relaxed=True),
+        database.write(look("together")),
+        database.write(look("together"), relaxed=True),
+    )
+    await database.write(look("relaxed"), relaxed=True)
+    database.close()
+    assert seen == [
+        ("strict", 2),
+        ("relaxed", 1),
+        *[("together", 2)] * 3,
+        ("relaxed", 1),
+    ]
+    seen.clear()
+    database = Database(path, "normal")
+    await database.write(look("normal"))
+    await database.write(look("normal"), relaxed=True)
+    database.close()
+    assert seen == [("normal", 1)] * 2
+
+
 _WRITER = """
 import asyncio, sys
 from remote_server.store import Store

@@ -11,6 +11,7 @@ import pytest
 from remote_server.domain.model import Commit
 from remote_server.errors import DatabaseUnusable, StoreUnavailable
 from remote_server.store import Store
+from remote_server.store.store import SKIPPED
 from tests.support.stored import NOW, finish, running, submitted
 
 
@@ -35,6 +36,26 @@ async def test_a_database_that_is_newer_is_refused(tmp_path: Path) -> None:
         database.commit()
     with pytest.raises(DatabaseUnusable, match="newer remote-server"):
         await Store.open(str(path))
+
+
+async def test_numbers_of_events_seen_before_a_crash_are_never_used_again(
+    store: Store, tmp_path: Path
+) -> None:
+    await submitted(store)
+    first = await store.last_seq()
+    # As after a power cut: the former user of the file has not closed it.
+    other = await Store.open(str(tmp_path / "server.db"))
+    await submitted(other)
+    assert await other.last_seq() == first + SKIPPED + 1
+    await other.close()
+
+
+async def test_numbers_go_on_after_a_clean_stop(tmp_path: Path) -> None:
+    for expected in (1, 2, 3):
+        opened = await Store.open(str(tmp_path / "server.db"))
+        await submitted(opened)
+        assert await opened.last_seq() == expected
+        await opened.close()
 
 
 async def test_commits_are_told(store: Store) -> None:
