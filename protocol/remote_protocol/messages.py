@@ -10,139 +10,76 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-from remote_protocol.ids import JobId, LabelKey, LabelValue, Name
-from remote_protocol.limits import MAX_LABELS, MAX_TEXT
+from remote_protocol.ids import JobId, Name
+from remote_protocol.parts import (
+    Assignment,
+    Attempt,
+    Capacity,
+    Condition,
+    InventoryItem,
+    Offset,
+    Phase,
+    Platform,
+    Ruling,
+    Settings,
+    Step,
+    Text,
+    Usage,
+    Verdict,
+    Wishes,
+)
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 
-Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
-Attempt = Annotated[int, Field(ge=1, lt=1 << 32)]
-"""Number of an attempt: the fencing token of everything said about it (I2)."""
-Offset = Annotated[int, Field(ge=0, lt=1 << 63)]
-Capacity = dict[Name, Annotated[int, Field(ge=0, le=10_000)]]
-"""Jobs at a time for each capacity class; `default` serves every queue without its own class."""
+__all__ = [
+    "Accept",
+    "Ack",
+    "AgentMessage",
+    "Assignment",
+    "Attempt",
+    "Cancel",
+    "Capacity",
+    "Condition",
+    "Configure",
+    "Confirm",
+    "Ended",
+    "Error",
+    "Goodbye",
+    "Heartbeat",
+    "HeartbeatAck",
+    "Hello",
+    "InventoryItem",
+    "Message",
+    "Offer",
+    "Offset",
+    "Phase",
+    "Platform",
+    "Refusal",
+    "Refuse",
+    "Resync",
+    "Rewind",
+    "Ruling",
+    "ServerMessage",
+    "Settings",
+    "Settled",
+    "Started",
+    "Step",
+    "Superseded",
+    "Text",
+    "Usage",
+    "Verdict",
+    "Welcome",
+    "Wish",
+    "Wishes",
+]
 
 
 class Message(BaseModel):
     """Base of all messages."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Part(BaseModel):
-    """Base of what messages are made of."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-# Parts ---------------------------------------------------------------------------------------
-
-
-class Platform(Part):
-    """What an agent runs on, for people to read."""
-
-    system: Text = ""
-    release: Text = ""
-    machine: Text = ""
-    hostname: Text = ""
-    python: Text = ""
-
-
-class Settings(Part):
-    """What a host's own configuration says about its agent; None: not said there."""
-
-    queues: list[Name] | None = None
-    labels: dict[LabelKey, LabelValue] | None = None
-    capacity: Capacity | None = None
-
-
-class Assignment(Part):
-    """What holds for an agent now, decided by the server."""
-
-    queues: list[Name]
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=MAX_LABELS)
-    capacity: Capacity
-
-
-class Wishes(Part):
-    """What operators want of an agent; said again at every welcome until the facts agree (I7)."""
-
-    paused: bool = False
-    comment: Text = ""
-    draining: bool = False
-    drain_deadline: float | None = None
-    """Seconds from the wish until jobs that still run are cancelled."""
-
-
-class Condition(Part):
-    """Whether an agent takes jobs, as the agent itself sees it."""
-
-    accepting: bool = True
-    reason: Text = ""
-    """A sentence when it does not: paused on the host, draining, disk below its reserve …"""
-    draining: bool = False
-
-
-class Usage(Part):
-    """What an attempt used: CPU in seconds, peak resident memory and output in bytes."""
-
-    cpu_user: float = 0.0
-    cpu_system: float = 0.0
-    max_rss: int = 0
-    stdout_bytes: int = 0
-    stderr_bytes: int = 0
-    duration: float = 0.0
-    """Seconds from spawn to exit, by the host's monotonic clock."""
-
-
-class Step(Part):
-    """One thing that a host did with an attempt, for the timeline."""
-
-    at: float
-    what: Text
-    """`spawned`, `interrupt`, `kill`, `timeout`, `memory_limit`, `first_output` …"""
-    detail: Text = ""
-
-
-class Phase(StrEnum):
-    """How far an attempt has come on its agent."""
-
-    ACCEPTED = "accepted"
-    RUNNING = "running"
-    ENDED = "ended"
-
-
-class InventoryItem(Part):
-    """One attempt that the agent still holds (I6)."""
-
-    job: JobId
-    attempt: Attempt
-    phase: Phase
-    size: Offset = 0
-    """Length of its spool in bytes."""
-
-
-class Verdict(StrEnum):
-    """What the agent has to do with an attempt of its inventory."""
-
-    KEEP = "keep"
-    """Go on; send its log from `offset`, and again what the server has not acknowledged."""
-    SUPERSEDED = "superseded"
-    """Kill it and forget it: the job is no longer this attempt's."""
-    SETTLED = "settled"
-    """The server has its end and its whole log: forget it."""
-
-
-class Ruling(Part):
-    """The server's verdict on one attempt of an inventory."""
-
-    job: JobId
-    attempt: Attempt
-    verdict: Verdict
-    offset: Offset = 0
-    detail: Text = ""
 
 
 # Agent → server ------------------------------------------------------------------------------
