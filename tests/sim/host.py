@@ -18,6 +18,10 @@ from remote_protocol.states import EndReason
 from tests.sim.wire import Bytes, Closed, Link
 
 
+ENDLESS = "endless"
+"""Name of jobs that only end when they are stopped."""
+
+
 @dataclass
 class Directory:
     """One attempt on the disk."""
@@ -28,6 +32,10 @@ class Directory:
     spool: bytearray = field(default_factory=bytearray)
     ended: Ended | None = None
     stop: EndReason | None = None
+
+
+def _endless(place: Directory) -> bool:
+    return place.offer.spec.name == ENDLESS
 
 
 @dataclass
@@ -215,10 +223,12 @@ class Host:
                 self._end(key, place, EndReason.SPAWN_ERROR, 127)
             else:
                 place.started = Started(job=key.job, attempt=key.attempt, pid=7, at=self.now)
-        elif draw < finish or (place.stop and draw < 0.5):
+        elif draw < (0.5 if place.stop else 0.0 if _endless(place) else finish):
             self._end(key, place, place.stop or EndReason.EXIT, None if place.stop else 0)
         else:
-            place.spool += self.rng.randbytes(self.rng.randint(1, 12))
+            place.spool += self.rng.randbytes(
+                self.rng.randint(1, 12) if len(place.spool) < 200 else 0
+            )
         return True
 
     def _end(self, key: Key, place: Directory, reason: EndReason, code: int | None) -> None:

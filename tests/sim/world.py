@@ -12,11 +12,12 @@ from remote_protocol.spec import JobSpec, OnDisconnect, OnReturn
 from remote_protocol.states import AttemptState
 from remote_server.domain.model import Key
 from tests.sim.database import Database, JobRow
-from tests.sim.host import Directory, Host, Judge
+from tests.sim.host import ENDLESS, Directory, Host, Judge
 from tests.sim.hub import Hub
 from tests.sim.wire import Link
 
 SETTLING_ROUNDS = 400
+LONGEST_ROUND = 5000
 FAULTS = (
     "cut",
     "cut",
@@ -115,7 +116,11 @@ class World:
             on_return=rng.choice(list(OnReturn)),
         )
         spec = JobSpec.model_construct(
-            command=["x"], max_attempts=rng.randint(1, 3), retry_backoff=1.0, on_disconnect=policy
+            name=rng.choice([None, None, None, ENDLESS]),
+            command=["x"],
+            max_attempts=rng.randint(1, 3),
+            retry_backoff=1.0,
+            on_disconnect=policy,
         )
         self.db.jobs[self.ulid()] = JobRow(spec)
 
@@ -262,6 +267,9 @@ class World:
             self._start_server()
         assert self.server is not None
         self.server.recover()
+        for job, row in self.db.jobs.items():
+            if row.spec.name == ENDLESS:
+                self.server.cancel(job)
         for _ in range(SETTLING_ROUNDS):
             if self.settled():
                 break
@@ -277,14 +285,17 @@ class World:
         for host in self.hosts.values():
             host.handle(agent_events.Tick())
             self.connect(host)
-        moved = True
+            for _ in range(5):
+                host.work(finish=0.5)
+        moved, steps = True, 0
         while moved:
+            steps += 1
+            assert steps < LONGEST_ROUND, "it talks without end and gets nowhere"
             moved = server.flush() or server.verify(zlib.crc32)
             for host in self.hosts.values():
                 moved = server.read(host.name) or moved
                 moved = host.read() or host.store() or host.launch() or moved
                 moved = host.scan() or host.upload() or moved
-                moved = host.work(finish=0.5) or moved
             self.check()
 
     def settled(self) -> bool:
