@@ -49,9 +49,7 @@ def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
     url = f"http://127.0.0.1:{port}"
     server = agent = None
     try:
-        server = _start(
-            root, "server", "run", "--listen", f"127.0.0.1:{port}", "--data-dir", root / "server"
-        )
+        server = start_server(root, url)
         token_file = root / "server" / "admin-token"
         wait_until(lambda: token_file.exists() and _answers(port), "the server")
         token = token_file.read_text().strip()
@@ -68,6 +66,12 @@ def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(15)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def start_server(root: Path, url: str) -> subprocess.Popen[bytes]:
+    """Start the server of a bed, also once more after its death."""
+    address = url.removeprefix("http://")
+    return _start(root, "server", "run", "--listen", address, "--data-dir", root / "server")
 
 
 def start_agent(

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-_FULL = [["dispatch"], ["output"], ["idle"], ["swarm"]]
+_FULL = [["dispatch"], ["output"], ["idle"], ["swarm"], ["recovery"]]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
     ["output", "--megabytes", "100"],
     ["idle", "--seconds", "10"],
     ["swarm", "--agents", "200", "--seconds", "10", "--offers", "50"],
+    ["recovery", "--agents", "200", "--megabytes", "20"],
 ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import secrets
 import statistics
 import time
@@ -17,6 +18,7 @@ import time
 import aiohttp
 
 from benchmarks.bed import Bed, bed, cpu_seconds, memory, quantile, table
+from remote_agent import backoff
 from remote_protocol import messages as m
 from remote_protocol.api import Registered, Registration, RegistrationTokenCreate
 from remote_protocol.codec import decode_from_server, encode
@@ -65,6 +67,16 @@ class Swarm:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _live(self, token: str, ready: asyncio.Event) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._link(token, ready)
+                failures = 0
+            except (aiohttp.ClientError, OSError):
+                failures += 1
+            await asyncio.sleep(backoff.delay(failures, random.random()))
+
+    async def _link(self, token: str, ready: asyncio.Event) -> None:
         session = make_ulid(int(time.time() * 1000), secrets.token_bytes(10))
         async with self.http.ws_connect(
             f"{self.url}/api/v1/agent/session",
@@ -75,10 +87,14 @@ class Swarm:
             hello = m.Hello(oldest=1, newest=1, session=session, agent_version="swarm")
             await socket.send_str(encode(hello))
             beating: asyncio.Task[None] | None = None
+            welcomed = False
             try:
                 async for frame in socket:
+                    if frame.type is not aiohttp.WSMsgType.TEXT:
+                        break
                     message = decode_from_server(frame.data)
                     if isinstance(message, m.Welcome):
+                        welcomed = True
                         self.online += 1
                         ready.set()
                         beating = asyncio.create_task(_beat(socket, message.heartbeat_interval))
@@ -90,7 +106,7 @@ class Swarm:
                     elif isinstance(message, m.Confirm):
                         await self._finish(socket, message)
             finally:
-                self.online -= 1
+                self.online -= welcomed
                 if beating is not None:
                     beating.cancel()
 
