@@ -148,7 +148,8 @@ def _refusal(door: Door, status: int, answer: bytes) -> AgentError:
     sentence = problem.detail or problem.title
     faults = "".join(f"\n  {f.get('field', '')}: {f.get('message', '')}" for f in problem.errors)
     cure = next((cure for code, cure in _CURES.items() if code == problem.code), "")
-    text = f"{sentence}{faults}" + (f"; {cure}" if cure and cure not in sentence else "")
+    # Our server names the cure itself, behind a semicolon; an older one may not.
+    text = sentence + (f"; {cure}" if cure and ";" not in sentence else "") + faults
     if problem.code in _TOKEN_CODES:
         return TokenRefused(text)
     return ServerRefused(problem.code, text, 2 if problem.code in _SETTINGS_CODES else 1)

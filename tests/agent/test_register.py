@@ -369,3 +369,10 @@ def test_a_proxy_that_makes_no_tunnel(status: int, says: str) -> None:
 
 def test_a_door_shows_no_password() -> None:
     assert "hunter2" not in repr(Door("http://h", proxy="http://me:hunter2@h"))
+
+
+def test_a_cure_that_the_server_names_is_not_said_twice() -> None:
+    detail = "the name is held by another host (db); choose another --name"
+    with server(problem(409, "name_taken", detail)) as fake, pytest.raises(ServerRefused) as caught:
+        register(Door(fake.url), "rrt_secret", WHO)
+    assert str(caught.value) == detail
