@@ -13,13 +13,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
-from remote_agent import __version__, status
+from remote_agent import __version__
+from remote_agent.answers import Answers
 from remote_agent.config import Config
 from remote_agent.control import ControlServer
 from remote_agent.errors import AgentError, ConfigError
@@ -28,15 +28,15 @@ from remote_agent.identity import Identity, load_identity, remove_identity
 from remote_agent.janitor import Janitor
 from remote_agent.journal import Journal
 from remote_agent.leaving import Leaving
-from remote_agent.link import Endpoint, Link
+from remote_agent.link import Link
 from remote_agent.logging_setup import set_up_logging
 from remote_agent.notify import notify
-from remote_agent.processes import boot_id, boottime, cgroup
-from remote_agent.register import Door, check_url, unregister
+from remote_agent.processes import boot_id, cgroup
+from remote_agent.reach import Endpoint
 from remote_agent.runner import Runner
 from remote_agent.session.machine import HostFacts, Session
 from remote_agent.uploader import Uploader
-from remote_agent.wishes import LocalWishes, WishBook
+from remote_agent.wishes import WishBook
 from remote_protocol.messages import Platform, Settings
 
 log = structlog.get_logger("agent")
@@ -124,7 +124,9 @@ class Agent:
         )
         self.janitor = Janitor(config, self.journal, self._unsent, self._hinder, self.runner.hold)
         self.leaving = Leaving(self.host, self.runner.stop, config.agent.on_stop, once)
-        self._control = ControlServer(config.state_dir, self._handlers())
+        self._control = ControlServer(
+            config.state_dir, Answers(self.host, lambda: self._identity).handlers()
+        )
 
     async def run(self) -> int:
         """From the first look at the disk to the last word to the server; the exit code."""
@@ -197,6 +199,9 @@ class Agent:
         return 0
 
     async def _unregister(self) -> None:
+        # Imported only here: the models of the HTTP API take a tenth of the whole start.
+        from remote_agent.register import Door, unregister
+
         endpoint = self.link.endpoint
         door = Door(
             endpoint.url,
@@ -270,40 +275,6 @@ class Agent:
             self._told = text
             notify(os.environ.get("NOTIFY_SOCKET"), **ready, STATUS=text.replace("\n", " "))
 
-    def _handlers(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
-        return {
-            "status": self._status,
-            "pause": self._pause_wish,
-            "resume": self._resume_wish,
-            "drain": self._drain_wish,
-        }
-
-    async def _status(self, request: dict[str, Any]) -> dict[str, Any]:
-        return status.document(self.host, self._identity, boottime())
-
-    async def _pause_wish(self, request: dict[str, Any]) -> dict[str, Any]:
-        comment = str(request.get("comment") or "")[:1000]
-        return self._say(replace(self.host.wishes.local, paused=True, comment=comment))
-
-    async def _resume_wish(self, request: dict[str, Any]) -> dict[str, Any]:
-        answer = self._say(LocalWishes())
-        condition = self.host.wishes.condition()
-        return answer | ({} if condition.accepting else {"note": condition.reason})
-
-    async def _drain_wish(self, request: dict[str, Any]) -> dict[str, Any]:
-        deadline = request.get("deadline")
-        wanted = None if deadline is None else float(deadline)
-        local = replace(self.host.wishes.local, draining=True, drain_deadline=wanted)
-        return self._say(local)
-
-    def _say(self, local: LocalWishes) -> dict[str, Any]:
-        try:
-            self.host.wishes.say(local)
-        except OSError as error:
-            raise AgentError(f"the wish cannot be kept: {error.strerror}") from None
-        self.host.reconsider()
-        return {}
-
 
 def _cgroup(wanted: str) -> str | None:
     """The group below which jobs get theirs; None: limits are enforced without groups."""
@@ -352,9 +323,13 @@ def _endpoint(config: Config, identity: Identity) -> Endpoint:
     def text(path: Path | None) -> str | None:
         return None if path is None else str(path)
 
-    server = config.server
+    server, url = config.server, identity.server
+    if server.url is not None and server.url != url:
+        from remote_agent.register import check_url
+
+        url = check_url(server.url)
     return Endpoint(
-        url=check_url(server.url or identity.server),
+        url=url,
         token=identity.token,
         proxy=server.proxy or identity.proxy,
         ca_file=text(server.ca_file) or identity.ca_file,

@@ -1,22 +1,19 @@
 """The agent's one WebSocket to its server: connect, carry frames, connect again, for ever.
 
 May touch the network and nothing else. It knows nothing of jobs: what comes is handed to a
-listener at once, what goes is written at once, in the order of the calls. The first failure is
-told loudly, the same one again only from time to time.
+listener at once, what goes is written at once, in the order of the calls.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
@@ -25,16 +22,14 @@ from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
     InvalidProxy,
-    InvalidProxyStatus,
     InvalidStatus,
     InvalidURI,
-    NegotiationError,
-    ProxyError,
 )
 from websockets.typing import Subprotocol
 
 from remote_agent import backoff
 from remote_agent.errors import TokenRefused
+from remote_agent.reach import OPEN_TIMEOUT, Complaint, Endpoint, explain, problem_of
 from remote_protocol.codec import decode_from_server, encode
 from remote_protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
@@ -43,15 +38,12 @@ from remote_protocol.messages import AgentMessage, ServerMessage
 
 log = structlog.get_logger("link")
 
-OPEN_TIMEOUT: Final = 20.0
 CLOSE_TIMEOUT: Final = 2.0
 PROVEN_AFTER: Final = 30.0
 """A link that lived so long (seconds) counts as a success: the backoff starts anew."""
 FENCED_DELAY: Final = (30.0, 60.0)
 """Seconds, uniformly: another agent has this one's identity and the newest wins, so that a fast
 retry would only make the two throw each other out."""
-REPEAT_AFTER: Final = 600.0
-"""Seconds until a failure that stays the same is told again."""
 UNSENT: Final = 256 * 1024
 """Bytes not yet sent that the kernel may hold: a control message waits behind no more."""
 _DEFINITIVE: Final = frozenset(
@@ -59,35 +51,6 @@ _DEFINITIVE: Final = frozenset(
 )
 """Refusals that only a person can cure. A 401 without such a code may come from anything that
 stands between, and is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the server is and how to get there."""
-
-    url: str
-    """As configured: `https://host[:port][/prefix]`."""
-    token: str
-    proxy: str | None = None
-    """None: whatever HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."""
-    ca_file: str | None = None
-    """Certificates that are trusted instead of the system's."""
-    client_cert: str | None = None
-    client_key: str | None = None
-
-    @property
-    def session_url(self) -> str:
-        """The WebSocket's address."""
-        parts = urlsplit(self.url)
-        scheme = {"https": "wss", "http": "ws"}.get(parts.scheme, parts.scheme)
-        path = parts.path.rstrip("/") + "/api/v1/agent/session"
-        return urlunsplit((scheme, parts.netloc, path, "", ""))
-
-    @property
-    def place(self) -> str:
-        """Host and port, for sentences; without credentials."""
-        parts = urlsplit(self.url)
-        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 class Listener(Protocol):
@@ -112,7 +75,7 @@ class Link:
         self._listener = listener
         self._socket: ClientConnection | None = None
         self._closing: set[asyncio.Task[None]] = set()
-        self._complaint = _Complaint()
+        self._complaint = Complaint()
         self._finished = False
 
     @property
@@ -255,7 +218,7 @@ class Link:
 
     def _refused(self, error: InvalidStatus) -> str:
         status = error.response.status_code
-        code, detail = _problem(error.response.body)
+        code, detail = problem_of(error.response.body)
         if status in (401, 403) and code in _DEFINITIVE:
             raise TokenRefused(
                 f"the server {self.endpoint.place} refused this agent's token:"
@@ -269,68 +232,6 @@ class Link:
                 f" {urlsplit(self.endpoint.session_url).path}); check [server] url"
             )
         return f"{self.endpoint.place} answered HTTP {status} instead of opening a WebSocket"
-
-
-class _Complaint:
-    """Tells a failure once, then again only when it changes or has lasted."""
-
-    def __init__(self) -> None:
-        self._text = ""
-        self._count = 0
-        self._since = self._told = 0.0
-
-    def failed(self, place: str, text: str) -> None:
-        now = time.monotonic()
-        if self._count == 0:
-            self._since = now
-        self._count += 1
-        if text != self._text or now - self._told > REPEAT_AFTER:
-            log.error(
-                "cannot reach the server; running jobs go on, trying again",
-                reason=text,
-                attempts=self._count,
-            )
-            self._text, self._told = text, now
-        else:
-            log.debug("still cannot reach the server", reason=text, attempts=self._count)
-
-    def over(self, place: str) -> None:
-        if self._count:
-            away = f"{time.monotonic() - self._since:.0f}s"
-            log.info("reached the server again", server=place, attempts=self._count, after=away)
-        self._text, self._count = "", 0
-
-
-def explain(error: Exception, endpoint: Endpoint) -> str:
-    """A sentence with cause and cure for what can go wrong while connecting."""
-    place = endpoint.place
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"the certificate of {place} is not trusted: {error.verify_message}; name its"
-            " authority in [server] ca_file"
-        )
-    if isinstance(error, ssl.SSLError):
-        return f"TLS with {place} failed: {error.reason or error}; is it really https?"
-    if isinstance(error, socket.gaierror):
-        return f"the name {urlsplit(endpoint.url).hostname} cannot be resolved: {error.strerror}"
-    if isinstance(error, TimeoutError):
-        return f"{place} did not answer within {OPEN_TIMEOUT:.0f} s"
-    if isinstance(error, ConnectionRefusedError):
-        return f"nothing listens at {place}: is the server running, and [server] url right?"
-    if isinstance(error, FileNotFoundError):
-        return f"the file {error.filename or 'in ca_file, client_cert or client_key'} is missing"
-    if isinstance(error, InvalidProxyStatus):
-        status = error.response.status_code
-        hint = "; put user:password@ into its URL" if status == 407 else ""
-        return f"the proxy refused to connect to {place}: HTTP {status}{hint}"
-    if isinstance(error, InvalidProxy):
-        # Not the library's own text: it repeats the URL, which may hold a password.
-        return "the proxy's URL is not usable; it looks like http://[user:password@]host:port"
-    if isinstance(error, ProxyError):
-        return f"the proxy did not connect to {place}: {error}"
-    if isinstance(error, NegotiationError):
-        return f"{place} speaks another protocol: {error}"
-    return f"connecting to {place} failed: {str(error) or type(error).__name__}"
 
 
 def _tls(endpoint: Endpoint) -> ssl.SSLContext:
@@ -348,15 +249,6 @@ def _keep_kernel_buffer_short(wire: ClientConnection) -> None:
             raw.setsockopt(socket.IPPROTO_TCP, option, UNSENT)
         except OSError:
             return  # only a matter of speed
-
-
-def _problem(body: bytes | bytearray | None) -> tuple[str, str]:
-    """`code` and `detail` of problem+json (RFC 9457); empty when it is something else."""
-    try:
-        problem = json.loads(body or b"")
-        return str(problem.get("code", "")), str(problem.get("detail", ""))
-    except (ValueError, AttributeError):
-        return "", ""
 
 
 def _cause(wire: ClientConnection) -> str:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +20,7 @@ from typing import Any, Final
 import structlog
 from pydantic import ValidationError
 
+from remote_agent.hints import Hints
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from, kept_by_shim
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
@@ -34,7 +33,6 @@ from remote_protocol.states import EndReason
 
 log = structlog.get_logger("runner")
 
-HINTS: Final = "agent.sock"
 SPARE: Final = 8
 """Shims that are kept ready beyond those that run an attempt; fewer when the capacity is less."""
 AGAIN: Final = 0.1
@@ -43,8 +41,6 @@ REPEAT: Final = 5.0
 """Seconds between two sayings of the same wish to a shim that has heard it."""
 UNHEARD: Final = 15.0
 """Seconds after which a start that was asked for is asked for again: its shim may have died."""
-_LARGEST_HINT: Final = 4096
-_HINTS_AT_ONCE: Final = 256
 
 
 @dataclass(slots=True)
@@ -71,7 +67,7 @@ class Runner:
         self._watched: dict[Key, _Watched] = {}
         self._capacity = 1
         self._wanted = 0
-        self._hints: socket.socket | None = None
+        self._hints = Hints(state_dir, self._heard)
         self._again: asyncio.TimerHandle | None = None
         self._held = False
 
@@ -87,15 +83,11 @@ class Runner:
         self._wanted = max(1, min(self._capacity, SPARE))
         (self._state_dir / "logs").mkdir(mode=0o700, exist_ok=True)
         self._shims.start(self._wanted)
-        self._hints = _bind(self._state_dir)
-        asyncio.get_running_loop().add_reader(self._hints.fileno(), self._hear)
+        self._hints.open()
 
     def close(self) -> None:
         """Let go: what runs runs on, spare shims end."""
-        if self._hints is not None:
-            asyncio.get_running_loop().remove_reader(self._hints.fileno())
-            self._hints.close()
-            self._hints = None
+        self._hints.close()
         if self._again is not None:
             self._again.cancel()
         self._shims.close()
@@ -218,18 +210,6 @@ class Runner:
                     self._say(key, watched)
 
     # Hints -------------------------------------------------------------------------------
-
-    def _hear(self) -> None:
-        assert self._hints is not None
-        for _ in range(_HINTS_AT_ONCE):
-            try:
-                data = self._hints.recv(_LARGEST_HINT)
-            except BlockingIOError:
-                return
-            with suppress(ValueError, KeyError, TypeError):
-                hint = json.loads(data)
-                job, _, number = hint["k"].rpartition(".")
-                self._heard(Key(job, int(number)), hint)
 
     def _heard(self, key: Key, hint: dict[str, Any]) -> None:
         watched = self._watched.get(key)
@@ -369,23 +349,3 @@ def forestall(directory: Path, reason: EndReason, detail: str) -> bool:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _bind(state_dir: Path) -> socket.socket:
-    hints = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    hints.setblocking(False)
-    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(FileNotFoundError):
-            os.unlink(HINTS, dir_fd=directory)
-        # sun_path holds 107 bytes; through the descriptor any directory is near enough.
-        through = f"/proc/self/fd/{directory}"
-        near = through if os.path.isdir(through) else str(state_dir)
-        hints.bind(f"{near}/{HINTS}")
-        os.chmod(HINTS, 0o600, dir_fd=directory)
-    except OSError:
-        hints.close()
-        raise
-    finally:
-        os.close(directory)
-    return hints

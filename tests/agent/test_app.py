@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import zlib
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -102,7 +104,7 @@ async def test_a_link_cut_in_the_middle_of_a_log_loses_nothing(server, agent):
     )
     for hellos in (2, 3):
         seen = len(server.logs[key])
-        await until(lambda seen=seen: len(server.logs[key]) > seen + 2_000_000)
+        await until(partial(_longer, server.logs[key], seen + 2_000_000))
         server.cut()
         await server.online(hellos=hellos)
     ended = await server.end_of(key)
@@ -167,6 +169,10 @@ async def test_a_shim_that_dies_is_reported_as_a_loss(server, agent):
     assert (ended.end_reason, ended.exit_code) == (EndReason.LOST, None)
     assert "shim died" in ended.end_detail
     assert cri.decode(bytes(server.logs[key])) == b"up\n"
+
+
+def _longer(log: bytearray, length: int) -> bool:
+    return len(log) > length
 
 
 def _shim_of(agent, key) -> int:
@@ -255,7 +261,7 @@ async def test_on_stop_cancel_and_drain(server, tmp_path):
         async with AgentProcess(folder, server.url, f'[agent]\non_stop = "{mode}"') as agent:
             await server.online(hellos=len(server.hellos) + 1)
             key = server.offer(sh("sleep 0.4"))
-            await until(lambda key=key: key in server.started)
+            await until(partial(server.started.get, key))
             agent.signal(signal.SIGINT)
             assert await agent.wait() == 0
             assert server.ended[key].end_reason is reason
@@ -295,9 +301,8 @@ async def test_a_refused_token_ends_it_with_code_4(server, tmp_path):
 
 
 async def test_a_second_agent_on_the_directory_says_so(server, agent):
-    with pytest.raises(ConfigError, match=f"process {agent.process.pid}"):
-        with alone(agent.state):
-            raise AssertionError("the lock was free")
+    with pytest.raises(ConfigError, match=f"process {agent.process.pid}"), alone(agent.state):
+        raise AssertionError("the lock was free")
 
 
 async def test_fenced_it_stays_and_says_why(server, agent):
@@ -344,10 +349,8 @@ async def test_systemd_hears_ready_and_the_status(server, tmp_path):
 
             def ready() -> bool:
                 nonlocal heard
-                try:
+                with suppress(BlockingIOError):
                     heard += ear.recv(4096) + b"\n"
-                except BlockingIOError:
-                    pass
                 return b"READY=1" in heard and b"STATUS=online, 0 jobs" in heard
 
             await until(ready)

@@ -15,7 +15,8 @@ from websockets.asyncio.server import serve
 
 from remote_agent import backoff, link
 from remote_agent.errors import TokenRefused
-from remote_agent.link import Endpoint, Link
+from remote_agent.link import Link
+from remote_agent.reach import Endpoint
 from remote_protocol.codec import HEADER_SIZE, pack_header
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import SUBPROTOCOL
@@ -111,18 +112,6 @@ async def test_it_never_gives_up_on_a_server_that_is_away():
         async with server:
             await server.online()
             assert ear.opened
-
-
-async def test_a_failure_is_told_once_and_again_when_it_changes(capsys):
-    complaint = link._Complaint()
-    for _ in range(5):
-        complaint.failed("here:1", "nothing listens at here:1")
-    complaint.failed("here:1", "here:1 did not answer")
-    complaint.over("here:1")
-    complaint.over("here:1")
-    printed = capsys.readouterr().out
-    assert printed.count("cannot reach the server; running jobs go on") == 2
-    assert printed.count("reached the server again") == 1
 
 
 @pytest.mark.parametrize(
@@ -301,17 +290,6 @@ async def test_the_proxy_of_the_environment_and_its_exceptions(monkeypatch):
         async with linked(server.url):
             await server.online(hellos=2)
         assert len(log) == 1
-
-
-@pytest.mark.parametrize(
-    ("url", "wanted"),
-    [
-        ("http://h:1", "ws://h:1/api/v1/agent/session"),
-        ("https://h/jobs/", "wss://h/jobs/api/v1/agent/session"),
-    ],
-)
-def test_the_address_of_the_session(url, wanted):
-    assert Endpoint(url, TOKEN).session_url == wanted
 
 
 async def test_a_proxy_url_with_a_password_is_not_repeated():

@@ -1,14 +1,69 @@
-"""What the running agent tells the command line about itself. Reads only."""
+"""What the running agent answers to the command line of its host: status, pause, resume, drain.
+
+May touch the wishes; everything else is only read.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from remote_agent import __version__
+from remote_agent.control import Handler
+from remote_agent.errors import AgentError
 from remote_agent.host import Host
 from remote_agent.identity import Identity
+from remote_agent.processes import boottime
+from remote_agent.wishes import LocalWishes
 from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
+
+
+class Answers:
+    """The handlers of the control socket."""
+
+    def __init__(self, host: Host, identity: Callable[[], Identity]) -> None:
+        self._host = host
+        self._identity = identity
+
+    def handlers(self) -> dict[str, Handler]:
+        """By the `do` of the request."""
+        return {
+            "status": self._status,
+            "pause": self._pause,
+            "resume": self._resume,
+            "drain": self._drain,
+        }
+
+    async def _status(self, request: dict[str, Any]) -> dict[str, Any]:
+        return document(self._host, self._identity(), boottime())
+
+    async def _pause(self, request: dict[str, Any]) -> dict[str, Any]:
+        comment = str(request.get("comment") or "")[:1000]
+        return self._say(replace(self._host.wishes.local, paused=True, comment=comment))
+
+    async def _resume(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._say(LocalWishes())
+
+    async def _drain(self, request: dict[str, Any]) -> dict[str, Any]:
+        given = request.get("deadline")
+        try:
+            deadline = None if given is None else float(given)
+        except (TypeError, ValueError):
+            raise AgentError("a drain's deadline is a number of seconds") from None
+        local = self._host.wishes.local
+        return self._say(replace(local, draining=True, drain_deadline=deadline))
+
+    def _say(self, local: LocalWishes) -> dict[str, Any]:
+        """Keep the wish; `condition` in the answer says what holds now, all wishes together."""
+        try:
+            self._host.wishes.say(local)
+        except OSError as error:
+            raise AgentError(f"the wish cannot be kept: {error.strerror}") from None
+        self._host.reconsider()
+        condition = self._host.wishes.condition()
+        return {"condition": "taking jobs" if condition.accepting else condition.reason}
 
 
 def document(host: Host, identity: Identity, now: float) -> dict[str, Any]:

@@ -1,0 +1,77 @@
+"""Hints of shims: datagrams that say what has just happened to an attempt. May touch that socket.
+
+They only make the agent fast. Any may be lost, doubled or forged by who can write to the state
+directory: whoever hears one looks at the disk before believing an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from remote_agent.session.events import Key
+
+FILE: Final = "agent.sock"
+_LARGEST: Final = 4096
+_AT_ONCE: Final = 256
+"""Hints taken before other things of the loop get their turn."""
+
+
+class Hints:
+    """Listens for hints and gives each to `heard`."""
+
+    def __init__(self, state_dir: Path, heard: Callable[[Key, dict[str, Any]], None]) -> None:
+        self._state_dir = state_dir
+        self._heard = heard
+        self._socket: socket.socket | None = None
+
+    def open(self) -> None:
+        """Listen, in place of what a former agent left. OSError when that is impossible."""
+        self._socket = _bind(self._state_dir)
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read)
+
+    def close(self) -> None:
+        """Stop listening; shims go on without."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+    def _read(self) -> None:
+        for _ in range(_AT_ONCE):
+            if self._socket is None:
+                return
+            try:
+                data = self._socket.recv(_LARGEST)
+            except BlockingIOError:
+                return
+            with suppress(ValueError, KeyError, TypeError):
+                hint = json.loads(data)
+                job, _, number = hint["k"].rpartition(".")
+                self._heard(Key(job, int(number)), hint)
+
+
+def _bind(state_dir: Path) -> socket.socket:
+    hints = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    hints.setblocking(False)
+    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(FILE, dir_fd=directory)
+        # sun_path holds 107 bytes; through the descriptor any directory is near enough.
+        through = f"/proc/self/fd/{directory}"
+        near = through if os.path.isdir(through) else str(state_dir)
+        hints.bind(f"{near}/{FILE}")
+        os.chmod(FILE, 0o600, dir_fd=directory)
+    except OSError:
+        hints.close()
+        raise
+    finally:
+        os.close(directory)
+    return hints
