@@ -191,7 +191,8 @@ class SpoolReader:
             return 0
         with suppress(FileNotFoundError):
             for line in (self._directory / CHECKSUMS).read_text(encoding="ascii").splitlines(True):
-                # A line without its end was cut short by a full disk.
-                if line.endswith("\n") and line.split()[0] == str(end):
-                    return int(line.split()[1])
+                # A full disk may have cut a line short, and the next one follows without a break.
+                words = line.split()
+                if line.endswith("\n") and len(words) == 2 and words[0] == str(end):
+                    return int(words[1])
         raise SpoolError(f"the checksum of the dropped bytes before {end} is not known")

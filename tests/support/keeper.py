@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -75,9 +76,11 @@ class Keeper:
         directory = self.start(argv, **fields)
         run = Run(directory, self.ended(directory, limit))
         # A full queue of hints would make every shim wait a little for its agent.
+        self.hints.settimeout(0)
         with suppress(BlockingIOError):
-            while self.hints.recv(4096, socket.MSG_DONTWAIT):
+            while self.hints.recv(4096):
                 pass
+        self.hints.settimeout(20)
         return run
 
     def ended(self, directory: Path, limit: float = 30.0) -> dict[str, Any]:
@@ -110,8 +113,14 @@ class Keeper:
         workers = self.workers()
         self.shims.close()
         self.hints.close()
+        stuck = []
         for process in [*workers, *([pid] if pid else [])]:
-            eventually(lambda process=process: not running(process), what="for the shims to end")
+            try:
+                eventually(lambda process=process: not running(process), 10.0)
+            except AssertionError:
+                stuck.append(process)
+                os.kill(process, signal.SIGKILL)
+        assert not stuck, f"shims or launcher did not end by themselves: {stuck} {self.log()}"
 
 
 class Run:

@@ -152,12 +152,6 @@ def adopt_orphans() -> bool:
     return False
 
 
-def children(pid: int) -> list[int]:
-    """The direct children of a process."""
-    rows = (line.split() for line in _ps("-A", "-o", "pid=,ppid="))
-    return [int(row[0]) for row in rows if int(row[1]) == pid]
-
-
 def prefer_as_oom_victim(pid: int) -> None:
     """Have the kernel kill this process before the agent and its shims when memory runs out."""
 

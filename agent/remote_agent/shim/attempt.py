@@ -249,21 +249,21 @@ class Attempt:
 
     def _obey(self) -> None:
         for message in self._door.messages():
-            match message.get("do"):
-                case "stop":
-                    self._interrupt(
-                        str(message.get("reason") or CANCELLED),
-                        str(message.get("detail") or "cancelled"),
-                        message,
-                    )
-                case "kill":
-                    detail = str(message.get("detail") or "killed by the agent")
-                    self._kill(str(message.get("reason") or CANCELLED), detail)
-                case "hold":
-                    self._held_until = time.monotonic() + float(message.get("for") or _HOLD)
-                    self._look_at = None
-                case "go":
-                    self._held_until, self._look_at = 0.0, None
+            with suppress(ValueError, TypeError):  # what is no message changes nothing
+                self._follow(message)
+
+    def _follow(self, message: dict[str, Any]) -> None:
+        reason = str(message.get("reason") or CANCELLED)
+        match message.get("do"):
+            case "stop":
+                self._interrupt(reason, str(message.get("detail") or "cancelled"), message)
+            case "kill":
+                self._kill(reason, str(message.get("detail") or "killed by the agent"))
+            case "hold":
+                self._held_until = time.monotonic() + float(message.get("for") or _HOLD)
+                self._look_at = None
+            case "go":
+                self._held_until, self._look_at = 0.0, None
 
     def _enforce(self, now: float) -> None:
         if self._timeout_at is not None and now >= self._timeout_at:

@@ -57,6 +57,7 @@ class Ending:
         self.kill_at: float | None = None
         self.killed = False
         self.interrupted = ""
+        self._grace = order.grace
 
     def interrupt(
         self, now: float, reason: str, detail: str, grace: float | None, signal: str | None
@@ -65,7 +66,8 @@ class Ending:
         if self.reason is not None:
             return None
         self.reason, self.detail = reason, detail
-        self.kill_at = now + (self._order.grace if grace is None else grace)
+        self._grace = self._order.grace if grace is None else grace
+        self.kill_at = now + self._grace
         self.interrupted = signal or self._order.stop_signal
         return self.interrupted
 
@@ -100,7 +102,7 @@ class Ending:
         if self.killed:
             return (
                 f"{ended} after {self.interrupted} and a grace period of "
-                f"{duration_words(self._order.grace)}"
+                f"{duration_words(self._grace)}"
             )
         return f"{ended} after {self.interrupted}"
 

@@ -113,10 +113,13 @@ class Output:
                 os.close(sums)
             name = closed_name(self._segment_start)
             os.rename(LIVE, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        except FileNotFoundError:
+            # Somebody deleted it, or the whole directory: find out by making it again.
+            self.close()
+            return
         except OSError:
             return
-        os.close(self._descriptor)
-        self._descriptor = -1
+        self.close()
         self._closed.append(self._segment_start)
         self._segment_start = self.size
 

@@ -1,0 +1,67 @@
+"""The shim's socket: control in, hints out, and nobody there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from remote_agent.shim.door import Door
+from remote_agent.shim.launch import tell
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    attempt = tmp_path / "attempts" / ("long" * 40) / "J.1"
+    attempt.mkdir(parents=True)
+    monkeypatch.chdir(attempt)
+    yield attempt
+
+
+def test_control_messages(place: Path) -> None:
+    assert not tell(place, {"do": "kill"})
+    door = Door("J.1", "../nobody.sock")
+    for number in range(3):
+        assert tell(place, {"do": "hold", "n": number})
+    assert [message["n"] for message in door.messages()] == [0, 1, 2]
+    assert door.messages() == []
+    door.close()
+    assert not tell(place, {"do": "kill"}) and not os.listdir(place)
+
+
+def test_the_name_of_a_dead_shim_is_taken_over(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind("control")
+    door = Door("J.1", "../nobody.sock")
+    assert tell(place, {"do": "go"}) and len(door.messages()) == 1
+    door.close()
+
+
+def test_hints_without_an_agent_are_no_trouble(place: Path) -> None:
+    door = Door("J.1", "../nobody.sock")
+    door.started(1, 2.0)
+    assert door.grew(5)
+    door.ended()
+    door.close()
+
+
+def test_hints_to_a_busy_agent_are_said_again(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as agent:
+        agent.bind("../agent.sock")
+        door = Door("J.1", "../agent.sock")
+        size = 1
+        while door.grew(size):
+            size += 1
+        assert 1 < size < 2000, "the queue of datagrams is bounded"
+        first = json.loads(agent.recv(4096))
+        assert first == {"k": "J.1", "e": "grew", "size": 1}
+        assert door.grew(size)
+        before = time.monotonic()
+        door.ended()
+        assert 0.4 < time.monotonic() - before < 3, "it gives up: the disk is the truth"
+        door.close()

@@ -1,0 +1,50 @@
+"""The agent's handle on its shims. What shims do is in test_pool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remote_agent.shim.launch import Shims
+from tests.support.keeper import Keeper, eventually, running
+
+
+def test_requests_before_the_start_and_after_the_end(tmp_path: Path) -> None:
+    shims = Shims(tmp_path / "log")
+    assert shims.pid is None and not shims.alive()
+    with pytest.raises(ConnectionError):
+        shims.request(tmp_path)
+    shims.resize(3)
+    shims.close()
+
+
+def test_starting_again_replaces_the_launcher(tmp_path: Path) -> None:
+    shims = Shims(tmp_path / "log")
+    shims.start(1)
+    first = shims.pid
+    assert shims.alive() and first
+    shims.start(1)
+    assert shims.pid != first
+    eventually(lambda: not running(first))
+    second = shims.pid
+    shims.close()
+    eventually(lambda: not running(second or 0))
+
+
+def test_too_many_requests_are_said(keeper: Keeper) -> None:
+    keeper.shims.resize(0)
+    eventually(lambda: not keeper.workers())
+    directory = keeper.make(["true"])
+    with pytest.raises(BlockingIOError):
+        for _ in range(100_000):
+            keeper.shims.request(directory)
+    keeper.shims.resize(1)
+    assert keeper.ended(directory)["exit_code"] == 0
+    # The rest of the requests finds the attempt begun; nothing starts twice.
+    eventually(lambda: "begun before" in keeper.log())
+
+
+def test_a_launcher_that_cannot_be_logged_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OSError):
+        Shims(tmp_path / "absent" / "log").start(1)

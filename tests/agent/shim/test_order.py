@@ -1,0 +1,70 @@
+"""The start order across versions and damage."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from remote_agent.shim.layout import ORDER
+from remote_agent.shim.order import Order, OrderError, parse, read_order
+
+PLAIN = Order("J.1", ["true"], {"PATH": "/bin"}, "/")
+
+
+def test_a_line_gives_the_order_back() -> None:
+    full = PLAIN._replace(timeout=1.5, memory_limit=1 << 30, cgroup="/x", keep_processes=True)
+    for order in (PLAIN, full):
+        assert order.line().endswith(b"\n") and order.line().count(b"\n") == 1
+        assert parse(order.line()) == order
+
+
+def test_versions_differ() -> None:
+    body = json.loads(PLAIN.line())
+    assert parse(json.dumps({**body, "new_wish": 1}).encode()) == PLAIN
+    old = {name: body[name] for name in ("v", "key", "argv", "env", "cwd")}
+    assert parse(json.dumps(old).encode()) == PLAIN
+    with pytest.raises(OrderError, match="version 2, this shim understands up to 1; restart"):
+        parse(json.dumps({**body, "v": 2}).encode())
+
+
+def test_one_segment_would_block_for_ever() -> None:
+    assert parse(PLAIN._replace(segments=0).line()).segments == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"v":1}',
+        PLAIN._replace(argv=[]).line(),
+        PLAIN._replace(argv=[1]).line(),  # type: ignore[list-item]
+        PLAIN._replace(stop_signal="SIGNONE").line(),
+        PLAIN._replace(key=None).line().replace(b'"v":1', b'"v":"1"'),  # type: ignore[arg-type]
+    ],
+)
+def test_damage_is_named(line: bytes) -> None:
+    with pytest.raises(OrderError, match="damaged"):
+        parse(line)
+
+
+def test_only_the_first_line_is_read(tmp_path: Path) -> None:
+    order = PLAIN._replace(env={"X": "y" * 200_000})
+    path = tmp_path / ORDER
+    path.write_bytes(order.line() + b"\xff" * 1_000_000)
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert read_order(directory) == order
+        path.write_bytes(order.line()[:-1])
+        with pytest.raises(OrderError, match="cut short"):
+            read_order(directory)
+        path.unlink()
+        with pytest.raises(FileNotFoundError):
+            read_order(directory)
+    finally:
+        os.close(directory)

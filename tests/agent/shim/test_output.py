@@ -1,0 +1,203 @@
+"""The writing side of the spool: records, segments, checksums, and disks without room."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from remote_agent.shim.order import Order
+from remote_agent.shim.output import Output
+from remote_agent.spool import CHECKSUMS, LIVE, SpoolReader, closed_name, closed_start
+from remote_protocol import cri
+from tests.support.keeper import Keeper, eventually, read_log, tell
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def order(**fields: object) -> Order:
+    return Order(**{"key": "J.1", "argv": ["x"], "env": {}, "cwd": "/", **fields})  # type: ignore[arg-type]
+
+
+def test_nothing_is_made_before_the_first_byte(directory: int, tmp_path: Path) -> None:
+    output = Output(directory, order())
+    assert output.ready() and not list(tmp_path.iterdir())
+    output.take(b"hello\nworld", cri.STDOUT)
+    output.close()
+    log = (tmp_path / LIVE).read_bytes()
+    assert cri.decode(log) == b"hello\nworld"
+    assert (output.size, output.checksum) == (len(log), crc32(log))
+    assert output.counts == {cri.STDOUT: 11, cri.STDERR: 0}
+
+
+def test_segments_are_closed_under_their_offset(directory: int, tmp_path: Path) -> None:
+    output = Output(directory, order(segment_size=100, segments=1000))
+    data = [b"line %03d\n" % number * (1 + number % 7) for number in range(50)]
+    for part in data:
+        output.take(part, cri.STDERR)
+    output.close()
+    starts = sorted(s for n in os.listdir(tmp_path) if (s := closed_start(n)) is not None)
+    assert len(starts) > 20 and starts[0] == 0
+    whole, checksums = b"", {}
+    for start in starts:
+        assert len(whole) == start
+        whole += (tmp_path / closed_name(start)).read_bytes()
+        checksums[len(whole)] = crc32(whole)
+    lines = (tmp_path / CHECKSUMS).read_text().splitlines()
+    assert {int(a): int(b) for a, b in (line.split() for line in lines)} == checksums
+    whole += (tmp_path / LIVE).read_bytes()
+    assert cri.decode(whole, cri.STDERR) == b"".join(data)
+    assert (output.size, output.checksum) == (len(whole), crc32(whole))
+
+
+def test_it_waits_while_too_many_segments_lie_there(directory: int, tmp_path: Path) -> None:
+    output = Output(directory, order(segment_size=10, segments=2))
+    for _ in range(3):
+        assert output.ready()
+        output.take(b"something\n", cri.STDOUT)
+    assert not output.ready() and "2 segments" in output.waiting
+    (tmp_path / closed_name(0)).unlink()
+    assert output.ready() and not output.waiting
+    output.close()
+
+
+def test_it_waits_above_the_reserve_of_the_disk(directory: int) -> None:
+    disk = os.fstatvfs(directory)
+    output = Output(directory, order(reserve=disk.f_blocks * disk.f_frsize, segment_size=1 << 30))
+    output.take(b"small\n", cri.STDOUT)
+    assert output.ready(), "little output passes"
+    output.take(b"x" * (1 << 20), cri.STDOUT)
+    assert not output.ready() and "reserve" in output.waiting
+    output.close()
+
+
+def test_what_the_cap_held_back_comes_at_the_end(directory: int, tmp_path: Path) -> None:
+    output = Output(directory, order(max_log=4096))
+    output.take(b"a" * 4000 + b"\n", cri.STDOUT)
+    output.end()
+    assert cri.decode((tmp_path / LIVE).read_bytes()) == b"a" * 4000 + b"\n"
+    output.close()
+
+
+# A disk that is really full -----------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid():
+        pytest.skip("mounting a small tmpfs takes root")
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m,nr_inodes=60", "tmpfs", place], check=True
+    )
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all space that is left."""
+    ballast = disk / "ballast"
+    with ballast.open("ab", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return ballast
+
+
+def grew(directory: Path, reader: SpoolReader, offset: int) -> bool:
+    return (directory / "exit.json").exists() or reader.size() > offset
+
+
+def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
+    keeper = Keeper(small_disk / "state")
+    keeper.shims.start(1)
+    try:
+        size = 6_000_000
+        directory = keeper.start(
+            ["sh", "-c", f"yes 0123456789abcde | head -c {size}; echo end >&2; exit 3"],
+            segment_size=200_000,
+            segments=100,
+        )
+        # The job fills the disk and waits; the agent frees acknowledged segments now and then.
+        reader, view = SpoolReader(directory), memoryview(bytearray(1 << 16))
+        parts, offset, waited = [], 0, 0
+        while True:
+            count = reader.read_into(view, offset)
+            parts.append(bytes(view[:count]))
+            offset += count
+            if not count:
+                waited += 1
+                if (directory / "exit.json").exists() and reader.size() == offset:
+                    break
+                reader.drop_acked(offset, 1)
+                more = functools.partial(grew, directory, reader, offset)
+                eventually(more)
+        reader.close()
+        record = keeper.ended(directory)
+        log = b"".join(parts)
+        assert record["exit_code"] == 3 and waited > 1
+        assert (record["size"], record["checksum"]) == (len(log), crc32(log))
+        assert len(cri.decode(log, cri.STDOUT)) == size
+        assert cri.decode(log, cri.STDERR) == b"end\n"
+        assert "output_waits" in [step["what"] for step in record["steps"]]
+    finally:
+        keeper.close()
+
+
+def test_an_end_on_a_full_disk_is_written_when_there_is_room(small_disk: Path) -> None:
+    keeper = Keeper(small_disk / "state")
+    keeper.shims.start(1)
+    try:
+        directory = keeper.start(["sh", "-c", "read x < go; echo late; exit 4"])
+        pid = keeper.started(directory)["pid"]
+        os.mkfifo(directory / "work" / "go")
+        # The job may have looked before the pipe was there.
+        tell(directory, {"do": "kill"})
+        keeper.ended(directory)
+        directory = keeper.make(["sh", "-c", "read x < go; echo late; exit 4"])
+        os.mkfifo(directory / "work" / "go")
+        keeper.shims.request(directory)
+        pid = keeper.started(directory)["pid"]
+        ballast = fill(small_disk)
+        (directory / "work" / "go").write_bytes(b"\n")
+        eventually(lambda: not os.path.exists(f"/proc/{pid}"), what="for the job to be reaped")
+        assert not (directory / "exit.json").exists()
+        ballast.unlink()
+        assert keeper.ended(directory)["exit_code"] == 4
+        assert cri.decode(read_log(directory)) == b"late\n"
+    finally:
+        keeper.close()
+
+
+def test_a_full_disk_does_not_hold_up_a_cancel(small_disk: Path) -> None:
+    keeper = Keeper(small_disk / "state")
+    keeper.shims.start(1)
+    try:
+        directory = keeper.start(["yes", "x" * 500], segment_size=1 << 30)
+        pid = keeper.started(directory)["pid"]
+
+        def full() -> bool:
+            return os.statvfs(small_disk).f_bavail == 0
+
+        eventually(full)
+        assert tell(directory, {"do": "stop"})
+        eventually(lambda: not os.path.exists(f"/proc/{pid}"), what="for the job to end")
+        with (directory / "output.log").open("rb") as log:
+            head = log.read()
+        os.truncate(directory / "output.log", 0)
+        record = keeper.ended(directory)
+        assert record["end_reason"] == "cancelled" and record["size"] > len(head)
+    finally:
+        keeper.close()

@@ -1,0 +1,106 @@
+"""A shim process of its own (`run DIRECTORY`): the same contract without a launcher."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from remote_agent.processes import shim_command, shim_environment
+from remote_agent.shim import layout
+from tests.support.keeper import Keeper, Run, eventually, running
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    """One without a launcher."""
+    keeper = Keeper(tmp_path / "state")
+    yield keeper
+    keeper.close()
+
+
+def shim(directory: Path, **more: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        shim_command("run", str(directory)),
+        env=shim_environment(os.environ),
+        stderr=subprocess.PIPE,
+        **more,  # type: ignore[call-overload]
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> str:
+    assert process.wait(30) == 0
+    assert process.stderr is not None
+    with process.stderr as errors:
+        return errors.read().decode()
+
+
+def test_one_attempt(keeper: Keeper) -> None:
+    directory = keeper.make(["sh", "-c", "echo hi; exit 3"])
+    assert end(shim(directory)) == ""
+    run = Run(directory, keeper.ended(directory))
+    assert (run.code, run.stdout) == (3, b"hi\n")
+    assert "begun before; it is not started again" in end(shim(directory))
+
+
+def test_two_shims_start_it_once(keeper: Keeper, tmp_path: Path) -> None:
+    directory = keeper.make(["sh", "-c", f"echo start >> {tmp_path}/starts; sleep 1"])
+    shims = [shim(directory) for _ in range(3)]
+    complaints = "".join(end(process) for process in shims)
+    assert complaints.count("another shim keeps") == 2
+    assert (tmp_path / "starts").read_text() == "start\n"
+
+
+def test_the_kernel_kills_the_job_of_a_shim_that_dies_alone(keeper: Keeper) -> None:
+    directory = keeper.make(["sleep", "60"])
+    process = shim(directory)
+    pid = keeper.started(directory)["pid"]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.stderr is not None
+    process.stderr.close()
+    eventually(lambda: not running(pid))
+
+
+def test_inherited_signal_settings_do_not_reach_the_job(keeper: Keeper) -> None:
+    directory = keeper.make(["sh", "-c", "grep -E '^Sig(Ign|Blk)' /proc/self/status"])
+
+    def spoil() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
+
+    assert end(shim(directory, preexec_fn=spoil)) == ""
+    values = [
+        line.split()[1] for line in Run(directory, keeper.ended(directory)).stdout.splitlines()
+    ]
+    assert {int(value, 16) for value in values} == {0}
+
+
+@pytest.mark.parametrize("line", [b"{\n", b"no newline", b'{"v":99}\n'])
+def test_an_order_that_cannot_be_understood_ends_the_attempt(keeper: Keeper, line: bytes) -> None:
+    directory = keeper.make(["true"])
+    (directory / layout.ORDER).write_bytes(line)
+    assert end(shim(directory)) == ""
+    record = keeper.ended(directory)
+    assert (record["exit_code"], record["end_reason"]) == (126, "spawn_error")
+    assert record["end_detail"].startswith("the start order")
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    assert "cannot open the attempt directory" in end(shim(tmp_path / "absent"))
+
+
+def test_what_an_older_agent_ordered_is_understood(keeper: Keeper) -> None:
+    directory = keeper.make(["true"])
+    old = {"v": 1, "key": "J1.1", "argv": ["sh", "-c", "echo $A"], "env": {"A": "b"}, "cwd": "/"}
+    (directory / layout.ORDER).write_text(
+        json.dumps({**old, "env": {**old["env"], "PATH": "/bin:/usr/bin"}}) + "\n"
+    )  # type: ignore[dict-item]
+    assert end(shim(directory)) == ""
+    assert Run(directory, keeper.ended(directory)).stdout == b"b\n"
