@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final, Protocol
 
 import structlog
 
 from remote_server.domain.links import Links
-from remote_server.domain.model import Clock, Commit, Demand, Lease, Waiting
+from remote_server.domain.model import Clock, Commit, Demand, Key, Lease, Outcome, Waiting
 from remote_server.domain.scheduling import Fleet
-from remote_server.errors import StoreUnavailable
+from remote_server.errors import Stale, StoreUnavailable
 
 SWEEP: Final = 10.0
 """Seconds after which everything is looked at again."""
@@ -42,6 +43,9 @@ class DispatchStore(Protocol):
 
     async def assign(self, pairs: Sequence[tuple[str, str]], now: float) -> list[Lease]:
         """Commit leases."""
+
+    async def withdraw(self, key: Key, detail: str, now: float) -> Outcome:
+        """Take an offer back."""
 
     async def release_due(self, now: float) -> int:
         """Make jobs ready whose next attempt's time has come."""
@@ -156,7 +160,10 @@ class Dispatcher:
             return 0
         leases = await self._store.assign(pairs, self._clock.wall())
         for lease in leases:
-            self._links.offer(lease)
+            if self._links.slot(lease.agent) is not None:
+                self._links.offer(lease)
+            else:
+                await self._take_back(lease)
         if len(leases) < len(pairs):
             # Some jobs were cancelled or expired meanwhile: their places are free again.
             given = {(lease.key.job, lease.agent) for lease in leases}
@@ -164,6 +171,14 @@ class Dispatcher:
         if len(leases) < len(pairs) or any(demands[demand] > limit for demand in wanted):
             self._woken = True
         return len(leases)
+
+    async def _take_back(self, lease: Lease) -> None:
+        """The agent left while the lease was being committed: nothing was sent to anybody."""
+        self._stale.add(lease.agent)
+        detail = f"the agent {lease.agent!r} left before the offer was sent"
+        # Stale: it is back already, and its hello was answered with this very lease.
+        with suppress(Stale):
+            await self._store.withdraw(lease.key, detail, self._clock.wall())
 
     def _servable(self, demands: dict[Demand, int]) -> list[Demand]:
         wanted = [demand for demand in demands if self._fleet.serves(demand)]

@@ -190,6 +190,26 @@ async def test_a_cancel_between_match_and_commit_frees_the_place(
     assert [lease.key.job for lease in links.offers] == [second]
 
 
+async def test_an_agent_that_leaves_during_the_commit_blocks_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = FakeLinks()
+    links.connect("a", capacity=1)
+    dispatcher = Dispatcher(store, links, CLOCK)
+    job = await submitted(store, time.time())
+    assign = store.assign
+
+    async def late(pairs: list[tuple[str, str]], now: float) -> list[Lease]:
+        links.agents.pop("a", None)
+        links.connect("b", capacity=1)
+        dispatcher.wake("b")
+        return await assign(pairs, now)
+
+    monkeypatch.setattr(store, "assign", late)
+    await dispatcher.dispatch()
+    assert [(lease.agent, lease.key) for lease in links.offers] == [("b", Key(job, 1))]
+
+
 async def test_when_there_is_nothing_to_do_it_sleeps(
     store: Store, links: FakeLinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
