@@ -44,9 +44,8 @@ class Database:
     logs: dict[Key, bytearray] = field(default_factory=dict)
 
     def _used(self, job: str) -> int:
-        number = self.jobs[job].attempt
-        keys = (Key(job, n) for n in range(1, number + 1))
-        ran = [k.attempt for k in keys if k in self.attempts and self.attempts[k].state in RAN]
+        rows = self.attempts.items()
+        ran = [key.attempt for key, row in rows if key.job == job and row.state in RAN]
         return max(ran, default=0)
 
     def assign(self, job: str, agent: str, now: float) -> Lease | None:

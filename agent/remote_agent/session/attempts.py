@@ -101,11 +101,11 @@ class Attempts:
         return sum(a.cursor.size - a.cursor.acked for a in self.held.values() if not a.doomed)
 
     def inventory(self) -> list[InventoryItem]:
-        """All that is durable here, for a hello."""
+        """All that is durable here and not about to be forgotten, for a hello."""
         return [
             InventoryItem(job=key.job, attempt=key.attempt, phase=a.phase, size=a.cursor.size)
             for key, a in self.held.items()
-            if a.phase is not None
+            if a.phase is not None and not a.doomed
         ]
 
     def change_link(self) -> None:
@@ -285,8 +285,8 @@ class Attempts:
                 return self._supersede(key, attempt, ruling.detail)
 
     def _keep(self, key: Key, attempt: Attempt, offset: int) -> list[Effect]:
-        if attempt.doomed:
-            return []
+        # Superseded and taken back again meanwhile: it dies all the same, but its end is reported.
+        attempt.doomed = False
         # A host that lost power may have lost the tail of a spool that the server still has.
         attempt.rewind(min(offset, attempt.cursor.size))
         effects: list[Effect] = []

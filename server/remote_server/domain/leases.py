@@ -65,6 +65,8 @@ class Leases:
         self._offers = 0
         self._ending: set[Key] = set()
         """Attempts whose end is being verified or committed."""
+        self._given_up: set[Key] = set()
+        """Attempts superseded since the last hello: the agent may kill them at any moment."""
         self._cancels: dict[Key, _Cancel] = {}
 
     @property
@@ -105,14 +107,14 @@ class Leases:
         }
         inventory = {Key(i.job, i.attempt): i for i in event.hello.inventory}
         before: list[Effect] = []
-        after: list[Effect] = []
-        self.live, self._cancels = {}, {}
+        wished, self._cancels = self._cancels, {}
+        self.live = {}
         self._ending.clear()
         self.failed.clear()
         rulings = []
         for key, item in inventory.items():
             lease = event.leases.get(key)
-            if lease is None or (lease.may_return and item.phase is Phase.ACCEPTED):
+            if lease is None or (lease.may_return and not self._welcome_back(key, item.phase)):
                 settled = key in event.ended and item.phase is Phase.ENDED
                 verdict = Verdict.SETTLED if settled else Verdict.SUPERSEDED
                 rulings.append(_ruling(key, verdict))
@@ -122,8 +124,6 @@ class Leases:
                 before.append(Record(Returned(key)))
             self.live[key] = lease
             rulings.append(_ruling(key, Verdict.KEEP, event.lengths.get(key, 0)))
-            if lease.cancel_requested:
-                after += self.cancel(key, EndReason.CANCELLED, lease.cancel_detail, now)
         for key, lease in event.leases.items():
             if key in inventory or lease.may_return:
                 continue
@@ -138,8 +138,18 @@ class Leases:
             # Committed after the database was asked.
             if key not in event.leases:
                 self.live[key] = lease
+        after: list[Effect] = []
+        for key, lease in self.live.items():
+            if key in wished:
+                after += self.cancel(key, wished[key].reason, wished[key].detail, now)
+            elif lease.cancel_requested:
+                after += self.cancel(key, EndReason.CANCELLED, lease.cancel_detail, now)
+        self._given_up.clear()
         self._serials = {key: n for key, n in self._serials.items() if key in self.live}
         return rulings, before, after
+
+    def _welcome_back(self, key: Key, phase: Phase) -> bool:
+        return phase is not Phase.ACCEPTED and key not in self._given_up
 
     # What the server does ----------------------------------------------------------------------
 
@@ -185,6 +195,7 @@ class Leases:
 
     def end(self, key: Key, detail: str) -> list[Effect]:
         """The server gave the lease up."""
+        self._given_up.add(key)
         freed: list[Effect] = [CapacityChanged()] if self.drop(key) else []
         return [_superseded(key, detail), *freed]
 
