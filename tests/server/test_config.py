@@ -1,0 +1,145 @@
+"""The server's configuration: sources, precedence, faults with their origin."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from remote_server import config
+from remote_server.config import Address, ConfigError, default_data_dir, env_name, load
+
+
+def faults(file: Path | None = None, env: dict[str, str] | None = None, **flags: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(file, env or {}, flags)
+    assert caught.value.exit_code == 2
+    return "\n".join(caught.value.faults)
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "server.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_defaults(tmp_path: Path) -> None:
+    found = load(None, {})
+    assert str(found.server.listen) == "127.0.0.1:8750"
+    assert found.server.durability == "full"
+    assert found.server.data_dir == default_data_dir()
+    here = load(None, {}, {"data_dir": tmp_path})
+    assert here.database_url == f"sqlite:///{tmp_path}/server.db"
+
+
+def test_root_keeps_its_data_in_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    assert default_data_dir() == Path("/var/lib/remote-server")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    assert default_data_dir().name == "remote-server"
+    assert default_data_dir() != Path("/var/lib/remote-server")
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        '[server]\nlisten = ":1"\nlog_level = "debug"\ndatabase = "sqlite:////f.db"\n'
+        '[agents]\noffer_ttl = "2m"\n[limits]\nmax_job_body = "1MiB"\n',
+    )
+    env = {"REMOTE_SERVER_LISTEN": ":2", "REMOTE_SERVER_DATABASE": "sqlite:////e.db"}
+    found = load(file, env, {"listen": ":3", "log_level": None})
+    assert found.server.listen == Address("0.0.0.0", 3)
+    assert found.database_url == "sqlite:////e.db"
+    assert found.server.log_level == "debug"
+    assert found.agents.offer_ttl == 120
+    assert found.limits.max_job_body == 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("server", "open_metrics", "true"),
+        ("server", "durability", "normal"),
+        ("agents", "heartbeat_interval", "5s"),
+        ("limits", "max_followers", "7"),
+    ],
+)
+def test_every_key_has_a_variable(section: str, key: str, value: str) -> None:
+    found = load(None, {env_name(section, key): value})
+    assert getattr(getattr(found, section), key) != getattr(getattr(load(None, {}), section), key)
+
+
+def test_names_of_variables() -> None:
+    assert env_name("server", "data_dir") == "REMOTE_SERVER_DATA_DIR"
+    assert env_name("limits", "max_followers") == "REMOTE_SERVER_LIMITS_MAX_FOLLOWERS"
+
+
+def test_all_faults_are_named_at_once_with_their_origin(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        "# comment\n[server]\nlisten = 'nonsense'\nlogg_level = 'debug'\n\n[agents]\n"
+        "offer_ttl = 'soon'\n\n[agent]\nx = 1\n",
+    )
+    said = faults(file, {"REMOTE_SERVER_LIMITS_MAX_FOLLOWERS": "0"}, durability="some")
+    assert f"{file}:3: [server] listen: 'nonsense' is not HOST:PORT" in said
+    assert f"{file}:4: [server] logg_level: unknown key; did you mean log_level?" in said
+    assert f"{file}:7: [agents] offer_ttl: 'soon' is not a duration" in said
+    assert f"{file}:9: [agent]: unknown section; did you mean agents?" in said
+    assert "REMOTE_SERVER_LIMITS_MAX_FOLLOWERS: [limits] max_followers" in said
+    assert "--durability: [server] durability" in said
+    assert len(said.splitlines()) == 6
+
+
+def test_a_file_that_is_no_toml_or_not_there(tmp_path: Path) -> None:
+    assert ":2: not valid TOML" in faults(written(tmp_path, "[server]\nlisten 5\n"))
+    assert "cannot be read" in faults(tmp_path / "missing.toml")
+    (tmp_path / "server.toml").write_bytes(b"\xff\xfe")
+    assert "UTF-8" in faults(tmp_path / "server.toml")
+
+
+def test_a_certificate_needs_its_key() -> None:
+    assert "--tls-cert: [server] tls_cert: needs tls_key too" in faults(tls_cert="c.pem")
+    variables = {"REMOTE_SERVER_TLS_KEY": "k.pem"}
+    assert "REMOTE_SERVER_TLS_KEY: [server] tls_key: needs tls_cert too" in faults(env=variables)
+
+
+def test_a_database_is_a_url() -> None:
+    assert "is not a URL" in faults(database="server.db")
+
+
+def test_variables_of_kubernetes_and_empty_ones_are_left_alone() -> None:
+    env = {"REMOTE_SERVER_PORT": "tcp://10.0.0.1:80", "REMOTE_SERVER_LISTEN": ""}
+    assert load(None, env) == load(None, {})
+
+
+def test_paths_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    found = load(None, {"REMOTE_SERVER_DATA_DIR": "~/data"})
+    assert found.server.data_dir == Path("/home/someone/data")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        (":8750", ("0.0.0.0", 8750)),
+        ("[::1]:1", ("::1", 1)),
+        ("example.com:65535", ("example.com", 65535)),
+    ],
+)
+def test_addresses(text: str, address: tuple[str, int]) -> None:
+    found = config.parse_address(text)
+    assert found == address
+    assert config.parse_address(str(found)) == found
+
+
+@pytest.mark.parametrize("text", ["", "8750", "host", "host:", "host:x", "host:65536", "::1:80"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        config.parse_address(text)
+
+
+def test_the_configuration_is_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load(None, {}).server = config.ServerPart()  # type: ignore[misc]
