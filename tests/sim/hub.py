@@ -137,6 +137,7 @@ class Hub:
                 self._handle(link, session, ev.RecordStale(change))
                 return
             for effect in record.then:
+                self.seen[effect.message.type] += 1
                 link.send_down(effect.message)
             self._handle(link, session, ev.Recorded(change))
             for agent, key in taken:

@@ -1,0 +1,71 @@
+"""The two pure sessions against each other, over links that fail in every way.
+
+Thousands of random schedules: links cut with any suffix lost in each direction, frozen, half-open;
+agent, server, database, log files and disks that fail and come back; cancels and pauses at any
+time. The invariants of docs/architecture.md are asserted while a world runs (`world.World`), and
+that everything ends once it is left in peace. A failure names its seed:
+
+    SIM_SEED=4711 SIM_SCHEDULES=1 pytest tests/sim
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.sim.world import run
+
+SEED = int(os.environ.get("SIM_SEED", "1"))
+SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "1000"))
+BLOCKS = 4
+STEPS = 250
+
+
+def _explore(seeds: range, steps: int, agents: int) -> tuple[Counter[str], Counter[str]]:
+    seen: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
+    for seed in seeds:
+        try:
+            world = run(Random(seed), steps, agents)
+        except Exception as error:
+            error.add_note(f"seed {seed}, {steps} steps, {agents} agents")
+            raise
+        seen.update(world.seen)
+        ends.update(reason for _, reason in world.ends.values())
+    return seen, ends
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_every_schedule_keeps_the_invariants(block: int) -> None:
+    size = -(-SCHEDULES // BLOCKS)
+    first = SEED + block * size
+    _, ends = _explore(range(first, min(first + size, SEED + SCHEDULES)), STEPS, agents=2)
+    assert SCHEDULES < 100 or min(ends["exit"], ends["cancelled"], ends["spawn_error"]) > 0
+
+
+def test_schedules_reach_every_corner() -> None:
+    seen, ends = _explore(range(90_000, 90_050), 1000, agents=3)
+    messages = {
+        *("hello", "accept", "refuse", "started", "ended", "heartbeat"),
+        *("welcome", "offer", "confirm", "rewind", "settled", "cancel", "superseded", "resync"),
+        "heartbeat_ack",
+    }
+    records = {"Accepted", "Withdrawn", "Running", "Finished", "Returned"}
+    effects = {"Kill", "Stop", "CloseLink", "TruncateLog", "Close", "sweep Lost"}
+    assert (messages | records | effects) - seen.keys() == set()
+    assert {"exit", "cancelled", "spawn_error", "lost"} <= ends.keys()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    seed=st.integers(0, 2**64 - 1),
+    steps=st.integers(1, 300),
+    agents=st.integers(1, 4),
+)
+def test_any_schedule_keeps_the_invariants(seed: int, steps: int, agents: int) -> None:
+    run(Random(seed), steps, agents)
