@@ -58,9 +58,9 @@ class Hints:
 
 
 def _bind(state_dir: Path) -> socket.socket:
+    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     hints = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     hints.setblocking(False)
-    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with suppress(FileNotFoundError):
             os.unlink(FILE, dir_fd=directory)
