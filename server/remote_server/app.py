@@ -26,6 +26,7 @@ from remote_server.errors import ServerError
 from remote_server.hub import Hub, HubTerms
 from remote_server.hub.hub import boot_clock
 from remote_server.logs import LogStore
+from remote_server.logs.packer import Packer
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
 from remote_server.web import Doorkeeper, Services, Wakes, build, description, digest
@@ -134,6 +135,7 @@ class Server:
         self._loop("dispatcher", dispatcher.run())
         self._loop("sweeper", sweeper.run())
         self._loop("hub", hub.run())
+        self._loop("packer", Packer(logs, store.ended_keys).run())
 
     def _loop(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=name)

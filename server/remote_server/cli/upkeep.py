@@ -7,6 +7,7 @@ import os
 import sys
 import tarfile
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -15,10 +16,6 @@ from remote_server.cli.options import configuration, storage_options
 from remote_server.config import Config
 from remote_server.data_dir import DataDir
 from remote_server.errors import ServerError
-from remote_server.inspection import Inspection
-from remote_server.logs import LogStore
-from remote_server.store import Store
-from remote_server.store.upgrade import database_path, prepare
 
 
 class UpkeepError(ServerError):
@@ -32,6 +29,8 @@ def migrate(config_file: Path | None, **flags: object) -> None:
 
     The server must not run meanwhile. Make a backup before.
     """
+    from remote_server.store.upgrade import database_path, prepare
+
     config = configuration(config_file, **flags)
     data = DataDir(config.server.data_dir)
     data.prepare()
@@ -62,6 +61,10 @@ def check(config_file: Path | None, repair: bool, **flags: object) -> None:
 
 
 async def _check(config: Config, repair: bool) -> int:
+    from remote_server.inspection import Inspection
+    from remote_server.logs import LogStore
+    from remote_server.store import Store
+
     _require(config)
     data = DataDir(config.server.data_dir)
     if repair:
@@ -114,6 +117,8 @@ def backup(config_file: Path | None, file: Path, no_logs: bool, **flags: object)
 
 
 async def _backup(config: Config, file: Path, logs: bool) -> int:
+    from remote_server.store import Store
+
     store = await Store.open(config.database_url, migrate=False)
     try:
         if file.suffix == ".db":
@@ -140,21 +145,24 @@ def _archive(part: Path, database: Path, data_dir: Path, logs: bool, packed: boo
     ):
         archive.add(database, "server.db")
         if logs:
-            for path in sorted((data_dir / "logs").rglob("*.log")):
-                _add_log(archive, path, path.relative_to(data_dir).as_posix())
+            for path in sorted((data_dir / "logs").rglob("*.log*")):
+                if path.suffix != ".part":
+                    _add_log(archive, path, data_dir)
 
 
-def _add_log(archive: tarfile.TarFile, path: Path, name: str) -> None:
-    """Add a log that may grow meanwhile: as long as it is now. Retention may have taken it."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        archive.addfile(archive.gettarinfo(arcname=name, fileobj=file), file)
+def _add_log(archive: tarfile.TarFile, path: Path, data_dir: Path) -> None:
+    """Add a log that may grow meanwhile: as long as it is now. Retention may have taken it, or it
+    was packed since the folder was listed."""
+    for now in (path, path.with_name(path.name + ".gz")):
+        with suppress(FileNotFoundError), now.open("rb") as file:
+            name = now.relative_to(data_dir).as_posix()
+            archive.addfile(archive.gettarinfo(arcname=name, fileobj=file), file)
+            return
 
 
 def _require(config: Config) -> None:
+    from remote_server.store.upgrade import database_path
+
     path = database_path(config.database_url)
     if not path.exists():
         raise UpkeepError(

@@ -1,15 +1,15 @@
 """Logs of attempts as files: append at the end, read anywhere, follow, compare, remove.
 
 One file an attempt, `<data>/logs/<time part of the ULID>/<job>/<attempt>.log`, the same CRI bytes
-as the agent's spool. A file's length is the truth for what has arrived (I5). May touch that folder
-only.
+as the agent's spool; packed as `<attempt>.log.gz` some time after its end. A file's length is the
+truth for what has arrived (I5). May touch that folder only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,12 +19,18 @@ from zlib import crc32
 from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Key
 from remote_server.errors import ServerError
+from remote_server.logs.files import checksum, make_folder, sync
+from remote_server.logs.packed import PackedLog, pack, packed_length, unpack
 
 MOST_OPEN: Final = 256
 """Descriptors that are kept open; the least recently used one is closed first."""
+MOST_PACKED: Final = 8
+"""Packed logs that are kept open, each with one decompressed block."""
+WORTH_PACKING: Final = 16 * 1024
+"""Bytes; packing a shorter log would hardly free a block of the disk."""
+_MOST_FINISHED: Final = 100_000
 _SHARD: Final = 6
-"""Characters of a ULID that name a folder: jobs of about four minutes."""
-_PIECE: Final = 1024 * 1024
+"""Characters of a ULID that name a folder: the jobs of 2**20 ms, about 17 minutes."""
 _SMALL: Final = 64 * 1024
 """Bytes whose fsync or checksum is quicker than the hop to a thread."""
 
@@ -40,52 +46,58 @@ class _Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.descriptor = -1
         self.length = 0
         self.crc: int | None = None
-        """Checksum of all of it; None when its beginning was written by an earlier process."""
+        """Checksum of all of it; None when its beginning was not written through this object."""
         self.named = False
-        """Whether the file's name is durable."""
-
-    def open(self) -> None:
+        """Whether the file's name is known to be durable."""
         try:
-            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            make_folder(path.parent)
+            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self.length = os.fstat(self.descriptor).st_size
         self.crc = None if self.length else 0
-        self.named = self.length > 0
 
     def close(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        os.close(self.descriptor)
 
 
 class LogStore:
     """All logs below one folder. Calls block for one disk access at the most, unless they say so.
 
-    `received` counts the bytes appended since the start.
+    `received` counts the bytes appended since the start. `finished` holds, oldest first, logs that
+    ended and are worth packing; the packer takes them.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.received = 0
+        self.finished: deque[Key] = deque(maxlen=_MOST_FINISHED)
         self._open: OrderedDict[Key, _Log] = OrderedDict()
+        self._packed: OrderedDict[Key, PackedLog] = OrderedDict()
         self._followers: dict[Key, set[asyncio.Event]] = {}
+        self._synced_shard: Path | None = None
+        """The folder of the newest jobs whose own name is durable."""
 
     def path(self, key: Key) -> Path:
-        """Where an attempt's log lies."""
+        """Where an attempt's log lies while it is not packed."""
         return self.root / key.job[:_SHARD] / key.job / f"{key.attempt}.log"
 
     def length(self, key: Key) -> int:
-        """Bytes that have arrived; 0 when there is no file."""
+        """Bytes that have arrived; 0 when there is no file. LogUnavailable."""
         log = self._open.get(key)
         if log is not None:
             return log.length
+        path = self.path(key)
         try:
-            return self.path(key).stat().st_size
+            return path.stat().st_size
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._unavailable(key, error) from None
+        try:
+            return packed_length(_gz(path))
         except FileNotFoundError:
             return 0
         except OSError as error:
@@ -117,20 +129,19 @@ class LogStore:
         try:
             if log is not None:
                 return os.pread(log.descriptor, size, offset)
-            descriptor = os.open(self.path(key), os.O_RDONLY)
-        except FileNotFoundError:
-            return b""
+            try:
+                descriptor = os.open(self.path(key), os.O_RDONLY)
+            except FileNotFoundError:
+                return self._read_packed(key, offset, size)
+            try:
+                return os.pread(descriptor, size, offset)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise self._unavailable(key, error) from None
-        try:
-            return os.pread(descriptor, size, offset)
-        except OSError as error:
-            raise self._unavailable(key, error) from None
-        finally:
-            os.close(descriptor)
 
     def truncate(self, key: Key) -> None:
-        """Cut a log to nothing."""
+        """Cut a log to nothing. LogUnavailable."""
         log = self._writable(key)
         try:
             os.ftruncate(log.descriptor, 0)
@@ -139,7 +150,10 @@ class LogStore:
         log.length, log.crc = 0, 0
 
     async def checksum(self, key: Key, size: int) -> int | None:
-        """CRC-32 of the first `size` bytes; None when there are fewer. Long ones in a thread."""
+        """CRC-32 of the first `size` bytes; None when there are fewer. Long ones in a thread.
+
+        LogUnavailable.
+        """
         log = self._open.get(key)
         if log is not None and log.crc is not None and log.length == size:
             return log.crc
@@ -148,32 +162,43 @@ class LogStore:
         if size == 0:
             return 0
         try:
+            path = self._plain(key)
             if size <= _SMALL:
-                return _checksum(self.path(key), size)
-            return await asyncio.to_thread(_checksum, self.path(key), size)
+                return checksum(path, size)
+            return await asyncio.to_thread(checksum, path, size)
         except OSError as error:
             raise self._unavailable(key, error) from None
 
     async def sync(self, key: Key) -> None:
-        """Make a log durable (fdatasync), and its name if it is new. Long ones in a thread."""
-        log = self._open.get(key)
-        if log is None:
-            return
+        """Make a log durable (fdatasync), and its name if it is new. Long ones in a thread.
+
+        LogUnavailable.
+        """
+        # Also when its descriptor was closed meanwhile, or by an earlier process: nobody has
+        # synced what was written then.
+        log = self._writable(key)
+        shard = log.path.parent.parent
+        folders = [] if log.named else [log.path.parent, shard]
+        if folders and shard != self._synced_shard:
+            folders.append(self.root)
         descriptor = os.dup(log.descriptor)
-        name = None if log.named else log.path
-        log.named = True
         try:
             if log.length <= _SMALL:
-                _sync(descriptor, name)
+                sync(descriptor, folders)
             else:
-                await asyncio.to_thread(_sync, descriptor, name)
+                await asyncio.to_thread(sync, descriptor, folders)
         except OSError as error:
             raise self._unavailable(key, error) from None
         finally:
             os.close(descriptor)
+        log.named = True
+        self._synced_shard = shard
 
     def finish(self, key: Key) -> None:
         """Nothing will be appended any more: let the descriptor go, tell followers."""
+        log = self._open.get(key)
+        if log is not None and log.length >= WORTH_PACKING:
+            self.finished.append(key)
         self._discard(key)
         self._tell(key)
 
@@ -198,6 +223,8 @@ class LogStore:
         path = self.path(key)
         try:
             path.unlink(missing_ok=True)
+            _gz(path).unlink(missing_ok=True)
+            _gz(path).with_suffix(".part").unlink(missing_ok=True)
             # The last one of a job takes its folder with it, and that of its minutes.
             path.parent.rmdir()
             path.parent.parent.rmdir()
@@ -205,15 +232,40 @@ class LogStore:
             pass
         self._tell(key)
 
+    async def pack(self, key: Key) -> bool:
+        """Replace a log that has ended by its packed form, in a thread; whether there was one.
+
+        Whoever reads it meanwhile notices nothing. LogUnavailable: it stays as it was.
+        """
+        path = self.path(key)
+        try:
+            await asyncio.to_thread(pack, path, _gz(path))
+            self._discard(key)
+            path.unlink()
+        except FileNotFoundError:
+            # Deleted meanwhile: nothing may be left of it.
+            await self.delete(key)
+            return False
+        except OSError as error:
+            raise self._unavailable(key, error) from None
+        return True
+
     def jobs(self) -> Iterator[str]:
         """Every job that has a folder, oldest first."""
         for shard in sorted(self.root.glob("*")):
             for folder in sorted(shard.glob("*")):
                 yield folder.name
 
+    def plain(self) -> Iterator[Key]:
+        """Logs that are not packed and worth it, oldest first. Reads all folders: for a thread."""
+        for job in self.jobs():
+            for path in sorted((self.root / job[:_SHARD] / job).glob("*.log")):
+                if path.stem.isdecimal() and path.stat().st_size >= WORTH_PACKING:
+                    yield Key(job, int(path.stem))
+
     def close(self) -> None:
         """Close every descriptor."""
-        for key in list(self._open):
+        for key in [*self._open, *self._packed]:
             self._discard(key)
 
     def _writable(self, key: Key) -> _Log:
@@ -221,9 +273,8 @@ class LogStore:
         if log is not None:
             self._open.move_to_end(key)
             return log
-        log = _Log(self.path(key))
         try:
-            log.open()
+            log = _Log(self._plain(key))
         except OSError as error:
             raise self._unavailable(key, error) from None
         self._open[key] = log
@@ -231,10 +282,33 @@ class LogStore:
             self._open.popitem(last=False)[1].close()
         return log
 
+    def _plain(self, key: Key) -> Path:
+        """The log's path, unpacked where it must be: only after a restored, older database does a
+        packed log belong to an attempt that has not ended."""
+        path = self.path(key)
+        if not path.exists() and _gz(path).exists():
+            unpack(_gz(path), path)
+            self._discard(key)
+            _gz(path).unlink()
+        return path
+
+    def _read_packed(self, key: Key, offset: int, size: int) -> bytes:
+        log = self._packed.get(key)
+        if log is None:
+            try:
+                log = PackedLog(_gz(self.path(key)))
+            except FileNotFoundError:
+                return b""
+            self._packed[key] = log
+            if len(self._packed) > MOST_PACKED:
+                self._packed.popitem(last=False)[1].close()
+        self._packed.move_to_end(key)
+        return log.read(offset, size)
+
     def _discard(self, key: Key) -> None:
-        log = self._open.pop(key, None)
-        if log is not None:
-            log.close()
+        for kept in (self._open.pop(key, None), self._packed.pop(key, None)):
+            if kept is not None:
+                kept.close()
 
     def _tell(self, key: Key) -> None:
         for event in self._followers.get(key, ()):
@@ -244,37 +318,5 @@ class LogStore:
         return LogUnavailable(f"the log of {key} in {self.root}: {error.strerror or error}")
 
 
-def check_log(store: LogStore, key: Key, size: int, checksum: int | None) -> str:
-    """What is wrong with a finished log, in words; empty when nothing is. Reads all of it."""
-    path = store.path(key)
-    try:
-        length = path.stat().st_size
-    except FileNotFoundError:
-        length = 0
-    if length < size:
-        return f"{path} has {length} bytes, {size} were reported"
-    if size and checksum is not None and _checksum(path, size) != checksum:
-        return f"{path}: its checksum is not the reported one"
-    return ""
-
-
-def _checksum(path: Path, size: int) -> int:
-    crc = 0
-    with path.open("rb", buffering=0) as file:
-        while size and (piece := file.read(min(size, _PIECE))):
-            crc = crc32(piece, crc)
-            size -= len(piece)
-    return crc
-
-
-def _sync(descriptor: int, path: Path | None) -> None:
-    os.fdatasync(descriptor)
-    if path is None:
-        return
-    # The file's name is durable only with its folder; a job's folder only with the shard.
-    for folder in (path.parent, path.parent.parent):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+def _gz(path: Path) -> Path:
+    return path.with_suffix(".log.gz")

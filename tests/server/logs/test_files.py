@@ -1,0 +1,44 @@
+"""`remote_server.logs.files` on real files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from remote_server.logs.files import checksum, make_folder, sync, sync_folder
+
+
+def test_every_new_folder_is_private(tmp_path: Path) -> None:
+    old_umask = os.umask(0)
+    try:
+        make_folder(tmp_path / "a" / "b" / "c")
+        make_folder(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(old_umask)
+    for name in ("a", "a/b", "a/b/c"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+
+
+def test_checksum_of_a_beginning(tmp_path: Path) -> None:
+    data = os.urandom(2_500_000)
+    (tmp_path / "file").write_bytes(data)
+    assert checksum(tmp_path / "file", len(data)) == crc32(data)
+    assert checksum(tmp_path / "file", 1_500_000) == crc32(data[:1_500_000])
+    assert checksum(tmp_path / "file", 0) == 0
+
+
+def test_sync_reports_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    before = len(os.listdir("/proc/self/fd"))
+    descriptor = os.open(tmp_path / "file", os.O_RDWR)
+    sync(descriptor, [tmp_path])
+    with pytest.raises(FileNotFoundError):
+        sync(descriptor, [tmp_path / "gone"])
+    os.close(descriptor)
+    with pytest.raises(FileNotFoundError):
+        sync_folder(tmp_path / "gone")
+    assert len(os.listdir("/proc/self/fd")) == before
