@@ -1,0 +1,206 @@
+"""Nothing is lost: kill -9 of agent and server, a cut and a dead link, with jobs running."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from remote_protocol.api import JobView
+from remote_protocol.states import AgentState, EndReason, JobState
+from tests.support.relay import Relay
+from tests.support.stack import Stack, until
+
+COUNT = """
+import pathlib, sys, time
+go = pathlib.Path(sys.argv[1])
+with open(sys.argv[2], "a") as starts:
+    starts.write("started\\n")
+n = 0
+while not go.exists():
+    print("line", n, flush=True)
+    n += 1
+    time.sleep(0.005)
+for n in range(n, n + 50_000):
+    print("line", n)
+sys.exit(7)
+"""
+
+
+class Counter:
+    """A job that counts until it is let go, then prints a lot and ends with 7."""
+
+    def __init__(self, stack: Stack, **fields: object) -> None:
+        self.stack = stack
+        self.go, self.starts = stack.root / "go", stack.root / "starts"
+        command = [sys.executable, "-c", COUNT, str(self.go), str(self.starts)]
+        self.job = stack.submit(command=command, **fields)
+        stack.prints(self.job.id, b"line 10\n")
+
+    def arrived(self) -> int:
+        """Bytes of its output that the server has."""
+        return len(self.stack.client.log(self.job.id))
+
+    def finish(self) -> JobView:
+        """Let it end; check that it ran once, ended with 7 and that no byte is missing."""
+        self.go.touch()
+        job = self.stack.client.wait(self.job.id, 40)
+        assert (job.state, job.exit_code, job.attempt) == (JobState.FAILED, 7, 1), job.end_detail
+        log = self.stack.client.log(job.id)
+        count = log.count(b"\n")
+        assert count > 50_000
+        wanted = b"".join(b"line %d\n" % n for n in range(count))
+        assert hashlib.sha256(log).hexdigest() == hashlib.sha256(wanted).hexdigest()
+        assert self.starts.read_text() == "started\n"
+        assert job.attempts[-1].log_complete
+        return job
+
+
+@pytest.fixture
+def relay(stack: Stack) -> Iterator[Relay]:
+    """A line to the server that can be made bad."""
+    relay = Relay(("127.0.0.1", stack.port)).start()
+    yield relay
+    relay.stop()
+
+
+def via(relay: Relay) -> str:
+    return f"http://127.0.0.1:{relay.port}"
+
+
+def test_a_killed_agent_finds_its_job_again(stack: Stack) -> None:
+    agent = stack.agent("a")
+    counter = Counter(stack)
+    agent.kill()
+    size = counter.arrived()
+    agent.start()
+    until(lambda: counter.arrived() > size + 500, "output comes again")
+    counter.finish()
+
+
+def test_a_job_that_ends_while_the_agent_is_dead(stack: Stack) -> None:
+    agent = stack.agent("a")
+    counter = Counter(stack)
+    agent.kill()
+    counter.go.touch()
+    attempt = next((agent.state_dir / "attempts").glob(f"{counter.job.id}.*"))
+    until((attempt / "exit.json").exists, "the shim writes the exit record")
+    agent.start()
+    counter.finish()
+
+
+def test_a_stopped_agent_leaves_its_job_running(stack: Stack) -> None:
+    agent = stack.agent("a")
+    counter = Counter(stack)
+    assert agent.stop() == 0, agent.words()
+    agent.start()
+    stack.online("a")
+    counter.finish()
+
+
+def test_a_killed_server_loses_nothing(stack: Stack) -> None:
+    stack.agent("a")
+    counter = Counter(stack)
+    queued = stack.submit("true", labels={"never": "there"})
+    follower = stack.ctl_start("job", "logs", "-f", counter.job.id)
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == b"line 0\n"
+    stack.server.kill()
+    stack.start_server()
+    stack.online("a")
+    assert stack.client.job(queued.id).state is JobState.QUEUED
+    counter.finish()
+    out, err = follower.communicate(timeout=30)
+    assert follower.returncode == 0, err
+    assert b"line 0\n" + out == stack.client.log(counter.job.id)
+
+
+def test_a_job_that_ends_while_the_server_is_dead(stack: Stack) -> None:
+    agent = stack.agent("a")
+    counter = Counter(stack)
+    stack.server.kill()
+    counter.go.touch()
+    attempt = next((agent.state_dir / "attempts").glob(f"{counter.job.id}.*"))
+    until((attempt / "exit.json").exists, "the shim writes the exit record")
+    stack.start_server()
+    counter.finish()
+
+
+def test_killing_agent_and_server_together(stack: Stack) -> None:
+    agent = stack.agent("a")
+    counter = Counter(stack)
+    stack.server.kill()
+    agent.kill()
+    agent.start()
+    stack.start_server()
+    counter.finish()
+
+
+def test_a_cut_link_is_bridged(stack: Stack, relay: Relay) -> None:
+    stack.agent("a", url=via(relay))
+    counter = Counter(stack)
+    for _ in range(3):
+        size = counter.arrived()
+        relay.cut()
+        until(lambda size=size: counter.arrived() > size + 200, "output comes again")  # type: ignore[misc]
+    counter.finish()
+
+
+def test_a_black_hole_is_noticed_and_survived(stack: Stack, relay: Relay) -> None:
+    stack.agent("a", url=via(relay))
+    counter = Counter(stack)
+    relay.black_hole(True)
+    until(lambda: stack.client.agent("a").state is not AgentState.ONLINE, "the silence is noticed")
+    assert stack.client.job(counter.job.id).state is JobState.RUNNING
+    relay.heal()
+    stack.online("a")
+    counter.finish()
+
+
+def test_a_lost_agent_loses_the_attempt_and_the_job_is_run_again(stack: Stack) -> None:
+    agent = stack.agent("a", capacity=1)
+    go = stack.root / "go"
+    job = stack.submit(
+        f"echo attempt $REMOTE_ATTEMPT on $REMOTE_AGENT; while [ ! -e {go} ]; do sleep 0.05; done",
+        max_attempts=2,
+        retry_backoff=0,
+        on_disconnect={"lost_after": 1},
+    )
+    stack.prints(job.id, b"attempt 1 on a\n")
+    agent.send(signal.SIGSTOP)
+    stack.agent("b", capacity=1)
+    until(lambda: stack.client.job(job.id).agent == "b", "the job is given to b", 30)
+    stack.prints(job.id, b"attempt 2 on b\n")
+    agent.send(signal.SIGCONT)
+    stack.online("a")
+    # The stale attempt is fenced: its shim ends it, and none of its bytes land in the new log.
+    old = agent.state_dir / "attempts" / f"{job.id}.1"
+    until(lambda: not old.exists() or (old / "exit.json").exists(), "the stale attempt is killed")
+    go.touch()
+    ended = stack.client.wait(job.id, 20)
+    assert (ended.state, ended.attempt, ended.agent) == (JobState.SUCCEEDED, 2, "b")
+    assert [attempt.end_reason for attempt in ended.attempts] == [EndReason.LOST, EndReason.EXIT]
+    assert stack.client.log(job.id) == b"attempt 2 on b\n"
+
+
+def test_a_dead_shim_is_said_so(stack: Stack) -> None:
+    agent = stack.agent("a")
+    job = stack.submit("echo $$; exec sleep 60")
+    until(lambda: stack.client.log(job.id).strip().isdigit(), "the job prints its pid")
+    pid = int(stack.client.log(job.id))
+    shim = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(shim, signal.SIGKILL)
+    ended = stack.client.wait(job.id, 20)
+    assert (ended.state, ended.end_reason, ended.exit_code) == (
+        JobState.FAILED,
+        EndReason.LOST,
+        None,
+    )
+    assert "shim" in (ended.end_detail or "")
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the job dies with its shim")
+    assert agent.running
