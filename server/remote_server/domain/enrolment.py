@@ -15,7 +15,7 @@ from remote_protocol.messages import Hello, Settings
 from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.model import Agent
 
-DEFAULT_CAPACITY: Final = {"default": 1}
+DEFAULT_CAPACITY: Final = {"default": 4}
 
 
 def newcomer(name: str, allowed_queues: tuple[str, ...], now: float) -> Agent:

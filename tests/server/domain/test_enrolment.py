@@ -12,7 +12,7 @@ from remote_server.domain.enrolment import announce, connected, newcomer, regist
 def test_a_newcomer_serves_what_it_may() -> None:
     assert newcomer("a", (), 1.0).queues == ("default",)
     assert newcomer("a", ("x", "y"), 1.0).queues == ("x", "y")
-    assert newcomer("a", (), 1.0).capacity == {"default": 1}
+    assert newcomer("a", (), 1.0).capacity == {"default": 4}
 
 
 def test_only_what_changed_is_applied() -> None:
