@@ -35,11 +35,11 @@ sys.exit(7)
 class Counter:
     """A job that counts until it is let go, then prints a lot and ends with 7."""
 
-    def __init__(self, stack: Stack, **fields: object) -> None:
+    def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.go, self.starts = stack.root / "go", stack.root / "starts"
         command = [sys.executable, "-c", COUNT, str(self.go), str(self.starts)]
-        self.job = stack.submit(command=command, **fields)
+        self.job = stack.submit(command=command)
         stack.prints(self.job.id, b"line 10\n")
 
     def arrived(self) -> int:
@@ -115,8 +115,8 @@ def test_a_killed_server_loses_nothing(stack: Stack) -> None:
     stack.online("a")
     assert stack.client.job(queued.id).state is JobState.QUEUED
     counter.finish()
-    out, err = follower.communicate(timeout=30)
-    assert follower.returncode == 0, err
+    out = follower.stdout.read()
+    assert follower.wait(30) == 0
     assert b"line 0\n" + out == stack.client.log(counter.job.id)
 
 
