@@ -59,6 +59,7 @@ class Link:
     """One WebSocket of one agent. `serve` is its loop; `feed` may be called at any time."""
 
     __slots__ = (
+        "_closing",
         "_commits",
         "_flusher",
         "_flushing",
@@ -84,6 +85,7 @@ class Link:
         self.agent: Agent | None = None
         """The agent's row as of the last hello or edit."""
         self.session: AgentSession | None = None
+        self._closing: asyncio.Event | None = None
         self.closed = False
 
     async def serve(self) -> None:
@@ -106,6 +108,9 @@ class Link:
         except NotFound as error:
             self._say_why_and_close(CloseCode.UNREGISTERED, f"the agent was deleted: {error}")
         finally:
+            if self._closing is not None:
+                # Whoever called would close the socket for us, without our code and reason.
+                await self._closing.wait()
             self.end()
 
     def feed(self, event: Event, payload: memoryview = _NOTHING) -> None:
@@ -279,9 +284,10 @@ class Link:
             return
         if code not in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
             log.info("link closed", agent=self.name, code=int(code), reason=detail)
-        self._hub.spawn(self._close(code, detail))
+        self._closing = asyncio.Event()
+        self._hub.spawn(self._close(code, detail, self._closing))
 
-    async def _close(self, code: CloseCode, detail: str) -> None:
+    async def _close(self, code: CloseCode, detail: str, closed: asyncio.Event) -> None:
         try:
             async with asyncio.timeout(5):
                 if code is not CloseCode.GOING_AWAY:
@@ -295,4 +301,5 @@ class Link:
         if wire is not None:
             with suppress(OSError):
                 wire.shutdown(socket.SHUT_RDWR)
+        closed.set()
         self.end()
