@@ -13,13 +13,12 @@ import sys
 import time
 from asyncio.subprocess import Process
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import platformdirs
 
 from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
-from remote_server.app import Server
 from remote_server.cli.options import (
     config_option,
     configuration,
@@ -30,7 +29,9 @@ from remote_server.cli.run import raise_file_limit, stop_signals
 from remote_server.config import Config
 from remote_server.errors import ServerError
 from remote_server.logging_setup import setup_logging
-from remote_server.web import digest
+
+if TYPE_CHECKING:
+    from remote_server.app import Server
 
 _NAME: Final = "local"
 _ENROL_WITHIN: Final = 60.0
@@ -73,6 +74,8 @@ def dev(config_file: Path | None, capacity: int, **flags: object) -> None:
 
 
 async def _dev(config: Config, capacity: int) -> int:
+    from remote_server.app import Server
+
     program = _find_agent()
     server = Server(config)
     stopping = stop_signals()
@@ -100,6 +103,8 @@ def _find_agent() -> str:
 
 
 async def _start_agent(server: Server, program: str, capacity: int) -> Process:
+    from remote_server.web import digest
+
     token = make_token(TokenKind.REGISTRATION, os.urandom(TOKEN_ENTROPY))
     now = time.time()
     store = server.services.store

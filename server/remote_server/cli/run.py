@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from remote_server.app import Server
 from remote_server.cli.options import (
     configuration,
     listen_option,
@@ -19,6 +19,9 @@ from remote_server.cli.options import (
 from remote_server.config import Config
 from remote_server.errors import ServerError
 from remote_server.logging_setup import setup_logging
+
+if TYPE_CHECKING:
+    from remote_server.app import Server
 
 
 class Broken(ServerError):
@@ -59,6 +62,8 @@ def run(config_file: Path | None, **flags: object) -> None:
 
 
 async def _run(config: Config) -> None:
+    from remote_server.app import Server  # its imports take longer than other commands in all
+
     server = Server(config)
     stopping = stop_signals()
     await server.start()

@@ -19,9 +19,6 @@ from remote_protocol.units import parse_duration
 from remote_server.cli.options import configuration, storage_options
 from remote_server.config import Config
 from remote_server.data_dir import DataDir
-from remote_server.store import Store
-from remote_server.web import digest
-from remote_server.web.views import token_values
 
 
 def _duration(
@@ -101,6 +98,11 @@ def create(
 
 
 async def _create(config: Config, role: Role, name: str, expires: float | None) -> TokenCreated:
+    # Their imports take longer than a usage error or a help text may.
+    from remote_server.store import Store
+    from remote_server.web import digest
+    from remote_server.web.views import token_values
+
     DataDir(config.server.data_dir).prepare()
     store = await Store.open(
         config.database_url, durability=config.server.durability, migrate=False
