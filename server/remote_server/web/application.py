@@ -18,7 +18,6 @@ import remote_server
 from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 from remote_server.web import agents, enrol, events, health, jobs, log, openapi, queues, tokens
-from remote_server.web.frames import OPENED
 from remote_server.web.problems import (
     ApiProblem,
     from_http_exception,
@@ -71,14 +70,14 @@ class _Surround:
         async def handle(request: web.Request) -> web.StreamResponse:
             started = time.perf_counter()
             response: web.StreamResponse
+            call = Call(request, services, route)
             try:
-                caller = None
                 if guarded:
                     header = request.headers.get("Authorization")
-                    caller = await services.doors.admit(header, route.door)
-                response = await route.handler(Call(request, services, route, caller))
+                    call.caller = await services.doors.admit(header, route.door)
+                response = await route.handler(call)
             except Exception as error:
-                response = _problem(error, request)
+                response = _problem(error, request, call.opened)
             taken = time.perf_counter() - started
             if not route.lasting:
                 observe(taken, route.method, route.path, str(response.status))
@@ -102,17 +101,20 @@ class _Surround:
             return _problem(error, request)
 
 
-def _problem(error: Exception, request: web.Request) -> web.StreamResponse:
-    """The answer to an error."""
+def _problem(
+    error: Exception, request: web.Request, opened: web.StreamResponse | None = None
+) -> web.StreamResponse:
+    """The answer to an error; `opened` is one that has begun."""
     found: ApiProblem | None
-    opened: web.StreamResponse | None = request.get(OPENED)
     if opened is not None or isinstance(error, ConnectionError):
         if not isinstance(error, ConnectionError):
             _log.warning("answer broke off", path=request.path, exc_info=error)
         # Without the last chunk: the client must not take the answer for a complete one.
         if request.transport is not None:
             request.transport.close()
-        return opened or web.Response(status=400)
+        # A client may leave before its answer has begun, too.
+        begun = opened is not None and opened.prepared
+        return opened if begun and opened is not None else web.Response(status=400)
     if isinstance(error, ApiProblem):
         found = error
     elif isinstance(error, ServerError):

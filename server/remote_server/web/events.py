@@ -45,7 +45,7 @@ async def events(call: Call) -> web.StreamResponse:
     after = resumed if resumed is not None else query.after or 0
     if after == -1:
         after = await services.store.last_seq()
-    stream = Stream(call.request, media)
+    stream = Stream(call, media)
     with services.wakes.follow(HAPPENINGS) as news:
         await stream.open()
         if media == SSE:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from remote_protocol.errors import ErrorCode
 from remote_server.web.problems import ApiProblem
+from remote_server.web.route import Call
 
 NDJSON: Final = "application/x-ndjson"
 SSE: Final = "text/event-stream"
@@ -21,10 +22,6 @@ CRI: Final = "application/vnd.cri-log"
 KEEP_ALIVE: Final = 15.0
 """Seconds of silence after which a follower looks whether its client is still there; proxies
 cut a silent connection after 60."""
-
-
-OPENED: Final = "opened"
-"""Key under which a request keeps an answer that has begun: an error can only break it off."""
 
 
 class ClientGone(ConnectionError):
@@ -64,11 +61,10 @@ def choose(accept: str | None, offered: Sequence[str]) -> str:
 class Stream:
     """One long answer that is being written; memory is bounded by the socket's buffer."""
 
-    def __init__(
-        self, request: web.Request, media: str, headers: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, call: Call, media: str, headers: dict[str, str] | None = None) -> None:
         self.media = media
-        self._request = request
+        self._call = call
+        self._request = call.request
         charset = "; charset=utf-8" if media == NDJSON else ""
         self._response = web.StreamResponse(
             headers={
@@ -83,7 +79,7 @@ class Stream:
 
     async def open(self) -> None:
         """Send the head."""
-        self._request[OPENED] = self._response
+        self._call.opened = self._response
         await self._response.prepare(self._request)
 
     async def write(self, data: bytes) -> None:

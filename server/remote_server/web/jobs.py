@@ -19,7 +19,6 @@ from remote_protocol.ids import Name
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobState
-from remote_protocol.units import format_size
 from remote_server.domain.model import Job
 from remote_server.web.door import OPERATOR, VIEWER
 from remote_server.web.problems import ApiProblem, validation
@@ -39,11 +38,10 @@ class JobsQuery(PageQuery):
 
 async def submit(call: Call) -> web.StreamResponse:
     """`POST /jobs`: the hot path, so the body is validated once and the answer not at all."""
-    spec = await call.read(JobSpec)
+    spec = await call.read(JobSpec, call.services.config.limits.max_job_body)
     key = call.request.headers.get("Idempotency-Key")
     if key is not None:
         spec = _with_key(spec, key)
-    _check_size(call, call.request.content_length or 0, call.services.config.limits.max_job_body)
     now = time.time()
     job = (await call.services.store.submit([spec], now))[0]
     # A job that an earlier call with the same key made keeps its own time.
@@ -59,19 +57,9 @@ def _with_key(spec: JobSpec, key: str) -> JobSpec:
     return spec.model_copy(update={"idempotency_key": key})
 
 
-def _check_size(call: Call, size: int, largest: int) -> None:
-    if size > largest:
-        raise ApiProblem(
-            ErrorCode.BODY_TOO_LARGE,
-            f"the body is larger than {format_size(largest)}, the most that this server's "
-            f"[limits] allow for {call.route.path}",
-        )
-
-
 async def submit_batch(call: Call) -> web.StreamResponse:
     """`POST /jobs/batch`: all of them or none."""
-    _check_size(call, call.request.content_length or 0, call.services.config.limits.max_batch_body)
-    batch = await call.read(JobBatch)
+    batch = await call.read(JobBatch, call.services.config.limits.max_batch_body)
     jobs = await call.services.store.submit(batch.jobs, time.time())
     return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
 

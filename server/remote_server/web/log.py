@@ -72,7 +72,7 @@ async def log(call: Call) -> web.StreamResponse:
         form = Records(query.stream, media == SSE)
     if not query.follow:
         attempt = query.attempt or job.attempt
-        stream = Stream(call.request, media, _headers(attempt))
+        stream = Stream(call, media, _headers(attempt))
         await stream.open()
         if attempt:
             await _Tail(call, Key(job.id, attempt), form, start).drain(stream)
@@ -93,14 +93,14 @@ async def _follow(
         stream: Stream | None = None
         while not (number or job.attempt) and not job.state.terminal:
             if stream is None and media == SSE:
-                stream = Stream(call.request, media)
+                stream = Stream(call, media)
                 await stream.open()
             await _news(call, news, stream)
             news.clear()
             job = await call.services.store.job(job.id)
         attempt = number or job.attempt
         if stream is None:
-            stream = Stream(call.request, media, _headers(attempt))
+            stream = Stream(call, media, _headers(attempt))
             await stream.open()
         if attempt:
             await _tail(call, Key(job.id, attempt), form, start, stream, news)

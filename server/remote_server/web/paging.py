@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ def encode(name: str) -> str:
 def decode(cursor: str) -> str:
     """The name in a cursor. ApiProblem when there is none."""
     try:
-        return urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        return b64decode(cursor + "=" * (-len(cursor) % 4), "-_", validate=True).decode()
     except ValueError:
         raise validation(
             [("cursor", "is not a cursor of this list; give next_cursor of the former page")]

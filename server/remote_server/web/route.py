@@ -71,15 +71,21 @@ class Route:
 class Call:
     """One request, with whoever makes it. At a public door `caller` is None."""
 
-    __slots__ = ("caller", "request", "route", "services")
+    __slots__ = ("caller", "opened", "request", "route", "services")
 
     def __init__(
-        self, request: web.Request, services: Services, route: Route, caller: Token | None
+        self,
+        request: web.Request,
+        services: Services,
+        route: Route,
+        caller: Token | None = None,
     ) -> None:
         self.request = request
         self.services = services
         self.route = route
         self.caller = caller
+        self.opened: web.StreamResponse | None = None
+        """An answer that has begun: an error can only break it off."""
 
     @property
     def token(self) -> Token:
@@ -92,11 +98,14 @@ class Call:
         """One part of the path."""
         return self.request.match_info[name]
 
-    async def read(self, model: type[M]) -> M:
-        """The body, validated once. ApiProblem when it is too large, no JSON or not valid."""
+    async def read(self, model: type[M], largest: int | None = None) -> M:
+        """The body, validated once; at most `largest` bytes, the route's limit by default.
+
+        ApiProblem when it is too large, no JSON or not valid.
+        """
         if model is not self.route.body:
             raise TypeError(f"{self.route.path} is declared with another body")
-        raw = await read_bounded(self.request, self.route.largest)
+        raw = await read_bounded(self.request, largest or self.route.largest)
         if not raw and self.route.body_optional:
             return model()
         try:
