@@ -1,0 +1,80 @@
+"""`remote-server dev`: a server, a real agent, and nothing left when it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.server_program import DEADLINE, call, started
+
+
+def processes_about(folder: Path) -> list[str]:
+    """Command lines and environments of living processes that name this folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            about = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if str(folder).encode() in about and state != "Z":
+            found.append(about.replace(b"\0", b" ").decode(errors="replace")[:200])
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at /proc")
+def test_a_job_runs_and_ctrl_c_ends_both(tmp_path: Path) -> None:
+    data = tmp_path / "dev"
+    with started(
+        "dev", "--listen", "127.0.0.1:0", "--data-dir", data, "--capacity", "3", until="Ctrl-C"
+    ) as server:
+        said = "".join(server.said)
+        match = re.search(r"REMOTE_URL=(\S+) REMOTE_TOKEN=(\S+) remotectl run -- echo hello", said)
+        assert match
+        url, token = match.groups()
+        assert url == server.url
+        made = server.get("/api/v1/jobs", token, body={"command": ["sh", "-c", "exit 7"]})
+        ends = time.monotonic() + DEADLINE
+        while True:
+            job = server.get(f"/api/v1/jobs/{made['id']}", token)
+            if job["state"] == "failed":
+                break
+            assert time.monotonic() < ends, job
+            time.sleep(0.02)
+        assert (job["exit_code"], job["agent"]) == (7, "local")
+        agent = server.get("/api/v1/agents/local", token)
+        assert (agent["queues"], agent["capacity"]) == (["default"], {"default": 3})
+        assert server.get("/api/v1/registration-tokens", token)["items"][0]["revoked"]
+        server.get("/api/v1/jobs", token, body={"command": ["sleep", "1000"]})
+        assert server.stop(signal.SIGINT) == 0
+    ends = time.monotonic() + DEADLINE
+    while left := processes_about(data):
+        assert time.monotonic() < ends, left
+        time.sleep(0.02)
+
+
+def test_a_second_start_uses_the_same_agent(tmp_path: Path) -> None:
+    data = tmp_path / "dev"
+    for _ in range(2):
+        with started(
+            "dev", "--listen", "127.0.0.1:0", "--data-dir", data, until="Ctrl-C"
+        ) as server:
+            token = (data / "admin-token").read_text().strip()
+            agents = server.get("/api/v1/agents", token)["items"]
+            assert [agent["name"] for agent in agents] == ["local"]
+            assert server.stop() == 0
+
+
+def test_without_the_agent_it_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text("[server]\nlisten = '127.0.0.1:0'\ncolour = 1\n")
+    said = call("dev", "--config", file)
+    assert said.returncode == 2
+    assert "colour: unknown key" in said.stderr

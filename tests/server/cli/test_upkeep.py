@@ -1,0 +1,116 @@
+"""`remote-server migrate`, `check`, `backup` in real processes."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import tarfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.server_program import Program, call, started
+
+
+def running(data: Path):
+    return started("run", "--listen", "127.0.0.1:0", "--data-dir", data, until="token is in")
+
+
+def submit(server: Program, data: Path) -> str:
+    token = (data / "admin-token").read_text().strip()
+    return str(server.get("/api/v1/jobs", token, body={"command": ["true"]})["id"])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory that a server has used."""
+    folder = tmp_path / "data"
+    with running(folder) as server:
+        submit(server, folder)
+    return folder
+
+
+def test_migrate(data: Path, tmp_path: Path) -> None:
+    said = call("migrate", "--data-dir", data)
+    assert (said.returncode, said.stdout) == (0, "nothing to do\n")
+    fresh = call("migrate", "--data-dir", tmp_path / "fresh")
+    assert fresh.returncode == 0
+    assert (tmp_path / "fresh" / "server.db").exists()
+    with running(data):
+        busy = call("migrate", "--data-dir", data)
+        assert busy.returncode == 1
+        assert "stop it first" in busy.stderr
+
+
+def test_check_finds_and_repairs(data: Path) -> None:
+    sound = call("check", "--data-dir", data)
+    assert (sound.returncode, sound.stdout) == (0, "sound: 1 jobs\n")
+    stranger = data / "logs" / "01ARZ3" / "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    stranger.mkdir(parents=True)
+    (stranger / "1.log").write_text("x")
+    found = call("check", "--data-dir", data)
+    assert found.returncode == 1
+    assert "belongs to no job" in found.stdout
+    assert "1 fault" in found.stdout
+    repaired = call("check", "--repair", "--data-dir", data)
+    assert repaired.returncode == 0
+    assert "1 repaired" in repaired.stdout
+    assert call("check", "--data-dir", data).returncode == 0
+    with running(data):
+        assert call("check", "--data-dir", data).returncode == 0
+        assert call("check", "--repair", "--data-dir", data).returncode == 1
+
+
+def test_check_finds_damage_in_the_database(data: Path) -> None:
+    with closing(sqlite3.connect(data / "server.db")) as database:
+        database.execute("UPDATE jobs SET state = 'running'")
+        database.commit()
+    found = call("check", "--data-dir", data)
+    assert found.returncode == 1
+    assert "contradict" in found.stdout
+
+
+@pytest.mark.parametrize("name", ["copy.tar", "copy.tar.gz"])
+def test_a_backup_of_a_running_server_can_be_restored(
+    data: Path, tmp_path: Path, name: str
+) -> None:
+    log = data / "logs" / "01ARZ3" / "01ARZ3NDEKTSV4RRFFQ69G5FAV" / "1.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"kept")
+    file = tmp_path / name
+    with running(data) as server:
+        job = submit(server, data)
+        said = call("backup", "--data-dir", data, file)
+        assert said.returncode == 0, said.stderr
+        assert str(file.stat().st_size) in said.stdout
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert sorted(tmp_path.glob(".backup*")) == []
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    subprocess.run(["tar", "xf", file, "-C", restored], check=True)
+    assert (restored / log.relative_to(data)).read_bytes() == b"kept"
+    token = (data / "admin-token").read_text().strip()
+    with started(
+        "run", "--listen", "127.0.0.1:0", "--data-dir", restored, until="listens on"
+    ) as server:
+        assert server.get(f"/api/v1/jobs/{job}", token)["state"] == "queued"
+
+
+def test_a_backup_of_the_database_alone(data: Path, tmp_path: Path) -> None:
+    assert call("backup", "--data-dir", data, tmp_path / "copy.db").returncode == 0
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as database:
+        assert database.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
+    assert call("backup", "--no-logs", "--data-dir", data, tmp_path / "copy.tar").returncode == 0
+    with tarfile.open(tmp_path / "copy.tar") as archive:
+        assert archive.getnames() == ["server.db"]
+
+
+def test_what_is_in_the_way(data: Path, tmp_path: Path) -> None:
+    missing = call("backup", "--data-dir", data, tmp_path / "nowhere" / "copy.tar")
+    assert missing.returncode == 1
+    assert "cannot be written" in missing.stderr
+    for command in (("check",), ("backup", tmp_path / "x.tar")):
+        nothing = call(*command, "--data-dir", tmp_path / "none")
+        assert nothing.returncode == 1
+        assert "there is no database" in nothing.stderr

@@ -1,0 +1,111 @@
+"""What surrounds every call: doors, errors as problems, HEAD, times."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from remote_protocol.ids import Role
+from remote_server.errors import StoreUnavailable
+from remote_server.web.application import ROUTES
+from tests.support.live_server import Live
+
+GUARDED = [route for route in ROUTES if route.door.kinds]
+
+
+def path_of(route: Any) -> str:
+    return re.sub(r"\{\w+\}", "x", route.path).removeprefix("/api/v1")
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
+async def test_every_door_is_shut(live: Live, route: Any) -> None:
+    path = path_of(route)
+    missing = await live.ask(route.method, path, token="")
+    missing.problem(401, "missing_token")
+    assert missing.headers["WWW-Authenticate"].startswith("Bearer")
+    (await live.ask(route.method, path, token="rpt_" + "x" * 43)).problem(
+        *((401, "invalid_token") if route.door.role else (403, "wrong_token_kind"))
+    )
+    job_token = await live.ask(route.method, path, token="rjt_" + "x" * 43)
+    detail = job_token.problem(403, "wrong_token_kind")["detail"]
+    assert "job token" in detail
+    assert route.door.words in detail
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+async def test_roles_are_asked_for(live: Live, role: Role) -> None:
+    token = await live.token_for(role)
+    for route in GUARDED:
+        if route.door.role and not role.includes(route.door.role):
+            answer = await live.ask(route.method, path_of(route), token=token)
+            assert f"role {route.door.role}" in answer.problem(403, "forbidden")["detail"]
+
+
+async def test_paths_and_methods_that_do_not_exist(live: Live) -> None:
+    assert "openapi.json" in (await live.get("/nowhere")).problem(404, "not_found")["detail"]
+    wrong = await live.ask("PUT", "/jobs")
+    assert "GET, HEAD, POST" in wrong.problem(405, "method_not_allowed")["detail"]
+    assert wrong.headers["Allow"] == "GET, HEAD, POST"
+    (await live.get("/jobs/nope")).problem(404, "not_found")
+
+
+async def test_head_is_get_without_a_body(live: Live) -> None:
+    async with live.open("HEAD", "/healthz", "") as response:
+        assert response.status == 200
+        assert await response.read() == b""
+
+
+async def test_an_unavailable_store_is_said_with_a_time_to_come_back(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("the disk is full; free some space")
+
+    monkeypatch.setattr(live.services.store, "submit", away)
+    answer = await live.post("/jobs", {"command": ["true"]})
+    assert "disk is full" in answer.problem(503, "store_unavailable")["detail"]
+    assert answer.headers["Retry-After"] == "1"
+
+
+async def test_a_bug_is_logged_and_tells_nothing(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("the inside of the server")
+
+    monkeypatch.setattr(live.services.store, "queues", broken)
+    with capture_logs() as logs:
+        answer = await live.get("/queues")
+    assert "inside" not in json.dumps(answer.problem(500, "internal"))
+    (said,) = [entry for entry in logs if entry["event"] == "request failed"]
+    assert isinstance(said["exc_info"], ZeroDivisionError)
+
+
+async def test_the_request_log_holds_no_token(live: Live) -> None:
+    with capture_logs() as logs:
+        await live.get("/queues")
+    assert {"request"} <= {entry["event"] for entry in logs}
+    assert live.token not in json.dumps(logs, default=str)
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(live: Live) -> None:
+    with capture_logs() as logs:
+        reader, writer = await asyncio.open_connection(*live.server.address)
+        writer.write(
+            b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+            b"Authorization: Bearer " + live.token.encode() + b'\r\n\r\n{"comm'
+        )
+        await writer.drain()
+        await live.get("/queues")
+        writer.close()
+        await writer.wait_closed()
+        del reader
+        async with asyncio.timeout(20):
+            while not any(entry.get("path") == "/api/v1/jobs" for entry in logs):
+                await asyncio.sleep(0.01)
+    assert [entry for entry in logs if entry["log_level"] in ("error", "warning")] == []

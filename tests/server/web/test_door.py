@@ -1,0 +1,12 @@
+"""Doors say in words what they take."""
+
+from __future__ import annotations
+
+from remote_server.web.door import AGENT, ENROL, PUBLIC, VIEWER
+
+
+def test_words() -> None:
+    assert VIEWER.words == "API token (rpt_…)"
+    assert AGENT.words == "agent token (rat_…)"
+    assert ENROL.words == "registration token (rrt_…) or agent token (rat_…)"
+    assert not PUBLIC.kinds

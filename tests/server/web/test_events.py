@@ -1,0 +1,65 @@
+"""The stream of all changes of jobs' states."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+from tests.support.live_server import Live
+from tests.support.stored import finish, submitted
+from tests.support.stored import running as run_job
+
+DEADLINE = 20.0
+SSE = {"Accept": "text/event-stream"}
+
+
+async def test_every_change_once_and_in_order(live: Live) -> None:
+    store = live.services.store
+    key = await run_job(store, now=time.time())
+    await finish(store, key, now=time.time())
+    entries = [json.loads(line) for line in (await live.get("/events")).text.splitlines()]
+    assert [e["state"] for e in entries] == ["queued", "assigned", "running", "succeeded"]
+    assert {e["job"] for e in entries} == {key.job}
+    numbers = [e["seq"] for e in entries]
+    assert numbers == sorted(set(numbers))
+    rest = (await live.get(f"/events?after={numbers[1]}")).text.splitlines()
+    assert [json.loads(line)["seq"] for line in rest] == numbers[2:]
+    assert (await live.get("/events?after=-1")).text == ""
+
+
+async def test_sse_follows_and_resumes(live: Live) -> None:
+    store = live.services.store
+    await submitted(store, time.time())
+    async with live.open("GET", "/events?after=-1", headers=SSE) as response:
+        async with asyncio.timeout(DEADLINE):
+            assert await response.content.readuntil(b"\n\n") == b": events\n\n"
+            job = await submitted(store, time.time())
+            event = (await response.content.readuntil(b"\n\n")).decode()
+    number, data = (line.split(": ", 1)[1] for line in event.strip().split("\n"))
+    assert json.loads(data)["job"] == job
+    again = {**SSE, "Last-Event-ID": str(int(number) - 1)}
+    resumed = await live.get("/events?follow=false", headers=again)
+    assert resumed.text.removeprefix(": events\n\n") == event
+
+
+async def test_ndjson_follows_when_asked(live: Live) -> None:
+    store = live.services.store
+    jobs = []
+    async with live.open("GET", "/events?follow=true") as response:
+        async with asyncio.timeout(DEADLINE):
+            for _ in range(3):
+                jobs.append(await submitted(store, time.time()))
+                line = await response.content.readline()
+                assert json.loads(line)["job"] == jobs[-1]
+
+
+async def test_more_than_a_page(live: Live) -> None:
+    await live.post("/jobs/batch", {"jobs": [{"command": ["true"]}] * 450})
+    lines = (await live.get("/events")).text.splitlines()
+    assert len({json.loads(line)["seq"] for line in lines}) == 450
+
+
+async def test_faults(live: Live) -> None:
+    (await live.get("/events?after=-2")).problem(422, "validation")
+    (await live.get("/events?after=x")).problem(422, "validation")

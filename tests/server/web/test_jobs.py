@@ -1,0 +1,185 @@
+"""The calls about jobs, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from io import BytesIO
+
+from remote_protocol.api import JobView
+from remote_protocol.spec import JobSpec
+from tests.support.live_server import Live
+from tests.support.stored import finish
+from tests.support.stored import running as run_job
+
+TRUE = {"command": ["true"]}
+
+
+async def test_a_job_is_submitted_and_shown_with_every_field(live: Live) -> None:
+    answer = await live.post("/jobs", {"command": ["echo", "hi"], "timeout": "1h30m", "name": "n"})
+    assert answer.status == 201
+    job = JobView.model_validate(answer.body)
+    assert answer.headers["Location"] == f"/api/v1/jobs/{job.id}"
+    assert (job.state, job.command, job.timeout, job.attempt) == ("queued", ["echo", "hi"], 5400, 0)
+    assert set(answer.body) == set(JobView.model_fields)
+    shown = await live.get(f"/jobs/{job.id}")
+    assert shown.status == 200
+    assert shown.body["pending_reason"] == "no agent serves queue 'default'"
+    assert shown.body | {"pending_reason": None} == answer.body
+    assert abs(job.created_at.timestamp() - time.time()) < 60
+
+
+async def test_an_idempotency_key_gives_the_first_job_again(live: Live) -> None:
+    key = {"Idempotency-Key": "deploy-7"}
+    first = await live.post("/jobs", TRUE, headers=key)
+    again = await live.post("/jobs", TRUE, headers=key)
+    assert (first.status, again.status) == (201, 200)
+    assert first.body["id"] == again.body["id"]
+    assert first.body["idempotency_key"] == "deploy-7"
+    in_body = await live.post("/jobs", {**TRUE, "idempotency_key": "deploy-7"})
+    assert in_body.body["id"] == first.body["id"]
+    other = await live.post("/jobs", {"command": ["false"]}, headers=key)
+    assert first.body["id"] in other.problem(409, "conflict")["detail"]
+    both = await live.post("/jobs", {**TRUE, "idempotency_key": "x"}, headers=key)
+    assert both.problem(422, "validation")["errors"][0]["field"] == "idempotency_key"
+    long = await live.post("/jobs", TRUE, headers={"Idempotency-Key": "x" * 256})
+    assert long.problem(422, "validation")["errors"][0]["field"] == "Idempotency-Key"
+
+
+async def test_every_fault_of_a_job_is_named_at_once(live: Live) -> None:
+    wrong = {"command": ["x"], "priority": 9999, "timeout": "soon", "colour": "red", "weight": 2}
+    body = (await live.post("/jobs", wrong)).problem(422, "validation")
+    assert {fault["field"] for fault in body["errors"]} == {
+        "priority",
+        "timeout",
+        "colour",
+        "weight",
+    }
+    messages = {fault["field"]: fault["message"] for fault in body["errors"]}
+    assert messages["timeout"] == "'soon' is not a duration; write 30s, 10m or 1h30m"
+    assert messages["colour"] == "unknown field"
+    nested = {"command": ["x"], "on_disconnect": {"lost_after": -1}}
+    body = (await live.post("/jobs", nested)).problem(422, "validation")
+    assert body["errors"][0]["field"] == "on_disconnect.lost_after"
+    empty = (await live.post("/jobs", {})).problem(422, "validation")
+    assert "give a command" in empty["detail"]
+
+
+async def test_unusable_bodies_are_named(live: Live) -> None:
+    assert "not JSON" in (await live.post("/jobs", "{oops")).problem(400, "bad_request")["detail"]
+    (await live.post("/jobs", b"\xff\xfe")).problem(400, "bad_request")
+    (await live.post("/jobs", "")).problem(400, "bad_request")
+    (await live.post("/jobs", [1])).problem(422, "validation")
+    unknown = await live.post("/jobs", {**TRUE, "queue": "nowhere"})
+    detail = unknown.problem(422, "unknown_queue")["detail"]
+    assert "nowhere" in detail
+    assert "default" in detail
+
+
+async def test_a_body_over_the_limit_is_refused_with_and_without_its_length(live: Live) -> None:
+    big = b'{"command":["x"],"name":"' + b"y" * (13 * 1024 * 1024) + b'"}'
+    said = await live.ask("POST", "/jobs", data=BytesIO(big))
+    assert "12.0 MiB" in said.problem(413, "body_too_large")["detail"]
+
+    async def pieces():
+        for start in range(0, len(big), 65536):
+            yield big[start : start + 65536]
+
+    async with live.open("POST", "/jobs", data=pieces()) as response:
+        assert response.status == 413
+    assert (await live.post("/jobs", TRUE)).status == 201
+
+
+async def test_a_batch_is_stored_whole_or_not_at_all(live: Live) -> None:
+    good = await live.post("/jobs/batch", {"jobs": [TRUE] * 3})
+    assert good.status == 201
+    assert len(set(good.body["ids"])) == 3
+    bad = await live.post("/jobs/batch", {"jobs": [TRUE, {"command": []}]})
+    assert bad.problem(422, "validation")["errors"][0]["field"] == "jobs.1"
+    gone = await live.post("/jobs/batch", {"jobs": [TRUE, {**TRUE, "queue": "nowhere"}]})
+    gone.problem(422, "unknown_queue")
+    assert len((await live.get("/jobs")).body["items"]) == 3
+
+
+async def test_lists_are_filtered_and_paged(live: Live) -> None:
+    await live.post("/queues", {"name": "other"})
+    ids = (await live.post("/jobs/batch", {"jobs": [TRUE] * 5})).body["ids"]
+    (await live.post("/jobs", {**TRUE, "queue": "other"})).body["id"]
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = (await live.get(f"/jobs?queue=default&limit=2{cursor}")).body
+        seen += [job["id"] for job in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == ids[::-1]
+    await live.post(f"/jobs/{ids[0]}/cancel")
+    cancelled = (await live.get("/jobs?state=cancelled")).body["items"]
+    assert [job["id"] for job in cancelled] == ids[:1]
+    assert (await live.get("/jobs?agent=nobody")).body["items"] == []
+    wrong = await live.get("/jobs?state=done&limit=0&colour=red")
+    faults = wrong.problem(422, "validation")["errors"]
+    assert {fault["field"] for fault in faults} == {"state", "limit", "colour"}
+
+
+async def test_a_waiting_job_is_cancelled_at_once_and_for_good(live: Live) -> None:
+    job = (await live.post("/jobs", TRUE)).body["id"]
+    gone = await live.post(f"/jobs/{job}/cancel", {"reason": "not needed"})
+    assert gone.status == 200
+    assert (gone.body["state"], gone.body["end_reason"]) == ("cancelled", "cancelled")
+    assert "not needed" in gone.body["end_detail"]
+    again = await live.post(f"/jobs/{job}/cancel")
+    assert again.status == 200
+    assert again.body["end_detail"] == gone.body["end_detail"]
+    (await live.post("/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV/cancel")).problem(404, "not_found")
+
+
+async def test_cancelling_a_running_job_is_a_wish(live: Live) -> None:
+    key = await run_job(live.services.store, now=time.time())
+    asked = await live.post(f"/jobs/{key.job}/cancel")
+    assert asked.status == 202
+    assert (asked.body["state"], asked.body["cancel_requested"]) == ("running", True)
+    what = [e["what"] for e in (await live.get(f"/jobs/{key.job}/timeline")).body["items"]]
+    assert what == ["queued", "assigned", "accepted", "started", "cancel_requested"]
+
+
+async def test_an_ended_job_is_tried_again_as_a_new_one(live: Live) -> None:
+    store = live.services.store
+    key = await run_job(store, now=time.time(), name="again", idempotency_key="once")
+    early = await live.post(f"/jobs/{key.job}/retry")
+    assert "running" in early.problem(409, "conflict")["detail"]
+    await finish(store, key, 1, now=time.time())
+    new = await live.post(f"/jobs/{key.job}/retry")
+    assert new.status == 201
+    assert new.headers["Location"].endswith(new.body["id"])
+    assert new.body["id"] != key.job
+    assert (new.body["state"], new.body["name"]) == ("queued", "again")
+    assert new.body["idempotency_key"] is None
+    old = (await live.get(f"/jobs/{key.job}")).body
+    assert (old["state"], old["exit_code"], old["attempts"][0]["exit_code"]) == ("failed", 1, 1)
+
+
+async def test_many_submitters_share_commits(live: Live) -> None:
+    answers = await asyncio.gather(*(live.post("/jobs", TRUE) for _ in range(50)))
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.body["id"] for answer in answers}) == 50
+
+
+async def test_the_view_is_what_the_model_says(live: Live) -> None:
+    """Views are put together without validation: they must still be valid."""
+    spec = JobSpec.model_validate(
+        {
+            "shell": "bash",
+            "script": "true",
+            "env": {"A": "ü"},
+            "labels": {"gpu": "yes"},
+            "files": [{"path": "a/b", "content": "aGk=", "mode": 0o755}],
+            "memory_limit": "512MiB",
+            "weight": 0.5,
+            "on_disconnect": {"lost_after": "1m", "on_return": "keep_first"},
+        }
+    )
+    body = (await live.post("/jobs", spec.model_dump(mode="json"))).body
+    view = JobView.model_validate(body)
+    assert {name: getattr(view, name) for name in JobSpec.model_fields} == dict(spec)

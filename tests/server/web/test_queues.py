@@ -1,0 +1,51 @@
+"""Queues over HTTP."""
+
+from __future__ import annotations
+
+from remote_protocol.api import QueueView
+from tests.support.live_server import Live
+
+
+async def test_the_life_of_a_queue(live: Live) -> None:
+    wanted = {"name": "berlin", "description": "In Berlin", "log_retention": "7d"}
+    made = await live.post("/queues", wanted)
+    assert made.status == 201
+    assert made.headers["Location"] == "/api/v1/queues/berlin"
+    queue = QueueView.model_validate(made.body)
+    assert (queue.description, queue.log_retention, queue.healthy) == ("In Berlin", 604800, False)
+    assert (await live.get("/queues/berlin")).body == made.body
+    (await live.post("/queues", wanted)).problem(409, "conflict")
+    changed = await live.ask("PATCH", "/queues/berlin", {"paused": True, "log_retention": None})
+    assert changed.body["paused"]
+    assert changed.body["description"] == "In Berlin"
+    assert changed.body["log_retention"] is None
+    assert (await live.ask("DELETE", "/queues/berlin")).status == 204
+    (await live.get("/queues/berlin")).problem(404, "not_found")
+
+
+async def test_a_queue_in_use_stays(live: Live) -> None:
+    await live.post("/queues", {"name": "berlin"})
+    await live.post("/jobs", {"command": ["true"], "queue": "berlin"})
+    refused = await live.ask("DELETE", "/queues/berlin")
+    assert "berlin" in refused.problem(409, "conflict")["detail"]
+    view = (await live.get("/queues/berlin")).body
+    assert view["queued"] == 1
+    assert 0 <= view["oldest_seconds"] < 20
+
+
+async def test_lists_are_paged(live: Live) -> None:
+    for name in ("x", "a"):
+        await live.post("/queues", {"name": name})
+    first = (await live.get("/queues?limit=2")).body
+    assert [queue["name"] for queue in first["items"]] == ["a", "default"]
+    second = (await live.get(f"/queues?cursor={first['next_cursor']}")).body
+    assert [queue["name"] for queue in second["items"]] == ["x"]
+
+
+async def test_faults(live: Live) -> None:
+    body = (await live.post("/queues", {"name": "no spaces", "colour": 1})).problem(
+        422, "validation"
+    )
+    assert {fault["field"] for fault in body["errors"]} == {"name", "colour"}
+    (await live.ask("PATCH", "/queues/nowhere", {})).problem(404, "not_found")
+    (await live.ask("DELETE", "/queues/nowhere")).problem(404, "not_found")

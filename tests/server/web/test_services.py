@@ -1,0 +1,37 @@
+"""What the calls share: reasons why jobs wait, and what happens at each commit."""
+
+from __future__ import annotations
+
+import time
+
+from remote_server.domain.model import Commit
+from remote_server.web.wakes import HAPPENINGS
+from tests.support.live_server import Live
+from tests.support.stored import running as run_job
+from tests.support.stored import submitted
+
+
+async def test_reasons_are_for_waiting_jobs_only(live: Live) -> None:
+    store = live.services.store
+    waiting = await store.job(await submitted(store, time.time()))
+    busy = await store.job((await run_job(store, now=time.time())).job)
+    assert await live.services.pending_reason(busy) is None
+    assert await live.services.pending_reasons([busy]) == {}
+    reason = await live.services.pending_reason(waiting)
+    assert reason == "no agent serves queue 'default'"
+    assert await live.services.pending_reasons([busy, waiting]) == {waiting.id: reason}
+
+
+async def test_a_commit_wakes_its_followers_only(live: Live) -> None:
+    wakes = live.services.wakes
+    with wakes.follow("a") as a, wakes.follow("b") as b, wakes.follow(HAPPENINGS) as everything:
+        live.services.committed(Commit(jobs=frozenset({"a"})))
+        assert (a.is_set(), b.is_set(), everything.is_set()) == (True, False, True)
+
+
+async def test_tokens_are_looked_up_again_when_some_changed(live: Live) -> None:
+    token = await live.token_for("viewer")
+    assert (await live.get("/jobs", token)).status == 200
+    (row,) = [t for t in await live.services.store.tokens("api") if t.name.startswith("viewer")]
+    await live.services.store.revoke(row.id)
+    (await live.get("/jobs", token)).problem(401, "invalid_token")

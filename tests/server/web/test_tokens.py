@@ -1,0 +1,63 @@
+"""Tokens over HTTP."""
+
+from __future__ import annotations
+
+import time
+
+from remote_protocol.api import TokenCreated
+from remote_protocol.errors import CloseCode
+from tests.support.live_server import Live
+
+
+async def test_an_api_token_works_until_it_is_revoked(live: Live) -> None:
+    made = await live.post("/tokens", {"name": "ci", "role": "operator", "expires": "90d"})
+    assert made.status == 201
+    token = TokenCreated.model_validate(made.body)
+    assert (token.kind, token.role, token.name) == ("api", "operator", "ci")
+    assert token.expires_at
+    assert abs(token.expires_at.timestamp() - time.time() - 90 * 86400) < 60
+    assert (await live.get("/jobs", token.token)).status == 200
+    listed = (await live.get("/tokens")).body["items"]
+    assert {t["name"] for t in listed} == {"first-admin", "ci"}
+    assert "token" not in listed[0]
+    assert (await live.ask("DELETE", f"/tokens/{token.id}")).status == 204
+    (await live.get("/jobs", token.token)).problem(401, "invalid_token")
+
+
+async def test_an_expired_token_is_said_to_be_so(live: Live) -> None:
+    made = await live.post("/tokens", {"name": "brief", "expires": 0})
+    expired = await live.get("/jobs", made.body["token"])
+    assert "expired" in expired.problem(401, "expired_token")["detail"]
+
+
+async def test_the_token_of_an_agent_to_come(live: Live) -> None:
+    made = await live.post("/tokens", {"name": "for-a", "agent": "a"})
+    assert (made.body["kind"], made.body["agent"], made.body["role"]) == ("agent", "a", None)
+    assert made.body["token"].startswith("rat_")
+    async with live.connect(made.body["token"]) as link:
+        assert (await live.get("/agents/a")).body["state"] == "online"
+        await live.ask("DELETE", f"/tokens/{made.body['id']}")
+        assert await link.closed() == CloseCode.UNREGISTERED
+
+
+async def test_registration_tokens_are_kept_apart(live: Live) -> None:
+    made = await live.post("/registration-tokens", {"queues": ["default"], "uses": 2})
+    assert made.body["uses_left"] == 2
+    assert made.body["expires_at"]
+    assert (await live.post("/registration-tokens")).status == 201
+    identity = made.body["id"]
+    assert identity in [t["id"] for t in (await live.get("/registration-tokens")).body["items"]]
+    assert identity not in [t["id"] for t in (await live.get("/tokens")).body["items"]]
+    (await live.ask("DELETE", f"/tokens/{identity}")).problem(404, "not_found")
+    assert (await live.ask("DELETE", f"/registration-tokens/{identity}")).status == 204
+    revoked = await live.post("/agent/register", {"name": "a"}, made.body["token"])
+    revoked.problem(401, "invalid_token")
+    unknown = await live.post("/registration-tokens", {"queues": ["nowhere"]})
+    unknown.problem(422, "unknown_queue")
+
+
+async def test_the_last_key_is_not_thrown_away(live: Live) -> None:
+    (own,) = (await live.get("/tokens")).body["items"]
+    refused = await live.ask("DELETE", f"/tokens/{own['id']}")
+    assert "itself" in refused.problem(409, "conflict")["detail"]
+    (await live.ask("DELETE", "/tokens/nope")).problem(404, "not_found")
