@@ -1,0 +1,171 @@
+"""Frames: messages go over the wire and back, garbage is named, limits hold."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remote_protocol import codec
+from remote_protocol.errors import CloseCode, LocalProtocolError, RemoteProtocolError
+from remote_protocol.limits import (
+    MAX_AGENT_MESSAGE,
+    MAX_PAYLOAD,
+    OLDEST_PROTOCOL_VERSION,
+    PROTOCOL_VERSION,
+)
+from remote_protocol.messages import Accept, Ack, Ended, Hello, Offer, Settled
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import EndReason
+
+JOB = "01ARYZ6S410000000000000000"
+
+
+def ended(code: int | None) -> Ended:
+    return Ended(
+        job=JOB,
+        attempt=1,
+        exit_code=code,
+        end_reason=EndReason.EXIT,
+        size=3,
+        checksum=9,
+        ended_at=1.5,
+    )
+
+
+@pytest.mark.parametrize("code", [0, 3, None])
+def test_a_message_goes_over_the_wire(code: int | None) -> None:
+    assert codec.decode_from_agent(codec.encode(ended(code))) == ended(code)
+
+
+def test_what_is_not_said_is_not_sent() -> None:
+    assert "exit_code" not in json.loads(codec.encode(ended(None)))
+
+
+def test_an_offer_goes_over_the_wire() -> None:
+    offer = Offer(job=JOB, attempt=2, spec=JobSpec(command=["echo", "ä\n"], env={"A": "b"}))
+    assert codec.decode_from_server(codec.encode(offer)) == offer
+
+
+def test_bytes_are_read_as_well() -> None:
+    accept = Accept(job=JOB, attempt=1)
+    assert codec.decode_from_agent(codec.encode(accept).encode()) == accept
+
+
+def test_unknown_fields_are_ignored() -> None:
+    frame = json.dumps({"type": "settled", "job": JOB, "attempt": 1, "from": "the future"})
+    assert codec.decode_from_server(frame) == Settled(job=JOB, attempt=1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ("", "not a message"),
+        ("{", "not a message"),
+        ("[]", "not a message"),
+        ('{"type": "dance"}', "dance"),
+        ('{"job": "x"}', "type"),
+        ('{"type": "accept", "job": "x", "attempt": 1}', "accept.job"),
+        (f'{{"type": "accept", "job": "{JOB}", "attempt": 0}}', "accept.attempt"),
+        (f'{{"type": "ack", "job": "{JOB}", "attempt": 1, "offset": 0}}', "ack"),
+        (b"\xff\xfe", "not a message"),
+    ],
+)
+def test_garbage_from_an_agent_is_its_fault(frame: str | bytes, words: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=words) as caught:
+        codec.decode_from_agent(frame)
+    assert caught.value.code is CloseCode.BAD_MESSAGE
+
+
+def test_each_side_has_its_own_messages() -> None:
+    ack = codec.encode(Ack(job=JOB, attempt=1, offset=1))
+    assert codec.decode_from_server(ack) == Ack(job=JOB, attempt=1, offset=1)
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_from_server(codec.encode(Accept(job=JOB, attempt=1)))
+
+
+def test_a_message_has_a_limit() -> None:
+    with pytest.raises(RemoteProtocolError, match="at most"):
+        codec.decode_from_agent(" " * (MAX_AGENT_MESSAGE + 1))
+
+
+def test_an_inventory_has_a_limit() -> None:
+    item = {"job": JOB, "attempt": 1, "phase": "running"}
+    hello = {"type": "hello", "oldest": 1, "newest": 1, "session": JOB, "agent_version": "1"}
+    frame = json.dumps({**hello, "inventory": [item] * 20_001})
+    with pytest.raises(RemoteProtocolError, match="inventory"):
+        codec.decode_from_agent(frame)
+    assert isinstance(codec.decode_from_agent(json.dumps({**hello, "inventory": [item]})), Hello)
+
+
+@given(
+    st.integers(1, (1 << 32) - 1),
+    st.integers(0, (1 << 63) - 1),
+    st.binary(min_size=1, max_size=100),
+)
+def test_a_chunk_goes_over_the_wire(attempt: int, offset: int, payload: bytes) -> None:
+    frame = codec.encode_chunk(JOB, attempt, offset, payload)
+    chunk = codec.decode_chunk(frame)
+    assert (chunk.job, chunk.attempt, chunk.offset) == (JOB, attempt, offset)
+    assert bytes(chunk.payload) == payload
+    buffer = bytearray(codec.HEADER_SIZE) + payload
+    codec.pack_header(buffer, JOB, attempt, offset)
+    assert bytes(buffer) == frame
+
+
+def test_the_largest_chunk() -> None:
+    payload = bytes(MAX_PAYLOAD)
+    assert len(codec.decode_chunk(codec.encode_chunk(JOB, 1, 0, payload)).payload) == MAX_PAYLOAD
+    with pytest.raises(LocalProtocolError):
+        codec.encode_chunk(JOB, 1, 0, payload + b"x")
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_chunk(bytes(codec.HEADER_SIZE + MAX_PAYLOAD + 1))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"\x01",
+        codec.encode_chunk(JOB, 1, 0, b"x")[:-1],
+        b"\x02" + codec.encode_chunk(JOB, 1, 0, b"x")[1:],
+        codec.encode_chunk(JOB, 0, 0, b"x"),
+        codec.encode_chunk(JOB, 1, 1 << 63, b"x"),
+    ],
+)
+def test_what_is_no_chunk(frame: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_chunk(frame)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_chunk_or_a_fault(frame: bytes) -> None:
+    try:
+        chunk = codec.decode_chunk(frame)
+    except RemoteProtocolError:
+        return
+    assert chunk.attempt >= 1
+    assert len(chunk.payload) > 0
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_message_or_a_fault(text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_from_agent(text)
+
+
+def test_the_newest_common_version_is_spoken() -> None:
+    assert codec.negotiate(1, PROTOCOL_VERSION + 7) == PROTOCOL_VERSION
+    assert codec.negotiate(OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION) == PROTOCOL_VERSION
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest"),
+    [(PROTOCOL_VERSION + 1, PROTOCOL_VERSION + 3), (0, OLDEST_PROTOCOL_VERSION - 1), (3, 1)],
+)
+def test_without_a_common_version_the_link_is_closed(oldest: int, newest: int) -> None:
+    with pytest.raises(RemoteProtocolError, match="update the older") as caught:
+        codec.negotiate(oldest, newest)
+    assert caught.value.code is CloseCode.UNSUPPORTED_VERSION

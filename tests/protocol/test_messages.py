@@ -1,0 +1,107 @@
+"""Messages: frozen, told apart by their type, fenced by their attempt, all of them documented."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from remote_protocol import messages
+from remote_protocol.messages import (
+    AgentMessage,
+    Cancel,
+    Confirm,
+    Heartbeat,
+    Message,
+    Refusal,
+    ServerMessage,
+    Welcome,
+)
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
+JOB = "01ARYZ6S410000000000000000"
+FROM_AGENT = get_args(get_args(AgentMessage)[0])
+FROM_SERVER = get_args(get_args(ServerMessage)[0])
+ABOUT_AN_ATTEMPT = {
+    *("accept", "refuse", "started", "ended"),
+    *("offer", "confirm", "ack", "rewind", "settled", "cancel", "superseded"),
+}
+
+
+def kind(message: type[Message]) -> str:
+    return str(message.model_fields["type"].default)
+
+
+def test_every_message_is_in_one_of_the_unions() -> None:
+    known = {*FROM_AGENT, *FROM_SERVER}
+    assert {m for m in Message.__subclasses__() if m.__module__ == messages.__name__} == known
+    assert not {*FROM_AGENT} & {*FROM_SERVER}
+
+
+def test_types_are_told_apart() -> None:
+    kinds = [kind(message) for message in (*FROM_AGENT, *FROM_SERVER)]
+    assert len(set(kinds)) == len(kinds)
+
+
+def test_what_is_about_an_attempt_carries_its_number() -> None:
+    fenced = {
+        kind(message)
+        for message in (*FROM_AGENT, *FROM_SERVER)
+        if {"job", "attempt"} <= message.model_fields.keys()
+    }
+    assert fenced == ABOUT_AN_ATTEMPT
+
+
+@pytest.mark.parametrize("message", [*FROM_AGENT, *FROM_SERVER])
+def test_every_message_says_what_it_means(message: type[Message]) -> None:
+    assert message.__doc__
+    assert message.model_config["frozen"] is True
+    assert message.model_config["extra"] == "ignore"
+
+
+def test_messages_cannot_be_changed() -> None:
+    confirm = Confirm(job=JOB, attempt=1)
+    with pytest.raises(ValidationError):
+        confirm.attempt = 2
+
+
+def test_only_a_policy_refuses_for_good() -> None:
+    assert [refusal for refusal in Refusal if refusal.final] == [Refusal.POLICY]
+
+
+def test_heartbeats_are_counted_from_one() -> None:
+    with pytest.raises(ValidationError):
+        Heartbeat(seq=0)
+
+
+@pytest.mark.parametrize("field", ["heartbeat_interval", "offer_ttl"])
+def test_a_welcome_needs_time(field: str) -> None:
+    times = {"heartbeat_interval": 1.0, "offer_ttl": 1.0, field: 0.0}
+    with pytest.raises(ValidationError, match=field):
+        Welcome.model_validate(
+            {
+                "version": 1,
+                "session": JOB,
+                "epoch": 1,
+                "agent": "a",
+                "assignment": {"queues": [], "capacity": {}},
+                **times,
+            }
+        )
+
+
+def test_a_sentence_has_a_limit() -> None:
+    with pytest.raises(ValidationError, match="detail"):
+        Cancel(job=JOB, attempt=1, detail="x" * 2001)
+
+
+@pytest.mark.parametrize(
+    ("heading", "union"), [("From the agent", FROM_AGENT), ("From the server", FROM_SERVER)]
+)
+def test_the_document_lists_every_message(heading: str, union: tuple[type[Message], ...]) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    section = text.split(f"### {heading}")[1].split("\n#")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [kind(m) for m in union]

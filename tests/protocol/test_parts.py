@@ -1,0 +1,67 @@
+"""The parts of messages: bounded, frozen, tolerant of what a newer version adds."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from remote_protocol import parts
+from remote_protocol.parts import (
+    Assignment,
+    Condition,
+    InventoryItem,
+    Part,
+    Ruling,
+    Settings,
+    Wishes,
+)
+
+JOB = "01ARYZ6S410000000000000000"
+PARTS = [part for part in Part.__subclasses__() if part.__module__ == parts.__name__]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_says_what_it_means(part: type[Part]) -> None:
+    assert part.__doc__
+    assert part.model_config["frozen"] is True
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert Condition.model_validate({"accepting": False, "mood": "bad"}) == Condition(
+        accepting=False
+    )
+
+
+def test_nothing_is_wished_unless_said() -> None:
+    wishes = Wishes()
+    assert not wishes.paused
+    assert not wishes.draining
+    assert Condition().accepting
+
+
+def test_settings_tell_nothing_from_none() -> None:
+    assert Settings().queues is None
+    assert Settings(queues=[]).queues == []
+
+
+@pytest.mark.parametrize(
+    "capacity", [{"default": -1}, {"default": 10_001}, {"no name": 1}, {"": 1}, {"default": 1.5}]
+)
+def test_what_is_no_capacity(capacity: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Assignment.model_validate({"queues": [], "capacity": capacity})
+
+
+def test_a_class_may_have_no_room() -> None:
+    assert Assignment(queues=["q"], capacity={"default": 0}).capacity == {"default": 0}
+
+
+@pytest.mark.parametrize("attempt", [0, -1, 1 << 32])
+def test_attempts_count_from_one(attempt: int) -> None:
+    with pytest.raises(ValidationError):
+        InventoryItem.model_validate({"job": JOB, "attempt": attempt, "phase": "running"})
+
+
+def test_a_ruling_cannot_point_before_the_log() -> None:
+    with pytest.raises(ValidationError):
+        Ruling.model_validate({"job": JOB, "attempt": 1, "verdict": "keep", "offset": -1})
