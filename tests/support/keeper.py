@@ -42,6 +42,11 @@ def running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def gone(pid: int, limit: float = 20.0) -> None:
+    """Wait until a process has ended."""
+    eventually(lambda: not running(pid), limit, f"for process {pid} to end")
+
+
 class Keeper:
     """A state directory with its launcher; `start` hands an attempt to a shim."""
 
@@ -116,7 +121,7 @@ class Keeper:
         stuck = []
         for process in [*workers, *([pid] if pid else [])]:
             try:
-                eventually(lambda process=process: not running(process), 10.0)
+                gone(process, 10.0)
             except AssertionError:
                 stuck.append(process)
                 os.kill(process, signal.SIGKILL)
@@ -164,4 +169,4 @@ def read_log(directory: Path) -> bytes:
     return b"".join(parts)
 
 
-__all__ = ["ENV", "Keeper", "Run", "eventually", "read_log", "running", "tell"]
+__all__ = ["ENV", "Keeper", "Run", "eventually", "gone", "read_log", "running", "tell"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from remote_agent.shim import worker
 from remote_agent.shim.launch import Shims
 from tests.agent.shim.test_attempt import daemon, sh
-from tests.support.keeper import Keeper, eventually, running
+from tests.support.keeper import Keeper, eventually, gone, running
 
 
 def test_shims_are_reused(keeper: Keeper) -> None:
@@ -56,7 +56,7 @@ def test_the_death_of_a_shim_ends_its_whole_job_at_once(keeper: Keeper, tmp_path
     started = keeper.started(directory)
     os.kill(started["shim_pid"], signal.SIGKILL)
     for pid in (started["pid"], int(note.read_text())):
-        eventually(lambda pid=pid: not running(pid), what="for the job to die with its shim")
+        gone(pid)
     assert not (directory / "exit.json").exists()
     # The others never notice, and the shim is replaced.
     assert running(keeper.started(other)["pid"])
@@ -125,7 +125,7 @@ def test_when_the_agent_goes_running_attempts_go_on_and_the_rest_ends(keeper: Ke
         assert keeper.ended(directory)["exit_code"] == 0
     for pid in [*shims, launcher]:
         assert pid is not None
-        eventually(lambda pid=pid: not running(pid), what="for shims and launcher to end")
+        gone(pid)
 
 
 def test_the_launcher_guards_its_shims_jobs_without_an_agent(keeper: Keeper) -> None:

@@ -1,0 +1,47 @@
+"""A journal in a state directory, and offers to put into it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote_agent.config import Config
+from remote_agent.journal import Journal
+from remote_protocol.ids import make_ulid
+from remote_protocol.messages import Offer
+from remote_protocol.spec import JobSpec
+
+Offers = Callable[..., Offer]
+
+
+@pytest.fixture
+def offers() -> Offers:
+    """Makes offers: `offers(["true"], attempt=2, timeout=5)`."""
+
+    def make(command: list[str] | None = None, attempt: int = 1, **spec: Any) -> Offer:
+        if "script" not in spec:
+            spec["command"] = command or ["true"]
+        job = make_ulid(1_700_000_000_000, os.urandom(10))
+        return Offer(job=job, attempt=attempt, spec=JobSpec.model_validate(spec))
+
+    return make
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config.model_validate(
+        {
+            "state_dir": tmp_path / "state",
+            "agent": {"durability": "normal"},
+            "limits": {"min_free_disk": "1MiB"},
+        }
+    )
+
+
+@pytest.fixture
+def journal(config: Config) -> Journal:
+    return Journal(config, "host-1")

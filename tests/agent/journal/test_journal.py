@@ -1,0 +1,308 @@
+"""Attempts are found again after anything: with real shims, dead ones, and rubbish beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from remote_agent.config import Config
+from remote_agent.journal import Journal, Record
+from remote_agent.journal.journal import parse_key
+from remote_agent.session.events import Key
+from remote_agent.shim.launch import Shims, tell
+from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED
+from remote_protocol import cri
+from remote_protocol.messages import Offer, Phase
+from remote_protocol.states import EndReason
+from tests.agent.journal.conftest import Offers
+from tests.support.keeper import eventually, read_log, running
+
+
+@pytest.fixture
+def shims(config: Config, journal: Journal) -> Iterator[Shims]:
+    shims = Shims(config.state_dir / "shim.log")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hints:
+        hints.bind(str(config.state_dir / "agent.sock"))
+        shims.start(2)
+        launcher = shims.pid
+        yield shims
+        shims.close()
+        eventually(lambda: not running(launcher or 0), what="for the launcher to end")
+
+
+def key_of(offer: Offer) -> Key:
+    return Key(offer.job, offer.attempt)
+
+
+def look(journal: Journal, offer: Offer) -> Record:
+    record = journal.look(key_of(offer))
+    assert record is not None
+    return record
+
+
+def run(journal: Journal, shims: Shims, offer: Offer) -> Record:
+    """Store an offer and let a shim run it to its end."""
+    journal.store(offer)
+    shims.request(journal.path(key_of(offer)))
+    return eventually(lambda: (r := look(journal, offer)).phase is Phase.ENDED and r)
+
+
+def test_the_life_of_an_attempt(journal: Journal, shims: Shims, offers: Offers) -> None:
+    offer = offers(["sh", "-c", 'echo up; read x < "$REMOTE_WORK_DIR/go"; pwd; exit 3'])
+    assert look_none(journal, offer)
+    journal.store(offer)
+    record = look(journal, offer)
+    assert (record.offer, record.phase, record.size) == (offer, Phase.ACCEPTED, 0)
+    directory = journal.path(key_of(offer))
+    os.mkfifo(directory / "work" / "go")
+    shims.request(directory)
+    record = eventually(lambda: (r := look(journal, offer)).size and r.started and r)
+    assert record.phase is Phase.RUNNING and record.started.pid > 0
+    assert journal.scan() == [record]
+    (directory / "work" / "go").write_bytes(b"\n")
+    record = eventually(lambda: (r := look(journal, offer)).phase is Phase.ENDED and r)
+    assert record.ended.exit_code == 3 and record.ended.end_reason is EndReason.EXIT
+    log = read_log(directory)
+    assert cri.decode(log).decode() == f"up\n{directory}/work\n"
+    assert (
+        (record.ended.size, record.ended.checksum)
+        == (len(log), crc32(log))
+        == (
+            record.size,
+            crc32(log),
+        )
+    )
+    journal.settle(key_of(offer))
+    journal.settle(key_of(offer))
+    assert look_none(journal, offer) and journal.scan() == []
+    assert sorted(os.listdir(directory)) == ["artifacts", EXIT, "output.log", SETTLED]
+    (kept,) = journal.kept()
+    assert kept.key == key_of(offer) and kept.size == len(log) and kept.settled_at > 1.7e9
+    journal.remove(kept.key)
+    assert list(journal.kept()) == [] and journal.purge(10) == 2
+    assert os.listdir(directory.parent) == [".trash"] and journal.purge(10) == 0
+
+
+def look_none(journal: Journal, offer: Offer) -> bool:
+    return journal.look(key_of(offer)) is None
+
+
+def test_scripts_files_and_environment_reach_the_job(
+    journal: Journal, shims: Shims, offers: Offers
+) -> None:
+    offer = offers(
+        script='cat data; echo "$REMOTE_AGENT $REMOTE_QUEUE $X"; ls -d "$REMOTE_ARTIFACTS"; env\n',
+        shell="sh",
+        env={"X": "y z"},
+        files=[{"path": "data", "content": "aGkK"}],
+    )
+    record = run(journal, shims, offer)
+    assert record.ended is not None and record.ended.exit_code == 0
+    lines = cri.decode(read_log(journal.path(key_of(offer)))).decode().splitlines()
+    assert lines[:3] == ["hi", "host-1 default y z", f"{journal.path(key_of(offer))}/artifacts"]
+    assert not any(line.startswith("REMOTE_AGENT_") for line in lines)
+
+
+def test_nothing_stays_of_a_settled_attempt_without_a_log(
+    journal: Journal, shims: Shims, offers: Offers
+) -> None:
+    offer = offers(["true"])
+    run(journal, shims, offer)
+    journal.settle(key_of(offer))
+    assert not journal.path(key_of(offer)).exists() and list(journal.kept()) == []
+
+
+def test_the_same_number_may_come_again_after_it_was_settled(
+    journal: Journal, shims: Shims, offers: Offers
+) -> None:
+    offer = offers(["echo", "first"])
+    run(journal, shims, offer)
+    with pytest.raises(FileExistsError):
+        journal.store(offer)
+    journal.settle(key_of(offer))
+    journal.store(offer)
+    assert look(journal, offer).phase is Phase.ACCEPTED
+
+
+def test_a_dead_shim_is_reported_and_its_leftovers_are_killed(
+    journal: Journal, shims: Shims, offers: Offers
+) -> None:
+    offer = offers(["sh", "-c", "setsid sleep 60 & echo out; sleep 60"])
+    journal.store(offer)
+    directory = journal.path(key_of(offer))
+    shims.request(directory)
+    record = eventually(lambda: (r := look(journal, offer)).size and r.started and r)
+    started = record.started
+    # The launcher first, so that nobody guards; then the shim.
+    launcher = shims.pid or 0
+    os.kill(launcher, signal.SIGKILL)
+    eventually(lambda: not running(launcher))
+    os.kill(started.shim_pid, signal.SIGKILL)
+    eventually(lambda: not running(started.shim_pid))
+    assert running(started.pid), "that is what this test is about"
+    (record,) = journal.scan()
+    ended = record.ended
+    assert ended is not None and (ended.exit_code, ended.end_reason) == (None, EndReason.LOST)
+    assert ended.end_detail == "the shim died; 3 processes of the job were killed"
+    eventually(lambda: not running(started.pid))
+    log = read_log(directory)
+    assert (ended.size, ended.checksum) == (len(log), crc32(log)) and cri.decode(log) == b"out\n"
+    assert ended.started_at == started.at
+    # It is said once and for all: a later look finds the same record.
+    assert look(journal, offer).ended == ended
+
+
+def test_a_host_that_restarted(
+    config: Config, journal: Journal, offers: Offers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted, begun = offers(), offers()
+    for offer in (accepted, begun):
+        journal.store(offer)
+    (journal.path(key_of(begun)) / STARTED).touch()
+    assert {r.phase for r in journal.scan()} == {Phase.ACCEPTED, Phase.ENDED}
+    (journal.path(key_of(begun)) / EXIT).unlink()
+    monkeypatch.setattr("remote_agent.journal.journal.boot_id", lambda: "another")
+    records = Journal(config, "host-1").scan()
+    # What was accepted may have begun: the marker is not forced to the disk (I1).
+    assert [r.ended.end_detail for r in records if r.ended] == ["the host restarted"] * 2
+    for record in records:
+        assert (journal.path(record.key) / STARTED).exists(), "so that no shim starts it any more"
+
+
+def test_an_end_whose_log_the_power_loss_took_is_lost(
+    config: Config,
+    journal: Journal,
+    shims: Shims,
+    offers: Offers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    offer = offers(["echo", "hello"])
+    record = run(journal, shims, offer)
+    assert record.ended is not None and record.ended.end_reason is EndReason.EXIT
+    monkeypatch.setattr("remote_agent.journal.journal.boot_id", lambda: "another")
+    later = Journal(config, "host-1")
+    assert look(later, offer).ended == record.ended
+    os.truncate(journal.path(key_of(offer)) / "output.log", 10)
+    ended = look(later, offer).ended
+    assert ended is not None and (ended.end_reason, ended.size) == (EndReason.LOST, 10)
+
+
+def test_an_unreadable_exit_record_is_none(journal: Journal, offers: Offers) -> None:
+    offer = offers()
+    journal.store(offer)
+    directory = journal.path(key_of(offer))
+    (directory / STARTED).touch()
+    for rest in (b"", b'{"exit_code":0}', b'{"exit_code":"x","end_reason":"?"}'):
+        (directory / EXIT).write_bytes(rest)
+        ended = look(journal, offer).ended
+        assert ended is not None and ended.end_reason is EndReason.LOST
+        assert json.loads((directory / EXIT).read_bytes())["end_reason"] == "lost"
+
+
+def test_rubbish_is_moved_aside_and_the_rest_is_found(
+    journal: Journal, config: Config, offers: Offers
+) -> None:
+    good = offers()
+    journal.store(good)
+    root = config.state_dir / "attempts"
+    broken = root / f"{offers().job}.1"
+    broken.mkdir()
+    (broken / ORDER).write_bytes(b"\0\0\n\0")
+    (root / f"{offers().job}.2").mkdir()
+    (root / f"{offers().job}.3").write_text("a file")
+    (root / "lost+found").mkdir()
+    (root / "notes.txt").write_text("x")
+    (root / f".new.{offers().job}.1").mkdir()
+    assert [record.key for record in journal.scan()] == [key_of(good)]
+    assert sorted(os.listdir(root)) == [".broken", str(key_of(good))]
+    assert len(os.listdir(root / ".broken")) == 5
+
+
+def test_a_job_whose_files_are_in_each_others_way_has_ended(
+    journal: Journal, shims: Shims, offers: Offers
+) -> None:
+    files = [{"path": "a", "content": ""}, {"path": "a/b", "content": ""}]
+    offer = offers(files=files)
+    journal.store(offer)
+    record = look(journal, offer)
+    assert record.ended is not None and record.ended.end_reason is EndReason.SPAWN_ERROR
+    assert "in the way" in record.ended.end_detail
+    shims.request(journal.path(key_of(offer)))
+    assert not tell(journal.path(key_of(offer)), {"do": "kill"})
+    assert look(journal, offer).ended == record.ended
+
+
+def test_a_full_disk_refuses_an_offer_and_keeps_no_half(tmp_path: Path, offers: Offers) -> None:
+    if os.geteuid():
+        pytest.skip("mounting a small tmpfs takes root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=True)
+    try:
+        config = Config.model_validate({"state_dir": disk / "state"})
+        journal = Journal(config, "host-1")
+        small = offers()
+        journal.store(small)
+        (disk / "ballast").write_bytes(b"x" * (os.statvfs(disk).f_bavail * 4096 - 4096))
+        before = sorted(str(path) for path in disk.rglob("*"))
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space left"):
+                journal.store(offers(env={"X": "y" * 100_000}))
+        assert sorted(str(path) for path in disk.rglob("*")) == before
+        assert [record.key for record in journal.scan()] == [key_of(small)]
+        (disk / "ballast").unlink()
+        journal.store(offers(env={"X": "y" * 30_000}))
+        # A dead attempt is told of on a full disk too, though it cannot be written down.
+        (disk / "ballast").write_bytes(b"x" * (os.statvfs(disk).f_bavail * 4096))
+        (journal.path(key_of(small)) / STARTED).touch()
+        ended = look(journal, small).ended
+        assert ended is not None and ended.end_reason is EndReason.LOST
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_work_directories_elsewhere(
+    config: Config, shims: Shims, offers: Offers, tmp_path: Path
+) -> None:
+    agent = config.agent.model_copy(update={"work_dir": tmp_path / "scratch"})
+    journal = Journal(config.model_copy(update={"agent": agent}), "host-1")
+    offer = offers(["sh", "-c", "echo x > made; pwd"])
+    run(journal, shims, offer)
+    work = tmp_path / "scratch" / str(key_of(offer))
+    assert (work / "made").exists()
+    assert cri.decode(read_log(journal.path(key_of(offer)))).decode() == f"{work}\n"
+    journal.settle(key_of(offer))
+    assert not work.exists() and journal.purge(10) == 1
+    assert os.listdir(tmp_path / "scratch" / ".trash") == []
+
+
+def test_adjusting(journal: Journal, config: Config, offers: Offers) -> None:
+    logs = config.logs.model_copy(update={"segments": 3, "segment_size": 100_000})
+    journal.adjust(config.model_copy(update={"logs": logs}))
+    offer = offers()
+    journal.store(offer)
+    order = json.loads((journal.path(key_of(offer)) / ORDER).read_bytes().splitlines()[0])
+    assert (order["segments"], order["segment_size"]) == (6, 100_000)
+
+
+def test_keys() -> None:
+    job = "01HF7YAT00" + "0" * 16
+    assert parse_key(f"{job}.1") == Key(job, 1)
+    for name in (
+        job,
+        f"{job}.0",
+        f"{job}.01",
+        f"{job}.x",
+        f"{job}.1.2",
+        "x.1",
+        f"{job}.4294967296",
+    ):
+        assert parse_key(name) is None

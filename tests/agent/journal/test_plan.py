@@ -1,0 +1,99 @@
+"""From an offer to a start order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remote_agent.config import Config
+from remote_agent.journal.plan import backlog, make_order, nice_of, work_directory
+from remote_protocol.messages import Offer
+from tests.agent.journal.conftest import Offers
+
+DIRECTORY = Path("/state/attempts/J.1")
+ENVIRON = {"PATH": "/bin", "HOME": "/h", "REMOTE_AGENT_TOKEN": "rat_x", "SECRET": "s"}
+
+
+def order(offer: Offer, config: Config, cgroup: str | None = None):
+    return make_order(offer, DIRECTORY, config, "host-1", ENVIRON, cgroup)
+
+
+def test_a_plain_command(offers: Offers, config: Config) -> None:
+    offer = offers(["echo", "a b"], env={"TZ": "UTC"}, queue="q", attempt=3)
+    made = order(offer, config)
+    assert made.key == f"{offer.job}.3" and made.argv == ["echo", "a b"]
+    assert made.cwd == "/state/attempts/J.1/work"
+    env = {name: value for name, value in made.env.items() if name not in ("USER", "LOGNAME")}
+    assert env == {
+        "PATH": "/bin",
+        "HOME": "/h",
+        "TZ": "UTC",
+        "REMOTE_JOB_ID": offer.job,
+        "REMOTE_ATTEMPT": "3",
+        "REMOTE_QUEUE": "q",
+        "REMOTE_AGENT": "host-1",
+        "REMOTE_WORK_DIR": "/state/attempts/J.1/work",
+        "REMOTE_OUTPUTS": "/state/attempts/J.1/outputs",
+        "REMOTE_ARTIFACTS": "/state/attempts/J.1/artifacts",
+    }
+    assert (made.timeout, made.grace, made.stop_signal) == (None, 10.0, "SIGTERM")
+    assert made.sync is False
+
+
+@pytest.mark.parametrize(
+    ("shell", "start"),
+    [("bash", ["bash"]), ("python3 -u -X 'dev'", ["python3", "-u", "-X", "dev"])],
+)
+def test_a_shell_gets_the_script_as_a_file(
+    offers: Offers, config: Config, shell: str, start: list[str]
+) -> None:
+    script = "/state/attempts/J.1/script"
+    assert order(offers(script="echo hi", shell=shell), config).argv == [*start, script]
+    assert order(offers(["echo", "hi"], shell=shell), config).argv == [*start, script]
+
+
+def test_where_it_works(offers: Offers, config: Config) -> None:
+    assert order(offers(cwd="/srv"), config).cwd == "/srv"
+    assert order(offers(cwd="sub/dir"), config).cwd == "/state/attempts/J.1/work/sub/dir"
+    agent = config.agent.model_copy(update={"work_dir": Path("/scratch")})
+    there = config.model_copy(update={"agent": agent})
+    made = order(offers(), there)
+    assert made.cwd == made.env["REMOTE_WORK_DIR"] == "/scratch/J.1"
+    assert work_directory(DIRECTORY, Path("/scratch")) == Path("/scratch/J.1")
+
+
+def test_the_host_bounds_time_and_log(offers: Offers, config: Config) -> None:
+    limits = config.limits.model_copy(update={"max_timeout": 60.0, "max_job_log": 10_000})
+    bounded = config.model_copy(update={"limits": limits})
+    for asked, given in ((None, 60.0), (5, 5.0), (90, 60.0)):
+        assert order(offers(timeout=asked), bounded).timeout == given
+    assert order(offers(max_log=5000), bounded).max_log == 5000
+    assert order(offers(), bounded).max_log == 10_000
+    assert order(offers(), config).max_log is None
+
+
+def test_a_group_is_asked_for_only_when_it_is_of_use(offers: Offers, config: Config) -> None:
+    assert order(offers(), config, "/g").cgroup is None
+    limited = order(offers(memory_limit="1GiB", cpu_weight=50), config, "/g")
+    assert (limited.cgroup, limited.memory_limit, limited.nice) == ("/g", 1 << 30, 0)
+    assert order(offers(io_weight=50), config, "/g").cgroup == "/g"
+    without = order(offers(cpu_weight=50), config)
+    assert (without.cgroup, without.nice) == (None, 3)
+
+
+def test_nice() -> None:
+    assert [nice_of(w) for w in (None, 10_000, 100, 90, 80, 50, 10, 1)] == [
+        0,
+        0,
+        0,
+        0,
+        1,
+        3,
+        10,
+        19,
+    ]
+
+
+def test_the_backlog_leaves_the_shim_room_to_write() -> None:
+    assert [backlog(kept) for kept in (1, 2, 10)] == [2, 4, 20]

@@ -1,0 +1,56 @@
+"""A job's environment holds what it should, and no credential."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from remote_agent.processes import child_env
+
+
+def test_only_listed_names_pass() -> None:
+    environ = {
+        "PATH": "/bin",
+        "HOME": "/home/x",
+        "LC_ALL": "C",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "HTTPS_PROXY": "http://user:password@proxy",
+        "REMOTE_AGENT_TOKEN": "rat_x",
+        "REMOTE_TOKEN": "rpt_x",
+        "PYTHONPATH": "/x",
+        "LD_LIBRARY_PATH": "/x",
+        "INVOCATION_ID": "1",
+    }
+    env = child_env(environ, {}, {})
+    assert env["PATH"] == "/bin" and env["HOME"] == "/home/x" and env["LC_ALL"] == "C"
+    assert set(env) == {"PATH", "HOME", "LC_ALL", "USER", "LOGNAME"}
+    assert "PYTHONPATH" in child_env(environ, {}, {}, ["PYTHONPATH"])
+    assert "REMOTE_AGENT_TOKEN" not in child_env(environ, {}, {}, environ)
+
+
+def test_the_attempt_wins_over_the_job_and_the_job_over_the_host() -> None:
+    env = child_env(
+        {"PATH": "a", "TZ": "a"}, {"TZ": "b", "REMOTE_JOB_ID": "b"}, {"REMOTE_JOB_ID": "c"}
+    )
+    assert (env["PATH"], env["TZ"], env["REMOTE_JOB_ID"]) == ("a", "b", "c")
+
+
+def test_a_bare_service_has_a_path_and_a_home() -> None:
+    env = child_env({}, {}, {})
+    assert env["PATH"] == os.defpath and env["HOME"] and env["USER"]
+
+
+def test_what_pyinstaller_bent_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    bent = {
+        "LD_LIBRARY_PATH": "/tmp/_MEI1",
+        "LD_LIBRARY_PATH_ORIG": "/opt/lib",
+        "_PYI_ARCHIVE_FILE": "x",
+        "PYINSTALLER_RESET_ENVIRONMENT": "1",
+    }
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert child_env(bent, {}, {}, bent)["LD_LIBRARY_PATH"] == "/opt/lib"
+    assert not any(name.startswith(("_PYI", "PYI")) for name in child_env(bent, {}, {}, bent))
+    del bent["LD_LIBRARY_PATH_ORIG"]
+    assert "LD_LIBRARY_PATH" not in child_env(bent, {}, {}, bent)

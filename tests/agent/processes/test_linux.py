@@ -1,0 +1,193 @@
+"""What Linux tells about processes, and how trees of them are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from remote_agent.processes import linux
+from tests.support.keeper import eventually, running
+
+SLEEP = ["sleep", "60"]
+FORK = "import os, time\nfor _ in range(3): os.fork()\nprint('up', flush=True)\ntime.sleep(60)"
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(SLEEP, start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
+def test_boot() -> None:
+    assert len(linux.boot_id()) == 36 and linux.boot_id() == linux.boot_id()
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    assert abs(time.time() - uptime - linux.boot_time()) < 2
+
+
+def test_a_process_is_known_by_pid_and_start(sleeper: subprocess.Popen[bytes]) -> None:
+    started = linux.start_time(sleeper.pid)
+    assert started is not None and linux.alive(sleeper.pid, started)
+    assert not linux.alive(sleeper.pid, str(int(started) + 1))
+    sleeper.kill()
+    eventually(lambda: not running(sleeper.pid))
+    assert not linux.alive(sleeper.pid, started), "a zombie is not alive"
+    sleeper.wait()
+    assert linux.start_time(sleeper.pid) is None and not linux.alive(sleeper.pid, started)
+
+
+def test_names_with_brackets_and_spaces_do_not_confuse(tmp_path: Path) -> None:
+    program = tmp_path / "a) R 1 (b"
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "60"]) as process:
+        eventually(lambda: b"(b)" in Path(f"/proc/{process.pid}/stat").read_bytes())
+        started = linux.start_time(process.pid)
+        assert started is not None and started.isdecimal() and linux.alive(process.pid, started)
+        process.kill()
+
+
+def test_descendants(sleeper: subprocess.Popen[bytes]) -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60; true"]) as shell:
+        eventually(lambda: len(linux.descendants(shell.pid)) == 2)
+        mine = linux.descendants(os.getpid())
+        assert {shell.pid, sleeper.pid, *linux.descendants(shell.pid)} <= set(mine)
+        assert sorted(linux.children(shell.pid)) == sorted(linux._children_by_scan(shell.pid))
+        assert linux.descendants(os.getpid(), frozenset({shell.pid, sleeper.pid})) == [
+            pid
+            for pid in mine
+            if pid not in {shell.pid, sleeper.pid, *linux.descendants(shell.pid)}
+        ]
+        for pid in linux.descendants(shell.pid):
+            os.kill(pid, signal.SIGKILL)
+    assert linux.descendants(shell.pid) == []
+
+
+def test_memory_of_a_tree() -> None:
+    program = (
+        "import os, time\nb = bytearray(50 << 20)\npid = os.fork()\n"
+        "print('up', flush=True) if pid else None\ntime.sleep(60)"
+    )
+    with subprocess.Popen(
+        ["sh", "-c", f"'{sys.executable}' -c \"{program}\"; true"], stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdout is not None and shell.stdout.readline() == b"up\n"
+        eventually(lambda: len(linux.descendants(shell.pid)) == 2)
+        quick, exact = linux.tree_memory(shell.pid), linux.tree_memory(shell.pid, exact=True)
+        # Both have the same fifty megabytes: the quick sum counts them twice.
+        assert quick > 100 << 20 and 50 << 20 < exact < 80 << 20
+        for pid in linux.descendants(shell.pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def run(program: str) -> str:
+    """Run a program that uses `linux` in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from remote_agent.processes import linux\n" + program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_subreaper_sweeps_everything() -> None:
+    shown = run(
+        "import os, subprocess, time\n"
+        "assert linux.adopt_orphans()\n"
+        "text = 'trap \"\" TERM; setsid sleep 61 & sleep 62 & exit 0'\n"
+        "p = subprocess.Popen(['sh', '-c', text])\n"
+        "os.waitpid(p.pid, 0); p.returncode = 0\n"
+        "swept = linux.sweep(p.pid)\n"
+        "print(swept.killed, swept.survivors, linux.descendants(os.getpid()))\n"
+        "print(linux.sweep(p.pid)[0])\n"
+    )
+    assert shown == "2 0 []\n0\n"
+
+
+def test_orphans_of_others_are_spared_and_kept_ones_too() -> None:
+    shown = run(
+        "import os, subprocess, signal, time\n"
+        "linux.adopt_orphans()\n"
+        "shim = subprocess.Popen(['sh', '-c', 'sleep 61 & wait'])\n"
+        "subprocess.run(['sh', '-c', 'sleep 62 & exec true'])\n"
+        "subprocess.run(['sh', '-c', 'sleep 63 & exec true'], env={'KEEP_ME': '1', **os.environ})\n"
+        "while len(linux.descendants(os.getpid())) != 4: time.sleep(.01)\n"
+        "print(linux.kill_orphans(frozenset({shim.pid}), 'KEEP_ME'))\n"
+        "left = linux._running(linux.descendants(os.getpid()))\n"
+        "print(sorted(open(f'/proc/{p}/cmdline').read().split(chr(0))[1] for p in left))\n"
+        "for pid in left: os.kill(pid, 9)\n"
+        "shim.wait()\n"
+    )
+    assert shown == "1\n['-c', '61', '63']\n"
+
+
+def test_what_a_dead_shim_left_is_known_by_its_environment() -> None:
+    marks = {"REMOTE_JOB_ID": f"J{os.getpid()}", "REMOTE_ATTEMPT": "1"}
+    # One in the session has cleaned its environment; another attempt of the job must live.
+    with (
+        subprocess.Popen(
+            ["sh", "-c", "setsid sleep 60 & env -i sleep 60 & sleep 60; true"],
+            env={**os.environ, **marks},
+            start_new_session=True,
+        ) as job,
+        subprocess.Popen(
+            SLEEP, env={**os.environ, **marks, "REMOTE_ATTEMPT": "2"}, start_new_session=True
+        ) as other,
+    ):
+        eventually(lambda: len(linux.descendants(job.pid)) == 3)
+        below = linux.descendants(job.pid)
+        assert linux.kill_marked(marks, job.pid) == 4
+        eventually(lambda: not any(running(pid) for pid in [job.pid, *below]))
+        assert running(other.pid)
+        assert linux.kill_marked(marks, job.pid) == 0
+        assert linux.kill_marked({"REMOTE_JOB_ID": "none"}, other.pid) == 0
+        assert running(other.pid), "a session's number alone proves nothing"
+        other.kill()
+
+
+def test_the_kernel_ends_a_child_whose_parent_died() -> None:
+    program = (
+        "import os, subprocess\n"
+        "p = subprocess.Popen(['sleep', '60'], preexec_fn=lambda pid=os.getpid(): "
+        "linux.die_with_parent(pid))\n"
+        "print(p.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "from remote_agent.processes import linux\n" + program],
+        capture_output=True,
+        check=False,
+    )
+    pid = int(done.stdout)
+    eventually(lambda: not running(pid))
+
+
+def test_exit_watch() -> None:
+    process = subprocess.Popen(["sh", "-c", "read x; exit 3"], stdin=subprocess.PIPE)
+    watch = linux.ExitWatch(process.pid)
+    import select
+
+    assert select.select([watch], [], [], 0)[0] == [] and watch.reap() is None
+    assert process.stdin is not None
+    process.stdin.close()
+    assert select.select([watch], [], [], 10)[0] == [watch]
+    reaped = watch.reap()
+    assert reaped is not None and os.waitstatus_to_exitcode(reaped[0]) == 3
+    assert reaped[1].ru_maxrss > 0
+    watch.close()
+    process.returncode = 3
+
+
+def test_oom_score(sleeper: subprocess.Popen[bytes]) -> None:
+    linux.prefer_as_oom_victim(sleeper.pid)
+    assert Path(f"/proc/{sleeper.pid}/oom_score_adj").read_text() == "500\n"
+    linux.prefer_as_oom_victim(2**22 + 1)

@@ -1,0 +1,119 @@
+"""Starting programs, and what any POSIX system can do (with `ps` in place of /proc)."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from remote_agent.processes import posix
+from remote_agent.processes.posix import SpawnFailed, spawn
+from tests.support.keeper import eventually, running
+
+ENV = {"PATH": os.environ["PATH"]}
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_spawn(pipe: tuple[int, int], tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    for before in (None, mark.touch):
+        pid = spawn(["sh", "-c", "pwd; exit 5"], ENV, str(tmp_path), (pipe[1], pipe[1]), before)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+        assert os.read(pipe[0], 4096) == f"{tmp_path}\n".encode()
+        assert mark.exists() == (before is not None)
+
+
+def test_the_program_is_looked_up_in_the_jobs_path(pipe: tuple[int, int], tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        program = tmp_path / folder / "tool"
+        program.write_text(f"#!/bin/sh\necho {folder}\n")
+        program.chmod(0o700)
+    (tmp_path / "a" / "tool").chmod(0o600)
+    env = {"PATH": f"{tmp_path}/a:{tmp_path}/b"}
+    os.waitpid(spawn(["tool"], env, "/", (pipe[1], pipe[1])), 0)
+    assert os.read(pipe[0], 4096) == b"b\n"
+
+
+def test_failures_are_sentences_with_the_shells_codes(
+    pipe: tuple[int, int], tmp_path: Path
+) -> None:
+    (tmp_path / "plain").write_text("x")
+    (tmp_path / "long").mkdir()
+    cases = {
+        ("absent",): (127, "program 'absent' not found in PATH"),
+        ("./absent",): (127, "program './absent' not found"),
+        ("./plain",): (126, "is not executable"),
+        ("./long",): (126, "is not executable"),
+        ("./plain/x",): (127, "not found"),
+        ("echo", "x" * 3_000_000): (126, "Argument list too long"),
+        ("nul\0",): (126, "null byte"),
+    }
+    for argv, (code, text) in cases.items():
+        with pytest.raises(SpawnFailed, match=text) as failure:
+            spawn(argv, ENV, str(tmp_path), (pipe[1], pipe[1]))
+        assert failure.value.exit_code == code, argv
+    with pytest.raises(SpawnFailed, match=r"working directory '/absent' cannot be entered"):
+        spawn(["true"], ENV, "/absent", (pipe[1], pipe[1]))
+
+
+def test_boottime_only_grows() -> None:
+    first = posix.boottime()
+    assert posix.boottime() >= first > 0
+    assert posix.boottime() - time.monotonic() >= -1
+
+
+def test_ps_in_place_of_proc() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 60; true"], start_new_session=True) as process:
+        started = posix.start_time(process.pid)
+        assert started and posix.alive(process.pid, started)
+        assert not posix.alive(process.pid, "Thu Jan  1 00:00:00 1970")
+        eventually(lambda: posix.tree_memory(process.pid) > 100_000)
+        posix.strike(process.pid)
+        eventually(lambda: not running(process.pid))
+        assert not posix.alive(process.pid, started)
+    assert posix.start_time(process.pid) is None
+    assert not posix.adopt_orphans()
+    assert posix.sweep(process.pid).survivors == 0
+    assert posix.kill_marked({}, 0) == 0
+    eventually(lambda: posix.kill_marked({}, process.pid) == 0)
+
+
+def test_what_only_linux_can_does_nothing_here() -> None:
+    posix.prefer_as_oom_victim(1)
+    posix.die_with_parent(1)
+    assert posix.kill_orphans(frozenset(), "KEEP") == 0
+    assert posix.boot_time() == 0.0
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_exit_watch_without_pidfds(early: bool) -> None:
+    process = subprocess.Popen(["sh", "-c", "read x; exit 3"], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    former = signal.getsignal(signal.SIGCHLD)
+    if early:
+        process.stdin.close()
+        eventually(lambda: not running(process.pid))
+    watch = posix.ExitWatch(process.pid)
+    if not early:
+        assert select.select([watch], [], [], 0)[0] == []
+        process.stdin.close()
+    assert select.select([watch], [], [], 10)[0] == [watch]
+    reaped = watch.reap()
+    assert reaped is not None and os.waitstatus_to_exitcode(reaped[0]) == 3
+    watch.close()
+    process.returncode = 3
+    assert signal.getsignal(signal.SIGCHLD) == former
