@@ -115,8 +115,9 @@ def test_a_killed_server_loses_nothing(stack: Stack) -> None:
     stack.online("a")
     assert stack.client.job(queued.id).state is JobState.QUEUED
     counter.finish()
-    out = follower.stdout.read()
-    assert follower.wait(30) == 0
+    with follower:
+        out = follower.stdout.read()
+    assert follower.returncode == 0
     assert b"line 0\n" + out == stack.client.log(counter.job.id)
 
 
