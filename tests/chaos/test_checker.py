@@ -1,0 +1,104 @@
+"""The judge of the chaos run must be able to condemn: each lie is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from remote_client.client import Client
+from remote_protocol import cri
+from remote_protocol.api import AttemptView, JobView, TimelineEntry
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import AttemptState, EndReason, JobState
+from tests.chaos.checker import Verdict, check_jobs, processes_left
+from tests.chaos.plan import Planned
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+JOB = "01JD0000000000000000000000"
+STAMP = b"2026-11-21T03:04:05.123456789Z"
+
+
+class World:
+    """A server's word about one job, to be bent by the tests."""
+
+    def __init__(self, records: Path) -> None:
+        self.records = records
+        self.ends = 1
+        self.stored = b"".join(cri.encode(b"one\ntwo\n", STAMP, cri.STDOUT))
+        self.job_fields: dict[str, Any] = {"state": JobState.SUCCEEDED, "exit_code": 0}
+        self.attempt_fields: dict[str, Any] = {}
+        (records / f"{JOB}.starts").write_text("1 agent-0 77\n")
+        (records / f"{JOB}.1.out").write_bytes(b"one\ntwo\n")
+
+    def job(self, identity: str) -> JobView:
+        known = {"number": 1, "state": AttemptState.ENDED, "agent": "agent-0", "offered_at": NOW}
+        known |= {"end_reason": EndReason.EXIT, "log_complete": True}
+        attempt = AttemptView.model_validate(known | self.attempt_fields)
+        fields = {"id": JOB, "command": ["x"], "created_at": NOW, "attempts": [attempt]}
+        fields |= {"end_reason": EndReason.EXIT, "attempt": 1}
+        return JobView.model_validate(fields | self.job_fields)
+
+    def timeline(self, identity: str) -> list[TimelineEntry]:
+        entry = TimelineEntry(seq=1, job=JOB, at=NOW, what="ended", state=JobState.SUCCEEDED)
+        return [entry] * self.ends
+
+    def stored_log(self, identity: str, *, attempt: int) -> Iterator[bytes]:
+        yield self.stored
+
+    def judge(self) -> Verdict:
+        plan = Planned("short", JobSpec(command=["x"]), frozenset({EndReason.EXIT}), None)
+        return check_jobs(cast(Client, self), {JOB: plan}, self.records, frozenset())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_true_word_is_accepted(world: World) -> None:
+    verdict = world.judge()
+    assert verdict.wrong == []
+    assert (verdict.jobs, verdict.bytes_compared) == (1, 8)
+
+
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    [
+        (lambda w: w.job_fields.update(state=JobState.RUNNING), "has not ended"),
+        (lambda w: setattr(w, "ends", 2), "ended 2 times"),
+        (lambda w: w.job_fields.update(end_reason=EndReason.TIMEOUT), "ended as timeout"),
+        (lambda w: w.job_fields.update(exit_code=3), "with exit code 3"),
+        (lambda w: setattr(w, "stored", w.stored[:40]), "first difference"),
+        (lambda w: setattr(w, "stored", w.stored * 2), "first difference"),
+        (lambda w: w.attempt_fields.update(log_complete=False), "without its whole log"),
+        (lambda w: (w.records / f"{JOB}.starts").unlink(), "never started"),
+        (lambda w: (w.records / f"{JOB}.starts").write_text("1 a 1\n1 b 2\n"), "started 2 times"),
+    ],
+)
+def test_each_lie_is_found(world: World, lie, words: str) -> None:
+    lie(world)
+    assert any(words in sentence for sentence in world.judge().wrong)
+
+
+def test_a_killed_attempts_log_may_only_lack_its_end(world: World) -> None:
+    world.attempt_fields.update(end_reason=EndReason.LOST, state=AttemptState.LOST)
+    world.stored = b"".join(cri.encode(b"one\n", STAMP, cri.STDOUT))
+    assert world.judge().wrong == []
+    world.stored = b"".join(cri.encode(b"two\n", STAMP, cri.STDOUT))
+    assert any("no prefix" in sentence for sentence in world.judge().wrong)
+
+
+def test_a_process_that_is_left_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import subprocess
+
+    marker = f"REMOTE_CHAOS_TEST={os.getpid()}"
+    name, _, value = marker.partition("=")
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, name: value}) as process:
+        assert any(line.startswith(f"{process.pid} ") for line in processes_left(marker))
+        process.kill()
+    assert processes_left(marker) == []
