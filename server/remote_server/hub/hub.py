@@ -7,18 +7,18 @@ agent costs no timer of its own.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 from aiohttp import web
 
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Assignment, Hello, Wishes
+from remote_protocol.messages import Condition, Hello
 from remote_protocol.states import AgentState, EndReason
 from remote_server import __version__
 from remote_server.domain.events import (
@@ -28,38 +28,25 @@ from remote_server.domain.events import (
     LeaseEnded,
     Offered,
     StoreRecovered,
-    Tick,
     WishesChanged,
 )
-from remote_server.domain.model import Agent, Key, Lease
+from remote_server.domain.model import Key, Lease
 from remote_server.domain.scheduling import AgentSlot
-from remote_server.domain.session import AgentSession, Terms
-from remote_server.errors import ServerError
+from remote_server.domain.session import AgentSession
+from remote_server.errors import ServerError, StoreUnavailable
 from remote_server.hub.link import Link
-from remote_server.logs import LogStore
+from remote_server.hub.pulse import HubTerms, Pulse
+from remote_server.hub.recovery import Recovery
+from remote_server.hub.words import assignment_of, wishes_of
+from remote_server.logs import LogStore, LogUnavailable
 from remote_server.store import Store
 
-log = structlog.get_logger("hub")
-
-TICK: Final = 1.0
-_FLEET_SHARE: Final = 200
-"""Agents whose heartbeats make one second of the interval: 10,000 beat each 50 s."""
-_SPREAD: Final = 0.1
+log = structlog.get_logger("remote_server.hub")
 
 
 def boot_clock() -> float:
     """Seconds of a clock that never jumps and counts the host's sleep where there is one."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-@dataclass(frozen=True, slots=True)
-class HubTerms:
-    """What holds for all links. Durations in seconds."""
-
-    heartbeat_interval: float = 15.0
-    offer_ttl: float = 45.0
-    durable: bool = True
-    """Logs are synced to the disk before their end is committed."""
 
 
 class Hub:
@@ -80,61 +67,79 @@ class Hub:
         self.logs = logs
         self.terms = terms
         self.clock = clock
+        self.pulse = Pulse(terms, clock)
         self._on_change = on_change
         self._links: dict[str, Link] = {}
+        self._strangers: set[Link] = set()
+        """Links whose agent has not said hello."""
         self._contact: dict[str, float] = {}
-        self._greeting: dict[str, asyncio.Lock] = {}
+        self._greeting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._recovery: asyncio.Task[None] | None = None
+        self._recovery = Recovery(store, logs, self._recovered)
+        self._stopping = False
 
     # Links come and go -------------------------------------------------------------------------
 
     async def serve(self, agent: str, wire: web.WebSocketResponse, address: str) -> None:
         """Carry an authenticated agent's WebSocket until it ends."""
-        await Link(self, wire, agent, address).serve()
+        link = Link(self, wire, agent, address)
+        self._strangers.add(link)
+        if self._stopping:
+            link.close(CloseCode.GOING_AWAY, "the server stops")
+        await link.serve()
 
     async def greet(self, link: Link, hello: Hello) -> None:
         """Reconcile a hello with the database. Links of one agent are greeted one at a time."""
-        lock = self._greeting.setdefault(link.name, asyncio.Lock())
+        lock = self._greeting.get(link.name)
+        if lock is None:
+            # It lives as long as somebody holds it or waits for it.
+            lock = self._greeting[link.name] = asyncio.Lock()
         async with lock:
             if link.session is None:
                 await self._begin(link, hello)
             else:
                 await link.settle()
-                link.agent = await self.store.agent(link.name)
             if not link.closed:
                 await self._reconcile(link, hello)
-        if not lock.locked():
-            self._greeting.pop(link.name, None)
 
     async def _begin(self, link: Link, hello: Hello) -> None:
         former = self._links.get(link.name)
         if former is not None:
-            await former.fence()
-        now = time.time()
-        link.agent = await self.store.bump_epoch(link.name, hello, link.address, now)
-        interval = max(self.terms.heartbeat_interval, len(self._links) / _FLEET_SHARE)
-        interval *= random.uniform(1 - _SPREAD, 1 + _SPREAD)
-        terms = Terms(__version__, interval, max(self.terms.offer_ttl, 3 * interval))
-        link.session = AgentSession(link.name, link.agent.epoch, terms, self.clock())
+            former.close(
+                CloseCode.FENCED, "a newer session of this agent is connected; this one ends"
+            )
+            await former.settle()
+        if link.closed:
+            return
+        agent = await self.store.bump_epoch(link.name, hello, link.address, time.time())
+        if link.closed:
+            return
+        terms = self.pulse.terms(len(self._links) + 1)
+        link.session = AgentSession(link.name, agent.epoch, terms, self.clock())
+        self._strangers.discard(link)
         self._links[link.name] = link
         self._contact.pop(link.name, None)
-        log.info("agent connected", agent=link.name, address=link.address, epoch=link.agent.epoch)
+        log.info("agent connected", agent=link.name, address=link.address, epoch=agent.epoch)
 
     async def _reconcile(self, link: Link, hello: Hello) -> None:
+        # Reads do not let others run: nothing changes between them and the event.
+        link.agent = await self.store.agent(link.name)
         keys = [Key(item.job, item.attempt) for item in hello.inventory]
         leases = await self.store.leases_of(link.name)
         strange = [key for key in keys if key not in leases]
         if strange:
             leases |= await self.store.leases(strange, link.name)
         ended = await self.store.ended_keys([key for key in strange if key not in leases])
-        assert link.agent is not None
+        try:
+            lengths = {key: self.logs.length(key) for key in keys}
+        except LogUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
         link.feed(
             HelloReceived(
                 hello=hello,
                 leases=leases,
                 ended=ended,
-                lengths={key: self.logs.length(key) for key in keys},
+                lengths=lengths,
                 assignment=assignment_of(link.agent),
                 wishes=wishes_of(link.agent),
             )
@@ -142,75 +147,62 @@ class Hub:
 
     def left(self, link: Link) -> None:
         """A link has ended."""
-        if self._links.get(link.name) is not link:
+        self._strangers.discard(link)
+        session = link.session
+        if session is None or self._links.get(link.name) is not link:
             return
         del self._links[link.name]
-        assert link.session is not None
-        self._contact[link.name] = link.session.last_heard
+        self._contact[link.name] = session.last_heard
         log.info("agent disconnected", agent=link.name)
-        self.changed(link.name)
-        self.spawn(self._note_contact(link.name))
+        self._on_change(link.name)
+        self.spawn(self._note(self.store.save_contact({link.name: time.time()})))
 
-    async def _note_contact(self, name: str) -> None:
+    def changed(self, link: Link) -> None:
+        """An agent's place for jobs changed."""
+        session, agent = link.session, link.agent
+        if session is not None and agent is not None and session.condition != agent.condition:
+            link.agent = replace(agent, condition=session.condition)
+            self.spawn(self._note(self.store.set_condition(link.name, session.condition)))
+        self._on_change(link.name)
+
+    async def _note(self, writing: Coroutine[Any, Any, None]) -> None:
+        """Write something that is only good to know."""
         with suppress(ServerError):
-            await self.store.save_contact({name: time.time()})
+            await writing
 
     async def close(self) -> None:
-        """The server stops: tell every agent so."""
-        for link in list(self._links.values()):
+        """The server stops: tell every agent so, and wait until all they reported is recorded."""
+        self._stopping = True
+        links = [*self._links.values(), *self._strangers]
+        for link in links:
             link.close(CloseCode.GOING_AWAY, "the server stops")
+        for link in links:
+            await link.settle()
+        self._recovery.stop()
         while self._tasks:
             await asyncio.wait(self._tasks)
-        if self._recovery is not None:
-            self._recovery.cancel()
 
     # Loops -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Tick the links that wait for something, for ever."""
         while True:
-            await asyncio.sleep(TICK)
-            now = self.clock()
-            for number, link in enumerate(list(self._links.values())):
-                session = link.session
-                if session is not None and session.due <= now:
-                    link.feed(Tick())
-                if number % 1000 == 999:
-                    await asyncio.sleep(0)
+            await self.pulse.beat(self._links, self._strangers)
 
     def trouble(self) -> None:
         """The database or a log could not be written: probe until both work again."""
-        if self._recovery is None or self._recovery.done():
-            self._recovery = asyncio.ensure_future(self._recover())
+        if not self._stopping:
+            self._recovery.begin()
 
-    async def _recover(self) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            try:
-                await self.store.probe()
-                self._probe_logs()
-            except (ServerError, OSError):
-                continue
-            break
+    def _recovered(self) -> None:
         for link in list(self._links.values()):
             link.feed(StoreRecovered())
-
-    def _probe_logs(self) -> None:
-        probe = self.logs.root / ".probe"
-        try:
-            probe.write_bytes(b"\0" * 4096)
-        finally:
-            probe.unlink(missing_ok=True)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something short beside the links; `close` waits for it."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def changed(self, name: str) -> None:
-        """An agent's place for jobs changed."""
-        self._on_change(name)
 
     # What dispatcher and sweeper ask (domain.links.Links) --------------------------------------
 
@@ -267,6 +259,11 @@ class Hub:
         link = self._links.get(name)
         return link.session.spool_bytes if link is not None and link.session is not None else 0
 
+    def condition(self, name: str) -> Condition | None:
+        """Whether the agent takes jobs, as it last said itself; None when it is not connected."""
+        link = self._links.get(name)
+        return link.session.condition if link is not None and link.session is not None else None
+
     def warning(self, name: str) -> str:
         """Something that operators should know about the agent; empty for nothing."""
         link = self._links.get(name)
@@ -290,26 +287,10 @@ class Hub:
             link.feed(AssignmentChanged(assignment_of(link.agent)))
 
     async def drop(self, name: str, reason: str) -> None:
-        """The agent is no longer welcome: close its link."""
-        link = self._links.get(name)
-        if link is not None:
-            link.close(CloseCode.UNREGISTERED, reason)
-
-
-def assignment_of(agent: Agent) -> Assignment:
-    """What holds for an agent, as it is told."""
-    return Assignment(queues=list(agent.queues), labels=agent.labels, capacity=agent.capacity)
-
-
-def wishes_of(agent: Agent) -> Wishes:
-    """What operators want of an agent, as it is told."""
-    left = agent.drain_deadline_at
-    return Wishes(
-        paused=agent.paused,
-        comment=agent.pause_comment,
-        draining=agent.draining,
-        drain_deadline=None if left is None else max(0.0, left - time.time()),
-    )
+        """The agent is no longer welcome: close its links."""
+        for link in [self._links.get(name), *self._strangers]:
+            if link is not None and link.name == name:
+                link.close(CloseCode.UNREGISTERED, reason)
 
 
 def _slot(link: Link) -> AgentSlot | None:

@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, web
 
 from remote_protocol.codec import decode_chunk, decode_from_agent, encode
 from remote_protocol.errors import CloseCode, RemoteProtocolError
+from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ack, Ended, Error, Hello, ServerMessage
 from remote_server.domain.events import (
     AppendLog,
@@ -47,11 +48,18 @@ from remote_server.logs import LogUnavailable
 if TYPE_CHECKING:
     from remote_server.hub.hub import Hub
 
-log = structlog.get_logger("link")
+log = structlog.get_logger("remote_server.link")
 
 MOST_WAITING: Final = 20_000
 """Messages that may wait for a slow agent; beyond them its link is closed."""
+MOST_IN_FLIGHT: Final = 1_000
+"""Reports that may wait for their commit before the next frame is read."""
 SEND_TIMEOUT: Final = 60.0
+"""Seconds that an agent may leave what it is sent unread."""
+CLOSE_TIMEOUT: Final = 5.0
+_REASON_BYTES: Final = 120
+"""RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code."""
+_QUIET: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 _NOTHING: Final = memoryview(b"")
 
 
@@ -70,6 +78,7 @@ class Link:
         "agent",
         "closed",
         "name",
+        "opened_at",
         "session",
     )
 
@@ -80,70 +89,84 @@ class Link:
         self._commits: set[asyncio.Task[None]] = set()
         self._flushing = False
         self._flusher: asyncio.Task[None] | None = None
+        self._closing: asyncio.Event | None = None
         self.name = name
         self.address = address
+        self.opened_at = hub.clock()
         self.agent: Agent | None = None
         """The agent's row as of the last hello or edit."""
         self.session: AgentSession | None = None
-        self._closing: asyncio.Event | None = None
         self.closed = False
 
     async def serve(self) -> None:
         """Read frames until the link ends."""
         try:
             async for frame in self._socket:
-                # What a frame leads to is sent from here, without a task of its own.
-                mine, self._flushing = not self._flushing, True
                 if frame.type is WSMsgType.TEXT:
+                    # What a message leads to is sent from here, without a task of its own.
+                    mine, self._flushing = not self._flushing, True
                     await self._text(frame.data)
+                    if mine:
+                        await self._flush()
                 elif frame.type is WSMsgType.BINARY:
+                    # Its ack leaves with this turn of the loop, together with those of other
+                    # chunks that are here already.
                     self._chunk(frame.data)
-                if mine:
-                    await self._flush()
+                elif frame.type is WSMsgType.ERROR:
+                    # The WebSocket layer has closed it, with a code of RFC 6455.
+                    log.info("link broken", agent=self.name, reason=str(frame.data))
+                if len(self._commits) > MOST_IN_FLIGHT:
+                    await asyncio.wait(self._commits, return_when=asyncio.FIRST_COMPLETED)
         except RemoteProtocolError as error:
-            self._say_why_and_close(error.code, str(error))
+            self.close(error.code, str(error))
         except StoreUnavailable as error:
             self._hub.trouble()
-            self._say_why_and_close(CloseCode.TRY_AGAIN, str(error))
+            self.close(CloseCode.TRY_AGAIN, str(error))
         except NotFound as error:
-            self._say_why_and_close(CloseCode.UNREGISTERED, f"the agent was deleted: {error}")
+            self.close(CloseCode.UNREGISTERED, f"the agent was deleted: {error}")
+        except Exception:
+            self._broke()
         finally:
+            self.end()
             if self._closing is not None:
                 # Whoever called would close the socket for us, without our code and reason.
                 await self._closing.wait()
-            self.end()
 
     def feed(self, event: Event, payload: memoryview = _NOTHING) -> None:
         """Let the session hear of `event` and carry out what it wants."""
-        if self.session is not None:
+        if self.session is None:
+            return
+        try:
             for effect in self.session.handle(event, self._hub.clock()):
                 self._carry(effect, payload)
+        except Exception:
+            self._broke()
+
+    def close(self, code: CloseCode, detail: str) -> None:
+        """Say why, then close. From now on nothing is heard from it or given to it."""
+        if self._closing is not None or self._socket.closed:
+            self.end()
+            return
+        if code not in _QUIET:
+            log.info("link closed", agent=self.name, code=int(code), reason=detail)
+        self._closing = asyncio.Event()
+        self._hub.spawn(self._close(code, detail, self._closing))
+        self.end()
 
     def end(self) -> None:
         """The link is gone, or is to be treated so; what it held is given back."""
         if not self.closed:
             self.closed = True
+            self._outbox.clear()
             if self._flusher is not None and self._flusher is not asyncio.current_task():
                 self._flusher.cancel()
             self.feed(LinkClosed())
             self._hub.left(self)
 
-    async def fence(self) -> None:
-        """A newer session of the agent is here: close this one, wait for what it still records."""
-        self._say_why_and_close(
-            CloseCode.FENCED, "a newer session of this agent is connected; this one ends"
-        )
-        self.end()
-        await self.settle()
-
     async def settle(self) -> None:
         """Wait until everything that was to be recorded is."""
         while self._commits:
             await asyncio.wait(self._commits)
-
-    def close(self, code: CloseCode, detail: str) -> None:
-        """Say why, then close."""
-        self._say_why_and_close(code, detail)
 
     # Frames in ---------------------------------------------------------------------------------
 
@@ -191,9 +214,9 @@ class Link:
                 except LogUnavailable as error:
                     self._failed(key, error)
             case CapacityChanged():
-                self._hub.changed(self.name)
+                self._hub.changed(self)
             case Close(code, detail):
-                self._say_why_and_close(code, detail)
+                self.close(code, detail)
 
     async def _commit(self, record: Record) -> None:
         change = record.change
@@ -241,12 +264,18 @@ class Link:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._commits.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("an effect failed", agent=self.name, exc_info=error)
-            self._say_why_and_close(CloseCode.INTERNAL, "the server failed; see its log")
+            self._broke(error)
+
+    def _broke(self, error: BaseException | bool = True) -> None:
+        """Our own bug: it costs this link only."""
+        log.error("a link failed", agent=self.name, exc_info=error)
+        self.close(CloseCode.INTERNAL, "the server failed; see its log")
 
     # Messages out ------------------------------------------------------------------------------
 
     def _send(self, message: ServerMessage) -> None:
+        if self.closed:
+            return
         outbox = self._outbox
         if outbox and isinstance(message, Ack):
             last = outbox[-1]
@@ -260,46 +289,36 @@ class Link:
                 return
         outbox.append(message)
         if len(outbox) > MOST_WAITING:
-            outbox.clear()
-            self._say_why_and_close(CloseCode.TRY_AGAIN, "the agent reads too slowly")
+            self.close(CloseCode.TRY_AGAIN, "the agent reads too slowly")
         elif not self._flushing:
             self._flushing = True
             self._flusher = asyncio.ensure_future(self._flush())
 
     async def _flush(self) -> None:
-        self._flushing = True
         try:
-            async with asyncio.timeout(SEND_TIMEOUT):
-                while self._outbox:
-                    await self._socket.send_str(encode(self._outbox.popleft()))
-        except (OSError, TimeoutError, RuntimeError):
-            # The reading side notices the end of the link and gives everything back.
-            self._outbox.clear()
+            if self._outbox:
+                async with asyncio.timeout(SEND_TIMEOUT):
+                    while self._outbox:
+                        await self._socket.send_str(encode(self._outbox.popleft()))
+        except TimeoutError:
+            self.close(CloseCode.TRY_AGAIN, "the agent reads too slowly")
+        except (OSError, RuntimeError):
+            # The reading side notices the end of the link, too.
             self.end()
         finally:
             self._flushing = False
 
-    def _say_why_and_close(self, code: CloseCode, detail: str) -> None:
-        if self._socket.closed:
-            return
-        if code not in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
-            log.info("link closed", agent=self.name, code=int(code), reason=detail)
-        self._closing = asyncio.Event()
-        self._hub.spawn(self._close(code, detail, self._closing))
-
     async def _close(self, code: CloseCode, detail: str, closed: asyncio.Event) -> None:
-        try:
-            async with asyncio.timeout(5):
+        with suppress(OSError, TimeoutError, RuntimeError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 if code is not CloseCode.GOING_AWAY:
-                    error = Error(code=code.name.lower(), detail=detail[:2000])
+                    error = Error(code=code.name.lower(), detail=detail[:MAX_TEXT])
                     await self._socket.send_str(encode(error))
-                await self._socket.close(code=code, message=detail.encode()[:120])
-        except (OSError, TimeoutError, RuntimeError):
-            pass
+                reason = detail.encode()[:_REASON_BYTES].decode(errors="ignore")
+                await self._socket.close(code=code, message=reason.encode())
         # A peer that is gone without a word would keep the reading side waiting for ever.
         wire = self._socket.get_extra_info("socket")
         if wire is not None:
             with suppress(OSError):
                 wire.shutdown(socket.SHUT_RDWR)
         closed.set()
-        self.end()

@@ -1,0 +1,24 @@
+"""An agent's row in the words of the protocol. Pure, save for the wall clock of a deadline."""
+
+from __future__ import annotations
+
+import time
+
+from remote_protocol.messages import Assignment, Wishes
+from remote_server.domain.model import Agent
+
+
+def assignment_of(agent: Agent) -> Assignment:
+    """What holds for an agent, as it is told."""
+    return Assignment(queues=list(agent.queues), labels=agent.labels, capacity=agent.capacity)
+
+
+def wishes_of(agent: Agent) -> Wishes:
+    """What operators want of an agent, as it is told."""
+    left = agent.drain_deadline_at
+    return Wishes(
+        paused=agent.paused,
+        comment=agent.pause_comment,
+        draining=agent.draining,
+        drain_deadline=None if left is None else max(0.0, left - time.time()),
+    )
