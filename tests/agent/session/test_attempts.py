@@ -1,0 +1,365 @@
+"""The agent's attempts, step by step; what the simulation found stands here as plain tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from remote_agent.session import events as ev
+from remote_agent.session.effects import Forget, Kill, Start, Stop
+from remote_protocol import messages as m
+from remote_protocol.limits import MAX_PAYLOAD, WINDOW
+from remote_protocol.messages import Phase, Refusal, Verdict
+from remote_protocol.states import EndReason
+from tests.agent.session.talk import KEY, OTHER, OTHER_KEY, Talk, ended, kinds, ruling, sent
+
+STARTED = m.Started(job=KEY.job, attempt=1, pid=7, at=1.0)
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk().online()
+
+
+def reopen(talk: Talk, *rulings: m.Ruling) -> list[str]:
+    talk.do(ev.LinkClosed())
+    talk.open(OTHER)
+    return kinds(talk.welcome(*rulings, session=OTHER))[3:]
+
+
+# From offer to start -------------------------------------------------------------------------
+
+
+def test_nothing_starts_before_it_is_confirmed(talk: Talk) -> None:
+    talk.accepted()
+    assert talk.tick(1) == []
+    assert talk.say("confirm") == [Start(KEY)]
+    assert talk.say("confirm") == []
+
+
+def test_a_confirmation_waits_for_the_disk(talk: Talk) -> None:
+    talk.offer()
+    assert talk.say("confirm") == []
+    assert kinds(talk.do(ev.OfferStored(KEY))) == ["accept", "Start"]
+
+
+def test_a_full_disk_refuses(talk: Talk) -> None:
+    talk.offer(serial=5)
+    (refuse,) = sent(talk.do(ev.OfferFailed(KEY, Refusal.DISK, "no space left")))
+    assert isinstance(refuse, m.Refuse)
+    assert (refuse.reason, refuse.serial, refuse.detail) == (Refusal.DISK, 5, "no space left")
+    assert not talk.session.attempts
+
+
+def test_an_offer_is_dropped_with_its_link_while_it_is_not_durable(talk: Talk) -> None:
+    talk.offer()
+    assert reopen(talk) == ["WakeUploader"]
+    assert talk.do(ev.OfferStored(KEY)) == [Forget(KEY)]
+    assert not talk.session.attempts
+
+
+def test_a_dropped_offer_that_fails_is_nothing(talk: Talk) -> None:
+    talk.offer()
+    reopen(talk)
+    assert talk.do(ev.OfferFailed(KEY, Refusal.DISK, "")) == []
+
+
+def test_a_dropped_offer_may_come_again_before_it_is_durable(talk: Talk) -> None:
+    talk.offer()
+    reopen(talk)
+    assert talk.offer(serial=1) == []
+    assert kinds(talk.do(ev.OfferStored(KEY))) == ["accept"]
+
+
+def test_what_is_not_durable_is_in_no_inventory(talk: Talk) -> None:
+    talk.offer()
+    talk.do(ev.LinkClosed())
+    assert talk.open(OTHER).inventory == []
+
+
+def test_a_serial_does_not_outlive_its_link(talk: Talk) -> None:
+    talk.offer(serial=9)
+    talk.do(ev.OfferStored(KEY))
+    talk.do(ev.LinkClosed())
+    talk.open(OTHER)
+    effects = talk.welcome(ruling(Verdict.KEEP), session=OTHER)
+    assert m.Accept(job=KEY.job, attempt=1, serial=0) in sent(effects)
+
+
+def test_an_attempt_of_a_former_process_waits_for_its_confirmation() -> None:
+    talk = Talk().adopt(Phase.ACCEPTED)
+    talk.open()
+    assert kinds(talk.welcome(ruling(Verdict.KEEP)))[3:] == ["accept", "WakeUploader"]
+    assert talk.say("confirm") == [Start(KEY)]
+
+
+def test_hints_about_strangers_are_nothing(talk: Talk) -> None:
+    assert talk.do(ev.OfferStored(KEY)) == []
+    assert talk.do(ev.OfferFailed(KEY, Refusal.DISK, "")) == []
+    assert talk.do(ev.AttemptStarted(KEY, 1, 1.0)) == []
+    assert talk.do(ev.SpoolGrew(KEY, 1)) == []
+    assert talk.do(ev.ChunkSent(KEY, 1)) == []
+    assert talk.do(ev.AttemptEnded(KEY, ended())) == []
+
+
+@pytest.mark.parametrize("kind", ["confirm", "settled", "superseded", "cancel"])
+def test_messages_about_strangers_are_harmless(talk: Talk, kind: str) -> None:
+    assert talk.say(kind) == []
+
+
+# Output --------------------------------------------------------------------------------------
+
+
+def test_attempts_take_turns(talk: Talk) -> None:
+    talk.running().running(OTHER_KEY)
+    talk.do(ev.SpoolGrew(KEY, 3 * MAX_PAYLOAD))
+    talk.do(ev.SpoolGrew(OTHER_KEY, 2 * MAX_PAYLOAD))
+    order = []
+    while (chunk := talk.session.next_chunk()) is not None:
+        order.append(chunk[0])
+        talk.do(ev.ChunkSent(chunk[0], chunk[2]))
+    assert order == [KEY, OTHER_KEY, KEY, OTHER_KEY, KEY]
+
+
+def test_unacknowledged_bytes_are_bounded_until_acks_come(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.SpoolGrew(KEY, 3 * WINDOW))
+    total = 0
+    while (chunk := talk.session.next_chunk()) is not None:
+        total += chunk[2]
+        talk.do(ev.ChunkSent(KEY, chunk[2]))
+    assert total == WINDOW
+    assert kinds(talk.say("ack", offset=MAX_PAYLOAD)) == ["WakeUploader"]
+    assert talk.session.next_chunk() == (KEY, WINDOW, MAX_PAYLOAD)
+
+
+def test_growth_wakes_the_uploader_once(talk: Talk) -> None:
+    talk.running()
+    assert kinds(talk.do(ev.SpoolGrew(KEY, 1))) == ["WakeUploader"]
+    assert talk.do(ev.SpoolGrew(KEY, 2)) == []
+
+
+def test_a_short_read_is_gone_on_from(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.SpoolGrew(KEY, 10))
+    assert talk.session.next_chunk() == (KEY, 0, 10)
+    talk.do(ev.ChunkSent(KEY, 4))
+    assert talk.session.next_chunk() == (KEY, 4, 6)
+
+
+def test_a_rewind_makes_the_chunk_under_way_an_old_one(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.SpoolGrew(KEY, 10))
+    talk.session.next_chunk()
+    talk.do(ev.ChunkSent(KEY, 10))
+    talk.do(ev.SpoolGrew(KEY, 14))
+    assert talk.session.next_chunk() == (KEY, 10, 4)
+    talk.say("rewind", offset=2)
+    talk.do(ev.ChunkSent(KEY, 4))
+    assert talk.session.next_chunk() == (KEY, 2, 12)
+
+
+@pytest.mark.parametrize("kind", ["ack", "rewind"])
+def test_bytes_that_never_were_close_the_link(talk: Talk, kind: str) -> None:
+    talk.running()
+    talk.do(ev.SpoolGrew(KEY, 10))
+    assert kinds(talk.say(kind, offset=11)) == ["CloseLink"]
+
+
+# The end -------------------------------------------------------------------------------------
+
+
+def test_the_end_is_said_behind_the_last_byte(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.SpoolGrew(KEY, 5))
+    assert talk.do(ev.AttemptEnded(KEY, ended(size=9))) == []
+    talk.session.next_chunk()
+    assert talk.do(ev.ChunkSent(KEY, 5)) == []
+    talk.session.next_chunk()
+    assert sent(talk.do(ev.ChunkSent(KEY, 4))) == [ended(size=9)]
+
+
+def test_an_end_without_output_is_said_at_once(talk: Talk) -> None:
+    talk.running()
+    assert sent(talk.do(ev.AttemptEnded(KEY, ended()))) == [ended()]
+    assert talk.do(ev.AttemptEnded(KEY, ended())) == []
+
+
+def test_a_hint_ahead_of_the_disk_does_not_hold_the_end(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.SpoolGrew(KEY, 50))
+    talk.do(ev.AttemptEnded(KEY, ended(size=5)))
+    assert talk.session.next_chunk() == (KEY, 0, 5)
+    assert sent(talk.do(ev.ChunkSent(KEY, 5))) == [ended(size=5)]
+
+
+def test_an_end_is_kept_until_it_is_settled(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.AttemptEnded(KEY, ended()))
+    assert reopen(talk, ruling(Verdict.KEEP)) == ["ended", "WakeUploader"]
+    assert talk.say("settled") == [Forget(KEY)]
+    assert not talk.session.attempts
+
+
+def test_a_rewind_repeats_the_end(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.AttemptEnded(KEY, ended(size=3)))
+    talk.session.next_chunk()
+    talk.do(ev.ChunkSent(KEY, 3))
+    assert talk.session.next_chunk() is None
+    assert kinds(talk.say("rewind", offset=0)) == ["WakeUploader"]
+    talk.session.next_chunk()
+    assert sent(talk.do(ev.ChunkSent(KEY, 3))) == [ended(size=3)]
+
+
+def test_nothing_is_settled_that_runs(talk: Talk) -> None:
+    talk.running()
+    assert kinds(talk.say("settled")) == ["CloseLink"]
+    assert talk.session.attempts
+
+
+def test_an_offer_of_what_has_ended_repeats_the_end(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.AttemptEnded(KEY, ended()))
+    assert kinds(talk.offer(serial=2)) == ["ended"]
+
+
+# Verdicts ------------------------------------------------------------------------------------
+
+
+def test_keep_goes_on_from_the_servers_length(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.SpoolGrew(KEY, 10))
+    talk.session.next_chunk()
+    talk.do(ev.ChunkSent(KEY, 10))
+    assert reopen(talk, ruling(Verdict.KEEP, offset=6)) == ["started", "WakeUploader"]
+    assert talk.session.next_chunk() == (KEY, 6, 4)
+
+
+def test_a_spool_that_lost_its_tail_with_the_power_is_no_fault_of_the_server() -> None:
+    over = ended(size=4, reason=EndReason.LOST)
+    talk = Talk().adopt(Phase.ENDED, size=4, ended=over)
+    talk.open()
+    assert sent(talk.welcome(ruling(Verdict.KEEP, offset=9))) == [over]
+
+
+def test_a_settled_verdict_forgets(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.AttemptEnded(KEY, ended()))
+    assert reopen(talk, ruling(Verdict.SETTLED)) == ["Forget", "WakeUploader"]
+
+
+def test_a_verdict_on_a_stranger_is_nothing(talk: Talk) -> None:
+    assert reopen(talk, ruling(Verdict.SUPERSEDED)) == ["WakeUploader"]
+
+
+def test_superseded_kills_and_then_forgets(talk: Talk) -> None:
+    talk.running()
+    assert talk.say("superseded", detail="it was lost") == [Kill(KEY, "it was lost")]
+    assert talk.say("superseded") == []
+    assert talk.do(ev.SpoolGrew(KEY, 5)) == []
+    assert talk.session.next_chunk() is None
+    assert talk.do(ev.AttemptEnded(KEY, ended(size=5))) == [Forget(KEY)]
+
+
+def test_what_never_began_is_forgotten_at_once(talk: Talk) -> None:
+    talk.accepted()
+    assert talk.say("superseded") == [Forget(KEY)]
+
+
+def test_what_may_have_begun_under_a_former_process_is_killed() -> None:
+    talk = Talk().adopt(Phase.ACCEPTED)
+    talk.open()
+    assert "Kill" in kinds(talk.welcome(ruling(Verdict.SUPERSEDED)))
+
+
+def test_what_ended_is_forgotten_when_superseded(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.AttemptEnded(KEY, ended()))
+    assert talk.say("superseded") == [Forget(KEY)]
+
+
+def test_what_is_being_stored_is_dropped_when_superseded(talk: Talk) -> None:
+    talk.offer()
+    assert talk.say("superseded") == []
+    assert talk.do(ev.OfferStored(KEY)) == [Forget(KEY)]
+
+
+def test_what_dies_is_in_no_inventory_and_takes_no_offer(talk: Talk) -> None:
+    talk.running()
+    talk.say("superseded")
+    (hello,) = sent(talk.hear(m.Resync()))
+    assert isinstance(hello, m.Hello)
+    assert hello.inventory == []
+    (refuse,) = sent(talk.offer(serial=3))
+    assert isinstance(refuse, m.Refuse)
+    assert (refuse.reason, refuse.serial) == (Refusal.STALE, 3)
+
+
+def test_what_dies_and_is_taken_back_reports_its_end(talk: Talk) -> None:
+    # The hello was on its way when the server gave the attempt up, and took it back again.
+    talk.running()
+    talk.hear(m.Resync())
+    talk.say("superseded")
+    talk.welcome(ruling(Verdict.KEEP))
+    over = ended(reason=EndReason.LOST)
+    assert sent(talk.do(ev.AttemptEnded(KEY, over))) == [over]
+
+
+# Cancel --------------------------------------------------------------------------------------
+
+
+def test_a_cancel_stops(talk: Talk) -> None:
+    talk.running()
+    (stop,) = talk.say("cancel", reason=EndReason.TIMEOUT, detail="too long")
+    assert stop == Stop(KEY, EndReason.TIMEOUT, "too long")
+    assert kinds(talk.say("cancel")) == ["Stop"]
+
+
+def test_a_cancel_of_what_waits_for_its_confirmation_ends_it(talk: Talk) -> None:
+    talk.accepted()
+    assert kinds(talk.say("cancel")) == ["Stop"]
+    assert talk.say("confirm") == []
+    over = ended(reason=EndReason.CANCELLED)
+    assert sent(talk.do(ev.AttemptEnded(KEY, over))) == [over]
+
+
+def test_a_cancel_of_what_is_being_stored_refuses_it(talk: Talk) -> None:
+    talk.offer(serial=2)
+    (refuse,) = sent(talk.say("cancel"))
+    assert isinstance(refuse, m.Refuse)
+    assert refuse.serial == 2
+    assert talk.do(ev.OfferStored(KEY)) == [Forget(KEY)]
+
+
+def test_a_cancel_of_what_has_ended_changes_nothing(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.AttemptEnded(KEY, ended()))
+    assert talk.say("cancel") == []
+
+
+def test_a_superseded_attempt_that_was_stopped_is_killed(talk: Talk) -> None:
+    talk.accepted()
+    talk.say("cancel")
+    assert kinds(talk.say("superseded")) == ["Kill"]
+
+
+# What others see -----------------------------------------------------------------------------
+
+
+def test_counts(talk: Talk) -> None:
+    talk.running().running(OTHER_KEY)
+    talk.do(ev.SpoolGrew(KEY, 30))
+    talk.say("ack", offset=10)
+    talk.do(ev.AttemptEnded(OTHER_KEY, ended(OTHER_KEY)))
+    assert talk.session.running == 1
+    assert talk.session.spool_bytes == 20
+    assert set(talk.session.attempts) == {KEY, OTHER_KEY}
+    with pytest.raises(TypeError):
+        talk.session.attempts[KEY] = None  # type: ignore[index]
+
+
+def test_a_start_is_reported_once(talk: Talk) -> None:
+    talk.accepted()
+    talk.say("confirm")
+    assert sent(talk.do(ev.AttemptStarted(KEY, 7, 1.0))) == [STARTED]
+    assert talk.do(ev.AttemptStarted(KEY, 7, 1.0)) == []

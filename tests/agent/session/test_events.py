@@ -1,0 +1,40 @@
+"""The session's inputs: immutable, all of them handled."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args
+
+import pytest
+
+from remote_agent.session import events
+from remote_agent.session.events import ConditionChanged, Event, Key, LinkOpened, Tick
+from remote_protocol.messages import Condition, Refusal
+
+
+def test_every_event_is_in_the_union() -> None:
+    defined = {
+        thing
+        for thing in vars(events).values()
+        if dataclasses.is_dataclass(thing) and thing.__module__ == events.__name__
+    }
+    assert set(get_args(Event)) == defined
+
+
+@pytest.mark.parametrize("event", get_args(Event))
+def test_events_cannot_be_changed(event: type) -> None:
+    assert event.__doc__
+    assert event.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def test_a_key_reads_as_job_and_number() -> None:
+    assert str(Key("01ARYZ6S410000000000000000", 2)) == "01ARYZ6S410000000000000000.2"
+
+
+def test_events_compare_by_what_they_say() -> None:
+    assert LinkOpened("a") == LinkOpened("a") != LinkOpened("b")
+    assert Tick() == Tick()
+
+
+def test_a_condition_refuses_as_paused_unless_said() -> None:
+    assert ConditionChanged(Condition(accepting=False)).refusal is Refusal.PAUSED

@@ -1,0 +1,290 @@
+"""The agent's session: link, heartbeats, offers, condition."""
+
+from __future__ import annotations
+
+import pytest
+
+from remote_agent.session import events as ev
+from remote_agent.session.effects import ApplyAssignment, ApplyWishes, CloseLink, Online, Stop
+from remote_agent.session.machine import FIRST_INTERVAL
+from remote_protocol import messages as m
+from remote_protocol.errors import CloseCode
+from remote_protocol.messages import Condition, Phase, Refusal, Verdict
+from remote_protocol.spec import JobSpec, OnDisconnect
+from remote_protocol.states import EndReason
+from tests.agent.session.talk import (
+    ASSIGNMENT,
+    KEY,
+    LINK,
+    OTHER,
+    OTHER_KEY,
+    Talk,
+    ended,
+    kinds,
+    ruling,
+    sent,
+)
+
+# Link ----------------------------------------------------------------------------------------
+
+
+def test_a_hello_says_who_it_is_and_all_it_holds() -> None:
+    talk = Talk().adopt(Phase.RUNNING, size=5).adopt(Phase.ENDED, OTHER_KEY, ended=ended(OTHER_KEY))
+    hello = talk.open()
+    assert (hello.session, hello.agent_version, hello.boot_id) == (LINK, "1.0", "b")
+    assert [(i.job, i.phase, i.size) for i in hello.inventory] == [
+        (KEY.job, Phase.RUNNING, 5),
+        (OTHER, Phase.ENDED, 0),
+    ]
+
+
+def test_a_welcome_is_applied() -> None:
+    talk = Talk()
+    talk.open()
+    assert not talk.session.welcomed
+    wishes = m.Wishes(paused=True)
+    effects = talk.welcome(wishes=wishes)
+    assert kinds(effects) == ["Online", "ApplyAssignment", "ApplyWishes", "WakeUploader"]
+    assert isinstance(effects[0], Online)
+    assert effects[1:3] == [ApplyAssignment(ASSIGNMENT), ApplyWishes(wishes)]
+    assert talk.session.welcomed
+
+
+def test_nothing_is_said_before_the_welcome() -> None:
+    talk = Talk().adopt(Phase.RUNNING)
+    talk.open()
+    assert talk.do(ev.SpoolGrew(KEY, 9)) == []
+    assert talk.do(ev.AttemptEnded(KEY, ended(size=9))) == []
+    assert talk.session.next_chunk() is None
+    assert talk.do(ev.ConditionChanged(Condition(accepting=False))) == []
+
+
+@pytest.mark.parametrize("message", [m.Resync(), m.Ack(job=OTHER, attempt=1, offset=0)])
+def test_the_server_says_nothing_before_the_welcome_either(message: m.ServerMessage) -> None:
+    talk = Talk()
+    talk.open()
+    (effect,) = talk.hear(message)
+    assert isinstance(effect, CloseLink)
+    assert effect.code is CloseCode.BAD_MESSAGE
+
+
+def test_a_welcome_for_another_session_closes_the_link() -> None:
+    talk = Talk()
+    talk.open()
+    assert kinds(talk.welcome(session=OTHER)) == ["CloseLink"]
+
+
+def test_a_link_that_is_being_closed_is_deaf() -> None:
+    talk = Talk().online()
+    assert kinds(talk.say("ack", offset=0)) == []
+    talk.accepted()
+    assert kinds(talk.say("ack", offset=1)) == ["CloseLink"]
+    assert talk.offer(OTHER_KEY) == []
+    assert talk.tick(1000) == []
+
+
+def test_an_error_of_the_server_closes_the_link() -> None:
+    (effect,) = Talk().online().hear(m.Error(code="fenced", detail="a newer session is here"))
+    assert isinstance(effect, CloseLink)
+    assert "a newer session" in effect.detail
+
+
+def test_a_silent_server_loses_the_link() -> None:
+    talk = Talk().online()
+    talk.tick(10)
+    talk.tick(14.9)
+    (effect,) = talk.tick(0.2)
+    assert isinstance(effect, CloseLink)
+    assert effect.code is CloseCode.SILENT
+    assert "silent for" in effect.detail
+
+
+def test_a_server_that_never_welcomes_loses_the_link() -> None:
+    talk = Talk()
+    talk.open()
+    assert talk.tick(2.5 * FIRST_INTERVAL) == []
+    assert kinds(talk.tick(0.1)) == ["CloseLink"]
+
+
+def test_a_new_link_starts_anew() -> None:
+    talk = Talk().online()
+    talk.do(ev.LinkClosed())
+    talk.now += 500
+    talk.open(OTHER)
+    assert talk.do(ev.Tick()) == []
+    assert kinds(talk.welcome(session=OTHER))[0] == "Online"
+
+
+def test_resync_says_hello_again_and_chunks_wait() -> None:
+    talk = Talk().online().running()
+    talk.do(ev.SpoolGrew(KEY, 10))
+    assert kinds(talk.hear(m.Resync())) == ["hello"]
+    assert talk.session.next_chunk() is None
+    assert "WakeUploader" in kinds(talk.welcome(ruling(Verdict.KEEP, offset=4)))
+    assert talk.session.next_chunk() == (KEY, 4, 6)
+
+
+def test_wishes_and_assignment_are_applied_live() -> None:
+    talk = Talk().online()
+    wishes = m.Wishes(draining=True)
+    assert talk.hear(m.Wish(wishes=wishes)) == [ApplyWishes(wishes)]
+    configure = m.Configure(assignment=ASSIGNMENT, heartbeat_interval=2.0, offer_ttl=6.0)
+    assert talk.hear(configure) == [ApplyAssignment(ASSIGNMENT)]
+    assert kinds(talk.tick(2)) == ["heartbeat"]
+
+
+def test_leaving_says_goodbye_and_takes_nothing_more() -> None:
+    talk = Talk().online()
+    talk.offer()
+    assert kinds(talk.do(ev.Leaving("stopped"))) == ["goodbye"]
+    assert kinds(talk.do(ev.OfferStored(KEY))) == ["Forget"]
+    (message,) = sent(talk.offer(OTHER_KEY))
+    assert isinstance(message, m.Refuse)
+    assert message.reason is Refusal.DRAINING
+
+
+# Heartbeats ----------------------------------------------------------------------------------
+
+
+def test_heartbeats_keep_the_interval() -> None:
+    talk = Talk().online().running()
+    talk.do(ev.SpoolGrew(KEY, 30))
+    assert talk.tick(9.9) == []
+    (beat,) = sent(talk.tick(0.1))
+    assert isinstance(beat, m.Heartbeat)
+    assert (beat.seq, beat.running, beat.spool_bytes) == (1, 1, 30)
+    assert talk.tick(1) == []
+
+
+def test_a_change_of_condition_is_said_at_once() -> None:
+    talk = Talk().online()
+    condition = Condition(accepting=False, reason="paused on this host")
+    (beat,) = sent(talk.do(ev.ConditionChanged(condition)))
+    assert isinstance(beat, m.Heartbeat)
+    assert beat.condition == condition
+    assert talk.tick(9.9) == []
+
+
+def acked(talk: Talk, leases: int, seq: int) -> list[str]:
+    return kinds(talk.hear(m.HeartbeatAck(seq=seq, epoch=1, leases=leases, eligible=True)))
+
+
+def test_two_differing_counts_in_a_row_say_hello() -> None:
+    talk = Talk().online().running()
+    for seq, (leases, said) in enumerate([(2, []), (1, []), (0, []), (0, ["hello"]), (0, [])], 1):
+        talk.tick(10)
+        assert acked(talk, leases, seq) == said
+
+
+def test_an_old_echo_counts_for_nothing() -> None:
+    talk = Talk().online()
+    talk.tick(10)
+    talk.tick(10)
+    assert acked(talk, 5, 1) == []
+    assert acked(talk, 5, 2) == []
+
+
+def test_an_echo_of_nothing_closes_the_link() -> None:
+    assert acked(Talk().online(), 0, 1) == ["CloseLink"]
+
+
+def test_what_was_reported_is_not_counted_any_more() -> None:
+    talk = Talk().online().running()
+    talk.do(ev.AttemptEnded(KEY, ended()))
+    for seq in (1, 2, 3):
+        talk.tick(10)
+        assert acked(talk, 0, seq) == []
+
+
+# Offers --------------------------------------------------------------------------------------
+
+
+def test_an_offer_is_stored_before_it_is_accepted() -> None:
+    talk = Talk().online()
+    assert kinds(talk.offer(serial=4)) == ["Store"]
+    (accept,) = sent(talk.do(ev.OfferStored(KEY)))
+    assert accept == m.Accept(job=KEY.job, attempt=1, serial=4)
+
+
+def test_an_offer_that_may_be_old_is_refused() -> None:
+    talk = Talk().online()
+    talk.now += 30.1
+    (refuse,) = sent(talk.offer())
+    assert isinstance(refuse, m.Refuse)
+    assert refuse.reason is Refusal.STALE
+
+
+def test_an_echoed_heartbeat_proves_that_offers_are_fresh() -> None:
+    talk = Talk().online()
+    talk.tick(20)
+    talk.now += 15
+    acked(talk, 0, 1)
+    assert kinds(talk.offer()) == ["Store"]
+    talk.now += 15.1
+    assert kinds(talk.offer(OTHER_KEY)) == ["refuse"]
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (ev.ConditionChanged(Condition(accepting=False)), Refusal.PAUSED),
+        (ev.ConditionChanged(Condition(accepting=False), Refusal.DISK), Refusal.DISK),
+        (
+            ev.ConditionChanged(Condition(accepting=False, draining=True), Refusal.DISK),
+            Refusal.DRAINING,
+        ),
+    ],
+)
+def test_an_agent_that_takes_nothing_says_why(event: ev.Event, reason: Refusal) -> None:
+    talk = Talk().online()
+    talk.do(event)
+    (refuse,) = sent(talk.offer(serial=3))
+    assert isinstance(refuse, m.Refuse)
+    assert (refuse.reason, refuse.serial) == (reason, 3)
+    assert refuse.detail
+
+
+def test_what_is_held_is_accepted_again_even_when_nothing_is_taken() -> None:
+    talk = Talk().online().running()
+    talk.do(ev.ConditionChanged(Condition(accepting=False)))
+    assert kinds(talk.offer(serial=2)) == ["accept", "started"]
+
+
+# A server that stays away --------------------------------------------------------------------
+
+IMPATIENT = JobSpec(command=["true"], on_disconnect=OnDisconnect(stop_after=60.0))
+
+
+def test_a_job_ends_when_the_server_was_away_for_too_long() -> None:
+    talk = Talk().online().running(spec=IMPATIENT).running(OTHER_KEY)
+    talk.do(ev.LinkClosed())
+    assert talk.tick(59) == []
+    (stop,) = talk.tick(1)
+    assert isinstance(stop, Stop)
+    assert (stop.key, stop.reason) == (KEY, EndReason.LOST)
+    assert "away for 1m" in stop.detail
+    assert talk.tick(60) == []
+
+
+def test_a_link_without_a_welcome_does_not_count_as_contact() -> None:
+    talk = Talk().online().running(spec=IMPATIENT)
+    talk.do(ev.LinkClosed())
+    talk.tick(50)
+    talk.open(OTHER)
+    assert talk.tick(9) == []
+
+
+def test_a_job_goes_on_while_the_server_is_there() -> None:
+    talk = Talk().online().running(spec=IMPATIENT)
+    for seq in range(1, 10):
+        talk.tick(20)
+        assert acked(talk, 1, seq) == []
+
+
+def test_after_a_restart_of_the_agent_the_time_starts_anew() -> None:
+    talk = Talk()
+    started = m.Started(job=KEY.job, attempt=1, pid=7, at=1.0)
+    talk.session.adopt(KEY, IMPATIENT, Phase.RUNNING, 0, started)
+    assert talk.tick(0) == []
+    assert talk.tick(59) == []
+    assert kinds(talk.tick(1)) == ["Stop"]
