@@ -76,7 +76,7 @@ def dev(config_file: Path | None, capacity: int, **flags: object) -> None:
 async def _dev(config: Config, capacity: int) -> int:
     from remote_server.app import Server
 
-    program = _find_agent()
+    program = find_agent()
     server = Server(config)
     stopping = stop_signals()
     await server.start()
@@ -91,7 +91,8 @@ async def _dev(config: Config, capacity: int) -> int:
         await server.stop()
 
 
-def _find_agent() -> str:
+def find_agent() -> str:
+    """The program remote-agent: beside this one, else on the PATH. AgentMissing."""
     beside = Path(sys.executable).with_name("remote-agent")
     found = str(beside) if beside.exists() else shutil.which("remote-agent")
     if found is None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from remote_server.cli.dev import AgentMissing, find_agent
 from tests.support.server_program import DEADLINE, call, started
 
 
@@ -72,7 +74,16 @@ def test_a_second_start_uses_the_same_agent(tmp_path: Path) -> None:
             assert server.stop() == 0
 
 
-def test_without_the_agent_it_says_so(tmp_path: Path) -> None:
+def test_without_the_agent_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AgentMissing, match="pip install remote-agent"):
+        find_agent()
+    (tmp_path / "remote-agent").touch(0o755)
+    assert find_agent() == str(tmp_path / "remote-agent")
+
+
+def test_a_wrong_configuration_is_named(tmp_path: Path) -> None:
     file = tmp_path / "server.toml"
     file.write_text("[server]\nlisten = '127.0.0.1:0'\ncolour = 1\n")
     said = call("dev", "--config", file)

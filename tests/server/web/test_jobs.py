@@ -183,3 +183,7 @@ async def test_the_view_is_what_the_model_says(live: Live) -> None:
     body = (await live.post("/jobs", spec.model_dump(mode="json"))).body
     view = JobView.model_validate(body)
     assert {name: getattr(view, name) for name in JobSpec.model_fields} == dict(spec)
+    shown = JobView.model_validate((await live.get(f"/jobs/{view.id}")).body)
+    assert shown.files == spec.files
+    (listed,) = (await live.get("/jobs")).body["items"]
+    assert listed["files"] == []
