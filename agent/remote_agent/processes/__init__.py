@@ -1,8 +1,9 @@
 """Processes of the host: the only package that knows on which platform the agent runs.
 
 Standard library only, no asyncio: shims import it. Everything else in the agent asks here.
-Linux is complete; other POSIX systems lack a subreaper, so a daemonised grandchild of a job
-can outlive it there; Windows is refused by name until it has a module of its own.
+Linux is complete. Other POSIX systems lack a subreaper, so a daemonised grandchild of a job can
+outlive it there, and the launcher's sockets: shims run there as a process for each attempt.
+Windows is refused by name until it has a module of its own.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ import sys
 
 from remote_agent.processes.command import shim_command, shim_environment
 from remote_agent.processes.environment import child_env
-from remote_agent.processes.posix import SpawnFailed, boottime, spawn
+from remote_agent.processes.posix import ExitWatch, SpawnFailed, boottime, spawn
 
 if sys.platform == "linux":
     from remote_agent.processes.linux import (
-        ExitWatch,
         adopt_orphans,
         alive,
         boot_id,
@@ -28,6 +28,7 @@ if sys.platform == "linux":
         strike,
         sweep,
         tree_memory,
+        watch_exit,
     )
 elif sys.platform == "win32":
     raise ImportError(
@@ -36,7 +37,6 @@ elif sys.platform == "win32":
     )
 else:
     from remote_agent.processes.posix import (
-        ExitWatch,
         adopt_orphans,
         alive,
         boot_id,
@@ -49,6 +49,7 @@ else:
         strike,
         sweep,
         tree_memory,
+        watch_exit,
     )
 
 __all__ = [
@@ -71,4 +72,5 @@ __all__ = [
     "strike",
     "sweep",
     "tree_memory",
+    "watch_exit",
 ]

@@ -13,9 +13,10 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from errno import ENOSYS
 from typing import Final
 
-from remote_agent.processes.posix import Swept
+from remote_agent.processes.posix import ExitWatch, Swept
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -278,7 +279,17 @@ def _proportional(pid: int) -> int | None:
     return None
 
 
-class ExitWatch:
+def watch_exit(pid: int) -> ExitWatch:
+    """A watch on a child's exit, with or without pidfds (Linux 5.3)."""
+    try:
+        return PidWatch(pid)
+    except OSError as error:
+        if error.errno != ENOSYS:
+            raise
+        return ExitWatch(pid)
+
+
+class PidWatch(ExitWatch):
     """A descriptor that becomes readable when a child has exited (pidfd_open(2))."""
 
     def __init__(self, pid: int) -> None:

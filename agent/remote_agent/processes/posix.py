@@ -200,6 +200,11 @@ def tree_memory(root: int, exact: bool = False) -> int:
     return total
 
 
+def watch_exit(pid: int) -> ExitWatch:
+    """A watch on a child's exit."""
+    return ExitWatch(pid)
+
+
 class ExitWatch:
     """A descriptor that becomes readable when a child may have exited."""
 

@@ -25,6 +25,7 @@ from remote_agent.processes import (
     start_time,
     strike,
     sweep,
+    watch_exit,
 )
 from remote_agent.shim.confine import Confinement
 from remote_agent.shim.door import Door
@@ -47,6 +48,8 @@ from remote_protocol.cri import STDERR, STDOUT
 
 READ: Final = 256 * 1024
 _PIPE_SIZE: Final = 1 << 20
+_F_SETPIPE_SZ: Final = 1031
+"""fcntl(2) on Linux; elsewhere an unknown command, and the pipe stays as small as it is."""
 _DRAIN: Final = 2.0
 _STRIKE_AGAIN: Final = 1.0
 _HINT_AGAIN: Final = 0.005
@@ -137,7 +140,7 @@ class Attempt:
         try:
             for pipe in (out, err):
                 with suppress(OSError):  # above the user's share of pipe memory (pipe(7))
-                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+                    fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_SIZE)
             self._started, self._started_at = time.monotonic(), time.time()
             self._pid = spawn(
                 self._order.argv,
@@ -149,7 +152,7 @@ class Attempt:
         finally:
             os.close(out_end)
             os.close(err_end)
-        watch = ExitWatch(self._pid)
+        watch = watch_exit(self._pid)
         prefer_as_oom_victim(self._pid)
         self._steps.add(self._started_at, "spawned", f"process {self._pid}")
         if self._order.timeout is not None:

@@ -14,6 +14,7 @@ from remote_agent.shim.words import clock_words, duration_words, signal_name, si
 
 KILLED_FOR_MEMORY: Final = 137
 _MOST_STEPS: Final = 100
+_MOST_ALIKE: Final = 10
 
 EXIT: Final = "exit"
 SIGNAL: Final = "signal"
@@ -39,8 +40,9 @@ class Steps:
         self.entries: list[dict[str, object]] = []
 
     def add(self, at: float, what: str, detail: str = "") -> None:
-        """Note a step at this Unix time; a flood of them is cut."""
-        if len(self.entries) < _MOST_STEPS:
+        """Note a step at this Unix time. Repeated ones are cut, so that they hide no others."""
+        alike = sum(entry["what"] == what for entry in self.entries)
+        if len(self.entries) < _MOST_STEPS and alike < _MOST_ALIKE:
             entry: dict[str, object] = {"at": round(at, 6), "what": what}
             if detail:
                 entry["detail"] = detail

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -171,10 +173,10 @@ def test_the_kernel_ends_a_child_whose_parent_died() -> None:
     eventually(lambda: not running(pid))
 
 
-def test_exit_watch() -> None:
+def test_exit_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     process = subprocess.Popen(["sh", "-c", "read x; exit 3"], stdin=subprocess.PIPE)
-    watch = linux.ExitWatch(process.pid)
-    import select
+    watch = linux.watch_exit(process.pid)
+    assert isinstance(watch, linux.PidWatch)
 
     assert select.select([watch], [], [], 0)[0] == [] and watch.reap() is None
     assert process.stdin is not None
@@ -185,6 +187,14 @@ def test_exit_watch() -> None:
     assert reaped[1].ru_maxrss > 0
     watch.close()
     process.returncode = 3
+
+    def missing(pid: int) -> int:
+        raise OSError(errno.ENOSYS, "no pidfds before Linux 5.3")
+
+    monkeypatch.setattr(os, "pidfd_open", missing)
+    older = linux.watch_exit(os.getpid())
+    assert not isinstance(older, linux.PidWatch)
+    older.close()
 
 
 def test_oom_score(sleeper: subprocess.Popen[bytes]) -> None:

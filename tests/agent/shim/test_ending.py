@@ -61,6 +61,9 @@ def test_steps_are_bounded() -> None:
     steps = Steps()
     for number in range(1000):
         steps.add(number / 3, "hold", "why" if number else "")
+    assert len(steps.entries) == 10
+    for number in range(1000):
+        steps.add(1.0, f"step {number}")
     assert len(steps.entries) == 100
     assert steps.entries[:2] == [
         {"at": 0.0, "what": "hold"},

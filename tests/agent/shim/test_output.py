@@ -201,3 +201,25 @@ def test_a_full_disk_does_not_hold_up_a_cancel(small_disk: Path) -> None:
         assert record["end_reason"] == "cancelled" and record["size"] > len(head)
     finally:
         keeper.close()
+
+
+def test_an_attempt_that_finds_no_room_to_begin_starts_later(small_disk: Path) -> None:
+    keeper = Keeper(small_disk / "state")
+    keeper.shims.start(1)
+    try:
+        directory = keeper.make(["echo", "at last"])
+        filler = small_disk / "filler"
+        filler.mkdir()
+        with pytest.raises(OSError):
+            for number in range(1000):
+                (filler / str(number)).touch()
+        keeper.shims.request(directory)
+        eventually(lambda: "No space left" in keeper.log())
+        assert not (directory / "started.json").exists()
+        for path in filler.iterdir():
+            path.unlink()
+        keeper.shims.request(directory)
+        assert keeper.ended(directory)["exit_code"] == 0
+        assert cri.decode(read_log(directory)) == b"at last\n"
+    finally:
+        keeper.close()
