@@ -142,4 +142,4 @@ def test_what_is_no_address(text: str) -> None:
 
 def test_the_configuration_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load(None, {}).server = config.ServerPart()  # type: ignore[misc]
+        load(None, {}).server = config.ServerPart()

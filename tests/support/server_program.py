@@ -86,7 +86,7 @@ def started(*arguments: str | Path, until: str, **env: str) -> Iterator[Program]
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        if process.stdout:
+        if process.stdout is not None:
             process.stdout.close()
 
 

@@ -13,8 +13,7 @@ from tests.support.server_program import call, started
 
 
 def create(data: Path, *more: str) -> TokenCreated:
-    arguments = ("token", "create", "--data-dir", data, "--output", "json", *more)
-    said = call(*arguments)
+    said = call("token", "create", "--data-dir", data, "--output", "json", *more)
     assert said.returncode == 0, said.stderr
     return TokenCreated.model_validate(json.loads(said.stdout))
 
