@@ -113,7 +113,7 @@ async def _views(call: Call, agents: Sequence[Agent]) -> list[AgentView]:
                 capacity=agent.capacity,
                 running=len(keys),
                 jobs=[key.job for key in keys[:_JOBS_SHOWN]],
-                condition=agent.condition,
+                condition=hub.condition(agent.name) or agent.condition,
                 paused=agent.paused,
                 pause_comment=agent.pause_comment,
                 draining=agent.draining,
