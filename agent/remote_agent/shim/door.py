@@ -26,7 +26,8 @@ class Door:
     def __init__(self, key: str, hints: str) -> None:
         self._head = json.dumps({"k": key})[:-1].encode()
         self._hints = hints
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
         try:
             self._socket.bind(CONTROL)
         except OSError:

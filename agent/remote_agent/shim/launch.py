@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import subprocess
+from errno import EPROTONOSUPPORT
 from pathlib import Path
 from typing import Final
 
@@ -28,11 +29,19 @@ class Shims:
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
         self._control: socket.socket | None = None
+        self._alone: list[subprocess.Popen[bytes]] | None = None
+        """Shims without a launcher, on systems that lack its sockets (macOS)."""
 
     def start(self, shims: int) -> None:
         """Start the launcher with so many shims. OSError when it cannot be started."""
         self.close()
-        requests, taken = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            requests, taken = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            if error.errno != EPROTONOSUPPORT:
+                raise
+            self._alone = []
+            return
         control, controlled = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         inherited = (controlled.fileno(), requests.fileno(), taken.fileno())
         try:
@@ -66,6 +75,9 @@ class Shims:
 
     def alive(self) -> bool:
         """Whether the launcher runs; reaps it when it has ended."""
+        if self._alone is not None:
+            self._alone = [shim for shim in self._alone if shim.poll() is None]
+            return True
         return self._process is not None and self._process.poll() is None
 
     def resize(self, shims: int) -> None:
@@ -79,9 +91,26 @@ class Shims:
         BlockingIOError when too many wait already, OSError when the launcher is gone: ask again
         later; an attempt that is asked for twice still starts once.
         """
+        if self._alone is not None:
+            self._start_alone(directory)
+            return
         if self._requests is None:
             raise ConnectionError("the launcher of the shims was not started")
         self._requests.send(json.dumps({"v": VERSION, "dir": str(directory)}).encode())
+
+    def _start_alone(self, directory: Path) -> None:
+        assert self._alone is not None
+        with self._log.open("ab") as log:
+            shim = subprocess.Popen(
+                shim_command("run", str(directory)),
+                env=shim_environment(os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+            )
+        self._alone.append(shim)
 
     def close(self) -> None:
         """Let go: free shims end, those that keep an attempt go on."""
@@ -89,26 +118,35 @@ class Shims:
             if end is not None:
                 end.close()
         self._requests = self._control = None
-        if self._process is not None:
-            self._process.poll()
-            # It may live on with its shims; that is no leak of this process.
-            self._process.returncode = self._process.returncode or 0
-            self._process = None
+        for process in [*([self._process] if self._process else []), *(self._alone or [])]:
+            # It may live on; that is no leak of this process, so Popen must not warn.
+            if process.poll() is None:
+                process.returncode = 0
+        self._process = self._alone = None
 
 
 def tell(directory: Path, message: dict[str, object]) -> bool:
     """Send a control message to the shim that keeps this attempt; False when nobody listens."""
-    # Through a descriptor of the directory where its path is longer than a socket address.
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    body = json.dumps({"v": VERSION, **message}).encode()
+    path = str(directory / CONTROL)
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
-            body = json.dumps({"v": VERSION, **message}).encode()
-            path = str(directory / CONTROL)
-            if len(os.fsencode(path)) > _LONGEST_ADDRESS:
-                path = f"/proc/self/fd/{descriptor}/{CONTROL}"
-            sender.sendto(body, path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+                sender.sendto(body, path)
+            else:
+                _send_from_inside(sender, body, directory)
     except OSError:
         return False
-    finally:
-        os.close(descriptor)
     return True
+
+
+def _send_from_inside(sender: socket.socket, body: bytes, directory: Path) -> None:
+    """Send by a short name: the path of the directory is longer than a socket address."""
+    here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.chdir(directory)
+        sender.sendto(body, CONTROL)
+    finally:
+        os.fchdir(here)
+        os.close(here)

@@ -148,7 +148,7 @@ class Output:
     def sync(self) -> None:
         """Force the live segment to the disk. OSError when that fails."""
         if self._descriptor >= 0:
-            os.fdatasync(self._descriptor)
+            getattr(os, "fdatasync", os.fsync)(self._descriptor)  # macOS has no fdatasync
 
     def close(self) -> None:
         """Close the live segment."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from pathlib import Path
 
 import pytest
 
-from remote_agent.shim.launch import Shims
+from remote_agent.shim.launch import Shims, tell
 from tests.support.keeper import Keeper, eventually, running
 
 
@@ -48,3 +50,28 @@ def test_too_many_requests_are_said(keeper: Keeper) -> None:
 def test_a_launcher_that_cannot_be_logged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         Shims(tmp_path / "absent" / "log").start(1)
+
+
+def test_without_the_launchers_sockets_each_attempt_gets_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(errno.EPROTONOSUPPORT, "no SEQPACKET here")
+
+    keeper = Keeper(tmp_path / "state")
+    monkeypatch.setattr(socket, "socketpair", missing)
+    keeper.shims.start(3)
+    monkeypatch.undo()
+    try:
+        keeper.shims.resize(5)
+        run = keeper.run(["echo", "hi"])
+        assert (run.code, run.stdout) == (0, b"hi\n")
+        assert keeper.shims.alive() and keeper.shims.pid is None
+        directory = keeper.start(["sleep", "60"])
+        shim = keeper.started(directory)["shim_pid"]
+        assert tell(directory, {"do": "kill"})
+        assert keeper.ended(directory)["exit_code"] == 137
+        eventually(lambda: keeper.shims.alive() and not running(shim))
+    finally:
+        keeper.close()
+    assert keeper.log() == ""
