@@ -1,0 +1,130 @@
+"""A server's session under test, with words for what the agent says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from remote_protocol import messages as m
+from remote_protocol.messages import InventoryItem, Phase
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import AttemptState, EndReason
+from remote_server.domain import events as ev
+from remote_server.domain.events import Effect, Event, Record, Send
+from remote_server.domain.model import Key, Lease
+from remote_server.domain.session import AgentSession, Terms
+
+JOB = "01ARYZ6S410000000000000000"
+LINK = "01ARYZ6S41000000000000000A"
+KEY = Key(JOB, 1)
+OTHER_KEY = Key("01ARYZ6S410000000000000001", 1)
+SPEC = JobSpec(command=["true"])
+ASSIGNMENT = m.Assignment(queues=["default"], capacity={"default": 2})
+TERMS = Terms("1.0", heartbeat_interval=10.0, offer_ttl=30.0)
+
+
+def lease(state: AttemptState = AttemptState.OFFERED, key: Key = KEY, **fields: Any) -> Lease:
+    return Lease(key, "a", state, "default", None, SPEC, 1.0, **fields)
+
+
+def item(phase: Phase, key: Key = KEY, size: int = 0) -> InventoryItem:
+    return InventoryItem(job=key.job, attempt=key.attempt, phase=phase, size=size)
+
+
+def ended(key: Key = KEY, size: int = 0) -> m.Ended:
+    return m.Ended(
+        job=key.job,
+        attempt=key.attempt,
+        exit_code=0,
+        end_reason=EndReason.EXIT,
+        size=size,
+        checksum=0,
+        ended_at=1.0,
+    )
+
+
+class Talk:
+    """One session; its clock only moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.session = AgentSession("a", 3, TERMS, self.now)
+
+    def do(self, event: Event) -> list[Effect]:
+        return self.session.handle(event, self.now)
+
+    def hear(self, message: m.AgentMessage) -> list[Effect]:
+        return self.do(ev.MessageReceived(message))
+
+    def tick(self, seconds: float) -> list[Effect]:
+        self.now += seconds
+        return self.do(ev.Tick())
+
+    def say(self, kind: str, key: Key = KEY, **fields: Any) -> list[Effect]:
+        """A message about an attempt, by its type."""
+        message = getattr(m, kind.capitalize())
+        return self.hear(message(job=key.job, attempt=key.attempt, **fields))
+
+    def hello(
+        self,
+        *items: InventoryItem,
+        leases: tuple[Lease, ...] = (),
+        ended: frozenset[Key] = frozenset(),
+        lengths: dict[Key, int] | None = None,
+        wishes: m.Wishes | None = None,
+        **fields: Any,
+    ) -> list[Effect]:
+        known = {"oldest": 1, "newest": 1, "session": LINK, "agent_version": "1.0"}
+        return self.do(
+            ev.HelloReceived(
+                hello=m.Hello(**{**known, **fields}, inventory=list(items)),
+                leases={lease.key: lease for lease in leases},
+                ended=ended,
+                lengths=lengths or {},
+                assignment=ASSIGNMENT,
+                wishes=wishes or m.Wishes(),
+            )
+        )
+
+    def online(self) -> Talk:
+        self.hello()
+        return self
+
+    def offer(self, key: Key = KEY) -> list[Effect]:
+        return self.do(ev.Offered(lease(key=key)))
+
+    def running(self, key: Key = KEY) -> Talk:
+        """Offered, accepted and started on this very session."""
+        (offer,) = sent(self.offer(key))
+        assert isinstance(offer, m.Offer)
+        self.say("accept", key, serial=offer.serial)
+        self.do(ev.Recorded(ev.Accepted(key)))
+        self.say("started", key, pid=7, at=1.0)
+        return self
+
+    def chunk(self, offset: int, size: int, length: int, key: Key = KEY) -> list[Effect]:
+        return self.do(ev.ChunkReceived(key, offset, size, length))
+
+
+def sent(effects: list[Effect]) -> list[m.ServerMessage]:
+    return [effect.message for effect in effects if isinstance(effect, Send)]
+
+
+def welcome_of(effects: list[Effect]) -> m.Welcome:
+    (welcome,) = [message for message in sent(effects) if isinstance(message, m.Welcome)]
+    return welcome
+
+
+def kinds(effects: list[Effect]) -> list[str]:
+    """What was said, recorded and done, but for the wakes of the dispatcher."""
+    names: list[str] = []
+    for effect in effects:
+        match effect:
+            case Send(message):
+                names.append(message.type)
+            case Record(change):
+                names.append(type(change).__name__)
+            case ev.CapacityChanged():
+                pass
+            case _:
+                names.append(type(effect).__name__)
+    return names
