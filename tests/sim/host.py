@@ -17,7 +17,6 @@ from remote_protocol.messages import Condition, Ended, Offer, Phase, Refusal, St
 from remote_protocol.states import EndReason
 from tests.sim.wire import Bytes, Closed, Link
 
-
 ENDLESS = "endless"
 """Name of jobs that only end when they are stopped."""
 
