@@ -12,7 +12,6 @@ import math
 import os
 import resource
 import select
-import signal
 import time
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -23,8 +22,6 @@ from remote_agent.processes import (
     prefer_as_oom_victim,
     spawn,
     start_time,
-    strike,
-    sweep,
     watch_exit,
 )
 from remote_agent.shim.confine import Confinement
@@ -40,6 +37,7 @@ from remote_agent.shim.ending import (
     memory_words,
     timeout_words,
 )
+from remote_agent.shim.force import Force
 from remote_agent.shim.layout import EXIT, KEEP_MARK
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import RETRY, Output
@@ -51,7 +49,6 @@ _PIPE_SIZE: Final = 1 << 20
 _F_SETPIPE_SZ: Final = 1031
 """fcntl(2) on Linux; elsewhere an unknown command, and the pipe stays as small as it is."""
 _DRAIN: Final = 2.0
-_STRIKE_AGAIN: Final = 1.0
 _HINT_AGAIN: Final = 0.005
 _HOLD: Final = 60.0
 
@@ -77,16 +74,15 @@ class Attempt:
         self._steps = Steps()
         self._ending = Ending(order)
         self._confine = Confinement(order, shim.guarded)
+        self._force = Force(self._ending, self._steps, self._confine)
         self._door = Door(order.key, order.hints)
         self._poll = select.poll()
         self._pipes: dict[int, bytes] = {}
         self._reading = False
-        self._pid = 0
         self._started = self._started_at = 0.0
         self._timeout_at: float | None = None
         self._look_at: float | None = None
         self._hint_at: float | None = None
-        self._strike_at: float | None = None
         self._held_until = 0.0
         self.kept = False
         """Whether processes of the job were left alive, as it wished."""
@@ -107,7 +103,7 @@ class Attempt:
         try:
             with suppress(OSError):  # a full disk: the lock tells that it runs
                 self._write_started(marker)
-            self._door.started(self._pid, self._started_at)
+            self._door.started(self._force.pid, self._started_at)
             status, usage = self._keep(watch)
         finally:
             watch.close()
@@ -142,7 +138,7 @@ class Attempt:
                 with suppress(OSError):  # above the user's share of pipe memory (pipe(7))
                     fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_SIZE)
             self._started, self._started_at = time.monotonic(), time.time()
-            self._pid = spawn(
+            self._force.pid = spawn(
                 self._order.argv,
                 env,
                 self._order.cwd,
@@ -152,20 +148,20 @@ class Attempt:
         finally:
             os.close(out_end)
             os.close(err_end)
-        watch = watch_exit(self._pid)
-        prefer_as_oom_victim(self._pid)
-        self._steps.add(self._started_at, "spawned", f"process {self._pid}")
+        watch = watch_exit(self._force.pid)
+        prefer_as_oom_victim(self._force.pid)
+        self._steps.add(self._started_at, "spawned", f"process {self._force.pid}")
         if self._order.timeout is not None:
             self._timeout_at = self._started + self._order.timeout
         return watch
 
     def _write_started(self, marker: int) -> None:
         body = {
-            "pid": self._pid,
-            "start_time": start_time(self._pid),
+            "pid": self._force.pid,
+            "start_time": start_time(self._force.pid),
             "shim_pid": self._shim.pid,
             "shim_start_time": self._shim.start_time,
-            "pgid": self._pid,
+            "pgid": self._force.pid,
             "boot_id": self._shim.boot_id,
             "cgroup": self._confine.folder,
             "at": self._started_at,
@@ -201,11 +197,10 @@ class Attempt:
             moment
             for moment in (
                 self._timeout_at,
-                self._ending.kill_at,
+                self._force.next_at,
                 self._confine.look_at,
                 self._look_at,
                 self._hint_at,
-                self._strike_at,
             )
             if moment is not None
         ]
@@ -234,7 +229,7 @@ class Attempt:
         ready = not held and self._output.ready()
         self._look_at = None if ready else now + RETRY
         if not ready and self._gone():
-            self._kill(CANCELLED, "the attempt's directory was removed")
+            self._force.kill(CANCELLED, "the attempt's directory was removed")
         if ready == self._reading:
             return
         self._reading = ready
@@ -259,9 +254,9 @@ class Attempt:
         reason = str(message.get("reason") or CANCELLED)
         match message.get("do"):
             case "stop":
-                self._interrupt(reason, str(message.get("detail") or "cancelled"), message)
+                self._force.interrupt(reason, str(message.get("detail") or "cancelled"), message)
             case "kill":
-                self._kill(reason, str(message.get("detail") or "killed by the agent"))
+                self._force.kill(reason, str(message.get("detail") or "killed by the agent"))
             case "hold":
                 self._held_until = time.monotonic() + float(message.get("for") or _HOLD)
                 self._look_at = None
@@ -274,59 +269,23 @@ class Attempt:
             if self._ending.reason is None and self._order.timeout is not None:
                 detail = timeout_words(self._order.timeout)
                 self._steps.add(time.time(), TIMEOUT, detail)
-                self._interrupt(TIMEOUT, detail, {})
+                self._force.interrupt(TIMEOUT, detail, {})
         if self._confine.look_at is not None and now >= self._confine.look_at:
             if self._confine.exceeded(now) and self._order.memory_limit is not None:
                 at, peak = now - self._started, self._confine.peak
                 detail = memory_words(self._order.memory_limit, at, peak)
                 self._steps.add(time.time(), MEMORY_LIMIT, detail)
-                self._kill(MEMORY_LIMIT, detail)
-        if self._ending.kill_at is not None and now >= self._ending.kill_at:
-            self._kill(CANCELLED, "")
-        elif self._strike_at is not None and now >= self._strike_at:
-            self._strike(now)
+                self._force.kill(MEMORY_LIMIT, detail)
+        self._force.enforce(now)
 
-    # Ending it ----------------------------------------------------------------------------------
-
-    def _interrupt(self, reason: str, detail: str, wish: dict[str, Any]) -> None:
-        grace = wish.get("grace")
-        name = self._ending.interrupt(
-            time.monotonic(),
-            reason,
-            detail,
-            float(grace) if isinstance(grace, int | float) else None,
-            wish.get("signal") if hasattr(signal.Signals, str(wish.get("signal"))) else None,
-        )
-        if name is None:
-            return
-        self._steps.add(time.time(), "interrupt", f"{name} to the process group: {detail}")
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._pid, signal.Signals[name])
-            os.killpg(self._pid, signal.SIGCONT)  # a stopped job could not obey
-
-    def _kill(self, reason: str, detail: str) -> None:
-        if self._ending.kill(reason, detail):
-            self._steps.add(time.time(), "kill", "SIGKILL to the whole process tree")
-        self._strike(time.monotonic())
-
-    def _strike(self, now: float) -> None:
-        self._strike_at = now + _STRIKE_AGAIN
-        if not self._confine.kill():
-            strike(self._pid)
+    # The end ------------------------------------------------------------------------------------
 
     def _sweep(self) -> tuple[float, float]:
-        """End what the job's main process left behind; CPU seconds that it had used."""
+        """End what the job left behind, unless it wished to leave it; CPU seconds of that."""
         if self._order.keep_processes and self._ending.reason is None:
             self.kept = True
             return 0.0, 0.0
-        self._confine.kill()
-        swept = sweep(self._pid)
-        if swept.killed:
-            self._steps.add(time.time(), "swept", f"{swept.killed} processes of the job were left")
-        if swept.survivors:
-            text = f"{swept.survivors} processes could not be killed; the kernel holds them"
-            self._steps.add(time.time(), "survivors", text)
-        return swept.cpu_user, swept.cpu_system
+        return self._force.sweep()
 
     def _drain(self) -> None:
         """Read what lies in the pipes, at most two seconds long if somebody still writes."""
@@ -380,7 +339,7 @@ class Attempt:
             "size": self._output.size,
             "checksum": self._output.checksum,
             "usage": usage,
-            "started_at": self._started_at if self._pid else None,
+            "started_at": self._started_at if self._force.pid else None,
             "ended_at": time.time(),
             "steps": self._steps.entries,
         }
