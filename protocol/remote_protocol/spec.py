@@ -153,6 +153,14 @@ class JobSpec(_Part):
             raise ValueError(f"jobs of kind {kind!r} are not supported by this version")
         return kind
 
+    @field_validator("secrets")
+    @classmethod
+    def _no_secrets_yet(cls, secrets: list[str]) -> list[str]:
+        if secrets:
+            # Running without them would be worse than not running.
+            raise ValueError("secrets are not supported by this version")
+        return secrets
+
     @field_validator("command")
     @classmethod
     def _arguments(cls, command: list[str]) -> list[str]:
