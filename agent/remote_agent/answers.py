@@ -85,7 +85,7 @@ def document(host: Host, identity: Identity, now: float) -> dict[str, Any]:
         "queues": host.assignment.queues if host.assignment else [],
         "labels": host.assignment.labels if host.assignment else {},
         "capacity": host.assignment.capacity if host.assignment else {},
-        "running": session.running,
+        "jobs": session.running,
         "spool_bytes": session.spool_bytes,
         "attempts": [_attempt(key, attempt) for key, attempt in session.attempts.items()],
         "pid": os.getpid(),

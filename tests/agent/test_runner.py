@@ -195,8 +195,9 @@ async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
         new.runner.reattach(session)
         phases = {key: str(attempt.phase) for key, attempt in session.attempts.items()}
         assert phases == {running: "running", over: "ended", waiting: "accepted"}
-        assert session.attempts[running].started.pid == old.started(running).pid
-        assert session.attempts[over].ended.exit_code == 5
+        found, end = session.attempts[running].started, session.attempts[over].ended
+        assert found is not None and found.pid == old.started(running).pid
+        assert end is not None and end.exit_code == 5
         assert (await new.end_of(running)).exit_code == 0
         assert new.output(running) == b"a\nb\n"
         assert new.started(running) is None
