@@ -1,0 +1,52 @@
+"""A fake API, a client for it, and `remotectl` called in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from remote_client.cli.main import main
+from remote_client.client import Client
+from tests.support.fake_api import TOKEN, FakeApi
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of the developer reach a test."""
+    for name in ("REMOTE_URL", "REMOTE_TOKEN", "REMOTE_TOKEN_FILE", "REMOTE_CA_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("REMOTE_QUEUE", "REMOTE_OUTPUT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    with FakeApi() as server:
+        yield server
+
+
+@pytest.fixture
+def client(api: FakeApi) -> Iterator[Client]:
+    """A client that does not wait between repetitions."""
+    with Client(api.url, TOKEN, sleep=lambda _: None) as client:
+        yield client
+
+
+@pytest.fixture
+def ctl(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`remotectl` against the fake API; gives the exit code."""
+    monkeypatch.setenv("REMOTE_URL", api.url)
+    monkeypatch.setenv("REMOTE_TOKEN", TOKEN)
+    return call
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    code = ended.value.code
+    assert isinstance(code, int)
+    return code

@@ -1,0 +1,93 @@
+"""Where server and token come from, and what is wrong with a bad URL."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from remote_client.config import (
+    Access,
+    check_token,
+    check_url,
+    find_access,
+    forget_login,
+    login_file,
+    save_login,
+    trust,
+)
+from remote_client.errors import UsageError
+
+TOKEN = "rpt_" + "a" * 43
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("127.0.0.1:8750", "no scheme"),
+        ("jobs.example.com", "no scheme"),
+        ("ftp://host", "scheme 'ftp'"),
+        ("http://", "no host"),
+        ("http://host:99999", "port"),
+        ("http://host:port", "port"),
+        ("http://host/api/v1", "leave /api/v1 out"),
+        ("http://host/?x=1", "only scheme"),
+        ("http://user:secret@host", "only scheme"),
+    ],
+)
+def test_a_bad_url_is_named_exactly(url: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        check_url(url)
+
+
+def test_slashes_at_the_end_do_not_matter() -> None:
+    assert check_url(" http://host:8750// ") == "http://host:8750"
+    assert check_url("https://host/prefix/") == "https://host/prefix"
+
+
+@pytest.mark.parametrize("kind", ["rrt_", "rat_", "rjt_"])
+def test_another_kind_of_token_is_refused_by_name(kind: str) -> None:
+    with pytest.raises(UsageError, match=rf"{kind}.*needs an API token \(rpt_"):
+        check_token(kind + "x" * 43)
+
+
+def test_a_token_is_one_word() -> None:
+    assert check_token(f" {TOKEN}\n") == TOKEN
+    for bad in ("", "two words", "line\nline"):
+        with pytest.raises(UsageError, match="empty or contains"):
+            check_token(bad)
+
+
+def test_nothing_given_says_what_to_do() -> None:
+    with pytest.raises(UsageError, match="REMOTE_URL"):
+        find_access(None, None, None)
+    with pytest.raises(UsageError, match=r"REMOTE_TOKEN.*admin-token"):
+        find_access("http://host", None, None)
+
+
+def test_a_login_is_private_and_found_again() -> None:
+    access = Access("http://host", TOKEN, None)
+    path = save_login(access)
+    assert path == login_file()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert find_access(None, None, None) == access
+    assert find_access("http://host/", None, None).token == TOKEN
+    assert forget_login() and not forget_login()
+
+
+def test_the_token_of_one_server_is_not_sent_to_another() -> None:
+    save_login(Access("http://host", TOKEN, None))
+    with pytest.raises(UsageError, match="No token"):
+        find_access("http://other", None, None)
+
+
+def test_a_damaged_login_is_named() -> None:
+    save_login(Access("http://host", TOKEN, None)).write_text("{")
+    with pytest.raises(UsageError, match="login again"):
+        find_access(None, None, None)
+
+
+def test_trust() -> None:
+    assert trust(None) is True
+    with pytest.raises(UsageError, match="No such file"):
+        trust("/no/such.pem")
