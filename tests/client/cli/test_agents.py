@@ -1,0 +1,93 @@
+"""`remotectl agent`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.fake_api import NOW, Answer, FakeApi
+
+
+def view(**fields: Any) -> dict[str, Any]:
+    return {
+        "name": "web-7", "state": "online", "queues": ["default"], "labels": {"disk": "ssd"},
+        "capacity": {"default": 4}, "running": 1, "registered_at": NOW, "version": "0.1.0", **fields,
+    }  # fmt: skip
+
+
+def test_list(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    paused = view(paused=True, pause_comment="disk")
+    api.on("GET", "/agents", {"items": [paused], "next_cursor": None})
+    assert ctl("agent", "list") == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("web-7", "online", "1/4", "disk=ssd", "paused: disk"))
+    assert ctl("agent", "list", "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["items"][0]["name"] == "web-7"
+
+
+def test_no_agents_say_what_to_do(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.on("GET", "/agents", {"items": []})
+    assert ctl("agent", "list") == 0
+    assert "registration-token create" in capsys.readouterr().err
+
+
+def test_show(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    api.on("GET", "/agents/web-7", view(spool_bytes=2048))
+    assert ctl("agent", "show", "web-7") == 0
+    assert "2.0 KiB" in capsys.readouterr().out
+
+
+def test_wishes(api: FakeApi, ctl: Any) -> None:
+    for what in ("pause", "resume", "drain"):
+        api.on("POST", f"/agents/web-7/{what}", view())
+    assert ctl("agent", "pause", "web-7", "--comment", "disk") == 0
+    assert ctl("agent", "resume", "web-7") == 0
+    assert ctl("agent", "drain", "web-7", "--deadline", "1h") == 0
+    assert [said.body for said in api.calls] == [{"comment": "disk"}, None, {"deadline": 3600.0}]
+
+
+def test_a_bad_deadline_is_named(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ctl("agent", "drain", "web-7", "--deadline", "soon") == 2
+    assert "'soon' is not a duration" in capsys.readouterr().err
+
+
+def test_set(api: FakeApi, ctl: Any) -> None:
+    api.on("PATCH", "/agents/web-7", view())
+    change = ("--queue", "a", "--queue", "b", "--label", "gpu=true", "--capacity", "default=4,m=10")
+    assert ctl("agent", "set", "web-7", *change) == 0
+    assert api.calls[0].body == {
+        "queues": ["a", "b"],
+        "labels": {"gpu": "true"},
+        "capacity": {"default": 4, "m": 10},
+    }
+    assert ctl("agent", "set", "web-7", "--capacity", "3") == 0
+    assert api.calls[1].body == {"capacity": {"default": 3}}
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--label", "gpu"), ("--capacity", "many"), ("--queue", "a b")]
+)
+def test_set_refuses_nonsense(ctl: Any, api: FakeApi, arguments: tuple[str, ...]) -> None:
+    assert ctl("agent", "set", "web-7", *arguments) == 2
+    assert api.calls == []
+
+
+def test_rotate_token_prints_only_the_token(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.on("POST", "/agents/web-7/rotate-token", {"name": "web-7", "token": "rat_new"})
+    assert ctl("agent", "rotate-token", "web-7") == 0
+    assert capsys.readouterr().out == "rat_new\n"
+
+
+def test_delete_asks_when_jobs_run(api: FakeApi, ctl: Any) -> None:
+    api.on("GET", "/agents/web-7", view())
+    api.on("DELETE", "/agents/web-7", Answer(None, 204))
+    assert ctl("agent", "delete", "web-7") == 130
+    assert not api.said("DELETE", "/agents/web-7")
+    assert ctl("agent", "delete", "web-7", "--yes") == 0
+    assert len(api.said("DELETE", "/agents/web-7")) == 1

@@ -1,0 +1,69 @@
+"""`remotectl token` and `registration-token`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.fake_api import ID, NOW, Answer, FakeApi
+
+
+def view(**fields: Any) -> dict[str, Any]:
+    return {"id": ID, "kind": "api", "name": "ci", "created_at": NOW, **fields}
+
+
+def test_create(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    api.on("POST", "/tokens", Answer(view(token="rpt_new"), 201))
+    assert ctl("token", "create", "--name", "ci", "--role", "operator", "--expires", "90d") == 0
+    assert api.calls[0].body["expires"] == 90 * 86400
+    captured = capsys.readouterr()
+    assert captured.out == "rpt_new\n" and ID in captured.err
+    assert ctl("token", "create", "--name", "ci", "-o", "json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["id"], document["token"]) == (ID, "rpt_new")
+
+
+def test_list_shows_what_each_is_worth(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = "2020-01-01T00:00:00Z"
+    items = [
+        view(),
+        view(revoked=True),
+        view(expires_at=old),
+        view(kind="registration", uses_left=0),
+    ]
+    api.on("GET", "/tokens", {"items": items})
+    assert ctl("token", "list") == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("valid", "revoked", "expired", "used up"))
+
+
+def test_registration_tokens(api: FakeApi, ctl: Any) -> None:
+    path = "/registration-tokens"
+    api.on("POST", path, Answer(view(kind="registration", token="rrt_new"), 201))
+    api.on("GET", path, {"items": []})
+    api.on("DELETE", f"{path}/{ID}", Answer(None, 204))
+    assert ctl("registration-token", "create", "--queue", "a", "--uses", "2") == 0
+    assert ctl("registration-token", "create", "--expires", "never") == 0
+    assert [said.body for said in api.calls] == [
+        {"queues": ["a"], "uses": 2, "expires": 3600.0},
+        {"queues": [], "uses": None, "expires": None},
+    ]
+    assert ctl("registration-token", "list") == 0
+    assert ctl("registration-token", "revoke", ID.lower()) == 0
+
+
+def test_revoke(api: FakeApi, ctl: Any) -> None:
+    api.on("DELETE", f"/tokens/{ID}", Answer(None, 204))
+    assert ctl("token", "revoke", ID) == 0
+    assert ctl("token", "revoke", "01UNKNOWN") == 1
+
+
+def test_bad_values_are_sentences(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ctl("token", "create", "--name", "a b") == 2
+    assert ctl("token", "create", "--name", "a", "--expires", "x") == 2
+    assert ctl("registration-token", "create", "--uses", "0") == 2
+    assert "Traceback" not in capsys.readouterr().err
