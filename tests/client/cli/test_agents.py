@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.support.fake_api import NOW, Answer, FakeApi
 def view(**fields: Any) -> dict[str, Any]:
     return {
         "name": "web-7", "state": "online", "queues": ["default"], "labels": {"disk": "ssd"},
-        "capacity": {"default": 4}, "running": 1, "registered_at": NOW, "version": "0.1.0", **fields,
+        "capacity": {"default": 4}, "running": 1, "registered_at": NOW, **fields,
     }  # fmt: skip
 
 
@@ -84,7 +85,8 @@ def test_rotate_token_prints_only_the_token(
     assert capsys.readouterr().out == "rat_new\n"
 
 
-def test_delete_asks_when_jobs_run(api: FakeApi, ctl: Any) -> None:
+def test_delete_asks_when_jobs_run(api: FakeApi, ctl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
     api.on("GET", "/agents/web-7", view())
     api.on("DELETE", "/agents/web-7", Answer(None, 204))
     assert ctl("agent", "delete", "web-7") == 130

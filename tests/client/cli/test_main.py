@@ -1,0 +1,80 @@
+"""The root of `remotectl`: exit codes and sentences for whatever goes wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client.conftest import call
+from tests.support.fake_api import ID, TOKEN, FakeApi, cri_log, problem
+from tests.support.stack import free_port
+
+
+def test_without_a_server_it_says_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("job", "list") == 2
+    err = capsys.readouterr().err
+    assert err.startswith("remotectl: No server is named") and "REMOTE_URL" in err
+
+
+def test_an_unreachable_server(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REMOTE_TOKEN", TOKEN)
+    assert call("--url", f"http://127.0.0.1:{free_port()}", "job", "list") == 1
+    assert "Cannot reach" in capsys.readouterr().err
+
+
+def test_wrong_kinds_of_token(
+    api: FakeApi, ctl: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REMOTE_TOKEN", "rat_" + "x" * 43)
+    assert ctl("job", "list") == 2
+    assert "agent token" in capsys.readouterr().err
+
+
+def test_a_problem_is_a_sentence(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.on("GET", "/queues/x", problem(404, "not_found", "There is no queue 'x'."))
+    assert ctl("queue", "show", "x") == 1
+    assert capsys.readouterr().err == "remotectl: There is no queue 'x'.\n"
+
+
+def test_a_token_file(
+    api: FakeApi, ctl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REMOTE_TOKEN")
+    file = tmp_path / "token"
+    assert ctl("--token-file", str(file), "queue", "list") == 2
+    file.write_text(TOKEN + "\n")
+    api.on("GET", "/queues", {"items": []})
+    assert ctl("--token-file", str(file), "queue", "list") == 0
+    assert api.calls[-1].headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize("arguments", [("jump",), ("job", "list", "--limit", "0"), ("run",)])
+def test_usage_errors_exit_2(ctl: Any, arguments: tuple[str, ...]) -> None:
+    assert ctl(*arguments) == 2
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--help") == 0
+    assert call("--version") == 0
+    assert "remotectl" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_is_no_error(api: FakeApi) -> None:
+    api.on("GET", f"/jobs/{ID}/log", cri_log(("stdout", b"x" * 99 + b"\n")) * 20_000)
+    env = {**os.environ, "REMOTE_URL": api.url, "REMOTE_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "remote_client", "job", "logs", ID]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, env=env) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

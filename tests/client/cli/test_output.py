@@ -1,0 +1,53 @@
+"""Tables, fields, times."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from remote_client.cli.output import (
+    ago,
+    between,
+    coloured,
+    pairs,
+    print_fields,
+    print_json,
+    print_table,
+    when,
+)
+from remote_protocol.api import Problem
+
+
+def test_brackets_of_users_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["A"], [["[red]x[/red]"]], "none")
+    print_fields([("B", "[bold]y[/bold]"), ("C", "")])
+    out = capsys.readouterr().out
+    assert "[red]x[/red]" in out and "[bold]y[/bold]" in out and "C" not in out
+
+
+def test_states_are_coloured() -> None:
+    assert coloured("failed") == "[red]failed[/]"
+
+
+def test_an_empty_table_is_a_sentence_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["A"], [], "nothing here")
+    assert capsys.readouterr() == ("", "nothing here\n")
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = Problem(title="t", status=400, code="c")
+    print_json(problem)
+    assert json.loads(capsys.readouterr().out)["code"] == "c"
+    print_json([problem, problem])
+    assert len(json.loads(capsys.readouterr().out)) == 2
+
+
+def test_times() -> None:
+    moment = datetime(2026, 11, 21, 5, 0, tzinfo=UTC)
+    assert (when(None), ago(None), between(None, None)) == ("", "", "")
+    assert between(moment, moment + timedelta(seconds=90)) == "1m30s"
+    assert ago(datetime.now(UTC) - timedelta(hours=2)).startswith("2h")
+    assert when(moment) == moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    assert pairs({"a": 1, "b": 2}) == "a=1, b=2"

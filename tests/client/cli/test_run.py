@@ -1,0 +1,87 @@
+"""`remotectl run`: what is submitted."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fake_api import ID, Answer, FakeApi, cri_log, job_view, problem
+
+
+def test_every_option_reaches_the_server(
+    api: FakeApi, ctl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.on("POST", "/jobs", Answer(job_view(), 201))
+    monkeypatch.setenv("OURS", "from here")
+    tool = tmp_path / "tool.sh"
+    tool.write_bytes(b"#!/bin/sh\n")
+    tool.chmod(0o755)
+    options = (
+        "--queue berlin --name build -e A=1 -e OURS --label gpu=true --timeout 1h30m --memory 512MiB"
+        " --weight 0.5 --priority 3 --max-attempts 2 --retry-on exit --expires-in 5m --cwd /srv"
+        " --grace-period 3s --detach"
+    ).split()
+    assert ctl("run", *options, "--file", f"{tool}:bin/tool", "--", "make", "-j", "2") == 0
+    file = {"path": "bin/tool", "content": base64.b64encode(b"#!/bin/sh\n").decode(), "mode": 0o700}
+    assert api.calls[0].body == {
+        "queue": "berlin", "name": "build", "command": ["make", "-j", "2"], "cwd": "/srv",
+        "env": {"A": "1", "OURS": "from here"}, "labels": {"gpu": "true"}, "timeout": 5400,
+        "memory_limit": 512 * 1024**2, "weight": 0.5, "priority": 3, "max_attempts": 2,
+        "retry_on": ["exit"], "expires_in": 300, "grace_period": 3, "files": [file],
+    }  # fmt: skip
+
+
+def test_detach_prints_the_id_or_the_job(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.on("POST", "/jobs", Answer(job_view(), 201))
+    assert ctl("run", "--detach", "--", "true") == 0
+    assert capsys.readouterr().out == ID + "\n"
+    assert ctl("run", "--detach", "-o", "json", "--", "true") == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "queued"
+
+
+def test_output_and_exit_code_are_the_jobs(
+    api: FakeApi, ctl: Any, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    api.on("POST", "/jobs", Answer(job_view(), 201))
+    running = job_view(state="running", attempt=1)
+    ended = job_view(state="failed", attempt=1, exit_code=3, end_reason="exit", end_detail="why")
+    api.on("GET", f"/jobs/{ID}", running, ended)
+    api.on("GET", f"/jobs/{ID}/log", cri_log(("stdout", b"hello\n")))
+    assert ctl("run", "--", "false") == 3
+    out, err = capfdbinary.readouterr()
+    assert out == b"hello\n"
+    assert b"failed" in err and b"why" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--timeout", "soon"), "timeout"),
+        (("--memory", "lots"), "memory_limit"),
+        (("--weight", "2"), "weight"),
+        (("--label", "gpu"), "KEY=VALUE"),
+        (("--env", "SURELY_NOT_SET"), "no such variable"),
+        (("--env", "REMOTE_JOB_ID=1"), "set by the agent"),
+        (("--file", "/no/such/file"), "No such file"),
+        (("--retry-on", "boredom"), "retry_on"),
+    ],
+)
+def test_bad_options_are_named_before_anything_is_sent(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], says: str
+) -> None:
+    assert ctl("run", *options, "--", "true") == 2
+    assert says in capsys.readouterr().err
+    assert api.calls == []
+
+
+def test_an_unknown_queue(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    refusal = problem(422, "unknown_queue", "There is no queue 'x'; there are: default")
+    api.on("POST", "/jobs", refusal)
+    assert ctl("run", "--queue", "x", "--", "true") == 1
+    assert "there are: default" in capsys.readouterr().err

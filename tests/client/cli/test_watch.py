@@ -1,0 +1,64 @@
+"""Following a job: streams as they were, exit codes of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from remote_client.cli.watch import Watch, exit_code, write_streams
+from remote_client.client import Client
+from remote_protocol.api import JobView
+from tests.support.fake_api import ID, FakeApi, cri_log, job_view
+
+
+def view(**fields: Any) -> JobView:
+    return JobView.model_validate(job_view(**fields))
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "code", "wanted"),
+    [
+        ("succeeded", "exit", 0, 0),
+        ("failed", "exit", 78, 78),
+        ("failed", "signal", 137, 137),
+        ("failed", "timeout", 143, 124),
+        ("failed", "memory_limit", 137, 137),
+        ("failed", "spawn_error", 127, 125),
+        ("failed", "lost", None, 125),
+        ("failed", "expired", None, 125),
+        ("failed", "rejected", None, 125),
+        ("cancelled", "cancelled", 143, 130),
+        ("cancelled", None, None, 130),
+    ],
+)
+def test_exit_codes(state: str, reason: str | None, code: int | None, wanted: int) -> None:
+    assert exit_code(view(state=state, end_reason=reason, exit_code=code)) == wanted
+
+
+def test_streams_keep_their_order_and_bytes(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    write_streams(
+        cri_log(("stdout", b"1\n"), ("stdout", b"\xfe"), ("stderr", b"e"), ("stdout", b"2"))
+    )
+    assert capfdbinary.readouterr() == (b"1\n\xfe2", b"e")
+
+
+def test_every_attempt_is_shown(
+    api: FakeApi, client: Client, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    first = view(state="running", attempt=1, max_attempts=2)
+    api.on(
+        "GET",
+        f"/jobs/{ID}",
+        job_view(state="running", attempt=1, max_attempts=2),
+        job_view(state="queued", attempt=1, max_attempts=2),
+        job_view(state="running", attempt=2, max_attempts=2, agent="b"),
+        job_view(state="succeeded", attempt=2, max_attempts=2, exit_code=0),
+    )
+    logs = [cri_log(("stdout", b"one\n")), cri_log(("stdout", b"two\n"))]
+    api.on("GET", f"/jobs/{ID}/log", *logs)
+    assert Watch(client, first, "title").run(cancel_on_interrupt=False) == 0
+    out, err = capfdbinary.readouterr()
+    assert out == b"one\ntwo\n"
+    assert b"attempt 2 of 2 on b" in err
+    assert [said.query["attempt"] for said in api.said("GET", f"/jobs/{ID}/log")] == ["1", "2"]
