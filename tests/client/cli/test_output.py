@@ -28,7 +28,8 @@ def test_brackets_of_users_are_no_markup(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_states_are_coloured() -> None:
-    assert coloured("failed") == "[red]failed[/]"
+    assert (coloured("failed").plain, coloured("failed").style) == ("failed", "red")
+    assert coloured("[red]").plain == "[red]"
 
 
 def test_an_empty_table_is_a_sentence_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ def test_every_option_reaches_the_server(
     tool = tmp_path / "tool.sh"
     tool.write_bytes(b"#!/bin/sh\n")
     tool.chmod(0o755)
-    options = (
-        "--queue berlin --name build -e A=1 -e OURS --label gpu=true --timeout 1h30m --memory 512MiB"
-        " --weight 0.5 --priority 3 --max-attempts 2 --retry-on exit --expires-in 5m --cwd /srv"
-        " --grace-period 3s --detach"
-    ).split()
+    line = (
+        "--queue berlin --name build -e A=1 -e OURS --label gpu=true --timeout 1h30m "
+        "--memory 512MiB --weight 0.5 --priority 3 --max-attempts 2 --retry-on exit "
+        "--expires-in 5m --cwd /srv --grace-period 3s --detach"
+    )
+    options = shlex.split(line)
     assert ctl("run", *options, "--file", f"{tool}:bin/tool", "--", "make", "-j", "2") == 0
     file = {"path": "bin/tool", "content": base64.b64encode(b"#!/bin/sh\n").decode(), "mode": 0o700}
     assert api.calls[0].body == {
