@@ -61,7 +61,12 @@ def run(config: Config, once: bool = False, reload: Callable[[], Config] | None 
 @contextmanager
 def alone(state_dir: Path) -> Iterator[None]:
     """Hold the lock of the state directory. ConfigError when another agent has it."""
-    descriptor = os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{state_dir} cannot be used ({error.strerror}); see --state-dir"
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,8 +86,13 @@ def alone(state_dir: Path) -> Iterator[None]:
 async def _run(
     config: Config, identity: Identity, once: bool, reload: Callable[[], Config] | None
 ) -> int:
-    agent = Agent(config, identity, once, reload)
     try:
+        try:
+            agent = Agent(config, identity, once, reload)
+            await agent.open()
+        except OSError as error:
+            where = error.filename or config.state_dir
+            raise AgentError(f"the agent cannot start: {where}: {error.strerror}") from error
         return await agent.run()
     except AgentError as error:
         log.error("the agent ends", reason=str(error), exit_code=error.exit_code)
@@ -128,8 +138,8 @@ class Agent:
             config.state_dir, Answers(self.host, lambda: self._identity).handlers()
         )
 
-    async def run(self) -> int:
-        """From the first look at the disk to the last word to the server; the exit code."""
+    async def open(self) -> None:
+        """Look at the disk, take up what runs. OSError, AgentError when the host refuses."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unforeseen)
         # The launcher starts up while the link does: both take some ten milliseconds.
@@ -143,6 +153,9 @@ class Agent:
         await self._control.start()
         for number, action in self._signals():
             loop.add_signal_handler(number, action)
+
+    async def run(self) -> int:
+        """From the first connection to the last word to the server; the exit code."""
         # What start-up made stays: the collector need not look at it again.
         gc.collect()
         gc.freeze()

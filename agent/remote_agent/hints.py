@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from remote_agent.session.events import Key
 
@@ -23,10 +23,36 @@ _AT_ONCE: Final = 256
 """Hints taken before other things of the loop get their turn."""
 
 
+class Hint(NamedTuple):
+    """What a shim says: `started` with `pid` and `at`, `grew` with `size`, or `ended`."""
+
+    key: Key
+    what: str
+    size: int = 0
+    pid: int = 0
+    at: float = 0.0
+
+
+def parse(data: bytes) -> Hint | None:
+    """The hint in a datagram; None when it is none."""
+    try:
+        body = json.loads(data)
+        job, _, number = body["k"].rpartition(".")
+        return Hint(
+            Key(job, int(number)),
+            str(body["e"]),
+            int(body.get("size", 0)),
+            int(body.get("pid", 0)),
+            float(body.get("at", 0.0)),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 class Hints:
     """Listens for hints and gives each to `heard`."""
 
-    def __init__(self, state_dir: Path, heard: Callable[[Key, dict[str, Any]], None]) -> None:
+    def __init__(self, state_dir: Path, heard: Callable[[Hint], None]) -> None:
         self._state_dir = state_dir
         self._heard = heard
         self._socket: socket.socket | None = None
@@ -51,10 +77,9 @@ class Hints:
                 data = self._socket.recv(_LARGEST)
             except BlockingIOError:
                 return
-            with suppress(ValueError, KeyError, TypeError):
-                hint = json.loads(data)
-                job, _, number = hint["k"].rpartition(".")
-                self._heard(Key(job, int(number)), hint)
+            hint = parse(data)
+            if hint is not None:
+                self._heard(hint)
 
 
 def _bind(state_dir: Path) -> socket.socket:

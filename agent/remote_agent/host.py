@@ -44,6 +44,7 @@ from remote_agent.session.events import (
 from remote_agent.session.machine import Session
 from remote_agent.wishes import WishBook
 from remote_protocol.errors import CloseCode
+from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import (
     Ack,
     AgentMessage,
@@ -170,7 +171,7 @@ class Host:
     def link_received(self, message: ServerMessage) -> None:
         """A message came from the server."""
         self.handle(Received(message))
-        if isinstance(message, Ack):
+        if isinstance(message, Ack) and (message.job, message.attempt) in self.session.attempts:
             self._sender.acknowledged(Key(message.job, message.attempt), message.offset)
         elif isinstance(message, Error):
             log.error("the server refused this link", code=message.code, reason=message.detail)
@@ -254,6 +255,12 @@ class Host:
             text = f"the attempt cannot be written to the disk: {error.strerror or error}"
             log.error("an offer was refused", attempt=str(key), reason=text)
             self.handle(OfferFailed(key, Refusal.DISK, text))
+        except Exception as error:
+            # One job that this agent cannot even prepare must not take the agent down, again and
+            # again with each new offer of it.
+            log.exception("an offer cannot be prepared", attempt=str(key))
+            text = f"this agent cannot prepare the job: {error}"[:MAX_TEXT]
+            self.handle(OfferFailed(key, Refusal.POLICY, text))
         else:
             self.handle(OfferStored(key))
             self.on_taken()

@@ -77,6 +77,7 @@ class Link:
         self._closing: set[asyncio.Task[None]] = set()
         self._complaint = Complaint()
         self._finished = False
+        self._heard = False
 
     @property
     def open(self) -> bool:
@@ -137,7 +138,7 @@ class Link:
             try:
                 wire = await self._connect()
             except (OSError, InvalidHandshake, InvalidProxy, InvalidURI, EOFError) as error:
-                self._complaint.failed(self.endpoint.place, self._explain(error))
+                self._complaint.failed(self._explain(error))
                 wait = backoff.delay(failures, random.random())
                 failures += 1
             else:
@@ -146,7 +147,11 @@ class Link:
                 code, reason = await self._serve(wire)
                 if self._finished:
                     return
-                failures = 0 if time.monotonic() - opened > PROVEN_AFTER else failures + 1
+                if time.monotonic() - opened > PROVEN_AFTER:
+                    failures = 0
+                else:
+                    # A server that spoke to us is there: come back within seconds.
+                    failures = min(failures + 1, 2) if self._heard else failures + 1
                 wait = self._after(code, reason, failures)
             await asyncio.sleep(wait)
 
@@ -174,10 +179,12 @@ class Link:
     async def _serve(self, wire: ClientConnection) -> tuple[int | None, str]:
         _keep_kernel_buffer_short(wire)
         self._socket = wire
+        self._heard = False
         try:
             self._listener.link_opened(make_ulid(time.time_ns() // 1_000_000, _entropy()))
             while self._socket is wire:
                 self._listener.link_received(decode_from_server(await wire.recv(decode=False)))
+                self._heard = True
         except ConnectionClosed:
             pass
         except RemoteProtocolError as error:

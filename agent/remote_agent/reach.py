@@ -62,7 +62,7 @@ class Complaint:
         self._count = 0
         self._since = self._told = 0.0
 
-    def failed(self, place: str, text: str) -> None:
+    def failed(self, text: str) -> None:
         now = time.monotonic()
         if self._count == 0:
             self._since = now

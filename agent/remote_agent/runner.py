@@ -15,12 +15,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from pydantic import ValidationError
 
-from remote_agent.hints import Hints
+from remote_agent.hints import Hint, Hints
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from, kept_by_shim
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
@@ -33,6 +33,9 @@ from remote_protocol.states import EndReason
 
 log = structlog.get_logger("runner")
 
+SHIMS_LOG: Final = "shims.log"
+LARGEST_LOG: Final = 5_000_000
+"""Bytes after which what shims complained about is put aside at the next start."""
 SPARE: Final = 8
 """Shims that are kept ready beyond those that run an attempt; fewer when the capacity is less."""
 AGAIN: Final = 0.1
@@ -63,7 +66,7 @@ class Runner:
         self._state_dir = state_dir
         self._journal = journal
         self._report = report
-        self._shims = Shims(state_dir / "logs" / "shims.log")
+        self._shims = Shims(state_dir / "logs" / SHIMS_LOG)
         self._watched: dict[Key, _Watched] = {}
         self._capacity = 1
         self._wanted = 0
@@ -81,7 +84,11 @@ class Runner:
     def open(self) -> None:
         """Start the launcher and listen for hints. OSError when the host refuses."""
         self._wanted = max(1, min(self._capacity, SPARE))
-        (self._state_dir / "logs").mkdir(mode=0o700, exist_ok=True)
+        logs = self._state_dir / "logs"
+        logs.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError):
+            if (logs / SHIMS_LOG).stat().st_size > LARGEST_LOG:
+                (logs / SHIMS_LOG).replace(logs / f"{SHIMS_LOG}.1")
         self._shims.start(self._wanted)
         self._hints.open()
 
@@ -211,17 +218,18 @@ class Runner:
 
     # Hints -------------------------------------------------------------------------------
 
-    def _heard(self, key: Key, hint: dict[str, Any]) -> None:
+    def _heard(self, hint: Hint) -> None:
+        key = hint.key
         watched = self._watched.get(key)
         if watched is None:
             return
-        match hint["e"]:
+        match hint.what:
             case "grew":
-                self._report(SpoolGrew(key, int(hint["size"])))
+                self._report(SpoolGrew(key, hint.size))
             case "started":
                 if not watched.started:
                     watched.started = True
-                    self._report(AttemptStarted(key, int(hint["pid"]), float(hint["at"])))
+                    self._report(AttemptStarted(key, hint.pid, hint.at))
                 self._say(key, watched)
             case "ended":
                 self._look(key, watched)

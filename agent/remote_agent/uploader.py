@@ -8,7 +8,9 @@ into behind the packed header, handed to the link as a view.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 import structlog
@@ -74,7 +76,7 @@ class Uploader:
         self._segment_size = segment_size
         self._awake = asyncio.Event()
         self._spools: dict[Key, Readable] = {}
-        self._ill: set[Key] = set()
+        self._ill: dict[Key, float] = {}
         self._trimmed: dict[Key, int] = {}
         self._buffer = bytearray(HEADER_SIZE + MAX_PAYLOAD)
         self.sent = 0
@@ -89,7 +91,7 @@ class Uploader:
         spool = self._spools.pop(key, None)
         if spool is not None:
             spool.close()
-        self._ill.discard(key)
+        self._ill.pop(key, None)
         self._trimmed.pop(key, None)
 
     def acknowledged(self, key: Key, offset: int) -> None:
@@ -109,6 +111,7 @@ class Uploader:
     async def run(self) -> None:
         """The loop; ends by cancellation."""
         view = memoryview(self._buffer)
+        skipped = 0
         while True:
             self._awake.clear()
             piece = self._source.next_chunk()
@@ -119,8 +122,13 @@ class Uploader:
             read = self._read(key, view[HEADER_SIZE : HEADER_SIZE + length], offset)
             if read == 0:
                 self._report(ChunkSent(key, 0))
-                await asyncio.sleep(RETRY)
+                skipped += 1
+                if skipped > len(self._ill):
+                    # A whole round of nothing but spools that cannot be read.
+                    skipped = 0
+                    await self._nap()
                 continue
+            skipped = 0
             pack_header(self._buffer, key.job, key.attempt, offset)
             if not self._sink.write(view[: HEADER_SIZE + read]):
                 # The session learns of a lost link in this very tick, and has nothing to send.
@@ -134,6 +142,11 @@ class Uploader:
             # A chunk that fits the socket's buffer awaits nothing: messages get their turn here.
             await asyncio.sleep(0)
 
+    async def _nap(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RETRY):
+                await self._awake.wait()
+
     def _spool(self, key: Key) -> Readable:
         spool = self._spools.get(key)
         if spool is None:
@@ -141,6 +154,9 @@ class Uploader:
         return spool
 
     def _read(self, key: Key, room: memoryview, offset: int) -> int:
+        """How many bytes were read; 0 when the spool cannot be read now."""
+        if self._ill and self._ill.get(key, 0.0) > time.monotonic():
+            return 0
         try:
             read = self._spool(key).read_into(room, offset)
         except (OSError, SpoolError) as error:
@@ -148,9 +164,12 @@ class Uploader:
             return 0
         if read == 0:
             self._complain(key, f"it ends before byte {offset}")
+        elif self._ill.pop(key, None) is not None:
+            log.info("a spool can be read again", attempt=str(key))
         return read
 
     def _complain(self, key: Key, why: str) -> None:
         if key not in self._ill:
-            self._ill.add(key)
             log.error("a spool cannot be read; trying again", attempt=str(key), reason=why)
+        # Only this attempt waits: the others go on.
+        self._ill[key] = time.monotonic() + RETRY

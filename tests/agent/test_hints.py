@@ -15,7 +15,7 @@ from tests.support.fake_server import new_key, until
 @contextmanager
 def listening(state_dir):
     heard: list[tuple] = []
-    hints = Hints(state_dir, lambda key, hint: heard.append((key, hint["e"])))
+    hints = Hints(state_dir, lambda hint: heard.append((hint.key, hint.what)))
     hints.open()
     try:
         yield heard
@@ -36,6 +36,7 @@ async def test_a_hint_is_heard_and_garbage_is_dropped(tmp_path):
     key = new_key(3)
     with listening(tmp_path) as heard:
         good = b'{"k":"%s","e":"ended"}' % str(key).encode()
+        say(tmp_path, b"3", b'{"k":"a.1","e":"grew","size":"x"}', b'{"k":"a.1","e":"x","at":[]}')
         say(tmp_path, b"\xff", b"[]", b'{"k": 1}', b'{"k":"x.y","e":"ended"}', b'{"e":"ended"}')
         say(tmp_path, good)
         await until(lambda: heard)
@@ -60,4 +61,4 @@ async def test_a_path_longer_than_a_socket_address(tmp_path):
 
 async def test_a_directory_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
-        Hints(tmp_path / "nowhere", lambda key, hint: None).open()
+        Hints(tmp_path / "nowhere", lambda hint: None).open()

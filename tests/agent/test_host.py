@@ -53,6 +53,17 @@ def test_a_disk_that_refuses_refuses_the_offer(body, capsys):
     assert "an offer was refused" in capsys.readouterr().out
 
 
+def test_a_job_that_cannot_be_prepared_is_rejected_and_the_agent_lives(body, capsys):
+    def broken(offer):
+        raise ValueError("No closing quotation")
+
+    body.organ.store = broken
+    key = body.take(confirm=False)
+    (refuse,) = body.said(Refuse)
+    assert refuse.reason is Refusal.POLICY and "No closing quotation" in refuse.detail
+    assert key not in body.host.session.attempts
+
+
 def test_an_attempt_to_its_end(body):
     key = body.take()
     body.host.handle(AttemptStarted(key, 7, 1.0))

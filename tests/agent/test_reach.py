@@ -31,8 +31,8 @@ def test_the_place_hides_credentials():
 def test_a_failure_is_told_once_and_again_when_it_changes(capsys):
     complaint = Complaint()
     for _ in range(5):
-        complaint.failed("here:1", "nothing listens at here:1")
-    complaint.failed("here:1", "here:1 did not answer")
+        complaint.failed("nothing listens at here:1")
+    complaint.failed("here:1 did not answer")
     complaint.over("here:1")
     complaint.over("here:1")
     printed = capsys.readouterr().out

@@ -57,7 +57,8 @@ class World:
         return key
 
     def next_chunk(self):
-        for key in sorted(self.sent, key=lambda key: self.sent[key]):
+        for key in list(self.sent):
+            self.sent[key] = self.sent.pop(key)
             length = min(4, len(self.spools[key].data) - self.sent[key])
             if length > 0:
                 return key, self.sent[key], length
@@ -139,6 +140,16 @@ async def test_a_spool_that_cannot_be_read_is_named_and_tried_again(monkeypatch,
         it.spools[key].broken = False
         await until(lambda: it.frames == [(key, 0, b"abcd")])
     assert capsys.readouterr().out.count("the disk is tired") == 1
+
+
+async def test_an_ill_spool_slows_nobody_else(monkeypatch):
+    monkeypatch.setattr(module, "RETRY", 60.0)
+    async with world() as it:
+        ill, well = it.spool(b"x" * 400), it.spool(b"y" * 4000)
+        it.spools[ill].broken = True
+        it.uploader.wake()
+        await until(lambda: it.sent[well] == 4000, deadline=5.0)
+        assert it.sent[ill] == 0
 
 
 async def test_forgetting_an_attempt_closes_its_files():
