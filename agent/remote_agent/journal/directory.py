@@ -80,12 +80,17 @@ def write_directory(directory: Path, order: Order, offer: Offer, boot_id: str, w
         shutil.rmtree(new)
         new.mkdir(mode=0o700)
     try:
-        _make_work(new / work.relative_to(directory) if inside else work, offer.spec.files)
+        place = new / work.relative_to(directory) if inside else work
+        _make_work(place, offer.spec.files, order.sync)
         (new / ARTIFACTS).mkdir(mode=0o700)
         _write_order(new, order, offer, boot_id)
         new.rename(directory)
         if order.sync:
-            sync_directory(directory.parent)
+            # Behind the rename, so that one commit of the file system's journal carries it all:
+            # syncing the file writes it, the directories then find nothing left to write.
+            sync(directory / ORDER)
+            sync(directory)
+            sync(directory.parent)
     except BaseException:
         for half in (new, work, directory):
             shutil.rmtree(half, ignore_errors=True)
@@ -95,16 +100,14 @@ def write_directory(directory: Path, order: Order, offer: Offer, boot_id: str, w
 def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
     script = offer.spec.script_text
     if script is not None:
-        _write(directory / SCRIPT, script.encode(), 0o700)
+        _write(directory / SCRIPT, script.encode(), 0o700, order.sync)
     second = {"v": VERSION, "boot_id": boot_id, "offer": None}
     head, _, tail = json.dumps(second, separators=(",", ":")).rpartition("null")
     body = f"{head}{offer.model_dump_json(exclude_none=True)}{tail}\n"
-    _write(directory / ORDER, order.line() + body.encode(), 0o600, order.sync)
-    if order.sync:
-        sync_directory(directory)
+    _write(directory / ORDER, order.line() + body.encode(), 0o600)
 
 
-def _make_work(work: Path, files: list[JobFile]) -> None:
+def _make_work(work: Path, files: list[JobFile], durable: bool) -> None:
     try:
         work.mkdir(mode=0o700)
     except FileNotFoundError:
@@ -113,7 +116,7 @@ def _make_work(work: Path, files: list[JobFile]) -> None:
         target = work / file.path
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(target, file.data, file.mode)
+            _write(target, file.data, file.mode, durable)
         except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
             raise BadFile(
                 f"the job's file {file.path!r} cannot be put into its work directory: "
@@ -121,7 +124,7 @@ def _make_work(work: Path, files: list[JobFile]) -> None:
             ) from error
 
 
-def _write(path: Path, data: bytes, mode: int, sync: bool = False) -> None:
+def _write(path: Path, data: bytes, mode: int, durable: bool = False) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -130,15 +133,15 @@ def _write(path: Path, data: bytes, mode: int, sync: bool = False) -> None:
             view = view[os.write(descriptor, view) :]
         if mode != 0o600:
             os.fchmod(descriptor, mode)
-        if sync:
+        if durable:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def sync_directory(directory: Path) -> None:
-    """Force a directory's entries to the disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(path: Path) -> None:
+    """Force a file, or a directory's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
