@@ -101,7 +101,9 @@ class Swarm:
                     elif isinstance(message, m.Offer):
                         self.offered[message.job] = time.monotonic()
                         self.news.set()
-                        accept = m.Accept(job=message.job, attempt=message.attempt)
+                        accept = m.Accept(
+                            job=message.job, attempt=message.attempt, serial=message.serial
+                        )
                         await socket.send_str(encode(accept))
                     elif isinstance(message, m.Confirm):
                         await self._finish(socket, message)

@@ -309,16 +309,21 @@ class Link:
             self._flushing = False
 
     async def _close(self, code: CloseCode, detail: str, closed: asyncio.Event) -> None:
-        with suppress(OSError, TimeoutError, RuntimeError):
+        try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 if code is not CloseCode.GOING_AWAY:
                     error = Error(code=code.name.lower(), detail=detail[:MAX_TEXT])
                     await self._socket.send_str(encode(error))
                 reason = detail.encode()[:_REASON_BYTES].decode(errors="ignore")
                 await self._socket.close(code=code, message=reason.encode())
-        # A peer that is gone without a word would keep the reading side waiting for ever.
-        wire = self._socket.get_extra_info("socket")
-        if wire is not None:
-            with suppress(OSError):
-                wire.shutdown(socket.SHUT_RDWR)
-        closed.set()
+        except (OSError, TimeoutError, RuntimeError):
+            pass
+        finally:
+            # Also when cancelled: aiohttp lets all who wait for a full socket to drain share one
+            # future, which the flusher's end cancels for everybody.
+            closed.set()
+            # A peer that is gone without a word would keep the reading side waiting for ever.
+            wire = self._socket.get_extra_info("socket")
+            if wire is not None:
+                with suppress(OSError):
+                    wire.shutdown(socket.SHUT_RDWR)

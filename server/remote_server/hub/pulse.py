@@ -78,7 +78,8 @@ class Pulse:
     def _next(self, links: list[Link]) -> list[Link]:
         if len(links) <= AT_ONCE:
             return links
-        self._turn %= len(links)
+        if self._turn >= len(links):
+            self._turn = 0
         part = links[self._turn : self._turn + AT_ONCE]
         self._turn += AT_ONCE
         return part

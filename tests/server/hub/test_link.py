@@ -1,0 +1,454 @@
+"""`remote_server.hub.link` through real WebSockets: reports, logs, bad peers, full disks."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import struct
+import time
+from contextlib import suppress
+
+import aiohttp
+import pytest
+from structlog.testing import LogCapture
+
+from remote_protocol import messages as m
+from remote_protocol.codec import encode_chunk
+from remote_protocol.errors import CloseCode
+from remote_protocol.limits import MAX_AGENT_MESSAGE, MAX_PAYLOAD
+from remote_protocol.messages import Phase
+from remote_protocol.states import AttemptState, JobState
+from remote_server.domain.events import Accepted, Finished, Running
+from remote_server.domain.model import Key
+from remote_server.hub import link as module
+from tests.support.fake_agent import FakeAgent, cri, ended, holds
+from tests.support.live_hub import LiveHub, until
+
+LOG = cri(b"one\ntwo\nthree\n" * 500)
+
+
+async def test_a_job_from_offer_to_settled(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        welcome = await agent.hello()
+        assert welcome.agent == "a"
+        assert welcome.epoch == 1
+        assert welcome.rulings == []
+        job = await place.submit(command=["echo", "hi"])
+        key = await agent.run(LOG)
+        assert key == (job, 1)
+        found = await place.job(key)
+        assert found.state is JobState.SUCCEEDED
+        assert found.exit_code == 0
+        attempt = await place.attempt(key)
+        assert (attempt.log_size, attempt.log_complete) == (len(LOG), True)
+        assert place.logs.path(key).read_bytes() == LOG
+        assert place.store.recorded[0] == Accepted(key)
+        assert isinstance(place.store.recorded[1], Running)
+        assert isinstance(place.store.recorded[2], Finished)
+
+
+async def test_many_jobs_at_once_keep_their_logs_apart(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        logs: dict[Key, bytes] = {}
+        for number in range(4):
+            await place.submit(name=f"job-{number}")
+        for _ in range(4):
+            key = await agent.start()
+            logs[key] = cri(b"line of %s\n" % key.job.encode() * 3_000)
+        step = 10_000
+        for start in range(0, max(map(len, logs.values())), step):
+            for key, log in logs.items():
+                if piece := log[start : start + step]:
+                    await agent.send_log(key, start, piece)
+        for key, log in logs.items():
+            await agent.finish(key, log)
+        for key, log in logs.items():
+            assert place.logs.path(key).read_bytes() == log
+
+
+async def test_offers_go_out_as_capacity_comes_back(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        capacity = sum(place.slot().capacity.values())
+        jobs = {await place.submit() for _ in range(capacity + 3)}
+        await until(lambda: len(place.slot().leases) == capacity)
+        assert await place.store.demands()
+        assert {(await agent.run()).job for _ in jobs} == jobs
+        await until(lambda: place.slot().leases == {})
+
+
+async def test_nothing_is_confirmed_before_its_commit(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.offered()
+        place.store.gate = asyncio.Event()
+        await agent.send(agent.acceptance(key))
+        await agent.beat()
+        assert not [said for said in agent.heard if isinstance(said, m.Confirm)]
+        place.store.gate.set()
+        await agent.hear(m.Confirm)
+        assert (await place.attempt(key)).state is AttemptState.ACCEPTED
+
+
+async def test_reading_goes_on_while_commits_wait(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        place.store.gate = asyncio.Event()
+        await agent.upload(key, LOG)
+        await agent.send(ended(key, LOG))
+        ack = await agent.beat()
+        assert ack.leases == 0, "its end has been reported"
+        assert not [said for said in agent.heard if isinstance(said, m.Settled)]
+        place.store.gate.set()
+        await agent.hear(m.Settled)
+
+
+async def test_reports_in_flight_are_bounded(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_FLIGHT", 10)
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        place.store.gate = asyncio.Event()
+        before = len(asyncio.all_tasks())
+        for _ in range(500):
+            await agent.send(agent.acceptance(key))
+        await agent.send(m.Heartbeat(seq=77))
+        await asyncio.sleep(0.1)
+        assert len(asyncio.all_tasks()) < before + 30
+        place.store.gate.set()
+        assert (await agent.hear(m.HeartbeatAck)).seq == 77
+
+
+async def test_resent_chunks_change_nothing_and_gaps_rewind(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        await agent.upload(key, LOG[:1000])
+        await agent.send_log(key, 0, LOG[:600])
+        assert (await agent.hear(m.Ack)).offset == 1000
+        await agent.send_log(key, 900, LOG[900:1500])
+        assert (await agent.hear(m.Ack)).offset == 1500
+        await agent.send_log(key, 2000, LOG[2000:])
+        assert (await agent.hear(m.Rewind)).offset == 1500
+        await agent.upload(key, LOG[1500:], 1500)
+        await agent.finish(key, LOG)
+        assert place.logs.path(key).read_bytes() == LOG
+
+
+async def test_a_log_that_is_too_short_or_wrong_comes_again(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        await agent.upload(key, b"x" * 100)
+        await agent.send(ended(key, LOG))
+        rewind = await agent.hear(m.Rewind)
+        assert rewind.offset == 100
+        await agent.upload(key, LOG[100:], 100)
+        await agent.send(ended(key, LOG))
+        assert (await agent.hear(m.Rewind)).offset == 0, "its beginning is wrong"
+        await agent.upload(key, LOG)
+        await agent.finish(key, LOG)
+        assert place.logs.path(key).read_bytes() == LOG
+
+
+async def test_acks_of_chunks_that_come_together_are_one(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        for start in range(0, 20_000, 10):
+            await agent.say(encode_chunk(key.job, key.attempt, start, b"0123456789"))
+        acks = [await agent.hear(m.Ack)]
+        while acks[-1].offset < 20_000:
+            acks.append(await agent.hear(m.Ack))
+        assert len(acks) < 500
+        assert [ack.offset for ack in acks] == sorted(ack.offset for ack in acks)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ("this is no JSON", "not a message"),
+        ("[1, 2, 3]", "not a message"),
+        ('{"type": "launch"}', "not a message"),
+        ('{"type": "accept", "job": "../../etc", "attempt": 1}', "job"),
+        ('{"type": "heartbeat", "seq": 0}', "seq"),
+        ('{"type": "heartbeat", "seq": "' + "[" * 20_000 + '"}', "seq"),
+        ("[" * 100_000, "not a message"),
+        (b"", "chunk"),
+        (b"\x01short", "chunk"),
+        (struct.pack(">B16sIQ", 9, b"\xff" * 16, 1, 0) + b"x", "kind 9"),
+        (struct.pack(">B16sIQ", 1, b"\xff" * 16, 0, 0) + b"x", "frame"),
+        (struct.pack(">B16sIQ", 1, b"\xff" * 16, 1, 1 << 63) + b"x", "frame"),
+        (encode_chunk("0" * 26, 1, 0, b"x" * MAX_PAYLOAD) + b"x", "chunk"),
+    ],
+    ids=[
+        "text", "list", "unknown", "bad-id", "zero", "nested", "deep", "empty",
+        "short", "kind", "attempt", "offset", "large",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("greeted", [True, False])
+async def test_garbage_is_answered_with_words_and_a_code(
+    place: LiveHub, said: LogCapture, frame: str | bytes, words: str, greeted: bool
+) -> None:
+    async with place.agent() as agent:
+        if greeted:
+            await agent.hello()
+        await agent.say(frame)
+        error = await agent.hear(m.Error)
+        assert words in error.detail
+        assert error.code == "bad_message"
+        assert await agent.closed() == CloseCode.BAD_MESSAGE
+    await until(lambda: place.hub.slot("a") is None)
+    told = [entry for entry in said.entries if entry["event"] == "link closed"]
+    assert [(entry["agent"], entry["code"]) for entry in told] == [("a", CloseCode.BAD_MESSAGE)]
+    assert not [entry for entry in said.entries if entry["log_level"] == "error"]
+
+
+@pytest.mark.parametrize("message", [m.Heartbeat(seq=1), m.Goodbye(reason="bye")])
+async def test_nothing_may_come_before_the_hello(place: LiveHub, message: m.Message) -> None:
+    async with place.agent() as agent:
+        await agent.send(message)
+        assert "before the hello" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.BAD_MESSAGE
+
+
+async def test_log_bytes_may_not_come_before_the_hello(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.say(encode_chunk("0" * 26, 1, 0, b"x"))
+        assert "before the hello" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.BAD_MESSAGE
+
+
+async def test_a_message_over_the_limit_closes_the_link(place: LiveHub, said: LogCapture) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        # The server may close before it has read all of it.
+        with suppress(OSError):
+            await agent.say("x" * (MAX_AGENT_MESSAGE + 1))
+        assert await agent.closed() in (aiohttp.WSCloseCode.MESSAGE_TOO_BIG, 1006)
+    await until(lambda: place.hub.slot("a") is None)
+    assert [entry["agent"] for entry in said.entries if entry["event"] == "link broken"] == ["a"]
+
+
+async def test_text_that_is_not_utf8_closes_the_link(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        transport = agent._transport()
+        # A masked text frame (RFC 6455 §5.2) of one byte that UTF-8 never has.
+        transport.write(b"\x81\x81\0\0\0\0\xff")
+        assert await agent.closed() == aiohttp.WSCloseCode.INVALID_TEXT
+    await until(lambda: place.hub.slot("a") is None)
+
+
+async def test_a_protocol_version_that_nobody_speaks(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.send(m.Hello(oldest=7, newest=9, session="0" * 26, agent_version="9"))
+        assert "update the older" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.UNSUPPORTED_VERSION
+    assert place.hub.slot("a") is None
+
+
+async def test_what_is_not_the_agents_is_superseded(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        strange = Key("0" * 26, 1)
+        await agent.send_log(strange, 0, b"x" * 100)
+        await agent.hear(m.Superseded)
+        await agent.send(ended(strange))
+        await agent.hear(m.Superseded)
+        assert not place.logs.path(strange).exists()
+        await place.submit()
+        key = await agent.start()
+        other = Key(key.job, 2)
+        await agent.send_log(other, 0, b"x")
+        assert (await agent.hear(m.Superseded)).attempt == 2
+        assert not place.logs.path(other).exists()
+
+
+async def test_a_full_disk_pauses_the_session_and_loses_nothing(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place.hub._recovery, "_pause", 0.01)
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        await agent.upload(key, LOG[:1000])
+        real = os.pwrite
+        monkeypatch.setattr(os, "pwrite", _no_space)
+        probe = place.hub._recovery._probe_logs
+        monkeypatch.setattr(place.hub._recovery, "_probe_logs", _no_space)
+        await agent.send_log(key, 1000, LOG[1000:2000])
+        ack = await agent.beat()
+        assert not ack.eligible
+        assert "database" in ack.reason
+        assert [s.offset for s in agent.heard if isinstance(s, m.Ack)] == [1000]
+        monkeypatch.setattr(os, "pwrite", real)
+        monkeypatch.setattr(place.hub._recovery, "_probe_logs", probe)
+        await agent.hear(m.Resync)
+        welcome = await agent.hello(holds(key, Phase.RUNNING, len(LOG)))
+        assert [(r.verdict, r.offset) for r in welcome.rulings] == [(m.Verdict.KEEP, 1000)]
+        await agent.upload(key, LOG[1000:], 1000)
+        await agent.finish(key, LOG)
+        assert place.logs.path(key).read_bytes() == LOG
+
+
+def _no_space(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def test_a_database_that_is_away_acknowledges_nothing_and_recovers(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place.hub._recovery, "_pause", 0.01)
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        await place.reaches(key, AttemptState.RUNNING)
+        place.store.down = True
+        await agent.send(ended(key))
+        await until(lambda: not place.slot().eligible)
+        ack = await agent.beat()
+        assert not ack.eligible
+        assert not [said for said in agent.heard if isinstance(said, m.Settled)]
+        place.store.down = False
+        await agent.hear(m.Resync)
+        welcome = await agent.hello(holds(key, Phase.ENDED))
+        assert [r.verdict for r in welcome.rulings] == [m.Verdict.KEEP]
+        await agent.finish(key)
+        assert (await place.job(key)).state is JobState.SUCCEEDED
+
+
+async def test_a_hello_while_the_database_is_away_is_asked_to_come_back(place: LiveHub) -> None:
+    place.store.down = True
+    async with place.agent() as agent:
+        await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
+        assert (await agent.hear(m.Error)).code == "try_again"
+        assert await agent.closed() == CloseCode.TRY_AGAIN
+    place.store.down = False
+    async with place.agent() as agent:
+        await agent.hello()
+
+
+def flood(place: LiveHub, count: int) -> None:
+    """Make the hub say `count` long sentences to the agent a."""
+    for number in range(count):
+        place.hub.lease_ended("a", Key("0" * 26, 1), f"{number} " + "x" * 1_900)
+
+
+async def test_an_agent_that_reads_nothing_is_let_go(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEND_TIMEOUT", 0.2)
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.2)
+    async with place.agent() as agent, place.agent("b") as other:
+        await agent.hello()
+        await other.hello()
+        agent.deaf()
+        # More than the buffers of both sockets hold.
+        flood(place, 15_000)
+        await until(lambda: place.hub.slot("a") is None)
+        assert (await other.beat()).seq == 1, "its neighbour notices nothing"
+        agent._transport().abort()
+
+
+async def test_too_many_messages_for_a_slow_agent_end_its_link(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 500)
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.2)
+    async with place.agent() as agent:
+        await agent.hello()
+        flood(place, 501)
+        assert place.hub.slot("a") is None
+        assert (await agent.hear(m.Error)).detail == "the agent reads too slowly"
+        assert await agent.closed() == CloseCode.TRY_AGAIN
+
+
+async def test_a_cut_link_gives_back_what_was_not_accepted(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        job = await place.submit()
+        key = await agent.offered()
+        agent.cut()
+        await place.job_reaches(job, JobState.QUEUED)
+        assert (await place.attempt(key)).state is AttemptState.WITHDRAWN
+    async with place.agent("b") as other:
+        await other.hello()
+        assert await other.run() == key, "the number is used again: it has not run"
+
+
+async def test_a_cut_link_keeps_what_was_accepted(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        await agent.upload(key, LOG[:500])
+        agent.cut()
+    await until(lambda: place.hub.slot("a") is None)
+    async with place.agent() as agent:
+        welcome = await agent.hello(holds(key, Phase.RUNNING, len(LOG)))
+        assert [(r.verdict, r.offset) for r in welcome.rulings] == [(m.Verdict.KEEP, 500)]
+        await agent.upload(key, LOG[500:], 500)
+        await agent.finish(key, LOG)
+
+
+async def test_a_defect_of_ours_costs_one_link_only(
+    place: LiveHub, said: LogCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place.agent() as agent, place.agent("b") as other:
+        await agent.hello()
+        await other.hello()
+        monkeypatch.setattr(place.hub._links["a"].session, "_heartbeat", lambda message: 1 // 0)
+        await agent.send(m.Heartbeat(seq=1))
+        assert "see its log" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.INTERNAL
+        await other.beat()
+    errors = [entry for entry in said.entries if entry["log_level"] == "error"]
+    assert [entry["event"] for entry in errors] == ["a link failed"]
+
+
+async def test_the_close_reason_is_whole_characters(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.hub.drop("a", "ä" * 300)
+        assert (await agent.hear(m.Error)).detail == "ä" * 300
+        assert await agent.closed() == CloseCode.UNREGISTERED
+
+
+async def test_a_returned_attempt_tells_the_holder_of_its_replacement(place: LiveHub) -> None:
+    policy = {"lost_after": "10m", "on_return": "keep_first"}
+    async with place.agent("a") as first:
+        await first.hello()
+        await place.submit(on_disconnect=policy, max_attempts=3, retry_backoff=0)
+        key = await first.start()
+        first.cut()
+    await until(lambda: place.hub.slot("a") is None)
+    await place.store.lose(key, "it was silent", time.time())
+    async with place.agent("b") as second:
+        await second.hello()
+        replacement = await second.start()
+        assert replacement == (key.job, 2)
+        async with place.agent("a") as back:
+            welcome = await back.hello(holds(key, Phase.RUNNING))
+            assert [r.verdict for r in welcome.rulings] == [m.Verdict.KEEP]
+            superseded = await second.hear(m.Superseded)
+            assert superseded.attempt == 2
+            await back.finish(key)
+    assert (await place.job(key)).state is JobState.SUCCEEDED
+
+
+def test_the_fake_speaks_as_an_agent() -> None:
+    assert isinstance(FakeAgent("ws://127.0.0.1:1/x").heard, list)

@@ -1,0 +1,170 @@
+"""A hub behind a real WebSocket server, with a real store, real log files and a dispatcher."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from remote_protocol.limits import MAX_AGENT_MESSAGE, SUBPROTOCOL
+from remote_protocol.states import AttemptState, JobState
+from remote_server.dispatcher import Dispatcher
+from remote_server.domain.events import Change
+from remote_server.domain.model import Agent, Attempt, Clock, Job, Key, Outcome
+from remote_server.domain.scheduling import AgentSlot
+from remote_server.errors import StoreUnavailable
+from remote_server.hub import Hub, HubTerms
+from remote_server.hub.hub import boot_clock
+from remote_server.logs import LogStore
+from remote_server.store import Store
+from tests.support.fake_agent import DEADLINE, FakeAgent
+from tests.support.stored import spec
+
+
+class ShakyStore(Store):
+    """A real store that can be told to fail, or to let reports wait."""
+
+    down = False
+    gate: asyncio.Event | None = None
+    recorded: list[Change]
+
+    async def record(self, agent: str, change: Change, now: float) -> Outcome:
+        if self.gate is not None:
+            await self.gate.wait()
+        self._check()
+        outcome = await super().record(agent, change, now)
+        self.recorded.append(change)
+        return outcome
+
+    async def probe(self) -> None:
+        self._check()
+        await super().probe()
+
+    async def bump_epoch(self, *arguments: Any) -> Agent:
+        if self.gate is not None:
+            await self.gate.wait()
+        self._check()
+        return await super().bump_epoch(*arguments)
+
+    def _check(self) -> None:
+        if self.down:
+            raise StoreUnavailable("the database is away, for this test")
+
+
+class LiveHub:
+    """The rooms around one hub. `late` is added to the hub's clock."""
+
+    def __init__(self, store: ShakyStore, logs: LogStore, terms: HubTerms) -> None:
+        self.store = store
+        self.logs = logs
+        self.late = 0.0
+        self.changed: list[str] = []
+        self.hub = Hub(store, logs, terms, self._changed, lambda: boot_clock() + self.late)
+        self.dispatcher = Dispatcher(store, self.hub, Clock(time.time, boot_clock))
+        self.server: TestServer
+
+    def _changed(self, agent: str) -> None:
+        self.changed.append(agent)
+        self.dispatcher.wake(agent)
+
+    def agent(self, name: str = "a") -> FakeAgent:
+        """An agent that is about to connect."""
+        return FakeAgent(str(self.server.make_url(f"/{name}")))
+
+    def slot(self, name: str = "a") -> AgentSlot:
+        """A connected agent as the dispatcher sees it."""
+        slot = self.hub.slot(name)
+        assert slot is not None, f"{name} is not connected"
+        return slot
+
+    async def submit(self, **fields: Any) -> str:
+        """Submit a job; its id."""
+        (job,) = await self.store.submit([spec(**fields)], time.time())
+        return job.id
+
+    async def job(self, key: Key | str) -> Job:
+        """A job as it is stored."""
+        return await self.store.job(key if isinstance(key, str) else key.job)
+
+    async def attempt(self, key: Key) -> Attempt:
+        """An attempt as it is stored."""
+        return (await self.store.attempts_of(key.job))[key.attempt - 1]
+
+    async def reaches(self, key: Key, state: AttemptState) -> None:
+        """Wait until the stored attempt is in that state."""
+
+        async def there() -> bool:
+            return (await self.attempt(key)).state is state
+
+        await until(there)
+
+    async def job_reaches(self, job: str, state: JobState) -> None:
+        """Wait until the stored job is in that state."""
+
+        async def there() -> bool:
+            return (await self.job(job)).state is state
+
+        await until(there)
+
+    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
+        """What the web does once it knows the agent."""
+        wire = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL,), compress=False, max_msg_size=MAX_AGENT_MESSAGE
+        )
+        await wire.prepare(request)
+        await self.hub.serve(request.match_info["name"], wire, "192.0.2.1")
+        return wire
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until it is true; a coroutine function is awaited each time."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            found = condition()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
+    """Everything started; stopped as the server stops it."""
+    (folder / "logs").mkdir(mode=0o700)
+    store = await ShakyStore.open(str(folder / "server.db"))
+    store.recorded = []
+    place = LiveHub(store, LogStore(folder / "logs"), terms)
+    store.on_commit(place.dispatcher.committed)
+    app = web.Application()
+    app.router.add_get("/{name}", place._serve)
+    place.server = TestServer(app, access_log=None)
+    await place.server.start_server()
+    loops = [
+        asyncio.ensure_future(place.dispatcher.run()),
+        asyncio.ensure_future(place.hub.run()),
+    ]
+    try:
+        yield place
+    finally:
+        store.down = False
+        if store.gate is not None:
+            store.gate.set()
+        await place.hub.close()
+        await place.server.close()
+        ended = [loop for loop in loops if loop.done()]
+        for loop in loops:
+            loop.cancel()
+        for loop in loops:
+            with suppress(asyncio.CancelledError):
+                await loop
+        assert not ended, "a loop ended"
+        place.logs.close()
+        assert await store.check() == []
+        await store.close()
