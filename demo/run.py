@@ -124,6 +124,7 @@ class Stage:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
+                    env={**os.environ, "REMOTE_AGENT_ON_STOP": "cancel"},
                     start_new_session=True,
                 )
             )
@@ -191,14 +192,34 @@ def running_system() -> Iterator[Client]:
             _until(
                 lambda: client.agent("demo-agent").state is AgentState.ONLINE, stage, "the agent"
             )
-            yield client
-            # What still runs after a mistake must not outlive the demo.
-            for state_name in ("queued", "assigned", "running"):
-                for job in client.jobs(state=state_name).items:
-                    client.cancel(job.id, "the demo ends")
-                    client.wait(job.id, 15)
+            try:
+                yield client
+            finally:
+                _hush()
+                _end_jobs(client)
     finally:
+        _hush()
         stage.close()
+
+
+def _hush() -> None:
+    """A second Ctrl-C must not interrupt the cleaning up, which takes a few seconds at most."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _end_jobs(client: Client) -> None:
+    """Agents leave jobs running by design; those of the demo must not outlive it."""
+    with contextlib.suppress(ClientError), client.again() as other:
+        running = [
+            job.id
+            for state in ("queued", "assigned", "running")
+            for job in other.jobs(state=state).items
+        ]
+        for job in running:
+            other.cancel(job, "the demo ends")
+        for job in running:
+            other.wait(job, 15)
 
 
 def play(client: Client, act: Act, lock: threading.Lock) -> None:
