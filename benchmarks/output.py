@@ -14,13 +14,19 @@ import threading
 import time
 from pathlib import Path
 
-from benchmarks.bed import Bed, bed, cpu_seconds, descendants, memory, quantile, table
+from benchmarks.bed import Bed, bed, cpu_seconds, descendants, memory, quantile, table, wait_until
 from remote_client.client import Client
 from remote_protocol import cri
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 
-_TALKER = "import time\nwhile True: print(repr(time.time()), flush=True); time.sleep(0.1)"
+# One write a line: the newline of an unbuffered print would be a record of its own.
+_TALKER = """
+import os, time
+while True:
+    os.write(1, b"%.6f\\n" % time.time())
+    time.sleep(0.1)
+"""
 
 
 class Listener(threading.Thread):
@@ -40,11 +46,10 @@ class Listener(threading.Thread):
 
 def flood(place: Bed, source: Path, size: int) -> dict[str, float]:
     """Run `cat source` as a job beside a talking one; figures of it."""
-    talker = place.client.submit(JobSpec(command=[sys.executable, "-u", "-c", _TALKER]))
+    talker = place.client.submit(JobSpec(command=[sys.executable, "-c", _TALKER]))
     listener = Listener(place.client.again(), talker.id)
     listener.start()
-    while len(listener.lags) < 10:
-        time.sleep(0.05)
+    wait_until(lambda: len(listener.lags) >= 10, "the talking job's lines")
     listener.lags.clear()
     server, agent = cpu_seconds(place.server.pid), cpu_seconds(place.agent_pid)
     begun = time.monotonic()
