@@ -26,7 +26,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from remote_client.config import trust
-from remote_client.errors import ApiError, ClientError, Unreachable
+from remote_client.errors import ApiError, ClientError, NotOurs, Unreachable
 from remote_protocol import api, cri
 from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
@@ -96,7 +96,9 @@ class Client:
 
     def again(self) -> Client:
         """Another client for the same server and token, for another thread."""
-        return self._again()
+        other = self._again()
+        other._reached = self._reached
+        return other
 
     # Jobs ------------------------------------------------------------------------------------
 
@@ -175,8 +177,10 @@ class Client:
                 attempt=attempt, offset=offset + len(pending), follow="true" if follow else None
             )
             try:
-                for piece in self._stream(f"/jobs/{_at(job)}/log", params, CRI_LOG):
+                for piece, headers in self._stream(f"/jobs/{_at(job)}/log", params, CRI_LOG):
                     failures = 0
+                    # The last attempt may be another one when a broken link comes back.
+                    attempt = attempt or int(headers.get("Remote-Attempt", 0)) or None
                     pending = pending + piece if pending else piece
                     cut = cri.complete(pending)
                     if cut:
@@ -184,8 +188,9 @@ class Client:
                         whole, pending = pending[:cut], pending[cut:]
                         yield whole
                 return
-            except Unreachable:
-                if not self._reached or failures >= _FOLLOW_PATIENCE:
+            except Unreachable as error:
+                hopeless = isinstance(error, NotOurs) or not self._reached
+                if hopeless or failures >= _FOLLOW_PATIENCE:
                     raise
                 self._sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
                 failures += 1
@@ -199,7 +204,7 @@ class Client:
         """Every change of job state behind `after`; with `follow` it goes on for ever."""
         params = _given(after=after, follow="true" if follow else None)
         pending = b""
-        for piece in self._stream("/events", params, "application/x-ndjson"):
+        for piece, _ in self._stream("/events", params, "application/x-ndjson"):
             *lines, pending = (pending + piece).split(b"\n")
             for line in lines:
                 if line.strip():
@@ -332,7 +337,9 @@ class Client:
             self._sleep(pause)
         raise AssertionError("the last round returns or raises")
 
-    def _stream(self, path: str, params: Mapping[str, str], accept: str) -> Iterator[bytes]:
+    def _stream(
+        self, path: str, params: Mapping[str, str], accept: str
+    ) -> Iterator[tuple[bytes, httpx.Headers]]:
         timeout = httpx.Timeout(None, connect=10.0)
         headers = {"Accept": accept}
         try:
@@ -345,7 +352,8 @@ class Client:
                 if response.is_error:
                     response.read()
                 self._checked(response)
-                yield from response.iter_bytes()
+                for piece in response.iter_bytes():
+                    yield piece, response.headers
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
 
@@ -375,8 +383,8 @@ class Client:
             cure = "check the URL, the network and any proxy in between"
         return Unreachable(f"Cannot reach {self.url}: {cause}; {cure}.")
 
-    def _not_ours(self, response: httpx.Response) -> Unreachable:
-        return Unreachable(
+    def _not_ours(self, response: httpx.Response) -> NotOurs:
+        return NotOurs(
             f"{response.request.url} answered {response.status_code}, but not as a remote-server "
             f"does; check that {self.url} is the server's base URL and that no proxy answers."
         )

@@ -2,7 +2,8 @@
 
 ClientError
 ├── UsageError          bad arguments or no server named (exit code 2)
-├── Unreachable         no answer from the server, or not our server
+├── Unreachable         no answer from the server
+│   └── NotOurs         an answer, but not from a remote-server
 └── ApiError            the server answered with a problem (RFC 9457); `code` is stable
 """
 
@@ -25,6 +26,10 @@ class UsageError(ClientError):
 
 class Unreachable(ClientError):
     """The server gave no usable answer; the sentence names what was tried and what to check."""
+
+
+class NotOurs(Unreachable):
+    """Something else answered; asking again cannot help."""
 
 
 class ApiError(ClientError):
