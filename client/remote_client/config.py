@@ -41,30 +41,38 @@ def find_access(url: str | None, token: str | None, ca_file: str | None) -> Acce
             "No server is named. Set REMOTE_URL (for example http://127.0.0.1:8750), give --url, "
             "or run: remotectl login --url URL"
         )
-    if not token and (not stored.get("url") or check_url(url) == stored.get("url")):
-        token = stored.get("token")
+    url = check_url(url)
+    if url == stored.get("url", url):
+        token, ca_file = token or stored.get("token"), ca_file or stored.get("ca_file")
     if not token:
         raise UsageError(
             "No token is given. Set REMOTE_TOKEN to an API token (rpt_…), give --token-file, or "
             "run: remotectl login. The first admin token is in the file `admin-token` of the "
             "server's data directory."
         )
-    return Access(check_url(url), check_token(token), ca_file or stored.get("ca_file"))
+    return Access(url, check_token(token), ca_file)
 
 
 def check_url(url: str) -> str:
     """The URL without a trailing slash. UsageError names exactly what is wrong with it (R43)."""
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError as error:
+        raise UsageError(f"{url!r} is not a URL: {error}") from None
     if not parts.scheme or "://" not in url:
         raise UsageError(f"{url!r} has no scheme; did you mean http://{url.strip()} or https://…?")
     if parts.scheme not in ("http", "https"):
         raise UsageError(f"{url!r} has the scheme {parts.scheme!r}; it must be http or https")
     if not parts.hostname:
         raise UsageError(f"{url!r} names no host")
+    if any(character.isspace() or not character.isprintable() for character in url.strip()):
+        raise UsageError(f"{url!r} contains spaces or control characters")
     try:
-        _ = parts.port
+        port = parts.port
     except ValueError:
-        raise UsageError(f"{url!r} has a port that is not a number from 1 to 65535") from None
+        port = 0
+    if port == 0:
+        raise UsageError(f"{url!r} has a port that is not a number from 1 to 65535")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise UsageError(f"{url!r} must be only scheme, host, port and path prefix")
     path = parts.path.rstrip("/")
@@ -108,7 +116,9 @@ def save_login(access: Access) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     document = {"url": access.url, "token": access.token, "ca_file": access.ca_file}
     temporary = path.with_suffix(".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # A file that somebody left here would keep its own mode.
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(document, file)
     temporary.replace(path)
@@ -133,4 +143,6 @@ def _read_login() -> dict[str, str]:
         raise UsageError(
             f"{login_file()} cannot be read ({error}); run remotectl login again"
         ) from None
+    if not isinstance(document, dict):
+        raise UsageError(f"{login_file()} holds no login; run remotectl login again")
     return {key: value for key, value in document.items() if isinstance(value, str)}

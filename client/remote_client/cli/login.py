@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from remote_client.cli.output import note
@@ -22,10 +24,12 @@ def login(session: Session) -> None:
     """
     url = check_url(session.url or click.prompt("Server URL"))
     token = check_token(session.token or click.prompt("API token", hide_input=True))
-    with Client(url, token, ca_file=session.ca_file) as client:
+    # Later calls come from other directories.
+    ca_file = None if session.ca_file is None else str(Path(session.ca_file).absolute())
+    with Client(url, token, ca_file=ca_file) as client:
         version = client.version()
         client.queues()
-    path = save_login(Access(url, token, session.ca_file))
+    path = save_login(Access(url, token, ca_file))
     note(f"logged in to {url} (remote-server {version.version}); kept in {path}")
 
 

@@ -29,11 +29,16 @@ class Session:
         if self._token_file is None:
             return os.environ.get("REMOTE_TOKEN")
         try:
-            return self._token_file.read_text().strip()
+            text = self._token_file.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise UsageError(
                 f"The token file {self._token_file} cannot be read: {error.strerror}"
             ) from None
+        except ValueError:
+            raise UsageError(f"The token file {self._token_file} is not a text file") from None
+        if not text:
+            raise UsageError(f"The token file {self._token_file} is empty")
+        return text
 
     @property
     def client(self) -> Client:
