@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from pydantic import ValidationError
@@ -30,7 +31,18 @@ Examples:
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
+class _Root(click.Group):
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            # The reader has gone (`| head`): it has all it wants. click would end with 1. What is
+            # left in the buffer must not raise again when Python flushes it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.option(
     "--url", envvar="REMOTE_URL", help="The server, e.g. https://host:8750. [env: REMOTE_URL]"
 )
@@ -63,8 +75,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `remotectl`; always ends by SystemExit with an exit code of the contract."""
     try:
         code = root.main(arguments, prog_name="remotectl", standalone_mode=False)
-    except click.exceptions.Abort:
-        code = 130
+    except click.exceptions.Abort as abort:
+        # Without a cause a question was answered with no, or nobody was there to answer it.
+        code = 130 if isinstance(abort.__cause__, KeyboardInterrupt) else ClientError.exit_code
+        click.echo("remotectl: aborted", err=True)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -74,11 +88,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ValidationError as error:
         click.echo(f"remotectl: {_faults(error)}", err=True)
         code = UsageError.exit_code
-    except BrokenPipeError:
-        # The reader has gone (`| head`): it has all it wants. What is left in the buffer must
-        # not raise again when Python flushes it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except OSError as error:  # a full disk behind stdout, a login that cannot be kept
+        click.echo(f"remotectl: {error}", err=True)
+        code = ClientError.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from remote_protocol.states import AgentState, JobState
 from remote_protocol.units import format_duration
@@ -73,10 +74,9 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     _console().print(table)
 
 
-def coloured(text: str) -> str:
-    """Markup for a state's name, escaped text for everything else."""
-    style = STATE_STYLE.get(text)
-    return f"[{style}]{text}[/]" if style else text.replace("[", "\\[")
+def coloured(text: str) -> Text:
+    """A state's name in its colour, everything else as it is: no markup, no `:emoji:`."""
+    return Text(text, style=STATE_STYLE.get(text, ""))
 
 
 def when(moment: datetime | None) -> str:

@@ -121,7 +121,8 @@ def exit_code(job: JobView) -> int:
     if job.end_reason is EndReason.MEMORY_LIMIT:
         return 137
     if job.end_reason in (EndReason.EXIT, EndReason.SIGNAL) and job.exit_code:
-        return job.exit_code
+        # Only the low byte reaches a POSIX shell: 256 must not look like success.
+        return job.exit_code if job.exit_code & 0xFF else 1
     return 125
 
 
