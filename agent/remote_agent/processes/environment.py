@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Final
 
 # fmt: off
@@ -65,8 +66,10 @@ def _unfrozen(environ: Mapping[str, str]) -> dict[str, str]:
     return {n: v for n, v in env.items() if not n.startswith(("_PYI_", "_MEIPASS", "PYINSTALLER"))}
 
 
+@cache
 def _account() -> dict[str, str]:
-    """Home and name of the account: services often start without them."""
+    """Home and name of the account: services often start without them. Asked for once: it costs
+    0.2 ms and stays what it is."""
     try:
         import pwd
 
