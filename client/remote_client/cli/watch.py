@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from itertools import groupby
 from types import FrameType
 from typing import BinaryIO
 
@@ -131,16 +132,13 @@ def write_streams(piece: bytes) -> None:
     if _STDERR not in piece:
         write_all(sys.stdout.buffer, cri.decode(piece))
         return
-    pending: list[bytes] = []
-    current = ""
-    for record in cri.records(piece):
-        if record.stream != current and pending:
-            write_all(_target(current), b"".join(pending))
-            pending.clear()
-        current = record.stream
-        pending.append(record.data)
-    if pending:
-        write_all(_target(current), b"".join(pending))
+    for stream, lines in groupby(piece.split(b"\n"), _stream_of):
+        target = sys.stderr.buffer if stream == cri.STDERR else sys.stdout.buffer
+        write_all(target, cri.decode(b"\n".join(lines)))
+
+
+def _stream_of(line: bytes) -> bytes:
+    return line[cri.STAMP_LENGTH + 1 : cri.STAMP_LENGTH + 7]
 
 
 def write_all(target: BinaryIO, data: bytes) -> None:
@@ -148,7 +146,3 @@ def write_all(target: BinaryIO, data: bytes) -> None:
     if data:
         target.write(data)
         target.flush()
-
-
-def _target(stream: str) -> BinaryIO:
-    return sys.stderr.buffer if stream == "stderr" else sys.stdout.buffer
