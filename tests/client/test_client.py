@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from remote_client.client import Client
-from remote_client.errors import ApiError, ClientError, Unreachable, UsageError
+from remote_client.errors import ApiError, ClientError, NotOurs, Unreachable, UsageError
 from remote_protocol import cri
 from remote_protocol.api import AgentChange, RegistrationTokenCreate
 from remote_protocol.ids import Role
@@ -182,3 +182,37 @@ def test_another_client_for_another_thread(api: FakeApi, client: Client) -> None
     with client.again() as other:
         assert other is not client
         assert other.job(ID).id == ID
+
+
+def test_a_resumed_log_stays_with_its_attempt(api: FakeApi, client: Client) -> None:
+    whole = cri_log(("stdout", b"one\n"), ("stdout", b"two\n"))
+    first = Answer(whole[:50], breaks=True, headers={"Remote-Attempt": "1"})
+    api.on("GET", f"/jobs/{ID}/log", first, whole[50:])
+    assert b"".join(client.stored_log(ID, follow=True)) == whole
+    assert [said.query.get("attempt") for said in api.calls] == [None, "1"]
+    assert api.calls[1].query["offset"] == "50"
+
+
+def test_a_log_outlives_a_restart_of_the_server(api: FakeApi, client: Client) -> None:
+    log = cri_log(("stdout", b"a\n"), ("stderr", b"b\n"))
+    busy = problem(503, "store_unavailable", "later")
+    cut = Answer(log[:41], breaks=True)
+    api.on("GET", f"/jobs/{ID}/log", busy, cut, busy, Answer(b"<html>", 502), log[41:])
+    assert b"".join(client.stored_log(ID, attempt=1, follow=True)) == log
+    assert [said.query["offset"] for said in api.calls] == ["0", "0", "41", "41", "41"]
+
+
+def test_a_log_from_something_else_is_not_asked_for_again(api: FakeApi, client: Client) -> None:
+    api.on("GET", f"/jobs/{ID}/log", Answer(b"<html>", 404))
+    with pytest.raises(NotOurs, match="not as a remote-server"):
+        list(client.stored_log(ID, follow=True))
+    assert len(api.calls) == 1
+
+
+def test_another_client_knows_that_the_server_was_reached(api: FakeApi, client: Client) -> None:
+    api.on("GET", f"/jobs/{ID}", job_view())
+    api.on("POST", f"/jobs/{ID}/cancel", Answer(job_view(), breaks=True), job_view())
+    client.job(ID)
+    with client.again() as other:
+        other.cancel(ID)
+    assert len(api.said("POST", f"/jobs/{ID}/cancel")) == 2

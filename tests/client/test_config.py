@@ -30,6 +30,9 @@ TOKEN = "rpt_" + "a" * 43
         ("http://", "no host"),
         ("http://host:99999", "port"),
         ("http://host:port", "port"),
+        ("http://host:0", "port"),
+        ("http://[::1", "not a URL"),
+        ("http://two words", "spaces"),
         ("http://host/api/v1", "leave /api/v1 out"),
         ("http://host/?x=1", "only scheme"),
         ("http://user:secret@host", "only scheme"),
@@ -91,3 +94,25 @@ def test_trust() -> None:
     assert trust(None) is True
     with pytest.raises(UsageError, match="No such file"):
         trust("/no/such.pem")
+
+
+def test_a_login_that_holds_something_else_is_named() -> None:
+    save_login(Access("http://host", TOKEN, None)).write_text("[]")
+    with pytest.raises(UsageError, match="login again"):
+        find_access(None, None, None)
+
+
+def test_the_ca_of_one_server_is_not_used_for_another() -> None:
+    save_login(Access("https://host", TOKEN, "/ca.pem"))
+    assert find_access("https://host", None, None).ca_file == "/ca.pem"
+    assert find_access("https://host", None, "/mine.pem").ca_file == "/mine.pem"
+    assert find_access("https://other", TOKEN, None).ca_file is None
+
+
+def test_a_left_over_file_does_not_open_the_login_to_others() -> None:
+    left = login_file().with_suffix(".tmp")
+    left.parent.mkdir(parents=True)
+    left.write_text("")
+    left.chmod(0o644)
+    path = save_login(Access("http://host", TOKEN, None))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from remote_client.errors import ApiError, ClientError, Unreachable, UsageError
+from remote_client.errors import ApiError, ClientError, NotOurs, Unreachable, UsageError
 from remote_protocol.api import Problem
 
 
 def test_exit_codes() -> None:
+    assert issubclass(NotOurs, Unreachable)
     assert (ClientError.exit_code, UsageError.exit_code, Unreachable.exit_code) == (1, 2, 1)
 
 

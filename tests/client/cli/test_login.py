@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from remote_client.config import find_access, login_file
@@ -30,3 +32,24 @@ def test_a_refused_token_is_not_kept(api: FakeApi, ctl: Any) -> None:
     api.on("GET", "/queues", problem(401, "invalid_token", "The token is not known"))
     assert ctl("login") == 1
     assert not login_file().exists()
+
+
+def test_a_relative_ca_file_is_kept_absolute(
+    api: FakeApi, ctl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.on("GET", "/version", VERSION)
+    api.on("GET", "/queues", {"items": []})
+    monkeypatch.chdir(tmp_path)
+    Path("ca.pem").write_bytes(Path(certifi.where()).read_bytes())
+    assert ctl("--ca-file", "ca.pem", "login") == 0
+    assert find_access(None, None, None).ca_file == str(tmp_path / "ca.pem")
+
+
+def test_a_login_that_cannot_be_kept(
+    api: FakeApi, ctl: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.on("GET", "/version", VERSION)
+    api.on("GET", "/queues", {"items": []})
+    (tmp_path / "config").write_text("a file where the folder should be")
+    assert ctl("login") == 1
+    assert capsys.readouterr().err.startswith("remotectl: [Errno")

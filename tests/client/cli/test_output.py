@@ -52,3 +52,9 @@ def test_times() -> None:
     assert ago(datetime.now(UTC) - timedelta(hours=2)).startswith("2h")
     assert when(moment) == moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     assert pairs({"a": 1, "b": 2}) == "a=1, b=2"
+
+
+def test_names_are_no_emoji_and_keep_backslashes(capsys: pytest.CaptureFixture[str]) -> None:
+    print_fields([("A", "deploy:rocket:x"), ("B", "C:\\[tmp]\\")])
+    out = capsys.readouterr().out
+    assert "deploy:rocket:x" in out and "C:\\[tmp]\\" in out

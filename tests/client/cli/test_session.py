@@ -32,3 +32,10 @@ def test_ids(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     assert session.job_id(ID[:10]) == ID
     assert api.calls[1].query["cursor"] == "next"
     session.close()
+
+
+def test_a_token_file_holds_one_word_of_text(tmp_path: Path) -> None:
+    for content, says in ((b"\n", "is empty"), (b"\xff\xfe", "not a text file")):
+        (tmp_path / "token").write_bytes(content)
+        with pytest.raises(UsageError, match=says):
+            _ = Session("http://host", tmp_path / "token", None).token

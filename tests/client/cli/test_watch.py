@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ def view(**fields: Any) -> JobView:
     [
         ("succeeded", "exit", 0, 0),
         ("failed", "exit", 78, 78),
+        ("failed", "exit", 256, 1),
         ("failed", "signal", 137, 137),
         ("failed", "timeout", 143, 124),
         ("failed", "memory_limit", 137, 137),
@@ -62,3 +64,28 @@ def test_every_attempt_is_shown(
     assert out == b"one\ntwo\n"
     assert b"attempt 2 of 2 on b" in err
     assert [said.query["attempt"] for said in api.said("GET", f"/jobs/{ID}/log")] == ["1", "2"]
+
+
+def test_the_reason_for_waiting_is_said_once(
+    api: FakeApi, client: Client, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    began = time.monotonic()
+
+    def answer(said: object) -> dict[str, Any]:
+        waited = time.monotonic() - began
+        if waited < 1.6:
+            return job_view(pending_reason="all agents are busy")
+        if waited < 2.2:
+            return job_view(pending_reason="its agents are paused")
+        return job_view(state="failed", end_reason="expired", end_detail="it waited too long")
+
+    api.on("GET", f"/jobs/{ID}", answer)
+    assert Watch(client, view(), "make").run(cancel_on_interrupt=False) == 125
+    out, err = capfdbinary.readouterr()
+    assert out == b""
+    assert err.decode().splitlines() == [
+        f"remotectl: {ID} waits: all agents are busy",
+        f"remotectl: {ID} waits: its agents are paused",
+        f"remotectl: {ID} (make) failed: it waited too long",
+    ]
+    assert not api.said("GET", f"/jobs/{ID}/log")
