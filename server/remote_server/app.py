@@ -131,6 +131,7 @@ class Server:
             description=description(),
         )
         store.on_commit(dispatcher.committed)
+        store.on_commit(sweeper.committed)
         store.on_commit(self.services.committed)
         self._loop("dispatcher", dispatcher.run())
         self._loop("sweeper", sweeper.run())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,12 +19,13 @@ from remote_protocol.states import AttemptState, EndReason
 from remote_protocol.units import format_duration
 from remote_server.domain.expiry import Verdict, judge, offer_ttl
 from remote_server.domain.links import Links
-from remote_server.domain.model import Clock, Key, LiveLease, Queue
+from remote_server.domain.model import Clock, Commit, Key, LiveLease, Queue
 from remote_server.errors import NotFound, Stale, StoreUnavailable
 from remote_server.store import Store
 
 _PAGE: Final = 500
 _REMIND_EVERY: Final = 30.0
+_MOMENT: Final = 0.2
 
 DeleteLog = Callable[[Key], Awaitable[object]]
 """Removes the log file of an attempt; a missing one is no error."""
@@ -67,6 +69,12 @@ class Sweeper:
         self._held: dict[tuple[Key, str, AttemptState], float] = {}
         self._reminded: dict[Key, float] = {}
         self._log = structlog.get_logger("remote_server.sweeper")
+        self._queued = asyncio.Event()
+
+    def committed(self, commit: Commit) -> None:
+        """Hear of each commit: a new job may expire before the next sweep."""
+        if commit.queued:
+            self._queued.set()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -80,7 +88,22 @@ class Sweeper:
             except Exception:
                 self._log.exception("a sweep failed")
                 pause = self._settings.interval
-            await asyncio.sleep(pause)
+            await self._rest(pause)
+
+    async def _rest(self, pause: float) -> None:
+        """Sleep, but not beyond the expiry of a job that is queued meanwhile."""
+        until = self._clock.boot() + pause
+        while (left := until - self._clock.boot()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    await self._queued.wait()
+            except TimeoutError:
+                return
+            self._queued.clear()
+            # Jobs come in crowds: one look at the database is enough for all of a moment.
+            await asyncio.sleep(min(left, _MOMENT))
+            with suppress(StoreUnavailable):
+                until = min(until, self._clock.boot() + await self._pause())
 
     async def sweep(self) -> None:
         """Look at everything once."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from remote_protocol.api import QueueCreate, Registration
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.model import Clock, Key
 from remote_server.errors import NotFound
@@ -286,3 +287,28 @@ async def test_many_leases_are_swept_in_pages(
     states = {(await store.attempts_of(job.id))[0].state for job in jobs}
     assert states == {AttemptState.LOST}
     assert len(scene.links.ended) == 50
+
+
+async def test_a_job_that_comes_while_it_sleeps_expires_in_time(store: Store) -> None:
+    sweeper = Sweeper(
+        store,
+        FakeLinks(),
+        Clock(time.time, time.monotonic),
+        nothing_to_delete,
+        SweeperSettings(interval=60.0),
+    )
+    store.on_commit(sweeper.committed)
+    working = asyncio.create_task(sweeper.run())
+    await asyncio.sleep(0)
+    [job] = await store.submit([JobSpec(command=["true"], expires_in=0.05)], time.time())
+    try:
+        async with asyncio.timeout(10):
+            while (ended := await store.job(job.id)).state is not JobState.FAILED:
+                await asyncio.sleep(0.005)
+    finally:
+        working.cancel()
+    assert ended.end_reason is EndReason.EXPIRED
+
+
+async def nothing_to_delete(key: Key) -> None:
+    raise AssertionError(f"there is no log of {key} to delete")
