@@ -88,6 +88,7 @@ class Swarm:
             await socket.send_str(encode(hello))
             beating: asyncio.Task[None] | None = None
             welcomed = False
+            interval = [15.0]
             try:
                 async for frame in socket:
                     if frame.type is not aiohttp.WSMsgType.TEXT:
@@ -97,7 +98,10 @@ class Swarm:
                         welcomed = True
                         self.online += 1
                         ready.set()
-                        beating = asyncio.create_task(_beat(socket, message.heartbeat_interval))
+                        interval[0] = message.heartbeat_interval
+                        beating = asyncio.create_task(_beat(socket, interval))
+                    elif isinstance(message, m.Configure):
+                        interval[0] = message.heartbeat_interval
                     elif isinstance(message, m.Offer):
                         self.offered[message.job] = time.monotonic()
                         self.news.set()
@@ -129,10 +133,11 @@ class Swarm:
         await socket.send_str(encode(ended))
 
 
-async def _beat(socket: aiohttp.ClientWebSocketResponse, interval: float) -> None:
+async def _beat(socket: aiohttp.ClientWebSocketResponse, interval: list[float]) -> None:
+    """Heartbeats; the one entry of `interval` is what the server last dictated."""
     seq = 0
     while True:
-        await asyncio.sleep(interval)
+        await asyncio.sleep(interval[0])
         seq += 1
         await socket.send_str(encode(m.Heartbeat(seq=seq)))
 

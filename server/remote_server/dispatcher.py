@@ -201,7 +201,7 @@ class Dispatcher:
         # Names that become stale while this waits for its turn are looked at in the next pass.
         self._all_stale = False
         self._stale.clear()
-        names = iter({slot.name for slot in self._links.slots()} | set(self._fleet.names()))
+        names = iter(set(self._links.names()) | set(self._fleet.names()))
         while part := list(islice(names, _SLICE)):
             for name in part:
                 self._renew(name)

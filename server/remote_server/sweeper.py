@@ -144,7 +144,7 @@ class Sweeper:
     async def _sweep_leases(self, now: float) -> None:
         held: dict[tuple[Key, str, AttemptState], float] = {}
         after = ("", "", 0)
-        ttl = offer_ttl(self._settings.offer_ttl, sum(1 for _ in self._links.slots()))
+        ttl = offer_ttl(self._settings.offer_ttl, len(self._links.names()))
         while page := await self._store.live_leases(after, _PAGE):
             for lease in page:
                 mark = (lease.key, lease.agent, lease.state)
@@ -200,13 +200,13 @@ class Sweeper:
         wall = self._clock.wall()
         seen: dict[str, float] = {}
         known: dict[str, float] = {}
-        for slot in self._links.slots():
-            contact = self._links.contact(slot.name)
+        for name in self._links.names():
+            contact = self._links.contact(name)
             if contact is None:
                 continue
-            known[slot.name] = contact
-            if self._saved.get(slot.name) != contact:
-                seen[slot.name] = wall - (now - contact)
+            known[name] = contact
+            if self._saved.get(name) != contact:
+                seen[name] = wall - (now - contact)
         names = list(seen)
         for start in range(0, len(names), _PAGE):
             part = names[start : start + _PAGE]

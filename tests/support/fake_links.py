@@ -33,6 +33,9 @@ class FakeLinks:
         self.agents[name] = slot
         return slot
 
+    def names(self) -> list[str]:
+        return list(self.agents)
+
     def slots(self) -> list[AgentSlot]:
         return list(self.agents.values())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from remote_protocol.states import EndReason
@@ -12,6 +12,9 @@ from remote_server.domain.scheduling import AgentSlot
 
 class Links(Protocol):
     """The agents as far as they are connected. Nothing here blocks or waits."""
+
+    def names(self) -> Collection[str]:
+        """The agents with an open link; cheap, unlike their slots. It changes with the links."""
 
     def slots(self) -> Iterable[AgentSlot]:
         """Every agent with an open, welcomed link."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -205,6 +205,10 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
 
     # What dispatcher and sweeper ask (domain.links.Links) --------------------------------------
+
+    def names(self) -> Collection[str]:
+        """The agents with an open link; it changes with the links."""
+        return self._links.keys()
 
     def slots(self) -> Iterable[AgentSlot]:
         """Every agent with an open, welcomed link."""
