@@ -79,7 +79,9 @@ def test_inherited_signal_settings_do_not_reach_the_job(keeper: Keeper) -> None:
     values = [
         line.split()[1] for line in Run(directory, keeper.ended(directory)).stdout.splitlines()
     ]
-    assert {int(value, 16) for value in values} == {0}
+    # glibc's posix_spawn (make uses it) ignores the two signals of its threads for good.
+    of_threads = 1 << 31 | 1 << 32
+    assert {int(value, 16) & ~of_threads for value in values} == {0}
 
 
 @pytest.mark.parametrize("line", [b"{\n", b"no newline", b'{"v":99}\n'])
