@@ -6,7 +6,6 @@ Each blocks until the disk has answered.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -32,13 +31,6 @@ def checksum(path: Path, size: int) -> int:
             crc = crc32(piece, crc)
             size -= len(piece)
     return crc
-
-
-def sync(descriptor: int, folders: Iterable[Path]) -> None:
-    """Make a file's bytes durable, and its name by syncing the folders above it. OSError."""
-    os.fdatasync(descriptor)
-    for folder in folders:
-        sync_folder(folder)
 
 
 def sync_folder(path: Path) -> None:

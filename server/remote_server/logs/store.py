@@ -19,7 +19,8 @@ from zlib import crc32
 from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Key
 from remote_server.errors import ServerError
-from remote_server.logs.files import checksum, make_folder, sync
+from remote_server.logs.files import checksum, make_folder
+from remote_server.logs.group import GroupSync
 from remote_server.logs.packed import PackedLog, pack, packed_length, unpack
 
 MOST_OPEN: Final = 256
@@ -32,7 +33,7 @@ _MOST_FINISHED: Final = 100_000
 _SHARD: Final = 6
 """Characters of a ULID that name a folder: the jobs of 2**20 ms, about 17 minutes."""
 _SMALL: Final = 64 * 1024
-"""Bytes whose fsync or checksum is quicker than the hop to a thread."""
+"""Bytes whose checksum is quicker than the hop to a thread."""
 
 
 class LogUnavailable(ServerError):
@@ -77,6 +78,7 @@ class LogStore:
         self._open: OrderedDict[Key, _Log] = OrderedDict()
         self._packed: OrderedDict[Key, PackedLog] = OrderedDict()
         self._followers: dict[Key, set[asyncio.Event]] = {}
+        self._group = GroupSync()
         self._synced_shard: Path | None = None
         """The folder of the newest jobs whose own name is durable."""
 
@@ -170,7 +172,7 @@ class LogStore:
             raise self._unavailable(key, error) from None
 
     async def sync(self, key: Key) -> None:
-        """Make a log durable (fdatasync), and its name if it is new. Long ones in a thread.
+        """Make a log durable (fdatasync), and its name if it is new; in a thread.
 
         LogUnavailable.
         """
@@ -183,10 +185,7 @@ class LogStore:
             folders.append(self.root)
         descriptor = os.dup(log.descriptor)
         try:
-            if log.length <= _SMALL:
-                sync(descriptor, folders)
-            else:
-                await asyncio.to_thread(sync, descriptor, folders)
+            await self._group.sync(descriptor, folders)
         except OSError as error:
             raise self._unavailable(key, error) from None
         finally:

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import pytest
 
-from remote_server.logs.files import checksum, make_folder, sync, sync_folder
+from remote_server.logs.files import checksum, make_folder, sync_folder
 
 
 def test_every_new_folder_is_private(tmp_path: Path) -> None:
@@ -32,13 +32,8 @@ def test_checksum_of_a_beginning(tmp_path: Path) -> None:
 
 
 def test_sync_reports_what_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"x")
     before = len(os.listdir("/proc/self/fd"))
-    descriptor = os.open(tmp_path / "file", os.O_RDWR)
-    sync(descriptor, [tmp_path])
-    with pytest.raises(FileNotFoundError):
-        sync(descriptor, [tmp_path / "gone"])
-    os.close(descriptor)
+    sync_folder(tmp_path)
     with pytest.raises(FileNotFoundError):
         sync_folder(tmp_path / "gone")
     assert len(os.listdir("/proc/self/fd")) == before
