@@ -78,7 +78,7 @@ def test_the_environment_is_the_orders_and_nothing_else(keeper: Keeper) -> None:
 
 
 # SIGPIPE and SIGXFSZ, which Python ignores for itself, and the two signals that glibc keeps for
-# its threads: its posix_spawn (make uses it) leaves them ignored for good, and no program can change it.
+# its threads: its posix_spawn (make uses it) leaves them ignored, and no program can change that.
 NOT_OURS = 1 << 12 | 1 << 24 | 1 << 31 | 1 << 32
 
 
