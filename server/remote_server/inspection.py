@@ -54,6 +54,9 @@ class Inspection:
 
     def _sound(self, attempt: Attempt) -> bool:
         """Whether a finished log is there; False when it is missing and could be marked so."""
+        if damage := self._logs.damage(attempt.key):
+            self._say(attempt.key, f"cannot be read: {damage}")
+            return True
         length = self._logs.length(attempt.key)
         if length >= attempt.log_size:
             return True

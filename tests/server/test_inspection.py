@@ -76,3 +76,15 @@ async def test_a_log_without_a_job_is_moved_aside(store: Store, logs: LogStore) 
     aside = logs.root.with_name("logs.orphaned") / stranger.job / "1.log"
     assert aside.read_bytes() == b"precious"
     assert (await inspected(store, logs)).faults == []
+
+
+async def test_a_damaged_packed_log_is_named(store: Store, logs: LogStore) -> None:
+    key = await running(store)
+    logs.append(key, b"x" * 100_000)
+    await finish(store, key, size=100_000)
+    await logs.pack(key)
+    assert (await inspected(store, logs)).faults == []
+    path = logs.path(key).with_suffix(".log.gz")
+    path.write_bytes(path.read_bytes()[:-1])
+    (fault,) = (await inspected(store, logs)).faults
+    assert "cannot be read" in fault

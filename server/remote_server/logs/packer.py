@@ -44,12 +44,20 @@ class Packer:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        keys = iter(await asyncio.to_thread(lambda: list(self._logs.plain())))
+        keys = iter(await asyncio.to_thread(self._left))
         while batch := list(islice(keys, _BATCH)):
             await self._pack_ended(batch)
         while True:
             await self._pack_ended(self.take())
             await asyncio.sleep(min(self._after, 10.0))
+
+    def _left(self) -> list[Key]:
+        try:
+            return list(self._logs.plain())
+        except OSError as error:
+            # Retention removes folders meanwhile; the next start looks again.
+            self._log.warning("the folder of logs was not looked through", cause=str(error))
+            return []
 
     def take(self) -> list[Key]:
         """Logs that finished long enough ago, at most one batch."""

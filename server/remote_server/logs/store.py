@@ -21,7 +21,7 @@ from remote_server.domain.model import Key
 from remote_server.errors import ServerError
 from remote_server.logs.files import checksum, make_folder
 from remote_server.logs.group import GroupSync
-from remote_server.logs.packed import PackedLog, pack, packed_length, unpack
+from remote_server.logs.packed import BLOCK, PackedLog, pack, packed_length, unpack
 
 MOST_OPEN: Final = 256
 """Descriptors that are kept open; the least recently used one is closed first."""
@@ -249,6 +249,22 @@ class LogStore:
             raise self._unavailable(key, error) from None
         return True
 
+    def damage(self, key: Key) -> str:
+        """What is wrong with a packed log, in words; empty when nothing is. Reads all of it."""
+        try:
+            log = PackedLog(_gz(self.path(key)))
+            try:
+                offset = 0
+                while data := log.read(offset, BLOCK):
+                    offset += len(data)
+            finally:
+                log.close()
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            return str(error)
+        return ""
+
     def jobs(self) -> Iterator[str]:
         """Every job that has a folder, oldest first."""
         for shard in sorted(self.root.glob("*")):
@@ -259,8 +275,9 @@ class LogStore:
         """Logs that are not packed and worth it, oldest first. Reads all folders: for a thread."""
         for job in self.jobs():
             for path in sorted((self.root / job[:_SHARD] / job).glob("*.log")):
-                if path.stem.isdecimal() and path.stat().st_size >= WORTH_PACKING:
-                    yield Key(job, int(path.stem))
+                with suppress(FileNotFoundError):
+                    if path.stem.isdecimal() and path.stat().st_size >= WORTH_PACKING:
+                        yield Key(job, int(path.stem))
 
     def close(self) -> None:
         """Close every descriptor."""

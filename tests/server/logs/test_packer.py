@@ -58,6 +58,16 @@ async def test_packs_what_an_earlier_process_left_if_it_has_ended(tmp_path: Path
     logs.close()
 
 
+async def test_a_folder_that_cannot_be_read_does_not_stop_it(tmp_path: Path, monkeypatch) -> None:
+    logs, key = LogStore(tmp_path), new_key()
+    monkeypatch.setattr(logs, "plain", lambda: iter([(tmp_path / "gone").stat()]))
+    async with running(Packer(logs, Ends(key), after=0.01)):
+        logs.append(key, DATA)
+        logs.finish(key)
+        await until_packed(logs, key)
+    logs.close()
+
+
 async def test_packs_finished_logs_after_a_while(tmp_path: Path) -> None:
     logs, key = LogStore(tmp_path), new_key()
     async with running(Packer(logs, Ends(key), after=0.01)):

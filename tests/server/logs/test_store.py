@@ -306,3 +306,23 @@ async def test_packing_fails_without_harm(logs: LogStore, monkeypatch: pytest.Mo
         await logs.pack(key)
     assert [path.name for path in logs.path(key).parent.iterdir()] == ["1.log"]
     assert logs.read(key, 99_990, 99) == b"x" * 10
+
+
+async def test_a_damaged_packed_log_is_named_not_shown(logs: LogStore) -> None:
+    key = new_key()
+    assert logs.damage(key) == ""
+    logs.append(key, os.urandom(600_000))
+    assert logs.damage(key) == ""
+    await logs.pack(key)
+    assert logs.damage(key) == ""
+    path = logs.path(key).with_suffix(".log.gz")
+    raw = bytearray(path.read_bytes())
+    raw[300_000] ^= 1
+    path.write_bytes(raw)
+    assert "is damaged" in logs.damage(key)
+    with pytest.raises(LogUnavailable, match="damaged"):
+        logs.read(key, 0, 600_000)
+    path.write_bytes(raw[:-1])
+    assert "its end is missing" in logs.damage(key) or "no header" in logs.damage(key)
+    with pytest.raises(LogUnavailable):
+        logs.length(key)
