@@ -207,7 +207,11 @@ class Link:
                 else:
                     self._send(ack.message)
             case VerifyLog(ended):
-                self._spawn(self._verify(ended))
+                known = self._hub.logs.known_checksum(Key(ended.job, ended.attempt), ended.size)
+                if known is None:
+                    self._spawn(self._verify(ended))
+                else:
+                    self.feed(LogVerified(ended, ended.size, known == ended.checksum))
             case TruncateLog(key):
                 try:
                     self._hub.logs.truncate(key)

@@ -151,18 +151,23 @@ class LogStore:
             raise self._unavailable(key, error) from None
         log.length, log.crc = 0, 0
 
+    def known_checksum(self, key: Key, size: int) -> int | None:
+        """CRC-32 of the first `size` bytes if that is known without reading them."""
+        if size == 0:
+            return 0
+        log = self._open.get(key)
+        return log.crc if log is not None and log.length == size else None
+
     async def checksum(self, key: Key, size: int) -> int | None:
         """CRC-32 of the first `size` bytes; None when there are fewer. Long ones in a thread.
 
         LogUnavailable.
         """
-        log = self._open.get(key)
-        if log is not None and log.crc is not None and log.length == size:
-            return log.crc
+        known = self.known_checksum(key, size)
+        if known is not None:
+            return known
         if self.length(key) < size:
             return None
-        if size == 0:
-            return 0
         try:
             path = self._plain(key)
             if size <= _SMALL:

@@ -73,11 +73,15 @@ async def test_the_running_checksum_survives_everything_but_a_restart(tmp_path: 
     logs.append(key, b"abc")
     logs.append(key, b"def")
     assert await logs.checksum(key, 6) == crc32(b"abcdef")
+    assert logs.known_checksum(key, 6) == crc32(b"abcdef")
+    assert logs.known_checksum(key, 3) is None
+    assert logs.known_checksum(new_key(), 0) == 0
     assert await logs.checksum(key, 3) == crc32(b"abc"), "what lies beyond the size is left out"
     assert await logs.checksum(key, 7) is None, "there are fewer bytes"
     logs.close()
     again = LogStore(tmp_path)
     again.append(key, b"ghi")
+    assert again.known_checksum(key, 9) is None
     assert await again.checksum(key, 9) == crc32(b"abcdefghi")
     assert await again.checksum(new_key(), 0) == 0
     again.close()
