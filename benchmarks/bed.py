@@ -47,7 +47,7 @@ def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
     root = Path(tempfile.mkdtemp(prefix="remote-bench-"))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    server = agent = None
+    server = agent = place = None
     try:
         server = start_server(root, url)
         token_file = root / "server" / "admin-token"
@@ -57,10 +57,12 @@ def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
         wait_until(lambda: client.version().product == "remote-server", "the server's API")
         if with_agent:
             agent = start_agent(root, client, url, capacity)
-        yield Bed(url, token, root, server, agent, client)
+        place = Bed(url, token, root, server, agent, client)
+        yield place
         client.close()
     finally:
-        for process in (agent, server):
+        # A measurement may have replaced them by new ones.
+        for process in (place.agent, place.server) if place else (agent, server):
             if process is not None and process.poll() is None:
                 process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
