@@ -47,7 +47,8 @@ def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
     root = Path(tempfile.mkdtemp(prefix="remote-bench-"))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    server = agent = place = None
+    server = agent = None
+    place: Bed | None = None
     try:
         server = start_server(root, url)
         token_file = root / "server" / "admin-token"
@@ -62,7 +63,7 @@ def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
         client.close()
     finally:
         # A measurement may have replaced them by new ones.
-        for process in (place.agent, place.server) if place else (agent, server):
+        for process in (place.agent, place.server) if place is not None else (agent, server):
             if process is not None and process.poll() is None:
                 process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
