@@ -75,8 +75,10 @@ def dev(config_file: Path | None, capacity: int, **flags: object) -> None:
 
 async def _dev(config: Config, capacity: int) -> int:
     from remote_server.app import Server
+    from remote_server.hub.allocator import keep_freed_memory
 
     program = find_agent()
+    keep_freed_memory()
     server = Server(config)
     stopping = stop_signals()
     await server.start()

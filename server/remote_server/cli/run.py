@@ -63,7 +63,9 @@ def run(config_file: Path | None, **flags: object) -> None:
 
 async def _run(config: Config) -> None:
     from remote_server.app import Server  # its imports take longer than other commands in all
+    from remote_server.hub.allocator import keep_freed_memory
 
+    keep_freed_memory()
     server = Server(config)
     stopping = stop_signals()
     await server.start()
