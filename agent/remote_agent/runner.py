@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from remote_agent.hints import Hint, Hints
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from, kept_by_shim
+from remote_agent.processes import rouse
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
 from remote_agent.session.machine import Session
 from remote_agent.shim.launch import Shims, tell
@@ -192,8 +193,11 @@ class Runner:
         wish = watched.wish
         if wish is None or (_now() - watched.wished_at < REPEAT and watched.wished_at):
             return
+        heard_before = bool(watched.wished_at)
         if tell(watched.directory, wish):
             watched.wished_at = _now()
+            if heard_before:
+                self._rouse(key)
             return
         # Nobody listens: not begun yet, or over already, or in the moment between.
         reason = EndReason(str(wish["reason"]))
@@ -201,6 +205,15 @@ class Runner:
             self._look(key, watched)
         else:
             self._soon()
+
+    def _rouse(self, key: Key) -> None:
+        """Have a shim that was stopped go on: it has heard a wish and not obeyed for long.
+
+        It is not killed instead: it may hold output that a full disk does not take yet.
+        """
+        record = self._journal.look(key)
+        if record is not None and record.started is not None and record.ended is None:
+            rouse(record.started.shim_pid)
 
     def _soon(self) -> None:
         if self._again is None:

@@ -144,6 +144,17 @@ async def test_a_wish_right_after_the_start_is_not_lost(world):
         assert (await world.end_of(key)).end_reason is EndReason.CANCELLED
 
 
+async def test_a_shim_that_was_stopped_is_woken_for_a_wish(world, monkeypatch):
+    monkeypatch.setattr(module, "REPEAT", 0.3)
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key), "it starts")
+    record = world.journal.look(key)
+    os.kill(record.started.shim_pid, signal.SIGSTOP)
+    world.runner.stop(key, EndReason.CANCELLED, "enough")
+    ended = await world.end_of(key)
+    assert ended.end_reason is EndReason.CANCELLED
+
+
 async def test_stopped_before_its_start_it_never_starts(world):
     key = world.store("echo never")
     world.runner.stop(key, EndReason.CANCELLED, "no longer needed")

@@ -12,7 +12,7 @@ import sys
 
 from remote_agent.processes.command import shim_command, shim_environment
 from remote_agent.processes.environment import child_env
-from remote_agent.processes.posix import ExitWatch, SpawnFailed, boottime, spawn
+from remote_agent.processes.posix import ExitWatch, SpawnFailed, boottime, rouse, spawn
 
 if sys.platform == "linux":
     from remote_agent.processes.linux import (
@@ -65,6 +65,7 @@ __all__ = [
     "kill_marked",
     "kill_orphans",
     "prefer_as_oom_victim",
+    "rouse",
     "shim_command",
     "shim_environment",
     "spawn",

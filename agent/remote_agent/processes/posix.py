@@ -156,6 +156,12 @@ def prefer_as_oom_victim(pid: int) -> None:
     """Have the kernel kill this process before the agent and its shims when memory runs out."""
 
 
+def rouse(pid: int) -> None:
+    """Let a process go on that somebody has stopped (SIGSTOP); nothing for one that runs."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGCONT)
+
+
 def strike(leader: int) -> None:
     """SIGKILL to the process group of `leader`; reaps nothing."""
     with suppress(ProcessLookupError, PermissionError):

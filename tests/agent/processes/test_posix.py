@@ -92,6 +92,16 @@ def test_ps_in_place_of_proc() -> None:
     eventually(lambda: posix.kill_marked({}, process.pid) == 0)
 
 
+def test_what_was_stopped_is_roused() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        posix.rouse(process.pid)
+        process.communicate(timeout=10)
+    assert process.returncode == 0
+    posix.rouse(process.pid)
+
+
 def test_what_only_linux_can_does_nothing_here() -> None:
     posix.prefer_as_oom_victim(1)
     posix.die_with_parent(1)
