@@ -131,14 +131,22 @@ def wait_until(condition: object, what: str, seconds: float = 30.0) -> None:
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of a living process, user and system."""
+    return sum(_times(pid)[:2])
+
+
+def family_seconds(pid: int) -> float:
+    """CPU time of everything below a living process: what lives, and what it has reaped."""
+    spent = 0.0
+    for descendant in descendants(pid):
+        with contextlib.suppress(OSError):
+            spent += sum(_times(descendant))
+    return spent
+
+
+def _times(pid: int) -> list[float]:
+    """User, system, and the same two of reaped children, in seconds (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
-
-
-def busy_seconds() -> float:
-    """CPU time that the whole machine has spent since it started, over all cores."""
-    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
-    return (user + nice + system + irq + softirq) / _TICK
+    return [int(field) / _TICK for field in fields[11:15]]
 
 
 def memory(pid: int, field: str = "Pss") -> float:
