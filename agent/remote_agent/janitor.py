@@ -78,6 +78,8 @@ class Janitor:
             await self.sweep()
         await self._purge()
         self.judge()
+        if not self._short:
+            self._journal.prepare()
 
     async def sweep(self) -> None:
         """Remove settled logs that are too old, or too much together, or in the way of jobs."""

@@ -24,6 +24,7 @@ class Shelf:
         self.trash = 0
         self.stubborn: set[Key] = set()
         self.freed = 0
+        self.prepared = 0
 
     def put(self, age: float, size: int) -> Key:
         key = new_key()
@@ -32,6 +33,9 @@ class Shelf:
 
     def kept(self):
         return iter([Kept(key, at, size) for key, (at, size) in self.logs.items()])
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def remove(self, key: Key) -> None:
         if key in self.stubborn:
@@ -120,6 +124,7 @@ async def test_the_reserve_is_named_once_and_taken_back_with_a_margin(world):
     await world.janitor.look()
     assert world.said[1:] == [""]
     assert world.held == []
+    assert world.shelf.prepared == 1
 
 
 async def test_over_the_quota_output_waits_until_the_server_took_enough(world):

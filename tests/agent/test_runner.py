@@ -123,7 +123,8 @@ async def test_more_attempts_than_shims_all_run(world):
 
 
 async def test_stop_is_polite_and_kill_is_not(world):
-    polite = world.run("trap 'exit 3' TERM; exec 2>&-; echo up; sleep 60")
+    # Not one long sleep: a shell that is just about to start it hears the signal alone.
+    polite = world.run("trap 'exit 3' TERM; exec 2>&-; echo up; while :; do sleep 0.1; done")
     rude = world.run("trap '' TERM; echo up; sleep 60")
     await until(
         lambda: all((world.journal.path(k) / "output.log").exists() for k in (polite, rude))

@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from remote_agent.journal.spares import make_empty
 from remote_agent.session.events import Key
-from remote_agent.shim.layout import ARTIFACTS, EXIT, ORDER, SCRIPT, STARTED, VERSION
+from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, STARTED, VERSION
 from remote_agent.shim.order import Order
 from remote_agent.shim.record import has_begun, read_record
 from remote_agent.spool import SpoolReader
@@ -66,23 +67,28 @@ class Record:
     """Set when the phase is `ended`; `lost` when the shim died before it could say."""
 
 
-def write_directory(directory: Path, order: Order, offer: Offer, boot_id: str, work: Path) -> None:
-    """Make an attempt's directory. OSError, BadFile: nothing of it is left.
+def write_directory(
+    directory: Path,
+    order: Order,
+    offer: Offer,
+    boot_id: str,
+    work: Path,
+    spare: Path | None = None,
+) -> None:
+    """Make an attempt's directory, of an empty one if there is a `spare`. OSError, BadFile:
+    nothing of it is left.
 
     It gets its name when it is complete, so a crash leaves no half attempt behind. With
     `order.sync` everything that a start needs is on the disk when this returns (I4).
     """
-    new = directory.with_name(f"{NEW}{directory.name}")
-    inside = work.is_relative_to(directory)
+    new = spare or directory.with_name(f"{NEW}{directory.name}")
+    inside = work.parent == directory
     try:
-        new.mkdir(mode=0o700)
-    except FileExistsError:
-        shutil.rmtree(new)
-        new.mkdir(mode=0o700)
-    try:
-        place = new / work.relative_to(directory) if inside else work
-        _make_work(place, offer.spec.files, order.sync)
-        (new / ARTIFACTS).mkdir(mode=0o700)
+        if spare is None:
+            make_empty(new, inside)
+        if not inside:
+            work.mkdir(mode=0o700, parents=True)
+        _put_files(new / work.name if inside else work, offer.spec.files, order.sync)
         _write_order(new, order, offer, boot_id)
         new.rename(directory)
         if order.sync:
@@ -107,11 +113,7 @@ def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> N
     _write(directory / ORDER, order.line() + body.encode(), 0o600)
 
 
-def _make_work(work: Path, files: list[JobFile], durable: bool) -> None:
-    try:
-        work.mkdir(mode=0o700)
-    except FileNotFoundError:
-        work.mkdir(mode=0o700, parents=True)
+def _put_files(work: Path, files: list[JobFile], durable: bool) -> None:
     for file in files:
         target = work / file.path
         try:

@@ -31,6 +31,7 @@ from remote_agent.journal.directory import (
     write_directory,
 )
 from remote_agent.journal.plan import make_order, work_directory
+from remote_agent.journal.spares import Spares
 from remote_agent.processes import boot_id, kill_marked
 from remote_agent.processes.cgroup import Group
 from remote_agent.session.events import Key
@@ -66,10 +67,17 @@ class Journal:
         self._boot_id = boot_id()
         self._root = config.state_dir / ATTEMPTS
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._spares = Spares(self._root, inside=config.agent.work_dir is None)
 
     def adjust(self, config: Config) -> None:
         """The configuration was read again: it holds for attempts that are stored from now on."""
         self._config = config
+        if self._spares.inside != (config.agent.work_dir is None):
+            self._spares.drop(inside=config.agent.work_dir is None)
+
+    def prepare(self) -> None:
+        """Make what the next offers need while there is time. OSError when the disk refuses."""
+        self._spares.fill()
 
     def path(self, key: Key) -> Path:
         """The directory of an attempt."""
@@ -93,7 +101,8 @@ class Journal:
         work = self._work(key)
         order = make_order(offer, directory, self._config, self._agent, os.environ, self._cgroup)
         try:
-            write_directory(directory, order, offer, self._boot_id, work)
+            spare = self._spares.take()
+            write_directory(directory, order, offer, self._boot_id, work, spare)
         except BadFile as error:
             # The job can never start: it is accepted, and it has ended already.
             bare = offer.spec.model_copy(update={"files": []})
@@ -239,6 +248,10 @@ class Journal:
         Without a log nothing stays. Idempotent; OSError when the disk does not let it.
         """
         directory = self.path(key)
+        if self._spares.keep(directory):
+            if not self._spares.inside:
+                self._discard_work(key)
+            return
         self._discard_work(key)
         try:
             empty = not any(name.startswith("output.") for name in os.listdir(directory))

@@ -16,6 +16,7 @@ from remote_agent.processes.posix import ExitWatch, SpawnFailed, boottime, rouse
 
 if sys.platform == "linux":
     from remote_agent.processes.linux import (
+        WHOLE_TREES,
         adopt_orphans,
         alive,
         boot_id,
@@ -37,6 +38,7 @@ elif sys.platform == "win32":
     )
 else:
     from remote_agent.processes.posix import (
+        WHOLE_TREES,
         adopt_orphans,
         alive,
         boot_id,
@@ -53,6 +55,7 @@ else:
     )
 
 __all__ = [
+    "WHOLE_TREES",
     "ExitWatch",
     "SpawnFailed",
     "adopt_orphans",

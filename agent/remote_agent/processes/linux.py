@@ -28,6 +28,9 @@ _ROUND: Final = 0.002
 _FREEZES: Final = 50
 """Looks for new processes before what is stopped is killed; a bomb needs a few."""
 
+WHOLE_TREES: Final = True
+"""Every process of a job is found at its end, wherever it has hidden itself."""
+
 
 def boot_id() -> str:
     """A UUID that changes when the host restarts."""

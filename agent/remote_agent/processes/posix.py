@@ -147,6 +147,9 @@ def alive(pid: int, started: str) -> bool:
     return not state.startswith("Z") and at.strip() == started
 
 
+WHOLE_TREES: Final = False
+
+
 def adopt_orphans() -> bool:
     """Become the parent of all orphaned descendants. False where the system cannot do that."""
     return False

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from remote_agent.processes import (
+    WHOLE_TREES,
     ExitWatch,
     SpawnFailed,
     prefer_as_oom_victim,
@@ -38,7 +39,7 @@ from remote_agent.shim.ending import (
     timeout_words,
 )
 from remote_agent.shim.force import Force
-from remote_agent.shim.layout import EXIT, KEEP_MARK
+from remote_agent.shim.layout import CLEAN, EXIT, KEEP_MARK
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import RETRY, Output
 from remote_agent.shim.record import write_record, write_started
@@ -342,6 +343,7 @@ class Attempt:
             "started_at": self._started_at if self._force.pid else None,
             "ended_at": time.time(),
             "steps": self._steps.entries,
+            CLEAN: WHOLE_TREES and not (self.kept or self._force.survivors),
         }
         while not self._gone():
             try:

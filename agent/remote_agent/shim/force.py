@@ -28,6 +28,8 @@ class Force:
         self._confine = confine
         self._again_at: float | None = None
         self.pid = 0
+        self.survivors = 0
+        """Processes of the job that the kernel did not give back after the last kill."""
 
     @property
     def next_at(self) -> float | None:
@@ -78,6 +80,7 @@ class Force:
         swept = sweep(self.pid)
         if swept.killed:
             self._steps.add(time.time(), "swept", f"{swept.killed} processes of the job were left")
+        self.survivors = swept.survivors
         if swept.survivors:
             text = f"{swept.survivors} processes could not be killed; the kernel holds them"
             self._steps.add(time.time(), "survivors", text)

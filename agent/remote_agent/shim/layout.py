@@ -16,6 +16,8 @@ STARTED: Final = "started.json"
 """Made empty, with O_EXCL, before the job is spawned: an attempt starts once (I1). Then it gets
 the pids. One file for both: making a file is the dearest thing a shim does."""
 EXIT: Final = "exit.json"
+CLEAN: Final = "clean"
+"""Field of the exit record: the shim has seen the last process of the job end."""
 CONTROL: Final = "control"
 """Datagram socket of the living shim."""
 SETTLED: Final = "settled"

@@ -1,0 +1,130 @@
+"""Empty attempt directories, ready for the next offer. Touches only `.spare.*` in its folder.
+
+Making and deleting three directories is most of what a short job costs the agent. So those of
+attempts that left nothing are used again, and a few are made while there is time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+from collections import deque
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from remote_agent.shim.layout import ARTIFACTS, CLEAN, EXIT, ORDER, STARTED, WORK
+from remote_agent.shim.record import read_record
+
+SPARE: Final = ".spare."
+"""What their names begin with."""
+MOST: Final = 64
+"""Directories kept at the most."""
+LEAST: Final = 16
+"""Directories that `fill` sees to."""
+_OWN: Final = stat.S_IFDIR | 0o700
+_FILES: Final = frozenset({ORDER, STARTED, EXIT})
+
+
+class Spares:
+    """Empty directories in `root`. `inside`: a job's work directory is part of them.
+
+    What a former agent left there is removed.
+    """
+
+    def __init__(self, root: Path, inside: bool) -> None:
+        self._root = root
+        self.inside = inside
+        self._ready: deque[Path] = deque()
+        self._numbers = count()
+        for name in os.listdir(root):
+            if name.startswith(SPARE):
+                shutil.rmtree(root / name, ignore_errors=True)
+
+    def take(self) -> Path | None:
+        """A directory that is the caller's from now on; None when there is none."""
+        return self._ready.popleft() if self._ready else None
+
+    def fill(self) -> None:
+        """Make some, if there are few. OSError when the disk refuses."""
+        while len(self._ready) < LEAST:
+            path = self._name()
+            try:
+                make_empty(path, self.inside)
+            except OSError:
+                shutil.rmtree(path, ignore_errors=True)
+                raise
+            self._ready.append(path)
+
+    def drop(self, inside: bool) -> None:
+        """Make others from now on: the work directories are in another place."""
+        while self._ready:
+            shutil.rmtree(self._ready.pop(), ignore_errors=True)
+        self.inside = inside
+
+    def keep(self, directory: Path) -> bool:
+        """Use the directory of a settled attempt again; False, and untouched, if that won't do.
+
+        Nothing of a job may reach the next one. So: its shim has let go, has seen the job's last
+        process end (`CLEAN`), and there is nothing in the directory but what every attempt has.
+        """
+        if len(self._ready) >= MOST:
+            return False
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self._is_clean(descriptor):
+                return False
+            path = self._name()
+            # Away from its name first: whatever happens from here on, it is no attempt any more.
+            directory.rename(path)
+            for name in _FILES:
+                os.unlink(name, dir_fd=descriptor)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        self._ready.append(path)
+        return True
+
+    def _is_clean(self, directory: int) -> bool:
+        folders = {ARTIFACTS, WORK} if self.inside else {ARTIFACTS}
+        if set(os.listdir(directory)) != _FILES | folders:
+            return False
+        record = read_record(directory, EXIT)
+        if record is None or record.get(CLEAN) is not True:
+            return False
+        return all(_is_empty(directory, folder) for folder in folders)
+
+    def _name(self) -> Path:
+        return self._root / f"{SPARE}{next(self._numbers)}"
+
+
+def make_empty(path: Path, inside: bool) -> None:
+    """Make what every attempt's directory begins with; one of that name is removed first."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        shutil.rmtree(path)
+        os.mkdir(path, 0o700)
+    os.mkdir(path / ARTIFACTS, 0o700)
+    if inside:
+        os.mkdir(path / WORK, 0o700)
+
+
+def _is_empty(directory: int, name: str) -> bool:
+    """Whether a folder is still as it was made: empty, and open to its owner only."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with suppress(OSError):
+        folder = os.open(name, flags, dir_fd=directory)
+        try:
+            return os.fstat(folder).st_mode == _OWN and not os.listdir(folder)
+        finally:
+            os.close(folder)
+    return False

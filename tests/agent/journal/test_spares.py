@@ -1,0 +1,119 @@
+"""Spare directories: only what is as good as new is used again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from remote_agent.journal import spares as module
+from remote_agent.journal.spares import Spares, make_empty
+from remote_agent.shim.layout import CLEAN, EXIT, ORDER, STARTED
+
+
+@pytest.fixture
+def spares(tmp_path: Path) -> Spares:
+    return Spares(tmp_path, inside=True)
+
+
+def settled(root: Path, clean: object = True) -> Path:
+    """The directory of an attempt that left nothing."""
+    path = root / "J.1"
+    make_empty(path, inside=True)
+    (path / ORDER).write_text("secret")
+    (path / STARTED).touch()
+    (path / EXIT).write_text(json.dumps({CLEAN: clean}))
+    return path
+
+
+def test_a_clean_directory_is_used_again(tmp_path: Path, spares: Spares) -> None:
+    path = settled(tmp_path)
+    inode = path.stat().st_ino
+    assert spares.keep(path) and not path.exists()
+    spare = spares.take()
+    assert spare is not None and spare.stat().st_ino == inode
+    assert sorted(os.listdir(spare)) == ["artifacts", "work"]
+    assert spares.take() is None
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: (path / "work" / "x").touch(),
+        lambda path: (path / "artifacts" / "x").touch(),
+        lambda path: (path / "output.log").touch(),
+        lambda path: (path / "control").touch(),
+        lambda path: (path / "work").chmod(0o755),
+        lambda path: (path / "work").rmdir(),
+        lambda path: (path / EXIT).unlink(),
+        lambda path: (path / EXIT).write_text("{"),
+        lambda path: (path / EXIT).write_text("{}"),
+    ],
+)
+def test_anything_odd_is_left_alone(
+    tmp_path: Path, spares: Spares, spoil: Callable[[Path], object]
+) -> None:
+    path = settled(tmp_path)
+    spoil(path)
+    before = sorted(os.listdir(path))
+    assert not spares.keep(path)
+    assert sorted(os.listdir(path)) == before and spares.take() is None
+
+
+def test_a_link_in_place_of_a_folder_is_not_followed(tmp_path: Path, spares: Spares) -> None:
+    path = settled(tmp_path)
+    (tmp_path / "other").mkdir(0o700)
+    (path / "work").rmdir()
+    (path / "work").symlink_to(tmp_path / "other")
+    assert not spares.keep(path)
+
+
+def test_what_lives_on_or_is_held_is_left_alone(tmp_path: Path, spares: Spares) -> None:
+    path = settled(tmp_path, clean=False)
+    assert not spares.keep(path)
+    (path / EXIT).write_text(json.dumps({CLEAN: True}))
+    shim = os.open(path, os.O_RDONLY)
+    fcntl.flock(shim, fcntl.LOCK_EX)
+    assert not spares.keep(path)
+    os.close(shim)
+    assert spares.keep(path)
+    assert not spares.keep(tmp_path / "absent")
+
+
+def test_there_are_never_too_many(tmp_path: Path, spares: Spares, monkeypatch) -> None:
+    monkeypatch.setattr(module, "MOST", 1)
+    assert spares.keep(settled(tmp_path))
+    assert not spares.keep(settled(tmp_path))
+
+
+def test_some_are_made_and_those_of_a_former_agent_removed(tmp_path: Path, spares: Spares) -> None:
+    spares.fill()
+    assert len(os.listdir(tmp_path)) == module.LEAST
+    Spares(tmp_path, inside=True)
+    assert os.listdir(tmp_path) == []
+
+
+def test_none_with_a_work_directory_when_those_are_elsewhere(
+    tmp_path: Path, spares: Spares
+) -> None:
+    spares.fill()
+    spares.drop(inside=False)
+    assert os.listdir(tmp_path) == [] and spares.take() is None
+    spares.fill()
+    spare = spares.take()
+    assert spare is not None and os.listdir(spare) == ["artifacts"]
+
+
+def test_a_disk_that_refuses_leaves_no_half_directory(tmp_path: Path, spares, monkeypatch) -> None:
+    def refuse(path: Path, inside: bool) -> None:
+        path.mkdir()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "make_empty", refuse)
+    with pytest.raises(OSError, match="No space"):
+        spares.fill()
+    assert os.listdir(tmp_path) == []
