@@ -122,7 +122,9 @@ async def test_a_server_that_lost_log_bytes_gets_them_again(server, agent):
 
 
 async def test_cancel_is_polite_first(server, agent):
-    key = server.offer(sh("trap 'echo bye; exit 9' TERM; exec 2>&-; echo up; sleep 60"))
+    key = server.offer(
+        sh("trap 'echo bye; exit 9' TERM; exec 2>&-; echo up; while :; do sleep 0.1; done")
+    )
     await until(lambda: b"up" in server.logs[key])
     server.cancel(key, "no longer wanted")
     ended = await server.end_of(key)
