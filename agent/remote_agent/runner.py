@@ -43,6 +43,8 @@ AGAIN: Final = 0.1
 """Seconds until a start or a wish that nobody took is tried again."""
 REPEAT: Final = 5.0
 """Seconds between two sayings of the same wish to a shim that has heard it."""
+SYNC_AFTER: Final = 1.0
+"""Seconds after which an end that the server has not settled is forced to this host's disk."""
 UNHEARD: Final = 15.0
 """Seconds after which a start that was asked for is asked for again: its shim may have died."""
 
@@ -69,6 +71,8 @@ class Runner:
         self._report = report
         self._shims = Shims(state_dir / "logs" / SHIMS_LOG)
         self._watched: dict[Key, _Watched] = {}
+        self._unsynced: dict[Key, float] = {}
+        """Ends that may be in memory only, with the time they were seen."""
         self._capacity = 1
         self._wanted = 0
         self._hints = Hints(state_dir, self._heard)
@@ -111,6 +115,8 @@ class Runner:
                 # Its shim is just about to say what it has spawned: hear it as that of a new one.
                 phase = Phase.ACCEPTED
             session.adopt(key, record.offer.spec, phase, record.size, started, record.ended)
+            if record.phase is Phase.ENDED:
+                self._unsynced[key] = _now()
             if record.phase is Phase.RUNNING:
                 self._watched[key] = _Watched(self._journal.path(key), started is not None)
 
@@ -164,6 +170,7 @@ class Runner:
     def forget(self, key: Key) -> None:
         """The server needs nothing more of it."""
         self._watched.pop(key, None)
+        self._unsynced.pop(key, None)
         try:
             self._journal.settle(key)
         except OSError as error:
@@ -266,6 +273,16 @@ class Runner:
         if self._held:
             self.hold(True)
         self._fit()
+        self._sync(now)
+
+    def _sync(self, now: float) -> None:
+        for key in [key for key, at in self._unsynced.items() if now - at >= SYNC_AFTER]:
+            try:
+                self._journal.sync(key)
+            except OSError as error:
+                log.error("an end cannot be synced", attempt=str(key), reason=error.strerror)
+                return
+            del self._unsynced[key]
 
     def _look(self, key: Key, watched: _Watched) -> None:
         """Report what an attempt's directory says."""
@@ -303,6 +320,7 @@ class Runner:
 
     def _over(self, key: Key, ended: Ended) -> None:
         self._watched.pop(key, None)
+        self._unsynced[key] = _now()
         self._report(SpoolGrew(key, ended.size))
         self._report(AttemptEnded(key, ended))
 

@@ -215,6 +215,34 @@ async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
         assert new.started(running) is None
 
 
+async def test_an_end_that_the_server_does_not_settle_is_forced_to_the_disk(world, monkeypatch):
+    monkeypatch.setattr(module, "SYNC_AFTER", 0.5)
+    synced: list[Key] = []
+    monkeypatch.setattr(world.journal, "sync", synced.append)
+    quick, slow = world.run("true"), world.run("true")
+    await world.end_of(quick)
+    world.runner.forget(quick)
+    await world.end_of(slow)
+    await until(lambda: synced)
+    await asyncio.sleep(0.5)
+    assert synced == [slow]
+
+
+async def test_a_disk_that_cannot_sync_is_asked_again(world, monkeypatch, capsys):
+    monkeypatch.setattr(module, "SYNC_AFTER", 0.0)
+    asked = []
+
+    def refuse(key: Key) -> None:
+        asked.append(key)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(world.journal, "sync", refuse)
+    key = world.run("true")
+    await until(lambda: len(asked) > 1)
+    assert set(asked) == {key}
+    assert "an end cannot be synced" in capsys.readouterr().out
+
+
 async def test_held_output_waits_and_goes_on(world):
     key = world.run("while :; do echo x; sleep 0.01; done")
     log = world.journal.path(key) / "output.log"

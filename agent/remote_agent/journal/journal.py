@@ -28,6 +28,7 @@ from remote_agent.journal.directory import (
     ended_from,
     read_directory,
     size_of,
+    sync,
     write_directory,
 )
 from remote_agent.journal.plan import make_order, work_directory
@@ -37,7 +38,7 @@ from remote_agent.processes.cgroup import Group
 from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, SETTLED, STARTED
 from remote_agent.shim.record import mark_begun, write_record
-from remote_agent.spool import SpoolError, SpoolReader
+from remote_agent.spool import LIVE, SpoolError, SpoolReader
 from remote_protocol.ids import ulid_to_bytes
 from remote_protocol.messages import Ended, Offer, Phase
 from remote_protocol.states import EndReason
@@ -239,6 +240,20 @@ class Journal:
             (self._root / name).rename(target)
         except OSError as error:
             log.error("it cannot be moved", entry=name, reason=error.strerror)
+
+    def sync(self, key: Key) -> None:
+        """Force the end of an attempt to the disk, unless durability says it need not be.
+
+        OSError when the disk refuses; nothing for an attempt that is settled already.
+        """
+        if self._config.agent.durability != "full":
+            return
+        directory = self.path(key)
+        with suppress(FileNotFoundError):
+            for name in (LIVE, EXIT):
+                with suppress(FileNotFoundError):
+                    sync(directory / name)
+            sync(directory)
 
     # Forget -------------------------------------------------------------------------------------
 

@@ -67,11 +67,22 @@ class Door:
             return True
         return False
 
-    def ended(self) -> None:
-        """The exit record is written; tries for a while when the agent's queue is full."""
+    def ended(self) -> bool:
+        """The exit record is written; tries for a while when the agent's queue is full.
+
+        False when no agent has heard it.
+        """
         deadline = time.monotonic() + _PATIENCE
-        while not self._say(b',"e":"ended"}') and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
+        while time.monotonic() < deadline:
+            try:
+                self._socket.sendto(self._head + b',"e":"ended"}', self._hints)
+            except BlockingIOError:
+                time.sleep(_PAUSE)
+            except OSError:
+                return False
+            else:
+                return True
+        return False
 
     def _say(self, tail: bytes) -> bool:
         """Send a hint; False when it is worth another attempt."""

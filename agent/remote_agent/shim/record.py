@@ -56,6 +56,16 @@ def write_record(directory: int, name: str, body: dict[str, Any], sync: bool = F
         os.fsync(directory)
 
 
+def sync_record(directory: int, name: str) -> None:
+    """Force a record that was written without it to the disk. OSError when that fails."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.fsync(directory)
+
+
 def read_record(directory: int, name: str) -> dict[str, Any] | None:
     """A record; None when there is none or a power loss has left nothing readable of it."""
     try:

@@ -306,3 +306,24 @@ def test_keys() -> None:
         f"{job}.4294967296",
     ):
         assert parse_key(name) is None
+
+
+@pytest.mark.parametrize("durability", ["full", "normal"])
+def test_an_end_is_forced_to_the_disk_where_that_is_wished(
+    config: Config, offers: Offers, monkeypatch, durability: str
+) -> None:
+    part = config.agent.model_copy(update={"durability": durability})
+    journal = Journal(config.model_copy(update={"agent": part}), "host-1")
+    offer = offers(["true"])
+    journal.store(offer)
+    directory = journal.path(key_of(offer))
+    forced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: forced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    journal.sync(key_of(offer))
+    (directory / "output.log").touch()
+    (directory / EXIT).touch()
+    journal.sync(key_of(offer))
+    whole = [directory, directory / "output.log", directory / EXIT, directory]
+    assert forced == ([str(path) for path in whole] if durability == "full" else [])
+    journal.remove(key_of(offer))
+    journal.sync(key_of(offer))

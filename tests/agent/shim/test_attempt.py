@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -413,12 +414,34 @@ def test_a_removed_directory_ends_its_attempt(keeper: Keeper) -> None:
     assert keeper.run(["true"]).code == 0
 
 
-def test_durable_ends_are_written_the_same(keeper: Keeper) -> None:
-    run = keeper.run(["echo", "hi"], sync=True)
+_COUNTED = """
+import os, sys
+def count(name, call):
+    def sync(descriptor):
+        print(name, os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")), flush=True)
+        call(descriptor)
+    setattr(os, name, sync)
+count("fsync", os.fsync)
+count("fdatasync", os.fdatasync)
+from remote_agent.shim.__main__ import main
+sys.exit(main(["run", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize(("hints", "sync"), [("heard", True), ("nobody", True), ("nobody", False)])
+def test_an_end_of_which_no_agent_hears_is_forced_to_the_disk(
+    keeper: Keeper, hints: str, sync: bool
+) -> None:
+    where = {} if hints == "heard" else {"hints": "../../nobody.sock"}
+    directory = keeper.make(["echo", "hi"], sync=sync, **where)
+    call = [sys.executable, "-c", _COUNTED, str(directory)]
+    done = subprocess.run(call, stdout=subprocess.PIPE, check=True, timeout=60, text=True)
+    run = Run(directory, keeper.ended(directory))
     assert (run.code, run.stdout) == (0, b"hi\n")
     names = ["attempt.jsonl", "exit.json", "output.log", "started.json", "work"]
-    # The door is closed just after the record was written.
-    eventually(lambda: sorted(os.listdir(run.directory)) == names)
+    assert sorted(os.listdir(directory)) == names
+    forced = ["fdatasync output.log", "fsync exit.json", f"fsync {directory.name}"]
+    assert done.stdout.splitlines() == (forced if sync and hints == "nobody" else [])
 
 
 def test_a_job_in_a_group_of_its_own(keeper: Keeper, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from remote_agent.shim.record import (
     has_begun,
     mark_begun,
     read_record,
+    sync_record,
     write_record,
     write_started,
 )
@@ -43,6 +44,17 @@ def test_records_replace_each_other_whole(directory: int, sync: bool, tmp_path: 
     write_record(directory, EXIT, {"a": "ü"}, sync)
     assert read_record(directory, EXIT) == {"v": 1, "a": "ü"}
     assert os.listdir(tmp_path) == [EXIT]
+
+
+def test_a_record_is_forced_to_the_disk_later(directory: int, monkeypatch) -> None:
+    with pytest.raises(FileNotFoundError):
+        sync_record(directory, EXIT)
+    write_record(directory, EXIT, {})
+    forced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: forced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    sync_record(directory, EXIT)
+    here = os.readlink(f"/proc/self/fd/{directory}")
+    assert forced == [f"{here}/{EXIT}", here]
 
 
 def test_what_a_power_loss_leaves_is_no_record(directory: int, tmp_path: Path) -> None:
