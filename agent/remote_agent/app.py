@@ -31,7 +31,7 @@ from remote_agent.leaving import Leaving
 from remote_agent.link import Link
 from remote_agent.logging_setup import set_up_logging
 from remote_agent.notify import notify
-from remote_agent.processes import boot_id, cgroup
+from remote_agent.processes import boot_id, cgroup, protect_from_oom
 from remote_agent.reach import Endpoint
 from remote_agent.runner import Runner
 from remote_agent.session.machine import HostFacts, Session
@@ -143,6 +143,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unforeseen)
         # The launcher starts up while the link does: both take some ten milliseconds.
+        protect_from_oom()
         self.runner.open()
         self.host.attach(Organs(self.link, self.runner, self.uploader))
         self.runner.reattach(self.host.session)

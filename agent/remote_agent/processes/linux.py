@@ -22,6 +22,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _JOB_OOM_SCORE: Final = 500
+_OWN_OOM_SCORE: Final = -500
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _ROUND: Final = 0.002
 """Seconds between two looks at a tree that is dying."""
@@ -89,10 +90,24 @@ def die_with_parent(parent: int) -> None:
 
 def prefer_as_oom_victim(pid: int) -> None:
     """Have the kernel kill this process before the agent and its shims when memory runs out."""
+    _set_oom_score(pid, _JOB_OOM_SCORE)
+
+
+def protect_from_oom() -> None:
+    """Have the kernel spare this process, and what it starts, when memory runs out.
+
+    Nothing where that is not allowed (CAP_SYS_RESOURCE), or where more is set already.
+    """
+    with suppress(OSError, ValueError):
+        if int(_read("/proc/self/oom_score_adj")) > _OWN_OOM_SCORE:
+            _set_oom_score(os.getpid(), _OWN_OOM_SCORE)
+
+
+def _set_oom_score(pid: int, score: int) -> None:
     with suppress(OSError):
         descriptor = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(descriptor, b"%d" % _JOB_OOM_SCORE)
+            os.write(descriptor, b"%d" % score)
         finally:
             os.close(descriptor)
 

@@ -159,6 +159,10 @@ def prefer_as_oom_victim(pid: int) -> None:
     """Have the kernel kill this process before the agent and its shims when memory runs out."""
 
 
+def protect_from_oom() -> None:
+    """Have the kernel spare this process when memory runs out; nothing where it cannot."""
+
+
 def rouse(pid: int) -> None:
     """Let a process go on that somebody has stopped (SIGSTOP); nothing for one that runs."""
     with suppress(ProcessLookupError, PermissionError):

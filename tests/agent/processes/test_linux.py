@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import signal
 import subprocess
@@ -195,6 +196,24 @@ def test_exit_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     older = linux.watch_exit(os.getpid())
     assert not isinstance(older, linux.PidWatch)
     older.close()
+
+
+def test_the_agent_is_spared_when_memory_runs_out() -> None:
+    probe = (
+        "from remote_agent.processes import linux\n"
+        "path = '/proc/self/oom_score_adj'\n"
+        "before = int(open(path).read())\n"
+        "linux.protect_from_oom()\n"
+        "once = int(open(path).read())\n"
+        "linux.protect_from_oom()\n"
+        "print(before, once, int(open(path).read()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
+    before, once, twice = map(int, done.stdout.split())
+    effective = re.search(r"CapEff:\s+(\w+)", Path("/proc/self/status").read_text())
+    assert effective is not None
+    may = int(effective[1], 16) >> 24 & 1  # CAP_SYS_RESOURCE
+    assert once == twice == (min(before, -500) if may else before)
 
 
 def test_oom_score(sleeper: subprocess.Popen[bytes]) -> None:

@@ -104,6 +104,7 @@ def test_what_was_stopped_is_roused() -> None:
 
 def test_what_only_linux_can_does_nothing_here() -> None:
     posix.prefer_as_oom_victim(1)
+    posix.protect_from_oom()
     posix.die_with_parent(1)
     assert posix.kill_orphans(frozenset(), "KEEP") == 0
     assert posix.boot_time() == 0.0
