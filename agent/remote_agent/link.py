@@ -78,6 +78,8 @@ class Link:
         self._complaint = Complaint()
         self._finished = False
         self._heard = False
+        self._verdict: tuple[CloseCode, str] | None = None
+        """Why this side closed the present link."""
 
     @property
     def open(self) -> bool:
@@ -123,6 +125,7 @@ class Link:
         dying, self._socket = self._socket, None
         if dying is None:
             return
+        self._verdict = (code, detail)
         # RFC 6455 §5.5: a close frame has room for 123 bytes of reason.
         reason = detail.encode()[:120].decode(errors="ignore")
         task = asyncio.ensure_future(dying.close(code, reason))
@@ -180,6 +183,7 @@ class Link:
         _keep_kernel_buffer_short(wire)
         self._socket = wire
         self._heard = False
+        self._verdict = None
         try:
             self._listener.link_opened(make_ulid(time.time_ns() // 1_000_000, _entropy()))
             while self._socket is wire:
@@ -193,7 +197,10 @@ class Link:
         finally:
             if self._socket is wire:
                 self._socket = None
-            code, reason = wire.close_code, wire.close_reason or _cause(wire)
+            code: int | None = wire.close_code
+            reason = wire.close_reason or _cause(wire)
+            if self._verdict is not None:
+                code, reason = self._verdict
             self._listener.link_closed(reason)
         return code, reason
 

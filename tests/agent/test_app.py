@@ -17,7 +17,8 @@ import pytest
 from remote_agent.app import alone
 from remote_agent.errors import AgentError, ConfigError
 from remote_protocol import cri
-from remote_protocol.messages import Assignment, Wish, Wishes
+from remote_protocol.codec import encode
+from remote_protocol.messages import Assignment, Error, Wish, Wishes
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from tests.support.agent_process import AgentProcess, spread
@@ -309,6 +310,8 @@ async def test_a_second_agent_on_the_directory_says_so(server, agent):
 
 async def test_fenced_it_stays_and_says_why(server, agent):
     wire = server.wire
+    # The real server's way: first the words, then the close.
+    await wire.send(encode(Error(code="fenced", detail="another session took over")))
     await wire.close(4002, "another session took over")
     await until(lambda: "another agent connected" in agent.log)
     assert agent.ask("status")["link"] != "online"

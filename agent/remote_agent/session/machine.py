@@ -250,7 +250,9 @@ class Session:
             case m.Welcome():
                 return self._welcome(message)
             case m.Error(code=code, detail=detail):
-                return self._close(CloseCode.NORMAL, f"the server refused: {detail} ({code})")
+                # Its own code, so that the link ends as if the server's close frame had come.
+                own = CloseCode.__members__.get(code.upper(), CloseCode.NORMAL)
+                return self._close(own, detail)
         if not self.welcomed:
             raise RemoteProtocolError(f"{message.type} came before the welcome")
         match message:

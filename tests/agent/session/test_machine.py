@@ -83,10 +83,17 @@ def test_a_link_that_is_being_closed_is_deaf() -> None:
     assert talk.tick(1000) == []
 
 
-def test_an_error_of_the_server_closes_the_link() -> None:
-    (effect,) = Talk().online().hear(m.Error(code="fenced", detail="a newer session is here"))
-    assert isinstance(effect, CloseLink)
-    assert "a newer session" in effect.detail
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("fenced", CloseCode.FENCED),
+        ("unregistered", CloseCode.UNREGISTERED),
+        ("a code of a newer server", CloseCode.NORMAL),
+    ],
+)
+def test_an_error_of_the_server_closes_the_link_with_its_code(said: str, code: CloseCode) -> None:
+    (effect,) = Talk().online().hear(m.Error(code=said, detail="a newer session is here"))
+    assert effect == CloseLink(code, "a newer session is here")
 
 
 def test_a_silent_server_loses_the_link() -> None:
