@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from remote_server.domain.demand import MAX_BACKOFF
 from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Commit, Demand, Key, Lease, Outcome, Waiting
 from remote_server.domain.scheduling import Fleet
@@ -29,6 +30,8 @@ HEADS: Final = 256
 """Jobs of one demand looked at in one pass."""
 DEMANDS: Final = 500
 """Demands looked at in one pass; when there are more, passes take turns."""
+SET_BACK: Final = 1.0
+"""Seconds between two passes by which a wall clock was set back, not slowed down."""
 _SLICE: Final = 500
 
 
@@ -50,6 +53,9 @@ class DispatchStore(Protocol):
     async def release_due(self, now: float) -> int:
         """Make jobs ready whose next attempt's time has come."""
 
+    async def release_beyond(self, moment: float) -> int:
+        """Make jobs ready whose next attempt's time comes after this moment."""
+
     async def next_release(self) -> float | None:
         """When the next one's time comes."""
 
@@ -70,6 +76,8 @@ class Dispatcher:
         self._woken = True
         self._waiter: asyncio.Future[None] | None = None
         self._turn = 0
+        self._ahead: float | None = None
+        """Seconds by which the wall clock was ahead of the boot clock in the last pass."""
         self._looked_at = 0
         self._log = structlog.get_logger("remote_server.dispatcher")
 
@@ -143,7 +151,19 @@ class Dispatcher:
         if not waiter.done():
             waiter.set_result(None)
 
+    async def _watch_clock(self) -> None:
+        """A wait between attempts is a duration: what waits for a moment of a clock that was set
+        back since, also before this process, would wait for longer than it may. It goes on."""
+        wall = self._clock.wall()
+        ahead = wall - self._clock.boot()
+        back = MAX_BACKOFF if self._ahead is None else self._ahead - ahead
+        if back > SET_BACK:
+            while await self._store.release_beyond(wall + back):
+                continue
+        self._ahead = ahead
+
     async def _pass(self) -> int:
+        await self._watch_clock()
         await self._store.release_due(self._clock.wall())
         demands = await self._store.demands()
         if not demands:

@@ -20,7 +20,7 @@ from remote_server.domain.model import Clock, Key, Lease
 from remote_server.errors import Stale
 from remote_server.store import Store
 from tests.support.fake_links import FakeLinks
-from tests.support.stored import finish, spec, started, submitted
+from tests.support.stored import finish, running, spec, started, submitted
 
 CLOCK = Clock(time.time, time.monotonic)
 
@@ -156,6 +156,37 @@ async def test_a_retry_goes_out_when_its_time_has_come(store: Store, links: Fake
     await until(lambda: len(links.offers) == 2)
     assert time.time() - ended >= 0.14
     assert links.offers[1].key == (job, 2)
+
+
+@pytest.mark.parametrize("back", [10.0, 3600.0])
+async def test_a_clock_that_is_set_back_prolongs_no_wait(store: Store, back: float) -> None:
+    links, now = FakeLinks(), {"wall": 9000.0, "boot": 50.0}
+    dispatcher = Dispatcher(store, links, Clock(lambda: now["wall"], lambda: now["boot"]))
+    links.connect("a", capacity=1)
+    job = await submitted(store, 9000.0, max_attempts=2, retry_on=["exit"], retry_backoff=5)
+    assert await dispatcher.dispatch() == 1
+    await started(store, links.offers[0], 9000.0)
+    await finish(store, links.offers[0].key, 1, now=9000.0)
+    links.agents["a"].leases.clear()
+    now["wall"], now["boot"] = 9004.0, 54.0
+    dispatcher.wake("a")
+    assert await dispatcher.dispatch() == 0
+    now["wall"] -= back
+    dispatcher.wake("a")
+    assert await dispatcher.dispatch() == 1
+    assert links.offers[1].key == (job, 2)
+
+
+async def test_a_clock_that_was_set_back_while_the_server_was_away_prolongs_no_wait(
+    store: Store,
+) -> None:
+    key = await running(store, now=9000.0, max_attempts=2, retry_on=["exit"], retry_backoff=5)
+    await finish(store, key, 1, now=9000.0)
+    links = FakeLinks()
+    links.connect("a", capacity=1)
+    dispatcher = Dispatcher(store, links, Clock(lambda: 5400.0, lambda: 1.0))
+    assert await dispatcher.dispatch() == 1
+    assert links.offers[0].key == (key.job, 2)
 
 
 async def test_a_withdrawn_offer_is_given_again(store: Store, links: FakeLinks) -> None:

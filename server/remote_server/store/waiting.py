@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from heapq import merge
 from typing import Final
 
-from sqlalchemy import bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Select, bindparam, func, insert, literal_column, select, update
 
 from remote_protocol.states import (
     AttemptState,
@@ -82,6 +82,13 @@ _SAME_ATTEMPT: Final = (
 _DUE: Final = (
     select(jobs.c.id, jobs.c.demand)
     .where(*_HELD, jobs.c.not_before <= bindparam("now"))
+    .order_by(jobs.c.not_before)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
+_BEYOND: Final = (
+    select(jobs.c.id, jobs.c.demand)
+    .where(*_HELD, jobs.c.not_before > bindparam("moment"))
     .order_by(jobs.c.not_before)
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
@@ -235,13 +242,18 @@ class WaitingJobs(Room):
 
     async def release_due(self, now: float) -> int:
         """Let jobs whose next attempt's time has come be assigned; how many."""
-        due = await self._database.read(
-            lambda reader: reader.all(_DUE, {"now": now, "count": BATCH})
-        )
+        return await self._release(_DUE, {"now": now, "count": BATCH})
+
+    async def release_beyond(self, moment: float) -> int:
+        """The same for jobs whose next attempt's time comes only after this moment."""
+        return await self._release(_BEYOND, {"moment": moment, "count": BATCH})
+
+    async def _release(self, which: Select[tuple[str, str]], values: dict[str, float]) -> int:
+        due = await self._database.read(lambda reader: reader.all(which, values))
 
         def release(tx: Transaction) -> int:
             count = 0
-            for job, demand in tx.all(_DUE, {"now": now, "count": BATCH}):
+            for job, demand in tx.all(which, values):
                 tx.run(_RELEASE, {"job": job})
                 tx.waits(demand, 1)
                 count += 1

@@ -135,6 +135,16 @@ async def test_a_retry_waits_for_its_time(store: Store) -> None:
     assert (await store.job(key.job)).not_before is None
 
 
+async def test_a_retry_that_waits_beyond_a_moment_can_be_let_go(store: Store) -> None:
+    key = await running(store, max_attempts=3, retry_on=["exit"], retry_backoff=10)
+    await finish(store, key, 1)
+    assert await store.release_beyond(NOW + 10) == 0
+    assert await store.demands() == {}
+    assert await store.release_beyond(NOW + 9.9) == 1
+    assert await store.release_beyond(NOW + 9.9) == 0
+    assert await store.demands() == {PLAIN: 1}
+
+
 async def test_waiting_too_long_expires(store: Store) -> None:
     short = await submitted(store, expires_in=2)
     long = await submitted(store, expires_in=60)
