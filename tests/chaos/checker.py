@@ -5,7 +5,10 @@ Reads records, the API and /proc; decides nothing by time.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,23 +122,46 @@ def _difference(attempt: AttemptView, suffix: str, logged: bytes, recorded: byte
     )
 
 
-def processes_left(marker: str) -> list[str]:
-    """Command lines of processes that carry `marker` in their environment: leftovers of jobs."""
-    left = []
+def carriers(mark: str) -> Iterator[int]:
+    """Other living processes that carry `mark` in their environment or command line."""
     for directory in Path("/proc").iterdir():
         if not directory.name.isdigit():
             continue
         try:
-            environment = (directory / "environ").read_bytes()
             state = (directory / "stat").read_text().rpartition(")")[2].split()[0]
-            if marker.encode() in environment and state not in "ZX":
-                command = (
-                    (directory / "cmdline")
-                    .read_bytes()
-                    .replace(b"\0", b" ")
-                    .decode("utf-8", "replace")
-                )
-                left.append(f"{directory.name} {command}")
+            text = (directory / "environ").read_bytes() + (directory / "cmdline").read_bytes()
         except OSError:
             continue
+        own = int(directory.name) == os.getpid()
+        if mark.encode() in text and state not in "ZX" and not own:
+            yield int(directory.name)
+
+
+def processes_left(mark: str) -> list[str]:
+    """Command lines of those processes: leftovers of jobs."""
+    left = []
+    for pid in carriers(mark):
+        with suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+            left.append(f"{pid} {command.decode('utf-8', 'replace')}")
     return left
+
+
+def groups_left(jobs: Iterable[str], root: Path = Path("/sys/fs/cgroup")) -> list[str]:
+    """Control groups that were made for these jobs and are still there."""
+    names = set(jobs)
+    groups = root.rglob("job-*")
+    return [str(group) for group in groups if group.name[4:30] in names]
+
+
+def files_left(state: Path) -> list[str]:
+    """What an agent with nothing to do should not have on its disk: attempts that it did not
+    settle, directories that it could not read, work directories."""
+    attempts = state / "attempts"
+    left = [
+        f"attempt {entry.name} is not settled"
+        for entry in attempts.iterdir()
+        if not entry.name.startswith(".") and not (entry / "settled").exists()
+    ]
+    left += [f"broken attempt {entry.name}" for entry in (attempts / ".broken").glob("*")]
+    return left + [f"work directory of {entry.parent.name}" for entry in attempts.glob("*/work")]

@@ -1,4 +1,7 @@
-"""The faults of a chaos run: each does one harm to a running stack, and says what it did."""
+"""The faults of a chaos run: each does one harm to a running stack, and says what it did.
+
+Here are those of processes, disks and clocks, and the table of all.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from tests.chaos.stage import Actor, Stage
-
-Fault = Callable[[Stage, random.Random], str]
+from remote_client.errors import ClientError
+from tests.chaos import clones, links
+from tests.chaos.links import Fault
+from tests.chaos.stage import Actor, Missed, Stage
 
 
 def kill_server(stage: Stage, dice: random.Random) -> str:
@@ -71,22 +75,22 @@ def kill_shim(stage: Stage, dice: random.Random) -> str:
     """kill -9 the shim of a running job: its job dies with it, reported as lost."""
     found = list(_job_processes(stage))
     if not found:
-        return "kill shim: none ran"
+        raise Missed("kill shim: none ran")
     pid, job = dice.choice(found)
-    with suppress(OSError, IndexError):
-        shim = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        if shim > 1:
-            stage.disturb(job)
-            os.kill(shim, signal.SIGKILL)
-            return f"kill -9 shim {shim} of {job}"
-    return "kill shim: it had gone"
+    shim = _parent(pid)
+    if shim is None:
+        raise Missed("kill shim: it had gone")
+    stage.disturb(job)
+    with suppress(OSError):
+        os.kill(shim, signal.SIGKILL)
+    return f"kill -9 shim {shim} of {job}"
 
 
 def kill_job(stage: Stage, dice: random.Random) -> str:
     """kill -9 a job's own process: it ends by signal, with its whole log so far."""
     found = list(_job_processes(stage))
     if not found:
-        return "kill job: none ran"
+        raise Missed("kill job: none ran")
     pid, job = dice.choice(found)
     stage.disturb(job)
     with suppress(OSError):
@@ -94,52 +98,26 @@ def kill_job(stage: Stage, dice: random.Random) -> str:
     return f"kill -9 job {job}"
 
 
-def cut_link(stage: Stage, dice: random.Random) -> str:
-    """Reset an agent's connection."""
-    agent = dice.choice(stage.agents)
-    agent.relay.cut()
-    return f"reset link of {agent.name}"
-
-
-def black_hole(stage: Stage, dice: random.Random) -> str:
-    """An agent's line swallows everything for a while, then is reset."""
-    agent = dice.choice(stage.agents)
-    seconds = dice.uniform(1.0, 8.0)
-    agent.relay.black_hole(True)
-    time.sleep(seconds)
-    agent.relay.black_hole(False)
-    if dice.random() < 0.5:
-        agent.relay.cut()
-    return f"black hole before {agent.name} for {seconds:.1f} s"
-
-
-def half_open(stage: Stage, dice: random.Random) -> str:
-    """The server's words to an agent are lost for a while, then the line is reset."""
-    agent = dice.choice(stage.agents)
-    agent.relay.half_open(True)
-    time.sleep(dice.uniform(0.5, 4.0))
-    agent.relay.cut()
-    agent.relay.half_open(False)
-    return f"half-open link of {agent.name}"
-
-
-def crawl(stage: Stage, dice: random.Random) -> str:
-    """An agent's line carries one KB a second for a while."""
-    agent = dice.choice(stage.agents)
-    agent.relay.rate(1024)
-    time.sleep(dice.uniform(1.0, 4.0))
-    agent.relay.rate(None)
-    agent.relay.cut()
-    return f"1 KB/s for {agent.name}"
-
-
-def flap(stage: Stage, dice: random.Random) -> str:
-    """An agent's connection is reset many times in a row."""
-    agent = dice.choice(stage.agents)
-    for _ in range(dice.randrange(3, 12)):
-        agent.relay.cut()
-        time.sleep(dice.uniform(0.0, 0.3))
-    return f"flapping link of {agent.name}"
+def freeze_shim(stage: Stage, dice: random.Random) -> str:
+    """SIGSTOP a shim, have its job cancelled meanwhile, and let it go on."""
+    found = list(_job_processes(stage))
+    if not found:
+        raise Missed("freeze shim: none ran")
+    pid, job = dice.choice(found)
+    shim = _parent(pid)
+    if shim is None:
+        raise Missed("freeze shim: it had gone")
+    stage.disturb(job)
+    with suppress(OSError):
+        os.kill(shim, signal.SIGSTOP)
+    try:
+        with suppress(ClientError):
+            stage.client.cancel(job, "chaos: its shim is frozen")
+        time.sleep(dice.uniform(0.5, 8.0))
+    finally:
+        with suppress(OSError):
+            os.kill(shim, signal.SIGCONT)
+    return f"SIGSTOP shim {shim}, cancel {job}"
 
 
 def fill_disk(stage: Stage, dice: random.Random) -> str:
@@ -148,6 +126,25 @@ def fill_disk(stage: Stage, dice: random.Random) -> str:
     with actor.full_disk():
         time.sleep(dice.uniform(0.5, 3.0))
     return f"disk full of {actor.name}"
+
+
+def jump_clock(stage: Stage, dice: random.Random) -> str:
+    """The wall clock of the server or of an agent and its shims jumps, by seconds to hours."""
+    actor = dice.choice([stage.server, *stage.agents])
+    size = dice.choice([3.0, 90.0, 3600.0, 6 * 3600.0]) * dice.uniform(0.3, 1.0)
+    offset = round(size * dice.choice([-1, 1]), 3)
+    by = offset - actor.clock.offset
+    actor.clock.jump(offset)
+    return f"clock of {actor.name} jumps by {by:+.1f} s to {offset:+.1f} s"
+
+
+def jump_clocks(stage: Stage, dice: random.Random) -> str:
+    """Every wall clock jumps at once, each by its own amount."""
+    for actor in (stage.server, *stage.agents):
+        actor.clock.jump(round(dice.uniform(-7200.0, 7200.0), 3))
+    return "clocks jump to " + ", ".join(
+        f"{actor.clock.offset:+.0f} s" for actor in (stage.server, *stage.agents)
+    )
 
 
 FAULTS: dict[Fault, int] = {
@@ -159,15 +156,26 @@ FAULTS: dict[Fault, int] = {
     freeze_agent: 5,
     freeze_server: 3,
     kill_shim: 5,
+    freeze_shim: 4,
     kill_job: 5,
-    cut_link: 8,
-    black_hole: 4,
-    half_open: 4,
-    crawl: 3,
-    flap: 3,
     fill_disk: 4,
+    jump_clock: 8,
+    jump_clocks: 2,
+    **links.FAULTS,
+    clones.clone_agent: 3,
+    clones.replay_connection: 3,
 }
 """Every fault with its weight."""
+
+
+def playable(stage: Stage) -> dict[Fault, int]:
+    """The faults that this stage has the means for."""
+    return {
+        fault: weight
+        for fault, weight in FAULTS.items()
+        if (stage.celled or fault not in links.IN_CELLS)
+        and (stage.relayed or fault not in links.IN_RELAYS | {clones.replay_connection})
+    }
 
 
 def _freeze(actor: Actor, seconds: float) -> str:
@@ -192,3 +200,11 @@ def _job_processes(stage: Stage) -> Iterator[tuple[int, str]]:
         job = next((p[14:].decode() for p in pairs if p.startswith(b"REMOTE_JOB_ID=")), "")
         if job and str(stage.records).encode() in command:
             yield int(entry.name), job
+
+
+def _parent(pid: int) -> int | None:
+    """The shim of a job's process; None when it has gone."""
+    with suppress(OSError, IndexError):
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return parent if parent > 1 else None
+    return None

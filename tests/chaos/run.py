@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 import re
+import signal
 import sys
 import threading
 import time
@@ -23,10 +24,11 @@ from remote_client.client import Client
 from remote_client.errors import ApiError, ClientError, Unreachable
 from remote_protocol.api import TimelineEntry
 from remote_protocol.ids import make_ulid
-from tests.chaos.checker import Verdict, check_jobs, processes_left
-from tests.chaos.faults import FAULTS
+from tests.chaos.checker import Verdict, check_jobs, files_left, groups_left, processes_left
+from tests.chaos.faults import playable
+from tests.chaos.network import leave_the_host
 from tests.chaos.plan import Planned, plan_job
-from tests.chaos.stage import Stage, pause
+from tests.chaos.stage import Missed, Stage, pause
 
 _SETTLE = 240.0
 _TROUBLE = re.compile(r"Traceback|unhandled|never retrieved|AssertionError|Exception in callback")
@@ -42,6 +44,8 @@ class Score:
     story: list[tuple[float, str]] = field(default_factory=list)
     planned: dict[str, Planned] = field(default_factory=dict)
     refused: int = 0
+    missed: int = 0
+    """Faults that found nothing to harm."""
 
     def tell(self, sentence: str) -> None:
         """Add to the timeline."""
@@ -108,12 +112,17 @@ def play(stage: Stage, score: Score, seed: int, seconds: float, jobs_a_second: f
     submitter = Submitter(stage, random.Random(seed + 1), score, jobs_a_second)
     submitter.start()
     until = time.monotonic() + seconds
-    kinds, weights = list(FAULTS), list(FAULTS.values())
+    table = playable(stage)
+    kinds, weights = list(table), list(table.values())
     while time.monotonic() < until and submitter.error is None:
         pause(dice, 2.0)
         fault = dice.choices(kinds, weights)[0]
-        score.tell(fault(stage, dice))
-        score.faults[fault.__name__] += 1
+        try:
+            score.tell(fault(stage, dice))
+            score.faults[fault.__name__] += 1
+        except Missed as missed:
+            score.tell(f"missed: {missed}")
+            score.missed += 1
     submitter.stopping.set()
     stage.calm()
     submitter.join(60)
@@ -133,9 +142,12 @@ def _await_ends(stage: Stage, score: Score) -> None:
 def judge(stage: Stage, score: Score) -> Verdict:
     """Every invariant, checked on the calm stage."""
     verdict = check_jobs(stage.client, score.planned, stage.records, frozenset(stage.disturbed))
-    left = processes_left(f"REMOTE_AGENT={'agent-'}")
-    own = [line for line in left if str(stage.records) in line]
-    verdict.wrong += [f"process left: {line}" for line in own]
+    verdict.wrong += stage.complaints
+    left = processes_left(str(stage.records))
+    verdict.wrong += [f"process left: {line}" for line in left]
+    verdict.wrong += [f"group left: {group}" for group in groups_left(score.planned)]
+    for agent in stage.agents:
+        verdict.wrong += [f"{agent.name}: {file}" for file in files_left(agent.disk / "state")]
     for actor in (stage.server, *stage.agents):
         for line in _trouble(actor.log):
             verdict.wrong.append(f"{actor.name}.log: {line}")
@@ -150,10 +162,13 @@ def _trouble(log: Path) -> list[str]:
     return [line[:300] for line in lines if _TROUBLE.search(line)][:5]
 
 
-def report(seed: int, score: Score, verdict: Verdict, seconds: float) -> None:
+def report(stage: Stage, seed: int, score: Score, verdict: Verdict, seconds: float) -> None:
     """Figures on stdout; on failure the seed and the merged timeline too."""
     faults = ", ".join(f"{name} {count}" for name, count in sorted(score.faults.items()))
     print(f"seed {seed}: {sum(score.faults.values())} faults in {seconds:.0f} s ({faults})")
+    if score.missed:
+        print(f"{score.missed} more found nothing to harm")
+    print(places(stage))
     ends = ", ".join(f"{name} {count}" for name, count in sorted(verdict.reasons.items()))
     print(
         f"{verdict.jobs} jobs, {verdict.attempts} attempts ({ends}); "
@@ -164,6 +179,17 @@ def report(seed: int, score: Score, verdict: Verdict, seconds: float) -> None:
     sys.stdout.flush()
 
 
+def places(stage: Stage) -> str:
+    """Where the agents lived, and what the cable did to their packets."""
+    if not stage.celled:
+        return f"namespaces: none: {stage.without_cells}; all links went through relays"
+    told = []
+    for agent, cell in stage.celled:
+        counts = ", ".join(f"{count} {what}" for what, count in sorted(cell.cable.counts.items()))
+        told.append(f"{agent.name} ({counts})")
+    return "namespaces: " + "; ".join(told)
+
+
 def merged_timeline(stage: Stage, score: Score, verdict: Verdict) -> str:
     """Faults, and the timelines of the jobs that went wrong, in order of time."""
     entries = [(at, f"FAULT {what}") for at, what in score.story]
@@ -171,7 +197,8 @@ def merged_timeline(stage: Stage, score: Score, verdict: Verdict) -> str:
     for job in sorted(wrong)[:10]:
         for entry in _timeline(stage.client, job):
             text = f"{job} {entry.what} attempt {entry.attempt} {entry.agent or ''} {entry.detail}"
-            entries.append((entry.at.timestamp(), text))
+            # The server's clock jumped: its times are set right again.
+            entries.append((stage.server.clock.real(entry.at.timestamp()), text))
     return "\n".join(
         f"{time.strftime('%H:%M:%S', time.localtime(at))} {what}" for at, what in sorted(entries)
     )
@@ -194,6 +221,13 @@ def keep_evidence(stage: Stage, place: Path | None) -> None:
             print(f"\n{log.name}\n{log.read_text('utf-8', 'replace')[-3000:]}")
 
 
+def _break_off(number: int, _frame: object) -> None:
+    """End the run; from here on nothing disturbs the cleaning up."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> int:
     """Play once; 0 when nothing went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -204,14 +238,18 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="copy logs there when something went wrong")
     options = parser.parse_args()
     begun = time.monotonic()
-    with Stage(options.agents) as stage:
+    # Before the first thread: only a lone thread can take the whole process along.
+    without_cells = leave_the_host()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _break_off)
+    with Stage(options.agents, options.seed, without_cells) as stage:
         score = Score()
         try:
             play(stage, score, options.seed, options.minutes * 60, options.rate)
             verdict = judge(stage, score)
         except Exception as error:
             verdict = Verdict(wrong=[f"the run broke off: {error!r}"])
-        report(options.seed, score, verdict, time.monotonic() - begun)
+        report(stage, options.seed, score, verdict, time.monotonic() - begun)
         if verdict.wrong:
             print("\nTIMELINE\n" + merged_timeline(stage, score, verdict))
             keep_evidence(stage, options.keep)

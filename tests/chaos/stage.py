@@ -1,7 +1,8 @@
-"""The stage of a chaos run: a real server, real agents, each with a disk and a line of its own.
+"""The stage of a chaos run: a real server, real agents, each with its own disk, line and clock.
 
-Each actor's data lies on a small tmpfs that can be filled; each agent reaches the server through a
-relay. Needs root for the mounts. Ends only processes that it started, by their ids.
+Each actor's data lies on a small tmpfs that can be filled, and its wall clock can be set. Agents
+reach the server through a relay; the last one lives in a network namespace behind a cable. Needs
+root. Ends only processes that it started, and what they started: all carry its mark.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.bed import free_port, wait_until
@@ -23,20 +24,37 @@ from remote_client.client import Client
 from remote_client.errors import ClientError
 from remote_protocol.api import RegistrationTokenCreate
 from remote_protocol.states import AgentState
+from tests.chaos.cable import Cable
+from tests.chaos.checker import carriers
+from tests.chaos.clock import Clock
+from tests.chaos.network import SERVER_ADDRESS, Cell, make_cell
 from tests.support.relay import Relay
 
-_BIN = Path(sys.executable).parent
+_SHIFTED = Path(__file__).with_name("shifted.py")
+_REMEMBERED = 1024 * 1024
+MARK = "REMOTE_CHAOS_STAGE"
+"""Environment variable that every process of a stage carries; its value is the stage's root."""
+
+
+class Missed(Exception):
+    """A fault found nothing that it could harm: it does not count."""
 
 
 class Actor:
-    """A process that can be started, stopped, killed and signalled, with a disk of its own."""
+    """A program that can be started, stopped, killed, signalled, with disk and clock of its own."""
 
-    def __init__(self, name: str, command: list[object], disk: Path, log: Path) -> None:
+    def __init__(
+        self, name: str, root: Path, program: str, arguments: Sequence[object], cell: Cell | None
+    ) -> None:
         self.name = name
-        self.disk = disk
-        self.log = log
-        self.starts = 0
-        self._command = [str(part) for part in command]
+        self.disk = root / name
+        self.log = root / f"{name}.log"
+        self.clock = Clock(root / f"{name}.clock")
+        self.cell = cell
+        self._mark = str(root)
+        namespace = "-" if cell is None else str(cell.namespace)
+        world = [sys.executable, _SHIFTED, self.clock.path, namespace]
+        self._command = [str(part) for part in (*world, program, *arguments)]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,10 +65,14 @@ class Actor:
 
     def start(self) -> None:
         """Start it; it may need a moment until it is ready."""
-        self.starts += 1
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, MARK: self._mark},
+                pass_fds=() if self.cell is None else (self.cell.namespace,),
             )
 
     def running(self) -> bool:
@@ -93,39 +115,65 @@ class Actor:
 
 
 class Agent(Actor):
-    """An agent behind a relay."""
+    """An agent behind a relay, or in a cell."""
 
-    def __init__(self, name: str, disk: Path, log: Path, relay: Relay) -> None:
-        command = [_BIN / "remote-agent", "run", "--state-dir", disk / "state"]
-        super().__init__(name, command, disk, log)
-        self.relay = relay
+    def __init__(self, name: str, root: Path, line: Relay | Cell) -> None:
+        arguments = ["run", "--state-dir", root / name / "state", "--config", root / f"{name}.toml"]
+        cell = line if isinstance(line, Cell) else None
+        super().__init__(name, root, "remote_agent", arguments, cell)
+        self.relay = None if isinstance(line, Cell) else line
+
+    @property
+    def line(self) -> Relay | Cable:
+        """What can be harmed in either case."""
+        if self.cell is not None:
+            return self.cell.cable
+        assert self.relay is not None
+        return self.relay
 
 
 class Stage:
-    """Everything that a chaos run plays on. Use as a context manager."""
+    """Everything that a chaos run plays on. Use as a context manager.
 
-    def __init__(self, agents: int, root: Path | None = None) -> None:
-        self.root = root or Path(tempfile.mkdtemp(prefix="remote-chaos-"))
+    `without_cells` says why there are no namespaces; empty when the last agent lives in one.
+    """
+
+    def __init__(self, agents: int, seed: int = 0, without_cells: str = "not asked for") -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="remote-chaos-"))
         self.records = self.root / "records"
         self.records.mkdir(parents=True)
         self.agents: list[Agent] = []
         self.disturbed: set[str] = set()
+        self.complaints: list[str] = []
+        self.without_cells = without_cells
         self._mounts: list[Path] = []
         self._count = agents
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        disk = self._disk("server", "2g")
-        command = [
-            _BIN / "remote-server",
-            "run",
-            "--listen",
-            f"127.0.0.1:{port}",
-            "--data-dir",
-            disk / "data",
-        ]
-        self.server = Actor("server", list(command), disk, self.root / "server.log")
-        self._port = port
+        self._cell = self._make_cell(seed)
+        self.address = (SERVER_ADDRESS if self._cell else "127.0.0.1", free_port())
+        self.url = "http://{}:{}".format(*self.address)
+        listen = "{}:{}".format(*self.address)
+        arguments = ["run", "--listen", listen, "--data-dir", self.root / "server" / "data"]
+        self.server = Actor("server", self.root, "remote_server", arguments, None)
         self.client: Client
+
+    def _make_cell(self, seed: int) -> Cell | None:
+        if self.without_cells:
+            return None
+        try:
+            return make_cell(seed)
+        except OSError as error:
+            self.without_cells = str(error)
+            return None
+
+    @property
+    def relayed(self) -> list[tuple[Agent, Relay]]:
+        """The agents behind relays."""
+        return [(agent, agent.relay) for agent in self.agents if agent.relay is not None]
+
+    @property
+    def celled(self) -> list[tuple[Agent, Cell]]:
+        """The agents in network namespaces."""
+        return [(agent, agent.cell) for agent in self.agents if agent.cell is not None]
 
     def __enter__(self) -> Stage:
         try:
@@ -142,6 +190,10 @@ class Stage:
         """Note that a job was harmed on purpose."""
         self.disturbed.add(job)
 
+    def complain(self, sentence: str) -> None:
+        """Note a promise that was broken while a fault was played."""
+        self.complaints.append(sentence)
+
     def ready(self) -> bool:
         """Whether the server answers and sees every agent online."""
         try:
@@ -153,26 +205,33 @@ class Stage:
     def calm(self) -> None:
         """Take every harm back and wait until server and agents are together again."""
         for agent in self.agents:
-            agent.relay.heal()
+            agent.line.heal()
         for actor in (self.server, *self.agents):
             actor.signal(signal.SIGCONT)
+            actor.clock.jump(0.0)
             if not actor.running():
                 actor.start()
         wait_until(self.ready, "the stage after the faults", 120)
 
     def close(self) -> None:
-        """End what was started, unmount, and remove the directory."""
+        """End what was started, also jobs and shims, unmount, and remove the directory."""
         for actor in (*self.agents, self.server):
             actor.signal(signal.SIGCONT)
             with contextlib.suppress(AssertionError, OSError):
                 actor.stop()
-        for agent in self.agents:
-            agent.relay.stop()
+        for pid in carriers(str(self.root)):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        for _, relay in self.relayed:
+            relay.stop()
+        if self._cell is not None:
+            self._cell.close()
         for mount in self._mounts:
             subprocess.run(["umount", "-l", mount], check=False)
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _build(self) -> None:
+        self._disk("server", "2g")
         self.server.start()
         token_file = self.server.disk / "data" / "admin-token"
         wait_until(token_file.exists, "the server's first token")
@@ -189,45 +248,31 @@ class Stage:
             return False
 
     def _add_agent(self, name: str) -> None:
-        relay = Relay(("127.0.0.1", self._port)).start()
-        agent = Agent(name, self._disk(name, "512m"), self.root / f"{name}.log", relay)
+        self._disk(name, "512m")
+        last = len(self.agents) + 1 == self._count
+        line = self._cell if last and self._cell else Relay(self.address, _REMEMBERED).start()
+        agent = Agent(name, self.root, line)
         self.agents.append(agent)
+        url = self.url if agent.relay is None else f"http://127.0.0.1:{agent.relay.port}"
         secret = self.root / f"{name}.token"
         secret.touch(0o600)
-        secret.write_text(
-            self.client.create_registration_token(RegistrationTokenCreate(uses=1)).token
-        )
+        created = self.client.create_registration_token(RegistrationTokenCreate(uses=1))
+        secret.write_text(created.token)
         configuration = self.root / f"{name}.toml"
         configuration.write_text('[limits]\nmin_free_disk = "8MiB"\n[logs]\nsegment_size = "1MB"\n')
-        agent._command += ["--config", str(configuration)]
-        subprocess.run(
-            [
-                _BIN / "remote-agent",
-                "register",
-                "--server",
-                f"http://127.0.0.1:{relay.port}",
-                "--token-file",
-                secret,
-                "--name",
-                name,
-                "--capacity",
-                "4",
-                "--state-dir",
-                agent.disk / "state",
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        call: list[object] = [sys.executable, "-m", "remote_agent", "register", "--server", url]
+        call += ["--token-file", secret, "--name", name, "--capacity", 4]
+        call += ["--state-dir", agent.disk / "state"]
+        subprocess.run([str(word) for word in call], check=True, stdout=subprocess.DEVNULL)
         agent.start()
 
-    def _disk(self, name: str, size: str) -> Path:
+    def _disk(self, name: str, size: str) -> None:
         place = self.root / name
         place.mkdir()
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "chaos", place], check=True
         )
         self._mounts.append(place)
-        return place
 
 
 def pause(dice: random.Random, longest: float) -> None:

@@ -14,7 +14,7 @@ from remote_protocol import cri
 from remote_protocol.api import AttemptView, JobView, TimelineEntry
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from tests.chaos.checker import Verdict, check_jobs, processes_left
+from tests.chaos.checker import Verdict, check_jobs, files_left, groups_left, processes_left
 from tests.chaos.plan import Planned
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -102,3 +102,22 @@ def test_a_process_that_is_left_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
         assert any(line.startswith(f"{process.pid} ") for line in processes_left(marker))
         process.kill()
     assert processes_left(marker) == []
+
+
+def test_groups_of_the_runs_jobs_that_are_left_are_found(tmp_path: Path) -> None:
+    (tmp_path / "agent" / f"job-{JOB}.1").mkdir(parents=True)
+    (tmp_path / "agent" / "job-01JD0000000000000000000009.1").mkdir()
+    assert groups_left([JOB], tmp_path) == [str(tmp_path / "agent" / f"job-{JOB}.1")]
+
+
+def test_files_that_an_idle_agent_should_not_have_are_found(tmp_path: Path) -> None:
+    attempts = tmp_path / "attempts"
+    for name in (f"{JOB}.1", f"{JOB}.2", ".broken", ".trash"):
+        (attempts / name).mkdir(parents=True)
+    (attempts / f"{JOB}.1" / "settled").touch()
+    assert files_left(tmp_path) == [f"attempt {JOB}.2 is not settled"]
+    (attempts / f"{JOB}.2" / "settled").touch()
+    assert files_left(tmp_path) == []
+    (attempts / f"{JOB}.1" / "work").mkdir()
+    (attempts / ".broken" / "x").mkdir()
+    assert files_left(tmp_path) == ["broken attempt x", f"work directory of {JOB}.1"]

@@ -6,6 +6,7 @@
     relay.black_hole(True) connections stay open, nothing passes any more, in either direction
     relay.half_open(True)  what the server says is swallowed, what the agent says passes
     relay.rate(1024)       bytes a second in each direction; None: as fast as it goes
+    relay.said()           what the agent said first on its newest connection, to be said again
 
 Runs in a thread with its own event loop, so that anybody can drive it.
 """
@@ -26,8 +27,10 @@ _PIECE = 64 * 1024
 class Relay:
     """One listening port in front of one target."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], remember: int = 0) -> None:
         self.target = target
+        self.remember = remember
+        """Bytes of what the agent says that are kept of each connection."""
         self.port = 0
         self.bytes_passed = 0
         self._loop = asyncio.new_event_loop()
@@ -36,6 +39,7 @@ class Relay:
         self._writers: set[asyncio.StreamWriter] = set()
         self._refusing = False
         self._rate: int | None = None
+        self._said = bytearray()
         self._open_down: asyncio.Event
         self._open_up: asyncio.Event
         self._stopping: asyncio.Event
@@ -71,6 +75,10 @@ class Relay:
     def rate(self, bytes_a_second: int | None) -> None:
         """Limit each direction of each connection."""
         self._call(lambda: setattr(self, "_rate", bytes_a_second))
+
+    def said(self) -> bytes:
+        """The beginning of what the agent said on the newest connection, as long as remembered."""
+        return bytes(self._said)
 
     def heal(self) -> None:
         """Take every badness back; connections that were opened meanwhile go on."""
@@ -127,9 +135,10 @@ class Relay:
                 return
             theirs, other = await asyncio.open_connection(*self.target)
             self._writers.add(other)
+            self._said = said = bytearray()
             await asyncio.gather(
-                self._pump(reader, other, self._open_up),
-                self._pump(theirs, writer, self._open_down),
+                self._pump(reader, other, self._open_up, said),
+                self._pump(theirs, writer, self._open_down, None),
             )
         except (OSError, asyncio.CancelledError):
             pass
@@ -141,10 +150,16 @@ class Relay:
                         end.close()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        gate: asyncio.Event,
+        said: bytearray | None,
     ) -> None:
         try:
             while data := await reader.read(min(_PIECE, self._rate or _PIECE)):
+                if said is not None:
+                    said += data[: self.remember - len(said)]
                 await gate.wait()
                 writer.write(data)
                 await writer.drain()
