@@ -168,6 +168,20 @@ FAULTS: dict[Fault, int] = {
 """Every fault with its weight."""
 
 
+LASTING = frozenset(
+    {
+        freeze_agent,
+        freeze_server,
+        freeze_shim,
+        fill_disk,
+        *(links.FAULTS.keys() - {links.cut_link, links.flap}),
+    }
+)
+"""Faults that others may meet: they start no program, so a thread can play them."""
+ALONE = frozenset({clones.clone_agent, clones.replay_connection})
+"""Faults that judge by themselves, which needs a stage on which nothing else goes on."""
+
+
 def playable(stage: Stage) -> dict[Fault, int]:
     """The faults that this stage has the means for."""
     return {

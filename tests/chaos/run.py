@@ -25,7 +25,8 @@ from remote_client.errors import ApiError, ClientError, Unreachable
 from remote_protocol.api import TimelineEntry
 from remote_protocol.ids import make_ulid
 from tests.chaos.checker import Verdict, check_jobs, files_left, groups_left, processes_left
-from tests.chaos.faults import playable
+from tests.chaos.faults import ALONE, LASTING, playable
+from tests.chaos.links import Fault
 from tests.chaos.network import leave_the_host
 from tests.chaos.plan import Planned, plan_job
 from tests.chaos.stage import Missed, Stage, pause
@@ -106,28 +107,66 @@ class Submitter(threading.Thread):
             self._cancels.remove(due)
 
 
+class Harm:
+    """Plays faults, one that lasts besides the others."""
+
+    def __init__(self, stage: Stage, score: Score, dice: random.Random) -> None:
+        self._stage = stage
+        self._score = score
+        self._dice = dice
+        self._table = playable(stage)
+        self._lasting: threading.Thread | None = None
+        self.error: Exception | None = None
+
+    def next(self) -> None:
+        """One more fault; those that last may go on behind it."""
+        dice = self._dice
+        (fault,) = dice.choices(list(self._table), list(self._table.values()))
+        busy = self._lasting is not None and self._lasting.is_alive()
+        if fault in LASTING and not busy and dice.random() < 0.5:
+            own = random.Random(dice.getrandbits(32))
+            self._lasting = threading.Thread(target=self._play, args=(fault, own), daemon=True)
+            self._lasting.start()
+            return
+        if fault in ALONE:
+            self.join()
+        self._play(fault, dice)
+
+    def join(self) -> None:
+        """Wait for the one that lasts."""
+        if self._lasting is not None:
+            self._lasting.join()
+
+    def _play(self, fault: Fault, dice: random.Random) -> None:
+        try:
+            self._score.tell(fault(self._stage, dice))
+            self._score.faults[fault.__name__] += 1
+        except Missed as missed:
+            self._score.tell(f"missed: {missed}")
+            self._score.missed += 1
+        except Exception as error:
+            self.error = error
+
+
 def play(stage: Stage, score: Score, seed: int, seconds: float, jobs_a_second: float) -> None:
     """Jobs and faults for so long; afterwards every harm is healed and every job has ended."""
     dice = random.Random(seed)
     submitter = Submitter(stage, random.Random(seed + 1), score, jobs_a_second)
     submitter.start()
+    harm = Harm(stage, score, dice)
     until = time.monotonic() + seconds
-    table = playable(stage)
-    kinds, weights = list(table), list(table.values())
-    while time.monotonic() < until and submitter.error is None:
+    while time.monotonic() < until and submitter.error is None and harm.error is None:
         pause(dice, 2.0)
-        fault = dice.choices(kinds, weights)[0]
-        try:
-            score.tell(fault(stage, dice))
-            score.faults[fault.__name__] += 1
-        except Missed as missed:
-            score.tell(f"missed: {missed}")
-            score.missed += 1
+        # What gave up on a full disk is started again, as an init system would do.
+        stage.revive()
+        harm.next()
+    harm.join()
     submitter.stopping.set()
     stage.calm()
     submitter.join(60)
-    if submitter.error is not None:
-        raise submitter.error
+    for error in (harm.error, submitter.error):
+        if error is not None:
+            raise error
     _await_ends(stage, score)
 
 
@@ -168,6 +207,8 @@ def report(stage: Stage, seed: int, score: Score, verdict: Verdict, seconds: flo
     print(f"seed {seed}: {sum(score.faults.values())} faults in {seconds:.0f} s ({faults})")
     if score.missed:
         print(f"{score.missed} more found nothing to harm")
+    if stage.revived:
+        print(f"{stage.revived} programs had given up and were started again")
     print(places(stage))
     ends = ", ".join(f"{name} {count}" for name, count in sorted(verdict.reasons.items()))
     print(

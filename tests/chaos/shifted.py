@@ -10,6 +10,7 @@ so this file uses the standard library only. Monotonic clocks stay as they are: 
 import mmap
 import os
 import runpy
+import signal
 import struct
 import sys
 import time
@@ -47,21 +48,27 @@ def shift_shims(clock: str) -> None:
     launch.shim_command = command  # type: ignore[attr-defined]
 
 
+def settle(namespace: str) -> None:
+    """Enter the namespace, and die with the run that started this."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if namespace != "-":
+        if libc.setns(int(namespace), 0x40000000):  # CLONE_NEWNET
+            raise OSError(ctypes.get_errno(), "setns")
+        os.close(int(namespace))
+
+
 def main() -> None:
     """Become the program."""
     clock, namespace, program = sys.argv[1:4]
     shift(clock)
-    if namespace != "-":
-        import ctypes
-
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.setns(int(namespace), 0x40000000):  # CLONE_NEWNET
-            raise OSError(ctypes.get_errno(), "setns")
-        os.close(int(namespace))
     del sys.argv[:3]
     if program.endswith(".py"):
         runpy.run_path(program, run_name="__main__")
         return
+    settle(namespace)
     if program == "remote_agent":
         shift_shims(clock)
     runpy.run_module(program, run_name="__main__", alter_sys=True)

@@ -82,7 +82,8 @@ class Actor:
     def signal(self, number: int) -> None:
         """Send a signal if it is alive."""
         if self.running():
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """kill -9 and reap."""
@@ -145,6 +146,8 @@ class Stage:
         self.agents: list[Agent] = []
         self.disturbed: set[str] = set()
         self.complaints: list[str] = []
+        self.revived = 0
+        """Programs that had ended by themselves and were started again."""
         self.without_cells = without_cells
         self._mounts: list[Path] = []
         self._count = agents
@@ -202,6 +205,13 @@ class Stage:
             return False
         return sum(agent.state is AgentState.ONLINE for agent in page.items) == self._count
 
+    def revive(self) -> None:
+        """Start whatever is not running."""
+        for actor in (self.server, *self.agents):
+            if not actor.running():
+                self.revived += 1
+                actor.start()
+
     def calm(self) -> None:
         """Take every harm back and wait until server and agents are together again."""
         for agent in self.agents:
@@ -209,8 +219,7 @@ class Stage:
         for actor in (self.server, *self.agents):
             actor.signal(signal.SIGCONT)
             actor.clock.jump(0.0)
-            if not actor.running():
-                actor.start()
+        self.revive()
         wait_until(self.ready, "the stage after the faults", 120)
 
     def close(self) -> None:
