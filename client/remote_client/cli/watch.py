@@ -16,13 +16,12 @@ from typing import BinaryIO
 
 import click
 
-from remote_client.cli.output import note
+from remote_client.cli.output import between, note
 from remote_client.client import Client
 from remote_client.errors import ClientError
 from remote_protocol import cri
 from remote_protocol.api import JobView
 from remote_protocol.states import EndReason, JobState
-from remote_protocol.units import format_duration
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 _QUIET_WAIT = 1.0
@@ -102,7 +101,7 @@ class Watch:
             return 0
         took = ""
         if job.started_at and job.ended_at:
-            took = f" after {format_duration((job.ended_at - job.started_at).total_seconds())}"
+            took = f" after {between(job.started_at, job.ended_at)}"
         where = f" on {job.agent}" if job.agent else ""
         detail = f": {job.end_detail}" if job.end_detail else ""
         click.echo(

@@ -89,3 +89,16 @@ def test_the_reason_for_waiting_is_said_once(
         f"remotectl: {ID} (make) failed: it waited too long",
     ]
     assert not api.said("GET", f"/jobs/{ID}/log")
+
+
+@pytest.mark.parametrize(
+    ("ended", "took"), [("2026-11-21T05:01:04Z", "1m4s"), ("2026-11-21T04:00:00Z", "0ms")]
+)
+def test_a_clock_that_was_set_back_shows_no_negative_time(
+    api: FakeApi, client: Client, capsys: pytest.CaptureFixture[str], ended: str, took: str
+) -> None:
+    over = {"state": "failed", "end_reason": "exit", "exit_code": 1}
+    times = {"started_at": "2026-11-21T05:00:00Z", "ended_at": ended}
+    api.on("GET", f"/jobs/{ID}", job_view(**over, **times))
+    assert Watch(client, view(**over, **times), "make").run(cancel_on_interrupt=False) == 1
+    assert f"(make) failed after {took}" in capsys.readouterr().err
