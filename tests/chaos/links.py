@@ -80,9 +80,9 @@ def storm(stage: Stage, dice: random.Random) -> str:
     """An agent's packets are lost, repeated, reordered, delayed for a while."""
     agent, cell = dice.choice(stage.celled)
     cell.cable.weather = weather = Weather(
-        loss=round(dice.choice([0.0, 0.05, 0.3]) * dice.random(), 3),
-        repeat=round(dice.choice([0.0, 0.1, 1.0]) * dice.random(), 3),
-        reorder=round(dice.choice([0.0, 0.5]) * dice.random(), 3),
+        loss=round(dice.choice([0.0, 0.1, 0.4]) * dice.random(), 3),
+        repeat=round(dice.choice([0.0, 0.3, 1.0]) * dice.random(), 3),
+        reorder=round(dice.choice([0.0, 0.5, 1.0]) * dice.random(), 3),
         delay=round(dice.choice([0.0, 0.01, 0.3]) * dice.random(), 3),
         rate=dice.choice([None, None, 50_000, 1_000_000]),
     )

@@ -59,6 +59,7 @@ def plan_job(dice: random.Random, records: Path) -> Planned:
         max_attempts=dice.choice([1, 1, 2, 3]),
         retry_backoff=0.2,
         weight=dice.choice([None, None, None, None, 0.5, 1.0]),
+        expires_in=dice.choice([None] * 9 + [5.0]),
         on_disconnect=OnDisconnect(lost_after=LOST_AFTER),
         keep_processes=False,
     )
@@ -67,5 +68,8 @@ def plan_job(dice: random.Random, records: Path) -> Planned:
         reasons = {EndReason.TIMEOUT}
     if shape == "greedy":
         reasons = {EndReason.MEMORY_LIMIT}
+    if spec.expires_in is not None:
+        # By the server's wall clock, which jumps.
+        reasons.add(EndReason.EXPIRED)
     cancel = dice.uniform(0.0, 4.0) if dice.random() < 0.08 else None
     return Planned(shape, spec, frozenset(reasons), cancel)
