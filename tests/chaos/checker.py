@@ -158,10 +158,10 @@ def files_left(state: Path) -> list[str]:
     """What an agent with nothing to do should not have on its disk: attempts that it did not
     settle, directories that it could not read, work directories."""
     attempts = state / "attempts"
-    left = [
-        f"attempt {entry.name} is not settled"
-        for entry in attempts.iterdir()
-        if not entry.name.startswith(".") and not (entry / "settled").exists()
+    broken = (attempts / ".broken").glob("*")
+    kept = [entry for entry in attempts.iterdir() if not entry.name.startswith(".")]
+    return [
+        *(f"broken attempt {entry.name}" for entry in broken),
+        *(f"attempt {e.name} is not settled" for e in kept if not (e / "settled").exists()),
+        *(f"work directory of {entry.name}" for entry in kept if (entry / "work").exists()),
     ]
-    left += [f"broken attempt {entry.name}" for entry in (attempts / ".broken").glob("*")]
-    return left + [f"work directory of {entry.parent.name}" for entry in attempts.glob("*/work")]

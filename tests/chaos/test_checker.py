@@ -112,7 +112,7 @@ def test_groups_of_the_runs_jobs_that_are_left_are_found(tmp_path: Path) -> None
 
 def test_files_that_an_idle_agent_should_not_have_are_found(tmp_path: Path) -> None:
     attempts = tmp_path / "attempts"
-    for name in (f"{JOB}.1", f"{JOB}.2", ".broken", ".trash"):
+    for name in (f"{JOB}.1", f"{JOB}.2", ".broken", ".trash", ".spare.1/work"):
         (attempts / name).mkdir(parents=True)
     (attempts / f"{JOB}.1" / "settled").touch()
     assert files_left(tmp_path) == [f"attempt {JOB}.2 is not settled"]
