@@ -98,6 +98,20 @@ def kill_job(stage: Stage, dice: random.Random) -> str:
     return f"kill -9 job {job}"
 
 
+def kill_launcher(stage: Stage, dice: random.Random) -> str:
+    """kill -9 the launcher of an agent's shims: no job may notice."""
+    found = list(_job_processes(stage))
+    if not found:
+        raise Missed("kill launcher: no job ran")
+    shim = _parent(dice.choice(found)[0])
+    launcher = None if shim is None else _parent(shim)
+    if launcher is None or not _is_launcher(launcher):
+        raise Missed("kill launcher: it had gone")
+    with suppress(OSError):
+        os.kill(launcher, signal.SIGKILL)
+    return f"kill -9 launcher {launcher}"
+
+
 def freeze_shim(stage: Stage, dice: random.Random) -> str:
     """SIGSTOP a shim, have its job cancelled meanwhile, and let it go on."""
     found = list(_job_processes(stage))
@@ -156,6 +170,7 @@ FAULTS: dict[Fault, int] = {
     freeze_agent: 5,
     freeze_server: 3,
     kill_shim: 5,
+    kill_launcher: 3,
     freeze_shim: 4,
     kill_job: 5,
     fill_disk: 4,
@@ -222,3 +237,9 @@ def _parent(pid: int) -> int | None:
         parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         return parent if parent > 1 else None
     return None
+
+
+def _is_launcher(pid: int) -> bool:
+    with suppress(OSError):
+        return b"\0pool\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
