@@ -13,37 +13,23 @@ server restarts; a submitted job carries an idempotency key, so that repeating i
 from __future__ import annotations
 
 import json
-import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import quote
 
-import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from remote_client.config import trust
-from remote_client.errors import ApiError, ClientError, NotOurs, Unreachable
+from remote_client.errors import ClientError
+from remote_client.logs import stored
+from remote_client.transport import Transport
 from remote_protocol import api, cri
 from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
 
-CRI_LOG: Final = "application/vnd.cri-log"
-_RETRIED: Final = frozenset({502, 503, 504})
-_PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
-"""Seconds between repetitions of a call: about ten in all, a restart of the server."""
-_FOLLOW_PATIENCE: Final = 120
-"""Broken links in a row, without a byte between, until following gives up: about ten minutes."""
-_KEEPALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
-    (socket.IPPROTO_TCP, getattr(socket, name), seconds)
-    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-    if hasattr(socket, name)
-]
-"""A quiet job may print nothing for hours: only the kernel can tell that the link is dead."""
-V = TypeVar("V", bound=BaseModel)
 _at = partial(quote, safe="")
 """A name as one segment of a path, whatever people typed (RFC 3986 §3.3)."""
 
@@ -64,20 +50,12 @@ class Client:
         timeout: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url = url.rstrip("/")
-        self._sleep = sleep
-        self._reached = False
         self._again: Callable[[], Client] = partial(
             Client, url, token, ca_file=ca_file, timeout=timeout, sleep=sleep
         )
-        verify = trust(ca_file)
-        self._http = httpx.Client(
-            base_url=f"{self.url}/api/v1",
-            headers={"Authorization": f"Bearer {token}", "User-Agent": "remote-client"},
-            timeout=httpx.Timeout(timeout, connect=10.0),
-            verify=verify,
-            transport=httpx.HTTPTransport(verify=verify, socket_options=_KEEPALIVE),
-        )
+        self._sleep = sleep
+        self._transport = Transport(url, token, ca_file, timeout, sleep)
+        self.url = self._transport.url
 
     def __enter__(self) -> Self:
         return self
@@ -92,12 +70,12 @@ class Client:
 
     def close(self) -> None:
         """Close all connections."""
-        self._http.close()
+        self._transport.close()
 
     def again(self) -> Client:
         """Another client for the same server and token, for another thread."""
         other = self._again()
-        other._reached = self._reached
+        other._transport.reached = self._transport.reached
         return other
 
     # Jobs ------------------------------------------------------------------------------------
@@ -107,7 +85,9 @@ class Client:
         key = spec.idempotency_key or uuid.uuid4().hex
         body = spec.model_dump(mode="json", exclude_defaults=True)
         body["command"] = spec.command
-        return self._view(api.JobView, "POST", "/jobs", json=body, headers={"Idempotency-Key": key})
+        return self._transport.view(
+            api.JobView, "POST", "/jobs", json=body, headers={"Idempotency-Key": key}
+        )
 
     def submit_batch(self, specs: Sequence[JobSpec]) -> list[str]:
         """Submit many jobs in one transaction; their ids in order. Each gets its own key."""
@@ -118,29 +98,33 @@ class Client:
             for spec in specs
         ]
         body = api.JobBatch(jobs=keyed).model_dump(mode="json", exclude_none=True)
-        return self._view(api.JobBatchCreated, "POST", "/jobs/batch", json=body).ids
+        return self._transport.view(api.JobBatchCreated, "POST", "/jobs/batch", json=body).ids
 
     def job(self, job: str) -> api.JobView:
         """One job with its attempts."""
-        return self._view(api.JobView, "GET", f"/jobs/{_at(job)}")
+        return self._transport.view(api.JobView, "GET", f"/jobs/{_at(job)}")
 
     def jobs(self, limit: int = 50, **filters: str | None) -> api.Page[api.JobView]:
         """One page of jobs, newest first; filters: state, queue, agent, cursor."""
-        return self._view(
+        return self._transport.view(
             api.Page[api.JobView], "GET", "/jobs", params=_given(limit=limit, **filters)
         )
 
     def cancel(self, job: str, reason: str = "") -> api.JobView:
         """Wish that a job ends; its state follows when its agent has done it."""
-        return self._view(api.JobView, "POST", f"/jobs/{_at(job)}/cancel", json={"reason": reason})
+        return self._transport.view(
+            api.JobView, "POST", f"/jobs/{_at(job)}/cancel", json={"reason": reason}
+        )
 
     def retry(self, job: str) -> api.JobView:
         """A new job from an ended one's specification."""
-        return self._view(api.JobView, "POST", f"/jobs/{_at(job)}/retry", repeat=False)
+        return self._transport.view(api.JobView, "POST", f"/jobs/{_at(job)}/retry", repeat=False)
 
     def timeline(self, job: str) -> list[api.TimelineEntry]:
         """Everything that happened to a job, in order."""
-        page = self._view(api.Page[api.TimelineEntry], "GET", f"/jobs/{_at(job)}/timeline")
+        page = self._transport.view(
+            api.Page[api.TimelineEntry], "GET", f"/jobs/{_at(job)}/timeline"
+        )
         return page.items
 
     def wait(self, job: str, timeout: float | None = None) -> api.JobView:
@@ -161,7 +145,7 @@ class Client:
     def log(self, job: str, *, attempt: int | None = None, stream: str | None = None) -> bytes:
         """The job's own bytes so far, whole in memory."""
         params = _given(attempt=attempt, stream=stream)
-        return self._call("GET", f"/jobs/{_at(job)}/log", params=params).content
+        return self._transport.call("GET", f"/jobs/{_at(job)}/log", params=params).content
 
     def stored_log(
         self, job: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
@@ -171,29 +155,7 @@ class Client:
         With `follow` it ends when the attempt has ended and everything has come. A broken link or
         a restarted server is bridged: it goes on at the byte where it broke.
         """
-        failures, pending = 0, b""
-        while True:
-            params = _given(
-                attempt=attempt, offset=offset + len(pending), follow="true" if follow else None
-            )
-            try:
-                for piece, headers in self._stream(f"/jobs/{_at(job)}/log", params, CRI_LOG):
-                    failures = 0
-                    # The last attempt may be another one when a broken link comes back.
-                    attempt = attempt or int(headers.get("Remote-Attempt", 0)) or None
-                    pending = pending + piece if pending else piece
-                    cut = cri.complete(pending)
-                    if cut:
-                        offset += cut
-                        whole, pending = pending[:cut], pending[cut:]
-                        yield whole
-                return
-            except Unreachable as error:
-                hopeless = isinstance(error, NotOurs) or not self._reached
-                if hopeless or failures >= _FOLLOW_PATIENCE:
-                    raise
-                self._sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-                failures += 1
+        return stored(self._transport, f"/jobs/{_at(job)}/log", attempt, offset, follow)
 
     def follow_log(self, job: str, *, attempt: int | None = None) -> Iterator[cri.Record]:
         """The records of an attempt's log from the first on, live until the attempt has ended."""
@@ -204,7 +166,7 @@ class Client:
         """Every change of job state behind `after`; with `follow` it goes on for ever."""
         params = _given(after=after, follow="true" if follow else None)
         pending = b""
-        for piece, _ in self._stream("/events", params, "application/x-ndjson"):
+        for piece, _ in self._transport.stream("/events", params, "application/x-ndjson"):
             *lines, pending = (pending + piece).split(b"\n")
             for line in lines:
                 if line.strip():
@@ -214,41 +176,45 @@ class Client:
 
     def agents(self, limit: int = 200, cursor: str | None = None) -> api.Page[api.AgentView]:
         """One page of agents."""
-        return self._view(
+        return self._transport.view(
             api.Page[api.AgentView], "GET", "/agents", params=_given(limit=limit, cursor=cursor)
         )
 
     def agent(self, name: str) -> api.AgentView:
         """One agent."""
-        return self._view(api.AgentView, "GET", f"/agents/{_at(name)}")
+        return self._transport.view(api.AgentView, "GET", f"/agents/{_at(name)}")
 
     def change_agent(self, name: str, change: api.AgentChange) -> api.AgentView:
         """Change queues, labels or capacity; applied live."""
-        return self._view(api.AgentView, "PATCH", f"/agents/{_at(name)}", json=_body(change))
+        return self._transport.view(
+            api.AgentView, "PATCH", f"/agents/{_at(name)}", json=_body(change)
+        )
 
     def pause_agent(self, name: str, comment: str = "") -> api.AgentView:
         """No new jobs for an agent; kept over restarts."""
-        return self._view(
+        return self._transport.view(
             api.AgentView, "POST", f"/agents/{_at(name)}/pause", json={"comment": comment}
         )
 
     def resume_agent(self, name: str) -> api.AgentView:
         """Take pause and drain back."""
-        return self._view(api.AgentView, "POST", f"/agents/{_at(name)}/resume")
+        return self._transport.view(api.AgentView, "POST", f"/agents/{_at(name)}/resume")
 
     def drain_agent(self, name: str, deadline: float | None = None) -> api.AgentView:
         """Let an agent finish its jobs, then exit; `deadline` seconds later they are cancelled."""
-        return self._view(
+        return self._transport.view(
             api.AgentView, "POST", f"/agents/{_at(name)}/drain", json={"deadline": deadline}
         )
 
     def rotate_agent_token(self, name: str) -> api.AgentToken:
         """A new token for an agent; the old one ends at once."""
-        return self._view(api.AgentToken, "POST", f"/agents/{_at(name)}/rotate-token", repeat=False)
+        return self._transport.view(
+            api.AgentToken, "POST", f"/agents/{_at(name)}/rotate-token", repeat=False
+        )
 
     def delete_agent(self, name: str) -> None:
         """Remove an agent and its token."""
-        self._call("DELETE", f"/agents/{_at(name)}")
+        self._transport.call("DELETE", f"/agents/{_at(name)}")
 
     # Queues ----------------------------------------------------------------------------------
 
@@ -258,29 +224,33 @@ class Client:
 
     def queue_page(self) -> api.Page[api.QueueView]:
         """The same as the API's own document."""
-        return self._view(api.Page[api.QueueView], "GET", "/queues")
+        return self._transport.view(api.Page[api.QueueView], "GET", "/queues")
 
     def queue(self, name: str) -> api.QueueView:
         """One queue."""
-        return self._view(api.QueueView, "GET", f"/queues/{_at(name)}")
+        return self._transport.view(api.QueueView, "GET", f"/queues/{_at(name)}")
 
     def create_queue(self, queue: api.QueueCreate) -> api.QueueView:
         """Make a queue."""
-        return self._view(api.QueueView, "POST", "/queues", json=_body(queue), repeat=False)
+        return self._transport.view(
+            api.QueueView, "POST", "/queues", json=_body(queue), repeat=False
+        )
 
     def change_queue(self, name: str, change: api.QueueChange) -> api.QueueView:
         """Change a queue; fields that are not set stay."""
-        return self._view(api.QueueView, "PATCH", f"/queues/{_at(name)}", json=_body(change))
+        return self._transport.view(
+            api.QueueView, "PATCH", f"/queues/{_at(name)}", json=_body(change)
+        )
 
     def delete_queue(self, name: str) -> None:
         """Remove a queue that no job waits in and no agent serves."""
-        self._call("DELETE", f"/queues/{_at(name)}")
+        self._transport.call("DELETE", f"/queues/{_at(name)}")
 
     # Tokens ----------------------------------------------------------------------------------
 
     def token_page(self, kind: str = "tokens") -> api.Page[api.TokenView]:
         """API and agent tokens, or with `registration-tokens` those."""
-        return self._view(api.Page[api.TokenView], "GET", f"/{kind}")
+        return self._transport.view(api.Page[api.TokenView], "GET", f"/{kind}")
 
     def create_token(
         self,
@@ -292,11 +262,11 @@ class Client:
     ) -> api.TokenCreated:
         """An API token, or with `agent` the token of one agent to come."""
         body = _body(api.TokenCreate(name=name, role=role, agent=agent, expires=expires))
-        return self._view(api.TokenCreated, "POST", "/tokens", json=body, repeat=False)
+        return self._transport.view(api.TokenCreated, "POST", "/tokens", json=body, repeat=False)
 
     def create_registration_token(self, request: api.RegistrationTokenCreate) -> api.TokenCreated:
         """A token with which agents enrol."""
-        return self._view(
+        return self._transport.view(
             api.TokenCreated,
             "POST",
             "/registration-tokens",
@@ -306,88 +276,11 @@ class Client:
 
     def revoke_token(self, token: str, kind: str = "tokens") -> None:
         """End a token at once, by its id."""
-        self._call("DELETE", f"/{kind}/{_at(token)}")
+        self._transport.call("DELETE", f"/{kind}/{_at(token)}")
 
     def version(self) -> api.VersionView:
         """What the server is."""
-        return self._view(api.VersionView, "GET", "/version")
-
-    # Transport -------------------------------------------------------------------------------
-
-    def _view(self, model: type[V], method: str, path: str, **options: Any) -> V:
-        response = self._call(method, path, **options)
-        try:
-            return model.model_validate_json(response.content)
-        except ValidationError:
-            raise self._not_ours(response) from None
-
-    def _call(
-        self, method: str, path: str, *, repeat: bool = True, **options: Any
-    ) -> httpx.Response:
-        for pause in (*_PAUSES, None) if repeat else (None,):
-            try:
-                response = self._http.request(method, path, **options)
-            except httpx.TransportError as error:
-                if pause is None or not self._may_pass(error):
-                    raise self._unreachable(error) from None
-            else:
-                self._reached = True
-                if response.status_code not in _RETRIED or pause is None:
-                    return self._checked(response)
-            self._sleep(pause)
-        raise AssertionError("the last round returns or raises")
-
-    def _stream(
-        self, path: str, params: Mapping[str, str], accept: str
-    ) -> Iterator[tuple[bytes, httpx.Headers]]:
-        timeout = httpx.Timeout(None, connect=10.0)
-        headers = {"Accept": accept}
-        try:
-            with self._http.stream(
-                "GET", path, params=params, headers=headers, timeout=timeout
-            ) as response:
-                self._reached = True
-                if response.status_code in _RETRIED:
-                    raise Unreachable(f"{self.url} answers {response.status_code}")
-                if response.is_error:
-                    response.read()
-                self._checked(response)
-                for piece in response.iter_bytes():
-                    yield piece, response.headers
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from None
-
-    def _checked(self, response: httpx.Response) -> httpx.Response:
-        if response.is_success:
-            return response
-        try:
-            problem = api.Problem.model_validate_json(response.content)
-        except ValidationError:
-            raise self._not_ours(response) from None
-        raise ApiError(problem)
-
-    def _may_pass(self, error: httpx.TransportError) -> bool:
-        """A server that was never reached is misnamed; one that was reached is restarting."""
-        return self._reached and "certificate" not in str(error).lower()
-
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
-        cause = str(error) or type(error).__name__
-        text = cause.lower()
-        if "certificate" in text or "ssl" in text:
-            cure = "check the certificate; for a private CA give --ca-file"
-        elif "name or service not known" in text or "temporary failure in name" in text:
-            cure = "check the host name in the URL"
-        elif "refused" in text:
-            cure = "check that the server runs and that host and port are right"
-        else:
-            cure = "check the URL, the network and any proxy in between"
-        return Unreachable(f"Cannot reach {self.url}: {cause}; {cure}.")
-
-    def _not_ours(self, response: httpx.Response) -> NotOurs:
-        return NotOurs(
-            f"{response.request.url} answered {response.status_code}, but not as a remote-server "
-            f"does; check that {self.url} is the server's base URL and that no proxy answers."
-        )
+        return self._transport.view(api.VersionView, "GET", "/version")
 
 
 def _given(**values: object) -> dict[str, str]:

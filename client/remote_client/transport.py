@@ -1,0 +1,143 @@
+"""Requests to one server: repeated where that is safe, streamed, their failures as sentences.
+
+Touches the network only.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from remote_client.config import trust
+from remote_client.errors import ApiError, NotOurs, Unreachable
+from remote_protocol import api
+
+_RETRIED: Final = frozenset({502, 503, 504})
+_PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
+"""Seconds between repetitions of a call: about ten in all, a restart of the server."""
+_KEEPALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
+    (socket.IPPROTO_TCP, getattr(socket, name), seconds)
+    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+]
+"""A quiet job may print nothing for hours: only the kernel can tell that the link is dead."""
+V = TypeVar("V", bound=BaseModel)
+
+
+class Transport:
+    """The way to one server. `reached` tells whether it has ever answered.
+
+    Every method raises ApiError when the server refuses, Unreachable when it gives no usable
+    answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        ca_file: str | None,
+        timeout: float,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.reached = False
+        self._sleep = sleep
+        verify = trust(ca_file)
+        self._http = httpx.Client(
+            base_url=f"{self.url}/api/v1",
+            headers={"Authorization": f"Bearer {token}", "User-Agent": "remote-client"},
+            timeout=httpx.Timeout(timeout, connect=10.0),
+            verify=verify,
+            transport=httpx.HTTPTransport(verify=verify, socket_options=_KEEPALIVE),
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def pause(self, failures: int) -> None:
+        """Wait before the next repetition, longer after every failure."""
+        self._sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+
+    def view(self, model: type[V], method: str, path: str, **options: Any) -> V:
+        """A call whose answer is a document of the API."""
+        response = self.call(method, path, **options)
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError:
+            raise self._not_ours(response) from None
+
+    def call(
+        self, method: str, path: str, *, repeat: bool = True, **options: Any
+    ) -> httpx.Response:
+        """A call and its whole answer; with `repeat` again and again while the server restarts."""
+        last = len(_PAUSES) if repeat else 0
+        for failures in range(last + 1):
+            try:
+                response = self._http.request(method, path, **options)
+            except httpx.TransportError as error:
+                if failures == last or not self._may_pass(error):
+                    raise self._unreachable(error) from None
+            else:
+                self.reached = True
+                if response.status_code not in _RETRIED or failures == last:
+                    return self._checked(response)
+            self.pause(failures)
+        raise AssertionError("the last round returns or raises")
+
+    def stream(
+        self, path: str, params: Mapping[str, str], accept: str
+    ) -> Iterator[tuple[bytes, httpx.Headers]]:
+        """The pieces of an answer as they come, each with the answer's headers."""
+        timeout = httpx.Timeout(None, connect=10.0)
+        headers = {"Accept": accept}
+        try:
+            with self._http.stream(
+                "GET", path, params=params, headers=headers, timeout=timeout
+            ) as response:
+                self.reached = True
+                if response.status_code in _RETRIED:
+                    raise Unreachable(f"{self.url} answers {response.status_code}")
+                if response.is_error:
+                    response.read()
+                self._checked(response)
+                for piece in response.iter_bytes():
+                    yield piece, response.headers
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if response.is_success:
+            return response
+        try:
+            problem = api.Problem.model_validate_json(response.content)
+        except ValidationError:
+            raise self._not_ours(response) from None
+        raise ApiError(problem)
+
+    def _may_pass(self, error: httpx.TransportError) -> bool:
+        """A server that was never reached is misnamed; one that was reached is restarting."""
+        return self.reached and "certificate" not in str(error).lower()
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        cause = str(error) or type(error).__name__
+        text = cause.lower()
+        if "certificate" in text or "ssl" in text:
+            cure = "check the certificate; for a private CA give --ca-file"
+        elif "name or service not known" in text or "temporary failure in name" in text:
+            cure = "check the host name in the URL"
+        elif "refused" in text:
+            cure = "check that the server runs and that host and port are right"
+        else:
+            cure = "check the URL, the network and any proxy in between"
+        return Unreachable(f"Cannot reach {self.url}: {cause}; {cure}.")
+
+    def _not_ours(self, response: httpx.Response) -> NotOurs:
+        return NotOurs(
+            f"{response.request.url} answered {response.status_code}, but not as a remote-server "
+            f"does; check that {self.url} is the server's base URL and that no proxy answers."
+        )

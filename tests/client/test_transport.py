@@ -1,0 +1,72 @@
+"""Requests against a real HTTP server: repetition, and failures as sentences."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from remote_client.client import Client
+from remote_client.errors import ApiError, Unreachable, UsageError
+from remote_protocol.spec import JobSpec
+from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, job_view, problem
+from tests.support.stack import free_port
+
+
+def test_a_restarting_server_is_waited_for_with_the_same_key(api: FakeApi, client: Client) -> None:
+    busy = problem(503, "store_unavailable", "later")
+    api.on("POST", "/jobs", busy, Answer(job_view(), 201, breaks=True), Answer(job_view(), 201))
+    assert client.submit(JobSpec(command=["true"])).id == ID
+    assert len({said.headers["Idempotency-Key"] for said in api.calls}) == 1
+    assert len(api.calls) == 3
+
+
+def test_what_is_not_safe_is_not_repeated(api: FakeApi, client: Client) -> None:
+    api.on("POST", f"/jobs/{ID}/retry", problem(503, "store_unavailable", "later"))
+    with pytest.raises(ApiError, match="later"):
+        client.retry(ID)
+    assert len(api.calls) == 1
+
+
+def test_problems_become_errors_with_a_code_and_all_faults(api: FakeApi, client: Client) -> None:
+    faults = [{"field": "timeout", "message": "not a duration"}]
+    api.on("POST", "/jobs", problem(422, "validation", "The job is not valid", errors=faults))
+    with pytest.raises(ApiError) as caught:
+        client.submit(JobSpec(command=["true"]))
+    assert (caught.value.code, caught.value.status) == ("validation", 422)
+    assert "timeout: not a duration" in str(caught.value)
+
+
+def test_an_unreachable_server_is_named_at_once() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    began = time.monotonic()
+    with Client(url, TOKEN) as client, pytest.raises(Unreachable, match="check that the server"):
+        client.queue("default")
+    assert time.monotonic() - began < 3
+
+
+def test_another_program_at_the_url_is_told(api: FakeApi, client: Client) -> None:
+    api.on("GET", "/queues/default", b"<html>welcome</html>")
+    with pytest.raises(Unreachable, match="not as a remote-server"):
+        client.queue("default")
+    api.on("GET", "/queues/default", Answer(b"", 301, headers={"Location": "/elsewhere"}))
+    with pytest.raises(Unreachable, match="not as a remote-server"):
+        client.queue("default")
+
+
+def test_a_bad_ca_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be used"):
+        Client("https://localhost", TOKEN, ca_file=str(tmp_path / "none.pem"))
+    (tmp_path / "bad.pem").write_text("no certificate")
+    with pytest.raises(UsageError, match="PEM"):
+        Client("https://localhost", TOKEN, ca_file=str(tmp_path / "bad.pem"))
+
+
+def test_another_client_knows_that_the_server_was_reached(api: FakeApi, client: Client) -> None:
+    api.on("GET", f"/jobs/{ID}", job_view())
+    api.on("POST", f"/jobs/{ID}/cancel", Answer(job_view(), breaks=True), job_view())
+    client.job(ID)
+    with client.again() as other:
+        other.cancel(ID)
+    assert len(api.said("POST", f"/jobs/{ID}/cancel")) == 2
