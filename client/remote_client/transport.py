@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from remote_client.config import trust
 from remote_client.errors import ApiError, NotOurs, Unreachable
+from remote_client.proxies import find_proxy
 from remote_protocol import api
 
 _RETRIED: Final = frozenset({502, 503, 504})
@@ -46,13 +47,19 @@ class Transport:
         self.url = url.rstrip("/")
         self.reached = False
         self._sleep = sleep
+        self._proxy = find_proxy(self.url)
         verify = trust(ca_file)
         self._http = httpx.Client(
             base_url=f"{self.url}/api/v1",
             headers={"Authorization": f"Bearer {token}", "User-Agent": "remote-client"},
             timeout=httpx.Timeout(timeout, connect=10.0),
             verify=verify,
-            transport=httpx.HTTPTransport(verify=verify, socket_options=_KEEPALIVE),
+            transport=httpx.HTTPTransport(
+                verify=verify,
+                socket_options=_KEEPALIVE,
+                # A transport of our own makes httpx look for none.
+                proxy=self._proxy.url if self._proxy else None,
+            ),
         )
 
     def close(self) -> None:
@@ -125,18 +132,27 @@ class Transport:
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
         cause = str(error) or type(error).__name__
-        text = cause.lower()
+        text, way = cause.lower(), ""
+        if self._proxy is not None:
+            if isinstance(error, httpx.ProxyError):
+                kind = NotOurs if "407" in cause else Unreachable
+                return kind(self._proxy.refusal(cause))
+            way = f" through the proxy {self._proxy.place}"
         if "certificate" in text or "ssl" in text:
             cure = "check the certificate; for a private CA give --ca-file"
+        elif self._proxy is not None:
+            cure = f"check {self._proxy.variable}, or name the host in NO_PROXY to go around it"
         elif "name or service not known" in text or "temporary failure in name" in text:
             cure = "check the host name in the URL"
         elif "refused" in text:
             cure = "check that the server runs and that host and port are right"
         else:
             cure = "check the URL, the network and any proxy in between"
-        return Unreachable(f"Cannot reach {self.url}: {cause}; {cure}.")
+        return Unreachable(f"Cannot reach {self.url}{way}: {cause}; {cure}.")
 
     def _not_ours(self, response: httpx.Response) -> NotOurs:
+        if self._proxy is not None and response.status_code == 407:
+            return NotOurs(self._proxy.refusal("407"))
         return NotOurs(
             f"{response.request.url} answered {response.status_code}, but not as a remote-server "
             f"does; check that {self.url} is the server's base URL and that no proxy answers."

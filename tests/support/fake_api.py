@@ -11,6 +11,7 @@ Real sockets, a thread, no state of its own: what it says is what the test told 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -69,7 +70,7 @@ def cri_log(*records: tuple[str, bytes]) -> bytes:
 class FakeApi:
     """Use as a context manager. An answer that was set last stays; those before it come once."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[Said] = []
         self._answers: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
         api = self
@@ -87,6 +88,8 @@ class FakeApi:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     def __enter__(self) -> Self:
@@ -97,6 +100,11 @@ class FakeApi:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Its host and port."""
+        return "127.0.0.1", self._server.server_address[1]
 
     @property
     def url(self) -> str:
