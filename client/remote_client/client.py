@@ -38,7 +38,8 @@ class Client:
     """A connection to one server. Not for use by several threads at once.
 
     `url` is the server's base URL without `/api/v1`, `token` an API token. Every method raises
-    ApiError when the server refuses, Unreachable when it gives no usable answer.
+    ApiError when the server refuses, Unreachable when it gives no usable answer. `notice` is told,
+    in a sentence, when the server goes away and when it is back.
     """
 
     def __init__(
@@ -49,12 +50,13 @@ class Client:
         ca_file: str | None = None,
         timeout: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._again: Callable[[], Client] = partial(
-            Client, url, token, ca_file=ca_file, timeout=timeout, sleep=sleep
+            Client, url, token, ca_file=ca_file, timeout=timeout, sleep=sleep, notice=notice
         )
         self._sleep = sleep
-        self._transport = Transport(url, token, ca_file, timeout, sleep)
+        self._transport = Transport(url, token, ca_file, timeout, sleep, notice)
         self.url = self._transport.url
 
     def __enter__(self) -> Self:
@@ -100,9 +102,9 @@ class Client:
         body = api.JobBatch(jobs=keyed).model_dump(mode="json", exclude_none=True)
         return self._transport.view(api.JobBatchCreated, "POST", "/jobs/batch", json=body).ids
 
-    def job(self, job: str) -> api.JobView:
-        """One job with its attempts."""
-        return self._transport.view(api.JobView, "GET", f"/jobs/{_at(job)}")
+    def job(self, job: str, *, patient: bool = False) -> api.JobView:
+        """One job with its attempts; a `patient` call bears an outage of about ten minutes."""
+        return self._transport.view(api.JobView, "GET", f"/jobs/{_at(job)}", patient=patient)
 
     def jobs(self, limit: int = 50, **filters: str | None) -> api.Page[api.JobView]:
         """One page of jobs, newest first; filters: state, queue, agent, cursor."""
@@ -110,10 +112,14 @@ class Client:
             api.Page[api.JobView], "GET", "/jobs", params=_given(limit=limit, **filters)
         )
 
-    def cancel(self, job: str, reason: str = "") -> api.JobView:
+    def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> api.JobView:
         """Wish that a job ends; its state follows when its agent has done it."""
         return self._transport.view(
-            api.JobView, "POST", f"/jobs/{_at(job)}/cancel", json={"reason": reason}
+            api.JobView,
+            "POST",
+            f"/jobs/{_at(job)}/cancel",
+            json={"reason": reason},
+            patient=patient,
         )
 
     def retry(self, job: str) -> api.JobView:
@@ -132,7 +138,7 @@ class Client:
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = 0.02
         while True:
-            view = self.job(job)
+            view = self.job(job, patient=deadline is None)
             if view.state.terminal:
                 return view
             if deadline is not None and time.monotonic() >= deadline:

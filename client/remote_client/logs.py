@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from remote_client.errors import NotOurs, Unreachable
-from remote_client.transport import Transport
+from remote_client.transport import PATIENCE, Transport
 from remote_protocol import cri
 
 CRI_LOG: Final = "application/vnd.cri-log"
-_PATIENCE: Final = 120
-"""Broken links in a row, without a byte between, until following gives up: about ten minutes."""
 
 
 def stored(
@@ -42,7 +40,7 @@ def stored(
             return
         except Unreachable as error:
             hopeless = isinstance(error, NotOurs) or not transport.reached
-            if hopeless or failures >= _PATIENCE:
+            if hopeless or failures >= PATIENCE:
                 raise
-            transport.pause(failures)
+            transport.pause(failures, error)
             failures += 1

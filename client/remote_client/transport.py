@@ -6,6 +6,7 @@ Touches the network only.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
@@ -16,10 +17,13 @@ from remote_client.config import trust
 from remote_client.errors import ApiError, NotOurs, Unreachable
 from remote_client.proxies import find_proxy
 from remote_protocol import api
+from remote_protocol.units import format_duration
 
 _RETRIED: Final = frozenset({502, 503, 504})
 _PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds between repetitions of a call: about ten in all, a restart of the server."""
+PATIENCE: Final = 120
+"""Failures in a row until a patient call, or following a log, gives up: about ten minutes."""
 _KEEPALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
     (socket.IPPROTO_TCP, getattr(socket, name), seconds)
     for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
@@ -27,6 +31,27 @@ _KEEPALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
 ]
 """A quiet job may print nothing for hours: only the kernel can tell that the link is dead."""
 V = TypeVar("V", bound=BaseModel)
+
+
+class Outage:
+    """Tells once that the server is away and once that it is back; a short break is not told."""
+
+    def __init__(self, notice: Callable[[str], None]) -> None:
+        self._notice = notice
+        self._since: float | None = None
+
+    def goes_on(self, failures: int, why: object) -> None:
+        """After failure number `failures`, counted from zero."""
+        if failures and self._since is None:
+            self._since = time.monotonic()
+            self._notice(f"{str(why).rstrip('.')}. Trying again; jobs go on meanwhile.")
+
+    def over(self) -> None:
+        """The server has answered."""
+        if self._since is not None:
+            away = format_duration(time.monotonic() - self._since)
+            self._since = None
+            self._notice(f"reached the server again after {away}")
 
 
 class Transport:
@@ -43,10 +68,12 @@ class Transport:
         ca_file: str | None,
         timeout: float,
         sleep: Callable[[float], None],
+        notice: Callable[[str], None],
     ) -> None:
         self.url = url.rstrip("/")
         self.reached = False
         self._sleep = sleep
+        self._outage = Outage(notice)
         self._proxy = find_proxy(self.url)
         verify = trust(ca_file)
         self._http = httpx.Client(
@@ -66,8 +93,9 @@ class Transport:
         """Close all connections."""
         self._http.close()
 
-    def pause(self, failures: int) -> None:
+    def pause(self, failures: int, why: object) -> None:
         """Wait before the next repetition, longer after every failure."""
+        self._outage.goes_on(failures, why)
         self._sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
 
     def view(self, model: type[V], method: str, path: str, **options: Any) -> V:
@@ -79,21 +107,27 @@ class Transport:
             raise self._not_ours(response) from None
 
     def call(
-        self, method: str, path: str, *, repeat: bool = True, **options: Any
+        self, method: str, path: str, *, repeat: bool = True, patient: bool = False, **options: Any
     ) -> httpx.Response:
-        """A call and its whole answer; with `repeat` again and again while the server restarts."""
-        last = len(_PAUSES) if repeat else 0
+        """A call and its whole answer; with `repeat` again and again while the server restarts.
+
+        A `patient` one bears an outage as long as following a log does.
+        """
+        last = (PATIENCE if patient else len(_PAUSES)) if repeat else 0
         for failures in range(last + 1):
             try:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as error:
+                why = self._unreachable(error)
                 if failures == last or not self._may_pass(error):
-                    raise self._unreachable(error) from None
+                    raise why from None
             else:
                 self.reached = True
                 if response.status_code not in _RETRIED or failures == last:
+                    self._outage.over()
                     return self._checked(response)
-            self.pause(failures)
+                why = self._busy(response)
+            self.pause(failures, why)
         raise AssertionError("the last round returns or raises")
 
     def stream(
@@ -108,10 +142,11 @@ class Transport:
             ) as response:
                 self.reached = True
                 if response.status_code in _RETRIED:
-                    raise Unreachable(f"{self.url} answers {response.status_code}")
+                    raise self._busy(response)
                 if response.is_error:
                     response.read()
                 self._checked(response)
+                self._outage.over()
                 for piece in response.iter_bytes():
                     yield piece, response.headers
         except httpx.TransportError as error:
@@ -129,6 +164,9 @@ class Transport:
     def _may_pass(self, error: httpx.TransportError) -> bool:
         """A server that was never reached is misnamed; one that was reached is restarting."""
         return self.reached and "certificate" not in str(error).lower()
+
+    def _busy(self, response: httpx.Response) -> Unreachable:
+        return Unreachable(f"{self.url} answers {response.status_code}")
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
         cause = str(error) or type(error).__name__

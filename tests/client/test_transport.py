@@ -70,3 +70,27 @@ def test_another_client_knows_that_the_server_was_reached(api: FakeApi, client: 
     with client.again() as other:
         other.cancel(ID)
     assert len(api.said("POST", f"/jobs/{ID}/cancel")) == 2
+
+
+def test_an_outage_is_told_once_and_so_is_its_end(api: FakeApi) -> None:
+    said: list[str] = []
+    busy = problem(503, "store_unavailable", "later")
+    api.on("GET", f"/jobs/{ID}", job_view(), busy, busy, busy, job_view(), busy, job_view())
+    with Client(api.url, TOKEN, sleep=lambda _: None, notice=said.append) as client:
+        client.job(ID)
+        client.job(ID)
+        client.job(ID)  # one failure is not worth a word
+    assert len(said) == 2, said
+    assert said[0] == f"{api.url} answers 503. Trying again; jobs go on meanwhile."
+    assert said[1].startswith("reached the server again after ")
+
+
+def test_a_patient_call_outlives_a_long_outage(api: FakeApi, client: Client) -> None:
+    busy = problem(503, "store_unavailable", "later")
+    api.on("GET", f"/jobs/{ID}", *[busy] * 50, job_view())
+    assert client.job(ID, patient=True).id == ID
+    api.on("GET", f"/jobs/{ID}", *[busy] * 50, job_view(state="succeeded"))
+    assert client.wait(ID).id == ID
+    api.on("GET", f"/jobs/{ID}", *[busy] * 50, job_view())
+    with pytest.raises(ApiError, match="later"):
+        client.job(ID)

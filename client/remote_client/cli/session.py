@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from remote_client.cli.output import note
 from remote_client.client import Client
 from remote_client.config import find_access
 from remote_client.errors import UsageError
@@ -45,7 +46,7 @@ class Session:
         """The client for this call."""
         if self._client is None:
             access = find_access(self.url, self.token, self.ca_file)
-            self._client = Client(access.url, access.token, ca_file=access.ca_file)
+            self._client = Client(access.url, access.token, ca_file=access.ca_file, notice=note)
         return self._client
 
     def job_id(self, text: str) -> str:

@@ -55,7 +55,7 @@ class Watch:
         """Whether attempt number `attempt` runs or has run; False when the job ended before it."""
         since, pause = time.monotonic(), _FIRST_PAUSE
         while True:
-            self._job = self._client.job(self._job.id)
+            self._job = self._client.job(self._job.id, patient=True)
             begun = (
                 self._job.state is not JobState.QUEUED and self._job.state is not JobState.ASSIGNED
             )
