@@ -25,7 +25,7 @@ from pydantic import BaseModel
 
 from remote_client.errors import ClientError
 from remote_client.logs import stored
-from remote_client.transport import Transport
+from remote_client.transport import Transport, trace
 from remote_protocol import api, cri
 from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
@@ -82,13 +82,20 @@ class Client:
 
     # Jobs ------------------------------------------------------------------------------------
 
-    def submit(self, spec: JobSpec) -> api.JobView:
-        """Submit one job; safe to repeat by its idempotency key."""
-        key = spec.idempotency_key or uuid.uuid4().hex
+    def submit(self, spec: JobSpec, *, sending: Callable[[], None] | None = None) -> api.JobView:
+        """Submit one job; safe to repeat by its idempotency key.
+
+        `sending` is called before the first byte leaves: until then no server can have the job.
+        """
         body = spec.model_dump(mode="json", exclude_defaults=True)
         body["command"] = spec.command
         return self._transport.view(
-            api.JobView, "POST", "/jobs", json=body, headers={"Idempotency-Key": key}
+            api.JobView,
+            "POST",
+            "/jobs",
+            json=body,
+            headers={"Idempotency-Key": spec.idempotency_key or uuid.uuid4().hex},
+            extensions=trace("POST", sending) if sending else None,
         )
 
     def submit_batch(self, specs: Sequence[JobSpec]) -> list[str]:

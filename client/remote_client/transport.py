@@ -22,6 +22,9 @@ from remote_protocol.units import format_duration
 _RETRIED: Final = frozenset({502, 503, 504})
 _PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds between repetitions of a call: about ten in all, a restart of the server."""
+_SHORT: Final = 4
+"""Repetitions while nobody has answered like an HTTP server yet: the URL may as well be wrong."""
+_SILENCED: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 PATIENCE: Final = 120
 """Failures in a row until a patient call, or following a log, gives up: about ten minutes."""
 _KEEPALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
@@ -114,12 +117,16 @@ class Transport:
         A `patient` one bears an outage as long as following a log does.
         """
         last = (PATIENCE if patient else len(_PAUSES)) if repeat else 0
+        talked = False
         for failures in range(last + 1):
             try:
                 response = self._http.request(method, path, **options)
             except httpx.TransportError as error:
                 why = self._unreachable(error)
-                if failures == last or not self._may_pass(error):
+                # It took the call and fell silent: it may be a server that restarts.
+                talked = talked or isinstance(error, _SILENCED)
+                hope = self.reached or (talked and failures < _SHORT)
+                if failures == last or not hope or isinstance(why, NotOurs):
                     raise why from None
             else:
                 self.reached = True
@@ -161,10 +168,6 @@ class Transport:
             raise self._not_ours(response) from None
         raise ApiError(problem)
 
-    def _may_pass(self, error: httpx.TransportError) -> bool:
-        """A server that was never reached is misnamed; one that was reached is restarting."""
-        return self.reached and "certificate" not in str(error).lower()
-
     def _busy(self, response: httpx.Response) -> Unreachable:
         return Unreachable(f"{self.url} answers {response.status_code}")
 
@@ -176,12 +179,17 @@ class Transport:
                 kind = NotOurs if "407" in cause else Unreachable
                 return kind(self._proxy.refusal(cause))
             way = f" through the proxy {self._proxy.place}"
-        if "certificate" in text or "ssl" in text:
+        if "certificate" in text:
             cure = "check the certificate; for a private CA give --ca-file"
+            return NotOurs(f"Cannot reach {self.url}{way}: {cause}; {cure}.")
+        if "ssl" in text:
+            cure = "check whether it is http:// instead, and any proxy in between"
         elif self._proxy is not None:
             cure = f"check {self._proxy.variable}, or name the host in NO_PROXY to go around it"
         elif "name or service not known" in text or "temporary failure in name" in text:
             cure = "check the host name in the URL"
+        elif isinstance(error, _SILENCED) and self.url.startswith("http://"):
+            cure = "check whether it is https:// instead, and any proxy in between"
         elif "refused" in text:
             cure = "check that the server runs and that host and port are right"
         else:
@@ -195,3 +203,17 @@ class Transport:
             f"{response.request.url} answered {response.status_code}, but not as a remote-server "
             f"does; check that {self.url} is the server's base URL and that no proxy answers."
         )
+
+
+def trace(method: str, sending: Callable[[], None]) -> dict[str, Any]:
+    """Extensions of a request that call `sending` right before its head is written.
+
+    The method tells it from the CONNECT by which a proxy is asked for a tunnel first.
+    """
+
+    def event(name: str, facts: dict[str, Any]) -> None:
+        begins = name.endswith(".send_request_headers.started")
+        if begins and facts["request"].method == method.encode():
+            sending()
+
+    return {"trace": event}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,12 @@ def call(*arguments: str) -> int:
     code = ended.value.code
     assert isinstance(code, int)
     return code
+
+
+def started(
+    api: FakeApi, *command: str, options: Sequence[str] = (), url: str | None = None
+) -> subprocess.Popen[bytes]:
+    """`remotectl run` in a process of its own."""
+    env = {**os.environ, "REMOTE_URL": url or api.url, "REMOTE_TOKEN": TOKEN}
+    arguments = [sys.executable, "-m", "remote_client", "run", *options, "--", *command]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)

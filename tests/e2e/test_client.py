@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+
+import pytest
+
+from remote_protocol.states import JobState
 from tests.support.stack import Stack
 
 COUNT = "n=0; while [ $n -lt 300 ]; do echo line $n; n=$((n+1)); sleep 0.02; done"
@@ -20,3 +26,21 @@ def test_run_bridges_a_restart_and_says_so(stack: Stack) -> None:
     assert run.returncode == 0, err.decode()
     assert first + rest == b"".join(b"line %d\n" % n for n in range(300))
     assert err == b""
+
+
+def test_an_interrupt_at_any_moment_leaves_no_job_behind(stack: Stack) -> None:
+    stack.agent("a", capacity=4)
+    for step in range(24):
+        with stack.ctl_start("run", "--", "sleep", "60") as run:
+            with pytest.raises(subprocess.TimeoutExpired):
+                run.wait(0.01 + step * 0.04)
+            run.send_signal(signal.SIGINT)
+            out, err = run.communicate(timeout=30)
+        words = f"after {step * 40} ms: exit code {run.returncode}, {err.decode()}"
+        # While Python itself starts, the signal ends it as any program.
+        assert run.returncode in (130, -signal.SIGINT), words
+        assert (out, b"Traceback" in err) == (b"", False), words
+    jobs = stack.client.jobs().items
+    assert jobs
+    for job in jobs:
+        assert stack.client.wait(job.id, 10).state is JobState.CANCELLED

@@ -11,10 +11,13 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from remote_client.cli.output import output_option, print_json
+from remote_client.cli.interrupts import INTERRUPTED, Interrupts
+from remote_client.cli.output import note, output_option, print_json
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.watch import Watch
-from remote_client.errors import UsageError
+from remote_client.client import Client
+from remote_client.errors import Unreachable, UsageError
+from remote_protocol.api import JobView
 from remote_protocol.spec import JobSpec
 
 _EPILOG = """\b
@@ -68,14 +71,35 @@ def run(session: Session, /, detach: bool, output: str, **options: object) -> in
     Its stdout comes to stdout and its stderr to stderr, byte for byte, while it runs.
     """
     spec = _spec(options)
-    job = session.client.submit(spec)
-    if detach:
-        if output == "json":
-            print_json(job)
-        else:
-            click.echo(job.id)
-        return 0
-    return Watch(session.client, job, _title(spec)).run(cancel_on_interrupt=True)
+    interrupts = Interrupts(session.client)
+    job = _submit(session.client, spec, interrupts)
+    if job is None:
+        return INTERRUPTED
+    if not detach or interrupts.wished:
+        return Watch(session.client, job, _title(spec)).run()
+    if output == "json":
+        print_json(job)
+    else:
+        click.echo(job.id)
+    return 0
+
+
+def _submit(client: Client, spec: JobSpec, interrupts: Interrupts) -> JobView | None:
+    """The job as the server has it, None when the user changed their mind before it was sent."""
+    try:
+        interrupts.install()
+        job = client.submit(spec, sending=interrupts.sending)
+    except KeyboardInterrupt:
+        note("interrupted before anything was sent: no job was submitted")
+        return None
+    except Unreachable as error:
+        if interrupts.sent:
+            raise Unreachable(
+                f"{error}\nThe server may have got the job all the same; see: remotectl job list"
+            ) from None
+        raise
+    interrupts.submitted(job.id)
+    return job
 
 
 def _spec(options: dict[str, object]) -> JobSpec:

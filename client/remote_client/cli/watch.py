@@ -1,24 +1,19 @@
 """Follow one job to its end: output by stream, reasons for waiting, the exit code.
 
-Touches stdout and stderr as raw bytes, and SIGINT/SIGTERM while it runs.
+Touches stdout and stderr as raw bytes.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 import time
 from itertools import groupby
-from types import FrameType
 from typing import BinaryIO
 
 import click
 
 from remote_client.cli.output import between, note
 from remote_client.client import Client
-from remote_client.errors import ClientError
 from remote_protocol import cri
 from remote_protocol.api import JobView
 from remote_protocol.states import EndReason, JobState
@@ -36,14 +31,10 @@ class Watch:
         self._client = client
         self._job = job
         self._title = title
-        self._interrupts = 0
         self._said: str | None = None
 
-    def run(self, *, cancel_on_interrupt: bool) -> int:
+    def run(self) -> int:
         """Stream every attempt's log, then say how the job ended when it did not succeed."""
-        if cancel_on_interrupt:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._interrupted)
         attempt = 1
         while self._wait_for(attempt):
             self._stream(attempt)
@@ -79,21 +70,6 @@ class Watch:
             note(f"attempt {attempt} of {self._job.max_attempts} on {self._job.agent}")
         for piece in self._client.stored_log(self._job.id, attempt=attempt, follow=True):
             write_streams(piece)
-
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
-        self._interrupts += 1
-        if self._interrupts > 1:
-            os._exit(130)
-        # The main thread may be inside a read or a write: only another one can ask the server now.
-        threading.Thread(target=self._cancel, daemon=True).start()
-
-    def _cancel(self) -> None:
-        note(f"cancelling {self._job.id}; Ctrl-C again leaves at once, the job ends all the same")
-        try:
-            with self._client.again() as other:
-                other.cancel(self._job.id, "interrupted in remotectl run")
-        except ClientError as error:
-            note(f"the cancellation did not reach the server: {error}")
 
     def _verdict(self) -> int:
         job = self._job

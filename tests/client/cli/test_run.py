@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shlex
-import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, Said, cri_log, job_view, problem
+from tests.support.fake_api import ID, Answer, FakeApi, cri_log, job_view, problem
 
 
 def test_every_option_reaches_the_server(
@@ -92,75 +87,3 @@ def test_an_unknown_queue(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[
     api.on("POST", "/jobs", refusal)
     assert ctl("run", "--queue", "x", "--", "true") == 1
     assert "there are: default" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_cancels_the_job_and_its_last_words_come(
-    api: FakeApi, number: signal.Signals
-) -> None:
-    cancelled = threading.Event()
-
-    def state(said: object) -> dict[str, Any]:
-        if cancelled.is_set():
-            return job_view(state="cancelled", attempt=1, end_reason="cancelled", exit_code=143)
-        return job_view(state="running", attempt=1)
-
-    def cancel(said: object) -> dict[str, Any]:
-        cancelled.set()
-        return job_view(state="running", attempt=1)
-
-    def log(said: Said) -> Answer:
-        if said.query["offset"] == "0":
-            return Answer(cri_log(("stdout", b"begun\n")), breaks=True)
-        assert cancelled.wait(20)
-        return Answer(cri_log(("stderr", b"last words\n")))
-
-    api.on("POST", "/jobs", Answer(job_view(), 201))
-    api.on("GET", f"/jobs/{ID}", state)
-    api.on("GET", f"/jobs/{ID}/log", log)
-    api.on("POST", f"/jobs/{ID}/cancel", cancel)
-    with started(api, "sleep", "60") as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"begun\n"
-        process.send_signal(number)
-        out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert out == b""
-    lines = err.decode().splitlines()
-    assert lines[0].startswith(f"remotectl: cancelling {ID}; Ctrl-C again leaves at once")
-    assert lines[1:] == ["last words", f"remotectl: {ID} (sleep 60) cancelled"]
-    (said,) = api.said("POST", f"/jobs/{ID}/cancel")
-    assert said.body == {"reason": "interrupted in remotectl run"}
-
-
-def test_a_second_interrupt_leaves_at_once(api: FakeApi) -> None:
-    asked, leave = threading.Event(), threading.Event()
-
-    def log(said: Said) -> Answer:
-        if said.query["offset"] != "0":
-            leave.wait(20)
-        return Answer(cri_log(("stdout", b"begun\n")), breaks=True)
-
-    def cancel(said: object) -> dict[str, Any]:
-        asked.set()
-        leave.wait(20)
-        return job_view()
-
-    api.on("POST", "/jobs", Answer(job_view(), 201))
-    api.on("GET", f"/jobs/{ID}", job_view(state="running", attempt=1))
-    api.on("GET", f"/jobs/{ID}/log", log)
-    api.on("POST", f"/jobs/{ID}/cancel", cancel)
-    with started(api, "sleep", "60") as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"begun\n"
-        process.send_signal(signal.SIGINT)
-        assert asked.wait(20)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
-    leave.set()
-
-
-def started(api: FakeApi, *command: str) -> subprocess.Popen[bytes]:
-    env = {**os.environ, "REMOTE_URL": api.url, "REMOTE_TOKEN": TOKEN}
-    arguments = [sys.executable, "-m", "remote_client", "run", "--", *command]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)

@@ -59,7 +59,7 @@ def test_every_attempt_is_shown(
     )
     logs = [cri_log(("stdout", b"one\n")), cri_log(("stdout", b"two\n"))]
     api.on("GET", f"/jobs/{ID}/log", *logs)
-    assert Watch(client, first, "title").run(cancel_on_interrupt=False) == 0
+    assert Watch(client, first, "title").run() == 0
     out, err = capfdbinary.readouterr()
     assert out == b"one\ntwo\n"
     assert b"attempt 2 of 2 on b" in err
@@ -80,7 +80,7 @@ def test_the_reason_for_waiting_is_said_once(
         return job_view(state="failed", end_reason="expired", end_detail="it waited too long")
 
     api.on("GET", f"/jobs/{ID}", answer)
-    assert Watch(client, view(), "make").run(cancel_on_interrupt=False) == 125
+    assert Watch(client, view(), "make").run() == 125
     out, err = capfdbinary.readouterr()
     assert out == b""
     assert err.decode().splitlines() == [

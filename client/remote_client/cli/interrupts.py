@@ -1,0 +1,108 @@
+"""Ctrl-C and SIGTERM while `remotectl run` works: the first cancels the job, the second leaves.
+
+    nothing was sent        first: leave, no job was submitted
+    sent, not answered yet  first: cancel as soon as the answer names the job
+    the job is known        first: cancel it
+    any                     second: leave at once and say what becomes of the job
+
+Touches SIGINT and SIGTERM, stderr, and the network from a thread of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Final
+
+from remote_client.cli.output import note
+from remote_client.client import Client
+from remote_client.errors import ClientError
+
+INTERRUPTED: Final = 130
+"""The exit code of who was interrupted: 128 + SIGINT."""
+
+
+class Interrupts:
+    """The wish of the user to end it. Install it before the job is submitted."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._count = 0
+        self._sent = False
+        self._job: str | None = None
+        self._cancelling = False
+        self._heard = False
+
+    def install(self) -> None:
+        """From now on signals come here."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupted)
+
+    @property
+    def sent(self) -> bool:
+        """Whether the server may have the job."""
+        return self._sent
+
+    @property
+    def wished(self) -> bool:
+        """Whether the user wants the job to end."""
+        return self._count > 0
+
+    def sending(self) -> None:
+        """The submission leaves now: from here on the server may have the job."""
+        self._sent = True
+
+    def submitted(self, job: str) -> None:
+        """The server has answered."""
+        self._job = job
+        if self._count and not self._cancelling:
+            self._begin(job)
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count > 1:
+            self._leave()
+        elif self._job is not None:
+            self._begin(self._job)
+        elif self._sent:
+            _say("the job is on its way: it is cancelled once the server answers; Ctrl-C again "
+                 "leaves at once")  # fmt: skip
+        else:
+            # Raised where the main thread is, which therefore never sends anything.
+            raise KeyboardInterrupt
+
+    def _begin(self, job: str) -> None:
+        self._cancelling = True
+        _say(f"cancelling {job}; Ctrl-C again leaves at once")
+        # The main thread may be inside a read or a write: only another one can ask the server now.
+        threading.Thread(target=self._cancel, args=(job,), daemon=True).start()
+
+    def _cancel(self, job: str) -> None:
+        try:
+            with self._client.again() as other:
+                other.cancel(job, "interrupted in remotectl run", patient=True)
+        except ClientError as error:
+            note(f"the cancellation did not reach the server: {error}")
+        else:
+            self._heard = True
+
+    def _leave(self) -> None:
+        if self._heard:
+            _say(f"left; {self._job} is being cancelled")
+        elif self._job is not None:
+            _say(f"left before the server heard of the cancellation: {self._job} may run on; "
+                 f"cancel it with: remotectl job cancel {self._job}")  # fmt: skip
+        else:
+            _say("left before the server answered: the job may run; see: remotectl job list")
+        os._exit(INTERRUPTED)
+
+
+def _say(sentence: str) -> None:
+    """Like `note`, but for a signal handler: the main thread may be inside a write to stderr."""
+    try:
+        os.write(2, f"remotectl: {sentence}\n".encode())
+    except OSError:
+        # Nobody reads it; the signal has its effect all the same.
+        return
