@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,9 +59,14 @@ def call(*arguments: str) -> int:
 
 
 def started(
-    api: FakeApi, *command: str, options: Sequence[str] = (), url: str | None = None
+    api: FakeApi,
+    *command: str,
+    options: Sequence[str] = (),
+    url: str | None = None,
+    stdout: Any = subprocess.PIPE,
+    stderr: Any = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     """`remotectl run` in a process of its own."""
     env = {**os.environ, "REMOTE_URL": url or api.url, "REMOTE_TOKEN": TOKEN}
     arguments = [sys.executable, "-m", "remote_client", "run", *options, "--", *command]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    return subprocess.Popen(arguments, stdout=stdout, stderr=stderr, env=env)

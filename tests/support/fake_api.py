@@ -79,10 +79,13 @@ class FakeApi:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def answer(self) -> None:
+            def handle(self) -> None:
                 # A client that was interrupted does not wait for its answer.
                 with contextlib.suppress(ConnectionError):
-                    api._answer(self)
+                    super().handle()
+
+            def answer(self) -> None:
+                api._answer(self)
 
             do_GET = do_POST = do_PATCH = do_DELETE = answer
 

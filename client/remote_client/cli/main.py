@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from remote_client import __version__
 from remote_client.cli.agents import agent
 from remote_client.cli.jobs import job
 from remote_client.cli.login import login, logout
+from remote_client.cli.output import drop_stdout
 from remote_client.cli.queues import queue
 from remote_client.cli.run import run
 from remote_client.cli.session import Session
@@ -36,9 +36,8 @@ class _Root(click.Group):
         try:
             return super().invoke(context)
         except BrokenPipeError:
-            # The reader has gone (`| head`): it has all it wants. click would end with 1. What is
-            # left in the buffer must not raise again when Python flushes it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has gone (`| head`): it has all it wants. click would end with 1.
+            drop_stdout()
             return 0
 
 

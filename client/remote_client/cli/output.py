@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -105,7 +107,13 @@ def pairs(values: dict[str, Any]) -> str:
 
 def note(sentence: str) -> None:
     """A sentence about the work, on stderr, so that stdout stays the job's own."""
-    click.echo(f"remotectl: {sentence}", err=True)
+    with contextlib.suppress(OSError):  # nobody reads stderr: the work goes on all the same
+        click.echo(f"remotectl: {sentence}", err=True)
+
+
+def drop_stdout() -> None:
+    """Its reader has gone: what is left must not raise again when Python flushes it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _console() -> Console:

@@ -7,22 +7,27 @@ import os
 import shlex
 import stat
 from pathlib import Path
+from typing import Final
 
 import click
 from pydantic import ValidationError
 
 from remote_client.cli.interrupts import INTERRUPTED, Interrupts
-from remote_client.cli.output import note, output_option, print_json
+from remote_client.cli.output import drop_stdout, note, output_option, print_json
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.watch import Watch
 from remote_client.client import Client
-from remote_client.errors import Unreachable, UsageError
+from remote_client.errors import ClientError, Unreachable, UsageError
 from remote_protocol.api import JobView
 from remote_protocol.spec import JobSpec
 
+UNREAD: Final = 141
+"""128 + SIGPIPE, as of any program in a pipe whose reader has gone: the job's end is not known."""
 _EPILOG = """\b
 Exit code: the job's own; 124 timeout; 125 it could not be run, expired or was lost;
-130 cancelled; 137 memory limit. Ctrl-C cancels the job, a second one leaves at once.
+130 cancelled; 137 memory limit; 141 nobody reads the output any more (| head).
+\b
+Ctrl-C cancels the job, a second one leaves at once.
 \b
 Examples:
   remotectl run -- python3 -m compileall src
@@ -62,10 +67,24 @@ Examples:
 )
 @click.option("--shell", metavar="PROGRAM", help="Run COMMAND, joined by spaces, by this shell.")
 @click.option("--detach", is_flag=True, help="Print the job's id and return.")
+@click.option(
+    "--cancel-on-broken-pipe",
+    is_flag=True,
+    envvar="REMOTE_CANCEL_ON_BROKEN_PIPE",
+    help="Cancel it when nobody reads the output any more (| head), instead of leaving it. "
+    "[env: REMOTE_CANCEL_ON_BROKEN_PIPE]",
+)
 @output_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @pass_session
-def run(session: Session, /, detach: bool, output: str, **options: object) -> int:
+def run(
+    session: Session,
+    /,
+    detach: bool,
+    cancel_on_broken_pipe: bool,
+    output: str,
+    **options: object,
+) -> int:
     """Run COMMAND on an agent and stream what it prints.
 
     Its stdout comes to stdout and its stderr to stderr, byte for byte, while it runs.
@@ -76,7 +95,7 @@ def run(session: Session, /, detach: bool, output: str, **options: object) -> in
     if job is None:
         return INTERRUPTED
     if not detach or interrupts.wished:
-        return Watch(session.client, job, _title(spec)).run()
+        return _watch(session.client, job, _title(spec), cancel_on_broken_pipe)
     if output == "json":
         print_json(job)
     else:
@@ -100,6 +119,30 @@ def _submit(client: Client, spec: JobSpec, interrupts: Interrupts) -> JobView | 
         raise
     interrupts.submitted(job.id)
     return job
+
+
+def _watch(client: Client, job: JobView, title: str, cancel_on_broken_pipe: bool) -> int:
+    """Follow the job; whatever keeps us from it, say what becomes of the job."""
+    try:
+        return Watch(client, job, title).run()
+    except BrokenPipeError:
+        if cancel_on_broken_pipe:
+            note(f"nobody reads its output any more: cancelling {job.id}")
+            client.cancel(job.id, "nobody reads the output of remotectl run", patient=True)
+        else:
+            note(f"nobody reads its output any more; {_left(job)}")
+        drop_stdout()
+        return UNREAD
+    except (ClientError, OSError):
+        note(_left(job))
+        raise
+
+
+def _left(job: JobView) -> str:
+    return (
+        f"{job.id} is left to itself; read on with: remotectl job logs -f {job.id}; "
+        f"end it with: remotectl job cancel {job.id}"
+    )
 
 
 def _spec(options: dict[str, object]) -> JobSpec:

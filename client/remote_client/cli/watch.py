@@ -10,8 +10,6 @@ import time
 from itertools import groupby
 from typing import BinaryIO
 
-import click
-
 from remote_client.cli.output import between, note
 from remote_client.client import Client
 from remote_protocol import cri
@@ -80,9 +78,7 @@ class Watch:
             took = f" after {between(job.started_at, job.ended_at)}"
         where = f" on {job.agent}" if job.agent else ""
         detail = f": {job.end_detail}" if job.end_detail else ""
-        click.echo(
-            f"remotectl: {job.id} ({self._title}) {job.state}{where}{took}{detail}", err=True
-        )
+        note(f"{job.id} ({self._title}) {job.state}{where}{took}{detail}")
         return exit_code(job)
 
 

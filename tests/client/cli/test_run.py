@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.client.conftest import started
 from tests.support.fake_api import ID, Answer, FakeApi, cri_log, job_view, problem
 
 
@@ -87,3 +89,54 @@ def test_an_unknown_queue(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[
     api.on("POST", "/jobs", refusal)
     assert ctl("run", "--queue", "x", "--", "true") == 1
     assert "there are: default" in capsys.readouterr().err
+
+
+def endless(api: FakeApi) -> None:
+    """A job that prints more than any pipe holds and goes on."""
+    api.on("POST", "/jobs", Answer(job_view(), 201))
+    api.on("GET", f"/jobs/{ID}", job_view(state="running", attempt=1))
+    api.on("GET", f"/jobs/{ID}/log", cri_log(("stdout", b"x" * 99 + b"\n")) * 20_000)
+    api.on("POST", f"/jobs/{ID}/cancel", job_view(state="running", attempt=1))
+
+
+@pytest.mark.parametrize(
+    ("options", "says", "cancels"),
+    [
+        ((), f"nobody reads its output any more; {ID} is left to itself; read on with: "
+             f"remotectl job logs -f {ID}; end it with: remotectl job cancel {ID}", 0),
+        (("--cancel-on-broken-pipe",), f"nobody reads its output any more: cancelling {ID}", 1),
+    ],
+)  # fmt: skip
+def test_a_reader_that_leaves(
+    api: FakeApi, options: tuple[str, ...], says: str, cancels: int
+) -> None:
+    endless(api)
+    with started(api, "yes", options=options) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read().decode() == f"remotectl: {says}\n"
+    assert process.returncode == 141
+    assert len(api.said("POST", f"/jobs/{ID}/cancel")) == cancels
+
+
+def test_a_reader_of_both_streams_that_leaves(api: FakeApi) -> None:
+    endless(api)
+    with started(api, "yes", stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        process.stdout.read(10)
+        process.stdout.close()
+    assert process.returncode == 141
+
+
+def test_a_full_disk_says_that_the_job_goes_on(api: FakeApi) -> None:
+    endless(api)
+    with open("/dev/full", "wb") as full, started(api, "yes", stdout=full) as process:
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    lines = err.decode().splitlines()
+    assert lines[0] == (
+        f"remotectl: {ID} is left to itself; read on with: remotectl job logs -f {ID}; "
+        f"end it with: remotectl job cancel {ID}"
+    )
+    assert "No space left on device" in lines[1]
