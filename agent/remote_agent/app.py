@@ -7,12 +7,12 @@ one event loop; what blocks is a write to the local disk, and never for long.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from remote_agent.janitor import Janitor
 from remote_agent.journal import Journal
 from remote_agent.leaving import Leaving
 from remote_agent.link import Link
+from remote_agent.lock import alone
 from remote_agent.logging_setup import set_up_logging
 from remote_agent.notify import notify
 from remote_agent.processes import boot_id, cgroup, protect_from_oom
@@ -41,54 +42,49 @@ from remote_protocol.messages import Platform, Settings
 
 log = structlog.get_logger("agent")
 
-LOCK: Final = "lock"
 TICK: Final = 1.0
+STDIN: Final = 0
+_ORPHAN_ENDS: Final = 30.0
+"""Seconds that the orphan of an earlier parent may take to end its jobs and itself."""
 
 
-def run(config: Config, once: bool = False, reload: Callable[[], Config] | None = None) -> int:
-    """Run the agent until it is stopped; the exit code. AgentError says why it cannot run."""
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What ends this run besides signals."""
+
+    once: bool = False
+    """One job."""
+    with_parent: bool = False
+    """The end of stdin."""
+
+
+def run(
+    config: Config,
+    once: bool = False,
+    reload: Callable[[], Config] | None = None,
+    with_parent: bool = False,
+) -> int:
+    """Run the agent until it is stopped; the exit code. AgentError says why it cannot run.
+
+    `with_parent`: it is stopped, too, when stdin ends, because whoever held it has died.
+    """
     identity = load_identity(config.state_dir)
     if identity is None:
         raise ConfigError(
             f"this agent is not registered ({config.state_dir}): remote-agent register --server URL"
         )
     set_up_logging(config.state_dir, config.log.level, config.log.format)
-    with alone(config.state_dir):
-        code = asyncio.run(_run(config, identity, once, reload))
+    with alone(config.state_dir, _ORPHAN_ENDS if with_parent else 0.0):
+        code = asyncio.run(_run(config, identity, Purpose(once, with_parent), reload))
     return code
 
 
-@contextmanager
-def alone(state_dir: Path) -> Iterator[None]:
-    """Hold the lock of the state directory. ConfigError when another agent has it."""
-    try:
-        descriptor = os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(
-            f"{state_dir} cannot be used ({error.strerror}); see --state-dir"
-        ) from None
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            raise ConfigError(
-                f"another agent (process {owner}) works on {state_dir}; stop it first, or give"
-                " this one a directory of its own with --state-dir"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 async def _run(
-    config: Config, identity: Identity, once: bool, reload: Callable[[], Config] | None
+    config: Config, identity: Identity, purpose: Purpose, reload: Callable[[], Config] | None
 ) -> int:
     try:
         try:
-            agent = Agent(config, identity, once, reload)
+            agent = Agent(config, identity, purpose, reload)
             await agent.open()
         except OSError as error:
             where = error.filename or config.state_dir
@@ -110,12 +106,13 @@ class Agent:
         self,
         config: Config,
         identity: Identity,
-        once: bool = False,
+        purpose: Purpose,
         reload: Callable[[], Config] | None = None,
     ) -> None:
         self._config = config
         self._identity = identity
         self._reload = reload
+        self._purpose = purpose
         self._fatal: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._told = ""
         self._nudge = asyncio.Event()
@@ -133,7 +130,7 @@ class Agent:
             config.logs.segment_size,
         )
         self.janitor = Janitor(config, self.journal, self._unsent, self._hinder, self.runner.hold)
-        self.leaving = Leaving(self.host, self.runner.stop, config.agent.on_stop, once)
+        self.leaving = Leaving(self.host, self.runner.stop, config.agent.on_stop, purpose.once)
         self._control = ControlServer(
             config.state_dir, Answers(self.host, lambda: self._identity).handlers()
         )
@@ -154,6 +151,11 @@ class Agent:
         await self._control.start()
         for number, action in self._signals():
             loop.add_signal_handler(number, action)
+        if self._purpose.with_parent:
+            try:
+                loop.add_reader(STDIN, self._hear_parent)
+            except PermissionError:
+                raise ConfigError("--with-parent needs a pipe at stdin, held by a parent") from None
 
     async def run(self) -> int:
         """From the first connection to the last word to the server; the exit code."""
@@ -251,6 +253,16 @@ class Agent:
             log.warning("stopping at once; jobs run on")
             self._fatal.set_result(1)
         self._nudge.set()
+
+    def _hear_parent(self) -> None:
+        """Stdin has something to read: its end means that the parent is gone."""
+        if os.read(STDIN, 4096):
+            return
+        asyncio.get_running_loop().remove_reader(STDIN)
+        if not self.leaving.signalled:
+            log.warning("the process that started the agent is gone")
+            self.leaving.signal(orphaned=True)
+            self._nudge.set()
 
     def _reread(self) -> None:
         """SIGHUP: what can change while running does; the rest says that it needs a restart."""

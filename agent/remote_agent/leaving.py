@@ -46,7 +46,8 @@ class Leaving:
         self.on_stop: OnStop = on_stop
         self._once = once
         self._now = now
-        self._signalled = False
+        self.signalled = False
+        self._settle = SETTLE
         self._finishing = ""
         """Why the agent finishes what it holds and then goes."""
         self._worked = False
@@ -55,15 +56,20 @@ class Leaving:
         self._deadline: tuple[float | None, float | None] = (None, None)
         self._cancelled = False
 
-    def signal(self) -> bool:
-        """Somebody wants the agent to stop; False the second time: then it goes at once."""
-        if self._signalled:
+    def signal(self, orphaned: bool = False) -> bool:
+        """Somebody wants the agent to stop; False the second time: then it goes at once.
+
+        `orphaned`: the server was its parent and is gone; the ends of jobs wait for the next start.
+        """
+        if self.signalled:
             return False
-        self._signalled = True
+        self.signalled = True
         held = len(self._host.session.attempts)
         log.info("stopping", on_stop=self.on_stop, attempts=held)
         self._host.wishes.stopping = True
         self._finishing = "stopped"
+        if orphaned:
+            self._settle = 0.0
         if self.on_stop == "leave" or not held:
             self.reason = "stopped; jobs run on" if held else "stopped"
         elif self.on_stop == "cancel":
@@ -105,7 +111,7 @@ class Leaving:
             self._since = now
         self._obey_deadline(now)
         ended = all(attempt.phase is Phase.ENDED for attempt in held.values())
-        late = self._cancelled and self._finishing and now - self._since > SETTLE
+        late = self._cancelled and self._finishing and now - self._since > self._settle
         if now - self._since >= HANDSHAKE and (not held or (ended and late)):
             self.reason = self._finishing or "drained"
 

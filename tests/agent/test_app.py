@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.app import alone
 from remote_agent.errors import AgentError, ConfigError
+from remote_agent.lock import alone
 from remote_protocol import cri
 from remote_protocol.codec import encode
 from remote_protocol.messages import Assignment, Error, Wish, Wishes

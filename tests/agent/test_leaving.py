@@ -158,3 +158,12 @@ def test_once_takes_one_job_and_leaves_after_it(body):
     end(body, key)
     settle(body, key)
     assert later(body, it) == "its one job is done"
+
+
+def test_an_orphan_ends_its_jobs_but_waits_for_no_server(body):
+    it = leaving(body, "cancel")
+    key = body.take()
+    assert it.signal(orphaned=True)
+    assert later(body, it) == ""
+    end(body, key)
+    assert later(body, it) == "stopped"

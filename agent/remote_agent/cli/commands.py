@@ -36,7 +36,12 @@ def run(options: argparse.Namespace) -> int:
     register_from_environment(settings)
     from remote_agent.app import run as run_agent
 
-    return run_agent(settings, once=options.once, reload=lambda: load(options)[0])
+    return run_agent(
+        settings,
+        once=options.once,
+        reload=lambda: load(options)[0],
+        with_parent=options.with_parent,
+    )
 
 
 def status(options: argparse.Namespace) -> int:

@@ -113,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     _register(register)
     run = command("run", "run in the foreground until stopped", commands.run, text=_RUN)
     run.own("--once", words="run one job, then exit", switch=True)
+    run.own("--with-parent", words="stop when stdin ends: its writer has died", switch=True)
     status = command("status", "what the agent does now", commands.status, "", " --output json")
     status.output()
     pause = command(

@@ -150,12 +150,13 @@ async def _start_agent(server: Server, program: str, capacity: int) -> Process:
         )
     del environment["REMOTE_AGENT_TOKEN"]
     # A session of its own: a Ctrl-C on the terminal reaches only this process, which then ends
-    # the agent in an orderly way; two signals would make it leave at once.
+    # the agent in an orderly way; two signals would make it leave at once. Stdin is a pipe that
+    # nobody writes to: it ends when this process dies, however it dies, and the agent with it.
     return await asyncio.create_subprocess_exec(
         program,
-        "run",
+        *("run", "--with-parent"),
         env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
 

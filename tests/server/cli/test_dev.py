@@ -8,11 +8,12 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from remote_server.cli.dev import AgentMissing, find_agent
-from tests.support.server_program import DEADLINE, call, started
+from tests.support.server_program import DEADLINE, Program, call, started
 
 
 def processes_about(folder: Path) -> list[str]:
@@ -43,23 +44,14 @@ def test_a_job_runs_and_ctrl_c_ends_both(tmp_path: Path) -> None:
         url, token = match.groups()
         assert url == server.url
         made = server.get("/api/v1/jobs", token, body={"command": ["sh", "-c", "exit 7"]})
-        ends = time.monotonic() + DEADLINE
-        while True:
-            job = server.get(f"/api/v1/jobs/{made['id']}", token)
-            if job["state"] == "failed":
-                break
-            assert time.monotonic() < ends, job
-            time.sleep(0.02)
+        job = reaches(server, token, made["id"], "failed")
         assert (job["exit_code"], job["agent"]) == (7, "local")
         agent = server.get("/api/v1/agents/local", token)
         assert (agent["queues"], agent["capacity"]) == (["default"], {"default": 3})
         assert server.get("/api/v1/registration-tokens", token)["items"][0]["revoked"]
         server.get("/api/v1/jobs", token, body={"command": ["sleep", "1000"]})
         assert server.stop(signal.SIGINT) == 0
-    ends = time.monotonic() + DEADLINE
-    while left := processes_about(data):
-        assert time.monotonic() < ends, left
-        time.sleep(0.02)
+    nobody_about(data)
 
 
 def test_a_second_start_uses_the_same_agent(tmp_path: Path) -> None:
@@ -72,6 +64,40 @@ def test_a_second_start_uses_the_same_agent(tmp_path: Path) -> None:
             agents = server.get("/api/v1/agents", token)["items"]
             assert [agent["name"] for agent in agents] == ["local"]
             assert server.stop() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at /proc")
+def test_killed_it_leaves_neither_agent_nor_job(tmp_path: Path) -> None:
+    data = tmp_path / "dev"
+    line = ("dev", "--listen", "127.0.0.1:0", "--data-dir", data)
+    with started(*line, until="Ctrl-C") as server:
+        token = (data / "admin-token").read_text().strip()
+        job = server.get("/api/v1/jobs", token, body={"command": ["sleep", "1000"]})["id"]
+        reaches(server, token, job, "running")
+        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+    # At once again: the next agent waits for its predecessor, and tells how the job ended.
+    with started(*line, until="Ctrl-C") as server:
+        ended = reaches(server, token, job, "cancelled")
+        assert "stopped" in ended["end_detail"], ended
+        second = server.get("/api/v1/jobs", token, body={"command": ["sleep", "1000"]})["id"]
+        reaches(server, token, second, "running")
+        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+    nobody_about(data)
+
+
+def reaches(server: Program, token: str, job: str, state: str) -> Any:
+    ends = time.monotonic() + DEADLINE
+    while (view := server.get(f"/api/v1/jobs/{job}", token))["state"] != state:
+        assert time.monotonic() < ends, view
+        time.sleep(0.02)
+    return view
+
+
+def nobody_about(folder: Path) -> None:
+    ends = time.monotonic() + DEADLINE
+    while left := processes_about(folder):
+        assert time.monotonic() < ends, left
+        time.sleep(0.02)
 
 
 def test_without_the_agent_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,50 @@
+"""The lock of the state directory: one agent at a time works on it. Touches its file `lock`."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from remote_agent.errors import ConfigError
+
+LOCK: Final = "lock"
+_LOOK_EVERY: Final = 0.05
+
+
+@contextmanager
+def alone(state_dir: Path, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock. ConfigError when another agent still has it after `patience` seconds."""
+    try:
+        descriptor = os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{state_dir} cannot be used ({error.strerror}); see --state-dir"
+        ) from None
+    try:
+        _take(descriptor, state_dir, time.monotonic() + patience)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, state_dir: Path, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() < until:
+                time.sleep(_LOOK_EVERY)
+                continue
+        owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        raise ConfigError(
+            f"another agent (process {owner}) works on {state_dir}; stop it first, or give"
+            " this one a directory of its own with --state-dir"
+        )
