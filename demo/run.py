@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -49,6 +50,8 @@ class Act:
     cancel_after_lines: int | None = None
     lines: int = 0
     job: JobView | None = None
+    unread: bool = False
+    """Nobody reads the demo's output any more."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -237,6 +240,8 @@ def play(client: Client, act: Act, lock: threading.Lock) -> None:
         act.job = client.wait(job.id, 60)
     except ClientError as error:
         act.problems.append(str(error))
+    except BrokenPipeError:
+        act.unread = True
 
 
 def judge(act: Act) -> None:
@@ -283,9 +288,11 @@ def say(sentence: str) -> None:
 
 def show(name: str, line: str, error: bool, lock: threading.Lock) -> None:
     """One line of a job's output behind its coloured name."""
-    mark = "!" if error else "|"
+    head = f"{name:>9} {'!' if error else '|'}"
+    # One line on a terminal of any width: a wrapped one breaks the column of names.
+    room = (shutil.get_terminal_size().columns if sys.stdout.isatty() else 162) - len(head) - 2
     with lock:
-        print(f"{paint(f'{name:>9} {mark}', _COLOURS[name])} {line[:150]}", flush=True)
+        print(f"{paint(head, _COLOURS[name])} {line[:room]}", flush=True)
 
 
 def paint(text: str, colour: str) -> str:
@@ -324,6 +331,8 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 def main() -> int:
     """Play the demo; 0 when every job ended as intended."""
     signal.signal(signal.SIGTERM, _terminated)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an old character set has no arrows
     played = acts()
     try:
         with running_system() as client:
@@ -337,9 +346,15 @@ def main() -> int:
                 thread.start()
             for thread in threads:
                 thread.join()
+            if any(act.unread for act in played):
+                raise BrokenPipeError
     except KeyboardInterrupt:
         say("interrupted; everything was stopped and removed")
         return 130
+    except BrokenPipeError:
+        # `make demo | head`: what is left must not raise again when Python flushes it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (RuntimeError, ClientError, subprocess.CalledProcessError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -1,13 +1,19 @@
-"""`make demo`: it ends well, and leaves nothing behind even when it is interrupted."""
+"""`make demo`: it ends well, reads well on any terminal, and leaves nothing behind."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
+import termios
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.support.stack import until
 
@@ -15,14 +21,14 @@ DEMO = Path(__file__).resolve().parents[2] / "demo" / "run.py"
 MARK = "REMOTE_DEMO_TEST_MARK"
 
 
-def start(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
+def start(tmp_path: Path, mark: str, stdout: Any = None, **env: str) -> subprocess.Popen[bytes]:
     with (tmp_path / "out").open("wb") as output:
         return subprocess.Popen(
             [sys.executable, str(DEMO)],
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=output if stdout is None else stdout,
             stderr=output,
-            env={**os.environ, "TMPDIR": str(tmp_path), MARK: mark},
+            env={**os.environ, "TMPDIR": str(tmp_path), MARK: mark, **env},
             start_new_session=True,
         )
 
@@ -61,3 +67,38 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(40) == 130
     nothing_is_left(tmp_path, mark)
+
+
+def test_a_reader_that_leaves_hears_no_complaint(tmp_path: Path) -> None:
+    mark = uuid.uuid4().hex
+    with start(tmp_path, mark, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"demo: starting")
+        process.stdout.close()
+        assert process.wait(60) == 141
+    assert (tmp_path / "out").read_text() == ""
+    nothing_is_left(tmp_path, mark)
+
+
+def test_a_narrow_terminal_of_an_old_character_set(tmp_path: Path) -> None:
+    mark = uuid.uuid4().hex
+    main, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 60))
+    process = start(tmp_path, mark, stdout=terminal, PYTHONIOENCODING="ascii")
+    os.close(terminal)
+    text = b"".join(pieces(main)).decode("ascii")
+    assert process.wait(60) == 0, text[-2000:]
+    assert "\x1b[36m    check |\x1b[0m json/decoder.py" in text
+    plain = re.sub(r"\x1b\[\d*m", "", text)
+    live = [line for line in plain.split("\r\n") if " | " in line]
+    assert len(live) > 50
+    assert max(map(len, live)) < 60
+    nothing_is_left(tmp_path, mark)
+
+
+def pieces(descriptor: int) -> Iterator[bytes]:
+    """What is written to a terminal, until its other side is closed."""
+    with contextlib.suppress(OSError):
+        while piece := os.read(descriptor, 65536):
+            yield piece
+    os.close(descriptor)
