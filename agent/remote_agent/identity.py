@@ -1,11 +1,14 @@
-"""Who this agent is: server, name, token, in `identity.json` (0600). May touch that file only."""
+"""Who this agent is: server, name, token, in `identity.json` (0600). May touch that file only, and
+`identity.tmp`, which becomes it.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +20,8 @@ from remote_agent.errors import AgentError
 log = structlog.get_logger("identity")
 
 FILE: Final = "identity.json"
+_ROOM: Final = 4096
+"""Bytes that are reserved for it: many times its size, and a block of most file systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +77,64 @@ def load_identity(state_dir: Path) -> Identity | None:
         ) from None
 
 
+def reserve_identity(state_dir: Path, fingerprint: str | None = None) -> str:
+    """Make sure that an identity can be kept, before a server is asked for one. AgentError.
+
+    A server would hold the name for a host that does not know it. The fingerprint is kept, too: a
+    registration that was cut short is repeated by the same host.
+    """
+    temporary = _temporary(state_dir)
+    if fingerprint is None:
+        try:
+            fingerprint = str(json.loads(temporary.read_bytes())["fingerprint"])
+        except (OSError, ValueError, KeyError, TypeError):
+            fingerprint = new_fingerprint()
+    text = json.dumps({"fingerprint": fingerprint})
+    with _writable(state_dir):
+        _write(temporary, text.ljust(_ROOM))
+        _sync_directory(state_dir)
+    return fingerprint
+
+
 def save_identity(state_dir: Path, identity: Identity) -> None:
     """Store the identity durably, readable by its owner only. AgentError when it cannot be."""
-    path = state_dir / FILE
-    temporary = path.with_suffix(".tmp")
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w") as file:
-            json.dump({"v": 1, **asdict(identity)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+    temporary = _temporary(state_dir)
+    with _writable(state_dir):
+        _write(temporary, json.dumps({"v": 1, **asdict(identity)}))
+        os.replace(temporary, state_dir / FILE)
         _sync_directory(state_dir)
-    except OSError as error:
-        raise AgentError(
-            f"{path} cannot be written ({error.strerror}); choose a directory with --state-dir"
-        ) from None
 
 
 def remove_identity(state_dir: Path) -> None:
     """Forget who we are; the local copies of logs stay."""
     (state_dir / FILE).unlink(missing_ok=True)
+
+
+def _temporary(state_dir: Path) -> Path:
+    return (state_dir / FILE).with_suffix(".tmp")
+
+
+@contextmanager
+def _writable(state_dir: Path) -> Iterator[None]:
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        yield
+    except OSError as error:
+        raise AgentError(
+            f"{state_dir / FILE} cannot be written ({error.strerror}); free space there, or choose "
+            "another directory with --state-dir"
+        ) from None
+
+
+def _write(path: Path, text: str) -> None:
+    # Not truncated first: on a full disk the blocks that were reserved might be gone.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    with open(descriptor, "w") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(text)
+        file.truncate()
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -13,6 +13,7 @@ from remote_agent.identity import (
     load_identity,
     new_fingerprint,
     remove_identity,
+    reserve_identity,
     save_identity,
 )
 
@@ -55,3 +56,19 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_token_is_not_shown_by_accident() -> None:
     assert "rat_secret" not in repr(WHO)
+
+
+def test_the_place_of_an_identity_is_reserved_before_it_is_known(tmp_path: Path) -> None:
+    fingerprint = reserve_identity(tmp_path)
+    assert len(fingerprint) == 32
+    reserved = tmp_path / "identity.tmp"
+    assert reserve_identity(tmp_path) == fingerprint
+    assert load_identity(tmp_path) is None
+    assert reserved.stat().st_size == 4096
+    assert reserved.stat().st_mode & 0o777 == 0o600
+    save_identity(tmp_path, WHO)
+    assert load_identity(tmp_path) == WHO
+    assert not reserved.exists()
+    assert reserve_identity(tmp_path, "known") == "known"
+    reserved.write_text("damaged")
+    assert len(reserve_identity(tmp_path)) == 32

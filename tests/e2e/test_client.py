@@ -44,3 +44,13 @@ def test_an_interrupt_at_any_moment_leaves_no_job_behind(stack: Stack) -> None:
     assert jobs
     for job in jobs:
         assert stack.client.wait(job.id, 10).state is JobState.CANCELLED
+
+
+def test_a_registration_that_was_cut_short_needs_no_new_token(stack: Stack) -> None:
+    token = stack.registration_token(uses=1)
+    stack.register("a", token=token)
+    state_dir = stack.root / "agent-a"
+    # What a kill right before the last rename leaves.
+    (state_dir / "identity.json").rename(state_dir / "identity.tmp")
+    stack.register("a", token=token)
+    assert stack.agent("a").running

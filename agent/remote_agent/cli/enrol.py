@@ -27,8 +27,8 @@ from remote_agent.identity import (
     DamagedIdentity,
     Identity,
     load_identity,
-    new_fingerprint,
     remove_identity,
+    reserve_identity,
     save_identity,
 )
 from remote_protocol.api import Registered, Registration
@@ -146,6 +146,9 @@ def enrol(config: Config, known: Identity | None, wanted: Wanted) -> tuple[Ident
         )
     tokens = _tokens(mine, wanted.token)
     door = _door(config, known, url)
+    fingerprint = known.fingerprint if known else None
+    if mine is None:
+        fingerprint = reserve_identity(config.state_dir, fingerprint)
     request = Registration(
         name=name,
         settings=_settings(config, mine),
@@ -153,7 +156,7 @@ def enrol(config: Config, known: Identity | None, wanted: Wanted) -> tuple[Ident
         ephemeral=wanted.ephemeral or (mine is not None and mine.ephemeral),
         agent_version=__version__,
         platform=host_platform(),
-        fingerprint=known.fingerprint if known else new_fingerprint(),
+        fingerprint=fingerprint or "",
     )
     token, answer = _register_with(door, tokens, request, mine)
     identity = Identity(

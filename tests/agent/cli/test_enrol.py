@@ -335,3 +335,28 @@ def test_a_new_server_in_the_environment_is_joined_when_there_is_a_token(
         register_from_environment(config({"REMOTE_AGENT_SERVER": other.url})[0])
         after = load_identity(state)
         assert after is not None and after.server == other.url
+
+
+def test_a_place_that_cannot_be_written_costs_no_name_and_no_token(
+    server: Enrolling, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("REMOTE_AGENT_STATE_DIR", "/proc/none")
+    monkeypatch.setenv("REMOTE_AGENT_TOKEN", "rrt_enrol")
+    assert main(["register", "--server", server.url, "--name", "web-7"]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+    assert server.bearers == []
+
+
+def test_a_registration_that_was_cut_short_is_repeated_as_the_same_host(
+    server: Enrolling, state: Path
+) -> None:
+    words = ["register", "--server", server.url, "--name", "web-7"]
+    server.refused.add("rrt_enrol")
+    assert main(words) == 4
+    server.refused.clear()
+    assert main(words) == 0
+    first, second = [asked.json() for asked in server.asked if asked.method == "POST"]
+    assert first["fingerprint"] == second["fingerprint"]
+    identity = load_identity(state)
+    assert identity is not None and identity.fingerprint == first["fingerprint"]
+    assert [path.name for path in state.iterdir()] == ["identity.json"]
