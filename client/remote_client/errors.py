@@ -9,7 +9,10 @@ ClientError
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from remote_protocol.api import Problem
+from remote_protocol.configuration import fault_words
 
 
 class ClientError(Exception):
@@ -47,3 +50,13 @@ def _sentence(problem: Problem) -> str:
         f"\n  {fault.get('field', '')}: {fault.get('message', '')}" for fault in problem.errors
     )
     return (problem.detail or problem.title) + faults
+
+
+def faults(error: ValidationError) -> list[str]:
+    """What pydantic found wrong, as `place: words`."""
+    found = []
+    for fault in error.errors(include_url=False):
+        place = ".".join(str(part) for part in fault["loc"])
+        words = fault_words(fault["type"], fault["msg"], fault["input"])
+        found.append(f"{place}: {words}" if place else words)
+    return found

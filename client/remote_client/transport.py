@@ -5,6 +5,7 @@ Touches the network only.
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -172,7 +173,8 @@ class Transport:
         return Unreachable(f"{self.url} answers {response.status_code}")
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
-        cause = str(error) or type(error).__name__
+        # OpenSSL names a line of its own source at the end.
+        cause = re.sub(r" \(_ssl\.c:\d+\)", "", str(error)) or type(error).__name__
         text, way = cause.lower(), ""
         if self._proxy is not None:
             if isinstance(error, httpx.ProxyError):

@@ -77,7 +77,7 @@ class Layers:
                 elif fault["type"] == "model_type":
                     self.fault(place, f"is a section: write [{place[0]}] on a line of its own")
                 else:
-                    self.fault(place, _words(fault["type"], fault["msg"], fault["input"]))
+                    self.fault(place, fault_words(fault["type"], fault["msg"], fault["input"]))
         return None
 
     def _unknown(self, place: Place) -> str:
@@ -91,7 +91,8 @@ class Layers:
         )
 
 
-def _words(kind: str, message: str, given: object) -> str:
+def fault_words(kind: str, message: str, given: object) -> str:
+    """What is wrong with one value, for people; pydantic's own words speak of types."""
     if kind in ("int_parsing", "int_type", "int_from_float"):
         return f"should be an integer; {given!r} is none"
     if kind == "string_pattern_mismatch":

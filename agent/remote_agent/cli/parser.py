@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Final
+import re
+from difflib import get_close_matches
+from typing import Any, Final, NoReturn
 
 from remote_agent.cli import commands, enrol, logs
 from remote_agent.cli.variables import switch_of, text_of, variable_of
@@ -55,6 +57,36 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names what is close to a misspelled command or flag, and whose help to read."""
+
+    def error(self, message: str) -> NoReturn:
+        hint = _close(message, self._known_words())
+        self.exit(2, f"{self.prog}: {message}{hint}; see: {self.prog} --help\n")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Like argparse, but words that are left over are the command's, not the root's."""
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            options.parser.error(f"unknown arguments: {' '.join(rest)}")
+        return options
+
+    def _known_words(self) -> list[str]:
+        words = list(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action.choices, dict):
+                words += action.choices
+        return words
+
+
+def _close(message: str, words: list[str]) -> str:
+    for given in re.findall(r"[\w-]+", message.rpartition(": ")[2]):
+        found = get_close_matches(given.partition("=")[0], words, n=1)
+        if given not in words and found:
+            return f"; did you mean {found[0]}?"
+    return ""
+
+
 class _Command:
     """One command and its flags. The variable of an `own` flag is read here, that of a `key` where
     the configuration or the token is read."""
@@ -69,7 +101,9 @@ class _Command:
         )
         self._texts: list[tuple[str, str, list[str] | None]] = []
         self._switches: list[tuple[str, str]] = []
-        self._parser.set_defaults(run=run, texts=self._texts, switches=self._switches)
+        self._parser.set_defaults(
+            run=run, parser=self._parser, texts=self._texts, switches=self._switches
+        )
 
     def positional(self, name: str, words: str) -> None:
         self._parser.add_argument(name, nargs="?", help=words)
@@ -93,7 +127,7 @@ class _Command:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="remote-agent",
         description="Runs jobs of a remote-server on this host, over one outbound connection.",
         epilog=_EPILOG,

@@ -16,7 +16,7 @@ from remote_client.cli.output import (
     when,
 )
 from remote_client.cli.session import Session, pass_session
-from remote_client.errors import UsageError
+from remote_client.errors import UsageError, faults
 from remote_protocol.api import AgentChange, AgentView
 from remote_protocol.units import format_size, parse_duration
 
@@ -138,13 +138,18 @@ def change(
     try:
         wanted = AgentChange.model_validate(fields)
     except ValidationError as error:
-        raise UsageError(error.errors()[0]["msg"]) from None
+        raise UsageError("; ".join(faults(error))) from None
     _done(session.client.change_agent(name, wanted), output, "is changed")
 
 
 def _capacity(text: str) -> dict[str, str]:
     if text.strip().isdecimal():
         return {"default": text.strip()}
+    if not all(part.partition("=")[2].strip().isdecimal() for part in text.split(",")):
+        raise UsageError(
+            f"--capacity: {text!r} is neither a number of jobs nor a list like "
+            "default=4,monitors=10"
+        )
     return dict(_pair(part.strip()) for part in text.split(","))
 
 

@@ -18,7 +18,7 @@ from remote_client.cli.queues import queue
 from remote_client.cli.run import run
 from remote_client.cli.session import Session
 from remote_client.cli.tokens import registration_token, token
-from remote_client.errors import ClientError, UsageError
+from remote_client.errors import ClientError, UsageError, faults
 
 _EPILOG = """\b
 Examples:
@@ -85,18 +85,9 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"remotectl: {error}", err=True)
         code = UsageError.exit_code if isinstance(error, UsageError) else error.exit_code
     except ValidationError as error:
-        click.echo(f"remotectl: {_faults(error)}", err=True)
+        click.echo(f"remotectl: {'; '.join(faults(error))}", err=True)
         code = UsageError.exit_code
     except OSError as error:  # a full disk behind stdout, a login that cannot be kept
         click.echo(f"remotectl: {error}", err=True)
         code = ClientError.exit_code
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _faults(error: ValidationError) -> str:
-    sentences = [
-        f"{'.'.join(str(part) for part in fault['loc'])}: "
-        f"{fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_url=False)
-    ]
-    return "; ".join(sentences)

@@ -17,7 +17,7 @@ from remote_client.cli.output import drop_stdout, note, output_option, print_jso
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.watch import Watch
 from remote_client.client import Client
-from remote_client.errors import ClientError, Unreachable, UsageError
+from remote_client.errors import ClientError, Unreachable, UsageError, faults
 from remote_protocol.api import JobView
 from remote_protocol.spec import JobSpec
 
@@ -38,7 +38,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EPILOG, context_settings={"ignore_unknown_options": False})
+@click.command(epilog=_EPILOG, context_settings={"allow_interspersed_args": False})
 @click.option(
     "--queue",
     envvar="REMOTE_QUEUE",
@@ -87,7 +87,8 @@ def run(
 ) -> int:
     """Run COMMAND on an agent and stream what it prints.
 
-    Its stdout comes to stdout and its stderr to stderr, byte for byte, while it runs.
+    Its stdout comes to stdout and its stderr to stderr, byte for byte, while it runs. Options
+    behind the first word of COMMAND are COMMAND's own.
     """
     spec = _spec(options)
     interrupts = Interrupts(session.client)
@@ -162,11 +163,7 @@ def _spec(options: dict[str, object]) -> JobSpec:
     try:
         return JobSpec.model_validate(fields)
     except ValidationError as error:
-        faults = []
-        for fault in error.errors(include_url=False):
-            place = ".".join(str(part) for part in fault["loc"]) or "job"
-            faults.append(f"  {place}: {fault['msg'].removeprefix('Value error, ')}")
-        raise UsageError("The job is not valid:\n" + "\n".join(faults)) from None
+        raise UsageError("\n  ".join(["The job is not valid:", *faults(error)])) from None
 
 
 def _variable(text: str) -> tuple[str, str]:

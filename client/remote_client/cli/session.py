@@ -12,7 +12,7 @@ from remote_client.client import Client
 from remote_client.config import find_access
 from remote_client.errors import UsageError
 
-_ID_LENGTH = 26
+_ID_LENGTH, _SHORTEST = 26, 4
 
 
 class Session:
@@ -52,8 +52,13 @@ class Session:
     def job_id(self, text: str) -> str:
         """The whole id of a job from its beginning. UsageError when none or several begin so."""
         wanted = text.strip().upper()
-        if len(wanted) >= _ID_LENGTH or len(wanted) < 4:
+        if len(wanted) >= _ID_LENGTH:
             return wanted
+        if len(wanted) < _SHORTEST:
+            raise UsageError(
+                f"{text!r} is too short for a job's id; write {_SHORTEST} characters or more "
+                "of it; see: remotectl job list"
+            )
         found, cursor = [], None
         for _ in range(10):
             page = self.client.jobs(limit=200, cursor=cursor)

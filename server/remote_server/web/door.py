@@ -19,7 +19,9 @@ class Door:
     def words(self) -> str:
         """The kinds it takes, for people."""
         return " or ".join(
-            f"{kind.words} ({kind.value}…)" for kind in TokenKind if kind in self.kinds
+            f"{'an' if kind.words[0] in 'aeiouA' else 'a'} {kind.words} ({kind.value}…)"
+            for kind in TokenKind
+            if kind in self.kinds
         )
 
 

@@ -87,3 +87,20 @@ def test_a_wrong_flag_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as caught:
         build_parser().parse_args(["run", "--twice"])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("registr", "did you mean register?; see: remote-agent --help"),
+        ("register --sever x", "did you mean --server?; see: remote-agent register --help"),
+        ("logs --folow", "did you mean --follow?; see: remote-agent logs --help"),
+        ("status --output yaml", "(choose from 'table', 'json'); see: remote-agent status --help"),
+        ("run twice", "unknown arguments: twice; see: remote-agent run --help"),
+    ],
+)
+def test_a_misspelled_word_is_told_with_the_right_one(
+    line: str, says: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(line.split()) == 2
+    assert capsys.readouterr().err.endswith(says + "\n")

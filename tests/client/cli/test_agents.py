@@ -93,3 +93,12 @@ def test_delete_asks_when_jobs_run(api: FakeApi, ctl: Any, monkeypatch: pytest.M
     assert not api.said("DELETE", "/agents/web-7")
     assert ctl("agent", "delete", "web-7", "--yes") == 0
     assert len(api.said("DELETE", "/agents/web-7")) == 1
+
+
+def test_a_capacity_that_is_none(api: FakeApi, ctl: Any, capsys: Any) -> None:
+    for text in ("lots", "default=many", "default=4,"):
+        assert ctl("agent", "set", "web-7", "--capacity", text) == 2
+        assert "neither a number of jobs nor a list like" in capsys.readouterr().err
+    assert ctl("agent", "set", "web-7", "--queue", "a b") == 2
+    assert capsys.readouterr().err.startswith("remotectl: queues.0: is 1 to 128 letters")
+    assert api.calls == []

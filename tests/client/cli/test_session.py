@@ -39,3 +39,10 @@ def test_a_token_file_holds_one_word_of_text(tmp_path: Path) -> None:
         (tmp_path / "token").write_bytes(content)
         with pytest.raises(UsageError, match=says):
             _ = Session("http://host", tmp_path / "token", None).token
+
+
+def test_an_id_that_is_too_short(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_TOKEN", TOKEN)
+    with pytest.raises(UsageError, match="too short for a job's id; write 4 characters"):
+        Session(api.url, None, None).job_id("01K")
+    assert api.calls == []

@@ -6,7 +6,7 @@ from remote_server.web.door import AGENT, ENROL, PUBLIC, VIEWER
 
 
 def test_words() -> None:
-    assert VIEWER.words == "API token (rpt_…)"
-    assert AGENT.words == "agent token (rat_…)"
-    assert ENROL.words == "registration token (rrt_…) or agent token (rat_…)"
+    assert VIEWER.words == "an API token (rpt_…)"
+    assert AGENT.words == "an agent token (rat_…)"
+    assert ENROL.words == "a registration token (rrt_…) or an agent token (rat_…)"
     assert not PUBLIC.kinds
