@@ -20,7 +20,7 @@ NAMELESS = {"utils", "util", "helpers", "helper", "manager", "managers", "common
 # Modules without a test file of their own, each with its reason.
 WITHOUT_TEST = {
     "__init__": "re-exports and docstrings",
-    "__main__": "two lines that call cli.main; the end-to-end tests run them",
+    "__main__": "loads and calls cli.main; the end-to-end tests run it",
     "limits": "constants only",
     "events": "plain types without behaviour; the sessions' tests use every one",
     "effects": "plain types without behaviour; the sessions' tests use every one",

@@ -23,14 +23,26 @@ from remote_protocol.units import format_size, parse_duration
 
 @click.group()
 def agent() -> None:
-    """List agents, show, pause, drain, change and remove them."""
+    """List agents, show, pause, drain, change and remove them.
+
+    \b
+    Examples:
+      remotectl agent list
+      remotectl agent pause web-7 --comment 'disk replacement'
+    """
 
 
 @agent.command("list")
 @output_option
 @pass_session
 def list_agents(session: Session, output: str) -> None:
-    """All agents, their queues and what they do."""
+    """All agents, their queues and what they do.
+
+    \b
+    Examples:
+      remotectl agent list
+      remotectl agent list --output json | jq -r '.items[] | select(.state != "online") | .name'
+    """
     page = session.client.agents()
     if output == "json":
         print_json(page)
@@ -67,7 +79,12 @@ def _remark(item: AgentView) -> str:
 @output_option
 @pass_session
 def show(session: Session, name: str, output: str) -> None:
-    """One agent."""
+    """One agent.
+
+    \b
+    Example:
+      remotectl agent show web-7
+    """
     _print(session.client.agent(name), output)
 
 
@@ -77,7 +94,12 @@ def show(session: Session, name: str, output: str) -> None:
 @output_option
 @pass_session
 def pause(session: Session, name: str, comment: str, output: str) -> None:
-    """Give an agent no new jobs, until resume. Kept over restarts."""
+    """Give an agent no new jobs, until resume. Kept over restarts.
+
+    \b
+    Example:
+      remotectl agent pause web-7 --comment 'disk replacement'
+    """
     _done(session.client.pause_agent(name, comment), output, "is paused; its running jobs go on")
 
 
@@ -86,7 +108,12 @@ def pause(session: Session, name: str, comment: str, output: str) -> None:
 @output_option
 @pass_session
 def resume(session: Session, name: str, output: str) -> None:
-    """Take pause and drain back."""
+    """Take pause and drain back.
+
+    \b
+    Example:
+      remotectl agent resume web-7
+    """
     _done(session.client.resume_agent(name), output, "takes jobs again")
 
 
@@ -96,7 +123,13 @@ def resume(session: Session, name: str, output: str) -> None:
 @output_option
 @pass_session
 def drain(session: Session, name: str, deadline: str | None, output: str) -> None:
-    """Let an agent finish its jobs, then exit."""
+    """Let an agent finish its jobs, then exit.
+
+    \b
+    Examples:
+      remotectl agent drain web-7
+      remotectl agent drain web-7 --deadline 1h
+    """
     try:
         seconds = None if deadline is None else parse_duration(deadline)
     except ValueError as error:
@@ -165,7 +198,12 @@ def _pair(text: str) -> tuple[str, str]:
 @output_option
 @pass_session
 def rotate_token(session: Session, name: str, output: str) -> None:
-    """Give an agent a new token; the old one ends at once."""
+    """Give an agent a new token; the old one ends at once.
+
+    \b
+    Example:
+      remotectl agent rotate-token web-7
+    """
     created = session.client.rotate_agent_token(name)
     if output == "json":
         print_json(created)
@@ -179,7 +217,13 @@ def rotate_token(session: Session, name: str, output: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
 def delete(session: Session, name: str, yes: bool) -> None:
-    """Remove an agent and its token; attempts that it holds are lost."""
+    """Remove an agent and its token; attempts that it holds are lost.
+
+    \b
+    Examples:
+      remotectl agent delete web-7
+      remotectl agent delete web-7 --yes
+    """
     view = session.client.agent(name)
     if view.running and not yes:
         click.confirm(f"{name} runs {view.running} jobs; delete it all the same?", abort=True)

@@ -29,14 +29,28 @@ def job() -> None:
     """List jobs, show them, read their logs, cancel, retry, wait.
 
     An id may be shortened to its beginning.
+
+    \b
+    Examples:
+      remotectl job list --state running
+      remotectl job logs -f 01JD4
     """
 
 
 @job.command("list")
-@click.option("--state", type=click.Choice([state.value for state in JobState]))
-@click.option("--queue")
-@click.option("--agent")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option(
+    "--state", type=click.Choice([state.value for state in JobState]), help="Only in this state."
+)
+@click.option("--queue", metavar="Q", help="Only of this queue.")
+@click.option("--agent", metavar="NAME", help="Only on this agent.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="How many.",
+)
 @output_option
 @pass_session
 def list_jobs(
@@ -89,7 +103,12 @@ def _row(item: JobView) -> list[str]:
 @output_option
 @pass_session
 def show(session: Session, job: str, output: str) -> None:
-    """One job: what was asked, what became of it, and its timeline."""
+    """One job: what was asked, what became of it, and its timeline.
+
+    \b
+    Example:
+      remotectl job show 01JD4
+    """
     view = session.client.job(session.job_id(job))
     if output == "json":
         print_json(view)
@@ -168,7 +187,12 @@ def _stamped(piece: bytes) -> Iterator[bytes]:
 @output_option
 @pass_session
 def cancel(session: Session, jobs: tuple[str, ...], reason: str, output: str) -> None:
-    """End jobs: polite signal, grace period, kill. Waiting ones end at once."""
+    """End jobs: polite signal, grace period, kill. Waiting ones end at once.
+
+    \b
+    Example:
+      remotectl job cancel 01JD4 --reason 'wrong input'
+    """
     for text in jobs:
         view = session.client.cancel(session.job_id(text), reason)
         if output == "json":
@@ -186,7 +210,13 @@ def cancel(session: Session, jobs: tuple[str, ...], reason: str, output: str) ->
 @output_option
 @pass_session
 def retry(session: Session, job: str, output: str) -> None:
-    """Submit an ended job once more; prints the new job's id."""
+    """Submit an ended job once more; prints the new job's id.
+
+    \b
+    Examples:
+      remotectl job retry 01JD4
+      remotectl job logs -f "$(remotectl job retry 01JD4)"
+    """
     view = session.client.retry(session.job_id(job))
     if output == "json":
         print_json(view)
@@ -200,7 +230,12 @@ def retry(session: Session, job: str, output: str) -> None:
 @output_option
 @pass_session
 def wait(session: Session, job: str, timeout: str | None, output: str) -> int:
-    """Wait until a job has ended; ends with the exit code that `run` would have."""
+    """Wait until a job has ended; ends with the exit code that `run` would have.
+
+    \b
+    Example:
+      remotectl job wait 01JD4 --timeout 10m && echo done
+    """
     try:
         seconds = None if timeout is None else parse_duration(timeout)
     except ValueError as error:

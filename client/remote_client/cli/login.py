@@ -35,5 +35,10 @@ def login(session: Session) -> None:
 
 @click.command()
 def logout() -> None:
-    """Forget server and token of `login`."""
+    """Forget server and token of `login`.
+
+    \b
+    Example:
+      remotectl logout
+    """
     note("logged out" if forget_login() else "there was no login to forget")

@@ -23,14 +23,25 @@ _total = click.option("--log-max-total", metavar="SIZE", help="Keep so much of l
 
 @click.group()
 def queue() -> None:
-    """List queues, show, create, edit, pause and delete them."""
+    """List queues, show, create, edit, pause and delete them.
+
+    \b
+    Examples:
+      remotectl queue list
+      remotectl queue create berlin --description 'hosts in Berlin'
+    """
 
 
 @queue.command("list")
 @output_option
 @pass_session
 def list_queues(session: Session, output: str) -> None:
-    """All queues with their load."""
+    """All queues with their load.
+
+    \b
+    Example:
+      remotectl queue list
+    """
     queues = session.client.queue_page()
     if output == "json":
         print_json(queues)
@@ -58,7 +69,12 @@ def list_queues(session: Session, output: str) -> None:
 @output_option
 @pass_session
 def show(session: Session, name: str, output: str) -> None:
-    """One queue."""
+    """One queue.
+
+    \b
+    Example:
+      remotectl queue show berlin
+    """
     _print(session.client.queue(name), output)
 
 
@@ -109,7 +125,12 @@ def edit(
     log_max_total: str | None,
     output: str,
 ) -> None:
-    """Change a queue; what is not given stays."""
+    """Change a queue; what is not given stays.
+
+    \b
+    Example:
+      remotectl queue edit berlin --description 'the new hosts'
+    """
     given = {
         "description": description,
         "log_retention": _duration(log_retention),
@@ -129,7 +150,12 @@ def edit(
 @output_option
 @pass_session
 def pause(session: Session, name: str, output: str) -> None:
-    """Let its jobs wait, whatever agents there are."""
+    """Let its jobs wait, whatever agents there are.
+
+    \b
+    Example:
+      remotectl queue pause berlin
+    """
     _done(session.client.change_queue(name, QueueChange(paused=True)), output, "is paused")
 
 
@@ -138,7 +164,12 @@ def pause(session: Session, name: str, output: str) -> None:
 @output_option
 @pass_session
 def resume(session: Session, name: str, output: str) -> None:
-    """Let its jobs start again."""
+    """Let its jobs start again.
+
+    \b
+    Example:
+      remotectl queue resume berlin
+    """
     _done(session.client.change_queue(name, QueueChange(paused=False)), output, "runs again")
 
 
@@ -146,7 +177,12 @@ def resume(session: Session, name: str, output: str) -> None:
 @click.argument("name")
 @pass_session
 def delete(session: Session, name: str) -> None:
-    """Remove a queue that no job waits in and no agent serves."""
+    """Remove a queue that no job waits in and no agent serves.
+
+    \b
+    Example:
+      remotectl queue delete berlin
+    """
     session.client.delete_queue(name)
     note(f"queue {name} is deleted")
 

@@ -44,7 +44,8 @@ Examples:
     envvar="REMOTE_QUEUE",
     default="default",
     show_default=True,
-    help="[env: REMOTE_QUEUE]",
+    metavar="Q",
+    help="Where it waits for an agent. [env: REMOTE_QUEUE]",
 )
 @click.option("--name", help="A name for people.")
 @click.option(

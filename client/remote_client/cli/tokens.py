@@ -18,13 +18,24 @@ _REGISTRATION = "registration-tokens"
 
 @click.group()
 def token() -> None:
-    """API tokens for people and programs, and tokens of single agents."""
+    """API tokens for people and programs, and tokens of single agents.
+
+    \b
+    Examples:
+      remotectl token create --name ci --role operator --expires 90d
+      remotectl token list
+    """
 
 
 @token.command("create")
 @click.option("--name", required=True, help="Whose it is.")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default="viewer",
-              show_default=True)  # fmt: skip
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    default="viewer",
+    show_default=True,
+    help="A viewer looks, an operator runs jobs, an admin does everything.",
+)
 @click.option("--agent", help="Make the token of this one agent instead of an API token.")
 @click.option("--expires", metavar="D", help="End after so long, e.g. 90d; default: never.")
 @output_option
@@ -47,7 +58,12 @@ def create(
 @output_option
 @pass_session
 def list_tokens(session: Session, output: str) -> None:
-    """All API and agent tokens, without their texts."""
+    """All API and agent tokens, without their texts.
+
+    \b
+    Example:
+      remotectl token list
+    """
     _list(session.client.token_page(), output)
 
 
@@ -55,20 +71,32 @@ def list_tokens(session: Session, output: str) -> None:
 @click.argument("id")
 @pass_session
 def revoke(session: Session, id: str) -> None:
-    """End a token at once."""
+    """End a token at once.
+
+    \b
+    Example:
+      remotectl token revoke 01M7YFNZ7G4HK7EAPK0XJPWFEK
+    """
     session.client.revoke_token(id.upper())
     note(f"token {id.upper()} is revoked")
 
 
 @click.group("registration-token")
 def registration_token() -> None:
-    """Tokens with which agents enrol."""
+    """Tokens with which agents enrol.
+
+    \b
+    Example:
+      remotectl registration-token create --uses 1 --expires 1h > token
+    """
 
 
 @registration_token.command("create")
 @click.option("--queue", "queues", multiple=True, help="Only for agents of these queues.")
 @click.option("--uses", type=click.IntRange(min=1), help="How many agents may enrol.")
-@click.option("--expires", default="1h", show_default=True, metavar="D", help="`never` is one too.")
+@click.option(
+    "--expires", default="1h", show_default=True, metavar="D", help="End after so long, or `never`."
+)
 @output_option
 @pass_session
 def create_registration(
@@ -89,7 +117,12 @@ def create_registration(
 @output_option
 @pass_session
 def list_registration(session: Session, output: str) -> None:
-    """All registration tokens, without their texts."""
+    """All registration tokens, without their texts.
+
+    \b
+    Example:
+      remotectl registration-token list
+    """
     _list(session.client.token_page(_REGISTRATION), output)
 
 
@@ -97,7 +130,12 @@ def list_registration(session: Session, output: str) -> None:
 @click.argument("id")
 @pass_session
 def revoke_registration(session: Session, id: str) -> None:
-    """End a registration token at once; agents that enrolled with it stay."""
+    """End a registration token at once; agents that enrolled with it stay.
+
+    \b
+    Example:
+      remotectl registration-token revoke 01M7YFNZ7G4HK7EAPK0XJPWFEK
+    """
     session.client.revoke_token(id.upper(), _REGISTRATION)
     note(f"registration token {id.upper()} is revoked")
 

@@ -17,14 +17,19 @@ from remote_server.logging_setup import redact
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with: remote-server dev",
+    epilog="""\b
+Examples:
+  remote-server dev
+  remote-server run --listen 0.0.0.0:8750 --tls-cert cert.pem --tls-key key.pem
+  remote-server token create --role operator --name ci --expires 90d
+""",
 )
 @click.version_option(remote_server.__version__, "-V", "--version", prog_name="remote-server")
 def commands() -> None:
     """Keep jobs, hand them to remote agents, store their logs."""
 
 
-@commands.command()
+@commands.command(epilog="Example: remote-server version")
 def version() -> None:
     """Print the version."""
     click.echo(f"remote-server {remote_server.__version__}")

@@ -39,7 +39,7 @@ def _name(context: click.Context, parameter: click.Parameter, value: str) -> str
         ) from None
 
 
-@click.group()
+@click.group(epilog="Example: remote-server token create --role viewer --name alice")
 def token() -> None:
     """Make tokens without the API."""
 
@@ -77,6 +77,7 @@ def token() -> None:
     envvar="REMOTE_SERVER_OUTPUT",
     show_envvar=True,
     show_default=True,
+    help="For people or for programs.",
 )
 def create(
     config_file: Path | None,

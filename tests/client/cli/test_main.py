@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from remote_client.cli.main import root
 from tests.client.conftest import call
 from tests.support.fake_api import ID, TOKEN, FakeApi, cri_log, problem
 from tests.support.stack import free_port
@@ -90,3 +94,24 @@ def test_a_full_disk_is_a_sentence(api: FakeApi) -> None:
         )
     assert done.returncode == 1
     assert done.stderr == b"remotectl: [Errno 28] No space left on device\n"
+
+
+def commands(group: click.Group, name: str = "remotectl") -> Iterator[tuple[str, click.Command]]:
+    yield name, group
+    for word, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name} {word}")
+        else:
+            yield f"{name} {word}", command
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(root)))
+def test_every_help_has_an_example_and_words_for_each_option(
+    name: str, command: click.Command
+) -> None:
+    text = f"{command.help}\n{command.epilog}"
+    # Global options stand between the program and the command: remotectl --url URL login.
+    line = name.replace(" ", r" (--\S+ \S+ )?")
+    assert re.search(rf"^  .*{line}", text, re.MULTILINE), text
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not option.help] == []

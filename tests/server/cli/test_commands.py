@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import remote_server
+from remote_server.cli.commands import commands
 from tests.support.server_program import call, environment
 
 
@@ -55,3 +59,17 @@ def test_errors_are_sentences_and_no_tracebacks(tmp_path: Path) -> None:
         f"remote-server: {file}:3: [server] colour: unknown key; known are listen, data_dir, "
         "database, tls_cert, tls_key, durability, log_level, log_format, open_metrics",
     ]
+
+
+def every(group: click.Group) -> Iterator[click.Command]:
+    yield group
+    for command in group.commands.values():
+        yield from every(command) if isinstance(command, click.Group) else (command,)
+
+
+def test_every_help_has_an_example_and_words_for_each_option() -> None:
+    for command in every(commands):
+        word = "" if command is commands else str(command.name)
+        assert re.search(rf"remote-server (token )?{word}", str(command.epilog)), word
+        options = [option for option in command.params if isinstance(option, click.Option)]
+        assert [option.name for option in options if not option.help] == []
