@@ -3,19 +3,22 @@
 import signal
 
 # Loading the rest takes a moment: a Ctrl-C in it ends the program, without a traceback.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+# One that was ignored, as in the background of a shell, stays ignored.
+_USUAL = signal.getsignal(signal.SIGINT)
+_LOADING = signal.SIG_IGN if _USUAL is signal.SIG_IGN else signal.SIG_DFL
+signal.signal(signal.SIGINT, _LOADING)
 
 
 def main() -> None:
     """Load and run the command line; always ends by SystemExit."""
     from remote_client.cli import main as remotectl
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _USUAL)
     try:
         remotectl()
     finally:
         # What is left is only the end of the interpreter.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, _LOADING)
 
 
 if __name__ == "__main__":

@@ -65,8 +65,9 @@ def started(
     url: str | None = None,
     stdout: Any = subprocess.PIPE,
     stderr: Any = subprocess.PIPE,
+    under: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """`remotectl run` in a process of its own."""
     env = {**os.environ, "REMOTE_URL": url or api.url, "REMOTE_TOKEN": TOKEN}
-    arguments = [sys.executable, "-m", "remote_client", "run", *options, "--", *command]
+    arguments = [*under, sys.executable, "-m", "remote_client", "run", *options, "--", *command]
     return subprocess.Popen(arguments, stdout=stdout, stderr=stderr, env=env)

@@ -36,9 +36,11 @@ class Interrupts:
         self._heard = False
 
     def install(self) -> None:
-        """From now on signals come here."""
+        """From now on signals come here, save one that is ignored: in the background of a shell
+        Ctrl-C is meant for others."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._interrupted)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._interrupted)
 
     @property
     def sent(self) -> bool:

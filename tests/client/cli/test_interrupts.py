@@ -239,3 +239,24 @@ def test_a_second_interrupt_leaves_at_once(api: FakeApi) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
     leave.set()
+
+
+def test_in_the_background_of_a_shell_it_is_for_others(api: FakeApi) -> None:
+    asked, end = threading.Event(), threading.Event()
+
+    def log(said: Said) -> Answer:
+        asked.set()
+        assert end.wait(20)
+        return Answer(b"")
+
+    states = [job_view(state="running", attempt=1), job_view(state="succeeded", attempt=1)]
+    api.on("POST", "/jobs", Answer(job_view(), 201))
+    api.on("GET", JOB, *states)
+    api.on("GET", f"{JOB}/log", log)
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+    with started(api, "true", under=ignoring) as process:
+        assert asked.wait(20)
+        process.send_signal(signal.SIGINT)
+        end.set()
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, b"")
