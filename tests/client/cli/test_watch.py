@@ -100,5 +100,5 @@ def test_a_clock_that_was_set_back_shows_no_negative_time(
     over = {"state": "failed", "end_reason": "exit", "exit_code": 1}
     times = {"started_at": "2026-11-21T05:00:00Z", "ended_at": ended}
     api.on("GET", f"/jobs/{ID}", job_view(**over, **times))
-    assert Watch(client, view(**over, **times), "make").run(cancel_on_interrupt=False) == 1
+    assert Watch(client, view(**over, **times), "make").run() == 1
     assert f"(make) failed after {took}" in capsys.readouterr().err
