@@ -14,6 +14,8 @@ from remote_agent import config as configuration
 from remote_agent.control import NotRunning, ask
 from remote_agent.errors import ConfigError
 from remote_agent.identity import Identity, load_identity
+from remote_agent.journal.journal import parse_key
+from remote_agent.shim.layout import EXIT, SETTLED
 from remote_protocol.units import format_size, parse_duration
 
 VERSION: Final = f"remote-agent {__version__}"
@@ -70,9 +72,9 @@ def on_disk(state_dir: Path) -> tuple[list[str], list[str]]:
     running: list[str] = []
     undelivered: list[str] = []
     for entry in sorted((state_dir / "attempts").glob("*.*")):
-        if (entry / "settled").exists():
+        if parse_key(entry.name) is None or (entry / SETTLED).exists():
             continue
-        (undelivered if (entry / "exit.json").exists() else running).append(entry.name)
+        (undelivered if (entry / EXIT).exists() else running).append(entry.name)
     return running, undelivered
 
 

@@ -12,12 +12,14 @@ from typing import BinaryIO, Final
 
 from remote_agent.cli.commands import load
 from remote_agent.errors import AgentError
+from remote_agent.journal.journal import parse_key
+from remote_agent.shim.layout import EXIT, SETTLED
 from remote_agent.spool import SpoolReader
 from remote_protocol import cri
 
 _PIECE: Final = 1024 * 1024
 _PAUSE: Final = 0.2
-_ENDED: Final = ("exit.json", "settled")
+_ENDED: Final = (EXIT, SETTLED)
 
 
 def logs(options: argparse.Namespace) -> int:
@@ -39,7 +41,7 @@ def _find(attempts: Path, text: str) -> Path:
     found = [
         entry
         for entry in sorted(attempts.glob("*.*"), key=_number)
-        if entry.is_dir() and entry.name.startswith(wanted)
+        if parse_key(entry.name) is not None and entry.name.startswith(wanted)
     ]
     jobs = {entry.name.partition(".")[0] for entry in found}
     if not found:

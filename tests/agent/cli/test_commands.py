@@ -47,15 +47,17 @@ def test_status_without_an_agent_shows_what_lies_on_the_disk(
     state: Path, capsys: pytest.CaptureFixture
 ) -> None:
     save_identity(state, Identity("http://h:1", "web-7", "rat_secret"))
-    for job, files in (("A.1", ()), ("B.2", ("exit.json",)), ("C.1", ("exit.json", "settled"))):
-        (state / "attempts" / job).mkdir(parents=True)
+    a, b, c = (f"01ARYZ6S41000000000000000{letter}" for letter in "ABC")
+    kept = {f"{a}.1": (), f"{b}.2": ("exit.json",), f"{c}.1": ("exit.json", "settled")}
+    for attempt, files in {**kept, ".spare.3": (), f".new.{c}.2": (), ".trash": ()}.items():
+        (state / "attempts" / attempt).mkdir(parents=True)
         for name in files:
-            (state / "attempts" / job / name).write_text("")
-    assert on_disk(state) == (["A.1"], ["B.2"])
+            (state / "attempts" / attempt / name).write_text("")
+    assert on_disk(state) == ([f"{a}.1"], [f"{b}.2"])
     assert main(["status"]) == 1
     text = capsys.readouterr().out
     assert "not running" in text and "web-7" in text
-    assert "A attempt 1 running" in text and "B attempt 2 ended" in text
+    assert f"{a} attempt 1 running" in text and f"{b} attempt 2 ended" in text
     assert main(["status", "-o", "json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["name"], document["server"]) == ("web-7", "http://h:1")

@@ -255,7 +255,7 @@ def test_leaving_jobs_behind_needs_force(
     server: Enrolling, state: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert main(["register", "--server", server.url, "--name", "n"]) == 0
-    (state / "attempts" / "J.1").mkdir(parents=True)
+    (state / "attempts" / "01ARYZ6S41000000000000000A.1").mkdir(parents=True)
     assert main(["unregister"]) == 1
     assert "1 jobs run here" in capsys.readouterr().err
     assert load_identity(state) is not None
