@@ -23,6 +23,7 @@ from remote_protocol.parts import (
     Phase,
     Platform,
     Ruling,
+    Seconds,
     Settings,
     Step,
     Text,
@@ -148,8 +149,8 @@ class Started(Message):
     type: Literal["started"] = "started"
     job: JobId
     attempt: Attempt
-    pid: int
-    at: float
+    pid: Annotated[int, Field(ge=0, lt=1 << 32)]
+    at: Seconds
 
 
 class Ended(Message):
@@ -158,7 +159,7 @@ class Ended(Message):
     type: Literal["ended"] = "ended"
     job: JobId
     attempt: Attempt
-    exit_code: int | None = None
+    exit_code: Annotated[int, Field(ge=-(1 << 31), lt=1 << 32)] | None = None
     end_reason: EndReason
     end_detail: Text = ""
     size: Offset
@@ -166,8 +167,8 @@ class Ended(Message):
     checksum: Annotated[int, Field(ge=0, lt=1 << 32)]
     """CRC-32 of the whole log (zlib's; ITU-T V.42)."""
     usage: Usage = Usage()
-    started_at: float | None = None
-    ended_at: float
+    started_at: Seconds | None = None
+    ended_at: Seconds
     steps: list[Step] = Field(default_factory=list, max_length=200)
 
 

@@ -17,6 +17,8 @@ Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Attempt = Annotated[int, Field(ge=1, lt=1 << 32)]
 """Number of an attempt: the fencing token of everything said about it (I2)."""
 Offset = Annotated[int, Field(ge=0, lt=1 << 63)]
+Seconds = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+"""A duration, or a Unix time that a calendar still has."""
 Capacity = dict[Name, Annotated[int, Field(ge=0, le=10_000)]]
 """Jobs at a time for each capacity class; `default` serves every queue without its own class."""
 
@@ -75,19 +77,19 @@ class Condition(Part):
 class Usage(Part):
     """What an attempt used: CPU in seconds, peak resident memory and output in bytes."""
 
-    cpu_user: float = 0.0
-    cpu_system: float = 0.0
-    max_rss: int = 0
-    stdout_bytes: int = 0
-    stderr_bytes: int = 0
-    duration: float = 0.0
+    cpu_user: Seconds = 0.0
+    cpu_system: Seconds = 0.0
+    max_rss: Offset = 0
+    stdout_bytes: Offset = 0
+    stderr_bytes: Offset = 0
+    duration: Seconds = 0.0
     """Seconds from spawn to exit, by the host's monotonic clock."""
 
 
 class Step(Part):
     """One thing that a host did with an attempt, for the timeline."""
 
-    at: float
+    at: Seconds
     what: Text
     """`spawned`, `interrupt`, `kill`, `timeout`, `memory_limit`, `first_output` …"""
     detail: Text = ""

@@ -14,6 +14,7 @@ from remote_protocol.messages import (
     AgentMessage,
     Cancel,
     Confirm,
+    Ended,
     Heartbeat,
     Message,
     Refusal,
@@ -53,6 +54,26 @@ def test_what_is_about_an_attempt_carries_its_number() -> None:
         if {"job", "attempt"} <= message.model_fields.keys()
     }
     assert fenced == ABOUT_AN_ATTEMPT
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"exit_code": 10**30},
+        {"ended_at": float("nan")},
+        {"ended_at": 1e300},
+        {"started_at": -1.0},
+        {"usage": {"max_rss": 10**40}},
+        {"usage": {"stdout_bytes": -1}},
+        {"usage": {"duration": float("inf")}},
+        {"steps": [{"at": float("nan"), "what": "spawned"}]},
+    ],
+)
+def test_an_end_that_no_database_could_keep_is_refused(odd: dict[str, object]) -> None:
+    fine = {"job": JOB, "attempt": 1, "end_reason": "exit", "size": 0, "checksum": 0, "ended_at": 1}
+    assert Ended.model_validate(fine).exit_code is None
+    with pytest.raises(ValidationError):
+        Ended.model_validate({**fine, **odd})
 
 
 @pytest.mark.parametrize("message", [*FROM_AGENT, *FROM_SERVER])

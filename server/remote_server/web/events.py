@@ -28,7 +28,7 @@ _PAGE = 200
 class EventsQuery(Query):
     """The query of `GET /events`."""
 
-    after: int | None = Field(default=None, ge=-1)
+    after: int | None = Field(default=None, ge=-1, lt=1 << 63)
     """Number of the last event seen; 0, the default: from the first one kept; -1: only what
     happens from now on."""
     follow: bool | None = None

@@ -62,4 +62,5 @@ async def test_more_than_a_page(live: Live) -> None:
 
 async def test_faults(live: Live) -> None:
     (await live.get("/events?after=-2")).problem(422, "validation")
+    (await live.get(f"/events?after={1 << 63}")).problem(422, "validation")
     (await live.get("/events?after=x")).problem(422, "validation")
