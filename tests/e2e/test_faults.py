@@ -205,3 +205,15 @@ def test_a_dead_shim_is_said_so(stack: Stack) -> None:
     assert "shim" in (ended.end_detail or "")
     until(lambda: not Path(f"/proc/{pid}").exists(), "the job dies with its shim")
     assert agent.running
+
+
+def test_what_a_deleted_agent_runs_ends_before_another_runs_it(stack: Stack) -> None:
+    agent = stack.agent("a")
+    job = stack.submit("echo $$; exec sleep 60", max_attempts=2, retry_backoff=0)
+    until(lambda: stack.client.log(job.id).strip().isdigit(), "the job prints its pid")
+    pid = int(stack.client.log(job.id))
+    stack.agent("b")
+    stack.ctl("agent", "delete", "a", "--yes", check=True)
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the deleted agent ends its job")
+    until(lambda: stack.client.job(job.id).agent == "b", "another agent runs it")
+    until(lambda: not agent.running, "an agent that was deleted ends")

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Condition, Hello
+from remote_protocol.messages import Condition, Hello, Superseded
 from remote_protocol.states import AgentState, EndReason
 from remote_server import __version__
 from remote_server.domain.events import (
@@ -290,11 +290,15 @@ class Hub:
             link.agent = await self.store.agent(name)
             link.feed(AssignmentChanged(assignment_of(link.agent)))
 
-    async def drop(self, name: str, reason: str) -> None:
-        """The agent is no longer welcome: close its links."""
+    async def drop(self, name: str, reason: str, *, lost: bool = False) -> None:
+        """The agent is no longer welcome: close its links. `lost`: what it runs is somebody
+        else's from now on, or nobody's, and must not go on there (I2)."""
         for link in [self._links.get(name), *self._strangers]:
-            if link is not None and link.name == name:
-                link.close(CloseCode.UNREGISTERED, reason)
+            if link is None or link.name != name:
+                continue
+            held = link.session.leases if lost and link.session is not None else ()
+            last = [Superseded(job=key.job, attempt=key.attempt, detail=reason) for key in held]
+            link.close(CloseCode.UNREGISTERED, reason, last)
 
 
 def _slot(link: Link) -> AgentSlot | None:

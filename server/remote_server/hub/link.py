@@ -10,7 +10,7 @@ import asyncio
 import socket
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -142,15 +142,15 @@ class Link:
         except Exception:
             self._broke()
 
-    def close(self, code: CloseCode, detail: str) -> None:
-        """Say why, then close. From now on nothing is heard from it or given to it."""
+    def close(self, code: CloseCode, detail: str, last: Sequence[ServerMessage] = ()) -> None:
+        """Say `last` and why, then close. From now on nothing is heard from it or given to it."""
         if self._closing is not None or self._socket.closed:
             self.end()
             return
         if code not in _QUIET:
             log.info("link closed", agent=self.name, code=int(code), reason=detail)
         self._closing = asyncio.Event()
-        self._hub.spawn(self._close(code, detail, self._closing))
+        self._hub.spawn(self._close(code, detail, last, self._closing))
         self.end()
 
     def end(self) -> None:
@@ -312,9 +312,17 @@ class Link:
         finally:
             self._flushing = False
 
-    async def _close(self, code: CloseCode, detail: str, closed: asyncio.Event) -> None:
+    async def _close(
+        self,
+        code: CloseCode,
+        detail: str,
+        last: Sequence[ServerMessage],
+        closed: asyncio.Event,
+    ) -> None:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
+                for message in last:
+                    await self._socket.send_str(encode(message))
                 if code is not CloseCode.GOING_AWAY:
                     error = Error(code=code.name.lower(), detail=detail[:MAX_TEXT])
                     await self._socket.send_str(encode(error))

@@ -49,7 +49,7 @@ async def delete(call: Call) -> web.StreamResponse:
     name = call.path("name")
     await call.services.store.delete_agent(name, time.time())
     call.services.doors.forget()
-    await call.services.hub.drop(name, "the agent was deleted on the server")
+    await call.services.hub.drop(name, "the agent was deleted on the server", lost=True)
     return no_content()
 
 

@@ -30,7 +30,8 @@ async def register(call: Call) -> web.StreamResponse:
     agent = enrolment.agent
     if enrolment.replaced:
         services.doors.forget()
-        await services.hub.drop(agent.name, "another host took over the agent's name")
+        reason = "another host took over the agent's name"
+        await services.hub.drop(agent.name, reason, lost=True)
     elif enrolment.changed:
         await services.hub.configure(agent.name)
     return answer(
@@ -51,7 +52,7 @@ async def unregister(call: Call) -> web.StreamResponse:
     name = call.token.agent or ""
     await call.services.store.delete_agent(name, time.time())
     call.services.doors.forget()
-    await call.services.hub.drop(name, "the agent unregistered itself")
+    await call.services.hub.drop(name, "the agent unregistered itself", lost=True)
     return no_content()
 
 
@@ -74,6 +75,12 @@ async def session(call: Call) -> web.StreamResponse:
             "no WebSocket. A proxy in between may have removed the Upgrade header",
             headers={"Upgrade": "websocket"},
         )
+    if SUBPROTOCOL not in _offered(request):
+        raise ApiProblem(
+            ErrorCode.BAD_REQUEST,
+            f"the request does not offer the subprotocol {SUBPROTOCOL}: it is no agent's, or a "
+            "proxy in between has removed Sec-WebSocket-Protocol",
+        )
     if call.services.wakes.closing:
         raise ApiProblem(
             ErrorCode.STORE_UNAVAILABLE, "the server is stopping", headers={"Retry-After": "1"}
@@ -82,6 +89,12 @@ async def session(call: Call) -> web.StreamResponse:
     await link.prepare(request)
     await call.services.hub.serve(call.token.agent or "", link, request.remote or "")
     return link
+
+
+def _offered(request: web.Request) -> set[str]:
+    """The subprotocols that a WebSocket handshake offers (RFC 6455 §11.3.4)."""
+    lines = request.headers.getall("Sec-WebSocket-Protocol", [])
+    return {name.strip() for line in lines for name in line.split(",")}
 
 
 ROUTES = (

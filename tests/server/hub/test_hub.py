@@ -129,6 +129,18 @@ async def test_a_dropped_agent_gets_nothing_from_that_moment_on(place: LiveHub) 
         await other.beat()
 
 
+async def test_what_a_deleted_agent_runs_must_not_go_on_there(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        job = await place.submit()
+        offer = await agent.offered()
+        await place.hub.drop("a", "the agent was deleted on the server", lost=True)
+        superseded = await agent.hear(m.Superseded)
+        assert (superseded.job, superseded.attempt) == (job, offer.attempt)
+        assert "deleted" in superseded.detail
+        assert await agent.closed() == CloseCode.UNREGISTERED
+
+
 async def test_wishes_reach_the_agent_and_its_next_hello(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()

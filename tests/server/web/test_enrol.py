@@ -91,6 +91,14 @@ async def test_the_session_is_a_websocket_with_its_subprotocol(live: Live) -> No
     assert "Upgrade" in plain.problem(400, "bad_request")["detail"]
     async with live.connect(token) as link:
         assert link.wire.protocol == SUBPROTOCOL
+    for others in ((), ("other",)):
+        with pytest.raises(WSServerHandshakeError) as caught:
+            await live.session.ws_connect(
+                f"{live.url}/api/v1/agent/session",
+                headers={"Authorization": f"Bearer {token}"},
+                protocols=others,
+            )
+        assert caught.value.status == 400
     for wrong in ("", live.token):
         with pytest.raises(WSServerHandshakeError) as caught:
             await live.session.ws_connect(
