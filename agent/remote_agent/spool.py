@@ -22,7 +22,11 @@ _STEP: Final = 1 << 20
 
 
 class SpoolError(Exception):
-    """Bytes that were asked for are not in the spool any more."""
+    """Bytes that were asked for are not in the spool any more; it goes on at `until`."""
+
+    def __init__(self, text: str, until: int) -> None:
+        self.until = until
+        super().__init__(text)
 
 
 class Segment(NamedTuple):
@@ -139,11 +143,13 @@ class SpoolReader:
             if closed and offset < closed[0].start:
                 raise SpoolError(
                     f"the log's bytes from {offset} to {closed[0].start} were dropped from the "
-                    "spool after the server had acknowledged them"
+                    "spool after the server had acknowledged them",
+                    closed[0].start,
                 )
             holder = next((segment for segment in closed if segment.end > offset), None)
             if holder and offset < holder.start:
-                raise SpoolError(f"a segment that held the log's byte {offset} is missing")
+                text = f"a segment that held the log's byte {offset} is missing"
+                raise SpoolError(text, holder.start)
             start = holder.start if holder else closed[-1].end if closed else 0
             name = closed_name(start) if holder else LIVE
             try:
@@ -195,4 +201,4 @@ class SpoolReader:
                 words = line.split()
                 if line.endswith("\n") and len(words) == 2 and words[0] == str(end):
                     return int(words[1])
-        raise SpoolError(f"the checksum of the dropped bytes before {end} is not known")
+        raise SpoolError(f"the checksum of the dropped bytes before {end} is not known", end)

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from remote_agent.session.events import ChunkSent, Event, Key
+from remote_agent.session.events import ChunkSent, Event, Key, SpoolMissing
 from remote_agent.spool import SpoolError
 from remote_protocol.codec import HEADER_SIZE, pack_header
 from remote_protocol.limits import MAX_PAYLOAD
@@ -120,8 +120,11 @@ class Uploader:
                 continue
             key, offset, length = piece
             read = self._read(key, view[HEADER_SIZE : HEADER_SIZE + length], offset)
-            if read == 0:
+            if isinstance(read, SpoolMissing) or read == 0:
                 self._report(ChunkSent(key, 0))
+                if isinstance(read, SpoolMissing):
+                    # The session goes on behind the gap, if it may.
+                    self._report(read)
                 skipped += 1
                 if skipped > len(self._ill):
                     # A whole round of nothing but spools that cannot be read.
@@ -153,17 +156,21 @@ class Uploader:
             spool = self._spools[key] = self._open_spool(key)
         return spool
 
-    def _read(self, key: Key, room: memoryview, offset: int) -> int:
+    def _read(self, key: Key, room: memoryview, offset: int) -> int | SpoolMissing:
         """How many bytes were read; 0 when the spool cannot be read now."""
         if self._ill and self._ill.get(key, 0.0) > time.monotonic():
             return 0
         try:
             read = self._spool(key).read_into(room, offset)
-        except (OSError, SpoolError) as error:
+        except SpoolError as error:
+            self._complain(key, str(error))
+            return SpoolMissing(key, offset, error.until)
+        except OSError as error:
             self._complain(key, str(error))
             return 0
         if read == 0:
             self._complain(key, f"it ends before byte {offset}")
+            return SpoolMissing(key, offset, None)
         elif self._ill.pop(key, None) is not None:
             log.info("a spool can be read again", attempt=str(key))
         return read

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-PROTOCOL_VERSION: Final = 1
-"""The newest version of the agent protocol that this code speaks."""
+PROTOCOL_VERSION: Final = 2
+"""The newest version of the agent protocol that this code speaks. 2: agents say `missing`."""
 OLDEST_PROTOCOL_VERSION: Final = 1
 """The oldest one it still understands."""
 SUBPROTOCOL: Final = "remote-agent.v1"
+"""Named for the oldest version: agents and servers negotiate the newest one in the hello."""
 
 MAX_PAYLOAD: Final = 256 * 1024
 """Log bytes in one chunk: big enough for 400 MB/s, small enough for control messages to pass."""

@@ -53,6 +53,7 @@ __all__ = [
     "Hello",
     "InventoryItem",
     "Message",
+    "Missing",
     "Offer",
     "Offset",
     "Phase",
@@ -172,6 +173,17 @@ class Ended(Message):
     steps: list[Step] = Field(default_factory=list, max_length=200)
 
 
+class Missing(Message):
+    """The log cannot be sent from where the server asked: what the agent still has goes on at
+    `offset`. Acknowledged bytes are dropped from a long spool, and a disk may lose some. Since
+    version 2."""
+
+    type: Literal["missing"] = "missing"
+    job: JobId
+    attempt: Attempt
+    offset: Offset
+
+
 class Heartbeat(Message):
     """Liveness; renews every lease of the agent. Also sent at once when `condition` changes."""
 
@@ -192,7 +204,8 @@ class Goodbye(Message):
 
 
 AgentMessage = Annotated[
-    Hello | Accept | Refuse | Started | Ended | Heartbeat | Goodbye, Field(discriminator="type")
+    Hello | Accept | Refuse | Started | Ended | Missing | Heartbeat | Goodbye,
+    Field(discriminator="type"),
 ]
 
 
@@ -253,7 +266,8 @@ class Ack(Message):
 
 
 class Rewind(Message):
-    """The log has to be sent again from `offset`, the length of the server's file."""
+    """The log has to be sent again from `offset`: the length of the server's file, or 0 when that
+    is damaged. Answered by the chunk at `offset`, or by `missing`."""
 
     type: Literal["rewind"] = "rewind"
     job: JobId
@@ -262,7 +276,7 @@ class Rewind(Message):
 
 
 class Settled(Message):
-    """The end is committed and the log complete: the agent may forget the attempt."""
+    """The end is committed, with all of the log that could be had: forget the attempt."""
 
     type: Literal["settled"] = "settled"
     job: JobId

@@ -6,7 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 
 from remote_agent import uploader as module
-from remote_agent.session.events import ChunkSent, Event, Key
+from remote_agent.session.events import ChunkSent, Event, Key, SpoolMissing
+from remote_agent.spool import SpoolError
 from remote_agent.uploader import Uploader
 from remote_protocol.codec import decode_chunk
 from tests.support.fake_server import new_key, until
@@ -19,11 +20,14 @@ class Spool:
         self.data = data
         self.broken = False
         self.closed = False
+        self.first = 0
         self.dropped: tuple[int, int] | None = None
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         if self.broken:
             raise OSError("the disk is tired")
+        if offset < self.first:
+            raise SpoolError("it was dropped", self.first)
         piece = self.data[offset : offset + len(buffer)]
         buffer[: len(piece)] = piece
         return len(piece)
@@ -42,6 +46,9 @@ class World:
     def __init__(self) -> None:
         self.spools: dict[Key, Spool] = {}
         self.sent: dict[Key, int] = {}
+        self.missing: list[SpoolMissing] = []
+        self.short = 0
+        """Bytes that the session believes in and no spool has."""
         self.frames: list[tuple[Key, int, bytes]] = []
         self.events: list[Event] = []
         self.up = True
@@ -59,12 +66,17 @@ class World:
     def next_chunk(self):
         for key in list(self.sent):
             self.sent[key] = self.sent.pop(key)
-            length = min(4, len(self.spools[key].data) - self.sent[key])
+            length = min(4, len(self.spools[key].data) + self.short - self.sent[key])
             if length > 0:
                 return key, self.sent[key], length
         return None
 
     def report(self, event: Event) -> None:
+        if isinstance(event, SpoolMissing):
+            self.missing.append(event)
+            if event.until is not None:
+                self.sent[event.key] = event.until
+            return
         assert isinstance(event, ChunkSent)
         self.events.append(event)
         self.sent[event.key] += event.length
@@ -173,3 +185,24 @@ async def test_acknowledged_segments_go_once_a_segment():
         assert it.spools[key].dropped == (4, 3)
         it.uploader.acknowledged(key, 9)
         assert it.spools[key].dropped == (9, 3)
+
+
+async def test_what_was_dropped_is_reported_and_the_rest_goes_on(monkeypatch):
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    async with world() as it:
+        key = it.spool(b"0123456789")
+        it.spools[key].first = 6
+        it.uploader.wake()
+        await until(lambda: it.frames == [(key, 6, b"6789")])
+        assert it.missing == [SpoolMissing(key, 0, 6)]
+
+
+async def test_a_spool_that_ends_early_is_reported(monkeypatch):
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    async with world() as it:
+        it.short = 1
+        key = it.spool(b"0123")
+        it.uploader.wake()
+        await until(lambda: it.missing)
+        assert it.frames == [(key, 0, b"0123")]
+        assert it.missing[0] == SpoolMissing(key, 4, None)

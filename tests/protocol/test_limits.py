@@ -23,4 +23,4 @@ def test_the_largest_job_fits_an_offer() -> None:
 
 def test_versions() -> None:
     assert limits.OLDEST_PROTOCOL_VERSION <= limits.PROTOCOL_VERSION
-    assert f"remote-agent.v{limits.PROTOCOL_VERSION}" == limits.SUBPROTOCOL
+    assert f"remote-agent.v{limits.OLDEST_PROTOCOL_VERSION}" == limits.SUBPROTOCOL

@@ -27,7 +27,7 @@ JOB = "01ARYZ6S410000000000000000"
 FROM_AGENT = get_args(get_args(AgentMessage)[0])
 FROM_SERVER = get_args(get_args(ServerMessage)[0])
 ABOUT_AN_ATTEMPT = {
-    *("accept", "refuse", "started", "ended"),
+    *("accept", "refuse", "started", "ended", "missing"),
     *("offer", "confirm", "ack", "rewind", "settled", "cancel", "superseded"),
 }
 

@@ -38,7 +38,7 @@ class AttemptRow:
 class Database:
     """Rows and files. Every method is one operation of a transaction."""
 
-    finished: Callable[[str, Key], None]
+    finished: Callable[[str, Finished], None]
     jobs: dict[str, JobRow] = field(default_factory=dict)
     attempts: dict[Key, AttemptRow] = field(default_factory=dict)
     logs: dict[Key, bytearray] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class Database:
             taken.append((rival.agent, other))
         if isinstance(change, Finished):
             row.finished = True
-            self.finished(agent, key)
+            self.finished(agent, change)
         assert not job.state.terminal or job.state is result.job
         row.state, job.state = result.attempt, result.job
         if result.started_at is not None:

@@ -31,6 +31,8 @@ class Directory:
     spool: bytearray = field(default_factory=bytearray)
     ended: Ended | None = None
     stop: EndReason | None = None
+    first: int = 0
+    """Bytes of the spool's front that were dropped after the server had acknowledged them."""
 
 
 def _endless(place: Directory) -> bool:
@@ -176,7 +178,12 @@ class Host:
                 return False
             key, offset, length = chunk
             length = min(length, self.rng.randint(1, 8))
-            self.taken = key, offset, bytes(self.disk[key].spool[offset : offset + length])
+            place = self.disk[key]
+            if offset < place.first:
+                self.handle(ev.ChunkSent(key, 0))
+                self.handle(ev.SpoolMissing(key, offset, place.first))
+                return True
+            self.taken = key, offset, bytes(place.spool[offset : offset + length])
             return True
         key, offset, payload = self.taken
         self.taken = None
@@ -260,6 +267,12 @@ class Host:
                 self.handle(ev.AttemptEnded(key, place.ended))
                 changed = True
         return changed
+
+    def trim(self, key: Key) -> None:
+        """Drop a part of a spool's front that the server has acknowledged."""
+        place, attempt = self.disk.get(key), self.session.attempts.get(key)
+        if place is not None and attempt is not None:
+            place.first = max(place.first, self.rng.randint(0, attempt.cursor.acked))
 
     def pause(self, paused: bool) -> None:
         self.handle(ev.ConditionChanged(Condition(accepting=not paused, reason="paused here")))

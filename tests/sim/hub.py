@@ -115,8 +115,11 @@ class Hub:
                     link.send_down(ack.message)
                 case ev.VerifyLog(ended):
                     self.verifying.append((session, ended))
-                case ev.TruncateLog(key):
-                    self.db.logs[key] = bytearray()
+                case ev.TruncateLog(key, length):
+                    del self.db.logs[key][length:]
+                case ev.FillLog(key, length):
+                    log = self.db.logs.setdefault(key, bytearray())
+                    log.extend(bytes(max(0, length - len(log))))
                 case ev.Close(code, detail):
                     assert code is CloseCode.SILENT, detail
                     self.disconnect(link.agent)

@@ -51,12 +51,13 @@ def test_every_schedule_keeps_the_invariants(block: int) -> None:
 def test_schedules_reach_every_corner() -> None:
     seen, ends = _explore(range(90_000, 90_050), 1000, agents=3)
     messages = {
-        *("hello", "accept", "refuse", "started", "ended", "heartbeat"),
+        *("hello", "accept", "refuse", "started", "ended", "heartbeat", "missing"),
         *("welcome", "offer", "confirm", "rewind", "settled", "cancel", "superseded", "resync"),
         "heartbeat_ack",
     }
     records = {"Accepted", "Withdrawn", "Running", "Finished", "Returned"}
-    effects = {"Kill", "Stop", "CloseLink", "TruncateLog", "Close", "sweep Lost"}
+    effects = {"Kill", "Stop", "CloseLink", "TruncateLog", "FillLog", "Close", "sweep Lost"}
+    effects.add("torn")
     assert (messages | records | effects) - seen.keys() == set()
     assert {"exit", "cancelled", "spawn_error", "lost"} <= ends.keys()
 

@@ -10,6 +10,8 @@ from remote_agent.session import events as agent_events
 from remote_protocol.ids import make_ulid
 from remote_protocol.spec import JobSpec, OnDisconnect, OnReturn
 from remote_protocol.states import AttemptState
+from remote_server.domain.events import Finished
+from remote_server.domain.intake import MOST_MISMATCHES
 from remote_server.domain.model import Key
 from tests.sim.database import Database, JobRow
 from tests.sim.host import ENDLESS, Directory, Host, Judge
@@ -30,6 +32,7 @@ FAULTS = (
     "pause",
     "disk full",
     "damage",
+    "trim",
     "no database",
     "no log files",
 )
@@ -45,6 +48,7 @@ class World:
         self.starts: Counter[Key] = Counter()
         self.ends: dict[str, tuple[str, str]] = {}
         self.seen: Counter[str] = Counter()
+        self.damages: Counter[Key] = Counter()
         self.pace = rng.choice([0.02, 0.4, 3.0])
         self.trouble = rng.choice([0.01, 0.03, 0.1])
         self.db = Database(self._finished)
@@ -68,10 +72,18 @@ class World:
         most = self.db.jobs[key.job].spec.max_attempts
         assert sum(count for k, count in self.starts.items() if k.job == key.job) <= most
 
-    def _finished(self, agent: str, key: Key) -> None:
+    def _finished(self, agent: str, change: Finished) -> None:
+        key = change.key
         place = self.hosts[agent].disk.get(agent_events.Key(*key))
         assert place is not None, "I4: forgotten before its end was committed"
-        assert bytes(place.spool) == bytes(self.db.logs.get(key, b"")), "the log differs"
+        log = bytes(self.db.logs.get(key, b""))
+        if change.torn:
+            self.seen["torn"] += 1
+            lost = place.first > 0 or self.damages[key] >= MOST_MISMATCHES
+            assert lost, "given up although all of it could be sent again"
+            assert len(log) >= len(place.spool)
+        else:
+            assert bytes(place.spool) == log, "the log differs"
 
     def _forgotten(self, agent: str, key: agent_events.Key, place: Directory) -> None:
         row = self.db.attempts[Key(*key)]
@@ -218,6 +230,8 @@ class World:
             host.disk_full = True
         elif kind == "damage" and self.db.logs:
             self._damage_log()
+        elif kind == "trim" and host.acts and host.disk:
+            host.trim(rng.choice([*host.disk]))
         elif kind == "no database" and server:
             server.store_works = False
         elif kind == "no log files" and server:
@@ -247,10 +261,14 @@ class World:
             return
         if self.server and self.server.operations:
             return
+        self.damages[key] += 1
         if self.rng.random() < 0.5:
             del log[self.rng.randrange(len(log)) :]
         else:
             log[self.rng.randrange(len(log))] ^= 1
+        holder = self.hosts[row.agent]
+        if holder.acts and self.rng.random() < 0.5:
+            holder.trim(agent_events.Key(*key))
 
     # Quiescence --------------------------------------------------------------------------------
 

@@ -13,65 +13,19 @@ offer whose link dies before its directory is on the disk is dropped (I4).
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from typing import Final
 
+from remote_agent.session.attempt import Attempt
 from remote_agent.session.effects import Effect, Forget, Kill, Send, Start, Stop, WakeUploader
-from remote_agent.session.events import AttemptStarted, Key, OfferFailed
+from remote_agent.session.events import AttemptStarted, Key, OfferFailed, SpoolMissing
 from remote_protocol import messages as m
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
-from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
-from remote_protocol.stream import Cursor
 from remote_protocol.units import format_duration
 
-
-@dataclass(slots=True)
-class Attempt:
-    """What is held for one attempt, from its offer until it may be forgotten."""
-
-    spec: JobSpec
-    phase: Phase | None = None
-    """None while its directory is being made durable: it does not count as held yet."""
-    cursor: Cursor = field(default_factory=Cursor)
-    started: Started | None = None
-    ended: Ended | None = None
-    serial: int = 0
-    """That of its last offer on this link; 0 when there was none."""
-    begun: bool = False
-    """Its start was asked for, or may have been by a former process of the agent."""
-    confirmed: bool = False
-    """The server has committed the acceptance."""
-    stopping: bool = False
-    """Its end was asked for."""
-    dropped: bool = False
-    """Withdrawn, or the link of its offer lost, before it was durable."""
-    doomed: bool = False
-    """Superseded, its kill is under way: nothing is said about it any more."""
-    reported: bool = False
-    """Its end was sent on this session and its whole log before it."""
-    handed: int | None = None
-    """Offset of the chunk that the uploader has in its hands."""
-    queued: bool = False
-    """It stands in the round of attempts with something to send."""
-
-    @property
-    def open(self) -> bool:
-        """Whether the server, having read everything sent so far, counts it as held."""
-        return self.phase is not None and not self.doomed and not self.reported
-
-    def rewind(self, offset: int) -> None:
-        """Send the log from `offset` on, and the end once more after it."""
-        self.cursor.rewind(offset)
-        self.handed = None
-        self.reported = False
-
-    def finish(self, ended: Ended) -> None:
-        """It is over, its log has its final size."""
-        self.phase = Phase.ENDED
-        self.ended = ended
-        # A hint of its growth may have been ahead of what reached the disk.
-        self.cursor.size = max(ended.size, self.cursor.sent)
+SAYS_MISSING: Final = 2
+"""Version of the protocol from which on a server understands `missing`."""
 
 
 class Attempts:
@@ -83,6 +37,8 @@ class Attempts:
         """Whether messages may be sent: the link is open and welcomed."""
         self.uploading = False
         """Whether chunks may be sent: no welcome with its rulings is awaited."""
+        self.version = 1
+        """Of the protocol, as the server's last welcome says."""
         self._round: deque[Key] = deque()
 
     @property
@@ -154,6 +110,26 @@ class Attempts:
             return []
         attempt.cursor.grow(size)
         return self._enqueue(key, attempt)
+
+    def missing(self, event: SpoolMissing) -> list[Effect]:
+        """Bytes that the server wants are not to be had: say so, and go on behind them."""
+        key, until = event.key, event.until
+        attempt = self.held.get(key)
+        if attempt is None or not self.uploading or event.offset != attempt.cursor.sent:
+            return []
+        if until is None:
+            if attempt.ended is None:
+                # A hint of its growth was ahead of the disk.
+                return []
+            until = attempt.cursor.size
+        if self.version < SAYS_MISSING or attempt.doomed:
+            return []
+        if attempt.ended is None:
+            attempt.cursor.grow(until)
+        until = min(until, attempt.cursor.size)
+        attempt.rewind(until)
+        missing = Send(m.Missing(job=key.job, attempt=key.attempt, offset=until))
+        return [missing, *self._enqueue(key, attempt), *self._report(attempt)]
 
     def _enqueue(self, key: Key, attempt: Attempt) -> list[Effect]:
         if attempt.queued or attempt.doomed or not attempt.cursor.next_chunk()[1]:

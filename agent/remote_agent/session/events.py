@@ -71,6 +71,16 @@ class SpoolGrew:
 
 
 @dataclass(frozen=True, slots=True)
+class SpoolMissing:
+    """The spool has no byte at `offset`, where the next chunk would start."""
+
+    key: Key
+    offset: int
+    until: int | None
+    """Where it goes on; None: it ends before `offset`."""
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptEnded:
     """The exit record exists (or the shim is dead, and the record says `lost`)."""
 
@@ -123,6 +133,7 @@ Event = (
     | OfferFailed
     | AttemptStarted
     | SpoolGrew
+    | SpoolMissing
     | AttemptEnded
     | ChunkSent
     | ConditionChanged

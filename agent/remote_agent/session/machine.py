@@ -13,7 +13,8 @@ from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
 
-from remote_agent.session.attempts import Attempt, Attempts
+from remote_agent.session.attempt import Attempt
+from remote_agent.session.attempts import Attempts
 from remote_agent.session.effects import (
     ApplyAssignment,
     ApplyWishes,
@@ -39,6 +40,7 @@ from remote_agent.session.events import (
     Received,
     SettingsChanged,
     SpoolGrew,
+    SpoolMissing,
     Tick,
 )
 from remote_protocol import messages as m
@@ -155,6 +157,8 @@ class Session:
                 return attempts.grew(key, size)
             case ChunkSent(key, length):
                 return attempts.chunk_sent(key, length)
+            case SpoolMissing():
+                return attempts.missing(event)
             case AttemptStarted():
                 return attempts.started(event)
             case AttemptEnded(key, ended):
@@ -274,6 +278,7 @@ class Session:
         if message.session != self._session:
             raise RemoteProtocolError("the welcome names another session")
         self._turn(_Link.WELCOMED)
+        self._attempts.version = message.version
         self._interval = message.heartbeat_interval
         self._offer_ttl = message.offer_ttl
         effects: list[Effect] = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from remote_protocol.messages import Ended, Usage
+from remote_protocol.messages import Usage
 from remote_protocol.states import (
     AttemptEvent,
     AttemptState,
@@ -89,7 +89,8 @@ class End:
     detail: str
     usage: Usage | None = None
     log_size: int | None = None
-    """Bytes of its complete log; None: nothing is known about its completeness."""
+    """Bytes of its log; None: nothing is known about it."""
+    log_complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def conclude(
             end = End(now, None, EndReason.LOST, change.detail)
             return _over(key, standing, end, AttemptEvent.LOSE, ())
         case Finished():
-            return _finished(key, standing, change.ended, now)
+            return _finished(key, standing, change, now)
 
 
 def _within(at: float | None, standing: Standing, now: float) -> float:
@@ -218,16 +219,27 @@ def _returned(key: Key, standing: Standing, now: float) -> Conclusion | None:
     )
 
 
-def _finished(key: Key, standing: Standing, ended: Ended, now: float) -> Conclusion:
+def _finished(key: Key, standing: Standing, change: Finished, now: float) -> Conclusion:
+    ended = change.ended
     started = standing.started_at
     if started is None and ended.started_at is not None:
         started = _within(ended.started_at, standing, now)
     at = max(_within(ended.ended_at, standing, now), started or 0.0)
-    end = End(at, ended.exit_code, ended.end_reason, ended.end_detail, ended.usage, ended.size)
+    end = End(
+        at,
+        ended.exit_code,
+        ended.end_reason,
+        ended.end_detail,
+        ended.usage,
+        ended.size,
+        log_complete=not change.torn,
+    )
     steps = tuple(
         Note(_within(step.at, standing, now), step.what, step.detail, None, True)
         for step in ended.steps
     )
+    if change.torn:
+        steps = (*steps, Note(at, "log_incomplete", change.torn))
     return _over(key, standing, end, AttemptEvent.END, steps, started)
 
 

@@ -196,10 +196,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The attempt ended and its log is complete."""
+    """The attempt ended and its log is complete, or as complete as it will ever be."""
 
     key: Key
     ended: Ended
+    torn: str = ""
+    """Why the log is not complete, in words; empty when it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +268,18 @@ class VerifyLog:
 
 @dataclass(frozen=True, slots=True)
 class TruncateLog:
-    """Cut the attempt's file to nothing: it is damaged and comes again."""
+    """Cut the attempt's file: from `length` on it may be damaged and comes again."""
 
     key: Key
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class FillLog:
+    """Make the attempt's file at least `length` bytes long: what is missing will never come."""
+
+    key: Key
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,4 +295,4 @@ class Close:
     detail: str
 
 
-Effect = Send | Record | AppendLog | VerifyLog | TruncateLog | CapacityChanged | Close
+Effect = Send | Record | AppendLog | VerifyLog | TruncateLog | FillLog | CapacityChanged | Close

@@ -18,10 +18,8 @@ from typing import Final
 from remote_protocol import messages as m
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.states import AttemptState, EndReason
-from remote_protocol.stream import Append, Duplicate, Gap, place
 from remote_server.domain.events import (
     Accepted,
-    AppendLog,
     CapacityChanged,
     Change,
     ChunkReceived,
@@ -35,10 +33,10 @@ from remote_server.domain.events import (
     Returned,
     Running,
     Send,
-    TruncateLog,
     VerifyLog,
     Withdrawn,
 )
+from remote_server.domain.intake import Intake
 from remote_server.domain.model import Key, Lease
 
 CANCEL_AGAIN: Final = 5.0
@@ -65,6 +63,7 @@ class Leases:
         self._offers = 0
         self._ending: set[Key] = set()
         """Attempts whose end is being verified or committed."""
+        self._intakes: dict[Key, Intake] = {}
         self._given_up: set[Key] = set()
         """Attempts superseded since the last hello: the agent may kill them at any moment."""
         self._cancels: dict[Key, _Cancel] = {}
@@ -88,6 +87,7 @@ class Leases:
         self._serials.pop(key, None)
         self._ending.discard(key)
         self._cancels.pop(key, None)
+        self._intakes.pop(key, None)
         return self.live.pop(key, None) is not None
 
     # Hello -------------------------------------------------------------------------------------
@@ -146,6 +146,9 @@ class Leases:
                 after += self.cancel(key, EndReason.CANCELLED, lease.cancel_detail, now)
         self._given_up.clear()
         self._serials = {key: n for key, n in self._serials.items() if key in self.live}
+        self._intakes = {key: log for key, log in self._intakes.items() if key in self.live}
+        for log in self._intakes.values():
+            log.hello()
         return rulings, before, after
 
     def _welcome_back(self, key: Key, phase: Phase) -> bool:
@@ -248,20 +251,24 @@ class Leases:
             return [_superseded(key)]
         if key in self.failed:
             return []
-        match place(event.length, event.offset, event.size):
-            case Append(skip):
-                return [AppendLog(key, skip, _ack(key, event.offset + event.size))]
-            case Duplicate():
-                return [_ack(key, event.length)]
-            case Gap(expected):
-                return [_rewind(key, expected)]
+        return self._intake(key).chunk(event)
+
+    def missing(self, message: m.Missing) -> list[Effect]:
+        """Log bytes that were asked for are not to be had."""
+        key = Key(message.job, message.attempt)
+        if key not in self.live:
+            return [_superseded(key)]
+        return [] if key in self.failed else self._intake(key).missed(message.offset)
+
+    def _intake(self, key: Key) -> Intake:
+        return self._intakes.setdefault(key, Intake(key))
 
     def ended(self, message: m.Ended) -> list[Effect]:
         """It is over, and every byte of its log came before this."""
         key = Key(message.job, message.attempt)
         if key not in self.live:
             return [_superseded(key)]
-        if key in self._ending or key in self.failed:
+        if key in self._ending or key in self.failed or self._intake(key).stale(message):
             return []
         self._ending.add(key)
         self._cancels.pop(key, None)
@@ -273,12 +280,10 @@ class Leases:
         key = Key(ended.job, ended.attempt)
         if key not in self._ending or key in self.failed:
             return []
-        if event.length >= ended.size and event.matches:
-            return [Record(Finished(key, ended), (_settled(key),))]
-        self._ending.discard(key)
-        if event.length < ended.size:
-            return [_rewind(key, event.length)]
-        return [TruncateLog(key), _rewind(key, 0)]
+        effects = self._intake(key).judge(event)
+        if not any(isinstance(effect, Record) for effect in effects):
+            self._ending.discard(key)
+        return effects
 
     # What the store says -----------------------------------------------------------------------
 
@@ -314,15 +319,3 @@ def _cancel(key: Key, reason: EndReason, detail: str) -> Send:
 
 def _superseded(key: Key, detail: str = "it is not this agent's any more") -> Send:
     return Send(m.Superseded(job=key.job, attempt=key.attempt, detail=detail))
-
-
-def _settled(key: Key) -> Send:
-    return Send(m.Settled(job=key.job, attempt=key.attempt))
-
-
-def _ack(key: Key, offset: int) -> Send:
-    return Send(m.Ack(job=key.job, attempt=key.attempt, offset=offset))
-
-
-def _rewind(key: Key, offset: int) -> Send:
-    return Send(m.Rewind(job=key.job, attempt=key.attempt, offset=offset))

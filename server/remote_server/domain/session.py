@@ -235,6 +235,8 @@ class AgentSession:
                 return leases.started(message)
             case m.Ended():
                 return leases.ended(message)
+            case m.Missing():
+                return leases.missing(message)
             case m.Refuse():
                 return leases.refused(message)
             case m.Goodbye():

@@ -28,6 +28,7 @@ from remote_server.domain.events import (
     Close,
     Effect,
     Event,
+    FillLog,
     Finished,
     LinkClosed,
     LogVerified,
@@ -212,9 +213,14 @@ class Link:
                     self._spawn(self._verify(ended))
                 else:
                     self.feed(LogVerified(ended, ended.size, known == ended.checksum))
-            case TruncateLog(key):
+            case TruncateLog(key, length):
                 try:
-                    self._hub.logs.truncate(key)
+                    self._hub.logs.truncate(key, length)
+                except LogUnavailable as error:
+                    self._failed(key, error)
+            case FillLog(key, length):
+                try:
+                    self._hub.logs.fill(key, length, time.time())
                 except LogUnavailable as error:
                     self._failed(key, error)
             case CapacityChanged():
@@ -242,6 +248,14 @@ class Link:
             self.feed(Recorded(change))
             if isinstance(change, Finished):
                 self._hub.logs.finish(change.key)
+                if change.torn:
+                    self._hub.logs.torn += 1
+                    log.warning(
+                        "a log is incomplete",
+                        agent=self.name,
+                        attempt=str(change.key),
+                        reason=change.torn,
+                    )
 
     async def _verify(self, ended: Ended) -> None:
         key = Key(ended.job, ended.attempt)

@@ -20,6 +20,7 @@ from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Key
 from remote_server.errors import ServerError
 from remote_server.logs.files import checksum, make_folder
+from remote_server.logs.gap import fill_gap
 from remote_server.logs.group import GroupSync
 from remote_server.logs.packed import BLOCK, PackedLog, pack, packed_length, unpack
 
@@ -67,13 +68,15 @@ class _Log:
 class LogStore:
     """All logs below one folder. Calls block for one disk access at the most, unless they say so.
 
-    `received` counts the bytes appended since the start. `finished` holds, oldest first, logs that
+    `received` counts the bytes appended since the start, `torn` the logs that will never be
+    complete. `finished` holds, oldest first, logs that
     ended and are worth packing; the packer takes them.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.received = 0
+        self.torn = 0
         self.finished: deque[Key] = deque(maxlen=_MOST_FINISHED)
         self._open: OrderedDict[Key, _Log] = OrderedDict()
         self._packed: OrderedDict[Key, PackedLog] = OrderedDict()
@@ -142,14 +145,34 @@ class LogStore:
         except OSError as error:
             raise self._unavailable(key, error) from None
 
-    def truncate(self, key: Key) -> None:
-        """Cut a log to nothing. LogUnavailable."""
+    def truncate(self, key: Key, length: int = 0) -> None:
+        """Cut a log to its first `length` bytes; a shorter one stays as it is. LogUnavailable."""
         log = self._writable(key)
+        if log.length <= length:
+            return
         try:
-            os.ftruncate(log.descriptor, 0)
+            os.ftruncate(log.descriptor, length)
         except OSError as error:
             raise self._unavailable(key, error) from None
-        log.length, log.crc = 0, 0
+        log.length, log.crc = length, None if length else 0
+
+    def fill(self, key: Key, length: int, now: float) -> None:
+        """Make a log that is shorter `length` bytes long, with a note of what will never come.
+
+        LogUnavailable.
+        """
+        log = self._writable(key)
+        if log.length >= length:
+            return
+        try:
+            fill_gap(log.descriptor, log.length, length, now)
+        except OSError as error:
+            # A part of the note may be there: the file's length must stay the truth.
+            with suppress(OSError):
+                os.ftruncate(log.descriptor, log.length)
+            raise self._unavailable(key, error) from None
+        log.length, log.crc = length, None
+        self._tell(key)
 
     def known_checksum(self, key: Key, size: int) -> int | None:
         """CRC-32 of the first `size` bytes if that is known without reading them."""

@@ -164,7 +164,7 @@ def _write_attempt(tx: Transaction, key: Key, found: Conclusion, now: float) -> 
             _END,
             row
             | _end_row(found.end)
-            | {"began_at": found.started_at, "log_complete": int(found.end.log_size is not None)},
+            | {"began_at": found.started_at, "log_complete": int(found.end.log_complete)},
         )
     else:
         tx.run(_GIVE_BACK, row)

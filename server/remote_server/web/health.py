@@ -129,6 +129,13 @@ async def _gauges(call: Call) -> str:
                 (),
                 received,
             ),
+            family(
+                "remote_logs_incomplete_total",
+                "counter",
+                "Attempts settled without their whole log since the start.",
+                (),
+                [((), call.services.logs.torn)],
+            ),
         )
     )
 

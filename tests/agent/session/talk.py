@@ -58,10 +58,9 @@ class Talk:
         return effect.message
 
     def welcome(self, *rulings: m.Ruling, session: str = LINK, **fields: Any) -> list[Effect]:
-        terms = {"heartbeat_interval": 10.0, "offer_ttl": 30.0, **fields}
+        terms = {"version": 1, "heartbeat_interval": 10.0, "offer_ttl": 30.0, **fields}
         return self.hear(
             m.Welcome(
-                version=1,
                 session=session,
                 epoch=1,
                 agent="a",

@@ -363,3 +363,62 @@ def test_a_start_is_reported_once(talk: Talk) -> None:
     talk.say("confirm")
     assert sent(talk.do(ev.AttemptStarted(KEY, 7, 1.0))) == [STARTED]
     assert talk.do(ev.AttemptStarted(KEY, 7, 1.0)) == []
+
+
+# What is not in the spool any more -----------------------------------------------------------
+
+
+def held(talk: Talk, size: int, end: bool = False) -> Talk:
+    """Running with `size` bytes that were sent, on a link of the newest version."""
+    talk.do(ev.LinkClosed())
+    talk.open(OTHER)
+    talk.adopt(Phase.RUNNING, size=size)
+    talk.welcome(ruling(Verdict.KEEP), session=OTHER, version=2)
+    if end:
+        talk.do(ev.AttemptEnded(KEY, ended(size=size)))
+    assert talk.session.next_chunk() == (KEY, 0, size)
+    return talk
+
+
+def missing(talk: Talk, offset: int, until: int | None) -> list[str]:
+    assert talk.do(ev.ChunkSent(KEY, 0)) == []
+    return kinds(talk.do(ev.SpoolMissing(KEY, offset, until)))
+
+
+def test_what_was_dropped_is_said_and_the_rest_is_sent(talk: Talk) -> None:
+    held(talk, 9, end=True)
+    talk.do(ev.ChunkSent(KEY, 0))
+    effects = talk.do(ev.SpoolMissing(KEY, 0, 4))
+    assert sent(effects) == [m.Missing(job=KEY.job, attempt=1, offset=4)]
+    assert talk.session.next_chunk() == (KEY, 4, 5)
+    assert kinds(talk.do(ev.ChunkSent(KEY, 5))) == ["ended"]
+
+
+def test_a_spool_that_is_shorter_than_its_end_says_so_and_ends(talk: Talk) -> None:
+    held(talk, 9, end=True)
+    assert missing(talk, 0, None) == ["missing", "ended"]
+    assert talk.session.next_chunk() is None
+
+
+def test_a_spool_that_may_still_grow_is_waited_for(talk: Talk) -> None:
+    held(talk, 9)
+    assert missing(talk, 0, None) == []
+    assert talk.session.next_chunk() == (KEY, 0, 9)
+
+
+def test_a_rewind_in_between_is_obeyed_first(talk: Talk) -> None:
+    held(talk, 9)
+    talk.do(ev.ChunkSent(KEY, 9))
+    talk.say("rewind", offset=6)
+    assert kinds(talk.do(ev.SpoolMissing(KEY, 0, 4))) == []
+
+
+def test_an_old_server_hears_nothing_that_it_does_not_know(talk: Talk) -> None:
+    talk.adopt(Phase.RUNNING, size=9)
+    reopen(talk, ruling(Verdict.KEEP))
+    talk.session.next_chunk()
+    assert missing(talk, 0, 4) == []
+
+
+def test_what_is_missing_of_a_stranger_is_nothing(talk: Talk) -> None:
+    assert talk.do(ev.SpoolMissing(OTHER_KEY, 0, 4)) == []

@@ -150,6 +150,8 @@ def test_a_short_log_is_rewound_to_its_length(talk: Talk) -> None:
     assert sent(talk.do(ev.LogVerified(ended(size=9), 4, matches=False))) == [
         m.Rewind(job=JOB, attempt=1, offset=4)
     ]
+    assert talk.hear(ended(size=9)) == [], "said before the rewind was read"
+    talk.chunk(4, 5, length=4)
     assert kinds(talk.hear(ended(size=9))) == ["VerifyLog"]
 
 
@@ -157,9 +159,40 @@ def test_a_damaged_log_comes_again_from_the_start(talk: Talk) -> None:
     talk.running()
     talk.hear(ended(size=9))
     assert talk.do(ev.LogVerified(ended(size=9), 9, matches=False)) == [
-        ev.TruncateLog(KEY),
         ev.Send(m.Rewind(job=JOB, attempt=1, offset=0)),
     ]
+    assert talk.chunk(0, 9, length=9) == [
+        ev.TruncateLog(KEY, 0),
+        ev.AppendLog(KEY, 0, ev.Send(m.Ack(job=JOB, attempt=1, offset=9))),
+    ]
+
+
+def test_what_the_agent_misses_is_heard_for_its_own_attempts_only(talk: Talk) -> None:
+    assert kinds(talk.say("missing", offset=4)) == ["superseded"]
+    talk.running()
+    assert talk.say("missing", offset=4) == [ev.FillLog(KEY, 4)]
+    talk.do(ev.StoreFailed(KEY))
+    assert talk.say("missing", offset=4) == []
+
+
+def test_a_torn_log_is_settled_once(talk: Talk) -> None:
+    talk.running()
+    for _ in range(2):
+        talk.say("missing", offset=4)
+        talk.chunk(4, 5, length=9)
+        talk.hear(ended(size=9))
+        effects = talk.do(ev.LogVerified(ended(size=9), 9, matches=False))
+    assert kinds(effects) == ["Finished"]
+    assert talk.hear(ended(size=9)) == [], "its end is being committed"
+
+
+def test_a_resync_forgets_what_was_asked_for(talk: Talk) -> None:
+    talk.running()
+    talk.chunk(5, 4, length=0)
+    assert talk.hear(ended(size=9)) == []
+    held = lease(RUNNING)
+    talk.hello(item(Phase.ENDED, size=9), leases=(held,), lengths={KEY: 9})
+    assert kinds(talk.hear(ended(size=9))) == ["VerifyLog"]
 
 
 def test_a_longer_log_whose_start_agrees_is_kept(talk: Talk) -> None:

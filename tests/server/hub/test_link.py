@@ -161,6 +161,35 @@ async def test_a_log_that_is_too_short_or_wrong_comes_again(place: LiveHub) -> N
         assert place.logs.path(key).read_bytes() == LOG
 
 
+async def test_a_log_that_cannot_be_had_whole_is_settled_as_it_is(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        await agent.upload(key, b"x" * 1000 + LOG[1000:5000])
+        missing = m.Missing(job=key.job, attempt=1, offset=7000)
+        await agent.send(missing)
+        await agent.upload(key, LOG[7000:], 7000)
+        for _ in range(2):
+            await agent.send(ended(key, LOG))
+            if isinstance(message := await agent.next(), m.Settled):
+                break
+            assert isinstance(message, m.Rewind)
+            assert message.offset == 0
+            await agent.send(missing)
+            await agent.upload(key, LOG[7000:], 7000)
+        assert isinstance(message, m.Settled)
+        log = place.logs.path(key).read_bytes()
+        assert (log[1000:5000], log[7000:]) == (LOG[1000:5000], LOG[7000:])
+        assert b"2000 bytes of this log were lost" in log[5000:7000]
+        attempt = await place.attempt(key)
+        assert (attempt.log_size, attempt.log_complete) == (len(LOG), False)
+        assert (await place.job(key)).state is JobState.SUCCEEDED
+        (note,) = [e for e in await place.store.timeline(key.job) if e.what == "log_incomplete"]
+        assert "before byte 7000" in note.detail
+        assert place.logs.torn == 1
+
+
 async def test_acks_of_chunks_that_come_together_are_one(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()
