@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_agent.spool import closed_name
 from remote_protocol.api import JobView
 from remote_protocol.states import AgentState, EndReason, JobState
 from tests.support.relay import Relay
@@ -217,3 +218,40 @@ def test_what_a_deleted_agent_runs_ends_before_another_runs_it(stack: Stack) -> 
     until(lambda: not Path(f"/proc/{pid}").exists(), "the deleted agent ends its job")
     until(lambda: stack.client.job(job.id).agent == "b", "another agent runs it")
     until(lambda: not agent.running, "an agent that was deleted ends")
+
+
+SMALL_SPOOL = '[logs]\nsegment_size = "64KiB"\nsegments = 1\n'
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["a byte turns", "the end is lost"])
+def test_a_damaged_log_keeps_no_job_from_its_end(stack: Stack, cut: bool) -> None:
+    agent = stack.agent("a", config=SMALL_SPOOL)
+    go = stack.root / "go"
+    first = "for n in 1 2 3 4 5 6; do seq 9999; sleep 0.1; done"
+    job = stack.submit(f"{first}; while [ ! -e {go} ]; do sleep 0.05; done; seq 10000 19999")
+    spool = agent.state_dir / "attempts" / f"{job.id}.1"
+    stack.prints(job.id, b"\n9999\n")
+
+    def dropped() -> bool:
+        names = {path.name for path in spool.glob("output.0*.log")}
+        return bool(names) and closed_name(0) not in names
+
+    until(dropped, "the front of its spool is dropped")
+    stack.server.kill()
+    (log,) = (stack.data_dir / "logs").rglob("1.log")
+    with log.open("r+b") as file:
+        if cut:
+            file.truncate(500)
+        else:
+            file.seek(100)
+            file.write(b"#")
+    stack.start_server()
+    stack.online("a")
+    go.touch()
+    job = stack.client.wait(job.id, 40)
+    assert (job.state, job.exit_code, job.attempt) == (JobState.SUCCEEDED, 0, 1)
+    until((spool / "settled").exists, "the agent is told to forget it")
+    assert not job.attempts[-1].log_complete
+    shown = stack.client.log(job.id)
+    assert shown.endswith(b"".join(b"%d\n" % n for n in range(10_000, 20_000)))
+    assert (b"bytes of this log were lost" in shown) is cut
