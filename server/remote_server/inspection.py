@@ -1,20 +1,21 @@
 """Compares the database with the log files, and repairs what can be repaired.
 
-Reads the store and the folder of logs; with `repair` it marks logs as gone and moves folders that
-belong to no job aside. It deletes nothing.
+Reads the store and the folder of logs; with `repair` it marks logs as gone or incomplete, and moves
+what belongs to no job, or is the worse of two forms of one log, aside. It deletes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
 from pathlib import Path
 
-from remote_server.domain.model import Attempt, Key
+from remote_server.domain.model import Key
 from remote_server.errors import NotFound
 from remote_server.logs import LogStore
+from remote_server.logs.examination import damage
 from remote_server.store import Store
-
-_PAGE = 500
+from remote_server.store.history import KeptLog
 
 
 class Inspection:
@@ -31,48 +32,55 @@ class Inspection:
     async def run(self) -> None:
         """Look at the database, then at each log, then for logs without a job."""
         self.faults += await self._store.check()
-        missing: list[Key] = []
-        async for attempt in self._attempts():
-            if attempt.log_complete and not self._sound(attempt):
-                missing.append(attempt.key)
-        if missing and self._repair:
-            await self._store.logs_gone(missing)
-            self.repaired += len(missing)
+        self.jobs = sum((await self._store.counts()).values())
+        page = await self._store.kept_logs()
+        while page:
+            for log in page:
+                await self._look(log)
+            page = await self._store.kept_logs(page[-1].key)
         await self._orphans()
 
-    async def _attempts(self) -> AsyncIterator[Attempt]:
-        cursor: str | None = None
-        while True:
-            jobs, cursor = await self._store.jobs(limit=_PAGE, cursor=cursor)
-            for job in jobs:
-                self.jobs += 1
-                if job.attempt:
-                    for attempt in await self._store.attempts_of(job.id):
-                        yield attempt
-            if cursor is None:
-                return
+    async def _look(self, log: KeptLog) -> None:
+        plain, packed = self._logs.forms(log.key)
+        found = await asyncio.to_thread(damage, plain, log.size, log.checksum)
+        other = None
+        if found != "":
+            other = await asyncio.to_thread(damage, packed, log.size, log.checksum)
+        if found == "" or (found is None and other == ""):
+            return
+        if found is not None and other == "":
+            self._worse(log.key, found, plain)
+        elif found is None and other is None:
+            if log.size:
+                await self._missing(log)
+        else:
+            await self._damaged(log.key, found or other or "")
 
-    def _sound(self, attempt: Attempt) -> bool:
-        """Whether a finished log is there; False when it is missing and could be marked so."""
-        if damage := self._logs.damage(attempt.key):
-            self._say(attempt.key, f"cannot be read: {damage}")
-            return True
-        length = self._logs.length(attempt.key)
-        if length >= attempt.log_size:
-            return True
-        if length == 0:
-            done = "; marked as removed" if self._repair else ""
-            self._say(attempt.key, f"is missing ({attempt.log_size} bytes){done}")
-            return False
-        self._say(
-            attempt.key,
-            f"has {length} of {attempt.log_size} bytes; what is there can be read, the rest is "
-            "only on the agent, if its retention still keeps it",
+    async def _missing(self, log: KeptLog) -> None:
+        if self._repair:
+            await self._store.logs_gone([log.key])
+        self._say(log.key, f"is missing ({log.size} bytes)", "marked as removed")
+
+    async def _damaged(self, key: Key, fault: str) -> None:
+        text = (
+            f"{fault}; what is there can be read, the rest is only on the agent, if its retention "
+            "still keeps it"
         )
-        return True
+        if self._repair:
+            await self._store.log_torn(key, f"remote-server check: the log {fault}", time.time())
+        self._say(key, text, "marked as incomplete")
 
-    def _say(self, key: Key, fault: str) -> None:
-        self.faults.append(f"the log of job {key.job}, attempt {key.attempt}, {fault}")
+    def _worse(self, key: Key, fault: str, path: Path) -> None:
+        """A crash between packing a log and removing the plain one left both."""
+        done = f"moved to {self._aside(path)}" if self._repair else ""
+        self._say(key, f"{fault}, but its packed form is sound", done)
+
+    def _say(self, key: Key, fault: str, done: str) -> None:
+        text = f"the log of job {key.job}, attempt {key.attempt}, {fault}"
+        if self._repair:
+            self.repaired += 1
+            text += f"; {done}"
+        self.faults.append(text)
 
     async def _orphans(self) -> None:
         for job in list(self._logs.jobs()):
@@ -87,9 +95,10 @@ class Inspection:
                     done = f"; moved to {aside}"
                 self.faults.append(f"{folder} belongs to no job of the database{done}")
 
-    def _aside(self, folder: Path) -> Path:
+    def _aside(self, found: Path) -> Path:
         """Outside the folder of logs: a log may be all that is left of a job."""
-        target = self._logs.root.with_name("logs.orphaned") / folder.name
+        name = found.name if found.is_dir() else f"{found.parent.name}.{found.name}"
+        target = self._logs.root.with_name("logs.orphaned") / name
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        folder.rename(target)
+        found.rename(target)
         return target

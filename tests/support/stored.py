@@ -60,7 +60,7 @@ def ended(
         end_reason=reason,
         ended_at=at,
         size=fields.pop("size", 12),
-        checksum=7,
+        checksum=fields.pop("checksum", 7),
         usage=Usage(duration=1.5, max_rss=1024),
         **fields,
     )

@@ -90,7 +90,8 @@ class End:
     usage: Usage | None = None
     log_size: int | None = None
     """Bytes of its log; None: nothing is known about it."""
-    log_complete: bool = False
+    log_checksum: int | None = None
+    """CRC-32 of its log when that is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ def _finished(key: Key, standing: Standing, change: Finished, now: float) -> Con
         ended.end_detail,
         ended.usage,
         ended.size,
-        log_complete=not change.torn,
+        None if change.torn else ended.checksum,
     )
     steps = tuple(
         Note(_within(step.at, standing, now), step.what, step.detail, None, True)

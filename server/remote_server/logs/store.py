@@ -22,7 +22,7 @@ from remote_server.errors import ServerError
 from remote_server.logs.files import checksum, make_folder
 from remote_server.logs.gap import fill_gap
 from remote_server.logs.group import GroupSync
-from remote_server.logs.packed import BLOCK, PackedLog, pack, packed_length, unpack
+from remote_server.logs.packed import PackedLog, pack, packed_length, unpack
 
 MOST_OPEN: Final = 256
 """Descriptors that are kept open; the least recently used one is closed first."""
@@ -277,21 +277,10 @@ class LogStore:
             raise self._unavailable(key, error) from None
         return True
 
-    def damage(self, key: Key) -> str:
-        """What is wrong with a packed log, in words; empty when nothing is. Reads all of it."""
-        try:
-            log = PackedLog(_gz(self.path(key)))
-            try:
-                offset = 0
-                while data := log.read(offset, BLOCK):
-                    offset += len(data)
-            finally:
-                log.close()
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            return str(error)
-        return ""
+    def forms(self, key: Key) -> tuple[Path, Path]:
+        """Where an attempt's log may lie: plain and packed. The plain one counts if both exist."""
+        path = self.path(key)
+        return path, _gz(path)
 
     def jobs(self) -> Iterator[str]:
         """Every job that has a folder, oldest first."""

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, func, literal_column, select, update
+from sqlalchemy import bindparam, func, literal_column, select, tuple_, update
 
 from remote_server.domain.model import Happening, Key
 from remote_server.store.room import NONE_SKIPPED, Room
 from remote_server.store.rows import SELECT_HAPPENING, happening_from
 from remote_server.store.schema import attempts, jobs, timeline
+from remote_server.store.transaction import Transaction
 
 # By time first: what an agent did while it was cut off is written later than it happened.
 _TIMELINE: Final = (
@@ -48,6 +49,39 @@ _GONE: Final = (
     .where(attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
     .values(log_gone=literal_column("1"))
 )
+
+
+_KEPT: Final = (
+    select(
+        attempts.c.job,
+        attempts.c.number,
+        attempts.c.log_size,
+        attempts.c.log_checksum,
+    )
+    .where(
+        attempts.c.log_complete == literal_column("1"),
+        attempts.c.log_gone == literal_column("0"),
+        tuple_(attempts.c.job, attempts.c.number)
+        > tuple_(bindparam("after_job"), bindparam("after_number")),
+    )
+    .order_by(attempts.c.job, attempts.c.number)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
+_TORN: Final = (
+    update(attempts)
+    .where(attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
+    .values(log_complete=literal_column("0"), log_checksum=literal_column("NULL"))
+)
+
+
+class KeptLog(NamedTuple):
+    """A log that was complete, and that retention has not removed."""
+
+    key: Key
+    size: int
+    checksum: int | None
+    """CRC-32; None: not known, its end is older than the column."""
 
 
 class OldLog(NamedTuple):
@@ -98,3 +132,19 @@ class History(Room):
         """Note that these logs were deleted."""
         rows = [{"at_job": key.job, "at_number": key.attempt} for key in keys]
         await self._database.write(lambda tx: tx.many(_GONE, rows))
+
+    async def kept_logs(self, after: Key | None = None, limit: int = 500) -> list[KeptLog]:
+        """A page of the logs that should be there in full; go on behind `after`."""
+        job, number = after or ("", 0)
+        where = {"after_job": job, "after_number": number, "count": limit}
+        rows = await self._database.read(lambda reader: reader.all(_KEPT, where))
+        return [KeptLog(Key(row[0], row[1]), row[2], row[3]) for row in rows]
+
+    async def log_torn(self, key: Key, detail: str, now: float) -> None:
+        """Note that a log is not complete any more."""
+
+        def tear(tx: Transaction) -> None:
+            tx.run(_TORN, {"at_job": key.job, "at_number": key.attempt})
+            tx.note(key.job, now, "log_incomplete", attempt=key.attempt, detail=detail)
+
+        await self._database.write(tear)

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -123,6 +123,8 @@ attempts: Final = Table(
     Column("log_complete", SmallInteger, nullable=False),
     # 1: retention has removed the log.
     Column("log_gone", SmallInteger, nullable=False),
+    # CRC-32 of the complete log; null when it is not complete, or was before there was this column.
+    Column("log_checksum", BigInteger),
     sqlite_with_rowid=False,
 )
 LIVE_STATES: Final = "state IN ('offered', 'accepted', 'running')"

@@ -61,7 +61,7 @@ _END: Final = (
     .where(*_THIS)
     .values(
         _set("state", "ended_at", "exit_code", "end_reason", "end_detail", "usage", "log_size")
-        | _set("log_complete")
+        | _set("log_complete", "log_checksum")
         | {"started_at": func.coalesce(attempts.c.started_at, bindparam("began_at"))}
     )
 )
@@ -164,7 +164,11 @@ def _write_attempt(tx: Transaction, key: Key, found: Conclusion, now: float) -> 
             _END,
             row
             | _end_row(found.end)
-            | {"began_at": found.started_at, "log_complete": int(found.end.log_complete)},
+            | {
+                "began_at": found.started_at,
+                "log_complete": int(found.end.log_checksum is not None),
+                "log_checksum": found.end.log_checksum,
+            },
         )
     else:
         tx.run(_GIVE_BACK, row)

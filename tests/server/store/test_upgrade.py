@@ -12,9 +12,21 @@ import pytest
 from sqlalchemy import create_engine
 
 from remote_server.errors import DatabaseUnusable
-from remote_server.store import upgrade
+from remote_server.store import Store, upgrade
 from remote_server.store.schema import HEAD, metadata
 from remote_server.store.upgrade import database_path, known_versions, prepare
+from tests.support.stored import finish, running
+
+FIRST_ROWS = """
+INSERT INTO jobs (id, state, queue, priority, demand, policy, created_at, attempt, used, reuse,
+    held, agent, exit_code, end_reason, end_detail, cancel_detail, started_at, ended_at, log_size)
+VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FAV', 'succeeded', 'default', 0, '["default",[],null]',
+    '[1,["lost"],1.0,600.0,false,null,10.0]', 5, 1, 1, 0, 0, 'a', 0, 'exit', '', '', 6, 7, 12);
+INSERT INTO job_specs VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FAV', '{"command": ["true"]}');
+INSERT INTO attempts VALUES
+    ('01ARZ3NDEKTSV4RRFFQ69G5FAV', 1, 'a', 'default', 'ended', 5, 5, 6, 7, 0, 'exit', '', null,
+    12, 1, 0);
+"""
 
 
 def indexes(path: Path) -> set[tuple[str, str]]:
@@ -87,12 +99,35 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_an_older_database_waits_for_migrate_when_told_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def first_version(path: Path) -> None:
+    """A database as the first version left it, with a job that has ended."""
+    path.touch()
+    upgrade.upgrade(path, "0001")
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(FIRST_ROWS)
+
+
+async def test_what_an_older_database_holds_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    prepare(path)
-    monkeypatch.setattr(upgrade, "HEAD", "0002")
+    first_version(path)
+    store = await Store.open(str(path))
+    try:
+        job = await store.job("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+        assert (job.spec.command, job.exit_code) == (["true"], 0)
+        (attempt,) = await store.attempts_of(job.id)
+        assert (attempt.log_size, attempt.log_complete) == (12, True)
+        (log,) = await store.kept_logs()
+        assert (log.size, log.checksum) == (12, None)
+        key = await running(store)
+        await finish(store, key, checksum=9)
+        assert (await store.kept_logs())[-1].checksum == 9
+    finally:
+        await store.close()
+
+
+def test_an_older_database_waits_for_migrate_when_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    first_version(path)
     with pytest.raises(DatabaseUnusable, match="remote-server migrate"):
         prepare(path, migrate=False)
     assert prepare(path) is True
