@@ -17,7 +17,7 @@ import structlog
 
 from remote_protocol.states import AttemptState, EndReason
 from remote_protocol.units import format_duration
-from remote_server.domain.expiry import Verdict, judge, offer_ttl
+from remote_server.domain.expiry import Verdict, judge, offer_ttl, overdue_detail
 from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Commit, Key, LiveLease, Queue
 from remote_server.errors import NotFound, Stale, StoreUnavailable
@@ -168,7 +168,7 @@ class Sweeper:
         if verdict is Verdict.KEEP:
             return
         if verdict is Verdict.TIMEOUT:
-            self._remind(lease, now)
+            await self._enforce_timeout(lease, now)
             return
         wall = self._clock.wall()
         quiet = f"the agent {lease.agent!r} was silent for {format_duration(max(silence, 1))}"
@@ -188,12 +188,14 @@ class Sweeper:
         )
         self._links.lease_ended(lease.agent, lease.key, quiet)
 
-    def _remind(self, lease: LiveLease, now: float) -> None:
+    async def _enforce_timeout(self, lease: LiveLease, now: float) -> None:
         if now - self._reminded.get(lease.key, float("-inf")) < _REMIND_EVERY:
             return
         self._reminded[lease.key] = now
-        limit = format_duration(lease.timeout or 0.0)
-        detail = f"the server enforces the timeout of {limit}"
+        detail = overdue_detail(lease.timeout)
+        if not lease.overdue:
+            # Behind a new link, or a restart of the server, it is still known why.
+            await self._store.enforce_timeout(lease.key, detail, self._clock.wall())
         self._links.cancel(lease.agent, lease.key, EndReason.TIMEOUT, detail)
 
     async def _save_contact(self, now: float) -> None:

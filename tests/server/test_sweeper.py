@@ -169,6 +169,51 @@ async def test_an_agent_is_reminded_of_a_timeout(store: Store) -> None:
     await scene.pass_by(60, beat=("a",))
     assert len(scene.links.cancels) in (2, 3)  # said again, but not at each sweep
     assert await scene.state(key) is JobState.RUNNING
+    timeline = [entry.what for entry in await store.timeline(key.job)]
+    assert timeline.count("timeout_enforced") == 1
+
+
+async def test_a_timeout_stays_one_behind_a_new_link_and_a_cancel(store: Store) -> None:
+    scene = Scene(store)
+    key = await running(store, timeout=60, grace_period=10)
+    scene.links.connect("a")
+    await scene.pass_by(110, beat=("a",))
+    await store.request_cancel(key.job, "too slow", scene.hands.wall)
+    lease = (await store.leases_of("a"))[key]
+    assert (lease.cancel_requested, lease.cancel_reason) == (True, EndReason.TIMEOUT)
+    assert lease.cancel_detail == "the server enforces the timeout of 1m"
+    # A restarted server does not grant the time anew.
+    again = Scene(store)
+    again.links.connect("a")
+    await again.pass_by(5, beat=("a",))
+    assert again.links.cancels == [], "cancelled meanwhile: the hello says both"
+    await finish(store, key, None, EndReason.TIMEOUT)
+    job = await store.job(key.job)
+    assert (job.state, job.end_reason) == (JobState.FAILED, EndReason.TIMEOUT)
+
+
+async def test_a_restarted_server_goes_on_enforcing_a_timeout(store: Store) -> None:
+    scene = Scene(store)
+    key = await running(store, timeout=60, grace_period=10)
+    scene.links.connect("a")
+    await scene.pass_by(110, beat=("a",))
+    again = Scene(store)
+    again.links.connect("a")
+    await again.pass_by(5, beat=("a",))
+    assert [(kind, cancelled) for _, cancelled, kind, _ in again.links.cancels] == [
+        (EndReason.TIMEOUT, key)
+    ]
+
+
+async def test_what_was_cancelled_before_its_timeout_is_cancelled(store: Store) -> None:
+    scene = Scene(store)
+    key = await running(store, timeout=60, grace_period=10)
+    scene.links.connect("a")
+    await store.request_cancel(key.job, "enough", NOW)
+    await scene.pass_by(200, beat=("a",))
+    assert scene.links.cancels == []
+    lease = (await store.leases_of("a"))[key]
+    assert (lease.cancel_reason, lease.cancel_detail) == (EndReason.CANCELLED, "enough")
 
 
 async def test_waiting_jobs_expire_in_time(store: Store) -> None:

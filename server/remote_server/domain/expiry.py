@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from remote_protocol.states import AttemptState
+from remote_protocol.units import format_duration
 from remote_server.domain.model import LiveLease
 
 OFFER_GRACE: Final = 15.0
@@ -39,6 +40,11 @@ def offer_ttl(configured: float, agents: int) -> float:
     return max(configured, 3.0 * agents / _AGENTS_PER_SECOND)
 
 
+def overdue_detail(timeout: float | None) -> str:
+    """Why the server ends an attempt that has run for longer than it may."""
+    return f"the server enforces the timeout of {format_duration(timeout or 0.0)}"
+
+
 def judge(lease: LiveLease, silence: float, linked: bool, held: float, ttl: float) -> Verdict:
     """What to do with a lease.
 
@@ -60,6 +66,7 @@ def judge(lease: LiveLease, silence: float, linked: bool, held: float, ttl: floa
         # An agent that comes and goes never is silent for long, yet the job must end some day.
         if not linked and overdue >= lease.lost_after:
             return Verdict.LOSE
-        if linked and overdue >= TIMEOUT_GRACE:
+        # A wish that is being said already keeps its reason.
+        if linked and not lease.cancel_requested and (lease.overdue or overdue >= TIMEOUT_GRACE):
             return Verdict.TIMEOUT
     return Verdict.KEEP

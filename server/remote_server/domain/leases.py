@@ -143,7 +143,7 @@ class Leases:
             if key in wished:
                 after += self.cancel(key, wished[key].reason, wished[key].detail, now)
             elif lease.cancel_requested:
-                after += self.cancel(key, EndReason.CANCELLED, lease.cancel_detail, now)
+                after += self.cancel(key, lease.cancel_reason, lease.cancel_detail, now)
         self._given_up.clear()
         self._serials = {key: n for key, n in self._serials.items() if key in self.live}
         self._intakes = {key: log for key, log in self._intakes.items() if key in self.live}
@@ -184,6 +184,9 @@ class Leases:
         """Wish for the end of an attempt."""
         if key not in self.live:
             return []
+        if (first := self._cancels.get(key)) is not None:
+            # As for the shim, the first wish gives the reason.
+            reason, detail = first.reason, first.detail
         self._cancels[key] = _Cancel(reason, detail, now)
         return [_cancel(key, reason, detail)]
 

@@ -110,6 +110,9 @@ class Lease:
     spec: JobSpec
     offered_at: float
     cancel_requested: bool = False
+    """Its end is wished for."""
+    cancel_reason: EndReason = EndReason.CANCELLED
+    """`timeout` when the server enforces that, and nobody had cancelled the job before."""
     cancel_detail: str = ""
     may_return: bool = False
     """The attempt was given up as lost, but by the job's policy its return is welcome."""
@@ -126,6 +129,8 @@ class LiveLease:
     timeout: float | None
     grace_period: float
     cancel_requested: bool
+    overdue: bool = False
+    """Its timeout is being enforced."""
 
 
 @dataclass(frozen=True, slots=True)

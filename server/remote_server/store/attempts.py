@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import bindparam, select, text, tuple_
+from sqlalchemy import bindparam, select, text, tuple_, update
 
-from remote_protocol.states import AttemptState, JobState
+from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.events import Change, Lost, Noted, Running, Withdrawn
+from remote_server.domain.expiry import overdue_detail
 from remote_server.domain.model import Attempt, Key, Lease, LiveLease, Outcome
 from remote_server.store.room import NONE_SKIPPED, Room
 from remote_server.store.rows import SELECT_ATTEMPT, Specs, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
-from remote_server.store.transaction import Reader, Row
+from remote_server.store.transaction import Reader, Row, Transaction
 from remote_server.store.verdicts import apply
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
@@ -35,6 +36,7 @@ _LEASE: Final = (
         jobs.c.policy,
         jobs.c.state,
         specs.c.spec,
+        attempts.c.overdue_at,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
     .join(specs, specs.c.job == jobs.c.id)
@@ -50,6 +52,7 @@ _LIVE: Final = (
         attempts.c.state,
         jobs.c.policy,
         jobs.c.cancel_requested_at,
+        attempts.c.overdue_at,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
     .where(
@@ -63,6 +66,11 @@ _LIVE: Final = (
 )
 _LIVE_KEYS: Final = select(attempts.c.job, attempts.c.number).where(
     attempts.c.agent == bindparam("agent"), _IS_LIVE
+)
+_OVERDUE: Final = (
+    update(attempts)
+    .where(*_THIS, attempts.c.overdue_at.is_(None), _IS_LIVE)
+    .values(overdue_at=bindparam("overdue_at"))
 )
 _STATE: Final = select(attempts.c.state).where(*_THIS)
 _OF_JOB: Final = SELECT_ATTEMPT.where(attempts.c.job == bindparam("of")).order_by(attempts.c.number)
@@ -80,9 +88,13 @@ def live_keys(reader: Reader, agent: str) -> list[Key]:
 
 
 def _lease_from(row: Row, parsed: Specs) -> Lease:
-    job, number, agent, state, demand, offered_at, cancelled, why, policy, job_state, spec = row
+    job, number, agent, state, demand, offered_at, cancelled, why, policy, job_state, *rest = row
+    spec, overdue = rest
     wanted = demand_from(demand)
     found = AttemptState(state)
+    timeout = overdue is not None and (cancelled is None or overdue < cancelled)
+    if timeout:
+        why = overdue_detail(policy_from(policy).timeout)
     return Lease(
         key=Key(job, number),
         agent=agent,
@@ -91,7 +103,8 @@ def _lease_from(row: Row, parsed: Specs) -> Lease:
         weight=wanted.weight,
         spec=parsed.parse(job, spec),
         offered_at=offered_at,
-        cancel_requested=cancelled is not None,
+        cancel_requested=timeout or cancelled is not None,
+        cancel_reason=EndReason.TIMEOUT if timeout else EndReason.CANCELLED,
         cancel_detail=why,
         may_return=(
             found is AttemptState.LOST
@@ -138,6 +151,16 @@ class Attempts(Room):
         change = Withdrawn(key, detail)
         return await self._database.write(lambda tx: apply(tx, key, None, change, now))
 
+    async def enforce_timeout(self, key: Key, detail: str, now: float) -> None:
+        """Wish that an attempt ends because of its timeout; said again, it changes nothing."""
+
+        def wish(tx: Transaction) -> None:
+            where = {"at_job": key.job, "at_number": key.attempt, "overdue_at": now}
+            if tx.run(_OVERDUE, where):
+                tx.note(key.job, now, "timeout_enforced", attempt=key.attempt, detail=detail)
+
+        await self._database.write(wish)
+
     async def leases_of(self, agent: str) -> dict[Key, Lease]:
         """Every attempt that an agent holds."""
         rows = await self._database.read(lambda reader: reader.all(_LEASES_OF, {"agent": agent}))
@@ -179,7 +202,7 @@ class Attempts(Room):
             lambda reader: reader.all(_LIVE, {**where, "count": limit})
         )
         found = []
-        for job, number, agent, state, policy, cancelled in rows:
+        for job, number, agent, state, policy, cancelled, overdue in rows:
             wanted = policy_from(policy)
             found.append(
                 LiveLease(
@@ -190,6 +213,7 @@ class Attempts(Room):
                     wanted.timeout,
                     wanted.grace_period,
                     cancelled is not None,
+                    overdue is not None,
                 )
             )
         return found

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -125,6 +125,8 @@ attempts: Final = Table(
     Column("log_gone", SmallInteger, nullable=False),
     # CRC-32 of the complete log; null when it is not complete, or was before there was this column.
     Column("log_checksum", BigInteger),
+    # The server wished for its end because of its timeout then.
+    Column("overdue_at", Double),
     sqlite_with_rowid=False,
 )
 LIVE_STATES: Final = "state IN ('offered', 'accepted', 'running')"

@@ -50,6 +50,8 @@ def test_a_timeout_is_enforced_beyond_the_agents_own_doing() -> None:
     limited = replace(LEASE, timeout=100.0)
     assert judge(limited, 0, True, 139, TTL) is Verdict.KEEP
     assert judge(limited, 0, True, 140, TTL) is Verdict.TIMEOUT
+    assert judge(replace(limited, overdue=True), 0, True, 0, TTL) is Verdict.TIMEOUT
+    assert judge(replace(limited, cancel_requested=True), 0, True, 140, TTL) is Verdict.KEEP
     # An agent that comes and goes is silent for a short time only, yet some day it is enough.
     assert judge(limited, 30, False, 709, TTL) is Verdict.KEEP
     assert judge(limited, 30, False, 710, TTL) is Verdict.LOSE

@@ -336,6 +336,22 @@ def test_cancels_are_said_again_behind_the_welcome() -> None:
     assert (cancel.reason, cancel.detail) == (EndReason.CANCELLED, "enough")
 
 
+def test_an_enforced_timeout_is_said_again_as_one() -> None:
+    wished = lease(RUNNING, cancel_requested=True, cancel_reason=EndReason.TIMEOUT)
+    effects = Talk().hello(item(Phase.RUNNING), leases=(wished,))
+    cancel = sent(effects)[-1]
+    assert isinstance(cancel, m.Cancel)
+    assert cancel.reason is EndReason.TIMEOUT
+
+
+def test_the_first_wish_gives_the_reason(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.CancelWished(KEY, EndReason.TIMEOUT, "too long"))
+    (cancel,) = sent(talk.do(ev.CancelWished(KEY, EndReason.CANCELLED, "by a user")))
+    assert isinstance(cancel, m.Cancel)
+    assert (cancel.reason, cancel.detail) == (EndReason.TIMEOUT, "too long")
+
+
 def test_a_cancel_before_the_hello_follows_the_offer() -> None:
     # Found by the simulation: the inventory cannot hold what was not offered yet.
     talk = Talk()
