@@ -54,6 +54,7 @@ class Leaving:
         """It could take jobs, or held some: only then can it become drained."""
         self._since: float | None = None
         self._deadline: tuple[float | None, float | None] = (None, None)
+        """The server's, as last said, and when it is over."""
         self._cancelled = False
 
     def signal(self, orphaned: bool = False) -> bool:
@@ -116,13 +117,12 @@ class Leaving:
             self.reason = self._finishing or "drained"
 
     def _obey_deadline(self, now: float) -> None:
-        given = self._host.wishes.deadline
-        if given is None:
-            self._deadline = (None, None)
-            return
+        wishes = self._host.wishes
+        given = wishes.server_deadline
         if given != self._deadline[0]:
-            self._deadline = (given, now + given)
-        at = self._deadline[1]
-        if at is not None and now >= at and not self._cancelled:
+            # The server says at each welcome how much of it is left.
+            self._deadline = (given, None if given is None else now + given)
+        ends = [at for at in (wishes.local_end, self._deadline[1]) if at is not None]
+        if ends and now >= min(ends) and not self._cancelled:
             log.warning("the drain's deadline has passed; cancelling what still runs")
             self.cancel_all("the deadline of the agent's drain has passed")

@@ -61,7 +61,7 @@ async def test_resume_here_tells_that_the_server_still_pauses(body, answers):
 
 async def test_drain_with_a_deadline(body, answers):
     await answers["drain"]({"deadline": 60})
-    assert body.host.wishes.draining and body.host.wishes.deadline == 60.0
+    assert body.host.wishes.draining and body.host.wishes.local.drain_deadline == 60.0
     with pytest.raises(AgentError, match="number of seconds"):
         await answers["drain"]({"deadline": "soon"})
 

@@ -7,9 +7,10 @@ import pytest
 from remote_agent.leaving import HANDSHAKE, SETTLE, Leaving
 from remote_agent.session.events import AttemptEnded
 from remote_agent.wishes import LocalWishes
-from remote_protocol.messages import Settled, Wishes
+from remote_protocol.messages import Phase, Settled, Wishes
 from remote_protocol.states import EndReason
-from tests.support.organs import Body, an_end
+from tests.support.fake_server import new_key
+from tests.support.organs import SPEC, Body, an_end
 
 
 @pytest.fixture
@@ -114,6 +115,31 @@ def test_the_deadline_cancels_what_still_runs_once(body):
     later(body, it, 2)
     stops = [entry for entry in body.organ.done if entry[0] == "stop"]
     assert stops == [("stop", key, EndReason.CANCELLED)]
+
+
+@pytest.mark.parametrize(("local", "server"), [(10.0, 60.0), (60.0, 10.0), (10.0, None)])
+def test_the_shorter_deadline_holds(body, local, server):
+    it = leaving(body)
+    body.take()
+    body.host.wishes.say(LocalWishes(draining=True, drain_deadline=local))
+    body.host.wishes.server = Wishes(draining=server is not None, drain_deadline=server)
+    later(body, it, 9)
+    assert not [entry for entry in body.organ.done if entry[0] == "stop"]
+    later(body, it, 2)
+    assert [entry for entry in body.organ.done if entry[0] == "stop"]
+
+
+def test_the_hosts_own_deadline_goes_on_over_a_restart(tmp_path):
+    body = Body(tmp_path)
+    body.host.wishes.say(LocalWishes(draining=True, drain_deadline=10.0))
+    again = Body(tmp_path)
+    again.now = body.now + 9
+    key = new_key()
+    again.host.session.adopt(key, SPEC, Phase.RUNNING, 0)
+    it = leaving(again)
+    assert not [entry for entry in again.organ.done if entry[0] == "stop"]
+    later(again, it, 2)
+    assert ("stop", key, EndReason.CANCELLED) in again.organ.done
 
 
 def test_a_new_deadline_counts_from_when_it_was_said(body):

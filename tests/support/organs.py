@@ -8,7 +8,7 @@ from typing import Any
 from remote_agent.host import Host, Organs
 from remote_agent.session.events import Key
 from remote_agent.session.machine import HostFacts, Session
-from remote_agent.wishes import WishBook
+from remote_agent.wishes import Moment, WishBook
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     AgentMessage,
@@ -76,7 +76,8 @@ class Body:
     def __init__(self, state_dir: Path) -> None:
         self.now = 1000.0
         self.organ = Organ()
-        self.host = Host(Session(HostFacts("test")), WishBook(state_dir), now=lambda: self.now)
+        wishes = WishBook(state_dir, lambda: Moment(self.now, self.now, "boot"))
+        self.host = Host(Session(HostFacts("test")), wishes, now=lambda: self.now)
         self.host.attach(Organs(self.organ, self.organ, self.organ))
 
     def welcome(self, wishes: Wishes | None = None, rulings: list[Ruling] | None = None) -> None:
