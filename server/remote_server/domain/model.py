@@ -184,6 +184,8 @@ class Commit:
     """How many jobs ended, for each queue and end reason."""
     started: tuple[tuple[str, float], ...] = ()
     """First attempts that started: the job, and when."""
+    held: float | None = None
+    """When the first of the jobs that now wait for their next attempt's time may be assigned."""
 
 
 @dataclass(frozen=True, slots=True)

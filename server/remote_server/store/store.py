@@ -117,4 +117,4 @@ class Store(Jobs, WaitingJobs, Attempts, Agents, Queues, Tokens, History):
         if "queues" in commit.rooms:
             self.forget_counts()
         else:
-            self.follow(commit.waiting, commit.moved)
+            self.follow(commit)

@@ -80,6 +80,7 @@ class News:
     outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
     rooms: set[str] = field(default_factory=set)
     queued: bool = False
+    held: float | None = None
 
     def merge(self, other: News) -> None:
         """Add what another operation changed."""
@@ -87,12 +88,18 @@ class News:
         self.ended |= other.ended
         self.rooms |= other.rooms
         self.queued |= other.queued
+        if other.held is not None:
+            self.hold(other.held)
         for demand, change in other.waiting.items():
             self.waiting[demand] = self.waiting.get(demand, 0) + change
         for place, change in other.moved.items():
             self.moved[place] = self.moved.get(place, 0) + change
         for outcome, change in other.outcomes.items():
             self.outcomes[outcome] = self.outcomes.get(outcome, 0) + change
+
+    def hold(self, until: float) -> None:
+        """A job waits until then."""
+        self.held = until if self.held is None else min(self.held, until)
 
     def commit(self) -> Commit:
         """The summary for those who wait."""
@@ -110,6 +117,7 @@ class News:
                 for note in self.notes
                 if note.get("what") == "started" and note.get("attempt") == 1
             ),
+            self.held,
         )
 
 
@@ -164,6 +172,12 @@ class Transaction(Reader):
         news.waiting[demand] = news.waiting.get(demand, 0) + change
         if change > 0:
             news.queued = True
+
+    def holds(self, until: float) -> None:
+        """A job waits until its next attempt's time (Unix seconds) has come."""
+        self.news.hold(until)
+        # The dispatcher must hear of it, to be awake then.
+        self.news.queued = True
 
     def moves(
         self, queue: str, old: JobState | None, new: JobState, reason: EndReason | None = None

@@ -133,8 +133,8 @@ def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: flo
         elif found.job is JobState.QUEUED:
             if found.not_before is None:
                 tx.waits(demand, 1)
-            # The dispatcher must hear of a retry's time too, to be awake then.
-            tx.news.queued = True
+            else:
+                tx.holds(found.not_before)
     for note in found.notes:
         tx.note(
             key.job,

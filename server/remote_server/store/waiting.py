@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from heapq import merge
+from math import inf
 from typing import Final
 
 from sqlalchemy import Select, bindparam, func, insert, literal_column, select, update
@@ -17,7 +18,7 @@ from remote_protocol.states import (
 )
 from remote_server.domain.conclude import EXPIRED
 from remote_server.domain.demand import demand_from, demand_text
-from remote_server.domain.model import Demand, Key, Lease, QueueLoad, Waiting
+from remote_server.domain.model import Commit, Demand, Key, Lease, QueueLoad, Waiting
 from remote_server.store.room import NONE_SKIPPED, Room, is_state
 from remote_server.store.rows import Specs
 from remote_server.store.schema import attempts, jobs, queues, specs
@@ -119,16 +120,21 @@ class WaitingJobs(Room):
     _ready: dict[str, int] | None = None
     _counts: dict[tuple[str, str], int] | None = None
     _paused: frozenset[str] | None = None
+    _release_at: float = -inf
+    """No job's next attempt is due before; -inf: not known, inf: none waits."""
 
     def forget_counts(self) -> None:
         """Count again at the next need: a commit failed, or queues were paused or resumed."""
         self._ready = self._counts = self._paused = None
+        self._release_at = -inf
 
-    def follow(self, waiting: dict[str, int], moved: dict[tuple[str, str], int]) -> None:
+    def follow(self, commit: Commit) -> None:
         """Bring the counts up to date after a commit."""
-        for counts, changes in ((self._ready, waiting), (self._counts, moved)):
+        for counts, changes in ((self._ready, commit.waiting), (self._counts, commit.moved)):
             if counts is not None:
                 _add(counts, changes)  # type: ignore[arg-type]
+        if commit.held is not None:
+            self._release_at = min(self._release_at, commit.held)
 
     async def demands(self) -> dict[Demand, int]:
         """How many jobs wait for each demand; those of paused queues and those that wait for
@@ -241,7 +247,12 @@ class WaitingJobs(Room):
         return Lease(Key(job, number), agent, AttemptState.OFFERED, queue, weight, spec, now)
 
     async def release_due(self, now: float) -> int:
-        """Let jobs whose next attempt's time has come be assigned; how many."""
+        """Let jobs whose next attempt's time has come be assigned; how many.
+
+        Asked at every pass of the dispatcher, so the database only is when something may be due.
+        """
+        if now < self._release_at:
+            return 0
         return await self._release(_DUE, {"now": now, "count": BATCH})
 
     async def release_beyond(self, moment: float) -> int:
@@ -259,11 +270,17 @@ class WaitingJobs(Room):
                 count += 1
             return count
 
-        return await self._database.write(release) if due else 0
+        released = await self._database.write(release) if due else 0
+        self._release_at = -inf
+        await self.next_release()
+        return released
 
     async def next_release(self) -> float | None:
-        """When the next waiting job's next attempt may be made."""
-        return await self._minimum(_NEXT_DUE)
+        """When the next waiting job's next attempt may be made, or a little before."""
+        if self._release_at == -inf:
+            due = await self._minimum(_NEXT_DUE)
+            self._release_at = inf if due is None else due
+        return None if self._release_at == inf else self._release_at
 
     async def next_expiry(self) -> float | None:
         """When the next waiting job expires."""

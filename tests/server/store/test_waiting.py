@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from remote_protocol.api import QueueChange, QueueCreate
 from remote_protocol.states import AttemptState, EndReason, JobState
@@ -142,6 +143,73 @@ async def test_a_retry_that_waits_beyond_a_moment_can_be_let_go(store: Store) ->
     assert await store.demands() == {}
     assert await store.release_beyond(NOW + 9.9) == 1
     assert await store.release_beyond(NOW + 9.9) == 0
+    assert await store.demands() == {PLAIN: 1}
+
+
+async def retried(store: Store, backoff: float, now: float = NOW) -> Key:
+    """A job that waits for its second attempt."""
+    key = await running(store, now=now, max_attempts=2, retry_on=["exit"], retry_backoff=backoff)
+    await finish(store, key, 1, now=now, at=now)
+    return key
+
+
+async def test_the_database_is_asked_for_releases_only_when_one_may_be_due(store: Store) -> None:
+    await store.release_due(NOW)
+    asked: list[str] = []
+    connection = store._database._connection
+    assert connection is not None
+    connection.set_trace_callback(asked.append)
+    for _ in range(50):
+        await submitted(store)
+        assert await store.release_due(NOW) == 0
+        assert await store.next_release() is None
+    assert not [text for text in asked if "held = 1" in text]
+    await retried(store, 10)
+    asked.clear()
+    assert await store.release_due(NOW + 9) == 0
+    assert await store.next_release() == NOW + 10
+    assert asked == []
+    assert await store.release_due(NOW + 10) == 1
+    assert await store.next_release() is None
+    connection.set_trace_callback(None)
+
+
+async def test_the_earliest_release_is_known_whatever_comes_first(store: Store) -> None:
+    await store.release_due(NOW)
+    await retried(store, 30)
+    early = await retried(store, 10)
+    await retried(store, 20)
+    assert await store.next_release() == NOW + 10
+    await store.request_cancel(early.job, "", NOW)
+    assert await store.next_release() == NOW + 10, "a look too early does no harm"
+    assert await store.release_due(NOW + 10) == 0
+    assert await store.next_release() == NOW + 20
+    assert await store.release_due(NOW + 35) == 2
+
+
+async def test_releases_are_known_after_a_restart_and_a_failure(
+    store: Store, tmp_path: Path
+) -> None:
+    key = await retried(store, 10)
+    other = await Store.open(str(store._database.path))
+    try:
+        assert await other.next_release() == NOW + 10
+        assert await other.release_due(NOW + 10) == 1
+    finally:
+        await other.close()
+    # What another process wrote is seen once the counts are doubted.
+    assert await store.release_due(NOW + 9) == 0
+    store.forget_counts()
+    assert await store.next_release() is None
+    assert [lease.key.job for lease in await store.assign([(key.job, "a")], NOW + 10)] == [key.job]
+
+
+async def test_a_paused_queue_holds_what_was_released(store: Store) -> None:
+    await retried(store, 10)
+    await store.change_queue("default", QueueChange(paused=True))
+    assert await store.release_due(NOW + 10) == 1
+    assert await store.demands() == {}
+    await store.change_queue("default", QueueChange(paused=False))
     assert await store.demands() == {PLAIN: 1}
 
 
