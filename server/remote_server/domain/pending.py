@@ -1,18 +1,19 @@
 """Why a job still waits, in words (R38). Pure.
 
-A `WaitingRoom` is made once for a request and answers for any number of its jobs; equal demands
-are worked out once.
+A `WaitingRoom` is made once for a request and answers for any number of its jobs: agents are sorted
+and their shares counted once for each queue, and equal demands are worked out once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from remote_protocol.states import JobState
 from remote_protocol.units import format_duration
 from remote_server.domain.demand import demand_of
-from remote_server.domain.model import Agent, Demand, Job, Queue
-from remote_server.domain.scheduling import AgentSlot, shares_of
+from remote_server.domain.model import Demand, Job, Queue
+from remote_server.domain.scheduling import AgentSlot, Share, shares_of
 
 _NAMED = 5
 
@@ -21,11 +22,17 @@ class WaitingRoom:
     """Explains what waiting jobs wait for, from one moment's view of queues and agents."""
 
     def __init__(
-        self, queues: Iterable[Queue], agents: Iterable[Agent], slots: Iterable[AgentSlot]
+        self,
+        queues: Iterable[Queue],
+        serving: Mapping[str, Sequence[str]],
+        slots: Iterable[AgentSlot],
     ) -> None:
+        """`serving`: the names of the agents of each queue in question; `slots`: those of them
+        that are connected."""
         self._queues = {queue.name: queue for queue in queues}
-        self._slots = {slot.name: slot for slot in slots}
-        self._agents = list(agents)
+        self._serving = serving
+        self._slots = sorted(slots, key=lambda slot: slot.name)
+        self._crowds: dict[str, _Crowd] = {}
         self._known: dict[Demand, str] = {}
 
     def reason(self, job: Job, now: float) -> str | None:
@@ -47,47 +54,51 @@ class WaitingRoom:
         queue = demand.queue
         if queue not in self._queues:
             return f"queue {queue!r} does not exist any more; create it again or cancel the job"
-        serving = sorted(agent.name for agent in self._agents if queue in agent.queues)
-        online = [slot for _, slot in sorted(self._slots.items()) if queue in slot.queues]
+        serving = sorted(self._serving.get(queue, ()))
+        crowd = self._crowd(queue)
+        online = crowd.places
         if not serving and not online:
             return f"no agent serves queue {queue!r}"
         if not online:
             return f"no agent of queue {queue!r} is online ({_names('agent', serving)})"
-        fitting = [slot for slot in online if slot.has_labels(demand.labels)]
+        fitting = crowd.fitting(demand.labels)
         if not fitting:
-            return self._labels(demand, online)
-        able = [slot for slot in fitting if slot.could_run(demand)]
+            return self._labels(demand, crowd)
+        able = [place for place in fitting if place.slot.could_run(demand)]
         if not able:
-            names = [slot.name for slot in fitting]
+            names = [place.slot.name for place in fitting]
             return (
                 f"no agent of queue {queue!r} has capacity for its jobs ({_names('agent', names)})"
             )
-        eligible = [slot for slot in able if slot.eligible]
+        eligible = [place for place in able if place.slot.eligible]
         if not eligible:
-            told = "; ".join(_told(slot) for slot in able[:_NAMED])
+            told = "; ".join(_told(place.slot) for place in able[:_NAMED])
             more = f"; and {len(able) - _NAMED} more" if len(able) > _NAMED else ""
             return f"no agent of queue {queue!r} takes jobs now: {told}{more}"
         return self._room(demand, eligible)
 
-    def _labels(self, demand: Demand, online: list[AgentSlot]) -> str:
+    def _crowd(self, queue: str) -> _Crowd:
+        crowd = self._crowds.get(queue)
+        if crowd is None:
+            found = (slot for slot in self._slots if queue in slot.queues)
+            crowd = self._crowds[queue] = _Crowd([_place(slot, queue) for slot in found])
+        return crowd
+
+    def _labels(self, demand: Demand, crowd: _Crowd) -> str:
         wanted = [f"{key}={value}" for key, value in demand.labels]
         for (key, value), label in zip(demand.labels, wanted, strict=True):
-            if not any(slot.labels.get(key) == value for slot in online):
+            if (key, value) not in crowd.labelled:
                 wanted = [label]
                 break
         label = "label " + wanted[0] if len(wanted) == 1 else "all labels " + ", ".join(wanted)
-        names = _names("agent", [slot.name for slot in online])
+        names = _names("agent", [place.slot.name for place in crowd.places])
         return f"no online agent in queue {demand.queue!r} has {label} ({names})"
 
-    def _room(self, demand: Demand, eligible: list[AgentSlot]) -> str:
-        free = 0
-        running = 0
-        for slot in eligible:
-            kind = slot.class_of(demand.queue)
-            running += sum(slot.class_of(queue) == kind for queue, _ in slot.leases.values())
-            free += shares_of(slot)[kind].fits(demand.weight)
+    def _room(self, demand: Demand, eligible: list[_Place]) -> str:
+        free = any(place.share and place.share.fits(demand.weight) for place in eligible)
+        running = sum(place.running for place in eligible)
         count = len(eligible)
-        who = f"{count} agents serve" if count > 1 else f"agent {eligible[0].name} serves"
+        who = f"{count} agents serve" if count > 1 else f"agent {eligible[0].slot.name} serves"
         jobs = f"{running} job{'' if running == 1 else 's'} running"
         if free:
             return f"{who} queue {demand.queue!r} and can take it: it is about to be assigned"
@@ -97,6 +108,38 @@ class WaitingRoom:
             return f"{who} queue {demand.queue!r}, but {none} {share} free ({jobs})"
         full = "all full" if count > 1 else "it is full"
         return f"{who} queue {demand.queue!r}, {full} ({jobs})"
+
+
+class _Place(NamedTuple):
+    """What an agent has for the jobs of one queue."""
+
+    slot: AgentSlot
+    share: Share | None
+    running: int
+
+
+class _Crowd:
+    """The connected agents of one queue, by name, and by each of their labels."""
+
+    def __init__(self, places: list[_Place]) -> None:
+        self.places = places
+        self.labelled: dict[tuple[str, str], list[_Place]] = {}
+        for place in places:
+            for label in place.slot.labels.items():
+                self.labelled.setdefault(label, []).append(place)
+
+    def fitting(self, labels: tuple[tuple[str, str], ...]) -> list[_Place]:
+        """Those that have all these labels."""
+        if not labels:
+            return self.places
+        rare = min((self.labelled.get(label, []) for label in labels), key=len)
+        return [place for place in rare if place.slot.has_labels(labels)]
+
+
+def _place(slot: AgentSlot, queue: str) -> _Place:
+    kind = slot.class_of(queue)
+    running = sum(slot.class_of(other) == kind for other, _ in slot.leases.values())
+    return _Place(slot, shares_of(slot).get(kind), running)
 
 
 def _told(slot: AgentSlot) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
@@ -25,6 +27,7 @@ from remote_server.store.verdicts import apply
 
 _AGENT: Final = SELECT_AGENT.where(agents.c.name == bindparam("wanted"))
 _AGENTS: Final = SELECT_AGENT.order_by(agents.c.name)
+_SERVING: Final = select(agents.c.name, agents.c.queues).order_by(agents.c.name)
 _INSERT: Final = insert(agents).values({column.name: bindparam(column.name) for column in agents.c})
 _UPDATE: Final = (
     update(agents)
@@ -153,6 +156,16 @@ class Agents(Room):
         rows = await self._database.read(lambda reader: reader.all(_AGENTS))
         return [agent_from(row) for row in rows]
 
+    async def serving(self, queues: Collection[str]) -> dict[str, list[str]]:
+        """The names of the agents that serve each of these queues."""
+        rows = await self._database.read(lambda reader: reader.all(_SERVING))
+        found: dict[str, list[str]] = {queue: [] for queue in queues}
+        for name, text in rows:
+            for queue in _queues(text):
+                if queue in found:
+                    found[queue].append(name)
+        return found
+
     async def count_agents(self) -> int:
         """How many agents are registered."""
         row = await self._database.read(lambda reader: reader.one(_COUNT))
@@ -279,6 +292,12 @@ def _may_serve(token: Token, wanted: list[str]) -> None:
             f"this registration token does not cover the queue {forbidden[0]!r}; "
             f"it covers: {', '.join(token.queues)}",
         )
+
+
+@lru_cache(maxsize=1024)
+def _queues(text: str) -> tuple[str, ...]:
+    """Stored queues; most agents share the same few texts."""
+    return tuple(json.loads(text))
 
 
 def _host(agent: Agent | None) -> str:

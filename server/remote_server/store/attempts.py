@@ -36,6 +36,7 @@ _LEASE: Final = (
         jobs.c.policy,
         jobs.c.state,
         specs.c.spec,
+        specs.c.files,
         attempts.c.overdue_at,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
@@ -89,7 +90,7 @@ def live_keys(reader: Reader, agent: str) -> list[Key]:
 
 def _lease_from(row: Row, parsed: Specs) -> Lease:
     job, number, agent, state, demand, offered_at, cancelled, why, policy, job_state, *rest = row
-    spec, overdue = rest
+    spec, files, overdue = rest
     wanted = demand_from(demand)
     found = AttemptState(state)
     timeout = overdue is not None and (cancelled is None or overdue < cancelled)
@@ -101,7 +102,7 @@ def _lease_from(row: Row, parsed: Specs) -> Lease:
         state=found,
         queue=wanted.queue,
         weight=wanted.weight,
-        spec=parsed.parse(job, spec),
+        spec=parsed.parse(job, spec, files),
         offered_at=offered_at,
         cancel_requested=timeout or cancelled is not None,
         cancel_reason=EndReason.TIMEOUT if timeout else EndReason.CANCELLED,

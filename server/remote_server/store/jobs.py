@@ -15,7 +15,14 @@ from remote_server.domain.model import CancelOutcome, Job, Key
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.attempts import lease_at
 from remote_server.store.room import NONE_SKIPPED, Room, require_queues
-from remote_server.store.rows import SELECT_JOB, Specs, job_from
+from remote_server.store.rows import (
+    SELECT_JOB,
+    SELECT_LISTED_JOB,
+    Specs,
+    job_from,
+    listed_job_from,
+    spec_texts,
+)
 from remote_server.store.schema import jobs, specs
 from remote_server.store.transaction import Reader, Transaction
 
@@ -37,10 +44,12 @@ _INSERT_JOB: Final = insert(jobs).values(
     | {name: literal_column("0") for name in _ZERO}
     | {"cancel_detail": literal_column("''")}
 )
-_INSERT_SPEC: Final = insert(specs).values(job=bindparam("job"), spec=bindparam("spec"))
+_INSERT_SPEC: Final = insert(specs).values(
+    {name: bindparam(name) for name in ("job", "spec", "files")}
+)
 _JOB: Final = SELECT_JOB.where(jobs.c.id == bindparam("job"))
 _BY_KEY: Final = (
-    select(jobs.c.id, specs.c.spec)
+    select(jobs.c.id, specs.c.spec, specs.c.files)
     .join_from(jobs, specs, specs.c.job == jobs.c.id)
     .where(jobs.c.idempotency_key == bindparam("wanted"))
 )
@@ -79,7 +88,7 @@ _CANCEL_WAITING: Final = (
 
 @lru_cache(maxsize=16)
 def _page(filters: frozenset[str]) -> Select[Any]:
-    statement = SELECT_JOB.where(jobs.c.id < bindparam("before"))
+    statement = SELECT_LISTED_JOB.where(jobs.c.id < bindparam("before"))
     for name in sorted(filters):
         statement = statement.where(jobs.c[name] == bindparam(f"in_{name}"))
     return statement.order_by(jobs.c.id.desc()).limit(bindparam("count")).offset(NONE_SKIPPED)
@@ -97,22 +106,22 @@ class Jobs(Room):
         UnknownQueue; Conflict when the key was used for a different job.
         """
         ids = [self._ulids.make(now) for _ in wanted]
-        texts = [spec.model_dump_json(exclude_defaults=True) for spec in wanted]
+        texts = [spec_texts(spec) for spec in wanted]
 
         def store(tx: Transaction) -> list[str]:
             require_queues(tx, {spec.queue for spec in wanted})
             stored: list[str] = []
             rows: list[dict[str, object]] = []
             bodies: list[dict[str, object]] = []
-            keyed: dict[str, tuple[str, str]] = {}
-            for job, spec, text in zip(ids, wanted, texts, strict=True):
+            keyed: dict[str, tuple[str, str, str | None]] = {}
+            for job, spec, (text, files) in zip(ids, wanted, texts, strict=True):
                 key = spec.idempotency_key
                 if key is not None:
                     first = keyed.get(key) or tx.one(_BY_KEY, {"wanted": key})
                     if first is not None:
-                        stored.append(_same(key, first[0], first[1], text))
+                        stored.append(_same(key, tuple(first), text, files))
                         continue
-                    keyed[key] = (job, text)
+                    keyed[key] = (job, text, files)
                 demand = demand_text(demand_of(spec))
                 expires = None if spec.expires_in is None else now + spec.expires_in
                 rows.append(
@@ -128,7 +137,7 @@ class Jobs(Room):
                         "idempotency_key": key,
                     }
                 )
-                bodies.append({"job": job, "spec": text})
+                bodies.append({"job": job, "spec": text, "files": files})
                 stored.append(job)
                 tx.note(job, now, "queued", state=JobState.QUEUED)
                 tx.waits(demand, 1)
@@ -139,11 +148,11 @@ class Jobs(Room):
 
         stored = await self._database.write(store)
         found: list[Job] = []
-        for job, spec, text, known in zip(ids, wanted, texts, stored, strict=True):
+        for job, spec, (text, files), known in zip(ids, wanted, texts, stored, strict=True):
             if known != job:
                 found.append(await self.job(known))
                 continue
-            self.specs.remember(job, spec, len(text))
+            self.specs.remember(job, spec, len(text) + len(files or ""))
             expires = None if spec.expires_in is None else now + spec.expires_in
             found.append(Job(job, spec, JobState.QUEUED, now, expires_at=expires))
         return found
@@ -164,7 +173,10 @@ class Jobs(Room):
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[list[Job], str | None]:
-        """A page of jobs, the newest first, and the cursor of the next page (None: the last)."""
+        """A page of jobs, the newest first, and the cursor of the next page (None: the last).
+
+        Their specifications lack the files, which may be megabytes each.
+        """
         filters: dict[str, object] = {}
         if state is not None:
             filters["state"] = state.value
@@ -180,7 +192,7 @@ class Jobs(Room):
             return reader.all(statement, {**where, "before": cursor or "~", "count": count + 1})
 
         rows = await self._database.read(find)
-        found = [job_from(row, self.specs) for row in rows[:count]]
+        found = [listed_job_from(row, self.specs) for row in rows[:count]]
         return found, found[-1].id if len(rows) > count else None
 
     async def request_cancel(self, job: str, detail: str, now: float) -> CancelOutcome:
@@ -231,8 +243,9 @@ class Jobs(Room):
         return CancelOutcome(found, lease if lease and lease.state.live else None)
 
 
-def _same(key: str, first: str, stored: str, text: str) -> str:
-    if stored != text:
+def _same(key: str, known: tuple[str, str, str | None], text: str, files: str | None) -> str:
+    first, *stored = known
+    if stored != [text, files]:
         raise Conflict(
             f"the idempotency key {key!r} was used for a different job ({first}); "
             "use a new key for a new job"

@@ -22,6 +22,7 @@ _SMALL: Final = 4096
 _JOB_COLUMNS: Final = (
     jobs.c.id,
     specs.c.spec,
+    specs.c.files,
     jobs.c.state,
     jobs.c.created_at,
     jobs.c.attempt,
@@ -39,9 +40,12 @@ _JOB_COLUMNS: Final = (
     jobs.c.usage,
     jobs.c.log_size,
 )
-SELECT_JOB: Final[Select[Any]] = select(*_JOB_COLUMNS).join_from(
-    jobs, specs, specs.c.job == jobs.c.id
-)
+_WITH_SPEC: Final = (jobs, specs, specs.c.job == jobs.c.id)
+SELECT_JOB: Final[Select[Any]] = select(*_JOB_COLUMNS).join_from(*_WITH_SPEC)
+SELECT_LISTED_JOB: Final[Select[Any]] = select(
+    # Whether it has files is known without reading them.
+    *(specs.c.files.is_not(None) if c is specs.c.files else c for c in _JOB_COLUMNS)
+).join_from(*_WITH_SPEC)
 
 _ATTEMPT_COLUMNS: Final = (
     attempts.c.job,
@@ -73,13 +77,19 @@ class Specs:
     def __init__(self) -> None:
         self._known: OrderedDict[str, JobSpec] = OrderedDict()
 
-    def parse(self, job: str, text: str) -> JobSpec:
-        """The specification of a job from its stored text."""
+    def parse(self, job: str, text: str, files: str | None = None) -> JobSpec:
+        """The specification of a job from its stored texts."""
         spec = self._known.get(job)
         if spec is None:
-            spec = JobSpec.model_validate_json(text)
-            self.remember(job, spec, len(text))
+            # No specification is empty: something follows.
+            whole = text if files is None else f'{{"files":{files},{text[1:]}'
+            spec = JobSpec.model_validate_json(whole)
+            self.remember(job, spec, len(whole))
         return spec
+
+    def parse_listed(self, job: str, text: str, has_files: bool) -> JobSpec:
+        """The same, without its files."""
+        return JobSpec.model_validate_json(text) if has_files else self.parse(job, text)
 
     def known(self, job: str) -> JobSpec | None:
         """The specification, if it is remembered."""
@@ -93,13 +103,31 @@ class Specs:
                 self._known.popitem(last=False)
 
 
+def spec_texts(spec: JobSpec) -> tuple[str, str | None]:
+    """A specification as stored: all but its files, and those if there are any."""
+    text = spec.model_dump_json(exclude_defaults=True, exclude={"files"})
+    if not spec.files:
+        return text, None
+    files = ",".join(file.model_dump_json(exclude_defaults=True) for file in spec.files)
+    return text, f"[{files}]"
+
+
 def job_from(row: Row, parsed: Specs) -> Job:
     """A row of SELECT_JOB."""
-    (identity, spec, state, created, number, agent, code, reason, detail, *rest) = row
+    return _job(row, parsed.parse(*row[:3]))
+
+
+def listed_job_from(row: Row, parsed: Specs) -> Job:
+    """A row of SELECT_LISTED_JOB: its specification lacks the files."""
+    return _job(row, parsed.parse_listed(*row[:3]))
+
+
+def _job(row: Row, spec: JobSpec) -> Job:
+    (identity, _, _, state, created, number, agent, code, reason, detail, *rest) = row
     (cancelled, why, assigned, started, ended, expires, not_before, usage, size) = rest
     return Job(
         id=identity,
-        spec=parsed.parse(identity, spec),
+        spec=spec,
         state=JobState(state),
         created_at=created,
         attempt=number,

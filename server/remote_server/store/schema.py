@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -101,6 +101,8 @@ specs: Final = Table(
     metadata,
     Column("job", Text, ForeignKey("jobs.id"), primary_key=True),
     Column("spec", Text, nullable=False),
+    # Its files, megabytes perhaps: last, so that SQLite reads them only when they are asked for.
+    Column("files", Text),
 )
 
 attempts: Final = Table(

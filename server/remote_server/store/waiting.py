@@ -61,7 +61,7 @@ _CANDIDATE: Final = (
     .where(jobs.c.id == bindparam("job"))
     .with_for_update()
 )
-_SPEC: Final = select(specs.c.spec).where(specs.c.job == bindparam("of"))
+_SPEC: Final = select(specs.c.spec, specs.c.files).where(specs.c.job == bindparam("of"))
 _GIVE: Final = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
@@ -218,7 +218,7 @@ class WaitingJobs(Room):
             found = tx.one(_SPEC, {"of": job})
             if found is None:
                 return None
-            spec = self.specs.parse(job, found[0])
+            spec = self.specs.parse(job, *found)
         number = used + 1
         tx.run(
             _GIVE,

@@ -75,8 +75,7 @@ async def list_jobs(call: Call) -> web.StreamResponse:
         cursor=query.cursor,
     )
     reasons = await call.services.pending_reasons(jobs)
-    # Files may be megabytes each: a list leaves them out, as it does attempts.
-    views = [job_view(job, reasons.get(job.id)).model_copy(update={"files": []}) for job in jobs]
+    views = [job_view(job, reasons.get(job.id)) for job in jobs]
     return answer(Page[JobView].model_construct(items=views, next_cursor=following))
 
 

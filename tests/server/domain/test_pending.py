@@ -37,7 +37,8 @@ def slot(name: str, taken: int = 0, capacity: int = 4, **fields: Any) -> AgentSl
 
 
 def reason(one: Job, queues: list[Queue], known: list[Agent], *slots: AgentSlot) -> str | None:
-    return WaitingRoom(queues, known, slots).reason(one, NOW)
+    serving = {"default": [agent.name for agent in known if "default" in agent.queues]}
+    return WaitingRoom(queues, serving, slots).reason(one, NOW)
 
 
 CASES: list[tuple[str, Job, list[Queue], list[Agent], list[AgentSlot]]] = [
@@ -141,3 +142,21 @@ def test_long_lists_are_cut() -> None:
     assert said == "no agent of queue 'default' is online (agents: a0, a1, a2, a3, a4, …)"
     paused = [slot(f"a{n}", eligible=False, reason="r") for n in range(9)]
     assert (reason(job(), [DEFAULT], known, *paused) or "").endswith("a4: r; and 4 more")
+
+
+def test_agents_are_counted_once_for_any_number_of_demands() -> None:
+    looks = 0
+
+    class Counted(AgentSlot):
+        def class_of(self, queue: str) -> str:
+            nonlocal looks
+            looks += 1
+            return super().class_of(queue)
+
+    slots = [Counted(f"a{n}", frozenset({"default"}), {}, {"default": 1}) for n in range(10)]
+    room = WaitingRoom([DEFAULT], {"default": [slot.name for slot in slots]}, slots)
+    room.reason(job(labels={"n": "0"}), NOW)
+    first = looks
+    for n in range(100):
+        assert "has label" in (room.reason(job(labels={"n": str(n)}), NOW) or "")
+    assert looks == first

@@ -219,3 +219,11 @@ async def test_ephemeral_agents_that_hold_nothing(store: Store) -> None:
     await running(store, "busy")
     assert list(await store.idle_ephemeral()) == ["idle"]
     assert isinstance(await store.agent("idle"), Agent)
+
+
+async def test_who_serves_a_queue(store: Store) -> None:
+    await store.create_queue(QueueCreate(name="x"), NOW)
+    token = await registration_token(store)
+    for name, queues in (("b", ["x"]), ("a", ["default", "x"]), ("c", ["default"])):
+        await enrol(store, token, digest=name, name=name, fingerprint=name, queues=queues)
+    assert await store.serving({"x", "gone"}) == {"x": ["a", "b"], "gone": []}

@@ -7,6 +7,7 @@ import pytest
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.errors import Conflict, NotFound, UnknownQueue
 from remote_server.store import Store
+from remote_server.store.rows import Specs
 from tests.support.stored import NOW, finish, offered, running, spec, submitted
 
 
@@ -146,3 +147,45 @@ async def test_a_big_specification_survives(store: Store) -> None:
     assert (await store.job(job)).spec.files[0].data == b"\x00\xff" * 500_000
     (lease,) = await store.assign([(job, "a")], NOW)
     assert lease.spec.files[0].path == "a.bin"
+
+
+FILES = [{"path": "a.txt", "content": "eA=="}, {"path": "b", "content": "", "mode": 0o755}]
+
+
+async def test_files_are_kept_beside_and_left_out_of_lists(store: Store) -> None:
+    job = await submitted(store, files=FILES, name="with files", idempotency_key="k")
+    plain = await submitted(store, name="plain")
+    for specs in (store.specs, Specs()):
+        store.specs = specs
+        listed = {found.id: found.spec for found in (await store.jobs())[0]}
+        assert (listed[job].name, listed[job].files) == ("with files", [])
+        assert listed[plain].name == "plain"
+        whole = (await store.job(job)).spec
+        assert whole == spec(files=FILES, name="with files", idempotency_key="k")
+        assert (await store.job(plain)).spec.files == []
+    (lease,) = await store.assign([(job, "a")], NOW)
+    assert [file.path for file in lease.spec.files] == ["a.txt", "b"]
+    store.specs = Specs()
+    (lease,) = (await store.leases_of("a")).values()
+    assert lease.spec == spec(files=FILES, name="with files", idempotency_key="k")
+
+
+async def test_the_same_key_with_other_files_is_another_job(store: Store) -> None:
+    first = await submitted(store, files=FILES, idempotency_key="k")
+    assert await submitted(store, files=FILES, idempotency_key="k") == first
+    with pytest.raises(Conflict):
+        await submitted(store, files=FILES[:1], idempotency_key="k")
+    with pytest.raises(Conflict):
+        await submitted(store, idempotency_key="k")
+
+
+async def test_a_list_does_not_read_files(store: Store) -> None:
+    await submitted(store, files=FILES)
+    asked: list[str] = []
+    connection = store._database._connection
+    assert connection is not None
+    connection.set_trace_callback(asked.append)
+    await store.jobs()
+    connection.set_trace_callback(None)
+    (text,) = asked
+    assert text.count("files") == text.count("files IS NOT NULL") == 1

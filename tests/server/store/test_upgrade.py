@@ -22,7 +22,8 @@ INSERT INTO jobs (id, state, queue, priority, demand, policy, created_at, attemp
     held, agent, exit_code, end_reason, end_detail, cancel_detail, started_at, ended_at, log_size)
 VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FAV', 'succeeded', 'default', 0, '["default",[],null]',
     '[1,["lost"],1.0,600.0,false,null,10.0]', 5, 1, 1, 0, 0, 'a', 0, 'exit', '', '', 6, 7, 12);
-INSERT INTO job_specs VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FAV', '{"command": ["true"]}');
+INSERT INTO job_specs VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FAV',
+    '{"command":["true"],"files":[{"path":"ü","content":"eA=="}],"timeout":0.1}');
 INSERT INTO attempts VALUES
     ('01ARZ3NDEKTSV4RRFFQ69G5FAV', 1, 'a', 'default', 'ended', 5, 5, 6, 7, 0, 'exit', '', null,
     12, 1, 0);
@@ -113,7 +114,9 @@ async def test_what_an_older_database_holds_is_kept(tmp_path: Path) -> None:
     store = await Store.open(str(path))
     try:
         job = await store.job("01ARZ3NDEKTSV4RRFFQ69G5FAV")
-        assert (job.spec.command, job.exit_code) == (["true"], 0)
+        assert (job.spec.command, job.spec.timeout, job.exit_code) == (["true"], 0.1, 0)
+        assert [(file.path, file.content) for file in job.spec.files] == [("ü", "eA==")]
+        assert [found.spec.files for found in (await store.jobs())[0]] == [[]]
         (attempt,) = await store.attempts_of(job.id)
         assert (attempt.log_size, attempt.log_complete) == (12, True)
         (log,) = await store.kept_logs()
