@@ -256,6 +256,8 @@ class QueueCreate(Body):
     """Seconds that logs of ended jobs are kept; null: for ever."""
     log_max_total: Size | None = None
     """Bytes of logs of ended jobs that are kept; the oldest go first."""
+    job_retention: Duration | None = None
+    """Seconds that ended jobs are kept, with timeline and logs; null: as the server says."""
 
 
 class QueueChange(Body):
@@ -265,6 +267,7 @@ class QueueChange(Body):
     paused: bool | None = None
     log_retention: Duration | None = None
     log_max_total: Size | None = None
+    job_retention: Duration | None = None
 
 
 class QueueView(View):
@@ -283,6 +286,7 @@ class QueueView(View):
     agents_online: int = 0
     log_retention: float | None = None
     log_max_total: int | None = None
+    job_retention: float | None = None
     created_at: datetime
 
 

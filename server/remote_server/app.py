@@ -119,7 +119,9 @@ class Server:
             lambda agent: dispatcher.wake(agent),  # noqa: PLW0108 - it is made after the hub
         )
         dispatcher = Dispatcher(store, hub, clock)
-        settings = SweeperSettings(offer_ttl=config.agents.offer_ttl)
+        settings = SweeperSettings(
+            offer_ttl=config.agents.offer_ttl, job_retention=config.retention.jobs
+        )
         sweeper = Sweeper(store, hub, clock, logs.delete, settings)
         self.services = Services(
             config=config,

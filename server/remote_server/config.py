@@ -109,6 +109,14 @@ class AgentsPart(_Part):
     """Seconds within which an offer must be accepted."""
 
 
+class RetentionPart(_Part):
+    """`[retention]`: how long the server keeps what is over."""
+
+    jobs: Duration | None = Field(default=None, ge=1.0)
+    """Seconds that ended jobs are kept, with timeline and logs, where their queue does not say
+    otherwise; null: for ever."""
+
+
 class LimitsPart(_Part):
     """`[limits]`: upper bounds of what clients may send and hold open."""
 
@@ -126,6 +134,7 @@ class Config(_Part):
     server: ServerPart = ServerPart()
     agents: AgentsPart = AgentsPart()
     limits: LimitsPart = LimitsPart()
+    retention: RetentionPart = RetentionPart()
 
     @property
     def database_url(self) -> str:
@@ -137,6 +146,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "server": ServerPart,
     "agents": AgentsPart,
     "limits": LimitsPart,
+    "retention": RetentionPart,
 }
 
 

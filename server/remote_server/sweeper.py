@@ -24,6 +24,8 @@ from remote_server.errors import NotFound, Stale, StoreUnavailable
 from remote_server.store import Store
 
 _PAGE: Final = 500
+_MOST_FORGOTTEN: Final = 2000
+"""Jobs forgotten in one sweep."""
 _REMIND_EVERY: Final = 30.0
 _MOMENT: Final = 0.2
 
@@ -41,6 +43,8 @@ class SweeperSettings:
     retention_every: float = 300.0
     ephemeral_after: float = 600.0
     """An ephemeral agent that was silent for so long, and holds nothing, is deleted."""
+    job_retention: float | None = None
+    """Ended jobs are kept for so long where their queue does not say otherwise; None: for ever."""
 
 
 class Sweeper:
@@ -121,8 +125,40 @@ class Sweeper:
             await self._save_contact(now)
             await self._remove_ephemeral(now)
         if now - self._last_retention >= self._settings.retention_every:
-            self._last_retention = now
             await self.retain()
+            if await self.forget() < _MOST_FORGOTTEN:
+                self._last_retention = now
+            # Else the next sweep goes on: what else it does must not wait for long.
+
+    async def forget(self) -> int:
+        """Forget jobs that ended longer ago than their queues keep them; how many, not too many
+        at a time."""
+        kept = {queue.name: queue.job_retention for queue in await self._store.queues()}
+        # Jobs outlive their queue.
+        names = {name for name, _ in await self._store.counts()} | kept.keys()
+        count = 0
+        for name in sorted(names):
+            seconds = kept.get(name)
+            seconds = self._settings.job_retention if seconds is None else seconds
+            if seconds is not None:
+                count += await self._forget_before(name, self._clock.wall() - seconds)
+        if count:
+            self._log.info("jobs forgotten", count=count)
+        return count
+
+    async def _forget_before(self, queue: str, before: float) -> int:
+        count, behind = 0, ""
+        while count < _MOST_FORGOTTEN:
+            old = await self._store.old_jobs(queue, before, behind)
+            if not old:
+                break
+            # Logs first: what a crash leaves behind is found again by its rows.
+            for key in (key for job in old for key in job.attempts):
+                await self._delete_log(key)
+            count += await self._store.forget_jobs([job.id for job in old])
+            behind = old[-1].id
+            await asyncio.sleep(0)
+        return count
 
     async def retain(self) -> None:
         """Delete logs that are older than their queues keep them, or more than they keep."""

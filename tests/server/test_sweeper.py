@@ -17,7 +17,7 @@ from remote_server.errors import NotFound
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
 from tests.support.fake_links import FakeLinks, HandClock
-from tests.support.stored import NOW, finish, offered, running, started, submitted
+from tests.support.stored import NOW, finish, offered, running, spec, started, submitted
 
 
 @pytest.fixture
@@ -233,8 +233,6 @@ async def test_waiting_jobs_expire_in_time(store: Store) -> None:
 
 
 async def test_hundreds_of_jobs_expire_together(store: Store) -> None:
-    from tests.support.stored import spec
-
     scene = Scene(store)
     await store.submit([spec(expires_in=1) for _ in range(1100)], NOW)
     await scene.pass_by(5)
@@ -300,6 +298,57 @@ async def test_logs_go_by_age_and_by_size(store: Store) -> None:
     assert scene.deleted == [keys["aged"][3]]
 
 
+async def test_ended_jobs_are_forgotten_as_their_queue_or_the_server_says(store: Store) -> None:
+    scene = Scene(store, job_retention=1000)
+    await store.create_queue(QueueCreate(name="brief", job_retention=100), NOW)
+    ended = {}
+    for queue in ("default", "brief"):
+        ended[queue] = await running(store, queue=queue)
+        await finish(store, ended[queue], now=NOW + 10)
+    waiting = await submitted(store)
+    busy = await running(store, queue="brief")
+    scene.links.connect("a")
+    await scene.pass_by(109, beat=("a",))
+    await scene.sweeper.forget()
+    assert scene.deleted == []
+    await scene.pass_by(2, beat=("a",))
+    assert await scene.sweeper.forget() == 1
+    assert scene.deleted == [ended["brief"]]
+    with pytest.raises(NotFound):
+        await store.job(ended["brief"].job)
+    # Jobs outlive their queue.
+    await finish(store, busy, now=NOW + 111)
+    await store.delete_queue("brief")
+    await scene.pass_by(2000)
+    assert sorted(scene.deleted) == sorted([*ended.values(), busy])
+    assert (await store.job(waiting)).state is JobState.QUEUED
+    assert await store.counts() == {("default", JobState.QUEUED): 1}
+
+
+async def test_without_a_wish_for_it_no_job_is_forgotten(store: Store) -> None:
+    scene = Scene(store)
+    key = await running(store)
+    await finish(store, key)
+    await scene.pass_by(1e6)
+    assert await store.timeline(key.job)
+
+
+async def test_many_old_jobs_do_not_hold_up_a_sweep(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remote_server.sweeper._MOST_FORGOTTEN", 150)
+    scene = Scene(store, job_retention=10, retention_every=0)
+    for job in await store.submit([spec() for _ in range(500)], NOW):
+        await store.request_cancel(job.id, "", NOW)
+    left: list[int] = []
+    for _ in range(4):
+        await scene.pass_by(5 if left else 15)
+        left.append(sum((await store.counts()).values()))
+    assert left[0] >= 100
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+
+
 async def test_one_failing_sweep_does_not_end_the_loop(store: Store) -> None:
     scene = Scene(store, interval=0.01)
     sweeps: list[int] = []
@@ -320,8 +369,6 @@ async def test_one_failing_sweep_does_not_end_the_loop(store: Store) -> None:
 async def test_many_leases_are_swept_in_pages(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.support.stored import spec
-
     monkeypatch.setattr("remote_server.sweeper._PAGE", 7)
     scene = Scene(store)
     jobs = await store.submit([spec() for _ in range(50)], NOW)

@@ -228,6 +228,15 @@ class Queue:
     created_at: float
     log_retention: float | None = None
     log_max_total: int | None = None
+    job_retention: float | None = None
+    """Seconds that ended jobs are kept; None: as the server's configuration says."""
+
+
+class OldJob(NamedTuple):
+    """A job that ended long ago, with its attempts: each may have a log."""
+
+    id: str
+    attempts: tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True)

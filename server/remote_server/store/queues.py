@@ -25,7 +25,7 @@ _UPDATE: Final = (
     .values(
         {
             name: bindparam(name)
-            for name in ("description", "paused", "log_retention", "log_max_total")
+            for name in ("description", "paused", "log_retention", "log_max_total", "job_retention")
         }
     )
 )
@@ -54,6 +54,7 @@ class Queues(Room):
             now,
             wanted.log_retention,
             wanted.log_max_total,
+            wanted.job_retention,
         )
 
         def create(tx: Transaction) -> None:
@@ -90,6 +91,7 @@ class Queues(Room):
                 old.created_at,
                 change.log_retention if "log_retention" in given else old.log_retention,
                 change.log_max_total if "log_max_total" in given else old.log_max_total,
+                change.job_retention if "job_retention" in given else old.job_retention,
             )
             tx.run(
                 _UPDATE,
@@ -99,6 +101,7 @@ class Queues(Room):
                     "paused": int(queue.paused),
                     "log_retention": queue.log_retention,
                     "log_max_total": queue.log_max_total,
+                    "job_retention": queue.job_retention,
                 },
             )
             tx.news.rooms.add("queues")
@@ -150,6 +153,7 @@ def insert_queue(tx: Transaction, queue: Queue) -> None:
             "created_at": queue.created_at,
             "log_retention": queue.log_retention,
             "log_max_total": queue.log_max_total,
+            "job_retention": queue.job_retention,
         },
     )
 

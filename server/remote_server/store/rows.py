@@ -212,8 +212,8 @@ def agent_row(agent: Agent) -> dict[str, object]:
 
 def queue_from(row: Row) -> Queue:
     """A row of SELECT_QUEUE."""
-    name, description, paused, created, retention, most = row
-    return Queue(name, description, bool(paused), created, retention, most)
+    name, description, paused, created, retention, most, jobs_kept = row
+    return Queue(name, description, bool(paused), created, retention, most, jobs_kept)
 
 
 def token_from(row: Row) -> Token:

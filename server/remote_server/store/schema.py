@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -203,6 +203,7 @@ queues: Final = Table(
     Column("created_at", Double, nullable=False),
     Column("log_retention", Double),
     Column("log_max_total", BigInteger),
+    Column("job_retention", Double),
 )
 
 tokens: Final = Table(

@@ -180,13 +180,19 @@ class Transaction(Reader):
         self.news.queued = True
 
     def moves(
-        self, queue: str, old: JobState | None, new: JobState, reason: EndReason | None = None
+        self,
+        queue: str,
+        old: JobState | None,
+        new: JobState | None,
+        reason: EndReason | None = None,
     ) -> None:
-        """A job of `queue` changes its state; `old` is None for a new one. `reason`: of its end."""
+        """A job of `queue` changes its state; `old` is None for a new one, `new` for one that is
+        forgotten. `reason`: of its end."""
         moved = self.news.moved
         if old is not None:
             moved[queue, old.value] = moved.get((queue, old.value), 0) - 1
-        moved[queue, new.value] = moved.get((queue, new.value), 0) + 1
+        if new is not None:
+            moved[queue, new.value] = moved.get((queue, new.value), 0) + 1
         if reason is not None:
             outcomes = self.news.outcomes
             outcomes[queue, reason.value] = outcomes.get((queue, reason.value), 0) + 1

@@ -74,6 +74,7 @@ def _view(call: Call, queue: Queue, agents: list[Agent], load: QueueLoad) -> Que
         agents_online=online,
         log_retention=queue.log_retention,
         log_max_total=queue.log_max_total,
+        job_retention=queue.job_retention,
         created_at=when(queue.created_at),
     )
 

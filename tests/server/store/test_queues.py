@@ -28,6 +28,9 @@ async def test_queues_are_made_and_edited(store: Store) -> None:
     assert changed == await store.queue("big")
     assert (changed.paused, changed.description) == (True, "d")
     assert (changed.log_retention, changed.log_max_total) == (None, 1000)
+    kept = await store.change_queue("big", QueueChange(job_retention=90))
+    assert (kept.job_retention, kept.log_max_total) == (90, 1000)
+    assert (await store.change_queue("big", QueueChange())).job_retention == 90
     with pytest.raises(NotFound, match="no queue 'x'"):
         await store.change_queue("x", QueueChange())
     with pytest.raises(NotFound):

@@ -19,6 +19,8 @@ async def test_the_life_of_a_queue(live: Live) -> None:
     assert changed.body["paused"]
     assert changed.body["description"] == "In Berlin"
     assert changed.body["log_retention"] is None
+    kept = await live.ask("PATCH", "/queues/berlin", {"job_retention": "30d"})
+    assert kept.body["job_retention"] == 30 * 86400
     assert (await live.ask("DELETE", "/queues/berlin")).status == 204
     (await live.get("/queues/berlin")).problem(404, "not_found")
 

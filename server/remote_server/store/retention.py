@@ -1,0 +1,96 @@
+"""Forgetting jobs that ended long ago, with their attempts and timelines. Queries live here.
+
+SQLite uses the pages that become free for new jobs: the file stays as large as it once was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import bindparam, delete, select, text
+
+from remote_protocol.ids import make_ulid
+from remote_protocol.states import JobState
+from remote_server.domain.model import Key, OldJob
+from remote_server.store.room import NONE_SKIPPED, Room, is_state
+from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs, timeline
+from remote_server.store.transaction import Reader, Transaction
+
+BATCH: Final = 100
+"""Jobs forgotten in one transaction: some milliseconds."""
+_TERMINAL: Final = tuple(state.value for state in JobState if state.terminal)
+_HELD: Final = (
+    select(attempts.c.job)
+    .where(attempts.c.job == jobs.c.id, text(f"attempts.{LIVE_STATES}"))
+    .exists()
+)
+# A job is older than its end: its id bounds the search, along an index that is there anyway.
+_OLD: Final = (
+    select(jobs.c.id)
+    .where(
+        jobs.c.queue == bindparam("of_queue"),
+        jobs.c.id > bindparam("behind"),
+        jobs.c.id < bindparam("made_before"),
+        jobs.c.ended_at < bindparam("before"),
+        is_state(jobs.c.state, *_TERMINAL),
+        ~_HELD,
+    )
+    .order_by(jobs.c.id)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
+_ATTEMPTS: Final = select(attempts.c.number).where(attempts.c.job == bindparam("of"))
+_PLACE: Final = select(jobs.c.queue, jobs.c.state).where(
+    jobs.c.id == bindparam("of"), is_state(jobs.c.state, *_TERMINAL), ~_HELD
+)
+_FORGET: Final = (
+    delete(timeline).where(timeline.c.job == bindparam("of")),
+    delete(attempts).where(attempts.c.job == bindparam("of")),
+    delete(specs).where(specs.c.job == bindparam("of")),
+    delete(jobs).where(jobs.c.id == bindparam("of")),
+)
+
+
+class Retention(Room):
+    """The room of what is kept no longer."""
+
+    async def old_jobs(
+        self, queue: str, before: float, behind: str = "", limit: int = BATCH
+    ) -> list[OldJob]:
+        """Jobs of a queue that ended before `before` (Unix seconds) and that nobody holds, the
+        oldest first; go on behind a job's id."""
+        where = {
+            "of_queue": queue,
+            "behind": behind,
+            "made_before": make_ulid(max(0, int(before * 1000)), bytes(10)),
+            "before": before,
+            "count": limit,
+        }
+
+        def find(reader: Reader) -> list[OldJob]:
+            ids = [row[0] for row in reader.all(_OLD, where)]
+            return [
+                OldJob(job, tuple(Key(job, row[0]) for row in reader.all(_ATTEMPTS, {"of": job})))
+                for job in ids
+            ]
+
+        return await self._database.read(find)
+
+    async def forget_jobs(self, ids: Sequence[str]) -> int:
+        """Delete what is known of these jobs, but for those that have not ended; how many."""
+
+        def forget(tx: Transaction) -> int:
+            count = 0
+            for job in ids:
+                row = tx.one(_PLACE, {"of": job})
+                if row is None:
+                    continue
+                for statement in _FORGET:
+                    tx.run(statement, {"of": job})
+                tx.moves(row[0], JobState(row[1]), None)
+                count += 1
+            return count
+
+        # What a power cut brings back is forgotten again.
+        return await self._database.write(forget, relaxed=True)
