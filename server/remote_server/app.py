@@ -106,7 +106,7 @@ class Server:
     def _compose(self, store: Store) -> None:
         config = self.config
         clock = Clock(time.time, boot_clock)
-        logs = LogStore(self.data.logs)
+        logs = LogStore(self.data.logs, config.logs.pack_above)
         dispatcher: Dispatcher
         hub = Hub(
             store,
@@ -138,7 +138,7 @@ class Server:
         self._loop("dispatcher", dispatcher.run())
         self._loop("sweeper", sweeper.run())
         self._loop("hub", hub.run())
-        self._loop("packer", Packer(logs, store.ended_keys).run())
+        self._loop("packer", Packer(logs, store.ended_keys, config.logs.pack_after).run())
 
     def _loop(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=name)

@@ -109,6 +109,15 @@ class AgentsPart(_Part):
     """Seconds within which an offer must be accepted."""
 
 
+class LogsPart(_Part):
+    """`[logs]`: the packing of logs that have ended."""
+
+    pack_after: Duration = Field(default=900.0, ge=1.0)
+    """Seconds between a log's end and its packing: most logs are looked at soon after their end."""
+    pack_above: Size = Field(default=16 * 1024, ge=0)
+    """Bytes; packing a shorter log would hardly free a block of the disk."""
+
+
 class RetentionPart(_Part):
     """`[retention]`: how long the server keeps what is over."""
 
@@ -134,6 +143,7 @@ class Config(_Part):
     server: ServerPart = ServerPart()
     agents: AgentsPart = AgentsPart()
     limits: LimitsPart = LimitsPart()
+    logs: LogsPart = LogsPart()
     retention: RetentionPart = RetentionPart()
 
     @property
@@ -146,6 +156,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "server": ServerPart,
     "agents": AgentsPart,
     "limits": LimitsPart,
+    "logs": LogsPart,
     "retention": RetentionPart,
 }
 

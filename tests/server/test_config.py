@@ -31,6 +31,16 @@ def test_defaults(tmp_path: Path) -> None:
     assert found.server.data_dir == default_data_dir()
     here = load(None, {}, {"data_dir": tmp_path})
     assert here.database_url == f"sqlite:///{tmp_path}/server.db"
+    assert (found.logs.pack_after, found.logs.pack_above) == (900, 16 * 1024)
+    assert found.retention.jobs is None
+
+
+def test_what_is_kept_and_packed_is_configured(tmp_path: Path) -> None:
+    file = written(tmp_path, '[retention]\njobs = "90d"\n[logs]\npack_above = "1MiB"\n')
+    found = load(file, {"REMOTE_SERVER_LOGS_PACK_AFTER": "1h"})
+    assert found.retention.jobs == 90 * 86400
+    assert (found.logs.pack_after, found.logs.pack_above) == (3600, 1024 * 1024)
+    assert "pack_after" in faults(env={"REMOTE_SERVER_LOGS_PACK_AFTER": "0s"})
 
 
 def test_root_keeps_its_data_in_the_system(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,6 @@ from remote_server.domain.model import Key
 from remote_server.errors import StoreUnavailable
 from remote_server.logs.store import LogStore, LogUnavailable
 
-AFTER: Final = 900.0
-"""Seconds between a log's end and its packing: most logs are looked at soon after their end."""
 _REST: Final = 4.0
 """Seconds of rest for each second of work: a fifth of a core at the most."""
 _AGAIN: Final = 60.0
@@ -33,9 +31,9 @@ Ended = Callable[[Sequence[Key]], Awaitable[frozenset[Key]]]
 
 
 class Packer:
-    """Packs logs. `run` is its loop."""
+    """Packs logs `after` seconds behind their end. `run` is its loop."""
 
-    def __init__(self, logs: LogStore, ended: Ended, after: float = AFTER) -> None:
+    def __init__(self, logs: LogStore, ended: Ended, after: float) -> None:
         self._logs = logs
         self._ended = ended
         self._after = after

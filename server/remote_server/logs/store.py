@@ -28,8 +28,6 @@ MOST_OPEN: Final = 256
 """Descriptors that are kept open; the least recently used one is closed first."""
 MOST_PACKED: Final = 8
 """Packed logs that are kept open, each with one decompressed block."""
-WORTH_PACKING: Final = 16 * 1024
-"""Bytes; packing a shorter log would hardly free a block of the disk."""
 _MOST_FINISHED: Final = 100_000
 _SHARD: Final = 6
 """Characters of a ULID that name a folder: the jobs of 2**20 ms, about 17 minutes."""
@@ -70,11 +68,12 @@ class LogStore:
 
     `received` counts the bytes appended since the start, `torn` the logs that will never be
     complete. `finished` holds, oldest first, logs that
-    ended and are worth packing; the packer takes them.
+    ended and are worth packing, of at least `worth_packing` bytes; the packer takes them.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, worth_packing: int = 0) -> None:
         self.root = root
+        self._worth_packing = worth_packing
         self.received = 0
         self.torn = 0
         self.finished: deque[Key] = deque(maxlen=_MOST_FINISHED)
@@ -224,7 +223,7 @@ class LogStore:
     def finish(self, key: Key) -> None:
         """Nothing will be appended any more: let the descriptor go, tell followers."""
         log = self._open.get(key)
-        if log is not None and log.length >= WORTH_PACKING:
+        if log is not None and log.length >= self._worth_packing:
             self.finished.append(key)
         self._discard(key)
         self._tell(key)
@@ -293,7 +292,7 @@ class LogStore:
         for job in self.jobs():
             for path in sorted((self.root / job[:_SHARD] / job).glob("*.log")):
                 with suppress(FileNotFoundError):
-                    if path.stem.isdecimal() and path.stat().st_size >= WORTH_PACKING:
+                    if path.stem.isdecimal() and path.stat().st_size >= self._worth_packing:
                         yield Key(job, int(path.stem))
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ import pytest
 from remote_protocol.ids import make_ulid
 from remote_server.domain.model import Key
 from remote_server.logs import LogStore, LogUnavailable
-from remote_server.logs.store import MOST_OPEN, WORTH_PACKING
+from remote_server.logs.store import MOST_OPEN
 
 
 def new_key(number: int = 0, attempt: int = 1) -> Key:
@@ -266,10 +266,10 @@ async def test_packed_logs_read_like_plain_ones(logs: LogStore) -> None:
     assert list(logs.root.iterdir()) == []
 
 
-async def test_short_logs_are_not_worth_packing(logs: LogStore) -> None:
-    short, long = new_key(1), new_key(2)
-    logs.append(short, b"x" * (WORTH_PACKING - 1))
-    logs.append(long, b"x" * WORTH_PACKING)
+async def test_short_logs_are_not_worth_packing(tmp_path: Path) -> None:
+    logs, short, long = LogStore(tmp_path, worth_packing=100), new_key(1), new_key(2)
+    logs.append(short, b"x" * 99)
+    logs.append(long, b"x" * 100)
     logs.finish(short)
     logs.finish(long)
     assert list(logs.finished) == [long]
