@@ -60,7 +60,10 @@ async def log(call: Call) -> web.StreamResponse:
         raise validation([("stream", f"cannot be chosen with {CRI}: the stored log has both")])
     job = await call.services.store.job(call.path("id"))
     if query.attempt is not None and query.attempt > job.attempt:
-        raise not_found(f"attempt of job {job.id}", str(query.attempt))
+        # A lost one that came back (`keep_first`) is current again; its replacement's log stays.
+        replaced = await _attempt(call, Key(job.id, query.attempt))
+        if replaced is None or replaced.state not in _OVER:
+            raise not_found(f"attempt of job {job.id}", str(query.attempt))
     resumed = last_event_id(call.request) if media == SSE else None
     start = 0 if media == TEXT else query.offset if resumed is None else resumed
     form: Form

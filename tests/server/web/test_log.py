@@ -13,7 +13,7 @@ import pytest
 
 from remote_protocol import cri
 from remote_protocol.states import EndReason
-from remote_server.domain.events import Lost, Withdrawn
+from remote_server.domain.events import Lost, Returned, Withdrawn
 from remote_server.domain.model import Key
 from tests.support.live_server import Live
 from tests.support.stored import finish, offered, started, submitted
@@ -251,6 +251,23 @@ async def test_each_attempt_has_its_own_log(live: Live) -> None:
     (await live.get(log_path(first, "attempt=3"))).problem(404, "not_found")
     await finish(store, second, 1, EndReason.EXIT, agent="b", now=time.time(), size=0)
     assert (await live.get(log_path(first, "follow=true"))).text == "second\n"
+
+
+async def test_a_replacement_that_was_given_up_keeps_its_log(live: Live) -> None:
+    store = live.services.store
+    policy = {"on_return": "keep_first"}
+    first = await begun(live, max_attempts=2, retry_backoff=0, on_disconnect=policy)
+    await store.record("a", Lost(first, "gone"), time.time())
+    await store.release_due(time.time())
+    (lease,) = await store.assign([(first.job, "b")], time.time())
+    second = await started(store, lease, time.time())
+    write(live, second, b"second\n")
+    await store.record("a", Returned(first), time.time())
+    write(live, first, b"first\n")
+    assert (await live.get(log_path(first))).text == "first\n"
+    assert (await live.get(log_path(first, "attempt=2"))).text == "second\n"
+    assert (await live.get(log_path(first, "attempt=2&follow=true"))).text == "second\n"
+    (await live.get(log_path(first, "attempt=3"))).problem(404, "not_found")
 
 
 async def test_what_cannot_be_given(live: Live, key: Key) -> None:
