@@ -221,12 +221,14 @@ class Stack:
         url: str | None = None,
         config: str = "",
         capacity: object = 4,
+        run: Sequence[object] = (),
         online: bool = True,
     ) -> Agent:
-        """Register and start an agent and wait until it is online. `config` is TOML."""
+        """Register and start an agent and wait until it is online. `config` is TOML; `run` are
+        more options of `remote-agent run`."""
         self.register(name, "--capacity", capacity, *options, url=url)
         state_dir = self.root / f"agent-{name}"
-        command = [BIN / "remote-agent", "run", "--state-dir", state_dir]
+        command = [BIN / "remote-agent", "run", "--state-dir", state_dir, *run]
         if config:
             file = self.root / f"agent-{name}.toml"
             file.write_text(config)

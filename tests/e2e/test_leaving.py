@@ -1,0 +1,126 @@
+"""How an agent leaves: at a signal as `on_stop` says, after its one job, and for good."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from remote_client.errors import ApiError
+from remote_protocol.api import JobView
+from remote_protocol.states import EndReason, JobState
+from tests.support.stack import Agent, Stack, until
+
+DRAIN = '[agent]\non_stop = "drain"\n'
+CANCEL = '[agent]\non_stop = "cancel"\n'
+
+
+def waiting_job(stack: Stack) -> tuple[JobView, Path]:
+    """A running job that ends when the file is made."""
+    go = stack.root / "go"
+    job = stack.submit(f"echo up; while [ ! -e {go} ]; do sleep 0.02; done; echo over")
+    stack.prints(job.id, b"up\n")
+    return job, go
+
+
+def term(stack: Stack, agent: Agent) -> None:
+    """The first signal; returns when the server knows that no more jobs are taken."""
+    agent.send(signal.SIGTERM)
+    name = agent.name.removeprefix("agent ")
+    until(lambda: not stack.client.agent(name).condition.accepting, "the server is told")
+
+
+def test_on_stop_drain_finishes_what_runs(stack: Stack) -> None:
+    agent = stack.agent("a", config=DRAIN)
+    job, go = waiting_job(stack)
+    term(stack, agent)
+    later = stack.submit("true")
+    go.touch()
+    ended = stack.client.wait(job.id, 20)
+    assert (ended.state, stack.client.log(job.id)) == (JobState.SUCCEEDED, b"up\nover\n")
+    assert agent.wait() == 0, agent.words()
+    assert stack.client.job(later.id).state is JobState.QUEUED
+
+
+def test_on_stop_cancel_ends_what_runs(stack: Stack) -> None:
+    agent = stack.agent("a", config=CANCEL)
+    job, _ = waiting_job(stack)
+    agent.send(signal.SIGTERM)
+    ended = stack.client.wait(job.id, 20)
+    assert (ended.state, ended.end_reason) == (JobState.CANCELLED, EndReason.CANCELLED)
+    assert "the agent was stopped" in (ended.end_detail or "")
+    assert agent.wait() == 0, agent.words()
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_the_agent_at_once_and_no_job(
+    stack: Stack, second: signal.Signals
+) -> None:
+    agent = stack.agent("a", config=DRAIN)
+    job, go = waiting_job(stack)
+    term(stack, agent)
+    agent.send(second)
+    assert agent.wait() == 1, agent.words()
+    assert stack.client.job(job.id).state is JobState.RUNNING
+    agent.start()
+    stack.online("a")
+    go.touch()
+    ended = stack.client.wait(job.id, 20)
+    assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)
+    assert stack.client.log(job.id) == b"up\nover\n"
+
+
+def test_once_runs_one_job_though_it_has_room_for_more(stack: Stack) -> None:
+    jobs = [stack.submit(f"echo {n}") for n in range(4)]
+    agent = stack.agent("a", capacity=4, run=["--once"], online=False)
+    assert agent.wait() == 0, agent.words()
+    states = sorted(stack.client.job(job.id).state for job in jobs)
+    assert states == [JobState.QUEUED] * 3 + [JobState.SUCCEEDED]
+    # Those that it was offered as well are free for others, and none has used up an attempt.
+    stack.agent("b")
+    done = [stack.client.wait(job.id, 20) for job in jobs]
+    assert all((job.state, job.attempt) == (JobState.SUCCEEDED, 1) for job in done)
+
+
+def test_an_ephemeral_agent_of_one_job_leaves_no_trace_on_the_server(stack: Stack) -> None:
+    job = stack.submit("echo done")
+    agent = stack.agent("brief", "--ephemeral", run=["--once"], online=False)
+    assert stack.client.wait(job.id, 20).agent == "brief"
+    assert agent.wait() == 0, agent.words()
+    with pytest.raises(ApiError) as gone:
+        stack.client.agent("brief")
+    assert gone.value.code == "not_found"
+    assert not (agent.state_dir / "identity.json").exists()
+    assert stack.client.log(job.id) == b"done\n"
+
+
+def test_an_ephemeral_agent_stays_known_while_its_jobs_run_on(stack: Stack) -> None:
+    agent = stack.agent("brief", "--ephemeral")
+    job, go = waiting_job(stack)
+    assert agent.stop() == 0, agent.words()
+    assert stack.client.agent("brief").ephemeral
+    agent.start()
+    stack.online("brief")
+    go.touch()
+    assert stack.client.wait(job.id, 20).state is JobState.SUCCEEDED
+    assert agent.stop() == 0
+    assert [known.name for known in stack.client.agents().items] == []
+
+
+def test_a_container_needs_the_environment_only(stack: Stack) -> None:
+    agent = stack.agent("env", "--ephemeral")
+    assert agent.stop() == 0
+    # Gone on both sides: the first `run` enrols it by what the environment says (R45).
+    agent.env |= {
+        "REMOTE_AGENT_SERVER": stack.url,
+        "REMOTE_AGENT_TOKEN": stack.registration_token(uses=1),
+        "REMOTE_AGENT_NAME": "env",
+        "REMOTE_AGENT_ONCE": "1",
+        "REMOTE_AGENT_EPHEMERAL": "1",
+    }
+    job = stack.submit("true")
+    agent.start()
+    assert stack.client.wait(job.id, 20).agent == "env"
+    assert agent.wait() == 0, agent.words()
+    assert [known.name for known in stack.client.agents().items] == []
