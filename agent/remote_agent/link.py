@@ -30,6 +30,7 @@ from websockets.typing import Subprotocol
 from remote_agent import backoff
 from remote_agent.errors import TokenRefused
 from remote_agent.reach import OPEN_TIMEOUT, Complaint, Endpoint, explain, problem_of
+from remote_agent.tunnel import open_tunnel
 from remote_protocol.codec import decode_from_server, encode
 from remote_protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
@@ -163,12 +164,16 @@ class Link:
         options: dict[str, Any] = {}
         if endpoint.session_url.startswith("wss:"):
             options["ssl"] = _tls(endpoint)
+        via = endpoint.via
+        if via is not None:
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                options["sock"] = await open_tunnel(via, *endpoint.address)
         return await connect(
             endpoint.session_url,
             additional_headers={"Authorization": f"Bearer {endpoint.token}"},
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,
-            proxy=endpoint.proxy or True,
+            proxy=None,
             open_timeout=OPEN_TIMEOUT,
             close_timeout=CLOSE_TIMEOUT,
             ping_interval=None,

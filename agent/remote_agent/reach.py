@@ -1,5 +1,5 @@
-"""Where the server is, and what to say when it cannot be reached: cause and cure. Pure but for
-the log.
+"""Where the server is, through which proxy, and what to say when it cannot be reached: cause and
+cure. Reads the environment's proxy settings, writes to the log.
 
 The first failure is told loudly, the same one again only from time to time.
 """
@@ -10,9 +10,11 @@ import json
 import socket
 import ssl
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 import structlog
 from websockets.exceptions import InvalidProxy, InvalidProxyStatus, NegotiationError, ProxyError
@@ -48,10 +50,48 @@ class Endpoint:
         return urlunsplit((scheme, parts.netloc, path, "", ""))
 
     @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the server."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def via(self) -> str | None:
+        """The proxy to go through; None: directly."""
+        return self.proxy or proxy_for(self.url)
+
+    @property
     def place(self) -> str:
         """Host and port, for sentences; without credentials."""
         parts = urlsplit(self.url)
         return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for this URL.
+
+    Enrolment and link both ask here: websockets and urllib read the variables differently.
+    """
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def proxy_authorization(proxy: str) -> str | None:
+    """What a proxy whose URL holds a user is told (RFC 7617); None when it holds none."""
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return None
+    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(user.encode()).decode()}"
+
+
+def place_of(url: str) -> str:
+    """Host and port of a proxy, for sentences; without credentials."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 class Complaint:
@@ -86,19 +126,27 @@ class Complaint:
 
 def explain(error: Exception, endpoint: Endpoint) -> str:
     """A sentence with cause and cure for what can go wrong while connecting."""
-    place = endpoint.place
+    place, via = endpoint.place, endpoint.via
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"the certificate of {place} is not trusted: {error.verify_message}; name its"
-            " authority in [server] ca_file"
+            f"the certificate of {place} is not trusted: {error.verify_message};"
+            f" {certificate_cure(error)}"
         )
+    if isinstance(error, ssl.SSLError) and "NO_CERTIFICATE" in str(error):
+        return f"the CA file {endpoint.ca_file} holds no certificates in PEM format"
     if isinstance(error, ssl.SSLError):
         why = getattr(error, "reason", None) or error
         return f"TLS with {place} failed: {why}; is it really https?"
     if isinstance(error, socket.gaierror):
-        return f"the name {urlsplit(endpoint.url).hostname} cannot be resolved: {error.strerror}"
+        host = urlsplit(via or endpoint.url).hostname
+        return f"the name {host} cannot be resolved: {error.strerror}"
     if isinstance(error, TimeoutError):
         return f"{place} did not answer within {OPEN_TIMEOUT:.0f} s"
+    if isinstance(error, ConnectionRefusedError) and via:
+        return (
+            f"the proxy {place_of(via)} refuses connections; check [server] proxy, HTTPS_PROXY and"
+            " HTTP_PROXY, or name the server's host in NO_PROXY"
+        )
     if isinstance(error, ConnectionRefusedError):
         return f"nothing listens at {place}: is the server running, and [server] url right?"
     if isinstance(error, FileNotFoundError):
@@ -115,6 +163,16 @@ def explain(error: Exception, endpoint: Endpoint) -> str:
     if isinstance(error, NegotiationError):
         return f"{place} speaks another protocol: {error}"
     return f"connecting to {place} failed: {str(error) or type(error).__name__}"
+
+
+def certificate_cure(error: ssl.SSLCertVerificationError) -> str:
+    """What helps against a certificate that is refused."""
+    words = (error.verify_message or "").lower()
+    if "expired" in words or "not yet valid" in words:
+        return "renew it, or set this host's clock"
+    if "mismatch" in words or "not valid for" in words:
+        return "use the host name that it was made for"
+    return "if a private CA signed it, name that with --ca-file or [server] ca_file"
 
 
 def problem_of(body: bytes | bytearray | None) -> tuple[str, str]:

@@ -12,10 +12,9 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
@@ -27,6 +26,7 @@ from remote_agent.errors import (
     TokenRefused,
     Unreachable,
 )
+from remote_agent.reach import certificate_cure, place_of, proxy_authorization, proxy_for
 from remote_protocol.api import Problem, Registered, Registration, VersionView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TokenKind, kind_of
@@ -188,14 +188,27 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-class _ExplicitProxy(urllib.request.ProxyHandler):
-    """A proxy that was named is used for every host: NO_PROXY belongs to the environment's."""
+def _via(door: Door) -> str | None:
+    """The proxy to go through: one that was named is for every host, NO_PROXY belongs to the
+    environment's. ConfigError when it is of a kind that we do not speak."""
+    proxy = door.proxy or proxy_for(door.url)
+    kind = urlsplit(proxy).scheme if proxy else "http"
+    if kind != "http":
+        raise ConfigError(
+            f"the environment names a proxy of the kind {kind}:// for {door.url}; only http:// is "
+            "supported: name another with --proxy, or the host in NO_PROXY"
+        )
+    return proxy
+
+
+class _OneProxy(urllib.request.ProxyHandler):
+    """Uses its proxy for whatever is opened."""
 
     def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> Any:
         parts = urlsplit(proxy)
-        if parts.username is not None:
-            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            req.add_header("Proxy-authorization", f"Basic {b64encode(user.encode()).decode()}")
+        authorization = proxy_authorization(proxy)
+        if authorization is not None:
+            req.add_header("Proxy-authorization", authorization)
         req.set_proxy(parts.netloc.rpartition("@")[2], parts.scheme)
 
 
@@ -218,8 +231,9 @@ def _opener(door: Door) -> urllib.request.OpenerDirector:
         urllib.request.HTTPSHandler(context=tls),
         _NoRedirect(),
     ]
-    if door.proxy:
-        handlers.append(_ExplicitProxy({"http": door.proxy, "https": door.proxy}))
+    via = _via(door)
+    # Without one, an empty table: what the environment says has been asked already.
+    handlers.append(_OneProxy({"http": via, "https": via} if via else {}))
     return urllib.request.build_opener(*handlers)
 
 
@@ -238,13 +252,13 @@ def _words(error: BaseException) -> str:
 
 def explain(door: Door, error: BaseException) -> str:
     """Why nothing came back from the server, and what helps. Holds no secret."""
-    cause, text = _words(error), str(error).lower()
+    cause, text, via = _words(error), str(error).lower(), _via(door)
     if isinstance(error, socket.gaierror):
-        host = urlsplit(door.proxy or door.url).hostname
+        host = urlsplit(via or door.url).hostname
         cause, cure = f"the name {host} cannot be resolved ({cause})", "check it, and DNS"
     elif isinstance(error, ssl.SSLCertVerificationError):
         cause = f"its certificate is not trusted: {error.verify_message}"
-        cure = _certificate_cure(error)
+        cure = certificate_cure(error)
     elif isinstance(error, ssl.SSLError):
         cause = f"TLS failed: {error.reason or error}"
         plain = "wrong version number" in text or "record layer" in text or "wrong_version" in text
@@ -256,8 +270,11 @@ def explain(door: Door, error: BaseException) -> str:
         cause = f"the proxy did not connect to it ({cause})"
         cure = "check that the proxy may reach it, or set NO_PROXY"
     elif isinstance(error, ConnectionRefusedError):
-        cause = "the proxy refuses connections" if door.proxy else "nothing listens there"
+        cause = "nothing listens there"
         cure = "check that the server runs and that host and port are right"
+        if via:
+            cause = f"the proxy {place_of(via)} refuses connections"
+            cure = "check --proxy, HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY"
     elif isinstance(error, TimeoutError):
         cause = f"no answer within {_TIMEOUT:.0f} s"
         cure = "check routes and firewalls; behind a proxy set HTTPS_PROXY or --proxy"
@@ -271,12 +288,3 @@ def explain(door: Door, error: BaseException) -> str:
     else:
         cure = "check the URL"
     return f"cannot reach {door.url}: {cause}; {cure}"
-
-
-def _certificate_cure(error: ssl.SSLCertVerificationError) -> str:
-    words = (error.verify_message or "").lower()
-    if "expired" in words or "not yet valid" in words:
-        return "renew it, or set this host's clock"
-    if "mismatch" in words or "not valid for" in words:
-        return "use the host name that it was made for"
-    return "if a private CA signed it, name that with --ca-file or [server] ca_file"

@@ -292,9 +292,9 @@ async def test_the_proxy_of_the_environment_and_its_exceptions(monkeypatch):
         assert len(log) == 1
 
 
-async def test_a_proxy_url_with_a_password_is_not_repeated():
-    endpoint = Endpoint("http://127.0.0.1:1", TOKEN, proxy="gopher://me:hunter2@x")
-    lost = Link(endpoint, Ear())
+@pytest.mark.parametrize("kind", ["gopher", "socks5"])
+async def test_a_proxy_of_another_kind_is_said_without_its_password(kind):
+    lost = Link(Endpoint("http://127.0.0.1:1", TOKEN, proxy=f"{kind}://me:hunter2@x"), Ear())
     with pytest.raises(Exception) as caught:
         await lost._connect()
     assert "hunter2" not in lost._explain(caught.value)

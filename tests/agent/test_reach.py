@@ -12,6 +12,14 @@ from remote_agent.reach import Complaint, Endpoint, explain, problem_of
 from tests.support.fake_server import TOKEN
 
 
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    """No settings of the developer reach a test."""
+    for scheme in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{scheme}_proxy", raising=False)
+        monkeypatch.delenv(f"{scheme}_proxy".upper(), raising=False)
+
+
 @pytest.mark.parametrize(
     ("url", "wanted"),
     [
@@ -47,6 +55,7 @@ def test_a_failure_is_told_once_and_again_when_it_changes(capsys):
         (TimeoutError(), "did not answer within 20 s"),
         (socket.gaierror(-2, "Name or service not known"), "host cannot be resolved"),
         (ssl.SSLError(1, "wrong version number"), "is it really https?"),
+        (ssl.SSLError(1, "[X509: NO_CERTIFICATE_OR_CRL_FOUND]"), "no certificates in PEM format"),
         (FileNotFoundError(2, "no", "/etc/ca.pem"), "/etc/ca.pem is missing"),
         (InvalidProxy("http://me:hunter2@x y", "no"), "the proxy's URL is not usable"),
         (EOFError(), "EOFError"),
@@ -54,6 +63,45 @@ def test_a_failure_is_told_once_and_again_when_it_changes(capsys):
 )
 def test_every_failure_has_a_cause_and_a_cure(error, words):
     text = explain(error, Endpoint("http://host:1", TOKEN))
+    assert words in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        ("Hostname mismatch, certificate is not valid for 'host'.", "the host name that it was"),
+        ("certificate has expired", "renew it"),
+        ("self-signed certificate in certificate chain", "[server] ca_file"),
+    ],
+)
+def test_a_refused_certificate_has_its_own_cure(words, cure):
+    error = ssl.SSLCertVerificationError()
+    error.verify_message = words
+    text = explain(error, Endpoint("https://host:1", TOKEN))
+    assert words in text and cure in text
+
+
+def test_the_environments_proxy_is_taken_unless_one_is_named(monkeypatch):
+    url = "https://host:8443"
+    assert Endpoint(url, TOKEN).via is None
+    monkeypatch.setenv("https_proxy", "me:hunter2@proxy:3128")
+    assert Endpoint(url, TOKEN).via == "http://me:hunter2@proxy:3128"
+    assert Endpoint("http://host:80", TOKEN).via is None
+    monkeypatch.setenv("no_proxy", "other,host")
+    assert Endpoint(url, TOKEN).via is None
+    assert Endpoint(url, TOKEN, proxy="http://named:1").via == "http://named:1"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(), "the proxy proxy:3128 refuses connections"),
+        (socket.gaierror(-2, "Name or service not known"), "the name proxy cannot be resolved"),
+    ],
+)
+def test_a_failure_before_the_proxy_names_the_proxy(error, words):
+    text = explain(error, Endpoint("https://host", TOKEN, proxy="http://me:hunter2@proxy:3128"))
     assert words in text
     assert "hunter2" not in text
 

@@ -341,6 +341,13 @@ def test_the_environments_proxy_and_its_exceptions(monkeypatch: pytest.MonkeyPat
             assert direct.asked[0].path == "/api/v1/version"
 
 
+def test_a_proxy_of_another_kind_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://me:hunter2@127.0.0.1:1080")
+    with pytest.raises(ConfigError, match="kind socks5://") as caught:
+        find_server(Door("https://server.invalid"))
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("status", "says"),
     [(407, "the proxy wants a user and a password"), (502, "the proxy did not connect")],
