@@ -48,6 +48,13 @@ def until(condition: Callable[[], T], what: str = "", deadline: float = DEADLINE
         pause = min(pause * 1.5, 0.1)
 
 
+def says(text: str, *words: str) -> None:
+    """One sentence that holds all of the words, and no traceback."""
+    assert "Traceback" not in text, text
+    for word in words:
+        assert word in text, f"{word!r} is not in: {text}"
+
+
 def free_port() -> int:
     """A TCP port of the loopback that nobody uses now."""
     with socket.socket() as probe:
@@ -143,6 +150,8 @@ class Stack:
         self.port = free_port()
         self.data_dir = root / "server"
         self.agents: dict[str, Agent] = {}
+        self.ca_file: Path | None = None
+        """Who signed the server's certificate; with it, everybody comes by https."""
         self._client: Client | None = None
         env = self.env(**{f"REMOTE_SERVER_{key}": value for key, value in server_env.items()})
         self.server = Program(
@@ -168,7 +177,8 @@ class Stack:
     @property
     def url(self) -> str:
         """The server's URL."""
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "http" if self.ca_file is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     @property
     def admin_token(self) -> str:
@@ -179,7 +189,8 @@ class Stack:
     def client(self) -> Client:
         """An admin's client."""
         if self._client is None:
-            self._client = Client(self.url, self.admin_token)
+            ca_file = None if self.ca_file is None else str(self.ca_file)
+            self._client = Client(self.url, self.admin_token, ca_file=ca_file)
         return self._client
 
     def start_server(self) -> None:
@@ -205,12 +216,13 @@ class Stack:
         token: str | None = None,
         url: str | None = None,
         check: bool = True,
+        **env: str,
     ) -> subprocess.CompletedProcess[str]:
         """`remote-agent register`."""
         return _run(
             [BIN / "remote-agent", "register", "--state-dir", self.root / f"agent-{name}",
              "--server", url or self.url, "--name", name, *options],
-            self.env(REMOTE_AGENT_TOKEN=token or self.registration_token()),
+            self.env(REMOTE_AGENT_TOKEN=token or self.registration_token(), **env),
             check,
         )  # fmt: skip
 
@@ -223,17 +235,19 @@ class Stack:
         capacity: object = 4,
         run: Sequence[object] = (),
         online: bool = True,
+        **env: str,
     ) -> Agent:
-        """Register and start an agent and wait until it is online. `config` is TOML; `run` are
-        more options of `remote-agent run`."""
-        self.register(name, "--capacity", capacity, *options, url=url)
+        """Register and start an agent and wait until it is online. `config` is TOML, `run` are
+        more options of `remote-agent run`, `env` is for both commands."""
+        self.register(name, "--capacity", capacity, *options, url=url, check=True, **env)
         state_dir = self.root / f"agent-{name}"
         command = [BIN / "remote-agent", "run", "--state-dir", state_dir, *run]
         if config:
             file = self.root / f"agent-{name}.toml"
             file.write_text(config)
             command += ["--config", file]
-        agent = Agent(f"agent {name}", command, self.env(), self.root / f"agent-{name}.out")
+        out = self.root / f"agent-{name}.out"
+        agent = Agent(f"agent {name}", command, self.env(**env), out)
         agent.state_dir = state_dir
         self.agents[name] = agent
         agent.start()
@@ -295,6 +309,8 @@ class Stack:
     ) -> subprocess.Popen[bytes]:
         """Start `remotectl` with pipes."""
         access = {"REMOTE_URL": self.url, "REMOTE_TOKEN": token or self.admin_token}
+        if self.ca_file is not None:
+            access["REMOTE_CA_FILE"] = str(self.ca_file)
         return subprocess.Popen(
             [str(part) for part in (BIN / "remotectl", *arguments)],
             stdin=subprocess.DEVNULL,
