@@ -1,0 +1,41 @@
+"""How to start a shim's interpreter: a command line and its environment. Touches nothing.
+
+A shim starts with `-I -S`: no site-packages scan, no user paths, no PYTHON* variables, so it is
+up in a few milliseconds and sees nothing of the job's environment. A frozen binary starts itself
+with `_shim` as its first argument; its command line must hand the rest to `shim.__main__.main`
+before it imports anything heavy.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import remote_agent
+import remote_protocol
+
+FROZEN_ROLE = "_shim"
+"""First argument by which a frozen agent knows that it shall be a shim."""
+
+
+def shim_command(*arguments: str) -> list[str]:
+    """Command line of a shim process with these arguments (see `shim.__main__`)."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, FROZEN_ROLE, *arguments]
+    ours = Path(remote_agent.__file__).resolve().parent
+    shared = Path(remote_protocol.__file__).resolve().parent.parent
+    script = ours / "shim" / "__main__.py"
+    return [sys.executable, "-I", "-S", str(script), f"--path={shared}", *arguments]
+
+
+def shim_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Environment for a shim process: the given one without the agent's own settings.
+
+    A frozen one-file binary must unpack a copy of its own: the agent's folder vanishes with
+    the agent, and the shims live on (PyInstaller: PYINSTALLER_RESET_ENVIRONMENT).
+    """
+    env = {name: value for name, value in environ.items() if not name.startswith("REMOTE_AGENT_")}
+    if getattr(sys, "frozen", False):
+        env["PYINSTALLER_RESET_ENVIRONMENT"] = "1"
+    return env

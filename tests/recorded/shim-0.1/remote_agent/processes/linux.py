@@ -1,0 +1,310 @@
+"""What Linux does better: pidfds, a subreaper, /proc and boot ids. Reads /proc, sends signals.
+
+A shim is the subreaper of its job: whatever daemonises itself below it becomes its child, so the
+whole tree can be found and killed without a cgroup. Field numbers are those of proc(5).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from errno import ENOSYS
+from typing import Final
+
+from remote_agent.processes.posix import ExitWatch, Swept
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_JOB_OOM_SCORE: Final = 500
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_ROUND: Final = 0.002
+"""Seconds between two looks at a tree that is dying."""
+_FREEZES: Final = 50
+"""Looks for new processes before what is stopped is killed; a bomb needs a few."""
+
+
+def boot_id() -> str:
+    """A UUID that changes when the host restarts."""
+    return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def boot_time() -> float:
+    """Unix time at which the host came up, as its wall clock sees it now."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, 1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    """Fields of /proc/pid/stat from the third one on: the name before may hold anything."""
+    try:
+        return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    except OSError:
+        return None
+
+
+def start_time(pid: int) -> str | None:
+    """Clock ticks from boot to the start of a process; None when there is none of that pid."""
+    fields = _stat(pid)
+    return None if fields is None else fields[19].decode()
+
+
+def alive(pid: int, started: str) -> bool:
+    """Whether `pid` is still the process that started at `started`, and no zombie."""
+    fields = _stat(pid)
+    if fields is None:
+        return False
+    return fields[19].decode() == started and fields[0] not in (b"Z", b"X")
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of all orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    return bool(_LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; for use between fork and exec."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def prefer_as_oom_victim(pid: int) -> None:
+    """Have the kernel kill this process before the agent and its shims when memory runs out."""
+    with suppress(OSError):
+        descriptor = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, b"%d" % _JOB_OOM_SCORE)
+        finally:
+            os.close(descriptor)
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of all threads of a process."""
+    found: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for thread in threads:
+        try:
+            found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+        except FileNotFoundError:
+            if os.path.exists(f"/proc/{pid}/task/{thread}"):
+                return _children_by_scan(pid)  # a kernel without CONFIG_PROC_CHILDREN
+        except OSError:
+            continue
+    return found
+
+
+def _children_by_scan(pid: int) -> list[int]:
+    wanted = b"%d" % pid
+    return [other for other in _all() if (stat := _stat(other)) and stat[1] == wanted]
+
+
+def _all() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def descendants(root: int, spare: frozenset[int] = frozenset()) -> list[int]:
+    """Everything below `root`, parents first, without `spare` and what is below those."""
+    found: list[int] = []
+    queue = [root]
+    while queue:
+        for child in children(queue.pop()):
+            if child not in spare and child not in found:
+                found.append(child)
+                queue.append(child)
+    return found
+
+
+def _signal(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _running(pids: Iterable[int]) -> list[int]:
+    """Those that are no zombies: a zombie is dead, whoever has to reap it."""
+    return [pid for pid in pids if (stat := _stat(pid)) and stat[0] not in (b"Z", b"X")]
+
+
+def _freeze_and_kill(find: Callable[[], list[int]]) -> set[int]:
+    """Stop everything before killing: what is stopped cannot fork, so a fork bomb runs dry."""
+    known: set[int] = set()
+    for _ in range(_FREEZES):
+        fresh = set(find()) - known
+        if not fresh:
+            break
+        _signal(fresh, signal.SIGSTOP)
+        known |= fresh
+    _signal(known, signal.SIGKILL)
+    return known
+
+
+def slay(find: Callable[[], list[int]], limit: float = 5.0) -> tuple[int, int]:
+    """Kill what `find` finds until it finds nothing that runs: `(killed, survivors)`."""
+    killed: set[int] = set()
+    deadline = time.monotonic() + limit
+    while left := _running(find()):
+        if time.monotonic() > deadline:
+            return len(killed), len(left)
+        killed |= _freeze_and_kill(lambda: _running(find()))
+        time.sleep(_ROUND)
+    return len(killed), 0
+
+
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def strike(leader: int) -> None:
+    """SIGKILL to the group of `leader` and to everything else below this process; reaps nothing.
+
+    `leader` must not have been reaped, or its number may belong to somebody else.
+    """
+    _kill_group(leader)
+    me = os.getpid()
+    _freeze_and_kill(lambda: _running(descendants(me)))
+
+
+def sweep(leader: int, limit: float = 5.0) -> Swept:
+    """Kill and reap everything below this process, within `limit` seconds.
+
+    For a subreaper that has reaped `leader`, its job's main process. One system call when
+    nothing is left, as after most jobs.
+    """
+    killed: set[int] = set()
+    user = system = 0.0
+    deadline = time.monotonic() + limit
+    me = os.getpid()
+    while True:
+        try:
+            while (reaped := os.wait4(-1, os.WNOHANG))[0]:
+                user += reaped[2].ru_utime
+                system += reaped[2].ru_stime
+        except ChildProcessError:
+            return Swept(len(killed), user, system, 0)
+        left = _running(descendants(me))
+        if left and time.monotonic() > deadline:
+            return Swept(len(killed), user, system, len(left))
+        # A group that has members keeps its number from being used again.
+        if any((stat := _stat(pid)) and int(stat[2]) == leader for pid in left):
+            _kill_group(leader)
+        killed |= _freeze_and_kill(lambda: _running(descendants(me)))
+        time.sleep(_ROUND)
+
+
+def environ_of(pid: int) -> dict[bytes, bytes]:
+    """The environment with which a process was started; empty when it cannot be read."""
+    try:
+        entries = _read(f"/proc/{pid}/environ").split(b"\0")
+    except OSError:
+        return {}
+    return dict(entry.partition(b"=")[::2] for entry in entries if entry)
+
+
+def kill_orphans(spare: frozenset[int], keep: str, limit: float = 5.0) -> int:
+    """Kill what dead shims left to this subreaper: its descendants without those of `spare`.
+
+    A process whose environment has the name `keep` was left alive on purpose. Returns how many
+    were killed.
+    """
+    kept = keep.encode()
+
+    def find() -> list[int]:
+        orphans = descendants(os.getpid(), spare)
+        return [pid for pid in orphans if kept not in environ_of(pid)]
+
+    return slay(find, limit)[0]
+
+
+def kill_marked(marks: Mapping[str, str], session: int, limit: float = 5.0) -> int:
+    """Kill every process whose environment has all of `marks`, and what shares its session.
+
+    For jobs whose shim died together with its launcher. A session's number is only believed when
+    a marked process is in it, so that nobody else's is hit. Returns how many were killed.
+    """
+    wanted = {(name.encode(), value.encode()) for name, value in marks.items()}
+    me = os.getpid()
+
+    def find() -> list[int]:
+        pids = [pid for pid in _all() if pid != me]
+        marked = {pid for pid in pids if wanted <= environ_of(pid).items()}
+        sessions = {stat[3] for pid in marked if (stat := _stat(pid))} & {b"%d" % session}
+        if sessions:
+            marked |= {pid for pid in pids if (stat := _stat(pid)) and stat[3] in sessions}
+        return sorted(marked)
+
+    return slay(find, limit)[0]
+
+
+def tree_memory(root: int, exact: bool = False) -> int:
+    """Resident bytes of all descendants of `root` together.
+
+    The quick sum counts pages that forked processes share once for each of them; `exact` takes
+    proportional shares (PSS) where the kernel tells them.
+    """
+    total = 0
+    for pid in descendants(root):
+        with suppress(OSError, ValueError, IndexError):
+            size = _proportional(pid) if exact else None
+            if size is None:
+                size = int(_read(f"/proc/{pid}/statm").split()[1]) * _PAGE
+            total += size
+    return total
+
+
+def _proportional(pid: int) -> int | None:
+    with suppress(OSError):
+        for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def watch_exit(pid: int) -> ExitWatch:
+    """A watch on a child's exit, with or without pidfds (Linux 5.3)."""
+    try:
+        return PidWatch(pid)
+    except OSError as error:
+        if error.errno != ENOSYS:
+            raise
+        return ExitWatch(pid)
+
+
+class PidWatch(ExitWatch):
+    """A descriptor that becomes readable when a child has exited (pidfd_open(2))."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._descriptor = os.pidfd_open(pid)
+
+    def fileno(self) -> int:
+        """The descriptor to poll."""
+        return self._descriptor
+
+    def reap(self) -> tuple[int, resource.struct_rusage] | None:
+        """Wait status and resource usage of the child; None when it still runs."""
+        pid, status, usage = os.wait4(self._pid, os.WNOHANG)
+        return (status, usage) if pid else None
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._descriptor)

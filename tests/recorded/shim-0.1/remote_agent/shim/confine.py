@@ -1,0 +1,93 @@
+"""What holds a job within its limits from outside: its cgroup or a watch on its memory, its nice.
+
+Touches /sys/fs/cgroup and /proc through `processes`. A group is made only where the order names a
+delegated one and asks for something that needs it; else memory is looked at four times a second.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from remote_agent.processes import die_with_parent, tree_memory
+from remote_agent.processes.cgroup import Group, Limits
+from remote_agent.shim.order import Order
+
+_LOOK: Final = 0.25
+
+
+class Confinement:
+    """The limits of one attempt. `peak` is the most memory seen, in bytes."""
+
+    def __init__(self, order: Order, guarded: bool) -> None:
+        self._limit = order.memory_limit
+        self._nice = order.nice
+        self._guarded = guarded
+        self._group: Group | None = None
+        self.note = ""
+        """A sentence when the group could not be had and the weaker way is used."""
+        self.peak = 0
+        limits = Limits(order.memory_limit, order.cpu_weight, order.io_weight)
+        if order.cgroup is not None and any(limit is not None for limit in limits):
+            try:
+                self._group = Group.create(order.cgroup, order.key, limits)
+            except OSError as error:
+                self.note = f"no cgroup for this attempt: {error}"
+        watched = self._limit is not None and self._group is None
+        self.look_at: float | None = 0.0 if watched else None
+        """When `exceeded` wants to be asked, in monotonic seconds; None for never."""
+
+    @property
+    def folder(self) -> str | None:
+        """Folder of the attempt's cgroup, when it has one."""
+        return self._group.folder if self._group else None
+
+    def before_exec(self) -> Callable[[], None] | None:
+        """What the child does before it becomes the job; None lets it be vforked, twice as fast.
+
+        A shim without a launcher to guard it has the kernel kill its job when it dies.
+        """
+        if self._guarded and self._group is None and not self._nice:
+            return None
+        parent, join = os.getpid(), self._group.joiner() if self._group else None
+
+        def prepare() -> None:
+            if join is not None:
+                join()
+            if self._nice:
+                with suppress(OSError):  # an agent that is nice itself cannot be less so
+                    os.nice(self._nice)
+            if not self._guarded:
+                die_with_parent(parent)
+
+        return prepare
+
+    def exceeded(self, now: float) -> bool:
+        """Whether the whole tree takes more memory than it may. Costs a walk through /proc."""
+        if self._limit is None or self.look_at is None:
+            return False
+        self.look_at = now + _LOOK
+        me = os.getpid()
+        used = tree_memory(me)
+        if used > self._limit:
+            used = tree_memory(me, exact=True)
+        self.peak = max(self.peak, used)
+        return used > self._limit
+
+    def oom_kills(self) -> int:
+        """How many processes the kernel killed for the group's limit."""
+        if self._group is None:
+            return 0
+        self.peak = max(self.peak, self._group.peak())
+        return self._group.oom_kills()
+
+    def kill(self) -> bool:
+        """Kill the whole group at once; False when there is none that can."""
+        return self._group is not None and self._group.kill()
+
+    def close(self) -> None:
+        """Remove the group."""
+        if self._group is not None:
+            self._group.remove()

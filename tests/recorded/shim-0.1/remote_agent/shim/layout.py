@@ -1,0 +1,30 @@
+"""Names inside an attempt's directory and the version of its contract. Constants only.
+
+`docs/attempt-directory.md` explains them. A newer agent meets directories that an older shim
+keeps, so a name is never given another meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = 1
+"""Version of the start order, the records and the control messages."""
+ORDER: Final = "attempt.jsonl"
+"""First line: what the shim needs (`order.Order`). Second line: the offer as it came."""
+STARTED: Final = "started.json"
+"""Made empty, with O_EXCL, before the job is spawned: an attempt starts once (I1). Then it gets
+the pids. One file for both: making a file is the dearest thing a shim does."""
+EXIT: Final = "exit.json"
+CONTROL: Final = "control"
+"""Datagram socket of the living shim."""
+SETTLED: Final = "settled"
+"""Made by the agent when the server needs nothing more of the attempt."""
+SCRIPT: Final = "script"
+OUTPUTS: Final = "outputs"
+ARTIFACTS: Final = "artifacts"
+WORK: Final = "work"
+HINTS: Final = "../../agent.sock"
+"""The agent's datagram socket, as seen from an attempt's directory."""
+KEEP_MARK: Final = "REMOTE_KEEP_PROCESSES"
+"""Environment name of jobs whose processes may outlive them; guards do not kill those."""

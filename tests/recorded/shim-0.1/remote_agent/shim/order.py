@@ -1,0 +1,90 @@
+"""The start order: everything a shim has to know about its attempt, as one line of JSON. Reads.
+
+Unknown fields are ignored and missing ones have defaults, so that shims and agents of different
+versions understand each other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import Any, Final, NamedTuple
+
+from remote_agent.shim.layout import HINTS, ORDER, VERSION
+
+_STEP: Final = 1 << 16
+_LARGEST: Final = 1 << 26
+DEFAULT_SEGMENT: Final = 10_000_000
+MIN_SEGMENTS: Final = 2
+
+
+class OrderError(Exception):
+    """The start order cannot be understood; the text is a sentence."""
+
+
+class Order(NamedTuple):
+    """What to run and within which limits. Durations in seconds, sizes in bytes."""
+
+    key: str
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    timeout: float | None = None
+    grace: float = 10.0
+    stop_signal: str = "SIGTERM"
+    memory_limit: int | None = None
+    nice: int = 0
+    cgroup: str | None = None
+    """Delegated group below which the attempt gets one of its own."""
+    cpu_weight: int | None = None
+    io_weight: int | None = None
+    max_log: int | None = None
+    """Cap of the job's output; head and tail of it are kept."""
+    segment_size: int = DEFAULT_SEGMENT
+    segments: int = 10
+    """Closed segments that may lie in the directory; beyond, the job's output waits."""
+    reserve: int = 0
+    """Free space of the disk below which the job's output waits."""
+    keep_processes: bool = False
+    sync: bool = True
+    """Whether the end is forced to the disk before it counts."""
+    hints: str = HINTS
+
+    def line(self) -> bytes:
+        """The order as the first line of its file."""
+        body = {"v": VERSION, **self._asdict()}
+        return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+
+
+def parse(line: bytes) -> Order:
+    """The order in a line. OrderError when it is damaged or of a version that is too new."""
+    try:
+        body: Any = json.loads(line)
+        if body["v"] > VERSION:
+            raise OrderError(
+                f"the start order has version {body['v']}, this shim understands up to {VERSION}; "
+                "restart the agent so that its shims are as new as itself"
+            )
+        order = Order(**{name: body[name] for name in Order._fields if name in body})
+        getattr(signal.Signals, order.stop_signal)
+        if not order.argv or not all(isinstance(word, str) for word in order.argv):
+            raise ValueError("no program")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise OrderError(f"the start order is damaged: {error!r}") from error
+    return order._replace(segments=max(MIN_SEGMENTS, order.segments))
+
+
+def read_order(directory: int) -> Order:
+    """The order in an attempt's directory. OrderError when it is damaged, OSError when absent."""
+    descriptor = os.open(ORDER, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        line = b""
+        while b"\n" not in line[-_STEP:] and len(line) < _LARGEST:
+            part = os.read(descriptor, _STEP)
+            if not part:
+                raise OrderError("the start order is cut short")
+            line += part
+    finally:
+        os.close(descriptor)
+    return parse(line.partition(b"\n")[0])

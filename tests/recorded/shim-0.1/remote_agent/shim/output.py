@@ -1,0 +1,157 @@
+"""The writing side of the spool: CRI records, segments, the cap, and patience with a full disk.
+
+Writes in an attempt's directory. What was read from the job is never dropped: while the disk is
+full, or while more closed segments lie here than allowed, `ready` says no and the job's pipes
+fill up, so the job itself waits.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final
+from zlib import crc32
+
+from remote_agent.shim.cap import Cap
+from remote_agent.shim.order import Order
+from remote_agent.shim.stamp import Stamper
+from remote_agent.spool import CHECKSUMS, LIVE, closed_name
+from remote_protocol.cri import STDERR, STDOUT, encode
+
+RETRY: Final = 0.2
+"""Seconds between two looks whether a full disk or a full spool has room again."""
+_PREFIX: Final = 40
+_LARGEST_RECORDS: Final = 4 << 20
+_SLICE: Final = 32 << 10
+_SPACE_STEP: Final = 1 << 20
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+
+
+class Output:
+    """Spool of one attempt. `size` and `checksum` are of the whole log, `counts` of the job."""
+
+    def __init__(self, directory: int, order: Order) -> None:
+        self._directory = directory
+        self._segment_size = order.segment_size
+        self._segments = order.segments
+        self._reserve = order.reserve
+        self._cap = Cap(order.max_log) if order.max_log is not None else None
+        self._stamper = Stamper()
+        self._descriptor = -1
+        self._segment_start = 0
+        self._closed: list[int] = []
+        self._pending: list[memoryview] = []
+        self._unchecked = 0
+        self.size = 0
+        self.checksum = 0
+        self.counts = {STDOUT: 0, STDERR: 0}
+        self.waiting = ""
+        """Why the job's output waits; empty when it does not."""
+
+    def take(self, data: bytes, stream: bytes) -> None:
+        """Put what one read brought into the spool, under one time stamp."""
+        stamp = self._stamper.stamp(time.time_ns())
+        self.counts[stream] += len(data)
+        step = len(data)
+        # One-byte lines grow forty-fold: cut those reads up, so that memory stays bounded (I9).
+        if step > _SLICE and data.count(b"\n") * _PREFIX > _LARGEST_RECORDS:
+            step = _SLICE
+        for start in range(0, len(data), step):
+            part = data[start : start + step]
+            if self._cap is None:
+                self._put(encode(part, stamp, stream))
+            else:
+                self._put(self._cap.admit(part, stamp, stream))
+
+    def end(self) -> None:
+        """The job's output is complete: put what the cap held back behind the rest."""
+        if self._cap is not None:
+            self._put(self._cap.end(self._stamper.stamp(time.time_ns())))
+
+    def _put(self, buffers: list[bytes]) -> None:
+        if not buffers:
+            return
+        if not self._pending and self.size - self._segment_start >= self._segment_size:
+            self._rotate()
+        for buffer in buffers:
+            self.checksum = crc32(buffer, self.checksum)
+            self._pending.append(memoryview(buffer))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Write what is pending; False when the disk does not take it now, nothing is lost."""
+        try:
+            while self._pending:
+                if self._descriptor < 0:
+                    self._descriptor = os.open(LIVE, _FLAGS, 0o600, dir_fd=self._directory)
+                self._wrote(os.writev(self._descriptor, self._pending[:64]))
+        except OSError as error:
+            # A full disk or quota; an I/O error may pass too, and giving up would lose output.
+            self.waiting = f"the log cannot be written: {error.strerror}"
+            return False
+        return True
+
+    def _wrote(self, count: int) -> None:
+        self.size += count
+        self._unchecked += count
+        done = 0
+        while done < len(self._pending) and count >= len(self._pending[done]):
+            count -= len(self._pending[done])
+            done += 1
+        del self._pending[:done]
+        if count:
+            self._pending[0] = self._pending[0][count:]
+
+    def _rotate(self) -> None:
+        """Give the live segment its closed name. On failure it just grows on until the next one."""
+        try:
+            line = b"%d %d\n" % (self.size, self.checksum)
+            sums = os.open(CHECKSUMS, _FLAGS, 0o600, dir_fd=self._directory)
+            try:
+                os.write(sums, line)
+            finally:
+                os.close(sums)
+            name = closed_name(self._segment_start)
+            os.rename(LIVE, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        except FileNotFoundError:
+            # Somebody deleted it, or the whole directory: find out by making it again.
+            self.close()
+            return
+        except OSError:
+            return
+        self.close()
+        self._closed.append(self._segment_start)
+        self._segment_start = self.size
+
+    def ready(self) -> bool:
+        """Whether more output may be read from the job now; `waiting` says why not."""
+        if self._pending and not self.flush():
+            return False
+        if len(self._closed) >= self._segments and not self._dropped():
+            self.waiting = f"{len(self._closed)} segments of the log wait for the server"
+            return False
+        if self._reserve and (self.waiting or self._unchecked >= _SPACE_STEP):
+            self._unchecked = 0
+            disk = os.fstatvfs(self._directory)
+            if disk.f_bavail * disk.f_frsize < self._reserve:
+                self.waiting = "the disk is filled down to its reserve"
+                return False
+        self.waiting = ""
+        return True
+
+    def _dropped(self) -> bool:
+        """Whether the agent has deleted closed segments, so that there is room again."""
+        names = set(os.listdir(self._directory))
+        self._closed = [start for start in self._closed if closed_name(start) in names]
+        return len(self._closed) < self._segments
+
+    def sync(self) -> None:
+        """Force the live segment to the disk. OSError when that fails."""
+        if self._descriptor >= 0:
+            getattr(os, "fdatasync", os.fsync)(self._descriptor)  # macOS has no fdatasync
+
+    def close(self) -> None:
+        """Close the live segment."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,146 @@
+"""The launcher: keeps shims ready, replaces those that end, and guards the jobs of dead ones.
+
+Processes only. Shims wait on one shared SEQPACKET socket, so the kernel gives each request to
+one of them and the launcher is on no job's path. It is small, and the parent of what a dead shim
+leaves behind (a subreaper), so the death of a shim ends its job at once, whatever the job forked.
+It lives as long as its agent or one of its shims does.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import time
+from contextlib import suppress
+from typing import Final
+
+from remote_agent.processes import adopt_orphans, kill_orphans
+from remote_agent.shim.layout import KEEP_MARK
+from remote_agent.shim.worker import Outcome, become_shim, complain, serve
+
+_RETIRE: Final = b'{"v":1,"retire":true}'
+_LARGEST_MESSAGE: Final = 4096
+_PENALTY: Final = 0.5
+_SHORT_LIFE: Final = 1.0
+_MOST_SHIMS: Final = 10_000
+
+
+class Launcher:
+    """Keeps as many shims as its agent wants. `control` brings `{"v":1,"shims":N}` datagrams."""
+
+    def __init__(self, control: socket.socket, sender: socket.socket, requests: int) -> None:
+        self._control = control
+        self._sender: socket.socket | None = sender
+        self._requests = requests
+        self._wanted = 0
+        self._retiring = 0
+        self._shims: dict[int, float] = {}
+        self._not_before = 0.0
+        self._wake, self._woken = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._woken, False)
+        signal.signal(signal.SIGCHLD, _awake)
+        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+
+    def run(self) -> None:
+        """Serve until the agent is gone and no shim is left."""
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        poll.register(self._control, select.POLLIN)
+        while self._sender is not None or self._shims:
+            wait = None
+            if self._sender is not None and len(self._shims) < self._wanted:
+                wait = max(0.0, self._not_before - time.monotonic())
+                if not wait:
+                    self._grow()
+                    continue
+            for descriptor, _ in poll.poll(None if wait is None else wait * 1000 + 1):
+                if descriptor == self._wake:
+                    with suppress(BlockingIOError):
+                        os.read(self._wake, 1024)
+                elif not self._obey():
+                    poll.unregister(self._control)
+            self._reap()
+
+    def _obey(self) -> bool:
+        """Take the agent's wish; False when the agent is gone."""
+        data = self._control.recv(_LARGEST_MESSAGE)
+        if not data:
+            # The shims' socket only ends when nobody holds its other side any more.
+            if self._sender is not None:
+                self._sender.close()
+            self._sender = None
+            return False
+        with suppress(ValueError, KeyError, TypeError):
+            self._wanted = min(_MOST_SHIMS, max(0, int(json.loads(data)["shims"])))
+            self._shrink()
+        return True
+
+    def _shrink(self) -> None:
+        """Ask shims to go: those that are free take it first, in turn with the requests."""
+        while self._sender is not None and len(self._shims) - self._retiring > self._wanted:
+            try:
+                self._sender.send(_RETIRE)
+            except BlockingIOError:
+                return
+            self._retiring += 1
+
+    def _grow(self) -> None:
+        pid = os.fork()
+        if pid:
+            self._shims[pid] = time.monotonic()
+            return
+        code = int(Outcome.REPLACE)
+        try:
+            signal.set_wakeup_fd(-1)
+            os.close(self._wake)
+            os.close(self._woken)
+            self._control.close()
+            if self._sender is not None:
+                self._sender.close()
+            os.setsid()
+            code = int(serve(self._requests, become_shim(guarded=True)))
+        finally:
+            os._exit(code)
+
+    def _reap(self) -> None:
+        """Note who has ended: shims, and orphans of shims that ended before."""
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                born = self._shims.pop(ended[0], None)
+                if born is not None:
+                    self._after(ended[0], ended[1], time.monotonic() - born)
+
+    def _after(self, pid: int, status: int, age: float) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        if code == Outcome.DONE:
+            self._retiring = max(0, self._retiring - 1)
+        elif code not in (Outcome.REPLACE, Outcome.KEPT):
+            killed = kill_orphans(frozenset(self._shims), KEEP_MARK)
+            complain(f"shim {pid} died with status {code}; killed {killed} processes it left")
+        if age < _SHORT_LIFE and code not in (Outcome.DONE, Outcome.KEPT):
+            self._not_before = time.monotonic() + _PENALTY
+
+
+def _awake(*_: object) -> None:
+    """SIGCHLD only has to reach the wakeup descriptor."""
+
+
+def main(control: int, sender: int, requests: int) -> None:
+    """Be the launcher, with these three inherited sockets."""
+    for descriptor in (control, sender, requests):
+        os.set_inheritable(descriptor, False)
+    os.chdir("/")
+    adopt_orphans()
+    sending = socket.socket(fileno=sender)
+    sending.setblocking(False)
+    launcher = Launcher(socket.socket(fileno=control), sending, requests)
+    # Shims are forked from here: what is frozen stays shared, and none of them needs the collector.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    launcher.run()

@@ -1,0 +1,144 @@
+"""A shim process: takes an attempt's directory, keeps the attempt, goes back. Disk, processes.
+
+Nothing of an attempt survives in the process: its objects are made for it, its descriptors are
+closed, the working directory is left. After anything odd the process ends and is replaced.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from enum import IntEnum
+from typing import Final
+
+from remote_agent.processes import adopt_orphans, boot_id, start_time, sweep
+from remote_agent.shim.attempt import Attempt, Shim
+from remote_agent.shim.ending import SPAWN_ERROR
+from remote_agent.shim.layout import EXIT
+from remote_agent.shim.order import OrderError, read_order
+from remote_agent.shim.record import has_begun, mark_begun, write_record
+
+ATTEMPTS: Final = 200
+"""Attempts after which a shim is replaced, so that nothing can pile up in it."""
+_LARGEST_REQUEST: Final = 1 << 16
+_LOCK_TRIES: Final = 20
+_LOCK_PAUSE: Final = 0.01
+
+
+class Outcome(IntEnum):
+    """Exit codes by which a shim tells its launcher why it ended."""
+
+    DONE = 0
+    """No more requests: the agent is gone, or one shim too many was there."""
+    REPLACE = 3
+    """Replace it by a fresh one."""
+    KEPT = 4
+    """The same, and processes of its last job live on, as the job wished."""
+
+
+def complain(text: str) -> None:
+    """A line in the shims' own log (their standard error)."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    sys.stderr.write(f"{stamp} shim {os.getpid()}: {text}\n")
+    sys.stderr.flush()
+
+
+def become_shim(guarded: bool) -> Shim:
+    """Set this process up: default signals, parent of its job's orphans. Facts about it."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.umask(0o022)
+    adopt_orphans()
+    pid = os.getpid()
+    return Shim(boot_id(), pid, start_time(pid) or "", guarded)
+
+
+def keep_attempt(path: str, shim: Shim) -> Outcome | None:
+    """Keep the attempt in this directory, if nobody does or did. None: ready for the next one."""
+    try:
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        complain(f"cannot open the attempt directory {path}: {error.strerror}")
+        return None
+    try:
+        if not _lock(directory):
+            complain(f"another shim keeps {path}; this one leaves it alone")
+            return None
+        os.fchdir(directory)
+        if has_begun(directory):
+            complain(f"the attempt in {path} was begun before; it is not started again")
+            return None
+        try:
+            order = read_order(directory)
+        except OrderError as error:
+            os.close(mark_begun(directory))
+            _refuse(directory, str(error))
+            return None
+        # Everything that a full disk can refuse comes first: then the attempt has not begun.
+        attempt = Attempt(directory, order, shim)
+        try:
+            marker = mark_begun(directory)
+            try:
+                attempt.run(marker)
+            finally:
+                os.close(marker)
+        finally:
+            attempt.close()
+        return Outcome.KEPT if attempt.kept else None
+    finally:
+        os.chdir("/")
+        os.close(directory)
+
+
+def _lock(directory: int) -> bool:
+    """The exclusive lock on an attempt; waits a moment, for the agent may be looking at it."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return True
+    return False
+
+
+def _refuse(directory: int, detail: str) -> None:
+    body = {
+        "exit_code": 126,
+        "end_reason": SPAWN_ERROR,
+        "end_detail": detail,
+        "size": 0,
+        "checksum": 0,
+        "ended_at": time.time(),
+    }
+    write_record(directory, EXIT, body, sync=True)
+
+
+def serve(requests: int, shim: Shim) -> Outcome:
+    """Take attempts from the shared socket `requests` until it is closed or it is time to go."""
+    for _ in range(ATTEMPTS):
+        # Blocking, so that the kernel wakes one shim for one request and not all of them.
+        data = os.read(requests, _LARGEST_REQUEST)
+        if not data:
+            return Outcome.DONE
+        try:
+            request = json.loads(data)
+            if request.get("retire"):
+                return Outcome.DONE
+            outcome = keep_attempt(request["dir"], shim)
+        except Exception:
+            complain(f"unforeseen:\n{traceback.format_exc()}")
+            # Whatever state this was in, no process of the job may outlive its keeper.
+            sweep(0)
+            return Outcome.REPLACE
+        if outcome is not None:
+            return outcome
+    return Outcome.REPLACE

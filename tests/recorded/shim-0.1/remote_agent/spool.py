@@ -1,0 +1,198 @@
+"""The spool of an attempt: its output in CRI format, as closed segments and a live one. Reads.
+
+Segments lie in the attempt's directory: `output.log` is the live one, closed ones carry the
+offset at which they start. Offsets count bytes of the whole log. The shim writes and rotates
+while this reads; the newest closed segment always stays, because it tells where the live one
+starts. Standard library only: the shim shares the names.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+from zlib import crc32
+
+LIVE: Final = "output.log"
+CHECKSUMS: Final = "output.crc"
+"""Lines `<offset> <CRC-32 of everything before it>`, one for each segment that was closed."""
+_PREFIX, _SUFFIX, _DIGITS = "output.", ".log", 20
+_STEP: Final = 1 << 20
+
+
+class SpoolError(Exception):
+    """Bytes that were asked for are not in the spool any more."""
+
+
+class Segment(NamedTuple):
+    """A closed segment: offset of its first byte, and its length."""
+
+    start: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """Offset behind its last byte."""
+        return self.start + self.size
+
+
+def closed_name(start: int) -> str:
+    """File name of the closed segment that starts at this offset."""
+    return f"{_PREFIX}{start:0{_DIGITS}d}{_SUFFIX}"
+
+
+def closed_start(name: str) -> int | None:
+    """Offset at which a closed segment starts, from its file name; None for other files."""
+    digits = name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    if len(digits) != _DIGITS or not digits.isdecimal() or closed_name(int(digits)) != name:
+        return None
+    return int(digits)
+
+
+class SpoolReader:
+    """Reads one attempt's spool; keeps one descriptor open between reads. Not for threads."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._descriptor = -1
+        self._base = 0
+
+    def close(self) -> None:
+        """Close the descriptor; reading again opens it anew."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def segments(self) -> list[Segment]:
+        """The closed segments that exist, oldest first."""
+        return self._look()[0]
+
+    def size(self) -> int:
+        """Length of the whole log in bytes, with what was dropped at its front."""
+        closed, live = self._look()
+        return (closed[-1].end if closed else 0) + live
+
+    def disk_usage(self) -> int:
+        """Bytes that the spool takes on the disk now."""
+        closed, live = self._look()
+        return sum(segment.size for segment in closed) + live
+
+    def _look(self) -> tuple[list[Segment], int]:
+        """Closed segments and the length of the live one, as of one moment.
+
+        A rotation in between would count the live segment twice or not at all: the list of
+        closed ones must be the same before and after the live one was measured.
+        """
+        while True:
+            before = self._closed()
+            try:
+                live = os.stat(self._directory / LIVE).st_size
+            except FileNotFoundError:
+                live = 0
+            if self._closed() == before:
+                return before, live
+
+    def _closed(self) -> list[Segment]:
+        found = []
+        try:
+            entries = os.scandir(self._directory)
+        except FileNotFoundError:
+            return []
+        with entries:
+            for entry in entries:
+                start = closed_start(entry.name)
+                if start is not None:
+                    with suppress(FileNotFoundError):
+                        found.append(Segment(start, entry.stat().st_size))
+        return sorted(found)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """Fill `view` from `offset` on; returns how many bytes there were, 0 at the end for now.
+
+        May stop short at the end of a segment. SpoolError when the bytes were dropped.
+        """
+        while True:
+            if self._descriptor < 0 or offset < self._base:
+                self.close()
+                if not self._open(offset):
+                    return 0
+            count = os.preadv(self._descriptor, [view], offset - self._base)
+            if count:
+                return count
+            if not self._is_closed():
+                return 0
+            # The shim wrote its last bytes before it gave the segment its closed name.
+            count = os.preadv(self._descriptor, [view], offset - self._base)
+            if count:
+                return count
+            self.close()
+
+    def _is_closed(self) -> bool:
+        dropped = os.fstat(self._descriptor).st_nlink == 0
+        return dropped or (self._directory / closed_name(self._base)).exists()
+
+    def _open(self, offset: int) -> bool:
+        """Open the segment that holds `offset`; False when there is none yet."""
+        while True:
+            closed = self._closed()
+            if closed and offset < closed[0].start:
+                raise SpoolError(
+                    f"the log's bytes from {offset} to {closed[0].start} were dropped from the "
+                    "spool after the server had acknowledged them"
+                )
+            holder = next((segment for segment in closed if segment.end > offset), None)
+            if holder and offset < holder.start:
+                raise SpoolError(f"a segment that held the log's byte {offset} is missing")
+            start = holder.start if holder else closed[-1].end if closed else 0
+            name = closed_name(start) if holder else LIVE
+            try:
+                self._descriptor = os.open(self._directory / name, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if holder:
+                    continue  # it was dropped just now
+                if self._closed() != closed:
+                    continue
+                return False
+            self._base = start
+            # What was the live segment when we looked may have been closed, and a new one made.
+            if holder or not (self._directory / closed_name(start)).exists():
+                return True
+            self.close()
+
+    def drop_acked(self, acked: int, keep: int) -> int:
+        """Delete the oldest closed segments before `acked` while more than `keep` are there.
+
+        The newest closed one always stays. Returns how many bytes were freed.
+        """
+        closed, freed = self._closed(), 0
+        spare = max(0, len(closed) - max(1, keep))
+        for segment in closed[:spare]:
+            if segment.end > acked:
+                break
+            with suppress(FileNotFoundError):
+                os.unlink(self._directory / closed_name(segment.start))
+                freed += segment.size
+        return freed
+
+    def checksum(self) -> int:
+        """CRC-32 of the whole log; SpoolError when a dropped front left no checksum behind."""
+        closed = self._closed()
+        start = closed[0].start if closed else 0
+        checksum = self._dropped_checksum(start)
+        buffer = memoryview(bytearray(_STEP))
+        while count := self.read_into(buffer, start):
+            checksum = crc32(buffer[:count], checksum)
+            start += count
+        return checksum
+
+    def _dropped_checksum(self, end: int) -> int:
+        if not end:
+            return 0
+        with suppress(FileNotFoundError):
+            for line in (self._directory / CHECKSUMS).read_text(encoding="ascii").splitlines(True):
+                # A full disk may have cut a line short, and the next one follows without a break.
+                words = line.split()
+                if line.endswith("\n") and len(words) == 2 and words[0] == str(end):
+                    return int(words[1])
+        raise SpoolError(f"the checksum of the dropped bytes before {end} is not known")
