@@ -156,6 +156,19 @@ async def test_a_fenced_link_waits_longer_and_comes_back(capsys):
     assert "another agent connected with this agent's identity" in capsys.readouterr().out
 
 
+async def test_closing_for_the_servers_error_counts_as_its_close(capsys):
+    """The server announces its close in words, and the session closes first."""
+    async with FakeServer() as server, linked(server.url) as (mine, ear, task):
+        await server.online()
+        mine.close(CloseCode.FENCED, "a newer session is connected")
+        await server.online(hellos=2)
+        assert ear.closed == ["a newer session is connected"]
+        assert "another agent connected with this agent's identity" in capsys.readouterr().out
+        mine.close(CloseCode.UNREGISTERED, "deleted by alice")
+        with pytest.raises(TokenRefused, match="deleted by alice"):
+            await asyncio.wait_for(task, 10)
+
+
 async def test_garbage_closes_the_link_with_the_code_of_the_guilty():
     async with FakeServer() as server, linked(server.url) as (_, ear, _task):
         await server.online()
