@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from remote_agent.spool import closed_name
+
+
+from remote_client.errors import ApiError
 from remote_protocol.api import JobView
 from remote_protocol.states import AgentState, EndReason, JobState
 from tests.support.relay import Relay
@@ -120,6 +123,23 @@ def test_a_killed_server_loses_nothing(stack: Stack) -> None:
         out = follower.stdout.read()
     assert follower.returncode == 0
     assert b"line 0\n" + out == stack.client.log(counter.job.id)
+
+
+def test_a_submission_repeated_over_a_killed_server_makes_one_job(stack: Stack) -> None:
+    stack.agent("a")
+    starts = stack.root / "starts"
+    fields = {"shell": "sh", "script": f"echo ran >> {starts}", "idempotency_key": "once"}
+    first = stack.submit(**fields)
+    stack.server.kill()
+    stack.start_server()
+    stack.online("a")
+    assert stack.submit(**fields).id == first.id
+    assert stack.client.wait(first.id, 20).state is JobState.SUCCEEDED
+    assert stack.submit(**fields).id == first.id, "its end does not free the key"
+    with pytest.raises(ApiError) as refused:
+        stack.submit("echo something else", idempotency_key="once")
+    assert refused.value.status in (409, 422), refused.value
+    assert starts.read_text() == "ran\n"
 
 
 def test_a_job_that_ends_while_the_server_is_dead(stack: Stack) -> None:

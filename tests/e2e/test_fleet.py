@@ -136,6 +136,31 @@ def test_a_heavy_job_runs_alone(stack: Stack) -> None:
         assert ended(other) <= begun(alone) or begun(other) >= ended(alone), other
 
 
+def test_a_heavy_job_is_not_starved_by_light_ones(stack: Stack) -> None:
+    stack.agent("a", capacity=2)
+    # Lives of unequal length overlap: at no moment would the agent become idle by itself.
+    first = [stack.submit(f"sleep {seconds}") for seconds in (0.2, 0.5)]
+    heavy = stack.submit("true", weight=1.0)
+    later = [stack.submit(f"sleep {0.1 + n % 3 / 10}") for n in range(8)]
+    alone = stack.client.wait(heavy.id, 20)
+    assert all(ended(stack.client.wait(job.id, 20)) <= begun(alone) for job in first)
+    after = [stack.client.wait(job.id, 20) for job in later]
+    assert all(begun(job) >= ended(alone) for job in after), "nobody younger went before it"
+
+
+def test_weights_add_up_to_one_at_most(stack: Stack) -> None:
+    stack.agent("a", capacity=10)
+    jobs = [stack.submit("exec sleep 60", weight=weight) for weight in (0.6, 0.3, 0.1, 0.3)]
+    until(lambda: stack.client.agent("a").running == 3, "0.6, 0.3 and 0.1 run")
+    assert "a" in reason(stack, jobs[3])
+    stack.client.cancel(jobs[1].id)
+    stack.reaches(jobs[3].id, JobState.RUNNING)
+    for job in jobs:
+        stack.client.cancel(job.id)
+    for job in jobs:
+        stack.client.wait(job.id, 20)
+
+
 def test_capacity_is_kept_by_class(stack: Stack) -> None:
     stack.client.create_queue(QueueCreate(name="monitors"))
     stack.agent("a", "--queue", "default", "--queue", "monitors", capacity="default=1,monitors=3")
