@@ -15,7 +15,7 @@ from tests.support.stack import Agent, Stack, until
 
 SPEAK = """
 echo "attempt $REMOTE_ATTEMPT on $REMOTE_AGENT"
-while [ ! -e {go} ]; do sleep 0.02; done
+while [ ! -e {go}.$REMOTE_ATTEMPT ]; do sleep 0.02; done
 echo "end of attempt $REMOTE_ATTEMPT"
 """
 
@@ -46,6 +46,11 @@ class Divided:
         self.agents["b"] = stack.agent("b", capacity=1)
         stack.prints(self.job, b"attempt 2 on b\n")
 
+    def ended_on(self, agent: Agent, number: int) -> None:
+        """Wait until this attempt has ended by itself, though nobody can hear of it."""
+        self.let_go(number)
+        until((agent.state_dir / "attempts" / f"{self.job}.{number}" / "exit.json").exists, "ended")
+
     def ends_on(self, agent: Agent, number: int) -> None:
         """Wait until the shim of this attempt has killed it."""
         directory = agent.state_dir / "attempts" / f"{self.job}.{number}"
@@ -54,9 +59,14 @@ class Divided:
             f"attempt {number} is killed",
         )
 
+    def let_go(self, number: int) -> None:
+        """Let this attempt end by itself."""
+        self.go.with_name(f"{self.go.name}.{number}").touch()
+
     def finish(self) -> JobView:
         """Let what still runs end; the job's end, and that it ends once."""
-        self.go.touch()
+        self.let_go(1)
+        self.let_go(2)
         job = self.stack.client.wait(self.job, 20)
         states = [entry.state for entry in self.stack.client.timeline(self.job)]
         assert [state for state in states if state and state.terminal] == [JobState.SUCCEEDED]
@@ -82,6 +92,31 @@ def test_keep_first_kills_the_replacement(stack: Stack, relay: Relay) -> None:
     assert (job.attempt, job.agent) == (1, "a")
     assert stack.client.log(job.id) == b"attempt 1 on a\nend of attempt 1\n"
     assert stack.client.log(job.id, attempt=2) == b"attempt 2 on b\n"
+
+
+def test_keep_first_takes_the_end_that_came_too_late(stack: Stack, relay: Relay) -> None:
+    divided = Divided(stack, relay, OnReturn.KEEP_FIRST)
+    divided.ended_on(divided.agents["a"], 1)
+    relay.heal()
+    divided.ends_on(divided.agents["b"], 2)
+    job = divided.finish()
+    assert (job.attempt, job.agent) == (1, "a")
+    assert stack.client.log(job.id) == b"attempt 1 on a\nend of attempt 1\n"
+    assert job.attempts[0].log_complete
+
+
+def test_keep_replacement_drops_the_end_that_came_too_late(stack: Stack, relay: Relay) -> None:
+    divided = Divided(stack, relay, OnReturn.KEEP_REPLACEMENT)
+    divided.ended_on(divided.agents["a"], 1)
+    relay.heal()
+    stack.online("a")
+    old = divided.agents["a"].state_dir / "attempts" / f"{divided.job}.1"
+    until(lambda: not old.exists() or (old / "settled").exists(), "the agent may forget it")
+    assert stack.client.job(divided.job).state is JobState.RUNNING
+    job = divided.finish()
+    assert (job.attempt, job.agent) == (2, "b")
+    assert stack.client.log(job.id) == b"attempt 2 on b\nend of attempt 2\n"
+    assert stack.client.log(job.id, attempt=1) == b"attempt 1 on a\n"
 
 
 def test_a_forsaken_agent_stops_its_job_by_itself(stack: Stack, relay: Relay) -> None:
