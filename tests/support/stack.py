@@ -326,13 +326,16 @@ class Stack:
     # The end ---------------------------------------------------------------------------------
 
     def survivors(self) -> dict[int, str]:
-        """Processes that still carry the stack's mark: pid and command line."""
+        """Processes that still carry the stack's mark, and jobs: pid and command line."""
+        # Jobs have a clean environment, in which their work directory tells whose they are.
+        marks = (f"{MARKER}={self.mark}".encode(), f"REMOTE_WORK_DIR={self.root}/".encode())
         found = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdecimal() or int(entry.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):
-                if f"{MARKER}={self.mark}".encode() in (entry / "environ").read_bytes():
+                environment = (entry / "environ").read_bytes()
+                if any(mark in environment for mark in marks):
                     words = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
                     found[int(entry.name)] = words.decode(errors="replace")
         return found
