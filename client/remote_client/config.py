@@ -97,10 +97,12 @@ def check_token(token: str) -> str:
     return token
 
 
-def trust(ca_file: str | None) -> ssl.SSLContext | bool:
-    """What httpx verifies servers with: the system's CAs, or those of one file. UsageError."""
-    if ca_file is None:
-        return True
+def trust(ca_file: str | None) -> ssl.SSLContext:
+    """What httpx verifies servers with: the system's CAs, or those of one file. UsageError.
+
+    The system's, as the agent does, and not those that httpx brings along: a company's own CA is
+    installed there.
+    """
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # ssl.SSLError is one

@@ -182,7 +182,7 @@ class Transport:
                 return kind(self._proxy.refusal(cause))
             way = f" through the proxy {self._proxy.place}"
         if "certificate" in text:
-            cure = "check the certificate; for a private CA give --ca-file"
+            cure = _certificate_cure(text)
             return NotOurs(f"Cannot reach {self.url}{way}: {cause}; {cure}.")
         if "ssl" in text:
             cure = "check whether it is http:// instead, and any proxy in between"
@@ -205,6 +205,14 @@ class Transport:
             f"{response.request.url} answered {response.status_code}, but not as a remote-server "
             f"does; check that {self.url} is the server's base URL and that no proxy answers."
         )
+
+
+def _certificate_cure(text: str) -> str:
+    if "mismatch" in text or "not valid for" in text:
+        return "use the host name that it was made for"
+    if "expired" in text or "not yet valid" in text:
+        return "renew it, or set this host's clock"
+    return "check the certificate; for a private CA give --ca-file"
 
 
 def trace(method: str, sending: Callable[[], None]) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 
 import pytest
+import trustme
 
 from remote_client.config import (
     Access,
@@ -90,8 +92,14 @@ def test_a_damaged_login_is_named() -> None:
         find_access(None, None, None)
 
 
-def test_trust() -> None:
-    assert trust(None) is True
+def test_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    given = trust(str(tmp_path / "ca.pem")).get_ca_certs()
+    assert len(given) == 1
+    # The system's own, wherever OpenSSL is told that they lie.
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    assert given[0] in trust(None).get_ca_certs()
     with pytest.raises(UsageError, match="No such file"):
         trust("/no/such.pem")
 

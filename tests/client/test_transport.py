@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from pathlib import Path
 
 import pytest
+import trustme
 
 from remote_client.client import Client
-from remote_client.errors import ApiError, Unreachable, UsageError
+from remote_client.errors import ApiError, NotOurs, Unreachable, UsageError
 from remote_protocol.spec import JobSpec
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, job_view, problem
 from tests.support.stack import free_port
@@ -61,6 +63,22 @@ def test_a_bad_ca_file_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "bad.pem").write_text("no certificate")
     with pytest.raises(UsageError, match="PEM"):
         Client("https://localhost", TOKEN, ca_file=str(tmp_path / "bad.pem"))
+
+
+def test_a_certificate_for_another_name_is_no_matter_of_the_ca(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("elsewhere.example").configure_cert(context)
+    with (
+        FakeApi(tls=context) as server,
+        Client(
+            server.url.replace("http:", "https:"), TOKEN, ca_file=str(tmp_path / "ca.pem")
+        ) as client,
+        pytest.raises(NotOurs, match="use the host name that it was made for") as caught,
+    ):
+        client.job(ID)
+    assert "--ca-file" not in str(caught.value)
 
 
 def test_another_client_knows_that_the_server_was_reached(api: FakeApi, client: Client) -> None:
