@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from remote_agent.spool import closed_name
-
-
 from remote_client.errors import ApiError
 from remote_protocol.api import JobView
 from remote_protocol.states import AgentState, EndReason, JobState
