@@ -120,17 +120,18 @@ class Harm:
 
     def next(self) -> None:
         """One more fault; those that last may go on behind it."""
+        # The sequence comes from the seed alone: what a fault meets must not turn these dice.
         dice = self._dice
         (fault,) = dice.choices(list(self._table), list(self._table.values()))
+        behind, own = dice.random() < 0.5, random.Random(dice.getrandbits(32))
         busy = self._lasting is not None and self._lasting.is_alive()
-        if fault in LASTING and not busy and dice.random() < 0.5:
-            own = random.Random(dice.getrandbits(32))
+        if fault in LASTING and behind and not busy:
             self._lasting = threading.Thread(target=self._play, args=(fault, own), daemon=True)
             self._lasting.start()
             return
         if fault in ALONE:
             self.join()
-        self._play(fault, dice)
+        self._play(fault, own)
 
     def join(self) -> None:
         """Wait for the one that lasts."""
