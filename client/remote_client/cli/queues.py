@@ -18,6 +18,7 @@ from remote_protocol.api import QueueChange, QueueCreate, QueueView
 from remote_protocol.units import format_duration, format_size, parse_duration, parse_size
 
 _retention = click.option("--log-retention", metavar="D", help="Keep logs of ended jobs so long.")
+_jobs = click.option("--job-retention", metavar="D", help="Forget ended jobs after so long.")
 _total = click.option("--log-max-total", metavar="SIZE", help="Keep so much of logs; oldest go.")
 
 
@@ -83,6 +84,7 @@ def show(session: Session, name: str, output: str) -> None:
 @click.option("--description", default="", help="What it is for.")
 @_retention
 @_total
+@_jobs
 @output_option
 @pass_session
 def create(
@@ -91,6 +93,7 @@ def create(
     description: str,
     log_retention: str | None,
     log_max_total: str | None,
+    job_retention: str | None,
     output: str,
 ) -> None:
     """Make a queue.
@@ -105,6 +108,7 @@ def create(
             description=description,
             log_retention=_duration(log_retention),
             log_max_total=_size(log_max_total),
+            job_retention=_duration(job_retention),
         )
     )
     _done(view, output, "is made; let agents serve it: remotectl agent set NAME --queue …")
@@ -115,6 +119,7 @@ def create(
 @click.option("--description", help="What it is for.")
 @_retention
 @_total
+@_jobs
 @output_option
 @pass_session
 def edit(
@@ -123,6 +128,7 @@ def edit(
     description: str | None,
     log_retention: str | None,
     log_max_total: str | None,
+    job_retention: str | None,
     output: str,
 ) -> None:
     """Change a queue; what is not given stays.
@@ -135,11 +141,13 @@ def edit(
         "description": description,
         "log_retention": _duration(log_retention),
         "log_max_total": _size(log_max_total),
+        "job_retention": _duration(job_retention),
     }
     fields = {key: value for key, value in given.items() if value is not None}
     if not fields:
         raise UsageError(
-            "Nothing to change: give --description, --log-retention or --log-max-total"
+            "Nothing to change: give --description, --log-retention, --log-max-total or "
+            "--job-retention"
         )
     view = session.client.change_queue(name, QueueChange.model_validate(fields))
     _done(view, output, "is changed")
@@ -226,6 +234,7 @@ def _print(view: QueueView, output: str) -> None:
             ("Online", str(view.agents_online)),
             ("Logs kept", format_duration(view.log_retention) if view.log_retention else ""),
             ("Logs at most", format_size(view.log_max_total) if view.log_max_total else ""),
+            ("Jobs kept", format_duration(view.job_retention) if view.job_retention else ""),
             ("Created", when(view.created_at)),
         ]
     )

@@ -35,9 +35,12 @@ def test_create_and_edit(api: FakeApi, ctl: Any) -> None:
         "description": "",
         "log_retention": 30 * 86400.0,
         "log_max_total": 10**9,
+        "job_retention": None,
     }
     assert ctl("queue", "edit", "berlin", "--description", "hosts") == 0
     assert api.calls[1].body == {"description": "hosts"}
+    assert ctl("queue", "edit", "berlin", "--job-retention", "90d") == 0
+    assert api.calls[2].body == {"job_retention": 90 * 86400.0}
     assert ctl("queue", "edit", "berlin") == 2
 
 
