@@ -22,6 +22,7 @@ def test_shims_are_reused(keeper: Keeper) -> None:
 
 
 def test_a_reused_shim_leaks_nothing(keeper: Keeper) -> None:
+    eventually(lambda: len(keeper.workers()) == 3, what="for all shims, that none comes later")
     keeper.shims.resize(1)
     eventually(lambda: len(keeper.workers()) == 1)
     (shim,) = keeper.workers()
