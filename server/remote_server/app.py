@@ -233,6 +233,8 @@ def _why(error: OSError, address: Address) -> str:
             f"{address} needs rights that this user lacks; listen on a port above 1023 with "
             "--listen"
         )
-    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+    # From Python 3.13 on, asyncio skips such addresses and complains without a number at the end.
+    nowhere = error.errno == errno.EADDRNOTAVAIL or "could not bind on any address" in str(error)
+    if nowhere or isinstance(error, socket.gaierror):
         return f"{address} is no address of this host; see --listen"
     return f"{address} cannot be listened on: {error.strerror or error}"
