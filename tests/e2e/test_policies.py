@@ -104,7 +104,9 @@ def test_head_and_tail_of_a_capped_log_are_kept_and_the_rest_counted(shared: Sta
     # Every byte of the job is there or counted; its head is as it came, its tail is its end.
     assert job.usage is not None
     assert job.usage.stdout_bytes + job.usage.stderr_bytes == 100_000 * 10
-    assert (len(head), len(tail), omitted) == (30_000, 10_000, 960_000)
+    # A head that was cut inside a line gets its end, so that the note has a line of its own.
+    assert len(head) in (30_000, 30_001)
+    assert (len(tail), omitted) == (10_000, 960_000)
     assert head.startswith((b"000000000\n", b"000000001\n"))
     assert {b"000099998", b"000099999"} & set(tail.split(b"\n"))
 
