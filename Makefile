@@ -11,8 +11,14 @@ PYPROJECT := $(DISTS:%=%/pyproject.toml)
 STAMP     := $(VENV)/.ready-$(firstword $(shell printf '%s' "$(CURDIR)" | cksum))
 TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks)
 
+# The units that mean the same on Windows: the others speak of modes, signals, sh or POSIX paths.
+WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix tests/agent/,$(addsuffix .py, \
+  processes/test_kinds processes/test_command cli/test_parser cli/test_variables test_answers test_backoff \
+  test_errors test_host test_janitor test_leaving test_logging_setup test_reach test_spool test_uploader)) \
+  $(filter-out %/test_api.py,$(wildcard tests/protocol/test_*.py))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fmt bench chaos build lock clean
+.PHONY: help setup demo dev test test-wine check fmt bench chaos build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +66,13 @@ bench: setup ## run the benchmarks and print their tables
 
 chaos: setup ## a seeded chaos run (root): SEED=1 MINUTES=1
 	@$(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
+
+test-wine: setup ## a Windows agent in Wine (root): WINE=FOLDER, made by tests/wine/setup.sh
+	@test -x "$(WINE)/w" || { \
+	  echo "make: WINE=$(WINE) is no folder with Wine. As root, three minutes: bash tests/wine/setup.sh FOLDER;" \
+	       "then make test-wine WINE=FOLDER" >&2; exit 1; }
+	@"$(WINE)/w" python "Z:$(CURDIR)/tests/wine/inside.py" "$(CURDIR)" pytest -p no:cacheprovider $(WINE_TESTS)
+	@WINE="$(abspath $(WINE))" $(BIN)/python -m pytest -p no:cacheprovider tests/wine/windows_jobs.py $(ARGS)
 
 build: setup ## wheels and sdists of the four distributions, into dist/
 	@rm -rf dist

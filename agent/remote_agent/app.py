@@ -10,6 +10,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,7 +33,15 @@ from remote_agent.link import Link
 from remote_agent.lock import alone
 from remote_agent.logging_setup import set_up_logging
 from remote_agent.notify import notify
-from remote_agent.processes import boot_id, cgroup, protect_from_oom
+from remote_agent.processes import (
+    WATCHES_PIPES,
+    boot_id,
+    cgroup,
+    host_facts,
+    protect_from_oom,
+    reread_signals,
+    stop_signals,
+)
 from remote_agent.reach import Endpoint
 from remote_agent.runner import Runner
 from remote_agent.session.machine import HostFacts, Session
@@ -74,9 +83,11 @@ def run(
             f"this agent is not registered ({config.state_dir}): remote-agent register --server URL"
         )
     set_up_logging(config.state_dir, config.log.level, config.log.format)
-    with alone(config.state_dir, _ORPHAN_ENDS if with_parent else 0.0):
-        code = asyncio.run(_run(config, identity, Purpose(once, with_parent), reload))
-    return code
+    patience = _ORPHAN_ENDS if with_parent else 0.0
+    # The loop that watches sockets: on Windows another one is the default, which cannot.
+    loop = asyncio.SelectorEventLoop
+    with alone(config.state_dir, patience), asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(_run(config, identity, Purpose(once, with_parent), reload))
 
 
 async def _run(
@@ -149,9 +160,12 @@ class Agent:
         self.host.on_change = self._changed
         self.host.on_taken = self.leaving.took
         await self._control.start()
-        for number, action in self._signals():
-            loop.add_signal_handler(number, action)
+        for numbers, action in ((stop_signals(), self._stop), (reread_signals(), self._reread)):
+            for number in numbers:
+                _on_signal(loop, number, action)
         if self._purpose.with_parent:
+            if not WATCHES_PIPES:
+                raise ConfigError("--with-parent is not supported on Windows; leave it out")
             try:
                 loop.add_reader(STDIN, self._hear_parent)
             except PermissionError:
@@ -241,13 +255,6 @@ class Agent:
 
     # Signals -----------------------------------------------------------------------------
 
-    def _signals(self) -> list[tuple[int, Callable[[], None]]]:
-        return [
-            (signal.SIGTERM, self._stop),
-            (signal.SIGINT, self._stop),
-            (signal.SIGHUP, self._reread),
-        ]
-
     def _stop(self) -> None:
         if not self.leaving.signal() and not self._fatal.done():
             log.warning("stopping at once; jobs run on")
@@ -302,6 +309,14 @@ class Agent:
             notify(os.environ.get("NOTIFY_SOCKET"), **ready, STATUS=text.replace("\n", " "))
 
 
+def _on_signal(loop: asyncio.AbstractEventLoop, number: int, action: Callable[[], None]) -> None:
+    try:
+        loop.add_signal_handler(number, action)
+    except NotImplementedError:
+        # Windows: the handler runs when the loop wakes up, within a tick.
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(action))
+
+
 def _cgroup(wanted: str) -> str | None:
     """The group below which jobs get theirs; None: limits are enforced without groups."""
     if wanted == "off":
@@ -309,6 +324,8 @@ def _cgroup(wanted: str) -> str | None:
     try:
         folder: str | None = wanted
         if wanted == "auto":
+            if not os.path.exists("/proc/self/cgroup"):
+                return None
             texts = (Path("/proc/self/cgroup"), Path("/proc/self/mountinfo"))
             folder = cgroup.own_group(*(text.read_text() for text in texts))
             if folder is None or not cgroup.delegated(folder):
@@ -332,17 +349,7 @@ def _facts(config: Config, identity: Identity) -> HostFacts:
 
 
 def _platform() -> Platform:
-    # Not the `platform` module: it takes ten milliseconds to import, and may start a process.
-    host = os.uname()
-    import sys
-
-    return Platform(
-        system=host.sysname,
-        release=host.release,
-        machine=host.machine,
-        hostname=host.nodename,
-        python=sys.version.split()[0],
-    )
+    return Platform(**host_facts()._asdict(), python=sys.version.split()[0])
 
 
 def _endpoint(config: Config, identity: Identity) -> Endpoint:

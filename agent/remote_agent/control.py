@@ -1,13 +1,14 @@
 """The local control socket: how the command line talks to the running agent on the same host.
 
-One JSON object a line each way over a Unix stream socket, `<state-dir>/control.sock`, which only
-its owner can open: `{"do": "status"}` → `{"ok": true, …}` or `{"ok": false, "error": "…"}`.
+One JSON object a line each way over a stream socket, `<state-dir>/control.sock`, which only its
+owner can open: `{"do": "status"}` → `{"ok": true, …}` or `{"ok": false, "error": "…"}`.
 May touch that socket only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from typing import Any, Final
 import structlog
 
 from remote_agent.errors import AgentError
+from remote_agent.processes import Folder, call, listen
 
 log = structlog.get_logger("control")
 
@@ -36,23 +38,15 @@ class ControlServer:
         self._state_dir = state_dir
         self._handlers = handlers
         self._server: asyncio.Server | None = None
-        self._directory: int | None = None
+        self._password = b""
 
     async def start(self) -> None:
         """Listen, in place of what a dead agent left. AgentError when that is impossible."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            # Open for as long as the server: later Pythons look at the socket's path again.
-            self._directory = os.open(self._state_dir, os.O_RDONLY)
-            with suppress(FileNotFoundError):
-                os.unlink(self._state_dir / FILE)
-            listener.bind(_address(self._directory, self._state_dir))
-            os.chmod(self._state_dir / FILE, 0o600)
-            listener.setblocking(False)
-            self._server = await asyncio.start_unix_server(self._serve, sock=listener)
+            with Folder(self._state_dir) as folder:
+                listener, self._password = listen(folder, FILE)
+            self._server = await asyncio.start_server(self._serve, sock=listener)
         except OSError as error:
-            listener.close()
-            self._close_directory()
             raise AgentError(f"no control socket in {self._state_dir}: {error.strerror}") from None
 
     async def stop(self) -> None:
@@ -62,16 +56,14 @@ class ControlServer:
             self._server = None
             with suppress(OSError):
                 os.unlink(self._state_dir / FILE)
-        self._close_directory()
-
-    def _close_directory(self) -> None:
-        if self._directory is not None:
-            os.close(self._directory)
-            self._directory = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT):
+                if self._password:
+                    said = (await reader.readline()).strip()
+                    if not hmac.compare_digest(said, self._password):
+                        raise ValueError("it did not know the password")
                 answer = await self._answer(await reader.readline())
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
@@ -103,32 +95,20 @@ class NotRunning(AgentError):
 def ask(state_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
     """The running agent's answer. NotRunning when there is none, AgentError when it refuses."""
     try:
-        directory = os.open(state_dir, os.O_RDONLY)
-    except PermissionError:
-        raise AgentError(_not_allowed(state_dir)) from None
-    except OSError as error:
-        raise NotRunning(f"no agent runs here: {state_dir}: {error.strerror}") from None
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-        peer.settimeout(_TIMEOUT)
-        try:
-            peer.connect(_address(directory, state_dir))
+        with Folder(state_dir) as folder, call(folder, FILE, _TIMEOUT) as peer:
             peer.sendall(json.dumps(request).encode() + b"\n")
             answer = _read_line(peer)
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise NotRunning(f"no agent runs on {state_dir}; start it: remote-agent run") from None
-        except PermissionError:
-            raise AgentError(_not_allowed(state_dir)) from None
-        except (OSError, ValueError) as error:
-            raise AgentError(f"the agent does not answer ({error}); is it stopped?") from None
-        finally:
-            os.close(directory)
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        raise NotRunning(f"no agent runs on {state_dir}; start it: remote-agent run") from None
+    except PermissionError:
+        raise AgentError(
+            f"{state_dir} belongs to another user; run this as the user who runs the agent"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise AgentError(f"the agent does not answer ({error}); is it stopped?") from None
     if not answer.pop("ok", False):
         raise AgentError(str(answer.get("error", "the agent refused")))
     return answer
-
-
-def _not_allowed(state_dir: Path) -> str:
-    return f"{state_dir} belongs to another user; run this as the user who runs the agent"
 
 
 def _read_line(peer: socket.socket) -> dict[str, Any]:
@@ -142,9 +122,3 @@ def _read_line(peer: socket.socket) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise ValueError("the answer is no object")
     return answer
-
-
-def _address(directory: int, state_dir: Path) -> str:
-    # sun_path holds 107 bytes; a path through the directory's descriptor is short anywhere.
-    through = f"/proc/self/fd/{directory}"
-    return f"{through}/{FILE}" if os.path.isdir(through) else str(state_dir / FILE)

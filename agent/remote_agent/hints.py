@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from remote_agent.processes import Folder, Letterbox
 from remote_agent.session.events import Key
 
 FILE: Final = "agent.sock"
-_LARGEST: Final = 4096
 _AT_ONCE: Final = 256
 """Hints taken before other things of the loop get their turn."""
 
@@ -55,48 +52,29 @@ class Hints:
     def __init__(self, state_dir: Path, heard: Callable[[Hint], None]) -> None:
         self._state_dir = state_dir
         self._heard = heard
-        self._socket: socket.socket | None = None
+        self._box: Letterbox | None = None
 
     def open(self) -> None:
         """Listen, in place of what a former agent left. OSError when that is impossible."""
-        self._socket = _bind(self._state_dir)
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read)
+        with Folder(self._state_dir) as folder:
+            self._box = Letterbox(folder.near(FILE), private=True)
+        asyncio.get_running_loop().add_reader(self._box.fileno(), self._read)
 
     def close(self) -> None:
         """Stop listening; shims go on without."""
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
+        if self._box is not None:
+            asyncio.get_running_loop().remove_reader(self._box.fileno())
+            self._box.close()
+            self._box = None
 
     def _read(self) -> None:
         for _ in range(_AT_ONCE):
-            if self._socket is None:
+            if self._box is None:
                 return
             try:
-                data = self._socket.recv(_LARGEST)
+                data = self._box.take()
             except BlockingIOError:
                 return
             hint = parse(data)
             if hint is not None:
                 self._heard(hint)
-
-
-def _bind(state_dir: Path) -> socket.socket:
-    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    hints = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    hints.setblocking(False)
-    try:
-        with suppress(FileNotFoundError):
-            os.unlink(FILE, dir_fd=directory)
-        # sun_path holds 107 bytes; through the descriptor any directory is near enough.
-        through = f"/proc/self/fd/{directory}"
-        near = through if os.path.isdir(through) else str(state_dir)
-        hints.bind(f"{near}/{FILE}")
-        os.chmod(FILE, 0o600, dir_fd=directory)
-    except OSError:
-        hints.close()
-        raise
-    finally:
-        os.close(directory)
-    return hints

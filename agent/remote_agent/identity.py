@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,15 @@ from typing import Any, Final
 import structlog
 
 from remote_agent.errors import AgentError
+from remote_agent.processes import (
+    KEEP,
+    open_file,
+    open_to_others,
+    own,
+    rename,
+    set_mode,
+    sync,
+)
 
 log = structlog.get_logger("identity")
 
@@ -57,7 +66,7 @@ def load_identity(state_dir: Path) -> Identity | None:
     """
     path = state_dir / FILE
     try:
-        if path.stat().st_mode & 0o077:
+        if open_to_others(path.stat().st_mode):
             path.chmod(0o600)
             log.warning("the identity could be read by others; its mode is 0600 again")
         known = json.loads(path.read_bytes())
@@ -92,7 +101,7 @@ def reserve_identity(state_dir: Path, fingerprint: str | None = None) -> str:
     text = json.dumps({"fingerprint": fingerprint})
     with _writable(state_dir):
         _write(temporary, text.ljust(_ROOM))
-        _sync_directory(state_dir)
+        sync(state_dir)
     return fingerprint
 
 
@@ -101,8 +110,8 @@ def save_identity(state_dir: Path, identity: Identity) -> None:
     temporary = _temporary(state_dir)
     with _writable(state_dir):
         _write(temporary, json.dumps({"v": 1, **asdict(identity)}))
-        os.replace(temporary, state_dir / FILE)
-        _sync_directory(state_dir)
+        rename(temporary, state_dir / FILE)
+        sync(state_dir)
 
 
 def remove_identity(state_dir: Path) -> None:
@@ -118,6 +127,7 @@ def _temporary(state_dir: Path) -> Path:
 def _writable(state_dir: Path) -> Iterator[None]:
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        own(state_dir)
         yield
     except OSError as error:
         raise AgentError(
@@ -128,20 +138,10 @@ def _writable(state_dir: Path) -> Iterator[None]:
 
 def _write(path: Path, text: str) -> None:
     # Not truncated first: on a full disk the blocks that were reserved might be gone.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    descriptor = open_file(path, KEEP, 0o600)
     with open(descriptor, "w") as file:
-        os.fchmod(descriptor, 0o600)
+        set_mode(descriptor, 0o600)
         file.write(text)
         file.truncate()
         file.flush()
         os.fsync(descriptor)
-
-
-def _sync_directory(directory: Path) -> None:
-    # A rename is durable once its directory is; not every system lets directories be opened.
-    with suppress(PermissionError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from remote_agent.errors import ConfigError
+from remote_agent.processes import KEEP, lock_file, open_file
 
 LOCK: Final = "lock"
 _LOOK_EVERY: Final = 0.05
@@ -20,7 +20,7 @@ _LOOK_EVERY: Final = 0.05
 def alone(state_dir: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock. ConfigError when another agent still has it after `patience` seconds."""
     try:
-        descriptor = os.open(state_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_file(state_dir / LOCK, KEEP, 0o600)
     except OSError as error:
         raise ConfigError(
             f"{state_dir} cannot be used ({error.strerror}); see --state-dir"
@@ -28,7 +28,7 @@ def alone(state_dir: Path, patience: float = 0.0) -> Iterator[None]:
     try:
         _take(descriptor, state_dir, time.monotonic() + patience)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(descriptor)
@@ -36,14 +36,12 @@ def alone(state_dir: Path, patience: float = 0.0) -> Iterator[None]:
 
 def _take(descriptor: int, state_dir: Path, until: float) -> None:
     while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock_file(descriptor):
             return
-        except BlockingIOError:
-            if time.monotonic() < until:
-                time.sleep(_LOOK_EVERY)
-                continue
-        owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        if time.monotonic() < until:
+            time.sleep(_LOOK_EVERY)
+            continue
+        owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
         raise ConfigError(
             f"another agent (process {owner}) works on {state_dir}; stop it first, or give"
             " this one a directory of its own with --state-dir"

@@ -8,7 +8,6 @@ runs. Wishes to end an attempt are said again until it has ended (I7).
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import time
 from collections.abc import Callable
@@ -22,8 +21,8 @@ from pydantic import ValidationError
 
 from remote_agent.hints import Hint, Hints
 from remote_agent.journal import Journal
-from remote_agent.journal.directory import ended_from, kept_by_shim
-from remote_agent.processes import rouse
+from remote_agent.journal.directory import ended_from
+from remote_agent.processes import Folder, rename, rouse
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
 from remote_agent.session.machine import Session
 from remote_agent.shim.launch import Shims, tell
@@ -93,7 +92,7 @@ class Runner:
         logs.mkdir(mode=0o700, exist_ok=True)
         with suppress(FileNotFoundError):
             if (logs / SHIMS_LOG).stat().st_size > LARGEST_LOG:
-                (logs / SHIMS_LOG).replace(logs / f"{SHIMS_LOG}.1")
+                rename(logs / SHIMS_LOG, logs / f"{SHIMS_LOG}.1")
         self._shims.start(self._wanted)
         self._hints.open()
 
@@ -287,7 +286,7 @@ class Runner:
     def _look(self, key: Key, watched: _Watched) -> None:
         """Report what an attempt's directory says."""
         try:
-            directory = os.open(watched.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            directory = Folder(watched.directory)
         except OSError as error:
             self._gone(key, error)
             return
@@ -296,9 +295,9 @@ class Runner:
             if body is None:
                 if not has_begun(directory):
                     return
-                kept = kept_by_shim(directory)
+                kept = directory.locked()
         finally:
-            os.close(directory)
+            directory.close()
         if body is not None:
             with suppress(ValidationError):
                 self._over(key, ended_from(key, body))
@@ -370,19 +369,20 @@ def forestall(directory: Path, reason: EndReason, detail: str) -> bool:
         "ended_at": time.time(),
     }
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = Folder(directory)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.close(mark_begun(descriptor))
-        write_record(descriptor, EXIT, body, sync=True)
+        if not folder.lock():
+            return False
+        os.close(mark_begun(folder))
+        write_record(folder, EXIT, body, sync=True)
     except OSError as error:
-        if not isinstance(error, BlockingIOError | FileExistsError):
+        if not isinstance(error, FileExistsError):
             log.error("a start cannot be forestalled", at=str(directory), reason=error.strerror)
         return False
     finally:
-        os.close(descriptor)
+        folder.close()
     return True
 
 

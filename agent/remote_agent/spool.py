@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from remote_agent.processes import READ, open_file, read_at, unlinked
+
 LIVE: Final = "output.log"
 CHECKSUMS: Final = "output.crc"
 """Lines `<offset> <CRC-32 of everything before it>`, one for each segment that was closed."""
@@ -121,20 +123,19 @@ class SpoolReader:
                 self.close()
                 if not self._open(offset):
                     return 0
-            count = os.preadv(self._descriptor, [view], offset - self._base)
+            count = read_at(self._descriptor, view, offset - self._base)
             if count:
                 return count
             if not self._is_closed():
                 return 0
             # The shim wrote its last bytes before it gave the segment its closed name.
-            count = os.preadv(self._descriptor, [view], offset - self._base)
+            count = read_at(self._descriptor, view, offset - self._base)
             if count:
                 return count
             self.close()
 
     def _is_closed(self) -> bool:
-        dropped = os.fstat(self._descriptor).st_nlink == 0
-        return dropped or (self._directory / closed_name(self._base)).exists()
+        return unlinked(self._descriptor) or (self._directory / closed_name(self._base)).exists()
 
     def _open(self, offset: int) -> bool:
         """Open the segment that holds `offset`; False when there is none yet."""
@@ -153,7 +154,7 @@ class SpoolReader:
             start = holder.start if holder else closed[-1].end if closed else 0
             name = closed_name(start) if holder else LIVE
             try:
-                self._descriptor = os.open(self._directory / name, os.O_RDONLY | os.O_CLOEXEC)
+                self._descriptor = open_file(self._directory / name, READ)
             except FileNotFoundError:
                 if holder:
                     continue  # it was dropped just now

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from remote_agent.processes import boot_id, boottime
+from remote_agent.processes import REPLACE, boot_id, boottime, open_file, rename
 from remote_protocol.messages import Condition, Wishes
 
 log = structlog.get_logger("wishes")
@@ -76,12 +76,12 @@ class WishBook:
         same = old.draining and old.drain_deadline == local.drain_deadline
         said = self._said if same else now
         temporary = self._file.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = open_file(temporary, REPLACE, 0o600)
         with open(descriptor, "w") as file:
             json.dump({"v": 1, **asdict(local), "said": said._asdict()}, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, self._file)
+        rename(temporary, self._file)
         self.local, self._said = local, said
         self._ends = self._end(now)
 

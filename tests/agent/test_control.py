@@ -95,5 +95,5 @@ async def test_a_dead_agents_socket_is_replaced(state_dir: Path) -> None:
 def test_without_an_agent_the_cure_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotRunning, match="remote-agent run"):
         ask(tmp_path, {"do": "status"})
-    with pytest.raises(NotRunning, match="no agent runs here"):
+    with pytest.raises(NotRunning, match="no agent runs on"):
         ask(tmp_path / "missing", {"do": "status"})

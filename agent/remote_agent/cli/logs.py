@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from remote_agent.cli.commands import load
 from remote_agent.errors import AgentError
 from remote_agent.journal.journal import parse_key
+from remote_agent.processes import READ, open_file
 from remote_agent.shim.layout import EXIT, SETTLED
 from remote_agent.spool import SpoolReader
 from remote_protocol import cri
@@ -103,7 +104,7 @@ def _own_log(path: Path, follow: bool) -> Iterator[bytes]:
 
 def _open(path: Path) -> BinaryIO:
     try:
-        return path.open("rb")
+        return open(open_file(path, READ), "rb")
     except FileNotFoundError:
         raise AgentError(f"{path} does not exist: the agent has not run yet") from None
     except OSError as error:

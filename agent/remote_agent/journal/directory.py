@@ -6,7 +6,6 @@ the shim, who writes all that concerns the run.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,6 +17,18 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from remote_agent.journal.spares import make_empty
+from remote_agent.processes import (
+    READ,
+    REPLACE,
+    Folder,
+    open_file,
+    rename,
+    script_name,
+    set_mode,
+    split_shell,
+    sync,
+    unfit,
+)
 from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, STARTED, VERSION
 from remote_agent.shim.order import Order
@@ -90,7 +101,7 @@ def write_directory(
             work.mkdir(mode=0o700, parents=True)
         _put_files(new / work.name if inside else work, offer.spec.files, order.sync)
         _write_order(new, order, offer, boot_id)
-        new.rename(directory)
+        rename(new, directory)
         if order.sync:
             # Behind the rename, so that one commit of the file system's journal carries it all:
             # syncing the file writes it, the directories then find nothing left to write.
@@ -106,7 +117,8 @@ def write_directory(
 def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
     script = offer.spec.script_text
     if script is not None:
-        _write(directory / SCRIPT, script.encode(), 0o700, order.sync)
+        name = script_name(split_shell(offer.spec.shell or ""), SCRIPT)
+        _write(directory / name, script.encode(), 0o700, order.sync)
     second = {"v": VERSION, "boot_id": boot_id, "offer": None}
     head, _, tail = json.dumps(second, separators=(",", ":")).rpartition("null")
     body = f"{head}{offer.model_dump_json(exclude_none=True)}{tail}\n"
@@ -116,6 +128,8 @@ def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> N
 def _put_files(work: Path, files: list[JobFile], durable: bool) -> None:
     for file in files:
         target = work / file.path
+        if problem := unfit(file.path):
+            raise BadFile(f"the job's file {file.path!r} cannot be put there: {problem}")
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(target, file.data, file.mode, durable)
@@ -127,40 +141,17 @@ def _put_files(work: Path, files: list[JobFile], durable: bool) -> None:
 
 
 def _write(path: Path, data: bytes, mode: int, durable: bool = False) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = open_file(path, REPLACE, 0o600)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
         if mode != 0o600:
-            os.fchmod(descriptor, mode)
+            set_mode(descriptor, mode)
         if durable:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def sync(path: Path) -> None:
-    """Force a file, or a directory's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def kept_by_shim(directory: int) -> bool:
-    """Whether a living shim holds the lock of an attempt that has begun.
-
-    Never to be asked about one that has not: the look itself holds the lock for a moment.
-    """
-    try:
-        fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    fcntl.flock(directory, fcntl.LOCK_UN)
-    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,22 +168,20 @@ class Reading:
 
 def read_directory(directory: Path) -> Reading:
     """Read an attempt's directory. BrokenDirectory when it is none, FileNotFoundError when gone."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        offer, boot_id = _read_offer(descriptor)
-        begun = has_begun(descriptor)
-        # The lock first: a shim writes its exit record before it lets go.
-        kept = begun and kept_by_shim(descriptor)
-        body = read_record(descriptor, EXIT)
-        started = _started(read_record(descriptor, STARTED))
-    finally:
-        os.close(descriptor)
+    with Folder(directory) as folder:
+        offer, boot_id = _read_offer(folder)
+        begun = has_begun(folder)
+        # The lock first: a shim writes its exit record before it lets go. It is never tested
+        # before a shim has begun: the look itself holds the lock for a moment.
+        kept = begun and folder.locked()
+        body = read_record(folder, EXIT)
+        started = _started(read_record(folder, STARTED))
     return Reading(offer, boot_id, begun, kept, started, body)
 
 
-def _read_offer(directory: int) -> tuple[Offer, str]:
+def _read_offer(directory: Folder) -> tuple[Offer, str]:
     try:
-        descriptor = os.open(ORDER, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        descriptor = directory.open(ORDER, READ)
     except FileNotFoundError:
         raise BrokenDirectory(f"there is no {ORDER} in it") from None
     with open(descriptor, "rb") as file:
@@ -246,7 +235,7 @@ def discard(path: Path, trash: Path) -> None:
         number = 0
         while True:
             try:
-                path.rename(trash / f"{path.name}.{number}")
+                rename(path, trash / f"{path.name}.{number}")
             except OSError as error:
                 if isinstance(error, FileNotFoundError):
                     raise

@@ -28,12 +28,11 @@ from remote_agent.journal.directory import (
     ended_from,
     read_directory,
     size_of,
-    sync,
     write_directory,
 )
 from remote_agent.journal.plan import make_order, work_directory
 from remote_agent.journal.spares import Spares
-from remote_agent.processes import boot_id, kill_marked
+from remote_agent.processes import SCRIPT_ENDINGS, Folder, boot_id, kill_marked, rename, sync
 from remote_agent.processes.cgroup import Group
 from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, SETTLED, STARTED
@@ -224,20 +223,17 @@ class Journal:
         return ended_from(key, body)
 
     def _write_exit(self, directory: Path, body: dict[str, Any]) -> None:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with Folder(directory) as folder:
             with suppress(FileExistsError):
-                os.close(mark_begun(descriptor))
-            write_record(descriptor, EXIT, body, self._config.agent.durability == "full")
-        finally:
-            os.close(descriptor)
+                os.close(mark_begun(folder))
+            write_record(folder, EXIT, body, self._config.agent.durability == "full")
 
     def _set_aside(self, name: str, reason: str) -> None:
         target = self._root / _BROKEN / f"{name}.{time.time_ns()}"
         log.error("this is no attempt; it was moved aside", entry=name, to=str(target), why=reason)
         try:
             target.parent.mkdir(mode=0o700, exist_ok=True)
-            (self._root / name).rename(target)
+            rename(self._root / name, target)
         except OSError as error:
             log.error("it cannot be moved", entry=name, reason=error.strerror)
 
@@ -277,11 +273,11 @@ class Journal:
             return
         try:
             # A rename costs a third of making a file, and this happens to every attempt.
-            (directory / STARTED).rename(directory / SETTLED)
+            rename(directory / STARTED, directory / SETTLED)
         except FileNotFoundError:
             (directory / SETTLED).touch(mode=0o600)
         os.utime(directory / SETTLED)
-        for name in (ORDER, SCRIPT):
+        for name in (ORDER, *(f"{SCRIPT}{ending}" for ending in SCRIPT_ENDINGS)):
             with suppress(FileNotFoundError):
                 (directory / name).unlink()
 

@@ -3,13 +3,12 @@ but for the account's home directory."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
 from remote_agent.config import Config
-from remote_agent.processes import child_env
+from remote_agent.processes import child_env, script_command, script_name, split_shell
 from remote_agent.session.events import Key
 from remote_agent.shim.layout import ARTIFACTS, OUTPUTS, SCRIPT, WORK
 from remote_agent.shim.order import MIN_SEGMENTS, Order
@@ -42,7 +41,8 @@ def make_order(
     work = work_directory(directory, config.agent.work_dir)
     argv = list(spec.command)
     if spec.shell is not None:
-        argv = [*shlex.split(spec.shell), str(directory / SCRIPT)]
+        shell = split_shell(spec.shell)
+        argv = script_command(shell, str(directory / script_name(shell, SCRIPT)))
     weights = (spec.cpu_weight, spec.io_weight)
     return Order(
         key=str(Key(offer.job, offer.attempt)),

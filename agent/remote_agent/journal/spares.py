@@ -6,16 +6,14 @@ attempts that left nothing are used again, and a few are made while there is tim
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import stat
 from collections import deque
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Final
 
+from remote_agent.processes import WHOLE_TREES, Folder, rename
 from remote_agent.shim.layout import ARTIFACTS, CLEAN, EXIT, ORDER, STARTED, WORK
 from remote_agent.shim.record import read_record
 
@@ -25,7 +23,6 @@ MOST: Final = 64
 """Directories kept at the most."""
 LEAST: Final = 16
 """Directories that `fill` sees to."""
-_OWN: Final = stat.S_IFDIR | 0o700
 _FILES: Final = frozenset({ORDER, STARTED, EXIT})
 
 
@@ -71,36 +68,35 @@ class Spares:
         Nothing of a job may reach the next one. So: its shim has let go, has seen the job's last
         process end (`CLEAN`), and there is nothing in the directory but what every attempt has.
         """
-        if len(self._ready) >= MOST:
+        if len(self._ready) >= MOST or not WHOLE_TREES:
             return False
         try:
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = Folder(directory)
         except OSError:
             return False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not self._is_clean(descriptor):
+            if not folder.lock() or not self._is_clean(folder):
                 return False
             path = self._name()
             # Away from its name first: whatever happens from here on, it is no attempt any more.
-            directory.rename(path)
+            rename(directory, path)
             for name in _FILES:
-                os.unlink(name, dir_fd=descriptor)
+                folder.remove(name)
         except OSError:
             return False
         finally:
-            os.close(descriptor)
+            folder.close()
         self._ready.append(path)
         return True
 
-    def _is_clean(self, directory: int) -> bool:
+    def _is_clean(self, directory: Folder) -> bool:
         folders = {ARTIFACTS, WORK} if self.inside else {ARTIFACTS}
-        if set(os.listdir(directory)) != _FILES | folders:
+        if set(directory.names()) != _FILES | folders:
             return False
         record = read_record(directory, EXIT)
         if record is None or record.get(CLEAN) is not True:
             return False
-        return all(_is_empty(directory, folder) for folder in folders)
+        return all(directory.untouched(folder) for folder in folders)
 
     def _name(self) -> Path:
         return self._root / f"{SPARE}{next(self._numbers)}"
@@ -116,15 +112,3 @@ def make_empty(path: Path, inside: bool) -> None:
     os.mkdir(path / ARTIFACTS, 0o700)
     if inside:
         os.mkdir(path / WORK, 0o700)
-
-
-def _is_empty(directory: int, name: str) -> bool:
-    """Whether a folder is still as it was made: empty, and open to its owner only."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    with suppress(OSError):
-        folder = os.open(name, flags, dir_fd=directory)
-        try:
-            return os.fstat(folder).st_mode == _OWN and not os.listdir(folder)
-        finally:
-            os.close(folder)
-    return False

@@ -1,9 +1,9 @@
-"""Processes of the host: the only package that knows on which platform the agent runs.
+"""Processes, files and local talk of the host: the only package that knows its platform.
 
 Standard library only, no asyncio: shims import it. Everything else in the agent asks here.
 Linux is complete. Other POSIX systems lack a subreaper, so a daemonised grandchild of a job can
-outlive it there, and the launcher's sockets: shims run there as a process for each attempt.
-Windows is refused by name until it has a module of its own.
+outlive it there, and the launcher's sockets: shims run there as a process for each attempt, as
+they do on Windows, where a Job Object holds what a job forks.
 """
 
 from __future__ import annotations
@@ -12,72 +12,219 @@ import sys
 
 from remote_agent.processes.command import shim_command, shim_environment
 from remote_agent.processes.environment import child_env
-from remote_agent.processes.posix import ExitWatch, SpawnFailed, boottime, rouse, spawn
+from remote_agent.processes.kinds import HostFacts, Manner, SpawnFailed, Swept, Usage
 
-if sys.platform == "linux":
-    from remote_agent.processes.linux import (
-        WHOLE_TREES,
-        adopt_orphans,
-        alive,
-        boot_id,
-        boot_time,
-        die_with_parent,
-        kill_marked,
-        kill_orphans,
-        prefer_as_oom_victim,
-        protect_from_oom,
-        start_time,
+if sys.platform == "win32":
+    from remote_agent.processes.windows.children import (
+        ExitWatch,
+        interrupt,
+        is_signal,
+        let_live,
+        manner,
+        spawn,
         strike,
         sweep,
         tree_memory,
         watch_exit,
     )
-elif sys.platform == "win32":
-    raise ImportError(
-        "this version of remote-agent runs on Linux and macOS only; "
-        "run the agent in WSL or on another host"
+    from remote_agent.processes.windows.files import (
+        APPEND,
+        KEEP,
+        NEW,
+        READ,
+        REPLACE,
+        Folder,
+        lock_file,
+        open_file,
+        open_to_others,
+        own,
+        read_at,
+        rename,
+        set_mode,
+        sync,
+        sync_data,
+        unfit,
+        unlinked,
+        write_some,
     )
+    from remote_agent.processes.windows.mail import Letterbox, call, listen, notify, post
+    from remote_agent.processes.windows.programs import (
+        SCRIPT_ENDINGS,
+        script_command,
+        script_name,
+        split_shell,
+    )
+    from remote_agent.processes.windows.system import (
+        WATCHES_PIPES,
+        WHOLE_TREES,
+        adopt_orphans,
+        alive,
+        boot_id,
+        boot_time,
+        boottime,
+        calm_signals,
+        die_with_parent,
+        host_facts,
+        kill_marked,
+        kill_orphans,
+        prefer_as_oom_victim,
+        protect_from_oom,
+        reread_signals,
+        rouse,
+        sequenced_pair,
+        start_detached,
+        start_time,
+        stop_signals,
+    )
+    from remote_agent.processes.windows.waiting import Waiter, close_end
 else:
     from remote_agent.processes.posix import (
-        WHOLE_TREES,
-        adopt_orphans,
-        alive,
-        boot_id,
-        boot_time,
-        die_with_parent,
-        kill_marked,
-        kill_orphans,
-        prefer_as_oom_victim,
-        protect_from_oom,
-        start_time,
-        strike,
-        sweep,
-        tree_memory,
-        watch_exit,
+        SCRIPT_ENDINGS,
+        WATCHES_PIPES,
+        ExitWatch,
+        boottime,
+        calm_signals,
+        host_facts,
+        interrupt,
+        is_signal,
+        let_live,
+        manner,
+        reread_signals,
+        rouse,
+        script_command,
+        script_name,
+        sequenced_pair,
+        spawn,
+        split_shell,
+        start_detached,
+        stop_signals,
     )
+    from remote_agent.processes.posix_files import (
+        APPEND,
+        KEEP,
+        NEW,
+        READ,
+        REPLACE,
+        Folder,
+        lock_file,
+        open_file,
+        open_to_others,
+        own,
+        read_at,
+        rename,
+        set_mode,
+        sync,
+        sync_data,
+        unfit,
+        unlinked,
+        write_some,
+    )
+    from remote_agent.processes.posix_mail import Letterbox, call, listen, notify, post
+    from remote_agent.processes.posix_waiting import Waiter, close_end
+
+    if sys.platform == "linux":
+        from remote_agent.processes.linux import (
+            WHOLE_TREES,
+            adopt_orphans,
+            alive,
+            boot_id,
+            boot_time,
+            die_with_parent,
+            kill_marked,
+            kill_orphans,
+            prefer_as_oom_victim,
+            protect_from_oom,
+            start_time,
+            strike,
+            sweep,
+            tree_memory,
+            watch_exit,
+        )
+    else:
+        from remote_agent.processes.posix import (
+            WHOLE_TREES,
+            adopt_orphans,
+            alive,
+            boot_id,
+            boot_time,
+            die_with_parent,
+            kill_marked,
+            kill_orphans,
+            prefer_as_oom_victim,
+            protect_from_oom,
+            start_time,
+            strike,
+            sweep,
+            tree_memory,
+            watch_exit,
+        )
 
 __all__ = [
+    "APPEND",
+    "KEEP",
+    "NEW",
+    "READ",
+    "REPLACE",
+    "SCRIPT_ENDINGS",
+    "WATCHES_PIPES",
     "WHOLE_TREES",
     "ExitWatch",
+    "Folder",
+    "HostFacts",
+    "Letterbox",
+    "Manner",
     "SpawnFailed",
+    "Swept",
+    "Usage",
+    "Waiter",
     "adopt_orphans",
     "alive",
     "boot_id",
     "boot_time",
     "boottime",
+    "call",
+    "calm_signals",
     "child_env",
+    "close_end",
     "die_with_parent",
+    "host_facts",
+    "interrupt",
+    "is_signal",
     "kill_marked",
     "kill_orphans",
+    "let_live",
+    "listen",
+    "lock_file",
+    "manner",
+    "notify",
+    "open_file",
+    "open_to_others",
+    "own",
+    "post",
     "prefer_as_oom_victim",
     "protect_from_oom",
+    "read_at",
+    "rename",
+    "reread_signals",
     "rouse",
+    "script_command",
+    "script_name",
+    "sequenced_pair",
+    "set_mode",
     "shim_command",
     "shim_environment",
     "spawn",
+    "split_shell",
+    "start_detached",
     "start_time",
+    "stop_signals",
     "strike",
     "sweep",
+    "sync",
+    "sync_data",
     "tree_memory",
+    "unfit",
+    "unlinked",
     "watch_exit",
+    "write_some",
 ]

@@ -18,7 +18,10 @@ ALLOWED: Final = frozenset(
         "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR",
         "TEMP", "TMP", "HOSTNAME", "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT",
         "SYSTEMDRIVE", "USERPROFILE", "USERNAME", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA",
-        "PROGRAMFILES", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE",
+        "PROGRAMFILES", "PROGRAMFILES(X86)", "PROGRAMW6432", "COMMONPROGRAMFILES",
+        "COMMONPROGRAMFILES(X86)", "COMMONPROGRAMW6432", "ALLUSERSPROFILE", "PUBLIC", "OS",
+        "COMPUTERNAME", "USERDOMAIN", "HOMEDRIVE", "HOMEPATH", "PSMODULEPATH", "DRIVERDATA",
+        "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE",
     ]
 )
 # fmt: on
@@ -39,7 +42,7 @@ def child_env(
     `REMOTE_*` names that the agent sets, `allow` further names the host's owner lets through.
     The agent's own settings (`REMOTE_AGENT_*`) never pass, not even when allowed.
     """
-    passed = ALLOWED.union(allow)
+    passed = ALLOWED.union(map(_spelling, allow))
     env = {
         name: value
         for name, value in _unfrozen(environ).items()
@@ -48,9 +51,14 @@ def child_env(
     env.setdefault("PATH", os.defpath)
     for name, value in _account().items():
         env.setdefault(name, value)
-    env.update(job)
-    env.update(attempt)
+    for given in (job, attempt):
+        env.update({_spelling(name): value for name, value in given.items()})
     return env
+
+
+def _spelling(name: str) -> str:
+    """Windows knows `Path` and `PATH` as one name: there all are written large, as Python does."""
+    return name.upper() if sys.platform == "win32" else name
 
 
 def _unfrozen(environ: Mapping[str, str]) -> dict[str, str]:

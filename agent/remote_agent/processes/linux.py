@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +15,8 @@ from contextlib import suppress
 from errno import ENOSYS
 from typing import Final
 
-from remote_agent.processes.posix import ExitWatch, Swept
+from remote_agent.processes.kinds import Swept, Usage
+from remote_agent.processes.posix import ExitWatch, reap
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -314,14 +314,13 @@ class PidWatch(ExitWatch):
         self._pid = pid
         self._descriptor = os.pidfd_open(pid)
 
-    def fileno(self) -> int:
-        """The descriptor to poll."""
+    def waitable(self) -> int:
+        """What a `Waiter` takes."""
         return self._descriptor
 
-    def reap(self) -> tuple[int, resource.struct_rusage] | None:
-        """Wait status and resource usage of the child; None when it still runs."""
-        pid, status, usage = os.wait4(self._pid, os.WNOHANG)
-        return (status, usage) if pid else None
+    def reap(self) -> tuple[int, Usage] | None:
+        """Wait status and usage of the child; None when it still runs."""
+        return reap(self._pid)
 
     def close(self) -> None:
         """Close the descriptor."""

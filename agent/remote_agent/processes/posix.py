@@ -7,36 +7,32 @@ Linux replaces most of it by something stronger (`linux.py`). Uses signals, fork
 from __future__ import annotations
 
 import os
-import resource
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from errno import EACCES, ENOENT, ENOEXEC, ENOTDIR
-from typing import Final, NamedTuple
+from errno import EACCES, ENOENT, ENOEXEC, ENOTDIR, EPROTONOSUPPORT
+from pathlib import Path
+from typing import Final
 
-NOT_FOUND: Final = 127
-NOT_EXECUTABLE: Final = 126
-"""Exit codes for a program that could not be started, as POSIX shells use them (XCU 2.8.2)."""
+from remote_agent.processes.kinds import (
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    HostFacts,
+    Manner,
+    SpawnFailed,
+    Swept,
+    Usage,
+)
 
-
-class SpawnFailed(Exception):
-    """The job's program could not be started; `exit_code` is 126 or 127, the text a sentence."""
-
-    def __init__(self, sentence: str, exit_code: int) -> None:
-        super().__init__(sentence)
-        self.exit_code = exit_code
-
-
-class Swept(NamedTuple):
-    """What was left of a tree: CPU seconds of what was reaped, how many could not be killed."""
-
-    killed: int
-    cpu_user: float
-    cpu_system: float
-    survivors: int
+SCRIPT_ENDINGS: Final = ("",)
+"""What `script_name` may put behind a name."""
+_RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+"""getrusage(2): kilobytes, but bytes on macOS."""
 
 
 def spawn(
@@ -45,12 +41,14 @@ def spawn(
     cwd: str,
     output: tuple[int, int],
     before_exec: Callable[[], None] | None = None,
+    stop_signal: str = "SIGTERM",
 ) -> int:
     """Start a job and return its pid: own session, empty standard input, `output` as 1 and 2.
 
     The program is looked up in the *job's* PATH. Everything but 0, 1 and 2 is closed, signals
     are at their defaults. With `before_exec` the child is forked and calls it (1.2 ms here);
     without, it is vforked (0.6 ms). SpawnFailed with a sentence when there is no such program.
+    `stop_signal` is for systems that must know it beforehand.
     """
     with open(os.devnull, "rb", buffering=0) as empty:
         try:
@@ -148,6 +146,8 @@ def alive(pid: int, started: str) -> bool:
 
 
 WHOLE_TREES: Final = False
+WATCHES_PIPES: Final = True
+"""Whether an event loop can watch a pipe."""
 
 
 def adopt_orphans() -> bool:
@@ -213,6 +213,113 @@ def tree_memory(root: int, exact: bool = False) -> int:
     return total
 
 
+def reap(pid: int) -> tuple[int, Usage] | None:
+    """Wait status and usage of a child that has ended; None when it still runs."""
+    ended, status, used = os.wait4(pid, os.WNOHANG)
+    if not ended:
+        return None
+    return status, Usage(used.ru_utime, used.ru_stime, used.ru_maxrss * _RSS_UNIT)
+
+
+def manner(status: int) -> Manner:
+    """What a wait status means; 128+N for signal N, as shells say it."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return Manner(code, f"exited with code {code}", forced=False)
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"  # real-time signals have no name of their own
+    dumped = " (core dumped)" if os.WCOREDUMP(status) else ""
+    return Manner(128 - code, f"killed by {name}{dumped}", forced=True)
+
+
+def is_signal(name: str) -> bool:
+    """Whether a job can be interrupted by a signal of this name."""
+    return name in signal.Signals.__members__
+
+
+def interrupt(leader: int, name: str) -> str:
+    """The polite signal, to the process group of `leader`; what was done, in words."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.Signals[name])
+        os.killpg(leader, signal.SIGCONT)  # a stopped job could not obey
+    return f"{name} to the process group"
+
+
+def let_live(leader: int) -> None:
+    """What a job has left in the background outlives its shim: nothing here would end it."""
+
+
+def split_shell(text: str) -> list[str]:
+    """The words of a shell's command. ValueError when a quote is not closed."""
+    return shlex.split(text)
+
+
+def script_name(shell: Sequence[str], name: str) -> str:
+    """The name for a script's file, so that its shell takes it for a script: any will do."""
+    return name
+
+
+def script_command(shell: Sequence[str], script: str) -> list[str]:
+    """The command by which a shell runs a script's file."""
+    return [*shell, script]
+
+
+def calm_signals() -> None:
+    """Signals of a fresh shim: all at their defaults, none blocked, no SIGPIPE."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    os.umask(0o022)
+
+
+def stop_signals() -> list[int]:
+    """Signals by which somebody stops the agent."""
+    return [signal.SIGTERM, signal.SIGINT]
+
+
+def reread_signals() -> list[int]:
+    """Signals by which somebody has the agent read its configuration again."""
+    return [signal.SIGHUP]
+
+
+def host_facts() -> HostFacts:
+    """What the host is. Not by the `platform` module: it takes ten milliseconds to import."""
+    host = os.uname()
+    return HostFacts(host.sysname, host.release, host.machine, host.nodename)
+
+
+def sequenced_pair() -> tuple[socket.socket, socket.socket] | None:
+    """Two joined sockets that keep messages whole and give each to one reader; None where the
+    system has none (macOS): no launcher then."""
+    try:
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError as error:
+        if error.errno != EPROTONOSUPPORT:
+            raise
+        return None
+
+
+def start_detached(
+    command: Sequence[str], env: Mapping[str, str], log: Path, inherited: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one, with a session and a log of its own."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            list(command),
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            pass_fds=inherited,
+            start_new_session=True,
+        )
+
+
 def watch_exit(pid: int) -> ExitWatch:
     """A watch on a child's exit."""
     return ExitWatch(pid)
@@ -232,15 +339,14 @@ class ExitWatch:
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 os.write(self._write, b"!")
 
-    def fileno(self) -> int:
-        """The descriptor to poll."""
+    def waitable(self) -> int:
+        """What a `Waiter` takes."""
         return self._read
 
-    def reap(self) -> tuple[int, resource.struct_rusage] | None:
-        """Wait status and resource usage of the child; None when it still runs."""
+    def reap(self) -> tuple[int, Usage] | None:
+        """Wait status and usage of the child; None when it still runs."""
         os.read(self._read, 512)
-        pid, status, usage = os.wait4(self._pid, os.WNOHANG)
-        return (status, usage) if pid else None
+        return reap(self._pid)
 
     def close(self) -> None:
         """Give the descriptor and the signal handler back."""

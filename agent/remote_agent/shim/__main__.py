@@ -6,6 +6,7 @@ with a process of its own, for systems and hosts where the launcher is not wante
 
 from __future__ import annotations
 
+import os.path
 import sys
 
 
@@ -30,5 +31,6 @@ if __name__ == "__main__":
     # Started by its path with -I -S: no site-packages, so it says itself where its rooms are.
     given = [argument for argument in sys.argv[1:] if not argument.startswith("--path=")]
     paths = [argument[7:] for argument in sys.argv[1:] if argument.startswith("--path=")]
-    sys.path[:0] = [__file__.rsplit("/", 3)[0], *paths]
+    rooms = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    sys.path[:0] = [rooms, *paths]
     sys.exit(main(given))

@@ -7,11 +7,7 @@ limits and wishes work on.
 
 from __future__ import annotations
 
-import fcntl
 import math
-import os
-import resource
-import select
 import time
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -19,7 +15,12 @@ from typing import Any, Final, NamedTuple
 from remote_agent.processes import (
     WHOLE_TREES,
     ExitWatch,
+    Folder,
     SpawnFailed,
+    Usage,
+    Waiter,
+    close_end,
+    let_live,
     prefer_as_oom_victim,
     spawn,
     start_time,
@@ -46,9 +47,6 @@ from remote_agent.shim.record import sync_record, write_record, write_started
 from remote_protocol.cri import STDERR, STDOUT
 
 READ: Final = 256 * 1024
-_PIPE_SIZE: Final = 1 << 20
-_F_SETPIPE_SZ: Final = 1031
-"""fcntl(2) on Linux; elsewhere an unknown command, and the pipe stays as small as it is."""
 _DRAIN: Final = 2.0
 _HINT_AGAIN: Final = 0.005
 _HOLD: Final = 60.0
@@ -64,10 +62,10 @@ class Shim(NamedTuple):
 
 
 class Attempt:
-    """Runs one attempt once. `directory` is an open, locked descriptor of its directory, which
-    must be the working directory; the attempt is marked as begun before `run`."""
+    """Runs one attempt once. `directory` is its directory: open, locked and entered; the attempt
+    is marked as begun before `run`."""
 
-    def __init__(self, directory: int, order: Order, shim: Shim) -> None:
+    def __init__(self, directory: Folder, order: Order, shim: Shim) -> None:
         self._directory = directory
         self._order = order
         self._shim = shim
@@ -76,8 +74,8 @@ class Attempt:
         self._ending = Ending(order)
         self._confine = Confinement(order, shim.guarded)
         self._force = Force(self._ending, self._steps, self._confine)
-        self._door = Door(order.key, order.hints)
-        self._poll = select.poll()
+        self._door = Door(directory, order.key, order.hints)
+        self._waiter = Waiter()
         self._pipes: dict[int, bytes] = {}
         self._reading = False
         self._started = self._started_at = 0.0
@@ -117,7 +115,7 @@ class Attempt:
     def close(self) -> None:
         """Give everything back; the attempt's directory stays open, it is the caller's."""
         for pipe in self._pipes:
-            os.close(pipe)
+            self._waiter.close(pipe)
         self._pipes.clear()
         self._output.close()
         if not self.kept:
@@ -127,17 +125,14 @@ class Attempt:
     # Start --------------------------------------------------------------------------------------
 
     def _spawn(self) -> ExitWatch:
-        out, out_end = os.pipe()
+        out, out_end = self._waiter.pipe()
         self._pipes[out] = STDOUT
-        err, err_end = os.pipe()
+        err, err_end = self._waiter.pipe()
         self._pipes[err] = STDERR
         env = self._order.env
         if self._order.keep_processes:
             env = {**env, KEEP_MARK: "1"}
         try:
-            for pipe in (out, err):
-                with suppress(OSError):  # above the user's share of pipe memory (pipe(7))
-                    fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_SIZE)
             self._started, self._started_at = time.monotonic(), time.time()
             self._force.pid = spawn(
                 self._order.argv,
@@ -145,10 +140,11 @@ class Attempt:
                 self._order.cwd,
                 (out_end, err_end),
                 self._confine.before_exec(),
+                self._order.stop_signal,
             )
         finally:
-            os.close(out_end)
-            os.close(err_end)
+            close_end(out_end)
+            close_end(err_end)
         watch = watch_exit(self._force.pid)
         prefer_as_oom_victim(self._force.pid)
         self._steps.add(self._started_at, "spawned", f"process {self._force.pid}")
@@ -171,21 +167,23 @@ class Attempt:
 
     # The loop -----------------------------------------------------------------------------------
 
-    def _keep(self, watch: ExitWatch) -> tuple[int, resource.struct_rusage]:
+    def _keep(self, watch: ExitWatch) -> tuple[int, Usage]:
         """Copy output and enforce limits until the job's main process has ended."""
-        self._poll.register(watch.fileno(), select.POLLIN)
-        self._poll.register(self._door.fileno(), select.POLLIN)
+        exited = watch.waitable()
+        self._waiter.add(exited)
+        self._waiter.add(self._door.waitable())
         self._admit(time.monotonic())
         while True:
             ended = False
-            for descriptor, _ in self._poll.poll(self._patience()):
-                if descriptor in self._pipes:
-                    self._read(descriptor)
-                elif descriptor == watch.fileno():
+            for source in self._waiter.wait(self._patience()):
+                if source in self._pipes:
+                    self._read(source)
+                elif source == exited:
                     ended = True
                 else:
                     self._obey()
             if ended and (reaped := watch.reap()):
+                self._waiter.drop(exited)
                 return reaped
             now = time.monotonic()
             self._admit(now)
@@ -211,10 +209,10 @@ class Attempt:
 
     def _read(self, pipe: int) -> bool:
         """Move what a pipe holds into the spool; False when it was at its end."""
-        data = os.read(pipe, READ)
+        data = self._waiter.read(pipe, READ)
         if not data:
-            self._poll.unregister(pipe)
-            os.close(pipe)
+            self._waiter.drop(pipe)
+            self._waiter.close(pipe)
             del self._pipes[pipe]
             return False
         if not any(self._output.counts.values()):
@@ -239,9 +237,9 @@ class Attempt:
             self._steps.add(time.time(), "output_waits", why)
         for pipe in self._pipes:
             if ready:
-                self._poll.register(pipe, select.POLLIN)
+                self._waiter.add(pipe)
             else:
-                self._poll.unregister(pipe)
+                self._waiter.drop(pipe)
 
     def _hint(self, now: float) -> None:
         self._hint_at = None if self._door.grew(self._output.size) else now + _HINT_AGAIN
@@ -285,21 +283,22 @@ class Attempt:
         """End what the job left behind, unless it wished to leave it; CPU seconds of that."""
         if self._order.keep_processes and self._ending.reason is None:
             self.kept = True
+            let_live(self._force.pid)
             return 0.0, 0.0
         return self._force.sweep()
 
     def _drain(self) -> None:
         """Read what lies in the pipes, at most two seconds long if somebody still writes."""
         self._settle()
-        self._poll = select.poll()
-        for pipe in self._pipes:
-            self._poll.register(pipe, select.POLLIN)
+        self._waiter.drop(self._door.waitable())
+        for pipe in () if self._reading else self._pipes:
+            self._waiter.add(pipe)
         deadline = time.monotonic() + _DRAIN
         while self._pipes and time.monotonic() < deadline:
-            ready = self._poll.poll(0)
+            ready = self._waiter.wait(0)
             if not ready:
                 break
-            for pipe, _ in ready:
+            for pipe in ready:
                 before = time.monotonic()
                 self._read(pipe)
                 self._settle()
@@ -315,17 +314,15 @@ class Attempt:
 
     def _gone(self) -> bool:
         """Whether somebody deleted the attempt's directory: then nobody waits for its end."""
-        return os.fstat(self._directory).st_nlink == 0
+        return self._directory.gone()
 
     # The record ---------------------------------------------------------------------------------
 
-    def _usage(
-        self, usage: resource.struct_rusage, swept: tuple[float, float], duration: float
-    ) -> dict[str, Any]:
+    def _usage(self, usage: Usage, swept: tuple[float, float], duration: float) -> dict[str, Any]:
         return {
-            "cpu_user": round(usage.ru_utime + swept[0], 6),
-            "cpu_system": round(usage.ru_stime + swept[1], 6),
-            "max_rss": max(usage.ru_maxrss * 1024, self._confine.peak),
+            "cpu_user": round(usage.cpu_user + swept[0], 6),
+            "cpu_system": round(usage.cpu_system + swept[1], 6),
+            "max_rss": max(usage.max_rss, self._confine.peak),
             "stdout_bytes": self._output.counts[STDOUT],
             "stderr_bytes": self._output.counts[STDERR],
             "duration": round(duration, 6),

@@ -1,53 +1,42 @@
-"""A shim's datagram socket: control messages come in, hints go out. Touches the socket only.
+"""A shim's letterbox: control messages come in, hints go out. Touches the letterbox only.
 
-The socket is bound in the attempt's directory, which is the shim's working directory, so that no
-path can be too long for a socket address. Hints may be lost: the disk is the truth.
+It hangs in the attempt's directory, which the shim has entered, so that no path can be too long
+for a socket address. Hints may be lost: the disk is the truth.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import socket
 import time
 from contextlib import suppress
 from typing import Any, Final
 
+from remote_agent.processes import Folder, Letterbox
 from remote_agent.shim.layout import CONTROL
 
-_LARGEST: Final = 1 << 16
 _PATIENCE: Final = 0.5
 _PAUSE: Final = 0.002
 
 
 class Door:
-    """One attempt's door; the working directory must be the attempt's directory."""
+    """One attempt's door; its directory must have been entered."""
 
-    def __init__(self, key: str, hints: str) -> None:
+    def __init__(self, directory: Folder, key: str, hints: str) -> None:
         self._head = json.dumps({"k": key})[:-1].encode()
-        self._hints = hints
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        try:
-            self._socket.bind(CONTROL)
-        except OSError:
-            # The name of a shim that died: whoever holds the lock may take it.
-            with suppress(FileNotFoundError):
-                os.unlink(CONTROL)
-            self._socket.bind(CONTROL)
-        self._unsaid = -1
+        self._hints = directory.here(hints)
+        self._box = Letterbox(directory.here(CONTROL))
         self._size = 0
 
-    def fileno(self) -> int:
-        """The descriptor to poll."""
-        return self._socket.fileno()
+    def waitable(self) -> int:
+        """What a `Waiter` takes."""
+        return self._box.waitable()
 
     def messages(self) -> list[dict[str, Any]]:
         """The control messages that have come; what is no message is dropped."""
         found = []
         with suppress(BlockingIOError):
             while True:
-                data = self._socket.recv(_LARGEST)
+                data = self._box.take()
                 with suppress(ValueError):
                     message = json.loads(data)
                     if isinstance(message, dict):
@@ -75,7 +64,7 @@ class Door:
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             try:
-                self._socket.sendto(self._head + b',"e":"ended"}', self._hints)
+                self._box.send(self._head + b',"e":"ended"}', self._hints)
             except BlockingIOError:
                 time.sleep(_PAUSE)
             except OSError:
@@ -87,7 +76,7 @@ class Door:
     def _say(self, tail: bytes) -> bool:
         """Send a hint; False when it is worth another attempt."""
         try:
-            self._socket.sendto(self._head + tail, self._hints)
+            self._box.send(self._head + tail, self._hints)
         except BlockingIOError:
             return False
         except OSError:
@@ -95,7 +84,5 @@ class Door:
         return True
 
     def close(self) -> None:
-        """Close the socket and remove its name."""
-        self._socket.close()
-        with suppress(OSError):
-            os.unlink(CONTROL)
+        """Close it and remove its name."""
+        self._box.remove()

@@ -6,11 +6,11 @@ limit kills at once. Times are monotonic seconds; `steps` carry wall-clock time 
 
 from __future__ import annotations
 
-import os
 from typing import Final, NamedTuple
 
+from remote_agent.processes import manner
 from remote_agent.shim.order import Order
-from remote_agent.shim.words import clock_words, duration_words, signal_name, size_words
+from remote_agent.shim.words import clock_words, duration_words, size_words
 
 KILLED_FOR_MEMORY: Final = 137
 _MOST_STEPS: Final = 100
@@ -83,20 +83,14 @@ class Ending:
 
     def verdict(self, status: int, oom_kills: int = 0) -> Verdict:
         """What the wait status means, with what was done to the job before."""
-        code = os.waitstatus_to_exitcode(status)
-        ended = f"exited with code {code}" if code >= 0 else f"killed by {signal_name(-code)}"
-        shown = code if code >= 0 else 128 - code
+        shown, ended, forced = manner(status)
         if self.reason == MEMORY_LIMIT:
             return Verdict(KILLED_FOR_MEMORY, MEMORY_LIMIT, self.detail)
         if oom_kills and self.reason is None and self._order.memory_limit is not None:
             return Verdict(KILLED_FOR_MEMORY, MEMORY_LIMIT, memory_words(self._order.memory_limit))
         if self.reason is not None:
             return Verdict(shown, self.reason, f"{self.detail}; {self._manner(ended)}")
-        if code < 0:
-            if os.WCOREDUMP(status):
-                ended += " (core dumped)"
-            return Verdict(shown, SIGNAL, ended)
-        return Verdict(shown, EXIT, ended)
+        return Verdict(shown, SIGNAL if forced else EXIT, ended)
 
     def _manner(self, ended: str) -> str:
         if not self.interrupted:

@@ -6,13 +6,10 @@ until the main process is gone, for the kernel may hold one of them for a while.
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from contextlib import suppress
 from typing import Any, Final
 
-from remote_agent.processes import strike, sweep
+from remote_agent.processes import interrupt, is_signal, strike, sweep
 from remote_agent.shim.confine import Confinement
 from remote_agent.shim.ending import CANCELLED, Ending, Steps
 
@@ -54,14 +51,12 @@ class Force:
             reason,
             detail,
             float(grace) if isinstance(grace, int | float) else None,
-            name if name in signal.Signals.__members__ else None,
+            name if is_signal(name) else None,
         )
         if sent is None:
             return
-        self._steps.add(time.time(), "interrupt", f"{sent} to the process group: {detail}")
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.Signals[sent])
-            os.killpg(self.pid, signal.SIGCONT)  # a stopped job could not obey
+        done = interrupt(self.pid, sent)
+        self._steps.add(time.time(), "interrupt", f"{done}: {detail}")
 
     def kill(self, reason: str, detail: str) -> None:
         """Kill the whole tree at once; the reason of an earlier wish stays."""

@@ -10,15 +10,16 @@ import json
 import os
 import socket
 import subprocess
-from errno import EPROTONOSUPPORT
 from pathlib import Path
-from typing import Final
 
-from remote_agent.processes import shim_command, shim_environment
+from remote_agent.processes import (
+    post,
+    sequenced_pair,
+    shim_command,
+    shim_environment,
+    start_detached,
+)
 from remote_agent.shim.layout import CONTROL, VERSION
-
-_LONGEST_ADDRESS: Final = 100
-"""sun_path has 108 bytes on Linux, 104 on macOS (unix(7))."""
 
 
 class Shims:
@@ -30,32 +31,21 @@ class Shims:
         self._requests: socket.socket | None = None
         self._control: socket.socket | None = None
         self._alone: list[subprocess.Popen[bytes]] | None = None
-        """Shims without a launcher, on systems that lack its sockets (macOS)."""
+        """Shims without a launcher, on systems that lack its sockets."""
 
     def start(self, shims: int) -> None:
         """Start the launcher with so many shims. OSError when it cannot be started."""
         self.close()
-        try:
-            requests, taken = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        except OSError as error:
-            if error.errno != EPROTONOSUPPORT:
-                raise
+        pairs = [sequenced_pair(), sequenced_pair()]
+        if pairs[0] is None or pairs[1] is None:
             self._alone = []
             return
-        control, controlled = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        (requests, taken), (control, controlled) = pairs[0], pairs[1]
         inherited = (controlled.fileno(), requests.fileno(), taken.fileno())
         try:
-            with self._log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    shim_command("pool", *map(str, inherited)),
-                    env=shim_environment(os.environ),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",
-                    pass_fds=inherited,
-                    start_new_session=True,
-                )
+            command = shim_command("pool", *map(str, inherited))
+            env = shim_environment(os.environ)
+            self._process = start_detached(command, env, self._log, inherited)
         except OSError:
             requests.close()
             control.close()
@@ -100,17 +90,8 @@ class Shims:
 
     def _start_alone(self, directory: Path) -> None:
         assert self._alone is not None
-        with self._log.open("ab") as log:
-            shim = subprocess.Popen(
-                shim_command("run", str(directory)),
-                env=shim_environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                start_new_session=True,
-            )
-        self._alone.append(shim)
+        command = shim_command("run", str(directory))
+        self._alone.append(start_detached(command, shim_environment(os.environ), self._log))
 
     def close(self) -> None:
         """Let go: free shims end, those that keep an attempt go on."""
@@ -128,25 +109,8 @@ class Shims:
 def tell(directory: Path, message: dict[str, object]) -> bool:
     """Send a control message to the shim that keeps this attempt; False when nobody listens."""
     body = json.dumps({"v": VERSION, **message}).encode()
-    path = str(directory / CONTROL)
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.setblocking(False)
-            if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
-                sender.sendto(body, path)
-            else:
-                _send_from_inside(sender, body, directory)
+        post(directory, CONTROL, body)
     except OSError:
         return False
     return True
-
-
-def _send_from_inside(sender: socket.socket, body: bytes, directory: Path) -> None:
-    """Send by a short name: the path of the directory is longer than a socket address."""
-    here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.chdir(directory)
-        sender.sendto(body, CONTROL)
-    finally:
-        os.fchdir(here)
-        os.close(here)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from typing import Any, Final, NamedTuple
 
+from remote_agent.processes import READ, Folder, is_signal
 from remote_agent.shim.layout import HINTS, ORDER, VERSION
 
 _STEP: Final = 1 << 16
@@ -67,7 +67,8 @@ def parse(line: bytes) -> Order:
                 "restart the agent so that its shims are as new as itself"
             )
         order = Order(**{name: body[name] for name in Order._fields if name in body})
-        getattr(signal.Signals, order.stop_signal)
+        if not is_signal(order.stop_signal):
+            raise ValueError(f"no signal {order.stop_signal}")
         if not order.argv or not all(isinstance(word, str) for word in order.argv):
             raise ValueError("no program")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -75,9 +76,9 @@ def parse(line: bytes) -> Order:
     return order._replace(segments=max(MIN_SEGMENTS, order.segments))
 
 
-def read_order(directory: int) -> Order:
+def read_order(directory: Folder) -> Order:
     """The order in an attempt's directory. OrderError when it is damaged, OSError when absent."""
-    descriptor = os.open(ORDER, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    descriptor = directory.open(ORDER, READ)
     try:
         line = b""
         while b"\n" not in line[-_STEP:] and len(line) < _LARGEST:

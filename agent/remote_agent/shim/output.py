@@ -12,6 +12,7 @@ import time
 from typing import Final
 from zlib import crc32
 
+from remote_agent.processes import APPEND, Folder, sync_data, write_some
 from remote_agent.shim.cap import Cap
 from remote_agent.shim.order import Order
 from remote_agent.shim.stamp import Stamper
@@ -24,13 +25,12 @@ _PREFIX: Final = 40
 _LARGEST_RECORDS: Final = 4 << 20
 _SLICE: Final = 32 << 10
 _SPACE_STEP: Final = 1 << 20
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 class Output:
     """Spool of one attempt. `size` and `checksum` are of the whole log, `counts` of the job."""
 
-    def __init__(self, directory: int, order: Order) -> None:
+    def __init__(self, directory: Folder, order: Order) -> None:
         self._directory = directory
         self._segment_size = order.segment_size
         self._segments = order.segments
@@ -83,8 +83,8 @@ class Output:
         try:
             while self._pending:
                 if self._descriptor < 0:
-                    self._descriptor = os.open(LIVE, _FLAGS, 0o600, dir_fd=self._directory)
-                self._wrote(os.writev(self._descriptor, self._pending[:64]))
+                    self._descriptor = self._directory.open(LIVE, APPEND)
+                self._wrote(write_some(self._descriptor, self._pending[:64]))
         except OSError as error:
             # A full disk or quota; an I/O error may pass too, and giving up would lose output.
             self.waiting = f"the log cannot be written: {error.strerror}"
@@ -106,13 +106,12 @@ class Output:
         """Give the live segment its closed name. On failure it just grows on until the next one."""
         try:
             line = b"%d %d\n" % (self.size, self.checksum)
-            sums = os.open(CHECKSUMS, _FLAGS, 0o600, dir_fd=self._directory)
+            sums = self._directory.open(CHECKSUMS, APPEND)
             try:
                 os.write(sums, line)
             finally:
                 os.close(sums)
-            name = closed_name(self._segment_start)
-            os.rename(LIVE, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            self._directory.rename(LIVE, closed_name(self._segment_start))
         except FileNotFoundError:
             # Somebody deleted it, or the whole directory: find out by making it again.
             self.close()
@@ -132,8 +131,7 @@ class Output:
             return False
         if self._reserve and (self.waiting or self._unchecked >= _SPACE_STEP):
             self._unchecked = 0
-            disk = os.fstatvfs(self._directory)
-            if disk.f_bavail * disk.f_frsize < self._reserve:
+            if self._directory.free() < self._reserve:
                 self.waiting = "the disk is filled down to its reserve"
                 return False
         self.waiting = ""
@@ -141,14 +139,14 @@ class Output:
 
     def _dropped(self) -> bool:
         """Whether the agent has deleted closed segments, so that there is room again."""
-        names = set(os.listdir(self._directory))
+        names = set(self._directory.names())
         self._closed = [start for start in self._closed if closed_name(start) in names]
         return len(self._closed) < self._segments
 
     def sync(self) -> None:
         """Force the live segment to the disk. OSError when that fails."""
         if self._descriptor >= 0:
-            getattr(os, "fdatasync", os.fsync)(self._descriptor)  # macOS has no fdatasync
+            sync_data(self._descriptor)
 
     def close(self) -> None:
         """Close the live segment."""

@@ -9,29 +9,23 @@ from __future__ import annotations
 import json
 import os
 from errno import ENOSPC
-from typing import Any, Final
+from typing import Any
 
+from remote_agent.processes import NEW, READ, REPLACE, Folder
 from remote_agent.shim.layout import STARTED, VERSION
 
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
-
-def has_begun(directory: int) -> bool:
+def has_begun(directory: Folder) -> bool:
     """Whether the attempt has begun before."""
-    try:
-        os.stat(STARTED, dir_fd=directory)
-    except FileNotFoundError:
-        return False
-    return True
+    return directory.exists(STARTED)
 
 
-def mark_begun(directory: int) -> int:
+def mark_begun(directory: Folder) -> int:
     """Make the start-once marker (I1); returns it open, for `write_started`.
 
     FileExistsError when the attempt has begun before.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    return os.open(STARTED, flags, 0o600, dir_fd=directory)
+    return directory.open(STARTED, NEW)
 
 
 def write_started(marker: int, body: dict[str, Any]) -> None:
@@ -39,11 +33,11 @@ def write_started(marker: int, body: dict[str, Any]) -> None:
     os.write(marker, json.dumps({"v": VERSION, **body}, separators=(",", ":")).encode())
 
 
-def write_record(directory: int, name: str, body: dict[str, Any], sync: bool = False) -> None:
+def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool = False) -> None:
     """Write a record. With `sync` it is on the disk when this returns. OSError when it fails."""
     data = json.dumps({"v": VERSION, **body}, separators=(",", ":")).encode()
     temporary = name + ".tmp"
-    descriptor = os.open(temporary, _FLAGS, 0o600, dir_fd=directory)
+    descriptor = directory.open(temporary, REPLACE)
     try:
         if os.write(descriptor, data) != len(data):
             raise OSError(ENOSPC, os.strerror(ENOSPC))
@@ -51,25 +45,21 @@ def write_record(directory: int, name: str, body: dict[str, Any], sync: bool = F
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    directory.rename(temporary, name)
     if sync:
-        os.fsync(directory)
+        directory.sync()
 
 
-def sync_record(directory: int, name: str) -> None:
+def sync_record(directory: Folder, name: str) -> None:
     """Force a record that was written without it to the disk. OSError when that fails."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.fsync(directory)
+    directory.sync_file(name)
+    directory.sync()
 
 
-def read_record(directory: int, name: str) -> dict[str, Any] | None:
+def read_record(directory: Folder, name: str) -> dict[str, Any] | None:
     """A record; None when there is none or a power loss has left nothing readable of it."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        descriptor = directory.open(name, READ)
     except FileNotFoundError:
         return None
     with open(descriptor, "rb") as file:

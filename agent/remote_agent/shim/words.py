@@ -1,8 +1,6 @@
-"""Numbers and signals in words, for the sentences of a record. Pure, standard library only."""
+"""Numbers in words, for the sentences of a record. Pure, standard library only."""
 
 from __future__ import annotations
-
-import signal
 
 
 def size_words(size: int) -> str:
@@ -34,11 +32,3 @@ def clock_words(seconds: float) -> str:
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
-def signal_name(number: int) -> str:
-    """`SIGKILL` for 9; real-time signals have no name of their own."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -6,17 +6,22 @@ closed, the working directory is left. After anything odd the process ends and i
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import signal
 import sys
 import time
 import traceback
 from enum import IntEnum
 from typing import Final
 
-from remote_agent.processes import adopt_orphans, boot_id, start_time, sweep
+from remote_agent.processes import (
+    Folder,
+    adopt_orphans,
+    boot_id,
+    calm_signals,
+    start_time,
+    sweep,
+)
 from remote_agent.shim.attempt import Attempt, Shim
 from remote_agent.shim.ending import SPAWN_ERROR
 from remote_agent.shim.layout import EXIT
@@ -50,12 +55,7 @@ def complain(text: str) -> None:
 
 def become_shim(guarded: bool) -> Shim:
     """Set this process up: default signals, parent of its job's orphans. Facts about it."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(number) not in (signal.SIG_DFL, None):
-            signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.umask(0o022)
+    calm_signals()
     adopt_orphans()
     pid = os.getpid()
     return Shim(boot_id(), pid, start_time(pid) or "", guarded)
@@ -64,7 +64,7 @@ def become_shim(guarded: bool) -> Shim:
 def keep_attempt(path: str, shim: Shim) -> Outcome | None:
     """Keep the attempt in this directory, if nobody does or did. None: ready for the next one."""
     try:
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = Folder(path)
     except OSError as error:
         complain(f"cannot open the attempt directory {path}: {error.strerror}")
         return None
@@ -72,7 +72,7 @@ def keep_attempt(path: str, shim: Shim) -> Outcome | None:
         if not _lock(directory):
             complain(f"another shim keeps {path}; this one leaves it alone")
             return None
-        os.fchdir(directory)
+        directory.enter()
         if has_begun(directory):
             complain(f"the attempt in {path} was begun before; it is not started again")
             return None
@@ -94,23 +94,20 @@ def keep_attempt(path: str, shim: Shim) -> Outcome | None:
             attempt.close()
         return Outcome.KEPT if attempt.kept else None
     finally:
-        os.chdir("/")
-        os.close(directory)
+        directory.leave()
+        directory.close()
 
 
-def _lock(directory: int) -> bool:
+def _lock(directory: Folder) -> bool:
     """The exclusive lock on an attempt; waits a moment, for the agent may be looking at it."""
     for _ in range(_LOCK_TRIES):
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_LOCK_PAUSE)
-        else:
+        if directory.lock():
             return True
+        time.sleep(_LOCK_PAUSE)
     return False
 
 
-def _refuse(directory: int, detail: str) -> None:
+def _refuse(directory: Folder, detail: str) -> None:
     body = {
         "exit_code": 126,
         "end_reason": SPAWN_ERROR,

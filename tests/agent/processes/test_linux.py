@@ -179,13 +179,13 @@ def test_exit_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     watch = linux.watch_exit(process.pid)
     assert isinstance(watch, linux.PidWatch)
 
-    assert select.select([watch], [], [], 0)[0] == [] and watch.reap() is None
+    assert select.select([watch.waitable()], [], [], 0)[0] == [] and watch.reap() is None
     assert process.stdin is not None
     process.stdin.close()
-    assert select.select([watch], [], [], 10)[0] == [watch]
+    assert select.select([watch.waitable()], [], [], 10)[0] == [watch.waitable()]
     reaped = watch.reap()
     assert reaped is not None and os.waitstatus_to_exitcode(reaped[0]) == 3
-    assert reaped[1].ru_maxrss > 0
+    assert reaped[1].max_rss > 0
     watch.close()
     process.returncode = 3
 

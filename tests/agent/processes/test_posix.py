@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from remote_agent.processes import posix
-from remote_agent.processes.posix import SpawnFailed, spawn
+from remote_agent.processes.kinds import SpawnFailed
+from remote_agent.processes.posix import spawn
 from tests.support.keeper import eventually, running
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -120,11 +121,19 @@ def test_exit_watch_without_pidfds(early: bool) -> None:
         eventually(lambda: not running(process.pid))
     watch = posix.ExitWatch(process.pid)
     if not early:
-        assert select.select([watch], [], [], 0)[0] == []
+        assert select.select([watch.waitable()], [], [], 0)[0] == []
         process.stdin.close()
-    assert select.select([watch], [], [], 10)[0] == [watch]
+    assert select.select([watch.waitable()], [], [], 10)[0] == [watch.waitable()]
     reaped = watch.reap()
     assert reaped is not None and os.waitstatus_to_exitcode(reaped[0]) == 3
     watch.close()
     process.returncode = 3
     assert signal.getsignal(signal.SIGCHLD) == former
+
+
+def test_how_a_process_ended() -> None:
+    assert posix.manner(3 << 8) == (3, "exited with code 3", False)
+    assert posix.manner(9) == (137, "killed by SIGKILL", True)
+    assert posix.manner(11 | 0x80) == (139, "killed by SIGSEGV (core dumped)", True)
+    assert posix.manner(40) == (168, "killed by signal 40", True)
+    assert posix.is_signal("SIGUSR1") and not posix.is_signal("SIGNONE")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from remote_agent.processes.posix import Swept
+from remote_agent.processes import Swept
 from remote_agent.shim.confine import Confinement
 from remote_agent.shim.ending import Ending, Steps
 from remote_agent.shim.force import Force

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
+from remote_agent.processes import Folder
 from remote_agent.shim.layout import ORDER
 from remote_agent.shim.order import Order, OrderError, parse, read_order
 
@@ -57,8 +57,7 @@ def test_only_the_first_line_is_read(tmp_path: Path) -> None:
     order = PLAIN._replace(env={"X": "y" * 200_000})
     path = tmp_path / ORDER
     path.write_bytes(order.line() + b"\xff" * 1_000_000)
-    directory = os.open(tmp_path, os.O_RDONLY)
-    try:
+    with Folder(tmp_path) as directory:
         assert read_order(directory) == order
         path.write_bytes(order.line()[:-1])
         with pytest.raises(OrderError, match="cut short"):
@@ -66,5 +65,3 @@ def test_only_the_first_line_is_read(tmp_path: Path) -> None:
         path.unlink()
         with pytest.raises(FileNotFoundError):
             read_order(directory)
-    finally:
-        os.close(directory)

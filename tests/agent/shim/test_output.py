@@ -11,6 +11,7 @@ from zlib import crc32
 
 import pytest
 
+from remote_agent.processes import Folder
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import Output
 from remote_agent.spool import CHECKSUMS, LIVE, SpoolReader, closed_name, closed_start
@@ -19,17 +20,16 @@ from tests.support.keeper import Keeper, eventually, read_log, tell
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[int]:
-    descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    yield descriptor
-    os.close(descriptor)
+def directory(tmp_path: Path) -> Iterator[Folder]:
+    with Folder(tmp_path) as folder:
+        yield folder
 
 
 def order(**fields: object) -> Order:
     return Order(**{"key": "J.1", "argv": ["x"], "env": {}, "cwd": "/", **fields})  # type: ignore[arg-type]
 
 
-def test_nothing_is_made_before_the_first_byte(directory: int, tmp_path: Path) -> None:
+def test_nothing_is_made_before_the_first_byte(directory: Folder, tmp_path: Path) -> None:
     output = Output(directory, order())
     assert output.ready() and not list(tmp_path.iterdir())
     output.take(b"hello\nworld", cri.STDOUT)
@@ -40,7 +40,7 @@ def test_nothing_is_made_before_the_first_byte(directory: int, tmp_path: Path) -
     assert output.counts == {cri.STDOUT: 11, cri.STDERR: 0}
 
 
-def test_segments_are_closed_under_their_offset(directory: int, tmp_path: Path) -> None:
+def test_segments_are_closed_under_their_offset(directory: Folder, tmp_path: Path) -> None:
     output = Output(directory, order(segment_size=100, segments=1000))
     data = [b"line %03d\n" % number * (1 + number % 7) for number in range(50)]
     for part in data:
@@ -60,7 +60,7 @@ def test_segments_are_closed_under_their_offset(directory: int, tmp_path: Path) 
     assert (output.size, output.checksum) == (len(whole), crc32(whole))
 
 
-def test_it_waits_while_too_many_segments_lie_there(directory: int, tmp_path: Path) -> None:
+def test_it_waits_while_too_many_segments_lie_there(directory: Folder, tmp_path: Path) -> None:
     output = Output(directory, order(segment_size=10, segments=2))
     for _ in range(3):
         assert output.ready()
@@ -71,8 +71,8 @@ def test_it_waits_while_too_many_segments_lie_there(directory: int, tmp_path: Pa
     output.close()
 
 
-def test_it_waits_above_the_reserve_of_the_disk(directory: int) -> None:
-    disk = os.fstatvfs(directory)
+def test_it_waits_above_the_reserve_of_the_disk(directory: Folder, tmp_path: Path) -> None:
+    disk = os.statvfs(tmp_path)
     output = Output(directory, order(reserve=disk.f_blocks * disk.f_frsize, segment_size=1 << 30))
     output.take(b"small\n", cri.STDOUT)
     assert output.ready(), "little output passes"
@@ -81,7 +81,7 @@ def test_it_waits_above_the_reserve_of_the_disk(directory: int) -> None:
     output.close()
 
 
-def test_what_the_cap_held_back_comes_at_the_end(directory: int, tmp_path: Path) -> None:
+def test_what_the_cap_held_back_comes_at_the_end(directory: Folder, tmp_path: Path) -> None:
     output = Output(directory, order(max_log=4096))
     output.take(b"a" * 4000 + b"\n", cri.STDOUT)
     output.end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remote_agent.shim.words import clock_words, duration_words, signal_name, size_words
+from remote_agent.shim.words import clock_words, duration_words, size_words
 
 
 def test_sizes() -> None:
@@ -17,7 +17,3 @@ def test_durations() -> None:
 
 def test_clock() -> None:
     assert [clock_words(s) for s in (0.4, 42, 62, 3723)] == ["0:00", "0:42", "1:02", "1:02:03"]
-
-
-def test_signals() -> None:
-    assert (signal_name(9), signal_name(40)) == ("SIGKILL", "signal 40")

@@ -1,0 +1,52 @@
+"""What every platform says in the same words: how a job could not start, and how it ended. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+NOT_FOUND: Final = 127
+NOT_EXECUTABLE: Final = 126
+"""Exit codes for a program that could not be started, as POSIX shells use them (XCU 2.8.2)."""
+
+
+class SpawnFailed(Exception):
+    """The job's program could not be started; `exit_code` is 126 or 127, the text a sentence."""
+
+    def __init__(self, sentence: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+class Usage(NamedTuple):
+    """What a job's main process has used: CPU seconds, and its largest resident size in bytes."""
+
+    cpu_user: float
+    cpu_system: float
+    max_rss: int
+
+
+class Swept(NamedTuple):
+    """What was left of a tree: CPU seconds of what was reaped, how many could not be killed."""
+
+    killed: int
+    cpu_user: float
+    cpu_system: float
+    survivors: int
+
+
+class Manner(NamedTuple):
+    """How a process ended: the exit code to show, a few words, and whether it was ended from
+    outside (a signal, a crash) instead of by itself."""
+
+    code: int
+    words: str
+    forced: bool
+
+
+class HostFacts(NamedTuple):
+    """What the host is, for people to read."""
+
+    system: str
+    release: str
+    machine: str
+    hostname: str

@@ -1,0 +1,52 @@
+"""Waiting for several things at once, and the pipes of a job: poll(2) and pipe(2) (POSIX)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+from contextlib import suppress
+from typing import Final
+
+_PIPE_SIZE: Final = 1 << 20
+_F_SETPIPE_SZ: Final = 1031
+"""fcntl(2) on Linux; elsewhere an unknown command, and the pipe stays as small as it is."""
+
+
+class Waiter:
+    """Waits until one of its sources has something: pipes that it made, and what others call
+    their `waitable`."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+
+    def pipe(self) -> tuple[int, int]:
+        """A large pipe: the end to `read`, and the one to hand to a job and to close then."""
+        pipe, end = os.pipe()
+        with suppress(OSError):  # above the user's share of pipe memory (pipe(7))
+            fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_SIZE)
+        return pipe, end
+
+    def add(self, source: int) -> None:
+        """Wait for this one too."""
+        self._poll.register(source, select.POLLIN)
+
+    def drop(self, source: int) -> None:
+        """Do not wait for it any more."""
+        self._poll.unregister(source)
+
+    def wait(self, milliseconds: float | None) -> list[int]:
+        """The sources that have something, after so long at the most; None: however long."""
+        return [source for source, _ in self._poll.poll(milliseconds)]
+
+    def read(self, pipe: int, size: int) -> bytes:
+        """Up to `size` bytes of a pipe for which `wait` has woken; empty at its end."""
+        return os.read(pipe, size)
+
+    def close(self, pipe: int) -> None:
+        """Close a pipe, which must not be waited for."""
+        os.close(pipe)
+
+
+close_end = os.close
+"""Close the end of a pipe that was handed to a job."""
