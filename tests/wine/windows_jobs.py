@@ -37,7 +37,7 @@ def agent(stack: WineStack) -> WindowsAgent:
     return stack.windows_agent("win")
 
 
-pytestmark = pytest.mark.usefixtures("agent")
+pytestmark = [pytest.mark.usefixtures("agent"), pytest.mark.timeout(400)]
 
 
 def test_the_output_is_exact_and_so_is_the_exit_code(stack: WineStack) -> None:
