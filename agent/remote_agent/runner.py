@@ -8,7 +8,6 @@ runs. Wishes to end an attempt are said again until it has ended (I7).
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,25 +18,22 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
+from remote_agent.crew import Crew
 from remote_agent.hints import Hint, Hints
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from
-from remote_agent.processes import Folder, rename, rouse
+from remote_agent.journal.forestall import forestall
+from remote_agent.processes import Folder, rouse
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
 from remote_agent.session.machine import Session
-from remote_agent.shim.launch import Shims, tell
+from remote_agent.shim.launch import tell
 from remote_agent.shim.layout import EXIT
-from remote_agent.shim.record import has_begun, mark_begun, read_record, write_record
+from remote_agent.shim.record import has_begun, read_record
 from remote_protocol.messages import Ended, Offer, Phase, Started
 from remote_protocol.states import EndReason
 
 log = structlog.get_logger("runner")
 
-SHIMS_LOG: Final = "shims.log"
-LARGEST_LOG: Final = 5_000_000
-"""Bytes after which what shims complained about is put aside at the next start."""
-SPARE: Final = 8
-"""Shims that are kept ready beyond those that run an attempt; fewer when the capacity is less."""
 AGAIN: Final = 0.1
 """Seconds until a start or a wish that nobody took is tried again."""
 REPEAT: Final = 5.0
@@ -65,15 +61,12 @@ class Runner:
     """Everything that runs on this host for the agent."""
 
     def __init__(self, state_dir: Path, journal: Journal, report: Callable[[Event], None]) -> None:
-        self._state_dir = state_dir
         self._journal = journal
         self._report = report
-        self._shims = Shims(state_dir / "logs" / SHIMS_LOG)
+        self._crew = Crew(state_dir / "logs")
         self._watched: dict[Key, _Watched] = {}
         self._unsynced: dict[Key, float] = {}
         """Ends that may be in memory only, with the time they were seen."""
-        self._capacity = 1
-        self._wanted = 0
         self._hints = Hints(state_dir, self._heard)
         self._again: asyncio.TimerHandle | None = None
         self._held = False
@@ -87,13 +80,7 @@ class Runner:
 
     def open(self) -> None:
         """Start the launcher and listen for hints. OSError when the host refuses."""
-        self._wanted = max(1, min(self._capacity, SPARE))
-        logs = self._state_dir / "logs"
-        logs.mkdir(mode=0o700, exist_ok=True)
-        with suppress(FileNotFoundError):
-            if (logs / SHIMS_LOG).stat().st_size > LARGEST_LOG:
-                rename(logs / SHIMS_LOG, logs / f"{SHIMS_LOG}.1")
-        self._shims.start(self._wanted)
+        self._crew.open()
         self._hints.open()
 
     def close(self) -> None:
@@ -101,7 +88,7 @@ class Runner:
         self._hints.close()
         if self._again is not None:
             self._again.cancel()
-        self._shims.close()
+        self._crew.close()
 
     def reattach(self, session: Session) -> None:
         """Take up everything that a former agent has left, before the first link."""
@@ -121,21 +108,8 @@ class Runner:
 
     def resize(self, capacity: int) -> None:
         """So many attempts are expected to run at a time."""
-        self._capacity = capacity
-        self._fit()
-
-    def _fit(self) -> None:
-        """Keep enough shims. Light weights may let more attempts run than the capacity says."""
-        running = len(self._watched)
-        free = max(0, self._capacity - running)
-        need = max(1, min(self._capacity, SPARE), running + min(free, SPARE // 2))
-        if need > self._wanted:
-            need += min(free, SPARE) if need > SPARE else 0
-        elif self._wanted <= need + 2 * SPARE:
-            return
-        self._wanted = need
-        with suppress(OSError):
-            self._shims.resize(need)
+        self._crew.capacity = capacity
+        self._crew.fit(len(self._watched))
 
     # What the session wants --------------------------------------------------------------
 
@@ -148,7 +122,7 @@ class Runner:
         watched = self._watched.get(key)
         if watched is None:
             watched = self._watched[key] = _Watched(self._journal.path(key))
-            self._fit()
+            self._crew.fit(len(self._watched))
         self._ask(watched)
 
     def stop(self, key: Key, reason: EndReason, detail: str) -> None:
@@ -178,7 +152,7 @@ class Runner:
 
     def _ask(self, watched: _Watched) -> None:
         try:
-            self._shims.request(watched.directory)
+            self._crew.request(watched.directory)
         except OSError as error:
             # Too many wait (unix(7): max_dgram_qlen), or the launcher is being replaced.
             log.debug("a start has to wait", attempt=watched.directory.name, reason=str(error))
@@ -257,8 +231,10 @@ class Runner:
 
     def tick(self) -> None:
         """About once a second: look at everything that runs, and at the launcher."""
-        if not self._shims.alive():
-            self._restart_launcher()
+        if self._crew.revive():
+            for watched in self._watched.values():
+                if not watched.started and watched.asked_at is not None:
+                    self._ask(watched)
         now = _now()
         for key, watched in list(self._watched.items()):
             self._look(key, watched)
@@ -271,7 +247,7 @@ class Runner:
                     self._ask(watched)
         if self._held:
             self.hold(True)
-        self._fit()
+        self._crew.fit(len(self._watched))
         self._sync(now)
 
     def _sync(self, now: float) -> None:
@@ -342,48 +318,6 @@ class Runner:
                 ended_at=time.time(),
             ),
         )
-
-    def _restart_launcher(self) -> None:
-        log.error("the launcher of the shims has died; starting another one")
-        try:
-            self._shims.start(self._wanted)
-        except OSError as error:
-            log.error("the launcher cannot be started; trying again", reason=str(error))
-            return
-        for watched in self._watched.values():
-            if not watched.started and watched.asked_at is not None:
-                self._ask(watched)
-
-
-def forestall(directory: Path, reason: EndReason, detail: str) -> bool:
-    """End an attempt that has not begun, so that it never will (I1); False when it has.
-
-    Taken is the same lock and the same marker that its shim would need.
-    """
-    body = {
-        "exit_code": None,
-        "end_reason": reason.value,
-        "end_detail": f"{detail or 'cancelled'}; it had not started",
-        "size": 0,
-        "checksum": 0,
-        "ended_at": time.time(),
-    }
-    try:
-        folder = Folder(directory)
-    except OSError:
-        return False
-    try:
-        if not folder.lock():
-            return False
-        os.close(mark_begun(folder))
-        write_record(folder, EXIT, body, sync=True)
-    except OSError as error:
-        if not isinstance(error, FileExistsError):
-            log.error("a start cannot be forestalled", at=str(directory), reason=error.strerror)
-        return False
-    finally:
-        folder.close()
-    return True
 
 
 def _now() -> float:

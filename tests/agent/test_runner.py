@@ -13,7 +13,7 @@ import pytest
 from remote_agent import runner as module
 from remote_agent.config import AgentPart, Config
 from remote_agent.journal import Journal
-from remote_agent.runner import Runner, forestall
+from remote_agent.runner import Runner
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Key, SpoolGrew
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol import cri
@@ -167,15 +167,6 @@ async def test_stopped_before_its_start_it_never_starts(world):
     assert not (world.journal.path(key) / "output.log").exists()
 
 
-async def test_forestall_fails_once_it_has_begun(world):
-    key = world.run("sleep 60")
-    await until(lambda: world.started(key))
-    assert not forestall(world.journal.path(key), EndReason.CANCELLED, "")
-    assert not forestall(world.journal.path(new_key()), EndReason.CANCELLED, "")
-    world.runner.kill(key, "")
-    await world.end_of(key)
-
-
 async def test_a_dead_shim_is_a_lost_attempt(world):
     key = world.run("sleep 60")
     await until(lambda: world.started(key))
@@ -259,25 +250,24 @@ async def test_held_output_waits_and_goes_on(world):
 
 
 async def test_a_dead_launcher_is_replaced_and_starts_are_asked_for_again(world, capsys):
-    os.kill(world.runner._shims.pid, signal.SIGKILL)
+    os.kill(world.runner._crew.pid, signal.SIGKILL)
     keys = [world.run("true") for _ in range(12)]
     for key in keys:
         await world.end_of(key)
-    await until(world.runner._shims.alive)
     assert "the launcher of the shims has died" in capsys.readouterr().out
 
 
 async def test_a_start_that_nobody_heard_is_asked_for_again(world, monkeypatch):
     monkeypatch.setattr(module, "UNHEARD", 0.1)
     asked: list[Path] = []
-    ask = world.runner._shims.request
+    ask = world.runner._crew.request
 
     def deaf_once(directory: Path) -> None:
         asked.append(directory)
         if len(asked) > 1:
             ask(directory)
 
-    monkeypatch.setattr(world.runner._shims, "request", deaf_once)
+    monkeypatch.setattr(world.runner._crew, "request", deaf_once)
     assert (await world.end_of(world.run("echo late"))).exit_code == 0
     assert len(asked) >= 2
 

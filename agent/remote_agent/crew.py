@@ -1,0 +1,78 @@
+"""Enough shims for what runs: their launcher, started again when it dies. Processes, their log."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from remote_agent.processes import rename
+from remote_agent.shim.launch import Shims
+
+log = structlog.get_logger("runner")
+
+SHIMS_LOG: Final = "shims.log"
+LARGEST_LOG: Final = 5_000_000
+"""Bytes after which what shims complained about is put aside at the next start."""
+SPARE: Final = 8
+"""Shims that are kept ready beyond those that run an attempt; fewer when the capacity is less."""
+
+
+class Crew:
+    """The shims of one agent. `logs` is the folder for what they complain about."""
+
+    def __init__(self, logs: Path) -> None:
+        self._log = logs / SHIMS_LOG
+        self._shims = Shims(self._log)
+        self._wanted = 0
+        self.capacity = 1
+        """Attempts that are expected to run at a time."""
+
+    @property
+    def pid(self) -> int | None:
+        """The launcher's; None when there is none."""
+        return self._shims.pid
+
+    def open(self) -> None:
+        """Start the launcher. OSError when the host refuses."""
+        self._wanted = max(1, min(self.capacity, SPARE))
+        self._log.parent.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError):
+            if self._log.stat().st_size > LARGEST_LOG:
+                rename(self._log, self._log.with_name(f"{SHIMS_LOG}.1"))
+        self._shims.start(self._wanted)
+
+    def close(self) -> None:
+        """Let go: those that keep an attempt go on, spare ones end."""
+        self._shims.close()
+
+    def request(self, directory: Path) -> None:
+        """Have a shim keep the attempt in this directory. OSError: ask again later."""
+        self._shims.request(directory)
+
+    def fit(self, running: int) -> None:
+        """Keep enough of them. Light weights may let more attempts run than the capacity says."""
+        free = max(0, self.capacity - running)
+        need = max(1, min(self.capacity, SPARE), running + min(free, SPARE // 2))
+        if need > self._wanted:
+            need += min(free, SPARE) if need > SPARE else 0
+        elif self._wanted <= need + 2 * SPARE:
+            return
+        self._wanted = need
+        with suppress(OSError):
+            self._shims.resize(need)
+
+    def revive(self) -> bool:
+        """Start another launcher if it has died; True when there is a new one, which knows of no
+        request."""
+        if self._shims.alive():
+            return False
+        log.error("the launcher of the shims has died; starting another one")
+        try:
+            self._shims.start(self._wanted)
+        except OSError as error:
+            log.error("the launcher cannot be started; trying again", reason=str(error))
+            return False
+        return True

@@ -1,0 +1,47 @@
+"""The end of an attempt that has not begun. Writes in its directory, by its shim's own rules."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import structlog
+
+from remote_agent.processes import Folder
+from remote_agent.shim.layout import EXIT
+from remote_agent.shim.record import mark_begun, write_record
+from remote_protocol.states import EndReason
+
+log = structlog.get_logger("journal")
+
+
+def forestall(directory: Path, reason: EndReason, detail: str) -> bool:
+    """End an attempt that has not begun, so that it never will (I1); False when it has.
+
+    Taken is the same lock and the same marker that its shim would need.
+    """
+    body = {
+        "exit_code": None,
+        "end_reason": reason.value,
+        "end_detail": f"{detail or 'cancelled'}; it had not started",
+        "size": 0,
+        "checksum": 0,
+        "ended_at": time.time(),
+    }
+    try:
+        folder = Folder(directory)
+    except OSError:
+        return False
+    try:
+        if not folder.lock():
+            return False
+        os.close(mark_begun(folder))
+        write_record(folder, EXIT, body, sync=True)
+    except OSError as error:
+        if not isinstance(error, FileExistsError):
+            log.error("a start cannot be forestalled", at=str(directory), reason=error.strerror)
+        return False
+    finally:
+        folder.close()
+    return True
