@@ -1,4 +1,4 @@
-"""What holds for all tests: signals as a terminal would give them."""
+"""What holds for all tests: Ctrl-C as a terminal would give it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,5 @@ import signal
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that
 # through exec (signal(7)): tests that press Ctrl-C would wait for ever.
-for _number in (signal.SIGINT, signal.SIGQUIT):
-    if signal.getsignal(_number) is signal.SIG_IGN:
-        signal.signal(
-            _number,
-            signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL,
-        )
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
