@@ -45,6 +45,7 @@ from remote_agent.processes import (
 from remote_agent.reach import Endpoint
 from remote_agent.runner import Runner
 from remote_agent.session.machine import HostFacts, Session
+from remote_agent.shim.contact import ContactNote
 from remote_agent.uploader import Uploader
 from remote_agent.wishes import WishBook
 from remote_protocol.messages import Platform, Settings
@@ -127,6 +128,7 @@ class Agent:
         self._fatal: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._told = ""
         self._nudge = asyncio.Event()
+        self._contact = ContactNote(config.state_dir / "contact")
         wishes = WishBook(config.state_dir)
         self.host = Host(Session(_facts(config, identity)), wishes)
         self.journal = Journal(config, identity.name, _cgroup(config.limits.cgroup))
@@ -159,6 +161,7 @@ class Agent:
         self.janitor.judge()
         self.host.on_change = self._changed
         self.host.on_taken = self.leaving.took
+        self.host.on_contact = self._note_contact
         await self._control.start()
         for numbers, action in ((stop_signals(), self._stop), (reread_signals(), self._reread)):
             for number in numbers:
@@ -289,6 +292,12 @@ class Agent:
         log.info("the configuration was read again")
 
     # What others want to know -------------------------------------------------------------
+
+    def _note_contact(self, at: float) -> None:
+        try:
+            self._contact.note(at)
+        except OSError as error:
+            log.warning("contact cannot be noted; jobs with stop_after end", reason=str(error))
 
     def _unsent(self) -> int:
         return self.host.session.spool_bytes

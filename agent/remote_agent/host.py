@@ -22,6 +22,7 @@ from remote_agent.session.effects import (
     Forget,
     Kill,
     Online,
+    Proven,
     Send,
     Start,
     Stop,
@@ -133,6 +134,8 @@ class Host:
         """Called after the condition or the link may have changed."""
         self.on_taken: Callable[[], None] = lambda: None
         """Called when an attempt was taken, before anything else is heard."""
+        self.on_contact: Callable[[float], None] = lambda at: None
+        """Called when the server has answered what was sent at this moment, by `now`."""
         self._now = now
         self._organs: Organs | None = None
         self._events: deque[Event] = deque()
@@ -236,6 +239,8 @@ class Host:
                 organs.runner.forget(key)
             case Online(welcome):
                 self._online(welcome)
+            case Proven(at):
+                self.on_contact(at)
             case ApplyWishes(wishes):
                 self.wishes.server = wishes
                 self.reconsider()

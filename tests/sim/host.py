@@ -57,6 +57,8 @@ class Host:
         self.rng = rng
         self.judge = judge
         self.now = 0.0
+        self.contact = 0.0
+        """What the agent has noted for the shims: it outlives the agent."""
         self.disk: dict[Key, Directory] = {}
         self.launching: list[Key] = []
         self.link: Link | None = None
@@ -128,6 +130,8 @@ class Host:
                 self._stop(key, reason)
             case out.Kill(key):
                 self._stop(key, EndReason.LOST)
+            case out.Proven(at):
+                self.contact = at
             case out.Forget(key):
                 self.judge.forgotten(self.name, key, self.disk.pop(key))
             case out.CloseLink(code, detail):
@@ -223,6 +227,9 @@ class Host:
             return False
         key = self.rng.choice(busy)
         place = self.disk[key]
+        bearable = place.offer.spec.on_disconnect.stop_after
+        if bearable is not None and self.now - self.contact >= bearable:
+            place.stop = place.stop or EndReason.LOST
         draw = self.rng.random()
         if place.started is None:
             if draw < 0.05:

@@ -63,6 +63,7 @@ def make_order(
         cwd=str(work) if spec.cwd is None else str(work / spec.cwd),
         timeout=_lower(spec.timeout, config.limits.max_timeout),
         grace=spec.grace_period,
+        stop_after=spec.on_disconnect.stop_after,
         stop_signal=spec.stop_signal,
         memory_limit=spec.memory_limit,
         nice=nice_of(spec.cpu_weight) if cgroup is None else 0,

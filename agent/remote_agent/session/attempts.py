@@ -13,6 +13,7 @@ offer whose link dies before its directory is on the disk is dropped (I4).
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Final
 
 from remote_agent.session.attempt import Attempt
@@ -22,7 +23,6 @@ from remote_protocol import messages as m
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
 from remote_protocol.states import EndReason
-from remote_protocol.units import format_duration
 
 SAYS_MISSING: Final = 2
 """Version of the protocol from which on a server understands `missing`."""
@@ -50,6 +50,12 @@ class Attempts:
     def open(self) -> int:
         """Attempts that the server, having read everything sent so far, counts as held."""
         return sum(attempt.open for attempt in self.held.values())
+
+    @property
+    def patience(self) -> float:
+        """The shortest absence of the server that ends one of the jobs; infinite for none."""
+        limits = (a.spec.on_disconnect.stop_after for a in self.held.values() if not a.ended)
+        return min((limit for limit in limits if limit is not None), default=inf)
 
     @property
     def spool_bytes(self) -> int:
@@ -192,19 +198,6 @@ class Attempts:
             return [Forget(key)]
         attempt.finish(ended)
         return self._enqueue(key, attempt) + self._report(attempt)
-
-    def stop_forsaken(self, away: float) -> list[Effect]:
-        """End what its job's policy ends when the server was away for so many seconds."""
-        effects: list[Effect] = []
-        for key, attempt in self.held.items():
-            limit = attempt.spec.on_disconnect.stop_after
-            if limit is None or away < limit or not attempt.confirmed:
-                continue
-            if attempt.phase is not Phase.ENDED and not attempt.stopping and not attempt.doomed:
-                attempt.stopping = True
-                text = f"stopped: the server was away for {format_duration(away)}"
-                effects.append(Stop(key, EndReason.LOST, text))
-        return effects
 
     # What the server says ----------------------------------------------------------------------
 

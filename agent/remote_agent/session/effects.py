@@ -81,6 +81,13 @@ class Online:
 
 
 @dataclass(frozen=True, slots=True)
+class Proven:
+    """The server has answered what was sent `at` this moment: it was there and heard us."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ApplyWishes:
     """The operators' wishes as they stand now."""
 
@@ -111,6 +118,7 @@ Effect = (
     | Forget
     | WakeUploader
     | Online
+    | Proven
     | ApplyWishes
     | ApplyAssignment
     | CloseLink

@@ -21,6 +21,7 @@ from remote_agent.session.effects import (
     CloseLink,
     Effect,
     Online,
+    Proven,
     Send,
     Store,
     WakeUploader,
@@ -54,6 +55,8 @@ FIRST_INTERVAL: Final = 15.0
 """Heartbeat interval until the first welcome says another one, in seconds."""
 SILENCE: Final = 2.5
 """Heartbeat intervals without a word from the server after which the link counts as dead."""
+PROOFS: Final = 3
+"""Heartbeats within the shortest time for which a held job bears the server's absence."""
 MISMATCHES: Final = 2
 """Heartbeats in a row with another count of attempts after which the agent says hello again."""
 
@@ -89,7 +92,7 @@ class Session:
         self._condition = m.Condition()
         self._refusal = Refusal.PAUSED
         self._leaving = False
-        self._heard_at: float | None = None
+        self._heard_at = 0.0
         self._proven_at = 0.0
         self._beat_at = 0.0
         self._beat_seq = 0
@@ -147,8 +150,6 @@ class Session:
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What to do about `event`, in this order. `now` never goes back."""
-        if self._heard_at is None:
-            self._heard_at = now
         attempts = self._attempts
         match event:
             case Received(message):
@@ -168,7 +169,7 @@ class Session:
             case OfferFailed():
                 return attempts.store_failed(event)
             case Tick():
-                return self._tick(now, self._heard_at)
+                return self._tick(now)
             case ConditionChanged(condition, refusal):
                 self._condition = condition
                 self._refusal = Refusal.DRAINING if condition.draining else refusal
@@ -215,14 +216,22 @@ class Session:
             )
         )
 
-    def _tick(self, now: float, heard_at: float) -> list[Effect]:
+    def _tick(self, now: float) -> list[Effect]:
         if self._link in (_Link.GREETED, _Link.WELCOMED):
-            if now - heard_at > SILENCE * self._interval:
-                quiet = format_duration(now - heard_at)
+            if now - self._heard_at > SILENCE * self._interval:
+                quiet = format_duration(now - self._heard_at)
                 return self._close(CloseCode.SILENT, f"the server was silent for {quiet}")
-            if self.welcomed and now - self._beat_at >= self._interval:
+            if self.welcomed and now - self._beat_at >= self._pace:
                 return self._heartbeat(now)
-        return [] if self.welcomed else self._attempts.stop_forsaken(now - heard_at)
+        return []
+
+    @property
+    def _pace(self) -> float:
+        """Seconds between heartbeats: more of them when a held job needs surer contact."""
+        if self._proven_at < self._beat_at:
+            # Not answered yet: one more would only make the answer on its way an old one.
+            return self._interval
+        return min(self._interval, self._attempts.patience / PROOFS)
 
     def _heartbeat(self, now: float) -> list[Effect]:
         self._beat_seq += 1
@@ -283,6 +292,7 @@ class Session:
         self._offer_ttl = message.offer_ttl
         effects: list[Effect] = [
             Online(message),
+            Proven(self._proven_at),
             ApplyAssignment(message.assignment),
             ApplyWishes(message.wishes),
         ]
@@ -298,9 +308,9 @@ class Session:
         self._proven_at = self._beat_at
         self._mismatches = self._mismatches + 1 if message.leases != self._beat_open else 0
         if self._mismatches < MISMATCHES:
-            return []
+            return [Proven(self._proven_at)]
         self._mismatches = 0
-        return [self._hello()]
+        return [Proven(self._proven_at), self._hello()]
 
     def _offer(self, offer: m.Offer, now: float) -> list[Effect]:
         key = Key(offer.job, offer.attempt)
@@ -320,4 +330,6 @@ class Session:
             text = f"the offer may be {format_duration(age)} old"
             return attempts.refuse(key, offer.serial, Refusal.STALE, text)
         attempts.held[key] = Attempt(offer.spec, serial=offer.serial)
-        return [Store(offer)]
+        impatient = offer.spec.on_disconnect.stop_after is not None
+        # Answered before the job is confirmed, so that it starts with fresh contact.
+        return [*(self._heartbeat(now) if impatient else ()), Store(offer)]

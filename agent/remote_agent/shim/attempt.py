@@ -27,9 +27,11 @@ from remote_agent.processes import (
     watch_exit,
 )
 from remote_agent.shim.confine import Confinement
+from remote_agent.shim.contact import Absence
 from remote_agent.shim.door import Door
 from remote_agent.shim.ending import (
     CANCELLED,
+    LOST,
     MEMORY_LIMIT,
     SPAWN_ERROR,
     TIMEOUT,
@@ -40,7 +42,7 @@ from remote_agent.shim.ending import (
     timeout_words,
 )
 from remote_agent.shim.force import Force
-from remote_agent.shim.layout import CLEAN, EXIT, KEEP_MARK
+from remote_agent.shim.layout import CLEAN, CONTACT, EXIT, KEEP_MARK
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import RETRY, Output
 from remote_agent.shim.record import sync_record, write_record, write_started
@@ -74,6 +76,7 @@ class Attempt:
         self._ending = Ending(order)
         self._confine = Confinement(order, shim.guarded)
         self._force = Force(self._ending, self._steps, self._confine)
+        self._absence = Absence(directory.here(CONTACT), order.stop_after, shim.boot_id)
         self._door = Door(directory, order.key, order.hints)
         self._waiter = Waiter()
         self._pipes: dict[int, bytes] = {}
@@ -198,6 +201,7 @@ class Attempt:
                 self._timeout_at,
                 self._force.next_at,
                 self._confine.look_at,
+                self._absence.look_at,
                 self._look_at,
                 self._hint_at,
             )
@@ -275,6 +279,8 @@ class Attempt:
                 detail = memory_words(self._order.memory_limit, at, peak)
                 self._steps.add(time.time(), MEMORY_LIMIT, detail)
                 self._force.kill(MEMORY_LIMIT, detail)
+        if (why := self._absence.unbearable(now)) is not None:
+            self._force.interrupt(LOST, why, {})
         self._force.enforce(now)
 
     # The end ------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ SIGNAL: Final = "signal"
 TIMEOUT: Final = "timeout"
 MEMORY_LIMIT: Final = "memory_limit"
 CANCELLED: Final = "cancelled"
+LOST: Final = "lost"
 SPAWN_ERROR: Final = "spawn_error"
 """End reasons, as `remote_protocol.states.EndReason` has them."""
 

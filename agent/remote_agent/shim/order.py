@@ -32,6 +32,8 @@ class Order(NamedTuple):
     cwd: str
     timeout: float | None = None
     grace: float = 10.0
+    stop_after: float | None = None
+    """The job is ended when the server was away for so long."""
     stop_signal: str = "SIGTERM"
     memory_limit: int | None = None
     nice: int = 0

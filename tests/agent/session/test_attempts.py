@@ -23,7 +23,7 @@ def talk() -> Talk:
 def reopen(talk: Talk, *rulings: m.Ruling) -> list[str]:
     talk.do(ev.LinkClosed())
     talk.open(OTHER)
-    return kinds(talk.welcome(*rulings, session=OTHER))[3:]
+    return kinds(talk.welcome(*rulings, session=OTHER))[4:]
 
 
 # From offer to start -------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def test_a_serial_does_not_outlive_its_link(talk: Talk) -> None:
 def test_an_attempt_of_a_former_process_waits_for_its_confirmation() -> None:
     talk = Talk().adopt(Phase.ACCEPTED)
     talk.open()
-    assert kinds(talk.welcome(ruling(Verdict.KEEP)))[3:] == ["accept", "WakeUploader"]
+    assert kinds(talk.welcome(ruling(Verdict.KEEP)))[4:] == ["accept", "WakeUploader"]
     assert talk.say("confirm") == [Start(KEY)]
 
 

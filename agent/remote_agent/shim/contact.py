@@ -1,0 +1,82 @@
+"""When the server was last there: one file, written by the agent, read by the shims of all jobs
+that must not outlive the contact by long (`stop_after`).
+
+The moment is the file's modification time, in seconds of the boot clock, which nobody can set and
+which counts the host's sleep. So a full disk cannot hinder it, and nobody can read one half of it.
+The content is the id of the boot to which that clock belongs.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from remote_agent.processes import boot_id, boottime
+from remote_agent.shim.words import duration_words
+
+_SELDOM: Final = 1.0
+"""Seconds between two notes of the agent."""
+_LOOK: Final = 5.0
+"""Seconds between two looks of a shim at the most: poll(2) does not count the host's sleep."""
+_NS: Final = 1_000_000_000
+
+
+class ContactNote:
+    """The agent's hand on the file. A new agent lets stand what a former one has noted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._noted = -_SELDOM
+        self._ready = False
+
+    def note(self, at: float) -> None:
+        """The server has answered what was sent `at` this moment of the boot clock. OSError."""
+        if at - self._noted < _SELDOM:
+            return
+        if not self._ready:
+            self._prepare(boot_id())
+            self._ready = True
+        os.utime(self._path, ns=(0, int(at * _NS)))
+        self._noted = at
+
+    def _prepare(self, boot: str) -> None:
+        """Have the file be of this boot, with no contact in it that is not."""
+        if self._path.exists() and self._path.read_text(encoding="utf-8") == boot:
+            return
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(boot, encoding="utf-8")
+        os.utime(fresh, ns=(0, 0))
+        fresh.replace(self._path)
+
+
+class Absence:
+    """A shim's watch on the file. Where no agent has noted anything in this boot, the absence
+    begins with the watch."""
+
+    def __init__(self, path: str, limit: float | None, boot: str) -> None:
+        self._path = path
+        self._limit = limit
+        self._boot = boot
+        self._begin = boottime()
+        self.look_at: float | None = None if limit is None else 0.0
+        """When to look again, in monotonic seconds; None for never."""
+
+    def unbearable(self, now: float) -> str | None:
+        """Why the job must end, when the server was away for too long; None while it need not."""
+        if self._limit is None or self.look_at is None or now < self.look_at:
+            return None
+        away = boottime() - self._last_contact()
+        if away < self._limit:
+            self.look_at = now + min(self._limit - away, _LOOK)
+            return None
+        self.look_at = None
+        return f"stopped: the server was away for {duration_words(away)}"
+
+    def _last_contact(self) -> float:
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                known = file.read() == self._boot
+                return os.fstat(file.fileno()).st_mtime_ns / _NS if known else self._begin
+        except OSError:
+            return self._begin

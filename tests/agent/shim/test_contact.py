@@ -1,0 +1,89 @@
+"""The file that says when the server was last there: one hand writes it, many eyes read it."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from remote_agent.processes import boot_id, boottime
+from remote_agent.shim.contact import Absence, ContactNote
+from tests.support.keeper import Keeper
+
+
+def watch(state: Path, limit: float | None) -> Absence:
+    return Absence(str(state / "contact"), limit, boot_id())
+
+
+def noted(state: Path) -> float:
+    return (state / "contact").stat().st_mtime
+
+
+def test_what_is_noted_is_seen(tmp_path: Path) -> None:
+    ContactNote(tmp_path / "contact").note(boottime() - 10)
+    why = watch(tmp_path, 9.0).unbearable(time.monotonic())
+    assert why is not None and why.startswith("stopped: the server was away for 10")
+    assert watch(tmp_path, 60.0).unbearable(time.monotonic()) is None
+
+
+def test_a_job_without_the_wish_is_never_looked_after(tmp_path: Path) -> None:
+    ContactNote(tmp_path / "contact").note(0.0)
+    absence = watch(tmp_path, None)
+    assert absence.look_at is None
+    assert absence.unbearable(time.monotonic()) is None
+
+
+def test_the_next_look_is_due_when_it_may_be_too_long(tmp_path: Path) -> None:
+    ContactNote(tmp_path / "contact").note(boottime())
+    now = time.monotonic()
+    short, long = watch(tmp_path, 3.0), watch(tmp_path, 3600.0)
+    assert short.unbearable(now) is long.unbearable(now) is None
+    assert short.look_at == pytest.approx(now + 3.0, abs=0.5)
+    # poll(2) does not count the sleep of the host: no trust in one long wait.
+    assert long.look_at == now + 5.0
+
+
+def test_it_is_noted_seldom(tmp_path: Path) -> None:
+    note = ContactNote(tmp_path / "contact")
+    for at in (100.0, 100.9, 101.0):
+        note.note(at)
+    assert noted(tmp_path) == 101.0
+
+
+def test_a_new_agent_does_not_begin_anew(tmp_path: Path) -> None:
+    ContactNote(tmp_path / "contact").note(100.0)
+    before = (tmp_path / "contact").stat()
+    again = ContactNote(tmp_path / "contact")
+    assert (tmp_path / "contact").stat() == before
+    again.note(107.5)
+    assert noted(tmp_path) == 107.5
+    assert (tmp_path / "contact").stat().st_ino == before.st_ino
+
+
+@pytest.mark.parametrize("found", [None, "another boot", ""])
+def test_the_contact_of_another_boot_is_none(tmp_path: Path, found: str | None) -> None:
+    if found is not None:
+        (tmp_path / "contact").write_text(found)
+        os.utime(tmp_path / "contact", (0, 0))
+    assert watch(tmp_path, 3.0).unbearable(time.monotonic()) is None
+    ContactNote(tmp_path / "contact").note(boottime() - 4)
+    assert watch(tmp_path, 3.0).unbearable(time.monotonic()) is not None
+
+
+def test_a_shim_ends_its_job_without_any_agent(keeper: Keeper) -> None:
+    """The trial of the audit: nobody but the shim is there, and the promise holds."""
+    note = ContactNote(keeper.root / "contact")
+    note.note(boottime())
+    began = time.monotonic()
+    directory = keeper.start(["sleep", "60"], stop_after=3.0)
+    keeper.started(directory)
+    time.sleep(1.5)
+    note.note(boottime())
+    record = keeper.ended(directory)
+    assert 4.0 < time.monotonic() - began < 10
+    assert (record["exit_code"], record["end_reason"]) == (143, "lost")
+    assert record["end_detail"].startswith("stopped: the server was away for 3")
+    assert record["end_detail"].endswith("s; ended by SIGTERM")
+    assert [step["what"] for step in record["steps"]][:2] == ["spawned", "interrupt"]
