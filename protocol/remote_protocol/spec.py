@@ -63,9 +63,9 @@ class OnDisconnect(_Part):
 
     lost_after: Duration = 600.0
     """Server side: the attempt is lost when its agent was silent for so long."""
-    stop_after: Duration | None = Field(default=None, ge=3.0)
-    """Agent side, by its boot clock: end the job when the server was away for so long. Less than
-    three seconds could not be told from a pause between two heartbeats."""
+    stop_after: Duration | None = None
+    """Agent side, by its boot clock: end the job when the server was away for so long, three
+    seconds at the least."""
     on_return: OnReturn = OnReturn.KEEP_REPLACEMENT
 
 

@@ -230,6 +230,7 @@ class Host:
         bearable = place.offer.spec.on_disconnect.stop_after
         if bearable is not None and self.now - self.contact >= bearable:
             place.stop = place.stop or EndReason.LOST
+            self.judge.seen["forsaken"] += 1
         draw = self.rng.random()
         if place.started is None:
             if draw < 0.05:

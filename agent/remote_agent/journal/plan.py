@@ -14,6 +14,8 @@ from remote_agent.shim.layout import ARTIFACTS, OUTPUTS, SCRIPT, WORK
 from remote_agent.shim.order import MIN_SEGMENTS, Order
 from remote_protocol.messages import Offer
 
+LEAST_ABSENCE: Final = 3.0
+"""Seconds; a shorter absence of the server cannot be told from a pause between two heartbeats."""
 _N = TypeVar("_N", int, float)
 _DEFAULT_CPU_WEIGHT: Final = 100
 _NICE_STEP: Final = 1.25
@@ -63,7 +65,7 @@ def make_order(
         cwd=str(work) if spec.cwd is None else str(work / spec.cwd),
         timeout=_lower(spec.timeout, config.limits.max_timeout),
         grace=spec.grace_period,
-        stop_after=spec.on_disconnect.stop_after,
+        stop_after=_bearable(spec.on_disconnect.stop_after),
         stop_signal=spec.stop_signal,
         memory_limit=spec.memory_limit,
         nice=nice_of(spec.cpu_weight) if cgroup is None else 0,
@@ -95,6 +97,10 @@ def nice_of(cpu_weight: int | None) -> int:
         weight /= _NICE_STEP
         nice += 1
     return nice
+
+
+def _bearable(wanted: float | None) -> float | None:
+    return None if wanted is None else max(LEAST_ABSENCE, wanted)
 
 
 def _lower(wanted: _N | None, limit: _N | None) -> _N | None:

@@ -73,6 +73,13 @@ def test_the_host_bounds_time_and_log(offers: Offers, config: Config) -> None:
     assert order(offers(), config).max_log is None
 
 
+def test_a_short_absence_of_the_server_is_borne(offers: Offers, config: Config) -> None:
+    def stop_after(wanted: float | None) -> float | None:
+        return order(offers(on_disconnect={"stop_after": wanted}), config).stop_after
+
+    assert [stop_after(None), stop_after(0.5), stop_after(60)] == [None, 3.0, 60.0]
+
+
 def test_a_group_is_asked_for_only_when_it_is_of_use(offers: Offers, config: Config) -> None:
     assert order(offers(), config, "/g").cgroup is None
     limited = order(offers(memory_limit="1GiB", cpu_weight=50), config, "/g")
