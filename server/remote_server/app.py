@@ -120,7 +120,9 @@ class Server:
         )
         dispatcher = Dispatcher(store, hub, clock)
         settings = SweeperSettings(
-            offer_ttl=config.agents.offer_ttl, job_retention=config.retention.jobs
+            offer_ttl=config.agents.offer_ttl,
+            start_ttl=config.agents.start_ttl,
+            job_retention=config.retention.jobs,
         )
         sweeper = Sweeper(store, hub, clock, logs.delete, settings)
         self.services = Services(

@@ -107,6 +107,9 @@ class AgentsPart(_Part):
     """Seconds; stretched with the size of the fleet and staggered."""
     offer_ttl: Duration = Field(default=45.0, ge=0.1)
     """Seconds within which an offer must be accepted."""
+    start_ttl: Duration = Field(default=60.0, ge=1.0)
+    """Seconds within which an accepted job must be started, while no other job of that agent is.
+    Then the agent is asked to end it, and a short time later the attempt is lost."""
 
 
 class LogsPart(_Part):

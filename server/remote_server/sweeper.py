@@ -17,7 +17,15 @@ import structlog
 
 from remote_protocol.states import AttemptState, EndReason
 from remote_protocol.units import format_duration
-from remote_server.domain.expiry import Verdict, judge, offer_ttl, overdue_detail
+from remote_server.domain.expiry import (
+    Patience,
+    Seen,
+    Verdict,
+    judge,
+    offer_ttl,
+    overdue_detail,
+    unstarted_detail,
+)
 from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Commit, Key, LiveLease, Queue
 from remote_server.errors import NotFound, Stale, StoreUnavailable
@@ -39,6 +47,7 @@ class SweeperSettings:
 
     interval: float = 5.0
     offer_ttl: float = 45.0
+    start_ttl: float = 60.0
     contact_every: float = 60.0
     retention_every: float = 300.0
     ephemeral_after: float = 600.0
@@ -72,6 +81,8 @@ class Sweeper:
         self._saved: dict[str, float] = {}
         self._held: dict[tuple[Key, str, AttemptState], float] = {}
         self._reminded: dict[Key, float] = {}
+        self._moved: dict[str, float] = {}
+        """When an attempt of each agent last ceased to wait for its start."""
         self._log = structlog.get_logger("remote_server.sweeper")
         self._queued = asyncio.Event()
 
@@ -181,14 +192,18 @@ class Sweeper:
         held: dict[tuple[Key, str, AttemptState], float] = {}
         after = ("", "", 0)
         ttl = offer_ttl(self._settings.offer_ttl, len(self._links.names()))
+        bears = Patience(ttl, self._settings.start_ttl)
         while page := await self._store.live_leases(after, _PAGE):
             for lease in page:
                 mark = (lease.key, lease.agent, lease.state)
                 since = held[mark] = self._held.get(mark, now)
-                await self._settle(lease, now, now - since, ttl)
+                await self._settle(lease, now, since, bears)
             last = page[-1]
             after = (last.agent, last.key.job, last.key.attempt)
             await asyncio.sleep(0)
+        for _, agent, state in self._held.keys() - held.keys():
+            if state is AttemptState.ACCEPTED:
+                self._moved[agent] = now
         self._held = held
         live = {mark[0] for mark in held}
         self._reminded = {key: at for key, at in self._reminded.items() if key in live}
@@ -197,11 +212,15 @@ class Sweeper:
         contact = self._links.contact(agent)
         return now - max(self._floor, self._floor if contact is None else contact)
 
-    async def _settle(self, lease: LiveLease, now: float, held: float, ttl: float) -> None:
+    async def _settle(self, lease: LiveLease, now: float, since: float, bears: Patience) -> None:
         linked = self._links.slot(lease.agent) is not None
         silence = self._silence(lease.agent, now)
-        verdict = judge(lease, silence, linked, held, ttl)
+        idle = now - self._moved.get(lease.agent, since)
+        verdict = judge(lease, Seen(silence, linked, now - since, idle), bears)
         if verdict is Verdict.KEEP:
+            return
+        if verdict is Verdict.HURRY:
+            self._hurry(lease, now, bears.start)
             return
         if verdict is Verdict.TIMEOUT:
             await self._enforce_timeout(lease, now)
@@ -215,6 +234,8 @@ class Sweeper:
             elif verdict is Verdict.FINALISE:
                 await self._store.finalise_cancel(lease.key, quiet, wall)
             else:
+                if linked and lease.state is AttemptState.ACCEPTED and silence < bears.offer:
+                    quiet = unstarted_detail(lease.agent, bears.start)
                 await self._store.lose(lease.key, quiet, wall)
         except Stale:
             # Its agent reported something in this very moment: that counts.
@@ -224,10 +245,24 @@ class Sweeper:
         )
         self._links.lease_ended(lease.agent, lease.key, quiet)
 
-    async def _enforce_timeout(self, lease: LiveLease, now: float) -> None:
-        if now - self._reminded.get(lease.key, float("-inf")) < _REMIND_EVERY:
+    def _asked(self, key: Key, now: float) -> bool:
+        """Whether its agent was asked a short time ago; if not, it is now."""
+        if now - self._reminded.get(key, float("-inf")) < _REMIND_EVERY:
+            return True
+        self._reminded[key] = now
+        return False
+
+    def _hurry(self, lease: LiveLease, now: float, limit: float) -> None:
+        if self._asked(lease.key, now):
             return
-        self._reminded[lease.key] = now
+        # `lost`: the job's policy may grant another attempt, on an agent that does start it.
+        detail = unstarted_detail(lease.agent, limit)
+        self._log.warning("a job is not started", key=str(lease.key), agent=lease.agent)
+        self._links.cancel(lease.agent, lease.key, EndReason.LOST, detail)
+
+    async def _enforce_timeout(self, lease: LiveLease, now: float) -> None:
+        if self._asked(lease.key, now):
+            return
         detail = overdue_detail(lease.timeout)
         if not lease.overdue:
             # Behind a new link, or a restart of the server, it is still known why.

@@ -3,13 +3,16 @@ the server, jobs that never start, floods."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from remote_protocol.states import JobState
+from remote_agent.processes.linux import children
+from remote_protocol.states import EndReason, JobState
 from tests.support.stack import Stack, until
 
 
@@ -61,3 +64,25 @@ def test_a_restart_of_the_agent_does_not_begin_the_absence_anew(calm: Stack) -> 
         time.sleep(1)
     until(lambda: "end 1" in book.read_text(), "the shim ends the job")
     assert 2 < time.monotonic() - gone < 6.5
+
+
+def test_a_job_that_its_agent_never_starts_goes_elsewhere(tmp_path: Path) -> None:
+    with Stack(tmp_path, AGENTS_START_TTL="2s") as stack:
+        stack.start_server()
+        agent = stack.agent("a")
+        # Nobody is left to start anything: the launcher first, for it would replace its shims.
+        for launcher in children(agent.pid):
+            os.kill(launcher, signal.SIGSTOP)
+            for shim in children(launcher):
+                os.kill(shim, signal.SIGSTOP)
+        job = stack.submit(command=["true"], max_attempts=2).id
+        until(lambda: stack.client.job(job).agent == "a", "the agent has it")
+        stack.agent("b")
+        stack.client.pause_agent("a")
+        view = stack.client.wait(job, 30)
+        assert (view.state, view.agent, view.attempt) == (JobState.SUCCEEDED, "b", 2)
+        first = view.attempts[0]
+        assert first.end_reason is EndReason.LOST
+        assert first.end_detail == (
+            "the agent 'a' did not start the job within 2s; it had not started"
+        )

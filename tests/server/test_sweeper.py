@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from remote_protocol.api import QueueCreate, Registration
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_server.domain.events import Accepted, Running
 from remote_server.domain.model import Clock, Key
 from remote_server.errors import NotFound
 from remote_server.store import Store
@@ -154,6 +156,41 @@ async def test_a_cancelled_job_of_a_silent_agent_is_finalised(store: Store) -> N
     assert (job.state, job.end_reason) == (JobState.CANCELLED, EndReason.CANCELLED)
     assert (job.end_detail or "").startswith("cancelled (enough): the agent 'a' was silent for")
     assert await scene.state(other) is JobState.RUNNING
+
+
+async def accepted(store: Store, agent: str = "a", **fields: Any) -> Key:
+    """A job that its agent holds and has not started."""
+    lease = await offered(store, agent, **fields)
+    await store.record(agent, Accepted(lease.key), NOW)
+    return lease.key
+
+
+async def test_an_agent_that_does_not_start_a_job_loses_it(store: Store) -> None:
+    scene = Scene(store)
+    key = await accepted(store, max_attempts=2)
+    scene.links.connect("a")
+    await scene.pass_by(55, beat=("a",))
+    assert scene.links.cancels == []
+    await scene.pass_by(10, beat=("a",))
+    why = "the agent 'a' did not start the job within 1m"
+    assert scene.links.cancels == [("a", key, EndReason.LOST, why)]
+    assert await scene.state(key) is JobState.ASSIGNED
+    await scene.pass_by(30, beat=("a",))
+    assert scene.links.ended == [("a", key, why)]
+    job = await store.job(key.job)
+    assert (job.state, job.attempt) == (JobState.QUEUED, 1)
+    assert (await store.attempts_of(key.job))[0].end_detail == why
+
+
+async def test_a_queue_on_a_slow_agent_is_worked_off_in_peace(store: Store) -> None:
+    scene = Scene(store)
+    keys = [await accepted(store) for _ in range(6)]
+    scene.links.connect("a")
+    for key in keys:
+        await scene.pass_by(50, beat=("a",))
+        await store.record("a", Running(key, 7, NOW), NOW)
+    assert not scene.links.cancels and not scene.links.ended
+    assert {await scene.state(key) for key in keys} == {JobState.RUNNING}
 
 
 async def test_an_agent_is_reminded_of_a_timeout(store: Store) -> None:

@@ -14,13 +14,15 @@ from remote_server.domain.demand import policy_of
 from remote_server.domain.model import Key
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.errors import Stale
-from tests.sim.database import Database
+from tests.sim.database import AttemptRow, Database
 from tests.sim.wire import Bytes, Closed, Link
 
 TERMS = Terms("sim", heartbeat_interval=10.0, offer_ttl=30.0)
 ASSIGNMENT = Assignment(queues=["default"], capacity={"default": 3})
 OFFER_GRACE = 15.0
 CANCEL_GRACE = 40.0
+START_TTL = 20.0
+START_GRACE = 10.0
 Operation = Callable[[bool], None]
 
 
@@ -230,6 +232,16 @@ class Hub:
                 patience = min(patience, CANCEL_GRACE)
             if silent > patience:
                 self._give_up(row.agent, ev.Lost(key, "its agent is silent"))
+            elif row.state is AttemptState.ACCEPTED:
+                self._sweep_start(key, row)
+
+    def _sweep_start(self, key: Key, row: AttemptRow) -> None:
+        waited = self.now - max(row.offered_at, self.started_at)
+        if waited > START_TTL + START_GRACE:
+            self._give_up(row.agent, ev.Lost(key, "it was not started"))
+        elif waited > START_TTL:
+            self.seen["sweep unstarted"] += 1
+            self.tell(row.agent, ev.CancelWished(key, EndReason.LOST, "not started in time"))
 
     def _give_up(self, agent: str, change: ev.Withdrawn | ev.Lost) -> None:
         self.seen[f"sweep {type(change).__name__}"] += 1

@@ -57,7 +57,7 @@ def test_schedules_reach_every_corner() -> None:
     }
     records = {"Accepted", "Withdrawn", "Running", "Finished", "Returned"}
     effects = {"Kill", "Stop", "CloseLink", "TruncateLog", "FillLog", "Close", "sweep Lost"}
-    effects.add("torn")
+    effects |= {"torn", "Proven", "forsaken", "sweep unstarted"}
     assert (messages | records | effects) - seen.keys() == set()
     assert {"exit", "cancelled", "spawn_error", "lost"} <= ends.keys()
 

@@ -7,7 +7,7 @@ ends no job, and after a restart of the server everything is counted anew.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from remote_protocol.states import AttemptState
 from remote_protocol.units import format_duration
@@ -19,6 +19,10 @@ CANCEL_GRACE: Final = 60.0
 """Beyond its grace period, a cancelled job of a silent agent is finalised."""
 TIMEOUT_GRACE: Final = 30.0
 """Beyond timeout and grace period, the server reminds the agent of the timeout."""
+START_GRACE: Final = 30.0
+"""Beyond the time to start, an attempt that its agent was asked to end is lost."""
+STUCK: Final = 10
+"""Times to start after which an attempt is overdue even if others of its agent begin."""
 _AGENTS_PER_SECOND: Final = 200
 
 
@@ -30,8 +34,33 @@ class Verdict(StrEnum):
     LOSE = "lose"
     FINALISE = "finalise"
     """Its job was cancelled and the agent cannot be asked."""
+    HURRY = "hurry"
+    """Ask the agent to end it: it has not started it for longer than it may."""
     TIMEOUT = "timeout"
     """Ask the agent to end it: it has run for longer than it may."""
+
+
+class Seen(NamedTuple):
+    """What this process has seen of a lease, in seconds."""
+
+    silence: float
+    """Since its agent was last heard."""
+    linked: bool
+    """The agent's link is open: then silence is natural between two heartbeats."""
+    held: float
+    """Since the attempt was first seen in its present state."""
+    idle: float
+    """Since an attempt of its agent last ceased to wait for its start."""
+
+
+class Patience(NamedTuple):
+    """What the server bears, in seconds."""
+
+    offer: float
+    """An offer must be accepted within it. Three intervals between heartbeats: so long an open
+    link may be silent, too."""
+    start: float
+    """An accepted job must be started within it."""
 
 
 def offer_ttl(configured: float, agents: int) -> float:
@@ -45,23 +74,26 @@ def overdue_detail(timeout: float | None) -> str:
     return f"the server enforces the timeout of {format_duration(timeout or 0.0)}"
 
 
-def judge(lease: LiveLease, silence: float, linked: bool, held: float, ttl: float) -> Verdict:
-    """What to do with a lease.
+def unstarted_detail(agent: str, limit: float) -> str:
+    """Why the server gives up an attempt that its agent accepted and does not start."""
+    return f"the agent {agent!r} did not start the job within {format_duration(limit)}"
 
-    `silence`: since its agent was last heard. `linked`: the agent's link is open; then silence is
-    natural between two heartbeats, and only `ttl` (three intervals) of it counts. `held`: since
-    this process first saw the attempt in its present state.
-    """
-    patience = ttl if linked else 0.0
+
+def judge(lease: LiveLease, seen: Seen, bears: Patience) -> Verdict:
+    """What to do with a lease."""
+    silence, linked, held, _ = seen
+    patience = bears.offer if linked else 0.0
     if lease.state is AttemptState.OFFERED:
-        return Verdict.WITHDRAW if held >= ttl + OFFER_GRACE else Verdict.KEEP
+        return Verdict.WITHDRAW if held >= bears.offer + OFFER_GRACE else Verdict.KEEP
     if lease.cancel_requested:
         policy = min(lease.lost_after, lease.grace_period + CANCEL_GRACE)
         if silence >= max(policy, patience):
             return Verdict.FINALISE
     if silence >= max(lease.lost_after, patience):
         return Verdict.LOSE
-    if lease.timeout is not None and lease.state is AttemptState.RUNNING:
+    if lease.state is AttemptState.ACCEPTED:
+        return _judge_start(lease, seen, bears.start)
+    if lease.timeout is not None:
         overdue = held - lease.timeout - lease.grace_period
         # An agent that comes and goes never is silent for long, yet the job must end some day.
         if not linked and overdue >= lease.lost_after:
@@ -70,3 +102,15 @@ def judge(lease: LiveLease, silence: float, linked: bool, held: float, ttl: floa
         if linked and not lease.cancel_requested and (lease.overdue or overdue >= TIMEOUT_GRACE):
             return Verdict.TIMEOUT
     return Verdict.KEEP
+
+
+def _judge_start(lease: LiveLease, seen: Seen, limit: float) -> Verdict:
+    """What to do with an attempt that was accepted and has not begun.
+
+    While others of its agent begin it stands in a queue there, and that may be long.
+    """
+    waited = max(min(seen.held, seen.idle), seen.held - (STUCK - 1) * limit)
+    # An agent that is away cannot be asked; when it comes and goes, some day it is enough.
+    if waited >= limit + (START_GRACE if seen.linked else lease.lost_after):
+        return Verdict.LOSE
+    return Verdict.HURRY if seen.linked and waited >= limit else Verdict.KEEP
