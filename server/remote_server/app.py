@@ -25,7 +25,7 @@ from remote_server.domain.model import Clock
 from remote_server.errors import ServerError
 from remote_server.hub import Hub, HubTerms
 from remote_server.hub.hub import boot_clock
-from remote_server.logs import LogStore
+from remote_server.logs import LogStore, Reserve
 from remote_server.logs.packer import Packer
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
@@ -106,7 +106,8 @@ class Server:
     def _compose(self, store: Store) -> None:
         config = self.config
         clock = Clock(time.time, boot_clock)
-        logs = LogStore(self.data.logs, config.logs.pack_above)
+        reserve = Reserve(self.data.logs, config.limits.min_free_disk)
+        logs = LogStore(self.data.logs, config.logs.pack_above, reserve)
         dispatcher: Dispatcher
         hub = Hub(
             store,
@@ -115,6 +116,7 @@ class Server:
                 heartbeat_interval=config.agents.heartbeat_interval,
                 offer_ttl=config.agents.offer_ttl,
                 durable=config.server.durability == "full",
+                max_job_log=config.limits.max_job_log,
             ),
             lambda agent: dispatcher.wake(agent),  # noqa: PLW0108 - it is made after the hub
         )

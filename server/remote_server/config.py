@@ -134,6 +134,12 @@ class LimitsPart(_Part):
 
     max_job_body: Size = Field(default=MAX_JOB_BODY, ge=1024, le=MAX_JOB_BODY)
     max_batch_body: Size = Field(default=MAX_BATCH_BODY, ge=1024, le=MAX_BATCH_BODY)
+    max_job_log: Size = Field(default=1 << 30, ge=4096)
+    """Bytes of a job's own output that are kept: head and tail, also when the job asks for more.
+    Short lines take several times as much on the disk, for each gets a time."""
+    min_free_disk: Size = Field(default=1 << 30, ge=0)
+    """Bytes of the data directory's disk that are left free, a twentieth of it at most: below it
+    neither logs nor jobs are taken until there is room again."""
     max_followers: int = Field(default=1000, ge=1)
     """Viewers that follow logs or events at the same time."""
     stop_grace: Duration = 5.0

@@ -27,6 +27,8 @@ class ServerError(Exception):
     code: ErrorCode = ErrorCode.INTERNAL
     exit_code: ClassVar[int] = 1
     """Exit code of the command line that meets it."""
+    retry_after: ClassVar[int] = 1
+    """Seconds after which it is worth trying again, where it is at all."""
 
 
 class StoreUnavailable(ServerError):

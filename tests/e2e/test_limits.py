@@ -3,9 +3,14 @@ the server, jobs that never start, floods."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
+import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,3 +91,67 @@ def test_a_job_that_its_agent_never_starts_goes_elsewhere(tmp_path: Path) -> Non
         assert first.end_detail == (
             "the agent 'a' did not start the job within 2s; it had not started"
         )
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Stack]:
+    """A server whose data lies on a disk of 96 MiB."""
+    disk = tmp_path / "server"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=96m", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    try:
+        with Stack(tmp_path, LIMITS_MIN_FREE_DISK="4MiB") as stack:
+            stack.start_server()
+            yield stack
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def health(stack: Stack) -> str:
+    with urllib.request.urlopen(f"{stack.url}/readyz", timeout=10) as answer:
+        return str(json.load(answer)["status"])
+
+
+def test_a_flood_cannot_fill_the_servers_disk(small: Stack) -> None:
+    small.agent("a")
+    go = small.root / "go"
+    quiet = small.submit(f"while [ ! -e {go} ]; do sleep 0.05; done; exit 3").id
+    small.reaches(quiet, JobState.RUNNING)
+    flood = small.submit(command=["seq", "1", "3000000"]).id
+    until(lambda: health(small) == "low_disk", "the reserve is reached", 60)
+    # No new job, in words, but everything that there is can be read.
+    request = urllib.request.Request(
+        f"{small.url}/api/v1/jobs",
+        data=b'{"command": ["true"]}',
+        headers={"Authorization": f"Bearer {small.admin_token}"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert (refused.value.code, refused.value.headers["Retry-After"]) == (503, "30")
+    assert "no jobs are taken until there is room" in json.load(refused.value)["detail"]
+    assert {job.id for job in small.client.jobs().items} == {quiet, flood}
+    # What ends while the disk is low is recorded: that is what the reserve is for.
+    go.touch()
+    assert small.client.wait(quiet, 20).exit_code == 3
+    assert small.client.job(flood).state is JobState.RUNNING
+    assert os.statvfs(small.data_dir).f_bavail * 4096 > 1 << 20
+    # Room again: it goes on by itself, and not a byte is missing.
+    subprocess.run(["mount", "-o", "remount,size=512m", str(small.data_dir)], check=True)
+    assert small.client.wait(flood, 120).state is JobState.SUCCEEDED
+    wanted = "".join(f"{n}\n" for n in range(1, 3_000_001)).encode()
+    got = hashlib.sha256(small.client.log(flood)).hexdigest()
+    assert got == hashlib.sha256(wanted).hexdigest()
+    assert health(small) == "ok"
+
+
+def test_a_job_cannot_keep_more_output_than_the_server_allows(tmp_path: Path) -> None:
+    with Stack(tmp_path, LIMITS_MAX_JOB_LOG="1MiB") as stack:
+        stack.start_server()
+        stack.agent("a")
+        job = stack.run(command=["seq", "1", "1000000"], max_log=1 << 40)
+        log = stack.client.log(job.id)
+        assert log.startswith(b"1\n2\n")
+        assert log.endswith(b"999999\n1000000\n")
+        assert len(log) < 1_200_000

@@ -53,7 +53,8 @@ class _Cancel:
 class Leases:
     """The leases of one agent on one session."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_log: int | None = None) -> None:
+        self._max_log = max_log
         self.live: dict[Key, Lease] = {}
         """Every lease that takes capacity of the agent."""
         self.failed: set[Key] = set()
@@ -161,15 +162,22 @@ class Leases:
         self.live[lease.key] = lease
         self._offers += 1
         self._serials[lease.key] = self._offers
-        return [_offer(lease, self._offers)]
+        return [self._offer(lease, self._offers)]
 
     def offers(self) -> list[Effect]:
         """Offers of this session that are not accepted yet; sent again they change nothing."""
         return [
-            _offer(self.live[key], serial)
+            self._offer(self.live[key], serial)
             for key, serial in self._serials.items()
             if self.live[key].state is AttemptState.OFFERED
         ]
+
+    def _offer(self, lease: Lease, serial: int) -> Send:
+        (job, attempt), spec = lease.key, lease.spec
+        if self._max_log is not None and (spec.max_log is None or spec.max_log > self._max_log):
+            # The shim keeps head and tail: nobody can fill the server's disk with one job.
+            spec = spec.model_copy(update={"max_log": self._max_log})
+        return Send(m.Offer(job=job, attempt=attempt, spec=spec, serial=serial))
 
     def withdraw_offers(self, detail: str) -> list[Effect]:
         """Give back what was not accepted: it has never run and never will."""
@@ -309,11 +317,6 @@ class Leases:
 
 def _ruling(key: Key, verdict: Verdict, offset: int = 0) -> m.Ruling:
     return m.Ruling(job=key.job, attempt=key.attempt, verdict=verdict, offset=offset)
-
-
-def _offer(lease: Lease, serial: int) -> Send:
-    job, attempt = lease.key
-    return Send(m.Offer(job=job, attempt=attempt, spec=lease.spec, serial=serial))
 
 
 def _cancel(key: Key, reason: EndReason, detail: str) -> Send:

@@ -55,6 +55,8 @@ class Terms:
     server_version: str
     heartbeat_interval: float
     offer_ttl: float
+    max_job_log: int | None = None
+    """Bytes of a job's output that are kept, at most: told to the agent with each offer."""
 
 
 class AgentSession:
@@ -67,7 +69,7 @@ class AgentSession:
         self.spool_bytes = 0
         self.last_heard = now
         self.terms = terms
-        self._leases = Leases()
+        self._leases = Leases(terms.max_job_log)
         self._wishes = m.Wishes()
         self._hello: m.Hello | None = None
         self._closed = False
@@ -98,7 +100,7 @@ class AgentSession:
         if self._closed or self._leaving:
             return "it is leaving"
         if self._store_down:
-            return "the server's database does not work"
+            return "the server cannot write its database or its logs"
         if wishes.draining or condition.draining:
             return "it is draining"
         if wishes.paused:

@@ -40,6 +40,8 @@ class HubTerms:
     offer_ttl: float = 45.0
     durable: bool = True
     """Logs are synced to the disk before their end is committed."""
+    max_job_log: int | None = None
+    """Bytes of a job's output that are kept."""
 
 
 class Pulse:
@@ -93,4 +95,5 @@ class Pulse:
 
     def _dictate(self, interval: float) -> Terms:
         interval *= random.uniform(1 - SPREAD, 1 + SPREAD)
-        return Terms(__version__, interval, max(self._terms.offer_ttl, 3 * interval))
+        ttl = max(self._terms.offer_ttl, 3 * interval)
+        return Terms(__version__, interval, ttl, self._terms.max_job_log)

@@ -62,6 +62,7 @@ class Recovery:
         self._done()
 
     def _probe_logs(self) -> None:
+        self._logs.require_room()
         probe = self._logs.root / ".probe"
         try:
             probe.write_bytes(_PROBE)

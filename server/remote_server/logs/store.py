@@ -23,6 +23,7 @@ from remote_server.logs.files import checksum, make_folder
 from remote_server.logs.gap import fill_gap
 from remote_server.logs.group import GroupSync
 from remote_server.logs.packed import PackedLog, pack, packed_length, unpack
+from remote_server.logs.reserve import Reserve
 
 MOST_OPEN: Final = 256
 """Descriptors that are kept open; the least recently used one is closed first."""
@@ -71,8 +72,10 @@ class LogStore:
     ended and are worth packing, of at least `worth_packing` bytes; the packer takes them.
     """
 
-    def __init__(self, root: Path, worth_packing: int = 0) -> None:
+    def __init__(self, root: Path, worth_packing: int = 0, reserve: Reserve | None = None) -> None:
         self.root = root
+        self.reserve = reserve or Reserve(root, 0)
+        """The room that logs must leave on the disk."""
         self._worth_packing = worth_packing
         self.received = 0
         self.torn = 0
@@ -109,6 +112,7 @@ class LogStore:
 
     def append(self, key: Key, payload: memoryview | bytes) -> int:
         """Put bytes at the end; gives the new length. LogUnavailable: nothing was appended."""
+        self.require_room()
         log = self._writable(key)
         start, view = log.length, memoryview(payload)
         try:
@@ -124,8 +128,14 @@ class LogStore:
         if log.crc is not None:
             log.crc = crc32(payload, log.crc)
         self.received += len(payload)
+        self.reserve.written(len(payload))
         self._tell(key)
         return log.length
+
+    def require_room(self) -> None:
+        """LogUnavailable when the disk has no room for logs."""
+        if lack := self.reserve.lack():
+            raise LogUnavailable(lack)
 
     def read(self, key: Key, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset` on; empty at the end. LogUnavailable."""

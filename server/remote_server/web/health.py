@@ -34,6 +34,8 @@ class Health(View):
     """Answer of `/healthz` and `/readyz`."""
 
     status: str
+    """`ok`, or `low_disk`: everything but new jobs and logs is served."""
+    detail: str = ""
 
 
 class FrontPage(View):
@@ -46,7 +48,13 @@ class FrontPage(View):
 
 async def healthz(call: Call) -> web.StreamResponse:
     """`GET /healthz`: the process answers."""
-    return answer(Health(status="ok"))
+    return answer(_health(call))
+
+
+def _health(call: Call) -> Health:
+    # Not a failure: a balancer that sent agents and readers away would help nobody.
+    lack = call.services.logs.reserve.lack()
+    return Health(status="low_disk", detail=lack) if lack else Health(status="ok")
 
 
 async def readyz(call: Call) -> web.StreamResponse:
@@ -60,7 +68,7 @@ async def readyz(call: Call) -> web.StreamResponse:
         raise ApiProblem(
             ErrorCode.STORE_UNAVAILABLE, f"the database does not answer: {error}"
         ) from error
-    return answer(Health(status="ok"))
+    return answer(_health(call))
 
 
 async def version(call: Call) -> web.StreamResponse:
@@ -109,6 +117,8 @@ async def _gauges(call: Call) -> str:
     ages = [((name,), 0.0 if at is None else max(0.0, now - at)) for name, at in oldest.items()]
     states = [((str(state),), agents[state]) for state in AgentState]
     received = [((), call.services.logs.received)]
+    reserve = call.services.logs.reserve
+    low = [((), float(bool(reserve.lack())))]
     queue = ("queue",)
     return "".join(
         (
@@ -129,6 +139,14 @@ async def _gauges(call: Call) -> str:
                 (),
                 received,
             ),
+            family(
+                "remote_disk_free_bytes",
+                "gauge",
+                "Free bytes of the disk with the logs.",
+                (),
+                [((), reserve.free)],
+            ),
+            family("remote_disk_low", "gauge", "1 while the disk is below its reserve.", (), low),
             family(
                 "remote_logs_incomplete_total",
                 "counter",

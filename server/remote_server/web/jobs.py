@@ -38,6 +38,7 @@ class JobsQuery(PageQuery):
 
 async def submit(call: Call) -> web.StreamResponse:
     """`POST /jobs`: the hot path, so the body is validated once and the answer not at all."""
+    call.services.logs.reserve.require()
     spec = await call.read(JobSpec, call.services.config.limits.max_job_body)
     key = call.request.headers.get("Idempotency-Key")
     if key is not None:
@@ -59,6 +60,7 @@ def _with_key(spec: JobSpec, key: str) -> JobSpec:
 
 async def submit_batch(call: Call) -> web.StreamResponse:
     """`POST /jobs/batch`: all of them or none."""
+    call.services.logs.reserve.require()
     batch = await call.read(JobBatch, call.services.config.limits.max_batch_body)
     jobs = await call.services.store.submit(batch.jobs, time.time())
     return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)

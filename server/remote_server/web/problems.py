@@ -130,7 +130,8 @@ def from_server_error(error: ServerError) -> ApiProblem | None:
     """The problem for an error of another room; None when it is no fault of the request."""
     if error.code is ErrorCode.INTERNAL:
         return None
-    wait = {"Retry-After": "1"} if error.code is ErrorCode.STORE_UNAVAILABLE else None
+    passes = error.code is ErrorCode.STORE_UNAVAILABLE
+    wait = {"Retry-After": str(error.retry_after)} if passes else None
     return ApiProblem(error.code, str(error), headers=wait)
 
 

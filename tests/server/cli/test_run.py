@@ -35,7 +35,7 @@ def test_everything_by_the_environment(tmp_path: Path) -> None:
         "REMOTE_SERVER_LOG_FORMAT": "json",
     }
     with started("run", until=READY, **env) as server:
-        assert server.get("/healthz") == {"status": "ok"}
+        assert server.get("/healthz") == {"status": "ok", "detail": ""}
 
 
 def test_a_killed_server_comes_back(tmp_path: Path) -> None:

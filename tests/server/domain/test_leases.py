@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from remote_protocol import messages as m
 from remote_protocol.messages import Phase, Refusal, Verdict
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
+from remote_server.domain.events import Send
+from remote_server.domain.leases import Leases
 from remote_server.domain.model import Key
 from tests.server.domain.talk import (
     JOB,
@@ -376,3 +381,17 @@ def test_two_attempts_are_ruled_apart() -> None:
         item(Phase.RUNNING), item(Phase.ENDED, OTHER_KEY), leases=(lease(RUNNING),)
     )
     assert verdicts(effects) == [(KEY, Verdict.KEEP, 0), (OTHER_KEY, Verdict.SUPERSEDED, 0)]
+
+
+def test_an_offer_bounds_the_log_of_its_job() -> None:
+    leases = Leases(max_log=10_000)
+
+    def offered(**fields: Any) -> int | None:
+        (said,) = leases.offer(replace(lease(), spec=SPEC.model_copy(update=fields)))
+        assert isinstance(said, Send)
+        assert isinstance(said.message, m.Offer)
+        return said.message.spec.max_log
+
+    assert [offered(), offered(max_log=5_000), offered(max_log=50_000)] == [10_000, 5_000, 10_000]
+    # What is stored stays what was asked for.
+    assert leases.live[KEY].spec.max_log == 50_000

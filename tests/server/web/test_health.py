@@ -19,7 +19,7 @@ from tests.support.stored import running as run_job
 async def test_health_needs_no_token(live: Live) -> None:
     for path in ("/healthz", "/readyz"):
         answer = await live.get(path, "")
-        assert (answer.status, answer.body) == (200, {"status": "ok"})
+        assert (answer.status, answer.body) == (200, {"status": "ok", "detail": ""})
 
 
 async def test_readiness_ends_with_the_database_and_at_the_stop(
