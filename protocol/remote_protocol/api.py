@@ -153,6 +153,10 @@ class LogRecord(View):
     """Instead of `text` when the bytes are not UTF-8."""
 
 
+class Nothing(Body):
+    """The body of a call that takes none: it may be left out."""
+
+
 class Cancellation(Body):
     """Why a job is cancelled; optional."""
 

@@ -7,6 +7,7 @@ characters, so that a token at the wrong door can be refused by name.
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64encode
 from enum import StrEnum
 from typing import Annotated, Final
@@ -22,7 +23,13 @@ ULID_ENTROPY: Final = 10
 TOKEN_ENTROPY: Final = 32
 """Random bytes in a token: 256 bits, so that a plain SHA-256 is a safe way to store it."""
 
-JobId = Annotated[str, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+_ULID: Final = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
+JobId = Annotated[str, StringConstraints(pattern=_ULID)]
+
+
+def is_ulid(text: str) -> bool:
+    """Whether it is a ULID in its canonical form."""
+    return re.fullmatch(_ULID, text) is not None
 
 
 def make_ulid(milliseconds: int, entropy: bytes) -> str:

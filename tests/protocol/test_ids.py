@@ -13,6 +13,7 @@ from remote_protocol.ids import (
     Name,
     Role,
     TokenKind,
+    is_ulid,
     kind_of,
     make_token,
     make_ulid,
@@ -41,6 +42,13 @@ def test_ulids_sort_as_their_bytes(one: bytes, other: bytes) -> None:
 @given(MILLISECONDS, ENTROPY)
 def test_a_ulid_knows_its_time(milliseconds: int, entropy: bytes) -> None:
     assert ulid_milliseconds(make_ulid(milliseconds, entropy)) == milliseconds
+
+
+def test_what_is_a_ulid() -> None:
+    assert is_ulid("01ARYZ6S410000000000000000")
+    for text in ("", "abc", "01ARYZ6S41000000000000000", "01aryz6s410000000000000000", "8" * 26):
+        assert not is_ulid(text)
+    assert not is_ulid("01ARYZ6S410000000000000000\n")
 
 
 def test_the_ulid_of_the_specification() -> None:

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from remote_protocol.api import AgentChange, AgentDrain, AgentPause, AgentToken, AgentView, Page
+from remote_protocol.api import (
+    AgentChange,
+    AgentDrain,
+    AgentPause,
+    AgentToken,
+    AgentView,
+    Nothing,
+    Page,
+)
 from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
 from remote_server.domain.model import Agent
 from remote_server.web.auth import digest
@@ -64,6 +72,7 @@ async def pause(call: Call) -> web.StreamResponse:
 
 async def resume(call: Call) -> web.StreamResponse:
     """`POST /agents/{name}/resume`: takes pause and drain back."""
+    await call.read(Nothing)
     agent = await call.services.store.set_wishes(
         call.path("name"), time.time(), paused=False, draining=False
     )
@@ -81,6 +90,7 @@ async def drain(call: Call) -> web.StreamResponse:
 
 async def rotate_token(call: Call) -> web.StreamResponse:
     """`POST /agents/{name}/rotate-token`: a new token; the old ones stop working at once."""
+    await call.read(Nothing)
     agent = await call.services.store.agent(call.path("name"))
     text = make_token(TokenKind.AGENT, os.urandom(TOKEN_ENTROPY))
     await call.services.store.rotate_token(agent.name, digest(text), time.time())
@@ -177,6 +187,8 @@ ROUTES = (
         "Give a paused agent jobs again",
         OPERATOR,
         answer=AgentView,
+        body=Nothing,
+        body_optional=True,
     ),
     Route(
         "POST",
@@ -195,5 +207,7 @@ ROUTES = (
         "Replace an agent's token",
         ADMIN,
         answer=AgentToken,
+        body=Nothing,
+        body_optional=True,
     ),
 )

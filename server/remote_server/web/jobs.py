@@ -5,22 +5,25 @@ from __future__ import annotations
 import time
 
 from aiohttp import web
+from pydantic import field_validator
 
 from remote_protocol.api import (
     Cancellation,
     JobBatch,
     JobBatchCreated,
     JobView,
+    Nothing,
     Page,
     TimelineEntry,
 )
 from remote_protocol.errors import ErrorCode
-from remote_protocol.ids import Name
+from remote_protocol.ids import Name, is_ulid
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Job
 from remote_server.web.door import OPERATOR, VIEWER
+from remote_server.web.paging import FOREIGN
 from remote_server.web.problems import ApiProblem, validation
 from remote_server.web.route import Call, PageQuery, Route, answer
 from remote_server.web.views import job_view, timeline_entry
@@ -35,11 +38,22 @@ class JobsQuery(PageQuery):
     queue: Name | None = None
     agent: Name | None = None
 
+    @field_validator("cursor")
+    @classmethod
+    def _made_here(cls, cursor: str | None) -> str | None:
+        if cursor is not None and not is_ulid(cursor):
+            raise ValueError(FOREIGN)
+        return cursor
+
 
 async def submit(call: Call) -> web.StreamResponse:
     """`POST /jobs`: the hot path, so the body is validated once and the answer not at all."""
-    call.services.logs.reserve.require()
     spec = await call.read(JobSpec, call.services.config.limits.max_job_body)
+    return await _submit(call, spec)
+
+
+async def _submit(call: Call, spec: JobSpec) -> web.StreamResponse:
+    call.services.logs.reserve.require()
     key = call.request.headers.get("Idempotency-Key")
     if key is not None:
         spec = _with_key(spec, key)
@@ -60,6 +74,10 @@ def _with_key(spec: JobSpec, key: str) -> JobSpec:
 
 async def submit_batch(call: Call) -> web.StreamResponse:
     """`POST /jobs/batch`: all of them or none."""
+    if "Idempotency-Key" in call.request.headers:
+        # To take no notice would make every job twice where somebody relies on it.
+        text = "is for one job; give each job of the batch its own idempotency_key"
+        raise validation([("Idempotency-Key", text)])
     call.services.logs.reserve.require()
     batch = await call.read(JobBatch, call.services.config.limits.max_batch_body)
     jobs = await call.services.store.submit(batch.jobs, time.time())
@@ -105,15 +123,14 @@ async def cancel(call: Call) -> web.StreamResponse:
 
 async def retry(call: Call) -> web.StreamResponse:
     """`POST /jobs/{id}/retry`: a new job from the same specification (a job ends only once)."""
+    await call.read(Nothing)
     old = await call.services.store.job(call.path("id"))
     if not old.state.terminal:
         raise ApiProblem(
             ErrorCode.CONFLICT,
             f"job {old.id} is {old.state} and has not ended; cancel it first, or wait for it",
         )
-    spec = old.spec.model_copy(update={"idempotency_key": None})
-    job = (await call.services.store.submit([spec], time.time()))[0]
-    return answer(job_view(job), 201, {"Location": f"/api/v1/jobs/{job.id}"})
+    return await _submit(call, old.spec.model_copy(update={"idempotency_key": None}))
 
 
 async def timeline(call: Call) -> web.StreamResponse:
@@ -176,6 +193,9 @@ ROUTES = (
         OPERATOR,
         answer=JobView,
         status=201,
+        body=Nothing,
+        body_optional=True,
+        headers=("Idempotency-Key",),
     ),
     Route(
         "GET",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from remote_server.web.problems import validation
 
 T = TypeVar("T")
+FOREIGN: Final = "is not a cursor of this list; give next_cursor of the former page"
 
 
 def page(
@@ -36,6 +37,4 @@ def decode(cursor: str) -> str:
     try:
         return b64decode(cursor + "=" * (-len(cursor) % 4), "-_", validate=True).decode()
     except ValueError:
-        raise validation(
-            [("cursor", "is not a cursor of this list; give next_cursor of the former page")]
-        ) from None
+        raise validation([("cursor", FOREIGN)]) from None

@@ -6,8 +6,11 @@ import asyncio
 import time
 from io import BytesIO
 
+import pytest
+
 from remote_protocol.api import JobView
 from remote_protocol.spec import JobSpec
+from remote_server.logs.reserve import Disk, Reserve
 from tests.support.live_server import Live
 from tests.support.stored import finish
 from tests.support.stored import running as run_job
@@ -187,3 +190,55 @@ async def test_the_view_is_what_the_model_says(live: Live) -> None:
     assert shown.files == spec.files
     (listed,) = (await live.get("/jobs")).body["items"]
     assert listed["files"] == []
+
+
+async def test_a_retry_with_an_idempotency_key_is_made_once(live: Live) -> None:
+    store = live.services.store
+    key = await run_job(store, now=time.time(), idempotency_key="first")
+    await finish(store, key, 1, now=time.time())
+    header = {"Idempotency-Key": "second"}
+    one = await live.post(f"/jobs/{key.job}/retry", headers=header)
+    two = await live.post(f"/jobs/{key.job}/retry", headers=header)
+    assert (one.status, two.status) == (201, 200)
+    assert one.body["id"] == two.body["id"] != key.job
+    wrong = await live.post(f"/jobs/{key.job}/retry", {"colour": "red"})
+    assert wrong.problem(422, "validation")["detail"] == "colour: unknown field"
+
+
+async def test_a_batch_has_no_idempotency_key(live: Live) -> None:
+    header = {"Idempotency-Key": "all"}
+    refused = await live.post("/jobs/batch", {"jobs": [TRUE]}, headers=header)
+    problem = refused.problem(422, "validation")
+    assert "each job of the batch its own idempotency_key" in problem["detail"]
+    assert (await live.get("/jobs")).body["items"] == []
+    keyed = {"jobs": [{**TRUE, "idempotency_key": "a"}, {**TRUE, "idempotency_key": "b"}]}
+    first = await live.post("/jobs/batch", keyed)
+    assert (await live.post("/jobs/batch", keyed)).body == first.body
+
+
+async def test_a_foreign_cursor_is_named(live: Live) -> None:
+    problem = (await live.get("/jobs?cursor=abc")).problem(422, "validation")
+    assert problem["detail"].startswith("cursor: is not a cursor of this list")
+
+
+async def test_no_job_is_taken_while_the_disk_is_low(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = live.services.store
+    key = await run_job(store, now=time.time())
+    await finish(store, key, 1, now=time.time())
+    full = Reserve(live.services.logs.root, 1 << 30, lambda: Disk(1 << 40, 5))
+    monkeypatch.setattr(live.services.logs, "reserve", full)
+    calls = [("/jobs", TRUE), ("/jobs/batch", {"jobs": [TRUE]}), (f"/jobs/{key.job}/retry", None)]
+    for path, body in calls:
+        refused = await live.post(path, body)
+        assert "below its reserve" in refused.problem(503, "store_unavailable")["detail"]
+        assert refused.headers["Retry-After"] == "30"
+    assert (await live.get(f"/jobs/{key.job}")).status == 200
+    for path in ("/healthz", "/readyz"):
+        health = await live.get(path)
+        assert (health.status, health.body["status"]) == (200, "low_disk")
+        assert "below its reserve" in health.body["detail"]
+    metrics = (await live.get("/metrics")).text
+    assert "remote_disk_low 1\n" in metrics
+    assert "remote_disk_free_bytes 5\n" in metrics
