@@ -13,7 +13,7 @@ from remote_client import __version__
 from remote_client.cli.agents import agent
 from remote_client.cli.jobs import job
 from remote_client.cli.login import login, logout
-from remote_client.cli.output import drop_stdout
+from remote_client.cli.output import drop_stdout, printable
 from remote_client.cli.queues import queue
 from remote_client.cli.run import run
 from remote_client.cli.session import Session
@@ -82,12 +82,12 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except ClientError as error:
-        click.echo(f"remotectl: {error}", err=True)
+        click.echo(printable(f"remotectl: {error}"), err=True)
         code = UsageError.exit_code if isinstance(error, UsageError) else error.exit_code
     except ValidationError as error:
-        click.echo(f"remotectl: {'; '.join(faults(error))}", err=True)
+        click.echo(printable(f"remotectl: {'; '.join(faults(error))}"), err=True)
         code = UsageError.exit_code
     except OSError as error:  # a full disk behind stdout, a login that cannot be kept
-        click.echo(f"remotectl: {error}", err=True)
+        click.echo(printable(f"remotectl: {error}"), err=True)
         code = ClientError.exit_code
     sys.exit(code if isinstance(code, int) else 0)

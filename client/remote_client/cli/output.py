@@ -1,13 +1,18 @@
-"""How things are printed: tables by rich for people, the API's own documents for programs."""
+"""How things are printed: tables by rich for people, the API's own documents for programs.
+
+What others have written (names, commands, reasons) reaches no terminal as it is: its control
+characters are shown, not obeyed. Only the output of jobs is theirs, byte for byte.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 from pydantic import BaseModel
@@ -19,6 +24,10 @@ from rich.text import Text
 from remote_protocol.states import AgentState, JobState
 from remote_protocol.units import format_duration
 
+_CONTROLS: Final = re.compile(
+    # C0 and DEL without tab and newline, C1, and what turns the direction of writing (UAX #9).
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 STATE_STYLE = {
     JobState.SUCCEEDED.value: "green",
     JobState.FAILED.value: "red",
@@ -46,9 +55,21 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def print_json(document: BaseModel | Sequence[BaseModel]) -> None:
     """The API's own document, or a JSON array of them."""
     if isinstance(document, BaseModel):
-        click.echo(document.model_dump_json(indent=2))
+        text = document.model_dump_json(indent=2)
     else:
-        click.echo("[" + ",\n ".join(item.model_dump_json() for item in document) + "]")
+        text = "[" + ",\n ".join(item.model_dump_json() for item in document) + "]"
+    # Those that JSON (RFC 8259 §7) lets stand in strings; escaped they mean the same.
+    click.echo(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def printable(text: str) -> str:
+    """The text with its control characters shown as `\\x1b`; tabs and newlines stay."""
+    return _CONTROLS.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
@@ -61,7 +82,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: st
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in listed:
-        table.add_row(*(coloured(cell) for cell in row))
+        table.add_row(*(coloured(cell.replace("\n", "\\n")) for cell in row))
     _console().print(table)
 
 
@@ -78,7 +99,7 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
 
 def coloured(text: str) -> Text:
     """A state's name in its colour, everything else as it is: no markup, no `:emoji:`."""
-    return Text(text, style=STATE_STYLE.get(text, ""))
+    return Text(printable(text), style=STATE_STYLE.get(text, ""))
 
 
 def when(moment: datetime | None) -> str:
@@ -108,7 +129,7 @@ def pairs(values: dict[str, Any]) -> str:
 def note(sentence: str) -> None:
     """A sentence about the work, on stderr, so that stdout stays the job's own."""
     with contextlib.suppress(OSError):  # nobody reads stderr: the work goes on all the same
-        click.echo(f"remotectl: {sentence}", err=True)
+        click.echo(f"remotectl: {printable(sentence)}", err=True)
 
 
 def drop_stdout() -> None:

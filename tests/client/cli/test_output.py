@@ -11,10 +11,12 @@ from remote_client.cli.output import (
     ago,
     between,
     coloured,
+    note,
     pairs,
     print_fields,
     print_json,
     print_table,
+    printable,
     when,
 )
 from remote_protocol.api import Problem
@@ -58,3 +60,26 @@ def test_names_are_no_emoji_and_keep_backslashes(capsys: pytest.CaptureFixture[s
     print_fields([("A", "deploy:rocket:x"), ("B", "C:\\[tmp]\\")])
     out = capsys.readouterr().out
     assert "deploy:rocket:x" in out and "C:\\[tmp]\\" in out
+
+
+EVIL = "a\x1b]0;title\x07b\x9b2Jc\u202ed\r\x7f"
+
+
+def test_control_characters_are_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = r"a\x1b]0;title\x07b\x9b2Jc\u202ed\x0d\x7f"
+    assert printable(EVIL) == shown
+    assert printable("tab\tand\nline, ä and 漢") == "tab\tand\nline, ä and 漢"
+    print_table(["A"], [[EVIL], ["two\nrows"]], "none")
+    print_fields([("B", EVIL)])
+    note(EVIL)
+    out, err = capsys.readouterr()
+    assert out.count(shown) == 2 and shown in err
+    assert "two\\nrows" in out
+    assert not set(out + err) & set("\x1b\x07\x9b\u202e\r\x7f")
+
+
+def test_json_for_a_terminal_means_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json(Problem(title=EVIL, status=400, code="c"))
+    out = capsys.readouterr().out
+    assert json.loads(out)["title"] == EVIL
+    assert not set(out) & set("\x1b\x07\x9b\u202e\r\x7f")
