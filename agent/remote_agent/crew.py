@@ -42,6 +42,9 @@ class Crew:
         with suppress(FileNotFoundError):
             if self._log.stat().st_size > LARGEST_LOG:
                 rename(self._log, self._log.with_name(f"{SHIMS_LOG}.1"))
+        with suppress(OSError):  # a full disk: the launcher says so
+            self._log.touch(mode=0o600)
+            self._log.chmod(0o600)
         self._shims.start(self._wanted)
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ import logging.handlers
 import os
 import re
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +82,14 @@ def _add_file(root: logging.Logger, state_dir: Path, shared: list[Processor]) ->
 
 
 class _Quiet(logging.handlers.RotatingFileHandler):
-    """A full disk must not print a traceback for each line that it cannot keep."""
+    """The agent's user only may read it; a full disk must not print a traceback for each line that
+    it cannot keep."""
+
+    def _open(self) -> TextIOWrapper:
+        stream = super()._open()
+        with suppress(OSError):
+            os.chmod(self.baseFilename, 0o600)
+        return stream
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):

@@ -52,7 +52,8 @@ _TOKEN_CODES: Final = frozenset(
     }
 )
 _SETTINGS_CODES: Final = frozenset(
-    {ErrorCode.NAME_TAKEN, ErrorCode.UNKNOWN_QUEUE, ErrorCode.VALIDATION}
+    # Forbidden: the token is a good one, but not for the queues that were asked for.
+    {ErrorCode.NAME_TAKEN, ErrorCode.UNKNOWN_QUEUE, ErrorCode.VALIDATION, ErrorCode.FORBIDDEN}
 )
 
 

@@ -35,6 +35,15 @@ def test_the_file_holds_json_without_tokens(tmp_path: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().err.splitlines()[-1])["event"] == "hello"
 
 
+def test_the_file_is_the_agents_own(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "agent.log"
+    path.parent.mkdir()
+    path.write_text("from before\n")
+    path.chmod(0o644)
+    set_up_logging(tmp_path, "info", "json")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_people_get_a_line_without_json(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     set_up_logging(tmp_path, "info", "human")
     logging.getLogger("other").warning("from the standard library")

@@ -142,7 +142,12 @@ def test_only_tokens_that_can_register_pass() -> None:
 
 
 def test_exit_codes_say_whether_other_settings_help() -> None:
-    for code, exit_code in (("name_taken", 2), ("unknown_queue", 2), ("store_unavailable", 1)):
+    for code, exit_code in (
+        ("name_taken", 2),
+        ("unknown_queue", 2),
+        ("forbidden", 2),
+        ("store_unavailable", 1),
+    ):
         with server(problem(409, code, "no")) as fake, pytest.raises(ServerRefused) as caught:
             register(Door(fake.url), "rrt_secret", WHO)
         assert (caught.value.code, caught.value.exit_code) == (code, exit_code)

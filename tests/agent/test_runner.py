@@ -279,3 +279,12 @@ async def test_forgetting_what_cannot_be_put_away_is_told(world, monkeypatch, ca
     monkeypatch.setattr(world.journal, "settle", refuse)
     world.runner.forget(new_key())
     assert "cannot be put away" in capsys.readouterr().out
+
+
+async def test_what_shims_complain_about_is_the_agents_own(tmp_path):
+    path = tmp_path / "logs" / "shims.log"
+    path.parent.mkdir()
+    path.write_text("from before\n")
+    path.chmod(0o644)
+    async with ticking(World(tmp_path)):
+        assert path.stat().st_mode & 0o777 == 0o600

@@ -96,6 +96,8 @@ class Ending:
     def _manner(self, ended: str) -> str:
         if not self.interrupted:
             return ended
+        if ended == f"killed by {self.interrupted}":
+            return f"ended by {self.interrupted}"
         if self.killed:
             return (
                 f"{ended} after {self.interrupted} and a grace period of "

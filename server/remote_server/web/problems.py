@@ -122,7 +122,9 @@ def from_validation(error: ValidationError) -> ApiProblem:
         message = str(fault["msg"]).removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             message = "unknown field"
-        faults.append((field, message[:1].lower() + message[1:]))
+        if not message[1:2].isupper():  # a name in capitals stays as it is
+            message = message[:1].lower() + message[1:]
+        faults.append((field, message))
     return validation(faults)
 
 

@@ -296,7 +296,7 @@ def test_garbage_at_the_door_changes_nothing(keeper: Keeper) -> None:
 def test_timeout(keeper: Keeper) -> None:
     run = keeper.run(sh("echo up; sleep 60"), timeout=0.3)
     assert (run.code, run.reason) == (143, "timeout")
-    assert run.detail == "timeout of 300ms reached; killed by SIGTERM after SIGTERM"
+    assert run.detail == "timeout of 300ms reached; ended by SIGTERM"
     assert run.steps[:4] == ["spawned", "first_output", "timeout", "interrupt"]
     assert 0.3 <= run.record["usage"]["duration"] < 3
 

@@ -64,6 +64,9 @@ async def test_every_fault_of_a_job_is_named_at_once(live: Live) -> None:
     nested = {"command": ["x"], "on_disconnect": {"lost_after": -1}}
     body = (await live.post("/jobs", nested)).problem(422, "validation")
     assert body["errors"][0]["field"] == "on_disconnect.lost_after"
+    reserved = {"command": ["x"], "env": {"REMOTE_JOB_ID": "1"}}
+    problem = (await live.post("/jobs", reserved)).problem(422, "validation")
+    assert problem["detail"] == "env: REMOTE_JOB_ID is set by the agent and cannot be given"
     empty = (await live.post("/jobs", {})).problem(422, "validation")
     assert "give a command" in empty["detail"]
 
