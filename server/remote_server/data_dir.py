@@ -45,6 +45,11 @@ class DataDir:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.logs.mkdir(mode=0o700, exist_ok=True)
+            for folder in (self.path, self.logs):
+                # Unpacked from a backup, or made by hand.
+                if folder.stat().st_mode & 0o077:
+                    with contextlib.suppress(PermissionError):
+                        folder.chmod(0o700)
             probe = self.path / ".probe"
             probe.write_bytes(b"")
             probe.unlink()

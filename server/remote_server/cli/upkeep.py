@@ -125,7 +125,8 @@ async def _backup(config: Config, file: Path, logs: bool) -> int:
             return await store.backup(file)
         with tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".backup-") as folder:
             copy = Path(folder) / "server.db"
-            # The database first: logs only grow, so that they hold at least what it knows.
+            # The database first: logs only grow, so that they hold at least what it knows. What
+            # they hold beyond it is of the same attempts, or cut off when those are accepted.
             await store.backup(copy)
             part = Path(folder) / "archive"
             _archive(part, copy, config.server.data_dir, logs, file.suffix in (".gz", ".tgz"))
@@ -143,7 +144,7 @@ def _archive(part: Path, database: Path, data_dir: Path, logs: bool, packed: boo
         os.fdopen(descriptor, "wb") as file,
         tarfile.open(fileobj=file, mode="w:gz" if packed else "w") as archive,
     ):
-        archive.add(database, "server.db")
+        archive.add(database, "server.db", filter=_private)
         if logs:
             for path in sorted((data_dir / "logs").rglob("*.log*")):
                 if path.suffix != ".part":
@@ -156,8 +157,14 @@ def _add_log(archive: tarfile.TarFile, path: Path, data_dir: Path) -> None:
     for now in (path, path.with_name(path.name + ".gz")):
         with suppress(FileNotFoundError), now.open("rb") as file:
             name = now.relative_to(data_dir).as_posix()
-            archive.addfile(archive.gettarinfo(arcname=name, fileobj=file), file)
+            archive.addfile(_private(archive.gettarinfo(arcname=name, fileobj=file)), file)
             return
+
+
+def _private(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Unpacked, it is its owner's alone: a database holds the environments of jobs."""
+    entry.mode = 0o600
+    return entry
 
 
 def _require(config: Config) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -24,6 +25,7 @@ from remote_server.store.schema import HEAD, metadata
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _VERSION_TABLE: Final = "alembic_version"
 _OURS: Final = "jobs"
+_log = structlog.get_logger("remote_server.store")
 
 
 def database_path(url: str) -> Path:
@@ -51,6 +53,7 @@ def prepare(path: Path, *, migrate: bool = True) -> bool:
     DatabaseUnusable when it is newer than this program, is none of ours, is damaged, cannot be
     opened, or is older and `migrate` is False.
     """
+    _make_private(path)
     try:
         version = _version(path)
         if version == HEAD:
@@ -140,6 +143,17 @@ def _version(path: Path) -> str | None:
     if row is None:
         raise DatabaseUnusable(f"the database {path} does not say its version; restore a backup")
     return str(row[0])
+
+
+def _make_private(path: Path) -> None:
+    """A copy that was restored may be readable by others; so may what SQLite makes beside it."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        file = path.with_name(name)
+        # Missing, or another user's who looks after it.
+        with suppress(OSError):
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+                _log.warning("others could use the database; its mode is 0600 again", file=name)
 
 
 def _create(path: Path) -> None:

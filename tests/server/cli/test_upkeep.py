@@ -88,17 +88,27 @@ def test_a_backup_of_a_running_server_can_be_restored(
     assert sorted(tmp_path.glob(".backup*")) == []
     restored = tmp_path / "restored"
     restored.mkdir()
+    restored.chmod(0o755)
     subprocess.run(["tar", "xf", file, "-C", restored], check=True)
+    entries = [path for path in restored.rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in entries} == {0o600}
+    (restored / "server.db").chmod(0o644)
     assert (restored / log.relative_to(data)).read_bytes() == b"kept"
     token = (data / "admin-token").read_text().strip()
     with started(
         "run", "--listen", "127.0.0.1:0", "--data-dir", restored, until="listens on"
     ) as server:
         assert server.get(f"/api/v1/jobs/{job}", token)["state"] == "queued"
+        assert restored.stat().st_mode & 0o777 == 0o700
+        files = restored.glob("server.db*")
+        assert {path.name: path.stat().st_mode & 0o777 for path in files} == dict.fromkeys(
+            ("server.db", "server.db-wal", "server.db-shm"), 0o600
+        )
 
 
 def test_a_backup_of_the_database_alone(data: Path, tmp_path: Path) -> None:
     assert call("backup", "--data-dir", data, tmp_path / "copy.db").returncode == 0
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
     with closing(sqlite3.connect(tmp_path / "copy.db")) as database:
         assert database.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
     assert call("backup", "--no-logs", "--data-dir", data, tmp_path / "copy.tar").returncode == 0
