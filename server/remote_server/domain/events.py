@@ -167,6 +167,9 @@ class Accepted:
     """The agent holds the attempt durably."""
 
     key: Key
+    first: bool = False
+    """Until now it was only offered, so that none of its log can have come: what lies under its
+    name, left by a restored database, is another attempt's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,12 +224,13 @@ class Leases:
         if message.serial != self._serials.get(key, message.serial):
             # Of an offer that was withdrawn; the answer to the present one follows.
             return []
-        if lease.state is AttemptState.OFFERED:
+        first = lease.state is AttemptState.OFFERED
+        if first:
             self.live[key] = replace(lease, state=AttemptState.ACCEPTED)
         # Recorded even when it was before: the first record may not be committed yet, and only a
         # commit may be confirmed.
         confirm = Send(m.Confirm(job=key.job, attempt=key.attempt))
-        return [Record(Accepted(key), (confirm,))]
+        return [Record(Accepted(key, first), (confirm,))]
 
     def refused(self, message: m.Refuse) -> list[Effect]:
         """It has not run there and never will."""

@@ -22,6 +22,7 @@ from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ack, Ended, Error, Hello, ServerMessage
 from remote_server.domain.events import (
+    Accepted,
     AppendLog,
     CapacityChanged,
     ChunkReceived,
@@ -231,6 +232,9 @@ class Link:
     async def _commit(self, record: Record) -> None:
         change = record.change
         try:
+            if isinstance(change, Accepted) and change.first:
+                # Before the commit: behind a crash in between, nobody would know what to cut.
+                self._hub.logs.begin(change.key)
             if isinstance(change, Finished) and change.ended.size and self._hub.terms.durable:
                 await self._hub.logs.sync(change.key)
             outcome = await self._hub.store.record(self.name, change, time.time())

@@ -110,6 +110,16 @@ class LogStore:
         except OSError as error:
             raise self._unavailable(key, error) from None
 
+    def begin(self, key: Key) -> None:
+        """Nothing of this log has come yet: what lies under its name is not its own. A newer log
+        lies there when an older database was restored beside the logs. LogUnavailable."""
+        self._discard(key)
+        try:
+            for form in self.forms(key):
+                form.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unavailable(key, error) from None
+
     def append(self, key: Key, payload: memoryview | bytes) -> int:
         """Put bytes at the end; gives the new length. LogUnavailable: nothing was appended."""
         self.require_room()

@@ -43,9 +43,24 @@ async def test_a_job_from_offer_to_settled(place: LiveHub) -> None:
         attempt = await place.attempt(key)
         assert (attempt.log_size, attempt.log_complete) == (len(LOG), True)
         assert place.logs.path(key).read_bytes() == LOG
-        assert place.store.recorded[0] == Accepted(key)
+        assert place.store.recorded[0] == Accepted(key, first=True)
         assert isinstance(place.store.recorded[1], Running)
         assert isinstance(place.store.recorded[2], Finished)
+
+
+async def test_a_log_starts_from_nothing_whatever_lies_there(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        job = await place.submit()
+        # As a restored database finds it beside newer logs.
+        place.logs.append(Key(job, 1), cri(b"of another attempt\n"))
+        place.logs.close()
+        key = await agent.start()
+        await agent.upload(key, LOG)
+        await agent.hello(holds(key, Phase.RUNNING, len(LOG)))
+        await agent.finish(key, LOG)
+        assert place.logs.path(key).read_bytes() == LOG
+        assert (await place.attempt(key)).log_complete
 
 
 async def test_many_jobs_at_once_keep_their_logs_apart(place: LiveHub) -> None:

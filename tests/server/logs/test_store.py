@@ -95,6 +95,19 @@ async def test_a_long_log_of_an_earlier_process_is_compared_too(tmp_path: Path) 
     assert await LogStore(tmp_path).checksum(key, len(data)) == crc32(data)
 
 
+async def test_a_log_begins_without_what_lies_there(logs: LogStore) -> None:
+    key = new_key()
+    logs.append(key, b"of somebody else\n")
+    await logs.pack(key)
+    logs.append(key, b"open again\n")
+    logs.begin(key)
+    assert logs.length(key) == 0
+    assert not any(form.exists() for form in logs.forms(key))
+    logs.append(key, b"own\n")
+    assert logs.read(key, 0, 100) == b"own\n"
+    assert logs.known_checksum(key, 4) is not None
+
+
 async def test_truncating_starts_again(logs: LogStore) -> None:
     key = new_key()
     logs.append(key, b"damaged")
