@@ -155,7 +155,7 @@ class Agent:
         # The launcher starts up while the link does: both take some ten milliseconds.
         protect_from_oom()
         self.runner.open()
-        self.host.attach(Organs(self.link, self.runner, self.uploader))
+        self.host.attach(Organs(self.link, self.runner, self.uploader, self.journal.ledger))
         self.runner.reattach(self.host.session)
         log.info("reattached", attempts=len(self.host.session.attempts))
         self.janitor.judge()
@@ -354,7 +354,9 @@ def _settings(config: Config, identity: Identity) -> Settings:
 
 
 def _facts(config: Config, identity: Identity) -> HostFacts:
-    return HostFacts(__version__, boot_id(), _platform(), _settings(config, identity))
+    return HostFacts(
+        __version__, boot_id(), platform=_platform(), settings=_settings(config, identity)
+    )
 
 
 def _platform() -> Platform:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from remote_agent.journal.directory import NumberUsed
 from remote_agent.processes import boottime
 from remote_agent.session.effects import (
     ApplyAssignment,
@@ -21,8 +22,11 @@ from remote_agent.session.effects import (
     Effect,
     Forget,
     Kill,
+    LookUp,
     Online,
     Proven,
+    Recount,
+    Remember,
     Send,
     Start,
     Stop,
@@ -32,6 +36,7 @@ from remote_agent.session.effects import (
 from remote_agent.session.events import (
     ConditionChanged,
     Event,
+    Found,
     Key,
     Leaving,
     LinkClosed,
@@ -39,6 +44,7 @@ from remote_agent.session.events import (
     OfferFailed,
     OfferStored,
     Received,
+    Recounted,
     SettingsChanged,
     Tick,
 )
@@ -51,6 +57,7 @@ from remote_protocol.messages import (
     AgentMessage,
     Assignment,
     Condition,
+    Ended,
     Error,
     Offer,
     Refusal,
@@ -95,6 +102,19 @@ class Starter(Protocol):
         """So many attempts may run at a time."""
 
 
+class Memory(Protocol):
+    """The ledger of settled ends, as far as effects need it."""
+
+    def add(self, ended: Ended) -> None:
+        """Keep one for a server that forgets."""
+
+    def keys(self) -> list[Key]:
+        """The attempts whose ends are kept."""
+
+    def find(self, keys: set[Key]) -> list[Ended]:
+        """Their ends."""
+
+
 class Sender(Protocol):
     """The uploader, as far as effects need it."""
 
@@ -115,6 +135,7 @@ class Organs:
     link: Wire
     runner: Starter
     uploader: Sender
+    ledger: Memory
 
 
 class Host:
@@ -237,6 +258,12 @@ class Host:
             case Forget(key):
                 organs.uploader.forget(key)
                 organs.runner.forget(key)
+            case Remember(ended):
+                organs.ledger.add(ended)
+            case Recount():
+                self.handle(Recounted(tuple(organs.ledger.keys())))
+            case LookUp(keys):
+                self.handle(Found(tuple(organs.ledger.find(set(keys)))))
             case Online(welcome):
                 self._online(welcome)
             case Proven(at):
@@ -256,6 +283,9 @@ class Host:
         key = Key(offer.job, offer.attempt)
         try:
             self._organs.runner.store(offer)
+        except NumberUsed as error:
+            log.error("an offer was refused", attempt=str(key), reason=str(error))
+            self.handle(OfferFailed(key, Refusal.USED, str(error)))
         except OSError as error:
             text = f"the attempt cannot be written to the disk: {error.strerror or error}"
             log.error("an offer was refused", attempt=str(key), reason=text)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-PROTOCOL_VERSION: Final = 2
-"""The newest version of the agent protocol that this code speaks. 2: agents say `missing`."""
+PROTOCOL_VERSION: Final = 3
+"""The newest version of the agent protocol that this code speaks. 2: agents say `missing`.
+3: they take up again what they had settled, for a restored server."""
 OLDEST_PROTOCOL_VERSION: Final = 1
 """The oldest one it still understands."""
 SUBPROTOCOL: Final = "remote-agent.v1"
@@ -16,6 +17,8 @@ MAX_PAYLOAD: Final = 256 * 1024
 MAX_CHUNK_FRAME: Final = MAX_PAYLOAD + 64
 MAX_AGENT_MESSAGE: Final = 4 * 1024 * 1024
 """A text frame from an agent; the largest is a `hello` with a long inventory."""
+MAX_RECALLED: Final = 10_000
+"""Settled attempts that an agent names to a restored server, the newest ones."""
 MAX_SERVER_MESSAGE: Final = 16 * 1024 * 1024
 """A text frame from the server; the largest is an `offer` with files."""
 MAX_JOB_BODY: Final = 12 * 1024 * 1024

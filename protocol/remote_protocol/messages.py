@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from remote_protocol.ids import JobId, Name
+from remote_protocol.limits import MAX_RECALLED
 from remote_protocol.parts import (
     Assignment,
     Attempt,
@@ -22,6 +23,7 @@ from remote_protocol.parts import (
     Offset,
     Phase,
     Platform,
+    Reference,
     Ruling,
     Seconds,
     Settings,
@@ -58,9 +60,13 @@ __all__ = [
     "Offset",
     "Phase",
     "Platform",
+    "Recall",
+    "Recalled",
+    "Reference",
     "Refusal",
     "Refuse",
     "Resync",
+    "Revive",
     "Rewind",
     "Ruling",
     "ServerMessage",
@@ -98,6 +104,8 @@ class Hello(Message):
     """A ULID made for this link; echoed by the server."""
     agent_version: Text
     boot_id: Text = ""
+    installation: Text = ""
+    """Tells this installation of the agent from one that has its identity copied."""
     platform: Platform = Platform()
     settings: Settings = Settings()
     condition: Condition = Condition()
@@ -124,6 +132,8 @@ class Refusal(StrEnum):
     DRAINING = "draining"
     CAPACITY = "capacity"
     DISK = "disk"
+    USED = "used"
+    """An attempt of that number has run here. Since version 3."""
     POLICY = "policy"
     """The agent never runs such a job: it ends as `rejected`."""
 
@@ -184,6 +194,13 @@ class Missing(Message):
     offset: Offset
 
 
+class Recalled(Message):
+    """Answer to `recall`: settled attempts whose end the agent still knows. Since version 3."""
+
+    type: Literal["recalled"] = "recalled"
+    attempts: list[Reference] = Field(default_factory=list, max_length=MAX_RECALLED)
+
+
 class Heartbeat(Message):
     """Liveness; renews every lease of the agent. Also sent at once when `condition` changes."""
 
@@ -204,7 +221,7 @@ class Goodbye(Message):
 
 
 AgentMessage = Annotated[
-    Hello | Accept | Refuse | Started | Ended | Missing | Heartbeat | Goodbye,
+    Hello | Accept | Refuse | Started | Ended | Missing | Recalled | Heartbeat | Goodbye,
     Field(discriminator="type"),
 ]
 
@@ -283,6 +300,19 @@ class Settled(Message):
     attempt: Attempt
 
 
+class Recall(Message):
+    """An older copy of the database was restored: say what you have settled. Since version 3."""
+
+    type: Literal["recall"] = "recall"
+
+
+class Revive(Message):
+    """Take these attempts up again, as ended ones, and say hello. Since version 3."""
+
+    type: Literal["revive"] = "revive"
+    attempts: list[Reference] = Field(default_factory=list, max_length=MAX_RECALLED)
+
+
 class Cancel(Message):
     """Wish: end the attempt, politely first. Repeated until its end is reported."""
 
@@ -355,6 +385,8 @@ ServerMessage = Annotated[
     | Ack
     | Rewind
     | Settled
+    | Recall
+    | Revive
     | Cancel
     | Superseded
     | Wish

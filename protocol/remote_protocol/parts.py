@@ -113,6 +113,13 @@ class InventoryItem(Part):
     """Length of its spool in bytes."""
 
 
+class Reference(Part):
+    """An attempt, named."""
+
+    job: JobId
+    attempt: Attempt
+
+
 class Verdict(StrEnum):
     """What the agent has to do with an attempt of its inventory."""
 

@@ -77,6 +77,7 @@ class Server:
                 self.config.database_url, durability=self.config.server.durability
             )
             try:
+                await self._begin_life(store)
                 await self._first_admin(store)
                 self._compose(store)
                 await self._listen(tls)
@@ -187,6 +188,19 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _begin_life(self, store: Store) -> None:
+        grace = self.config.agents.restore_grace
+        found = await store.begin_life(self.data.read_starts(), time.time(), grace)
+        if found.restored:
+            _log.warning(
+                "the database was restored from an older copy; jobs that had not ended in it wait"
+                " until agents had the time to say what they know",
+                jobs=found.jobs,
+                seconds=grace,
+            )
+        # Behind the commit: a crash in between must not look like a restoration.
+        self.data.write_starts(found.starts)
 
     async def _first_admin(self, store: Store) -> None:
         """At the first start, make an admin token. Its file is written before its row, so that a

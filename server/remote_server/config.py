@@ -106,6 +106,7 @@ class AgentsPart(_Part):
     heartbeat_interval: Duration = Field(default=15.0, ge=0.1)
     """Seconds; stretched with the size of the fleet and staggered."""
     offer_ttl: Duration = Field(default=45.0, ge=0.1)
+    restore_grace: Duration = Field(default=120.0, ge=0.0)
     """Seconds within which an offer must be accepted."""
     start_ttl: Duration = Field(default=60.0, ge=1.0)
     """Seconds within which an accepted job must be started, while no other job of that agent is.

@@ -2,6 +2,7 @@
 
     <data-dir>/server.db     database          <data-dir>/logs/   logs of attempts
     <data-dir>/admin-token   0600, the first   <data-dir>/lock    held while a server runs
+    <data-dir>/starts        how often a server started here
 
 Touches that directory only.
 """
@@ -37,6 +38,7 @@ class DataDir:
         self.path = path
         self.logs = path / "logs"
         self.admin_token = path / "admin-token"
+        self.starts = path / "starts"
         self._lock = -1
 
     def prepare(self) -> None:
@@ -97,9 +99,22 @@ class DataDir:
             return self.admin_token.read_text(encoding="ascii").strip() or None
         return None
 
+    def read_starts(self) -> int:
+        """How many starts of a server this directory has seen; 0 when it does not say."""
+        with contextlib.suppress(OSError, ValueError):
+            return int(self.starts.read_text(encoding="ascii"))
+        return 0
+
+    def write_starts(self, count: int) -> None:
+        """Count the starts, durably: a database that counts less is an older copy."""
+        self._write(self.starts, str(count))
+
     def write_admin_token(self, text: str) -> None:
         """Keep the first admin token, readable by the owner only, durably."""
-        part = self.admin_token.with_name(".admin-token.new")
+        self._write(self.admin_token, text)
+
+    def _write(self, file: Path, text: str) -> None:
+        part = file.with_name(f".{file.name}.new")
         part.unlink(missing_ok=True)
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -107,4 +122,4 @@ class DataDir:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        part.replace(self.admin_token)
+        part.replace(file)

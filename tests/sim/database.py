@@ -111,6 +111,7 @@ class Database:
             attempt=row.state,
             started_at=row.started_at,
             since=row.offered_at,
+            tries=max(self._used(key.job), key.attempt),
         )
         result = conclude(key, agent, standing, change, now)
         if result is None:

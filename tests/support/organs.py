@@ -30,12 +30,13 @@ SPEC = JobSpec(command=["true"])
 
 
 class Organ:
-    """Link, runner and uploader in one. `full` makes every store fail."""
+    """Link, runner, uploader and ledger in one. `full` makes every store fail."""
 
     def __init__(self) -> None:
         self.done: list[tuple[Any, ...]] = []
         self.sent: list[Message] = []
         self.full = False
+        self.remembered: dict[Key, Ended] = {}
 
     def send(self, message: AgentMessage) -> None:
         self.sent.append(message)
@@ -63,6 +64,15 @@ class Organ:
     def resize(self, capacity: int) -> None:
         self.done.append(("resize", capacity))
 
+    def add(self, ended: Ended) -> None:
+        self.remembered[Key(ended.job, ended.attempt)] = ended
+
+    def keys(self) -> list[Key]:
+        return list(self.remembered)
+
+    def find(self, keys: set[Key]) -> list[Ended]:
+        return [end for key, end in self.remembered.items() if key in keys]
+
     def wake(self) -> None:
         self.done.append(("wake",))
 
@@ -78,7 +88,7 @@ class Body:
         self.organ = Organ()
         wishes = WishBook(state_dir, lambda: Moment(self.now, self.now, "boot"))
         self.host = Host(Session(HostFacts("test")), wishes, now=lambda: self.now)
-        self.host.attach(Organs(self.organ, self.organ, self.organ))
+        self.host.attach(Organs(self.organ, self.organ, self.organ, self.organ))
 
     def welcome(self, wishes: Wishes | None = None, rulings: list[Ruling] | None = None) -> None:
         """Open a link and have it welcomed."""

@@ -47,6 +47,10 @@ class BrokenDirectory(Exception):
     """The directory holds no attempt that can be understood; the text is a sentence."""
 
 
+class NumberUsed(Exception):
+    """An attempt of this number has run here and was settled; the text is a sentence."""
+
+
 class BadFile(Exception):
     """A file of the job cannot be put into its work directory; the text is a sentence."""
 

@@ -22,6 +22,7 @@ from remote_agent.journal.directory import (
     NEW,
     BadFile,
     BrokenDirectory,
+    NumberUsed,
     Reading,
     Record,
     discard,
@@ -30,6 +31,7 @@ from remote_agent.journal.directory import (
     size_of,
     write_directory,
 )
+from remote_agent.journal.ledger import Ledger
 from remote_agent.journal.plan import make_order, work_directory
 from remote_agent.journal.spares import Spares
 from remote_agent.processes import SCRIPT_ENDINGS, Folder, boot_id, kill_marked, rename, sync
@@ -67,6 +69,7 @@ class Journal:
         self._boot_id = boot_id()
         self._root = config.state_dir / ATTEMPTS
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.ledger = Ledger(config.state_dir)
         self._spares = Spares(self._root, inside=config.agent.work_dir is None)
 
     def adjust(self, config: Config) -> None:
@@ -90,10 +93,14 @@ class Journal:
     # Store --------------------------------------------------------------------------------------
 
     def store(self, offer: Offer) -> None:
-        """Make an attempt durable, ready for its shim (I4). OSError: nothing of it is left."""
+        """Make an attempt durable, ready for its shim (I4). OSError: nothing of it is left.
+        NumberUsed: it has run here."""
         key = Key(offer.job, offer.attempt)
         directory = self.path(key)
         if (directory / SETTLED).exists():
+            if (directory / EXIT).exists():
+                # Its log is evidence, and a number stands for one execution (I1).
+                raise NumberUsed(f"attempt {key} has run on this host and was settled")
             # Withdrawn and over long ago; the same number was given again (it never ran).
             discard(directory, self._root / _TRASH)
         if directory.exists():

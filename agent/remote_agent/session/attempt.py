@@ -13,7 +13,8 @@ from remote_protocol.stream import Cursor
 class Attempt:
     """What is held for one attempt, from its offer until it may be forgotten."""
 
-    spec: JobSpec
+    spec: JobSpec | None
+    """None for one that was settled, and taken up again for a server that forgot it."""
     phase: Phase | None = None
     """None while its directory is being made durable: it does not count as held yet."""
     cursor: Cursor = field(default_factory=Cursor)
@@ -42,6 +43,11 @@ class Attempt:
     def open(self) -> bool:
         """Whether the server, having read everything sent so far, counts it as held."""
         return self.phase is not None and not self.doomed and not self.reported
+
+    @property
+    def stop_after(self) -> float | None:
+        """Seconds without the server after which its job's policy ends it."""
+        return None if self.spec is None else self.spec.on_disconnect.stop_after
 
     def rewind(self, offset: int) -> None:
         """Send the log from `offset` on, and the end once more after it."""

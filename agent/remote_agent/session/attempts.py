@@ -17,13 +17,24 @@ from math import inf
 from typing import Final
 
 from remote_agent.session.attempt import Attempt
-from remote_agent.session.effects import Effect, Forget, Kill, Send, Start, Stop, WakeUploader
+from remote_agent.session.effects import (
+    Effect,
+    Forget,
+    Kill,
+    Remember,
+    Send,
+    Start,
+    Stop,
+    WakeUploader,
+)
 from remote_agent.session.events import AttemptStarted, Key, OfferFailed, SpoolMissing
 from remote_protocol import messages as m
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
 from remote_protocol.states import EndReason
 
+SAYS_USED: Final = 3
+"""Version from which on it understands that a number was used."""
 SAYS_MISSING: Final = 2
 """Version of the protocol from which on a server understands `missing`."""
 
@@ -284,7 +295,16 @@ class Attempts:
         if attempt.phase is not Phase.ENDED:
             raise RemoteProtocolError(f"attempt {key} is settled, but it has not ended")
         del self.held[key]
-        return [Forget(key)]
+        remembered: list[Effect] = [] if attempt.ended is None else [Remember(attempt.ended)]
+        return [*remembered, Forget(key)]
+
+    def revive(self, ends: tuple[Ended, ...]) -> None:
+        """Take up again what was settled: the server has forgotten it."""
+        for ended in ends:
+            key = Key(ended.job, ended.attempt)
+            if key not in self.held:
+                attempt = self.held[key] = Attempt(None, begun=True, confirmed=True)
+                attempt.finish(ended)
 
     def _supersede(self, key: Key, attempt: Attempt, detail: str) -> list[Effect]:
         if attempt.phase is None:
@@ -314,5 +334,7 @@ class Attempts:
     def refuse(self, key: Key, serial: int, reason: Refusal, detail: str) -> list[Effect]:
         """Not taken, and never started."""
         job, number = key
+        if reason is Refusal.USED and self.version < SAYS_USED:
+            reason = Refusal.STALE
         message = m.Refuse(job=job, attempt=number, serial=serial, reason=reason, detail=detail)
         return self.say(message)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from remote_agent.session.events import Key
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, Offer, Welcome, Wishes
+from remote_protocol.messages import AgentMessage, Ended, Offer, Welcome, Wishes
 from remote_protocol.messages import Assignment as ServerAssignment
 from remote_protocol.states import EndReason
 
@@ -69,6 +69,25 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Remember:
+    """The server has settled an attempt's end: keep it for a server that forgets."""
+
+    ended: Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """Look up which settled attempts are remembered, then report Recounted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Look up the remembered ends of these attempts, then report Found."""
+
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WakeUploader:
     """There may be log bytes that can be sent now."""
 
@@ -116,6 +135,9 @@ Effect = (
     | Stop
     | Kill
     | Forget
+    | Remember
+    | Recount
+    | LookUp
     | WakeUploader
     | Online
     | Proven

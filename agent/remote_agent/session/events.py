@@ -97,6 +97,20 @@ class ChunkSent:
 
 
 @dataclass(frozen=True, slots=True)
+class Recounted:
+    """These settled attempts are remembered (answer to `Recount`)."""
+
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How they ended (answer to `LookUp`)."""
+
+    ends: tuple[Ended, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ConditionChanged:
     """Whether the agent takes jobs has changed on the host (pause, drain, disk …)."""
 
@@ -136,6 +150,8 @@ Event = (
     | SpoolMissing
     | AttemptEnded
     | ChunkSent
+    | Recounted
+    | Found
     | ConditionChanged
     | SettingsChanged
     | Leaving

@@ -20,8 +20,10 @@ from remote_agent.session.effects import (
     ApplyWishes,
     CloseLink,
     Effect,
+    LookUp,
     Online,
     Proven,
+    Recount,
     Send,
     Store,
     WakeUploader,
@@ -32,6 +34,7 @@ from remote_agent.session.events import (
     ChunkSent,
     ConditionChanged,
     Event,
+    Found,
     Key,
     Leaving,
     LinkClosed,
@@ -39,6 +42,7 @@ from remote_agent.session.events import (
     OfferFailed,
     OfferStored,
     Received,
+    Recounted,
     SettingsChanged,
     SpoolGrew,
     SpoolMissing,
@@ -67,6 +71,7 @@ class HostFacts:
 
     agent_version: str
     boot_id: str = ""
+    installation: str = ""
     platform: m.Platform = field(default_factory=m.Platform)
     settings: m.Settings = field(default_factory=m.Settings)
 
@@ -182,6 +187,12 @@ class Session:
             case LinkClosed():
                 self._turn(_Link.NONE)
                 return []
+            case Recounted(keys):
+                known = [m.Reference(job=key.job, attempt=key.attempt) for key in keys]
+                return attempts.say(m.Recalled(attempts=known))
+            case Found(ends):
+                attempts.revive(ends)
+                return [self._hello()] if self.welcomed else []
             case Leaving(reason):
                 self._leaving = True
                 attempts.drop_unstored()
@@ -209,6 +220,7 @@ class Session:
                 session=self._session,
                 agent_version=self._facts.agent_version,
                 boot_id=self._facts.boot_id,
+                installation=self._facts.installation,
                 platform=self._facts.platform,
                 settings=self._facts.settings,
                 condition=self._condition,
@@ -281,6 +293,10 @@ class Session:
                 return [ApplyAssignment(message.assignment)]
             case m.Resync():
                 return [self._hello()]
+            case m.Recall():
+                return [Recount()]
+            case m.Revive(attempts=wanted):
+                return [LookUp(tuple(Key(item.job, item.attempt) for item in wanted))]
         return self._attempts.about(message, Key(message.job, message.attempt))
 
     def _welcome(self, message: m.Welcome) -> list[Effect]:

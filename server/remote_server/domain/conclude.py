@@ -28,6 +28,7 @@ from remote_server.domain.events import (
     Finished,
     Lost,
     Noted,
+    Recovered,
     Rejected,
     Returned,
     Running,
@@ -66,6 +67,12 @@ class Standing:
     started_at: float | None
     since: float
     """The last thing known of the attempt (offered, accepted or started) happened then."""
+    tries: int
+    """Attempts that count for the policy."""
+    floor: int = 0
+    """The highest number that a former life of a restored database may have given."""
+    hold_until: float | None = None
+    """No other attempt before then: agents may know of one from that life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,8 @@ class Conclusion:
     """Set when the job is over: it may say more than the attempt's end."""
     not_before: float | None = None
     """Set when another attempt waits until then."""
+    number_used: bool = False
+    """The number of a withdrawn attempt must not be given again."""
     supersedes: bool = False
     """The job's present attempt, another one, has to be given up for this one."""
 
@@ -123,8 +132,8 @@ def conclude(
         raise Stale(f"attempt {key} is held by agent {standing.agent!r}, not by {agent!r}")
     if isinstance(change, Noted):
         return _noted(standing, change, now)
-    if isinstance(change, Returned):
-        return _returned(key, standing, now)
+    if isinstance(change, Returned | Recovered):
+        return _returned(key, standing, change, now)
     if not standing.attempt.live:
         if isinstance(change, _KNOWN[standing.attempt]):
             return None
@@ -135,7 +144,7 @@ def conclude(
         case Running():
             return _running(standing, change, now)
         case Withdrawn():
-            return _withdrawn(key, standing, change.detail, now)
+            return _withdrawn(key, standing, change, now)
         case Rejected():
             end = End(
                 now, None, EndReason.REJECTED, change.detail or "the agent's policy forbids it"
@@ -179,7 +188,8 @@ def _running(standing: Standing, change: Running, now: float) -> Conclusion | No
     )
 
 
-def _withdrawn(key: Key, standing: Standing, detail: str, now: float) -> Conclusion:
+def _withdrawn(key: Key, standing: Standing, change: Withdrawn, now: float) -> Conclusion:
+    detail = change.detail
     if standing.attempt is not AttemptState.OFFERED:
         raise Stale(f"attempt {key} was accepted and cannot be handed back")
     attempt = advance_attempt(standing.attempt, AttemptEvent.WITHDRAW)
@@ -190,31 +200,34 @@ def _withdrawn(key: Key, standing: Standing, detail: str, now: float) -> Conclus
         end = End(now, None, EndReason.EXPIRED, EXPIRED)
         return _final(standing, attempt, JobEvent.FAIL, None, end, (_withdrawal(now, detail),))
     job = advance_job(standing.job, JobEvent.WITHDRAW)
-    return Conclusion(attempt, job, (Note(now, "withdrawn", detail, job),))
+    note = Note(now, "withdrawn", detail, job)
+    return Conclusion(attempt, job, (note,), number_used=change.used)
 
 
 def _withdrawal(now: float, detail: str) -> Note:
     return Note(now, "withdrawn", detail)
 
 
-def _returned(key: Key, standing: Standing, now: float) -> Conclusion | None:
+def _returned(
+    key: Key, standing: Standing, change: Returned | Recovered, now: float
+) -> Conclusion | None:
     if standing.attempt.live:
         return None
-    welcome = (
-        standing.attempt is AttemptState.LOST
-        and standing.policy.keep_first
-        and not standing.job.terminal
-        and key.attempt <= standing.current
-    )
-    if not welcome:
+    if isinstance(change, Recovered):
+        # Of two attempts from a former life, the later one was the job's.
+        wanted = standing.current < key.attempt <= standing.floor
+        what, detail = "recovered", "its agent holds it; the restored database did not know it"
+    else:
+        wanted = standing.policy.keep_first and key.attempt <= standing.current
+        what, detail = "returned", "it was given up as lost, and is kept by the job's policy"
+    if not wanted or standing.attempt is not AttemptState.LOST or standing.job.terminal:
         raise Stale(f"attempt {key} is over for the server: {standing.attempt}")
     job = advance_job(standing.job, JobEvent.RETURN)
     supersedes = key.attempt != standing.current and standing.job is not JobState.QUEUED
-    detail = "it was given up as lost, and is kept by the job's policy"
     return Conclusion(
         advance_attempt(standing.attempt, AttemptEvent.RETURN),
         job,
-        (Note(now, "returned", detail, job),),
+        (Note(now, what, detail, job),),
         started_at=standing.started_at or now,
         supersedes=supersedes,
     )
@@ -264,7 +277,7 @@ def _over(
     policy = standing.policy
     if (
         end.reason in policy.retry_on
-        and standing.used < policy.max_attempts
+        and standing.tries < policy.max_attempts
         and not standing.cancelled
     ):
         return _retry(key, standing, attempt, end, steps, started_at)
@@ -281,10 +294,11 @@ def _retry(
     steps: tuple[Note, ...],
     started_at: float | None,
 ) -> Conclusion:
-    wait = standing.policy.backoff(standing.used)
+    wait = standing.policy.backoff(max(1, standing.tries))
+    wait = max(wait, (standing.hold_until or 0.0) - end.at)
     job = advance_job(standing.job, JobEvent.RETRY)
     detail = (
-        f"attempt {standing.used + 1} of {standing.policy.max_attempts} "
+        f"attempt {standing.tries + 1} of {standing.policy.max_attempts} "
         f"follows in {format_duration(wait)}"
     )
     notes = (

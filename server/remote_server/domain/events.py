@@ -33,6 +33,17 @@ class HelloReceived:
     """Length of the server's log file for each of the inventory's attempts."""
     assignment: AgentAssignment
     wishes: Wishes
+    strays: frozenset[Key] = frozenset()
+    """Attempts of the inventory whose jobs a restored database does not know: they run on."""
+    recall: bool = False
+    """Agents may have settled attempts that a restored database takes for open: ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallAnswered:
+    """The agent said what it has settled; the hub has looked up what the database wants of it."""
+
+    wanted: tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,7 @@ class Tick:
 
 Event = (
     HelloReceived
+    | RecallAnswered
     | MessageReceived
     | ChunkReceived
     | LogVerified
@@ -178,6 +190,8 @@ class Withdrawn:
 
     key: Key
     detail: str
+    used: bool = False
+    """The agent knows another attempt of that number: the next one gets the next number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +237,13 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """An agent holds an attempt that the database, restored from an older copy, does not know."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """Something for the timeline only."""
 
@@ -230,7 +251,7 @@ class Noted:
     step: Step
 
 
-Change = Accepted | Withdrawn | Rejected | Running | Finished | Lost | Returned | Noted
+Change = Accepted | Withdrawn | Rejected | Running | Finished | Lost | Returned | Recovered | Noted
 
 # Effects -------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from remote_server.domain.events import (
     LogVerified,
     Lost,
     Record,
+    Recovered,
     Rejected,
     Returned,
     Running,
@@ -68,6 +69,9 @@ class Leases:
         self._given_up: set[Key] = set()
         """Attempts superseded since the last hello: the agent may kill them at any moment."""
         self._cancels: dict[Key, _Cancel] = {}
+        self.strays: frozenset[Key] = frozenset()
+        """Attempts of jobs that a restored database does not know. Nothing is said about those
+        that run: killing them would lose work, and their bytes have no place here."""
 
     @property
     def open(self) -> int:
@@ -94,12 +98,12 @@ class Leases:
     # Hello -------------------------------------------------------------------------------------
 
     def reconcile(
-        self, event: HelloReceived, now: float
+        self, event: HelloReceived, now: float, asking: bool = False
     ) -> tuple[list[m.Ruling], list[Effect], list[Effect]]:
         """Compare the agent's inventory with the database.
 
         Gives the rulings, the records to make before the welcome and the messages to send after
-        it.
+        it. `asking`: the agent is asked what it has settled, so that nothing is lost before.
         """
         here = {
             key: lease
@@ -115,20 +119,28 @@ class Leases:
         rulings = []
         for key, item in inventory.items():
             lease = event.leases.get(key)
+            if key in event.strays:
+                if item.phase is not Phase.RUNNING:
+                    over = item.phase is Phase.ENDED
+                    verdict = Verdict.SETTLED if over else Verdict.SUPERSEDED
+                    rulings.append(_ruling(key, verdict))
+                continue
             if lease is None or (lease.may_return and not self._welcome_back(key, item.phase)):
                 settled = key in event.ended and item.phase is Phase.ENDED
                 verdict = Verdict.SETTLED if settled else Verdict.SUPERSEDED
                 rulings.append(_ruling(key, verdict))
                 continue
             if lease.may_return:
+                before.append(Record(Recovered(key) if lease.unknown else Returned(key)))
                 lease = replace(lease, state=AttemptState.RUNNING, may_return=False)
-                before.append(Record(Returned(key)))
             self.live[key] = lease
             rulings.append(_ruling(key, Verdict.KEEP, event.lengths.get(key, 0)))
         for key, lease in event.leases.items():
             if key in inventory or lease.may_return:
                 continue
-            if lease.state is not AttemptState.OFFERED:
+            if asking and lease.before_restore:
+                self.live[key] = lease
+            elif lease.state is not AttemptState.OFFERED:
                 before.append(Record(Lost(key, "the agent came back without it")))
             elif key in here:
                 # Offered on this very session: the offer may be on its way behind the hello.
@@ -145,6 +157,7 @@ class Leases:
                 after += self.cancel(key, wished[key].reason, wished[key].detail, now)
             elif lease.cancel_requested:
                 after += self.cancel(key, lease.cancel_reason, lease.cancel_detail, now)
+        self.strays = event.strays
         self._given_up.clear()
         self._serials = {key: n for key, n in self._serials.items() if key in self.live}
         self._intakes = {key: log for key, log in self._intakes.items() if key in self.live}
@@ -220,7 +233,7 @@ class Leases:
         key = Key(message.job, message.attempt)
         lease = self.live.get(key)
         if lease is None:
-            return [_superseded(key)]
+            return self._not_held(key)
         if message.serial != self._serials.get(key, message.serial):
             # Of an offer that was withdrawn; the answer to the present one follows.
             return []
@@ -243,14 +256,17 @@ class Leases:
             # No agent of ours refuses what it has accepted; whatever it means, it has it no more.
             return self._give_up(Lost(key, detail))
         final = message.reason.final
-        return self._give_up(Rejected(key, detail) if final else Withdrawn(key, detail))
+        if final:
+            return self._give_up(Rejected(key, detail))
+        used = message.reason is m.Refusal.USED
+        return self._give_up(Withdrawn(key, detail, used))
 
     def started(self, message: m.Started) -> list[Effect]:
         """Its process exists."""
         key = Key(message.job, message.attempt)
         lease = self.live.get(key)
         if lease is None:
-            return [_superseded(key)]
+            return self._not_held(key)
         if lease.state is AttemptState.RUNNING:
             return []
         self.live[key] = replace(lease, state=AttemptState.RUNNING)
@@ -260,16 +276,19 @@ class Leases:
         """Log bytes came: append them, once."""
         key = event.key
         if key not in self.live:
-            return [_superseded(key)]
+            return self._not_held(key)
         if key in self.failed:
             return []
         return self._intake(key).chunk(event)
+
+    def _not_held(self, key: Key) -> list[Effect]:
+        return [] if key in self.strays else [_superseded(key)]
 
     def missing(self, message: m.Missing) -> list[Effect]:
         """Log bytes that were asked for are not to be had."""
         key = Key(message.job, message.attempt)
         if key not in self.live:
-            return [_superseded(key)]
+            return self._not_held(key)
         return [] if key in self.failed else self._intake(key).missed(message.offset)
 
     def _intake(self, key: Key) -> Intake:
@@ -279,7 +298,7 @@ class Leases:
         """It is over, and every byte of its log came before this."""
         key = Key(message.job, message.attempt)
         if key not in self.live:
-            return [_superseded(key)]
+            return self._not_held(key)
         if key in self._ending or key in self.failed or self._intake(key).stale(message):
             return []
         self._ending.add(key)
@@ -311,7 +330,7 @@ class Leases:
             case Withdrawn(key):
                 # Accepted after all on a former session, or withdrawn already: ask.
                 return [Send(m.Resync(reason=f"{key} could not be withdrawn"))]
-            case Accepted(key) | Running(key) | Finished(key) | Returned(key):
+            case Accepted(key) | Running(key) | Finished(key) | Returned(key) | Recovered(key):
                 return self.end(key, "the attempt is not this agent's any more")
         return []
 

@@ -94,6 +94,8 @@ class Job:
     ended_at: float | None = None
     expires_at: float | None = None
     not_before: float | None = None
+    hold_until: float | None = None
+    """The database was restored: agents have until then to say what they know of the job."""
     usage: Usage | None = None
     log_size: int = 0
 
@@ -116,6 +118,11 @@ class Lease:
     cancel_detail: str = ""
     may_return: bool = False
     """The attempt was given up as lost, but by the job's policy its return is welcome."""
+    unknown: bool = False
+    """With `may_return`: a former life of the database gave it, before an older copy was
+    restored."""
+    before_restore: bool = False
+    """Its number is one that a former life of the database may have given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +223,8 @@ class Agent:
     connected_at: float | None = None
     last_seen_at: float | None = None
     condition: Condition = field(default_factory=Condition)
+    installation: str | None = None
+    """Which installation of the agent held the name last; None: it did not say."""
 
 
 @dataclass(frozen=True, slots=True)

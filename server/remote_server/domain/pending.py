@@ -42,6 +42,9 @@ class WaitingRoom:
         queue = self._queues.get(job.spec.queue)
         if queue is not None and queue.paused:
             return f"queue {queue.name!r} is paused"
+        if job.hold_until is not None and job.hold_until > now:
+            left = format_duration(job.hold_until - now)
+            return f"the database was restored: for {left}, agents may say that it has run"
         if job.not_before is not None and job.not_before > now:
             return f"waits {format_duration(job.not_before - now)} before the next attempt"
         demand = demand_of(job.spec)

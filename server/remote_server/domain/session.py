@@ -31,6 +31,7 @@ from remote_server.domain.events import (
     LogVerified,
     MessageReceived,
     Offered,
+    RecallAnswered,
     Recorded,
     RecordStale,
     Send,
@@ -44,6 +45,8 @@ from remote_server.domain.model import Key, Lease
 
 STALE: Final = 2.0
 """Heartbeat intervals of silence after which an agent counts as stale."""
+RECALLS: Final = 3
+"""Version of the protocol from which on agents can be asked for what they have settled."""
 SILENCE: Final = 3.0
 """Heartbeat intervals of silence after which its link is closed."""
 
@@ -75,6 +78,13 @@ class AgentSession:
         self._closed = False
         self._leaving = False
         self._store_down = False
+        self._recalled = False
+        """Whether the agent has said on this link what it has settled."""
+
+    @property
+    def strays(self) -> frozenset[Key]:
+        """Attempts of jobs that a restored database does not know."""
+        return self._leases.strays
 
     @property
     def leases(self) -> Mapping[Key, Lease]:
@@ -152,6 +162,10 @@ class AgentSession:
             case HelloReceived():
                 self.last_heard = now
                 return self._welcome(event, now)
+            case RecallAnswered(wanted):
+                self.last_heard = now
+                self._recalled = True
+                return [Send(m.Revive(attempts=[_reference(key) for key in wanted]))]
             case LeaseEnded(key, detail):
                 return leases.end(key, detail)
             case WishesChanged(wishes):
@@ -211,7 +225,10 @@ class AgentSession:
         self._hello = hello
         self._wishes = event.wishes
         self.condition = hello.condition
-        rulings, before, after = self._leases.reconcile(event, now)
+        asking = event.recall and version >= RECALLS and not self._recalled
+        rulings, before, after = self._leases.reconcile(event, now, asking)
+        if asking:
+            after.append(Send(m.Recall()))
         welcome = m.Welcome(
             version=version,
             session=hello.session,
@@ -244,8 +261,8 @@ class AgentSession:
             case m.Goodbye():
                 self._leaving = True
                 return [*leases.withdraw_offers(f"{self.agent} has left"), CapacityChanged()]
-            case m.Hello():
-                return self._close(CloseCode.INTERNAL, "a hello must be reconciled by the hub")
+            case m.Hello() | m.Recalled():
+                return self._close(CloseCode.INTERNAL, f"a {message.type} is for the hub")
 
     def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:
         was = self.eligible
@@ -259,3 +276,7 @@ class AgentSession:
             reason=self.reason,
         )
         return [Send(ack)] if was == self.eligible else [Send(ack), CapacityChanged()]
+
+
+def _reference(key: Key) -> m.Reference:
+    return m.Reference(job=key.job, attempt=key.attempt)

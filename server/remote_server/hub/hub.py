@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Condition, Hello, Superseded
+from remote_protocol.messages import Condition, Hello, Recalled, Superseded
 from remote_protocol.states import AgentState, EndReason
 from remote_server import __version__
 from remote_server.domain.events import (
@@ -27,6 +27,7 @@ from remote_server.domain.events import (
     HelloReceived,
     LeaseEnded,
     Offered,
+    RecallAnswered,
     StoreRecovered,
     WishesChanged,
 )
@@ -129,7 +130,9 @@ class Hub:
         strange = [key for key in keys if key not in leases]
         if strange:
             leases |= await self.store.leases(strange, link.name)
-        ended = await self.store.ended_keys([key for key in strange if key not in leases])
+        strange = [key for key in strange if key not in leases]
+        ended = await self.store.ended_keys(strange)
+        strays = await self.store.strays(strange)
         try:
             lengths = {key: self.logs.length(key) for key in keys}
         except LogUnavailable as error:
@@ -142,8 +145,22 @@ class Hub:
                 lengths=lengths,
                 assignment=assignment_of(link.agent),
                 wishes=wishes_of(link.agent),
+                strays=strays,
+                recall=await self.store.asks_agents(),
             )
         )
+        for key in sorted(strays):
+            log.warning(
+                "an attempt belongs to no job of this restored database; it may run to its end",
+                agent=link.name,
+                attempt=str(key),
+            )
+
+    async def recalled(self, link: Link, message: Recalled) -> None:
+        """An agent says what it has settled: have it take up what this database takes for open."""
+        keys = {Key(item.job, item.attempt) for item in message.attempts}
+        wanted = await self.store.leases(keys, link.name)
+        link.feed(RecallAnswered(tuple(sorted(wanted))))
 
     def left(self, link: Link) -> None:
         """A link has ended."""

@@ -20,7 +20,7 @@ from aiohttp import WSMsgType, web
 from remote_protocol.codec import decode_chunk, decode_from_agent, encode
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import MAX_TEXT
-from remote_protocol.messages import Ack, Ended, Error, Hello, ServerMessage
+from remote_protocol.messages import Ack, Ended, Error, Hello, Recalled, ServerMessage
 from remote_server.domain.events import (
     Accepted,
     AppendLog,
@@ -178,6 +178,8 @@ class Link:
             await self._hub.greet(self, message)
         elif self.session is None:
             raise RemoteProtocolError(f"{message.type} came before the hello")
+        elif isinstance(message, Recalled):
+            await self._hub.recalled(self, message)
         else:
             self.feed(MessageReceived(message))
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select, text, tuple_, update
 
+from remote_protocol.ids import ulid_to_bytes
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.events import Change, Lost, Noted, Running, Withdrawn
@@ -20,8 +21,11 @@ from remote_server.store.room import NONE_SKIPPED, Room
 from remote_server.store.rows import SELECT_ATTEMPT, Specs, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
 from remote_server.store.transaction import Reader, Row, Transaction
+from remote_server.store.unknown import has_job, unknown_lease
 from remote_server.store.verdicts import apply
 
+CLOCK_ERROR: Final = 60.0
+"""Seconds by which the server's clock may have been set back since the copy was made."""
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
 _LEASE: Final = (
     select(
@@ -38,6 +42,7 @@ _LEASE: Final = (
         specs.c.spec,
         specs.c.files,
         attempts.c.overdue_at,
+        jobs.c.floor,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
     .join(specs, specs.c.job == jobs.c.id)
@@ -83,6 +88,11 @@ def lease_at(reader: Reader, key: Key, parsed: Specs) -> Lease | None:
     return None if row is None else _lease_from(row, parsed)
 
 
+def made_at(job: str) -> float:
+    """When a job's id was made, in Unix seconds (ulid/spec: 48 bits of milliseconds)."""
+    return int.from_bytes(ulid_to_bytes(job)[:6], "big") / 1000
+
+
 def live_keys(reader: Reader, agent: str) -> list[Key]:
     """The attempts that an agent holds."""
     return [Key(*row) for row in reader.all(_LIVE_KEYS, {"agent": agent})]
@@ -90,7 +100,7 @@ def live_keys(reader: Reader, agent: str) -> list[Key]:
 
 def _lease_from(row: Row, parsed: Specs) -> Lease:
     job, number, agent, state, demand, offered_at, cancelled, why, policy, job_state, *rest = row
-    spec, files, overdue = rest
+    spec, files, overdue, floor = rest
     wanted = demand_from(demand)
     found = AttemptState(state)
     timeout = overdue is not None and (cancelled is None or overdue < cancelled)
@@ -112,6 +122,7 @@ def _lease_from(row: Row, parsed: Specs) -> Lease:
             and policy_from(policy).keep_first
             and not JobState(job_state).terminal
         ),
+        before_restore=floor is not None and number <= floor,
     )
 
 
@@ -119,6 +130,7 @@ class Attempts(Room):
     """The room of attempts."""
 
     specs: Specs
+    unknown_since: float | None
 
     async def attempts_of(self, job: str) -> list[Attempt]:
         """All attempts of a job, the first one first."""
@@ -171,14 +183,29 @@ class Attempts(Room):
         """Those of `keys` that the agent holds, or may hold again (`may_return`)."""
 
         def find(reader: Reader) -> dict[Key, Lease]:
-            found = (lease_at(reader, key, self.specs) for key in keys)
-            return {
-                lease.key: lease
-                for lease in found
-                if lease and lease.agent == agent and (lease.state.live or lease.may_return)
-            }
+            found = (self._lease(reader, key, agent) for key in keys)
+            return {lease.key: lease for lease in found if lease is not None}
 
         return await self._database.read(find)
+
+    def _lease(self, reader: Reader, key: Key, agent: str) -> Lease | None:
+        lease = lease_at(reader, key, self.specs)
+        if lease and lease.agent == agent and (lease.state.live or lease.may_return):
+            return lease
+        if self.unknown_since is None:
+            return None
+        return unknown_lease(reader, key, agent, self.specs)
+
+    async def strays(self, keys: Iterable[Key]) -> frozenset[Key]:
+        """Those of `keys` whose jobs were made behind the copy that this database was restored
+        from: it knows nothing of them."""
+        since = self.unknown_since
+        if since is None:
+            return frozenset()
+        made = [key for key in keys if made_at(key.job) >= since - CLOCK_ERROR]
+        return await self._database.read(
+            lambda reader: frozenset(key for key in made if not has_job(reader, key.job))
+        )
 
     async def ended_keys(self, keys: Iterable[Key]) -> frozenset[Key]:
         """Those of `keys` whose end is committed."""

@@ -39,6 +39,7 @@ _JOB_COLUMNS: Final = (
     jobs.c.not_before,
     jobs.c.usage,
     jobs.c.log_size,
+    jobs.c.hold_until,
 )
 _WITH_SPEC: Final = (jobs, specs, specs.c.job == jobs.c.id)
 SELECT_JOB: Final[Select[Any]] = select(*_JOB_COLUMNS).join_from(*_WITH_SPEC)
@@ -124,7 +125,7 @@ def listed_job_from(row: Row, parsed: Specs) -> Job:
 
 def _job(row: Row, spec: JobSpec) -> Job:
     (identity, _, _, state, created, number, agent, code, reason, detail, *rest) = row
-    (cancelled, why, assigned, started, ended, expires, not_before, usage, size) = rest
+    (cancelled, why, assigned, started, ended, expires, not_before, usage, size, hold) = rest
     return Job(
         id=identity,
         spec=spec,
@@ -142,6 +143,7 @@ def _job(row: Row, spec: JobSpec) -> Job:
         ended_at=ended,
         expires_at=expires,
         not_before=not_before,
+        hold_until=hold,
         usage=None if usage is None else Usage.model_validate_json(usage),
         log_size=size,
     )
@@ -207,6 +209,7 @@ def agent_row(agent: Agent) -> dict[str, object]:
         "connected_at": agent.connected_at,
         "last_seen_at": agent.last_seen_at,
         "condition": agent.condition.model_dump_json(),
+        "installation": agent.installation,
     }
 
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -67,6 +67,12 @@ jobs: Final = Table(
     Column("usage", Text),
     Column("log_size", BigInteger, nullable=False),
     Column("idempotency_key", Text),
+    # The highest number that a former life of this database, restored since, may have given;
+    # and how many numbers up to `used` stand for no attempt that is known.
+    Column("floor", Integer),
+    Column("uncounted", Integer),
+    # Agents have until then to say what they know of the job from that life.
+    Column("hold_until", Double),
 )
 _WAITING: Final = text("state = 'queued' AND held = 0")
 _HELD: Final = text("state = 'queued' AND held = 1")
@@ -95,6 +101,9 @@ Index(
     sqlite_where=_KEYED,
     postgresql_where=_KEYED,
 )
+
+_RESTORED: Final = text("floor IS NOT NULL AND ended_at IS NULL")
+Index("ix_jobs_restored", jobs.c.floor, sqlite_where=_RESTORED, postgresql_where=_RESTORED)
 
 specs: Final = Table(
     "job_specs",
@@ -192,6 +201,8 @@ agents: Final = Table(
     Column("connected_at", Double),
     Column("last_seen_at", Double),
     Column("condition", Text, nullable=False),
+    # Which installation of the agent held the name last; null: it did not say.
+    Column("installation", Text),
 )
 
 queues: Final = Table(

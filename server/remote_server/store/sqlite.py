@@ -16,6 +16,8 @@ Error = sqlite3.Error
 
 BUSY_TIMEOUT: Final = 2.0
 """Seconds to wait for another process (`token create`, `backup`) that is writing."""
+COPIED: Final = "copied"
+"""Name in the table `meta` by which a copy knows that it is one."""
 _CACHED_STATEMENTS: Final = 512
 _CHECKPOINT_PAGES: Final = 4000
 _COPY_PAGES: Final = 2048
@@ -88,6 +90,8 @@ def backup(source: Path, target: Path) -> int:
             live.backup(copy, pages=_COPY_PAGES, sleep=_COPY_PAUSE)
             # A copy of a WAL database would be one too; as a plain file it can be moved alone.
             copy.execute("PRAGMA journal_mode = DELETE")
+            with copy:
+                copy.execute("INSERT OR REPLACE INTO meta VALUES (?, '1')", (COPIED,))
         descriptor = os.open(partial, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -12,11 +12,12 @@ from sqlalchemy import bindparam, func, literal_column, select, update
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.conclude import Conclusion, End, Standing, conclude
 from remote_server.domain.demand import policy_from
-from remote_server.domain.events import Change
+from remote_server.domain.events import Change, Recovered
 from remote_server.domain.model import Key, Outcome
 from remote_server.errors import Stale
 from remote_server.store.schema import attempts, jobs
 from remote_server.store.transaction import Transaction
+from remote_server.store.unknown import make_known
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
 _STANDING: Final = (
@@ -35,6 +36,9 @@ _STANDING: Final = (
         jobs.c.queue,
         jobs.c.demand,
         jobs.c.held,
+        jobs.c.floor,
+        jobs.c.uncounted,
+        jobs.c.hold_until,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
     .where(*_THIS)
@@ -83,6 +87,11 @@ _QUEUE_JOB: Final = (
         | dict.fromkeys(("agent", "assigned_at", "started_at"), literal_column("NULL"))
     )
 )
+_SKIP_NUMBER: Final = (
+    update(jobs)
+    .where(_JOB)
+    .values(uncounted=func.coalesce(jobs.c.uncounted, literal_column("0")) + literal_column("1"))
+)
 _END_JOB: Final = (
     update(jobs)
     .where(_JOB)
@@ -100,11 +109,13 @@ _SUPERSEDE: Final = (
 def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: float) -> Outcome:
     """Conclude from a change and write it down. Stale when `agent` does not hold the attempt;
     None stands for whoever holds it."""
+    if isinstance(change, Recovered) and agent is not None:
+        make_known(tx, key, agent, now)
     row = tx.one(_STANDING, {"at_job": key.job, "at_number": key.attempt})
     if row is None:
         raise Stale(f"there is no attempt {key}")
     (state, current, used, policy, cancelled_at, why, expires_at, holder, attempt, *rest) = row
-    started_at, since, queue, demand, held = rest
+    started_at, since, queue, demand, held, floor, uncounted, hold_until = rest
     standing = Standing(
         job=JobState(state),
         current=current,
@@ -117,6 +128,9 @@ def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: flo
         attempt=AttemptState(attempt),
         started_at=started_at,
         since=since,
+        tries=used - (uncounted or 0),
+        floor=floor or 0,
+        hold_until=hold_until,
     )
     found = conclude(key, holder if agent is None else agent, standing, change, now)
     if found is None:
@@ -188,15 +202,18 @@ def _write_job(
         tx.run(_RUN_JOB, row)
     elif found.job is JobState.QUEUED:
         back = found.attempt is AttemptState.WITHDRAWN
+        again = back and not found.number_used
         row |= {
             # A withdrawn attempt has not run: its number is given again (D2).
             "attempt": key.attempt - 1 if back else key.attempt,
-            "used": standing.used - 1 if back else standing.used,
-            "reuse": int(back),
+            "used": standing.used - 1 if again else standing.used,
+            "reuse": int(again),
             "held": int(found.not_before is not None),
             "not_before": found.not_before,
         }
         tx.run(_QUEUE_JOB, row)
+        if found.number_used:
+            tx.run(_SKIP_NUMBER, {"job": key.job})
     elif found.job_end is not None:
         tx.run(_END_JOB, row | _end_row(found.job_end) | {"began_at": found.started_at})
 

@@ -15,6 +15,7 @@ import pytest
 
 from remote_agent.config import Config
 from remote_agent.journal import Journal, Record
+from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.journal import parse_key
 from remote_agent.session.events import Key
 from remote_agent.shim.launch import Shims, tell
@@ -120,14 +121,28 @@ def test_nothing_stays_of_a_settled_attempt_without_a_log(
     assert not journal.path(key_of(offer)).exists() and list(journal.kept()) == []
 
 
-def test_the_same_number_may_come_again_after_it_was_settled(
-    journal: Journal, shims: Shims, offers: Offers
-) -> None:
+def test_a_number_that_has_run_is_refused(journal: Journal, shims: Shims, offers: Offers) -> None:
     offer = offers(["echo", "first"])
     run(journal, shims, offer)
     with pytest.raises(FileExistsError):
         journal.store(offer)
+    log = read_log(journal.path(key_of(offer)))
     journal.settle(key_of(offer))
+    # A server with an older database gives the number again: what has run is not discarded.
+    with pytest.raises(NumberUsed, match="has run on this host"):
+        journal.store(offer)
+    assert read_log(journal.path(key_of(offer))) == log
+
+
+def test_the_number_of_an_attempt_that_never_ran_may_come_again(
+    journal: Journal, offers: Offers
+) -> None:
+    offer = offers(["true"])
+    for _ in range(2):
+        journal.store(offer)
+        journal.settle(key_of(offer))
+    journal.path(key_of(offer)).mkdir()
+    (journal.path(key_of(offer)) / SETTLED).touch()
     journal.store(offer)
     assert look(journal, offer).phase is Phase.ACCEPTED
 

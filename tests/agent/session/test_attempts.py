@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remote_agent.session import events as ev
-from remote_agent.session.effects import Forget, Kill, Start, Stop
+from remote_agent.session.effects import Forget, Kill, LookUp, Recount, Remember, Start, Stop
 from remote_protocol import messages as m
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
 from remote_protocol.messages import Phase, Refusal, Verdict
@@ -196,7 +196,7 @@ def test_an_end_is_kept_until_it_is_settled(talk: Talk) -> None:
     talk.running()
     talk.do(ev.AttemptEnded(KEY, ended()))
     assert reopen(talk, ruling(Verdict.KEEP)) == ["ended", "WakeUploader"]
-    assert talk.say("settled") == [Forget(KEY)]
+    assert talk.say("settled") == [Remember(ended()), Forget(KEY)]
     assert not talk.session.attempts
 
 
@@ -245,7 +245,7 @@ def test_a_spool_that_lost_its_tail_with_the_power_is_no_fault_of_the_server() -
 def test_a_settled_verdict_forgets(talk: Talk) -> None:
     talk.running()
     talk.do(ev.AttemptEnded(KEY, ended()))
-    assert reopen(talk, ruling(Verdict.SETTLED)) == ["Forget", "WakeUploader"]
+    assert reopen(talk, ruling(Verdict.SETTLED)) == ["Remember", "Forget", "WakeUploader"]
 
 
 def test_a_verdict_on_a_stranger_is_nothing(talk: Talk) -> None:
@@ -422,3 +422,32 @@ def test_an_old_server_hears_nothing_that_it_does_not_know(talk: Talk) -> None:
 
 def test_what_is_missing_of_a_stranger_is_nothing(talk: Talk) -> None:
     assert talk.do(ev.SpoolMissing(OTHER_KEY, 0, 4)) == []
+
+
+def test_what_was_settled_is_taken_up_again_for_a_server_that_forgot(talk: Talk) -> None:
+    talk.open()
+    talk.welcome()
+    assert talk.hear(m.Recall()) == [Recount()]
+    known = [m.Reference(job=KEY.job, attempt=1)]
+    assert sent(talk.do(ev.Recounted((KEY,)))) == [m.Recalled(attempts=known)]
+    assert talk.hear(m.Revive(attempts=known)) == [LookUp((KEY,))]
+    (hello,) = sent(talk.do(ev.Found((ended(size=5),))))
+    assert isinstance(hello, m.Hello)
+    assert hello.inventory == [
+        m.InventoryItem(job=KEY.job, attempt=1, phase=Phase.ENDED, size=5),
+    ]
+    assert not talk.tick(0.0)
+    talk.welcome(ruling(Verdict.KEEP))
+    assert talk.session.next_chunk() == (KEY, 0, 5)
+    assert sent(talk.do(ev.ChunkSent(KEY, 5))) == [ended(size=5)]
+    assert talk.say("settled") == [Remember(ended(size=5)), Forget(KEY)]
+
+
+def test_an_older_server_hears_no_new_word_for_a_used_number(talk: Talk) -> None:
+    for version, reason in ((2, Refusal.STALE), (3, Refusal.USED)):
+        talk.open()
+        talk.welcome(version=version)
+        talk.offer()
+        (refusal,) = sent(talk.do(ev.OfferFailed(KEY, Refusal.USED, "has run")))
+        assert isinstance(refusal, m.Refuse)
+        assert refusal.reason is reason

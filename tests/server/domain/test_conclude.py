@@ -40,6 +40,7 @@ RUNNING = Standing(
     attempt=AttemptState.RUNNING,
     started_at=910.0,
     since=910.0,
+    tries=1,
 )
 OFFERED = replace(
     RUNNING,
@@ -110,12 +111,12 @@ def test_the_end_of_the_only_attempt(
 @pytest.mark.parametrize("reason", [r for r in EndReason if r is not EndReason.EXPIRED])
 def test_another_attempt_is_made_for_the_reasons_that_were_named(reason: EndReason) -> None:
     policy = Policy(max_attempts=3, retry_on=(reason,), retry_backoff=4.0)
-    found = concluded(replace(RUNNING, policy=policy, used=2), ended(1, reason))
+    found = concluded(replace(RUNNING, policy=policy, used=2, tries=2), ended(1, reason))
     assert (found.job, found.not_before, found.job_end) == (JobState.QUEUED, 998.0, None)
     assert [note.what for note in found.notes] == ["ended", "retry"]
     assert found.notes[1].detail == "attempt 3 of 3 follows in 8s"
     for standing in (
-        replace(RUNNING, policy=policy, used=3),
+        replace(RUNNING, policy=policy, used=3, tries=3),
         replace(RUNNING, policy=policy, cancelled=True),
         replace(RUNNING, policy=policy._replace(retry_on=())),
     ):
@@ -229,6 +230,7 @@ def standings(draw: st.DrawFn) -> Standing:
         attempt=attempt,
         started_at=draw(st.sampled_from([None, 920.0])),
         since=920.0,
+        tries=draw(st.integers(0, 4)),
     )
 
 
@@ -249,7 +251,7 @@ def test_whatever_is_said_the_rules_hold(standing: Standing, change: Change) -> 
     assert (found.job_end is not None) == (found.job.terminal and not standing.job.terminal)
     assert not found.attempt.live or found.job in {JobState.ASSIGNED, JobState.RUNNING} or not moved
     if found.not_before is not None:
-        assert found.job is JobState.QUEUED and standing.used < standing.policy.max_attempts
+        assert found.job is JobState.QUEUED and standing.tries < standing.policy.max_attempts
     assert all(standing.since <= note.at <= NOW for note in found.notes)
     # Said again, it changes nothing, or is refused.
     after = replace(

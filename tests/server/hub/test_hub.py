@@ -12,11 +12,12 @@ from remote_protocol import __version__
 from remote_protocol import messages as m
 from remote_protocol.api import AgentChange
 from remote_protocol.errors import CloseCode
+from remote_protocol.ids import make_ulid
 from remote_protocol.messages import Condition, Phase, Verdict
 from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
 from remote_server.domain.links import Links
 from remote_server.domain.model import Key
-from tests.support.fake_agent import ended, holds
+from tests.support.fake_agent import cri, ended, holds
 from tests.support.live_hub import LiveHub, until
 
 
@@ -350,3 +351,56 @@ async def test_comings_and_goings_leave_nothing(
     assert (len(hub._links), len(hub._strangers), len(hub._greeting)) == (0, 0, 0)
     await until(lambda: not hub._tasks)
     assert not [entry for entry in said.entries if entry["log_level"] == "error"]
+
+
+async def test_a_restored_database_asks_and_kills_nothing(place: LiveHub) -> None:
+    job, started = await place.submit(), time.time()
+    await place.store.begin_life(1, started, 60.0)
+    made = int(started * 1000)
+    stray, over, fresh = (Key(make_ulid(made, bytes([n] * 10)), 1) for n in range(3))
+    async with place.agent() as agent:
+        welcome = await agent.hello(
+            holds(stray, Phase.RUNNING, 5),
+            holds(over, Phase.ENDED),
+            holds(fresh, Phase.ACCEPTED),
+            newest=3,
+        )
+        rulings = {Key(said.job, said.attempt): said.verdict for said in welcome.rulings}
+        assert rulings == {over: m.Verdict.SETTLED, fresh: m.Verdict.SUPERSEDED}
+        await agent.hear(m.Recall)
+        await agent.send_log(stray, 0, b"12345")
+        await agent.send(m.Missing(job=stray.job, attempt=1, offset=5), ended(stray))
+        known = [m.Reference(job=key.job, attempt=1) for key in (Key(job, 1), over)]
+        await agent.send(m.Recalled(attempts=known))
+        assert (await agent.hear(m.Revive)).attempts == known[:1]
+        assert not [said for said in agent.heard if isinstance(said, m.Superseded)]
+        log = cri(b"it ran\n")
+        key = Key(job, 1)
+        welcome = await agent.hello(holds(key, Phase.ENDED, len(log)), newest=3)
+        assert [said.verdict for said in welcome.rulings] == [m.Verdict.KEEP]
+        await agent.send_log(key, 0, log)
+        await agent.finish(key, log)
+        assert (await place.job(key)).state is JobState.SUCCEEDED
+        assert (await place.attempt(key)).log_complete
+        assert place.logs.path(key).read_bytes() == log
+
+
+@pytest.mark.parametrize("newest", [2, 3])
+async def test_a_lease_is_lost_only_when_the_agent_has_nothing_to_tell(
+    place: LiveHub, newest: int
+) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+    await place.store.begin_life(1, time.time(), 60.0)
+    async with place.agent() as agent:
+        await agent.hello(newest=newest)
+        if newest == 3:
+            assert (await place.attempt(key)).state is AttemptState.RUNNING
+            await agent.hear(m.Recall)
+            await agent.send(m.Recalled())
+            await agent.hear(m.Revive)
+            await agent.hello(newest=newest)
+        await until(lambda: place.slot().leases == {})
+        assert (await place.attempt(key)).state is AttemptState.LOST

@@ -1,0 +1,122 @@
+"""Attempts that a restored database does not know: its agents report them. Queries live here.
+
+Runs inside the transaction that concludes from the report.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import and_, bindparam, insert, literal_column, select, update
+
+from remote_protocol.states import AttemptState, JobState
+from remote_server.domain.demand import demand_from, policy_from
+from remote_server.domain.model import Key, Lease
+from remote_server.store.rows import Specs
+from remote_server.store.schema import attempts, jobs, specs
+from remote_server.store.transaction import Reader, Transaction
+
+_FOUND: Final = (
+    select(
+        jobs.c.state,
+        jobs.c.attempt,
+        jobs.c.floor,
+        jobs.c.queue,
+        jobs.c.policy,
+        attempts.c.state,
+    )
+    .outerjoin_from(
+        jobs,
+        attempts,
+        and_(attempts.c.job == jobs.c.id, attempts.c.number == bindparam("number")),
+    )
+    .where(jobs.c.id == bindparam("job"))
+)
+_HAS_JOB: Final = select(jobs.c.id).where(jobs.c.id == bindparam("job"))
+_INSERT: Final = insert(attempts).values(
+    {name: bindparam(name) for name in ("job", "number", "agent", "queue", "offered_at")}
+    | {name: literal_column("0") for name in ("log_size", "log_complete", "log_gone")}
+    | {"state": literal_column("'lost'"), "end_detail": literal_column("''")}
+)
+_UPDATE: Final = (
+    update(attempts)
+    .where(attempts.c.job == bindparam("job"), attempts.c.number == bindparam("number"))
+    .values(
+        agent=bindparam("agent"), offered_at=bindparam("offered_at"), state=literal_column("'lost'")
+    )
+)
+_COUNT: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(uncounted=jobs.c.uncounted - bindparam("more"))
+)
+
+
+_JOB: Final = (
+    select(jobs.c.demand, specs.c.spec, specs.c.files)
+    .join_from(jobs, specs, specs.c.job == jobs.c.id)
+    .where(jobs.c.id == bindparam("job"))
+)
+
+
+def has_job(reader: Reader, job: str) -> bool:
+    """Whether the database knows a job."""
+    return reader.one(_HAS_JOB, {"job": job}) is not None
+
+
+def is_unknown(reader: Reader, key: Key) -> bool:
+    """Whether an attempt of a job that has not ended may have been given by a former life of the
+    database, behind all that this one knows of the job."""
+    row = reader.one(_FOUND, {"job": key.job, "number": key.attempt})
+    if row is None:
+        return False
+    state, current, floor, _, _, attempt = row
+    if JobState(state).terminal or floor is None or key.attempt > floor:
+        return False
+    return bool(current < key.attempt) and attempt in (None, AttemptState.WITHDRAWN.value)
+
+
+def unknown_lease(reader: Reader, key: Key, agent: str, parsed: Specs) -> Lease | None:
+    """The lease that an unknown attempt gets when its agent reports it; None for known ones."""
+    row = reader.one(_JOB, {"job": key.job}) if is_unknown(reader, key) else None
+    if row is None:
+        return None
+    demand, spec, files = row
+    wanted = demand_from(demand)
+    return Lease(
+        key=key,
+        agent=agent,
+        state=AttemptState.LOST,
+        queue=wanted.queue,
+        weight=wanted.weight,
+        spec=parsed.parse(key.job, spec, files),
+        offered_at=0.0,
+        may_return=True,
+        unknown=True,
+        before_restore=True,
+    )
+
+
+def make_known(tx: Transaction, key: Key, agent: str, now: float) -> None:
+    """Give an unknown attempt its row, as a lost one that may return; else change nothing."""
+    if not is_unknown(tx, key):
+        return
+    found = tx.one(_FOUND, {"job": key.job, "number": key.attempt})
+    assert found is not None
+    _, current, _, queue, policy, attempt = found
+    row: dict[str, object] = {
+        "job": key.job,
+        "number": key.attempt,
+        "agent": agent,
+        "offered_at": now,
+    }
+    if attempt is None:
+        tx.run(_INSERT, row | {"queue": queue})
+    else:
+        tx.run(_UPDATE, row)
+    # Numbers of one life are consecutive: those in between have run, too. Behind the floor of
+    # another life, all that is known is this one.
+    more = key.attempt - current
+    tx.run(
+        _COUNT, {"job": key.job, "more": more if more <= policy_from(policy).max_attempts else 1}
+    )
