@@ -25,7 +25,7 @@ from remote_agent.config import Config
 from remote_agent.control import ControlServer
 from remote_agent.errors import AgentError, ConfigError
 from remote_agent.host import Host, Organs
-from remote_agent.identity import Identity, load_identity, remove_identity
+from remote_agent.identity import Identity, installation, load_identity, remove_identity
 from remote_agent.janitor import Janitor
 from remote_agent.journal import Journal
 from remote_agent.leaving import Leaving
@@ -355,7 +355,11 @@ def _settings(config: Config, identity: Identity) -> Settings:
 
 def _facts(config: Config, identity: Identity) -> HostFacts:
     return HostFacts(
-        __version__, boot_id(), platform=_platform(), settings=_settings(config, identity)
+        __version__,
+        boot_id(),
+        installation(config.state_dir),
+        _platform(),
+        _settings(config, identity),
     )
 
 

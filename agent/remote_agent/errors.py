@@ -3,6 +3,7 @@
 AgentError            1   fatal: something that a person must look at
 ├── ConfigError       2   configuration or usage; `faults` holds one sentence each
 ├── TokenRefused      4   the server knows the token no more, or it was never right
+│   └── IdentityCopied 4  another installation has this agent's identity, and is connected
 ├── Unreachable       1   no answer from the server; trying again later may help
 └── ServerRefused     1   the server answered a request of ours with a problem; 2 when other
                           settings cure it (name, queue)
@@ -31,6 +32,10 @@ class TokenRefused(AgentError):
     """The agent's token is not accepted and will not be by waiting."""
 
     exit_code = 4
+
+
+class IdentityCopied(TokenRefused):
+    """The token belongs to another installation, which is at work."""
 
 
 class Unreachable(AgentError):

@@ -1,14 +1,15 @@
-"""Who this agent is: server, name, token, in `identity.json` (0600). May touch that file only, and
-`identity.tmp`, which becomes it.
+"""Who this agent is: server, name, token, in `identity.json` (0600), and which installation of
+the agent this is, in `installation`. May touch those files only, and `identity.tmp`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,8 @@ from remote_agent.processes import (
 log = structlog.get_logger("identity")
 
 FILE: Final = "identity.json"
+INSTALLATION: Final = "installation"
+MACHINE_ID: Final = Path("/etc/machine-id")
 _ROOM: Final = 4096
 """Bytes that are reserved for it: many times its size, and a block of most file systems."""
 
@@ -53,6 +56,24 @@ class Identity:
 def new_fingerprint() -> str:
     """128 random bits in hex."""
     return secrets.token_hex(16)
+
+
+def installation(state_dir: Path) -> str:
+    """What tells this installation from one that has its identity copied: a text made at its
+    first start and kept beside the identity, and the host. OSError when it cannot be kept."""
+    path = state_dir / INSTALLATION
+    try:
+        own_text = path.read_text(encoding="ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        own_text = ""
+    if not own_text:
+        own_text = new_fingerprint()
+        _write(path, f"{own_text}\n")
+    host = b""
+    with suppress(OSError):
+        # machine-id(5): not to be shown to others as it is.
+        host = MACHINE_ID.read_bytes()
+    return hashlib.sha256(own_text.encode() + host).hexdigest()[:32]
 
 
 class DamagedIdentity(AgentError):

@@ -28,7 +28,7 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from remote_agent import backoff
-from remote_agent.errors import TokenRefused
+from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_agent.reach import OPEN_TIMEOUT, Complaint, Endpoint, explain, problem_of
 from remote_agent.tunnel import open_tunnel
 from remote_protocol.codec import decode_from_server, encode
@@ -215,6 +215,12 @@ class Link:
             raise TokenRefused(
                 f"the server {self.endpoint.place} does not know this agent any more"
                 f" ({reason or 'deleted, or its token was revoked'}); register it again"
+            )
+        if code == CloseCode.COPIED:
+            raise IdentityCopied(
+                f"another host, or another state directory, is connected to {self.endpoint.place}"
+                " with this agent's identity: it was copied. Remove identity.json here, and"
+                " register this agent under a name of its own: remote-agent register --name NAME"
             )
         if code == CloseCode.FENCED:
             wait = random.uniform(*FENCED_DELAY)

@@ -27,6 +27,8 @@ class CloseCode(IntEnum):
     """No heartbeat for several intervals."""
     UNREGISTERED = 4004
     """The agent was deleted or its token revoked while it was connected."""
+    COPIED = 4005
+    """Another installation of the agent holds its name, and is alive."""
 
 
 class ErrorCode(StrEnum):

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from remote_agent import identity as identity_module
 from remote_agent.errors import AgentError
 from remote_agent.identity import (
     FILE,
     Identity,
+    installation,
     load_identity,
     new_fingerprint,
     remove_identity,
@@ -72,3 +74,21 @@ def test_the_place_of_an_identity_is_reserved_before_it_is_known(tmp_path: Path)
     assert reserve_identity(tmp_path, "known") == "known"
     reserved.write_text("damaged")
     assert len(reserve_identity(tmp_path)) == 32
+
+
+def test_an_installation_is_not_copied_with_its_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    first = installation(tmp_path / "one")
+    assert installation(tmp_path / "one") == first
+    assert (tmp_path / "one" / "installation").stat().st_mode & 0o777 == 0o600
+    assert installation(tmp_path / "two") != first
+    # The whole directory on another host is another installation, too.
+    machine = tmp_path / "machine-id"
+    machine.write_text("another")
+    monkeypatch.setattr(identity_module, "MACHINE_ID", machine)
+    assert installation(tmp_path / "one") != first
+    machine.unlink()
+    assert len(installation(tmp_path / "one")) == len(first)

@@ -14,7 +14,7 @@ import trustme
 from websockets.asyncio.server import serve
 
 from remote_agent import backoff, link
-from remote_agent.errors import TokenRefused
+from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_agent.link import Link
 from remote_agent.reach import Endpoint
 from remote_protocol.codec import HEADER_SIZE, pack_header
@@ -145,6 +145,16 @@ async def test_unregistered_ends_the_loop():
         await server.wire.close(CloseCode.UNREGISTERED, "deleted by alice")
         with pytest.raises(TokenRefused, match="deleted by alice"):
             await asyncio.wait_for(task, 10)
+
+
+async def test_a_copied_identity_is_for_a_person():
+    async with FakeServer() as server, linked(server.url) as (_, _ear, task):
+        await server.online()
+        assert server.wire is not None
+        await server.wire.close(CloseCode.COPIED, "another installation")
+        with pytest.raises(IdentityCopied, match="under a name of its own") as caught:
+            await asyncio.wait_for(task, 10)
+        assert caught.value.exit_code == 4
 
 
 async def test_a_fenced_link_waits_longer_and_comes_back(capsys):

@@ -14,10 +14,12 @@ from tests.support.stack import Agent, Stack, until
 
 
 def twin_of(stack: Stack, agent: Agent) -> Agent:
-    """A second host to which an agent's state directory was copied, as cloned machines have it."""
+    """A second host to which an agent's state directory was copied, as cloned machines have it that
+    share a machine id. A copy of the identity alone is refused: see test_copies."""
     state_dir = stack.root / "twin"
     state_dir.mkdir()
-    shutil.copy(agent.state_dir / "identity.json", state_dir)
+    for name in ("identity.json", "installation"):
+        shutil.copy(agent.state_dir / name, state_dir)
     command = [str(state_dir) if word == str(agent.state_dir) else word for word in agent.command]
     twin = Agent("agent twin", command, agent.env, stack.root / "twin.out")
     twin.state_dir = state_dir

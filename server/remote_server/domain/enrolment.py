@@ -73,6 +73,8 @@ def connected(agent: Agent, hello: Hello, address: str, now: float) -> Agent:
         version=hello.agent_version,
         platform=hello.platform,
         boot_id=hello.boot_id,
+        # An older agent does not say.
+        installation=hello.installation or agent.installation,
         condition=hello.condition,
         address=address,
         epoch=agent.epoch + 1,

@@ -143,6 +143,11 @@ class LinkClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """Another installation wants the agent's name: has this one still a life?"""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRecovered:
     """The database works again: ask the agent for everything once more."""
 
@@ -166,6 +171,7 @@ Event = (
     | Recorded
     | RecordStale
     | StoreFailed
+    | Doubted
     | StoreRecovered
     | LinkClosed
     | Tick

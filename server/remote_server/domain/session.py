@@ -23,6 +23,7 @@ from remote_server.domain.events import (
     CapacityChanged,
     ChunkReceived,
     Close,
+    Doubted,
     Effect,
     Event,
     HelloReceived,
@@ -80,6 +81,11 @@ class AgentSession:
         self._store_down = False
         self._recalled = False
         """Whether the agent has said on this link what it has settled."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the agent said goodbye."""
+        return self._leaving
 
     @property
     def strays(self) -> frozenset[Key]:
@@ -162,6 +168,8 @@ class AgentSession:
             case HelloReceived():
                 self.last_heard = now
                 return self._welcome(event, now)
+            case Doubted():
+                return [Send(m.Resync(reason="another installation wants this agent's name"))]
             case RecallAnswered(wanted):
                 self.last_heard = now
                 self._recalled = True

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -35,6 +36,7 @@ from remote_server.domain.model import Key, Lease
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.domain.session import AgentSession
 from remote_server.errors import ServerError, StoreUnavailable
+from remote_server.hub.admission import admit
 from remote_server.hub.link import Link
 from remote_server.hub.pulse import HubTerms, Pulse
 from remote_server.hub.recovery import Recovery
@@ -74,6 +76,9 @@ class Hub:
         self._strangers: set[Link] = set()
         """Links whose agent has not said hello."""
         self._contact: dict[str, float] = {}
+        self._released: set[str] = set()
+        """Agents that said goodbye."""
+        self._started_at = clock()
         self._greeting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovery = Recovery(store, logs, self._recovered)
@@ -91,11 +96,15 @@ class Hub:
 
     async def greet(self, link: Link, hello: Hello) -> None:
         """Reconcile a hello with the database. Links of one agent are greeted one at a time."""
+        if link.session is None:
+            await admit(self, link, hello)
         lock = self._greeting.get(link.name)
         if lock is None:
             # It lives as long as somebody holds it or waits for it.
             lock = self._greeting[link.name] = asyncio.Lock()
         async with lock:
+            if link.closed:
+                return
             if link.session is None:
                 await self._begin(link, hello)
             else:
@@ -120,6 +129,7 @@ class Hub:
         self._strangers.discard(link)
         self._links[link.name] = link
         self._contact.pop(link.name, None)
+        self._released.discard(link.name)
         log.info("agent connected", agent=link.name, address=link.address, epoch=agent.epoch)
 
     async def _reconcile(self, link: Link, hello: Hello) -> None:
@@ -170,6 +180,8 @@ class Hub:
             return
         del self._links[link.name]
         self._contact[link.name] = session.last_heard
+        if session.leaving:
+            self._released.add(link.name)
         log.info("agent disconnected", agent=link.name)
         self._on_change(link.name)
         self.spawn(self._note(self.store.save_contact({link.name: time.time()})))
@@ -241,6 +253,16 @@ class Hub:
         link = self._links.get(lease.agent)
         if link is not None:
             link.feed(Offered(lease))
+
+    def holder(self, agent: str) -> Link | None:
+        """The link that has an agent's name."""
+        return self._links.get(agent)
+
+    def away(self, agent: str) -> float:
+        """Seconds since an agent without a link was heard; at the longest since the start."""
+        if agent in self._released:
+            return inf
+        return self.clock() - self._contact.get(agent, self._started_at)
 
     def lease_ended(self, agent: str, key: Key, detail: str) -> None:
         """The server gave the lease up: the agent must kill the attempt if it has it."""
