@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.conclude import Standing, conclude
 from remote_server.domain.demand import policy_of
-from remote_server.domain.events import Change, Finished
+from remote_server.domain.events import Change, Finished, Recovered
 from remote_server.domain.model import Key, Lease
+from remote_server.errors import Stale
 
 RAN = {AttemptState.ACCEPTED, AttemptState.RUNNING, AttemptState.ENDED, AttemptState.LOST}
 
@@ -42,11 +43,54 @@ class Database:
     jobs: dict[str, JobRow] = field(default_factory=dict)
     attempts: dict[Key, AttemptRow] = field(default_factory=dict)
     logs: dict[Key, bytearray] = field(default_factory=dict)
+    floor: dict[str, int] = field(default_factory=dict)
+    """Highest numbers that a former life may have given, of jobs that were open when an older
+    copy was restored."""
+    hold_until: float = 0.0
+    lives: int = 1
+
+    def copy(self) -> Database:
+        """What a backup holds."""
+        jobs = {job: replace(row) for job, row in self.jobs.items()}
+        attempts = {key: replace(row) for key, row in self.attempts.items()}
+        logs = {key: bytearray(log) for key, log in self.logs.items()}
+        return Database(self.finished, jobs, attempts, logs, dict(self.floor))
+
+    def restore(self, backup: Database, now: float, grace: float) -> None:
+        """Forget what happened since; the logs are those of the backup, or the newer ones."""
+        older = backup.copy()
+        self.jobs, self.attempts, self.floor = older.jobs, older.attempts, older.floor
+        self.lives += 1
+        self.hold_until = now + grace
+        for key, row in self.attempts.items():
+            if row.state is AttemptState.OFFERED:
+                row.state = AttemptState.WITHDRAWN
+                job_row = self.jobs[key.job]
+                job_row.state, job_row.attempt = JobState.QUEUED, key.attempt - 1
+                if job_row.cancelled:
+                    job_row.state, job_row.reason = JobState.CANCELLED, "cancelled"
+        for job, open_job in self.jobs.items():
+            if not open_job.state.terminal:
+                self.floor[job] = 1000 * self.lives
+                open_job.not_before = max(open_job.not_before, self.hold_until)
+
+    def unknown(self, key: Key) -> bool:
+        """Whether an attempt of a former life may be taken in."""
+        job, row = self.jobs.get(key.job), self.attempts.get(key)
+        if job is None or job.state.terminal or (row and row.state is not AttemptState.WITHDRAWN):
+            return False
+        return job.attempt < key.attempt <= self.floor.get(key.job, 0)
+
+    def asks(self) -> bool:
+        """Whether agents may know more."""
+        return any(not self.jobs[job].state.terminal for job in self.floor)
+
+    def _ran(self, job: str) -> set[int]:
+        rows = self.attempts.items()
+        return {key.attempt for key, row in rows if key.job == job and row.state in RAN}
 
     def _used(self, job: str) -> int:
-        rows = self.attempts.items()
-        ran = [key.attempt for key, row in rows if key.job == job and row.state in RAN]
-        return max(ran, default=0)
+        return max(self._ran(job) | {self.floor.get(job, 0)})
 
     def assign(self, job: str, agent: str, now: float) -> Lease | None:
         row = self.jobs[job]
@@ -70,6 +114,7 @@ class Database:
             row.offered_at,
             cancel_requested=job.cancelled and not job.state.terminal,
             may_return=row.state is AttemptState.LOST and back,
+            before_restore=key.attempt <= self.floor.get(key.job, 0),
         )
 
     def leases_of(self, agent: str, inventory: set[Key]) -> dict[Key, Lease]:
@@ -79,6 +124,22 @@ class Database:
                 lease = self.lease(key)
                 if row.state.live or lease.may_return:
                     found[key] = lease
+        for key in inventory:
+            if key not in found and self.unknown(key):
+                spec = self.jobs[key.job].spec
+                found[key] = Lease(
+                    key,
+                    agent,
+                    AttemptState.LOST,
+                    "default",
+                    None,
+                    spec,
+                    0.0,
+                    cancel_requested=self.jobs[key.job].cancelled,
+                    may_return=True,
+                    unknown=True,
+                    before_restore=True,
+                )
         return found
 
     def ended_of(self, agent: str, inventory: set[Key]) -> frozenset[Key]:
@@ -98,6 +159,10 @@ class Database:
     def record(self, agent: str, change: Change, now: float) -> list[tuple[str, Key]]:
         """Write a change; gives leases of other agents that it took. Raises Stale."""
         key = change.key
+        if isinstance(change, Recovered) and self.unknown(key):
+            self.attempts[key] = AttemptRow(agent, AttemptState.LOST, now)
+        if key not in self.attempts:
+            raise Stale(f"there is no attempt {key}")
         row, job = self.attempts[key], self.jobs[key.job]
         standing = Standing(
             job=job.state,
@@ -111,7 +176,9 @@ class Database:
             attempt=row.state,
             started_at=row.started_at,
             since=row.offered_at,
-            tries=max(self._used(key.job), key.attempt),
+            tries=len(self._ran(key.job) | {key.attempt}),
+            floor=self.floor.get(key.job, 0),
+            hold_until=self.hold_until if key.job in self.floor else None,
         )
         result = conclude(key, agent, standing, change, now)
         if result is None:

@@ -33,6 +33,8 @@ class Directory:
     stop: EndReason | None = None
     first: int = 0
     """Bytes of the spool's front that were dropped after the server had acknowledged them."""
+    settled: bool = False
+    """Only its log and the way it ended are kept."""
 
 
 def _endless(place: Directory) -> bool:
@@ -60,6 +62,8 @@ class Host:
         self.contact = 0.0
         """What the agent has noted for the shims: it outlives the agent."""
         self.disk: dict[Key, Directory] = {}
+        self.kept: dict[Key, Directory] = {}
+        """What was settled; it is on the disk, too, while it is taken up again."""
         self.launching: list[Key] = []
         self.link: Link | None = None
         self.alive = True
@@ -75,6 +79,7 @@ class Host:
         self.session = Session(HostFacts("sim"))
         self.storing: list[Offer] = []
         self.taken: tuple[Key, int, bytes] | None = None
+        self.disk = {key: place for key, place in self.disk.items() if not place.settled}
         for key, place in self.disk.items():
             phase = Phase.ACCEPTED
             if place.ended is not None:
@@ -134,6 +139,17 @@ class Host:
                 self.contact = at
             case out.Forget(key):
                 self.judge.forgotten(self.name, key, self.disk.pop(key))
+            case out.Remember(ended):
+                key = Key(ended.job, ended.attempt)
+                self.disk[key].settled = True
+                self.kept[key] = self.disk[key]
+            case out.Recount():
+                self.handle(ev.Recounted(tuple(self.kept)))
+            case out.LookUp(keys):
+                found = {key: self.kept[key] for key in keys if key in self.kept}
+                self.disk.update(found)
+                ends = (place.ended for place in found.values())
+                self.handle(ev.Found(tuple(end for end in ends if end is not None)))
             case out.CloseLink(code, detail):
                 assert code is CloseCode.SILENT, detail
                 self.silences += 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Assignment, Ended, Hello, Wishes
+from remote_protocol.messages import Assignment, Ended, Hello, Recalled, Wishes
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
 from remote_server.domain.demand import policy_of
@@ -78,6 +78,10 @@ class Hub:
                 length = len(self.db.logs.get(key, b""))
                 chunk = ev.ChunkReceived(key, offset, len(payload), length)
                 self._handle(link, session, chunk, payload)
+            case Recalled(attempts=known):
+                keys = {Key(item.job, item.attempt) for item in known}
+                wanted = sorted(keys & self.db.leases_of(agent, keys).keys())
+                self._handle(link, session, ev.RecallAnswered(tuple(wanted)))
             case Hello():
                 if not self.store_works:
                     self.disconnect(agent)
@@ -96,6 +100,8 @@ class Hub:
             {key: len(self.db.logs.get(key, b"")) for key in inventory},
             ASSIGNMENT,
             Wishes(),
+            frozenset(key for key in inventory if key.job not in self.db.jobs),
+            self.db.asks(),
         )
         self._handle(link, session, event)
 
@@ -128,7 +134,11 @@ class Hub:
 
     def _record(self, link: Link, session: AgentSession, record: ev.Record) -> None:
         change = record.change
-        if isinstance(change, ev.Lost):
+        if isinstance(change, ev.Accepted) and change.first:
+            self.db.logs.pop(change.key, None)
+        if isinstance(change, ev.Lost) and change.key.attempt > self.db.floor.get(
+            change.key.job, 0
+        ):
             self.lost_by_hello.append(change.key)
 
         def operation(works: bool) -> None:

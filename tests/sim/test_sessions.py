@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.sim.world import run
+from tests.sim.world import RestoredWorld, run
 
 SEED = int(os.environ.get("SIM_SEED", "1"))
 SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "1000"))
@@ -70,3 +70,15 @@ def test_schedules_reach_every_corner() -> None:
 )
 def test_any_schedule_keeps_the_invariants(seed: int, steps: int, agents: int) -> None:
     run(Random(seed), steps, agents)
+
+
+def test_restored_databases_keep_the_invariants() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(SEED + 200_000, SEED + 200_000 + max(SCHEDULES // 4, 1)):
+        try:
+            seen.update(run(Random(seed), 400, 2, RestoredWorld).seen)
+        except Exception as error:
+            error.add_note(f"seed {seed}, a world of restorations")
+            raise
+    reached = {"restore", "recall", "revive", "Recovered", "LookUp", "Remember"}
+    assert SCHEDULES < 100 or reached - seen.keys() == set()

@@ -9,17 +9,19 @@ from random import Random
 from remote_agent.session import events as agent_events
 from remote_protocol.ids import make_ulid
 from remote_protocol.spec import JobSpec, OnDisconnect, OnReturn
-from remote_protocol.states import AttemptState
+from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain.events import Finished
 from remote_server.domain.intake import MOST_MISMATCHES
 from remote_server.domain.model import Key
-from tests.sim.database import Database, JobRow
+from tests.sim.database import RAN, Database, JobRow
 from tests.sim.host import ENDLESS, Directory, Host, Judge
 from tests.sim.hub import Hub
 from tests.sim.wire import Link
 
 SETTLING_ROUNDS = 400
 LONGEST_ROUND = 5000
+GRACE = 30.0
+RESTORES = 0.15
 FAULTS = (
     "cut",
     "cut",
@@ -65,12 +67,18 @@ class World:
         key = Key(*held)
         self.starts[key] += 1
         assert self.starts[key] == 1, f"I1: attempt {key} was started twice"
+        if key.job not in self.db.jobs or key.attempt <= self.db.floor.get(key.job, 0):
+            # Confirmed by a former life of the database.
+            return
         row = self.db.attempts[key]
         assert row.agent == agent, f"{key} starts on {agent}, but was given to {row.agent}"
         assert row.state is not AttemptState.OFFERED, "it starts before its acceptance is committed"
         assert row.state is not AttemptState.WITHDRAWN
         most = self.db.jobs[key.job].spec.max_attempts
-        assert sum(count for k, count in self.starts.items() if k.job == key.job) <= most
+        # A restored database counts what it knows to have run.
+        rows = self.db.attempts
+        ran = [k for k in self.starts if k.job == key.job and k in rows and rows[k].state in RAN]
+        assert len(ran) <= most
 
     def _finished(self, agent: str, change: Finished) -> None:
         key = change.key
@@ -86,7 +94,10 @@ class World:
             assert bytes(place.spool) == log, "the log differs"
 
     def _forgotten(self, agent: str, key: agent_events.Key, place: Directory) -> None:
-        row = self.db.attempts[Key(*key)]
+        row = self.db.attempts.get(Key(*key))
+        if row is None or key.attempt <= self.db.floor.get(key.job, 0):
+            # Settled by a former life of the database: the agent is asked for it.
+            return
         held = row.agent == agent and row.state in (AttemptState.ACCEPTED, AttemptState.RUNNING)
         assert not held, f"I4: {agent} forgets {key}, which is {row.state}"
         assert place.ended is not None or not place.begun, f"{key} runs and is forgotten"
@@ -254,8 +265,8 @@ class World:
     def _damage_log(self) -> None:
         """A log file loses its tail or a byte of it turns, before its attempt's end is known."""
         key = self.rng.choice([*self.db.logs])
-        log, row = self.db.logs[key], self.db.attempts[key]
-        if not log or row.finished or not row.state.live:
+        log, row = self.db.logs[key], self.db.attempts.get(key)
+        if not log or row is None or row.finished or not row.state.live:
             return
         if self.server and any((e.job, e.attempt) == key for _, e in self.server.verifying):
             return
@@ -336,9 +347,42 @@ class World:
             assert row.state != "succeeded" or (attempt is not None and attempt.finished)
 
 
-def run(rng: Random, steps: int, agents: int = 2) -> World:
+class RestoredWorld(World):
+    """A world in which now and then an older copy of the database is restored."""
+
+    backup: Database | None = None
+
+    def _fault(self, host: Host) -> None:
+        if self.rng.random() < RESTORES:
+            if self.backup is None or self.rng.random() < 0.5:
+                self.backup = self.db.copy()
+            else:
+                self._restore(self.backup)
+        else:
+            super()._fault(host)
+
+    def _restore(self, backup: Database) -> None:
+        self.seen["restore"] += 1
+        if self.server is not None:
+            self.kill_server()
+        self.db.restore(backup, self.now, GRACE)
+        if self.rng.random() < 0.5:
+            self.db.logs = backup.copy().logs
+        ended = {job for job, row in self.db.jobs.items() if row.state.terminal}
+        self.ends = {job: end for job, end in self.ends.items() if job in ended}
+
+    def settle(self) -> None:
+        for host in self.hosts.values():
+            for key, place in host.disk.items():
+                if key.job not in self.db.jobs:
+                    # Nobody can cancel it any more; it ends by itself.
+                    place.stop = EndReason.CANCELLED
+        super().settle()
+
+
+def run(rng: Random, steps: int, agents: int = 2, kind: type[World] = World) -> World:
     """Some jobs, `steps` random steps, and peace at the end."""
-    world = World(rng, agents)
+    world = kind(rng, agents)
     for _ in range(rng.randint(1, 4)):
         world.submit()
     for _ in range(steps):

@@ -298,6 +298,9 @@ class Leases:
         """It is over, and every byte of its log came before this."""
         key = Key(message.job, message.attempt)
         if key not in self.live:
+            if key in self.strays:
+                # Nobody here can keep its end: the agent does.
+                return [Send(m.Settled(job=key.job, attempt=key.attempt))]
             return self._not_held(key)
         if key in self._ending or key in self.failed or self._intake(key).stale(message):
             return []

@@ -51,12 +51,36 @@ _TAKE_BACK: Final = (
     .where(is_state(attempts.c.state, "offered"))
     .values(state=literal_column("'withdrawn'"))
 )
+_TAKEN_BACK: Final = (
+    is_state(jobs.c.state, "assigned"),
+    jobs.c.id.not_in(select(attempts.c.job).where(literal_column(LIVE_STATES))),
+)
+_WISHED: Final = (*_TAKEN_BACK, jobs.c.cancel_requested_at.is_not(None))
+_TELL_CANCELLED: Final = insert(timeline).from_select(
+    ["job", "at", "what", "state", "attempt", "source", "detail"],
+    select(
+        jobs.c.id,
+        bindparam("now"),
+        literal_column("'cancelled'"),
+        literal_column("'cancelled'"),
+        jobs.c.attempt,
+        literal_column("'server'"),
+        bindparam("detail"),
+    ).where(*_WISHED),
+)
+_CANCEL: Final = (
+    update(jobs)
+    .where(*_WISHED)
+    .values(
+        state=literal_column("'cancelled'"),
+        end_reason=literal_column("'cancelled'"),
+        end_detail=bindparam("detail"),
+        ended_at=bindparam("now"),
+    )
+)
 _QUEUE_AGAIN: Final = (
     update(jobs)
-    .where(
-        is_state(jobs.c.state, "assigned"),
-        jobs.c.id.not_in(select(attempts.c.job).where(literal_column(LIVE_STATES))),
-    )
+    .where(*_TAKEN_BACK)
     .values(
         {name: null() for name in ("agent", "assigned_at", "started_at")}
         | {name: jobs.c[name] - literal_column("1") for name in ("attempt", "used")}
@@ -109,6 +133,7 @@ _ANY_OPEN: Final[Select[Any]] = (
     .offset(literal_column("0"))
 )
 _COUNT: Final = select(func.count()).select_from(jobs).where(_OPEN)
+_CANCELLED: Final = "its cancel was wished for; the database was restored while it was offered"
 _DETAIL: Final = (
     "the database was restored from an older copy: what happened to the job since is not known "
     "here; agents have time to tell"
@@ -169,6 +194,8 @@ def _raise_floor(tx: Transaction, now: float, until: float) -> int:
     # The Unix time: two lives of a database, also of the same copy, never share numbers.
     base = int(now) if now < _LAST_TIME else 0
     tx.run(_TAKE_BACK, {})
+    for cancel in (_TELL_CANCELLED, _CANCEL):
+        tx.run(cancel, {"now": now, "detail": _CANCELLED})
     tx.run(_QUEUE_AGAIN, {})
     tx.run(_RAISE, {"base": base, "skipped": MOST_NUMBERS, "until": until})
     tx.run(_HOLD, {"until": until})

@@ -53,7 +53,13 @@ _COUNT: Final = (
 
 
 _JOB: Final = (
-    select(jobs.c.demand, specs.c.spec, specs.c.files)
+    select(
+        jobs.c.demand,
+        specs.c.spec,
+        specs.c.files,
+        jobs.c.cancel_requested_at,
+        jobs.c.cancel_detail,
+    )
     .join_from(jobs, specs, specs.c.job == jobs.c.id)
     .where(jobs.c.id == bindparam("job"))
 )
@@ -81,7 +87,7 @@ def unknown_lease(reader: Reader, key: Key, agent: str, parsed: Specs) -> Lease 
     row = reader.one(_JOB, {"job": key.job}) if is_unknown(reader, key) else None
     if row is None:
         return None
-    demand, spec, files = row
+    demand, spec, files, cancelled, why = row
     wanted = demand_from(demand)
     return Lease(
         key=key,
@@ -91,6 +97,8 @@ def unknown_lease(reader: Reader, key: Key, agent: str, parsed: Specs) -> Lease 
         weight=wanted.weight,
         spec=parsed.parse(key.job, spec, files),
         offered_at=0.0,
+        cancel_requested=cancelled is not None,
+        cancel_detail=why,
         may_return=True,
         unknown=True,
         before_restore=True,

@@ -370,6 +370,8 @@ async def test_a_restored_database_asks_and_kills_nothing(place: LiveHub) -> Non
         await agent.hear(m.Recall)
         await agent.send_log(stray, 0, b"12345")
         await agent.send(m.Missing(job=stray.job, attempt=1, offset=5), ended(stray))
+        settled = await agent.hear(m.Settled)
+        assert (settled.job, settled.attempt) == stray
         known = [m.Reference(job=key.job, attempt=1) for key in (Key(job, 1), over)]
         await agent.send(m.Recalled(attempts=known))
         assert (await agent.hear(m.Revive)).attempts == known[:1]

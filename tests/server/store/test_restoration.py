@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_protocol.states import AttemptState, JobState
+from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.events import Recovered, Withdrawn
 from remote_server.domain.model import Key
 from remote_server.store import Store
@@ -143,3 +143,13 @@ async def test_an_attempt_that_is_not_known_goes_on(
         await finish(copy, lease.key, code=1, agent="b", now=LATER + 1)
         # What ran before counts as tries.
         assert (await copy.job(job)).state is (JobState.QUEUED if number == 1 else JobState.FAILED)
+
+
+async def test_a_wish_to_cancel_is_not_forgotten(store: Store, tmp_path: Path) -> None:
+    lease = await offered(store)
+    await store.request_cancel(lease.key.job, "by a user", NOW)
+    async with restored(store, tmp_path) as copy:
+        found = await copy.job(lease.key.job)
+        assert (found.state, found.end_reason) == (JobState.CANCELLED, EndReason.CANCELLED)
+        assert [n.what for n in await copy.timeline(lease.key.job)][-1] == "cancelled"
+        assert not await copy.asks_agents()
