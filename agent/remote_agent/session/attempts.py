@@ -65,7 +65,7 @@ class Attempts:
     @property
     def patience(self) -> float:
         """The shortest absence of the server that ends one of the jobs; infinite for none."""
-        limits = (a.spec.on_disconnect.stop_after for a in self.held.values() if not a.ended)
+        limits = (a.stop_after for a in self.held.values() if not a.ended)
         return min((limit for limit in limits if limit is not None), default=inf)
 
     @property
