@@ -10,22 +10,19 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
-from remote_agent import __version__
 from remote_agent.answers import Answers
 from remote_agent.config import Config
 from remote_agent.control import ControlServer
 from remote_agent.errors import AgentError, ConfigError
 from remote_agent.host import Host, Organs
-from remote_agent.identity import Identity, installation, load_identity, remove_identity
+from remote_agent.identity import Identity, load_identity, remove_identity
 from remote_agent.janitor import Janitor
 from remote_agent.journal import Journal
 from remote_agent.leaving import Leaving
@@ -33,22 +30,18 @@ from remote_agent.link import Link
 from remote_agent.lock import alone
 from remote_agent.logging_setup import set_up_logging
 from remote_agent.notify import notify
+from remote_agent.outset import endpoint_of, facts_of, job_group, settings_of
 from remote_agent.processes import (
     WATCHES_PIPES,
-    boot_id,
-    cgroup,
-    host_facts,
     protect_from_oom,
     reread_signals,
     stop_signals,
 )
-from remote_agent.reach import Endpoint
 from remote_agent.runner import Runner
-from remote_agent.session.machine import HostFacts, Session
+from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
 from remote_agent.uploader import Uploader
 from remote_agent.wishes import WishBook
-from remote_protocol.messages import Platform, Settings
 
 log = structlog.get_logger("agent")
 
@@ -130,10 +123,10 @@ class Agent:
         self._nudge = asyncio.Event()
         self._contact = ContactNote(config.state_dir / "contact")
         wishes = WishBook(config.state_dir)
-        self.host = Host(Session(_facts(config, identity)), wishes)
-        self.journal = Journal(config, identity.name, _cgroup(config.limits.cgroup))
+        self.host = Host(Session(facts_of(config, identity)), wishes)
+        self.journal = Journal(config, identity.name, job_group(config.limits.cgroup))
         self.runner = Runner(config.state_dir, self.journal, self.host.handle)
-        self.link = Link(_endpoint(config, identity), self.host)
+        self.link = Link(endpoint_of(config, identity), self.host)
         self.uploader = Uploader(
             self.host.session,
             self.link,
@@ -284,11 +277,11 @@ class Agent:
             return
         set_up_logging(config.state_dir, config.log.level, config.log.format)
         self._config, self._identity = config, identity
-        self.link.endpoint = _endpoint(config, identity)
+        self.link.endpoint = endpoint_of(config, identity)
         self.janitor.adjust(config)
         self.journal.adjust(config)
         self.leaving.on_stop = config.agent.on_stop
-        self.host.announce(_settings(config, identity))
+        self.host.announce(settings_of(config, identity))
         log.info("the configuration was read again")
 
     # What others want to know -------------------------------------------------------------
@@ -324,63 +317,3 @@ def _on_signal(loop: asyncio.AbstractEventLoop, number: int, action: Callable[[]
     except NotImplementedError:
         # Windows: the handler runs when the loop wakes up, within a tick.
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(action))
-
-
-def _cgroup(wanted: str) -> str | None:
-    """The group below which jobs get theirs; None: limits are enforced without groups."""
-    if wanted == "off":
-        return None
-    try:
-        folder: str | None = wanted
-        if wanted == "auto":
-            if not os.path.exists("/proc/self/cgroup"):
-                return None
-            texts = (Path("/proc/self/cgroup"), Path("/proc/self/mountinfo"))
-            folder = cgroup.own_group(*(text.read_text() for text in texts))
-            if folder is None or not cgroup.delegated(folder):
-                return None
-        assert folder is not None
-        log.info("jobs with limits get control groups", controllers=sorted(cgroup.prepare(folder)))
-    except OSError as error:
-        log.warning("no control groups; limits are watched instead", reason=str(error))
-        return None
-    return folder
-
-
-def _settings(config: Config, identity: Identity) -> Settings:
-    """What the configuration says, and where it is silent, what was said to `register`."""
-    said = {k: v for k, v in config.agent.settings.model_dump().items() if v is not None}
-    return Settings.model_validate(identity.settings | said)
-
-
-def _facts(config: Config, identity: Identity) -> HostFacts:
-    return HostFacts(
-        __version__,
-        boot_id(),
-        installation(config.state_dir),
-        _platform(),
-        _settings(config, identity),
-    )
-
-
-def _platform() -> Platform:
-    return Platform(**host_facts()._asdict(), python=sys.version.split()[0])
-
-
-def _endpoint(config: Config, identity: Identity) -> Endpoint:
-    def text(path: Path | None) -> str | None:
-        return None if path is None else str(path)
-
-    server, url = config.server, identity.server
-    if server.url is not None and server.url != url:
-        from remote_agent.register import check_url
-
-        url = check_url(server.url)
-    return Endpoint(
-        url=url,
-        token=identity.token,
-        proxy=server.proxy or identity.proxy,
-        ca_file=text(server.ca_file) or identity.ca_file,
-        client_cert=text(server.client_cert),
-        client_key=text(server.client_key),
-    )

@@ -7,7 +7,6 @@ rests on them. Output of jobs travels in binary frames (`codec.Chunk`), never in
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +23,7 @@ from remote_protocol.parts import (
     Phase,
     Platform,
     Reference,
+    Refusal,
     Ruling,
     Seconds,
     Settings,
@@ -121,26 +121,6 @@ class Accept(Message):
     attempt: Attempt
     serial: int = 0
     """That of the offer, when it came on this link."""
-
-
-class Refusal(StrEnum):
-    """Why an agent does not take an offer."""
-
-    STALE = "stale"
-    """It cannot prove that the offer is younger than its time to live."""
-    PAUSED = "paused"
-    DRAINING = "draining"
-    CAPACITY = "capacity"
-    DISK = "disk"
-    USED = "used"
-    """An attempt of that number has run here. Since version 3."""
-    POLICY = "policy"
-    """The agent never runs such a job: it ends as `rejected`."""
-
-    @property
-    def final(self) -> bool:
-        """Whether no other offer of the same job makes sense."""
-        return self is Refusal.POLICY
 
 
 class Refuse(Message):

@@ -139,3 +139,23 @@ class Ruling(Part):
     verdict: Verdict
     offset: Offset = 0
     detail: Text = ""
+
+
+class Refusal(StrEnum):
+    """Why an agent does not take an offer."""
+
+    STALE = "stale"
+    """It cannot prove that the offer is younger than its time to live."""
+    PAUSED = "paused"
+    DRAINING = "draining"
+    CAPACITY = "capacity"
+    DISK = "disk"
+    USED = "used"
+    """An attempt of that number has run here. Since version 3."""
+    POLICY = "policy"
+    """The agent never runs such a job: it ends as `rejected`."""
+
+    @property
+    def final(self) -> bool:
+        """Whether no other offer of the same job makes sense."""
+        return self is Refusal.POLICY

@@ -1,0 +1,83 @@
+"""What an agent knows at its start, of itself and its way to the server: from its configuration,
+what was said to `register`, and the host. Reads those, and prepares control groups."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import structlog
+
+from remote_agent import __version__
+from remote_agent.config import Config
+from remote_agent.identity import Identity, installation
+from remote_agent.processes import boot_id, cgroup, host_facts
+from remote_agent.reach import Endpoint
+from remote_agent.session.machine import HostFacts
+from remote_protocol.messages import Platform, Settings
+
+log = structlog.get_logger("agent")
+
+
+def job_group(wanted: str) -> str | None:
+    """The group below which jobs get theirs; None: limits are enforced without groups."""
+    if wanted == "off":
+        return None
+    try:
+        folder: str | None = wanted
+        if wanted == "auto":
+            if not os.path.exists("/proc/self/cgroup"):
+                return None
+            texts = (Path("/proc/self/cgroup"), Path("/proc/self/mountinfo"))
+            folder = cgroup.own_group(*(text.read_text() for text in texts))
+            if folder is None or not cgroup.delegated(folder):
+                return None
+        assert folder is not None
+        log.info("jobs with limits get control groups", controllers=sorted(cgroup.prepare(folder)))
+    except OSError as error:
+        log.warning("no control groups; limits are watched instead", reason=str(error))
+        return None
+    return folder
+
+
+def settings_of(config: Config, identity: Identity) -> Settings:
+    """What the configuration says, and where it is silent, what was said to `register`."""
+    said = {k: v for k, v in config.agent.settings.model_dump().items() if v is not None}
+    return Settings.model_validate(identity.settings | said)
+
+
+def facts_of(config: Config, identity: Identity) -> HostFacts:
+    """What a hello says about this host and its agent. OSError when that cannot be kept."""
+    return HostFacts(
+        __version__,
+        boot_id(),
+        installation(config.state_dir),
+        _platform(),
+        settings_of(config, identity),
+    )
+
+
+def _platform() -> Platform:
+    return Platform(**host_facts()._asdict(), python=sys.version.split()[0])
+
+
+def endpoint_of(config: Config, identity: Identity) -> Endpoint:
+    """The server and the way to it. ConfigError for a URL that is none."""
+
+    def text(path: Path | None) -> str | None:
+        return None if path is None else str(path)
+
+    server, url = config.server, identity.server
+    if server.url is not None and server.url != url:
+        from remote_agent.register import check_url
+
+        url = check_url(server.url)
+    return Endpoint(
+        url=url,
+        token=identity.token,
+        proxy=server.proxy or identity.proxy,
+        ca_file=text(server.ca_file) or identity.ca_file,
+        client_cert=text(server.client_cert),
+        client_key=text(server.client_key),
+    )

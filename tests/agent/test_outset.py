@@ -1,0 +1,56 @@
+"""What an agent knows at its start: the configuration first, then what was said to `register`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from remote_agent import __version__
+from remote_agent.config import Config
+from remote_agent.identity import Identity
+from remote_agent.outset import endpoint_of, facts_of, job_group, settings_of
+from remote_agent.processes import boot_id, cgroup
+
+IDENTITY = Identity("http://h:1", "web-7", "rat_x", settings={"capacity": {"default": 3}})
+
+
+def config(tmp_path: Path, **parts: object) -> Config:
+    return Config.model_validate({"state_dir": tmp_path, **parts})
+
+
+def test_the_configuration_comes_before_what_was_registered(tmp_path: Path) -> None:
+    assert settings_of(config(tmp_path), IDENTITY).capacity == {"default": 3}
+    mine = config(tmp_path, agent={"capacity": {"default": 9}})
+    assert settings_of(mine, IDENTITY).capacity == {"default": 9}
+
+
+def test_the_facts_of_a_hello(tmp_path: Path) -> None:
+    facts = facts_of(config(tmp_path), IDENTITY)
+    assert (facts.agent_version, facts.boot_id) == (__version__, boot_id())
+    assert facts.settings.capacity == {"default": 3}
+    assert facts.platform.hostname and facts.platform.python
+    assert facts_of(config(tmp_path), IDENTITY).installation == facts.installation != ""
+
+
+def test_the_way_to_the_server(tmp_path: Path) -> None:
+    there = endpoint_of(config(tmp_path), IDENTITY)
+    assert (there.url, there.token, there.proxy, there.ca_file) == (
+        "http://h:1",
+        "rat_x",
+        None,
+        None,
+    )
+    moved = config(tmp_path, server={"url": "https://new:2/", "ca_file": tmp_path / "ca.pem"})
+    there = endpoint_of(moved, IDENTITY)
+    assert (there.url, there.ca_file) == ("https://new:2", str(tmp_path / "ca.pem"))
+
+
+def test_no_group_without_a_delegated_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert job_group("off") is None
+    monkeypatch.setattr(cgroup, "delegated", lambda folder: False)
+    assert job_group("auto") is None
+    assert job_group(str(tmp_path / "absent")) is None
+    assert "limits are watched instead" in capsys.readouterr().out
