@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -39,6 +40,8 @@ async def open_tunnel(proxy: str, host: str, port: int) -> socket.socket:
         duplicate: socket.socket = writer.get_extra_info("socket").dup()
     finally:
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
     duplicate.setblocking(False)
     return duplicate
 
