@@ -73,7 +73,7 @@ def test_the_contact_of_another_boot_is_none(tmp_path: Path, found: str | None) 
 
 
 def test_a_shim_ends_its_job_without_any_agent(keeper: Keeper) -> None:
-    """The trial of the audit: nobody but the shim is there, and the promise holds."""
+    """Nobody but the shim is there, and the promise holds."""
     note = ContactNote(keeper.root / "contact")
     note.note(boottime())
     began = time.monotonic()
