@@ -312,7 +312,7 @@ class RegistrationTokenCreate(Body):
 
     queues: list[Name] = Field(default_factory=list, max_length=100)
     """Queues that agents may enrol for; empty: any."""
-    uses: int | None = Field(default=None, ge=1)
+    uses: int | None = Field(default=None, ge=1, le=1_000_000)
     """How many agents may enrol; null: any number until it expires."""
     expires: Duration | None = 3600.0
 

@@ -49,7 +49,10 @@ class ErrorCode(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UNKNOWN_QUEUE = "unknown_queue"
     NAME_TAKEN = "name_taken"
+    REQUEST_TIMEOUT = "request_timeout"
     STORE_UNAVAILABLE = "store_unavailable"
+    TOO_MANY_REQUESTS = "too_many_requests"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
     UNSUPPORTED_VERSION = "unsupported_version"
     VALIDATION = "validation"
 

@@ -29,6 +29,7 @@ from remote_server.logs import LogStore, Reserve
 from remote_server.logs.packer import Packer
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
+from remote_server.watchdog import Watchdog
 from remote_server.web import Doorkeeper, Services, Wakes, build, description, digest
 
 _BACKLOG: Final = 4096
@@ -54,6 +55,8 @@ class Server:
         self.address: Address = config.server.listen
         """Where it listens; after `start` with the port that the system chose."""
         self.services: Services
+        self.watchdog = Watchdog()
+        """Says what held the loop; `holds` are the last times that something did."""
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[BaseException] | None = None
@@ -69,6 +72,15 @@ class Server:
     async def start(self) -> None:
         """Make ready and listen. ServerError says what is in the way, and the cure."""
         self._failed = asyncio.get_running_loop().create_future()
+        self.watchdog.start()
+        try:
+            await self._start()
+        except BaseException:
+            self.watchdog.stop()
+            raise
+        _log.info("server listens", url=self.url, data_dir=str(self.data.path))
+
+    async def _start(self) -> None:
         tls = self._tls()
         self.data.prepare()
         self.data.lock()
@@ -88,7 +100,6 @@ class Server:
         except BaseException:
             self.data.release()
             raise
-        _log.info("server listens", url=self.url, data_dir=str(self.data.path))
 
     async def stop(self) -> None:
         """Tell agents and followers, answer what is in flight, close everything."""
@@ -97,6 +108,7 @@ class Server:
         self.services.logs.close()
         await self.services.store.close()
         self.data.release()
+        self.watchdog.stop()
 
     async def failed(self) -> BaseException:
         """Return when one of the server's loops has ended, which it never should."""
@@ -163,6 +175,8 @@ class Server:
             build(self.services),
             access_log=None,
             handle_signals=False,
+            # Nothing is inflated, also where no call looks at the body.
+            auto_decompress=False,
             shutdown_timeout=self.config.limits.stop_grace,
         )
         await self._runner.setup()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,29 @@ class Live:
             more["data"] = body if isinstance(body, str | bytes) else json.dumps(body)
         async with self.open(method, path, token, **more) as response:
             return await _whole(response)
+
+    async def raw(self, data: bytes) -> bytes:
+        """Everything that the server answers to these bytes until it closes the connection."""
+        reader, writer = await asyncio.open_connection(*self.server.address)
+        try:
+            writer.write(data)
+            async with asyncio.timeout(20):
+                return await reader.read()
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def head(self, target: bytes, *lines: bytes, method: bytes = b"GET") -> int:
+        """The status of a request with exactly these header lines, sent as this token's owner."""
+        own = b"Authorization: Bearer " + self.token.encode()
+        if any(line.lower().startswith(b"authorization:") for line in lines):
+            own = b"X-Own: none"
+        request = b"\r\n".join(
+            (method + b" " + target + b" HTTP/1.1", b"Host: x", b"Connection: close", own, *lines)
+        )
+        answer = await self.raw(request + b"\r\n\r\n")
+        return int(answer.split(b" ", 2)[1])
 
     async def get(self, path: str, token: str | None = None, **more: Any) -> Answer:
         return await self.ask("GET", path, None, token, **more)

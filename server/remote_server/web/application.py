@@ -18,6 +18,7 @@ import remote_server
 from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 from remote_server.web import agents, enrol, events, health, jobs, log, openapi, queues, tokens
+from remote_server.web.headers import header, require_plain_body
 from remote_server.web.problems import (
     ApiProblem,
     from_http_exception,
@@ -72,9 +73,10 @@ class _Surround:
             response: web.StreamResponse
             call = Call(request, services, route)
             try:
+                require_plain_body(request)
                 if guarded:
-                    header = request.headers.get("Authorization")
-                    call.caller = await services.doors.admit(header, route.door)
+                    authorization = header(request, "Authorization")
+                    call.caller = await services.doors.admit(authorization, route.door)
                 response = await route.handler(call)
             except Exception as error:
                 response = _problem(error, request, call.opened)
@@ -97,7 +99,7 @@ class _Surround:
         """Answers what no call matches."""
         try:
             return await handler(request)
-        except web.HTTPException as error:
+        except (web.HTTPException, ApiProblem) as error:
             return _problem(error, request)
 
 

@@ -14,10 +14,10 @@ from remote_server.web.frames import (
     SSE,
     ClientGone,
     Stream,
-    choose,
-    last_event_id,
+    accepted,
     sse,
 )
+from remote_server.web.headers import last_event_id
 from remote_server.web.route import Call, Query, Route
 from remote_server.web.views import timeline_entry
 from remote_server.web.wakes import HAPPENINGS, wait
@@ -28,7 +28,7 @@ _PAGE = 200
 class EventsQuery(Query):
     """The query of `GET /events`."""
 
-    after: int | None = Field(default=None, ge=-1, lt=1 << 63)
+    after: int | None = Field(default=None, ge=-1, lt=1 << 62)
     """Number of the last event seen; 0, the default: from the first one kept; -1: only what
     happens from now on."""
     follow: bool | None = None
@@ -39,7 +39,7 @@ async def events(call: Call) -> web.StreamResponse:
     """`GET /events`."""
     query = call.query(EventsQuery)
     services = call.services
-    media = choose(call.request.headers.get("Accept"), (NDJSON, SSE))
+    media = accepted(call.request, (NDJSON, SSE))
     follow = media == SSE if query.follow is None else query.follow
     resumed = last_event_id(call.request)
     after = resumed if resumed is not None else query.after or 0

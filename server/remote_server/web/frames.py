@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from remote_protocol.errors import ErrorCode
+from remote_server.web.headers import header
 from remote_server.web.problems import ApiProblem
 from remote_server.web.route import Call
 
@@ -28,6 +29,11 @@ class ClientGone(ConnectionError):
     """The client closed its side, or the server stops: the answer breaks off."""
 
 
+def accepted(request: web.Request, offered: Sequence[str]) -> str:
+    """The media type of `offered` that a request prefers. ApiProblem when none is acceptable."""
+    return choose(header(request, "Accept"), offered)
+
+
 def choose(accept: str | None, offered: Sequence[str]) -> str:
     """The media type of `offered` that an Accept header prefers (RFC 9110 §12.5.1).
 
@@ -42,7 +48,7 @@ def choose(accept: str | None, offered: Sequence[str]) -> str:
         for parameter in parameters:
             if parameter.startswith("q="):
                 try:
-                    quality = float(parameter[2:])
+                    quality = min(float(parameter[2:]), 1.0)
                 except ValueError:
                     quality = 0.0
         for index, offer in enumerate(offered):
@@ -107,13 +113,3 @@ def sse(data: str, number: int | None = None, event: str | None = None) -> str:
     if number is not None:
         head += f"id: {number}\n"
     return f"{head}data: {data}\n\n"
-
-
-def last_event_id(request: web.Request) -> int | None:
-    """The number in a Last-Event-ID header, with which a browser resumes."""
-    text = request.headers.get("Last-Event-ID", "").strip()
-    if not text:
-        return None
-    if not text.isdecimal():
-        raise ApiProblem(ErrorCode.BAD_REQUEST, f"Last-Event-ID {text!r} is not a number")
-    return int(text)

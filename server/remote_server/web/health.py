@@ -16,7 +16,8 @@ from remote_protocol.states import AgentState, JobState
 from remote_server.errors import ServerError
 from remote_server.web import openapi
 from remote_server.web.door import PUBLIC, VIEWER
-from remote_server.web.frames import choose
+from remote_server.web.frames import accepted
+from remote_server.web.headers import header
 from remote_server.web.metrics import CONTENT_TYPE, family
 from remote_server.web.problems import ApiProblem
 from remote_server.web.route import JSON, Call, Route, answer
@@ -89,8 +90,7 @@ async def describe(call: Call) -> web.StreamResponse:
 
 async def front_page(call: Call) -> web.StreamResponse:
     """`GET /`: where to go from here."""
-    accept = call.request.headers.get("Accept")
-    if choose(accept, (JSON, "text/html")) == JSON:
+    if accepted(call.request, (JSON, "text/html")) == JSON:
         return answer(FrontPage(version=remote_server.__version__))
     text = _PAGE.format(version=remote_server.__version__)
     return web.Response(text=text, content_type="text/html")
@@ -99,8 +99,7 @@ async def front_page(call: Call) -> web.StreamResponse:
 async def metrics(call: Call) -> web.StreamResponse:
     """`GET /metrics`, for Prometheus."""
     if not call.services.config.server.open_metrics:
-        header = call.request.headers.get("Authorization")
-        await call.services.doors.admit(header, VIEWER)
+        await call.services.doors.admit(header(call.request, "Authorization"), VIEWER)
     body = await _gauges(call) + call.services.gauges.render()
     return web.Response(body=body.encode(), headers={"Content-Type": CONTENT_TYPE})
 

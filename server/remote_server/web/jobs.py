@@ -23,6 +23,7 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Job
 from remote_server.web.door import OPERATOR, VIEWER
+from remote_server.web.headers import header
 from remote_server.web.paging import FOREIGN
 from remote_server.web.problems import ApiProblem, validation
 from remote_server.web.route import Call, PageQuery, Route, answer
@@ -54,7 +55,7 @@ async def submit(call: Call) -> web.StreamResponse:
 
 async def _submit(call: Call, spec: JobSpec) -> web.StreamResponse:
     call.services.logs.reserve.require()
-    key = call.request.headers.get("Idempotency-Key")
+    key = header(call.request, "Idempotency-Key")
     if key is not None:
         spec = _with_key(spec, key)
     now = time.time()

@@ -25,10 +25,10 @@ from remote_server.web.frames import (
     TEXT,
     ClientGone,
     Stream,
-    choose,
-    last_event_id,
+    accepted,
     sse,
 )
+from remote_server.web.headers import last_event_id
 from remote_server.web.log_forms import Form, Plain, Raw, Records
 from remote_server.web.problems import not_found, validation
 from remote_server.web.route import Call, Query, Route
@@ -43,19 +43,19 @@ _LARGEST_RECORD: Final = 8 * 1024 * 1024
 class LogQuery(Query):
     """The query of a log."""
 
-    attempt: int | None = Field(default=None, ge=1)
+    attempt: int | None = Field(default=None, ge=1, lt=1 << 32)
     """Default: the last one."""
     stream: Literal["stdout", "stderr"] | None = None
     follow: bool = False
     """Go on until the attempt has ended and all of it was sent."""
-    offset: int = Field(default=0, ge=0)
+    offset: int = Field(default=0, ge=0, lt=1 << 62)
     """text/plain: bytes of the answer to leave out; otherwise a position in the stored log."""
 
 
 async def log(call: Call) -> web.StreamResponse:
     """`GET /jobs/{id}/log`."""
     query = call.query(LogQuery)
-    media = choose(call.request.headers.get("Accept"), _MEDIA)
+    media = accepted(call.request, _MEDIA)
     if media == CRI and query.stream:
         raise validation([("stream", f"cannot be chosen with {CRI}: the stored log has both")])
     job = await call.services.store.job(call.path("id"))

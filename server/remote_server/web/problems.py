@@ -18,6 +18,8 @@ from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 
 MEDIA: Final = "application/problem+json"
+MOST_FAULTS: Final = 50
+"""Faults that one answer names; beyond them it says how many there are."""
 _STATUS: Final = {
     ErrorCode.BAD_MESSAGE: 400,
     ErrorCode.BAD_REQUEST: 400,
@@ -34,7 +36,10 @@ _STATUS: Final = {
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.UNKNOWN_QUEUE: 422,
     ErrorCode.NAME_TAKEN: 409,
+    ErrorCode.REQUEST_TIMEOUT: 408,
     ErrorCode.STORE_UNAVAILABLE: 503,
+    ErrorCode.TOO_MANY_REQUESTS: 429,
+    ErrorCode.UNSUPPORTED_ENCODING: 415,
     ErrorCode.UNSUPPORTED_VERSION: 400,
     ErrorCode.VALIDATION: 422,
 }
@@ -96,14 +101,22 @@ def forbidden(detail: str) -> ApiProblem:
 
 
 def validation(faults: Iterable[tuple[str, str]]) -> ApiProblem:
-    """422 that names every fault at once, as `(field, message)`."""
-    errors = [{"field": field, "message": message} for field, message in faults]
+    """422 that names the faults, as `(field, message)`, up to MOST_FAULTS of them."""
+    found = list(faults)
+    errors = [
+        {"field": _cut(field, 200), "message": _cut(message, 500)}
+        for field, message in found[:MOST_FAULTS]
+    ]
     said = "; ".join(
         f"{fault['field']}: {fault['message']}" if fault["field"] else fault["message"]
         for fault in errors[:5]
     )
-    more = f" and {len(errors) - 5} more" if len(errors) > 5 else ""
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     return ApiProblem(ErrorCode.VALIDATION, said + more, errors=errors)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def from_validation(error: ValidationError) -> ApiProblem:

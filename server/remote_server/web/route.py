@@ -12,6 +12,7 @@ from types import GenericAlias
 from typing import Any, Final, TypeVar, get_origin
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from remote_protocol.errors import ErrorCode
@@ -24,6 +25,8 @@ from remote_server.web.services import Services
 SMALL_BODY: Final = 256 * 1024
 """Bytes of any body that is not a job."""
 JSON: Final = "application/json"
+_LONGEST_PART: Final = 256
+"""Characters of a name or id in a path."""
 _JSON_HEADERS: Final = {"Content-Type": JSON}
 M = TypeVar("M", bound=BaseModel)
 
@@ -95,8 +98,14 @@ class Call:
         return self.caller
 
     def path(self, name: str) -> str:
-        """One part of the path."""
-        return self.request.match_info[name]
+        """One part of the path. ApiProblem when nothing can have such a name."""
+        value = self.request.match_info[name]
+        if len(value) > _LONGEST_PART or not value.isprintable():
+            raise ApiProblem(
+                ErrorCode.NOT_FOUND,
+                f"nothing has a name of {len(value)} characters like the one in this path",
+            )
+        return value
 
     async def read(self, model: type[M], largest: int | None = None) -> M:
         """The body, validated once; at most `largest` bytes, the route's limit by default.
@@ -112,6 +121,8 @@ class Call:
             return model.model_validate_json(raw)
         except ValidationError as error:
             raise from_validation(error) from None
+        except OverflowError:
+            raise ApiProblem(ErrorCode.BAD_REQUEST, "a number in the body is too large") from None
 
     def query(self, model: type[M]) -> M:
         """The query string, validated. ApiProblem names every fault at once."""
@@ -142,13 +153,20 @@ async def read_bounded(request: web.Request, largest: int) -> bytes:
     if (request.content_length or 0) > largest:
         raise _too_large(largest)
     content = request.content
-    parts = [await content.readany()]
-    size = len(parts[0])
-    while not content.at_eof():
-        if size > largest:
-            raise _too_large(largest)
-        parts.append(await content.readany())
-        size += len(parts[-1])
+    try:
+        parts = [await content.readany()]
+        size = len(parts[0])
+        while not content.at_eof():
+            if size > largest:
+                raise _too_large(largest)
+            parts.append(await content.readany())
+            size += len(parts[-1])
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        raise ApiProblem(
+            ErrorCode.BAD_REQUEST,
+            "the body is not framed as its headers say (RFC 9112 §7)",
+            headers={"Connection": "close"},
+        ) from error
     if size > largest:
         raise _too_large(largest)
     return parts[0] if len(parts) == 1 else b"".join(parts)

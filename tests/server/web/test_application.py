@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from remote_protocol.ids import Role
 from remote_server.errors import StoreUnavailable
 from remote_server.web.application import ROUTES
+from tests.support.bounds import unbounded
 from tests.support.live_server import Live
 
 GUARDED = [route for route in ROUTES if route.door.kinds]
@@ -109,3 +110,12 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(live: 
             while not any(entry.get("path") == "/api/v1/jobs" for entry in logs):
                 await asyncio.sleep(0.01)
     assert [entry for entry in logs if entry["log_level"] in ("error", "warning")] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    dict.fromkeys(route.query for route in ROUTES if route.query),
+    ids=lambda query: query.__name__,
+)
+def test_every_field_of_every_query_has_a_bound(query: Any) -> None:
+    assert unbounded(query) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiohttp import ClientPayloadError, web
-from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from aiohttp.test_utils import TestClient, TestServer
 
 from remote_server.web.frames import (
     CRI,
@@ -14,7 +14,6 @@ from remote_server.web.frames import (
     ClientGone,
     Stream,
     choose,
-    last_event_id,
     sse,
 )
 from remote_server.web.problems import ApiProblem
@@ -38,6 +37,8 @@ OFFERED = (TEXT, NDJSON, SSE, CRI)
         ("*/*;q=0.1, text/event-stream;q=0.1", SSE),
         ("text/plain;q=0, application/x-ndjson", NDJSON),
         ("image/png, text/plain;q=0.1", TEXT),
+        ("text/event-stream;q=1e400, application/x-ndjson;q=1", NDJSON),
+        ("text/event-stream;q=nan, application/x-ndjson", NDJSON),
     ],
 )
 def test_the_preferred_form(accept: str | None, chosen: str) -> None:
@@ -54,13 +55,6 @@ def test_nothing_acceptable(accept: str) -> None:
 def test_events_are_framed() -> None:
     assert sse("x") == "data: x\n\n"
     assert sse("x", 7, "end") == "event: end\nid: 7\ndata: x\n\n"
-
-
-def test_last_event_id() -> None:
-    assert last_event_id(make_mocked_request("GET", "/")) is None
-    assert last_event_id(make_mocked_request("GET", "/", headers={"Last-Event-ID": "12"})) == 12
-    with pytest.raises(ApiProblem):
-        last_event_id(make_mocked_request("GET", "/", headers={"Last-Event-ID": "-1"}))
 
 
 async def test_a_stream_notices_that_its_client_has_left() -> None:
