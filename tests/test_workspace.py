@@ -71,7 +71,8 @@ def name(path: Path) -> str:
 def files(folder: Path = ROOT) -> Iterator[Path]:
     """Every file that belongs to the project; a release tarball has no git to ask."""
     for entry in sorted(folder.iterdir()):
-        if entry.is_symlink():
+        # In a git worktree .git is a file, which names the machine's path of the repository.
+        if entry.is_symlink() or entry.name == ".git":
             continue
         if not entry.is_dir():
             yield entry
