@@ -8,8 +8,13 @@ BIN       := $(VENV)/bin
 DISTS     := protocol agent server client
 PYPROJECT := $(DISTS:%=%/pyproject.toml)
 # Editable installs and scripts hold the checkout's path: a copied checkout sets itself up again.
-STAMP     := $(VENV)/.ready-$(firstword $(shell printf '%s' "$(CURDIR)" | cksum))
-TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks)
+KEY       := $(firstword $(shell printf '%s' "$(CURDIR)" | cksum))
+READY     := $(VENV)/.ready-run-$(KEY)
+TOOLS     := $(VENV)/.ready-dev-$(KEY)
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks requirements)
+
+LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol
 
 # The units that mean the same on Windows: the others speak of modes, signals, sh or POSIX paths.
 WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix tests/agent/,$(addsuffix .py, \
@@ -18,29 +23,26 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(filter-out %/test_api.py,$(wildcard tests/protocol/test_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-wine check fmt bench chaos build lock clean
+.PHONY: help setup setup-dev demo dev test test-wine check fmt bench chaos build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv with everything pinned, once
+setup: $(READY) ## make .venv with the programs and what they need, once
 
-$(STAMP): requirements/dev.txt $(PYPROJECT)
+setup-dev: $(TOOLS) ## add the tools for tests, checks and builds
+
+$(READY): requirements/run.txt $(PYPROJECT)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "make: Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
 	       "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "make: $(PYTHON) has no venv module. Install it (Debian, Ubuntu: apt install python3-venv)" \
 	       "and repeat." >&2; exit 1; }
-	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	@rm -f $(VENV)/.ready-*
-	@echo "make: installing the pinned packages into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
-	  --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
-	  --no-deps --no-build-isolation $(DISTS:%=-e ./%)
-	@$(BIN)/python -m pip check --disable-pip-version-check
-	@touch $@
+	@$(PYTHON) requirements/set_up.py $(VENV) $(KEY) run
+
+$(TOOLS): requirements/dev.txt $(READY)
+	@$(PYTHON) requirements/set_up.py $(VENV) $(KEY) dev
 
 demo: setup ## start a server and an agent, run real jobs live, show the results
 	@$(BIN)/python demo/run.py $(ARGS)
@@ -48,40 +50,41 @@ demo: setup ## start a server and an agent, run real jobs live, show the results
 dev: setup ## a server with one local agent, until Ctrl-C
 	@$(BIN)/remote-server dev $(ARGS)
 
-test: setup ## all tests, JOBS=2 at a time
+test: setup-dev ## all tests, JOBS=2 at a time
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-check: setup ## lint, format, types, import rules
+check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(TYPED)
 	@$(BIN)/lint-imports --no-logo
 
-fmt: setup ## repair what can be repaired
+fmt: setup-dev ## repair what can be repaired
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: setup ## run the benchmarks and print their tables
+bench: setup-dev ## run the benchmarks and print their tables
 	@$(BIN)/python benchmarks/run_all.py $(ARGS)
 
-chaos: setup ## a seeded chaos run (root): SEED=1 MINUTES=1
+chaos: setup-dev ## a seeded chaos run (root): SEED=1 MINUTES=1
 	@$(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
 
-test-wine: setup ## a Windows agent in Wine (root): WINE=FOLDER, made by tests/wine/setup.sh
+test-wine: setup-dev ## a Windows agent in Wine (root): WINE=FOLDER, made by tests/wine/setup.sh
 	@test -x "$(WINE)/w" || { \
 	  echo "make: WINE=$(WINE) is no folder with Wine. As root, three minutes: bash tests/wine/setup.sh FOLDER;" \
 	       "then make test-wine WINE=FOLDER" >&2; exit 1; }
 	@"$(WINE)/w" python "Z:$(CURDIR)/tests/wine/inside.py" "$(CURDIR)" pytest -p no:cacheprovider $(WINE_TESTS)
 	@WINE="$(abspath $(WINE))" $(BIN)/python -m pytest -p no:cacheprovider tests/wine/windows_jobs.py $(ARGS)
 
-build: setup ## wheels and sdists of the four distributions, into dist/
+build: setup-dev ## wheels and sdists of the four distributions, into dist/
 	@rm -rf dist
 	@for d in $(DISTS); do $(BIN)/python -m build --no-isolation --outdir dist $$d || exit 1; done
 
 lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
-	@$(or $(UV),uv) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol \
-	  --output-file requirements/dev.txt $(PYPROJECT) requirements/dev.in
+	@$(LOCK) --upgrade --output-file requirements/dev.txt $(PYPROJECT) requirements/run.in requirements/dev.in
+	@# What a lock file holds already is kept: the same versions.
+	@cp requirements/dev.txt requirements/run.txt
+	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
 
 clean: ## remove .venv, caches and built files
 	@rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -75,7 +75,9 @@ def files(folder: Path = ROOT) -> Iterator[Path]:
         if entry.is_symlink() or entry.name == ".git":
             continue
         if not entry.is_dir():
-            yield entry
+            # In a worktree of git, `.git` is a file that names the other place.
+            if entry.name != ".git":
+                yield entry
         elif entry.name in PRUNED or (entry / "pyvenv.cfg").exists():
             continue
         elif not entry.name.startswith(".") or entry.name in HIDDEN_BUT_OURS:
@@ -168,30 +170,43 @@ def test_no_file_names(kind: str) -> None:
     assert not hits, "\n".join(hits)
 
 
-def test_pins_have_hashes_and_no_addresses() -> None:
-    text = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8")
+def pins(kind: str) -> dict[str, str]:
+    """The requirements of `run.txt` or `dev.txt` with their markers and hashes, by name."""
+    text = (ROOT / "requirements" / f"{kind}.txt").read_text(encoding="utf-8")
     assert "://" not in text
     assert [
         line for line in text.splitlines() if line.lstrip().startswith(("-e", "--index", "--find"))
     ] == []
-    requirements = re.sub(
-        r"\\\n", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
-    ).splitlines()
-    assert len(requirements) > 50
-    for requirement in requirements:
+    requirements = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE))
+    return {line.split("==")[0]: line for line in requirements.splitlines() if line}
+
+
+def test_pins_have_hashes_and_no_addresses() -> None:
+    assert len(pins("dev")) > 50
+    for requirement in (*pins("dev").values(), *pins("run").values()):
         assert re.match(r"[a-z0-9][a-z0-9._-]*==\S+ ", requirement), requirement
         assert "--hash=sha256:" in requirement, requirement
 
 
+def test_both_lock_files_pin_the_same_versions() -> None:
+    run, dev = pins("run"), pins("dev")
+    assert 20 < len(run) < len(dev)
+    assert {name: line for name, line in run.items() if dev.get(name) != line} == {}
+
+
+def wanted(kind: str) -> set[str]:
+    """What `run.in` or `dev.in` names."""
+    lines = (ROOT / "requirements" / f"{kind}.in").read_text().splitlines()
+    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
 def test_pins_cover_every_dependency() -> None:
-    text = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8")
-    pinned = set(re.findall(r"^([a-z0-9._-]+)==", text, flags=re.MULTILINE)) | {"remote-protocol"}
-    wanted = {line.strip() for line in (ROOT / "requirements" / "dev.in").read_text().splitlines()}
-    wanted = {line for line in wanted if line and not line.startswith("#")}
+    run, dev = wanted("run") - {"remote-protocol"}, wanted("dev")
     for dist in DISTS:
         project = toml(ROOT / dist / "pyproject.toml")["project"]
-        wanted |= {re.split(r"[<>=\[ ;]", item)[0].lower() for item in project["dependencies"]}
-    assert wanted - pinned == set()
+        run |= {re.split(r"[<>=\[ ;]", item)[0].lower() for item in project["dependencies"]}
+    assert run - pins("run").keys() == {"remote-protocol"}
+    assert (run | dev) - pins("dev").keys() == {"remote-protocol"}
 
 
 def test_the_distributions_share_version_licence_and_python() -> None:
