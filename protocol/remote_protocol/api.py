@@ -10,16 +10,18 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from remote_protocol.ids import JobId, LabelKey, LabelValue, Name, Role
-from remote_protocol.limits import MAX_BATCH_JOBS, MAX_LABELS
-from remote_protocol.messages import (
+from remote_protocol.ids import JobId, Labels, Name, Role
+from remote_protocol.limits import MAX_BATCH_JOBS, MAX_USES
+from remote_protocol.parts import (
     Assignment,
     Capacity,
     Condition,
     Platform,
+    Queues,
     Settings,
     Text,
     Usage,
+    Word,
 )
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
@@ -101,6 +103,9 @@ class JobView(JobSpec):
     attempt: int = 0
     """Number of the current or last attempt; 0 before the first."""
     agent: str | None = None
+    """Who holds it, or held it last."""
+    wanted_agent: str | None = None
+    """The only agent that gets it: the specification's `agent`."""
     exit_code: int | None = None
     end_reason: EndReason | None = None
     end_detail: str | None = None
@@ -175,9 +180,9 @@ class Registration(Body):
     """Take over a name that another host holds."""
     ephemeral: bool = False
     """Delete the agent when it ends."""
-    agent_version: Text = ""
+    agent_version: Word = ""
     platform: Platform = Platform()
-    fingerprint: Text = ""
+    fingerprint: Word = ""
     """Random text made once by the host: tells the same host again from another one."""
 
 
@@ -223,8 +228,8 @@ class AgentView(View):
 class AgentChange(Body):
     """`PATCH /agents/{name}`: fields that are left out stay."""
 
-    queues: Annotated[list[Name], Field(min_length=1, max_length=100)] | None = None
-    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=MAX_LABELS)] | None = None
+    queues: Annotated[Queues, Field(min_length=1)] | None = None
+    labels: Labels | None = None
     capacity: Capacity | None = None
 
 
@@ -312,7 +317,7 @@ class RegistrationTokenCreate(Body):
 
     queues: list[Name] = Field(default_factory=list, max_length=100)
     """Queues that agents may enrol for; empty: any."""
-    uses: int | None = Field(default=None, ge=1, le=1_000_000)
+    uses: int | None = Field(default=None, ge=1, le=MAX_USES)
     """How many agents may enrol; null: any number until it expires."""
     expires: Duration | None = 3600.0
 

@@ -48,6 +48,7 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UNKNOWN_QUEUE = "unknown_queue"
+    UNKNOWN_AGENT = "unknown_agent"
     NAME_TAKEN = "name_taken"
     REQUEST_TIMEOUT = "request_timeout"
     STORE_UNAVAILABLE = "store_unavailable"

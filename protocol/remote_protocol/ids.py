@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from remote_protocol.limits import MAX_NAME
+from remote_protocol.limits import MAX_LABELS, MAX_NAME
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE: Final = {character: value for value, character in enumerate(_ALPHABET)}
@@ -74,14 +75,38 @@ Name = Annotated[str, StringConstraints(pattern=_NAME_PATTERN)]
 """Name of an agent or a queue: letters, digits, `.`, `_`, `-`; unique, fit for URLs and files."""
 
 
-def _label_key(key: str) -> str:
+def _label_key(key: object) -> object:
+    if not isinstance(key, str):
+        return key
     if not key or len(key) > MAX_NAME or any(c in "=,\n\r" for c in key):
         raise ValueError(f"a label's key is 1 to {MAX_NAME} characters without = , or line ends")
     return key
 
 
-LabelKey = Annotated[str, AfterValidator(_label_key)]
+LabelKey = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_NAME), BeforeValidator(_label_key)
+]
 LabelValue = Annotated[str, StringConstraints(max_length=MAX_NAME)]
+
+
+def at_most(most: int, what: str) -> Callable[[object], object]:
+    """A validator that counts a mapping's entries before any of them is looked at: a fault for
+    each of a million would be larger than what was sent."""
+
+    def check(value: object) -> object:
+        if isinstance(value, dict) and len(value) > most:
+            raise ValueError(f"at most {most} {what} are allowed, not {len(value)}")
+        return value
+
+    return check
+
+
+Labels = Annotated[
+    dict[LabelKey, LabelValue],
+    Field(max_length=MAX_LABELS),
+    BeforeValidator(at_most(MAX_LABELS, "labels")),
+]
+"""Labels of an agent, or those that a job demands."""
 
 
 class TokenKind(StrEnum):

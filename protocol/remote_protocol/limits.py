@@ -28,13 +28,38 @@ MAX_BATCH_JOBS: Final = 10_000
 MAX_FILES_SIZE: Final = 6 * 1024 * 1024
 """All files of one job together, decoded."""
 MAX_FILES: Final = 1_000
+MAX_FILE_NAME: Final = 255
+"""One name of a file's path (NAME_MAX)."""
+MAX_FILE_PATH: Final = 1024
+"""A file's whole path: a host's PATH_MAX of 4096 has room for the work directory before it."""
+MAX_FILE_DEPTH: Final = 64
+"""Names in a file's path."""
 MAX_ARGUMENTS: Final = 10_000
 MAX_COMMAND_SIZE: Final = 128 * 1024
-"""Linux refuses one argument above 128 KiB (MAX_ARG_STRLEN)."""
+"""Linux refuses one argument, or one `NAME=value`, of 128 KiB with its NUL (MAX_ARG_STRLEN)."""
+MAX_EXEC_SIZE: Final = 1024 * 1024
+"""Arguments and environment of a job together, each with its NUL and a pointer: half of what Linux
+takes by default, because the agent's own environment is added (ARG_MAX)."""
 MAX_SCRIPT_SIZE: Final = 1024 * 1024
+MAX_ENV: Final = 4096
+"""Variables of a job."""
 MAX_ENV_SIZE: Final = 512 * 1024
 MAX_NAME: Final = 128
 MAX_LABELS: Final = 64
+MAX_QUEUES: Final = 100
+"""Queues of one agent or token."""
+MAX_CLASSES: Final = 100
+"""Capacity classes of one agent."""
+MAX_CAPACITY: Final = 10_000
+"""Jobs at a time of one class."""
+MAX_USES: Final = 1_000_000
+"""Agents that may enrol with one registration token."""
+MAX_STEPS: Final = 200
+"""Entries that an agent adds to a timeline when an attempt ends."""
+MAX_INVENTORY: Final = 20_000
+"""Attempts that an agent holds."""
+MAX_WORD: Final = 256
+"""A version, a host's name, an identifier."""
 MAX_TEXT: Final = 2_000
 """A sentence: comment, detail, description."""
 WINDOW: Final = 2 * 1024 * 1024

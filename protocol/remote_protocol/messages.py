@@ -12,12 +12,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from remote_protocol.ids import JobId, Name
-from remote_protocol.limits import MAX_RECALLED
+from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED, MAX_STEPS
 from remote_protocol.parts import (
     Assignment,
     Attempt,
     Capacity,
     Condition,
+    Count,
     InventoryItem,
     Offset,
     Phase,
@@ -32,6 +33,7 @@ from remote_protocol.parts import (
     Usage,
     Verdict,
     Wishes,
+    Word,
 )
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
@@ -84,6 +86,12 @@ __all__ = [
 ]
 
 
+Version = Annotated[int, Field(ge=0, lt=1 << 31)]
+"""A version of this protocol."""
+Interval = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+"""Seconds, never zero."""
+
+
 class Message(BaseModel):
     """Base of all messages."""
 
@@ -97,19 +105,19 @@ class Hello(Message):
     """First message of an agent, and its answer to `resync`: who it is and all it holds."""
 
     type: Literal["hello"] = "hello"
-    oldest: int
-    newest: int
+    oldest: Version
+    newest: Version
     """Range of protocol versions that the agent speaks."""
     session: JobId
     """A ULID made for this link; echoed by the server."""
-    agent_version: Text
-    boot_id: Text = ""
-    installation: Text = ""
+    agent_version: Word
+    boot_id: Word = ""
+    installation: Word = ""
     """Tells this installation of the agent from one that has its identity copied."""
     platform: Platform = Platform()
     settings: Settings = Settings()
     condition: Condition = Condition()
-    inventory: list[InventoryItem] = Field(default_factory=list, max_length=20_000)
+    inventory: list[InventoryItem] = Field(default_factory=list, max_length=MAX_INVENTORY)
 
 
 class Accept(Message):
@@ -119,7 +127,7 @@ class Accept(Message):
     type: Literal["accept"] = "accept"
     job: JobId
     attempt: Attempt
-    serial: int = 0
+    serial: Count = 0
     """That of the offer, when it came on this link."""
 
 
@@ -129,7 +137,7 @@ class Refuse(Message):
     type: Literal["refuse"] = "refuse"
     job: JobId
     attempt: Attempt
-    serial: int = 0
+    serial: Count = 0
     reason: Refusal
     detail: Text = ""
 
@@ -160,7 +168,7 @@ class Ended(Message):
     usage: Usage = Usage()
     started_at: Seconds | None = None
     ended_at: Seconds
-    steps: list[Step] = Field(default_factory=list, max_length=200)
+    steps: list[Step] = Field(default_factory=list, max_length=MAX_STEPS)
 
 
 class Missing(Message):
@@ -185,11 +193,11 @@ class Heartbeat(Message):
     """Liveness; renews every lease of the agent. Also sent at once when `condition` changes."""
 
     type: Literal["heartbeat"] = "heartbeat"
-    seq: Annotated[int, Field(ge=1)]
+    seq: Annotated[int, Field(ge=1, lt=1 << 63)]
     condition: Condition = Condition()
-    running: int = 0
+    running: Count = 0
     """Attempts that the agent holds and that have not ended."""
-    spool_bytes: int = 0
+    spool_bytes: Count = 0
     """Log bytes that the server has not acknowledged."""
 
 
@@ -213,19 +221,19 @@ class Welcome(Message):
     """Answer to a hello: the rulings on the inventory, and what holds for the agent."""
 
     type: Literal["welcome"] = "welcome"
-    version: int
+    version: Version
     session: JobId
-    epoch: int
+    epoch: Count
     """Counts the sessions of this agent; the highest one is the only one that is heard."""
     agent: Name
-    server_version: Text = ""
-    heartbeat_interval: float = Field(gt=0)
+    server_version: Word = ""
+    heartbeat_interval: Interval
     """Seconds between heartbeats, dictated and staggered by the server."""
-    offer_ttl: float = Field(gt=0)
+    offer_ttl: Interval
     """Seconds; an offer that may be older must not be started."""
     assignment: Assignment
     wishes: Wishes = Wishes()
-    rulings: list[Ruling] = Field(default_factory=list)
+    rulings: list[Ruling] = Field(default_factory=list, max_length=MAX_INVENTORY)
     warning: Text = ""
 
 
@@ -236,7 +244,7 @@ class Offer(Message):
     job: JobId
     attempt: Attempt
     spec: JobSpec
-    serial: int = 0
+    serial: Count = 0
     """Counts the offers of a link: tells the answer to a withdrawn offer from the answer to a later
     one of the same attempt."""
 
@@ -325,17 +333,17 @@ class Configure(Message):
 
     type: Literal["configure"] = "configure"
     assignment: Assignment
-    heartbeat_interval: float = Field(gt=0)
-    offer_ttl: float = Field(gt=0)
+    heartbeat_interval: Interval
+    offer_ttl: Interval
 
 
 class HeartbeatAck(Message):
     """Answer to a heartbeat. Every offer that is read after it was sent after that heartbeat."""
 
     type: Literal["heartbeat_ack"] = "heartbeat_ack"
-    seq: int
-    epoch: int
-    leases: int
+    seq: Count
+    epoch: Count
+    leases: Count
     """Accepted attempts whose end has not been reported, as the server counted them when the
     heartbeat came; a lasting mismatch makes the agent say hello."""
     eligible: bool
@@ -354,7 +362,7 @@ class Error(Message):
     """Last message before the server closes a link: the cause, in words."""
 
     type: Literal["error"] = "error"
-    code: Text
+    code: Word
     detail: Text
 
 

@@ -8,18 +8,34 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from remote_protocol.ids import JobId, LabelKey, LabelValue, Name
-from remote_protocol.limits import MAX_LABELS, MAX_TEXT
+from remote_protocol.ids import JobId, Labels, Name, at_most
+from remote_protocol.limits import (
+    MAX_CAPACITY,
+    MAX_CLASSES,
+    MAX_QUEUES,
+    MAX_TEXT,
+    MAX_WORD,
+)
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+"""A sentence for people."""
+Word = Annotated[str, StringConstraints(max_length=MAX_WORD)]
+"""A version, a host's name, an identifier."""
 Attempt = Annotated[int, Field(ge=1, lt=1 << 32)]
 """Number of an attempt: the fencing token of everything said about it (I2)."""
 Offset = Annotated[int, Field(ge=0, lt=1 << 63)]
 Seconds = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 """A duration, or a Unix time that a calendar still has."""
-Capacity = dict[Name, Annotated[int, Field(ge=0, le=10_000)]]
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""Something that is counted; as much as a database keeps."""
+Queues = Annotated[list[Name], Field(max_length=MAX_QUEUES)]
+Capacity = Annotated[
+    dict[Name, Annotated[int, Field(ge=0, le=MAX_CAPACITY)]],
+    Field(max_length=MAX_CLASSES),
+    BeforeValidator(at_most(MAX_CLASSES, "capacity classes")),
+]
 """Jobs at a time for each capacity class; `default` serves every queue without its own class."""
 
 
@@ -32,26 +48,26 @@ class Part(BaseModel):
 class Platform(Part):
     """What an agent runs on, for people to read."""
 
-    system: Text = ""
-    release: Text = ""
-    machine: Text = ""
-    hostname: Text = ""
-    python: Text = ""
+    system: Word = ""
+    release: Word = ""
+    machine: Word = ""
+    hostname: Word = ""
+    python: Word = ""
 
 
 class Settings(Part):
     """What a host's own configuration says about its agent; None: not said there."""
 
-    queues: list[Name] | None = None
-    labels: dict[LabelKey, LabelValue] | None = None
+    queues: Queues | None = None
+    labels: Labels | None = None
     capacity: Capacity | None = None
 
 
 class Assignment(Part):
     """What holds for an agent now, decided by the server."""
 
-    queues: list[Name]
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=MAX_LABELS)
+    queues: Queues
+    labels: Labels = Field(default_factory=dict)
     capacity: Capacity
 
 
@@ -61,7 +77,7 @@ class Wishes(Part):
     paused: bool = False
     comment: Text = ""
     draining: bool = False
-    drain_deadline: float | None = None
+    drain_deadline: Seconds | None = None
     """Seconds from the wish until jobs that still run are cancelled."""
 
 
@@ -90,7 +106,7 @@ class Step(Part):
     """One thing that a host did with an attempt, for the timeline."""
 
     at: Seconds
-    what: Text
+    what: Word
     """`spawned`, `interrupt`, `kill`, `timeout`, `memory_limit`, `first_output` …"""
     detail: Text = ""
 

@@ -1,48 +1,64 @@
-"""Durations and sizes as people write them: `1h30m`, `512MiB`. Pure.
+"""Durations and sizes as people write them: `1h30m`, `512MiB`, `1G`. Pure.
 
-Durations are float seconds, sizes are int bytes. `KB MB GB TB` are powers of 1000 and
-`KiB MiB GiB TiB` powers of 1024 (IEC 80000-13).
+Durations are float seconds, sizes are int bytes. `KB MB GB TB` are powers of 1000 (IEC 80000-13);
+`KiB MiB GiB TiB`, and `K M G T` alone as Docker, Java and coreutils take them, powers of 1024.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
+MAX_DURATION: Final = 366 * 86400.0
+"""Seconds of the longest duration: a leap year."""
+MAX_SIZE: Final = 1024**5
+"""Bytes of the largest size: a PiB."""
+_LONGEST_TEXT: Final = 64
+"""Characters of a duration or size: Python takes quadratic time for the digits of more."""
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d|w))+")
 _BYTES: Final = {
     "": 1,
     "b": 1,
-    "kb": 1000,
-    "mb": 1000**2,
-    "gb": 1000**3,
-    "tb": 1000**4,
-    "kib": 1024,
-    "mib": 1024**2,
-    "gib": 1024**3,
-    "tib": 1024**4,
+    **{f"{unit}b": 1000**power for power, unit in enumerate("kmgt", 1)},
+    **{f"{unit}ib": 1024**power for power, unit in enumerate("kmgt", 1)},
+    **{f"{unit}i": 1024**power for power, unit in enumerate("kmgt", 1)},
+    **{unit: 1024**power for power, unit in enumerate("kmgt", 1)},
 }
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+_NO_DURATION: Final = "is not a duration; write 30s, 10m or 1h30m"
+_NO_SIZE: Final = "is not a size; write 512MiB, 10MB or 1G"
 
 
 def parse_duration(value: object) -> float:
-    """Seconds of `30s`, `10m`, `1h30m`, `250ms`; a bare number is seconds. ValueError otherwise."""
+    """Seconds of `30s`, `10m`, `1h30m`, `250ms`; a bare number is seconds. ValueError otherwise,
+    and for more than MAX_DURATION."""
     if isinstance(value, bool) or value is None:
-        raise ValueError(f"{value!r} is not a duration; write 30s, 10m or 1h30m")
+        raise ValueError(f"{value!r} {_NO_DURATION}")
     if isinstance(value, int | float):
-        if value < 0 or value != value or value == float("inf"):
+        if not value >= 0:  # nor NaN
             raise ValueError("a duration is a finite number of seconds, zero or more")
-        return float(value)
+        return _duration(value)
     text = str(value).strip().lower()
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(f"{text[:20] + '…'!r} {_NO_DURATION}")
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
-        return float(text)
+        return _duration(float(text))
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{value!r} is not a duration; write 30s, 10m or 1h30m")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+        raise ValueError(f"{value!r} {_NO_DURATION}")
+    parts = _DURATION_PART.findall(text)
+    return _duration(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def _duration(seconds: float) -> float:
+    # Compared before it is converted: an int may be larger than any float.
+    if seconds > MAX_DURATION:
+        raise ValueError(f"a duration is at most {format_duration(MAX_DURATION)}")
+    return float(seconds)
 
 
 def format_duration(seconds: float) -> str:
@@ -60,17 +76,27 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_size(value: object) -> int:
-    """Bytes of `512MiB`, `10MB`, `1GiB`; a bare number is bytes. ValueError otherwise."""
+    """Bytes of `512MiB`, `10MB`, `1G`; a bare number is bytes. ValueError otherwise, and for more
+    than MAX_SIZE."""
     if isinstance(value, bool) or value is None:
-        raise ValueError(f"{value!r} is not a size; write 512MiB or 10MB")
+        raise ValueError(f"{value!r} {_NO_SIZE}")
     if isinstance(value, int | float):
-        if value < 0 or value != int(value):
+        if not value >= 0 or (value <= MAX_SIZE and value != int(value)):
             raise ValueError("a size is a whole number of bytes, zero or more")
-        return int(value)
-    match = _SIZE.fullmatch(str(value).strip())
+        return _size(value)
+    text = str(value).strip()
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(f"{text[:20] + '…'!r} {_NO_SIZE}")
+    match = _SIZE.fullmatch(text)
     if match is None or match[2].lower() not in _BYTES:
-        raise ValueError(f"{value!r} is not a size; write 512MiB or 10MB")
-    return int(float(match[1]) * _BYTES[match[2].lower()])
+        raise ValueError(f"{value!r} {_NO_SIZE}")
+    return _size(float(match[1]) * _BYTES[match[2].lower()])
+
+
+def _size(number: float) -> int:
+    if number > MAX_SIZE:
+        raise ValueError(f"a size is at most {plain_size(MAX_SIZE)}")
+    return int(number)
 
 
 def format_size(size: int) -> str:
@@ -83,7 +109,33 @@ def format_size(size: int) -> str:
     return f"{number:.1f} TiB"
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, le=366 * 86400)]
+def plain_size(size: int) -> str:
+    """A round number of bytes without decimals, for bounds: `1 MiB`, `128 KiB`."""
+    return format_size(size).replace(".0 ", " ")
+
+
+def _more_than_nothing(value: object) -> float:
+    seconds = parse_duration(value)
+    if not seconds:
+        raise ValueError("zero is not a limit; leave it out for none, or give a duration above 0")
+    return seconds
+
+
+def at_least(least: int) -> Callable[[object], int]:
+    """A parser of sizes that says its lower bound in units."""
+
+    def parse(value: object) -> int:
+        size = parse_size(value)
+        if size < least:
+            raise ValueError(f"give at least {plain_size(least)}")
+        return size
+
+    return parse
+
+
+Duration = Annotated[float, Field(ge=0, le=MAX_DURATION), BeforeValidator(parse_duration)]
 """Seconds; parsed from a number or from text like `1h30m`."""
-Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, le=1024**5)]
+Span = Annotated[float, Field(gt=0, le=MAX_DURATION), BeforeValidator(_more_than_nothing)]
+"""A duration above zero."""
+Size = Annotated[int, Field(ge=0, le=MAX_SIZE), BeforeValidator(parse_size)]
 """Bytes; parsed from a number or from text like `512MiB`."""

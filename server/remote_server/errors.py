@@ -5,6 +5,7 @@
     ├── DatabaseUnusable      the database cannot be used as it is: newer, foreign, damaged
     ├── NotFound              there is no such job, agent, queue or token
     ├── UnknownQueue          a job or an agent names a queue that does not exist
+    ├── UnknownAgent          a job names an agent that is not registered
     ├── Conflict              the request contradicts what is stored
     │   └── NameTaken         another host holds the agent's name
     ├── Refused               the bearer of a token may not do this
@@ -69,6 +70,21 @@ class UnknownQueue(ServerError):
             + f"create it with: remotectl queue create {queue}"
         )
         self.queue = queue
+
+
+class UnknownAgent(ServerError):
+    """A job names an agent that is not registered; the text names some that are."""
+
+    code = ErrorCode.UNKNOWN_AGENT
+
+    def __init__(self, agent: str, existing: Iterable[str]) -> None:
+        names = sorted(existing)
+        some = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        super().__init__(
+            f"there is no agent {agent!r}; "
+            + (f"the agents are: {some}" if names else "no agent is registered yet")
+        )
+        self.agent = agent
 
 
 class Conflict(ServerError):

@@ -10,10 +10,13 @@ from pydantic import TypeAdapter, ValidationError
 from remote_protocol.units import (
     Duration,
     Size,
+    Span,
+    at_least,
     format_duration,
     format_size,
     parse_duration,
     parse_size,
+    plain_size,
 )
 
 
@@ -40,7 +43,10 @@ def test_durations(text: object, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "s", "5 m", "5x", "-5s", "1h30", "five", None, True, -1, float("nan"), float("inf")],
+    [
+        *("", "s", "5 m", "5x", "-5s", "1h30", "five", None, True, -1, float("nan"), float("inf")),
+        *(10**400, -(10**400), "9" * 400 + "s", "1h" * 10_000_000, "367d", 1e400),
+    ],
 )
 def test_what_is_no_duration(text: object) -> None:
     with pytest.raises(ValueError, match="duration"):
@@ -56,6 +62,11 @@ def test_what_is_no_duration(text: object) -> None:
         ("1 kb", 1000),
         ("1.5kib", 1536),
         ("2TB", 2 * 1000**4),
+        ("1G", 1024**3),
+        ("50M", 50 * 1024**2),
+        ("512K", 512 * 1024),
+        ("1.5t", 3 * 1024**4 // 2),
+        ("64Mi", 64 * 1024**2),
         ("17", 17),
         ("17B", 17),
         (0, 0),
@@ -66,7 +77,13 @@ def test_sizes(text: object, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "MB", "1 XB", "-1", "1,5MB", None, False, -1, 0.5])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "MB", "1 XB", "-1", "1,5MB", "1e400", "1P", None, False, -1, 0.5),
+        *(float("nan"), float("inf"), 10**400, "9" * 400, "9" * 10_000_000, "1025T", -(10**400)),
+    ],
+)
 def test_what_is_no_size(text: object) -> None:
     with pytest.raises(ValueError, match="size"):
         parse_size(text)
@@ -111,7 +128,20 @@ def test_a_formatted_duration_is_one(seconds: int) -> None:
     assert shown > seconds * 0.95
 
 
+def test_bounds_are_said_in_units() -> None:
+    with pytest.raises(ValueError, match=r"^a size is at most 1024 TiB$"):
+        parse_size("2000TiB")
+    with pytest.raises(ValueError, match=r"^a duration is at most 366d$"):
+        parse_duration("400d")
+    with pytest.raises(ValueError, match=r"^give at least 1 MiB$"):
+        at_least(1024**2)("1KiB")
+    assert at_least(1024**2)("1M") == 1024**2
+    assert (plain_size(128 * 1024), plain_size(1536)) == ("128 KiB", "1.5 KiB")
+
+
 def test_as_types() -> None:
+    with pytest.raises(ValidationError, match="zero is not a limit"):
+        TypeAdapter(Span).validate_python("0s")
     assert TypeAdapter(Duration).validate_python("1h") == 3600
     assert TypeAdapter(Size).validate_python("1KiB") == 1024
     with pytest.raises(ValidationError):

@@ -37,7 +37,7 @@ class Policy(NamedTuple):
 
 def demand_of(spec: JobSpec) -> Demand:
     """The demand of a job."""
-    return Demand(spec.queue, tuple(sorted(spec.labels.items())), spec.weight)
+    return Demand(spec.queue, tuple(sorted(spec.labels.items())), spec.weight, spec.agent)
 
 
 def policy_of(spec: JobSpec) -> Policy:
@@ -56,14 +56,15 @@ def policy_of(spec: JobSpec) -> Policy:
 @lru_cache(maxsize=4096)
 def demand_text(demand: Demand) -> str:
     """The stored form; equal demands have equal texts."""
-    return json.dumps(demand, separators=(",", ":"), ensure_ascii=False)
+    named = demand if demand.agent is not None else demand[:-1]
+    return json.dumps(named, separators=(",", ":"), ensure_ascii=False)
 
 
 @lru_cache(maxsize=4096)
 def demand_from(text: str) -> Demand:
     """The demand that a stored text stands for."""
-    queue, labels, weight = json.loads(text)
-    return Demand(queue, tuple((key, value) for key, value in labels), weight)
+    queue, labels, weight, *agent = json.loads(text)
+    return Demand(queue, tuple((key, value) for key, value in labels), weight, *agent)
 
 
 @lru_cache(maxsize=4096)

@@ -38,6 +38,8 @@ class Demand(NamedTuple):
     queue: str
     labels: tuple[tuple[str, str], ...]
     weight: float | None
+    agent: str | None = None
+    """The only agent that gets it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ and their shares counted once for each queue, and equal demands are worked out o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from remote_protocol.states import JobState
@@ -26,12 +26,15 @@ class WaitingRoom:
         queues: Iterable[Queue],
         serving: Mapping[str, Sequence[str]],
         slots: Iterable[AgentSlot],
+        known: Collection[str] = (),
     ) -> None:
-        """`serving`: the names of the agents of each queue in question; `slots`: those of them
-        that are connected."""
+        """`serving`: the names of the agents of each queue in question; `known`: those agents that
+        exist, of those that jobs ask for by name; `slots`: those of both that are connected."""
         self._queues = {queue.name: queue for queue in queues}
         self._serving = serving
         self._slots = sorted(slots, key=lambda slot: slot.name)
+        self._agents = {slot.name: slot for slot in self._slots}
+        self._existing = known
         self._crowds: dict[str, _Crowd] = {}
         self._known: dict[Demand, str] = {}
 
@@ -57,6 +60,8 @@ class WaitingRoom:
         queue = demand.queue
         if queue not in self._queues:
             return f"queue {queue!r} does not exist any more; create it again or cancel the job"
+        if demand.agent is not None:
+            return self._named(demand, demand.agent)
         serving = sorted(self._serving.get(queue, ()))
         crowd = self._crowd(queue)
         online = crowd.places
@@ -79,6 +84,31 @@ class WaitingRoom:
             more = f"; and {len(able) - _NAMED} more" if len(able) > _NAMED else ""
             return f"no agent of queue {queue!r} takes jobs now: {told}{more}"
         return self._room(demand, eligible)
+
+    def _named(self, demand: Demand, name: str) -> str:
+        """Why a job waits that only this agent may get."""
+        queue, slot = demand.queue, self._agents.get(name)
+        if slot is None and name not in self._existing:
+            return f"agent {name!r} does not exist any more; register it again or cancel the job"
+        if name not in self._serving.get(queue, ()) and (slot is None or queue not in slot.queues):
+            return f"agent {name!r} does not serve queue {queue!r}"
+        if slot is None:
+            return f"agent {name!r} is offline"
+        own = slot.labels
+        missing = [f"{key}={value}" for key, value in demand.labels if own.get(key) != value]
+        if missing:
+            return f"agent {name!r} lacks the label{'s'[: len(missing) - 1]} {', '.join(missing)}"
+        if not slot.could_run(demand):
+            return f"agent {name!r} has no capacity for jobs of queue {queue!r}"
+        if not slot.eligible:
+            return f"agent {name!r} takes no jobs now: {slot.reason or 'not accepting jobs'}"
+        place = _place(slot, queue)
+        jobs = f"{place.running} job{'' if place.running == 1 else 's'} running"
+        if place.share is not None and place.share.fits(demand.weight):
+            return f"agent {name!r} can take it: it is about to be assigned"
+        if demand.weight is not None:
+            return f"agent {name!r} does not have a share of {demand.weight:g} free ({jobs})"
+        return f"agent {name!r} is full ({jobs})"
 
     def _crowd(self, queue: str) -> _Crowd:
         crowd = self._crowds.get(queue)

@@ -61,7 +61,8 @@ class AgentSlot:
     def could_run(self, demand: Demand) -> bool:
         """Whether it would take such a job if it held none."""
         return (
-            demand.queue in self.queues
+            demand.agent in (None, self.name)
+            and demand.queue in self.queues
             and self.capacity.get(self.class_of(demand.queue), 0) > 0
             and self.has_labels(demand.labels)
         )
@@ -262,6 +263,10 @@ class Fleet:
         heap = self._heaps.get(demand.queue)
         if not heap:
             return None
+        if demand.agent is not None:
+            named = self._members.get(demand.agent)
+            serves = named is not None and demand.queue in named.queues
+            return self._best(demand, fits, {demand.agent}) if serves else None
         if demand.labels:
             queue = demand.queue
             rare = min(

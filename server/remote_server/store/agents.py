@@ -18,7 +18,7 @@ from remote_server.domain.events import Lost
 from remote_server.domain.model import Agent, Key, Token
 from remote_server.errors import NameTaken, NotFound, Refused
 from remote_server.store.attempts import live_keys
-from remote_server.store.room import Room, is_state, require_queues
+from remote_server.store.room import Room, existing_agents, is_state, require_queues
 from remote_server.store.rows import SELECT_AGENT, agent_from, agent_row
 from remote_server.store.schema import agents, attempts
 from remote_server.store.tokens import TokenRow, insert_token, prune_agent_tokens, use_token
@@ -165,6 +165,10 @@ class Agents(Room):
                 if queue in found:
                     found[queue].append(name)
         return found
+
+    async def existing(self, names: Collection[str]) -> frozenset[str]:
+        """Those of these agents that there are."""
+        return await self._database.read(lambda reader: existing_agents(reader, names))
 
     async def count_agents(self) -> int:
         """How many agents are registered."""

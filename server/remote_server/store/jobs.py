@@ -14,7 +14,7 @@ from remote_server.domain.demand import demand_of, demand_text, policy_of, polic
 from remote_server.domain.model import CancelOutcome, Job, Key
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.attempts import lease_at
-from remote_server.store.room import NONE_SKIPPED, Room, require_queues
+from remote_server.store.room import NONE_SKIPPED, Room, require_agents, require_queues
 from remote_server.store.rows import (
     SELECT_JOB,
     SELECT_LISTED_JOB,
@@ -103,13 +103,14 @@ class Jobs(Room):
         """Store new jobs, in this order, all or none.
 
         A job whose idempotency key is known is not stored again: the first one is returned.
-        UnknownQueue; Conflict when the key was used for a different job.
+        UnknownQueue; UnknownAgent; Conflict when the key was used for a different job.
         """
         ids = [self._ulids.make(now) for _ in wanted]
         texts = [spec_texts(spec) for spec in wanted]
 
         def store(tx: Transaction) -> list[str]:
             require_queues(tx, {spec.queue for spec in wanted})
+            require_agents(tx, {spec.agent for spec in wanted if spec.agent is not None})
             stored: list[str] = []
             rows: list[dict[str, object]] = []
             bodies: list[dict[str, object]] = []

@@ -4,19 +4,21 @@ of its own."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, bindparam, literal_column, select
 
 from remote_protocol.ids import ULID_ENTROPY, make_ulid, ulid_from_bytes, ulid_to_bytes
-from remote_server.errors import UnknownQueue
+from remote_server.errors import UnknownAgent, UnknownQueue
 from remote_server.store.database import Database
-from remote_server.store.schema import queues
+from remote_server.store.schema import agents, queues
 from remote_server.store.transaction import Reader
 
 _QUEUE: Final = select(queues.c.name).where(queues.c.name == bindparam("name"))
 _QUEUES: Final = select(queues.c.name)
+_AGENT: Final = select(agents.c.name).where(agents.c.name == bindparam("name"))
+_AGENTS: Final = select(agents.c.name)
 
 NONE_SKIPPED: Final[ColumnElement[Any]] = literal_column("0")
 """For `offset`: SQLAlchemy would otherwise put a value of its own beside a `LIMIT` parameter."""
@@ -54,6 +56,17 @@ def require_queues(reader: Reader, names: set[str]) -> None:
     for name in sorted(names):
         if reader.one(_QUEUE, {"name": name}) is None:
             raise UnknownQueue(name, [row[0] for row in reader.all(_QUEUES)])
+
+
+def existing_agents(reader: Reader, names: Collection[str]) -> frozenset[str]:
+    """Those of these agents that there are."""
+    return frozenset(n for n in names if reader.one(_AGENT, {"name": n}) is not None)
+
+
+def require_agents(reader: Reader, names: set[str]) -> None:
+    """UnknownAgent when one of the agents does not exist."""
+    if missing := sorted(names - existing_agents(reader, names)):
+        raise UnknownAgent(missing[0], [row[0] for row in reader.all(_AGENTS)])
 
 
 def is_state(column: ColumnElement[Any], *states: str) -> ColumnElement[bool]:

@@ -35,6 +35,7 @@ _STATUS: Final = {
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.UNKNOWN_QUEUE: 422,
+    ErrorCode.UNKNOWN_AGENT: 422,
     ErrorCode.NAME_TAKEN: 409,
     ErrorCode.REQUEST_TIMEOUT: 408,
     ErrorCode.STORE_UNAVAILABLE: 503,

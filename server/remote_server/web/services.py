@@ -48,18 +48,19 @@ class Services:
         """Why a job waits, None when it does not."""
         if job.state is not JobState.QUEUED:
             return None
-        return (await self._waiting_room({job.spec.queue})).reason(job, time.time())
+        return (await self._waiting_room([job])).reason(job, time.time())
 
     async def pending_reasons(self, jobs: Sequence[Job]) -> dict[str, str | None]:
         """The same for many jobs."""
         waiting = [job for job in jobs if job.state is JobState.QUEUED]
         if not waiting:
             return {}
-        room, now = await self._waiting_room({job.spec.queue for job in waiting}), time.time()
+        room, now = await self._waiting_room(waiting), time.time()
         return {job.id: room.reason(job, now) for job in waiting}
 
-    async def _waiting_room(self, queues: set[str]) -> WaitingRoom:
-        serving = await self.store.serving(queues)
-        names = {name for names in serving.values() for name in names}
-        slots = (self.hub.slot(name) for name in names)
-        return WaitingRoom(await self.store.queues(), serving, (s for s in slots if s is not None))
+    async def _waiting_room(self, waiting: Sequence[Job]) -> WaitingRoom:
+        serving = await self.store.serving({job.spec.queue for job in waiting})
+        known = await self.store.existing({job.spec.agent for job in waiting if job.spec.agent})
+        names = {name for names in serving.values() for name in names} | known
+        slots = (slot for name in names if (slot := self.hub.slot(name)) is not None)
+        return WaitingRoom(await self.store.queues(), serving, slots, known)

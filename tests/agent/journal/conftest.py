@@ -13,7 +13,7 @@ from remote_agent.config import Config
 from remote_agent.journal import Journal
 from remote_protocol.ids import make_ulid
 from remote_protocol.messages import Offer
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import JobFile, JobSpec
 
 Offers = Callable[..., Offer]
 
@@ -29,6 +29,13 @@ def offers() -> Offers:
         return Offer(job=job, attempt=attempt, spec=JobSpec.model_validate(spec))
 
     return make
+
+
+def with_files(offer: Offer, *paths: str) -> Offer:
+    """The offer with files at paths that no server of ours lets through: another disk may take
+    two names for one, and another server may check less."""
+    files = [JobFile(path=path, content="") for path in paths]
+    return offer.model_copy(update={"spec": offer.spec.model_copy(update={"files": files})})
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, STARTED
 from remote_agent.shim.order import Order, parse
 from remote_protocol.messages import Offer
-from tests.agent.journal.conftest import Offers
+from tests.agent.journal.conftest import Offers, with_files
 
 
 def encoded(data: bytes) -> str:
@@ -73,9 +73,8 @@ def test_files_of_the_job(place: Path, offers: Offers, tmp_path: Path) -> None:
 
 
 def test_files_in_each_others_way(place: Path, offers: Offers) -> None:
-    files = [{"path": "a", "content": ""}, {"path": "a/b", "content": ""}]
     with pytest.raises(BadFile, match=r"'a/b' cannot be put .* in the way"):
-        write(place, offers(files=files))
+        write(place, with_files(offers(), "a", "a/b"))
     assert os.listdir(place.parent) == []
 
 

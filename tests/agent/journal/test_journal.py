@@ -23,7 +23,7 @@ from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED
 from remote_protocol import cri
 from remote_protocol.messages import Offer, Phase
 from remote_protocol.states import EndReason
-from tests.agent.journal.conftest import Offers
+from tests.agent.journal.conftest import Offers, with_files
 from tests.support.keeper import eventually, read_log, running
 
 
@@ -244,8 +244,7 @@ def test_rubbish_is_moved_aside_and_the_rest_is_found(
 def test_a_job_whose_files_are_in_each_others_way_has_ended(
     journal: Journal, shims: Shims, offers: Offers
 ) -> None:
-    files = [{"path": "a", "content": ""}, {"path": "a/b", "content": ""}]
-    offer = offers(files=files)
+    offer = with_files(offers(), "a", "a/b")
     journal.store(offer)
     record = look(journal, offer)
     assert record.ended is not None and record.ended.end_reason is EndReason.SPAWN_ERROR

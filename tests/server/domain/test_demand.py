@@ -30,18 +30,20 @@ def spec(**fields: Any) -> JobSpec:
 @given(
     labels=st.dictionaries(_LABEL, st.text(max_size=5)),
     weight=st.one_of(st.none(), st.floats(0.001, 1)),
+    agent=st.sampled_from([None, "a1"]),
 )
-def test_a_demand_survives(labels: dict[str, str], weight: float | None) -> None:
-    demand = demand_of(spec(labels=labels, weight=weight))
+def test_a_demand_survives(labels: dict[str, str], weight: float | None, agent: str | None) -> None:
+    demand = demand_of(spec(labels=labels, weight=weight, agent=agent))
+    assert demand.agent == agent
     assert demand_from(demand_text(demand)) == demand
-    mixed = demand_of(spec(labels=dict(reversed(labels.items())), weight=weight))
+    mixed = demand_of(spec(labels=dict(reversed(labels.items())), weight=weight, agent=agent))
     assert demand_text(mixed) == demand_text(demand)
 
 
 @given(
     reasons=st.lists(st.sampled_from(EndReason)),
-    most=st.integers(1, 100),
-    timeout=st.one_of(st.none(), st.floats(0, 1e6)),
+    most=st.integers(2, 100),
+    timeout=st.one_of(st.none(), st.floats(0.001, 1e6)),
     keep=st.sampled_from(["keep_first", "keep_replacement"]),
 )
 def test_a_policy_survives(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,7 +39,8 @@ def slot(name: str, taken: int = 0, capacity: int = 4, **fields: Any) -> AgentSl
 
 def reason(one: Job, queues: list[Queue], known: list[Agent], *slots: AgentSlot) -> str | None:
     serving = {"default": [agent.name for agent in known if "default" in agent.queues]}
-    return WaitingRoom(queues, serving, slots).reason(one, NOW)
+    names = {agent.name for agent in known}
+    return WaitingRoom(queues, serving, slots, names).reason(one, NOW)
 
 
 CASES: list[tuple[str, Job, list[Queue], list[Agent], list[AgentSlot]]] = [
@@ -129,6 +131,57 @@ def test_what_it_waits_for(
     said: str, one: Job, queues: list[Queue], known: list[Agent], slots: list[AgentSlot]
 ) -> None:
     assert reason(one, queues, known, *slots) == said
+
+
+def for_b(**fields: Any) -> Job:
+    return job(agent="b", **fields)
+
+
+NAMED: list[tuple[str, Job, list[Agent], list[AgentSlot]]] = [
+    ("does not exist any more; register it again or cancel the job", for_b(), agents("a"), []),
+    ("is offline", for_b(), agents("a", "b"), [slot("a")]),
+    (
+        "does not serve queue 'default'",
+        for_b(),
+        [replace(agents("b")[0], queues=("other",))],
+        [slot("a"), slot("b", queues=("other",))],
+    ),
+    (
+        "does not serve queue 'default'",
+        for_b(),
+        [replace(agents("b")[0], queues=("other",))],
+        [],
+    ),
+    ("lacks the label gpu=1", for_b(labels={"gpu": "1"}), agents("b"), [slot("b")]),
+    (
+        "lacks the labels gpu=1, os=x",
+        for_b(labels={"gpu": "1", "os": "x"}),
+        agents("b"),
+        [slot("b")],
+    ),
+    ("has no capacity for jobs of queue 'default'", for_b(), agents("b"), [slot("b", capacity=0)]),
+    (
+        "takes no jobs now: it is paused: lunch",
+        for_b(),
+        agents("a", "b"),
+        [slot("a"), slot("b", eligible=False, reason="it is paused: lunch")],
+    ),
+    ("is full (4 jobs running)", for_b(), agents("a", "b"), [slot("a"), slot("b", 4)]),
+    (
+        "does not have a share of 1 free (1 job running)",
+        for_b(weight=1.0),
+        agents("b"),
+        [slot("b", 1)],
+    ),
+    ("can take it: it is about to be assigned", for_b(), agents("b"), [slot("b")]),
+]
+
+
+@pytest.mark.parametrize(("said", "one", "known", "slots"), NAMED)
+def test_what_a_job_for_one_agent_waits_for(
+    said: str, one: Job, known: list[Agent], slots: list[AgentSlot]
+) -> None:
+    assert reason(one, [DEFAULT], known, *slots) == f"agent 'b' {said}"
 
 
 def test_only_queued_jobs_wait() -> None:

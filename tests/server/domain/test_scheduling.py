@@ -278,3 +278,27 @@ def test_a_share_never_exceeds_the_whole(capacity: int, weights: list[float | No
             share.take(weight)
     assert share.used <= 1
     assert abs(share.load - float(share.used)) < 1e-9
+
+
+def test_a_job_for_one_agent_goes_nowhere_else() -> None:
+    asked = Waiting("1", 0, Demand(QUEUE, (), None, "b"))
+    two = fleet(slot("a"), slot("b"))
+    assert two.match([asked]) == [("1", "b")]
+    busy = {Key(f"j{n}", 1): (QUEUE, None) for n in range(4)}
+    assert fleet(slot("a"), slot("b", leases=busy)).match([asked]) == []
+    assert fleet(slot("a")).match([asked]) == []
+    assert fleet(slot("a"), slot("b", eligible=False)).match([asked]) == []
+    assert fleet(slot("a"), slot("b", queues=("other",))).match([asked]) == []
+    assert not slot("a").could_run(asked.demand)
+    assert slot("b").could_run(asked.demand)
+    picky = asked.demand._replace(labels=(("gpu", "1"),))
+    assert fleet(slot("b")).match([Waiting("1", 0, picky)]) == []
+    assert fleet(slot("b", labels={"gpu": "1"})).match([Waiting("1", 0, picky)]) == [("1", "b")]
+
+
+def test_a_job_for_one_busy_agent_holds_up_nobody() -> None:
+    busy = {Key(f"j{n}", 1): (QUEUE, None) for n in range(4)}
+    two = fleet(slot("a"), slot("b", leases=busy))
+    asked = Waiting("1", 9, Demand(QUEUE, (), None, "b"))
+    others = [job(n) for n in range(2, 5)]
+    assert given_to(two.match([asked, *others])) == ["a", "a", "a"]

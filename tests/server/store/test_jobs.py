@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from remote_protocol.messages import Hello
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.errors import Conflict, NotFound, UnknownQueue
+from remote_server.errors import Conflict, NotFound, UnknownAgent, UnknownQueue
 from remote_server.store import Store
 from remote_server.store.rows import Specs
 from tests.support.stored import NOW, finish, offered, running, spec, submitted
@@ -39,6 +40,21 @@ async def test_an_unknown_queue_refuses_the_whole_batch(store: Store) -> None:
     assert (await store.jobs())[0] == []
     assert await store.demands() == {}
     assert await store.last_seq() == 0
+
+
+async def test_a_job_for_an_unknown_agent_is_refused_as_one_for_an_unknown_queue(
+    store: Store,
+) -> None:
+    with pytest.raises(UnknownAgent, match=r"no agent 'b'; no agent is registered yet"):
+        await store.submit([spec(), spec(agent="b")], NOW)
+    hello = Hello(oldest=1, newest=1, session="0" * 26, agent_version="1")
+    await store.bump_epoch("a", hello, "", NOW)
+    with pytest.raises(UnknownAgent, match=r"no agent 'b'; the agents are: a"):
+        await store.submit([spec(), spec(agent="b")], NOW)
+    assert (await store.jobs())[0] == []
+    (made,) = await store.submit([spec(agent="a")], NOW)
+    assert (await store.job(made.id)).spec.agent == "a"
+    assert await store.existing(["a", "b"]) == {"a"}
 
 
 async def test_an_idempotency_key_stores_a_job_once(store: Store) -> None:

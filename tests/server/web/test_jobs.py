@@ -9,6 +9,7 @@ from io import BytesIO
 import pytest
 
 from remote_protocol.api import JobView
+from remote_protocol.messages import Hello
 from remote_protocol.spec import JobSpec
 from remote_server.logs.reserve import Disk, Reserve
 from tests.support.live_server import Live
@@ -47,6 +48,22 @@ async def test_an_idempotency_key_gives_the_first_job_again(live: Live) -> None:
     assert both.problem(422, "validation")["errors"][0]["field"] == "idempotency_key"
     long = await live.post("/jobs", TRUE, headers={"Idempotency-Key": "x" * 256})
     assert long.problem(422, "validation")["errors"][0]["field"] == "Idempotency-Key"
+
+
+async def test_a_job_asks_for_one_agent(live: Live) -> None:
+    body = (await live.post("/jobs", {**TRUE, "agent": "nobody"})).problem(422, "unknown_agent")
+    assert body["detail"] == "there is no agent 'nobody'; no agent is registered yet"
+    hello = Hello(oldest=1, newest=1, session="0" * 26, agent_version="1")
+    await live.server.services.store.bump_epoch("a1", hello, "", time.time())
+    job = (await live.post("/jobs", {**TRUE, "agent": "a1"})).body
+    assert (job["agent"], job["wanted_agent"]) == (None, "a1")
+    shown = (await live.get(f"/jobs/{job['id']}")).body
+    assert shown["pending_reason"] == "agent 'a1' is offline"
+    (listed,) = (await live.get("/jobs")).body["items"]
+    assert listed["pending_reason"] == "agent 'a1' is offline"
+    await live.server.services.store.delete_agent("a1", time.time())
+    shown = (await live.get(f"/jobs/{job['id']}")).body
+    assert "does not exist any more" in shown["pending_reason"]
 
 
 async def test_every_fault_of_a_job_is_named_at_once(live: Live) -> None:
