@@ -72,6 +72,15 @@ class JobBatch(Body):
     jobs: list[JobSpec] = Field(min_length=1, max_length=MAX_BATCH_JOBS)
 
 
+class Actor(View):
+    """Who did something: the API token that it was done with."""
+
+    id: JobId
+    """The token's id."""
+    name: str
+    """Its name."""
+
+
 class AttemptView(View):
     """One attempt of a job."""
 
@@ -119,8 +128,12 @@ class JobView(JobSpec):
     """A retry waits until then."""
     usage: Usage | None = None
     log_size: int = 0
+    submitted_by: Actor | None = None
     attempts: list[AttemptView] = Field(default_factory=list)
     """Filled by `GET /jobs/{id}`, empty in lists."""
+    abridged: list[str] = Field(default_factory=list)
+    """Fields of which a list shows an excerpt only, or nothing: a long command, script or
+    environment, and files. `GET /jobs/{id}` has them whole."""
 
 
 class JobBatchCreated(View):
@@ -144,6 +157,8 @@ class TimelineEntry(View):
     agent: str | None = None
     source: Literal["server", "agent"] = "server"
     detail: str = ""
+    by: Actor | None = None
+    """Who asked for it."""
 
 
 class LogRecord(View):

@@ -22,6 +22,19 @@ class Key(NamedTuple):
         return f"{self.job}.{self.attempt}"
 
 
+class Principal(NamedTuple):
+    """Who asked for something: the token that a call was made with."""
+
+    id: str
+    """A ULID."""
+    name: str
+
+    @property
+    def text(self) -> str:
+        """The stored form."""
+        return f"{self.id} {self.name}"
+
+
 class Clock(NamedTuple):
     """The two clocks of the server, given to what must know the time."""
 
@@ -100,6 +113,9 @@ class Job:
     """The database was restored: agents have until then to say what they know of the job."""
     usage: Usage | None = None
     log_size: int = 0
+    submitted_by: Principal | None = None
+    abridged: tuple[str, ...] = ()
+    """Fields of the specification that a list has cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +283,11 @@ class Token:
     last_used_at: float | None = None
     revoked: bool = False
 
+    @property
+    def principal(self) -> Principal:
+        """Its bearer."""
+        return Principal(self.id, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
@@ -281,3 +302,4 @@ class Happening:
     agent: str | None
     source: str
     detail: str
+    by: Principal | None = None

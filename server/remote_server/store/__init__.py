@@ -1,5 +1,6 @@
 """What the server remembers. Only this room knows the database; it hands out domain types."""
 
+from remote_server.store.listing import JobFilter
 from remote_server.store.store import Store
 
-__all__ = ["Store"]
+__all__ = ["JobFilter", "Store"]

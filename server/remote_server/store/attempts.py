@@ -18,8 +18,9 @@ from remote_server.domain.events import Change, Lost, Noted, Running, Withdrawn
 from remote_server.domain.expiry import overdue_detail
 from remote_server.domain.model import Attempt, Key, Lease, LiveLease, Outcome
 from remote_server.store.room import NONE_SKIPPED, Room
-from remote_server.store.rows import SELECT_ATTEMPT, Specs, attempt_from
+from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
+from remote_server.store.specifications import Specs
 from remote_server.store.transaction import Reader, Row, Transaction
 from remote_server.store.unknown import has_job, unknown_lease
 from remote_server.store.verdicts import apply
@@ -40,7 +41,7 @@ _LEASE: Final = (
         jobs.c.policy,
         jobs.c.state,
         specs.c.spec,
-        specs.c.files,
+        specs.c.bulk,
         attempts.c.overdue_at,
         jobs.c.floor,
     )
@@ -100,7 +101,7 @@ def live_keys(reader: Reader, agent: str) -> list[Key]:
 
 def _lease_from(row: Row, parsed: Specs) -> Lease:
     job, number, agent, state, demand, offered_at, cancelled, why, policy, job_state, *rest = row
-    spec, files, overdue, floor = rest
+    spec, bulk, overdue, floor = rest
     wanted = demand_from(demand)
     found = AttemptState(state)
     timeout = overdue is not None and (cancelled is None or overdue < cancelled)
@@ -112,7 +113,7 @@ def _lease_from(row: Row, parsed: Specs) -> Lease:
         state=found,
         queue=wanted.queue,
         weight=wanted.weight,
-        spec=parsed.parse(job, spec, files),
+        spec=parsed.parse(job, spec, bulk),
         offered_at=offered_at,
         cancel_requested=timeout or cancelled is not None,
         cancel_reason=EndReason.TIMEOUT if timeout else EndReason.CANCELLED,

@@ -1,32 +1,24 @@
-"""Jobs: submit, look up, list, cancel. Queries live here."""
+"""Jobs: submit, look up, cancel. Queries live here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Select, bindparam, insert, literal_column, select, update
+from sqlalchemy import bindparam, insert, literal_column, select, update
 
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
 from remote_server.domain.demand import demand_of, demand_text, policy_of, policy_text
-from remote_server.domain.model import CancelOutcome, Job, Key
+from remote_server.domain.model import CancelOutcome, Job, Key, Principal
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.attempts import lease_at
-from remote_server.store.room import NONE_SKIPPED, Room, require_agents, require_queues
-from remote_server.store.rows import (
-    SELECT_JOB,
-    SELECT_LISTED_JOB,
-    Specs,
-    job_from,
-    listed_job_from,
-    spec_texts,
-)
+from remote_server.store.room import Room, require_agents, require_queues
+from remote_server.store.rows import SELECT_JOB, job_from
 from remote_server.store.schema import jobs, specs
-from remote_server.store.transaction import Reader, Transaction
+from remote_server.store.specifications import Specs, spec_texts
+from remote_server.store.transaction import Transaction
 
-MAX_PAGE: Final = 1000
 _ZERO: Final = ("attempt", "used", "reuse", "held", "log_size")
 _GIVEN: Final = (
     "id",
@@ -38,6 +30,8 @@ _GIVEN: Final = (
     "created_at",
     "expires_at",
     "idempotency_key",
+    "name",
+    "submitted_by",
 )
 _INSERT_JOB: Final = insert(jobs).values(
     {name: bindparam(name) for name in _GIVEN}
@@ -45,13 +39,16 @@ _INSERT_JOB: Final = insert(jobs).values(
     | {"cancel_detail": literal_column("''")}
 )
 _INSERT_SPEC: Final = insert(specs).values(
-    {name: bindparam(name) for name in ("job", "spec", "files")}
+    {name: bindparam(name) for name in ("job", "spec", "excerpt", "bulk")}
 )
 _JOB: Final = SELECT_JOB.where(jobs.c.id == bindparam("job"))
 _BY_KEY: Final = (
-    select(jobs.c.id, specs.c.spec, specs.c.files)
+    select(jobs.c.id, specs.c.spec, specs.c.bulk)
     .join_from(jobs, specs, specs.c.job == jobs.c.id)
-    .where(jobs.c.idempotency_key == bindparam("wanted"))
+    .where(
+        jobs.c.idempotency_key == bindparam("wanted"),
+        jobs.c.submitted_by.is_not_distinct_from(bindparam("submitter")),
+    )
 )
 _CANCELLABLE: Final = (
     select(jobs.c.state, jobs.c.queue, jobs.c.demand, jobs.c.held, jobs.c.attempt)
@@ -86,23 +83,22 @@ _CANCEL_WAITING: Final = (
 )
 
 
-@lru_cache(maxsize=16)
-def _page(filters: frozenset[str]) -> Select[Any]:
-    statement = SELECT_LISTED_JOB.where(jobs.c.id < bindparam("before"))
-    for name in sorted(filters):
-        statement = statement.where(jobs.c[name] == bindparam(f"in_{name}"))
-    return statement.order_by(jobs.c.id.desc()).limit(bindparam("count")).offset(NONE_SKIPPED)
-
-
 class Jobs(Room):
     """The room of jobs."""
 
     specs: Specs
 
-    async def submit(self, wanted: Sequence[JobSpec], now: float) -> list[Job]:
-        """Store new jobs, in this order, all or none.
+    async def submit(
+        self,
+        wanted: Sequence[JobSpec],
+        now: float,
+        by: Principal | None = None,
+        detail: str = "",
+    ) -> list[Job]:
+        """Store new jobs, in this order, all or none; `detail` stands in their timelines.
 
-        A job whose idempotency key is known is not stored again: the first one is returned.
+        A job whose idempotency key is known is not stored again: the first one is returned. Keys
+        of different submitters do not know each other.
         UnknownQueue; UnknownAgent; Conflict when the key was used for a different job.
         """
         ids = [self._ulids.make(now) for _ in wanted]
@@ -115,14 +111,18 @@ class Jobs(Room):
             rows: list[dict[str, object]] = []
             bodies: list[dict[str, object]] = []
             keyed: dict[str, tuple[str, str, str | None]] = {}
-            for job, spec, (text, files) in zip(ids, wanted, texts, strict=True):
+            submitter = None if by is None else by.text
+            for job, spec, stored_as in zip(ids, wanted, texts, strict=True):
+                text, excerpt, bulk = stored_as
                 key = spec.idempotency_key
                 if key is not None:
-                    first = keyed.get(key) or tx.one(_BY_KEY, {"wanted": key})
+                    first = keyed.get(key) or tx.one(
+                        _BY_KEY, {"wanted": key, "submitter": submitter}
+                    )
                     if first is not None:
-                        stored.append(_same(key, tuple(first), text, files))
+                        stored.append(_same(key, tuple(first), text, bulk))
                         continue
-                    keyed[key] = (job, text, files)
+                    keyed[key] = (job, text, bulk)
                 demand = demand_text(demand_of(spec))
                 expires = None if spec.expires_in is None else now + spec.expires_in
                 rows.append(
@@ -136,11 +136,13 @@ class Jobs(Room):
                         "created_at": now,
                         "expires_at": expires,
                         "idempotency_key": key,
+                        "name": spec.name,
+                        "submitted_by": submitter,
                     }
                 )
-                bodies.append({"job": job, "spec": text, "files": files})
+                bodies.append({"job": job, "spec": text, "excerpt": excerpt, "bulk": bulk})
                 stored.append(job)
-                tx.note(job, now, "queued", state=JobState.QUEUED)
+                tx.note(job, now, "queued", state=JobState.QUEUED, detail=detail, by=by)
                 tx.waits(demand, 1)
                 tx.moves(spec.queue, None, JobState.QUEUED)
             tx.many(_INSERT_JOB, rows)
@@ -149,13 +151,13 @@ class Jobs(Room):
 
         stored = await self._database.write(store)
         found: list[Job] = []
-        for job, spec, (text, files), known in zip(ids, wanted, texts, stored, strict=True):
+        for job, spec, stored_as, known in zip(ids, wanted, texts, stored, strict=True):
             if known != job:
                 found.append(await self.job(known))
                 continue
-            self.specs.remember(job, spec, len(text) + len(files or ""))
+            self.specs.remember(job, spec, stored_as.size)
             expires = None if spec.expires_in is None else now + spec.expires_in
-            found.append(Job(job, spec, JobState.QUEUED, now, expires_at=expires))
+            found.append(Job(job, spec, JobState.QUEUED, now, expires_at=expires, submitted_by=by))
         return found
 
     async def job(self, job: str) -> Job:
@@ -165,38 +167,9 @@ class Jobs(Room):
             raise NotFound("job", job)
         return job_from(row, self.specs)
 
-    async def jobs(
-        self,
-        *,
-        state: JobState | None = None,
-        queue: str | None = None,
-        agent: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> tuple[list[Job], str | None]:
-        """A page of jobs, the newest first, and the cursor of the next page (None: the last).
-
-        Their specifications lack the files, which may be megabytes each.
-        """
-        filters: dict[str, object] = {}
-        if state is not None:
-            filters["state"] = state.value
-        if queue is not None:
-            filters["queue"] = queue
-        if agent is not None:
-            filters["agent"] = agent
-        count = max(1, min(limit, MAX_PAGE))
-        statement = _page(frozenset(filters))
-        where = {f"in_{name}": value for name, value in filters.items()}
-
-        def find(reader: Reader) -> list[Any]:
-            return reader.all(statement, {**where, "before": cursor or "~", "count": count + 1})
-
-        rows = await self._database.read(find)
-        found = [listed_job_from(row, self.specs) for row in rows[:count]]
-        return found, found[-1].id if len(rows) > count else None
-
-    async def request_cancel(self, job: str, detail: str, now: float) -> CancelOutcome:
+    async def request_cancel(
+        self, job: str, detail: str, now: float, by: Principal | None = None
+    ) -> CancelOutcome:
         """Wish that a job ends. A waiting one is cancelled at once; for one that an agent holds
         the wish is stored, and the lease says who must be told; a job that has ended stays as
         it is. Repeating the wish changes nothing. NotFound.
@@ -225,14 +198,22 @@ class Jobs(Room):
                         "cancel_detail": detail,
                     },
                 )
-                tx.note(job, now, "cancelled", state=ended, attempt=attempt, detail=said)
+                tx.note(job, now, "cancelled", state=ended, attempt=attempt, detail=said, by=by)
                 tx.moves(queue, state, ended, EndReason.CANCELLED)
                 if not held:
                     tx.waits(demand, -1)
                 return None
             if requested is None:
                 tx.run(_WISH, {"job": job, "cancel_requested_at": now, "cancel_detail": detail})
-                tx.note(job, now, "cancel_requested", attempt=attempt, agent=agent, detail=detail)
+                tx.note(
+                    job,
+                    now,
+                    "cancel_requested",
+                    attempt=attempt,
+                    agent=agent,
+                    detail=detail,
+                    by=by,
+                )
             return Key(job, attempt)
 
         key = await self._database.write(wish)
@@ -244,9 +225,9 @@ class Jobs(Room):
         return CancelOutcome(found, lease if lease and lease.state.live else None)
 
 
-def _same(key: str, known: tuple[str, str, str | None], text: str, files: str | None) -> str:
+def _same(key: str, known: tuple[str, str, str | None], text: str, bulk: str | None) -> str:
     first, *stored = known
-    if stored != [text, files]:
+    if stored != [text, bulk]:
         raise Conflict(
             f"the idempotency key {key!r} was used for a different job ({first}); "
             "use a new key for a new job"

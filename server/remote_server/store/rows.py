@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from typing import Any, Final
 
 from sqlalchemy import Select, select
@@ -12,17 +11,17 @@ from remote_protocol.ids import Role
 from remote_protocol.messages import Condition, Platform, Usage
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.model import Agent, Attempt, Happening, Job, Queue, Token
+from remote_server.domain.model import Agent, Attempt, Happening, Job, Principal, Queue, Token
 from remote_server.store.schema import agents, attempts, jobs, queues, specs, timeline, tokens
+from remote_server.store.specifications import Specs
 from remote_server.store.transaction import Row
 
-_REMEMBERED: Final = 2048
-_SMALL: Final = 4096
+_ID: Final = 26
 
 _JOB_COLUMNS: Final = (
     jobs.c.id,
     specs.c.spec,
-    specs.c.files,
+    specs.c.bulk,
     jobs.c.state,
     jobs.c.created_at,
     jobs.c.attempt,
@@ -40,12 +39,12 @@ _JOB_COLUMNS: Final = (
     jobs.c.usage,
     jobs.c.log_size,
     jobs.c.hold_until,
+    jobs.c.submitted_by,
 )
 _WITH_SPEC: Final = (jobs, specs, specs.c.job == jobs.c.id)
 SELECT_JOB: Final[Select[Any]] = select(*_JOB_COLUMNS).join_from(*_WITH_SPEC)
 SELECT_LISTED_JOB: Final[Select[Any]] = select(
-    # Whether it has files is known without reading them.
-    *(specs.c.files.is_not(None) if c is specs.c.files else c for c in _JOB_COLUMNS)
+    *(specs.c.excerpt if c is specs.c.bulk else c for c in _JOB_COLUMNS)
 ).join_from(*_WITH_SPEC)
 
 _ATTEMPT_COLUMNS: Final = (
@@ -71,61 +70,19 @@ SELECT_HAPPENING: Final[Select[Any]] = select(*timeline.c)
 SELECT_TOKEN: Final[Select[Any]] = select(*(column for column in tokens.c if column.name != "hash"))
 
 
-class Specs:
-    """Parses specifications, and remembers the last small ones: a job that was just submitted is
-    offered a moment later."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, JobSpec] = OrderedDict()
-
-    def parse(self, job: str, text: str, files: str | None = None) -> JobSpec:
-        """The specification of a job from its stored texts."""
-        spec = self._known.get(job)
-        if spec is None:
-            # No specification is empty: something follows.
-            whole = text if files is None else f'{{"files":{files},{text[1:]}'
-            spec = JobSpec.model_validate_json(whole)
-            self.remember(job, spec, len(whole))
-        return spec
-
-    def parse_listed(self, job: str, text: str, has_files: bool) -> JobSpec:
-        """The same, without its files."""
-        return JobSpec.model_validate_json(text) if has_files else self.parse(job, text)
-
-    def known(self, job: str) -> JobSpec | None:
-        """The specification, if it is remembered."""
-        return self._known.get(job)
-
-    def remember(self, job: str, spec: JobSpec, size: int) -> None:
-        """Keep a specification whose text has `size` characters, if it is small."""
-        if size <= _SMALL:
-            self._known[job] = spec
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-
-
-def spec_texts(spec: JobSpec) -> tuple[str, str | None]:
-    """A specification as stored: all but its files, and those if there are any."""
-    text = spec.model_dump_json(exclude_defaults=True, exclude={"files"})
-    if not spec.files:
-        return text, None
-    files = ",".join(file.model_dump_json(exclude_defaults=True) for file in spec.files)
-    return text, f"[{files}]"
-
-
 def job_from(row: Row, parsed: Specs) -> Job:
     """A row of SELECT_JOB."""
     return _job(row, parsed.parse(*row[:3]))
 
 
 def listed_job_from(row: Row, parsed: Specs) -> Job:
-    """A row of SELECT_LISTED_JOB: its specification lacks the files."""
-    return _job(row, parsed.parse_listed(*row[:3]))
+    """A row of SELECT_LISTED_JOB: what is large in its specification is cut."""
+    return _job(row, *parsed.parse_listed(*row[:3]))
 
 
-def _job(row: Row, spec: JobSpec) -> Job:
+def _job(row: Row, spec: JobSpec, abridged: tuple[str, ...] = ()) -> Job:
     (identity, _, _, state, created, number, agent, code, reason, detail, *rest) = row
-    (cancelled, why, assigned, started, ended, expires, not_before, usage, size, hold) = rest
+    (cancelled, why, assigned, started, ended, expires, not_before, usage, size, hold, by) = rest
     return Job(
         id=identity,
         spec=spec,
@@ -146,6 +103,8 @@ def _job(row: Row, spec: JobSpec) -> Job:
         hold_until=hold,
         usage=None if usage is None else Usage.model_validate_json(usage),
         log_size=size,
+        submitted_by=principal_from(by),
+        abridged=abridged,
     )
 
 
@@ -239,7 +198,7 @@ def token_from(row: Row) -> Token:
 
 def happening_from(row: Row) -> Happening:
     """A row of SELECT_HAPPENING."""
-    seq, job, at, what, state, number, agent, source, detail = row
+    seq, job, at, what, state, number, agent, source, detail, actor = row
     return Happening(
         seq,
         job,
@@ -250,4 +209,10 @@ def happening_from(row: Row) -> Happening:
         agent,
         source,
         detail,
+        principal_from(actor),
     )
+
+
+def principal_from(text: str | None) -> Principal | None:
+    """Who did something, from the stored form."""
+    return None if text is None else Principal(text[:_ID], text[_ID + 1 :])

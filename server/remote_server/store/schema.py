@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -73,6 +73,9 @@ jobs: Final = Table(
     Column("uncounted", Integer),
     # Agents have until then to say what they know of the job from that life.
     Column("hold_until", Double),
+    Column("name", Text),
+    # Id and name of the token that it was submitted with; null: not known.
+    Column("submitted_by", Text),
 )
 _WAITING: Final = text("state = 'queued' AND held = 0")
 _HELD: Final = text("state = 'queued' AND held = 1")
@@ -97,6 +100,7 @@ _KEYED: Final = text("idempotency_key IS NOT NULL")
 Index(
     "uq_jobs_idempotency_key",
     jobs.c.idempotency_key,
+    jobs.c.submitted_by,
     unique=True,
     sqlite_where=_KEYED,
     postgresql_where=_KEYED,
@@ -110,8 +114,10 @@ specs: Final = Table(
     metadata,
     Column("job", Text, ForeignKey("jobs.id"), primary_key=True),
     Column("spec", Text, nullable=False),
-    # Its files, megabytes perhaps: last, so that SQLite reads them only when they are asked for.
-    Column("files", Text),
+    # What lists show of the fields in `bulk`.
+    Column("excerpt", Text),
+    # Its large fields, megabytes perhaps: last, so that SQLite reads them only when asked for.
+    Column("bulk", Text),
 )
 
 attempts: Final = Table(
@@ -172,6 +178,8 @@ timeline: Final = Table(
     Column("agent", Text),
     Column("source", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    # Id and name of the token of whoever did it; null: nobody's wish.
+    Column("actor", Text),
     # A number is never used again: it is the cursor of everybody who follows the events.
     sqlite_autoincrement=True,
 )

@@ -24,12 +24,13 @@ from remote_server.store.attempts import Attempts
 from remote_server.store.database import Database
 from remote_server.store.history import History
 from remote_server.store.jobs import Jobs
+from remote_server.store.listing import JobLists
 from remote_server.store.queues import Queues, ensure_queue
 from remote_server.store.restoration import Restoration
 from remote_server.store.retention import Retention
 from remote_server.store.room import Ulids
-from remote_server.store.rows import Specs
 from remote_server.store.schema import meta
+from remote_server.store.specifications import Specs
 from remote_server.store.tokens import Tokens
 from remote_server.store.transaction import Transaction
 from remote_server.store.upgrade import database_path, prepare
@@ -47,7 +48,9 @@ _FORGET_PROBE: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
 _PROBE: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
 
 
-class Store(Jobs, WaitingJobs, Attempts, Agents, Queues, Tokens, History, Retention, Restoration):
+class Store(
+    Jobs, JobLists, WaitingJobs, Attempts, Agents, Queues, Tokens, History, Retention, Restoration
+):
     """Jobs, attempts, agents, queues, tokens and the timeline, in one database."""
 
     def __init__(self, database: Database, ulids: Ulids) -> None:

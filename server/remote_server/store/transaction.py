@@ -19,7 +19,7 @@ from sqlalchemy.sql import ClauseElement
 
 from remote_protocol.errors import LocalProtocolError
 from remote_protocol.states import EndReason, JobState
-from remote_server.domain.model import Commit
+from remote_server.domain.model import Commit, Principal
 from remote_server.store.schema import timeline
 
 Parameters = Mapping[str, object]
@@ -149,6 +149,7 @@ class Transaction(Reader):
         agent: str | None = None,
         from_agent: bool = False,
         detail: str = "",
+        by: Principal | None = None,
     ) -> None:
         """Add a timeline entry. The transaction writes all of them together at its end."""
         self.news.notes.append(
@@ -161,6 +162,7 @@ class Transaction(Reader):
                 "agent": agent,
                 "source": "agent" if from_agent else "server",
                 "detail": detail,
+                "actor": None if by is None else by.text,
             }
         )
         if state is not None and state.terminal:

@@ -12,8 +12,8 @@ from sqlalchemy import and_, bindparam, insert, literal_column, select, update
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.model import Key, Lease
-from remote_server.store.rows import Specs
 from remote_server.store.schema import attempts, jobs, specs
+from remote_server.store.specifications import Specs
 from remote_server.store.transaction import Reader, Transaction
 
 _FOUND: Final = (
@@ -56,7 +56,7 @@ _JOB: Final = (
     select(
         jobs.c.demand,
         specs.c.spec,
-        specs.c.files,
+        specs.c.bulk,
         jobs.c.cancel_requested_at,
         jobs.c.cancel_detail,
     )
@@ -87,7 +87,7 @@ def unknown_lease(reader: Reader, key: Key, agent: str, parsed: Specs) -> Lease 
     row = reader.one(_JOB, {"job": key.job}) if is_unknown(reader, key) else None
     if row is None:
         return None
-    demand, spec, files, cancelled, why = row
+    demand, spec, bulk, cancelled, why = row
     wanted = demand_from(demand)
     return Lease(
         key=key,
@@ -95,7 +95,7 @@ def unknown_lease(reader: Reader, key: Key, agent: str, parsed: Specs) -> Lease 
         state=AttemptState.LOST,
         queue=wanted.queue,
         weight=wanted.weight,
-        spec=parsed.parse(key.job, spec, files),
+        spec=parsed.parse(key.job, spec, bulk),
         offered_at=0.0,
         cancel_requested=cancelled is not None,
         cancel_detail=why,

@@ -20,8 +20,8 @@ from remote_server.domain.conclude import EXPIRED
 from remote_server.domain.demand import demand_from, demand_text
 from remote_server.domain.model import Commit, Demand, Key, Lease, QueueLoad, Waiting
 from remote_server.store.room import NONE_SKIPPED, Room, is_state
-from remote_server.store.rows import Specs
 from remote_server.store.schema import attempts, jobs, queues, specs
+from remote_server.store.specifications import Specs
 from remote_server.store.transaction import Reader, Row, Transaction
 
 _QUEUED: Final = is_state(jobs.c.state, "queued")
@@ -61,7 +61,7 @@ _CANDIDATE: Final = (
     .where(jobs.c.id == bindparam("job"))
     .with_for_update()
 )
-_SPEC: Final = select(specs.c.spec, specs.c.files).where(specs.c.job == bindparam("of"))
+_SPEC: Final = select(specs.c.spec, specs.c.bulk).where(specs.c.job == bindparam("of"))
 _GIVE: Final = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"))

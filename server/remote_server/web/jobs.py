@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
 
 from aiohttp import web
-from pydantic import field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from remote_protocol.api import (
     Cancellation,
@@ -18,26 +19,46 @@ from remote_protocol.api import (
 )
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Name, is_ulid
-from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
+from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY, MAX_NAME
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Job
+from remote_server.store import JobFilter
 from remote_server.web.door import OPERATOR, VIEWER
 from remote_server.web.headers import header
+from remote_server.web.moments import Moment, parse_moment
 from remote_server.web.paging import FOREIGN
 from remote_server.web.problems import ApiProblem, validation
 from remote_server.web.route import Call, PageQuery, Route, answer
 from remote_server.web.views import job_view, timeline_entry
 
 _LONGEST_KEY = 255
+_MOST_LISTED = 64
+"""Values of one parameter."""
 
 
 class JobsQuery(PageQuery):
-    """The query of `GET /jobs`."""
+    """The query of `GET /jobs`; all that is given must hold."""
 
-    state: JobState | None = None
+    whole = frozenset({"label"})
+    state: list[JobState] = Field(default_factory=list, max_length=_MOST_LISTED)
+    """Any of these."""
     queue: Name | None = None
     agent: Name | None = None
+    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)] | None = None
+    """A part of the name; upper and lower case are the same."""
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,26}$")] | None = None
+    """A part of the id: its start, its end or anything between."""
+    label: list[Annotated[str, StringConstraints(min_length=1, max_length=2 * MAX_NAME + 1)]] = (
+        Field(default_factory=list, max_length=_MOST_LISTED)
+    )
+    """`KEY=VALUE`, or `KEY` with any value, that the job demands; may be repeated."""
+    since: Moment | None = None
+    """Submitted then or later: a time, or a duration before now."""
+    until: Moment | None = None
+    """Submitted before."""
+    submitted_by: Name | None = None
+    """Name or id of an API token; `me` is the caller's."""
 
     @field_validator("cursor")
     @classmethod
@@ -46,6 +67,21 @@ class JobsQuery(PageQuery):
             raise ValueError(FOREIGN)
         return cursor
 
+    def filter(self, me: str, now: float) -> JobFilter:
+        """The filter for the bearer of the token `me`."""
+        labels = (label.partition("=") for label in self.label)
+        return JobFilter(
+            states=frozenset(self.state),
+            queue=self.queue,
+            agent=self.agent,
+            name=self.name,
+            part=self.id and self.id.upper(),
+            labels=tuple((key, value if equals else None) for key, equals, value in labels),
+            since=None if self.since is None else parse_moment(self.since, now),
+            until=None if self.until is None else parse_moment(self.until, now),
+            submitter=me if self.submitted_by == "me" else self.submitted_by,
+        )
+
 
 async def submit(call: Call) -> web.StreamResponse:
     """`POST /jobs`: the hot path, so the body is validated once and the answer not at all."""
@@ -53,13 +89,13 @@ async def submit(call: Call) -> web.StreamResponse:
     return await _submit(call, spec)
 
 
-async def _submit(call: Call, spec: JobSpec) -> web.StreamResponse:
+async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResponse:
     call.services.logs.reserve.require()
     key = header(call.request, "Idempotency-Key")
     if key is not None:
         spec = _with_key(spec, key)
     now = time.time()
-    job = (await call.services.store.submit([spec], now))[0]
+    job = (await call.services.store.submit([spec], now, call.token.principal, detail))[0]
     # A job that an earlier call with the same key made keeps its own time.
     made = spec.idempotency_key is None or job.created_at == now
     return answer(job_view(job), 201 if made else 200, {"Location": f"/api/v1/jobs/{job.id}"})
@@ -81,7 +117,7 @@ async def submit_batch(call: Call) -> web.StreamResponse:
         raise validation([("Idempotency-Key", text)])
     call.services.logs.reserve.require()
     batch = await call.read(JobBatch, call.services.config.limits.max_batch_body)
-    jobs = await call.services.store.submit(batch.jobs, time.time())
+    jobs = await call.services.store.submit(batch.jobs, time.time(), call.token.principal)
     return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
 
 
@@ -89,14 +125,11 @@ async def list_jobs(call: Call) -> web.StreamResponse:
     """`GET /jobs`: the newest first."""
     query = call.query(JobsQuery)
     jobs, following = await call.services.store.jobs(
-        state=query.state,
-        queue=query.queue,
-        agent=query.agent,
-        limit=query.limit,
-        cursor=query.cursor,
+        query.filter(call.token.id, time.time()), limit=query.limit, cursor=query.cursor
     )
     reasons = await call.services.pending_reasons(jobs)
-    views = [job_view(job, reasons.get(job.id)) for job in jobs]
+    shown = call.sees_values
+    views = [job_view(job, reasons.get(job.id), values_shown=shown) for job in jobs]
     return answer(Page[JobView].model_construct(items=views, next_cursor=following))
 
 
@@ -108,14 +141,17 @@ async def show(call: Call) -> web.StreamResponse:
 async def _shown(call: Call, job: Job) -> JobView:
     """A job with everything that is known about it."""
     attempts = await call.services.store.attempts_of(job.id)
-    return job_view(job, await call.services.pending_reason(job), attempts)
+    reason = await call.services.pending_reason(job)
+    return job_view(job, reason, attempts, values_shown=call.sees_values)
 
 
 async def cancel(call: Call) -> web.StreamResponse:
     """`POST /jobs/{id}/cancel`: a wish, kept until the job has ended; again changes nothing."""
     body = await call.read(Cancellation)
     detail = body.reason or f"cancelled by {call.token.name}"
-    outcome = await call.services.store.request_cancel(call.path("id"), detail, time.time())
+    outcome = await call.services.store.request_cancel(
+        call.path("id"), detail, time.time(), call.token.principal
+    )
     if outcome.lease is not None:
         lease = outcome.lease
         call.services.hub.cancel(lease.agent, lease.key, EndReason.CANCELLED, detail)
@@ -131,7 +167,8 @@ async def retry(call: Call) -> web.StreamResponse:
             ErrorCode.CONFLICT,
             f"job {old.id} is {old.state} and has not ended; cancel it first, or wait for it",
         )
-    return await _submit(call, old.spec.model_copy(update={"idempotency_key": None}))
+    spec = old.spec.model_copy(update={"idempotency_key": None})
+    return await _submit(call, spec, f"retry of {old.id}")
 
 
 async def timeline(call: Call) -> web.StreamResponse:
@@ -170,7 +207,7 @@ ROUTES = (
         "GET",
         "/api/v1/jobs",
         list_jobs,
-        "List jobs, the newest first",
+        "List jobs, the newest first; a page may be short and still have a next one",
         VIEWER,
         query=JobsQuery,
         answer=Page[JobView],

@@ -11,7 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from remote_protocol.api import Problem
 from remote_server.web.problems import MEDIA
-from remote_server.web.route import JSON, Route
+from remote_server.web.route import JSON, Query, Route
 
 PATH: Final = "/api/v1/openapi.json"
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::[^}]*)?\}")
@@ -102,7 +102,7 @@ def _operation(route: Route, refs: _Refs) -> dict[str, Any]:
     return operation
 
 
-def _query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
+def _query_parameters(query: type[Query]) -> list[dict[str, Any]]:
     schema = query.model_json_schema()
     definitions = schema.get("$defs", {})
     found = []
@@ -114,7 +114,7 @@ def _query_parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
             "schema": _inline(field, definitions),
         }
         if field.get("type") == "array":
-            parameter |= {"style": "form", "explode": False}
+            parameter |= {"style": "form", "explode": name in query.whole}
         found.append(parameter)
     return found
 

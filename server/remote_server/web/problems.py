@@ -120,8 +120,11 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def from_validation(error: ValidationError) -> ApiProblem:
-    """What pydantic found wrong in a body or query; a body that is not JSON is a 400."""
+def from_validation(error: ValidationError, depth: int | None = None) -> ApiProblem:
+    """What pydantic found wrong in a body or query; a body that is not JSON is a 400.
+
+    Fields are named down to `depth` levels: 1 for a query, whose parameters are flat.
+    """
     found: list[dict[str, Any]] = [
         dict(fault) for fault in error.errors(include_url=False, include_input=False)
     ]
@@ -132,7 +135,7 @@ def from_validation(error: ValidationError) -> ApiProblem:
         )
     faults = []
     for fault in found:
-        field = ".".join(str(part) for part in fault["loc"])
+        field = ".".join(str(part) for part in fault["loc"][:depth])
         message = str(fault["msg"]).removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             message = "unknown field"

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import GenericAlias
-from typing import Any, Final, TypeVar, get_origin
+from typing import Any, ClassVar, Final, TypeVar, get_origin
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from remote_protocol.errors import ErrorCode
+from remote_protocol.ids import Role
 from remote_protocol.units import format_size
 from remote_server.domain.model import Token
 from remote_server.web.door import Door
@@ -29,10 +30,17 @@ _LONGEST_PART: Final = 256
 """Characters of a name or id in a path."""
 _JSON_HEADERS: Final = {"Content-Type": JSON}
 M = TypeVar("M", bound=BaseModel)
+Q = TypeVar("Q", bound="Query")
 
 
 class Query(BaseModel):
-    """Base of query strings: an unknown parameter is a mistake, and named."""
+    """Base of query strings: an unknown parameter is a mistake, and named.
+
+    A list is given as `a,b` or by repeating the parameter.
+    """
+
+    whole: ClassVar[frozenset[str]] = frozenset()
+    """Lists whose items may hold commas: they are given by repeating the parameter only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -97,6 +105,12 @@ class Call:
             raise LookupError(f"{self.route.path} is a public door")
         return self.caller
 
+    @property
+    def sees_values(self) -> bool:
+        """Whether the caller may see the values of jobs' environments: operators may."""
+        role = self.token.role
+        return role is not None and role.includes(Role.OPERATOR)
+
     def path(self, name: str) -> str:
         """One part of the path. ApiProblem when nothing can have such a name."""
         value = self.request.match_info[name]
@@ -124,7 +138,7 @@ class Call:
         except OverflowError:
             raise ApiProblem(ErrorCode.BAD_REQUEST, "a number in the body is too large") from None
 
-    def query(self, model: type[M]) -> M:
+    def query(self, model: type[Q]) -> Q:
         """The query string, validated. ApiProblem names every fault at once."""
         if model is not self.route.query:
             raise TypeError(f"{self.route.path} is declared with another query")
@@ -132,7 +146,9 @@ class Call:
         values: dict[str, Any] = {}
         for name in given:
             field = model.model_fields.get(name)
-            if field is not None and _is_list(field.annotation):
+            if field is not None and name in model.whole:
+                values[name] = given.getall(name)
+            elif field is not None and _is_list(field.annotation):
                 values[name] = [
                     part for value in given.getall(name) for part in value.split(",") if part
                 ]
@@ -141,7 +157,7 @@ class Call:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            raise from_validation(error) from None
+            raise from_validation(error, depth=1) from None
 
 
 def _is_list(annotation: Any) -> bool:

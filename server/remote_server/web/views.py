@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
-from remote_protocol.api import AttemptView, JobView, TimelineEntry, TokenView
-from remote_server.domain.model import Attempt, Happening, Job, Token
+from remote_protocol.api import Actor, AttemptView, JobView, TimelineEntry, TokenView
+from remote_server.domain.model import Attempt, Happening, Job, Principal, Token
 
 
 def when(seconds: float) -> datetime:
@@ -42,11 +43,26 @@ def attempt_view(attempt: Attempt) -> AttemptView:
     )
 
 
+HIDDEN: Final = "(hidden)"
+"""Instead of the value of a variable, where whoever looks may not see it."""
+
+
+def actor_view(by: Principal | None) -> Actor | None:
+    """Who did something, as shown."""
+    return None if by is None else Actor.model_construct(id=by.id, name=by.name)
+
+
 def job_view(
-    job: Job, pending_reason: str | None = None, attempts: Sequence[Attempt] = ()
+    job: Job,
+    pending_reason: str | None = None,
+    attempts: Sequence[Attempt] = (),
+    *,
+    values_shown: bool = True,
 ) -> JobView:
-    """A job as shown."""
+    """A job as shown; without `values_shown` the environment has names only."""
     values = dict(job.spec.__dict__)
+    if not values_shown:
+        values["env"] = dict.fromkeys(job.spec.env, HIDDEN)
     values.update(
         id=job.id,
         state=job.state,
@@ -66,7 +82,9 @@ def job_view(
         not_before=when_if(job.not_before),
         usage=job.usage,
         log_size=job.log_size,
+        submitted_by=actor_view(job.submitted_by),
         attempts=[attempt_view(attempt) for attempt in attempts],
+        abridged=list(job.abridged),
     )
     return JobView.model_construct(**values)
 
@@ -83,6 +101,7 @@ def timeline_entry(entry: Happening) -> TimelineEntry:
         agent=entry.agent,
         source=entry.source,
         detail=entry.detail,
+        by=actor_view(entry.by),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from remote_protocol.messages import Condition, Platform
 from remote_server.domain.model import Agent
-from remote_server.store.rows import SELECT_AGENT, Specs, agent_from, agent_row
+from remote_server.store.rows import SELECT_AGENT, agent_from, agent_row
 from remote_server.store.schema import agents
+from remote_server.store.specifications import Specs
 from tests.support.stored import spec
 
 

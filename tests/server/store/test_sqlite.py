@@ -70,7 +70,7 @@ async def test_a_check_names_contradictions(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE attempts SET state = 'ended'")
         database.execute("DELETE FROM job_specs")
-        database.execute("INSERT INTO job_specs VALUES ('nobody', '{}', NULL)")
+        database.execute("INSERT INTO job_specs VALUES ('nobody', '{}', NULL, NULL)")
         database.commit()
     said = sqlite.faults(path)
     assert f"job {key.job} and its attempts contradict each other" in said

@@ -262,3 +262,93 @@ async def test_no_job_is_taken_while_the_disk_is_low(
     metrics = (await live.get("/metrics")).text
     assert "remote_disk_low 1\n" in metrics
     assert "remote_disk_free_bytes 5\n" in metrics
+
+
+async def test_who_submitted_and_who_cancelled(live: Live) -> None:
+    operator = await live.token_for("operator")
+    mine = (await live.post("/jobs", {**TRUE, "name": "Mine"})).body
+    theirs = (await live.post("/jobs", {**TRUE, "name": "theirs"}, operator)).body
+    assert mine["submitted_by"]["name"] == "first-admin"
+    assert theirs["submitted_by"]["name"] == "operator-0"
+    for who, token, job in (("first-admin", None, mine), ("operator-0", operator, theirs)):
+        for asked in ("me", who, job["submitted_by"]["id"]):
+            found = (await live.get(f"/jobs?submitted_by={asked}&limit=1", token)).body["items"]
+            assert [item["id"] for item in found] == [job["id"]]
+    await live.post(f"/jobs/{mine['id']}/cancel", {}, operator)
+    entries = (await live.get(f"/jobs/{mine['id']}/timeline")).body["items"]
+    assert [(entry["what"], entry["by"]["name"]) for entry in entries] == [
+        ("queued", "first-admin"),
+        ("cancelled", "operator-0"),
+    ]
+    again = (await live.post(f"/jobs/{mine['id']}/retry", {}, operator)).body
+    assert again["submitted_by"]["name"] == "operator-0"
+    (entry,) = (await live.get(f"/jobs/{again['id']}/timeline")).body["items"]
+    assert entry["detail"] == f"retry of {mine['id']}"
+
+
+async def test_keys_of_different_tokens_do_not_know_each_other(live: Live) -> None:
+    operator = await live.token_for("operator")
+    key = {"Idempotency-Key": "nightly"}
+    mine = await live.post("/jobs", TRUE, headers=key)
+    theirs = await live.post("/jobs", {"command": ["false"]}, operator, headers=key)
+    assert (mine.status, theirs.status) == (201, 201)
+    assert (await live.post("/jobs", TRUE, headers=key)).body["id"] == mine.body["id"]
+    again = await live.post("/jobs", {"command": ["false"]}, operator, headers=key)
+    assert (again.status, again.body["id"]) == (200, theirs.body["id"])
+
+
+async def test_viewers_see_names_of_variables_and_no_values(live: Live) -> None:
+    viewer = await live.token_for("viewer")
+    env = {"PASSWORD": "hunter2", "B": "x" * 5000}
+    ids = (await live.post("/jobs/batch", {"jobs": [{**TRUE, "env": env}] * 2})).body["ids"]
+    small = (await live.post("/jobs", {**TRUE, "env": {"PASSWORD": "hunter2"}})).body["id"]
+    key = await run_job(live.services.store, now=time.time(), env={"PASSWORD": "hunter2"})
+    paths = ["/jobs", "/jobs?state=queued", f"/jobs?id={small}", "/events"]
+    paths += [f"/jobs/{job}{more}" for job in (*ids, small, key.job) for more in ("", "/timeline")]
+    for path in paths:
+        seen = (await live.get(path, viewer)).text
+        assert "hunter2" not in seen, path
+        assert "xxxx" not in seen, path
+    assert (await live.get(f"/jobs/{ids[0]}", viewer)).body["env"] == {
+        "PASSWORD": "(hidden)",
+        "B": "(hidden)",
+    }
+    assert (await live.get(f"/jobs/{ids[0]}")).body["env"] == env
+
+
+async def test_lists_hold_no_script_and_no_long_environment(live: Live) -> None:
+    big = {"shell": "bash", "script": "echo " + "x" * 900_000, "env": {"A": "y" * 90_000}}
+    assert (await live.post("/jobs", big)).status == 201
+    answer = await live.get("/jobs")
+    assert len(answer.text) < 10_000
+    (listed,) = answer.body["items"]
+    assert listed["abridged"] == ["script", "env"]
+    assert listed["script"].startswith("echo xxx")
+    shown = (await live.get(f"/jobs/{listed['id']}")).body
+    assert (shown["script"], shown["env"], shown["abridged"]) == (big["script"], big["env"], [])
+
+
+async def test_lists_are_filtered_by_everything(live: Live) -> None:
+    made = []
+    for number in range(4):
+        body = {**TRUE, "name": f"Night {number}", "labels": {"zone": f"a,{number % 2}"}}
+        made.append((await live.post("/jobs", body)).body["id"])
+    await live.post(f"/jobs/{made[0]}/cancel")
+
+    async def ids(query: str) -> list[str]:
+        return [job["id"] for job in (await live.get(f"/jobs?{query}")).body["items"]]
+
+    assert await ids("state=cancelled,queued") == made[::-1]
+    assert await ids("state=cancelled&state=succeeded") == made[:1]
+    assert await ids("name=night%202") == [made[2]]
+    assert await ids("label=zone") == made[::-1]
+    assert await ids("label=zone=a,1") == [made[3], made[1]]
+    assert await ids("label=zone=a,1&label=other") == []
+    assert await ids(f"id={made[1][-7:].lower()}") == [made[1]]
+    assert await ids("since=1h&until=2020-01-01T00:00:00Z") == []
+    assert await ids("since=1h") == made[::-1]
+    assert await ids("until=1h") == []
+    assert await ids("since=2020-01-01T00:00:00%2B01:00") == made[::-1]
+    wrong = await live.get("/jobs?since=yesterday&id=a_b&label=")
+    faults = {fault["field"] for fault in wrong.problem(422, "validation")["errors"]}
+    assert faults >= {"since", "id"}

@@ -1,0 +1,238 @@
+"""Lists of jobs: pages by every filter, with bounded work a page. Queries live here.
+
+One of the indexed filters alone is answered by its index. Everything else looks through the jobs
+from new to old in slices, lets others run between two of them, and ends the page when its time is
+up: a page may be short, or empty, and still have a cursor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, select
+
+from remote_protocol.ids import ULID_ENTROPY, make_ulid
+from remote_protocol.states import JobState
+from remote_server.domain.model import Job
+from remote_server.store.room import NONE_SKIPPED, Room
+from remote_server.store.rows import SELECT_LISTED_JOB, listed_job_from
+from remote_server.store.schema import jobs
+from remote_server.store.specifications import Specs
+from remote_server.store.transaction import Reader, Row
+
+MAX_PAGE: Final = 1000
+PAGE_SIZE: Final = 4 * 1024 * 1024
+"""Characters of specifications after which a page ends, whatever its limit."""
+SLICE: Final = 4000
+"""Jobs that are looked through without letting others run: some milliseconds."""
+SEARCH_TIME: Final = 1.0
+"""Seconds of looking through jobs after which a page ends."""
+_TEXTS: Final = (1, 2)
+_NEWEST: Final = "~"
+_OLDEST: Final = ""
+_ACTOR_ID: Final = 26
+# `submitted_by` is ID NAME.
+_START: Final[ColumnElement[Any]] = literal_column("1")
+_LENGTH: Final[ColumnElement[Any]] = literal_column(str(_ACTOR_ID))
+_REST: Final[ColumnElement[Any]] = literal_column(str(_ACTOR_ID + 2))
+_BEHIND: Final = (
+    select(jobs.c.id)
+    .where(jobs.c.id < bindparam("before"))
+    .order_by(jobs.c.id.desc())
+    .limit(literal_column("1"))
+    .offset(bindparam("skipped"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a list has; what is not given does not matter."""
+
+    states: frozenset[JobState] = frozenset()
+    queue: str | None = None
+    agent: str | None = None
+    name: str | None = None
+    """A part of the name; upper and lower case are the same."""
+    part: str | None = None
+    """A part of the id: its start, its end or anything between."""
+    labels: tuple[tuple[str, str | None], ...] = ()
+    """Labels that the job demands, with any value where None."""
+    since: float | None = None
+    """Submitted then or later, in Unix seconds."""
+    until: float | None = None
+    """Submitted before."""
+    submitter: str | None = None
+    """Name or id of the token that it was submitted with."""
+
+    @property
+    def indexed(self) -> bool:
+        """Whether an index leads from one of its jobs to the next."""
+        several = bool(self.states) + (self.queue is not None) + (self.agent is not None) > 1
+        others = self.name or self.part or self.labels or self.submitter
+        return not (several or others or len(self.states) > 1)
+
+    @property
+    def range(self) -> tuple[str, str]:
+        """The least id, and the one before which all are: ids grow with time."""
+        floor = _OLDEST if self.since is None else _id_at(self.since)
+        return floor, _NEWEST if self.until is None else _id_at(self.until)
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """Values of the conditions, by name."""
+        found: dict[str, object] = {
+            f"state_{number}": state.value for number, state in enumerate(sorted(self.states))
+        }
+        for name in ("queue", "agent", "submitter"):
+            value = getattr(self, name)
+            if value is not None:
+                found[f"in_{name}"] = value
+        for name, text in (("name", self.name), ("part", self.part)):
+            if text is not None:
+                found[f"in_{name}"] = f"%{_escaped(text)}%"
+        return found
+
+    def has_labels(self, job: Job) -> bool:
+        """Whether the job demands the labels."""
+        own = job.spec.labels
+        return all(key in own and value in (None, own[key]) for key, value in self.labels)
+
+
+EVERY_JOB: Final = JobFilter()
+
+
+def _id_at(moment: float) -> str:
+    milliseconds = min(max(int(moment * 1000), 0), (1 << 48) - 1)
+    return make_ulid(milliseconds, bytes(ULID_ENTROPY))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+@lru_cache(maxsize=64)
+def _page(names: frozenset[str], by_id: bool) -> Select[Any]:
+    """The jobs in a range of ids that meet the conditions with these names."""
+    conditions: list[ColumnElement[bool]] = [
+        jobs.c.id < bindparam("before"),
+        jobs.c.id >= bindparam("floor"),
+    ]
+    states = sorted(name for name in names if name.startswith("state_"))
+    if len(states) == 1:
+        conditions.append(jobs.c.state == bindparam(states[0]))
+    elif states:
+        conditions.append(jobs.c.state.in_([bindparam(name) for name in states]))
+    for name in ("queue", "agent"):
+        if f"in_{name}" in names:
+            conditions.append(jobs.c[name] == bindparam(f"in_{name}"))
+    if "in_name" in names:
+        conditions.append(jobs.c.name.ilike(bindparam("in_name"), escape="\\"))
+    if "in_part" in names:
+        conditions.append(jobs.c.id.like(bindparam("in_part"), escape="\\"))
+    if "in_submitter" in names:
+        actor = (
+            func.substr(jobs.c.submitted_by, _START, _LENGTH)
+            if by_id
+            else func.substr(jobs.c.submitted_by, _REST)
+        )
+        conditions.append(actor == bindparam("in_submitter"))
+    return (
+        SELECT_LISTED_JOB.where(*conditions)
+        .order_by(jobs.c.id.desc())
+        .limit(bindparam("count"))
+        .offset(NONE_SKIPPED)
+    )
+
+
+class JobLists(Room):
+    """The room of lists of jobs."""
+
+    specs: Specs
+
+    async def jobs(
+        self, wanted: JobFilter = EVERY_JOB, *, limit: int = 50, cursor: str | None = None
+    ) -> tuple[list[Job], str | None]:
+        """A page of jobs, the newest first, and the cursor of the next page (None: the last).
+
+        What is large in their specifications is cut; `Job.abridged` names it. A page ends after
+        `limit` jobs, PAGE_SIZE characters or SEARCH_TIME seconds of looking.
+        """
+        page = _Page(wanted, max(1, min(limit, MAX_PAGE)), self.specs)
+        floor, before = wanted.range
+        if cursor is not None:
+            before = min(before, cursor)
+        if wanted.indexed:
+            page.add(await self._rows(wanted, floor, before, page.left + 1))
+            return page.jobs, page.last if page.full else None
+        spent = 0.0
+        while True:
+            begun = time.perf_counter()
+            least = max(floor, await self._behind(before))
+            page.add(await self._rows(wanted, least, before, page.left + 1))
+            if page.full:
+                return page.jobs, page.last
+            if least <= floor:
+                return page.jobs, None
+            before = least
+            spent += time.perf_counter() - begun
+            if spent > SEARCH_TIME:
+                return page.jobs, least
+            await asyncio.sleep(0)
+
+    async def _behind(self, before: str) -> str:
+        """The id with which a slice of the jobs before one of them ends; "" when they are few."""
+        where = {"before": before, "skipped": SLICE - 1}
+        row = await self._database.read(lambda reader: reader.one(_BEHIND, where))
+        return _OLDEST if row is None else str(row[0])
+
+    async def _rows(self, wanted: JobFilter, floor: str, before: str, count: int) -> list[Row]:
+        where = wanted.parameters
+        by_id = len(wanted.submitter or "") == _ACTOR_ID
+        statement = _page(frozenset(where), by_id)
+        # Labels are looked at here, in Python: every job of the slice has to come.
+        most = SLICE if wanted.labels else count
+        where |= {"floor": floor, "before": before, "count": most}
+
+        def find(reader: Reader) -> list[Row]:
+            return reader.all(statement, where)
+
+        return await self._database.read(find)
+
+
+class _Page:
+    """A page that is being filled."""
+
+    def __init__(self, wanted: JobFilter, count: int, parsed: Specs) -> None:
+        self.jobs: list[Job] = []
+        self.full = False
+        """There is a job for which it has no room."""
+        self._wanted = wanted
+        self._count = count
+        self._specs = parsed
+        self._room = PAGE_SIZE
+
+    @property
+    def left(self) -> int:
+        """Jobs that it still takes."""
+        return self._count - len(self.jobs)
+
+    @property
+    def last(self) -> str | None:
+        """The id of its last job."""
+        return self.jobs[-1].id if self.jobs else None
+
+    def add(self, rows: list[Row]) -> None:
+        """Add the jobs that are wanted until it is full."""
+        for row in rows:
+            job = listed_job_from(row, self._specs)
+            if not self._wanted.has_labels(job):
+                continue
+            self._room -= sum(len(row[place] or "") for place in _TEXTS)
+            if not self.left or (self.jobs and self._room < 0):
+                self.full = True
+                return
+            self.jobs.append(job)

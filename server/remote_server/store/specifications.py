@@ -1,0 +1,126 @@
+"""Specifications of jobs as stored: what is small, an excerpt of what is large, and that. Pure.
+
+Lists read the small part and the excerpt only: a page of a thousand jobs must not read a gigabyte
+of scripts and files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from typing import Any, Final, NamedTuple
+
+from remote_protocol.spec import JobSpec
+
+LARGE: Final = 1024
+"""Characters of a field's JSON from which on lists show an excerpt of it."""
+EXCERPT: Final = 256
+"""Characters of a command or script that an excerpt has."""
+_NAMES: Final = 64
+_LARGE_FIELDS: Final = ("command", "script", "env", "files")
+_REMEMBERED: Final = 2048
+_SMALL: Final = 4096
+
+
+class SpecTexts(NamedTuple):
+    """The columns of a specification."""
+
+    spec: str
+    excerpt: str | None = None
+    """JSON of the fields that `bulk` has, as lists show them: they are valid fields."""
+    bulk: str | None = None
+    """JSON of the fields that are large, and of files of any size."""
+
+    @property
+    def size(self) -> int:
+        """Characters of the whole specification."""
+        return len(self.spec) + len(self.bulk or "")
+
+
+def spec_texts(spec: JobSpec) -> SpecTexts:
+    """A specification as stored."""
+    text = spec.model_dump_json(exclude_defaults=True)
+    if len(text) <= LARGE and not spec.files:
+        return SpecTexts(text)
+    return split(json.loads(text))
+
+
+def split(whole: dict[str, Any]) -> SpecTexts:
+    """The columns for a specification that is large, given as the JSON object of its fields."""
+    excerpt: dict[str, Any] = {}
+    bulk: dict[str, Any] = {}
+    for name in _LARGE_FIELDS:
+        if name in whole and (name == "files" or len(_text(whole[name])) > LARGE):
+            bulk[name] = whole.pop(name)
+            excerpt[name] = _cut(name, bulk[name])
+    if not bulk:
+        return SpecTexts(_text(whole))
+    return SpecTexts(_text(whole), _text(excerpt), _text(bulk))
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _cut(name: str, value: Any) -> Any:
+    if name == "files":
+        return []
+    if name == "script":
+        return _short(value, EXCERPT)
+    if name == "env":
+        return dict.fromkeys(list(value)[:_NAMES], "")
+    left, words = EXCERPT, []
+    for word in value:
+        words.append(_short(word, max(left, 1)))
+        left -= len(words[-1])
+        if left <= 0:
+            break
+    return words
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _together(text: str, other: str | None) -> str:
+    """One JSON object of two with different names."""
+    if other is None:
+        return text
+    return other if text == "{}" else f"{text[:-1]},{other[1:]}"
+
+
+class Specs:
+    """Parses specifications, and remembers the last small ones: a job that was just submitted is
+    offered a moment later."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, JobSpec] = OrderedDict()
+
+    def parse(self, job: str, text: str, bulk: str | None = None) -> JobSpec:
+        """The specification of a job from its stored texts."""
+        spec = self._known.get(job)
+        if spec is None:
+            whole = _together(text, bulk)
+            spec = JobSpec.model_validate_json(whole)
+            self.remember(job, spec, len(whole))
+        return spec
+
+    def parse_listed(
+        self, job: str, text: str, excerpt: str | None
+    ) -> tuple[JobSpec, tuple[str, ...]]:
+        """The same as lists show it, and the names of the fields that are cut."""
+        if excerpt is None:
+            return self.parse(job, text), ()
+        spec = JobSpec.model_validate_json(_together(text, excerpt))
+        return spec, tuple(json.loads(excerpt))
+
+    def known(self, job: str) -> JobSpec | None:
+        """The specification, if it is remembered."""
+        return self._known.get(job)
+
+    def remember(self, job: str, spec: JobSpec, size: int) -> None:
+        """Keep a specification whose text has `size` characters, if it is small."""
+        if size <= _SMALL:
+            self._known[job] = spec
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
