@@ -22,7 +22,7 @@ from remote_protocol.configuration import Layers
 from remote_protocol.ids import LabelKey, LabelValue, Name
 from remote_protocol.limits import MAX_LABELS
 from remote_protocol.messages import Capacity, Settings
-from remote_protocol.units import Duration, Size
+from remote_protocol.quantities import Duration, Size
 
 ENV_PREFIX: Final = "REMOTE_AGENT_"
 _SHORT: Final = {

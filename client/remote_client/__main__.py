@@ -1,5 +1,6 @@
 """Where `remotectl` and `python -m remote_client` begin."""
 
+import os
 import signal
 
 # Loading the rest takes a moment: a Ctrl-C in it ends the program, without a traceback.
@@ -11,6 +12,7 @@ signal.signal(signal.SIGINT, _LOADING)
 
 def main() -> None:
     """Load and run the command line; always ends by SystemExit."""
+    _occupy_closed_streams()
     from remote_client.cli import main as remotectl
 
     signal.signal(signal.SIGINT, _USUAL)
@@ -19,6 +21,15 @@ def main() -> None:
     finally:
         # What is left is only the end of the interpreter.
         signal.signal(signal.SIGINT, _LOADING)
+
+
+def _occupy_closed_streams() -> None:
+    """A stream that was closed must not become the number of a socket: words would go there."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
-import platformdirs
-
 from remote_client.errors import UsageError
-from remote_protocol.ids import TokenKind, kind_of
+
+_API_TOKEN: Final = "rpt_"
+"""`ids.TokenKind.API`, without the time that its module takes to load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,13 @@ class Access:
 
 def login_file() -> Path:
     """The file that `remotectl login` writes."""
-    return Path(platformdirs.user_config_dir("remotectl")) / "login.json"
+    if sys.platform in ("darwin", "win32"):
+        import platformdirs
+
+        return Path(platformdirs.user_config_dir("remotectl")) / "login.json"
+    # What platformdirs says here (XDG Base Directory Specification), without loading it.
+    base = os.environ.get("XDG_CONFIG_HOME", "").strip() or os.path.expanduser("~/.config")
+    return Path(base) / "remotectl" / "login.json"
 
 
 def find_access(url: str | None, token: str | None, ca_file: str | None) -> Access:
@@ -84,9 +91,11 @@ def check_url(url: str) -> str:
 def check_token(token: str) -> str:
     """The token. UsageError when it cannot be one, or is one of another kind."""
     token = token.strip()
-    kind = kind_of(token)
-    if kind is TokenKind.API:
+    if token.startswith(_API_TOKEN):
         return token
+    from remote_protocol.ids import TokenKind, kind_of
+
+    kind = kind_of(token)
     if kind is not None:
         raise UsageError(
             f"This is a {kind.words} ({kind.value}…); remotectl needs an {TokenKind.API.words} "
@@ -95,21 +104,6 @@ def check_token(token: str) -> str:
     if not token or any(not 33 <= ord(character) <= 126 for character in token):
         raise UsageError("The token is empty or contains spaces or line ends")
     return token
-
-
-def trust(ca_file: str | None) -> ssl.SSLContext:
-    """What httpx verifies servers with: the system's CAs, or those of one file. UsageError.
-
-    The system's, as the agent does, and not those that httpx brings along: a company's own CA is
-    installed there.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise UsageError(
-            f"The CA file {ca_file} cannot be used: {error.strerror or error}; "
-            "it must hold certificates in PEM form"
-        ) from None
 
 
 def save_login(access: Access) -> Path:

@@ -9,10 +9,8 @@ ClientError
 
 from __future__ import annotations
 
-from pydantic import ValidationError
-
-from remote_protocol.api import Problem
-from remote_protocol.configuration import fault_words
+from collections.abc import Mapping
+from typing import Any
 
 
 class ClientError(Exception):
@@ -30,33 +28,35 @@ class UsageError(ClientError):
 class Unreachable(ClientError):
     """The server gave no usable answer; the sentence names what was tried and what to check."""
 
+    silenced = False
+    """Somebody took the call, and then went away."""
+
 
 class NotOurs(Unreachable):
     """Something else answered; asking again cannot help."""
 
 
 class ApiError(ClientError):
-    """The server refused a call. `problem` is its answer, `code` its stable name."""
+    """The server refused a call. `problem` is its answer, `code` its stable name.
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.code = problem.code
-        self.status = problem.status
-        super().__init__(_sentence(problem))
+    `faults` are the faulty fields of what was sent, each with what is wrong with it.
+    """
+
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        self.problem = dict(problem)
+        self.code = str(problem.get("code", ""))
+        self.status = problem["status"] if isinstance(problem.get("status"), int) else 0
+        self.faults = _faults(problem.get("errors"))
+        self.sentence = str(problem.get("detail") or problem.get("title") or self.code)
+        lines = [f"\n  {field}: {words}" for field, words in self.faults]
+        super().__init__(self.sentence + "".join(lines))
 
 
-def _sentence(problem: Problem) -> str:
-    faults = "".join(
-        f"\n  {fault.get('field', '')}: {fault.get('message', '')}" for fault in problem.errors
-    )
-    return (problem.detail or problem.title) + faults
-
-
-def faults(error: ValidationError) -> list[str]:
-    """What pydantic found wrong, as `place: words`."""
-    found = []
-    for fault in error.errors(include_url=False):
-        place = ".".join(str(part) for part in fault["loc"])
-        words = fault_words(fault["type"], fault["msg"], fault["input"])
-        found.append(f"{place}: {words}" if place else words)
-    return found
+def _faults(errors: object) -> list[tuple[str, str]]:
+    if not isinstance(errors, list):
+        return []
+    return [
+        (str(fault.get("field", "")), str(fault.get("message", "")))
+        for fault in errors
+        if isinstance(fault, dict)
+    ]

@@ -6,14 +6,16 @@ reached directly: no proxy could reach it.
 
 from __future__ import annotations
 
-import ipaddress
+import os
+import sys
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
-
-import httpx
 
 from remote_client.errors import UsageError
+
+_ASKS_THE_SYSTEM: Final = ("darwin", "win32")
+"""Where a proxy may be set besides the environment (`urllib.request.getproxies`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,11 @@ def find_proxy(url: str) -> Proxy | None:
     """The proxy for the server at `url`, None for the direct way. UsageError when unusable."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if _loopback(host):
+    if loopback(host) or not _any_is_named():
         return None
+    # Takes long to load, with the server side of several protocols.
+    from urllib.request import getproxies, proxy_bypass
+
     named = getproxies()
     scheme = parts.scheme if named.get(parts.scheme) else "all"
     if not named.get(scheme) or proxy_bypass(f"{host}:{parts.port}" if parts.port else host):
@@ -63,18 +68,31 @@ def find_proxy(url: str) -> Proxy | None:
     return proxy
 
 
-def _loopback(host: str) -> bool:
+def loopback(host: str) -> bool:
+    """Whether it is this very host: `localhost`, or an address of 127.0.0.0/8 or ::1."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    if not set(host) <= set("0123456789abcdefABCDEF.:"):
+        return False
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host.lower().rstrip(".") == "localhost"
+        return False
+
+
+def _any_is_named() -> bool:
+    return sys.platform in _ASKS_THE_SYSTEM or any(
+        name.lower().endswith("_proxy") for name in os.environ
+    )
 
 
 def _check(proxy: Proxy) -> None:
     try:
-        parsed = httpx.URL(proxy.url)
-        usable = parsed.scheme in ("http", "https") and bool(parsed.host)
-    except httpx.InvalidURL:
+        parts = urlsplit(proxy.url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
         usable = False
     if not usable:
         # Not the value itself: it may hold a password.

@@ -1,40 +1,61 @@
 """Requests to one server: repeated where that is safe, streamed, their failures as sentences.
 
+Knows JSON documents and bytes, no models: the Python client and `remotectl` both stand on it.
 Touches the network only.
 """
 
 from __future__ import annotations
 
+import json
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+from urllib.parse import urlencode, urlsplit
 
-import httpx
-from pydantic import BaseModel, ValidationError
-
-from remote_client.config import trust
+from remote_client.connection import Broken, Connection, Refused, Response, Way
 from remote_client.errors import ApiError, NotOurs, Unreachable
 from remote_client.proxies import find_proxy
-from remote_protocol import api
-from remote_protocol.units import format_duration
+from remote_protocol.units import format_duration, format_size
 
+T = TypeVar("T")
+Document = dict[str, Any]
+"""An object of the API, as its JSON has it."""
 _RETRIED: Final = frozenset({502, 503, 504})
 _PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds between repetitions of a call: about ten in all, a restart of the server."""
 _SHORT: Final = 4
-"""Repetitions while nobody has answered like an HTTP server yet: the URL may as well be wrong."""
-_SILENCED: Final = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+"""Repetitions while no server has answered yet: the URL may as well be wrong."""
 PATIENCE: Final = 120
 """Failures in a row until a patient call, or following a log, gives up: about ten minutes."""
-_KEEPALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
-    (socket.IPPROTO_TCP, getattr(socket, name), seconds)
-    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-    if hasattr(socket, name)
-]
-"""A quiet job may print nothing for hours: only the kernel can tell that the link is dead."""
-V = TypeVar("V", bound=BaseModel)
+_MOST: Final = 256 * 1024 * 1024
+"""Bytes of an answer that is no stream; a page of a list has some MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: `path` is below `/api/v1`, `body` a JSON document.
+
+    With `repeat` it is sent again while the server restarts: it must be safe to do twice. A
+    `patient` one bears an outage as long as following a log does. `sending` is called before the
+    first byte leaves.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] | None = None
+    body: object = None
+    headers: Mapping[str, str] | None = None
+    repeat: bool = True
+    patient: bool = False
+    sending: Callable[[], None] | None = None
+
+    @property
+    def last(self) -> int:
+        """How often it may be sent again."""
+        return (PATIENCE if self.patient else len(_PAUSES)) if self.repeat else 0
 
 
 class Outage:
@@ -62,149 +83,257 @@ class Transport:
     """The way to one server. `reached` tells whether it has ever answered.
 
     Every method raises ApiError when the server refuses, Unreachable when it gives no usable
-    answer.
+    answer. Not for use by several threads at once.
     """
 
     def __init__(
         self,
         url: str,
         token: str,
-        ca_file: str | None,
-        timeout: float,
-        sleep: Callable[[float], None],
-        notice: Callable[[str], None],
+        ca_file: str | None = None,
+        timeout: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.url = url.rstrip("/")
         self.reached = False
+        self._timeout = timeout
         self._sleep = sleep
         self._outage = Outage(notice)
         self._proxy = find_proxy(self.url)
-        verify = trust(ca_file)
-        self._http = httpx.Client(
-            base_url=f"{self.url}/api/v1",
-            headers={"Authorization": f"Bearer {token}", "User-Agent": "remote-client"},
-            timeout=httpx.Timeout(timeout, connect=10.0),
-            verify=verify,
-            transport=httpx.HTTPTransport(
-                verify=verify,
-                socket_options=_KEEPALIVE,
-                # A transport of our own makes httpx look for none.
-                proxy=self._proxy.url if self._proxy else None,
-            ),
-        )
+        parts = urlsplit(self.url)
+        secure = parts.scheme == "https"
+        context = None
+        if secure:
+            from remote_client.tls import trust
+
+            context = trust(ca_file)
+        port = parts.port or (443 if secure else 80)
+        self._way = Way(parts.hostname or "", port, context, self._proxy)
+        self._prefix = f"{parts.path}/api/v1"
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "User-Agent": "remote-client",
+            "Accept": "*/*",
+        }
+        self._idle: Connection | None = None
 
     def close(self) -> None:
         """Close all connections."""
-        self._http.close()
+        if self._idle is not None:
+            self._idle.close()
+            self._idle = None
 
-    def pause(self, failures: int, why: object) -> None:
-        """Wait before the next repetition, longer after every failure."""
-        self._outage.goes_on(failures, why)
+    def pause(self, failures: int, why: object = None) -> None:
+        """Wait before the next repetition, longer after every failure; `why` the server is away."""
+        if why is not None:
+            self._outage.goes_on(failures, why)
         self._sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
 
-    def view(self, model: type[V], method: str, path: str, **options: Any) -> V:
-        """A call whose answer is a document of the API."""
-        response = self.call(method, path, **options)
-        try:
-            return model.model_validate_json(response.content)
-        except ValidationError:
-            raise self._not_ours(response) from None
+    def document(self, call: Call) -> Document:
+        """A call whose answer is a JSON object."""
+        return self._repeated(call, self._document)
 
-    def call(
-        self, method: str, path: str, *, repeat: bool = True, patient: bool = False, **options: Any
-    ) -> httpx.Response:
-        """A call and its whole answer; with `repeat` again and again while the server restarts.
+    def done(self, call: Call) -> None:
+        """A call whose answer says nothing more."""
+        self._repeated(call, lambda *_: None)
 
-        A `patient` one bears an outage as long as following a log does.
+    def stream(
+        self, path: str, params: Mapping[str, str], accept: str, idle: float | None = None
+    ) -> Iterator[tuple[bytes | None, Response | None]]:
+        """The pieces of an answer as they come, each with the answer's head, at last an empty one.
+
+        With `idle`, None whenever so many seconds pass without a piece. A clean end proves
+        nothing: somebody in between may have been cut off and not say so.
         """
-        last = (PATIENCE if patient else len(_PAUSES)) if repeat else 0
-        talked = False
-        for failures in range(last + 1):
+        call = Call("GET", path, params, headers={"Accept": accept})
+        with self._sentences():
+            link = self._sent(call)
             try:
-                response = self._http.request(method, path, **options)
-            except httpx.TransportError as error:
-                why = self._unreachable(error)
-                # It took the call and fell silent: it may be a server that restarts.
-                talked = talked or isinstance(error, _SILENCED)
-                hope = self.reached or (talked and failures < _SHORT)
-                if failures == last or not hope or isinstance(why, NotOurs):
-                    raise why from None
-            else:
+                while (response := link.response(idle)) is None:
+                    yield None, None
+                if response.status in _RETRIED:
+                    self.reached = self.reached or _is_json(response)
+                    raise self._busy(response)
+                if response.status != 200:
+                    self._checked(call, response, self._content(link))
+                    raise self._not_ours(call, response)
                 self.reached = True
-                if response.status_code not in _RETRIED or failures == last:
-                    self._outage.over()
-                    return self._checked(response)
-                why = self._busy(response)
+                self._outage.over()
+                while (piece := link.read(idle)) != b"":
+                    yield piece, response
+                yield b"", response
+                self._keep(link)
+            finally:
+                if link is not self._idle:
+                    link.close()
+
+    # One exchange ----------------------------------------------------------------------------
+
+    def _repeated(self, call: Call, understand: Callable[[Call, Response, bytes], T]) -> T:
+        talked = False
+        for failures in range(call.last + 1):
+            try:
+                with self._sentences():
+                    response, content = self._exchanged(call)
+                    if response.status not in _RETRIED or failures == call.last:
+                        understood = understand(
+                            call, response, self._checked(call, response, content)
+                        )
+                        self.reached = True
+                        self._outage.over()
+                        return understood
+                why: Unreachable = self._busy(response)
+                # A proxy says the same while there is no server behind it.
+                self.reached = self.reached or _is_json(response)
+                talked = True
+            except NotOurs:
+                raise
+            except Unreachable as error:
+                why = error
+                # It took the call and fell silent: it may be a server that restarts.
+                talked = talked or error.silenced
+                if failures == call.last:
+                    raise
+            if not (self.reached or (talked and failures < _SHORT)):
+                raise why
             self.pause(failures, why)
         raise AssertionError("the last round returns or raises")
 
-    def stream(
-        self, path: str, params: Mapping[str, str], accept: str
-    ) -> Iterator[tuple[bytes, httpx.Headers]]:
-        """The pieces of an answer as they come, each with the answer's headers."""
-        timeout = httpx.Timeout(None, connect=10.0)
-        headers = {"Accept": accept}
+    def _exchanged(self, call: Call) -> tuple[Response, bytes]:
+        link = self._sent(call)
         try:
-            with self._http.stream(
-                "GET", path, params=params, headers=headers, timeout=timeout
-            ) as response:
-                self.reached = True
-                if response.status_code in _RETRIED:
-                    raise self._busy(response)
-                if response.is_error:
-                    response.read()
-                self._checked(response)
-                self._outage.over()
-                for piece in response.iter_bytes():
-                    yield piece, response.headers
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from None
+            if (response := link.response(self._timeout)) is None:
+                raise Broken(f"no answer within {self._timeout:g} s", silenced=False)
+            content = self._content(link)
+        except BaseException:
+            link.close()
+            raise
+        self._keep(link)
+        return response, content
 
-    def _checked(self, response: httpx.Response) -> httpx.Response:
-        if response.is_success:
-            return response
+    def _sent(self, call: Call) -> Connection:
+        """A connection on which the answer to `call` comes."""
+        body, headers = b"", dict(self._headers)
+        if call.body is not None:
+            body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()
+            headers["Content-Type"] = "application/json"
+        headers |= call.headers or {}
+        query = f"?{urlencode(call.params)}" if call.params else ""
+        target = f"{self._prefix}{call.path}{query}"
+        link, self._idle = self._idle, None
+        # A server may close a link that it takes for idle at the very moment that we use it: only
+        # what may be asked twice is asked there (RFC 9112 §9.3.1).
+        if link is not None and not (call.repeat and link.reusable):
+            link.close()
+            link = None
+        link = link or Connection(self._way)
         try:
-            problem = api.Problem.model_validate_json(response.content)
-        except ValidationError:
-            raise self._not_ours(response) from None
+            link.request(call.method, target, headers, body, sending=call.sending)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _keep(self, link: Connection) -> None:
+        if self._idle is None and link.reusable:
+            self._idle = link
+        else:
+            link.close()
+
+    def _content(self, link: Connection) -> bytes:
+        parts, size = [], 0
+        while piece := link.read(self._timeout):
+            parts.append(piece)
+            size += len(piece)
+            if size > _MOST:
+                raise NotOurs(f"{self.url} answers more than {format_size(_MOST)}")
+        if piece is None:
+            raise Broken(f"nothing more within {self._timeout:g} s", silenced=False)
+        return b"".join(parts)
+
+    # What an answer means --------------------------------------------------------------------
+
+    def _document(self, call: Call, response: Response, content: bytes) -> Document:
+        try:
+            document = json.loads(content)
+        except ValueError:
+            document = None
+            if _is_json(response):
+                raise Broken("the answer broke off") from None
+        if not isinstance(document, dict):
+            raise self._not_ours(call, response)
+        return document
+
+    def _checked(self, call: Call, response: Response, content: bytes) -> bytes:
+        if 200 <= response.status < 300:
+            return content
+        try:
+            problem = json.loads(content)
+        except ValueError:
+            problem = None
+        if response.status in _RETRIED and problem is None:
+            raise self._busy(response)
+        if not isinstance(problem, dict) or not isinstance(problem.get("code"), str):
+            raise self._not_ours(call, response)
+        self.reached = True
         raise ApiError(problem)
 
-    def _busy(self, response: httpx.Response) -> Unreachable:
-        return Unreachable(f"{self.url} answers {response.status_code}")
+    def _busy(self, response: Response) -> Unreachable:
+        return Unreachable(f"{self.url} answers {response.status}")
 
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        """What goes wrong below, as a sentence with a cure."""
+        try:
+            yield
+        except Refused as refusal:
+            assert self._proxy is not None
+            kind = NotOurs if "407" in str(refusal) else Unreachable
+            raise kind(self._proxy.refusal(str(refusal))) from None
+        except Broken as error:
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: Broken) -> Unreachable:
         # OpenSSL names a line of its own source at the end.
-        cause = re.sub(r" \(_ssl\.c:\d+\)", "", str(error)) or type(error).__name__
-        text, way = cause.lower(), ""
-        if self._proxy is not None:
-            if isinstance(error, httpx.ProxyError):
-                kind = NotOurs if "407" in cause else Unreachable
-                return kind(self._proxy.refusal(cause))
-            way = f" through the proxy {self._proxy.place}"
+        cause = re.sub(r" \(_ssl\.c:\d+\)", "", error.cause)
+        text = cause.lower()
+        way = f" through the proxy {self._proxy.place}" if self._proxy is not None else ""
         if "certificate" in text:
             cure = _certificate_cure(text)
             return NotOurs(f"Cannot reach {self.url}{way}: {cause}; {cure}.")
+        if error.sent and self.reached:
+            return Unreachable(
+                f"The link to {self.url}{way} was cut: {cause}; a proxy in between may end links "
+                "that are silent for a while."
+            )
         if "ssl" in text:
             cure = "check whether it is http:// instead, and any proxy in between"
         elif self._proxy is not None:
             cure = f"check {self._proxy.variable}, or name the host in NO_PROXY to go around it"
         elif "name or service not known" in text or "temporary failure in name" in text:
             cure = "check the host name in the URL"
-        elif isinstance(error, _SILENCED) and self.url.startswith("http://"):
+        elif error.silenced and self.url.startswith("http://"):
             cure = "check whether it is https:// instead, and any proxy in between"
         elif "refused" in text:
             cure = "check that the server runs and that host and port are right"
         else:
             cure = "check the URL, the network and any proxy in between"
-        return Unreachable(f"Cannot reach {self.url}{way}: {cause}; {cure}.")
+        found = Unreachable(f"Cannot reach {self.url}{way}: {cause}; {cure}.")
+        found.silenced = error.silenced
+        return found
 
-    def _not_ours(self, response: httpx.Response) -> NotOurs:
-        if self._proxy is not None and response.status_code == 407:
+    def _not_ours(self, call: Call, response: Response) -> NotOurs:
+        if self._proxy is not None and response.status == 407:
             return NotOurs(self._proxy.refusal("407"))
         return NotOurs(
-            f"{response.request.url} answered {response.status_code}, but not as a remote-server "
+            f"{self.url}/api/v1{call.path} answered {response.status}, but not as a remote-server "
             f"does; check that {self.url} is the server's base URL and that no proxy answers."
         )
+
+
+def _is_json(response: Response) -> bool:
+    return "json" in response.headers.get("content-type", "")
 
 
 def _certificate_cure(text: str) -> str:
@@ -213,17 +342,3 @@ def _certificate_cure(text: str) -> str:
     if "expired" in text or "not yet valid" in text:
         return "renew it, or set this host's clock"
     return "check the certificate; for a private CA give --ca-file"
-
-
-def trace(method: str, sending: Callable[[], None]) -> dict[str, Any]:
-    """Extensions of a request that call `sending` right before its head is written.
-
-    The method tells it from the CONNECT by which a proxy is asked for a tunnel first.
-    """
-
-    def event(name: str, facts: dict[str, Any]) -> None:
-        begins = name.endswith(".send_request_headers.started")
-        if begins and facts["request"].method == method.encode():
-            sending()
-
-    return {"trace": event}

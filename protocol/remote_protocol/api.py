@@ -23,9 +23,9 @@ from remote_protocol.parts import (
     Usage,
     Word,
 )
+from remote_protocol.quantities import Duration, Size
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
-from remote_protocol.units import Duration, Size
 
 Item = TypeVar("Item")
 

@@ -14,10 +14,11 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from remote_protocol.limits import NAME_WORDS
+
 _HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?")
 _KEY: Final = re.compile(r"\s*[\"']?([A-Za-z0-9_.-]+?)[\"']?\s*=")
 _AT_LINE: Final = re.compile(r"\s*\(at line (\d+), column (\d+)\)")
-_NAME_WORDS: Final = "is 1 to 128 letters, digits, dots, hyphens or underscores"
 M = TypeVar("M", bound=BaseModel)
 Place = tuple[str, ...]
 """Path of a key: section, then key."""
@@ -97,7 +98,7 @@ def fault_words(kind: str, message: str, given: object) -> str:
         return f"should be an integer; {given!r} is none"
     if kind == "string_pattern_mismatch":
         # The only pattern in a configuration is that of names (`ids.Name`).
-        return _NAME_WORDS
+        return NAME_WORDS
     if kind == "too_short":
         return "is empty; give at least one, or leave the key out"
     text = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")

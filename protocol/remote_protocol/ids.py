@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from remote_protocol.limits import MAX_LABELS, MAX_NAME
+from remote_protocol.limits import MAX_LABELS, MAX_NAME, NAME_PATTERN
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE: Final = {character: value for value, character in enumerate(_ALPHABET)}
@@ -70,8 +70,7 @@ def _too_large() -> bytes:
     raise ValueError("a ULID starts with 0 to 7")
 
 
-_NAME_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$"
-Name = Annotated[str, StringConstraints(pattern=_NAME_PATTERN)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """Name of an agent or a queue: letters, digits, `.`, `_`, `-`; unique, fit for URLs and files."""
 
 

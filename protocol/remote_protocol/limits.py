@@ -45,6 +45,9 @@ MAX_ENV: Final = 4096
 """Variables of a job."""
 MAX_ENV_SIZE: Final = 512 * 1024
 MAX_NAME: Final = 128
+NAME_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$"
+"""Of the name of an agent or a queue (`ids.Name`)."""
+NAME_WORDS: Final = f"is 1 to {MAX_NAME} letters, digits, dots, hyphens or underscores"
 MAX_LABELS: Final = 64
 MAX_QUEUES: Final = 100
 """Queues of one agent or token."""

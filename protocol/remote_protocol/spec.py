@@ -35,8 +35,9 @@ from remote_protocol.program import (
     check_fits,
     check_text,
 )
+from remote_protocol.quantities import Duration, Span
 from remote_protocol.states import EndReason
-from remote_protocol.units import MAX_SIZE, Duration, Span, at_least, plain_size
+from remote_protocol.units import MAX_SIZE, at_least, plain_size
 
 __all__ = ["DEFAULT_QUEUE", "JobFile", "JobKind", "JobSpec", "OnDisconnect", "OnReturn"]
 

@@ -2,15 +2,15 @@
 
 Durations are float seconds, sizes are int bytes. `KB MB GB TB` are powers of 1000 (IEC 80000-13);
 `KiB MiB GiB TiB`, and `K M G T` alone as Docker, Java and coreutils take them, powers of 1024.
+Standard library only: command lines that must start quickly use it; `quantities` has the types of
+models.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Final
-
-from pydantic import BeforeValidator, Field
+from typing import Final
 
 MAX_DURATION: Final = 366 * 86400.0
 """Seconds of the longest duration: a leap year."""
@@ -114,13 +114,6 @@ def plain_size(size: int) -> str:
     return format_size(size).replace(".0 ", " ")
 
 
-def _more_than_nothing(value: object) -> float:
-    seconds = parse_duration(value)
-    if not seconds:
-        raise ValueError("zero is not a limit; leave it out for none, or give a duration above 0")
-    return seconds
-
-
 def at_least(least: int) -> Callable[[object], int]:
     """A parser of sizes that says its lower bound in units."""
 
@@ -131,11 +124,3 @@ def at_least(least: int) -> Callable[[object], int]:
         return size
 
     return parse
-
-
-Duration = Annotated[float, Field(ge=0, le=MAX_DURATION), BeforeValidator(parse_duration)]
-"""Seconds; parsed from a number or from text like `1h30m`."""
-Span = Annotated[float, Field(gt=0, le=MAX_DURATION), BeforeValidator(_more_than_nothing)]
-"""A duration above zero."""
-Size = Annotated[int, Field(ge=0, le=MAX_SIZE), BeforeValidator(parse_size)]
-"""Bytes; parsed from a number or from text like `512MiB`."""

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from remote_protocol.configuration import Layers
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
-from remote_protocol.units import Duration, Size
+from remote_protocol.quantities import Duration, Size
 from remote_server.errors import ServerError
 
 ENV_PREFIX: Final = "REMOTE_SERVER_"

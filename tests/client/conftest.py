@@ -19,10 +19,8 @@ from tests.support.fake_api import TOKEN, FakeApi
 @pytest.fixture(autouse=True)
 def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No settings of the developer reach a test."""
-    for name in ("REMOTE_URL", "REMOTE_TOKEN", "REMOTE_TOKEN_FILE", "REMOTE_CA_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("REMOTE_QUEUE", "REMOTE_OUTPUT"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("REMOTE_")]:
+        monkeypatch.delenv(name)
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))

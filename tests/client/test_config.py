@@ -5,8 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import platformdirs
 import pytest
-import trustme
 
 from remote_client.config import (
     Access,
@@ -16,7 +16,6 @@ from remote_client.config import (
     forget_login,
     login_file,
     save_login,
-    trust,
 )
 from remote_client.errors import UsageError
 
@@ -70,6 +69,15 @@ def test_nothing_given_says_what_to_do() -> None:
         find_access("http://host", None, None)
 
 
+def test_the_file_lies_where_platformdirs_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("/somewhere", "", None):
+        if value is None:
+            monkeypatch.delenv("XDG_CONFIG_HOME")
+        else:
+            monkeypatch.setenv("XDG_CONFIG_HOME", value)
+        assert login_file().parent == Path(platformdirs.user_config_dir("remotectl"))
+
+
 def test_a_login_is_private_and_found_again() -> None:
     access = Access("http://host", TOKEN, None)
     path = save_login(access)
@@ -90,18 +98,6 @@ def test_a_damaged_login_is_named() -> None:
     save_login(Access("http://host", TOKEN, None)).write_text("{")
     with pytest.raises(UsageError, match="login again"):
         find_access(None, None, None)
-
-
-def test_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    given = trust(str(tmp_path / "ca.pem")).get_ca_certs()
-    assert len(given) == 1
-    # The system's own, wherever OpenSSL is told that they lie.
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    assert given[0] in trust(None).get_ca_certs()
-    with pytest.raises(UsageError, match="No such file"):
-        trust("/no/such.pem")
 
 
 def test_a_login_that_holds_something_else_is_named() -> None:

@@ -9,7 +9,13 @@ import pytest
 from remote_client.client import Client
 from remote_client.errors import ApiError, NotOurs
 from remote_protocol import cri
-from tests.support.fake_api import ID, Answer, FakeApi, cri_log, problem
+from tests.support.fake_api import ID, Answer, FakeApi, cri_log, job_view, problem
+
+
+@pytest.fixture(autouse=True)
+def job(api: FakeApi) -> None:
+    """The job whose logs these are."""
+    api.on("GET", f"/jobs/{ID}", job_view(state="succeeded", attempt=1))
 
 
 def test_a_log_is_resumed_at_the_byte_where_the_line_broke(api: FakeApi, client: Client) -> None:
@@ -26,7 +32,8 @@ def test_a_log_is_resumed_at_the_byte_where_the_line_broke(api: FakeApi, client:
     stored = b"".join(client.stored_log(ID, follow=True))
     assert stored == whole
     assert cri.decode(stored) == b"".join(b"line %d\n" % n for n in range(500))
-    assert len(api.calls) == 4
+    # Three cuts, the rest, and whether that was all.
+    assert len(api.said("GET", f"/jobs/{ID}/log")) == 5
     assert api.calls[0].headers["Accept"] == "application/vnd.cri-log"
 
 
@@ -65,19 +72,21 @@ def test_long_logs_are_undone_fast_and_piece_by_piece(api: FakeApi, client: Clie
 def test_a_resumed_log_stays_with_its_attempt(api: FakeApi, client: Client) -> None:
     whole = cri_log(("stdout", b"one\n"), ("stdout", b"two\n"))
     first = Answer(whole[:50], breaks=True, headers={"Remote-Attempt": "1"})
-    api.on("GET", f"/jobs/{ID}/log", first, whole[50:])
+    api.on("GET", f"/jobs/{ID}/log", first, whole)
     assert b"".join(client.stored_log(ID, follow=True)) == whole
-    assert [said.query.get("attempt") for said in api.calls] == [None, "1"]
-    assert api.calls[1].query["offset"] == "50"
+    asked = api.said("GET", f"/jobs/{ID}/log")
+    assert [said.query.get("attempt") for said in asked] == [None, "1", "1"]
+    assert asked[1].query["offset"] == "50"
 
 
 def test_a_log_outlives_a_restart_of_the_server(api: FakeApi, client: Client) -> None:
     log = cri_log(("stdout", b"a\n"), ("stderr", b"b\n"))
     busy = problem(503, "store_unavailable", "later")
     cut = Answer(log[:41], breaks=True)
-    api.on("GET", f"/jobs/{ID}/log", busy, cut, busy, Answer(b"<html>", 502), log[41:])
+    api.on("GET", f"/jobs/{ID}/log", busy, cut, busy, Answer(b"<html>", 502), log)
     assert b"".join(client.stored_log(ID, attempt=1, follow=True)) == log
-    assert [said.query["offset"] for said in api.calls] == ["0", "0", "41", "41", "41"]
+    asked = [said.query["offset"] for said in api.said("GET", f"/jobs/{ID}/log")]
+    assert asked == ["0", "0", "41", "41", "41", str(len(log))]
 
 
 def test_a_log_from_something_else_is_not_asked_for_again(api: FakeApi, client: Client) -> None:

@@ -11,6 +11,7 @@ import trustme
 
 from remote_client.client import Client
 from remote_client.errors import ApiError, NotOurs, Unreachable, UsageError
+from remote_protocol.api import QueueCreate
 from remote_protocol.spec import JobSpec
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, job_view, problem
 from tests.support.stack import free_port
@@ -25,9 +26,9 @@ def test_a_restarting_server_is_waited_for_with_the_same_key(api: FakeApi, clien
 
 
 def test_what_is_not_safe_is_not_repeated(api: FakeApi, client: Client) -> None:
-    api.on("POST", f"/jobs/{ID}/retry", problem(503, "store_unavailable", "later"))
+    api.on("POST", "/queues", problem(503, "store_unavailable", "later"))
     with pytest.raises(ApiError, match="later"):
-        client.retry(ID)
+        client.create_queue(QueueCreate(name="q"))
     assert len(api.calls) == 1
 
 

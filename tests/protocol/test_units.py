@@ -5,12 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
 
 from remote_protocol.units import (
-    Duration,
-    Size,
-    Span,
     at_least,
     format_duration,
     format_size,
@@ -137,14 +133,3 @@ def test_bounds_are_said_in_units() -> None:
         at_least(1024**2)("1KiB")
     assert at_least(1024**2)("1M") == 1024**2
     assert (plain_size(128 * 1024), plain_size(1536)) == ("128 KiB", "1.5 KiB")
-
-
-def test_as_types() -> None:
-    with pytest.raises(ValidationError, match="zero is not a limit"):
-        TypeAdapter(Span).validate_python("0s")
-    assert TypeAdapter(Duration).validate_python("1h") == 3600
-    assert TypeAdapter(Size).validate_python("1KiB") == 1024
-    with pytest.raises(ValidationError):
-        TypeAdapter(Duration).validate_python("400d")
-    with pytest.raises(ValidationError):
-        TypeAdapter(Size).validate_python(1024**5 + 1)

@@ -69,7 +69,10 @@ def cri_log(*records: tuple[str, bytes]) -> bytes:
 
 
 class FakeApi:
-    """Use as a context manager. An answer that was set last stays; those before it come once."""
+    """Use as a context manager. An answer that was set last stays; those before it come once.
+
+    Bytes for a log are the whole log, of which the part from the offset on is given.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.calls: list[Said] = []
@@ -145,11 +148,18 @@ class FakeApi:
         if isinstance(what, Callable):  # type: ignore[arg-type]
             what = what(said)
         reply = what if isinstance(what, Answer) else Answer(what)
-        body = reply.content
+        body, headers = reply.content, dict(reply.headers)
         if not isinstance(body, bytes):
             body = b"" if body is None else json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        elif reply.status == 200 and path.endswith("/log"):
+            offset = int(said.query.get("offset", 0))
+            if isinstance(what, bytes):
+                body = body[offset:]
+            if not reply.breaks:
+                headers.setdefault("Remote-Log-Size", str(offset + len(body)))
         wire.send_response(reply.status)
-        for name, value in reply.headers.items():
+        for name, value in headers.items():
             wire.send_header(name, value)
         wire.send_header("Content-Length", str(len(body) + reply.breaks))
         wire.end_headers()

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import click
-from pydantic import ValidationError
+from typing import Any
 
-from remote_client.cli.output import (
-    ago,
-    note,
+import click
+
+from remote_client.cli.options import (
+    DURATION,
+    NAME,
+    PAIR,
+    Group,
+    Look,
+    list_options,
     output_option,
+)
+from remote_client.cli.output import (
+    age,
+    ago,
+    names,
+    note,
     pairs,
     print_fields,
     print_json,
-    print_table,
+    say,
+    size,
+    text_of,
     when,
 )
 from remote_client.cli.session import Session, pass_session
-from remote_client.errors import UsageError, faults
-from remote_protocol.api import AgentChange, AgentView
-from remote_protocol.units import format_size, parse_duration
+from remote_client.cli.table import Column, print_list
+from remote_client.errors import UsageError
+from remote_client.transport import Document
 
 
-@click.group()
+@click.group(cls=Group)
 def agent() -> None:
     """List agents, show, pause, drain, change and remove them.
 
@@ -33,9 +46,9 @@ def agent() -> None:
 
 
 @agent.command("list")
-@output_option
+@list_options
 @pass_session
-def list_agents(session: Session, output: str) -> None:
+def list_agents(session: Session, look: Look) -> None:
     """All agents, their queues and what they do.
 
     \b
@@ -43,39 +56,45 @@ def list_agents(session: Session, output: str) -> None:
       remotectl agent list
       remotectl agent list --output json | jq -r '.items[] | select(.state != "online") | .name'
     """
-    page = session.client.agents()
-    if output == "json":
-        print_json(page)
-        return
-    print_table(
-        ["NAME", "STATE", "QUEUES", "JOBS", "LABELS", "VERSION", "SEEN", "REMARK"],
-        (
-            [
-                item.name,
-                item.state.value,
-                ", ".join(item.queues),
-                f"{item.running}/{sum(item.capacity.values())}",
-                pairs(item.labels),
-                item.version,
-                ago(item.last_seen_at),
-                _remark(item),
-            ]
-            for item in page.items
-        ),
+    print_list(
+        session.calls.every("agents"),
+        _COLUMNS,
+        look,
         "No agents are registered. Make a token for one: remotectl registration-token create",
     )
 
 
-def _remark(item: AgentView) -> str:
-    if item.draining:
+def _remark(item: Document) -> str:
+    if item.get("draining"):
         return "draining"
-    if item.paused:
-        return f"paused: {item.pause_comment}" if item.pause_comment else "paused"
-    return item.condition.reason or item.warning
+    if item.get("paused"):
+        comment = item.get("pause_comment")
+        return f"paused: {comment}" if comment else "paused"
+    condition = item.get("condition") or {}
+    return str(condition.get("reason") or item.get("warning") or "")
+
+
+def _load(item: Document) -> str:
+    places = (item.get("capacity") or {}).values()
+    return f"{item.get('running', 0)}/{sum(n for n in places if isinstance(n, int))}"
+
+
+_COLUMNS = (
+    Column("NAME", lambda item: text_of(item, "name")),
+    Column("STATE", lambda item: text_of(item, "state")),
+    Column("QUEUES", lambda item: names(item.get("queues")), cut=True, drop=2),
+    Column("JOBS", _load),
+    Column("LABELS", lambda item: pairs(item.get("labels")), cut=True, drop=4),
+    Column("VERSION", lambda item: text_of(item, "version"), drop=5),
+    Column("SEEN", lambda item: age(item.get("last_seen_at"))),
+    Column("ADDRESS", lambda item: text_of(item, "address"), wide=True),
+    Column("CONNECTED", lambda item: when(item.get("connected_at")), wide=True),
+    Column("REMARK", _remark, cut=True, drop=3),
+)
 
 
 @agent.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @output_option
 @pass_session
 def show(session: Session, name: str, output: str) -> None:
@@ -85,11 +104,11 @@ def show(session: Session, name: str, output: str) -> None:
     Example:
       remotectl agent show web-7
     """
-    _print(session.client.agent(name), output)
+    _print(session.calls.one("agents", name), output)
 
 
 @agent.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @click.option("--comment", default="", help="Why; shown wherever the agent is shown.")
 @output_option
 @pass_session
@@ -100,11 +119,15 @@ def pause(session: Session, name: str, comment: str, output: str) -> None:
     Example:
       remotectl agent pause web-7 --comment 'disk replacement'
     """
-    _done(session.client.pause_agent(name, comment), output, "is paused; its running jobs go on")
+    _done(
+        session.calls.wish(name, "pause", {"comment": comment}),
+        output,
+        "is paused; its running jobs go on",
+    )
 
 
 @agent.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @output_option
 @pass_session
 def resume(session: Session, name: str, output: str) -> None:
@@ -114,15 +137,15 @@ def resume(session: Session, name: str, output: str) -> None:
     Example:
       remotectl agent resume web-7
     """
-    _done(session.client.resume_agent(name), output, "takes jobs again")
+    _done(session.calls.wish(name, "resume"), output, "takes jobs again")
 
 
 @agent.command()
-@click.argument("name")
-@click.option("--deadline", metavar="D", help="Cancel what still runs then, e.g. 1h.")
+@click.argument("name", type=NAME)
+@click.option("--deadline", type=DURATION, help="Cancel what still runs then, e.g. 1h.")
 @output_option
 @pass_session
-def drain(session: Session, name: str, deadline: str | None, output: str) -> None:
+def drain(session: Session, name: str, deadline: float | None, output: str) -> None:
     """Let an agent finish its jobs, then exit.
 
     \b
@@ -130,17 +153,16 @@ def drain(session: Session, name: str, deadline: str | None, output: str) -> Non
       remotectl agent drain web-7
       remotectl agent drain web-7 --deadline 1h
     """
-    try:
-        seconds = None if deadline is None else parse_duration(deadline)
-    except ValueError as error:
-        raise UsageError(f"--deadline: {error}") from None
-    _done(session.client.drain_agent(name, seconds), output, "drains: it exits when it is empty")
+    view = session.calls.wish(name, "drain", {"deadline": deadline})
+    _done(view, output, "drains: it exits when it is empty")
 
 
 @agent.command("set")
-@click.argument("name")
-@click.option("--queue", "queues", multiple=True, help="Queue to serve; replaces all of them.")
-@click.option("--label", "labels", multiple=True, metavar="K=V", help="Replaces all labels.")
+@click.argument("name", type=NAME)
+@click.option(
+    "--queue", "queues", multiple=True, type=NAME, help="Queue to serve; replaces all of them."
+)
+@click.option("--label", "labels", multiple=True, type=PAIR, help="Replaces all labels.")
 @click.option("--capacity", metavar="N", help="Jobs at a time, or default=4,monitors=10 by queue.")
 @output_option
 @pass_session
@@ -148,7 +170,7 @@ def change(
     session: Session,
     name: str,
     queues: tuple[str, ...],
-    labels: tuple[str, ...],
+    labels: tuple[tuple[str, str], ...],
     capacity: str | None,
     output: str,
 ) -> None:
@@ -159,42 +181,39 @@ def change(
       remotectl agent set web-7 --queue default --queue berlin
       remotectl agent set web-7 --capacity default=4,monitors=10 --label gpu=true
     """
-    fields: dict[str, object] = {}
+    change: dict[str, Any] = {}
     if queues:
-        fields["queues"] = list(queues)
+        change["queues"] = list(queues)
     if labels:
-        fields["labels"] = dict(_pair(text) for text in labels)
+        change["labels"] = dict(labels)
     if capacity is not None:
-        fields["capacity"] = _capacity(capacity)
-    if not fields:
+        change["capacity"] = _capacity(capacity)
+    if not change:
         raise UsageError("Nothing to change: give --queue, --label or --capacity")
-    try:
-        wanted = AgentChange.model_validate(fields)
-    except ValidationError as error:
-        raise UsageError("; ".join(faults(error))) from None
-    _done(session.client.change_agent(name, wanted), output, "is changed")
+    _done(session.calls.change("agents", name, change), output, "is changed")
 
 
-def _capacity(text: str) -> dict[str, str]:
-    if text.strip().isdecimal():
-        return {"default": text.strip()}
-    if not all(part.partition("=")[2].strip().isdecimal() for part in text.split(",")):
+def _capacity(text: str) -> dict[str, int]:
+    if _is_count(text):
+        return {"default": int(text)}
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and _is_count(number) for name, _, number in parts):
         raise UsageError(
             f"--capacity: {text!r} is neither a number of jobs nor a list like "
             "default=4,monitors=10"
         )
-    return dict(_pair(part.strip()) for part in text.split(","))
+    found = {name.strip(): int(number) for name, _, number in parts}
+    if len(found) < len(parts):
+        raise UsageError(f"--capacity: {text!r} names a class twice")
+    return found
 
 
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UsageError(f"{text!r} is not KEY=VALUE")
-    return key, value
+def _is_count(text: str) -> bool:
+    return text.strip().isdecimal() and len(text.strip()) <= 6
 
 
 @agent.command("rotate-token")
-@click.argument("name")
+@click.argument("name", type=NAME)
 @output_option
 @pass_session
 def rotate_token(session: Session, name: str, output: str) -> None:
@@ -204,16 +223,16 @@ def rotate_token(session: Session, name: str, output: str) -> None:
     Example:
       remotectl agent rotate-token web-7
     """
-    created = session.client.rotate_agent_token(name)
+    created = session.calls.rotate_agent_token(name)
     if output == "json":
         print_json(created)
         return
     note(f"the old token of {name} is void; on its host: remote-agent register --token-file FILE")
-    click.echo(created.token)
+    say(created["token"])
 
 
 @agent.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
 def delete(session: Session, name: str, yes: bool) -> None:
@@ -224,41 +243,42 @@ def delete(session: Session, name: str, yes: bool) -> None:
       remotectl agent delete web-7
       remotectl agent delete web-7 --yes
     """
-    view = session.client.agent(name)
-    if view.running and not yes:
-        click.confirm(f"{name} runs {view.running} jobs; delete it all the same?", abort=True)
-    session.client.delete_agent(name)
+    view = session.calls.one("agents", name)
+    if view.get("running") and not yes:
+        click.confirm(f"{name} runs {view['running']} jobs; delete it all the same?", abort=True)
+    session.calls.delete("agents", name)
     note(f"{name} is deleted")
 
 
-def _done(view: AgentView, output: str, words: str) -> None:
+def _done(view: Document, output: str, words: str) -> None:
     if output == "json":
         print_json(view)
     else:
-        note(f"{view.name} {words}")
+        note(f"{view['name']} {words}")
 
 
-def _print(view: AgentView, output: str) -> None:
+def _print(view: Document, output: str) -> None:
     if output == "json":
         print_json(view)
         return
-    place = view.platform
+    place = view.get("platform") or {}
+    system = " ".join(text_of(place, key) for key in ("system", "release", "machine")).strip()
     print_fields(
         [
-            ("Agent", view.name),
-            ("State", view.state.value),
+            ("Agent", text_of(view, "name")),
+            ("State", text_of(view, "state")),
             ("Remark", _remark(view)),
-            ("Queues", ", ".join(view.queues)),
-            ("Labels", pairs(view.labels)),
-            ("Capacity", pairs(view.capacity)),
-            ("Running", str(view.running)),
-            ("Jobs", ", ".join(view.jobs)),
-            ("Version", view.version),
-            ("Host", f"{place.hostname} ({place.system} {place.release} {place.machine})"),
-            ("Address", view.address),
-            ("Log not sent", format_size(view.spool_bytes) if view.spool_bytes else ""),
-            ("Registered", when(view.registered_at)),
-            ("Connected", when(view.connected_at)),
-            ("Last seen", ago(view.last_seen_at)),
+            ("Queues", names(view.get("queues"))),
+            ("Labels", pairs(view.get("labels"))),
+            ("Capacity", pairs(view.get("capacity"))),
+            ("Running", text_of(view, "running")),
+            ("Jobs", names(view.get("jobs"))),
+            ("Version", text_of(view, "version")),
+            ("Host", f"{text_of(place, 'hostname')} ({system})" if system else ""),
+            ("Address", text_of(view, "address")),
+            ("Log not sent", size(view.get("spool_bytes"))),
+            ("Registered", when(view.get("registered_at"))),
+            ("Connected", when(view.get("connected_at"))),
+            ("Last seen", ago(view.get("last_seen_at"))),
         ]
     )

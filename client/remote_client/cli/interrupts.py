@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Final
 
 from remote_client.cli.output import note
-from remote_client.client import Client
+from remote_client.cli.session import Session
 from remote_client.errors import ClientError
 
 INTERRUPTED: Final = 130
@@ -27,8 +27,8 @@ INTERRUPTED: Final = 130
 class Interrupts:
     """The wish of the user to end it. Install it before the job is submitted."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._count = 0
         self._sent = False
         self._job: str | None = None
@@ -83,8 +83,8 @@ class Interrupts:
 
     def _cancel(self, job: str) -> None:
         try:
-            with self._client.again() as other:
-                other.cancel(job, "interrupted in remotectl run", patient=True)
+            with self._session.again() as calls:
+                calls.cancel(job, "interrupted in remotectl run", patient=True)
         except ClientError as error:
             note(f"the cancellation did not reach the server: {error}")
         else:

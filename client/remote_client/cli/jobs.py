@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-
 import click
 
+from remote_client.calls import TERMINAL
+from remote_client.cli.job_logs import logs
+from remote_client.cli.options import DURATION, Group, Look, list_options, output_option
 from remote_client.cli.output import (
+    age,
     between,
+    duration,
+    moment,
     note,
-    output_option,
+    one_line,
     print_fields,
     print_json,
-    print_table,
+    say,
+    size,
+    text_of,
     when,
 )
 from remote_client.cli.session import Session, pass_session
-from remote_client.cli.watch import exit_code, write_all, write_streams
-from remote_protocol import cri
-from remote_protocol.api import JobView
-from remote_protocol.states import JobState
-from remote_protocol.units import format_size, parse_duration
+from remote_client.cli.table import Column, laid_out, print_list
+from remote_client.cli.watch import exit_code
+from remote_client.transport import Document
+
+_STATES = ("queued", "assigned", "running", "succeeded", "failed", "cancelled")
+SHORT = 8
+"""Characters of an id, from its end, that lists on a terminal show: 40 random bits."""
 
 
-@click.group()
+@click.group(cls=Group)
 def job() -> None:
     """List jobs, show them, read their logs, cancel, retry, wait.
 
@@ -37,10 +44,11 @@ def job() -> None:
     """
 
 
+job.add_command(logs)
+
+
 @job.command("list")
-@click.option(
-    "--state", type=click.Choice([state.value for state in JobState]), help="Only in this state."
-)
+@click.option("--state", type=click.Choice(_STATES), help="Only in this state.")
 @click.option("--queue", metavar="Q", help="Only of this queue.")
 @click.option("--agent", metavar="NAME", help="Only on this agent.")
 @click.option(
@@ -51,7 +59,7 @@ def job() -> None:
     metavar="N",
     help="How many.",
 )
-@output_option
+@list_options
 @pass_session
 def list_jobs(
     session: Session,
@@ -59,7 +67,7 @@ def list_jobs(
     queue: str | None,
     agent: str | None,
     limit: int,
-    output: str,
+    look: Look,
 ) -> None:
     """The newest jobs.
 
@@ -67,35 +75,37 @@ def list_jobs(
     Examples:
       remotectl job list --state running
       remotectl job list --queue berlin --output json | jq '.items[].id'
+      remotectl job list --state queued -q | xargs remotectl job cancel
     """
-    page = session.client.jobs(limit=limit, state=state, queue=queue, agent=agent)
-    if output == "json":
-        print_json(page)
-        return
-    print_table(
-        ["ID", "NAME", "STATE", "QUEUE", "AGENT", "EXIT", "CREATED", "RAN", "REMARK"],
-        (_row(item) for item in page.items),
-        "No jobs match. Start one: remotectl run -- echo hello",
-    )
-    if page.next_cursor:
+    page = session.calls.jobs(limit=limit, state=state, queue=queue, agent=agent)
+    print_list(page, _COLUMNS, look, "No jobs match. Start one: remotectl run -- echo hello", "id")
+    if page.get("next_cursor") and look.output != "json":
         note(f"there are more jobs; --limit shows more than {limit}")
 
 
-def _row(item: JobView) -> list[str]:
-    remark = item.pending_reason or (
-        item.end_detail if item.state is not JobState.SUCCEEDED else ""
-    )
-    return [
-        item.id,
-        item.name or " ".join(item.command)[:40] or (item.shell or ""),
-        item.state.value,
-        item.queue,
-        item.agent or "",
-        "" if item.exit_code is None else str(item.exit_code),
-        when(item.created_at),
-        between(item.started_at, item.ended_at),
-        remark or "",
-    ]
+def _command(item: Document) -> str:
+    """What it is, for people."""
+    words = " ".join(str(word) for word in item.get("command") or ())
+    return str(item.get("name") or words or f"{item.get('shell')} script")
+
+
+def _remark(item: Document) -> str:
+    detail = item.get("end_detail") if item["state"] != "succeeded" else ""
+    return str(item.get("pending_reason") or detail or "")
+
+
+_COLUMNS = (
+    Column("ID", lambda item: str(item["id"])),
+    Column("NAME", _command, cut=True),
+    Column("STATE", lambda item: str(item["state"])),
+    Column("QUEUE", lambda item: text_of(item, "queue"), drop=5),
+    Column("AGENT", lambda item: text_of(item, "agent"), drop=3),
+    Column("EXIT", lambda item: text_of(item, "exit_code"), drop=2),
+    Column("AGE", lambda item: age(item.get("created_at"))),
+    Column("CREATED", lambda item: when(item.get("created_at")), wide=True),
+    Column("RAN", lambda item: between(item.get("started_at"), item.get("ended_at")), drop=4),
+    Column("REMARK", _remark, cut=True, drop=6),
+)
 
 
 @job.command()
@@ -109,76 +119,54 @@ def show(session: Session, job: str, output: str) -> None:
     Example:
       remotectl job show 01JD4
     """
-    view = session.client.job(session.job_id(job))
+    view = session.calls.job(session.job_id(job))
     if output == "json":
         print_json(view)
         return
-    usage = view.usage
+    usage = view.get("usage") or {}
+    cpu = [usage.get(name) for name in ("cpu_user", "cpu_system")]
+    used = sum(seconds for seconds in cpu if isinstance(seconds, int | float))
     print_fields(
         [
-            ("Job", view.id),
-            ("Name", view.name or ""),
-            ("State", view.state.value),
-            ("Waits because", view.pending_reason or ""),
-            ("Queue", view.queue),
-            ("Agent", view.agent or ""),
-            ("Command", " ".join(view.command) or f"{view.shell} script"),
-            ("Attempt", f"{view.attempt} of {view.max_attempts}"),
-            ("Exit code", "" if view.exit_code is None else str(view.exit_code)),
-            ("End reason", view.end_reason.value if view.end_reason else ""),
-            ("Detail", view.end_detail or ""),
-            ("Created", when(view.created_at)),
-            ("Started", when(view.started_at)),
-            ("Ended", when(view.ended_at)),
-            ("Ran", between(view.started_at, view.ended_at)),
-            ("CPU", f"{usage.cpu_user + usage.cpu_system:.2f} s" if usage else ""),
-            ("Peak memory", format_size(usage.max_rss) if usage and usage.max_rss else ""),
-            ("Log", format_size(view.log_size) if view.log_size else ""),
+            ("Job", view["id"]),
+            ("Name", text_of(view, "name")),
+            ("State", view["state"]),
+            ("Waits because", text_of(view, "pending_reason")),
+            ("Queue", text_of(view, "queue")),
+            ("Agent", text_of(view, "agent")),
+            ("Command", _command({**view, "name": None})),
+            ("Attempt", f"{view.get('attempt', 0)} of {view.get('max_attempts', 1)}"),
+            ("Exit code", text_of(view, "exit_code")),
+            ("End reason", text_of(view, "end_reason")),
+            ("Detail", text_of(view, "end_detail")),
+            ("Created", when(view.get("created_at"))),
+            ("Started", when(view.get("started_at"))),
+            ("Ended", when(view.get("ended_at"))),
+            ("Ran", between(view.get("started_at"), view.get("ended_at"))),
+            ("CPU", duration(used) if usage else ""),
+            ("Peak memory", size(usage.get("max_rss"))),
+            ("Log", size(view.get("log_size"))),
         ]
     )
-    entries = session.client.timeline(view.id)
-    print_table(
-        ["TIME", "WHAT", "ATTEMPT", "BY", "DETAIL"],
-        (
-            [
-                entry.at.astimezone().strftime("%H:%M:%S.%f")[:-3],
-                entry.what,
-                str(entry.attempt or ""),
-                entry.agent or entry.source,
-                entry.detail,
-            ]
-            for entry in entries
-        ),
-        "No timeline.",
-    )
+    entries = session.calls.timeline(view["id"])["items"]
+    if entries:
+        say("")
+    for line in laid_out(entries, _TIMELINE, Look(), None) if entries else ():
+        say(line)
 
 
-@job.command()
-@click.argument("job")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the attempt has ended.")
-@click.option("--attempt", type=click.IntRange(min=1), help="Another than the last attempt.")
-@click.option("--timestamps", is_flag=True, help="Time and stream before each line.")
-@pass_session
-def logs(session: Session, job: str, follow: bool, attempt: int | None, timestamps: bool) -> None:
-    """What a job printed: stdout to stdout, stderr to stderr, byte for byte.
-
-    \b
-    Examples:
-      remotectl job logs -f 01JD4
-      remotectl job logs 01JD4 --timestamps --attempt 1
-    """
-    identity = session.job_id(job)
-    pieces = session.client.stored_log(identity, attempt=attempt, follow=follow)
-    for piece in pieces:
-        if timestamps:
-            write_all(sys.stdout.buffer, b"".join(_stamped(piece)))
-        else:
-            write_streams(piece)
+def _clock(entry: Document) -> str:
+    found = moment(entry.get("at"))
+    return found.astimezone().strftime("%H:%M:%S.%f")[:-3] if found else text_of(entry, "at")
 
 
-def _stamped(piece: bytes) -> Iterator[bytes]:
-    for record in cri.records(piece):
-        yield f"{record.time} {record.stream} ".encode() + record.data.removesuffix(b"\n") + b"\n"
+_TIMELINE = (
+    Column("TIME", _clock),
+    Column("WHAT", lambda entry: text_of(entry, "what")),
+    Column("ATTEMPT", lambda entry: str(entry.get("attempt") or "")),
+    Column("BY", lambda entry: str(entry.get("agent") or entry.get("source") or "")),
+    Column("DETAIL", lambda entry: text_of(entry, "detail")),
+)
 
 
 @job.command()
@@ -194,15 +182,15 @@ def cancel(session: Session, jobs: tuple[str, ...], reason: str, output: str) ->
       remotectl job cancel 01JD4 --reason 'wrong input'
     """
     for text in jobs:
-        view = session.client.cancel(session.job_id(text), reason)
+        view = session.calls.cancel(session.job_id(text), reason)
         if output == "json":
             print_json(view)
-        elif view.state is JobState.CANCELLED:
-            note(f"{view.id} is cancelled")
-        elif view.state.terminal:
-            note(f"{view.id} had already ended: {view.state}")
+        elif view["state"] == "cancelled":
+            note(f"{view['id']} is cancelled")
+        elif view["state"] in TERMINAL:
+            note(f"{view['id']} had already ended: {view['state']}")
         else:
-            note(f"{view.id} is being cancelled on {view.agent}")
+            note(f"{view['id']} is being cancelled on {view.get('agent')}")
 
 
 @job.command()
@@ -217,32 +205,30 @@ def retry(session: Session, job: str, output: str) -> None:
       remotectl job retry 01JD4
       remotectl job logs -f "$(remotectl job retry 01JD4)"
     """
-    view = session.client.retry(session.job_id(job))
+    view = session.calls.retry(session.job_id(job))
     if output == "json":
         print_json(view)
     else:
-        click.echo(view.id)
+        say(one_line(view["id"]))
 
 
 @job.command()
 @click.argument("job")
-@click.option("--timeout", metavar="D", help="Give up after so long (exit code 1).")
+@click.option("--timeout", type=DURATION, help="Give up after so long (exit code 255).")
 @output_option
 @pass_session
-def wait(session: Session, job: str, timeout: str | None, output: str) -> int:
+def wait(session: Session, job: str, timeout: float | None, output: str) -> int:
     """Wait until a job has ended; ends with the exit code that `run` would have.
 
     \b
     Example:
       remotectl job wait 01JD4 --timeout 10m && echo done
     """
-    try:
-        seconds = None if timeout is None else parse_duration(timeout)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--timeout") from None
-    view = session.client.wait(session.job_id(job), seconds)
+    session.failed = 255
+    view = session.calls.wait(session.job_id(job), timeout)
     if output == "json":
         print_json(view)
     else:
-        note(f"{view.id} {view.state}" + (f": {view.end_detail}" if view.end_detail else ""))
+        detail = f": {view['end_detail']}" if view.get("end_detail") else ""
+        note(f"{view['id']} {view['state']}{detail}")
     return exit_code(view)

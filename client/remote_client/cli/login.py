@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from contextlib import closing
 
 import click
 
+from remote_client.calls import Calls
+from remote_client.cli.options import Command
 from remote_client.cli.output import note
 from remote_client.cli.session import Session, pass_session
-from remote_client.client import Client
 from remote_client.config import Access, check_token, check_url, forget_login, save_login
+from remote_client.transport import Transport
 
 
-@click.command()
+@click.command(cls=Command)
 @pass_session
 def login(session: Session) -> None:
     """Check server and token, then keep them for later calls.
 
     \b
     Examples:
-      remotectl --url https://jobs.example.com login        (asks for the token)
-      REMOTE_TOKEN=rpt_… remotectl --url http://127.0.0.1:8750 login
+      remotectl login --url https://jobs.example.com        (asks for the token)
+      REMOTE_TOKEN=rpt_… remotectl login --url http://127.0.0.1:8750
     """
     url = check_url(session.url or click.prompt("Server URL"))
     token = check_token(session.token or click.prompt("API token", hide_input=True))
     # Later calls come from other directories.
-    ca_file = None if session.ca_file is None else str(Path(session.ca_file).absolute())
-    with Client(url, token, ca_file=ca_file) as client:
-        version = client.version()
-        client.queues()
+    ca_file = None if session.ca_file is None else os.path.abspath(session.ca_file)
+    with closing(Transport(url, token, ca_file)) as transport:
+        calls = Calls(transport)
+        version = calls.version()
+        calls.page("queues")
     path = save_login(Access(url, token, ca_file))
-    note(f"logged in to {url} (remote-server {version.version}); kept in {path}")
+    note(f"logged in to {url} (remote-server {version.get('version')}); kept in {path}")
 
 
-@click.command()
+@click.command(cls=Command)
 def logout() -> None:
     """Forget server and token of `login`.
 

@@ -1,25 +1,30 @@
-"""The root of `remotectl`: global options, errors as sentences, and the commands below it."""
+"""The root of `remotectl`: commands loaded when they are called, errors as sentences."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 import click
-from pydantic import ValidationError
 
 from remote_client import __version__
-from remote_client.cli.agents import agent
-from remote_client.cli.jobs import job
-from remote_client.cli.login import login, logout
-from remote_client.cli.output import drop_stdout, printable
-from remote_client.cli.queues import queue
-from remote_client.cli.run import run
+from remote_client.cli.options import Group, global_options
+from remote_client.cli.output import drop_stdout, note, printable
 from remote_client.cli.session import Session
-from remote_client.cli.tokens import registration_token, token
-from remote_client.errors import ClientError, UsageError, faults
+from remote_client.errors import ApiError, ClientError, UsageError
 
+COMMANDS: Final = {
+    "run": ("run", "run", "Run COMMAND on an agent and stream what it prints."),
+    "job": ("jobs", "job", "List jobs, show them, read their logs, cancel, retry, wait."),
+    "agent": ("agents", "agent", "List agents, show, pause, drain, change and remove them."),
+    "queue": ("queues", "queue", "List queues, show, create, edit, pause and delete them."),
+    "token": ("tokens", "token", "API tokens for people and programs, and of single agents."),
+    "registration-token": ("tokens", "registration_token", "Tokens with which agents enrol."),
+    "login": ("login", "login", "Check server and token, then keep them for later calls."),
+    "logout": ("login", "logout", "Forget server and token of `login`."),
+}
+"""Each command: the module below `remote_client.cli` that has it, its name there, what it does."""
 _EPILOG = """\b
 Examples:
   export REMOTE_URL=http://127.0.0.1:8750 REMOTE_TOKEN=rpt_…
@@ -31,63 +36,96 @@ Examples:
 """
 
 
-class _Root(click.Group):
-    def invoke(self, context: click.Context) -> Any:
+class Root(Group):
+    """Finds commands without loading those that are not called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, as the help shows them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One command, loaded now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        command = getattr(import_module(f"remote_client.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, _, words) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
         try:
-            return super().invoke(context)
+            return super().invoke(ctx)
         except BrokenPipeError:
             # The reader has gone (`| head`): it has all it wants. click would end with 1.
             drop_stdout()
             return 0
 
 
-@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
-@click.option(
-    "--url", envvar="REMOTE_URL", help="The server, e.g. https://host:8750. [env: REMOTE_URL]"
+@click.group(
+    cls=Root,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # Every option of a command has a variable, as REMOTE_RUN_TIMEOUT for `run --timeout`.
+        "auto_envvar_prefix": "REMOTE",
+    },
+    epilog=_EPILOG,
 )
-@click.option(
-    "--token-file",
-    envvar="REMOTE_TOKEN_FILE",
-    type=click.Path(path_type=Path),
-    help="File with an API token; the text itself: REMOTE_TOKEN. [env: REMOTE_TOKEN_FILE]",
-)
-@click.option(
-    "--ca-file",
-    envvar="REMOTE_CA_FILE",
-    help="Certificates of a private CA (PEM). [env: REMOTE_CA_FILE]",
-)
-@click.version_option(__version__, prog_name="remotectl")
+@click.version_option(__version__, "-V", "--version", prog_name="remotectl")
 @click.pass_context
-def root(
-    context: click.Context, url: str | None, token_file: Path | None, ca_file: str | None
-) -> None:
+def root(context: click.Context) -> None:
     """Run jobs on remote agents, and look after jobs, agents, queues and tokens."""
-    context.obj = Session(url, token_file, ca_file)
-    context.call_on_close(context.obj.close)
+    context.call_on_close(context.ensure_object(Session).close)
 
 
-for _command in (run, job, agent, queue, token, registration_token, login, logout):
-    root.add_command(_command)
+root._global = global_options(environment=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `remotectl`; always ends by SystemExit with an exit code of the contract."""
+    session = Session()
     try:
-        code = root.main(arguments, prog_name="remotectl", standalone_mode=False)
+        code = root.main(arguments, prog_name="remotectl", standalone_mode=False, obj=session)
     except click.exceptions.Abort as abort:
         # Without a cause a question was answered with no, or nobody was there to answer it.
-        code = 130 if isinstance(abort.__cause__, KeyboardInterrupt) else ClientError.exit_code
-        click.echo("remotectl: aborted", err=True)
+        interrupted = isinstance(abort.__cause__, KeyboardInterrupt)
+        code = 130 if interrupted else ClientError.exit_code
+        note("aborted")
     except click.ClickException as error:
-        error.show()
+        _show(error)
         code = error.exit_code
     except ClientError as error:
-        click.echo(printable(f"remotectl: {error}"), err=True)
-        code = UsageError.exit_code if isinstance(error, UsageError) else error.exit_code
-    except ValidationError as error:
-        click.echo(printable(f"remotectl: {'; '.join(faults(error))}"), err=True)
-        code = UsageError.exit_code
+        note(_sentence(error))
+        code = UsageError.exit_code if _is_usage(error) else session.failed
     except OSError as error:  # a full disk behind stdout, a login that cannot be kept
-        click.echo(printable(f"remotectl: {error}"), err=True)
-        code = ClientError.exit_code
+        note(str(error))
+        code = session.failed
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_usage(error: ClientError) -> bool:
+    return isinstance(error, UsageError) or (
+        isinstance(error, ApiError) and error.code == "validation"
+    )
+
+
+def _sentence(error: ClientError) -> str:
+    """What went wrong; the faults of an argument under the names that it has here."""
+    if isinstance(error, ApiError) and error.code == "validation" and error.faults:
+        return "; ".join(
+            f"--{field.split('.')[0].replace('_', '-')}: {words}" for field, words in error.faults
+        )
+    return str(error)
+
+
+def _show(error: click.ClickException) -> None:
+    """Its usage and what is wrong with it; both may hold what was typed."""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        click.echo(printable(error.ctx.get_usage()), err=True)
+        click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)
+    click.echo(f"Error: {printable(error.format_message())}", err=True)

@@ -1,4 +1,4 @@
-"""How things are printed: tables by rich for people, the API's own documents for programs.
+"""How things are printed: sentences, fields, times, and the API's own documents for programs.
 
 What others have written (names, commands, reasons) reaches no terminal as it is: its control
 characters are shown, not obeyed. Only the output of jobs is theirs, byte for byte.
@@ -7,123 +7,49 @@ characters are shown, not obeyed. Only the output of jobs is theirs, byte for by
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import click
-from pydantic import BaseModel
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from remote_protocol.states import AgentState, JobState
-from remote_protocol.units import format_duration
+from remote_client.errors import ClientError
+from remote_protocol.units import format_duration, format_size
 
 _CONTROLS: Final = re.compile(
     # C0 and DEL without tab and newline, C1, and what turns the direction of writing (UAX #9).
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-STATE_STYLE = {
-    JobState.SUCCEEDED.value: "green",
-    JobState.FAILED.value: "red",
-    JobState.CANCELLED.value: "yellow",
-    JobState.RUNNING.value: "cyan",
-    AgentState.ONLINE.value: "green",
-    AgentState.STALE.value: "yellow",
-    AgentState.OFFLINE.value: "red",
-}
+_COLOURS: Final = {
+    "succeeded": "32", "failed": "31", "cancelled": "33", "running": "36",
+    "online": "32", "stale": "33", "offline": "31",
+}  # fmt: skip
+_AGES: Final = ((2 * 86400, 86400, "d"), (2 * 3600, 3600, "h"), (120, 60, "m"))
 
 
-def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The option `--output table|json` that every list, show and create has."""
-    return click.option(
-        "--output",
-        "-o",
-        type=click.Choice(["table", "json"]),
-        default="table",
-        show_default=True,
-        envvar="REMOTE_OUTPUT",
-        help="For people or for programs. [env: REMOTE_OUTPUT]",
-    )(command)
+def stdout() -> BinaryIO:
+    """Where results go, as bytes. ClientError when whoever started us had closed it."""
+    if sys.stdout is None:
+        raise ClientError(
+            "stdout is closed: there is nowhere to print to; send it to a file, or to /dev/null"
+        )
+    return sys.stdout.buffer
 
 
-def print_json(document: BaseModel | Sequence[BaseModel]) -> None:
-    """The API's own document, or a JSON array of them."""
-    if isinstance(document, BaseModel):
-        text = document.model_dump_json(indent=2)
-    else:
-        text = "[" + ",\n ".join(item.model_dump_json() for item in document) + "]"
-    # Those that JSON (RFC 8259 §7) lets stand in strings; escaped they mean the same.
-    click.echo(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+def stderr() -> BinaryIO | None:
+    """Where sentences go, as bytes; None when it is closed."""
+    return None if sys.stderr is None else sys.stderr.buffer
 
 
-def printable(text: str) -> str:
-    """The text with its control characters shown as `\\x1b`; tabs and newlines stay."""
-    return _CONTROLS.sub(_shown, text)
-
-
-def _shown(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
-    """A table on stdout; `empty` is the sentence for no rows, on stderr."""
-    listed = list(rows)
-    if not listed:
-        click.echo(empty, err=True)
-        return
-    table = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in listed:
-        table.add_row(*(coloured(cell.replace("\n", "\\n")) for cell in row))
-    _console().print(table)
-
-
-def print_fields(fields: Iterable[tuple[str, str]]) -> None:
-    """Name and value, one a line; empty values are left out."""
-    shown = [(name, value) for name, value in fields if value]
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in shown:
-        table.add_row(name, coloured(value))
-    _console().print(table)
-
-
-def coloured(text: str) -> Text:
-    """A state's name in its colour, everything else as it is: no markup, no `:emoji:`."""
-    return Text(printable(text), style=STATE_STYLE.get(text, ""))
-
-
-def when(moment: datetime | None) -> str:
-    """Local date and time, empty for none."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
-
-
-def ago(moment: datetime | None) -> str:
-    """How long ago, as `4m12s ago`; empty for none."""
-    if moment is None:
-        return ""
-    return f"{format_duration(max(0.0, (datetime.now(UTC) - moment).total_seconds()))} ago"
-
-
-def between(start: datetime | None, end: datetime | None) -> str:
-    """The time from `start` to `end` (now when it has not come), empty without a start."""
-    if start is None:
-        return ""
-    return format_duration(max(0.0, ((end or datetime.now(UTC)) - start).total_seconds()))
-
-
-def pairs(values: dict[str, Any]) -> str:
-    """`k=v, k=v`."""
-    return ", ".join(f"{key}={value}" for key, value in values.items())
+def say(text: str) -> None:
+    """A line on stdout."""
+    stdout()
+    click.echo(text)
 
 
 def note(sentence: str) -> None:
@@ -132,11 +58,149 @@ def note(sentence: str) -> None:
         click.echo(f"remotectl: {printable(sentence)}", err=True)
 
 
+def print_json(document: object) -> None:
+    """The API's own document."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    # Those that JSON (RFC 8259 §7) lets stand in strings; escaped they mean the same.
+    text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    # So are halves of surrogate pairs, which no text file can hold.
+    say(re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def printable(text: str) -> str:
+    """The text with its control characters shown as `\\x1b`; tabs and newlines stay."""
+    shown = _CONTROLS.sub(_shown, text)
+    return shown if shown.isascii() else shown.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(text: str) -> str:
+    """The same on one line."""
+    return printable(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
+def _shown(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def colours() -> bool:
+    """Whether stdout is a terminal that is to show colours (no-color.org)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return not plain and sys.stdout is not None and sys.stdout.isatty()
+
+
+def coloured(text: str) -> str:
+    """The name of a state in its colour, everything else as it is."""
+    colour = _COLOURS.get(text.split(" ", 1)[0])
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour and colours() else text
+
+
+def bold(text: str) -> str:
+    """Bold on a terminal."""
+    return f"\x1b[1m{text}\x1b[0m" if text and colours() else text
+
+
+def print_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Name and value, one a line; empty values are left out."""
+    shown = [(name, value) for name, value in fields if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        say(f"{bold(name)}{' ' * (width - len(name))}  {coloured(one_line(value))}")
+
+
+# Values of documents, whatever an agent or another version has made of them ------------------
+
+
+def moment(text: object) -> datetime | None:
+    """A time of the API; None when it is none."""
+    try:
+        found = datetime.fromisoformat(str(text))
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def when(text: object) -> str:
+    """Local date and time with the zone, empty for none."""
+    found = moment(text) if text else None
+    try:
+        return found.astimezone().isoformat(" ", "seconds") if found else str(text or "")
+    except (OverflowError, OSError):  # a time that this system's calendar does not have
+        return str(text)
+
+
+def seconds_between(start: object, end: object) -> float | None:
+    """From `start` to `end` (now when it has not come); zero when a clock was set back."""
+    begin = moment(start) if start else None
+    if begin is None:
+        return None
+    finish = moment(end) if end else None
+    return max(0.0, ((finish or datetime.now(UTC)) - begin).total_seconds())
+
+
+def between(start: object, end: object) -> str:
+    """The same in words, empty without a start."""
+    seconds = seconds_between(start, end)
+    return "" if seconds is None else format_duration(seconds)
+
+
+def ago(text: object) -> str:
+    """How long ago, as `4m12s ago`; empty for none."""
+    seconds = seconds_between(text, None)
+    return "" if seconds is None else f"{format_duration(seconds)} ago"
+
+
+def age(text: object) -> str:
+    """How long ago in one short word, as `42s`, `5m`, `3d`; empty for none."""
+    seconds = seconds_between(text, None)
+    if seconds is None:
+        return ""
+    for least, length, unit in _AGES:
+        if seconds >= least:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def size(number: object) -> str:
+    """Bytes in words; empty for none, and as it is when it can be no number of bytes."""
+    if not isinstance(number, int | float) or isinstance(number, bool) or not number:
+        return ""
+    try:
+        sound = number > 0 and math.isfinite(float(number))
+    except OverflowError:
+        sound = False
+    return format_size(int(number)) if sound else f"{str(number)[:20]} (not a size)"
+
+
+def duration(number: object) -> str:
+    """Seconds in words; empty for none, and as it is when it can be no duration."""
+    if not isinstance(number, int | float) or isinstance(number, bool):
+        return ""
+    try:
+        sound = number >= 0 and math.isfinite(float(number))
+    except OverflowError:
+        sound = False
+    return format_duration(float(number)) if sound else f"{str(number)[:20]} (not a duration)"
+
+
+def pairs(values: object) -> str:
+    """`k=v, k=v`."""
+    if not isinstance(values, Mapping):
+        return ""
+    return ", ".join(f"{key}={value}" for key, value in values.items())
+
+
+def names(values: object) -> str:
+    """`a, b`."""
+    return ", ".join(str(value) for value in values) if isinstance(values, list) else ""
+
+
+def text_of(document: Mapping[str, Any], key: str) -> str:
+    """A value as text; empty for none."""
+    value = document.get(key)
+    return "" if value is None else str(value)
+
+
 def drop_stdout() -> None:
     """Its reader has gone: what is left must not raise again when Python flushes it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _console() -> Console:
-    width = None if sys.stdout.isatty() else 200
-    return Console(width=width, highlight=False, soft_wrap=False)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

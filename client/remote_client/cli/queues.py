@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import click
 
-from remote_client.cli.output import (
-    note,
+from remote_client.cli.options import (
+    DURATION,
+    NAME,
+    SIZE,
+    Group,
+    Look,
+    list_options,
     output_option,
+)
+from remote_client.cli.output import (
+    duration,
+    names,
+    note,
     print_fields,
     print_json,
-    print_table,
+    size,
+    text_of,
     when,
 )
 from remote_client.cli.session import Session, pass_session
+from remote_client.cli.table import Column, print_list
 from remote_client.errors import UsageError
-from remote_protocol.api import QueueChange, QueueCreate, QueueView
-from remote_protocol.units import format_duration, format_size, parse_duration, parse_size
+from remote_client.transport import Document
 
-_retention = click.option("--log-retention", metavar="D", help="Keep logs of ended jobs so long.")
-_jobs = click.option("--job-retention", metavar="D", help="Forget ended jobs after so long.")
-_total = click.option("--log-max-total", metavar="SIZE", help="Keep so much of logs; oldest go.")
+_retention = click.option("--log-retention", type=DURATION, help="Keep logs of ended jobs so long.")
+_jobs = click.option("--job-retention", type=DURATION, help="Forget ended jobs after so long.")
+_total = click.option("--log-max-total", type=SIZE, help="Keep so much of logs; oldest go.")
 
 
-@click.group()
+@click.group(cls=Group)
 def queue() -> None:
     """List queues, show, create, edit, pause and delete them.
 
@@ -34,39 +45,39 @@ def queue() -> None:
 
 
 @queue.command("list")
-@output_option
+@list_options
 @pass_session
-def list_queues(session: Session, output: str) -> None:
+def list_queues(session: Session, look: Look) -> None:
     """All queues with their load.
 
     \b
     Example:
       remotectl queue list
     """
-    queues = session.client.queue_page()
-    if output == "json":
-        print_json(queues)
-        return
-    print_table(
-        ["NAME", "HEALTHY", "QUEUED", "RUNNING", "OLDEST", "AGENTS", "DESCRIPTION"],
-        (
-            [
-                item.name,
-                ("yes" if item.healthy else "no") + (" (paused)" if item.paused else ""),
-                str(item.queued),
-                str(item.running),
-                "" if item.oldest_seconds is None else format_duration(item.oldest_seconds),
-                f"{item.agents_online}/{len(item.agents)}",
-                item.description,
-            ]
-            for item in queues.items
-        ),
-        "There are no queues. Make one: remotectl queue create NAME",
-    )
+    empty = "There are no queues. Make one: remotectl queue create NAME"
+    print_list(session.calls.every("queues"), _COLUMNS, look, empty)
+
+
+def _health(item: Document) -> str:
+    return ("yes" if item.get("healthy") else "no") + (" (paused)" if item.get("paused") else "")
+
+
+_COLUMNS = (
+    Column("NAME", lambda item: text_of(item, "name")),
+    Column("HEALTHY", _health),
+    Column("QUEUED", lambda item: text_of(item, "queued")),
+    Column("RUNNING", lambda item: text_of(item, "running")),
+    Column("OLDEST", lambda item: duration(item.get("oldest_seconds"))),
+    Column(
+        "AGENTS", lambda item: f"{item.get('agents_online', 0)}/{len(item.get('agents') or ())}"
+    ),
+    Column("CREATED", lambda item: when(item.get("created_at")), wide=True),
+    Column("DESCRIPTION", lambda item: text_of(item, "description"), cut=True, drop=1),
+)
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @output_option
 @pass_session
 def show(session: Session, name: str, output: str) -> None:
@@ -76,11 +87,11 @@ def show(session: Session, name: str, output: str) -> None:
     Example:
       remotectl queue show berlin
     """
-    _print(session.client.queue(name), output)
+    _print(session.calls.one("queues", name), output)
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @click.option("--description", default="", help="What it is for.")
 @_retention
 @_total
@@ -91,9 +102,9 @@ def create(
     session: Session,
     name: str,
     description: str,
-    log_retention: str | None,
-    log_max_total: str | None,
-    job_retention: str | None,
+    log_retention: float | None,
+    log_max_total: int | None,
+    job_retention: float | None,
     output: str,
 ) -> None:
     """Make a queue.
@@ -102,20 +113,20 @@ def create(
     Example:
       remotectl queue create berlin --description 'hosts in Berlin' --log-retention 30d
     """
-    view = session.client.create_queue(
-        QueueCreate(
-            name=name,
-            description=description,
-            log_retention=_duration(log_retention),
-            log_max_total=_size(log_max_total),
-            job_retention=_duration(job_retention),
-        )
+    given = {
+        "log_retention": log_retention,
+        "log_max_total": log_max_total,
+        "job_retention": job_retention,
+    }
+    body = {"name": name, "description": description}
+    view = session.calls.create(
+        "queues", body | {key: value for key, value in given.items() if value is not None}
     )
     _done(view, output, "is made; let agents serve it: remotectl agent set NAME --queue …")
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @click.option("--description", help="What it is for.")
 @_retention
 @_total
@@ -126,9 +137,9 @@ def edit(
     session: Session,
     name: str,
     description: str | None,
-    log_retention: str | None,
-    log_max_total: str | None,
-    job_retention: str | None,
+    log_retention: float | None,
+    log_max_total: int | None,
+    job_retention: float | None,
     output: str,
 ) -> None:
     """Change a queue; what is not given stays.
@@ -139,9 +150,9 @@ def edit(
     """
     given = {
         "description": description,
-        "log_retention": _duration(log_retention),
-        "log_max_total": _size(log_max_total),
-        "job_retention": _duration(job_retention),
+        "log_retention": log_retention,
+        "log_max_total": log_max_total,
+        "job_retention": job_retention,
     }
     fields = {key: value for key, value in given.items() if value is not None}
     if not fields:
@@ -149,12 +160,12 @@ def edit(
             "Nothing to change: give --description, --log-retention, --log-max-total or "
             "--job-retention"
         )
-    view = session.client.change_queue(name, QueueChange.model_validate(fields))
+    view = session.calls.change("queues", name, fields)
     _done(view, output, "is changed")
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @output_option
 @pass_session
 def pause(session: Session, name: str, output: str) -> None:
@@ -164,11 +175,11 @@ def pause(session: Session, name: str, output: str) -> None:
     Example:
       remotectl queue pause berlin
     """
-    _done(session.client.change_queue(name, QueueChange(paused=True)), output, "is paused")
+    _done(session.calls.change("queues", name, {"paused": True}), output, "is paused")
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @output_option
 @pass_session
 def resume(session: Session, name: str, output: str) -> None:
@@ -178,11 +189,11 @@ def resume(session: Session, name: str, output: str) -> None:
     Example:
       remotectl queue resume berlin
     """
-    _done(session.client.change_queue(name, QueueChange(paused=False)), output, "runs again")
+    _done(session.calls.change("queues", name, {"paused": False}), output, "runs again")
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @pass_session
 def delete(session: Session, name: str) -> None:
     """Remove a queue that no job waits in and no agent serves.
@@ -191,50 +202,36 @@ def delete(session: Session, name: str) -> None:
     Example:
       remotectl queue delete berlin
     """
-    session.client.delete_queue(name)
+    session.calls.delete("queues", name)
     note(f"queue {name} is deleted")
 
 
-def _duration(text: str | None) -> float | None:
-    try:
-        return None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _size(text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_size(text)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-def _done(view: QueueView, output: str, words: str) -> None:
+def _done(view: Document, output: str, words: str) -> None:
     if output == "json":
         print_json(view)
     else:
-        note(f"queue {view.name} {words}")
+        note(f"queue {view['name']} {words}")
 
 
-def _print(view: QueueView, output: str) -> None:
+def _print(view: Document, output: str) -> None:
     if output == "json":
         print_json(view)
         return
-    oldest = view.oldest_seconds
+    healthy = view.get("healthy")
     print_fields(
         [
-            ("Queue", view.name),
-            ("Description", view.description),
-            ("Healthy", "yes" if view.healthy else "no: no agent that serves it is online"),
-            ("Paused", "yes" if view.paused else ""),
-            ("Queued", str(view.queued)),
-            ("Oldest", "" if oldest is None else format_duration(oldest)),
-            ("Running", str(view.running)),
-            ("Agents", ", ".join(view.agents) or "none"),
-            ("Online", str(view.agents_online)),
-            ("Logs kept", format_duration(view.log_retention) if view.log_retention else ""),
-            ("Logs at most", format_size(view.log_max_total) if view.log_max_total else ""),
-            ("Jobs kept", format_duration(view.job_retention) if view.job_retention else ""),
-            ("Created", when(view.created_at)),
+            ("Queue", text_of(view, "name")),
+            ("Description", text_of(view, "description")),
+            ("Healthy", "yes" if healthy else "no: no agent that serves it is online"),
+            ("Paused", "yes" if view.get("paused") else ""),
+            ("Queued", text_of(view, "queued")),
+            ("Oldest", duration(view.get("oldest_seconds"))),
+            ("Running", text_of(view, "running")),
+            ("Agents", names(view.get("agents")) or "none"),
+            ("Online", text_of(view, "agents_online")),
+            ("Logs kept", duration(view.get("log_retention"))),
+            ("Logs at most", size(view.get("log_max_total"))),
+            ("Jobs kept", duration(view.get("job_retention"))),
+            ("Created", when(view.get("created_at"))),
         ]
     )

@@ -1,53 +1,76 @@
-"""What the commands share: the client, made when it is first needed, and ids by their prefix."""
+"""What the commands share: access to the server, made when it is first needed, and ids of jobs."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from remote_client.cli.output import note
-from remote_client.client import Client
-from remote_client.config import find_access
-from remote_client.errors import UsageError
+from remote_client.config import Access, find_access
+from remote_client.errors import ClientError, UsageError
+
+if TYPE_CHECKING:
+    from remote_client.calls import Calls
+    from remote_client.transport import Transport
 
 _ID_LENGTH, _SHORTEST = 26, 4
 
 
 class Session:
-    """Global options of one call. `client` raises UsageError when no server or token is known."""
+    """Global options of one call. `calls` raises UsageError when no server or token is known."""
 
-    def __init__(self, url: str | None, token_file: Path | None, ca_file: str | None) -> None:
-        self.url = url
-        self.ca_file = ca_file
-        self._token_file = token_file
-        self._client: Client | None = None
+    def __init__(self) -> None:
+        self.url: str | None = None
+        self.token_file: str | None = None
+        self.ca_file: str | None = None
+        self.failed = ClientError.exit_code
+        """The exit code when `remotectl` itself fails."""
+        self._transport: Transport | None = None
 
     @property
     def token(self) -> str | None:
         """The token from the file or the environment; never from argv, where `ps` shows it."""
-        if self._token_file is None:
+        if self.token_file is None:
             return os.environ.get("REMOTE_TOKEN")
         try:
-            text = self._token_file.read_text(encoding="utf-8").strip()
+            with open(self.token_file, encoding="utf-8") as file:
+                text = file.read(64 * 1024).strip()
         except OSError as error:
             raise UsageError(
-                f"The token file {self._token_file} cannot be read: {error.strerror}"
+                f"The token file {self.token_file} cannot be read: {error.strerror}"
             ) from None
         except ValueError:
-            raise UsageError(f"The token file {self._token_file} is not a text file") from None
+            raise UsageError(f"The token file {self.token_file} is not a text file") from None
         if not text:
-            raise UsageError(f"The token file {self._token_file} is empty")
+            raise UsageError(f"The token file {self.token_file} is empty")
         return text
 
     @property
-    def client(self) -> Client:
-        """The client for this call."""
-        if self._client is None:
-            access = find_access(self.url, self.token, self.ca_file)
-            self._client = Client(access.url, access.token, ca_file=access.ca_file, notice=note)
-        return self._client
+    def access(self) -> Access:
+        """The server and who we are there."""
+        return find_access(self.url, self.token, self.ca_file)
+
+    @property
+    def calls(self) -> Calls:
+        """The API."""
+        from remote_client.calls import Calls
+
+        if self._transport is None:
+            self._transport = self._connected()
+        return Calls(self._transport)
+
+    @contextmanager
+    def again(self) -> Iterator[Calls]:
+        """The same for another thread."""
+        from remote_client.calls import Calls
+
+        with closing(self._connected()) as other:
+            other.reached = self._transport is not None and self._transport.reached
+            yield Calls(other)
 
     def job_id(self, text: str) -> str:
         """The whole id of a job from its beginning. UsageError when none or several begin so."""
@@ -61,13 +84,13 @@ class Session:
             )
         found, cursor = [], None
         for _ in range(10):
-            page = self.client.jobs(limit=200, cursor=cursor)
-            found += [job.id for job in page.items if job.id.startswith(wanted)]
-            cursor = page.next_cursor
+            page = self.calls.jobs(limit=200, cursor=cursor)
+            found += [job["id"] for job in page["items"] if job["id"].startswith(wanted)]
+            cursor = page.get("next_cursor")
             if cursor is None:
                 break
         if len(found) == 1:
-            return found[0]
+            return str(found[0])
         if not found:
             raise UsageError(f"No recent job's id begins with {text!r}; see: remotectl job list")
         raise UsageError(
@@ -75,9 +98,16 @@ class Session:
         )
 
     def close(self) -> None:
-        """Close the client if there is one."""
-        if self._client is not None:
-            self._client.close()
+        """Close the connections if there are any."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _connected(self) -> Transport:
+        # Loaded when it is needed: --version, --help and completion of words are instant.
+        from remote_client.transport import Transport
+
+        access = self.access
+        return Transport(access.url, access.token, access.ca_file, notice=note)
 
 
-pass_session = click.make_pass_decorator(Session)
+pass_session = click.make_pass_decorator(Session, ensure=True)

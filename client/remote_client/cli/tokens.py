@@ -6,17 +6,25 @@ from datetime import UTC, datetime
 
 import click
 
-from remote_client.cli.output import note, output_option, print_json, print_table, when
+from remote_client.cli.options import (
+    DURATION,
+    NAME,
+    Group,
+    Look,
+    list_options,
+    output_option,
+)
+from remote_client.cli.output import age, moment, names, note, print_json, say, text_of, when
 from remote_client.cli.session import Session, pass_session
+from remote_client.cli.table import Column, print_list
 from remote_client.errors import UsageError
-from remote_protocol.api import Page, RegistrationTokenCreate, TokenCreated, TokenView
-from remote_protocol.ids import Role
+from remote_client.transport import Document
 from remote_protocol.units import parse_duration
 
 _REGISTRATION = "registration-tokens"
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """API tokens for people and programs, and tokens of single agents.
 
@@ -28,20 +36,22 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option("--name", required=True, help="Whose it is.")
+@click.option("--name", required=True, type=NAME, help="Whose it is.")
 @click.option(
     "--role",
-    type=click.Choice([role.value for role in Role]),
+    type=click.Choice(["viewer", "operator", "admin"]),
     default="viewer",
     show_default=True,
     help="A viewer looks, an operator runs jobs, an admin does everything.",
 )
-@click.option("--agent", help="Make the token of this one agent instead of an API token.")
-@click.option("--expires", metavar="D", help="End after so long, e.g. 90d; default: never.")
+@click.option(
+    "--agent", type=NAME, help="Make the token of this one agent instead of an API token."
+)
+@click.option("--expires", type=DURATION, help="End after so long, e.g. 90d; default: never.")
 @output_option
 @pass_session
 def create(
-    session: Session, name: str, role: str, agent: str | None, expires: str | None, output: str
+    session: Session, name: str, role: str, agent: str | None, expires: float | None, output: str
 ) -> None:
     """Make a token; its text is shown this one time.
 
@@ -50,21 +60,21 @@ def create(
       remotectl token create --name ci --role operator --expires 90d
       remotectl token create --name web-7 --agent web-7
     """
-    seconds = _duration(expires)
-    _created(session.client.create_token(name, Role(role), agent=agent, expires=seconds), output)
+    body = {"name": name, "role": role, "agent": agent, "expires": expires}
+    _created(session.calls.create("tokens", body), output)
 
 
 @token.command("list")
-@output_option
+@list_options
 @pass_session
-def list_tokens(session: Session, output: str) -> None:
+def list_tokens(session: Session, look: Look) -> None:
     """All API and agent tokens, without their texts.
 
     \b
     Example:
       remotectl token list
     """
-    _list(session.client.token_page(), output)
+    _list(session.calls.every("tokens"), look)
 
 
 @token.command()
@@ -77,11 +87,11 @@ def revoke(session: Session, id: str) -> None:
     Example:
       remotectl token revoke 01M7YFNZ7G4HK7EAPK0XJPWFEK
     """
-    session.client.revoke_token(id.upper())
+    session.calls.delete("tokens", id.upper())
     note(f"token {id.upper()} is revoked")
 
 
-@click.group("registration-token")
+@click.group("registration-token", cls=Group)
 def registration_token() -> None:
     """Tokens with which agents enrol.
 
@@ -92,7 +102,9 @@ def registration_token() -> None:
 
 
 @registration_token.command("create")
-@click.option("--queue", "queues", multiple=True, help="Only for agents of these queues.")
+@click.option(
+    "--queue", "queues", multiple=True, type=NAME, help="Only for agents of these queues."
+)
 @click.option("--uses", type=click.IntRange(min=1), help="How many agents may enrol.")
 @click.option(
     "--expires", default="1h", show_default=True, metavar="D", help="End after so long, or `never`."
@@ -108,22 +120,25 @@ def create_registration(
     Example:
       remotectl registration-token create --queue berlin --uses 5 --expires 1h > token
     """
-    seconds = None if expires == "never" else _duration(expires)
-    request = RegistrationTokenCreate(queues=list(queues), uses=uses, expires=seconds)
-    _created(session.client.create_registration_token(request), output)
+    try:
+        seconds = None if expires == "never" else parse_duration(expires)
+    except ValueError as error:
+        raise UsageError(f"--expires: {error}") from None
+    body = {"queues": list(queues), "uses": uses, "expires": seconds}
+    _created(session.calls.create(_REGISTRATION, body), output)
 
 
 @registration_token.command("list")
-@output_option
+@list_options
 @pass_session
-def list_registration(session: Session, output: str) -> None:
+def list_registration(session: Session, look: Look) -> None:
     """All registration tokens, without their texts.
 
     \b
     Example:
       remotectl registration-token list
     """
-    _list(session.client.token_page(_REGISTRATION), output)
+    _list(session.calls.every(_REGISTRATION), look)
 
 
 @registration_token.command("revoke")
@@ -136,53 +151,41 @@ def revoke_registration(session: Session, id: str) -> None:
     Example:
       remotectl registration-token revoke 01M7YFNZ7G4HK7EAPK0XJPWFEK
     """
-    session.client.revoke_token(id.upper(), _REGISTRATION)
+    session.calls.delete(_REGISTRATION, id.upper())
     note(f"registration token {id.upper()} is revoked")
 
 
-def _duration(text: str | None) -> float | None:
-    try:
-        return None if text is None else parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--expires: {error}") from None
-
-
-def _created(created: TokenCreated, output: str) -> None:
+def _created(created: Document, output: str) -> None:
     if output == "json":
         print_json(created)
         return
-    until = f", valid until {when(created.expires_at)}" if created.expires_at else ""
-    note(f"{created.kind} token {created.id}{until}; it is shown this one time:")
-    click.echo(created.token)
+    until = f", valid until {when(created['expires_at'])}" if created.get("expires_at") else ""
+    note(f"{created['kind']} token {created['id']}{until}; it is shown this one time:")
+    say(created["token"])
 
 
-def _list(page: Page[TokenView], output: str) -> None:
-    if output == "json":
-        print_json(page)
-        return
-    print_table(
-        ["ID", "KIND", "NAME", "ROLE", "QUEUES", "USES LEFT", "EXPIRES", "STATE", "LAST USED"],
-        (
-            [
-                item.id,
-                item.kind,
-                item.agent or item.name,
-                item.role.value if item.role else "",
-                ", ".join(item.queues),
-                "" if item.uses_left is None else str(item.uses_left),
-                when(item.expires_at) or "never",
-                _state(item),
-                when(item.last_used_at),
-            ]
-            for item in page.items
-        ),
-        "There are no such tokens.",
-    )
+def _list(page: Document, look: Look) -> None:
+    print_list(page, _COLUMNS, look, "There are no such tokens.", "id")
 
 
-def _state(item: TokenView) -> str:
-    if item.revoked:
+def _state(item: Document) -> str:
+    if item.get("revoked"):
         return "revoked"
-    if item.expires_at and item.expires_at < datetime.now(UTC):
+    ends = moment(item["expires_at"]) if item.get("expires_at") else None
+    if ends is not None and ends < datetime.now(UTC):
         return "expired"
-    return "used up" if item.uses_left == 0 else "valid"
+    return "used up" if item.get("uses_left") == 0 else "valid"
+
+
+_COLUMNS = (
+    Column("ID", lambda item: text_of(item, "id")),
+    Column("KIND", lambda item: text_of(item, "kind"), drop=2),
+    Column("NAME", lambda item: str(item.get("agent") or item.get("name") or ""), cut=True),
+    Column("ROLE", lambda item: text_of(item, "role"), drop=1),
+    Column("QUEUES", lambda item: names(item.get("queues")), cut=True, drop=5),
+    Column("USES LEFT", lambda item: text_of(item, "uses_left"), drop=4),
+    Column("EXPIRES", lambda item: when(item.get("expires_at")) or "never", drop=3),
+    Column("STATE", _state),
+    Column("USED", lambda item: age(item.get("last_used_at")), drop=6),
+    Column("CREATED", lambda item: when(item.get("created_at")), wide=True),
+)

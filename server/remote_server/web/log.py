@@ -75,7 +75,10 @@ async def log(call: Call) -> web.StreamResponse:
         form = Records(query.stream, media == SSE)
     if not query.follow:
         attempt = query.attempt or job.attempt
-        stream = Stream(call, media, _headers(attempt))
+        headers = _headers(attempt)
+        if media == CRI and attempt:
+            headers |= await _so_far(call, Key(job.id, attempt))
+        stream = Stream(call, media, headers)
         await stream.open()
         if attempt:
             await _Tail(call, Key(job.id, attempt), form, start).drain(stream)
@@ -85,6 +88,19 @@ async def log(call: Call) -> web.StreamResponse:
 
 def _headers(attempt: int) -> dict[str, str]:
     return {"Remote-Attempt": str(attempt)}
+
+
+async def _so_far(call: Call, key: Key) -> dict[str, str]:
+    """What is stored now, in a head: a proxy that is cut off may end the answer in good order.
+
+    Whether more will come is looked up before the size, so that the two never mean a log that is
+    over and still grows.
+    """
+    over = await _is_over(call, key)
+    return {
+        "Remote-Log-Over": str(over).lower(),
+        "Remote-Log-Size": str(call.services.logs.length(key)),
+    }
 
 
 async def _follow(

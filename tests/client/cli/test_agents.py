@@ -100,5 +100,6 @@ def test_a_capacity_that_is_none(api: FakeApi, ctl: Any, capsys: Any) -> None:
         assert ctl("agent", "set", "web-7", "--capacity", text) == 2
         assert "neither a number of jobs nor a list like" in capsys.readouterr().err
     assert ctl("agent", "set", "web-7", "--queue", "a b") == 2
-    assert capsys.readouterr().err.startswith("remotectl: queues.0: is 1 to 128 letters")
+    err = capsys.readouterr().err
+    assert "'--queue': 'a b' is no name: it is 1 to 128 letters" in err
     assert api.calls == []

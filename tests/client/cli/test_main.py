@@ -13,9 +13,9 @@ from typing import Any
 import click
 import pytest
 
-from remote_client.cli.main import root
+from remote_client.cli.main import COMMANDS, root
 from tests.client.conftest import call
-from tests.support.fake_api import ID, TOKEN, FakeApi, cri_log, problem
+from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, cri_log, job_view, problem
 from tests.support.stack import free_port
 
 
@@ -66,6 +66,52 @@ def test_usage_errors_exit_2(ctl: Any, arguments: tuple[str, ...]) -> None:
     assert ctl(*arguments) == 2
 
 
+SLOW = (
+    "pydantic",
+    "httpx",
+    "rich",
+    "asyncio",
+    "platformdirs",
+    "http.client",
+    "urllib.request",
+    "ssl",
+)
+"""Libraries that take long to load: none of them stands between a person and a prompt."""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["job", "list"], ["run", "--", "true"], ["agent", "list"]]
+)
+def test_nothing_slow_is_loaded(api: FakeApi, arguments: list[str]) -> None:
+    api.on("GET", "/jobs", {"items": [job_view()]})
+    api.on("GET", "/agents", {"items": []})
+    api.on("POST", "/jobs", Answer(job_view(), 201))
+    api.on("GET", f"/jobs/{ID}", job_view(state="succeeded", attempt=1))
+    api.on("GET", f"/jobs/{ID}/log", cri_log(("stdout", b"x\n")))
+    program = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('loaded', *sys.modules, file=sys.stderr))\n"
+        "from remote_client.__main__ import main\n"
+        f"sys.argv = ['remotectl', *{arguments!r}]\n"
+        "main()\n"
+    )
+    env = {**os.environ, "REMOTE_URL": api.url, "REMOTE_TOKEN": TOKEN}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=env, check=True
+    )
+    loaded = done.stderr.splitlines()[-1].split()
+    assert loaded[0] == "loaded" and "click" in loaded
+    assert set(SLOW) & set(loaded) == set()
+
+
+def test_the_table_of_commands_is_that_of_the_modules() -> None:
+    context = click.Context(root)
+    for name, (_, _, words) in COMMANDS.items():
+        command = root.get_command(context, name)
+        assert command is not None and command.name == name
+        assert words.rstrip(".").split(" and of ")[0] in command.get_short_help_str(200), name
+
+
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     assert call("--version") == 0
@@ -98,7 +144,9 @@ def test_a_full_disk_is_a_sentence(api: FakeApi) -> None:
 
 def commands(group: click.Group, name: str = "remotectl") -> Iterator[tuple[str, click.Command]]:
     yield name, group
-    for word, command in group.commands.items():
+    for word in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), word)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, f"{name} {word}")
         else:

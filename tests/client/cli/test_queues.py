@@ -35,7 +35,6 @@ def test_create_and_edit(api: FakeApi, ctl: Any) -> None:
         "description": "",
         "log_retention": 30 * 86400.0,
         "log_max_total": 10**9,
-        "job_retention": None,
     }
     assert ctl("queue", "edit", "berlin", "--description", "hosts") == 0
     assert api.calls[1].body == {"description": "hosts"}
@@ -55,7 +54,7 @@ def test_pause_resume_delete(api: FakeApi, ctl: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("create", "two words"), "name:"),
+        (("create", "two words"), "'NAME'"),
         (("create", "q", "--log-retention", "ages"), "not a duration"),
         (("create", "q", "--log-max-total", "much"), "not a size"),
     ],

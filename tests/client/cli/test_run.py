@@ -67,13 +67,12 @@ def test_output_and_exit_code_are_the_jobs(
     ("options", "says"),
     [
         (("--timeout", "soon"), "timeout"),
-        (("--memory", "lots"), "memory_limit"),
+        (("--memory", "lots"), "--memory"),
         (("--weight", "2"), "weight"),
         (("--label", "gpu"), "KEY=VALUE"),
         (("--env", "SURELY_NOT_SET"), "no such variable"),
-        (("--env", "REMOTE_JOB_ID=1"), "set by the agent"),
         (("--file", "/no/such/file"), "No such file"),
-        (("--retry-on", "boredom"), "retry_on"),
+        (("--retry-on", "boredom"), "--retry-on"),
     ],
 )
 def test_bad_options_are_named_before_anything_is_sent(
@@ -84,10 +83,30 @@ def test_bad_options_are_named_before_anything_is_sent(
     assert api.calls == []
 
 
+def test_what_only_the_server_knows_has_the_name_of_the_option(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faults = [
+        {"field": "memory_limit", "message": "give at least 1 MiB"},
+        {"field": "files.0.path", "message": "stays inside"},
+        {"field": "env", "message": "REMOTE_JOB_ID is set by the agent"},
+        {"field": "max_attempts", "message": "too many"},
+    ]
+    api.on("POST", "/jobs", problem(422, "validation", "no", errors=faults))
+    assert ctl("run", "--env", "REMOTE_JOB_ID=1", "--", "true") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "remotectl: The job is not valid:",
+        "  --memory: give at least 1 MiB",
+        "  --file: stays inside",
+        "  --env: REMOTE_JOB_ID is set by the agent",
+        "  --max-attempts: too many",
+    ]
+
+
 def test_an_unknown_queue(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
     refusal = problem(422, "unknown_queue", "There is no queue 'x'; there are: default")
     api.on("POST", "/jobs", refusal)
-    assert ctl("run", "--queue", "x", "--", "true") == 1
+    assert ctl("run", "--queue", "x", "--", "true") == 255
     assert "there are: default" in capsys.readouterr().err
 
 
@@ -133,7 +152,7 @@ def test_a_full_disk_says_that_the_job_goes_on(api: FakeApi) -> None:
     endless(api)
     with open("/dev/full", "wb") as full, started(api, "yes", stdout=full) as process:
         _, err = process.communicate(timeout=20)
-    assert process.returncode == 1
+    assert process.returncode == 255
     lines = err.decode().splitlines()
     assert lines[0] == (
         f"remotectl: {ID} is left to itself; read on with: remotectl job logs -f {ID}; "

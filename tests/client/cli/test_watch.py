@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from remote_client.calls import Calls
 from remote_client.cli.watch import Watch, exit_code, write_streams
-from remote_client.client import Client
-from remote_protocol.api import JobView
-from tests.support.fake_api import ID, FakeApi, cri_log, job_view
+from remote_client.transport import Transport
+from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, Said, cri_log, job_view
+
+view = job_view
 
 
-def view(**fields: Any) -> JobView:
-    return JobView.model_validate(job_view(**fields))
+@pytest.fixture
+def client(api: FakeApi) -> Iterator[Calls]:
+    with closing(Transport(api.url, TOKEN, sleep=lambda _: None)) as transport:
+        yield Calls(transport)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +52,7 @@ def test_streams_keep_their_order_and_bytes(capfdbinary: pytest.CaptureFixture[b
 
 
 def test_every_attempt_is_shown(
-    api: FakeApi, client: Client, capfdbinary: pytest.CaptureFixture[bytes]
+    api: FakeApi, client: Calls, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     first = view(state="running", attempt=1, max_attempts=2)
     api.on(
@@ -57,17 +63,24 @@ def test_every_attempt_is_shown(
         job_view(state="running", attempt=2, max_attempts=2, agent="b"),
         job_view(state="succeeded", attempt=2, max_attempts=2, exit_code=0),
     )
-    logs = [cri_log(("stdout", b"one\n")), cri_log(("stdout", b"two\n"))]
-    api.on("GET", f"/jobs/{ID}/log", *logs)
+    texts = {"1": cri_log(("stdout", b"one\n")), "2": cri_log(("stdout", b"two\n"))}
+
+    def log(said: Said) -> Answer:
+        number = said.query.get("attempt", "1")
+        rest = texts[number][int(said.query["offset"]) :]
+        return Answer(rest, headers={"Remote-Attempt": number})
+
+    api.on("GET", f"/jobs/{ID}/log", log)
     assert Watch(client, first, "title").run() == 0
     out, err = capfdbinary.readouterr()
     assert out == b"one\ntwo\n"
     assert b"attempt 2 of 2 on b" in err
-    assert [said.query["attempt"] for said in api.said("GET", f"/jobs/{ID}/log")] == ["1", "2"]
+    follows = [said for said in api.said("GET", f"/jobs/{ID}/log") if "follow" in said.query]
+    assert [said.query.get("attempt") for said in follows] == [None, "2"]
 
 
 def test_the_reason_for_waiting_is_said_once(
-    api: FakeApi, client: Client, capfdbinary: pytest.CaptureFixture[bytes]
+    api: FakeApi, client: Calls, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     began = time.monotonic()
 
@@ -79,7 +92,12 @@ def test_the_reason_for_waiting_is_said_once(
             return job_view(pending_reason="its agents are paused")
         return job_view(state="failed", end_reason="expired", end_detail="it waited too long")
 
+    def log(said: Said) -> Answer:
+        time.sleep(max(0.0, 2.2 - (time.monotonic() - began)))
+        return Answer(b"", headers={"Remote-Attempt": "0"})
+
     api.on("GET", f"/jobs/{ID}", answer)
+    api.on("GET", f"/jobs/{ID}/log", log)
     assert Watch(client, view(), "make").run() == 125
     out, err = capfdbinary.readouterr()
     assert out == b""
@@ -88,17 +106,19 @@ def test_the_reason_for_waiting_is_said_once(
         f"remotectl: {ID} waits: its agents are paused",
         f"remotectl: {ID} (make) failed: it waited too long",
     ]
-    assert not api.said("GET", f"/jobs/{ID}/log")
+    # It is not followed while it waits: a server has few followers.
+    assert len(api.said("GET", f"/jobs/{ID}/log")) == 1
 
 
 @pytest.mark.parametrize(
     ("ended", "took"), [("2026-11-21T05:01:04Z", "1m4s"), ("2026-11-21T04:00:00Z", "0ms")]
 )
 def test_a_clock_that_was_set_back_shows_no_negative_time(
-    api: FakeApi, client: Client, capsys: pytest.CaptureFixture[str], ended: str, took: str
+    api: FakeApi, client: Calls, capsys: pytest.CaptureFixture[str], ended: str, took: str
 ) -> None:
     over = {"state": "failed", "end_reason": "exit", "exit_code": 1}
     times = {"started_at": "2026-11-21T05:00:00Z", "ended_at": ended}
     api.on("GET", f"/jobs/{ID}", job_view(**over, **times))
+    api.on("GET", f"/jobs/{ID}/log", b"")
     assert Watch(client, view(**over, **times), "make").run() == 1
     assert f"(make) failed after {took}" in capsys.readouterr().err

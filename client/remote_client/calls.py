@@ -1,0 +1,162 @@
+"""One method for each call of the HTTP API; documents go out and come in as plain JSON.
+
+The one place that knows paths and parameters: the Python client puts models around it, and
+`remotectl` prints what it gives. Touches the network through the transport only.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import quote
+
+from remote_client.errors import ClientError, UsageError
+from remote_client.logs import StoredLog
+from remote_client.transport import Call, Document, Transport
+
+_LARGEST_PAGE = 1000
+TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
+"""States of a job that has ended for good (`remote_protocol.states.TERMINAL`)."""
+
+
+def segment(name: str) -> str:
+    """A name as one segment of a path, whatever people typed (RFC 3986 §3.3).
+
+    UsageError for what is no name but a step: no escape keeps `..` from being resolved.
+    """
+    if name in ("", ".", ".."):
+        raise UsageError(f"{name!r} is not a name")
+    return quote(name, safe="")
+
+
+def given(**values: object) -> dict[str, str]:
+    """Parameters of a query: those that are not None."""
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+def key() -> str:
+    """A new idempotency key."""
+    return os.urandom(16).hex()
+
+
+class Calls:
+    """The API of one server. Every method raises what `Transport` does."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    # Jobs ------------------------------------------------------------------------------------
+
+    def submit(self, spec: Document, *, sending: Callable[[], None] | None = None) -> Document:
+        """Submit one job; safe to repeat by its idempotency key.
+
+        `sending` is called before the first byte leaves: until then no server can have the job.
+        """
+        headers = {"Idempotency-Key": spec.get("idempotency_key") or key()}
+        return self._transport.document(
+            Call("POST", "/jobs", body=spec, headers=headers, sending=sending)
+        )
+
+    def submit_batch(self, specs: Sequence[Document]) -> Document:
+        """Submit many jobs in one transaction; each has its own idempotency key."""
+        return self._transport.document(Call("POST", "/jobs/batch", body={"jobs": list(specs)}))
+
+    def job(self, job: str, *, patient: bool = False) -> Document:
+        """One job with its attempts; a `patient` call bears an outage of about ten minutes."""
+        return self._transport.document(Call("GET", f"/jobs/{segment(job)}", patient=patient))
+
+    def jobs(self, **filters: object) -> Document:
+        """One page of jobs, newest first."""
+        return self._transport.document(Call("GET", "/jobs", given(**filters)))
+
+    def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> Document:
+        """Wish that a job ends; its state follows when its agent has done it."""
+        path = f"/jobs/{segment(job)}/cancel"
+        return self._transport.document(
+            Call("POST", path, body={"reason": reason}, patient=patient)
+        )
+
+    def retry(self, job: str) -> Document:
+        """A new job from an ended one's specification."""
+        headers = {"Idempotency-Key": key()}
+        return self._transport.document(
+            Call("POST", f"/jobs/{segment(job)}/retry", headers=headers)
+        )
+
+    def timeline(self, job: str) -> Document:
+        """Everything that happened to a job, in order."""
+        return self._transport.document(Call("GET", f"/jobs/{segment(job)}/timeline"))
+
+    def wait(
+        self, job: str, timeout: float | None, sleep: Callable[[float], None] = time.sleep
+    ) -> Document:
+        """The job once it has ended. ClientError when `timeout` seconds pass before."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = 0.02
+        while True:
+            document = self.job(job, patient=deadline is None)
+            if document["state"] in TERMINAL:
+                return document
+            if deadline is not None and time.monotonic() >= deadline:
+                raise ClientError(f"job {job} is still {document['state']} after {timeout:g} s")
+            sleep(pause)
+            pause = min(pause * 1.5, 1.0)
+
+    def log(
+        self, job: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
+    ) -> StoredLog:
+        """The log of an attempt, by default of the last one, from byte `offset` on."""
+        return StoredLog(self._transport, f"/jobs/{segment(job)}", attempt, offset, follow)
+
+    def events(self, after: int, follow: bool) -> Iterator[bytes]:
+        """Every change of job state after number `after`, as lines of JSON."""
+        params = given(after=after, follow="true" if follow else None)
+        pending = b""
+        for piece, _ in self._transport.stream("/events", params, "application/x-ndjson"):
+            *lines, pending = (pending + (piece or b"")).split(b"\n")
+            yield from (line for line in lines if line.strip())
+
+    # Agents, queues, tokens ------------------------------------------------------------------
+
+    def page(self, kind: str, **filters: object) -> Document:
+        """One page of `agents`, `queues`, `tokens` or `registration-tokens`."""
+        return self._transport.document(Call("GET", f"/{kind}", given(**filters)))
+
+    def every(self, kind: str) -> Document:
+        """All pages of a list as one."""
+        page = self.page(kind, limit=_LARGEST_PAGE)
+        items = list(page["items"])
+        while cursor := page.get("next_cursor"):
+            page = self.page(kind, limit=_LARGEST_PAGE, cursor=cursor)
+            items += page["items"]
+        return {**page, "items": items}
+
+    def one(self, kind: str, name: str) -> Document:
+        """One agent or queue."""
+        return self._transport.document(Call("GET", f"/{kind}/{segment(name)}"))
+
+    def create(self, kind: str, body: Document) -> Document:
+        """A queue, a token or a registration token. Not repeated: it may have been made."""
+        return self._transport.document(Call("POST", f"/{kind}", body=body, repeat=False))
+
+    def change(self, kind: str, name: str, body: Document) -> Document:
+        """Change an agent or a queue; fields that are left out stay."""
+        return self._transport.document(Call("PATCH", f"/{kind}/{segment(name)}", body=body))
+
+    def delete(self, kind: str, name: str) -> None:
+        """Remove an agent or a queue, or end a token at once."""
+        self._transport.done(Call("DELETE", f"/{kind}/{segment(name)}"))
+
+    def wish(self, agent: str, what: str, body: Document | None = None) -> Document:
+        """`pause`, `resume` or `drain` an agent."""
+        return self._transport.document(Call("POST", f"/agents/{segment(agent)}/{what}", body=body))
+
+    def rotate_agent_token(self, agent: str) -> Document:
+        """A new token for an agent; the old one ends at once."""
+        path = f"/agents/{segment(agent)}/rotate-token"
+        return self._transport.document(Call("POST", path, repeat=False))
+
+    def version(self) -> Document:
+        """What the server is."""
+        return self._transport.document(Call("GET", "/version"))

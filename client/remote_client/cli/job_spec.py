@@ -1,0 +1,134 @@
+"""What `remotectl run` submits, made from its options. Reads the environment and files.
+
+What is valid is the server's to say: only what it cannot see is looked at here.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from binascii import b2a_base64
+from collections.abc import Iterator
+from typing import Any, Final
+
+from remote_client.errors import UsageError
+from remote_client.transport import Document
+from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE
+from remote_protocol.units import format_size
+
+_DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1}
+_FLAGS: Final = {
+    "memory_limit": "--memory", "labels": "--label", "files": "--file", "env": "--env",
+    "command": "COMMAND", "retry_on": "--retry-on",
+}  # fmt: skip
+
+
+def job_spec(options: dict[str, Any]) -> Document:
+    """The document of a job, with what was given only. UsageError for what cannot be read."""
+    spec: Document = {
+        name: value
+        for name, value in options.items()
+        if value not in (None, ()) and _DEFAULTS.get(name) != value
+    }
+    if "memory" in spec:
+        spec["memory_limit"] = spec.pop("memory")
+    if "label" in spec:
+        spec["labels"] = dict(spec.pop("label"))
+    if "env" in spec:
+        spec["env"] = dict(_variable(text) for text in spec["env"])
+    if "files" in spec:
+        spec["files"] = _files(spec["files"])
+    for name in ("command", "retry_on"):
+        if name in spec:
+            spec[name] = list(spec[name])
+    return spec
+
+
+def flag(field: str) -> str:
+    """The option of `run` that fills a field of the API's document, which the server names."""
+    name = field.split(".", maxsplit=1)[0]
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+
+
+def title(spec: Document) -> str:
+    """What to call a job in a sentence."""
+    if spec.get("name"):
+        return str(spec["name"])
+    text = shlex.join(spec["command"])
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if equals:
+        return name, value
+    if name not in os.environ:
+        raise UsageError(f"--env {name}: no such variable is set here; write --env {name}=VALUE")
+    value = os.environ[name]
+    if not _is_text(value):
+        raise UsageError(f"--env {name}: its value is not UTF-8; send such bytes in a --file")
+    return name, value
+
+
+def _files(texts: tuple[str, ...]) -> list[Document]:
+    found: dict[str, Document] = {}
+    size = 0
+    for text in texts:
+        for local, remote in _named(text):
+            if remote in found:
+                raise UsageError(f"--file {text}: {remote} is the target of another --file")
+            if not _is_text(remote):
+                raise UsageError(f"--file {text}: the name {remote!a} is not UTF-8; rename it")
+            data, mode = _read(local, size)
+            size += len(data)
+            if len(found) == MAX_FILES:
+                raise UsageError(f"--file {text}: a job takes at most {MAX_FILES} files; pack them")
+            found[remote] = {
+                "path": remote,
+                "content": b2a_base64(data, newline=False).decode(),
+                "mode": mode,
+            }
+    return list(found.values())
+
+
+def _named(text: str) -> Iterator[tuple[str, str]]:
+    """The files that `LOCAL[:REMOTE]` names, here and there; of a directory, all that it holds."""
+    local, remote = text, ""
+    if not os.path.exists(text):  # a colon may be part of its name
+        local, _, remote = text.partition(":")
+    remote = remote or os.path.basename(os.path.abspath(local))
+    if not os.path.isdir(local):
+        yield local, remote
+        return
+    for folder, folders, files in os.walk(local):
+        folders.sort()
+        inner = os.path.relpath(folder, local).replace(os.sep, "/")
+        for name in sorted(files):
+            there = f"{remote}/{name}" if inner == "." else f"{remote}/{inner}/{name}"
+            yield os.path.join(folder, name), there
+
+
+def _read(local: str, before: int) -> tuple[bytes, int]:
+    """A file's bytes and mode. UsageError when all files together would be too large."""
+    try:
+        with open(local, "rb") as file:
+            about = os.fstat(file.fileno())
+            data = file.read(MAX_FILES_SIZE - before + 1)
+    except OSError as error:
+        raise UsageError(f"--file {local}: {error.strerror}") from None
+    if before + len(data) > MAX_FILES_SIZE:
+        has = (
+            f" has {format_size(about.st_size)}" if stat.S_ISREG(about.st_mode) else " is too large"
+        )
+        raise UsageError(
+            f"--file {local}{has}: all files of a job together may have "
+            f"{format_size(MAX_FILES_SIZE)}; let the job fetch larger ones, or share a directory "
+            "with the agent's host and name it by --cwd"
+        )
+    return data, 0o700 if about.st_mode & stat.S_IXUSR else 0o600
+
+
+def _is_text(text: str) -> bool:
+    """Whether it came from valid UTF-8 (PEP 383)."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,0 +1,142 @@
+"""Lists: one row a line, as wide as the terminal allows; in a pipe nothing is cut.
+
+Ids, states and times are never folded or cut. When a terminal is too narrow, empty columns go
+first, then remarks and names are cut, then the less important columns go. Prints on stdout.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from remote_client.cli.options import Look
+from remote_client.cli.output import bold, coloured, note, one_line, print_json, say
+
+if TYPE_CHECKING:
+    from remote_client.transport import Document
+
+_GAP: Final = "  "
+_LEAST: Final = 12
+"""Characters to which a column that may be cut is cut at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. With `drop` it goes from a narrow terminal, the largest number first.
+
+    `cut`: its texts may be shortened; `wide`: shown with `-o wide` only; `brief`: the text on a
+    terminal that is not to show everything.
+    """
+
+    title: str
+    text: Callable[[Document], str]
+    drop: int = 0
+    cut: bool = False
+    wide: bool = False
+    brief: Callable[[Document], str] | None = None
+
+
+def print_list(
+    page: Document, columns: Sequence[Column], look: Look, empty: str, identity: str = "name"
+) -> None:
+    """A page of the API; `empty` is the sentence for no rows, on stderr."""
+    items = page.get("items") or []
+    if look.output == "json":
+        print_json(page)
+    elif look.quiet:
+        for item in items:
+            say(one_line(str(item.get(identity, ""))))
+    elif not items:
+        note(empty)
+    else:
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        narrow = terminal and look.output != "wide"
+        width = shutil.get_terminal_size().columns if narrow else None
+        for line in laid_out(items, columns, look, width):
+            say(line)
+
+
+def laid_out(
+    items: Iterable[Document], columns: Sequence[Column], look: Look, width: int | None
+) -> list[str]:
+    """The lines of a table within `width` characters, or as wide as it is."""
+    shown = [column for column in columns if not column.wide or look.output == "wide"]
+    rows = [
+        [one_line(((width is not None and column.brief) or column.text)(item)) for column in shown]
+        for item in items
+    ]
+    titles = [column.title if look.headers else "" for column in shown]
+    widths = [
+        max(cells(title), *(cells(row[place]) for row in rows))
+        for place, title in enumerate(titles)
+    ]
+    places = list(range(len(shown)))
+    if width is not None:
+        places = _fitting(shown, rows, widths, width)
+    lines = [bold(_line(titles, widths, places, plain=True))] if look.headers else []
+    return lines + [_line(row, widths, places) for row in rows]
+
+
+def _fitting(
+    columns: Sequence[Column], rows: list[list[str]], widths: list[int], width: int
+) -> list[int]:
+    """The columns that fit; what may be cut is narrowed in `widths`."""
+    places = list(range(len(columns)))
+
+    def excess() -> int:
+        return sum(widths[place] for place in places) + len(_GAP) * (len(places) - 1) - width
+
+    if excess() > 0:
+        places = [p for p in places if not columns[p].drop or any(row[p] for row in rows)]
+    while True:
+        room = sum(max(0, widths[p] - _LEAST) for p in places if columns[p].cut)
+        if excess() <= room:
+            break
+        droppable = [p for p in places if columns[p].drop]
+        if not droppable:
+            break
+        places.remove(max(droppable, key=lambda place: columns[place].drop))
+    while excess() > 0:
+        widest = max((p for p in places if columns[p].cut), key=lambda p: widths[p], default=None)
+        if widest is None or widths[widest] <= _LEAST:
+            break
+        widths[widest] -= 1
+    return places
+
+
+def _line(
+    texts: Sequence[str], widths: Sequence[int], places: Sequence[int], plain: bool = False
+) -> str:
+    parts = []
+    for place in places:
+        text = _cut(texts[place], widths[place])
+        space = " " * (widths[place] - cells(text)) if place != places[-1] else ""
+        parts.append((text if plain else coloured(text)) + space)
+    return _GAP.join(parts).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    if cells(text) <= width:
+        return text
+    kept, used = "", 1
+    for character in text:
+        used += cells(character)
+        if used > width:
+            break
+        kept += character
+    return kept.rstrip() + "…"
+
+
+def cells(text: str) -> int:
+    """Places that a text takes on a terminal: two for wide characters (UAX #11), none for marks."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(
+        0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1
+        for character in text
+    )

@@ -1,0 +1,270 @@
+"""One HTTP/1.1 connection (RFC 9112): h11 decides, a blocking socket carries. Touches the network.
+
+h11 has no I/O of its own, loads in a few milliseconds, and tells a message that ended from one
+that was cut. What it cannot tell is why the other side closed: see `Response.delimited`.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+import h11
+
+from remote_client.proxies import Proxy
+
+if TYPE_CHECKING:
+    import ssl
+
+    from remote_client.tls import Wire
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for each address of a host to answer, and for a TLS handshake."""
+SEND_TIMEOUT: Final = 30.0
+"""Seconds for each piece of a request to leave."""
+_SENT_AT_A_TIME: Final = 64 * 1024
+_PIECE: Final = 256 * 1024
+_MOST_HEADERS: Final = 64 * 1024
+_KEEPALIVE: Final = [
+    (getattr(socket, name), seconds)
+    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+]
+"""A quiet job may print nothing for hours: only the kernel can tell that the link is dead."""
+
+
+class Broken(Exception):
+    """The exchange came to nothing.
+
+    `sent` tells whether the request had left, `silenced` whether the other side then went away,
+    and did not only take its time.
+    """
+
+    def __init__(self, cause: str, *, sent: bool = True, silenced: bool = True) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.sent = sent
+        self.silenced = sent and silenced
+
+
+class Refused(Exception):
+    """A proxy answered instead of leading to the server; the text is its status and reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to reach one server: its host and port, TLS when there is a context, a proxy."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a URL has them; the port only when it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+@dataclass(slots=True)
+class Response:
+    """The head of an answer. Names of headers are in lower case."""
+
+    status: int
+    reason: str
+    headers: dict[str, str] = field(default_factory=dict)
+    delimited: bool = True
+    """Whether its end can be told from a cut: it has a length, or comes in chunks."""
+
+
+class Connection:
+    """Use it for one exchange after the other: `request`, then `read` until it gives nothing.
+
+    Every method raises Broken; `request` raises Refused, too. After either of them the
+    connection is of no use.
+    """
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEADERS)
+        try:
+            self._wire = _open(way)
+        except OSError as error:
+            raise Broken(_words(error), sent=False) from error
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another exchange may begin: the last one is over, and nobody has closed."""
+        if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
+            self._h11.start_next_cycle()
+        if self._h11.states != {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}:
+            return False
+        # Whatever can be read now, bytes or the end, belongs to no request of ours.
+        return not select.select([self._wire.fileno()], [], [], 0)[0]
+
+    def close(self) -> None:
+        """Close it, whatever is under way."""
+        self._wire.close()
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        sending: Callable[[], None] | None = None,
+    ) -> None:
+        """Send a request; `target` is path and query. `sending` is called before its first byte."""
+        way, fields = self._way, {"Host": self._way.authority, **headers}
+        if way.proxy is not None and way.tls is None:
+            target = f"http://{way.authority}{target}"
+            fields |= _proxy_login(way.proxy)
+        if body or method in ("POST", "PATCH", "PUT"):
+            fields["Content-Length"] = str(len(body))
+        request = h11.Request(method=method, target=target, headers=list(fields.items()))
+        data = (self._h11.send(request) or b"") + (self._h11.send(h11.Data(data=body)) or b"")
+        self._h11.send(h11.EndOfMessage())
+        if sending is not None:
+            sending()
+        try:
+            self._wire.settimeout(SEND_TIMEOUT)
+            for begin in range(0, len(data), _SENT_AT_A_TIME):
+                self._wire.sendall(data[begin : begin + _SENT_AT_A_TIME])
+        except OSError as error:
+            # It may have refused a body that it did not want to read: that answer counts.
+            if not select.select([self._wire.fileno()], [], [], 0)[0]:
+                raise Broken(_words(error)) from error
+
+    def response(self, timeout: float | None) -> Response | None:
+        """The head of the answer; None when `timeout` seconds pass before: call it again."""
+        while True:
+            event = self._next(timeout)
+            if event is None:
+                return None
+            if isinstance(event, h11.Response):
+                break
+        found = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+        delimited = "content-length" in found or "transfer-encoding" in found
+        delimited = delimited or event.status_code in (204, 304)
+        reason = bytes(event.reason).decode("latin-1")
+        return Response(event.status_code, reason, found, delimited)
+
+    def read(self, timeout: float | None) -> bytes | None:
+        """The next piece of the answer, empty at its end; None when `timeout` passes before."""
+        while True:
+            event = self._next(timeout)
+            if event is None:
+                return None
+            if isinstance(event, h11.Data) and event.data:
+                return bytes(event.data)
+            if isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
+                return b""
+
+    def _next(self, timeout: float | None) -> h11.Event | None:
+        while True:
+            try:
+                event = self._h11.next_event()
+            except h11.RemoteProtocolError as error:
+                raise Broken(_protocol_words(error)) from error
+            if event is h11.PAUSED:
+                raise Broken("it answered more than was asked")
+            if isinstance(event, h11.Event):
+                return event
+            try:
+                self._wire.settimeout(timeout)
+                data = self._wire.recv(_PIECE)
+            except TimeoutError:
+                return None
+            except OSError as error:
+                raise Broken(_words(error)) from error
+            self._h11.receive_data(data)
+
+
+def _open(way: Way) -> Wire:
+    if way.proxy is None:
+        return _secured(_socket(way.host, way.port), way)
+    parts = urlsplit(way.proxy.url)
+    through_tls = parts.scheme == "https"
+    raw = _socket(parts.hostname or "", parts.port or (443 if through_tls else 80))
+    wire: Wire = raw
+    try:
+        if through_tls:
+            from remote_client.tls import trust
+
+            wire = trust(None).wrap_socket(raw, server_hostname=parts.hostname)
+        if way.tls is None:
+            return wire
+        _tunnel(wire, way, way.proxy)
+        if not through_tls:
+            return _secured(raw, way)
+        from remote_client.tls import Inner
+
+        return Inner(wire, way.tls, way.host)
+    except BaseException:
+        wire.close()
+        raise
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    wire = socket.create_connection((host, port), CONNECT_TIMEOUT)
+    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in _KEEPALIVE:
+        wire.setsockopt(socket.IPPROTO_TCP, option, seconds)
+    return wire
+
+
+def _secured(wire: socket.socket, way: Way) -> Wire:
+    if way.tls is None:
+        return wire
+    try:
+        return way.tls.wrap_socket(wire, server_hostname=way.host)
+    except BaseException:
+        wire.close()
+        raise
+
+
+def _tunnel(wire: Wire, way: Way, proxy: Proxy) -> None:
+    """CONNECT (RFC 9110 §9.3.6). Refused when the proxy does not want to."""
+    host = f"[{way.host}]" if ":" in way.host else way.host
+    place = f"{host}:{way.port}"
+    talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEADERS)
+    headers = {"Host": place, **_proxy_login(proxy)}
+    request = h11.Request(method="CONNECT", target=place, headers=list(headers.items()))
+    wire.sendall((talk.send(request) or b"") + (talk.send(h11.EndOfMessage()) or b""))
+    try:
+        while not isinstance(event := talk.next_event(), h11.Response):
+            if event is h11.NEED_DATA:
+                talk.receive_data(wire.recv(4096))
+    except h11.RemoteProtocolError as error:
+        raise OSError(_protocol_words(error)) from None
+    if not 200 <= event.status_code < 300:
+        raise Refused(f"{event.status_code} {bytes(event.reason).decode('latin-1')}".strip())
+
+
+def _proxy_login(proxy: Proxy) -> dict[str, str]:
+    parts = urlsplit(proxy.url)
+    if parts.username is None:
+        return {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"}
+
+
+def _words(error: OSError) -> str:
+    return str(error) or type(error).__name__
+
+
+def _protocol_words(error: h11.RemoteProtocolError) -> str:
+    text = str(error)
+    if "without sending complete message body" in text:
+        return "the answer broke off"
+    if "ConnectionClosed" in text:
+        return "the connection was closed without an answer"
+    return f"the answer is not HTTP ({text})"

@@ -1,0 +1,79 @@
+"""What `run` submits: files and directories, and the names of its options."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from remote_client.cli.job_spec import flag, job_spec, title
+from remote_client.errors import UsageError
+from remote_protocol.limits import MAX_FILES_SIZE
+
+
+def paths(*files: str) -> dict[str, bytes]:
+    spec = job_spec({"command": ("x",), "files": files})
+    return {file["path"]: base64.b64decode(file["content"]) for file in spec["files"]}
+
+
+def test_a_directory_is_sent_with_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "deep").mkdir(parents=True)
+    (tmp_path / "conf" / "a.toml").write_bytes(b"a")
+    (tmp_path / "conf" / "deep" / "b.toml").write_bytes(b"b")
+    folder = tmp_path / "conf"
+    assert paths(str(folder)) == {"conf/a.toml": b"a", "conf/deep/b.toml": b"b"}
+    assert paths(f"{folder}/") == {"conf/a.toml": b"a", "conf/deep/b.toml": b"b"}
+    assert paths(f"{folder}:etc") == {"etc/a.toml": b"a", "etc/deep/b.toml": b"b"}
+
+
+def test_a_name_may_hold_a_colon(tmp_path: Path) -> None:
+    (tmp_path / "a:b").write_bytes(b"x")
+    assert paths(str(tmp_path / "a:b")) == {"a:b": b"x"}
+
+
+def test_two_files_for_one_target(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UsageError, match="c is the target of another --file"):
+        paths(f"{tmp_path / 'a'}:c", f"{tmp_path / 'b'}:c")
+
+
+def test_too_much_says_how_much_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "half").write_bytes(bytes(MAX_FILES_SIZE // 2 + 1))
+    (tmp_path / "large").write_bytes(bytes(MAX_FILES_SIZE + 1))
+    with pytest.raises(UsageError, match=r"large has 6.0 MiB: all files .* 6.0 MiB; .*--cwd"):
+        paths(str(tmp_path / "large"))
+    with pytest.raises(UsageError, match="half has"):
+        paths(f"{tmp_path / 'half'}:a", f"{tmp_path / 'half'}:b")
+    with pytest.raises(UsageError, match="/dev/zero is too large"):
+        paths("/dev/zero")
+
+
+def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    Path(str(tmp_path / "d") + "/caf\udce9").write_bytes(b"")
+    with pytest.raises(UsageError, match="is not UTF-8; rename it"):
+        paths(str(tmp_path / "d"))
+
+
+def test_a_variable_that_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD", "caf\udce9")
+    with pytest.raises(UsageError, match="its value is not UTF-8"):
+        job_spec({"command": ("x",), "env": ("ODD",)})
+
+
+@pytest.mark.parametrize(
+    ("field", "wanted"),
+    [("memory_limit", "--memory"), ("files.0.path", "--file"), ("retry_on.0", "--retry-on"),
+     ("labels.gpu", "--label"), ("command.3", "COMMAND"), ("expires_in", "--expires-in")],
+)  # fmt: skip
+def test_fields_have_the_names_of_options(field: str, wanted: str) -> None:
+    assert flag(field) == wanted
+
+
+def test_titles() -> None:
+    assert title({"command": ["make", "a b"]}) == "make 'a b'"
+    assert (
+        title({"command": ["x" * 99]}).endswith("…") and title({"name": "n", "command": []}) == "n"
+    )
