@@ -16,6 +16,8 @@ from remote_agent.errors import AgentError
 from remote_agent.host import Host
 from remote_agent.identity import Identity
 from remote_agent.processes import boottime
+from remote_agent.session.attempt import Attempt
+from remote_agent.session.events import Key
 from remote_agent.wishes import LocalWishes
 from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
 
@@ -94,12 +96,14 @@ def document(host: Host, identity: Identity, now: float) -> dict[str, Any]:
     }
 
 
-def _attempt(key: Any, attempt: Any) -> dict[str, Any]:
+def _attempt(key: Key, attempt: Attempt) -> dict[str, Any]:
+    # One that was settled and is told again to a server that forgot it has no specification.
+    spec = attempt.spec
     return {
         "job": key.job,
         "attempt": key.attempt,
-        "name": attempt.spec.name,
-        "queue": attempt.spec.queue,
+        "name": spec.name if spec else None,
+        "queue": spec.queue if spec else None,
         "phase": attempt.phase.value if attempt.phase else "offered",
         "size": attempt.cursor.size,
         "acked": attempt.cursor.acked,

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,21 +33,28 @@ from remote_agent.logging_setup import set_up_logging
 from remote_agent.notify import notify
 from remote_agent.outset import endpoint_of, facts_of, job_group, settings_of
 from remote_agent.processes import (
+    SCARCE,
     WATCHES_PIPES,
     protect_from_oom,
+    raise_descriptors,
     reread_signals,
     stop_signals,
 )
 from remote_agent.runner import Runner
 from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
-from remote_agent.uploader import Uploader
+from remote_agent.uploader import MOST_OPEN, Uploader
 from remote_agent.wishes import WishBook
 
 log = structlog.get_logger("agent")
 
 TICK: Final = 1.0
 STDIN: Final = 0
+_FEW_FILES: Final = 64
+"""Open files that the agent needs, whatever runs."""
+_LEAST_SPOOLS: Final = 8
+_SAY_AGAIN: Final = 60.0
+"""Seconds until the same shortage is said again."""
 _ORPHAN_ENDS: Final = 30.0
 """Seconds that the orphan of an earlier parent may take to end its jobs and itself."""
 
@@ -120,12 +128,16 @@ class Agent:
         self._purpose = purpose
         self._fatal: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._told = ""
+        self._scarce_at = -_SAY_AGAIN
         self._nudge = asyncio.Event()
         self._contact = ContactNote(config.state_dir / "contact")
         wishes = WishBook(config.state_dir)
         self.host = Host(Session(facts_of(config, identity)), wishes)
         self.journal = Journal(config, identity.name, job_group(config.limits.cgroup))
-        self.runner = Runner(config.state_dir, self.journal, self.host.handle)
+        before, now = raise_descriptors()
+        if now < _FEW_FILES:
+            log.warning("the agent may open few files; raise LimitNOFILE= or ulimit -n", files=now)
+        self.runner = Runner(config.state_dir, self.journal, self.host.handle, before)
         self.link = Link(endpoint_of(config, identity), self.host)
         self.uploader = Uploader(
             self.host.session,
@@ -135,6 +147,7 @@ class Agent:
             config.logs.segments,
             config.logs.segment_size,
         )
+        self.uploader.most_open = max(_LEAST_SPOOLS, min(MOST_OPEN, (now - _FEW_FILES) // 2))
         self.janitor = Janitor(config, self.journal, self._unsent, self._hinder, self.runner.hold)
         self.leaving = Leaving(self.host, self.runner.stop, config.agent.on_stop, purpose.once)
         self._control = ControlServer(
@@ -155,6 +168,7 @@ class Agent:
         self.host.on_change = self._changed
         self.host.on_taken = self.leaving.took
         self.host.on_contact = self._note_contact
+        self.host.on_trouble = self.janitor.trouble
         await self._control.start()
         for numbers, action in ((stop_signals(), self._stop), (reread_signals(), self._reread)):
             for number in numbers:
@@ -244,10 +258,19 @@ class Agent:
 
     def _unforeseen(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if isinstance(error, Exception) and not self._fatal.done():
+        if isinstance(error, OSError) and error.errno in SCARCE:
+            self._scarcity(error)
+        elif isinstance(error, Exception) and not self._fatal.done():
             self._fatal.set_exception(error)
         else:
             log.error("unforeseen", text=context.get("message"))
+
+    def _scarcity(self, error: OSError) -> None:
+        """Something could not be opened now; whoever wanted it tries again by itself."""
+        now = time.monotonic()
+        if now - self._scarce_at >= _SAY_AGAIN:
+            self._scarce_at = now
+            log.error("the host is short of something", reason=error.strerror)
 
     # Signals -----------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class ControlServer:
     async def start(self) -> None:
         """Listen, in place of what a dead agent left. AgentError when that is impossible."""
         try:
-            with Folder(self._state_dir) as folder:
+            with Folder(self._state_dir, follow=True) as folder:
                 listener, self._password = listen(folder, FILE)
             self._server = await asyncio.start_server(self._serve, sock=listener)
         except OSError as error:
@@ -95,7 +95,7 @@ class NotRunning(AgentError):
 def ask(state_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
     """The running agent's answer. NotRunning when there is none, AgentError when it refuses."""
     try:
-        with Folder(state_dir) as folder, call(folder, FILE, _TIMEOUT) as peer:
+        with Folder(state_dir, follow=True) as folder, call(folder, FILE, _TIMEOUT) as peer:
             peer.sendall(json.dumps(request).encode() + b"\n")
             answer = _read_line(peer)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):

@@ -21,11 +21,12 @@ SPARE: Final = 8
 
 
 class Crew:
-    """The shims of one agent. `logs` is the folder for what they complain about."""
+    """The shims of one agent. `logs` is the folder for what they complain about, `descriptors`
+    how many files jobs may open; None: as many as the agent."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, descriptors: int | None = None) -> None:
         self._log = logs / SHIMS_LOG
-        self._shims = Shims(self._log)
+        self._shims = Shims(self._log, descriptors)
         self._wanted = 0
         self.capacity = 1
         """Attempts that are expected to run at a time."""

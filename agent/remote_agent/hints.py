@@ -1,7 +1,8 @@
 """Hints of shims: datagrams that say what has just happened to an attempt. May touch that socket.
 
 They only make the agent fast. Any may be lost, doubled or forged by who can write to the state
-directory: whoever hears one looks at the disk before believing an end.
+directory: whoever hears one looks at the disk before believing an end. Only the record of an end
+that a full disk does not take is in the hint itself.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from remote_agent.processes import Folder, Letterbox
 from remote_agent.session.events import Key
 
 FILE: Final = "agent.sock"
+_LARGEST_LOG: Final = 1 << 50
+_LARGEST_PID: Final = 1 << 32
+_LATEST: Final = 1e11
+"""Seconds since 1970 that a calendar still has (`parts.Seconds`)."""
 _AT_ONCE: Final = 256
 """Hints taken before other things of the loop get their turn."""
 
@@ -28,6 +33,8 @@ class Hint(NamedTuple):
     size: int = 0
     pid: int = 0
     at: float = 0.0
+    record: dict[str, Any] | None = None
+    """With `ended`: the exit record that the disk did not take."""
 
 
 def parse(data: bytes) -> Hint | None:
@@ -35,15 +42,26 @@ def parse(data: bytes) -> Hint | None:
     try:
         body = json.loads(data)
         job, _, number = body["k"].rpartition(".")
-        return Hint(
+        hint = Hint(
             Key(job, int(number)),
             str(body["e"]),
             int(body.get("size", 0)),
             int(body.get("pid", 0)),
             float(body.get("at", 0.0)),
+            body.get("record"),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+    return hint if _sensible(hint) else None
+
+
+def _sensible(hint: Hint) -> bool:
+    return (
+        0 <= hint.size < _LARGEST_LOG
+        and 0 <= hint.pid < _LARGEST_PID
+        and 0 <= hint.at < _LATEST
+        and (hint.record is None or isinstance(hint.record, dict))
+    )
 
 
 class Hints:
@@ -56,7 +74,7 @@ class Hints:
 
     def open(self) -> None:
         """Listen, in place of what a former agent left. OSError when that is impossible."""
-        with Folder(self._state_dir) as folder:
+        with Folder(self._state_dir, follow=True) as folder:
             self._box = Letterbox(folder.near(FILE), private=True)
         asyncio.get_running_loop().add_reader(self._box.fileno(), self._read)
 

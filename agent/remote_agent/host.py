@@ -157,6 +157,8 @@ class Host:
         """Called when an attempt was taken, before anything else is heard."""
         self.on_contact: Callable[[float], None] = lambda at: None
         """Called when the server has answered what was sent at this moment, by `now`."""
+        self.on_trouble: Callable[[str], None] = lambda reason: None
+        """Called when the disk has refused an attempt."""
         self._now = now
         self._organs: Organs | None = None
         self._events: deque[Event] = deque()
@@ -287,9 +289,11 @@ class Host:
             log.error("an offer was refused", attempt=str(key), reason=str(error))
             self.handle(OfferFailed(key, Refusal.USED, str(error)))
         except OSError as error:
+            # The host's fault: it takes no jobs, until it can write one.
             text = f"the attempt cannot be written to the disk: {error.strerror or error}"
             log.error("an offer was refused", attempt=str(key), reason=text)
             self.handle(OfferFailed(key, Refusal.DISK, text))
+            self.on_trouble(error.strerror or str(error))
         except Exception as error:
             # One job that this agent cannot even prepare must not take the agent down, again and
             # again with each new offer of it.

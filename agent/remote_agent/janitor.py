@@ -54,6 +54,7 @@ class Janitor:
         self._free = free or self._measure
         self._short = False
         self._held = False
+        self._trouble = ""
         self._swept_at: float | None = None
 
     def adjust(self, config: Config) -> None:
@@ -69,6 +70,9 @@ class Janitor:
                 await self.look()
             except OSError as error:
                 log.error("the disk cannot be looked after", reason=str(error))
+            except Exception:
+                # Whatever a job has left there, the agent and its other jobs go on.
+                log.exception("the disk cannot be looked after")
 
     async def look(self) -> None:
         """One round: retention when it is time, the reserve, the quota of spools."""
@@ -78,8 +82,27 @@ class Janitor:
             await self.sweep()
         await self._purge()
         self.judge()
-        if not self._short:
+        if self._trouble:
+            self._try()
+        elif not self._short:
             self._journal.prepare()
+
+    def trouble(self, reason: str) -> None:
+        """The disk has refused an attempt, however much is free: no jobs until it takes one."""
+        if not self._trouble:
+            log.error("no attempt can be written", reason=reason)
+        self._trouble = reason
+        self._say()
+
+    def _try(self) -> None:
+        try:
+            self._journal.probe()
+        except OSError as error:
+            self._trouble = f"{error.filename or 'the state directory'}: {error.strerror}"
+        else:
+            log.info("attempts can be written again")
+            self._trouble = ""
+        self._say()
 
     async def sweep(self) -> None:
         """Remove settled logs that are too old, or too much together, or in the way of jobs."""
@@ -128,9 +151,14 @@ class Janitor:
         # Said once and not anew with every byte: each change goes to the server.
         if (short, full) != (self._short, self._held):
             self._short, self._held = short, full
-            self._hinder(self._sentence(free, unsent))
+            self._say()
+
+    def _say(self) -> None:
+        self._hinder(self._sentence(self._free(), self._unsent()))
 
     def _sentence(self, free: int, unsent: int) -> str:
+        if self._trouble:
+            return f"no attempt can be written here: {self._trouble}"
         if self._short:
             reserve = format_size(self._config.limits.min_free_disk)
             return f"disk below its reserve: {format_size(free)} free of {reserve}"

@@ -8,10 +8,8 @@ runs. Wishes to end an attempt are said again until it has ended (I7).
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +18,16 @@ from pydantic import ValidationError
 
 from remote_agent.crew import Crew
 from remote_agent.hints import Hint, Hints
-from remote_agent.journal import Journal
+from remote_agent.journal import Journal, Record
 from remote_agent.journal.directory import ended_from
-from remote_agent.journal.forestall import forestall
-from remote_agent.processes import Folder, rouse
+from remote_agent.journal.losses import kill_rest, killed_words, lost
+from remote_agent.processes import HOST_FAULTS, Folder, OddEntry
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
 from remote_agent.session.machine import Session
 from remote_agent.shim.launch import tell
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.record import has_begun, read_record
+from remote_agent.stopping import Stopper, Watched, as_wished
 from remote_protocol.messages import Ended, Offer, Phase, Started
 from remote_protocol.states import EndReason
 
@@ -36,35 +35,28 @@ log = structlog.get_logger("runner")
 
 AGAIN: Final = 0.1
 """Seconds until a start or a wish that nobody took is tried again."""
-REPEAT: Final = 5.0
-"""Seconds between two sayings of the same wish to a shim that has heard it."""
 SYNC_AFTER: Final = 1.0
 """Seconds after which an end that the server has not settled is forced to this host's disk."""
 UNHEARD: Final = 15.0
 """Seconds after which a start that was asked for is asked for again: its shim may have died."""
 
 
-@dataclass(slots=True)
-class _Watched:
-    """One attempt that has not ended."""
-
-    directory: Path
-    started: bool = False
-    asked_at: float | None = None
-    """When its start was asked for last, by the loop's clock; None: not yet or not by us."""
-    wish: dict[str, object] | None = None
-    wished_at: float = 0.0
-    """When the wish was last heard by its shim."""
-
-
 class Runner:
     """Everything that runs on this host for the agent."""
 
-    def __init__(self, state_dir: Path, journal: Journal, report: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        journal: Journal,
+        report: Callable[[Event], None],
+        descriptors: int | None = None,
+    ) -> None:
+        """`descriptors`: how many files a job may open; None: as many as the agent."""
         self._journal = journal
         self._report = report
-        self._crew = Crew(state_dir / "logs")
-        self._watched: dict[Key, _Watched] = {}
+        self._crew = Crew(state_dir / "logs", descriptors)
+        self._stopper = Stopper(journal)
+        self._watched: dict[Key, Watched] = {}
         self._unsynced: dict[Key, float] = {}
         """Ends that may be in memory only, with the time they were seen."""
         self._hints = Hints(state_dir, self._heard)
@@ -100,11 +92,12 @@ class Runner:
             elif phase is Phase.RUNNING:
                 # Its shim is just about to say what it has spawned: hear it as that of a new one.
                 phase = Phase.ACCEPTED
-            session.adopt(key, record.offer.spec, phase, record.size, started, record.ended)
+            spec = None if record.offer is None else record.offer.spec
+            session.adopt(key, spec, phase, record.size, started, record.ended)
             if record.phase is Phase.ENDED:
                 self._unsynced[key] = _now()
             if record.phase is Phase.RUNNING:
-                self._watched[key] = _Watched(self._journal.path(key), started is not None)
+                self._watched[key] = Watched(self._journal.path(key), started is not None)
 
     def resize(self, capacity: int) -> None:
         """So many attempts are expected to run at a time."""
@@ -115,13 +108,18 @@ class Runner:
 
     def store(self, offer: Offer) -> None:
         """Make an attempt's directory durable. OSError when the disk refuses."""
-        self._journal.store(offer)
+        try:
+            self._journal.store(offer)
+        except PermissionError:
+            if not self._journal.mend():
+                raise
+            self._journal.store(offer)
 
     def start(self, key: Key) -> None:
         """Have a shim run the attempt; asked for twice, it still starts once (I1)."""
         watched = self._watched.get(key)
         if watched is None:
-            watched = self._watched[key] = _Watched(self._journal.path(key))
+            watched = self._watched[key] = Watched(self._journal.path(key))
             self._crew.fit(len(self._watched))
         self._ask(watched)
 
@@ -150,7 +148,7 @@ class Runner:
             # Found again by the next start, and settled then: the server says so at its hello.
             log.error("an attempt cannot be put away", attempt=str(key), reason=error.strerror)
 
-    def _ask(self, watched: _Watched) -> None:
+    def _ask(self, watched: Watched) -> None:
         try:
             self._crew.request(watched.directory)
         except OSError as error:
@@ -164,36 +162,17 @@ class Runner:
     def _wish(self, key: Key, wish: dict[str, object]) -> None:
         watched = self._watched.get(key)
         if watched is None:
-            watched = self._watched[key] = _Watched(self._journal.path(key))
+            watched = self._watched[key] = Watched(self._journal.path(key))
         if watched.wish is None or wish["do"] == "kill":
             watched.wish, watched.wished_at = wish, 0.0
         self._say(key, watched)
 
-    def _say(self, key: Key, watched: _Watched) -> None:
-        wish = watched.wish
-        if wish is None or (_now() - watched.wished_at < REPEAT and watched.wished_at):
-            return
-        heard_before = bool(watched.wished_at)
-        if tell(watched.directory, wish):
-            watched.wished_at = _now()
-            if heard_before:
-                self._rouse(key)
-            return
-        # Nobody listens: not begun yet, or over already, or in the moment between.
-        reason = EndReason(str(wish["reason"]))
-        if forestall(watched.directory, reason, str(wish["detail"])):
-            self._look(key, watched)
-        else:
+    def _say(self, key: Key, watched: Watched) -> None:
+        ended = self._stopper.say(key, watched, _now())
+        if ended is not None:
+            self._over(key, ended)
+        elif watched.wish is not None and not watched.wished_at:
             self._soon()
-
-    def _rouse(self, key: Key) -> None:
-        """Have a shim that was stopped go on: it has heard a wish and not obeyed for long.
-
-        It is not killed instead: it may hold output that a full disk does not take yet.
-        """
-        record = self._journal.look(key)
-        if record is not None and record.started is not None and record.ended is None:
-            rouse(record.started.shim_pid)
 
     def _soon(self) -> None:
         if self._again is None:
@@ -224,6 +203,10 @@ class Runner:
                     watched.started = True
                     self._report(AttemptStarted(key, hint.pid, hint.at))
                 self._say(key, watched)
+            case "ended" if hint.record is not None:
+                # The disk takes no record: this one is all that there is of its end.
+                with suppress(ValidationError):
+                    self._over(key, ended_from(key, hint.record))
             case "ended":
                 self._look(key, watched)
 
@@ -231,7 +214,7 @@ class Runner:
 
     def tick(self) -> None:
         """About once a second: look at everything that runs, and at the launcher."""
-        if self._crew.revive():
+        if self._journal.mend() | self._crew.revive():
             for watched in self._watched.values():
                 if not watched.started and watched.asked_at is not None:
                     self._ask(watched)
@@ -259,33 +242,52 @@ class Runner:
                 return
             del self._unsynced[key]
 
-    def _look(self, key: Key, watched: _Watched) -> None:
-        """Report what an attempt's directory says."""
+    def _look(self, key: Key, watched: Watched, again: bool = True) -> None:
+        """Report what an attempt's directory says. One that is damaged ends its attempt, and only
+        that."""
         try:
-            directory = Folder(watched.directory)
+            self._judge(key, watched)
+            watched.blind = False
+        except FileNotFoundError:
+            self._gone(key)
         except OSError as error:
-            self._gone(key, error)
-            return
-        try:
-            body = read_record(directory, EXIT)
+            if again and self._journal.mend():
+                self._look(key, watched, again=False)
+                return
+            if not watched.blind:
+                path = str(watched.directory)
+                log.error("an attempt cannot be looked at", path=path, reason=error.strerror)
+            watched.blind = True
+            if error.errno not in HOST_FAULTS:
+                self._take(key, watched, self._journal.abandon(key, str(error.strerror)))
+
+    def _judge(self, key: Key, watched: Watched) -> None:
+        with Folder(watched.directory) as directory:
+            try:
+                body = read_record(directory, EXIT)
+            except OddEntry:
+                body = None
             if body is None:
-                if not has_begun(directory):
-                    return
-                kept = directory.locked()
-        finally:
-            directory.close()
+                begun = has_begun(directory)
+                kept = begun and directory.locked()
         if body is not None:
             with suppress(ValidationError):
                 self._over(key, ended_from(key, body))
                 return
             kept = False
-        if kept and watched.started:
-            size = self._journal.spool(key).size()
-            self._report(SpoolGrew(key, size))
+        elif not begun:
+            if watched.started:
+                reason = "another directory is in its place"
+                self._take(key, watched, self._journal.abandon(key, reason))
             return
-        record = self._journal.look(key)
+        if kept and watched.started:
+            self._report(SpoolGrew(key, self._journal.spool(key).size()))
+            return
+        self._take(key, watched, self._journal.look(key))
+
+    def _take(self, key: Key, watched: Watched, record: Record | None) -> None:
         if record is None:
-            self._gone(key, None)
+            self._gone(key)
             return
         if record.started is not None and not watched.started:
             watched.started = True
@@ -294,30 +296,19 @@ class Runner:
             self._over(key, record.ended)
 
     def _over(self, key: Key, ended: Ended) -> None:
-        self._watched.pop(key, None)
+        watched = self._watched.pop(key, None)
+        if watched is not None:
+            ended = as_wished(ended, watched)
         self._unsynced[key] = _now()
         self._report(SpoolGrew(key, ended.size))
         self._report(AttemptEnded(key, ended))
 
-    def _gone(self, key: Key, error: OSError | None) -> None:
+    def _gone(self, key: Key) -> None:
         """Somebody has taken the directory away: its job is over, and nothing of it is left."""
-        if error is not None and not isinstance(error, FileNotFoundError | NotADirectoryError):
-            log.error("an attempt cannot be looked at", attempt=str(key), reason=error.strerror)
-            return
-        log.error("an attempt's directory is gone", attempt=str(key))
-        self._over(
-            key,
-            Ended(
-                job=key.job,
-                attempt=key.attempt,
-                exit_code=None,
-                end_reason=EndReason.LOST,
-                end_detail="the attempt's directory was removed from the agent's disk",
-                size=0,
-                checksum=0,
-                ended_at=time.time(),
-            ),
-        )
+        log.error("an attempt's directory is gone", path=str(self._journal.path(key)))
+        detail = "the attempt's directory was removed from the agent's disk"
+        detail += killed_words(kill_rest(key, None))
+        self._over(key, ended_from(key, lost(detail, 0, 0, None)))
 
 
 def _now() -> float:

@@ -11,10 +11,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Final, Protocol
 
 import structlog
 
+from remote_agent.processes import OddEntry
 from remote_agent.session.events import ChunkSent, Event, Key, SpoolMissing
 from remote_agent.spool import SpoolError
 from remote_protocol.codec import HEADER_SIZE, pack_header
@@ -22,6 +24,7 @@ from remote_protocol.limits import MAX_PAYLOAD
 
 log = structlog.get_logger("uploader")
 
+MOST_OPEN: Final = 512
 RETRY: Final = 0.5
 """Seconds after a spool could not be read, before anything is tried again."""
 
@@ -79,6 +82,8 @@ class Uploader:
         self._ill: dict[Key, float] = {}
         self._trimmed: dict[Key, int] = {}
         self._buffer = bytearray(HEADER_SIZE + MAX_PAYLOAD)
+        self.most_open = MOST_OPEN
+        """Spools whose files stay open between two reads."""
         self.sent = 0
         """Log bytes handed to the link since the start."""
 
@@ -151,9 +156,14 @@ class Uploader:
                 await self._awake.wait()
 
     def _spool(self, key: Key) -> Readable:
-        spool = self._spools.get(key)
+        spool = self._spools.pop(key, None)
         if spool is None:
-            spool = self._spools[key] = self._open_spool(key)
+            spool = self._open_spool(key)
+        # In the order of their use: the one that was read last comes last.
+        self._spools[key] = spool
+        if len(self._spools) > self.most_open:
+            idle = next(islice(self._spools, len(self._spools) - self.most_open - 1, None))
+            self._spools[idle].close()
         return spool
 
     def _read(self, key: Key, room: memoryview, offset: int) -> int | SpoolMissing:
@@ -165,6 +175,10 @@ class Uploader:
         except SpoolError as error:
             self._complain(key, str(error))
             return SpoolMissing(key, offset, error.until)
+        except OddEntry as error:
+            # Somebody has put it where the log was: what came before it is gone.
+            self._complain(key, f"{error.filename}: {error.strerror}")
+            return SpoolMissing(key, offset, None)
         except OSError as error:
             self._complain(key, str(error))
             return 0

@@ -9,9 +9,11 @@ import pytest
 from remote_agent.answers import Answers
 from remote_agent.errors import AgentError
 from remote_agent.identity import Identity
-from remote_agent.session.events import AttemptStarted, SpoolGrew
+from remote_agent.journal.directory import ended_from
+from remote_agent.journal.losses import lost
+from remote_agent.session.events import AttemptStarted, Found, SpoolGrew
 from remote_protocol.messages import Wish, Wishes
-from tests.support.fake_server import TOKEN
+from tests.support.fake_server import TOKEN, new_key
 from tests.support.organs import Body
 
 
@@ -74,3 +76,12 @@ async def test_a_wish_that_cannot_be_kept_is_not_obeyed(body, answers, monkeypat
     with pytest.raises(AgentError, match="No space left"):
         await answers["pause"]({})
     assert body.host.wishes.condition().accepting
+
+
+async def test_status_with_an_attempt_that_was_settled_and_is_told_again(body, answers):
+    body.welcome()
+    key = new_key()
+    ended = ended_from(key, lost("the shim died", 0, 0, None))
+    body.host.handle(Found((ended,)))
+    (attempt,) = json.loads(json.dumps(await answers["status"]({})))["attempts"]
+    assert (attempt["job"], attempt["phase"], attempt["name"]) == (key.job, "ended", None)

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from remote_agent import runner as module
+from remote_agent import stopping
 from remote_agent.config import AgentPart, Config
+from remote_agent.hints import Hint
 from remote_agent.journal import Journal
+from remote_agent.journal.losses import lost
 from remote_agent.runner import Runner
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Key, SpoolGrew
 from remote_agent.session.machine import HostFacts, Session
@@ -21,6 +24,7 @@ from remote_protocol.messages import Ended, Offer
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from tests.support.fake_server import new_key, until
+from tests.support.keeper import running
 
 
 class World:
@@ -30,6 +34,7 @@ class World:
         config = Config(state_dir=state_dir, agent=AgentPart(durability="normal"))
         self.journal = Journal(config, "tester")
         self.events: list[object] = []
+        self.mark = state_dir / "mark"
         self.runner = Runner(state_dir, self.journal, self.events.append)
 
     def store(self, script: str, **more) -> Key:
@@ -146,7 +151,7 @@ async def test_a_wish_right_after_the_start_is_not_lost(world):
 
 
 async def test_a_shim_that_was_stopped_is_woken_for_a_wish(world, monkeypatch):
-    monkeypatch.setattr(module, "REPEAT", 0.3)
+    monkeypatch.setattr(stopping, "REPEAT", 0.3)
     key = world.run("sleep 60")
     await until(lambda: world.started(key), "it starts")
     record = world.journal.look(key)
@@ -184,6 +189,64 @@ async def test_a_directory_that_somebody_removed_is_a_lost_attempt(world):
     world.journal.path(key).rename(world.journal.path(key).parent.parent / "stolen")
     ended = await world.end_of(key)
     assert ended.end_reason is EndReason.LOST and "removed" in ended.end_detail
+    await until(lambda: not running(world.started(key).pid), "its job was killed")
+
+
+DAMAGES = {
+    "closed": "chmod 000 ..",
+    "a directory as exit record": "mkdir ../exit.json",
+    "a FIFO as exit record": "mkfifo ../exit.json",
+    "a FIFO as its draft": "mkfifo ../exit.json.tmp",
+    "a log that is a directory": "rm -f ../output.log; mkdir ../output.log",
+    "a log that is a link": "rm -f ../output.log; ln -s /etc/passwd ../output.log",
+    "no socket": "rm ../control",
+    "a socket that is a FIFO": "rm ../control; mkfifo ../control",
+    "no start record": "rm ../started.json",
+    "a directory as start record": "rm ../started.json; mkdir ../started.json",
+    "a link as start record": "rm ../started.json; ln -s /dev/zero ../started.json",
+    "no order": "rm ../attempt.jsonl",
+    "an order that is a directory": "rm ../attempt.jsonl; mkdir ../attempt.jsonl",
+    "another directory": "d=$(cd ..; pwd); mv $d $d.away; mkdir $d",
+    "a file in its place": "d=$(cd ..; pwd); mv $d $d.away; touch $d",
+    "a link in its place": "d=$(cd ..; pwd); mv $d $d.away; ln -s /etc $d",
+    "nothing": "cd ..; rm -rf *",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+async def test_a_job_that_damages_its_directory_ends_and_the_others_go_on(world, damage):
+    other = world.run("sleep 2; echo fine")
+    bad = world.run(f"echo before; {damage}; echo after; exit 4")
+    ended = await world.end_of(bad)
+    if ended.exit_code is None:
+        assert ended.end_reason is EndReason.LOST and "directory" in ended.end_detail
+    else:
+        assert (ended.exit_code, ended.end_reason) == (4, EndReason.EXIT)
+    assert (await world.end_of(other)).exit_code == 0 and world.output(other) == b"fine\n"
+    world.runner.forget(bad)
+    assert all(record.key != bad for record in world.journal.scan())
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+async def test_a_job_that_has_damaged_its_directory_can_be_cancelled(world, damage, monkeypatch):
+    monkeypatch.setattr(stopping, "DEAF", 0.3)
+    key = world.run(f"{damage}; touch $REMOTE_MARK; sleep 60", env={"REMOTE_MARK": str(world.mark)})
+    await until(lambda: world.started(key) and world.mark.exists(), "the damage is done")
+    pid = world.started(key).pid
+    world.runner.stop(key, EndReason.CANCELLED, "enough")
+    ended = await world.end_of(key)
+    assert ended.end_reason in (EndReason.CANCELLED, EndReason.LOST)
+    await until(lambda: not running(pid), "its job is gone")
+
+
+async def test_records_that_a_full_disk_does_not_take_come_as_hints(world):
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key), "it starts")
+    body = lost("no room", 0, 0, None) | {"exit_code": 143, "end_reason": "cancelled"}
+    for record in ({**body, "checksum": -1}, body):
+        world.runner._heard(Hint(key, "ended", record=record))
+    ended = world.ended(key)
+    assert ended is not None and ended.end_reason is EndReason.CANCELLED
     os.kill(world.started(key).pid, signal.SIGKILL)
 
 

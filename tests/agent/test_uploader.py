@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 
 from remote_agent import uploader as module
+from remote_agent.processes import OddEntry
 from remote_agent.session.events import ChunkSent, Event, Key, SpoolMissing
 from remote_agent.spool import SpoolError
 from remote_agent.uploader import Uploader
@@ -18,7 +19,7 @@ class Spool:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.broken = False
+        self.broken = self.odd = False
         self.closed = False
         self.first = 0
         self.dropped: tuple[int, int] | None = None
@@ -26,6 +27,8 @@ class Spool:
     def read_into(self, buffer: memoryview, offset: int) -> int:
         if self.broken:
             raise OSError("the disk is tired")
+        if self.odd:
+            raise OddEntry("output.log", "it is a FIFO")
         if offset < self.first:
             raise SpoolError("it was dropped", self.first)
         piece = self.data[offset : offset + len(buffer)]
@@ -206,3 +209,22 @@ async def test_a_spool_that_ends_early_is_reported(monkeypatch):
         await until(lambda: it.missing)
         assert it.frames == [(key, 0, b"0123")]
         assert it.missing[0] == SpoolMissing(key, 4, None)
+
+
+async def test_only_so_many_spools_stay_open():
+    async with world() as it:
+        it.uploader.most_open = 2
+        keys = [it.spool(b"12345678") for _ in range(4)]
+        it.uploader.wake()
+        await until(lambda: len(it.frames) == 8)
+        assert {key for key, _, _ in it.frames} == set(keys)
+        assert sum(not it.spools[key].closed for key in keys) <= 2
+
+
+async def test_what_stands_in_the_place_of_a_log_is_a_gap():
+    async with world() as it:
+        key = it.spool(b"0123")
+        it.spools[key].odd = True
+        it.uploader.wake()
+        await until(lambda: it.missing)
+        assert it.missing[0] == SpoolMissing(key, 0, None)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +29,8 @@ class AgentProcess:
         self.output = folder / "agent.out"
         save_identity(self.state, Identity(server=url, name="fake", token=TOKEN, **identity))
         self.process: asyncio.subprocess.Process | None = None
+        self.before_exec: Callable[[], None] | None = None
+        """What its process does before it becomes the agent."""
 
     async def start(self, *flags: str, **environment: str) -> None:
         """Start it (again)."""
@@ -42,6 +45,7 @@ class AgentProcess:
                 stderr=output,
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**os.environ, **environment},
+                preexec_fn=self.before_exec,
             )
 
     async def __aenter__(self) -> Self:

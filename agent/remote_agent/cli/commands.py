@@ -72,9 +72,9 @@ def on_disk(state_dir: Path) -> tuple[list[str], list[str]]:
     running: list[str] = []
     undelivered: list[str] = []
     for entry in sorted((state_dir / "attempts").glob("*.*")):
-        if parse_key(entry.name) is None or (entry / SETTLED).exists():
+        if parse_key(entry.name) is None or os.path.lexists(entry / SETTLED):
             continue
-        (undelivered if (entry / EXIT).exists() else running).append(entry.name)
+        (undelivered if os.path.lexists(entry / EXIT) else running).append(entry.name)
     return running, undelivered
 
 

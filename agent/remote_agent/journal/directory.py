@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EACCES, ENAMETOOLONG, EPERM
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +18,13 @@ from pydantic import ValidationError
 
 from remote_agent.journal.spares import make_empty
 from remote_agent.processes import (
+    HOST_FAULTS,
     READ,
     REPLACE,
     Folder,
+    OddEntry,
     open_file,
+    remove_tree,
     rename,
     script_name,
     set_mode,
@@ -30,9 +33,9 @@ from remote_agent.processes import (
     unfit,
 )
 from remote_agent.session.events import Key
-from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, STARTED, VERSION
+from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, SETTLED, STARTED, VERSION
 from remote_agent.shim.order import Order
-from remote_agent.shim.record import has_begun, read_record
+from remote_agent.shim.record import has_begun, read_bounded, read_record
 from remote_agent.spool import SpoolReader
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ended, Offer, Phase
@@ -40,7 +43,13 @@ from remote_protocol.spec import JobFile
 
 NEW: Final = ".new."
 """What the name of a directory begins with until it is complete."""
+_SHOWN: Final = 200
+_CLOSED: Final = frozenset({EACCES, EPERM})
 _MOST_STEPS: Final = 200
+_MOST_PIDS: Final = 1 << 31
+_LATEST: Final = 1e11
+_LARGEST: Final = 1 << 26
+"""Bytes of an order with its offer at the most: files and script are in it, escaped."""
 
 
 class BrokenDirectory(Exception):
@@ -73,7 +82,8 @@ class Record:
     """One attempt as its directory tells it."""
 
     key: Key
-    offer: Offer
+    offer: Offer | None
+    """None when its directory was damaged."""
     phase: Phase
     size: int
     """Length of its log in bytes."""
@@ -114,7 +124,8 @@ def write_directory(
             sync(directory.parent)
     except BaseException:
         for half in (new, work, directory):
-            shutil.rmtree(half, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(half)
         raise
 
 
@@ -137,11 +148,21 @@ def _put_files(work: Path, files: list[JobFile], durable: bool) -> None:
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(target, file.data, file.mode, durable)
-        except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
-            raise BadFile(
-                f"the job's file {file.path!r} cannot be put into its work directory: "
-                f"{error.strerror}; another of its files is in the way"
-            ) from error
+        except (OSError, ValueError) as error:
+            # What no host can be blamed for: a name that is too long, or another file in the way.
+            if isinstance(error, OSError) and error.errno in HOST_FAULTS | _CLOSED:
+                raise
+            raise BadFile(_words(file.path, error)) from error
+
+
+def _words(path: str, error: OSError | ValueError) -> str:
+    shown = path if len(path) <= _SHOWN else f"{path[:_SHOWN]}…"
+    text = f"the job's file {shown!r} cannot be put into its work directory: "
+    if isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError):
+        return f"{text}{error.strerror}; another of its files is in the way"
+    if isinstance(error, OSError) and error.errno == ENAMETOOLONG:
+        return f"{text}{error.strerror}; most file systems allow 255 bytes between two slashes"
+    return text + (getattr(error, "strerror", None) or str(error))
 
 
 def _write(path: Path, data: bytes, mode: int, durable: bool = False) -> None:
@@ -168,19 +189,45 @@ class Reading:
     kept: bool
     started: Started | None
     exit: dict[str, Any] | None
+    odd: str = ""
+    """What stands in the place of a record, in words; empty when nothing does."""
 
 
-def read_directory(directory: Path) -> Reading:
-    """Read an attempt's directory. BrokenDirectory when it is none, FileNotFoundError when gone."""
-    with Folder(directory) as folder:
-        offer, boot_id = _read_offer(folder)
-        begun = has_begun(folder)
-        # The lock first: a shim writes its exit record before it lets go. It is never tested
-        # before a shim has begun: the look itself holds the lock for a moment.
-        kept = begun and folder.locked()
-        body = read_record(folder, EXIT)
-        started = _started(read_record(folder, STARTED))
-    return Reading(offer, boot_id, begun, kept, started, body)
+def read_directory(directory: Path) -> Reading | None:
+    """Read an attempt's directory; None when it is settled.
+
+    BrokenDirectory when it is none, FileNotFoundError when it is gone, OSError when the host
+    does not let us look.
+    """
+    try:
+        with Folder(directory) as folder:
+            return _read(folder)
+    except OSError as error:
+        if error.errno in HOST_FAULTS or isinstance(error, FileNotFoundError):
+            raise
+        what = error.filename if isinstance(error, OddEntry) else "it"
+        raise BrokenDirectory(f"{what} cannot be opened: {error.strerror}") from None
+
+
+def _read(folder: Folder) -> Reading | None:
+    if folder.exists(SETTLED):
+        return None
+    offer, boot_id = _read_offer(folder)
+    begun = has_begun(folder)
+    # The lock first: a shim writes its exit record before it lets go. It is never tested
+    # before a shim has begun: the look itself holds the lock for a moment.
+    kept = begun and folder.locked()
+    odd: list[str] = []
+    body, started = (_record(folder, name, odd) for name in (EXIT, STARTED))
+    return Reading(offer, boot_id, begun, kept, _started(started), body, "; ".join(odd))
+
+
+def _record(folder: Folder, name: str, odd: list[str]) -> dict[str, Any] | None:
+    try:
+        return read_record(folder, name)
+    except OddEntry as error:
+        odd.append(f"{name}: {error.strerror}")
+        return None
 
 
 def _read_offer(directory: Folder) -> tuple[Offer, str]:
@@ -188,12 +235,11 @@ def _read_offer(directory: Folder) -> tuple[Offer, str]:
         descriptor = directory.open(ORDER, READ)
     except FileNotFoundError:
         raise BrokenDirectory(f"there is no {ORDER} in it") from None
-    with open(descriptor, "rb") as file:
-        second = file.read().partition(b"\n")[2]
+    second = read_bounded(descriptor, _LARGEST).partition(b"\n")[2]
     try:
         body = json.loads(second)
         return Offer.model_validate(body["offer"]), str(body["boot_id"])
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         first = str(error).splitlines()[0]
         raise BrokenDirectory(f"its {ORDER} is damaged ({first})") from None
 
@@ -202,7 +248,7 @@ def _started(body: dict[str, Any] | None) -> Started | None:
     if body is None:
         return None
     try:
-        return Started(
+        started = Started(
             pid=int(body["pid"]),
             start_time=str(body["start_time"]),
             shim_pid=int(body["shim_pid"]),
@@ -211,15 +257,20 @@ def _started(body: dict[str, Any] | None) -> Started | None:
             at=float(body["at"]),
             cgroup=body.get("cgroup"),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+    # A record that its job has written must neither crash the agent nor have it signal anybody.
+    pids = 1 < started.pid < _MOST_PIDS and 1 < started.shim_pid < _MOST_PIDS
+    group = started.cgroup is None or isinstance(started.cgroup, str)
+    return started if pids and group and 0 <= started.at < _LATEST else None
 
 
 def ended_from(key: Key, body: dict[str, Any]) -> Ended:
     """The message about an end from an exit record. ValidationError when it is damaged."""
     known = {name: body[name] for name in Ended.model_fields if name in body}
     known["end_detail"] = str(body.get("end_detail", ""))[:MAX_TEXT]
-    known["steps"] = body.get("steps", [])[:_MOST_STEPS]
+    steps = body.get("steps", [])
+    known["steps"] = steps[:_MOST_STEPS] if isinstance(steps, list) else []
     return Ended.model_validate({**known, "type": "ended", "job": key.job, "attempt": key.attempt})
 
 
@@ -230,22 +281,3 @@ def size_of(directory: Path) -> int:
         return reader.size()
     finally:
         reader.close()
-
-
-def discard(path: Path, trash: Path) -> None:
-    """Move something into the trash of its disk, at once; it is deleted later. Idempotent."""
-    with suppress(FileNotFoundError):
-        trash.mkdir(mode=0o700, exist_ok=True)
-        number = 0
-        while True:
-            try:
-                rename(path, trash / f"{path.name}.{number}")
-            except OSError as error:
-                if isinstance(error, FileNotFoundError):
-                    raise
-                if not (trash / f"{path.name}.{number}").exists():
-                    shutil.rmtree(path, ignore_errors=True)
-                    return
-                number += 1
-            else:
-                return

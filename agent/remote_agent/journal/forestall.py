@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from remote_agent.processes import Folder
-from remote_agent.shim.layout import EXIT
+from remote_agent.shim.layout import EXIT, STARTED
 from remote_agent.shim.record import mark_begun, write_record
 from remote_protocol.states import EndReason
 
 log = structlog.get_logger("journal")
 
 
-def forestall(directory: Path, reason: EndReason, detail: str) -> bool:
-    """End an attempt that has not begun, so that it never will (I1); False when it has.
+def forestall(directory: Path, reason: EndReason, detail: str) -> dict[str, Any] | None:
+    """End an attempt that has not begun, so that it never will (I1): its exit record, kept unless
+    the disk refuses. None when it has begun, or may begin.
 
     Taken is the same lock and the same marker that its shim would need.
     """
@@ -32,16 +34,18 @@ def forestall(directory: Path, reason: EndReason, detail: str) -> bool:
     try:
         folder = Folder(directory)
     except OSError:
-        return False
+        return None
     try:
         if not folder.lock():
-            return False
+            return None
         os.close(mark_begun(folder))
         write_record(folder, EXIT, body, sync=True)
+    except FileExistsError:
+        return None
     except OSError as error:
-        if not isinstance(error, FileExistsError):
-            log.error("a start cannot be forestalled", at=str(directory), reason=error.strerror)
-        return False
+        log.error("a start cannot be forestalled", at=str(directory), reason=error.strerror)
+        # With the marker there it never starts, whether the record can be kept or not.
+        return body if folder.exists(STARTED) else None
     finally:
         folder.close()
-    return True
+    return body

@@ -7,7 +7,6 @@ of their processes. Every call is short; deleting much at once is the janitor's,
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,21 +24,31 @@ from remote_agent.journal.directory import (
     NumberUsed,
     Reading,
     Record,
-    discard,
     ended_from,
     read_directory,
     size_of,
     write_directory,
 )
+from remote_agent.journal.folder import AttemptsFolder
 from remote_agent.journal.ledger import Ledger
+from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
 from remote_agent.journal.plan import make_order, work_directory
 from remote_agent.journal.spares import Spares
-from remote_agent.processes import SCRIPT_ENDINGS, Folder, boot_id, kill_marked, rename, sync
-from remote_agent.processes.cgroup import Group
+from remote_agent.journal.trash import Trash
+from remote_agent.processes import NEW as NEW_FILE
+from remote_agent.processes import (
+    SCARCE,
+    SCRIPT_ENDINGS,
+    Folder,
+    OddEntry,
+    boot_id,
+    sync,
+)
 from remote_agent.session.events import Key
+from remote_agent.shim.launch import tell
 from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, SETTLED, STARTED
 from remote_agent.shim.record import mark_begun, write_record
-from remote_agent.spool import LIVE, SpoolError, SpoolReader
+from remote_agent.spool import LIVE, SpoolReader
 from remote_protocol.ids import ulid_to_bytes
 from remote_protocol.messages import Ended, Offer, Phase
 from remote_protocol.states import EndReason
@@ -47,8 +56,6 @@ from remote_protocol.states import EndReason
 log = structlog.get_logger("journal")
 
 ATTEMPTS: Final = "attempts"
-_TRASH: Final = ".trash"
-_BROKEN: Final = ".broken"
 
 
 class Kept(NamedTuple):
@@ -68,19 +75,33 @@ class Journal:
         self._cgroup = cgroup
         self._boot_id = boot_id()
         self._root = config.state_dir / ATTEMPTS
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = AttemptsFolder(self._root)
         self.ledger = Ledger(config.state_dir)
         self._spares = Spares(self._root, inside=config.agent.work_dir is None)
+        self._trash = self._work_trash = Trash(self._root)
+        self._odd: set[str] = set()
+        """What was said to be odd already."""
+        self.adjust(config)
 
     def adjust(self, config: Config) -> None:
         """The configuration was read again: it holds for attempts that are stored from now on."""
         self._config = config
+        outside = config.agent.work_dir
+        self._work_trash = self._trash if outside is None else Trash(outside)
         if self._spares.inside != (config.agent.work_dir is None):
             self._spares.drop(inside=config.agent.work_dir is None)
 
     def prepare(self) -> None:
         """Make what the next offers need while there is time. OSError when the disk refuses."""
         self._spares.fill()
+
+    def mend(self) -> bool:
+        """Open the folders of all attempts to ourselves; whether a job had closed them."""
+        return self._folder.mend()
+
+    def probe(self) -> None:
+        """Make a directory and a file, and remove them. OSError when the disk refuses."""
+        self._folder.probe()
 
     def path(self, key: Key) -> Path:
         """The directory of an attempt."""
@@ -102,8 +123,8 @@ class Journal:
                 # Its log is evidence, and a number stands for one execution (I1).
                 raise NumberUsed(f"attempt {key} has run on this host and was settled")
             # Withdrawn and over long ago; the same number was given again (it never ran).
-            discard(directory, self._root / _TRASH)
-        if directory.exists():
+            self._trash.take(directory)
+        if os.path.lexists(directory):
             raise FileExistsError(17, "the attempt is in this agent's journal already", str(key))
         work = self._work(key)
         order = make_order(offer, directory, self._config, self._agent, os.environ, self._cgroup)
@@ -134,37 +155,47 @@ class Journal:
 
     def scan(self) -> list[Record]:
         """Every attempt that is not settled, by job and number. Never fails for one bad directory:
-        that is moved aside, and the log says so."""
+        that is moved aside, its attempt is lost, and the log says so. OSError when the host is
+        short of what any look needs."""
         found = []
-        for name in sorted(os.listdir(self._root)):
+        for name in sorted(self._folder.names()):
             if name.startswith(NEW):
-                shutil.rmtree(self._root / name, ignore_errors=True)
+                self._trash.take(self._root / name)
             if name.startswith("."):
                 continue
             key = parse_key(name)
             if key is None:
-                self._set_aside(name, "its name is none of an attempt")
-            elif not (self._root / name / SETTLED).exists():
-                with suppress(FileNotFoundError):
-                    record = self.look(key)
-                    if record is not None:
-                        found.append(record)
+                self._folder.set_aside(name, "its name is none of an attempt")
+                continue
+            try:
+                record = self.look(key)
+            except OSError as error:
+                if error.errno in SCARCE:
+                    raise
+                path = str(self._root / name)
+                log.error("an attempt cannot be read", path=path, reason=error.strerror)
+                continue
+            if record is not None:
+                found.append(record)
         return found
 
-    def look(self, key: Key) -> Record | None:
-        """What the disk says about an attempt; None when there is none, or it is settled or broken.
+    def look(self, key: Key, again: bool = True) -> Record | None:
+        """What the disk says about an attempt; None when there is none, or it is settled.
 
-        One whose shim died is ended here: what it left is killed, and the record says `lost`.
+        One whose shim died is ended here: what it left is killed, and the record says `lost`. So
+        is one whose directory is damaged, after another try if `again`. OSError when the host does
+        not let us look.
         """
         directory = self.path(key)
-        if (directory / SETTLED).exists():
-            return None
         try:
             reading = read_directory(directory)
         except FileNotFoundError:
             return None
-        except (BrokenDirectory, NotADirectoryError) as error:
-            self._set_aside(directory.name, str(error))
+        except BrokenDirectory as error:
+            if again and self.mend():
+                return self.look(key, again=False)
+            return self.abandon(key, str(error))
+        if reading is None:
             return None
         ended, phase = None, Phase.RUNNING
         if reading.exit is not None:
@@ -192,57 +223,34 @@ class Journal:
 
     def _bury(self, key: Key, reading: Reading) -> Ended:
         """Record the loss of an attempt whose shim is dead, after killing what is left of it."""
-        directory = self.path(key)
-        started = reading.started
+        directory, started = self.path(key), reading.started
         rebooted = (started.boot_id if started else reading.boot_id) != self._boot_id
-        killed = 0
-        if not rebooted:
-            if started is not None and started.cgroup is not None:
-                group = Group(started.cgroup)
-                group.kill()
-                group.remove(limit=0.1)
-            marks = {"REMOTE_JOB_ID": key.job, "REMOTE_ATTEMPT": str(key.attempt)}
-            killed = kill_marked(marks, started.pid if started else 0)
         detail = "the host restarted" if rebooted else "the shim died"
-        if killed:
-            detail += f"; {killed} processes of the job were killed"
-        spool = SpoolReader(directory)
-        try:
-            size, checksum = spool.size(), spool.checksum()
-        except SpoolError as error:
-            log.error("a log is incomplete", attempt=str(key), reason=str(error))
-            size, checksum = spool.size(), 0
-        finally:
-            spool.close()
-        body = {
-            "exit_code": None,
-            "end_reason": EndReason.LOST.value,
-            "end_detail": detail,
-            "size": size,
-            "checksum": checksum,
-            "started_at": started.at if started else None,
-            "ended_at": time.time(),
-        }
+        if not rebooted:
+            detail += killed_words(kill_rest(key, started))
+        if reading.odd:
+            detail += f"; its directory was damaged: {reading.odd}"
+        body = lost(detail, *measure(directory, key), started)
         log.warning("an attempt is lost", attempt=str(key), reason=detail)
         # On a full disk the record is made again at the next look; nothing is lost by that.
         with suppress(OSError):
             self._write_exit(directory, body)
         return ended_from(key, body)
 
+    def abandon(self, key: Key, reason: str) -> Record:
+        """Give up an attempt whose directory is damaged: kill what runs of it, set it aside."""
+        directory = self.path(key)
+        tell(directory, {"do": "kill", "reason": EndReason.LOST.value, "detail": reason})
+        killed = killed_words(kill_rest(key, None))
+        self._folder.set_aside(directory.name, reason)
+        body = lost(f"its directory on the host was damaged: {reason}{killed}", 0, 0, None)
+        return Record(key, None, Phase.ENDED, 0, None, ended_from(key, body))
+
     def _write_exit(self, directory: Path, body: dict[str, Any]) -> None:
         with Folder(directory) as folder:
             with suppress(FileExistsError):
                 os.close(mark_begun(folder))
             write_record(folder, EXIT, body, self._config.agent.durability == "full")
-
-    def _set_aside(self, name: str, reason: str) -> None:
-        target = self._root / _BROKEN / f"{name}.{time.time_ns()}"
-        log.error("this is no attempt; it was moved aside", entry=name, to=str(target), why=reason)
-        try:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            rename(self._root / name, target)
-        except OSError as error:
-            log.error("it cannot be moved", entry=name, reason=error.strerror)
 
     def sync(self, key: Key) -> None:
         """Force the end of an attempt to the disk, unless durability says it need not be.
@@ -272,21 +280,28 @@ class Journal:
             return
         self._discard_work(key)
         try:
-            empty = not any(name.startswith("output.") for name in os.listdir(directory))
+            with Folder(directory) as folder:
+                has_log = self._keep_log(folder)
         except FileNotFoundError:
             return
-        if empty:
-            discard(directory, self._root / _TRASH)
-            return
+        if not has_log:
+            self._trash.take(directory)
+
+    def _keep_log(self, folder: Folder) -> bool:
+        """Leave only its log in an attempt's directory; False when there is none."""
+        if not any(name.startswith("output.") for name in folder.names()):
+            return False
         try:
             # A rename costs a third of making a file, and this happens to every attempt.
-            rename(directory / STARTED, directory / SETTLED)
-        except FileNotFoundError:
-            (directory / SETTLED).touch(mode=0o600)
-        os.utime(directory / SETTLED)
+            folder.rename(STARTED, SETTLED)
+            folder.touch(SETTLED)
+        except (FileNotFoundError, OddEntry):
+            folder.clear(SETTLED)
+            os.close(folder.open(SETTLED, NEW_FILE))
         for name in (ORDER, *(f"{SCRIPT}{ending}" for ending in SCRIPT_ENDINGS)):
             with suppress(FileNotFoundError):
-                (directory / name).unlink()
+                folder.clear(name)
+        return True
 
     def _discard_work(self, key: Key) -> None:
         work = self._work(key)
@@ -295,39 +310,39 @@ class Journal:
         except FileNotFoundError:
             return
         except OSError:
-            outside = self._config.agent.work_dir
-            discard(work, (outside or self._root) / _TRASH)
+            self._work_trash.take(work)
 
     def kept(self) -> Iterator[Kept]:
-        """The settled attempts whose logs are still here, in no order."""
-        for name in os.listdir(self._root):
+        """The settled attempts whose logs are still here, in no order. One odd directory is said,
+        and hides no other."""
+        for name in self._folder.names():
             key = parse_key(name)
             if key is None:
                 continue
-            with suppress(FileNotFoundError):
-                at = (self._root / name / SETTLED).stat().st_mtime
-                yield Kept(key, at, self.spool(key).disk_usage())
+            directory = self._root / name
+            try:
+                with Folder(directory) as folder:
+                    at = folder.changed_at(SETTLED)
+                if at is not None:
+                    yield Kept(key, at, self.spool(key).disk_usage())
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if name not in self._odd:
+                    log.warning("it cannot be looked at", path=str(directory), reason=str(error))
+                    self._odd.add(name)
 
     def remove(self, key: Key) -> None:
         """Take an attempt's directory away, log and all; its disk space comes back with `purge`."""
         self._discard_work(key)
-        discard(self.path(key), self._root / _TRASH)
+        self._trash.take(self.path(key))
 
     def purge(self, most: int) -> int:
         """Delete up to so many entries of the trash; returns how many. Slow: call it often, with
         little, or in a thread."""
-        done = 0
-        roots = {self._root, self._config.agent.work_dir or self._root}
-        for trash in (root / _TRASH for root in roots):
-            with suppress(FileNotFoundError):
-                for entry in os.scandir(trash):
-                    if done >= most:
-                        return done
-                    if entry.is_dir(follow_symlinks=False):
-                        shutil.rmtree(entry.path, ignore_errors=True)
-                    else:
-                        os.unlink(entry.path)
-                    done += 1
+        done = self._trash.purge(most)
+        if self._work_trash is not self._trash:
+            done += self._work_trash.purge(most - done)
         return done
 
 

@@ -12,7 +12,16 @@ import sys
 
 from remote_agent.processes.command import shim_command, shim_environment
 from remote_agent.processes.environment import child_env
-from remote_agent.processes.kinds import HostFacts, Manner, SpawnFailed, Swept, Usage
+from remote_agent.processes.kinds import (
+    HOST_FAULTS,
+    SCARCE,
+    HostFacts,
+    Manner,
+    OddEntry,
+    SpawnFailed,
+    Swept,
+    Usage,
+)
 
 if sys.platform == "win32":
     from remote_agent.processes.windows.children import (
@@ -29,16 +38,19 @@ if sys.platform == "win32":
     )
     from remote_agent.processes.windows.files import (
         APPEND,
+        GROW,
         KEEP,
         NEW,
         READ,
         REPLACE,
         Folder,
+        give_back,
         lock_file,
         open_file,
         open_to_others,
         own,
         read_at,
+        remove_tree,
         rename,
         set_mode,
         sync,
@@ -69,6 +81,7 @@ if sys.platform == "win32":
         kill_orphans,
         prefer_as_oom_victim,
         protect_from_oom,
+        raise_descriptors,
         reread_signals,
         rouse,
         sequenced_pair,
@@ -101,11 +114,13 @@ else:
     )
     from remote_agent.processes.posix_files import (
         APPEND,
+        GROW,
         KEEP,
         NEW,
         READ,
         REPLACE,
         Folder,
+        give_back,
         lock_file,
         open_file,
         open_to_others,
@@ -119,7 +134,9 @@ else:
         unlinked,
         write_some,
     )
+    from remote_agent.processes.posix_limits import raise_descriptors
     from remote_agent.processes.posix_mail import Letterbox, call, listen, notify, post
+    from remote_agent.processes.posix_removal import remove_tree
     from remote_agent.processes.posix_waiting import Waiter, close_end
 
     if sys.platform == "linux":
@@ -161,10 +178,13 @@ else:
 
 __all__ = [
     "APPEND",
+    "GROW",
+    "HOST_FAULTS",
     "KEEP",
     "NEW",
     "READ",
     "REPLACE",
+    "SCARCE",
     "SCRIPT_ENDINGS",
     "WATCHES_PIPES",
     "WHOLE_TREES",
@@ -173,6 +193,7 @@ __all__ = [
     "HostFacts",
     "Letterbox",
     "Manner",
+    "OddEntry",
     "SpawnFailed",
     "Swept",
     "Usage",
@@ -187,6 +208,7 @@ __all__ = [
     "child_env",
     "close_end",
     "die_with_parent",
+    "give_back",
     "host_facts",
     "interrupt",
     "is_signal",
@@ -203,7 +225,9 @@ __all__ = [
     "post",
     "prefer_as_oom_victim",
     "protect_from_oom",
+    "raise_descriptors",
     "read_at",
+    "remove_tree",
     "rename",
     "reread_signals",
     "rouse",

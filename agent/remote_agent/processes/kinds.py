@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from errno import EDQUOT, EINVAL, EIO, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EROFS
 from typing import Final, NamedTuple
 
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 """Exit codes for a program that could not be started, as POSIX shells use them (XCU 2.8.2)."""
+
+
+SCARCE: Final = frozenset({EMFILE, ENFILE, ENOMEM, ENOBUFS})
+"""Errors that say nothing about a file: the host is short of descriptors or memory, for now."""
+HOST_FAULTS: Final = SCARCE | {ENOSPC, EDQUOT, EIO, EROFS}
+"""Errors for which no job can be blamed."""
 
 
 class SpawnFailed(Exception):
@@ -15,6 +22,14 @@ class SpawnFailed(Exception):
     def __init__(self, sentence: str, exit_code: int) -> None:
         super().__init__(sentence)
         self.exit_code = exit_code
+
+
+class OddEntry(OSError):
+    """A name in a folder of ours stands for something that we did not make: a directory, a link, a
+    FIFO, a file with a second name. `strerror` says what, `filename` which."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(EINVAL, what, name)
 
 
 class Usage(NamedTuple):

@@ -28,6 +28,7 @@ from remote_agent.processes.kinds import (
     Swept,
     Usage,
 )
+from remote_agent.processes.posix_limits import give_descriptors
 
 SCRIPT_ENDINGS: Final = ("",)
 """What `script_name` may put behind a name."""
@@ -304,11 +305,18 @@ def sequenced_pair() -> tuple[socket.socket, socket.socket] | None:
 
 
 def start_detached(
-    command: Sequence[str], env: Mapping[str, str], log: Path, inherited: Sequence[int] = ()
+    command: Sequence[str],
+    env: Mapping[str, str],
+    log: Path,
+    inherited: Sequence[int] = (),
+    descriptors: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process that outlives this one, with a session and a log of its own."""
+    """Start a process that outlives this one, with a session and a log of its own.
+
+    `descriptors`: how many files it may open, when that is not as many as this one.
+    """
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             list(command),
             env=dict(env),
             stdin=subprocess.DEVNULL,
@@ -318,6 +326,9 @@ def start_detached(
             pass_fds=inherited,
             start_new_session=True,
         )
+    if descriptors is not None:
+        give_descriptors(process.pid, descriptors)
+    return process
 
 
 def watch_exit(pid: int) -> ExitWatch:

@@ -2,6 +2,10 @@
 
 A folder is looked up once; everything in it is then named relative to its descriptor (openat(2)
 and its like), so no later rename or path length matters. These calls are on every job's path.
+
+A job that runs as the agent's own user can put anything at any of these names. So no link is
+followed, nothing is waited for (a FIFO), and what is opened in a folder must be a plain file with
+one name, of the folder's owner. What was only closed to its owner (`chmod 000`) is opened again.
 """
 
 from __future__ import annotations
@@ -9,19 +13,38 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from errno import EISDIR, ELOOP, ENXIO
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
-READ: Final = os.O_RDONLY | os.O_CLOEXEC
-NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-REPLACE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-KEEP: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-"""How a file is opened: to read; made, and not there before; emptied or made; appended to;
-as it is, for reading and writing."""
+from remote_agent.processes.kinds import OddEntry
+
+_SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+READ: Final = os.O_RDONLY | _SAFE
+NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE
+GROW: Final = NEW | os.O_APPEND
+REPLACE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _SAFE
+APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _SAFE
+KEEP: Final = os.O_RDWR | os.O_CREAT | _SAFE
+"""How a file is opened: to read; made, and not there before; the same, to be appended to; emptied
+or made; appended to; as it is, for reading and writing."""
 
 _OWN: Final = stat.S_IFDIR | 0o700
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NAME_ONLY: Final = getattr(os, "O_PATH", None)
+"""Opens what cannot be read (open(2)); Linux only."""
+_T = TypeVar("_T")
+_KINDS: Final = {
+    stat.S_IFDIR: "it is a directory",
+    stat.S_IFLNK: "it is a symbolic link",
+    stat.S_IFIFO: "it is a FIFO",
+    stat.S_IFSOCK: "it is a socket",
+    stat.S_IFCHR: "it is a device",
+    stat.S_IFBLK: "it is a device",
+}
 
 open_file = os.open
 """A descriptor of a file that others may rename and delete meanwhile."""
@@ -77,13 +100,39 @@ def unfit(path: str) -> str:
     return ""
 
 
+def give_back(name: str | Path, mode: int, folder: int | None = None) -> None:
+    """Give the owner of a file or folder these permissions on it, whatever they are now.
+
+    OSError when it is not ours, or a link.
+    """
+    if _NAME_ONLY is None:
+        os.chmod(name, mode, dir_fd=folder, follow_symlinks=False)
+        return
+    held = os.open(name, _NAME_ONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        if stat.S_ISLNK(os.fstat(held).st_mode):
+            raise OddEntry(str(name), _KINDS[stat.S_IFLNK])
+        os.chmod(f"/proc/self/fd/{held}", mode)
+    finally:
+        os.close(held)
+
+
 class Folder:
-    """An open directory. OSError when it cannot be opened."""
+    """An open directory. OSError when it cannot be opened.
 
-    __slots__ = ("descriptor",)
+    A link in its place is not followed, unless `follow` says so: for what people may move.
+    """
 
-    def __init__(self, path: str | Path) -> None:
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    __slots__ = ("_owner", "descriptor")
+
+    def __init__(self, path: str | Path, follow: bool = False) -> None:
+        flags = _FOLDER if follow else _FOLDER | os.O_NOFOLLOW
+        try:
+            self.descriptor = os.open(path, flags)
+        except PermissionError:
+            give_back(path, 0o700)
+            self.descriptor = os.open(path, flags)
+        self._owner: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -96,24 +145,113 @@ class Folder:
         os.close(self.descriptor)
 
     def open(self, name: str, how: int) -> int:
-        """A descriptor of a file in it, readable by its owner only when it is made."""
-        return os.open(name, how, 0o600, dir_fd=self.descriptor)
+        """A descriptor of a plain file in it, readable by its owner only when it is made.
+
+        OddEntry when the name stands for anything else.
+        """
+        try:
+            descriptor = os.open(name, how, 0o600, dir_fd=self.descriptor)
+        except PermissionError:
+            self._give_back(name)
+            descriptor = os.open(name, how, 0o600, dir_fd=self.descriptor)
+        except OSError as error:
+            if error.errno in (EISDIR, ELOOP, ENXIO):
+                raise self._odd(name, error) from None
+            raise
+        try:
+            self._check(name, os.fstat(descriptor))
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _check(self, name: str, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise OddEntry(name, _KINDS.get(stat.S_IFMT(found.st_mode), "it is no file"))
+        if found.st_nlink > 1:
+            raise OddEntry(name, "it has a second name (a hard link)")
+        if self._owner is None:
+            # Not the user's own id: on a network disk root may be another one.
+            self._owner = os.fstat(self.descriptor).st_uid
+        if found.st_uid != self._owner:
+            raise OddEntry(name, "it belongs to another user")
+
+    def _odd(self, name: str, error: OSError) -> OSError:
+        try:
+            self._check(name, os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
+        except OSError as found:
+            return found
+        return error
+
+    def _give_back(self, name: str) -> None:
+        """Open to ourselves what a job has closed: this folder, and a file in it."""
+        os.fchmod(self.descriptor, 0o700)
+        with suppress(FileNotFoundError):
+            give_back(name, 0o600, self.descriptor)
+
+    def _do(self, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        except PermissionError:
+            os.fchmod(self.descriptor, 0o700)
+            return call()
 
     def exists(self, name: str) -> bool:
         """Whether there is such a name in it."""
         try:
-            os.stat(name, dir_fd=self.descriptor)
+            self._do(lambda: os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
         except FileNotFoundError:
             return False
         return True
 
+    def plain(self, name: str) -> bool:
+        """Whether there is a plain file of this name in it."""
+        return bool(self.sizes(name.__eq__, [name]))
+
+    def sizes(
+        self, wanted: Callable[[str], bool], names: Iterable[str] | None = None
+    ) -> dict[str, int]:
+        """Lengths of the plain files in it whose names are wanted; of all `names` by default."""
+        found = {}
+        for name in filter(wanted, self.names() if names is None else names):
+            with suppress(FileNotFoundError):
+                entry = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+                if stat.S_ISREG(entry.st_mode):
+                    found[name] = entry.st_size
+        return found
+
+    def changed_at(self, name: str) -> float | None:
+        """Unix time at which a file in it was changed; None when there is no such name."""
+        try:
+            return self._do(
+                lambda: os.stat(name, dir_fd=self.descriptor, follow_symlinks=False).st_mtime
+            )
+        except FileNotFoundError:
+            return None
+
+    def touch(self, name: str) -> None:
+        """Have a plain file in it be changed now. OddEntry when it is none."""
+        self._check(name, os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
+        os.utime(name, dir_fd=self.descriptor, follow_symlinks=False)
+
     def rename(self, name: str, other: str) -> None:
-        """Give a file in it another name, in place of what has it."""
-        os.rename(name, other, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        """Give a file in it another name, in place of what has it: another file, or a link, not a
+        directory."""
+        here = self.descriptor
+        self._do(lambda: os.rename(name, other, src_dir_fd=here, dst_dir_fd=here))
 
     def remove(self, name: str) -> None:
         """Delete a file in it."""
-        os.unlink(name, dir_fd=self.descriptor)
+        self._do(lambda: os.unlink(name, dir_fd=self.descriptor))
+
+    def clear(self, name: str) -> None:
+        """Have a name be free: a file is deleted, a directory gets another name."""
+        with suppress(FileNotFoundError):
+            found = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            if stat.S_ISDIR(found.st_mode):
+                self.rename(name, f"odd.{time.time_ns()}.{name}")
+            else:
+                self.remove(name)
 
     def untouched(self, name: str) -> bool:
         """Whether a folder in it is still as it was made: empty, and open to its owner only."""
@@ -128,7 +266,7 @@ class Folder:
 
     def names(self) -> list[str]:
         """All names in it."""
-        return os.listdir(self.descriptor)
+        return self._do(lambda: os.listdir(self.descriptor))
 
     def sync(self) -> None:
         """Force its entries to the disk."""

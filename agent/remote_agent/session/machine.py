@@ -63,6 +63,8 @@ PROOFS: Final = 3
 """Heartbeats within the shortest time for which a held job bears the server's absence."""
 MISMATCHES: Final = 2
 """Heartbeats in a row with another count of attempts after which the agent says hello again."""
+_MOST: Final = (1 << 63) - 1
+"""Of an `Offset`: the records of damaged attempts may claim any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Session:
     def adopt(
         self,
         key: Key,
-        spec: JobSpec,
+        spec: JobSpec | None,
         phase: Phase,
         size: int,
         started: m.Started | None = None,
@@ -135,7 +137,8 @@ class Session:
     ) -> None:
         """Take up an attempt that was found on the disk, before the first link.
 
-        `size` is the length of its spool in bytes. One that was accepted and has not begun waits
+        `spec` is None when its directory was damaged: it has ended then. `size` is the length of
+        its spool in bytes. One that was accepted and has not begun waits
         for the server's `confirm`: it may have been given to another agent meanwhile.
         """
         attempt = Attempt(spec, phase, started=started, begun=True)
@@ -253,7 +256,7 @@ class Session:
             seq=self._beat_seq,
             condition=self._condition,
             running=self.running,
-            spool_bytes=self.spool_bytes,
+            spool_bytes=min(self.spool_bytes, _MOST),
         )
         return [Send(beat)]
 

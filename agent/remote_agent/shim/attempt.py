@@ -26,6 +26,7 @@ from remote_agent.processes import (
     start_time,
     watch_exit,
 )
+from remote_agent.shim.conclusion import Conclusion
 from remote_agent.shim.confine import Confinement
 from remote_agent.shim.contact import Absence
 from remote_agent.shim.door import Door
@@ -35,6 +36,7 @@ from remote_agent.shim.ending import (
     MEMORY_LIMIT,
     SPAWN_ERROR,
     TIMEOUT,
+    WISHED,
     Ending,
     Steps,
     Verdict,
@@ -42,16 +44,18 @@ from remote_agent.shim.ending import (
     timeout_words,
 )
 from remote_agent.shim.force import Force
-from remote_agent.shim.layout import CLEAN, CONTACT, EXIT, KEEP_MARK
+from remote_agent.shim.layout import CLEAN, CONTACT, KEEP_MARK
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import RETRY, Output
-from remote_agent.shim.record import sync_record, write_record, write_started
+from remote_agent.shim.record import write_started
 from remote_protocol.cri import STDERR, STDOUT
 
 READ: Final = 256 * 1024
 _DRAIN: Final = 2.0
 _HINT_AGAIN: Final = 0.005
 _HOLD: Final = 60.0
+_LONGEST: Final = 1e9
+_LONGEST_TEXT: Final = 2_000
 
 
 class Shim(NamedTuple):
@@ -78,6 +82,7 @@ class Attempt:
         self._force = Force(self._ending, self._steps, self._confine)
         self._absence = Absence(directory.here(CONTACT), order.stop_after, shim.boot_id)
         self._door = Door(directory, order.key, order.hints)
+        self._conclusion = Conclusion(directory, self._output, self._door)
         self._waiter = Waiter()
         self._pipes: dict[int, bytes] = {}
         self._reading = False
@@ -231,7 +236,7 @@ class Attempt:
         held = now < self._held_until
         ready = not held and self._output.ready()
         self._look_at = None if ready else now + RETRY
-        if not ready and self._gone():
+        if not ready and self._directory.gone():
             self._force.kill(CANCELLED, "the attempt's directory was removed")
         if ready == self._reading:
             return
@@ -250,18 +255,23 @@ class Attempt:
 
     def _obey(self) -> None:
         for message in self._door.messages():
-            with suppress(ValueError, TypeError):  # what is no message changes nothing
+            with suppress(ValueError, TypeError, OverflowError):  # no message changes nothing
                 self._follow(message)
 
     def _follow(self, message: dict[str, Any]) -> None:
-        reason = str(message.get("reason") or CANCELLED)
+        reason = message.get("reason")
+        reason = reason if reason in WISHED else CANCELLED
+        detail = str(message.get("detail") or "")[:_LONGEST_TEXT]
         match message.get("do"):
             case "stop":
-                self._force.interrupt(reason, str(message.get("detail") or "cancelled"), message)
+                self._conclusion.wanted = True
+                self._force.interrupt(reason, detail or "cancelled", message)
             case "kill":
-                self._force.kill(reason, str(message.get("detail") or "killed by the agent"))
+                self._conclusion.wanted = True
+                self._force.kill(reason, detail or "killed by the agent")
             case "hold":
-                self._held_until = time.monotonic() + float(message.get("for") or _HOLD)
+                wanted = float(message.get("for") or _HOLD)
+                self._held_until = time.monotonic() + (wanted if 0 < wanted < _LONGEST else _HOLD)
                 self._look_at = None
             case "go":
                 self._held_until, self._look_at = 0.0, None
@@ -295,7 +305,7 @@ class Attempt:
 
     def _drain(self) -> None:
         """Read what lies in the pipes, at most two seconds long if somebody still writes."""
-        self._settle()
+        self._conclusion.settle()
         self._waiter.drop(self._door.waitable())
         for pipe in () if self._reading else self._pipes:
             self._waiter.add(pipe)
@@ -307,20 +317,11 @@ class Attempt:
             for pipe in ready:
                 before = time.monotonic()
                 self._read(pipe)
-                self._settle()
+                self._conclusion.settle()
                 if self._output.waiting:
                     deadline += time.monotonic() - before
         self._output.end()
-        self._settle()
-
-    def _settle(self) -> None:
-        """Write what is pending, however long the disk stays full."""
-        while not self._output.flush() and not self._gone():
-            time.sleep(RETRY)
-
-    def _gone(self) -> bool:
-        """Whether somebody deleted the attempt's directory: then nobody waits for its end."""
-        return self._directory.gone()
+        self._conclusion.settle()
 
     # The record ---------------------------------------------------------------------------------
 
@@ -335,11 +336,10 @@ class Attempt:
         }
 
     def _conclude(self, verdict: Verdict, usage: dict[str, Any]) -> None:
-        """Write the exit record, however long the disk stays full, and say so."""
         body = {
             "exit_code": verdict.exit_code,
             "end_reason": verdict.end_reason,
-            "end_detail": verdict.end_detail,
+            "end_detail": verdict.end_detail + self._conclusion.loss,
             "size": self._output.size,
             "checksum": self._output.checksum,
             "usage": usage,
@@ -348,16 +348,4 @@ class Attempt:
             "steps": self._steps.entries,
             CLEAN: WHOLE_TREES and not (self.kept or self._force.survivors),
         }
-        while not self._gone():
-            try:
-                write_record(self._directory, EXIT, body)
-                break
-            except OSError:
-                time.sleep(RETRY)
-        self._door.grew(self._output.size)
-        # An agent that hears it sees to the rest: mostly the server knows the end sooner than
-        # any disk, and a synced record costs a short job two thirds of its shim's time.
-        if not self._door.ended() and self._order.sync:
-            with suppress(OSError):
-                self._output.sync()
-                sync_record(self._directory, EXIT)
+        self._conclusion.record(body, self._order.sync)

@@ -9,16 +9,18 @@ The content is the id of the boot to which that clock belongs.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from remote_agent.processes import boot_id, boottime
+from remote_agent.processes import READ, REPLACE, boot_id, boottime, open_file, rename
 from remote_agent.shim.words import duration_words
 
 _SELDOM: Final = 1.0
 """Seconds between two notes of the agent."""
 _LOOK: Final = 5.0
 """Seconds between two looks of a shim at the most: poll(2) does not count the host's sleep."""
+_LARGEST: Final = 256
 _NS: Final = 1_000_000_000
 
 
@@ -42,12 +44,17 @@ class ContactNote:
 
     def _prepare(self, boot: str) -> None:
         """Have the file be of this boot, with no contact in it that is not."""
-        if self._path.exists() and self._path.read_text(encoding="utf-8") == boot:
-            return
+        with suppress(OSError):
+            if _read(self._path)[0] == boot:
+                return
         fresh = self._path.with_suffix(".new")
-        fresh.write_text(boot, encoding="utf-8")
+        descriptor = open_file(fresh, REPLACE, 0o600)
+        try:
+            os.write(descriptor, boot.encode())
+        finally:
+            os.close(descriptor)
         os.utime(fresh, ns=(0, 0))
-        fresh.replace(self._path)
+        rename(fresh, self._path)
 
 
 class Absence:
@@ -75,8 +82,17 @@ class Absence:
 
     def _last_contact(self) -> float:
         try:
-            with open(self._path, encoding="utf-8") as file:
-                known = file.read() == self._boot
-                return os.fstat(file.fileno()).st_mtime_ns / _NS if known else self._begin
+            boot, moment = _read(self._path)
         except OSError:
             return self._begin
+        return moment if boot == self._boot else self._begin
+
+
+def _read(path: str | Path) -> tuple[str, float]:
+    """The boot's id in the file, and the moment. OSError when it cannot be read."""
+    descriptor = open_file(path, READ)
+    try:
+        boot = os.read(descriptor, _LARGEST).decode(errors="replace")
+        return boot, os.fstat(descriptor).st_mtime_ns / _NS
+    finally:
+        os.close(descriptor)

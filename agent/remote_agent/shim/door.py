@@ -37,7 +37,7 @@ class Door:
         with suppress(BlockingIOError):
             while True:
                 data = self._box.take()
-                with suppress(ValueError):
+                with suppress(ValueError, RecursionError):
                     message = json.loads(data)
                     if isinstance(message, dict):
                         found.append(message)
@@ -56,15 +56,17 @@ class Door:
             return True
         return False
 
-    def ended(self) -> bool:
-        """The exit record is written; tries for a while when the agent's queue is full.
+    def ended(self, record: dict[str, Any] | None = None) -> bool:
+        """The exit record is written, or `record` is what the disk did not take of it; tries for
+        a while when the agent's queue is full.
 
         False when no agent has heard it.
         """
+        more = b"" if record is None else b',"record":%s' % json.dumps(record).encode()
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             try:
-                self._box.send(self._head + b',"e":"ended"}', self._hints)
+                self._box.send(self._head + b',"e":"ended"%s}' % more, self._hints)
             except BlockingIOError:
                 time.sleep(_PAUSE)
             except OSError:

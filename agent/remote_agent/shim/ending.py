@@ -24,6 +24,8 @@ CANCELLED: Final = "cancelled"
 LOST: Final = "lost"
 SPAWN_ERROR: Final = "spawn_error"
 """End reasons, as `remote_protocol.states.EndReason` has them."""
+WISHED: Final = frozenset({CANCELLED, LOST, TIMEOUT, "rejected", "expired"})
+"""Those with which somebody may ask a shim to end its job."""
 
 
 class Verdict(NamedTuple):

@@ -14,6 +14,8 @@ from remote_agent.shim.confine import Confinement
 from remote_agent.shim.ending import CANCELLED, Ending, Steps
 
 _AGAIN: Final = 1.0
+_LONGEST: Final = 1e9
+"""Seconds of a grace period at the most."""
 
 
 class Force:
@@ -50,7 +52,7 @@ class Force:
             time.monotonic(),
             reason,
             detail,
-            float(grace) if isinstance(grace, int | float) else None,
+            float(grace) if isinstance(grace, int | float) and 0 <= grace < _LONGEST else None,
             name if is_signal(name) else None,
         )
         if sent is None:

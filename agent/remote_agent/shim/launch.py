@@ -23,10 +23,12 @@ from remote_agent.shim.layout import CONTROL, VERSION
 
 
 class Shims:
-    """A launcher and its shims. `log` is the file for what they complain about."""
+    """A launcher and its shims. `log` is the file for what they complain about, `descriptors` how
+    many files they and their jobs may open; None: as many as this process."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, descriptors: int | None = None) -> None:
         self._log = log
+        self._descriptors = descriptors
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
         self._control: socket.socket | None = None
@@ -45,7 +47,7 @@ class Shims:
         try:
             command = shim_command("pool", *map(str, inherited))
             env = shim_environment(os.environ)
-            self._process = start_detached(command, env, self._log, inherited)
+            self._process = start_detached(command, env, self._log, inherited, self._descriptors)
         except OSError:
             requests.close()
             control.close()
@@ -91,7 +93,8 @@ class Shims:
     def _start_alone(self, directory: Path) -> None:
         assert self._alone is not None
         command = shim_command("run", str(directory))
-        self._alone.append(start_detached(command, shim_environment(os.environ), self._log))
+        env, soft = shim_environment(os.environ), self._descriptors
+        self._alone.append(start_detached(command, env, self._log, descriptors=soft))
 
     def close(self) -> None:
         """Let go: free shims end, those that keep an attempt go on."""

@@ -1,8 +1,10 @@
 """The writing side of the spool: CRI records, segments, the cap, and patience with a full disk.
 
-Writes in an attempt's directory. What was read from the job is never dropped: while the disk is
+Writes in an attempt's directory. What was read from the job is not dropped: while the disk is
 full, or while more closed segments lie here than allowed, `ready` says no and the job's pipes
-fill up, so the job itself waits.
+fill up, so the job itself waits. Only the end of a cancelled job does not wait for a full disk.
+
+Names are always made new: what a job that runs as the same user has put there is moved away.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import time
 from typing import Final
 from zlib import crc32
 
-from remote_agent.processes import APPEND, Folder, sync_data, write_some
+from remote_agent.processes import APPEND, GROW, Folder, OddEntry, sync_data, write_some
 from remote_agent.shim.cap import Cap
 from remote_agent.shim.order import Order
 from remote_agent.shim.stamp import Stamper
@@ -73,9 +75,7 @@ class Output:
             return
         if not self._pending and self.size - self._segment_start >= self._segment_size:
             self._rotate()
-        for buffer in buffers:
-            self.checksum = crc32(buffer, self.checksum)
-            self._pending.append(memoryview(buffer))
+        self._pending += map(memoryview, buffers)
         self.flush()
 
     def flush(self) -> bool:
@@ -83,7 +83,7 @@ class Output:
         try:
             while self._pending:
                 if self._descriptor < 0:
-                    self._descriptor = self._directory.open(LIVE, APPEND)
+                    self._descriptor = self._make_live()
                 self._wrote(write_some(self._descriptor, self._pending[:64]))
         except OSError as error:
             # A full disk or quota; an I/O error may pass too, and giving up would lose output.
@@ -91,27 +91,42 @@ class Output:
             return False
         return True
 
+    def _make_live(self) -> int:
+        try:
+            return self._directory.open(LIVE, GROW)
+        except FileExistsError:
+            self._directory.clear(LIVE)
+            return self._directory.open(LIVE, GROW)
+
     def _wrote(self, count: int) -> None:
         self.size += count
         self._unchecked += count
         done = 0
         while done < len(self._pending) and count >= len(self._pending[done]):
+            self.checksum = crc32(self._pending[done], self.checksum)
             count -= len(self._pending[done])
             done += 1
         del self._pending[:done]
         if count:
+            self.checksum = crc32(self._pending[0][:count], self.checksum)
             self._pending[0] = self._pending[0][count:]
+
+    def give_up(self) -> int:
+        """Drop what the disk does not take; how many bytes."""
+        lost = sum(map(len, self._pending))
+        self._pending.clear()
+        return lost
 
     def _rotate(self) -> None:
         """Give the live segment its closed name. On failure it just grows on until the next one."""
         try:
             line = b"%d %d\n" % (self.size, self.checksum)
-            sums = self._directory.open(CHECKSUMS, APPEND)
+            sums = self._open_sums()
             try:
                 os.write(sums, line)
             finally:
                 os.close(sums)
-            self._directory.rename(LIVE, closed_name(self._segment_start))
+            self._close_segment(closed_name(self._segment_start))
         except FileNotFoundError:
             # Somebody deleted it, or the whole directory: find out by making it again.
             self.close()
@@ -121,6 +136,20 @@ class Output:
         self.close()
         self._closed.append(self._segment_start)
         self._segment_start = self.size
+
+    def _open_sums(self) -> int:
+        try:
+            return self._directory.open(CHECKSUMS, APPEND)
+        except OddEntry:
+            self._directory.clear(CHECKSUMS)
+            return self._directory.open(CHECKSUMS, APPEND)
+
+    def _close_segment(self, name: str) -> None:
+        try:
+            self._directory.rename(LIVE, name)
+        except IsADirectoryError:
+            self._directory.clear(name)
+            self._directory.rename(LIVE, name)
 
     def ready(self) -> bool:
         """Whether more output may be read from the job now; `waiting` says why not."""

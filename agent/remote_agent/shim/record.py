@@ -9,10 +9,15 @@ from __future__ import annotations
 import json
 import os
 from errno import ENOSPC
-from typing import Any
+from typing import Any, Final
 
-from remote_agent.processes import NEW, READ, REPLACE, Folder
+from remote_agent.processes import NEW, READ, Folder, OddEntry
 from remote_agent.shim.layout import STARTED, VERSION
+from remote_agent.shim.words import size_words
+
+LARGEST: Final = 1 << 20
+"""Bytes of a record at the most; the steps of an exit record take some ten thousand."""
+_STEP: Final = 1 << 16
 
 
 def has_begun(directory: Folder) -> bool:
@@ -34,10 +39,17 @@ def write_started(marker: int, body: dict[str, Any]) -> None:
 
 
 def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool = False) -> None:
-    """Write a record. With `sync` it is on the disk when this returns. OSError when it fails."""
+    """Write a record. With `sync` it is on the disk when this returns. OSError when it fails.
+
+    What a job has put in its place is moved out of the way.
+    """
     data = json.dumps({"v": VERSION, **body}, separators=(",", ":")).encode()
     temporary = name + ".tmp"
-    descriptor = directory.open(temporary, REPLACE)
+    try:
+        descriptor = directory.open(temporary, NEW)
+    except FileExistsError:
+        directory.clear(temporary)
+        descriptor = directory.open(temporary, NEW)
     try:
         if os.write(descriptor, data) != len(data):
             raise OSError(ENOSPC, os.strerror(ENOSPC))
@@ -45,7 +57,11 @@ def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool 
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    directory.rename(temporary, name)
+    try:
+        directory.rename(temporary, name)
+    except IsADirectoryError:
+        directory.clear(name)
+        directory.rename(temporary, name)
     if sync:
         directory.sync()
 
@@ -57,14 +73,31 @@ def sync_record(directory: Folder, name: str) -> None:
 
 
 def read_record(directory: Folder, name: str) -> dict[str, Any] | None:
-    """A record; None when there is none or a power loss has left nothing readable of it."""
+    """A record; None when there is none or a power loss has left nothing readable of it.
+
+    OddEntry when it is no plain file, or far larger than any record.
+    """
     try:
         descriptor = directory.open(name, READ)
     except FileNotFoundError:
         return None
-    with open(descriptor, "rb") as file:
-        try:
-            body = json.loads(file.read())
-        except ValueError:
-            return None
+    data = read_bounded(descriptor, LARGEST)
+    if len(data) > LARGEST:
+        raise OddEntry(name, f"it is larger than {size_words(LARGEST)}")
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
     return body if isinstance(body, dict) else None
+
+
+def read_bounded(descriptor: int, most: int) -> bytes:
+    """What is in an open file, and one byte more than `most` at the most; closes it."""
+    parts, left = [], most + 1
+    try:
+        while left and (part := os.read(descriptor, min(left, _STEP))):
+            parts.append(part)
+            left -= len(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(parts)

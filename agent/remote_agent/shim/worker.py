@@ -16,6 +16,7 @@ from typing import Final
 
 from remote_agent.processes import (
     Folder,
+    OddEntry,
     adopt_orphans,
     boot_id,
     calm_signals,
@@ -81,6 +82,14 @@ def keep_attempt(path: str, shim: Shim) -> Outcome | None:
         except OrderError as error:
             os.close(mark_begun(directory))
             _refuse(directory, str(error))
+            return None
+        except FileNotFoundError:
+            # Settled meanwhile, and used again: nothing of it may be touched.
+            complain(f"there is no start order in {path}")
+            return None
+        except OddEntry as error:
+            os.close(mark_begun(directory))
+            _refuse(directory, f"the start order cannot be read: {error.strerror}")
             return None
         # Everything that a full disk can refuse comes first: then the attempt has not begun.
         attempt = Attempt(directory, order, shim)

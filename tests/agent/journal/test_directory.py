@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from remote_agent.journal import directory as room
-from remote_agent.journal.directory import BadFile, BrokenDirectory, read_directory, write_directory
+from remote_agent.journal.directory import BadFile, BrokenDirectory, Reading, write_directory
 from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, STARTED
 from remote_agent.shim.order import Order, parse
@@ -31,6 +31,12 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "attempts" / "J.1"
 
 
+def read(place: Path) -> Reading:
+    reading = room.read_directory(place)
+    assert reading is not None
+    return reading
+
+
 def write(place: Path, offer: Offer, work: Path | None = None, sync: bool = True) -> Order:
     order = Order("J.1", ["true"], {"A": "b"}, "/", sync=sync)
     write_directory(place, order, offer, "boot-1", work or place / "work")
@@ -41,7 +47,7 @@ def write(place: Path, offer: Offer, work: Path | None = None, sync: bool = True
 def test_what_is_written_is_read(place: Path, offers: Offers, sync: bool) -> None:
     offer = offers(script="echo hi\n", shell="bash")
     order = write(place, offer, sync=sync)
-    reading = read_directory(place)
+    reading = read(place)
     assert (reading.offer, reading.boot_id) == (offer, "boot-1")
     assert (reading.begun, reading.kept, reading.started, reading.exit) == (
         False,
@@ -94,7 +100,7 @@ def test_what_a_crash_left_half_is_written_over(place: Path, offers: Offers) -> 
     half = place.with_name(".new.J.1")
     (half / "work").mkdir(parents=True)
     write(place, offers())
-    assert read_directory(place).boot_id == "boot-1" and not half.exists()
+    assert read(place).boot_id == "boot-1" and not half.exists()
 
 
 @pytest.mark.parametrize(
@@ -104,21 +110,21 @@ def test_damage_is_named(place: Path, offers: Offers, content: bytes) -> None:
     write(place, offers())
     (place / ORDER).write_bytes(content)
     with pytest.raises(BrokenDirectory, match="damaged"):
-        read_directory(place)
+        read(place)
     (place / ORDER).unlink()
     with pytest.raises(BrokenDirectory, match="there is no"):
-        read_directory(place)
+        read(place)
 
 
 def test_a_living_shim_is_seen_by_its_lock(place: Path, offers: Offers) -> None:
     write(place, offers())
     shim = os.open(place, os.O_RDONLY)
     fcntl.flock(shim, fcntl.LOCK_EX)
-    assert not read_directory(place).kept, "one that has not begun is not looked at"
+    assert not read(place).kept, "one that has not begun is not looked at"
     (place / STARTED).write_bytes(b"")
-    assert read_directory(place).kept
+    assert read(place).kept
     os.close(shim)
-    reading = read_directory(place)
+    reading = read(place)
     assert reading.begun and not reading.kept and reading.started is None
     again = os.open(place, os.O_RDONLY)
     fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,11 +145,11 @@ def test_what_the_shim_noted(place: Path, offers: Offers) -> None:
         "later": "field",
     }
     (place / STARTED).write_text(json.dumps(note))
-    started = read_directory(place).started
+    started = read(place).started
     assert started is not None
     assert (started.pid, started.at, started.boot_id, started.cgroup) == (5, 1.5, "b", None)
     (place / STARTED).write_text(json.dumps({**note, "pid": None}))
-    assert read_directory(place).started is None
+    assert read(place).started is None
 
 
 def test_an_exit_record_becomes_a_message(offers: Offers) -> None:
@@ -166,11 +172,52 @@ def test_an_exit_record_becomes_a_message(offers: Offers) -> None:
         room.ended_from(key, {**body, "checksum": -1})
 
 
-def test_discard_is_at_once_and_repeatable(tmp_path: Path) -> None:
-    trash = tmp_path / ".trash"
-    for _ in range(3):
-        (tmp_path / "x" / EXIT).mkdir(parents=True)
-        room.discard(tmp_path / "x", trash)
-        assert not (tmp_path / "x").exists()
-    room.discard(tmp_path / "x", trash)
-    assert sorted(os.listdir(trash)) == ["x.0", "x.1", "x.2"]
+@pytest.mark.parametrize("kind", ["directory", "fifo", "link", "huge"])
+@pytest.mark.parametrize("name", [EXIT, STARTED])
+def test_what_stands_in_the_place_of_a_record_is_named(
+    place: Path, offers: Offers, name: str, kind: str
+) -> None:
+    write(place, offers())
+    (place / STARTED).touch()
+    (place / name).unlink(missing_ok=True)
+    if kind == "directory":
+        (place / name).mkdir()
+    elif kind == "fifo":
+        os.mkfifo(place / name)
+    elif kind == "link":
+        (place / name).symlink_to("/dev/zero")
+    else:
+        with (place / name).open("wb") as file:
+            file.truncate(10 << 30)
+    reading = read(place)
+    assert reading.begun and reading.exit is None and reading.started is None
+    assert reading.odd.startswith(f"{name}: it is ")
+
+
+@pytest.mark.parametrize("name", [".", ORDER])
+def test_no_order_no_attempt(place: Path, offers: Offers, name: str) -> None:
+    write(place, offers())
+    target = place / name
+    shutil.rmtree(target) if name == "." else target.unlink()
+    target.symlink_to("/etc")
+    with pytest.raises(BrokenDirectory, match="cannot be opened"):
+        room.read_directory(place)
+
+
+def test_records_that_a_job_has_written_signal_nobody(place: Path, offers: Offers) -> None:
+    write(place, offers())
+    good = {"pid": 7, "start_time": "1", "shim_pid": 8, "shim_start_time": "1", "boot_id": "b"}
+    for more in ({"pid": 1}, {"pid": -1}, {"shim_pid": 10**400}, {"at": -5}, {"cgroup": 5}):
+        (place / STARTED).write_text(json.dumps({**good, "at": 5.0, **more}))
+        assert read(place).started is None
+    (place / STARTED).write_text("[" * 500_000)
+    assert read(place).started is None
+    ended = {"end_reason": "exit", "size": 0, "checksum": 0, "ended_at": 1, "steps": 7}
+    assert room.ended_from(Key(offers().job, 1), ended).steps == []
+
+
+def test_a_name_that_no_disk_takes_is_the_jobs_fault(place: Path, offers: Offers) -> None:
+    files = [{"path": "語" * 90 + "/x", "content": ""}]
+    with pytest.raises(BadFile, match="255 bytes"):
+        write(place, offers(files=files))
+    assert os.listdir(place.parent) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -236,9 +237,41 @@ def test_rubbish_is_moved_aside_and_the_rest_is_found(
     (root / "lost+found").mkdir()
     (root / "notes.txt").write_text("x")
     (root / f".new.{offers().job}.1").mkdir()
-    assert [record.key for record in journal.scan()] == [key_of(good)]
-    assert sorted(os.listdir(root)) == [".broken", str(key_of(good))]
+    found = {record.key: record for record in journal.scan()}
+    assert len(found) == 4, "attempts whose directories are damaged are lost, and said to be"
+    assert found.pop(key_of(good)).phase is Phase.ACCEPTED
+    for record in found.values():
+        assert record.ended is not None and record.ended.end_reason is EndReason.LOST
+        assert "damaged" in record.ended.end_detail
+    assert sorted(os.listdir(root)) == [".broken", ".trash", str(key_of(good))]
     assert len(os.listdir(root / ".broken")) == 5
+    assert [record.key for record in journal.scan()] == [key_of(good)]
+
+
+def test_one_odd_directory_hides_no_settled_log(
+    journal: Journal, shims: Shims, offers: Offers, config: Config
+) -> None:
+    odd, good = (offers(["echo", "x"]) for _ in range(2))
+    for offer in (odd, good):
+        run(journal, shims, offer)
+        journal.settle(key_of(offer))
+    shutil.rmtree(journal.path(key_of(odd)))
+    journal.path(key_of(odd)).symlink_to("/etc")
+    assert [kept.key for kept in journal.kept()] == [key_of(good)]
+    journal.remove(key_of(odd))
+    assert journal.purge(10) == 1 and Path("/etc/passwd").exists()
+
+
+def test_a_probe_says_whether_the_disk_takes_attempts(journal: Journal, config: Config) -> None:
+    journal.probe()
+    root = config.state_dir / "attempts"
+    before = os.listdir(root)
+    root.rename(root.with_name("moved"))
+    with pytest.raises(OSError):
+        journal.probe()
+    root.with_name("moved").rename(root)
+    journal.probe()
+    assert os.listdir(root) == before
 
 
 def test_a_job_whose_files_are_in_each_others_way_has_ended(

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from remote_agent.processes import posix_files as files
+from remote_agent.processes.kinds import OddEntry
 from remote_agent.processes.posix_files import Folder
+from tests.support.powerless import powerless
 
 
 def test_names_in_a_folder(tmp_path: Path) -> None:
@@ -72,3 +74,94 @@ def test_a_near_path_is_short_enough_for_a_socket(tmp_path: Path) -> None:
 
 def test_modes() -> None:
     assert files.open_to_others(0o100640) and not files.open_to_others(0o100600)
+
+
+def odd_entry(path: Path, kind: str) -> None:
+    match kind:
+        case "a directory":
+            path.mkdir()
+        case "a symbolic link":
+            path.symlink_to("/etc/passwd")
+        case "a FIFO":
+            os.mkfifo(path)
+        case "a hard link":
+            path.with_name("other").write_bytes(b"secret")
+            path.hardlink_to(path.with_name("other"))
+        case "a socket":
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+
+
+@pytest.mark.parametrize("how", ["READ", "APPEND", "KEEP"])
+@pytest.mark.parametrize(
+    "kind", ["a directory", "a symbolic link", "a FIFO", "a hard link", "a socket"]
+)
+def test_only_plain_files_are_opened(tmp_path: Path, kind: str, how: str) -> None:
+    odd_entry(tmp_path / "it", kind)
+    with Folder(tmp_path) as folder:
+        with pytest.raises(OddEntry) as caught:
+            folder.open("it", getattr(files, how))
+        assert caught.value.filename == "it" and str(caught.value.strerror).startswith("it ")
+        for made in ("NEW", "GROW"):
+            with pytest.raises(FileExistsError):
+                folder.open("it", getattr(files, made))
+        assert folder.sizes(lambda name: True) == (
+            {"it": 6, "other": 6} if kind == "a hard link" else {}
+        )
+        folder.clear("it")
+        assert not folder.exists("it")
+        os.close(folder.open("it", files.GROW))
+    if kind == "a hard link":
+        assert (tmp_path / "other").read_bytes() == b"secret"
+
+
+def test_a_link_in_the_place_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    with pytest.raises(NotADirectoryError):
+        Folder(tmp_path / "link")
+    Folder(tmp_path / "link", follow=True).close()
+
+
+def test_what_was_closed_to_its_owner_is_opened_again(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "log").write_bytes(b"text")
+
+    def closed() -> None:
+        (place / "log").chmod(0)
+        place.chmod(0)
+        with Folder(place) as folder:
+            os.close(folder.open("log", files.READ))
+            place.chmod(0)
+            assert folder.exists("log") and folder.names() == ["log"]
+            place.chmod(0o500)
+            folder.rename("log", "other")
+            place.chmod(0o500)
+            folder.remove("other")
+            place.chmod(0o400)
+            os.close(folder.open("new", files.NEW))
+
+    powerless(closed)
+
+
+def test_a_file_of_somebody_else_is_odd(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("giving a file away takes root")
+    (tmp_path / "log").touch()
+    os.chown(tmp_path / "log", 65534, 65534)
+    with Folder(tmp_path) as folder, pytest.raises(OddEntry, match="another user"):
+        folder.open("log", files.READ)
+
+
+def test_the_time_of_a_file(tmp_path: Path) -> None:
+    with Folder(tmp_path) as folder:
+        assert folder.changed_at("mark") is None
+        os.close(folder.open("mark", files.NEW))
+        os.utime(tmp_path / "mark", (5, 5))
+        assert folder.changed_at("mark") == 5
+        folder.touch("mark")
+        assert (folder.changed_at("mark") or 0) > 5
+        (tmp_path / "link").symlink_to("mark")
+        with pytest.raises(OddEntry):
+            folder.touch("link")

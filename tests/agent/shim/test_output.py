@@ -223,3 +223,45 @@ def test_an_attempt_that_finds_no_room_to_begin_starts_later(small_disk: Path) -
         assert cri.decode(read_log(directory)) == b"at last\n"
     finally:
         keeper.close()
+
+
+# Jobs that put things where the log is ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "fifo", "file"])
+@pytest.mark.parametrize("name", [LIVE, CHECKSUMS, closed_name(0)])
+def test_what_a_job_puts_there_is_moved_away(
+    directory: Folder, tmp_path: Path, name: str, kind: str
+) -> None:
+    target = tmp_path / name
+    secret = tmp_path.parent / "secret"
+    secret.write_bytes(b"secret")
+    match kind:
+        case "directory":
+            target.mkdir()
+        case "link":
+            target.symlink_to(secret)
+        case "fifo":
+            os.mkfifo(target)
+        case "file":
+            target.hardlink_to(secret)
+    output = Output(directory, order(segment_size=10))
+    for number in range(3):
+        output.take(b"line %d of it\n" % number, cri.STDOUT)
+    output.close()
+    assert secret.read_bytes() == b"secret"
+    log = read_log(tmp_path)
+    assert cri.decode(log).splitlines() == [b"line %d of it" % number for number in range(3)]
+    assert (output.size, output.checksum) == (len(log), crc32(log))
+
+
+def test_what_the_disk_does_not_take_can_be_given_up(small_disk: Path) -> None:
+    with Folder(small_disk) as folder:
+        output = Output(folder, order())
+        output.take(b"kept\n", cri.STDOUT)
+        fill(small_disk)
+        output.take(b"x" * 100_000, cri.STDOUT)
+        assert not output.flush() and output.give_up() > 90_000 and output.flush()
+        output.close()
+    log = (small_disk / LIVE).read_bytes()
+    assert (output.size, output.checksum) == (len(log), crc32(log))

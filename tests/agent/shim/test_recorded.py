@@ -69,10 +69,11 @@ def test_the_journal_reads_what_was_accepted(old: Keeper) -> None:
     assert set(records) == {SMALLEST, EVERYTHING}
     for key, record in records.items():
         assert (record.phase, record.size) == (Phase.ACCEPTED, 0)
-        assert record.offer.job == key.job
+        assert record.offer is not None and record.offer.job == key.job
         said = json.loads((place(old, key) / "attempt.jsonl").read_text().splitlines()[1])
         assert record.offer.spec == JobSpec.model_validate(said["offer"]["spec"])
-    assert records[EVERYTHING].offer.spec.env == {"GREETING": "hello"}
+    everything = records[EVERYTHING].offer
+    assert everything is not None and everything.spec.env == {"GREETING": "hello"}
 
 
 def test_the_journal_reads_what_todays_shim_made_of_it(old: Keeper) -> None:

@@ -15,19 +15,25 @@ import io
 import msvcrt
 import os
 import re
+import shutil
+import stat
 import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
+from remote_agent.processes.kinds import OddEntry
 from remote_agent.processes.windows import api
 
 READ: Final = os.O_RDONLY | os.O_BINARY
 NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_BINARY
+GROW: Final = NEW | os.O_APPEND
 REPLACE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_BINARY
 APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_BINARY
 KEEP: Final = os.O_RDWR | os.O_CREAT | os.O_BINARY
-"""How a file is opened: to read; made, and not there before; emptied or made; appended to;
-as it is, for reading and writing."""
+"""How a file is opened: to read; made, and not there before; the same, to be appended to; emptied
+or made; appended to; as it is, for reading and writing."""
 
 LOCK: Final = "lock"
 """The file in a folder whose lock is that of the folder."""
@@ -36,6 +42,7 @@ _WAYS: Final = {
     # OPEN_EXISTING, CREATE_NEW, CREATE_ALWAYS, OPEN_ALWAYS.
     READ: (0x8000_0000, 3),
     NEW: (0x4000_0000, 1),
+    GROW: (0x0010_0084, 1),
     REPLACE: (0x4000_0000, 2),
     APPEND: (0x0010_0084, 4),
     KEEP: (0xC000_0000, 4),
@@ -158,12 +165,40 @@ def unfit(path: str) -> str:
     return ""
 
 
+def give_back(name: str | Path, mode: int, folder: int | None = None) -> None:
+    """Nothing: access lists are inherited from the state directory."""
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a file or a folder with all in it, read-only files too; nothing for what is not there.
+
+    OSError for what cannot be deleted; what can be is gone then.
+    """
+    failed: list[OSError] = []
+
+    def again(remove: Callable[[str], object], name: str, why: Any) -> None:
+        try:
+            os.chmod(name, stat.S_IWRITE)
+            remove(name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            failed.append(error)
+
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=again)
+    else:
+        path.unlink(missing_ok=True)
+    if failed:
+        raise failed[0]
+
+
 class Folder:
-    """A directory by its path. OSError when it is none."""
+    """A directory by its path. OSError when it is none. `follow` means nothing here."""
 
     __slots__ = ("_lock", "path")
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, follow: bool = False) -> None:
         self.path = os.path.abspath(path)
         self._lock = -1
         if not os.path.isdir(self.path):
@@ -183,16 +218,56 @@ class Folder:
             self._lock = -1
 
     def open(self, name: str, how: int) -> int:
-        """A descriptor of a file in it."""
-        return open_file(self.here(name), how)
+        """A descriptor of a file in it. OddEntry when the name stands for a folder."""
+        try:
+            return open_file(self.here(name), how)
+        except PermissionError:
+            if os.path.isdir(self.here(name)):
+                raise OddEntry(name, "it is a directory") from None
+            raise
 
     def exists(self, name: str) -> bool:
         """Whether there is such a name in it."""
         return os.path.lexists(self.here(name))
 
+    def plain(self, name: str) -> bool:
+        """Whether there is a plain file of this name in it."""
+        return bool(self.sizes(name.__eq__, [name]))
+
+    def sizes(
+        self, wanted: Callable[[str], bool], names: Iterable[str] | None = None
+    ) -> dict[str, int]:
+        """Lengths of the plain files in it whose names are wanted; of all `names` by default."""
+        found = {}
+        for name in filter(wanted, self.names() if names is None else names):
+            with suppress(FileNotFoundError):
+                entry = os.stat(self.here(name), follow_symlinks=False)
+                if stat.S_ISREG(entry.st_mode):
+                    found[name] = entry.st_size
+        return found
+
+    def changed_at(self, name: str) -> float | None:
+        """Unix time at which a file in it was changed; None when there is no such name."""
+        try:
+            return os.stat(self.here(name)).st_mtime
+        except FileNotFoundError:
+            return None
+
+    def touch(self, name: str) -> None:
+        """Have a file in it be changed now."""
+        os.utime(self.here(name))
+
     def rename(self, name: str, other: str) -> None:
         """Give a file in it another name, in place of what has it."""
         rename(self.here(name), self.here(other))
+
+    def clear(self, name: str) -> None:
+        """Have a name be free: a file is deleted, a directory gets another name."""
+        with suppress(FileNotFoundError):
+            if os.path.isdir(self.here(name)):
+                self.rename(name, f"odd.{time.time_ns()}.{name}")
+            else:
+                self.remove(name)
 
     def remove(self, name: str) -> None:
         """Delete a file in it."""

@@ -21,6 +21,8 @@ from remote_agent.processes.kinds import HostFacts
 from remote_agent.processes.windows import api
 from remote_agent.processes.windows.files import APPEND, open_file
 
+_NO_LIMIT: Final = 1 << 16
+
 _TIME_OF_DAY: Final = 3
 _EPOCH: Final = 11_644_473_600
 _TICKS: Final = 10_000_000
@@ -121,8 +123,17 @@ def sequenced_pair() -> tuple[socket.socket, socket.socket] | None:
     return None
 
 
+def raise_descriptors() -> tuple[int, int]:
+    """The limit of open files before, and the one that holds now: here there is none."""
+    return _NO_LIMIT, _NO_LIMIT
+
+
 def start_detached(
-    command: Sequence[str], env: Mapping[str, str], log: Path, inherited: Sequence[int] = ()
+    command: Sequence[str],
+    env: Mapping[str, str],
+    log: Path,
+    inherited: Sequence[int] = (),
+    descriptors: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one, with a console and a log of its own.
 

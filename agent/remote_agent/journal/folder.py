@@ -1,0 +1,80 @@
+"""The folder of all attempts: listed, kept open to the agent, tried, cleared of what is no attempt.
+
+Touches `<state>/attempts`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from remote_agent.journal.spares import make_empty
+from remote_agent.processes import NEW, Folder, give_back, remove_tree, rename
+from remote_agent.shim.layout import ORDER
+
+log = structlog.get_logger("journal")
+
+_PROBE: Final = ".probe"
+_PROBE_SIZE: Final = 64 * 1024
+_BROKEN: Final = ".broken"
+
+
+class AttemptsFolder:
+    """The folder at `root`, which is made."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        give_back(root, 0o700)
+
+    def names(self) -> list[str]:
+        """All names in it. OSError."""
+        try:
+            return os.listdir(self._root)
+        except PermissionError:
+            give_back(self._root, 0o700)
+            return os.listdir(self._root)
+
+    def mend(self) -> bool:
+        """Open the folders of all attempts to ourselves; whether a job had closed them."""
+        closed = False
+        for folder in (self._root.parent, self._root):
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                with suppress(OSError):
+                    give_back(folder, stat.S_IMODE(folder.stat().st_mode) | 0o700)
+                    log.warning("a folder was closed to the agent; it is open", path=str(folder))
+                    closed = True
+        return closed
+
+    def probe(self) -> None:
+        """Make a directory and a file, and remove them. OSError when the disk refuses."""
+        probe = self._root / _PROBE
+        make_empty(probe, inside=True)
+        try:
+            with Folder(probe) as folder:
+                descriptor = folder.open(ORDER, NEW)
+                try:
+                    os.write(descriptor, bytes(_PROBE_SIZE))
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        finally:
+            remove_tree(probe)
+
+    def set_aside(self, name: str, reason: str) -> None:
+        """Move something that is no attempt out of the way, and say where it is."""
+        source, target = self._root / name, self._root / _BROKEN / f"{name}.{time.time_ns()}"
+        log.error("this is no attempt", path=str(source), moved_to=str(target), why=reason)
+        try:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            with suppress(OSError):
+                give_back(source, 0o700)
+            rename(source, target)
+        except OSError as error:
+            log.error("it cannot be moved", path=str(source), reason=error.strerror)

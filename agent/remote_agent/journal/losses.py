@@ -1,0 +1,63 @@
+"""Attempts that ended without a word of their shim: what is left of them is killed and measured.
+
+Touches processes, and reads spools.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from remote_agent.journal.directory import Started
+from remote_agent.processes import kill_marked
+from remote_agent.processes.cgroup import Group, is_group_of
+from remote_agent.session.events import Key
+from remote_agent.spool import SpoolError, SpoolReader
+from remote_protocol.states import EndReason
+
+log = structlog.get_logger("journal")
+
+
+def kill_rest(key: Key, started: Started | None) -> int:
+    """Kill what is left of an attempt's job, on this boot of the host; how many processes."""
+    if started is not None and started.cgroup and is_group_of(started.cgroup, str(key)):
+        group = Group(started.cgroup)
+        group.kill()
+        group.remove(limit=0.1)
+    marks = {"REMOTE_JOB_ID": key.job, "REMOTE_ATTEMPT": str(key.attempt)}
+    return kill_marked(marks, started.pid if started else 0)
+
+
+def killed_words(killed: int) -> str:
+    """The end of a sentence about it."""
+    return f"; {killed} processes of the job were killed" if killed else ""
+
+
+def measure(directory: Path, key: Key) -> tuple[int, int]:
+    """Size and checksum of a log, as far as they can be told."""
+    spool = SpoolReader(directory)
+    size = checksum = 0
+    try:
+        size = spool.size()
+        checksum = spool.checksum()
+    except (SpoolError, OSError) as error:
+        log.error("a log is incomplete", attempt=str(key), reason=str(error))
+    finally:
+        spool.close()
+    return size, checksum
+
+
+def lost(detail: str, size: int, checksum: int, started: Started | None) -> dict[str, Any]:
+    """The exit record of an attempt that is lost."""
+    return {
+        "exit_code": None,
+        "end_reason": EndReason.LOST.value,
+        "end_detail": detail,
+        "size": size,
+        "checksum": checksum,
+        "started_at": started.at if started else None,
+        "ended_at": time.time(),
+    }
