@@ -18,6 +18,7 @@ from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, STARTED
 from remote_agent.shim.order import Order, parse
 from remote_protocol.messages import Offer
+from remote_protocol.spec import JobFile
 from tests.agent.journal.conftest import Offers, with_files
 
 
@@ -217,7 +218,10 @@ def test_records_that_a_job_has_written_signal_nobody(place: Path, offers: Offer
 
 
 def test_a_name_that_no_disk_takes_is_the_jobs_fault(place: Path, offers: Offers) -> None:
-    files = [{"path": "語" * 90 + "/x", "content": ""}]
+    # The protocol lets none through; a disk may allow less than it does.
+    file = JobFile.model_construct(path="語" * 90 + "/x", content="", mode=0o600)
+    offer = offers()
+    spec = offer.spec.model_copy(update={"files": [file]})
     with pytest.raises(BadFile, match="255 bytes"):
-        write(place, offers(files=files))
+        write(place, offer.model_copy(update={"spec": spec}))
     assert os.listdir(place.parent) == []
