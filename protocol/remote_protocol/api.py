@@ -100,6 +100,15 @@ class AttemptView(View):
     """Whether size and checksum of the log agree with what the agent reported."""
 
 
+class InputView(View):
+    """How far the input of a job has come."""
+
+    size: int
+    """Bytes that the server has."""
+    state: Literal["open", "ended"]
+    """`ended`: those are all."""
+
+
 class JobView(JobSpec):
     """A job as shown: its specification and what became of it."""
 
@@ -129,6 +138,8 @@ class JobView(JobSpec):
     usage: Usage | None = None
     log_size: int = 0
     submitted_by: Actor | None = None
+    input: InputView | None = None
+    """The input of a job that takes one, while it is kept: until the job has ended."""
     attempts: list[AttemptView] = Field(default_factory=list)
     """Filled by `GET /jobs/{id}`, empty in lists."""
     abridged: list[str] = Field(default_factory=list)

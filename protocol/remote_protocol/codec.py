@@ -1,6 +1,7 @@
-"""Frames on the link: messages as JSON text, log bytes as binary chunks. Pure.
+"""Frames on the link: messages as JSON text, bytes of logs and inputs as binary chunks. Pure.
 
-A chunk is `>B16sIQ`: kind 1, the job's ULID, the attempt, the offset; then the log's bytes.
+A chunk is `>B16sIQ`: its kind, the job's ULID, the attempt, the offset; then the bytes. Kind 1 is a
+piece of a log and travels to the server, kind 2 a piece of an input and travels to the agent.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from remote_protocol.messages import AgentMessage, Message, ServerMessage
 _HEADER: Final = struct.Struct(">B16sIQ")
 HEADER_SIZE: Final = _HEADER.size
 _LOG: Final = 1
+_INPUT: Final = 2
 _M = TypeVar("_M")
 _FROM_AGENT: Final[TypeAdapter[AgentMessage]] = TypeAdapter(AgentMessage)
 _FROM_SERVER: Final[TypeAdapter[ServerMessage]] = TypeAdapter(ServerMessage)
@@ -32,7 +34,7 @@ _FROM_SERVER: Final[TypeAdapter[ServerMessage]] = TypeAdapter(ServerMessage)
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of an attempt's log as it came; `payload` is a view into the frame."""
+    """A piece of an attempt's log or input as it came; `payload` is a view into the frame."""
 
     job: str
     attempt: int
@@ -67,23 +69,41 @@ def _decode(adapter: TypeAdapter[_M], frame: str | bytes, largest: int) -> _M:
 
 
 def pack_header(buffer: bytearray, job: str, attempt: int, offset: int) -> None:
-    """Write a chunk's header into the first `HEADER_SIZE` bytes of `buffer`, before its payload."""
+    """Write the header of a piece of a log into the first `HEADER_SIZE` bytes of `buffer`."""
     _HEADER.pack_into(buffer, 0, _LOG, ulid_to_bytes(job), attempt, offset)
 
 
 def encode_chunk(job: str, attempt: int, offset: int, payload: bytes) -> bytes:
-    """A whole chunk frame. LocalProtocolError when the payload is too large."""
+    """A whole frame with a piece of a log. LocalProtocolError when the payload is too large."""
+    return _encode(_LOG, job, attempt, offset, payload)
+
+
+def encode_input(job: str, attempt: int, offset: int, payload: bytes) -> bytes:
+    """A whole frame with a piece of an input. LocalProtocolError when the payload is too large."""
+    return _encode(_INPUT, job, attempt, offset, payload)
+
+
+def _encode(kind: int, job: str, attempt: int, offset: int, payload: bytes) -> bytes:
     if len(payload) > MAX_PAYLOAD:
         raise LocalProtocolError(f"a chunk carries at most {MAX_PAYLOAD} bytes")
-    return _HEADER.pack(_LOG, ulid_to_bytes(job), attempt, offset) + payload
+    return _HEADER.pack(kind, ulid_to_bytes(job), attempt, offset) + payload
 
 
 def decode_chunk(frame: bytes) -> Chunk:
-    """The chunk in a binary frame. RemoteProtocolError when it is none."""
+    """The piece of a log in a binary frame. RemoteProtocolError when it is none."""
+    return _decode_chunk(_LOG, frame)
+
+
+def decode_input(frame: bytes) -> Chunk:
+    """The piece of an input in a binary frame. RemoteProtocolError when it is none."""
+    return _decode_chunk(_INPUT, frame)
+
+
+def _decode_chunk(wanted: int, frame: bytes) -> Chunk:
     if not HEADER_SIZE < len(frame) <= HEADER_SIZE + MAX_PAYLOAD:
         raise RemoteProtocolError(f"a chunk frame of {len(frame)} bytes")
     kind, job, attempt, offset = _HEADER.unpack_from(frame)
-    if kind != _LOG or attempt < 1 or offset >= 1 << 63:
+    if kind != wanted or attempt < 1 or offset >= 1 << 63:
         raise RemoteProtocolError(f"a binary frame of unknown kind {kind}")
     return Chunk(ulid_from_bytes(job), attempt, offset, memoryview(frame)[HEADER_SIZE:])
 

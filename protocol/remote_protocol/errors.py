@@ -38,6 +38,8 @@ class ErrorCode(StrEnum):
     BAD_REQUEST = "bad_request"
     BODY_TOO_LARGE = "body_too_large"
     CONFLICT = "conflict"
+    INPUT_GAP = "input_gap"
+    """Bytes of a job's input before those sent are missing; `GET …/input` tells where to go on."""
     INTERNAL = "internal"
     INVALID_TOKEN = "invalid_token"
     EXPIRED_TOKEN = "expired_token"

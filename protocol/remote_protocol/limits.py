@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-PROTOCOL_VERSION: Final = 3
+PROTOCOL_VERSION: Final = 4
 """The newest version of the agent protocol that this code speaks. 2: agents say `missing`.
-3: they take up again what they had settled, for a restored server."""
+3: they take up again what they had settled, for a restored server. 4: they fetch the input of
+jobs."""
 OLDEST_PROTOCOL_VERSION: Final = 1
 """The oldest one it still understands."""
 SUBPROTOCOL: Final = "remote-agent.v1"
 """Named for the oldest version: agents and servers negotiate the newest one in the hello."""
 
 MAX_PAYLOAD: Final = 256 * 1024
-"""Log bytes in one chunk: big enough for 400 MB/s, small enough for control messages to pass."""
+"""Bytes in one chunk: big enough for 400 MB/s, small enough for control messages to pass."""
 MAX_CHUNK_FRAME: Final = MAX_PAYLOAD + 64
 MAX_AGENT_MESSAGE: Final = 4 * 1024 * 1024
 """A text frame from an agent; the largest is a `hello` with a long inventory."""
@@ -66,4 +67,6 @@ MAX_WORD: Final = 256
 MAX_TEXT: Final = 2_000
 """A sentence: comment, detail, description."""
 WINDOW: Final = 2 * 1024 * 1024
-"""Unacknowledged log bytes in flight for one attempt."""
+"""Unacknowledged log bytes in flight for one attempt; as many of its input, the other way."""
+MAX_INPUT_PART: Final = 1024 * 1024
+"""Bytes of a job's input in one HTTP call."""

@@ -37,6 +37,16 @@ Capacity = Annotated[
     BeforeValidator(at_most(MAX_CLASSES, "capacity classes")),
 ]
 """Jobs at a time for each capacity class; `default` serves every queue without its own class."""
+Version = Annotated[int, Field(ge=0, lt=1 << 31)]
+"""A version of this protocol."""
+Interval = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+"""Seconds, never zero."""
+
+
+class Message(BaseModel):
+    """Base of all messages."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Part(BaseModel):

@@ -93,6 +93,16 @@ class JobSpec(_Part):
     shell: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """Interpreter for `script`, or for `command` joined by spaces as ssh does."""
     script: Annotated[str, StringConstraints(max_length=MAX_SCRIPT_SIZE)] | None = None
+    args: Annotated[
+        list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
+    ] = Field(default_factory=list)
+    """Arguments of `script`."""
+    stdin: bool = False
+    """Whether it has an input: bytes that are sent after it was submitted
+    (`PATCH /api/v1/jobs/{id}/input`). Without, its standard input is empty."""
+    merge_output: bool = False
+    """One pipe for standard output and standard error: their order is exactly as the job wrote,
+    and all of it is recorded as standard output."""
     env: Annotated[
         dict[Annotated[str, StringConstraints(max_length=MAX_NAME)], Argument],
         Field(max_length=MAX_ENV),
@@ -176,12 +186,14 @@ class JobSpec(_Part):
             raise ValueError("give a command or a script, not both")
         if self.script is not None and self.shell is None:
             raise ValueError("a script needs a shell, for example bash")
+        if self.args and self.script is None:
+            raise ValueError("args are those of a script; those of a command follow it there")
         if self.script is None and not (self.command and self.command[0]):
             raise ValueError("give a command, for example ['echo', 'hi'], or a shell and a script")
         if self.max_attempts == 1 and not _NO_RETRIES.issuperset(self.retry_on):
             raise ValueError("retry_on does nothing with max_attempts 1; give max_attempts above 1")
         # A shell's words are joined in a file, and not given as arguments.
-        check_fits([] if self.shell else self.command, self.env)
+        check_fits(self.args if self.shell else self.command, self.env)
         if self.shell and sum(map(len, self.command)) + len(self.command) > MAX_SCRIPT_SIZE:
             raise ValueError(f"the shell's text is longer than {plain_size(MAX_SCRIPT_SIZE)}")
         return self

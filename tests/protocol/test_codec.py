@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -169,3 +170,21 @@ def test_without_a_common_version_the_link_is_closed(oldest: int, newest: int) -
     with pytest.raises(RemoteProtocolError, match="update the older") as caught:
         codec.negotiate(oldest, newest)
     assert caught.value.code is CloseCode.UNSUPPORTED_VERSION
+
+
+def test_pieces_of_inputs_are_no_pieces_of_logs() -> None:
+    frame = codec.encode_input(JOB, 3, 5, b"abc")
+    piece = codec.decode_input(frame)
+    assert (piece.job, piece.attempt, piece.offset, bytes(piece.payload)) == (JOB, 3, 5, b"abc")
+    with pytest.raises(RemoteProtocolError, match="unknown kind 2"):
+        codec.decode_chunk(frame)
+    with pytest.raises(RemoteProtocolError, match="unknown kind 1"):
+        codec.decode_input(codec.encode_chunk(JOB, 3, 5, b"abc"))
+    with pytest.raises(LocalProtocolError):
+        codec.encode_input(JOB, 1, 0, bytes(MAX_PAYLOAD + 1))
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_piece_of_an_input_or_a_fault(frame: bytes) -> None:
+    with contextlib.suppress(RemoteProtocolError):
+        assert codec.decode_input(frame).attempt >= 1

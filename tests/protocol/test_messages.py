@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from remote_protocol import messages
+from remote_protocol import agent_messages, messages, server_messages
 from remote_protocol.messages import (
     AgentMessage,
     Cancel,
@@ -28,6 +28,7 @@ FROM_AGENT = get_args(get_args(AgentMessage)[0])
 FROM_SERVER = get_args(get_args(ServerMessage)[0])
 ABOUT_AN_ATTEMPT = {
     *("accept", "refuse", "started", "ended", "missing"),
+    *("read_input", "input_ack", "input_end"),
     *("offer", "confirm", "ack", "rewind", "settled", "cancel", "superseded"),
 }
 
@@ -38,7 +39,9 @@ def kind(message: type[Message]) -> str:
 
 def test_every_message_is_in_one_of_the_unions() -> None:
     known = {*FROM_AGENT, *FROM_SERVER}
-    assert {m for m in Message.__subclasses__() if m.__module__ == messages.__name__} == known
+    ours = {agent_messages.__name__, server_messages.__name__}
+    assert {m for m in Message.__subclasses__() if m.__module__ in ours} == known
+    assert all(getattr(messages, message.__name__) is message for message in known)
     assert not {*FROM_AGENT} & {*FROM_SERVER}
 
 

@@ -130,3 +130,18 @@ def test_one_fault_stands_for_many() -> None:
 def test_a_specification_goes_through_json_unchanged() -> None:
     job = spec(timeout="5s", files=[file("a", b"x")], labels={"os": "linux"}, retry_on=[])
     assert JobSpec.model_validate_json(job.model_dump_json()) == job
+
+
+def test_arguments_are_those_of_a_script() -> None:
+    job = spec(command=[], shell="sh", script="echo $1", args=["a b"])
+    assert job.args == ["a b"]
+    with pytest.raises(ValidationError, match="args are those of a script"):
+        spec(args=["a"])
+    with pytest.raises(ValidationError, match="NUL"):
+        spec(command=[], shell="sh", script="x", args=["a\0"])
+    with pytest.raises(ValidationError, match="more than a program can be given"):
+        spec(command=[], shell="sh", script="x", args=["a" * 100_000] * 30)
+
+
+def test_a_job_reads_and_merges_only_when_asked_to() -> None:
+    assert (spec().stdin, spec().merge_output) == (False, False)

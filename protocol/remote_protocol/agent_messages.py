@@ -1,0 +1,172 @@
+"""What agents say to the server: one frozen type for each message. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from remote_protocol.ids import JobId
+from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED, MAX_STEPS
+from remote_protocol.parts import (
+    Attempt,
+    Condition,
+    Count,
+    InventoryItem,
+    Message,
+    Offset,
+    Platform,
+    Reference,
+    Refusal,
+    Seconds,
+    Settings,
+    Step,
+    Text,
+    Usage,
+    Version,
+    Word,
+)
+from remote_protocol.states import EndReason
+
+
+class Hello(Message):
+    """First message of an agent, and its answer to `resync`: who it is and all it holds."""
+
+    type: Literal["hello"] = "hello"
+    oldest: Version
+    newest: Version
+    """Range of protocol versions that the agent speaks."""
+    session: JobId
+    """A ULID made for this link; echoed by the server."""
+    agent_version: Word
+    boot_id: Word = ""
+    installation: Word = ""
+    """Tells this installation of the agent from one that has its identity copied."""
+    platform: Platform = Platform()
+    settings: Settings = Settings()
+    condition: Condition = Condition()
+    inventory: list[InventoryItem] = Field(default_factory=list, max_length=MAX_INVENTORY)
+
+
+class Accept(Message):
+    """The attempt's directory is durable on the agent's disk. It starts when `confirm` comes;
+    sent again after every welcome until it has started."""
+
+    type: Literal["accept"] = "accept"
+    job: JobId
+    attempt: Attempt
+    serial: Count = 0
+    """That of the offer, when it came on this link."""
+
+
+class Refuse(Message):
+    """The attempt was not started and never will be."""
+
+    type: Literal["refuse"] = "refuse"
+    job: JobId
+    attempt: Attempt
+    serial: Count = 0
+    reason: Refusal
+    detail: Text = ""
+
+
+class Started(Message):
+    """The job's process exists."""
+
+    type: Literal["started"] = "started"
+    job: JobId
+    attempt: Attempt
+    pid: Annotated[int, Field(ge=0, lt=1 << 32)]
+    at: Seconds
+
+
+class Ended(Message):
+    """The attempt is over; sent again until `settled` comes (I4)."""
+
+    type: Literal["ended"] = "ended"
+    job: JobId
+    attempt: Attempt
+    exit_code: Annotated[int, Field(ge=-(1 << 31), lt=1 << 32)] | None = None
+    end_reason: EndReason
+    end_detail: Text = ""
+    size: Offset
+    """Length of the whole log in bytes (CRI format)."""
+    checksum: Annotated[int, Field(ge=0, lt=1 << 32)]
+    """CRC-32 of the whole log (zlib's; ITU-T V.42)."""
+    usage: Usage = Usage()
+    started_at: Seconds | None = None
+    ended_at: Seconds
+    steps: list[Step] = Field(default_factory=list, max_length=MAX_STEPS)
+
+
+class Missing(Message):
+    """The log cannot be sent from where the server asked: what the agent still has goes on at
+    `offset`. Acknowledged bytes are dropped from a long spool, and a disk may lose some. Since
+    version 2."""
+
+    type: Literal["missing"] = "missing"
+    job: JobId
+    attempt: Attempt
+    offset: Offset
+
+
+class Recalled(Message):
+    """Answer to `recall`: settled attempts whose end the agent still knows. Since version 3."""
+
+    type: Literal["recalled"] = "recalled"
+    attempts: list[Reference] = Field(default_factory=list, max_length=MAX_RECALLED)
+
+
+class ReadInput(Message):
+    """The agent's copy of the job's input has `offset` bytes: send what follows, now and as the
+    input grows, and then its end. Said when the attempt is confirmed, after every welcome, and
+    whenever something between was lost. Since version 4."""
+
+    type: Literal["read_input"] = "read_input"
+    job: JobId
+    attempt: Attempt
+    offset: Offset
+
+
+class InputAck(Message):
+    """Every byte of the input before `offset` is in the agent's copy. Since version 4."""
+
+    type: Literal["input_ack"] = "input_ack"
+    job: JobId
+    attempt: Attempt
+    offset: Offset
+
+
+class Heartbeat(Message):
+    """Liveness; renews every lease of the agent. Also sent at once when `condition` changes."""
+
+    type: Literal["heartbeat"] = "heartbeat"
+    seq: Annotated[int, Field(ge=1, lt=1 << 63)]
+    condition: Condition = Condition()
+    running: Count = 0
+    """Attempts that the agent holds and that have not ended."""
+    spool_bytes: Count = 0
+    """Log bytes that the server has not acknowledged."""
+
+
+class Goodbye(Message):
+    """The agent is about to close the link on purpose."""
+
+    type: Literal["goodbye"] = "goodbye"
+    reason: Text = ""
+
+
+AgentMessage = Annotated[
+    Hello
+    | Accept
+    | Refuse
+    | Started
+    | Ended
+    | Missing
+    | Recalled
+    | ReadInput
+    | InputAck
+    | Heartbeat
+    | Goodbye,
+    Field(discriminator="type"),
+]

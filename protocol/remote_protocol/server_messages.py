@@ -1,0 +1,206 @@
+"""What the server says to agents: one frozen type for each message. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from remote_protocol.ids import JobId, Name
+from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED
+from remote_protocol.parts import (
+    Assignment,
+    Attempt,
+    Count,
+    Interval,
+    Message,
+    Offset,
+    Reference,
+    Ruling,
+    Text,
+    Version,
+    Wishes,
+    Word,
+)
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import EndReason
+
+
+class Welcome(Message):
+    """Answer to a hello: the rulings on the inventory, and what holds for the agent."""
+
+    type: Literal["welcome"] = "welcome"
+    version: Version
+    session: JobId
+    epoch: Count
+    """Counts the sessions of this agent; the highest one is the only one that is heard."""
+    agent: Name
+    server_version: Word = ""
+    heartbeat_interval: Interval
+    """Seconds between heartbeats, dictated and staggered by the server."""
+    offer_ttl: Interval
+    """Seconds; an offer that may be older must not be started."""
+    assignment: Assignment
+    wishes: Wishes = Wishes()
+    rulings: list[Ruling] = Field(default_factory=list, max_length=MAX_INVENTORY)
+    warning: Text = ""
+
+
+class Offer(Message):
+    """A lease for one attempt. Sent again, it changes nothing."""
+
+    type: Literal["offer"] = "offer"
+    job: JobId
+    attempt: Attempt
+    spec: JobSpec
+    serial: Count = 0
+    """Counts the offers of a link: tells the answer to a withdrawn offer from the answer to a later
+    one of the same attempt."""
+
+
+class Confirm(Message):
+    """The acceptance is committed: start the attempt. Sent again, it changes nothing.
+
+    Nothing starts without it: an offer whose acceptance was not committed has never run, so
+    that the server may withdraw it and give the same attempt to another agent (I1).
+    """
+
+    type: Literal["confirm"] = "confirm"
+    job: JobId
+    attempt: Attempt
+
+
+class Ack(Message):
+    """Every log byte before `offset` has arrived."""
+
+    type: Literal["ack"] = "ack"
+    job: JobId
+    attempt: Attempt
+    offset: Offset
+
+
+class Rewind(Message):
+    """The log has to be sent again from `offset`: the length of the server's file, or 0 when that
+    is damaged. Answered by the chunk at `offset`, or by `missing`."""
+
+    type: Literal["rewind"] = "rewind"
+    job: JobId
+    attempt: Attempt
+    offset: Offset
+
+
+class Settled(Message):
+    """The end is committed, with all of the log that could be had: forget the attempt."""
+
+    type: Literal["settled"] = "settled"
+    job: JobId
+    attempt: Attempt
+
+
+class Recall(Message):
+    """An older copy of the database was restored: say what you have settled. Since version 3."""
+
+    type: Literal["recall"] = "recall"
+
+
+class Revive(Message):
+    """Take these attempts up again, as ended ones, and say hello. Since version 3."""
+
+    type: Literal["revive"] = "revive"
+    attempts: list[Reference] = Field(default_factory=list, max_length=MAX_RECALLED)
+
+
+class InputEnd(Message):
+    """The job's input is complete and has `size` bytes; sent after the last of them. Since
+    version 4."""
+
+    type: Literal["input_end"] = "input_end"
+    job: JobId
+    attempt: Attempt
+    size: Offset
+
+
+class Cancel(Message):
+    """Wish: end the attempt, politely first. Repeated until its end is reported."""
+
+    type: Literal["cancel"] = "cancel"
+    job: JobId
+    attempt: Attempt
+    reason: EndReason = EndReason.CANCELLED
+    """The end reason to record: `cancelled`, or `timeout` when the server enforces it."""
+    detail: Text = ""
+
+
+class Superseded(Message):
+    """The attempt is stale: kill it, forget it, send nothing more about it."""
+
+    type: Literal["superseded"] = "superseded"
+    job: JobId
+    attempt: Attempt
+    detail: Text = ""
+
+
+class Wish(Message):
+    """The operators' wishes changed."""
+
+    type: Literal["wish"] = "wish"
+    wishes: Wishes
+
+
+class Configure(Message):
+    """The agent's assignment or intervals changed; applied live."""
+
+    type: Literal["configure"] = "configure"
+    assignment: Assignment
+    heartbeat_interval: Interval
+    offer_ttl: Interval
+
+
+class HeartbeatAck(Message):
+    """Answer to a heartbeat. Every offer that is read after it was sent after that heartbeat."""
+
+    type: Literal["heartbeat_ack"] = "heartbeat_ack"
+    seq: Count
+    epoch: Count
+    leases: Count
+    """Accepted attempts whose end has not been reported, as the server counted them when the
+    heartbeat came; a lasting mismatch makes the agent say hello."""
+    eligible: bool
+    reason: Text = ""
+    """Why the agent gets no jobs, when it gets none."""
+
+
+class Resync(Message):
+    """Say hello again on this link: the server is in doubt about what you hold."""
+
+    type: Literal["resync"] = "resync"
+    reason: Text = ""
+
+
+class Error(Message):
+    """Last message before the server closes a link: the cause, in words."""
+
+    type: Literal["error"] = "error"
+    code: Word
+    detail: Text
+
+
+ServerMessage = Annotated[
+    Welcome
+    | Offer
+    | Confirm
+    | Ack
+    | Rewind
+    | Settled
+    | Recall
+    | Revive
+    | InputEnd
+    | Cancel
+    | Superseded
+    | Wish
+    | Configure
+    | HeartbeatAck
+    | Resync
+    | Error,
+    Field(discriminator="type"),
+]
