@@ -8,9 +8,7 @@ line, variable or flag that it comes from. May read the configuration file, noth
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Collection, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -23,11 +21,6 @@ from remote_protocol.quantities import Duration, Size
 from remote_server.errors import ServerError
 
 ENV_PREFIX: Final = "REMOTE_SERVER_"
-_OF_SERVICES: Final = re.compile(
-    r"\w+_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
-)
-"""What Kubernetes sets in every container for each service, here for those whose name begins with
-`remote-server`."""
 DEFAULT_PORT: Final = 8750
 
 
@@ -75,10 +68,9 @@ def _url(value: str) -> str:
 ExpandedPath = Annotated[Path, BeforeValidator(_path)]
 
 
-def default_data_dir(root: bool = True) -> Path:
-    """`/var/lib/remote-server` for root, else the user's data directory of the platform; with
-    `root` false, what it is for other users."""
-    if root and hasattr(os, "geteuid") and os.geteuid() == 0:
+def default_data_dir() -> Path:
+    """`/var/lib/remote-server` for root, else the user's data directory of the platform."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/remote-server")
     return platformdirs.user_data_path("remote-server", appauthor=False)
 
@@ -114,9 +106,8 @@ class AgentsPart(_Part):
     heartbeat_interval: Duration = Field(default=15.0, ge=0.1)
     """Seconds; stretched with the size of the fleet and staggered."""
     offer_ttl: Duration = Field(default=45.0, ge=0.1)
-    """Seconds within which an offer must be accepted."""
     restore_grace: Duration = Field(default=120.0, ge=0.0)
-    """Seconds that the jobs of a restored database wait for what agents know more about them."""
+    """Seconds within which an offer must be accepted."""
     start_ttl: Duration = Field(default=60.0, ge=1.0)
     """Seconds within which an accepted job must be started, while no other job of that agent is.
     Then the agent is asked to end it, and a short time later the attempt is lost."""
@@ -147,9 +138,14 @@ class LimitsPart(_Part):
     max_job_log: Size = Field(default=1 << 30, ge=4096)
     """Bytes of a job's own output that are kept: head and tail, also when the job asks for more.
     Short lines take several times as much on the disk, for each gets a time."""
+    max_job_input: Size = Field(default=1 << 30, ge=0)
+    """Bytes of the input of one job."""
+    input_ttl: Duration = Field(default=600.0, ge=1.0)
+    """Seconds after which a job is cancelled whose input has not ended, and of which nobody has
+    sent anything, or said that it goes on."""
     min_free_disk: Size = Field(default=1 << 30, ge=0)
     """Bytes of the data directory's disk that are left free, a twentieth of it at most: below it
-    neither logs nor jobs are taken until there is room again."""
+    neither logs nor inputs nor jobs are taken until there is room again."""
     max_followers: int = Field(default=1000, ge=1)
     """Viewers that follow logs or events at the same time."""
     stop_grace: Duration = 5.0
@@ -186,31 +182,14 @@ def env_name(section: str, key: str) -> str:
     return f"{ENV_PREFIX}{middle}{key}".upper()
 
 
-def unknown_variables(environ: Mapping[str, str], others: Collection[str]) -> list[str]:
-    """A sentence for each variable that looks like the server's, but is neither a setting nor one
-    of `others`, nor one that Kubernetes sets for a service."""
-    known = {env_name(name, key) for name, part in _SECTIONS.items() for key in part.model_fields}
-    known.update(others)
-    # Without what all of them begin with, which would make any two alike.
-    endings = [name.removeprefix(ENV_PREFIX) for name in known]
-    said = []
-    for name in sorted(environ):
-        if name.startswith(ENV_PREFIX) and name not in known and not _OF_SERVICES.fullmatch(name):
-            close = get_close_matches(name[len(ENV_PREFIX) :], endings, n=1)
-            said.append(
-                f"the variable {name} is not known and does nothing"
-                + (f"; did you mean {ENV_PREFIX}{close[0]}?" if close else "")
-            )
-    return said
-
-
 def load(
     file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None
 ) -> Config:
     """The effective configuration.
 
     `flags` maps keys of `[server]` to values; None means not given. ConfigError names all
-    faults at once. Of unknown variables `unknown_variables` tells.
+    faults at once. Unknown variables are left alone: Kubernetes sets some such
+    (`REMOTE_SERVER_PORT`) for every service of that name.
     """
     layers = Layers(_SECTIONS)
     if file is not None:

@@ -3,6 +3,7 @@
     <data-dir>/server.db     database          <data-dir>/logs/   logs of attempts
     <data-dir>/admin-token   0600, the first   <data-dir>/lock    held while a server runs
     <data-dir>/starts        how often a server started here
+    <data-dir>/inputs/       inputs of jobs that have not ended
 
 Touches that directory only.
 """
@@ -10,7 +11,6 @@ Touches that directory only.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from pathlib import Path
 
@@ -38,16 +38,20 @@ class DataDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.logs = path / "logs"
+        self.inputs = path / "inputs"
         self.admin_token = path / "admin-token"
         self.starts = path / "starts"
         self._lock = -1
 
     def prepare(self) -> None:
         """Create it where it is missing. DataDirUnusable when it cannot be written."""
+        cure = "give another one with --data-dir, or change its owner"
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.logs.mkdir(mode=0o700, exist_ok=True)
-            for folder in (self.path, self.logs):
+            folders = (self.logs, self.inputs)
+            for folder in folders:
+                folder.mkdir(mode=0o700, exist_ok=True)
+            for folder in (self.path, *folders):
                 # Unpacked from a backup, or made by hand.
                 if folder.stat().st_mode & 0o077:
                     with contextlib.suppress(PermissionError):
@@ -57,24 +61,22 @@ class DataDir:
             probe.unlink()
         except (FileExistsError, NotADirectoryError):
             raise DataDirUnusable(
-                f"the data directory {self.path} is not a directory; "
-                "give another one with --data-dir"
+                f"the data directory {self.path} is not a directory; {cure}"
             ) from None
         except OSError as error:
-            raise self._unusable(self.path, error) from error
+            raise DataDirUnusable(
+                f"the data directory {self.path} cannot be written: {error.strerror}; {cure}"
+            ) from error
 
     def lock(self) -> None:
         """Keep other servers out (flock: the kernel gives it back when the process dies).
 
-        DataDirBusy when one is at work here; DataDirUnusable when it cannot be known.
+        DataDirBusy when one is at work here.
         """
         if fcntl is None:
             return
         name = self.path / "lock"
-        try:
-            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise self._unusable(name, error) from error
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -85,10 +87,8 @@ class DataDir:
                 f"another remote-server{who} is using the data directory {self.path}; "
                 "stop it first, or give another directory with --data-dir"
             ) from None
-        # For people; a full disk must not keep the lock from being held.
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._lock = descriptor
 
     def release(self) -> None:
@@ -110,31 +110,20 @@ class DataDir:
         return 0
 
     def write_starts(self, count: int) -> None:
-        """Count the starts, durably: a database that counts less is an older copy.
-        DataDirUnusable."""
+        """Count the starts, durably: a database that counts less is an older copy."""
         self._write(self.starts, str(count))
 
     def write_admin_token(self, text: str) -> None:
-        """Keep the first admin token, readable by the owner only, durably. DataDirUnusable."""
+        """Keep the first admin token, readable by the owner only, durably."""
         self._write(self.admin_token, text)
 
     def _write(self, file: Path, text: str) -> None:
         part = file.with_name(f".{file.name}.new")
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            part.unlink(missing_ok=True)
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as opened:
-                opened.write(f"{text}\n".encode())
-                opened.flush()
-                os.fsync(descriptor)
-            part.replace(file)
-        except OSError as error:
-            raise self._unusable(file, error) from error
-
-    def _unusable(self, file: Path, error: OSError) -> DataDirUnusable:
-        cure = (
-            "make room on that disk"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else "give another data directory with --data-dir, or change its owner"
-        )
-        return DataDirUnusable(f"{file} cannot be written: {error.strerror}; {cure}")
+            os.write(descriptor, f"{text}\n".encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        part.replace(file)

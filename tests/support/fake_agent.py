@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -20,7 +21,13 @@ from zlib import crc32
 
 import aiohttp
 
-from remote_protocol.codec import decode_from_server, encode, encode_chunk
+from remote_protocol.codec import (
+    Chunk,
+    decode_from_server,
+    decode_input,
+    encode,
+    encode_chunk,
+)
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PAYLOAD, SUBPROTOCOL
 from remote_protocol.messages import (
@@ -84,6 +91,7 @@ class FakeAgent:
         self.serials: dict[Key, int] = {}
         """Serial of the last offer of each attempt on this link."""
         self._unread: list[ServerMessage] = []
+        self._pieces: deque[Chunk] = deque()
         self._beats = 0
 
     async def __aenter__(self) -> Self:
@@ -132,9 +140,25 @@ class FakeAgent:
             piece = data[start : start + MAX_PAYLOAD]
             await self.say(encode_chunk(key.job, key.attempt, offset + start, piece))
 
+    async def input(self) -> Chunk:
+        """The next piece of an input; messages that come before it are kept for later."""
+        while not self._pieces:
+            message = await self._frame()
+            if message is not None:
+                self._unread.append(message)
+        return self._pieces.popleft()
+
     async def next(self) -> ServerMessage:
         """The next message. AssertionError when the link ends or nothing comes in time."""
+        while (message := await self._frame()) is None:
+            pass
+        return message
+
+    async def _frame(self) -> ServerMessage | None:
         frame = await self.socket.receive(timeout=DEADLINE)
+        if frame.type is aiohttp.WSMsgType.BINARY:
+            self._pieces.append(decode_input(frame.data))
+            return None
         assert frame.type is aiohttp.WSMsgType.TEXT, f"{frame.type.name} {frame.data!r}"
         message = decode_from_server(frame.data)
         self.heard.append(message)

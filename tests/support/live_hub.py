@@ -19,8 +19,9 @@ from remote_server.domain.events import Change
 from remote_server.domain.model import Agent, Attempt, Clock, Job, Key, Outcome
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.errors import StoreUnavailable
-from remote_server.hub import Hub, HubTerms
+from remote_server.hub import Files, Hub, HubTerms
 from remote_server.hub.hub import boot_clock
+from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
 from remote_server.store import Store
 from tests.support.fake_agent import DEADLINE, FakeAgent
@@ -60,12 +61,13 @@ class ShakyStore(Store):
 class LiveHub:
     """The rooms around one hub. `late` is added to the hub's clock."""
 
-    def __init__(self, store: ShakyStore, logs: LogStore, terms: HubTerms) -> None:
+    def __init__(self, store: ShakyStore, files: Files, terms: HubTerms) -> None:
         self.store = store
-        self.logs = logs
+        self.logs = files.logs
+        self.inputs = files.inputs
         self.late = 0.0
         self.changed: list[str] = []
-        self.hub = Hub(store, logs, terms, self._changed, lambda: boot_clock() + self.late)
+        self.hub = Hub(store, files, terms, self._changed, lambda: boot_clock() + self.late)
         self.dispatcher = Dispatcher(store, self.hub, Clock(time.time, boot_clock))
         self.server: TestServer
 
@@ -140,8 +142,12 @@ async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     (folder / "logs").mkdir(mode=0o700)
     store = await ShakyStore.open(str(folder / "server.db"))
     store.recorded = []
-    place = LiveHub(store, LogStore(folder / "logs"), terms)
+    logs = LogStore(folder / "logs")
+    inputs = InputStore(folder / "inputs", logs.reserve, boot_clock, 1 << 30)
+    inputs.scan()
+    place = LiveHub(store, Files(logs, inputs), terms)
     store.on_commit(place.dispatcher.committed)
+    store.on_commit(inputs.committed)
     app = web.Application()
     app.router.add_get("/{name}", place._serve)
     place.server = TestServer(app, access_log=None)

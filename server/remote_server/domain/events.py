@@ -64,6 +64,41 @@ class ChunkReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class InputRead:
+    """The agent wants the input of an attempt from `offset` on; the server has `size` bytes of it
+    now, and `ended` tells whether those are all."""
+
+    key: Key
+    offset: int
+    size: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InputChanged:
+    """A job's input has `size` bytes now, and `ended` tells whether those are all."""
+
+    job: str
+    size: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InputSent:
+    """The piece of an input that was handed out last is on the link."""
+
+    key: Key
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputGone:
+    """There is no input any more: the attempt's job has ended."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
 class LogVerified:
     """Answer to `VerifyLog`."""
 
@@ -162,6 +197,10 @@ Event = (
     | RecallAnswered
     | MessageReceived
     | ChunkReceived
+    | InputRead
+    | InputChanged
+    | InputSent
+    | InputGone
     | LogVerified
     | Offered
     | CancelWished
@@ -313,6 +352,11 @@ class FillLog:
 
 
 @dataclass(frozen=True, slots=True)
+class SendInputs:
+    """There are pieces of inputs to send: take them from the session, one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
 class CapacityChanged:
     """Slots of this agent became free, or its eligibility changed: wake the dispatcher."""
 
@@ -325,4 +369,14 @@ class Close:
     detail: str
 
 
-Effect = Send | Record | AppendLog | VerifyLog | TruncateLog | FillLog | CapacityChanged | Close
+Effect = (
+    Send
+    | Record
+    | AppendLog
+    | VerifyLog
+    | TruncateLog
+    | FillLog
+    | SendInputs
+    | CapacityChanged
+    | Close
+)

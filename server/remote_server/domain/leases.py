@@ -233,7 +233,7 @@ class Leases:
         key = Key(message.job, message.attempt)
         lease = self.live.get(key)
         if lease is None:
-            return self._not_held(key)
+            return self.not_held(key)
         if message.serial != self._serials.get(key, message.serial):
             # Of an offer that was withdrawn; the answer to the present one follows.
             return []
@@ -266,7 +266,7 @@ class Leases:
         key = Key(message.job, message.attempt)
         lease = self.live.get(key)
         if lease is None:
-            return self._not_held(key)
+            return self.not_held(key)
         if lease.state is AttemptState.RUNNING:
             return []
         self.live[key] = replace(lease, state=AttemptState.RUNNING)
@@ -276,19 +276,20 @@ class Leases:
         """Log bytes came: append them, once."""
         key = event.key
         if key not in self.live:
-            return self._not_held(key)
+            return self.not_held(key)
         if key in self.failed:
             return []
         return self._intake(key).chunk(event)
 
-    def _not_held(self, key: Key) -> list[Effect]:
+    def not_held(self, key: Key) -> list[Effect]:
+        """What to say about an attempt that is not this agent's."""
         return [] if key in self.strays else [_superseded(key)]
 
     def missing(self, message: m.Missing) -> list[Effect]:
         """Log bytes that were asked for are not to be had."""
         key = Key(message.job, message.attempt)
         if key not in self.live:
-            return self._not_held(key)
+            return self.not_held(key)
         return [] if key in self.failed else self._intake(key).missed(message.offset)
 
     def _intake(self, key: Key) -> Intake:
@@ -301,7 +302,7 @@ class Leases:
             if key in self.strays:
                 # Nobody here can keep its end: the agent does.
                 return [Send(m.Settled(job=key.job, attempt=key.attempt))]
-            return self._not_held(key)
+            return self.not_held(key)
         if key in self._ending or key in self.failed or self._intake(key).stale(message):
             return []
         self._ending.add(key)

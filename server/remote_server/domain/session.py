@@ -17,6 +17,7 @@ from remote_protocol import messages as m
 from remote_protocol.codec import negotiate
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.units import format_duration
+from remote_server.domain.delivery import Delivery
 from remote_server.domain.events import (
     AssignmentChanged,
     CancelWished,
@@ -27,6 +28,10 @@ from remote_server.domain.events import (
     Effect,
     Event,
     HelloReceived,
+    InputChanged,
+    InputGone,
+    InputRead,
+    InputSent,
     LeaseEnded,
     LinkClosed,
     LogVerified,
@@ -74,6 +79,7 @@ class AgentSession:
         self.last_heard = now
         self.terms = terms
         self._leases = Leases(terms.max_job_log)
+        self._delivery = Delivery()
         self._wishes = m.Wishes()
         self._hello: m.Hello | None = None
         self._closed = False
@@ -132,6 +138,13 @@ class AgentSession:
         cancel = self._leases.cancel_due
         return silent if cancel is None else min(silent, cancel)
 
+    def next_input(self) -> tuple[Key, int, int] | None:
+        """`(key, offset, length)` of the input bytes to send next; None when there are none.
+
+        Attempts take turns. Each call is followed by InputSent before the next one.
+        """
+        return None if self._closed else self._delivery.next_chunk()
+
     def stale(self, now: float) -> bool:
         """Whether the agent has been silent for longer than it should."""
         return now - self.last_heard > STALE * self.terms.heartbeat_interval
@@ -141,6 +154,8 @@ class AgentSession:
         if self._closed and not isinstance(event, LinkClosed):
             return []
         effects = self._react(event, now)
+        if isinstance(event, Recorded | RecordStale | LeaseEnded):
+            self._delivery.keep(self._leases.live)
         if self._hello is None:
             # Nothing is said before the welcome, which says it all.
             return [effect for effect in effects if not isinstance(effect, Send)]
@@ -152,6 +167,16 @@ class AgentSession:
             case ChunkReceived():
                 self.last_heard = now
                 return leases.chunk(event) if self._hello else self._rude("log bytes")
+            case InputRead():
+                self.last_heard = now
+                return self._read_input(event) if self._hello else self._rude("read_input")
+            case InputSent(key, length):
+                return self._delivery.sent(key, length)
+            case InputGone(key):
+                self._delivery.drop(key)
+                return []
+            case InputChanged():
+                return self._delivery.changed(event)
             case MessageReceived(message):
                 self.last_heard = now
                 return self._hear(message) if self._hello else self._rude(message.type)
@@ -194,6 +219,12 @@ class AgentSession:
                 self._closed = True
                 return leases.withdraw_offers(f"the link to {self.agent} was lost")
 
+    def _read_input(self, event: InputRead) -> list[Effect]:
+        lease = self._leases.live.get(event.key)
+        if lease is None:
+            return self._leases.not_held(event.key)
+        return self._delivery.read(event) if lease.spec.stdin else []
+
     # Link --------------------------------------------------------------------------------------
 
     def _close(self, code: CloseCode, detail: str) -> list[Effect]:
@@ -233,6 +264,7 @@ class AgentSession:
         self._hello = hello
         self._wishes = event.wishes
         self.condition = hello.condition
+        self._delivery.hello()
         asking = event.recall and version >= RECALLS and not self._recalled
         rulings, before, after = self._leases.reconcile(event, now, asking)
         if asking:
@@ -266,10 +298,12 @@ class AgentSession:
                 return leases.missing(message)
             case m.Refuse():
                 return leases.refused(message)
+            case m.InputAck(job=job, attempt=attempt, offset=offset):
+                return self._delivery.acked(Key(job, attempt), offset)
             case m.Goodbye():
                 self._leaving = True
                 return [*leases.withdraw_offers(f"{self.agent} has left"), CapacityChanged()]
-            case m.Hello() | m.Recalled():
+            case m.Hello() | m.Recalled() | m.ReadInput():
                 return self._close(CloseCode.INTERNAL, f"a {message.type} is for the hub")
 
     def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:

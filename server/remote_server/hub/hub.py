@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import structlog
@@ -41,6 +41,7 @@ from remote_server.hub.link import Link
 from remote_server.hub.pulse import HubTerms, Pulse
 from remote_server.hub.recovery import Recovery
 from remote_server.hub.words import assignment_of, wishes_of
+from remote_server.inputs import InputStore
 from remote_server.logs import LogStore, LogUnavailable
 from remote_server.store import Store
 
@@ -52,6 +53,13 @@ def boot_clock() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
+class Files(NamedTuple):
+    """What the hub keeps outside the database."""
+
+    logs: LogStore
+    inputs: InputStore
+
+
 class Hub:
     """All live links. `run` is its loop.
 
@@ -61,13 +69,14 @@ class Hub:
     def __init__(
         self,
         store: Store,
-        logs: LogStore,
+        files: Files,
         terms: HubTerms,
         on_change: Callable[[str], None],
         clock: Callable[[], float] = boot_clock,
     ) -> None:
         self.store = store
-        self.logs = logs
+        self.logs = files.logs
+        self.inputs = files.inputs
         self.terms = terms
         self.clock = clock
         self.pulse = Pulse(terms, clock)
@@ -81,7 +90,7 @@ class Hub:
         self._started_at = clock()
         self._greeting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._recovery = Recovery(store, logs, self._recovered)
+        self._recovery = Recovery(store, files.logs, self._recovered)
         self._stopping = False
 
     # Links come and go -------------------------------------------------------------------------

@@ -20,7 +20,15 @@ from aiohttp import WSMsgType, web
 from remote_protocol.codec import decode_chunk, decode_from_agent, encode
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import MAX_TEXT
-from remote_protocol.messages import Ack, Ended, Error, Hello, Recalled, ServerMessage
+from remote_protocol.messages import (
+    Ack,
+    Ended,
+    Error,
+    Hello,
+    ReadInput,
+    Recalled,
+    ServerMessage,
+)
 from remote_server.domain.events import (
     Accepted,
     AppendLog,
@@ -38,6 +46,7 @@ from remote_server.domain.events import (
     Recorded,
     RecordStale,
     Send,
+    SendInputs,
     StoreFailed,
     TruncateLog,
     VerifyLog,
@@ -45,6 +54,7 @@ from remote_server.domain.events import (
 from remote_server.domain.model import Agent, Key
 from remote_server.domain.session import AgentSession
 from remote_server.errors import NotFound, Stale, StoreUnavailable
+from remote_server.hub.feeder import Feeder
 from remote_server.logs import LogUnavailable
 
 if TYPE_CHECKING:
@@ -71,6 +81,7 @@ class Link:
     __slots__ = (
         "_closing",
         "_commits",
+        "_feeder",
         "_flusher",
         "_flushing",
         "_hub",
@@ -92,6 +103,7 @@ class Link:
         self._flushing = False
         self._flusher: asyncio.Task[None] | None = None
         self._closing: asyncio.Event | None = None
+        self._feeder: Feeder | None = None
         self.name = name
         self.address = address
         self.opened_at = hub.clock()
@@ -162,6 +174,8 @@ class Link:
             self._outbox.clear()
             if self._flusher is not None and self._flusher is not asyncio.current_task():
                 self._flusher.cancel()
+            if self._feeder is not None:
+                self._feeder.close()
             self.feed(LinkClosed())
             self._hub.left(self)
 
@@ -180,6 +194,8 @@ class Link:
             raise RemoteProtocolError(f"{message.type} came before the hello")
         elif isinstance(message, Recalled):
             await self._hub.recalled(self, message)
+        elif isinstance(message, ReadInput):
+            self._read_input(message)
         else:
             self.feed(MessageReceived(message))
 
@@ -194,6 +210,12 @@ class Link:
             self._failed(key, error)
             return
         self.feed(ChunkReceived(key, chunk.offset, len(chunk.payload), length), chunk.payload)
+
+    def _read_input(self, message: ReadInput) -> None:
+        if self._feeder is None:
+            inputs = self._hub.inputs
+            self._feeder = Feeder(inputs, self._send_input, self.feed, self._failed, self._broke)
+        self._feeder.read(Key(message.job, message.attempt), message.offset)
 
     # Effects out -------------------------------------------------------------------------------
 
@@ -226,6 +248,9 @@ class Link:
                     self._hub.logs.fill(key, length, time.time())
                 except LogUnavailable as error:
                     self._failed(key, error)
+            case SendInputs():
+                if self._feeder is not None and self.session is not None:
+                    self._feeder.wake(self.session)
             case CapacityChanged():
                 self._hub.changed(self)
             case Close(code, detail):
@@ -331,6 +356,15 @@ class Link:
             self.end()
         finally:
             self._flushing = False
+
+    async def _send_input(self, frame: bytes) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await self._socket.send_bytes(frame)
+        except TimeoutError:
+            self.close(CloseCode.TRY_AGAIN, "the agent reads too slowly")
+        except (OSError, RuntimeError):
+            self.end()
 
     async def _close(
         self,

@@ -102,6 +102,14 @@ class History(Room):
         )
         return [happening_from(row) for row in rows]
 
+    async def input_ended(self, job: str, detail: str, now: float) -> None:
+        """Note that all of a job's input is here."""
+
+        def note(tx: Transaction) -> None:
+            tx.note(job, now, "input_ended", detail=detail)
+
+        await self._database.write(note)
+
     async def happenings(self, after: int, limit: int = 1000) -> list[Happening]:
         """The changes of jobs' states behind `after`, in the order of their commits."""
         rows = await self._database.read(

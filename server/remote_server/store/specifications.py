@@ -17,7 +17,7 @@ LARGE: Final = 1024
 EXCERPT: Final = 256
 """Characters of a command or script that an excerpt has."""
 _NAMES: Final = 64
-_LARGE_FIELDS: Final = ("command", "script", "env", "files")
+_LARGE_FIELDS: Final = ("command", "script", "args", "env", "files")
 _REMEMBERED: Final = 2048
 _SMALL: Final = 4096
 

@@ -17,7 +17,18 @@ from aiohttp import web
 import remote_server
 from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
-from remote_server.web import agents, enrol, events, health, jobs, log, openapi, queues, tokens
+from remote_server.web import (
+    agents,
+    enrol,
+    events,
+    health,
+    inputs,
+    jobs,
+    log,
+    openapi,
+    queues,
+    tokens,
+)
 from remote_server.web.headers import header, require_plain_body
 from remote_server.web.problems import (
     ApiProblem,
@@ -30,6 +41,7 @@ from remote_server.web.services import Services
 ROUTES: Final[Sequence[Route]] = (
     *health.ROUTES,
     *jobs.ROUTES,
+    *inputs.ROUTES,
     *log.ROUTES,
     *events.ROUTES,
     *agents.ROUTES,

@@ -23,6 +23,7 @@ from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY, MAX_NAME
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Job
+from remote_server.inputs import Input
 from remote_server.store import JobFilter
 from remote_server.web.door import OPERATOR, VIEWER
 from remote_server.web.headers import header
@@ -96,6 +97,8 @@ async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResp
         spec = _with_key(spec, key)
     now = time.time()
     job = (await call.services.store.submit([spec], now, call.token.principal, detail))[0]
+    if job.spec.stdin and not job.state.terminal:
+        call.services.inputs.expect(job.id)
     # A job that an earlier call with the same key made keeps its own time.
     made = spec.idempotency_key is None or job.created_at == now
     return answer(job_view(job), 201 if made else 200, {"Location": f"/api/v1/jobs/{job.id}"})
@@ -142,7 +145,10 @@ async def _shown(call: Call, job: Job) -> JobView:
     """A job with everything that is known about it."""
     attempts = await call.services.store.attempts_of(job.id)
     reason = await call.services.pending_reason(job)
-    return job_view(job, reason, attempts, values_shown=call.sees_values)
+    sent = None
+    if job.spec.stdin and not job.state.terminal:
+        sent = call.services.inputs.look(job.id) or Input()
+    return job_view(job, reason, attempts, values_shown=call.sees_values, sent=sent)
 
 
 async def cancel(call: Call) -> web.StreamResponse:
@@ -166,6 +172,11 @@ async def retry(call: Call) -> web.StreamResponse:
         raise ApiProblem(
             ErrorCode.CONFLICT,
             f"job {old.id} is {old.state} and has not ended; cancel it first, or wait for it",
+        )
+    if old.spec.stdin:
+        raise ApiProblem(
+            ErrorCode.CONFLICT,
+            f"job {old.id} had an input, which is kept no longer; submit it anew, with its input",
         )
     spec = old.spec.model_copy(update={"idempotency_key": None})
     return await _submit(call, spec, f"retry of {old.id}")

@@ -99,6 +99,11 @@ def _operation(route: Route, refs: _Refs) -> dict[str, Any]:
             "required": not route.body_optional,
             "content": {JSON: {"schema": refs[route.body, "validation"]}},
         }
+    elif route.takes:
+        operation["requestBody"] = {
+            "required": not route.body_optional,
+            "content": {route.takes: {"schema": {"type": "string", "format": "binary"}}},
+        }
     return operation
 
 

@@ -25,6 +25,7 @@ _STATUS: Final = {
     ErrorCode.BAD_REQUEST: 400,
     ErrorCode.BODY_TOO_LARGE: 413,
     ErrorCode.CONFLICT: 409,
+    ErrorCode.INPUT_GAP: 409,
     ErrorCode.INTERNAL: 500,
     ErrorCode.INVALID_TOKEN: 401,
     ErrorCode.EXPIRED_TOKEN: 401,

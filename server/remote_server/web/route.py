@@ -70,6 +70,8 @@ class Route:
     status: int = 200
     media: tuple[str, ...] = ()
     """Media types of an answer that is not JSON, the default first."""
+    takes: str = ""
+    """Media type of a body that is not JSON."""
     body_optional: bool = False
     largest: int = SMALL_BODY
     """Bytes of the body."""
@@ -137,6 +139,12 @@ class Call:
             raise from_validation(error) from None
         except OverflowError:
             raise ApiProblem(ErrorCode.BAD_REQUEST, "a number in the body is too large") from None
+
+    async def read_bytes(self) -> bytes:
+        """The body as it is, of at most the route's limit. ApiProblem when it is too large."""
+        if not self.route.takes:
+            raise TypeError(f"{self.route.path} is declared without such a body")
+        return await read_bounded(self.request, self.route.largest)
 
     def query(self, model: type[Q]) -> Q:
         """The query string, validated. ApiProblem names every fault at once."""

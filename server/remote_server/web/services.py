@@ -12,6 +12,7 @@ from remote_server.config import Config
 from remote_server.domain.model import Commit, Job
 from remote_server.domain.pending import WaitingRoom
 from remote_server.hub import Hub
+from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
 from remote_server.store import Store
 from remote_server.web.auth import Doorkeeper
@@ -26,6 +27,7 @@ class Services:
     config: Config
     store: Store
     logs: LogStore
+    inputs: InputStore
     hub: Hub
     doors: Doorkeeper
     wakes: Wakes

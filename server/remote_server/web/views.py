@@ -10,8 +10,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from remote_protocol.api import Actor, AttemptView, JobView, TimelineEntry, TokenView
+from remote_protocol.api import (
+    Actor,
+    AttemptView,
+    InputView,
+    JobView,
+    TimelineEntry,
+    TokenView,
+)
 from remote_server.domain.model import Attempt, Happening, Job, Principal, Token
+from remote_server.inputs import Input
 
 
 def when(seconds: float) -> datetime:
@@ -58,6 +66,7 @@ def job_view(
     attempts: Sequence[Attempt] = (),
     *,
     values_shown: bool = True,
+    sent: Input | None = None,
 ) -> JobView:
     """A job as shown; without `values_shown` the environment has names only."""
     values = dict(job.spec.__dict__)
@@ -83,10 +92,16 @@ def job_view(
         usage=job.usage,
         log_size=job.log_size,
         submitted_by=actor_view(job.submitted_by),
+        input=None if sent is None else input_view(sent),
         attempts=[attempt_view(attempt) for attempt in attempts],
         abridged=list(job.abridged),
     )
     return JobView.model_construct(**values)
+
+
+def input_view(state: Input) -> InputView:
+    """How far an input has come, as shown."""
+    return InputView(size=state.size, state="ended" if state.ended else "open")
 
 
 def timeline_entry(entry: Happening) -> TimelineEntry:

@@ -18,6 +18,7 @@ CASES: list[dict[str, Any]] = [
     {"command": ["echo", BIG]},
     {"command": [], "shell": "bash", "script": BIG},
     {"command": ["echo"] * 900},
+    {"command": [], "shell": "bash", "script": "echo", "args": [BIG, "a"]},
     {"env": {f"N{n}": BIG[:100] for n in range(90)}, "name": "ü"},
     {"command": [BIG], "env": {"A": BIG}, "files": [{"path": "a", "content": ""}]},
 ]
