@@ -161,7 +161,9 @@ class Agent:
         # The launcher starts up while the link does: both take some ten milliseconds.
         protect_from_oom()
         self.runner.open()
-        self.host.attach(Organs(self.link, self.runner, self.uploader, self.journal.ledger))
+        journal = self.journal
+        organs = Organs(self.link, self.runner, self.uploader, journal.ledger, journal.inputs)
+        self.host.attach(organs)
         self.runner.reattach(self.host.session)
         log.info("reattached", attempts=len(self.host.session.attempts))
         self.janitor.judge()

@@ -16,10 +16,12 @@ import structlog
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.processes import boottime
 from remote_agent.session.effects import (
+    AppendInput,
     ApplyAssignment,
     ApplyWishes,
     CloseLink,
     Effect,
+    EndInput,
     Forget,
     Kill,
     LookUp,
@@ -37,6 +39,10 @@ from remote_agent.session.events import (
     ConditionChanged,
     Event,
     Found,
+    InputEnded,
+    InputFailed,
+    InputReceived,
+    InputStored,
     Key,
     Leaving,
     LinkClosed,
@@ -50,6 +56,7 @@ from remote_agent.session.events import (
 )
 from remote_agent.session.machine import Session
 from remote_agent.wishes import WishBook
+from remote_protocol.codec import Chunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import (
@@ -102,6 +109,16 @@ class Starter(Protocol):
         """So many attempts may run at a time."""
 
 
+class Copies(Protocol):
+    """The copies of inputs, as far as effects need them."""
+
+    def append(self, key: Key, offset: int, payload: memoryview) -> bool:
+        """Write a piece at the end of a copy; False when the disk does not take it."""
+
+    def end(self, key: Key, size: int) -> bool:
+        """Note that a copy is complete; False when the disk does not take it."""
+
+
 class Memory(Protocol):
     """The ledger of settled ends, as far as effects need it."""
 
@@ -136,6 +153,7 @@ class Organs:
     runner: Starter
     uploader: Sender
     ledger: Memory
+    inputs: Copies
 
 
 class Host:
@@ -202,6 +220,10 @@ class Host:
         elif isinstance(message, Error):
             log.error("the server refused this link", code=message.code, reason=message.detail)
 
+    def link_fed(self, chunk: Chunk) -> None:
+        """A piece of an input came from the server."""
+        self.handle(InputReceived(Key(chunk.job, chunk.attempt), chunk.offset, chunk.payload))
+
     def link_closed(self, reason: str) -> None:
         """The link is gone."""
         self.connected_at = None
@@ -260,6 +282,13 @@ class Host:
             case Forget(key):
                 organs.uploader.forget(key)
                 organs.runner.forget(key)
+            case AppendInput(key, offset, payload):
+                size = offset + len(payload)
+                taken = organs.inputs.append(key, offset, payload)
+                self.handle(InputStored(key, size) if taken else InputFailed(key))
+            case EndInput(key, size):
+                taken = organs.inputs.end(key, size)
+                self.handle(InputEnded(key) if taken else InputFailed(key))
             case Remember(ended):
                 organs.ledger.add(ended)
             case Recount():

@@ -31,7 +31,7 @@ from remote_agent import backoff
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_agent.reach import OPEN_TIMEOUT, Complaint, Endpoint, explain, problem_of
 from remote_agent.tunnel import open_tunnel
-from remote_protocol.codec import decode_from_server, encode
+from remote_protocol.codec import Chunk, decode_from_server, decode_input, encode
 from remote_protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
 from remote_protocol.limits import MAX_SERVER_MESSAGE, SUBPROTOCOL
@@ -62,6 +62,9 @@ class Listener(Protocol):
 
     def link_received(self, message: ServerMessage) -> None:
         """A message came. RemoteProtocolError closes the link with the error's code."""
+
+    def link_fed(self, chunk: Chunk) -> None:
+        """A piece of an input came."""
 
     def link_closed(self, reason: str) -> None:
         """The link that was opened last is gone."""
@@ -192,7 +195,11 @@ class Link:
         try:
             self._listener.link_opened(make_ulid(time.time_ns() // 1_000_000, _entropy()))
             while self._socket is wire:
-                self._listener.link_received(decode_from_server(await wire.recv(decode=False)))
+                frame = await wire.recv()
+                if isinstance(frame, str):
+                    self._listener.link_received(decode_from_server(frame))
+                else:
+                    self._listener.link_fed(decode_input(frame))
                 self._heard = True
         except ConnectionClosed:
             pass

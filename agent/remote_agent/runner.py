@@ -20,6 +20,7 @@ from remote_agent.crew import Crew
 from remote_agent.hints import Hint, Hints
 from remote_agent.journal import Journal, Record
 from remote_agent.journal.directory import ended_from
+from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import kill_rest, killed_words, lost
 from remote_agent.processes import HOST_FAULTS, Folder, OddEntry
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
@@ -93,7 +94,9 @@ class Runner:
                 # Its shim is just about to say what it has spawned: hear it as that of a new one.
                 phase = Phase.ACCEPTED
             spec = None if record.offer is None else record.offer.spec
-            session.adopt(key, spec, phase, record.size, started, record.ended)
+            reads = spec is not None and spec.stdin
+            copy = measure(self._journal.path(key)) if reads else None
+            session.adopt(key, spec, phase, record.size, started, record.ended, copy)
             if record.phase is Phase.ENDED:
                 self._unsynced[key] = _now()
             if record.phase is Phase.RUNNING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remote_agent.session.events import AttemptEnded, AttemptStarted, SpoolGrew
+from remote_protocol.codec import Chunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     Accept,
@@ -16,6 +17,8 @@ from remote_protocol.messages import (
     Heartbeat,
     HeartbeatAck,
     Hello,
+    InputEnd,
+    ReadInput,
     Refusal,
     Refuse,
     Ruling,
@@ -26,6 +29,7 @@ from remote_protocol.messages import (
     Wish,
     Wishes,
 )
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from tests.support.organs import Body, an_end
 
@@ -75,6 +79,25 @@ def test_an_attempt_to_its_end(body):
     assert body.said(Ended)
     body.hear(Settled(job=key.job, attempt=key.attempt))
     assert body.organ.done[-2:] == [("forget", key), ("forget", key)]
+
+
+def test_inputs_reach_the_disk_and_are_asked_for_again_when_it_is_full(body):
+    body.welcome(version=4)
+    key = body.take(spec=JobSpec(command=["cat"], stdin=True))
+    assert body.said(ReadInput)[-1].offset == 0
+    body.host.link_fed(Chunk(key.job, key.attempt, 0, memoryview(b"abc")))
+    assert body.organ.done[-1] == ("append", key, 0, b"abc")
+    assert body.host.session.attempts[key].input.size == 3
+    body.organ.full = True
+    body.host.link_fed(Chunk(key.job, key.attempt, 3, memoryview(b"def")))
+    body.host.tick()
+    assert body.said(ReadInput)[-1].offset == 3
+    body.hear(InputEnd(job=key.job, attempt=key.attempt, size=3))
+    body.organ.full = False
+    body.host.tick()
+    body.hear(InputEnd(job=key.job, attempt=key.attempt, size=3))
+    assert body.organ.done[-1] == ("end", key, 3)
+    assert body.host.session.attempts[key].input.ended
 
 
 def test_stop_kill_and_closing_reach_their_organs(body):

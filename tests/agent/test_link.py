@@ -17,7 +17,7 @@ from remote_agent import backoff, link
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_agent.link import Link
 from remote_agent.reach import Endpoint
-from remote_protocol.codec import HEADER_SIZE, pack_header
+from remote_protocol.codec import HEADER_SIZE, Chunk, pack_header
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import SUBPROTOCOL
 from remote_protocol.messages import Heartbeat, HeartbeatAck, Hello, Resync, ServerMessage, Welcome
@@ -31,6 +31,7 @@ class Ear:
         self.link: Link | None = None
         self.opened: list[str] = []
         self.got: list[ServerMessage] = []
+        self.fed: list[tuple[str, int, int, bytes]] = []
         self.closed: list[str] = []
         self.fault: Exception | None = None
 
@@ -44,6 +45,9 @@ class Ear:
         if self.fault is not None:
             fault, self.fault = self.fault, None
             raise fault
+
+    def link_fed(self, chunk: Chunk) -> None:
+        self.fed.append((chunk.job, chunk.attempt, chunk.offset, bytes(chunk.payload)))
 
     def link_closed(self, reason: str) -> None:
         self.closed.append(reason)

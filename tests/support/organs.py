@@ -73,6 +73,14 @@ class Organ:
     def find(self, keys: set[Key]) -> list[Ended]:
         return [end for key, end in self.remembered.items() if key in keys]
 
+    def append(self, key: Key, offset: int, payload: memoryview) -> bool:
+        self.done.append(("append", key, offset, bytes(payload)))
+        return not self.full
+
+    def end(self, key: Key, size: int) -> bool:
+        self.done.append(("end", key, size))
+        return not self.full
+
     def wake(self) -> None:
         self.done.append(("wake",))
 
@@ -88,15 +96,20 @@ class Body:
         self.organ = Organ()
         wishes = WishBook(state_dir, lambda: Moment(self.now, self.now, "boot"))
         self.host = Host(Session(HostFacts("test")), wishes, now=lambda: self.now)
-        self.host.attach(Organs(self.organ, self.organ, self.organ, self.organ))
+        self.host.attach(Organs(*[self.organ] * 5))
 
-    def welcome(self, wishes: Wishes | None = None, rulings: list[Ruling] | None = None) -> None:
+    def welcome(
+        self,
+        wishes: Wishes | None = None,
+        rulings: list[Ruling] | None = None,
+        version: int = 1,
+    ) -> None:
         """Open a link and have it welcomed."""
         session = new_key().job
         self.host.link_opened(session)
         self.hear(
             Welcome(
-                version=1,
+                version=version,
                 session=session,
                 epoch=1,
                 agent="fake",
@@ -112,10 +125,10 @@ class Body:
         """A message of the server."""
         self.host.link_received(message)
 
-    def take(self, confirm: bool = True) -> Key:
+    def take(self, confirm: bool = True, spec: JobSpec = SPEC) -> Key:
         """Offer a job and, by default, confirm its acceptance."""
         key = new_key()
-        self.hear(Offer(job=key.job, attempt=key.attempt, spec=SPEC))
+        self.hear(Offer(job=key.job, attempt=key.attempt, spec=spec))
         if confirm:
             self.hear(Confirm(job=key.job, attempt=key.attempt))
         return key

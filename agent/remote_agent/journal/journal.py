@@ -30,6 +30,7 @@ from remote_agent.journal.directory import (
     write_directory,
 )
 from remote_agent.journal.folder import AttemptsFolder
+from remote_agent.journal.inputs import InputFiles
 from remote_agent.journal.ledger import Ledger
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
 from remote_agent.journal.plan import make_order, work_directory
@@ -46,7 +47,7 @@ from remote_agent.processes import (
 )
 from remote_agent.session.events import Key
 from remote_agent.shim.launch import tell
-from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, SETTLED, STARTED
+from remote_agent.shim.layout import EXIT, INPUT, INPUT_END, ORDER, SCRIPT, SETTLED, STARTED
 from remote_agent.shim.record import mark_begun, write_record
 from remote_agent.spool import LIVE, SpoolReader
 from remote_protocol.ids import ulid_to_bytes
@@ -77,6 +78,7 @@ class Journal:
         self._root = config.state_dir / ATTEMPTS
         self._folder = AttemptsFolder(self._root)
         self.ledger = Ledger(config.state_dir)
+        self.inputs = InputFiles(self.path, config.limits.min_free_disk // 2)
         self._spares = Spares(self._root, inside=config.agent.work_dir is None)
         self._trash = self._work_trash = Trash(self._root)
         self._odd: set[str] = set()
@@ -86,6 +88,7 @@ class Journal:
     def adjust(self, config: Config) -> None:
         """The configuration was read again: it holds for attempts that are stored from now on."""
         self._config = config
+        self.inputs.reserve = config.limits.min_free_disk // 2
         outside = config.agent.work_dir
         self._work_trash = self._trash if outside is None else Trash(outside)
         if self._spares.inside != (config.agent.work_dir is None):
@@ -274,6 +277,7 @@ class Journal:
         Without a log nothing stays. Idempotent; OSError when the disk does not let it.
         """
         directory = self.path(key)
+        self.inputs.forget(key)
         if self._spares.keep(directory):
             if not self._spares.inside:
                 self._discard_work(key)
@@ -298,7 +302,8 @@ class Journal:
         except (FileNotFoundError, OddEntry):
             folder.clear(SETTLED)
             os.close(folder.open(SETTLED, NEW_FILE))
-        for name in (ORDER, *(f"{SCRIPT}{ending}" for ending in SCRIPT_ENDINGS)):
+        scripts = (f"{SCRIPT}{ending}" for ending in SCRIPT_ENDINGS)
+        for name in (ORDER, INPUT, INPUT_END, *scripts):
             with suppress(FileNotFoundError):
                 folder.clear(name)
         return True

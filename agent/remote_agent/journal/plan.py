@@ -44,7 +44,7 @@ def make_order(
     argv = list(spec.command)
     if spec.shell is not None:
         shell = split_shell(spec.shell)
-        argv = script_command(shell, str(directory / script_name(shell, SCRIPT)))
+        argv = [*script_command(shell, str(directory / script_name(shell, SCRIPT))), *spec.args]
     weights = (spec.cpu_weight, spec.io_weight)
     return Order(
         key=str(Key(offer.job, offer.attempt)),
@@ -77,6 +77,8 @@ def make_order(
         segments=backlog(config.logs.segments),
         reserve=config.limits.min_free_disk // 2,
         keep_processes=spec.keep_processes,
+        stdin=spec.stdin,
+        merge=spec.merge_output,
         sync=config.agent.durability == "full",
     )
 

@@ -57,6 +57,7 @@ if sys.platform == "win32":
         sync_data,
         unfit,
         unlinked,
+        write_at,
         write_some,
     )
     from remote_agent.processes.windows.mail import Letterbox, call, listen, notify, post
@@ -132,6 +133,7 @@ else:
         sync_data,
         unfit,
         unlinked,
+        write_at,
         write_some,
     )
     from remote_agent.processes.posix_limits import raise_descriptors
@@ -250,5 +252,6 @@ __all__ = [
     "unfit",
     "unlinked",
     "watch_exit",
+    "write_at",
     "write_some",
 ]

@@ -43,8 +43,10 @@ def spawn(
     output: tuple[int, int],
     before_exec: Callable[[], None] | None = None,
     stop_signal: str = "SIGTERM",
+    stdin: int | None = None,
 ) -> int:
-    """Start a job and return its pid: own session, empty standard input, `output` as 1 and 2.
+    """Start a job and return its pid: own session, `output` as 1 and 2, `stdin` as 0 (None: it
+    is empty).
 
     The program is looked up in the *job's* PATH. Everything but 0, 1 and 2 is closed, signals
     are at their defaults. With `before_exec` the child is forked and calls it (1.2 ms here);
@@ -57,7 +59,7 @@ def spawn(
                 list(argv),
                 env=env,
                 cwd=cwd,
-                stdin=empty,
+                stdin=empty if stdin is None else stdin,
                 stdout=output[0],
                 stderr=output[1],
                 start_new_session=True,

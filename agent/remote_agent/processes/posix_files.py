@@ -63,6 +63,10 @@ def read_at(descriptor: int, view: memoryview, offset: int) -> int:
     return os.preadv(descriptor, [view], offset)
 
 
+write_at = os.pwrite
+"""Write some bytes of a buffer at an offset of a file; how many."""
+
+
 def unlinked(descriptor: int) -> bool:
     """Whether an open file has no name any more."""
     return os.fstat(descriptor).st_nlink == 0

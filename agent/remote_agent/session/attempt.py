@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from remote_agent.session.inputs import InputCopy
 from remote_protocol.messages import Ended, Phase, Started
 from remote_protocol.spec import JobSpec
 from remote_protocol.stream import Cursor
@@ -18,6 +19,8 @@ class Attempt:
     phase: Phase | None = None
     """None while its directory is being made durable: it does not count as held yet."""
     cursor: Cursor = field(default_factory=Cursor)
+    input: InputCopy | None = None
+    """The copy of the job's input; None for a job that has none."""
     started: Started | None = None
     ended: Ended | None = None
     serial: int = 0
@@ -38,6 +41,15 @@ class Attempt:
     """Offset of the chunk that the uploader has in its hands."""
     queued: bool = False
     """It stands in the round of attempts with something to send."""
+
+    def __post_init__(self) -> None:
+        if self.input is None and self.spec is not None and self.spec.stdin:
+            self.input = InputCopy()
+
+    @property
+    def reads(self) -> bool:
+        """Whether its job may still read its input."""
+        return self.input is not None and self.phase is not Phase.ENDED and not self.doomed
 
     @property
     def open(self) -> bool:

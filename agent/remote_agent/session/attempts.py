@@ -35,6 +35,8 @@ from remote_protocol.states import EndReason
 
 SAYS_USED: Final = 3
 """Version from which on it understands that a number was used."""
+FETCHES_INPUT: Final = 4
+"""Version from which on a server sends the input of jobs."""
 SAYS_MISSING: Final = 2
 """Version of the protocol from which on a server understands `missing`."""
 
@@ -195,9 +197,11 @@ class Attempts:
         if attempt is None or attempt.phase is not Phase.ACCEPTED:
             return []
         attempt.phase = Phase.RUNNING
+        # One that a former agent has started is asked for now: no start of ours did.
+        asking = [] if attempt.confirmed else self._ask_input(key, attempt)
         attempt.begun = attempt.confirmed = True
         attempt.started = Started(job=key.job, attempt=key.attempt, pid=event.pid, at=event.at)
-        return [] if attempt.doomed else self.say(attempt.started)
+        return [] if attempt.doomed else [*self.say(attempt.started), *asking]
 
     def ended(self, key: Key, ended: Ended) -> list[Effect]:
         """It is over."""
@@ -274,6 +278,8 @@ class Attempts:
             effects += self._accept(key, attempt)
         elif attempt.phase is Phase.RUNNING and attempt.started is not None:
             effects.append(Send(attempt.started))
+        if attempt.confirmed:
+            effects += self._ask_input(key, attempt)
         return effects + self._enqueue(key, attempt) + self._report(attempt)
 
     def _confirm(self, key: Key, attempt: Attempt) -> list[Effect]:
@@ -322,7 +328,12 @@ class Attempts:
 
     def _start(self, key: Key, attempt: Attempt) -> list[Effect]:
         attempt.begun = True
-        return [Start(key)]
+        return [Start(key), *self._ask_input(key, attempt)]
+
+    def _ask_input(self, key: Key, attempt: Attempt) -> list[Effect]:
+        copy = attempt.input
+        able = self.talking and self.version >= FETCHES_INPUT and attempt.reads
+        return copy.ask(key) if copy is not None and able else []
 
     def say(self, message: m.AgentMessage) -> list[Effect]:
         """Send it if anything may be sent; else the next welcome makes good for it."""

@@ -93,6 +93,25 @@ class WakeUploader:
 
 
 @dataclass(frozen=True, slots=True)
+class AppendInput:
+    """Write these bytes at `offset` of the attempt's copy of its input, where that ends now, then
+    report InputStored or InputFailed before anything else is heard."""
+
+    key: Key
+    offset: int
+    payload: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class EndInput:
+    """Note that the attempt's copy of its input is complete with `size` bytes, then report
+    InputEnded or InputFailed."""
+
+    key: Key
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Online:
     """The server has welcomed this session."""
 
@@ -139,6 +158,8 @@ Effect = (
     | Recount
     | LookUp
     | WakeUploader
+    | AppendInput
+    | EndInput
     | Online
     | Proven
     | ApplyWishes

@@ -97,6 +97,37 @@ class ChunkSent:
 
 
 @dataclass(frozen=True, slots=True)
+class InputReceived:
+    """A piece of an attempt's input came from the server."""
+
+    key: Key
+    offset: int
+    payload: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class InputStored:
+    """The attempt's copy of its input has `size` bytes now (answer to `AppendInput`)."""
+
+    key: Key
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded:
+    """The copy is complete, and marked so (answer to `EndInput`)."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class InputFailed:
+    """The disk did not take it (answer to `AppendInput` and `EndInput`)."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
 class Recounted:
     """These settled attempts are remembered (answer to `Recount`)."""
 
@@ -150,6 +181,10 @@ Event = (
     | SpoolMissing
     | AttemptEnded
     | ChunkSent
+    | InputReceived
+    | InputStored
+    | InputEnded
+    | InputFailed
     | Recounted
     | Found
     | ConditionChanged

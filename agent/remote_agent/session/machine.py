@@ -35,6 +35,10 @@ from remote_agent.session.events import (
     ConditionChanged,
     Event,
     Found,
+    InputEnded,
+    InputFailed,
+    InputReceived,
+    InputStored,
     Key,
     Leaving,
     LinkClosed,
@@ -48,6 +52,7 @@ from remote_agent.session.events import (
     SpoolMissing,
     Tick,
 )
+from remote_agent.session.inputs import InputCopy, Inputs
 from remote_protocol import messages as m
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
@@ -92,6 +97,7 @@ class Session:
     def __init__(self, facts: HostFacts) -> None:
         self._facts = facts
         self._attempts = Attempts()
+        self._inputs = Inputs(self._attempts.held)
         self._link = _Link.NONE
         self._session = ""
         self._interval = FIRST_INTERVAL
@@ -134,14 +140,16 @@ class Session:
         size: int,
         started: m.Started | None = None,
         ended: m.Ended | None = None,
+        copy: InputCopy | None = None,
     ) -> None:
         """Take up an attempt that was found on the disk, before the first link.
 
         `spec` is None when its directory was damaged: it has ended then. `size` is the length of
-        its spool in bytes. One that was accepted and has not begun waits
-        for the server's `confirm`: it may have been given to another agent meanwhile.
+        its spool in bytes, `copy` what it has of the job's input. One that was accepted and has
+        not begun waits for the server's `confirm`: it may have been given to another agent
+        meanwhile.
         """
-        attempt = Attempt(spec, phase, started=started, begun=True)
+        attempt = Attempt(spec, phase, input=copy, started=started, begun=True)
         attempt.confirmed = phase is not Phase.ACCEPTED
         attempt.cursor.grow(size)
         if ended is not None:
@@ -168,6 +176,14 @@ class Session:
                 return attempts.chunk_sent(key, length)
             case SpoolMissing():
                 return attempts.missing(event)
+            case InputReceived():
+                return self._read_input(event, now)
+            case InputStored(key, size):
+                return self._inputs.stored(key, size)
+            case InputEnded(key):
+                return self._inputs.ended(key)
+            case InputFailed(key):
+                return self._inputs.failed(key)
             case AttemptStarted():
                 return attempts.started(event)
             case AttemptEnded(key, ended):
@@ -231,13 +247,20 @@ class Session:
             )
         )
 
+    def _read_input(self, event: InputReceived, now: float) -> list[Effect]:
+        if not self.welcomed:
+            return []
+        self._heard_at = now
+        return self._inputs.received(event)
+
     def _tick(self, now: float) -> list[Effect]:
         if self._link in (_Link.GREETED, _Link.WELCOMED):
             if now - self._heard_at > SILENCE * self._interval:
                 quiet = format_duration(now - self._heard_at)
                 return self._close(CloseCode.SILENT, f"the server was silent for {quiet}")
-            if self.welcomed and now - self._beat_at >= self._pace:
-                return self._heartbeat(now)
+            if self.welcomed:
+                beat = self._heartbeat(now) if now - self._beat_at >= self._pace else []
+                return beat + self._inputs.again()
         return []
 
     @property
@@ -298,6 +321,8 @@ class Session:
                 return [self._hello()]
             case m.Recall():
                 return [Recount()]
+            case m.InputEnd(job=job, attempt=number, size=size):
+                return self._inputs.finish(Key(job, number), size)
             case m.Revive(attempts=wanted):
                 return [LookUp(tuple(Key(item.job, item.attempt) for item in wanted))]
         return self._attempts.about(message, Key(message.job, message.attempt))

@@ -19,7 +19,6 @@ from remote_agent.processes import (
     SpawnFailed,
     Usage,
     Waiter,
-    close_end,
     let_live,
     prefer_as_oom_victim,
     spawn,
@@ -48,6 +47,7 @@ from remote_agent.shim.layout import CLEAN, CONTACT, KEEP_MARK
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import RETRY, Output
 from remote_agent.shim.record import write_started
+from remote_agent.shim.streams import Streams
 from remote_protocol.cri import STDERR, STDOUT
 
 READ: Final = 256 * 1024
@@ -84,7 +84,7 @@ class Attempt:
         self._door = Door(directory, order.key, order.hints)
         self._conclusion = Conclusion(directory, self._output, self._door)
         self._waiter = Waiter()
-        self._pipes: dict[int, bytes] = {}
+        self._streams = Streams(directory, order, self._waiter)
         self._reading = False
         self._started = self._started_at = 0.0
         self._timeout_at: float | None = None
@@ -122,9 +122,7 @@ class Attempt:
 
     def close(self) -> None:
         """Give everything back; the attempt's directory stays open, it is the caller's."""
-        for pipe in self._pipes:
-            self._waiter.close(pipe)
-        self._pipes.clear()
+        self._streams.close()
         self._output.close()
         if not self.kept:
             self._confine.close()
@@ -133,10 +131,7 @@ class Attempt:
     # Start --------------------------------------------------------------------------------------
 
     def _spawn(self) -> ExitWatch:
-        out, out_end = self._waiter.pipe()
-        self._pipes[out] = STDOUT
-        err, err_end = self._waiter.pipe()
-        self._pipes[err] = STDERR
+        stdin, out, err = self._streams.open()
         env = self._order.env
         if self._order.keep_processes:
             env = {**env, KEEP_MARK: "1"}
@@ -146,13 +141,13 @@ class Attempt:
                 self._order.argv,
                 env,
                 self._order.cwd,
-                (out_end, err_end),
+                (out, err),
                 self._confine.before_exec(),
                 self._order.stop_signal,
+                stdin,
             )
         finally:
-            close_end(out_end)
-            close_end(err_end)
+            self._streams.release()
         watch = watch_exit(self._force.pid)
         prefer_as_oom_victim(self._force.pid)
         self._steps.add(self._started_at, "spawned", f"process {self._force.pid}")
@@ -184,10 +179,12 @@ class Attempt:
         while True:
             ended = False
             for source in self._waiter.wait(self._patience()):
-                if source in self._pipes:
+                if source in self._streams.outputs:
                     self._read(source)
                 elif source == exited:
                     ended = True
+                elif (feed := self._streams.feed) is not None and source == feed.inlet:
+                    feed.go_on(time.monotonic())
                 else:
                     self._obey()
             if ended and (reaped := watch.reap()):
@@ -196,6 +193,7 @@ class Attempt:
             now = time.monotonic()
             self._admit(now)
             self._hint(now)
+            self._feed(now)
             self._enforce(now)
 
     def _patience(self) -> float | None:
@@ -209,6 +207,7 @@ class Attempt:
                 self._absence.look_at,
                 self._look_at,
                 self._hint_at,
+                None if self._streams.feed is None else self._streams.feed.look_at,
             )
             if moment is not None
         ]
@@ -220,13 +219,11 @@ class Attempt:
         """Move what a pipe holds into the spool; False when it was at its end."""
         data = self._waiter.read(pipe, READ)
         if not data:
-            self._waiter.drop(pipe)
-            self._waiter.close(pipe)
-            del self._pipes[pipe]
+            self._streams.end(pipe)
             return False
         if not any(self._output.counts.values()):
             self._steps.add(time.time(), "first_output")
-        self._output.take(data, self._pipes[pipe])
+        self._output.take(data, self._streams.outputs[pipe])
         return True
 
     def _admit(self, now: float) -> None:
@@ -244,7 +241,7 @@ class Attempt:
         if not ready:
             why = "the agent asks it to wait" if held else self._output.waiting
             self._steps.add(time.time(), "output_waits", why)
-        for pipe in self._pipes:
+        for pipe in self._streams.outputs:
             if ready:
                 self._waiter.add(pipe)
             else:
@@ -252,6 +249,18 @@ class Attempt:
 
     def _hint(self, now: float) -> None:
         self._hint_at = None if self._door.grew(self._output.size) else now + _HINT_AGAIN
+
+    def _feed(self, now: float, hinted: bool = False) -> None:
+        feed = self._streams.feed
+        if feed is None:
+            return
+        if hinted:
+            feed.go_on(now)
+        else:
+            feed.tick(now)
+        if feed.outcome:
+            self._steps.add(time.time(), "input_closed", feed.outcome)
+            self._streams.feed = None
 
     def _obey(self) -> None:
         for message in self._door.messages():
@@ -273,6 +282,8 @@ class Attempt:
                 wanted = float(message.get("for") or _HOLD)
                 self._held_until = time.monotonic() + (wanted if 0 < wanted < _LONGEST else _HOLD)
                 self._look_at = None
+            case "input":
+                self._feed(time.monotonic(), hinted=True)
             case "go":
                 self._held_until, self._look_at = 0.0, None
 
@@ -307,10 +318,10 @@ class Attempt:
         """Read what lies in the pipes, at most two seconds long if somebody still writes."""
         self._conclusion.settle()
         self._waiter.drop(self._door.waitable())
-        for pipe in () if self._reading else self._pipes:
+        for pipe in () if self._reading else self._streams.outputs:
             self._waiter.add(pipe)
         deadline = time.monotonic() + _DRAIN
-        while self._pipes and time.monotonic() < deadline:
+        while self._streams.outputs and time.monotonic() < deadline:
             ready = self._waiter.wait(0)
             if not ready:
                 break

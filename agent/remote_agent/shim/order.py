@@ -49,6 +49,10 @@ class Order(NamedTuple):
     reserve: int = 0
     """Free space of the disk below which the job's output waits."""
     keep_processes: bool = False
+    stdin: bool = False
+    """Whether the job gets an input; without, its standard input is empty."""
+    merge: bool = False
+    """One pipe for standard output and standard error."""
     sync: bool = True
     """Whether the end is forced to the disk before it counts."""
     hints: str = HINTS

@@ -51,6 +51,15 @@ def test_a_shell_gets_the_script_as_a_file(
     script = "/state/attempts/J.1/script"
     assert order(offers(script="echo hi", shell=shell), config).argv == [*start, script]
     assert order(offers(["echo", "hi"], shell=shell), config).argv == [*start, script]
+    given = order(offers(script="echo $1", shell=shell, args=["a b"]), config)
+    assert given.argv == [*start, script, "a b"]
+
+
+def test_streams_are_as_the_job_wishes(offers: Offers, config: Config) -> None:
+    plain = order(offers(), config)
+    assert (plain.stdin, plain.merge) == (False, False)
+    made = order(offers(stdin=True, merge_output=True), config)
+    assert (made.stdin, made.merge) == (True, True)
 
 
 def test_where_it_works(offers: Offers, config: Config) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from remote_agent.processes.posix_waiting import Waiter, close_end
 
 
@@ -27,3 +29,23 @@ def test_pipes_wake_until_they_end() -> None:
         assert waiter.read(pipe, 9) == b""
         waiter.drop(pipe)
         waiter.close(pipe)
+
+
+def test_an_inlet_wakes_while_it_has_room() -> None:
+    waiter = Waiter()
+    inlet, end = waiter.inlet()
+    assert os.get_blocking(end) and not os.get_inheritable(inlet)
+    waiter.add(inlet)
+    assert waiter.wait(0) == [inlet] and waiter.idle(inlet)
+    taken = 0
+    while count := waiter.write(inlet, memoryview(bytes(1 << 18))):
+        taken += count
+    assert waiter.wait(0) == [], "it is full"
+    assert len(os.read(end, taken)) > 0
+    assert waiter.wait(1000) == [inlet]
+    close_end(end)
+    assert waiter.wait(1000) == [inlet]
+    with pytest.raises(BrokenPipeError):
+        waiter.write(inlet, memoryview(b"x"))
+    waiter.drop(inlet)
+    waiter.close(inlet)

@@ -68,9 +68,10 @@ def spawn(
     output: tuple[int, int],
     before_exec: Callable[[], None] | None = None,
     stop_signal: str = "SIGTERM",
+    stdin: int | None = None,
 ) -> int:
-    """Start a job and return its pid: own Job Object, empty standard input, `output` as its
-    standard output and error. Nothing else is inherited.
+    """Start a job and return its pid: own Job Object, `output` as its standard output and error,
+    `stdin` as its standard input (None: it is empty). Nothing else is inherited.
 
     It is put into its Job Object before it runs its first instruction. SpawnFailed with a
     sentence when there is no such program. `before_exec` is for systems that fork. Windows keeps
@@ -80,7 +81,7 @@ def spawn(
     job = Job()
     try:
         group = 0 if stop_signal == "SIGINT" else subprocess.CREATE_NEW_PROCESS_GROUP
-        handle, thread, pid = _create(program, line, env, cwd, output, group)
+        handle, thread, pid = _create(program, line, env, cwd, (stdin, *output), group)
     except OSError as error:
         job.close()
         why = "neither a binary of this machine nor a batch file"
@@ -106,20 +107,27 @@ def spawn(
 
 
 def _create(
-    program: str, line: str, env: Mapping[str, str], cwd: str, output: tuple[int, int], group: int
+    program: str,
+    line: str,
+    env: Mapping[str, str],
+    cwd: str,
+    streams: tuple[int | None, int, int],
+    group: int,
 ) -> tuple[int, int, int]:
     import msvcrt
 
     with open(os.devnull, "rb", buffering=0) as empty:
-        handles = [msvcrt.get_osfhandle(empty.fileno()), *output]
-        for handle in handles:
+        stdin, out, err = streams
+        handles = [msvcrt.get_osfhandle(empty.fileno()) if stdin is None else stdin, out, err]
+        inherited = list(dict.fromkeys(handles))  # two streams may share a pipe
+        for handle in inherited:
             os.set_handle_inheritable(handle, True)
         info = subprocess.STARTUPINFO(
             dwFlags=subprocess.STARTF_USESTDHANDLES,
             hStdInput=handles[0],
             hStdOutput=handles[1],
             hStdError=handles[2],
-            lpAttributeList={"handle_list": handles},
+            lpAttributeList={"handle_list": inherited},
         )
         flags = _SUSPENDED | _UNICODE | group
         return _winapi.CreateProcess(program, line, None, None, True, flags, dict(env), cwd, info)[

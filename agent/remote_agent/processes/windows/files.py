@@ -107,6 +107,12 @@ def read_at(descriptor: int, view: memoryview, offset: int) -> int:
         return file.readinto(view) or 0
 
 
+def write_at(descriptor: int, data: memoryview, offset: int) -> int:
+    """Write some bytes of a buffer at an offset of a file; how many."""
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.write(descriptor, data)
+
+
 def unlinked(descriptor: int) -> bool:
     """Whether an open file has no name any more."""
     info = api.StandardInfo()

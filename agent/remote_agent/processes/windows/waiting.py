@@ -1,7 +1,8 @@
-"""Waiting for several things at once, and the pipes of a job: overlapped reads (Windows).
+"""Waiting for several things at once, and the pipes of a job: overlapped I/O (Windows).
 
 One read of each pipe is under way while it is waited for, and none otherwise: so a job whose
-output has no room waits in its write, and memory stays bounded.
+output has no room waits in its write, and memory stays bounded. Of each inlet at most one write is
+under way.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Final
 _READ: Final = 256 * 1024
 _BUFFER: Final = 256 * 1024
 _REJECT_REMOTE: Final = 0x8
+_PIPE_ACCESS_OUTBOUND: Final = 0x2
 _NUMBERS: Final = count()
 
 
@@ -67,35 +69,97 @@ class _Pipe:
         _winapi.CloseHandle(self._handle)
 
 
+class _Inlet:
+    """The writing end of a named pipe."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._under_way: _winapi.Overlapped | None = None
+        self._broken = False
+
+    @property
+    def event(self) -> int | None:
+        """What is signalled when the write under way is done; None: there is none."""
+        return None if self._under_way is None else self._under_way.event
+
+    def finish(self) -> bool:
+        """See how the write under way, which is done, came out."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            try:
+                under_way.GetOverlappedResult(True)
+            except OSError:
+                self._broken = True
+        return True
+
+    def idle(self) -> bool:
+        """Whether no write is under way."""
+        event = self.event
+        if event is None:
+            return True
+        if _winapi.WaitForSingleObject(event, 0) != _winapi.WAIT_OBJECT_0:
+            return False
+        return self.finish()
+
+    def write(self, data: memoryview) -> int:
+        """Begin to write all of it. BrokenPipeError when the last write has failed."""
+        if not self._broken:
+            try:
+                self._under_way, _ = _winapi.WriteFile(self._handle, bytes(data), True)
+            except OSError:
+                self._broken = True
+        if self._broken:
+            raise BrokenPipeError
+        return len(data)
+
+    def close(self) -> None:
+        """Give up the write under way, and the pipe."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+            self._under_way = None
+        _winapi.CloseHandle(self._handle)
+
+
 class Waiter:
     """Waits until one of its sources has something: pipes that it made, and what others call
     their `waitable`."""
 
     def __init__(self) -> None:
-        self._pipes: dict[int, _Pipe] = {}
+        self._pipes: dict[int, _Pipe | _Inlet] = {}
         self._sources: list[int] = []
 
     def pipe(self) -> tuple[int, int]:
         """A large pipe: the end to `read`, and the one to hand to a job and to close then."""
+        pipe, end = self._make(_winapi.PIPE_ACCESS_INBOUND, _winapi.GENERIC_WRITE)
+        self._pipes[pipe] = _Pipe(pipe)
+        return pipe, end
+
+    def inlet(self) -> tuple[int, int]:
+        """A large pipe the other way: the end to `write`, and the one to hand to a job and to
+        close then. It is a source, too: it has room."""
+        inlet, end = self._make(_PIPE_ACCESS_OUTBOUND, _winapi.GENERIC_READ)
+        self._pipes[inlet] = _Inlet(inlet)
+        return inlet, end
+
+    def _make(self, access: int, other: int) -> tuple[int, int]:
         name = rf"\\.\pipe\remote-agent-{os.getpid()}-{next(_NUMBERS)}-{os.urandom(8).hex()}"
-        how = _winapi.PIPE_ACCESS_INBOUND | _winapi.FILE_FLAG_OVERLAPPED
+        how = access | _winapi.FILE_FLAG_OVERLAPPED
         pipe = _winapi.CreateNamedPipe(
             name,
             how | _winapi.FILE_FLAG_FIRST_PIPE_INSTANCE,
             _winapi.PIPE_WAIT | _REJECT_REMOTE,
             1,
-            0,
+            _BUFFER,
             _BUFFER,
             _winapi.NMPWAIT_WAIT_FOREVER,
             0,
         )
         try:
-            end = _winapi.CreateFile(name, _winapi.GENERIC_WRITE, 0, 0, _winapi.OPEN_EXISTING, 0, 0)
+            end = _winapi.CreateFile(name, other, 0, 0, _winapi.OPEN_EXISTING, 0, 0)
             _winapi.ConnectNamedPipe(pipe, overlapped=True).GetOverlappedResult(True)
         except OSError:
             _winapi.CloseHandle(pipe)
             raise
-        self._pipes[pipe] = _Pipe(pipe)
         return pipe, end
 
     def add(self, source: int) -> None:
@@ -135,12 +199,26 @@ class Waiter:
 
     def read(self, pipe: int, size: int) -> bytes:
         """Up to `size` bytes of a pipe for which `wait` has woken; empty at its end."""
-        held = self._pipes[pipe].held
-        self._pipes[pipe].held = held[size:]
-        return held[:size]
+        known = self._pipes[pipe]
+        assert isinstance(known, _Pipe)
+        held, known.held = known.held[:size], known.held[size:]
+        return held
+
+    def idle(self, inlet: int) -> bool:
+        """Whether all that was written is in the pipe."""
+        known = self._pipes[inlet]
+        assert isinstance(known, _Inlet)
+        return known.idle()
+
+    def write(self, inlet: int, data: memoryview) -> int:
+        """Write some of it into an idle inlet; how many bytes were taken. BrokenPipeError when
+        nobody can read them any more."""
+        known = self._pipes[inlet]
+        assert isinstance(known, _Inlet)
+        return known.write(data)
 
     def close(self, pipe: int) -> None:
-        """Close a pipe, which must not be waited for."""
+        """Close a pipe or an inlet, which must not be waited for."""
         self._pipes.pop(pipe).close()
 
 

@@ -9,6 +9,8 @@ assert sys.platform == "win32"
 import _winapi
 import threading
 
+import pytest
+
 from remote_agent.processes.windows import api
 from remote_agent.processes.windows.waiting import Waiter, close_end
 
@@ -72,3 +74,25 @@ def test_events_that_reset_themselves_wake_once() -> None:
     waiter.add(event)
     assert waiter.wait(1000) == [event] and waiter.wait(0) == []
     api.close_handle(event)
+
+
+def test_an_inlet_wakes_when_what_was_written_is_taken() -> None:
+    waiter = Waiter()
+    inlet, end = waiter.inlet()
+    waiter.add(inlet)
+    assert waiter.wait(0) == [inlet] and waiter.idle(inlet)
+    data = bytes(range(256)) * 8192
+    assert waiter.write(inlet, memoryview(data)) == len(data)
+    assert not waiter.idle(inlet) and waiter.wait(0) == []
+    got = b""
+    while len(got) < len(data):
+        got += _winapi.ReadFile(end, 1 << 16)[0]
+    assert got == data
+    assert waiter.wait(1000) == [inlet] and waiter.idle(inlet)
+    close_end(end)
+    with pytest.raises(BrokenPipeError):
+        for _ in range(3):
+            waiter.write(inlet, memoryview(b"x"))
+            waiter.wait(1000)
+    waiter.drop(inlet)
+    waiter.close(inlet)

@@ -1,0 +1,125 @@
+"""The inputs of jobs as their agent's session fetches them. Pure.
+
+The agent's copy is a file, and its length all the state there is: after every welcome it asks for
+what follows. What comes is appended once; what was lost on the way is asked for again. A copy that
+the disk does not take is asked for once more with the next tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from remote_agent.session.effects import AppendInput, Effect, EndInput, Send
+from remote_agent.session.events import InputReceived, Key
+from remote_protocol import messages as m
+from remote_protocol.limits import WINDOW
+from remote_protocol.stream import Duplicate, Gap, place
+
+if TYPE_CHECKING:
+    from remote_agent.session.attempt import Attempt
+
+ACK_AFTER: Final = WINDOW // 4
+"""Bytes after which the server is told what has arrived."""
+
+
+@dataclass(slots=True)
+class InputCopy:
+    """The agent's copy of one input."""
+
+    size: int = 0
+    """Bytes that are in it."""
+    ended: bool = False
+    """Whether those are all."""
+    acked: int = 0
+    """What the server was told of."""
+    asked: bool = False
+    """It was asked for what follows `size`, and that has not come yet."""
+    failing: bool = False
+    """The disk does not take it now."""
+
+    def ask(self, key: Key) -> list[Effect]:
+        """Have the server send what follows."""
+        if self.ended:
+            return []
+        self.acked, self.asked, self.failing = self.size, True, False
+        return [Send(m.ReadInput(job=key.job, attempt=key.attempt, offset=self.size))]
+
+    def take(self, event: InputReceived) -> list[Effect]:
+        """A piece of it came."""
+        if self.ended or self.failing:
+            return []
+        where = place(self.size, event.offset, len(event.payload))
+        if isinstance(where, Duplicate):
+            return []
+        if isinstance(where, Gap):
+            # Sent before the question was read: its answer starts where the copy ends.
+            return [] if self.asked else self.ask(event.key)
+        self.asked = False
+        return [AppendInput(event.key, self.size, event.payload[where.skip :])]
+
+    def stored(self, key: Key, size: int) -> list[Effect]:
+        """The copy has so many bytes now."""
+        self.size = size
+        if size - self.acked < ACK_AFTER:
+            return []
+        self.acked = size
+        return [Send(m.InputAck(job=key.job, attempt=key.attempt, offset=size))]
+
+    def finish(self, key: Key, size: int) -> list[Effect]:
+        """The server says that the whole input has `size` bytes."""
+        if self.ended or self.failing:
+            return []
+        if self.size < size:
+            return [] if self.asked else self.ask(key)
+        return [EndInput(key, self.size)]
+
+
+class Inputs:
+    """The copies of all attempts in `held`."""
+
+    def __init__(self, held: Mapping[Key, Attempt]) -> None:
+        self._held = held
+
+    def received(self, event: InputReceived) -> list[Effect]:
+        """A piece of an input came."""
+        copy = self._copy(event.key)
+        return [] if copy is None else copy.take(event)
+
+    def stored(self, key: Key, size: int) -> list[Effect]:
+        """A piece was appended (answer to `AppendInput`)."""
+        copy = self._copy(key)
+        return [] if copy is None else copy.stored(key, size)
+
+    def failed(self, key: Key) -> list[Effect]:
+        """The disk did not take it."""
+        copy = self._copy(key)
+        if copy is not None:
+            copy.failing = True
+        return []
+
+    def finish(self, key: Key, size: int) -> list[Effect]:
+        """The server says how long the whole input is."""
+        copy = self._copy(key)
+        return [] if copy is None else copy.finish(key, size)
+
+    def ended(self, key: Key) -> list[Effect]:
+        """It is complete here (answer to `EndInput`)."""
+        copy = self._copy(key)
+        if copy is not None:
+            copy.ended = True
+        return []
+
+    def again(self) -> list[Effect]:
+        """Ask once more for what the disk did not take."""
+        return [
+            effect
+            for key, attempt in self._held.items()
+            if attempt.input is not None and attempt.input.failing and attempt.reads
+            for effect in attempt.input.ask(key)
+        ]
+
+    def _copy(self, key: Key) -> InputCopy | None:
+        attempt = self._held.get(key)
+        return attempt.input if attempt is not None and attempt.reads else None
