@@ -84,6 +84,18 @@ class Calls:
             Call("POST", f"/jobs/{segment(job)}/retry", headers=headers)
         )
 
+    def send_input(
+        self, job: str, offset: int, part: bytes, end: bool = False, *, patient: bool = False
+    ) -> Document:
+        """Put a part of a job's input at `offset`; with `end` nothing follows. Safe to repeat."""
+        params = given(offset=offset, end="true" if end else None)
+        path = f"/jobs/{segment(job)}/input"
+        return self._transport.document(Call("PATCH", path, params, body=part, patient=patient))
+
+    def input(self, job: str, *, patient: bool = False) -> Document:
+        """How much of a job's input the server has."""
+        return self._transport.document(Call("GET", f"/jobs/{segment(job)}/input", patient=patient))
+
     def timeline(self, job: str) -> Document:
         """Everything that happened to a job, in order."""
         return self._transport.document(Call("GET", f"/jobs/{segment(job)}/timeline"))

@@ -107,6 +107,15 @@ class Client:
         """Wish that a job ends; its state follows when its agent has done it."""
         return self._view(api.JobView, self._calls.cancel(job, reason, patient=patient))
 
+    def send_input(self, job: str, offset: int, part: bytes, end: bool = False) -> api.InputView:
+        """Put a part of a job's input, at most 1 MiB, at `offset`: what the server has already
+        changes nothing. With `end` nothing follows; only then the job sees the end."""
+        return self._view(api.InputView, self._calls.send_input(job, offset, part, end))
+
+    def input(self, job: str) -> api.InputView:
+        """How much of a job's input the server has: where to go on."""
+        return self._view(api.InputView, self._calls.input(job))
+
     def retry(self, job: str) -> api.JobView:
         """A new job from an ended one's specification."""
         return self._view(api.JobView, self._calls.retry(job))

@@ -36,7 +36,7 @@ _MOST: Final = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: `path` is below `/api/v1`, `body` a JSON document.
+    """One request: `path` is below `/api/v1`, `body` a JSON document, or bytes as they are.
 
     With `repeat` it is sent again while the server restarts: it must be safe to do twice. A
     `patient` one bears an outage as long as following a log does. `sending` is called before the
@@ -215,7 +215,10 @@ class Transport:
     def _sent(self, call: Call) -> Connection:
         """A connection on which the answer to `call` comes."""
         body, headers = b"", dict(self._headers)
-        if call.body is not None:
+        if isinstance(call.body, bytes):
+            body = call.body
+            headers["Content-Type"] = "application/octet-stream"
+        elif call.body is not None:
             body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         headers |= call.headers or {}

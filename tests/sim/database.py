@@ -12,6 +12,7 @@ from remote_server.domain.demand import policy_of
 from remote_server.domain.events import Change, Finished, Recovered
 from remote_server.domain.model import Key, Lease
 from remote_server.errors import Stale
+from tests.sim.inputs import SentInput
 
 RAN = {AttemptState.ACCEPTED, AttemptState.RUNNING, AttemptState.ENDED, AttemptState.LOST}
 
@@ -48,6 +49,8 @@ class Database:
     copy was restored."""
     hold_until: float = 0.0
     lives: int = 1
+    inputs: dict[str, SentInput] = field(default_factory=dict)
+    """Files beside the database: no restoration takes them back."""
 
     def copy(self) -> Database:
         """What a backup holds."""

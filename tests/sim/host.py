@@ -10,6 +10,7 @@ from random import Random
 from remote_agent.session import effects as out
 from remote_agent.session import events as ev
 from remote_agent.session.events import Key
+from remote_agent.session.inputs import InputCopy
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import WINDOW
@@ -19,6 +20,8 @@ from tests.sim.wire import Bytes, Closed, Link
 
 ENDLESS = "endless"
 """Name of jobs that only end when they are stopped."""
+IDLE = "idle"
+"""Name of jobs that end without having read all of their input."""
 
 
 @dataclass
@@ -33,6 +36,12 @@ class Directory:
     stop: EndReason | None = None
     first: int = 0
     """Bytes of the spool's front that were dropped after the server had acknowledged them."""
+    input: bytearray = field(default_factory=bytearray)
+    """The copy of the job's input."""
+    whole: int | None = None
+    """Length of the complete input, once it is known."""
+    eaten: int = 0
+    """Bytes of it that the job has read."""
     settled: bool = False
     """Only its log and the way it ended are kept."""
 
@@ -47,6 +56,7 @@ class Judge:
 
     began: Callable[[str, Key], None]
     forgotten: Callable[[str, Key, Directory], None]
+    fed: Callable[[Key, Directory], None]
     checksum: Callable[[bytes], int]
     seen: Counter[str]
 
@@ -87,7 +97,8 @@ class Host:
             elif place.started is not None:
                 phase = Phase.RUNNING
             spec, size = place.offer.spec, len(place.spool)
-            self.session.adopt(key, spec, phase, size, place.started, place.ended)
+            copy = InputCopy(len(place.input), place.whole is not None) if spec.stdin else None
+            self.session.adopt(key, spec, phase, size, place.started, place.ended, copy)
 
     def crash(self) -> None:
         """kill -9 of the agent: stores under way may or may not have come to the disk."""
@@ -139,6 +150,13 @@ class Host:
                 self.contact = at
             case out.Forget(key):
                 self.judge.forgotten(self.name, key, self.disk.pop(key))
+            case out.AppendInput(key, offset, payload):
+                self._append(self.disk[key], key, offset, bytes(payload))
+            case out.EndInput(key, size):
+                place = self.disk[key]
+                assert size == len(place.input)
+                place.whole = None if self.disk_full else size
+                self.handle(ev.InputFailed(key) if self.disk_full else ev.InputEnded(key))
             case out.Remember(ended):
                 key = Key(ended.job, ended.attempt)
                 self.disk[key].settled = True
@@ -154,6 +172,16 @@ class Host:
                 assert code is CloseCode.SILENT, detail
                 self.silences += 1
                 self.drop_link()
+
+    def _append(self, place: Directory, key: Key, offset: int, payload: bytes) -> None:
+        assert offset <= len(place.input)
+        if self.disk_full:
+            # Some of it may be there all the same.
+            payload = payload[: self.rng.randint(0, len(payload))]
+        place.input[offset : offset + len(payload)] = payload
+        self.judge.fed(key, place)
+        stored = ev.InputStored(key, offset + len(payload))
+        self.handle(ev.InputFailed(key) if self.disk_full else stored)
 
     def _stop(self, key: Key, reason: EndReason) -> None:
         place = self.disk[key]
@@ -186,6 +214,9 @@ class Host:
             link.agent_end = False
             self.link = None
             self.handle(ev.LinkClosed())
+        elif isinstance(frame, Bytes):
+            payload = memoryview(frame.payload)
+            self.handle(ev.InputReceived(frame.key, frame.offset, payload))
         else:
             self.handle(ev.Received(frame))  # type: ignore[arg-type]
         return True
@@ -253,12 +284,25 @@ class Host:
                 self._end(key, place, EndReason.SPAWN_ERROR, 127)
             else:
                 place.started = Started(job=key.job, attempt=key.attempt, pid=7, at=self.now)
+        elif not place.stop and self._eat(key, place):
+            pass
         elif draw < (0.5 if place.stop else 0.0 if _endless(place) else finish):
             self._end(key, place, place.stop or EndReason.EXIT, None if place.stop else 0)
         else:
             place.spool += self.rng.randbytes(
                 self.rng.randint(1, 12) if len(place.spool) < 200 else 0
             )
+        return True
+
+    def _eat(self, key: Key, place: Directory) -> bool:
+        """The job reads its input, to the end unless it is idle; whether it still wants more."""
+        idle = place.offer.spec.name == IDLE and self.rng.random() < 0.1
+        if not place.offer.spec.stdin or place.eaten == place.whole or idle:
+            return False
+        place.eaten = min(len(place.input), place.eaten + self.rng.randint(0, 30))
+        if place.eaten == place.whole:
+            self.judge.seen["eaten"] += 1
+            self.judge.fed(key, place)
         return True
 
     def _end(self, key: Key, place: Directory, reason: EndReason, code: int | None) -> None:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
+from remote_agent.session.events import Key as AgentKey
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Assignment, Ended, Hello, Recalled, Wishes
+from remote_protocol.messages import Assignment, Ended, Hello, ReadInput, Recalled, Wishes
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
 from remote_server.domain.demand import policy_of
@@ -15,6 +16,7 @@ from remote_server.domain.model import Key
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.errors import Stale
 from tests.sim.database import AttemptRow, Database
+from tests.sim.inputs import SentInput
 from tests.sim.wire import Bytes, Closed, Link
 
 TERMS = Terms("sim", heartbeat_interval=10.0, offer_ttl=30.0)
@@ -45,6 +47,8 @@ class Hub:
         self.store_works = True
         self.files_work = True
         self.lost_by_hello: list[Key] = []
+        self.sending: dict[str, tuple[Link, Key, int, bytes]] = {}
+        """A piece of an input that waits for room on the link of an agent."""
 
     # Links -------------------------------------------------------------------------------------
 
@@ -78,6 +82,10 @@ class Hub:
                 length = len(self.db.logs.get(key, b""))
                 chunk = ev.ChunkReceived(key, offset, len(payload), length)
                 self._handle(link, session, chunk, payload)
+            case ReadInput(job=job, attempt=attempt, offset=offset):
+                sent = self.db.inputs.get(job, SentInput(b""))
+                event = ev.InputRead(Key(job, attempt), offset, sent.size, sent.ended)
+                self._handle(link, session, event)
             case Recalled(attempts=known):
                 keys = {Key(item.job, item.attempt) for item in known}
                 wanted = sorted(keys & self.db.leases_of(agent, keys).keys())
@@ -90,6 +98,36 @@ class Hub:
             case _:
                 self._handle(link, session, ev.MessageReceived(frame))  # type: ignore[arg-type]
         return True
+
+    def send_input(self, agent: str) -> bool:
+        """Take a piece of an input from an agent's session, or put the one taken on the link."""
+        if agent not in self.links:
+            return False
+        link, session = self.links[agent]
+        taken = self.sending.pop(agent, None)
+        if taken is not None and taken[0] is link:
+            _, key, offset, payload = taken
+            link.send_down(Bytes(AgentKey(*key), offset, payload))
+            self._handle(link, session, ev.InputSent(key, len(payload)))
+            return True
+        piece = session.next_input()
+        if piece is None:
+            return False
+        key, offset, length = piece
+        if not self.files_work:
+            self._handle(link, session, ev.StoreFailed(key))
+            return True
+        sent = self.db.inputs[key.job]
+        assert offset + length <= sent.size
+        self.seen["input sent"] += 1
+        self.sending[agent] = link, key, offset, sent.whole[offset : offset + length]
+        return True
+
+    def input_changed(self, job: str) -> None:
+        """More of an input is here: every link that reads it hears of it."""
+        sent = self.db.inputs[job]
+        for agent in [*self.links]:
+            self.tell(agent, ev.InputChanged(job, sent.size, sent.ended))
 
     def _hello(self, link: Link, session: AgentSession, hello: Hello) -> None:
         inventory = {Key(item.job, item.attempt) for item in hello.inventory}

@@ -53,10 +53,11 @@ def test_schedules_reach_every_corner() -> None:
     messages = {
         *("hello", "accept", "refuse", "started", "ended", "heartbeat", "missing"),
         *("welcome", "offer", "confirm", "rewind", "settled", "cancel", "superseded", "resync"),
-        "heartbeat_ack",
+        *("heartbeat_ack", "read_input", "input_end"),
     }
     records = {"Accepted", "Withdrawn", "Running", "Finished", "Returned"}
     effects = {"Kill", "Stop", "CloseLink", "TruncateLog", "FillLog", "Close", "sweep Lost"}
+    effects |= {"AppendInput", "EndInput", "input sent", "eaten"}
     effects |= {"torn", "Proven", "forsaken", "sweep unstarted"}
     assert (messages | records | effects) - seen.keys() == set()
     assert {"exit", "cancelled", "spawn_error", "lost"} <= ends.keys()

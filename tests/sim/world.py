@@ -14,8 +14,9 @@ from remote_server.domain.events import Finished
 from remote_server.domain.intake import MOST_MISMATCHES
 from remote_server.domain.model import Key
 from tests.sim.database import RAN, Database, JobRow
-from tests.sim.host import ENDLESS, Directory, Host, Judge
+from tests.sim.host import ENDLESS, IDLE, Directory, Host, Judge
 from tests.sim.hub import Hub
+from tests.sim.inputs import SentInput
 from tests.sim.wire import Link
 
 SETTLING_ROUNDS = 400
@@ -57,7 +58,7 @@ class World:
         self.epochs: dict[str, int] = {}
         self.server: Hub | None = None
         self.links: list[Link] = []
-        judge = Judge(self._began, self._forgotten, zlib.crc32, self.seen)
+        judge = Judge(self._began, self._forgotten, self._fed, zlib.crc32, self.seen)
         self.hosts = {f"a{n}": Host(f"a{n}", rng, judge) for n in range(agents)}
         self._start_server()
 
@@ -102,6 +103,11 @@ class World:
         assert not held, f"I4: {agent} forgets {key}, which is {row.state}"
         assert place.ended is not None or not place.begun, f"{key} runs and is forgotten"
 
+    def _fed(self, key: agent_events.Key, place: Directory) -> None:
+        whole = self.db.inputs[key.job].whole
+        assert whole.startswith(place.input), f"the input of {key} differs from what was sent"
+        assert place.whole in (None, len(whole)), f"{key} takes a cut of its input for its end"
+
     def check(self) -> None:
         for job, row in self.db.jobs.items():
             if row.state.terminal:
@@ -139,13 +145,27 @@ class World:
             on_return=rng.choice(list(OnReturn)),
         )
         spec = JobSpec.model_construct(
-            name=rng.choice([None, None, None, ENDLESS]),
+            name=rng.choice([None, None, None, None, IDLE, ENDLESS]),
             command=["x"],
             max_attempts=rng.randint(1, 3),
             retry_backoff=1.0,
             on_disconnect=policy,
+            stdin=rng.random() < 0.4,
         )
-        self.db.jobs[self.ulid()] = JobRow(spec)
+        job = self.ulid()
+        self.db.jobs[job] = JobRow(spec)
+        if spec.stdin:
+            self.db.inputs[job] = SentInput(rng.randbytes(rng.choice([0, 1, 40, 200])))
+
+    def send_input(self) -> bool:
+        """The sender of some input has the server take more of it."""
+        open_jobs = [job for job, sent in self.db.inputs.items() if not sent.ended]
+        if self.server is None or not self.server.files_work or not open_jobs:
+            return False
+        job = self.rng.choice(open_jobs)
+        self.db.inputs[job].send(self.rng)
+        self.server.input_changed(job)
+        return True
 
     def connect(self, host: Host) -> bool:
         if host.link is not None or not host.acts or self.server is None:
@@ -196,7 +216,11 @@ class World:
             return self.rng.choice([host.read, host.read, host.store, host.upload, host.scan])()
         if draw < 0.65 or server is None:
             return False
-        if draw < 0.78:
+        if draw < 0.69:
+            return self.send_input() or server.send_input(host.name)
+        if draw < 0.73:
+            return server.send_input(host.name)
+        if draw < 0.79:
             return server.read(host.name)
         if draw < 0.88:
             return server.flush()
@@ -320,9 +344,10 @@ class World:
         while moved:
             steps += 1
             assert steps < LONGEST_ROUND, "it talks without end and gets nowhere"
-            moved = server.flush() or server.verify(zlib.crc32)
+            moved = server.flush() or server.verify(zlib.crc32) or self.send_input()
             for host in self.hosts.values():
                 moved = server.read(host.name) or moved
+                moved = server.send_input(host.name) or moved
                 moved = host.read() or host.store() or host.launch() or moved
                 moved = host.scan() or host.upload() or moved
             self.check()
