@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from remote_client.errors import ClientError, UsageError
@@ -30,9 +30,13 @@ def segment(name: str) -> str:
     return quote(name, safe="")
 
 
-def given(**values: object) -> dict[str, str]:
-    """Parameters of a query: those that are not None."""
-    return {key: str(value) for key, value in values.items() if value is not None}
+def given(**values: object) -> dict[str, str | list[str]]:
+    """Parameters of a query: those that are not None. A sequence is repeated."""
+    return {
+        key: [str(one) for one in value] if isinstance(value, list | tuple) else str(value)
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 def key() -> str:
@@ -69,6 +73,16 @@ class Calls:
     def jobs(self, **filters: object) -> Document:
         """One page of jobs, newest first."""
         return self._transport.document(Call("GET", "/jobs", given(**filters)))
+
+    def many_jobs(self, most: int | None, filters: Mapping[str, object]) -> Document:
+        """The newest jobs, however many pages they take: `most` of them, or all."""
+        page = self.jobs(limit=min(most or _LARGEST_PAGE, _LARGEST_PAGE), **filters)
+        items = list(page["items"])
+        while (cursor := page.get("next_cursor")) and (most is None or len(items) < most):
+            limit = _LARGEST_PAGE if most is None else min(most - len(items), _LARGEST_PAGE)
+            page = self.jobs(limit=limit, cursor=cursor, **filters)
+            items += page["items"]
+        return {**page, "items": items}
 
     def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> Document:
         """Wish that a job ends; its state follows when its agent has done it."""
@@ -168,6 +182,10 @@ class Calls:
         """A new token for an agent; the old one ends at once."""
         path = f"/agents/{segment(agent)}/rotate-token"
         return self._transport.document(Call("POST", path, repeat=False))
+
+    def whoami(self) -> Document:
+        """The token with which we come, without its text."""
+        return self._transport.document(Call("GET", "/whoami"))
 
     def version(self) -> Document:
         """What the server is."""

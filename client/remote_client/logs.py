@@ -40,6 +40,8 @@ class StoredLog:
         """Its number, known with the first piece at the latest; 0 when there was none."""
         self.offset = offset
         """Bytes that were given, or left out at the beginning."""
+        self.size = 0
+        """Bytes of it that the server had when it last answered with the number."""
         self.idle: float | None = None
         """Seconds of silence after which an empty piece is given, again and again."""
         self.ended: Callable[[Document], bool] = self._has_ended
@@ -87,7 +89,7 @@ class StoredLog:
 
     def _answer(self, follow: bool) -> Generator[bytes, None, Response]:
         """One answer, as far as it goes; returns its head."""
-        params = {"offset": str(self.position)}
+        params: dict[str, str | list[str]] = {"offset": str(self.position)}
         if self.attempt is not None:
             params["attempt"] = str(self.attempt)
         if follow:
@@ -116,7 +118,10 @@ class StoredLog:
     def _whole(self, head: Response) -> bool:
         """Whether everything has come that the server had when it began to answer."""
         size = head.headers.get(_SIZE, "")
-        return not size.isdecimal() or self.position >= int(size)
+        if not size.isdecimal():
+            return True
+        self.size = int(size)
+        return self.position >= self.size
 
     def _has_ended(self, job: Document) -> bool:
         return log_is_over(job, self.attempt, self.position)

@@ -23,6 +23,8 @@ from remote_protocol.units import format_duration, format_size
 T = TypeVar("T")
 Document = dict[str, Any]
 """An object of the API, as its JSON has it."""
+Parameters = Mapping[str, str | list[str]]
+"""Of a query; a list is repeated."""
 _RETRIED: Final = frozenset({502, 503, 504})
 _PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds between repetitions of a call: about ten in all, a restart of the server."""
@@ -45,7 +47,7 @@ class Call:
 
     method: str
     path: str
-    params: Mapping[str, str] | None = None
+    params: Parameters | None = None
     body: object = None
     headers: Mapping[str, str] | None = None
     repeat: bool = True
@@ -139,7 +141,11 @@ class Transport:
         self._repeated(call, lambda *_: None)
 
     def stream(
-        self, path: str, params: Mapping[str, str], accept: str, idle: float | None = None
+        self,
+        path: str,
+        params: Mapping[str, str | list[str]],
+        accept: str,
+        idle: float | None = None,
     ) -> Iterator[tuple[bytes | None, Response | None]]:
         """The pieces of an answer as they come, each with the answer's head, at last an empty one.
 
@@ -222,7 +228,7 @@ class Transport:
             body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         headers |= call.headers or {}
-        query = f"?{urlencode(call.params)}" if call.params else ""
+        query = f"?{urlencode(call.params, doseq=True)}" if call.params else ""
         target = f"{self._prefix}{call.path}{query}"
         link, self._idle = self._idle, None
         # A server may close a link that it takes for idle at the very moment that we use it: only

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 TOKEN = "rpt_" + "t" * 43
 ID = "01KADVTZ7WFFFFFFFFFFFFFFFF"
@@ -35,6 +35,8 @@ class Said:
     query: dict[str, str]
     headers: dict[str, str]
     body: Any
+    repeated: dict[str, list[str]] = field(default_factory=dict)
+    """The query with every value of a parameter."""
 
 
 @dataclass
@@ -138,6 +140,7 @@ class FakeApi:
             dict(parse_qsl(parts.query)),
             dict(wire.headers),
             json.loads(raw) if raw else None,
+            parse_qs(parts.query),
         )
         self.calls.append(said)
         waiting = self._answers[wire.command, path]
@@ -154,6 +157,7 @@ class FakeApi:
             headers.setdefault("Content-Type", "application/json")
         elif reply.status == 200 and path.endswith("/log"):
             offset = int(said.query.get("offset", 0))
+            headers.setdefault("Remote-Attempt", said.query.get("attempt", "1"))
             if isinstance(what, bytes):
                 body = body[offset:]
             if not reply.breaks:

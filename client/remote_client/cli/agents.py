@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 
+from remote_client.cli.completed import completed
 from remote_client.cli.options import (
     DURATION,
     NAME,
@@ -94,7 +96,7 @@ _COLUMNS = (
 
 
 @agent.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("agents"))
 @output_option
 @pass_session
 def show(session: Session, name: str, output: str) -> None:
@@ -108,7 +110,7 @@ def show(session: Session, name: str, output: str) -> None:
 
 
 @agent.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("agents"))
 @click.option("--comment", default="", help="Why; shown wherever the agent is shown.")
 @output_option
 @pass_session
@@ -127,7 +129,7 @@ def pause(session: Session, name: str, comment: str, output: str) -> None:
 
 
 @agent.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("agents"))
 @output_option
 @pass_session
 def resume(session: Session, name: str, output: str) -> None:
@@ -141,7 +143,7 @@ def resume(session: Session, name: str, output: str) -> None:
 
 
 @agent.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("agents"))
 @click.option("--deadline", type=DURATION, help="Cancel what still runs then, e.g. 1h.")
 @output_option
 @pass_session
@@ -158,9 +160,14 @@ def drain(session: Session, name: str, deadline: float | None, output: str) -> N
 
 
 @agent.command("set")
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("agents"))
 @click.option(
-    "--queue", "queues", multiple=True, type=NAME, help="Queue to serve; replaces all of them."
+    "--queue",
+    "queues",
+    multiple=True,
+    type=NAME,
+    shell_complete=completed("queues"),
+    help="Replaces all queues.",
 )
 @click.option("--label", "labels", multiple=True, type=PAIR, help="Replaces all labels.")
 @click.option("--capacity", metavar="N", help="Jobs at a time, or default=4,monitors=10 by queue.")
@@ -213,7 +220,7 @@ def _is_count(text: str) -> bool:
 
 
 @agent.command("rotate-token")
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("agents"))
 @output_option
 @pass_session
 def rotate_token(session: Session, name: str, output: str) -> None:
@@ -232,7 +239,7 @@ def rotate_token(session: Session, name: str, output: str) -> None:
 
 
 @agent.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("agents"))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
 def delete(session: Session, name: str, yes: bool) -> None:
@@ -244,10 +251,21 @@ def delete(session: Session, name: str, yes: bool) -> None:
       remotectl agent delete web-7 --yes
     """
     view = session.calls.one("agents", name)
-    if view.get("running") and not yes:
-        click.confirm(f"{name} runs {view['running']} jobs; delete it all the same?", abort=True)
+    if not yes:
+        _confirm(view)
     session.calls.delete("agents", name)
     note(f"{name} is deleted")
+
+
+def _confirm(view: Document) -> None:
+    """Ask on a terminal; in a script, refuse to end jobs without --yes."""
+    name, running = view["name"], view.get("running")
+    if sys.stdin is None or not sys.stdin.isatty():
+        if running:
+            raise UsageError(f"{name} runs {running} jobs, which would be lost; give --yes")
+        return
+    what = f"runs {running} jobs" if running else f"is {view.get('state')}"
+    click.confirm(f"{name} {what}; delete it all the same?", abort=True, err=True)
 
 
 def _done(view: Document, output: str, words: str) -> None:

@@ -1,40 +1,108 @@
-"""`remotectl job logs`: what a job printed."""
+"""`remotectl job logs`: what a job printed, of one attempt or over all that follow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 
 import click
 
-from remote_client.cli.options import Command
-from remote_client.cli.output import stdout
+from remote_client.cli.completed import completed
+from remote_client.cli.lines import Lines, last_lines
+from remote_client.cli.options import DURATION, Command
+from remote_client.cli.output import note, stderr, stdout
 from remote_client.cli.session import Session, pass_session
-from remote_client.cli.watch import write_all, write_streams
+from remote_client.cli.watch import Follower, write_all, write_streams
+from remote_client.logs import StoredLog
 from remote_protocol import cri
 
 
 @click.command(cls=Command)
-@click.argument("job")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the attempt has ended.")
-@click.option("--attempt", type=click.IntRange(min=1), help="Another than the last attempt.")
-@click.option("--timestamps", is_flag=True, help="Time and stream before each line.")
+@click.argument("job", shell_complete=completed("jobs"))
+@click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended.")
+@click.option("--attempt", type=click.IntRange(min=1), help="One attempt; default: the last.")
+@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option("--since", type=DURATION, help="Only what was printed since then, e.g. 10m.")
+@click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="Only this one of the two.")
+@click.option("--timestamps", is_flag=True, help="Time and stream before each line, on stdout.")
 @pass_session
-def logs(session: Session, job: str, follow: bool, attempt: int | None, timestamps: bool) -> None:
+def logs(
+    session: Session,
+    job: str,
+    follow: bool,
+    attempt: int | None,
+    tail: int | None,
+    since: float | None,
+    stream: str | None,
+    timestamps: bool,
+) -> None:
     """What a job printed: stdout to stdout, stderr to stderr, byte for byte.
+
+    With --follow it goes on over all further attempts of the job; with --attempt only that one is
+    shown. Jobs without a first attempt say why they wait.
 
     \b
     Examples:
-      remotectl job logs -f 01JD4
-      remotectl job logs 01JD4 --timestamps --attempt 1
+      remotectl job logs -f @last
+      remotectl job logs --tail 20 --timestamps 7WQK3M2P
+      remotectl job logs --stream stderr --since 10m --attempt 1 nightly
     """
     identity = session.job_id(job)
-    for piece in session.calls.log(identity, attempt=attempt, follow=follow):
-        if timestamps:
-            write_all(stdout(), b"".join(_stamped(piece)))
-        else:
+    write = _writer(stream, since, timestamps)
+    calls = session.calls
+    offset = 0
+    if tail is not None:
+        log = last_lines(lambda at: calls.log(identity, attempt=attempt, offset=at), tail, stream)
+        attempt_shown, offset = log.attempt, log.offset
+    else:
+        attempt_shown = attempt
+    if not follow:
+        log = calls.log(identity, attempt=attempt_shown, offset=offset)
+        _copy(log, write)
+        if log.attempt is None:
+            _say_why_not(session, identity)
+        return
+    follower = Follower(calls, calls.job(identity))
+    for piece in follower.pieces(attempt_shown, offset, only=attempt is not None):
+        write.feed(piece)
+    write.end()
+    if attempt is None:
+        follower.say_how_it_ended()
+
+
+def _copy(log: StoredLog, write: Lines) -> None:
+    for piece in log:
+        write.feed(piece)
+    write.end()
+
+
+def _say_why_not(session: Session, identity: str) -> None:
+    job = session.calls.job(identity)
+    if job.get("attempt"):
+        return
+    why = job.get("pending_reason") or job.get("end_detail")
+    note(f"{identity} has not printed anything: it is {job['state']}" + (f": {why}" if why else ""))
+
+
+def _writer(stream: str | None, since: float | None, timestamps: bool) -> Lines:
+    earliest = None if since is None else _stamp(time.time() - since)
+
+    def plain(piece: bytes) -> None:
+        if stream is None:
             write_streams(piece)
+            return
+        target = stdout() if stream == "stdout" else stderr()
+        if target is not None:
+            write_all(target, cri.decode(piece, stream.encode()))
+
+    def stamped(line: bytes) -> None:
+        write_all(stdout(), line)
+
+    show: Callable[[bytes], None] = stamped if timestamps else plain
+    return Lines(show, joined=timestamps, only=stream, earliest=earliest)
 
 
-def _stamped(piece: bytes) -> Iterator[bytes]:
-    for record in cri.records(piece):
-        yield f"{record.time} {record.stream} ".encode() + record.data.removesuffix(b"\n") + b"\n"
+def _stamp(moment: float) -> str:
+    """A Unix time as logs have it (RFC 3339, UTC, nine digits): texts of it compare as times."""
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+    return f"{whole}.{int(moment % 1 * 1e9):09}Z"

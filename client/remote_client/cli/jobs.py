@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from remote_client.calls import TERMINAL
+from remote_client.cli.completed import completed
 from remote_client.cli.job_logs import logs
 from remote_client.cli.options import DURATION, Group, Look, list_options, output_option
 from remote_client.cli.output import (
@@ -22,7 +25,7 @@ from remote_client.cli.output import (
     when,
 )
 from remote_client.cli.session import Session, pass_session
-from remote_client.cli.table import Column, laid_out, print_list
+from remote_client.cli.table import Column, again_and_again, laid_out, print_list
 from remote_client.cli.watch import exit_code
 from remote_client.transport import Document
 
@@ -35,12 +38,12 @@ SHORT = 8
 def job() -> None:
     """List jobs, show them, read their logs, cancel, retry, wait.
 
-    An id may be shortened to its beginning.
+    JOB is an id or any part of it, the end first, a job's name, or @last.
 
     \b
     Examples:
       remotectl job list --state running
-      remotectl job logs -f 01JD4
+      remotectl job logs -f @last
     """
 
 
@@ -48,39 +51,61 @@ job.add_command(logs)
 
 
 @job.command("list")
-@click.option("--state", type=click.Choice(_STATES), help="Only in this state.")
-@click.option("--queue", metavar="Q", help="Only of this queue.")
-@click.option("--agent", metavar="NAME", help="Only on this agent.")
+@click.option(
+    "--state",
+    multiple=True,
+    type=click.Choice(_STATES),
+    help="In this state; may be repeated.",
+)
+@click.option(
+    "--queue", metavar="Q", shell_complete=completed("queues"), help="Only of this queue."
+)
+@click.option(
+    "--agent", metavar="NAME", shell_complete=completed("agents"), help="Only on this agent."
+)
+@click.option("--name", metavar="TEXT", help="Only with this text in the name.")
+@click.option("--label", multiple=True, metavar="K[=V]", help="Only with this label demanded.")
+@click.option("--since", metavar="D", help="Submitted since: 2h, or a time with its zone.")
+@click.option("--mine", is_flag=True, help="Only submitted with this token.")
 @click.option(
     "--limit",
-    type=click.IntRange(1, 1000),
+    type=click.IntRange(min=1),
     default=50,
     show_default=True,
     metavar="N",
     help="How many.",
 )
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--watch", "-w", is_flag=True, help="Show them again every two seconds.")
 @list_options
 @pass_session
 def list_jobs(
-    session: Session,
-    state: str | None,
-    queue: str | None,
-    agent: str | None,
-    limit: int,
-    look: Look,
+    session: Session, /, limit: int, everything: bool, watch: bool, look: Look, **given: Any
 ) -> None:
-    """The newest jobs.
+    """The newest jobs. A list on a terminal shows the end of ids: enough to name a job.
 
     \b
     Examples:
-      remotectl job list --state running
+      remotectl job list --state running --state queued --since 2h
       remotectl job list --queue berlin --output json | jq '.items[].id'
       remotectl job list --state queued -q | xargs remotectl job cancel
     """
-    page = session.calls.jobs(limit=limit, state=state, queue=queue, agent=agent)
-    print_list(page, _COLUMNS, look, "No jobs match. Start one: remotectl run -- echo hello", "id")
-    if page.get("next_cursor") and look.output != "json":
-        note(f"there are more jobs; --limit shows more than {limit}")
+    filters = {name: value for name, value in given.items() if value not in (None, (), False)}
+    if filters.pop("mine", None):
+        filters["submitted_by"] = "me"
+    most = None if everything else limit
+
+    def shown() -> None:
+        page = session.calls.many_jobs(most, filters)
+        empty = "No jobs match. Start one: remotectl run -- echo hello"
+        print_list(page, _COLUMNS, look, empty, "id")
+        if page.get("next_cursor") and look.output != "json":
+            note(f"there are more jobs; --limit shows more than {limit}, --all shows all")
+
+    if watch:
+        again_and_again(shown)
+    else:
+        shown()
 
 
 def _command(item: Document) -> str:
@@ -95,7 +120,7 @@ def _remark(item: Document) -> str:
 
 
 _COLUMNS = (
-    Column("ID", lambda item: str(item["id"])),
+    Column("ID", lambda item: str(item["id"]), brief=lambda item: str(item["id"])[-SHORT:]),
     Column("NAME", _command, cut=True),
     Column("STATE", lambda item: str(item["state"])),
     Column("QUEUE", lambda item: text_of(item, "queue"), drop=5),
@@ -109,7 +134,7 @@ _COLUMNS = (
 
 
 @job.command()
-@click.argument("job")
+@click.argument("job", shell_complete=completed("jobs"))
 @output_option
 @pass_session
 def show(session: Session, job: str, output: str) -> None:
@@ -170,7 +195,7 @@ _TIMELINE = (
 
 
 @job.command()
-@click.argument("jobs", nargs=-1, required=True)
+@click.argument("jobs", nargs=-1, required=True, shell_complete=completed("jobs"))
 @click.option("--reason", default="", help="Said on the job's timeline.")
 @output_option
 @pass_session
@@ -182,7 +207,7 @@ def cancel(session: Session, jobs: tuple[str, ...], reason: str, output: str) ->
       remotectl job cancel 01JD4 --reason 'wrong input'
     """
     for text in jobs:
-        view = session.calls.cancel(session.job_id(text), reason)
+        view = session.calls.cancel(session.job_id(text, newest=False), reason)
         if output == "json":
             print_json(view)
         elif view["state"] == "cancelled":
@@ -194,7 +219,7 @@ def cancel(session: Session, jobs: tuple[str, ...], reason: str, output: str) ->
 
 
 @job.command()
-@click.argument("job")
+@click.argument("job", shell_complete=completed("jobs"))
 @output_option
 @pass_session
 def retry(session: Session, job: str, output: str) -> None:
@@ -205,7 +230,7 @@ def retry(session: Session, job: str, output: str) -> None:
       remotectl job retry 01JD4
       remotectl job logs -f "$(remotectl job retry 01JD4)"
     """
-    view = session.calls.retry(session.job_id(job))
+    view = session.calls.retry(session.job_id(job, newest=False))
     if output == "json":
         print_json(view)
     else:
@@ -213,7 +238,7 @@ def retry(session: Session, job: str, output: str) -> None:
 
 
 @job.command()
-@click.argument("job")
+@click.argument("job", shell_complete=completed("jobs"))
 @click.option("--timeout", type=DURATION, help="Give up after so long (exit code 255).")
 @output_option
 @pass_session

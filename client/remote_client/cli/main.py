@@ -22,7 +22,16 @@ COMMANDS: Final = {
     "token": ("tokens", "token", "API tokens for people and programs, and of single agents."),
     "registration-token": ("tokens", "registration_token", "Tokens with which agents enrol."),
     "login": ("login", "login", "Check server and token, then keep them for later calls."),
-    "logout": ("login", "logout", "Forget server and token of `login`."),
+    "logout": ("login", "logout", "Forget the current login, or the one that --context names."),
+    "context": ("contexts", "context", "List logins, show them, choose and delete them."),
+    "whoami": ("login", "whoami", "Who the server takes us for: name, role, and until when."),
+    "completion": (
+        "completion",
+        "completion",
+        "Print a script that lets a shell complete commands, options, names and ids.",
+    ),
+    "version": ("completion", "version", "Print the version."),
+    "help": ("help", "help_command", "Show the help of a command."),
 }
 """Each command: the module below `remote_client.cli` that has it, its name there, what it does."""
 _EPILOG = """\b

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from remote_client.cli.completed import completed
 from remote_client.cli.session import Session
 from remote_protocol.limits import NAME_PATTERN, NAME_WORDS
 from remote_protocol.units import parse_duration, parse_size
@@ -28,11 +29,14 @@ _GLOBAL: Final = (
     ("token_file", "REMOTE_TOKEN_FILE", "FILE",
      "File with an API token; the text itself: REMOTE_TOKEN."),
     ("ca_file", "REMOTE_CA_FILE", "FILE", "Certificates of a private CA (PEM)."),
+    ("context", "REMOTE_CONTEXT", "NAME", "The login to use; see remotectl context list."),
+    ("insecure", "REMOTE_INSECURE", None,
+     "Allow plain HTTP to another host: token and output can be read on the way."),
 )  # fmt: skip
 
 
 def _take(context: click.Context, option: click.Parameter, value: object) -> None:
-    if value is not None and option.name is not None:
+    if value is not None and value is not False and option.name is not None:
         setattr(context.ensure_object(Session), option.name, value)
 
 
@@ -45,6 +49,9 @@ def global_options(environment: bool) -> list[click.Parameter]:
                 [f"--{name.replace('_', '-')}"],
                 envvar=variable if environment else None,
                 metavar=metavar,
+                is_flag=metavar is None,
+                default=None,
+                shell_complete=completed(f"{name}s") if name == "context" else None,
                 help=f"{words} [env: {variable}]",
                 allow_from_autoenv=False,
                 expose_value=False,

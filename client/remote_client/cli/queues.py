@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from remote_client.cli.completed import completed
 from remote_client.cli.options import (
     DURATION,
     NAME,
@@ -77,7 +78,7 @@ _COLUMNS = (
 
 
 @queue.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("queues"))
 @output_option
 @pass_session
 def show(session: Session, name: str, output: str) -> None:
@@ -91,7 +92,7 @@ def show(session: Session, name: str, output: str) -> None:
 
 
 @queue.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("queues"))
 @click.option("--description", default="", help="What it is for.")
 @_retention
 @_total
@@ -126,7 +127,7 @@ def create(
 
 
 @queue.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("queues"))
 @click.option("--description", help="What it is for.")
 @_retention
 @_total
@@ -165,7 +166,7 @@ def edit(
 
 
 @queue.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("queues"))
 @output_option
 @pass_session
 def pause(session: Session, name: str, output: str) -> None:
@@ -179,7 +180,7 @@ def pause(session: Session, name: str, output: str) -> None:
 
 
 @queue.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("queues"))
 @output_option
 @pass_session
 def resume(session: Session, name: str, output: str) -> None:
@@ -193,7 +194,7 @@ def resume(session: Session, name: str, output: str) -> None:
 
 
 @queue.command()
-@click.argument("name", type=NAME)
+@click.argument("name", type=NAME, shell_complete=completed("queues"))
 @pass_session
 def delete(session: Session, name: str) -> None:
     """Remove a queue that no job waits in and no agent serves.

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import click
 
+from remote_client.cli.completed import completed
 from remote_client.cli.interrupts import INTERRUPTED, Interrupts
 from remote_client.cli.job_spec import flag, job_spec, title
-from remote_client.cli.options import DURATION, PAIR, SIZE, Command, output_option
+from remote_client.cli.options import DURATION, NAME, PAIR, SIZE, Command, output_option
 from remote_client.cli.output import drop_stdout, note, print_json, say
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.watch import Watch
@@ -46,7 +47,14 @@ _REASONS: Final = (
     default="default",
     show_default=True,
     metavar="Q",
+    shell_complete=completed("queues"),
     help="Where it waits for an agent. [env: REMOTE_QUEUE]",
+)
+@click.option(
+    "--agent",
+    type=NAME,
+    shell_complete=completed("agents"),
+    help="Only this agent; it must serve the queue.",
 )
 @click.option("--name", help="A name for people.")
 @click.option(

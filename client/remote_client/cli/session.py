@@ -11,13 +11,11 @@ import click
 
 from remote_client.cli.output import note
 from remote_client.config import Access, find_access
-from remote_client.errors import ClientError, UsageError
+from remote_client.errors import ClientError, Unreachable, UsageError
 
 if TYPE_CHECKING:
     from remote_client.calls import Calls
     from remote_client.transport import Transport
-
-_ID_LENGTH, _SHORTEST = 26, 4
 
 
 class Session:
@@ -27,6 +25,8 @@ class Session:
         self.url: str | None = None
         self.token_file: str | None = None
         self.ca_file: str | None = None
+        self.context: str | None = None
+        self.insecure = False
         self.failed = ClientError.exit_code
         """The exit code when `remotectl` itself fails."""
         self._transport: Transport | None = None
@@ -52,7 +52,9 @@ class Session:
     @property
     def access(self) -> Access:
         """The server and who we are there."""
-        return find_access(self.url, self.token, self.ca_file)
+        return find_access(
+            self.url, self.token, self.ca_file, context=self.context, insecure=self.insecure
+        )
 
     @property
     def calls(self) -> Calls:
@@ -61,6 +63,18 @@ class Session:
 
         if self._transport is None:
             self._transport = self._connected()
+        return Calls(self._transport)
+
+    def briefly(self, seconds: float) -> Calls:
+        """The API for who cannot wait: no call is repeated or takes longer, nothing is said."""
+        from remote_client.calls import Calls
+        from remote_client.transport import Transport
+
+        if self._transport is None:
+            access = self.access
+            self._transport = Transport(
+                access.url, access.token, access.ca_file, seconds, sleep=_refuse
+            )
         return Calls(self._transport)
 
     @contextmanager
@@ -72,30 +86,15 @@ class Session:
             other.reached = self._transport is not None and self._transport.reached
             yield Calls(other)
 
-    def job_id(self, text: str) -> str:
-        """The whole id of a job from its beginning. UsageError when none or several begin so."""
-        wanted = text.strip().upper()
-        if len(wanted) >= _ID_LENGTH:
-            return wanted
-        if len(wanted) < _SHORTEST:
-            raise UsageError(
-                f"{text!r} is too short for a job's id; write {_SHORTEST} characters or more "
-                "of it; see: remotectl job list"
-            )
-        found, cursor = [], None
-        for _ in range(10):
-            page = self.calls.jobs(limit=200, cursor=cursor)
-            found += [job["id"] for job in page["items"] if job["id"].startswith(wanted)]
-            cursor = page.get("next_cursor")
-            if cursor is None:
-                break
-        if len(found) == 1:
-            return str(found[0])
-        if not found:
-            raise UsageError(f"No recent job's id begins with {text!r}; see: remotectl job list")
-        raise UsageError(
-            f"{len(found)} jobs' ids begin with {text!r}; write more of it: {', '.join(found[:5])}"
-        )
+    def job_id(self, text: str, newest: bool = True) -> str:
+        """The whole id of a job: from any part of it, its name, or `@last`, the newest of ours.
+
+        Of several jobs of one name the newest is meant, unless `newest` is false. UsageError when
+        none or several fit.
+        """
+        from remote_client.cli.job_ids import find_job
+
+        return find_job(self.calls, text, newest)
 
     def close(self) -> None:
         """Close the connections if there are any."""
@@ -108,6 +107,10 @@ class Session:
 
         access = self.access
         return Transport(access.url, access.token, access.ca_file, notice=note)
+
+
+def _refuse(seconds: float) -> None:
+    raise Unreachable("there is no time to try again")
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

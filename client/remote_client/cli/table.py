@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from remote_client.cli.options import Look
 from remote_client.cli.output import bold, coloured, note, one_line, print_json, say
+from remote_client.errors import UsageError
 
 if TYPE_CHECKING:
     from remote_client.transport import Document
 
 _GAP: Final = "  "
+_PERIOD: Final = 2.0
+"""Seconds between two looks at a list that is watched."""
 _LEAST: Final = 12
 """Characters to which a column that may be cut is cut at the most."""
 
@@ -140,3 +144,16 @@ def cells(text: str) -> int:
         0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1
         for character in text
     )
+
+
+def again_and_again(show: Callable[[], None]) -> None:
+    """Show something every two seconds, each time on a cleared terminal, until Ctrl-C."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        raise UsageError("--watch needs a terminal; in a script repeat the call, or read /events")
+    try:
+        while True:
+            say("\x1b[H\x1b[2J" + time.strftime("%H:%M:%S"))
+            show()
+            time.sleep(_PERIOD)
+    except KeyboardInterrupt:
+        return

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
+from remote_client.cli.completed import completed
 from remote_client.cli.options import (
     DURATION,
     NAME,
@@ -103,7 +104,12 @@ def registration_token() -> None:
 
 @registration_token.command("create")
 @click.option(
-    "--queue", "queues", multiple=True, type=NAME, help="Only for agents of these queues."
+    "--queue",
+    "queues",
+    multiple=True,
+    type=NAME,
+    shell_complete=completed("queues"),
+    help="Only for this queue.",
 )
 @click.option("--uses", type=click.IntRange(min=1), help="How many agents may enrol.")
 @click.option(

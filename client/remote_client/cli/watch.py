@@ -6,6 +6,7 @@ Touches stdout and stderr as raw bytes.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from itertools import groupby
 from typing import BinaryIO
 
@@ -18,54 +19,75 @@ from remote_protocol import cri
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5
 _QUIET_WAIT = 1.0
 """Seconds that a job may wait before the reason is said."""
+_LOOK_EVERY = 10.0
+"""Seconds of silence after which a look is taken at what became of the job's agent."""
 _STDERR = b" stderr "
 
 
-class Watch:
-    """One job being followed. `run` returns the exit code of the contract."""
+class Follower:
+    """One job whose log is followed over its attempts. `job` is what was last heard of it."""
 
-    def __init__(self, calls: Calls, job: Document, title: str, aside: bool = False) -> None:
-        """With `aside`, all output of the job goes to stderr."""
-        self._calls = calls
-        self._aside = aside
+    def __init__(self, calls: Calls, job: Document) -> None:
         self.job = job
+        self._calls = calls
         self._id: str = job["id"]
-        self._title = title
         self._said: str | None = None
+        self._began = time.monotonic()
 
-    def run(self) -> int:
-        """Stream every attempt's log, then say how the job ended when it did not succeed."""
-        since = time.monotonic()
-        attempt = 1 + self._first()
+    def pieces(self, attempt: int | None, offset: int = 0, only: bool = False) -> Iterator[bytes]:
+        """Its log from `offset` of an attempt on, by default of the current one, to its end."""
+        since = self._began
+        attempt = attempt or max(1, int(self.job.get("attempt") or 0))
         while self._wait_for(attempt, since):
-            for piece in self._log(attempt):
-                self._write(piece)
-            attempt, since = attempt + 1, time.monotonic()
-        return self._verdict()
+            yield from self._log(attempt, offset)
+            if only:
+                return
+            attempt, offset, since = attempt + 1, 0, time.monotonic()
 
-    def _first(self) -> bool:
-        """Whether the first attempt began at once and was streamed: one call instead of many."""
-        log = self._log(None)
+    def from_the_first(self) -> Iterator[bytes]:
+        """The logs of all attempts. The first one is asked for before it is known to run."""
+        log = self._calls.log(self._id, follow=True)
+        self._hear(log)
         log.idle = _QUIET_WAIT
+        late = False
         for piece in log:
             if log.attempt != 1:
                 # It waits, and a waiting job is asked for; or we were too late for the first one.
-                return False
-            log.idle = None
-            self._write(piece)
-        return log.attempt == 1
+                late = True
+                break
+            log.idle = _LOOK_EVERY
+            yield from self._heard_of(piece)
+        yield from self.pieces(1 if late or log.attempt != 1 else 2)
 
-    def _log(self, attempt: int | None) -> StoredLog:
-        if attempt is not None and attempt > 1:
-            note(f"attempt {attempt} of {self.job['max_attempts']} on {self.job['agent']}")
-        log = self._calls.log(self._id, attempt=attempt, follow=True)
+    def say_how_it_ended(self) -> None:
+        """A sentence, unless it succeeded."""
+        if self.job["state"] in TERMINAL and self.job["state"] != "succeeded":
+            note(f"{self._id} {how_it_ended(self.job)}")
 
+    def _log(self, attempt: int, offset: int) -> Iterator[bytes]:
+        if attempt > 1:
+            note(f"attempt {attempt} of {self.job.get('max_attempts')} on {self.job.get('agent')}")
+        log = self._calls.log(self._id, attempt=attempt, offset=offset, follow=True)
+        self._hear(log)
+        log.idle = _LOOK_EVERY
+        for piece in log:
+            yield from self._heard_of(piece)
+
+    def _hear(self, log: StoredLog) -> None:
         def ended(job: Document) -> bool:
             self.job = job
             return log_is_over(job, log.attempt, log.position)
 
         log.ended = ended
-        return log
+
+    def _heard_of(self, piece: bytes) -> Iterator[bytes]:
+        """The piece; when there is none for long, perhaps the agent is away."""
+        if piece:
+            yield piece
+            return
+        self.job = self._calls.job(self._id, patient=True)
+        if self.job["state"] in ("assigned", "running"):
+            self._say(self.job.get("agent_detail"), "")
 
     def _wait_for(self, attempt: int, since: float) -> bool:
         """Whether attempt number `attempt` runs or has run; False when the job ended before it."""
@@ -81,26 +103,38 @@ class Watch:
             pause = min(pause * 1.3, _LONGEST_PAUSE)
             self.job = self._calls.job(self._id, patient=True)
             if time.monotonic() - since >= _QUIET_WAIT:
-                self._say_why()
+                self._say(self.job.get("pending_reason"), "waits: ")
 
-    def _write(self, piece: bytes) -> None:
-        if not self._aside:
-            write_streams(piece)
-        elif (target := stderr()) is not None:
-            write_all(target, cri.decode(piece))
+    def _say(self, words: object, how: str) -> None:
+        if words and words != self._said:
+            note(f"{self._id} {how}{words}")
+            self._said = str(words)
 
-    def _say_why(self) -> None:
-        reason = self.job.get("pending_reason")
-        if reason and reason != self._said:
-            note(f"{self._id} waits: {reason}")
-            self._said = reason
 
-    def _verdict(self) -> int:
-        job = self.job
-        if job["state"] == "succeeded":
-            return 0
-        note(f"{self._id} ({self._title}) {how_it_ended(job)}")
-        return exit_code(job)
+class Watch:
+    """One job being run. `run` returns the exit code of the contract."""
+
+    def __init__(self, calls: Calls, job: Document, title: str, aside: bool = False) -> None:
+        """With `aside`, all output of the job goes to stderr."""
+        self._follower = Follower(calls, job)
+        self._title = title
+        self._aside = aside
+
+    @property
+    def job(self) -> Document:
+        """What was last heard of it."""
+        return self._follower.job
+
+    def run(self) -> int:
+        """Stream every attempt's log, then say how the job ended when it did not succeed."""
+        for piece in self._follower.from_the_first():
+            if not self._aside:
+                write_streams(piece)
+            elif (target := stderr()) is not None:
+                write_all(target, cri.decode(piece))
+        if self.job["state"] != "succeeded":
+            note(f"{self.job['id']} ({self._title}) {how_it_ended(self.job)}")
+        return exit_code(self.job)
 
 
 def how_it_ended(job: Document) -> str:

@@ -18,7 +18,7 @@ from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
 from remote_server.domain.model import Token
 from remote_server.web.auth import digest
-from remote_server.web.door import ADMIN
+from remote_server.web.door import ADMIN, VIEWER
 from remote_server.web.paging import page
 from remote_server.web.problems import ApiProblem, not_found
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
@@ -128,7 +128,13 @@ async def _revoke(call: Call, registration: bool) -> web.StreamResponse:
     return no_content()
 
 
+async def whoami(call: Call) -> web.StreamResponse:
+    """`GET /whoami`: the caller's own token, without its text."""
+    return answer(token_view(call.token))
+
+
 ROUTES = (
+    Route("GET", "/api/v1/whoami", whoami, "Show the caller's own token", VIEWER, answer=TokenView),
     Route(
         "POST",
         "/api/v1/tokens",

@@ -86,9 +86,16 @@ def test_rotate_token_prints_only_the_token(
 
 
 def test_delete_asks_when_jobs_run(api: FakeApi, ctl: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
     api.on("GET", "/agents/web-7", view())
     api.on("DELETE", "/agents/web-7", Answer(None, 204))
+    # Nobody is there to be asked.
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert ctl("agent", "delete", "web-7") == 2
+    # On a terminal it asks, for an idle agent, too.
+    api.on("GET", "/agents/web-7", view(running=0))
+    terminal = io.StringIO("no\n")
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stdin", terminal)
     assert ctl("agent", "delete", "web-7") != 0
     assert not api.said("DELETE", "/agents/web-7")
     assert ctl("agent", "delete", "web-7", "--yes") == 0

@@ -32,14 +32,30 @@ def test_show(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> Non
     assert all(word in out for word in (ID, "failed", "3", "queued", "by [alice]"))
 
 
-def test_an_id_may_be_shortened(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    other = "01KADVTZ8" + "0" * 17
-    api.on("GET", "/jobs", {"items": [job_view(), job_view(id=other)]})
-    api.on("GET", f"/jobs/{ID}", job_view())
-    assert ctl("job", "show", "01kadvtz7", "-o", "json") == 0
-    assert ctl("job", "show", "01KADV") == 2
-    assert "2 jobs' ids begin with" in capsys.readouterr().err
-    assert ctl("job", "show", "01ZZZZ") == 2
+def test_filters_and_pages(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    pages = [
+        {"items": [job_view()] * 1000, "next_cursor": "a"},
+        {"items": [job_view()] * 500, "next_cursor": "b"},
+    ]
+    api.on("GET", "/jobs", *pages)
+    wanted = "--state failed --state queued --since 2h --name night --label gpu=true --mine"
+    assert ctl("job", "list", *wanted.split(), "--limit", "1500", "-q") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1500
+    first, second = api.calls
+    assert first.query == {
+        "limit": "1000", "since": "2h", "name": "night", "label": "gpu=true", "state": "queued",
+        "submitted_by": "me",
+    }  # fmt: skip
+    assert first.repeated["state"] == ["failed", "queued"]
+    assert second.query == {**first.query, "limit": "500", "cursor": "a"}
+    api.on("GET", "/jobs", *pages, {"items": [job_view()], "next_cursor": None})
+    assert ctl("job", "list", "--all", "-o", "json") == 0
+    assert len(json.loads(capsys.readouterr().out)["items"]) == 1501
+
+
+def test_watch_wants_a_terminal(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ctl("job", "list", "--watch") == 2
+    assert "needs a terminal" in capsys.readouterr().err
 
 
 def test_logs_keep_streams_apart(
