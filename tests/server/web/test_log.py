@@ -311,3 +311,14 @@ async def test_a_stopping_server_breaks_followers_off(live: Live, key: Key) -> N
         with pytest.raises(ClientPayloadError):
             async with asyncio.timeout(DEADLINE):
                 await response.read()
+
+
+async def test_a_head_says_how_much_there_is_and_whether_that_is_all(live: Live, key: Key) -> None:
+    whole = (await live.get(log_path(key), headers=CRI)).text
+    for offset in (0, 40, len(whole), 1 << 40):
+        head = (await live.get(log_path(key, f"offset={offset}"), headers=CRI)).headers
+        assert head["Remote-Log-Size"] == str(len(whole))
+        assert head["Remote-Log-Over"] == "false"
+    await end(live, key)
+    head = (await live.get(log_path(key), headers=CRI)).headers
+    assert (head["Remote-Log-Size"], head["Remote-Log-Over"]) == (str(len(whole)), "true")

@@ -61,3 +61,17 @@ async def test_the_last_key_is_not_thrown_away(live: Live) -> None:
     refused = await live.ask("DELETE", f"/tokens/{own['id']}")
     assert "itself" in refused.problem(409, "conflict")["detail"]
     (await live.ask("DELETE", "/tokens/nope")).problem(404, "not_found")
+
+
+async def test_who_am_i(live: Live) -> None:
+    made = await live.post("/tokens", {"name": "ci", "role": "viewer", "expires": "90d"})
+    mine = await live.get("/whoami", made.body["token"])
+    assert mine.status == 200
+    assert (mine.body["name"], mine.body["role"], mine.body["id"]) == (
+        "ci",
+        "viewer",
+        made.body["id"],
+    )
+    assert made.body["token"] not in str(mine.body)
+    agent = await live.post("/tokens", {"name": "a", "agent": "a"})
+    (await live.get("/whoami", agent.body["token"])).problem(403, "wrong_token_kind")
