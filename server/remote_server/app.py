@@ -1,6 +1,6 @@
 """The server put together: store, logs, hub, dispatcher, sweeper, web. `Server(config)` runs it.
 
-Opens the data directory, the listening socket and, where configured, the TLS files.
+Opens the data directory and the listening socket.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import errno
 import os
 import socket
-import ssl
 import time
 from collections.abc import Coroutine
 from typing import Any, Final
@@ -18,6 +17,7 @@ import structlog
 from aiohttp import web
 
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
+from remote_server.addresses import is_loopback, local
 from remote_server.config import Address, Config
 from remote_server.data_dir import DataDir
 from remote_server.dispatcher import Dispatcher
@@ -31,6 +31,7 @@ from remote_server.logs import LogStore, Reserve
 from remote_server.logs.packer import Packer
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
+from remote_server.tls import Certificate
 from remote_server.watchdog import Watchdog
 from remote_server.web import Doorkeeper, Services, Wakes, build, description, digest
 
@@ -42,12 +43,6 @@ class StartError(ServerError):
     """The server cannot start: a port that is in use, for example."""
 
 
-class TlsError(ServerError):
-    """Certificate or key cannot be used."""
-
-    exit_code = 2
-
-
 class Server:
     """One server process. `start` and `stop` may each be called once."""
 
@@ -57,6 +52,7 @@ class Server:
         self.address: Address = config.server.listen
         """Where it listens; after `start` with the port that the system chose."""
         self.services: Services
+        self.certificate: Certificate | None = None
         self.watchdog = Watchdog()
         """Says what held the loop; `holds` are the last times that something did."""
         self._runner: web.AppRunner | None = None
@@ -67,9 +63,7 @@ class Server:
     def url(self) -> str:
         """The address for clients on this host."""
         scheme = "https" if self.config.server.tls_cert else "http"
-        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-        host = everywhere.get(self.address.host, self.address.host)
-        return f"{scheme}://{Address(host, self.address.port)}"
+        return f"{scheme}://{local(self.address)}"
 
     async def start(self) -> None:
         """Make ready and listen. ServerError says what is in the way, and the cure."""
@@ -81,9 +75,18 @@ class Server:
             self.watchdog.stop()
             raise
         _log.info("server listens", url=self.url, data_dir=str(self.data.path))
+        if self.certificate is None and not is_loopback(self.address):
+            _log.warning(
+                "plain HTTP beyond this host: who is on the way can read tokens and jobs. Give the "
+                "server a certificate (--tls-cert, --tls-key), or let it listen on 127.0.0.1 with "
+                "a proxy before it that adds TLS; agents and remotectl need --insecure otherwise",
+                listen=str(self.address),
+            )
 
     async def _start(self) -> None:
-        tls = self._tls()
+        cert, key = self.config.server.tls_cert, self.config.server.tls_key
+        if cert is not None and key is not None:
+            self.certificate = Certificate(cert, key)
         self.data.prepare()
         self.data.lock()
         try:
@@ -94,7 +97,7 @@ class Server:
                 await self._begin_life(store)
                 await self._first_admin(store)
                 self._compose(store)
-                await self._listen(tls)
+                await self._listen()
             except BaseException:
                 await self._halt()
                 await store.close()
@@ -184,7 +187,7 @@ class Server:
         if self._failed is not None and not self._failed.done():
             self._failed.set_result(error)
 
-    async def _listen(self, tls: ssl.SSLContext | None) -> None:
+    async def _listen(self) -> None:
         self._runner = web.AppRunner(
             build(self.services),
             access_log=None,
@@ -195,6 +198,7 @@ class Server:
         )
         await self._runner.setup()
         wanted = self.config.server.listen
+        tls = None if self.certificate is None else self.certificate.context
         site = web.TCPSite(
             self._runner, wanted.host, wanted.port, ssl_context=tls, backlog=_BACKLOG
         )
@@ -241,31 +245,6 @@ class Server:
             self.data.write_admin_token(text)
         await store.create_token("api", digest(text), "first-admin", time.time(), role=Role.ADMIN)
         _log.info("first admin token made", file=str(self.data.admin_token))
-
-    def _tls(self) -> ssl.SSLContext | None:
-        cert, key = self.config.server.tls_cert, self.config.server.tls_key
-        if cert is None or key is None:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        for path, what in ((cert, "certificate"), (key, "key")):
-            try:
-                path.open("rb").close()
-            except OSError as error:
-                raise TlsError(
-                    f"the TLS {what} {path} cannot be read: {error.strerror}; "
-                    "check --tls-cert and --tls-key"
-                ) from error
-        try:
-            context.load_cert_chain(cert, key)
-        except ssl.SSLError as error:
-            mismatch = "KEY_VALUES_MISMATCH" in str(error)
-            cause = (
-                "the key does not belong to the certificate"
-                if mismatch
-                else f"they are not PEM files of a certificate and its key ({error.reason})"
-            )
-            raise TlsError(f"TLS cannot be set up from {cert} and {key}: {cause}") from error
-        return context
 
 
 def _why(error: OSError, address: Address) -> str:

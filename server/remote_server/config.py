@@ -8,7 +8,9 @@ line, variable or flag that it comes from. May read the configuration file, noth
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -21,6 +23,11 @@ from remote_protocol.quantities import Duration, Size
 from remote_server.errors import ServerError
 
 ENV_PREFIX: Final = "REMOTE_SERVER_"
+_OF_SERVICES: Final = re.compile(
+    r"\w+_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""What Kubernetes sets in every container for each service, here for those whose name begins with
+`remote-server`."""
 DEFAULT_PORT: Final = 8750
 
 
@@ -68,9 +75,10 @@ def _url(value: str) -> str:
 ExpandedPath = Annotated[Path, BeforeValidator(_path)]
 
 
-def default_data_dir() -> Path:
-    """`/var/lib/remote-server` for root, else the user's data directory of the platform."""
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
+def default_data_dir(root: bool = True) -> Path:
+    """`/var/lib/remote-server` for root, else the user's data directory of the platform; with
+    `root` false, what it is for other users."""
+    if root and hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/remote-server")
     return platformdirs.user_data_path("remote-server", appauthor=False)
 
@@ -106,8 +114,9 @@ class AgentsPart(_Part):
     heartbeat_interval: Duration = Field(default=15.0, ge=0.1)
     """Seconds; stretched with the size of the fleet and staggered."""
     offer_ttl: Duration = Field(default=45.0, ge=0.1)
-    restore_grace: Duration = Field(default=120.0, ge=0.0)
     """Seconds within which an offer must be accepted."""
+    restore_grace: Duration = Field(default=120.0, ge=0.0)
+    """Seconds that the jobs of a restored database wait for what agents know more about them."""
     start_ttl: Duration = Field(default=60.0, ge=1.0)
     """Seconds within which an accepted job must be started, while no other job of that agent is.
     Then the agent is asked to end it, and a short time later the attempt is lost."""
@@ -182,14 +191,31 @@ def env_name(section: str, key: str) -> str:
     return f"{ENV_PREFIX}{middle}{key}".upper()
 
 
+def unknown_variables(environ: Mapping[str, str], others: Collection[str]) -> list[str]:
+    """A sentence for each variable that looks like the server's, but is neither a setting nor one
+    of `others`, nor one that Kubernetes sets for a service."""
+    known = {env_name(name, key) for name, part in _SECTIONS.items() for key in part.model_fields}
+    known.update(others)
+    # Without what all of them begin with, which would make any two alike.
+    endings = [name.removeprefix(ENV_PREFIX) for name in known]
+    said = []
+    for name in sorted(environ):
+        if name.startswith(ENV_PREFIX) and name not in known and not _OF_SERVICES.fullmatch(name):
+            close = get_close_matches(name[len(ENV_PREFIX) :], endings, n=1)
+            said.append(
+                f"the variable {name} is not known and does nothing"
+                + (f"; did you mean {ENV_PREFIX}{close[0]}?" if close else "")
+            )
+    return said
+
+
 def load(
     file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None
 ) -> Config:
     """The effective configuration.
 
     `flags` maps keys of `[server]` to values; None means not given. ConfigError names all
-    faults at once. Unknown variables are left alone: Kubernetes sets some such
-    (`REMOTE_SERVER_PORT`) for every service of that name.
+    faults at once. Of unknown variables `unknown_variables` tells.
     """
     layers = Layers(_SECTIONS)
     if file is not None:

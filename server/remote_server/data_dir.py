@@ -11,6 +11,7 @@ Touches that directory only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -45,7 +46,6 @@ class DataDir:
 
     def prepare(self) -> None:
         """Create it where it is missing. DataDirUnusable when it cannot be written."""
-        cure = "give another one with --data-dir, or change its owner"
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             folders = (self.logs, self.inputs)
@@ -61,22 +61,24 @@ class DataDir:
             probe.unlink()
         except (FileExistsError, NotADirectoryError):
             raise DataDirUnusable(
-                f"the data directory {self.path} is not a directory; {cure}"
+                f"the data directory {self.path} is not a directory; "
+                "give another one with --data-dir"
             ) from None
         except OSError as error:
-            raise DataDirUnusable(
-                f"the data directory {self.path} cannot be written: {error.strerror}; {cure}"
-            ) from error
+            raise self._unusable(self.path, error) from error
 
     def lock(self) -> None:
         """Keep other servers out (flock: the kernel gives it back when the process dies).
 
-        DataDirBusy when one is at work here.
+        DataDirBusy when one is at work here; DataDirUnusable when it cannot be known.
         """
         if fcntl is None:
             return
         name = self.path / "lock"
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unusable(name, error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -87,8 +89,10 @@ class DataDir:
                 f"another remote-server{who} is using the data directory {self.path}; "
                 "stop it first, or give another directory with --data-dir"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        # For people; a full disk must not keep the lock from being held.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._lock = descriptor
 
     def release(self) -> None:
@@ -110,20 +114,31 @@ class DataDir:
         return 0
 
     def write_starts(self, count: int) -> None:
-        """Count the starts, durably: a database that counts less is an older copy."""
+        """Count the starts, durably: a database that counts less is an older copy.
+        DataDirUnusable."""
         self._write(self.starts, str(count))
 
     def write_admin_token(self, text: str) -> None:
-        """Keep the first admin token, readable by the owner only, durably."""
+        """Keep the first admin token, readable by the owner only, durably. DataDirUnusable."""
         self._write(self.admin_token, text)
 
     def _write(self, file: Path, text: str) -> None:
         part = file.with_name(f".{file.name}.new")
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(descriptor, f"{text}\n".encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        part.replace(file)
+            part.unlink(missing_ok=True)
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as opened:
+                opened.write(f"{text}\n".encode())
+                opened.flush()
+                os.fsync(descriptor)
+            part.replace(file)
+        except OSError as error:
+            raise self._unusable(file, error) from error
+
+    def _unusable(self, file: Path, error: OSError) -> DataDirUnusable:
+        cure = (
+            "make room on that disk"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
+            else "give another data directory with --data-dir, or change its owner"
+        )
+        return DataDirUnusable(f"{file} cannot be written: {error.strerror}; {cure}")

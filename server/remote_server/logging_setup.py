@@ -70,7 +70,8 @@ def setup_logging(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(target),
-        cache_logger_on_first_use=stream is None,
+        # Not cached: another level, after SIGHUP, holds for the loggers that were used before.
+        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(target)
     handler.setFormatter(

@@ -13,9 +13,10 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from remote_protocol.errors import CloseCode
-from remote_server.app import Server, StartError, TlsError
+from remote_server.app import Server, StartError
 from remote_server.data_dir import DataDirBusy
 from remote_server.errors import DatabaseUnusable, ServerError
+from remote_server.tls import TlsError
 from tests.support.live_server import config_for, running
 
 

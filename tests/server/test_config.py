@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from remote_server import config
-from remote_server.config import Address, ConfigError, default_data_dir, env_name, load
+from remote_server.config import (
+    Address,
+    ConfigError,
+    default_data_dir,
+    env_name,
+    load,
+    unknown_variables,
+)
 
 
 def faults(file: Path | None = None, env: dict[str, str] | None = None, **flags: object) -> str:
@@ -121,6 +128,30 @@ def test_a_database_is_a_url() -> None:
 def test_variables_of_kubernetes_and_empty_ones_are_left_alone() -> None:
     env = {"REMOTE_SERVER_PORT": "tcp://10.0.0.1:80", "REMOTE_SERVER_LISTEN": ""}
     assert load(None, env) == load(None, {})
+
+
+def test_unknown_variables_are_told_but_those_of_kubernetes_are_not() -> None:
+    env = {
+        "REMOTE_SERVER_DATADIR": "/x",
+        "REMOTE_SERVER_COLOUR": "red",
+        "REMOTE_SERVER_LISTEN": ":1",
+        "REMOTE_SERVER_CONFIG": "f",
+        "REMOTE_AGENT_NAME": "a",
+        # Of the services `remote-server` and `remote-server-metrics`.
+        "REMOTE_SERVER_SERVICE_HOST": "10.0.0.1",
+        "REMOTE_SERVER_SERVICE_PORT": "80",
+        "REMOTE_SERVER_SERVICE_PORT_HTTP": "80",
+        "REMOTE_SERVER_PORT": "tcp://10.0.0.1:80",
+        "REMOTE_SERVER_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "REMOTE_SERVER_PORT_80_TCP_PROTO": "tcp",
+        "REMOTE_SERVER_METRICS_SERVICE_HOST": "10.0.0.2",
+        "REMOTE_SERVER_METRICS_PORT_9_UDP_ADDR": "10.0.0.2",
+    }
+    assert unknown_variables(env, ["REMOTE_SERVER_CONFIG"]) == [
+        "the variable REMOTE_SERVER_COLOUR is not known and does nothing",
+        "the variable REMOTE_SERVER_DATADIR is not known and does nothing; "
+        "did you mean REMOTE_SERVER_DATA_DIR?",
+    ]
 
 
 def test_paths_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:

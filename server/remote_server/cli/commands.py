@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import click
 
 import remote_server
 from remote_server.cli.dev import dev
 from remote_server.cli.run import run
+from remote_server.cli.streams import fill_closed_streams
 from remote_server.cli.token import token
 from remote_server.cli.upkeep import backup, check, migrate
 from remote_server.errors import ServerError
@@ -39,11 +41,24 @@ for command in (run, dev, token, migrate, check, backup, version):
     commands.add_command(command)
 
 
+_SERVICES: Final = {"run", "dev"}
+"""They work without standard output."""
+
+
 def main() -> None:
     """Run the command line and exit."""
+    closed = fill_closed_streams()
+    if 1 in closed and not _SERVICES & set(sys.argv[1:]):
+        print("remote-server: standard output is closed; nothing can be printed", file=sys.stderr)
+        sys.exit(1)
     try:
         commands(prog_name="remote-server")
     except ServerError as error:
         for line in str(error).splitlines():
             print(f"remote-server: {redact(line)}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # What a full disk behind standard output, for example, leaves to say.
+        where = f"{error.filename}: " if error.filename else "the output cannot be written: "
+        print(f"remote-server: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

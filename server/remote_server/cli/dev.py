@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
+import shlex
+import signal
 import sys
 import time
 from asyncio.subprocess import Process
@@ -19,11 +20,13 @@ import click
 import platformdirs
 
 from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
+from remote_server.cli.login import Access, find_program, log_in, to_paste
 from remote_server.cli.options import (
     config_option,
     configuration,
     listen_option,
     log_level_option,
+    warn_of_unknown_variables,
 )
 from remote_server.cli.run import raise_file_limit, stop_signals
 from remote_server.config import Config
@@ -60,8 +63,16 @@ class AgentMissing(ServerError):
     show_envvar=True,
     help="Jobs that the agent runs at a time.",
 )
+@click.option(
+    "--login/--no-login",
+    default=True,
+    envvar="REMOTE_SERVER_DEV_LOGIN",
+    show_envvar=True,
+    show_default=True,
+    help="Log remotectl in to this server, for this user.",
+)
 @log_level_option
-def dev(config_file: Path | None, capacity: int, **flags: object) -> None:
+def dev(config_file: Path | None, capacity: int, login: bool, **flags: object) -> None:
     """Run a server and one local agent until Ctrl-C."""
     if flags["data_dir"] is None and not os.environ.get("REMOTE_SERVER_DATA_DIR"):
         flags["data_dir"] = platformdirs.user_data_path("remote-server", appauthor=False) / "dev"
@@ -69,23 +80,25 @@ def dev(config_file: Path | None, capacity: int, **flags: object) -> None:
         flags["log_level"] = "warning"
     config = configuration(config_file, **flags)
     setup_logging(config.server.log_level, config.server.log_format)
+    warn_of_unknown_variables()
     raise_file_limit()
-    sys.exit(asyncio.run(_dev(config, capacity)))
+    sys.exit(asyncio.run(_dev(config, capacity, login)))
 
 
-async def _dev(config: Config, capacity: int) -> int:
+async def _dev(config: Config, capacity: int, login: bool) -> int:
     from remote_server.app import Server
     from remote_server.hub.allocator import keep_freed_memory
 
     program = find_agent()
     keep_freed_memory()
     server = Server(config)
-    stopping = stop_signals()
+    # The terminal that goes away (SIGHUP) takes a playground with it.
+    stopping = stop_signals(signal.SIGTERM, signal.SIGINT, *hangup())
     await server.start()
     try:
         agent = await _start_agent(server, program, capacity)
         try:
-            _say(server)
+            await _say(server, login)
             return await _watch(server, agent, stopping)
         finally:
             await _end(agent)
@@ -95,8 +108,7 @@ async def _dev(config: Config, capacity: int) -> int:
 
 def find_agent() -> str:
     """The program remote-agent: beside this one, else on the PATH. AgentMissing."""
-    beside = Path(sys.executable).with_name("remote-agent")
-    found = str(beside) if beside.exists() else shutil.which("remote-agent")
+    found = find_program("remote-agent")
     if found is None:
         raise AgentMissing(
             "the program remote-agent was not found; install it beside remote-server: "
@@ -161,19 +173,34 @@ async def _start_agent(server: Server, program: str, capacity: int) -> Process:
     )
 
 
-def _say(server: Server) -> None:
-    token = server.data.read_admin_token()
-    shown = token or "(its file was removed: make one with remote-server token create)"
-    remotectl = f"REMOTE_URL={server.url} REMOTE_TOKEN={token or 'rpt_…'} remotectl"
-    click.echo(
-        f"server       {server.url}\n"
-        f"admin token  {shown}\n"
-        f"data         {server.data.path}\n"
-        f"agent        {_NAME}, queue default\n"
-        f"\nTry:  {remotectl} run -- echo hello\n"
-        "\nCtrl-C ends both.\n"
-    )
+async def _say(server: Server, login: bool) -> None:
+    """Where everything is, and the first line to paste."""
+    data, token = server.data.path, server.data.read_admin_token()
+    click.echo(f"server       {server.url}")
+    if token is None:
+        program = shlex.quote(find_program("remote-server") or "remote-server")
+        made = f"{program} token create --role admin --name dev --data-dir {shlex.quote(str(data))}"
+        click.echo(f"admin token  its file was removed; make another one: {made}")
+    else:
+        click.echo(f"admin token  {token}")
+    click.echo(f"data         {data}\nagent        {_NAME}, queue default\n")
+    if token is not None:
+        access = Access(server.url, token, server.config.server.tls_cert)
+        remotectl = find_program("remotectl")
+        done = False
+        if remotectl is None:
+            click.echo("remotectl was not found; install it: pip install remote-client\n")
+        elif login:
+            done, words = await log_in(remotectl, access)
+            click.echo(words if done else f"remotectl could not be logged in: {words}")
+        click.echo(f"\nIn another terminal:\n{to_paste(remotectl, access, done)}")
+    click.echo("Ctrl-C ends both.\n")
     sys.stdout.flush()
+
+
+def hangup() -> list[signal.Signals]:
+    """SIGHUP, where the system has it."""
+    return [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
 
 
 async def _watch(server: Server, agent: Process, stopping: asyncio.Event) -> int:

@@ -12,9 +12,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import structlog
 
-from remote_server.config import Config, default_data_dir, load
+from remote_server.config import Config, default_data_dir, load, unknown_variables
+from remote_server.errors import ServerError
 
+
+class DatabaseMissing(ServerError):
+    """The command needs a database, and there is none."""
+
+
+_log = structlog.get_logger("remote_server.cli")
 F = TypeVar("F", bound=Callable[..., Any])
 
 config_option = click.option(
@@ -35,7 +43,8 @@ data_dir_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     help="Database, logs, first admin token.  [env: REMOTE_SERVER_DATA_DIR; "
-    f"default: {default_data_dir()}]",
+    "default: /var/lib/remote-server for root, else "
+    f"{default_data_dir(root=False)}]",
 )
 database_option = click.option(
     "--database",
@@ -57,3 +66,37 @@ def storage_options(command: F) -> F:
 def configuration(config_file: Path | None, **flags: object) -> Config:
     """The effective configuration. ConfigError names all faults."""
     return load(config_file, os.environ, flags)
+
+
+def require_database(config: Config) -> None:
+    """DatabaseMissing where no server has made one: a misspelt directory must not get one that no
+    server uses."""
+    from remote_server.store.upgrade import database_path
+
+    path = database_path(config.database_url)
+    if not path.exists():
+        raise DatabaseMissing(
+            f"there is no database {path}; name the data directory of the server with --data-dir, "
+            "or start the server once (remote-server run) to make one"
+        )
+
+
+def warn_of_unknown_variables() -> None:
+    """Say in the log which `REMOTE_SERVER_…` variables nobody reads: a misspelt one is no fault
+    that may keep a server from starting, but it must not be silent either."""
+    for said in unknown_variables(os.environ, _variables(click.get_current_context())):
+        _log.warning(said)
+
+
+def _variables(context: click.Context) -> set[str]:
+    """The variables of all options of the program."""
+    found: set[str] = set()
+    commands: list[click.Command] = [context.find_root().command]
+    while commands:
+        command = commands.pop()
+        if isinstance(command, click.Group):
+            commands += command.commands.values()
+        for parameter in command.params:
+            names = parameter.envvar or ()
+            found.update([names] if isinstance(names, str) else names)
+    return found

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from remote_server.addresses import is_everywhere, reachable
 from remote_server.cli.options import (
     configuration,
     listen_option,
     log_level_option,
     storage_options,
+    warn_of_unknown_variables,
 )
 from remote_server.config import Config
 from remote_server.errors import ServerError
@@ -53,21 +56,26 @@ class Broken(ServerError):
 def run(config_file: Path | None, **flags: object) -> None:
     """Run the server.
 
-    The first start creates the database, the queue `default` and an admin token.
+    The first start creates the database, the queue `default` and an admin token. SIGTERM and
+    SIGINT end it in an orderly way, a second one at once; SIGHUP reads configuration, certificate
+    and key again.
     """
     config = configuration(config_file, **flags)
     setup_logging(config.server.log_level, config.server.log_format)
+    warn_of_unknown_variables()
     raise_file_limit()
-    asyncio.run(_run(config))
+    asyncio.run(_run(config, lambda: configuration(config_file, **flags)))
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Config, read: Callable[[], Config]) -> None:
     from remote_server.app import Server  # its imports take longer than other commands in all
+    from remote_server.cli.reload import Reload, on_signals
     from remote_server.hub.allocator import keep_freed_memory
 
     keep_freed_memory()
     server = Server(config)
     stopping = stop_signals()
+    on_signals(Reload(server, read))
     await server.start()
     try:
         say_where(server)
@@ -78,13 +86,21 @@ async def _run(config: Config) -> None:
 
 def say_where(server: Server) -> None:
     """Tell people the address and where the first admin token lies."""
-    click.echo(f"remote-server listens on {server.url}")
+    if is_everywhere(server.address):
+        scheme = server.url.partition(":")[0]
+        urls = ", ".join(f"{scheme}://{address}" for address in reachable(server.address))
+        click.echo(f"remote-server listens on all addresses of this host: {urls}")
+    else:
+        click.echo(f"remote-server listens on {server.url}")
     if server.data.admin_token.exists():
         click.echo(f"the first admin token is in {server.data.admin_token}")
 
 
-def stop_signals() -> asyncio.Event:
-    """An event that SIGTERM or SIGINT sets; a second one ends the process at once."""
+def stop_signals(
+    *numbers: signal.Signals,
+) -> asyncio.Event:
+    """An event that one of the signals (SIGTERM, SIGINT) sets; a second one ends the process at
+    once."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -93,7 +109,7 @@ def stop_signals() -> asyncio.Event:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in numbers or (signal.SIGTERM, signal.SIGINT):
         # Windows has no signal handlers in the loop; Ctrl-C raises KeyboardInterrupt there.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop, number)

@@ -16,9 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from remote_protocol.api import TokenCreated
 from remote_protocol.ids import TOKEN_ENTROPY, Name, Role, TokenKind, make_token
 from remote_protocol.units import parse_duration
-from remote_server.cli.options import configuration, storage_options
+from remote_server.cli.options import configuration, require_database, storage_options
 from remote_server.config import Config
-from remote_server.data_dir import DataDir
 
 
 def _duration(
@@ -89,6 +88,7 @@ def create(
 ) -> None:
     """Make an API token and print it. It is shown only now."""
     config = configuration(config_file, **flags)
+    require_database(config)
     made = asyncio.run(_create(config, Role(role), name, expires))
     if output == "json":
         click.echo(made.model_dump_json(indent=2))
@@ -104,7 +104,6 @@ async def _create(config: Config, role: Role, name: str, expires: float | None) 
     from remote_server.web import digest
     from remote_server.web.views import token_values
 
-    DataDir(config.server.data_dir).prepare()
     store = await Store.open(
         config.database_url, durability=config.server.durability, migrate=False
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from remote_server.cli.options import configuration, storage_options
+from remote_server.cli.options import configuration, require_database, storage_options
 from remote_server.config import Config
 from remote_server.data_dir import DataDir
 from remote_server.errors import ServerError
@@ -32,6 +32,7 @@ def migrate(config_file: Path | None, **flags: object) -> None:
     from remote_server.store.upgrade import database_path, prepare
 
     config = configuration(config_file, **flags)
+    require_database(config)
     data = DataDir(config.server.data_dir)
     data.prepare()
     data.lock()
@@ -65,7 +66,7 @@ async def _check(config: Config, repair: bool) -> int:
     from remote_server.logs import LogStore
     from remote_server.store import Store
 
-    _require(config)
+    require_database(config)
     data = DataDir(config.server.data_dir)
     if repair:
         data.lock()
@@ -108,7 +109,7 @@ def backup(config_file: Path | None, file: Path, no_logs: bool, **flags: object)
     is the database alone. It is readable by its owner only.
     """
     config = configuration(config_file, **flags)
-    _require(config)
+    require_database(config)
     try:
         size = asyncio.run(_backup(config, file, logs=not no_logs))
     except OSError as error:
@@ -165,14 +166,3 @@ def _private(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     """Unpacked, it is its owner's alone: a database holds the environments of jobs."""
     entry.mode = 0o600
     return entry
-
-
-def _require(config: Config) -> None:
-    from remote_server.store.upgrade import database_path
-
-    path = database_path(config.database_url)
-    if not path.exists():
-        raise UpkeepError(
-            f"there is no database {path}; name the data directory with --data-dir, "
-            "or start the server once to make one"
-        )

@@ -1,4 +1,4 @@
-"""The tick writer: every write of one turn of the event loop shares one transaction (D6).
+"""The tick writer: every write of one turn of the event loop shares one transaction.
 
 SQLite runs inline in the loop: on a local disk a commit is shorter than the hop to a thread and
 back. Operations are plain functions of a `Transaction`. They may run twice, so they have no

@@ -7,7 +7,9 @@ database file and its folder.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from remote_server.errors import DatabaseUnusable
@@ -61,8 +63,8 @@ def prepare(path: Path, *, migrate: bool = True) -> bool:
         if version is None:
             _create(path)
             return True
-    except (sqlite3.Error, OSError) as error:
-        raise DatabaseUnusable(f"the database {path} cannot be opened: {error}") from error
+    except (sqlite3.Error, DBAPIError, OSError) as error:
+        raise unusable(path, error) from error
     _require_known(path, version)
     if not migrate:
         raise DatabaseUnusable(
@@ -71,6 +73,22 @@ def prepare(path: Path, *, migrate: bool = True) -> bool:
         )
     upgrade(path)
     return True
+
+
+def unusable(path: Path, error: Exception) -> DatabaseUnusable:
+    """What keeps a database from being used, for people."""
+    # Without the statement, which SQLAlchemy adds to its own words.
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    # SQLite says "disk I/O error", too, when there is no room for what lies beside the database.
+    full = getattr(cause, "errno", None) == errno.ENOSPC or _little_room(path)
+    cure = "; make room on its disk" if full else ""
+    return DatabaseUnusable(f"the database {path} cannot be opened: {cause}{cure}")
+
+
+def _little_room(path: Path) -> bool:
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < 1 << 20
+    return False
 
 
 def upgrade(path: Path, target: str = "head") -> None:

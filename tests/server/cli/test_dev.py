@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,15 @@ import pytest
 
 from remote_server.cli.dev import AgentMissing, find_agent
 from tests.support.server_program import DEADLINE, Program, call, started
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without a login, whose files are nobody else's."""
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
 
 
 def processes_about(folder: Path) -> list[str]:
@@ -39,10 +49,9 @@ def test_a_job_runs_and_ctrl_c_ends_both(tmp_path: Path) -> None:
         "dev", "--listen", "127.0.0.1:0", "--data-dir", data, "--capacity", "3", until="Ctrl-C"
     ) as server:
         said = "".join(server.said)
-        match = re.search(r"REMOTE_URL=(\S+) REMOTE_TOKEN=(\S+) remotectl run -- echo hello", said)
+        match = re.search(r"admin token +(\S+)", said)
         assert match
-        url, token = match.groups()
-        assert url == server.url
+        token = match[1]
         made = server.get("/api/v1/jobs", token, body={"command": ["sh", "-c", "exit 7"]})
         job = reaches(server, token, made["id"], "failed")
         assert (job["exit_code"], job["agent"]) == (7, "local")
@@ -52,6 +61,46 @@ def test_a_job_runs_and_ctrl_c_ends_both(tmp_path: Path) -> None:
         server.get("/api/v1/jobs", token, body={"command": ["sleep", "1000"]})
         assert server.stop(signal.SIGINT) == 0
     nobody_about(data)
+
+
+def test_the_first_paste_and_those_after_it_work_anywhere(tmp_path: Path, home: Path) -> None:
+    """As in another terminal: another directory, no variable, nothing on the PATH."""
+
+    def type_in(line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["env", "-i", f"HOME={home}", "PATH=/usr/bin:/bin", "sh", "-c", line],
+            cwd="/", capture_output=True, text=True, timeout=DEADLINE, check=False,
+        )  # fmt: skip
+
+    line = ("dev", "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "my data")
+    with started(*line, until="Ctrl-C") as server:
+        pasted = pasted_lines(server)
+        assert len(pasted) == 1
+        said = type_in(pasted[0])
+        assert (said.returncode, said.stdout) == (0, "hello\n"), said.stderr
+        said = type_in(pasted[0].replace("run -- echo hello", "job list"))
+        assert said.returncode == 0 and "succeeded" in said.stdout
+    # Without a login, the lines say everything themselves.
+    for file in home.rglob("*.json"):
+        file.unlink()
+    with started(*line, "--no-login", until="Ctrl-C") as server:
+        pasted = pasted_lines(server)
+        assert len(pasted) == 2 and pasted[0].startswith("export REMOTE_URL=")
+        said = type_in("\n".join(pasted))
+        assert (said.returncode, said.stdout) == (0, "hello\n"), said.stderr
+
+
+def pasted_lines(server: Program) -> list[str]:
+    """What stands under "In another terminal:"."""
+    said = "".join(server.said).partition("In another terminal:\n")[2]
+    return [line.strip() for line in said.splitlines() if line.startswith("  ")]
+
+
+def test_a_closed_terminal_ends_it(tmp_path: Path) -> None:
+    line = ("dev", "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "dev")
+    with started(*line, until="Ctrl-C") as server:
+        assert server.stop(signal.SIGHUP) == 0
+    nobody_about(tmp_path / "dev")
 
 
 def test_a_second_start_uses_the_same_agent(tmp_path: Path) -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.server_program import Program, call, started
+from tests.support.server_program import (
+    DEADLINE,
+    PROGRAM,
+    Program,
+    call,
+    environment,
+    started,
+)
 
 READY = "first admin token is in"
 
@@ -89,3 +98,46 @@ def test_the_log_level_debug_shows_requests_without_tokens(tmp_path: Path) -> No
         assert "/api/v1/jobs" in look(server)
     with run(tmp_path / "data") as server:
         assert "/api/v1/jobs" not in look(server)
+
+
+def test_all_addresses_are_named_and_plain_http_is_warned_of_once(tmp_path: Path) -> None:
+    line = ("run", "--data-dir", tmp_path / "data", "--listen")
+    with started(*line, ":0", until=READY, REMOTE_SERVER_DATADIR="x") as server:
+        server.stop()
+        assert server.process.stdout
+        said = "".join(server.said) + server.process.stdout.read()
+        assert re.search(
+            r"listens on all addresses of this host: .*http://127\.0\.0\.1:\d+\n", said
+        )
+        assert said.count("plain HTTP beyond this host") == 1
+        assert "--tls-cert" in said and "--insecure" in said
+        assert said.count("did you mean REMOTE_SERVER_DATA_DIR?") == 1
+    with started(*line, "127.0.0.1:0", until=READY) as server:
+        server.stop()
+        assert server.process.stdout
+        said = "".join(server.said) + server.process.stdout.read()
+        assert "plain HTTP" not in said and "all addresses" not in said
+
+
+def small_disk(folder: Path, kilobytes: int, *command: str | Path) -> list[str | Path]:
+    """A command line that runs `command` where `folder` is a disk of this size, seen by it only."""
+    script = 'mount -t tmpfs -o size="$2"k none "$1" && shift 2 && exec "$@"'
+    space = ["unshare", "--mount", "--propagation", "private"]
+    return [*space, "sh", "-c", script, "sh", folder, str(kilobytes), *command]
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0,
+    reason="needs the right to make a mount namespace",
+)
+@pytest.mark.parametrize("kilobytes", [4, 16, 260])
+def test_a_first_start_on_a_full_disk_is_a_sentence(tmp_path: Path, kilobytes: int) -> None:
+    line = ("run", "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data")
+    said = subprocess.run(
+        small_disk(tmp_path, kilobytes, PROGRAM, *line),
+        env=environment(), capture_output=True, text=True, timeout=DEADLINE, check=False,
+    )  # fmt: skip
+    assert said.returncode in (1, 2), said.stderr
+    assert "Traceback" not in said.stderr, said.stderr
+    (sentence,) = [x for x in said.stderr.splitlines() if x.startswith("remote-server: ")]
+    assert re.search("make room on|free some space", sentence), sentence

@@ -12,6 +12,12 @@ from remote_protocol.api import TokenCreated
 from tests.support.server_program import call, started
 
 
+def first_start(data: Path) -> None:
+    """Let a server make the database."""
+    with started("run", "--listen", "127.0.0.1:0", "--data-dir", data, until="listens on"):
+        pass
+
+
 def create(data: Path, *more: str) -> TokenCreated:
     said = call("token", "create", "--data-dir", data, "--output", "json", *more)
     assert said.returncode == 0, said.stderr
@@ -19,6 +25,7 @@ def create(data: Path, *more: str) -> TokenCreated:
 
 
 def test_a_token_made_offline_works_later(tmp_path: Path) -> None:
+    first_start(tmp_path / "data")
     made = create(tmp_path / "data", "--role", "viewer", "--name", "v", "--expires", "90d")
     assert (made.role, made.name) == ("viewer", "v")
     assert made.expires_at
@@ -36,6 +43,7 @@ def test_a_token_made_offline_works_later(tmp_path: Path) -> None:
 
 
 def test_a_table_for_people_and_variables_for_machines(tmp_path: Path) -> None:
+    first_start(tmp_path / "data")
     said = call(
         "token",
         "create",

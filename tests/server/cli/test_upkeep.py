@@ -34,13 +34,31 @@ def data(tmp_path: Path) -> Path:
 def test_migrate(data: Path, tmp_path: Path) -> None:
     said = call("migrate", "--data-dir", data)
     assert (said.returncode, said.stdout) == (0, "nothing to do\n")
-    fresh = call("migrate", "--data-dir", tmp_path / "fresh")
-    assert fresh.returncode == 0
-    assert (tmp_path / "fresh" / "server.db").exists()
     with running(data):
         busy = call("migrate", "--data-dir", data)
         assert busy.returncode == 1
         assert "stop it first" in busy.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("migrate",),
+        ("check",),
+        ("check", "--repair"),
+        ("backup", "copy.tar"),
+        ("token", "create", "--role", "admin", "--name", "x"),
+    ],
+)
+def test_a_misspelt_data_directory_gets_no_database(
+    tmp_path: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given in (("--data-dir", "typo"), ("--database", f"sqlite:///{tmp_path}/typo/server.db")):
+        said = call(*command, *given)
+        assert said.returncode == 1 and said.stdout == ""
+        assert "there is no database" in said.stderr and "--data-dir" in said.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_finds_and_repairs(data: Path) -> None:
