@@ -52,6 +52,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_QUEUE = "unknown_queue"
     UNKNOWN_AGENT = "unknown_agent"
     NAME_TAKEN = "name_taken"
+    OVERLOADED = "overloaded"
     REQUEST_TIMEOUT = "request_timeout"
     STORE_UNAVAILABLE = "store_unavailable"
     TOO_MANY_REQUESTS = "too_many_requests"

@@ -24,8 +24,8 @@ MAX_SERVER_MESSAGE: Final = 16 * 1024 * 1024
 """A text frame from the server; the largest is an `offer` with files."""
 MAX_JOB_BODY: Final = 12 * 1024 * 1024
 """The HTTP body of one submitted job."""
-MAX_BATCH_BODY: Final = 64 * 1024 * 1024
-MAX_BATCH_JOBS: Final = 10_000
+MAX_BATCH_BODY: Final = 16 * 1024 * 1024
+MAX_BATCH_JOBS: Final = 2_000
 MAX_FILES_SIZE: Final = 6 * 1024 * 1024
 """All files of one job together, decoded."""
 MAX_FILES: Final = 1_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, WithJsonSchema
 
 from remote_protocol.units import MAX_DURATION, MAX_SIZE, parse_duration, parse_size
 
@@ -16,9 +16,23 @@ def _more_than_nothing(value: object) -> float:
     return seconds
 
 
-Duration = Annotated[float, Field(ge=0, le=MAX_DURATION), BeforeValidator(parse_duration)]
+# The parsers keep the bounds. A bound of the type itself would silently win over that of a field:
+# of two `ge` on one number, pydantic keeps the one that stands nearer to the type.
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_DURATION}),
+]
 """Seconds; parsed from a number or from text like `1h30m`."""
-Span = Annotated[float, Field(gt=0, le=MAX_DURATION), BeforeValidator(_more_than_nothing)]
+Span = Annotated[
+    float,
+    BeforeValidator(_more_than_nothing),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DURATION}),
+]
 """A duration above zero."""
-Size = Annotated[int, Field(ge=0, le=MAX_SIZE), BeforeValidator(parse_size)]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_SIZE}),
+]
 """Bytes; parsed from a number or from text like `512MiB`."""

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -23,6 +23,7 @@ from remote_server.data_dir import DataDir
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.model import Clock
 from remote_server.errors import ServerError
+from remote_server.file_limit import raise_file_limit
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.hub.hub import boot_clock
 from remote_server.inputs import InputStore
@@ -33,9 +34,21 @@ from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
 from remote_server.tls import Certificate
 from remote_server.watchdog import Watchdog
-from remote_server.web import Doorkeeper, Services, Wakes, build, description, digest
+from remote_server.web import (
+    BodyBudget,
+    Connection,
+    Connections,
+    Doorkeeper,
+    Listener,
+    Services,
+    Streams,
+    Wakes,
+    allowance,
+    build,
+    description,
+    digest,
+)
 
-_BACKLOG: Final = 4096
 _log = structlog.get_logger("remote_server")
 
 
@@ -56,6 +69,7 @@ class Server:
         self.watchdog = Watchdog()
         """Says what held the loop; `holds` are the last times that something did."""
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[BaseException] | None = None
 
@@ -122,7 +136,7 @@ class Server:
         return await asyncio.shield(self._failed)
 
     def _compose(self, store: Store) -> None:
-        config = self.config
+        config, limits = self.config, self.config.limits
         clock = Clock(time.time, boot_clock)
         reserve = Reserve(self.data.logs, config.limits.min_free_disk)
         logs = LogStore(self.data.logs, config.logs.pack_above, reserve)
@@ -160,7 +174,12 @@ class Server:
             inputs=inputs,
             hub=hub,
             doors=Doorkeeper(store),
-            wakes=Wakes(config.limits.max_followers),
+            wakes=Wakes(),
+            streams=Streams(limits.max_followers, limits.max_followers_each),
+            connections=Connections(
+                allowance(raise_file_limit(), limits.max_connections), limits.write_timeout
+            ),
+            bodies=BodyBudget(limits.max_body_memory, limits.max_body_memory // 4),
             description=description(),
         )
         store.on_commit(dispatcher.committed)
@@ -170,8 +189,10 @@ class Server:
         self._loop("dispatcher", dispatcher.run())
         self._loop("sweeper", sweeper.run())
         self._loop("hub", hub.run())
-        watch = InputWatch(inputs, store, hub.cancel, config.limits.input_ttl)
+        watch = InputWatch(inputs, store, hub.cancel, limits.input_ttl)
         self._loop("inputs", watch.run())
+        self._loop("streams", self.services.streams.run(self.services.doors.judge))
+        self._loop("connections", self.services.connections.run())
         self._loop("packer", Packer(logs, store.ended_keys, config.logs.pack_after).run())
 
     def _loop(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -188,26 +209,24 @@ class Server:
             self._failed.set_result(error)
 
     async def _listen(self) -> None:
+        services = self.services
         self._runner = web.AppRunner(
-            build(self.services),
-            access_log=None,
+            build(services),
             handle_signals=False,
-            # Nothing is inflated, also where no call looks at the body.
-            auto_decompress=False,
             shutdown_timeout=self.config.limits.stop_grace,
         )
         await self._runner.setup()
-        wanted = self.config.server.listen
+        manager, loop = self._runner.server, asyncio.get_running_loop()
         tls = None if self.certificate is None else self.certificate.context
-        site = web.TCPSite(
-            self._runner, wanted.host, wanted.port, ssl_context=tls, backlog=_BACKLOG
+        listener = Listener(
+            lambda: Connection(services.connections, manager, loop), services.connections, tls
         )
+        wanted = self.config.server.listen
         try:
-            await site.start()
+            self.address = await listener.open(wanted)
         except OSError as error:
             raise StartError(_why(error, wanted)) from error
-        host, port = self._runner.addresses[0][:2]
-        self.address = Address(host, port)
+        self._listener = listener
 
     async def _halt(self) -> None:
         """Stop everything that runs; the store stays open."""
@@ -215,6 +234,8 @@ class Server:
         if services is not None:
             services.wakes.close()
             await services.hub.close()
+        if self._listener is not None:
+            await self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
         for task in self._tasks:

@@ -156,7 +156,16 @@ class LimitsPart(_Part):
     """Bytes of the data directory's disk that are left free, a twentieth of it at most: below it
     neither logs nor inputs nor jobs are taken until there is room again."""
     max_followers: int = Field(default=1000, ge=1)
-    """Viewers that follow logs or events at the same time."""
+    """Logs and events that are being read at the same time."""
+    max_followers_each: int = Field(default=250, ge=1)
+    """The same, with one token."""
+    max_connections: int = Field(default=20_000, ge=64)
+    """Connections at the same time, agents' links among them; also bounded by the number of files
+    that the system lets the server open."""
+    max_body_memory: Size = Field(default=256 << 20, ge=16 << 20)
+    """Bytes of bodies that are being received at the same time; a quarter of it with one token."""
+    write_timeout: Duration = Field(default=60.0, ge=1.0)
+    """Seconds that a client may leave unread what it is sent, before its connection is closed."""
     stop_grace: Duration = 5.0
     """Seconds that requests in flight get when the server stops."""
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -81,21 +82,30 @@ class Live:
     ) -> Answer:
         """A request and its whole answer."""
         if body is not None:
-            more["data"] = body if isinstance(body, str | bytes) else json.dumps(body)
+            data = body if isinstance(body, str | bytes) else json.dumps(body)
+            raw = data if isinstance(data, bytes) else data.encode()
+            # aiohttp warns of large bodies given as bytes.
+            more["data"] = BytesIO(raw) if len(raw) > 500_000 else raw
         async with self.open(method, path, token, **more) as response:
             return await _whole(response)
 
+    @asynccontextmanager
+    async def wire(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A bare connection to the server."""
+        reader, writer = await asyncio.open_connection(*self.server.address, limit=1 << 20)
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
+
     async def raw(self, data: bytes) -> bytes:
         """Everything that the server answers to these bytes until it closes the connection."""
-        reader, writer = await asyncio.open_connection(*self.server.address)
-        try:
+        async with self.wire() as (reader, writer):
             writer.write(data)
             async with asyncio.timeout(20):
                 return await reader.read()
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
 
     async def head(self, target: bytes, *lines: bytes, method: bytes = b"GET") -> int:
         """The status of a request with exactly these header lines, sent as this token's owner."""

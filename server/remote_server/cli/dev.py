@@ -28,7 +28,7 @@ from remote_server.cli.options import (
     log_level_option,
     warn_of_unknown_variables,
 )
-from remote_server.cli.run import raise_file_limit, stop_signals
+from remote_server.cli.run import stop_signals
 from remote_server.config import Config
 from remote_server.errors import ServerError
 from remote_server.logging_setup import setup_logging
@@ -81,7 +81,6 @@ def dev(config_file: Path | None, capacity: int, login: bool, **flags: object) -
     config = configuration(config_file, **flags)
     setup_logging(config.server.log_level, config.server.log_format)
     warn_of_unknown_variables()
-    raise_file_limit()
     sys.exit(asyncio.run(_dev(config, capacity, login)))
 
 

@@ -63,7 +63,6 @@ def run(config_file: Path | None, **flags: object) -> None:
     config = configuration(config_file, **flags)
     setup_logging(config.server.log_level, config.server.log_format)
     warn_of_unknown_variables()
-    raise_file_limit()
     asyncio.run(_run(config, lambda: configuration(config_file, **flags)))
 
 
@@ -127,14 +126,3 @@ async def until(server: Server, stopping: asyncio.Event) -> None:
     finally:
         wanted.cancel()
         failed.cancel()
-
-
-def raise_file_limit() -> None:
-    """Allow as many open files as the system lets us: each agent is a socket."""
-    try:
-        import resource
-    except ImportError:  # pragma: no cover - Windows has no such limit
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

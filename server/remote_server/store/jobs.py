@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,9 +17,10 @@ from remote_server.store.attempts import lease_at
 from remote_server.store.room import Room, require_agents, require_queues
 from remote_server.store.rows import SELECT_JOB, job_from
 from remote_server.store.schema import jobs, specs
-from remote_server.store.specifications import Specs, spec_texts
+from remote_server.store.specifications import Specs, SpecTexts, spec_texts
 from remote_server.store.transaction import Transaction
 
+_TURN: Final = 50
 _ZERO: Final = ("attempt", "used", "reuse", "held", "log_size")
 _GIVEN: Final = (
     "id",
@@ -101,8 +103,13 @@ class Jobs(Room):
         of different submitters do not know each other.
         UnknownQueue; UnknownAgent; Conflict when the key was used for a different job.
         """
+        texts: list[SpecTexts] = []
+        for number, spec in enumerate(wanted, 1):
+            texts.append(spec_texts(spec))
+            if number % _TURN == 0:
+                # Megabytes of scripts and files take their time: others run meanwhile.
+                await asyncio.sleep(0)
         ids = [self._ulids.make(now) for _ in wanted]
-        texts = [spec_texts(spec) for spec in wanted]
 
         def store(tx: Transaction) -> list[str]:
             require_queues(tx, {spec.queue for spec in wanted})

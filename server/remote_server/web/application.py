@@ -6,6 +6,7 @@ line in the log that holds no token. Speaks HTTP through aiohttp.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +18,7 @@ from aiohttp import web
 import remote_server
 from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
+from remote_server.throttle import Throttle
 from remote_server.web import (
     agents,
     enrol,
@@ -29,8 +31,10 @@ from remote_server.web import (
     queues,
     tokens,
 )
+from remote_server.web.connection import Connection
 from remote_server.web.headers import header, require_plain_body
 from remote_server.web.problems import (
+    SECURITY_HEADERS,
     ApiProblem,
     from_http_exception,
     from_server_error,
@@ -50,6 +54,8 @@ ROUTES: Final[Sequence[Route]] = (
     *enrol.ROUTES,
 )
 _log = structlog.get_logger(__name__)
+_API: Final = "api"
+_QUIET: Final = 10.0
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -62,6 +68,7 @@ def build(services: Services) -> web.Application:
     """The application that serves all calls."""
     surround = _Surround(services)
     application = web.Application(middlewares=[surround.unmatched])
+    application.on_response_prepare.append(_secure)
     for route in ROUTES:
         handler = surround.around(route)
         application.router.add_route(route.method, route.path, handler)
@@ -70,9 +77,18 @@ def build(services: Services) -> web.Application:
     return application
 
 
+async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
+    """Say with every answer that browsers must not guess, keep or tell."""
+    headers = response.headers
+    headers.update(SECURITY_HEADERS)
+    if "Cache-Control" not in headers:
+        headers["Cache-Control"] = "no-store"
+
+
 class _Surround:
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._refusals = Throttle(_QUIET)
 
     def around(self, route: Route) -> _Handler:
         """The handler of one call, with everything around it."""
@@ -87,11 +103,12 @@ class _Surround:
             try:
                 require_plain_body(request)
                 if guarded:
-                    authorization = header(request, "Authorization")
-                    call.caller = await services.doors.admit(authorization, route.door)
-                response = await route.handler(call)
+                    await self._admit(call)
+                response = await (self._stream(call) if route.streams else route.handler(call))
             except Exception as error:
                 response = _problem(error, request, call.opened)
+            finally:
+                call.release()
             taken = time.perf_counter() - started
             if not route.lasting:
                 observe(taken, route.method, route.path, str(response.status))
@@ -105,6 +122,43 @@ class _Surround:
             return response
 
         return handle
+
+    async def _admit(self, call: Call) -> None:
+        """Find out who is calling. ApiProblem; refused tokens are written down."""
+        request = call.request
+        try:
+            authorization = header(request, "Authorization")
+            call.caller = await self._services.doors.admit(authorization, call.route.door)
+        except ApiProblem as problem:
+            self._refused(request, problem)
+            raise
+        if call.caller.kind == _API and isinstance(request.protocol, Connection):
+            self._services.connections.proved(request.protocol, call.caller)
+
+    def _refused(self, request: web.Request, problem: ApiProblem) -> None:
+        address = request.remote or ""
+        more = self._refusals.take((address, problem.code), time.monotonic())
+        if more is not None:
+            _log.warning(
+                "sign-in refused",
+                address=address,
+                code=str(problem.code),
+                method=request.method,
+                path=request.path[:200],
+                **({"like_it_since": more} if more else {}),
+            )
+
+    async def _stream(self, call: Call) -> web.StreamResponse:
+        """A long answer: counted, and ended at once when its reader has left."""
+        connection = call.request.protocol
+        if not isinstance(connection, Connection):
+            return await call.route.handler(call)
+        with self._services.streams.admit(call.token, connection.abort):
+            connection.stream = asyncio.current_task()
+            try:
+                return await call.route.handler(call)
+            finally:
+                connection.stream = None
 
     @web.middleware
     async def unmatched(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

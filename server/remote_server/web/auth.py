@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role, TokenKind, kind_of
 from remote_server.domain.model import Token
+from remote_server.errors import NotFound, ServerError
 from remote_server.web.door import Door
 from remote_server.web.problems import ApiProblem, forbidden
 
@@ -28,6 +29,9 @@ class TokenStore(Protocol):
 
     async def token_by_hash(self, digest: str) -> Token | None:
         """The token with this SHA-256 (hex), revoked and expired ones included."""
+
+    async def token(self, token: str) -> Token:
+        """A token by its id. NotFound."""
 
     async def touch(self, token: str, now: float) -> None:
         """Note that a token was used."""
@@ -83,12 +87,8 @@ class Doorkeeper:
             )
         token = await self._find(text, kind)
         now = time.time()
-        if token.expires_at is not None and token.expires_at <= now:
-            ended = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(token.expires_at))
-            raise ApiProblem(
-                ErrorCode.EXPIRED_TOKEN,
-                f"this {kind.words} expired at {ended}; ask an admin for a new one",
-            )
+        if (expired := _expired(token, kind, now)) is not None:
+            raise expired
         if door.role and not (token.role or Role.VIEWER).includes(door.role):
             raise forbidden(
                 f"this needs the role {door.role}, but the token {token.name!r} has the role "
@@ -99,6 +99,17 @@ class Doorkeeper:
             await self._store.touch(token.id, now)
         return token
 
+    async def judge(self, token: Token) -> ApiProblem | None:
+        """Why a token that was good holds no more; None while it does, or nobody can say."""
+        kind = TokenKind[token.kind.upper()]
+        try:
+            found = await self._store.token(token.id)
+        except NotFound:
+            return _unknown(kind)
+        except ServerError:
+            return None
+        return _unknown(kind) if found.revoked else _expired(found, kind, time.time())
+
     async def _find(self, text: str, kind: TokenKind) -> Token:
         name = digest(text)
         now = time.monotonic()
@@ -108,14 +119,27 @@ class Doorkeeper:
         token = await self._store.token_by_hash(name)
         if token is None or token.revoked:
             self._known.pop(name, None)
-            raise ApiProblem(
-                ErrorCode.INVALID_TOKEN,
-                f"this {kind.words} is unknown here or was revoked; check that it belongs to "
-                "this server",
-            )
+            raise _unknown(kind)
         # The number of uses left must be fresh: registration tokens are not remembered.
         if kind is not TokenKind.REGISTRATION:
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[name] = (token, now + REMEMBERED)
         return token
+
+
+def _unknown(kind: TokenKind) -> ApiProblem:
+    return ApiProblem(
+        ErrorCode.INVALID_TOKEN,
+        f"this {kind.words} is unknown here or was revoked; check that it belongs to this server",
+    )
+
+
+def _expired(token: Token, kind: TokenKind, now: float) -> ApiProblem | None:
+    if token.expires_at is None or token.expires_at > now:
+        return None
+    ended = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(token.expires_at))
+    return ApiProblem(
+        ErrorCode.EXPIRED_TOKEN,
+        f"this {kind.words} expired at {ended}; ask an admin for a new one",
+    )

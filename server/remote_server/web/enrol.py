@@ -14,6 +14,7 @@ from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
 from remote_protocol.limits import MAX_AGENT_MESSAGE, SUBPROTOCOL
 from remote_protocol.messages import Assignment
 from remote_server.web.auth import digest
+from remote_server.web.connection import Connection
 from remote_server.web.door import AGENT, ENROL
 from remote_server.web.problems import ApiProblem
 from remote_server.web.route import Call, Route, answer, no_content
@@ -85,6 +86,8 @@ async def session(call: Call) -> web.StreamResponse:
         raise ApiProblem(
             ErrorCode.STORE_UNAVAILABLE, "the server is stopping", headers={"Retry-After": "1"}
         )
+    if isinstance(request.protocol, Connection):
+        call.services.connections.linked(request.protocol)
     call.opened = link
     await link.prepare(request)
     await call.services.hub.serve(call.token.agent or "", link, request.remote or "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 
@@ -13,7 +12,6 @@ from remote_protocol.api import VersionView, View
 from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
 from remote_protocol.states import AgentState, JobState
-from remote_server.errors import ServerError
 from remote_server.web import openapi
 from remote_server.web.door import PUBLIC, VIEWER
 from remote_server.web.frames import accepted
@@ -22,7 +20,6 @@ from remote_server.web.metrics import CONTENT_TYPE, family
 from remote_server.web.problems import ApiProblem
 from remote_server.web.route import JSON, Call, Route, answer
 
-_PATIENCE = 5.0
 _PAGE = """<!doctype html><meta charset="utf-8"><title>remote-server</title>
 <h1>remote-server {version}</h1>
 <p>This is the server of remote agents. Use it with <code>remotectl</code>, or by its API:
@@ -62,13 +59,9 @@ async def readyz(call: Call) -> web.StreamResponse:
     """`GET /readyz`: the database answers too, and the server is not stopping."""
     if call.services.wakes.closing:
         raise ApiProblem(ErrorCode.STORE_UNAVAILABLE, "the server is stopping")
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            await call.services.store.probe()
-    except (ServerError, TimeoutError) as error:
-        raise ApiProblem(
-            ErrorCode.STORE_UNAVAILABLE, f"the database does not answer: {error}"
-        ) from error
+    fault = await call.services.readiness.fault(call.services.store.probe)
+    if fault is not None:
+        raise ApiProblem(ErrorCode.STORE_UNAVAILABLE, fault, headers={"Retry-After": "5"})
     return answer(_health(call))
 
 

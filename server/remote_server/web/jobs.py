@@ -25,6 +25,7 @@ from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Job
 from remote_server.inputs import Input
 from remote_server.store import JobFilter
+from remote_server.web.batches import parse_batch
 from remote_server.web.door import OPERATOR, VIEWER
 from remote_server.web.headers import header
 from remote_server.web.moments import Moment, parse_moment
@@ -119,8 +120,9 @@ async def submit_batch(call: Call) -> web.StreamResponse:
         text = "is for one job; give each job of the batch its own idempotency_key"
         raise validation([("Idempotency-Key", text)])
     call.services.logs.reserve.require()
-    batch = await call.read(JobBatch, call.services.config.limits.max_batch_body)
-    jobs = await call.services.store.submit(batch.jobs, time.time(), call.token.principal)
+    raw = await call.read_bytes(call.services.config.limits.max_batch_body)
+    wanted = await parse_batch(raw)
+    jobs = await call.services.store.submit(wanted, time.time(), call.token.principal)
     return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
 
 

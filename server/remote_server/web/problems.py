@@ -18,8 +18,16 @@ from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 
 MEDIA: Final = "application/problem+json"
+SECURITY_HEADERS: Final = {
+    "Server": "remote-server",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""Headers of every answer. The product has no version there: strangers need not know it."""
 MOST_FAULTS: Final = 50
 """Faults that one answer names; beyond them it says how many there are."""
+_MOST_NAMED: Final = 5_000
+"""pydantic puts all faults of a body into words, or none: this many take some 20 ms."""
 _STATUS: Final = {
     ErrorCode.BAD_MESSAGE: 400,
     ErrorCode.BAD_REQUEST: 400,
@@ -38,6 +46,7 @@ _STATUS: Final = {
     ErrorCode.UNKNOWN_QUEUE: 422,
     ErrorCode.UNKNOWN_AGENT: 422,
     ErrorCode.NAME_TAKEN: 409,
+    ErrorCode.OVERLOADED: 503,
     ErrorCode.REQUEST_TIMEOUT: 408,
     ErrorCode.STORE_UNAVAILABLE: 503,
     ErrorCode.TOO_MANY_REQUESTS: 429,
@@ -126,16 +135,24 @@ def from_validation(error: ValidationError, depth: int | None = None) -> ApiProb
 
     Fields are named down to `depth` levels: 1 for a query, whose parameters are flat.
     """
-    found: list[dict[str, Any]] = [
-        dict(fault) for fault in error.errors(include_url=False, include_input=False)
-    ]
+    found: list[dict[str, Any]] = []
+    if error.error_count() == 1:
+        found = [dict(error.errors(include_url=False, include_input=False)[0])]
     if found and found[0]["type"] == "json_invalid":
         return ApiProblem(
             ErrorCode.BAD_REQUEST,
             f"the body is not JSON: {str(found[0]['msg']).removeprefix('Invalid JSON: ')}",
         )
+    return validation(faults_of(error, depth))
+
+
+def faults_of(error: ValidationError, depth: int | None = None) -> list[tuple[str, str]]:
+    """Every fault as `(field, message)`; of more than can be named in a moment, their number."""
+    count = error.error_count()
+    if count > _MOST_NAMED:
+        return [("", f"has {count} faults, too many to name: it is not what this call takes")]
     faults = []
-    for fault in found:
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(str(part) for part in fault["loc"][:depth])
         message = str(fault["msg"]).removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
@@ -143,7 +160,7 @@ def from_validation(error: ValidationError, depth: int | None = None) -> ApiProb
         if not message[1:2].isupper():  # a name in capitals stays as it is
             message = message[:1].lower() + message[1:]
         faults.append((field, message))
-    return validation(faults)
+    return faults
 
 
 def from_server_error(error: ServerError) -> ApiProblem | None:

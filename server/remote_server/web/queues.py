@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from aiohttp import web
 
 from remote_protocol.api import Page, QueueChange, QueueCreate, QueueView
+from remote_protocol.ids import Role
 from remote_protocol.states import AgentState
+from remote_protocol.units import format_duration
 from remote_server.domain.model import Agent, Queue, QueueLoad
 from remote_server.web.door import ADMIN, OPERATOR, VIEWER
 from remote_server.web.paging import page
+from remote_server.web.problems import forbidden
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
 from remote_server.web.views import when
+
+_SHORTEST: Final = 3600.0
+"""Seconds that an operator must let ended jobs be kept."""
 
 
 async def create(call: Call) -> web.StreamResponse:
@@ -42,6 +49,12 @@ async def show(call: Call) -> web.StreamResponse:
 async def change(call: Call) -> web.StreamResponse:
     """`PATCH /queues/{name}`: also pauses and resumes it."""
     body = await call.read(QueueChange)
+    kept = body.job_retention
+    if kept is not None and kept < _SHORTEST and call.token.role is not Role.ADMIN:
+        raise forbidden(
+            f"with the role {call.token.role}, ended jobs are kept for {format_duration(_SHORTEST)}"
+            " at least: what ran must not vanish at once; an admin may set less"
+        )
     queue = await call.services.store.change_queue(call.path("name"), body)
     return answer(await _shown(call, queue))
 

@@ -12,13 +12,12 @@ from types import GenericAlias
 from typing import Any, ClassVar, Final, TypeVar, get_origin
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
-from remote_protocol.units import format_size
 from remote_server.domain.model import Token
+from remote_server.web.bodies import Body, require_few_values
 from remote_server.web.door import Door
 from remote_server.web.problems import ApiProblem, from_validation
 from remote_server.web.services import Services
@@ -26,6 +25,8 @@ from remote_server.web.services import Services
 SMALL_BODY: Final = 256 * 1024
 """Bytes of any body that is not a job."""
 JSON: Final = "application/json"
+_MOST_VALUES: Final = 50_000
+"""Values in the JSON of one body: the arguments, variables and files of a job are fewer."""
 _LONGEST_PART: Final = 256
 """Characters of a name or id in a path."""
 _JSON_HEADERS: Final = {"Content-Type": JSON}
@@ -80,11 +81,16 @@ class Route:
     lasting: bool = False
     """It may go on for as long as the client likes: not counted among request times."""
 
+    @property
+    def streams(self) -> bool:
+        """Whether its answer is a stream, which is counted for its reader's token."""
+        return self.lasting and bool(self.media)
+
 
 class Call:
     """One request, with whoever makes it. At a public door `caller` is None."""
 
-    __slots__ = ("caller", "opened", "request", "route", "services")
+    __slots__ = ("_body", "caller", "opened", "request", "route", "services")
 
     def __init__(
         self,
@@ -97,6 +103,7 @@ class Call:
         self.services = services
         self.route = route
         self.caller = caller
+        self._body: Body | None = None
         self.opened: web.StreamResponse | None = None
         """An answer that has begun: an error can only break it off."""
 
@@ -123,6 +130,17 @@ class Call:
             )
         return value
 
+    async def read_bytes(self, largest: int | None = None) -> bytes:
+        """The body as it came; at most `largest` bytes, the route's limit by default."""
+        if self._body is None:
+            self._body = Body(self.services.bodies, self.caller.id if self.caller else "")
+        return await self._body.read(self.request, largest or self.route.largest)
+
+    def release(self) -> None:
+        """The call is answered: its body is needed no more."""
+        if self._body is not None:
+            self._body.release()
+
     async def read(self, model: type[M], largest: int | None = None) -> M:
         """The body, validated once; at most `largest` bytes, the route's limit by default.
 
@@ -130,21 +148,16 @@ class Call:
         """
         if model is not self.route.body:
             raise TypeError(f"{self.route.path} is declared with another body")
-        raw = await read_bounded(self.request, largest or self.route.largest)
+        raw = await self.read_bytes(largest)
         if not raw and self.route.body_optional:
             return model()
+        require_few_values(raw, _MOST_VALUES)
         try:
             return model.model_validate_json(raw)
         except ValidationError as error:
             raise from_validation(error) from None
         except OverflowError:
             raise ApiProblem(ErrorCode.BAD_REQUEST, "a number in the body is too large") from None
-
-    async def read_bytes(self) -> bytes:
-        """The body as it is, of at most the route's limit. ApiProblem when it is too large."""
-        if not self.route.takes:
-            raise TypeError(f"{self.route.path} is declared without such a body")
-        return await read_bounded(self.request, self.route.largest)
 
     def query(self, model: type[Q]) -> Q:
         """The query string, validated. ApiProblem names every fault at once."""
@@ -170,38 +183,6 @@ class Call:
 
 def _is_list(annotation: Any) -> bool:
     return isinstance(annotation, GenericAlias) and get_origin(annotation) is list
-
-
-async def read_bounded(request: web.Request, largest: int) -> bytes:
-    """The whole body. ApiProblem `body_too_large` beyond `largest` bytes; no more is read."""
-    if (request.content_length or 0) > largest:
-        raise _too_large(largest)
-    content = request.content
-    try:
-        parts = [await content.readany()]
-        size = len(parts[0])
-        while not content.at_eof():
-            if size > largest:
-                raise _too_large(largest)
-            parts.append(await content.readany())
-            size += len(parts[-1])
-    except (web.RequestPayloadError, HttpProcessingError) as error:
-        raise ApiProblem(
-            ErrorCode.BAD_REQUEST,
-            "the body is not framed as its headers say (RFC 9112 §7)",
-            headers={"Connection": "close"},
-        ) from error
-    if size > largest:
-        raise _too_large(largest)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _too_large(largest: int) -> ApiProblem:
-    return ApiProblem(
-        ErrorCode.BODY_TOO_LARGE,
-        f"the body is larger than {format_size(largest)}, the most that this call takes",
-        headers={"Connection": "close"},
-    )
 
 
 def answer(

@@ -16,7 +16,11 @@ from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
 from remote_server.store import Store
 from remote_server.web.auth import Doorkeeper
+from remote_server.web.bodies import BodyBudget
+from remote_server.web.connections import Connections
 from remote_server.web.gauges import Gauges
+from remote_server.web.readiness import Readiness
+from remote_server.web.streams import Streams
 from remote_server.web.wakes import HAPPENINGS, Wakes
 
 
@@ -31,9 +35,13 @@ class Services:
     hub: Hub
     doors: Doorkeeper
     wakes: Wakes
+    streams: Streams
+    connections: Connections
+    bodies: BodyBudget
     description: bytes
     """The OpenAPI document."""
     gauges: Gauges = field(default_factory=Gauges)
+    readiness: Readiness = field(default_factory=Readiness)
 
     def committed(self, commit: Commit) -> None:
         """Called after each commit: wakes followers, forgets tokens that changed."""
@@ -45,6 +53,7 @@ class Services:
             self.gauges.dispatch.observe(max(0.0, at - ulid_milliseconds(job) / 1000))
         if "tokens" in commit.rooms or "agents" in commit.rooms:
             self.doors.forget()
+            self.streams.tokens_changed()
 
     async def pending_reason(self, job: Job) -> str | None:
         """Why a job waits, None when it does not."""

@@ -11,9 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from remote_protocol.errors import ErrorCode
-from remote_server.web.problems import ApiProblem
-
 HAPPENINGS: Final = ""
 """The topic of all changes of job states; every other topic is a job's id."""
 
@@ -21,30 +18,19 @@ HAPPENINGS: Final = ""
 class Wakes:
     """The followers and what each one waits for."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._followers: dict[str, set[asyncio.Event]] = {}
-        self._count = 0
         self.closing = False
         """The server stops: followers break off, so that their clients come back and resume."""
 
     @contextmanager
     def follow(self, topic: str) -> Iterator[asyncio.Event]:
-        """An event that is set at each news of `topic`. ApiProblem when too many follow."""
-        if self._count >= self._most:
-            raise ApiProblem(
-                ErrorCode.STORE_UNAVAILABLE,
-                f"{self._count} viewers follow logs or events already, the most that [limits] "
-                "max_followers allows; try again later",
-                headers={"Retry-After": "10"},
-            )
+        """An event that is set at each news of `topic`."""
         event = asyncio.Event()
-        self._count += 1
         self._followers.setdefault(topic, set()).add(event)
         try:
             yield event
         finally:
-            self._count -= 1
             followers = self._followers[topic]
             followers.discard(event)
             if not followers:

@@ -119,3 +119,14 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(live: 
 )
 def test_every_field_of_every_query_has_a_bound(query: Any) -> None:
     assert unbounded(query) == []
+
+
+async def test_failed_sign_ins_are_written_down_and_throttled(live: Live) -> None:
+    with capture_logs() as logs:
+        for number in range(50):
+            await live.get("/jobs", f"rpt_{number:043}")
+        await live.get("/jobs", "rrt_" + "x" * 43)
+    said = [entry for entry in logs if entry["event"] == "sign-in refused"]
+    assert [entry["code"] for entry in said] == ["invalid_token", "wrong_token_kind"]
+    assert said[0]["address"] == "127.0.0.1"
+    assert said[0]["path"] == "/api/v1/jobs"

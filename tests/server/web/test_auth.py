@@ -9,6 +9,7 @@ import pytest
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role, TokenKind, make_token
 from remote_server.domain.model import Token
+from remote_server.errors import NotFound
 from remote_server.web.auth import Doorkeeper, bearer, digest
 from remote_server.web.door import ADMIN, AGENT, ENROL, OPERATOR, VIEWER
 from remote_server.web.problems import ApiProblem
@@ -32,6 +33,12 @@ class FakeTokens:
     async def token_by_hash(self, digest: str) -> Token | None:
         self.looked_up += 1
         return self.rows.get(digest)
+
+    async def token(self, token: str) -> Token:
+        found = next((row for row in self.rows.values() if row.id == token), None)
+        if found is None:
+            raise NotFound("token", token)
+        return found
 
     async def touch(self, token: str, now: float) -> None:
         self.touched.append(token)
@@ -137,3 +144,20 @@ async def test_registration_tokens_are_looked_up_each_time() -> None:
     await keeper.admit(header, ENROL)
     await keeper.admit(header, ENROL)
     assert tokens.looked_up == 2
+
+
+async def test_a_token_is_judged_again() -> None:
+    tokens = FakeTokens()
+    keeper = Doorkeeper(tokens)
+    token = await keeper.admit(tokens.add(TokenKind.API, role=Role.VIEWER), VIEWER)
+    assert await keeper.judge(token) is None
+    tokens.add(TokenKind.API, expires_at=time.time() - 1)
+    refused = await keeper.judge(token)
+    assert refused is not None
+    assert refused.code is ErrorCode.EXPIRED_TOKEN
+    for _ in range(2):
+        tokens.add(TokenKind.API, revoked=True)
+        refused = await keeper.judge(token)
+        assert refused is not None
+        assert refused.code is ErrorCode.INVALID_TOKEN
+        tokens.rows.clear()

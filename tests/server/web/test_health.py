@@ -31,7 +31,7 @@ async def test_readiness_ends_with_the_database_and_at_the_stop(
     with monkeypatch.context() as patch:
         patch.setattr(live.services.store, "probe", away)
         said = (await live.get("/readyz", "")).problem(503, "store_unavailable")
-        assert "disk is full" in said["detail"]
+        assert said["detail"] == "nothing can be stored: the disk is full"
         assert (await live.get("/healthz", "")).status == 200
     live.services.wakes.close()
     (await live.get("/readyz", "")).problem(503, "store_unavailable")
@@ -96,3 +96,19 @@ async def test_metrics_want_a_token_unless_opened(live: Live, tmp_path: Path) ->
     config = config_for(tmp_path / "other", open_metrics=True)
     async with running(config) as other:
         assert (await other.get("/metrics", "")).status == 200
+
+
+async def test_anybody_may_ask_at_any_rate(live: Live) -> None:
+    """Without the database being written each time."""
+    probes = 0
+    probe = live.services.store.probe
+
+    async def counted() -> None:
+        nonlocal probes
+        probes += 1
+        await probe()
+
+    live.services.store.probe = counted
+    for _ in range(100):
+        assert (await live.get("/readyz", "")).status == 200
+    assert probes <= 10

@@ -51,3 +51,13 @@ async def test_faults(live: Live) -> None:
     assert {fault["field"] for fault in body["errors"]} == {"name", "colour"}
     (await live.ask("PATCH", "/queues/nowhere", {})).problem(404, "not_found")
     (await live.ask("DELETE", "/queues/nowhere")).problem(404, "not_found")
+
+
+async def test_operators_do_not_make_what_ran_vanish(live: Live) -> None:
+    operator = await live.token_for("operator")
+    path = "/queues/default"
+    refused = await live.ask("PATCH", path, {"job_retention": "1s"}, operator)
+    assert "kept for 1h at least" in refused.problem(403, "forbidden")["detail"]
+    assert (await live.ask("PATCH", path, {"job_retention": "2h"}, operator)).status == 200
+    assert (await live.ask("PATCH", path, {"job_retention": None}, operator)).status == 200
+    assert (await live.ask("PATCH", path, {"job_retention": "1s"})).status == 200

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import BaseModel, Field
 
+from remote_server.web.bodies import BodyBudget
 from remote_server.web.door import PUBLIC
 from remote_server.web.problems import ApiProblem
 from remote_server.web.route import Call, PageQuery, Query, Route, answer, no_content
@@ -28,7 +31,8 @@ async def unused(call: Call) -> web.StreamResponse:
 
 def call_of(request: web.Request, **fields: object) -> Call:
     route = Route("POST", "/x", unused, "x", PUBLIC, **fields)  # type: ignore[arg-type]
-    return Call(request, None, route)  # type: ignore[arg-type]
+    services = Mock(bodies=BodyBudget(1 << 20, 1 << 20))
+    return Call(request, services, route)
 
 
 async def served(handler: object) -> TestClient[web.Request, web.Application]:

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from remote_server.web.problems import ApiProblem
 from remote_server.web.wakes import Wakes, wait
 
 
 async def test_news_reach_those_who_follow_the_topic() -> None:
-    wakes = Wakes(10)
+    wakes = Wakes()
     with wakes.follow("a") as a, wakes.follow("a") as also, wakes.follow("b") as b:
         wakes.wake(["a", "nobody"])
         assert (a.is_set(), also.is_set(), b.is_set()) == (True, True, False)
     wakes.wake(["a", "b"])
 
 
-async def test_the_number_of_followers_is_bounded() -> None:
-    wakes = Wakes(1)
-    with wakes.follow("a"), pytest.raises(ApiProblem) as caught, wakes.follow("b"):
-        raise AssertionError
-    assert caught.value.status == 503
-    with wakes.follow("b"):
-        pass
-
-
 async def test_closing_wakes_everyone() -> None:
-    wakes = Wakes(10)
+    wakes = Wakes()
     with wakes.follow("a") as a, wakes.follow("b") as b:
         wakes.close()
         assert wakes.closing
