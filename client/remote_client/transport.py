@@ -305,7 +305,7 @@ class Transport:
 
     def _unreachable(self, error: Broken) -> Unreachable:
         # OpenSSL names a line of its own source at the end.
-        cause = re.sub(r" \(_ssl\.c:\d+\)", "", error.cause)
+        cause = re.sub(r" \((_ssl\.c:\d+|None)\)", "", error.cause).rstrip(".")
         text = cause.lower()
         way = f" through the proxy {self._proxy.place}" if self._proxy is not None else ""
         if "certificate" in text:

@@ -9,7 +9,7 @@ import pytest
 from remote_client.client import Client
 from remote_client.errors import ApiError, NotOurs
 from remote_protocol import cri
-from tests.support.fake_api import ID, Answer, FakeApi, cri_log, job_view, problem
+from tests.support.fake_api import ID, Answer, FakeApi, Said, cri_log, job_view, problem
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +94,39 @@ def test_a_log_from_something_else_is_not_asked_for_again(api: FakeApi, client: 
     with pytest.raises(NotOurs, match="not as a remote-server"):
         list(client.stored_log(ID, follow=True))
     assert len(api.calls) == 1
+
+
+def test_a_silent_job_outlives_any_number_of_idle_cuts(api: FakeApi, client: Client) -> None:
+    log = cri_log(("stdout", b"at last\n"))
+    quiet = {"Remote-Log-Size": "0", "Remote-Log-Over": "false"}
+
+    def answer(said: Said) -> Answer:
+        if len(api.said("GET", f"/jobs/{ID}/log")) < 600:
+            return Answer(b"", headers=quiet)
+        return Answer(log[int(said.query["offset"]) :])
+
+    api.on("GET", f"/jobs/{ID}", job_view(state="running", attempt=1))
+    api.on("GET", f"/jobs/{ID}/log", answer)
+    # More of them than failures that it bears: the server was never away.
+    assert b"".join(client.stored_log(ID, follow=True)) == log
+
+
+def test_an_end_is_believed_only_when_the_job_or_a_head_agrees(
+    api: FakeApi, client: Client
+) -> None:
+    log = cri_log(*((("stdout", b"line %d\n" % n)) for n in range(50)))
+    attempt = {"number": 1, "state": "ended", "log_complete": True, "log_size": len(log)}
+    api.on("GET", f"/jobs/{ID}", job_view(state="failed", attempt=1, attempts=[attempt]))
+    size = {"Remote-Log-Size": str(len(log)), "Remote-Log-Over": "true"}
+    for cut in (0, 1, 40, len(log) - 1):
+        api.calls.clear()
+        # Ended in good order, both times, and only then whole.
+        early = Answer(log[:cut], headers=size)
+        api.on("GET", f"/jobs/{ID}/log", early, Answer(b"", headers=size), log)
+        assert b"".join(client.stored_log(ID, attempt=1, follow=True)) == log
+        assert len(api.said("GET", f"/jobs/{ID}/log")) == 3
+    api.calls.clear()
+    api.on("GET", f"/jobs/{ID}/log", log)
+    assert b"".join(client.stored_log(ID, attempt=1, follow=True)) == log
+    # The job's own document was proof enough.
+    assert len(api.said("GET", f"/jobs/{ID}/log")) == 1

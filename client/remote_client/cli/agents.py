@@ -16,6 +16,7 @@ from remote_client.cli.options import (
     Look,
     list_options,
     output_option,
+    secret_file,
 )
 from remote_client.cli.output import (
     age,
@@ -25,7 +26,7 @@ from remote_client.cli.output import (
     pairs,
     print_fields,
     print_json,
-    say,
+    show_secret,
     size,
     text_of,
     when,
@@ -221,9 +222,10 @@ def _is_count(text: str) -> bool:
 
 @agent.command("rotate-token")
 @click.argument("name", type=NAME, shell_complete=completed("agents"))
+@secret_file
 @output_option
 @pass_session
-def rotate_token(session: Session, name: str, output: str) -> None:
+def rotate_token(session: Session, name: str, output_file: str | None, output: str) -> None:
     """Give an agent a new token; the old one ends at once.
 
     \b
@@ -231,11 +233,11 @@ def rotate_token(session: Session, name: str, output: str) -> None:
       remotectl agent rotate-token web-7
     """
     created = session.calls.rotate_agent_token(name)
-    if output == "json":
+    if output == "json" and output_file is None:
         print_json(created)
         return
     note(f"the old token of {name} is void; on its host: remote-agent register --token-file FILE")
-    say(created["token"])
+    show_secret(created["token"], output_file)
 
 
 @agent.command()

@@ -8,6 +8,7 @@ import click
 
 from remote_client.calls import TERMINAL
 from remote_client.cli.completed import completed
+from remote_client.cli.hints import agent_is_away, hint_for_job
 from remote_client.cli.job_logs import logs
 from remote_client.cli.options import DURATION, Group, Look, list_options, output_option
 from remote_client.cli.output import (
@@ -157,6 +158,7 @@ def show(session: Session, job: str, output: str) -> None:
             ("Name", text_of(view, "name")),
             ("State", view["state"]),
             ("Waits because", text_of(view, "pending_reason")),
+            ("Remark", agent_is_away(session.calls, view) or hint_for_job(view)),
             ("Queue", text_of(view, "queue")),
             ("Agent", text_of(view, "agent")),
             ("Command", _command({**view, "name": None})),
@@ -164,6 +166,7 @@ def show(session: Session, job: str, output: str) -> None:
             ("Exit code", text_of(view, "exit_code")),
             ("End reason", text_of(view, "end_reason")),
             ("Detail", text_of(view, "end_detail")),
+            ("Submitted by", text_of(view.get("submitted_by") or {}, "name")),
             ("Created", when(view.get("created_at"))),
             ("Started", when(view.get("started_at"))),
             ("Ended", when(view.get("ended_at"))),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final
 
 import click
 
 from remote_client import __version__
+from remote_client.cli.hints import hint_for_error
 from remote_client.cli.options import Group, global_options
 from remote_client.cli.output import drop_stdout, note, printable
 from remote_client.cli.session import Session
@@ -98,8 +100,10 @@ root._global = global_options(environment=True)
 def main(arguments: list[str] | None = None) -> None:
     """Run `remotectl`; always ends by SystemExit with an exit code of the contract."""
     session = Session()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = root.main(arguments, prog_name="remotectl", standalone_mode=False, obj=session)
+        _check_text(words)
+        code = root.main(words, prog_name="remotectl", standalone_mode=False, obj=session)
     except click.exceptions.Abort as abort:
         # Without a cause a question was answered with no, or nobody was there to answer it.
         interrupted = isinstance(abort.__cause__, KeyboardInterrupt)
@@ -129,7 +133,18 @@ def _sentence(error: ClientError) -> str:
         return "; ".join(
             f"--{field.split('.')[0].replace('_', '-')}: {words}" for field, words in error.faults
         )
-    return str(error)
+    hint = hint_for_error(error) if isinstance(error, ApiError) else ""
+    return f"{str(error).rstrip('.')}; {hint}" if hint else str(error)
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Refuse what the API cannot carry. Python shows such bytes as lone surrogates (PEP 383)."""
+    for number, word in enumerate(words, 1):
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            raise UsageError(
+                f"Argument {number} is not UTF-8: {word!a}. Jobs are described by text; send "
+                "such bytes in a --file, or set LC_ALL=C.UTF-8 if your terminal uses UTF-8"
+            )
 
 
 def _show(error: click.ClickException) -> None:

@@ -172,11 +172,20 @@ def output_option(command: F) -> F:
     return click.option(
         "--output",
         "-o",
-        type=click.Choice(["table", "json"]),
+        type=click.Choice(["table", "wide", "json"]),
         default="table",
         show_default=True,
         envvar="REMOTE_OUTPUT",
-        help="For people or for programs. [env: REMOTE_OUTPUT]",
+        help="For people or for programs; wide is for lists. [env: REMOTE_OUTPUT]",
+    )(command)
+
+
+def secret_file(command: F) -> F:
+    """The option `--output-file`: a secret goes to a file that only its owner reads."""
+    return click.option(
+        "--output-file",
+        metavar="FILE",
+        help="Write the token into this new file (mode 0600), instead of showing it.",
     )(command)
 
 

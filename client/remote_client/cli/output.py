@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from remote_client.errors import ClientError
+from remote_client.errors import ClientError, UsageError
 from remote_protocol.units import format_duration, format_size
 
 _CONTROLS: Final = re.compile(
@@ -122,7 +123,7 @@ def moment(text: object) -> datetime | None:
 
 def when(text: object) -> str:
     """Local date and time with the zone, empty for none."""
-    found = moment(text) if text else None
+    found = text if isinstance(text, datetime) else moment(text) if text else None
     try:
         return found.astimezone().isoformat(" ", "seconds") if found else str(text or "")
     except (OverflowError, OSError):  # a time that this system's calendar does not have
@@ -199,6 +200,24 @@ def text_of(document: Mapping[str, Any], key: str) -> str:
     """A value as text; empty for none."""
     value = document.get(key)
     return "" if value is None else str(value)
+
+
+def show_secret(text: str, path: str | None) -> None:
+    """Show a secret once, or write it into a new file (0600). UsageError when that exists."""
+    if path is None:
+        with contextlib.suppress(OSError):
+            about = os.fstat(1)
+            if stat.S_ISREG(about.st_mode) and about.st_mode & 0o077:
+                note("others can read the file that it goes to; chmod 600 it, or use --output-file")
+        say(text)
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError(f"--output-file {path} exists already; name a new file") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    note(f"written to {path}, which only you can read")
 
 
 def drop_stdout() -> None:

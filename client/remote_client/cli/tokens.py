@@ -14,8 +14,18 @@ from remote_client.cli.options import (
     Look,
     list_options,
     output_option,
+    secret_file,
 )
-from remote_client.cli.output import age, moment, names, note, print_json, say, text_of, when
+from remote_client.cli.output import (
+    age,
+    moment,
+    names,
+    note,
+    print_json,
+    show_secret,
+    text_of,
+    when,
+)
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.table import Column, print_list
 from remote_client.errors import UsageError
@@ -49,10 +59,17 @@ def token() -> None:
     "--agent", type=NAME, help="Make the token of this one agent instead of an API token."
 )
 @click.option("--expires", type=DURATION, help="End after so long, e.g. 90d; default: never.")
+@secret_file
 @output_option
 @pass_session
 def create(
-    session: Session, name: str, role: str, agent: str | None, expires: float | None, output: str
+    session: Session,
+    name: str,
+    role: str,
+    agent: str | None,
+    expires: float | None,
+    output_file: str | None,
+    output: str,
 ) -> None:
     """Make a token; its text is shown this one time.
 
@@ -62,7 +79,7 @@ def create(
       remotectl token create --name web-7 --agent web-7
     """
     body = {"name": name, "role": role, "agent": agent, "expires": expires}
-    _created(session.calls.create("tokens", body), output)
+    _created(session.calls.create("tokens", body), output, output_file)
 
 
 @token.command("list")
@@ -98,7 +115,7 @@ def registration_token() -> None:
 
     \b
     Example:
-      remotectl registration-token create --uses 1 --expires 1h > token
+      remotectl registration-token create --uses 1 --expires 1h --output-file token
     """
 
 
@@ -115,23 +132,29 @@ def registration_token() -> None:
 @click.option(
     "--expires", default="1h", show_default=True, metavar="D", help="End after so long, or `never`."
 )
+@secret_file
 @output_option
 @pass_session
 def create_registration(
-    session: Session, queues: tuple[str, ...], uses: int | None, expires: str, output: str
+    session: Session,
+    queues: tuple[str, ...],
+    uses: int | None,
+    expires: str,
+    output_file: str | None,
+    output: str,
 ) -> None:
     """Make a token for `remote-agent register`.
 
     \b
     Example:
-      remotectl registration-token create --queue berlin --uses 5 --expires 1h > token
+      remotectl registration-token create --queue berlin --uses 5 --expires 1h --output-file token
     """
     try:
         seconds = None if expires == "never" else parse_duration(expires)
     except ValueError as error:
         raise UsageError(f"--expires: {error}") from None
     body = {"queues": list(queues), "uses": uses, "expires": seconds}
-    _created(session.calls.create(_REGISTRATION, body), output)
+    _created(session.calls.create(_REGISTRATION, body), output, output_file)
 
 
 @registration_token.command("list")
@@ -161,13 +184,16 @@ def revoke_registration(session: Session, id: str) -> None:
     note(f"registration token {id.upper()} is revoked")
 
 
-def _created(created: Document, output: str) -> None:
-    if output == "json":
+def _created(created: Document, output: str, path: str | None) -> None:
+    if output == "json" and path is None:
         print_json(created)
         return
     until = f", valid until {when(created['expires_at'])}" if created.get("expires_at") else ""
-    note(f"{created['kind']} token {created['id']}{until}; it is shown this one time:")
-    say(created["token"])
+    once = "" if path else "; it is shown this one time:"
+    note(f"{created['kind']} token {created['id']}{until}{once}")
+    show_secret(created["token"], path)
+    if output == "json":
+        print_json({key: value for key, value in created.items() if key != "token"})
 
 
 def _list(page: Document, look: Look) -> None:

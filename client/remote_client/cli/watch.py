@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import BinaryIO
 
 from remote_client.calls import TERMINAL, Calls
+from remote_client.cli.hints import agent_is_away, hint_for_job
 from remote_client.cli.output import between, note, stderr, stdout
 from remote_client.logs import StoredLog, log_is_over
 from remote_client.transport import Document
@@ -87,7 +88,7 @@ class Follower:
             return
         self.job = self._calls.job(self._id, patient=True)
         if self.job["state"] in ("assigned", "running"):
-            self._say(self.job.get("agent_detail"), "")
+            self._say(agent_is_away(self._calls, self.job), "")
 
     def _wait_for(self, attempt: int, since: float) -> bool:
         """Whether attempt number `attempt` runs or has run; False when the job ended before it."""
@@ -134,6 +135,8 @@ class Watch:
                 write_all(target, cri.decode(piece))
         if self.job["state"] != "succeeded":
             note(f"{self.job['id']} ({self._title}) {how_it_ended(self.job)}")
+        if hint := hint_for_job(self.job):
+            note(hint)
         return exit_code(self.job)
 
 

@@ -142,6 +142,65 @@ def test_a_full_disk_is_a_sentence(api: FakeApi) -> None:
     assert done.stderr == b"remotectl: [Errno 28] No space left on device\n"
 
 
+def closed(shell: str, api: FakeApi) -> subprocess.CompletedProcess[bytes]:
+    env = {**os.environ, "REMOTE_URL": api.url, "REMOTE_TOKEN": TOKEN}
+    program = f'exec "{sys.executable}" -m remote_client {shell}'
+    return subprocess.run(["sh", "-c", program], capture_output=True, env=env, check=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("job list >&-", 1),
+        ("job list -o json >&-", 1),
+        ("job list -q >&-", 1),
+        ("job show @last >&-", 1),
+        (f"job logs {ID} >&-", 1),
+        ("run --detach -- true >&-", 255),
+        ("run -- true >&-", 255),
+    ],
+)
+def test_a_closed_stdout_is_a_sentence(api: FakeApi, line: str, code: int) -> None:
+    alive(api)
+    done = closed(line, api)
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == code, lines
+    assert lines[-1].startswith("remotectl: stdout is closed: there is nowhere to print to")
+
+
+@pytest.mark.parametrize(
+    "line", ["job list 2>&-", "job list <&-", "run -- true 2>&-", "run -- true <&- 2>&-",
+             "job list --bad 2>&-", "job show NONE >&- 2>&- <&-", "--help >&-"],
+)  # fmt: skip
+def test_other_closed_streams_do_no_harm(api: FakeApi, line: str) -> None:
+    alive(api)
+    done = closed(line, api)
+    assert b"Traceback" not in done.stderr + done.stdout
+    if "job list 2" in line or "job list <" in line:
+        assert (done.returncode, ID[-8:].encode() in done.stdout) == (0, True)
+    if line.startswith("run"):
+        assert (done.returncode, done.stdout) == (0, b"x\n")
+    # A socket got no number that words are written to.
+    assert all(said.method in ("GET", "POST") for said in api.calls)
+
+
+def alive(api: FakeApi) -> None:
+    api.on("GET", "/jobs", {"items": [job_view()]})
+    api.on("POST", "/jobs", Answer(job_view(), 201))
+    api.on("GET", f"/jobs/{ID}", job_view(state="succeeded", attempt=1))
+    api.on("GET", f"/jobs/{ID}/timeline", {"items": []})
+    api.on("GET", f"/jobs/{ID}/log", cri_log(("stdout", b"x\n"), ("stderr", b"y\n")))
+
+
+def test_an_argument_that_is_no_text(api: FakeApi) -> None:
+    env = {**os.environ, "REMOTE_URL": api.url, "REMOTE_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "remote_client", "run", "--", "ls", b"caf\xe9"]
+    done = subprocess.run(command, capture_output=True, env=env, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"remotectl: Argument 4 is not UTF-8: 'caf\\udce9'. Jobs are")
+    assert api.calls == []
+
+
 def commands(group: click.Group, name: str = "remotectl") -> Iterator[tuple[str, click.Command]]:
     yield name, group
     for word in group.list_commands(click.Context(group)):

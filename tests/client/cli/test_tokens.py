@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.fake_api import ID, NOW, Answer, FakeApi
+from tests.support.fake_api import ID, NOW, TOKEN, Answer, FakeApi
 
 
 def view(**fields: Any) -> dict[str, Any]:
@@ -60,6 +65,31 @@ def test_revoke(api: FakeApi, ctl: Any) -> None:
     api.on("DELETE", f"/tokens/{ID}", Answer(None, 204))
     assert ctl("token", "revoke", ID) == 0
     assert ctl("token", "revoke", "01UNKNOWN") == 1
+
+
+def test_a_token_goes_into_a_file_of_ones_own(
+    api: FakeApi, ctl: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Answer(view(kind="registration", token="rrt_new"), 201)
+    api.on("POST", "/registration-tokens", made)
+    file = tmp_path / "token"
+    assert ctl("registration-token", "create", "--output-file", str(file)) == 0
+    assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("rrt_new\n", 0o600)
+    captured = capsys.readouterr()
+    assert captured.out == "" and "which only you can read" in captured.err
+    assert ctl("registration-token", "create", "--output-file", str(file)) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_file_that_others_read_draws_a_word(api: FakeApi, ctl: Any, tmp_path: Path) -> None:
+    api.on("POST", "/tokens", Answer(view(token="rpt_new"), 201))
+    (tmp_path / "token").touch(0o644)
+    env = {**os.environ, "REMOTE_URL": api.url, "REMOTE_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "remote_client", "token", "create", "--name", "ci"]
+    with open(tmp_path / "token", "wb") as file:
+        done = subprocess.run(command, stdout=file, stderr=-1, env=env, check=True)
+    assert b"others can read the file that it goes to" in done.stderr
+    assert (tmp_path / "token").read_text() == "rpt_new\n"
 
 
 def test_bad_values_are_sentences(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
