@@ -25,7 +25,7 @@ Document = dict[str, Any]
 """An object of the API, as its JSON has it."""
 Parameters = Mapping[str, str | list[str]]
 """Of a query; a list is repeated."""
-_RETRIED: Final = frozenset({502, 503, 504})
+_RETRIED: Final = frozenset({429, 502, 503, 504})
 _PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds between repetitions of a call: about ten in all, a restart of the server."""
 _SHORT: Final = 4

@@ -25,6 +25,12 @@ def test_a_restarting_server_is_waited_for_with_the_same_key(api: FakeApi, clien
     assert len(api.calls) == 3
 
 
+def test_too_many_of_ours_are_asked_again_later(api: FakeApi, client: Client) -> None:
+    full = problem(429, "too_many_requests", "this token follows 100 logs already")
+    api.on("GET", f"/jobs/{ID}", full, full, job_view())
+    assert client.job(ID).id == ID
+
+
 def test_what_is_not_safe_is_not_repeated(api: FakeApi, client: Client) -> None:
     api.on("POST", "/queues", problem(503, "store_unavailable", "later"))
     with pytest.raises(ApiError, match="later"):

@@ -85,14 +85,14 @@ def _load(item: Document) -> str:
 _COLUMNS = (
     Column("NAME", lambda item: text_of(item, "name")),
     Column("STATE", lambda item: text_of(item, "state")),
-    Column("QUEUES", lambda item: names(item.get("queues")), cut=True, drop=2),
+    Column("QUEUES", lambda item: names(item.get("queues")), cut=12, drop=2),
     Column("JOBS", _load),
-    Column("LABELS", lambda item: pairs(item.get("labels")), cut=True, drop=4),
+    Column("LABELS", lambda item: pairs(item.get("labels")), cut=12, drop=4),
     Column("VERSION", lambda item: text_of(item, "version"), drop=5),
     Column("SEEN", lambda item: age(item.get("last_seen_at"))),
     Column("ADDRESS", lambda item: text_of(item, "address"), wide=True),
     Column("CONNECTED", lambda item: when(item.get("connected_at")), wide=True),
-    Column("REMARK", _remark, cut=True, drop=3),
+    Column("REMARK", _remark, cut=20, drop=1),
 )
 
 

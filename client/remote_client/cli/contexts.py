@@ -33,7 +33,7 @@ _COLUMNS = (
     Column("CURRENT", lambda item: "*" if item["current"] else ""),
     Column("NAME", lambda item: text_of(item, "name")),
     Column("URL", lambda item: text_of(item, "url")),
-    Column("CA FILE", lambda item: text_of(item, "ca_file"), drop=1, cut=True),
+    Column("CA FILE", lambda item: text_of(item, "ca_file"), drop=1, cut=12),
 )
 
 

@@ -122,15 +122,15 @@ def _remark(item: Document) -> str:
 
 _COLUMNS = (
     Column("ID", lambda item: str(item["id"]), brief=lambda item: str(item["id"])[-SHORT:]),
-    Column("NAME", _command, cut=True),
+    Column("NAME", _command, cut=12),
     Column("STATE", lambda item: str(item["state"])),
-    Column("QUEUE", lambda item: text_of(item, "queue"), drop=5),
+    Column("QUEUE", lambda item: text_of(item, "queue"), drop=6),
     Column("AGENT", lambda item: text_of(item, "agent"), drop=3),
-    Column("EXIT", lambda item: text_of(item, "exit_code"), drop=2),
+    Column("EXIT", lambda item: text_of(item, "exit_code"), drop=4),
     Column("AGE", lambda item: age(item.get("created_at"))),
     Column("CREATED", lambda item: when(item.get("created_at")), wide=True),
-    Column("RAN", lambda item: between(item.get("started_at"), item.get("ended_at")), drop=4),
-    Column("REMARK", _remark, cut=True, drop=6),
+    Column("RAN", lambda item: between(item.get("started_at"), item.get("ended_at")), drop=5),
+    Column("REMARK", _remark, cut=20, drop=1),
 )
 
 

@@ -73,7 +73,7 @@ _COLUMNS = (
         "AGENTS", lambda item: f"{item.get('agents_online', 0)}/{len(item.get('agents') or ())}"
     ),
     Column("CREATED", lambda item: when(item.get("created_at")), wide=True),
-    Column("DESCRIPTION", lambda item: text_of(item, "description"), cut=True, drop=1),
+    Column("DESCRIPTION", lambda item: text_of(item, "description"), cut=12, drop=1),
 )
 
 

@@ -23,22 +23,20 @@ if TYPE_CHECKING:
 _GAP: Final = "  "
 _PERIOD: Final = 2.0
 """Seconds between two looks at a list that is watched."""
-_LEAST: Final = 12
-"""Characters to which a column that may be cut is cut at the most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. With `drop` it goes from a narrow terminal, the largest number first.
 
-    `cut`: its texts may be shortened; `wide`: shown with `-o wide` only; `brief`: the text on a
-    terminal that is not to show everything.
+    `cut`: its texts may be shortened to so many characters; `wide`: shown with `-o wide` only;
+    `brief`: the text on a terminal that is not to show everything.
     """
 
     title: str
     text: Callable[[Document], str]
     drop: int = 0
-    cut: bool = False
+    cut: int = 0
     wide: bool = False
     brief: Callable[[Document], str] | None = None
 
@@ -96,7 +94,7 @@ def _fitting(
     if excess() > 0:
         places = [p for p in places if not columns[p].drop or any(row[p] for row in rows)]
     while True:
-        room = sum(max(0, widths[p] - _LEAST) for p in places if columns[p].cut)
+        room = sum(max(0, widths[p] - columns[p].cut) for p in places if columns[p].cut)
         if excess() <= room:
             break
         droppable = [p for p in places if columns[p].drop]
@@ -104,10 +102,10 @@ def _fitting(
             break
         places.remove(max(droppable, key=lambda place: columns[place].drop))
     while excess() > 0:
-        widest = max((p for p in places if columns[p].cut), key=lambda p: widths[p], default=None)
-        if widest is None or widths[widest] <= _LEAST:
+        roomy = [p for p in places if 0 < columns[p].cut < widths[p]]
+        if not roomy:
             break
-        widths[widest] -= 1
+        widths[max(roomy, key=lambda place: widths[place])] -= 1
     return places
 
 

@@ -212,9 +212,9 @@ def _state(item: Document) -> str:
 _COLUMNS = (
     Column("ID", lambda item: text_of(item, "id")),
     Column("KIND", lambda item: text_of(item, "kind"), drop=2),
-    Column("NAME", lambda item: str(item.get("agent") or item.get("name") or ""), cut=True),
+    Column("NAME", lambda item: str(item.get("agent") or item.get("name") or ""), cut=12),
     Column("ROLE", lambda item: text_of(item, "role"), drop=1),
-    Column("QUEUES", lambda item: names(item.get("queues")), cut=True, drop=5),
+    Column("QUEUES", lambda item: names(item.get("queues")), cut=12, drop=5),
     Column("USES LEFT", lambda item: text_of(item, "uses_left"), drop=4),
     Column("EXPIRES", lambda item: when(item.get("expires_at")) or "never", drop=3),
     Column("STATE", _state),

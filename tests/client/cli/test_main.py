@@ -194,7 +194,7 @@ def alive(api: FakeApi) -> None:
 
 def test_an_argument_that_is_no_text(api: FakeApi) -> None:
     env = {**os.environ, "REMOTE_URL": api.url, "REMOTE_TOKEN": TOKEN}
-    command = [sys.executable, "-m", "remote_client", "run", "--", "ls", b"caf\xe9"]
+    command: list[Any] = [sys.executable, "-m", "remote_client", "run", "--", "ls", b"caf\xe9"]
     done = subprocess.run(command, capture_output=True, env=env, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(b"remotectl: Argument 4 is not UTF-8: 'caf\\udce9'. Jobs are")

@@ -12,11 +12,11 @@ from remote_client.cli.table import Column, cells, laid_out, print_list
 
 COLUMNS = (
     Column("ID", lambda item: item["id"], brief=lambda item: item["id"][-8:]),
-    Column("NAME", lambda item: item["name"], cut=True),
+    Column("NAME", lambda item: item["name"], cut=12),
     Column("STATE", lambda item: "succeeded"),
     Column("AGENT", lambda item: item.get("agent", ""), drop=1),
     Column("ALL", lambda item: "all", wide=True),
-    Column("REMARK", lambda item: item["remark"], cut=True, drop=2),
+    Column("REMARK", lambda item: item["remark"], cut=12, drop=2),
 )
 ITEMS = [
     {"id": f"01KADVTZ7WFFFFFFFFFFFFFF{n:02}", "name": f"job {n} " * 9, "remark": "because " * n}
