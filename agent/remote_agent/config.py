@@ -96,7 +96,7 @@ def parse_capacity(value: object) -> object:
 
 
 def server_url(text: str) -> str:
-    """A server's URL without a trailing slash. ValueError names exactly what is wrong (R43)."""
+    """A server's URL without a trailing slash. ValueError names exactly what is wrong."""
     text = text.strip()
     parts = urlsplit(text)
     if "://" not in text or not parts.scheme:

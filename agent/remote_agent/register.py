@@ -69,7 +69,7 @@ class Door:
 
 
 def check_url(url: str) -> str:
-    """The URL without a trailing slash. ConfigError names exactly what is wrong with it (R43)."""
+    """The URL without a trailing slash. ConfigError names exactly what is wrong with it."""
     try:
         return server_url(url)
     except ValueError as error:

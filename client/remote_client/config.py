@@ -130,7 +130,7 @@ def check_name(name: str) -> str:
 
 
 def check_url(url: str) -> str:
-    """The URL without a trailing slash. UsageError names exactly what is wrong with it (R43)."""
+    """The URL without a trailing slash. UsageError names exactly what is wrong with it."""
     try:
         parts = urlsplit(url.strip())
     except ValueError as error:

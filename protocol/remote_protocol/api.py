@@ -312,7 +312,7 @@ class QueueView(View):
     description: str = ""
     paused: bool = False
     healthy: bool = False
-    """Whether at least one agent that serves it is online (R39)."""
+    """Whether at least one agent that serves it is online."""
     queued: int = 0
     running: int = 0
     oldest_seconds: float | None = None
@@ -335,7 +335,7 @@ class TokenCreate(Body):
     role: Role = Role.VIEWER
     agent: Name | None = None
     expires: Duration | None = None
-    """Seconds from now; null: never (R42)."""
+    """Seconds from now; null: never."""
 
 
 class RegistrationTokenCreate(Body):

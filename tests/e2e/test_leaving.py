@@ -111,7 +111,7 @@ def test_an_ephemeral_agent_stays_known_while_its_jobs_run_on(stack: Stack) -> N
 def test_a_container_needs_the_environment_only(stack: Stack) -> None:
     agent = stack.agent("env", "--ephemeral")
     assert agent.stop() == 0
-    # Gone on both sides: the first `run` enrols it by what the environment says (R45).
+    # Gone on both sides: the first `run` enrols it by what the environment says.
     agent.env |= {
         "REMOTE_AGENT_SERVER": stack.url,
         "REMOTE_AGENT_TOKEN": stack.registration_token(uses=1),

@@ -1,4 +1,4 @@
-"""Through an HTTP proxy with a password, before http and https, and round it (R03).
+"""Through an HTTP proxy with a password, before http and https, and round it.
 
 The server's name leads nowhere but through the proxy: nobody can come by a direct route.
 """

@@ -1,4 +1,4 @@
-"""TLS with a private CA: who knows it gets through, others are told cause and cure (R02, R03)."""
+"""TLS with a private CA: who knows it gets through, others are told cause and cure."""
 
 from __future__ import annotations
 

@@ -83,10 +83,10 @@ def register(options: argparse.Namespace) -> int:
 
 
 def register_from_environment(config: Config) -> None:
-    """Enrol on the first `run` when the environment says all that is needed (R45).
+    """Enrol on the first `run` when the environment says all that is needed.
 
     An identity for another server than the configured one is replaced when there is a token.
-    ConfigError names everything that is missing, at once (R44).
+    ConfigError names everything that is missing, at once.
     """
     known = load_identity(config.state_dir)
     url, token = config.server.url, read_token(None)

@@ -1,4 +1,4 @@
-"""Why a job still waits, in words (R38). Pure.
+"""Why a job still waits, in words. Pure.
 
 A `WaitingRoom` is made once for a request and answers for any number of its jobs: agents are sorted
 and their shares counted once for each queue, and equal demands are worked out once.

@@ -204,7 +204,7 @@ def _write_job(
         back = found.attempt is AttemptState.WITHDRAWN
         again = back and not found.number_used
         row |= {
-            # A withdrawn attempt has not run: its number is given again (D2).
+            # A withdrawn attempt has not run: its number is given again.
             "attempt": key.attempt - 1 if back else key.attempt,
             "used": standing.used - 1 if again else standing.used,
             "reuse": int(again),

@@ -281,7 +281,7 @@ def test_the_hosts_name_becomes_the_agents(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_environment_alone_is_enough_to_run(
     server: Enrolling, state: Path, tmp_path: Path
 ) -> None:
-    """R45: enrols on the first start, runs, obeys the command line, leaves on SIGTERM."""
+    """It enrols on the first start, runs, obeys the command line, leaves on SIGTERM."""
     token = tmp_path / "token"
     token.write_text("rrt_enrol\n")
     environ = {
