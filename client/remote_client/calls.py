@@ -141,7 +141,10 @@ class Calls:
         pending = b""
         for piece, _ in self._transport.stream("/events", params, "application/x-ndjson"):
             *lines, pending = (pending + (piece or b"")).split(b"\n")
-            yield from (line for line in lines if line.strip())
+            # Empty lines keep the link alive; what has a name is no change, but the end.
+            yield from (
+                line for line in lines if line.strip() and not line.startswith(b'{"event":')
+            )
 
     # Agents, queues, tokens ------------------------------------------------------------------
 

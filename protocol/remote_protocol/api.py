@@ -98,6 +98,8 @@ class AttemptView(View):
     log_size: int = 0
     log_complete: bool = False
     """Whether size and checksum of the log agree with what the agent reported."""
+    log_checksum: int | None = None
+    """CRC-32 of the complete log as it is stored (`Accept: application/vnd.cri-log`)."""
 
 
 class InputView(View):

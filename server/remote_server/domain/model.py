@@ -82,6 +82,8 @@ class Attempt:
     usage: Usage | None = None
     log_size: int = 0
     log_complete: bool = False
+    log_checksum: int | None = None
+    """CRC-32 of the complete log; None: it is not complete, or older than this column."""
 
     @property
     def key(self) -> Key:

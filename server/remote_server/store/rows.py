@@ -62,6 +62,7 @@ _ATTEMPT_COLUMNS: Final = (
     attempts.c.usage,
     attempts.c.log_size,
     attempts.c.log_complete,
+    attempts.c.log_checksum,
 )
 SELECT_ATTEMPT: Final[Select[Any]] = select(*_ATTEMPT_COLUMNS)
 SELECT_AGENT: Final[Select[Any]] = select(*agents.c)
@@ -111,7 +112,7 @@ def _job(row: Row, spec: JobSpec, abridged: tuple[str, ...] = ()) -> Job:
 def attempt_from(row: Row) -> Attempt:
     """A row of SELECT_ATTEMPT."""
     (job, number, agent, state, offered, accepted, started, ended, code, reason, *rest) = row
-    detail, usage, size, complete = rest
+    detail, usage, size, complete, checksum = rest
     return Attempt(
         job=job,
         number=number,
@@ -127,6 +128,7 @@ def attempt_from(row: Row) -> Attempt:
         usage=None if usage is None else Usage.model_validate_json(usage),
         log_size=size,
         log_complete=bool(complete),
+        log_checksum=checksum,
     )
 
 

@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 from pydantic import Field
 
+from remote_server.domain.model import Happening
 from remote_server.web.door import VIEWER
 from remote_server.web.frames import (
     KEEP_ALIVE,
@@ -19,7 +20,7 @@ from remote_server.web.frames import (
 )
 from remote_server.web.headers import last_event_id
 from remote_server.web.route import Call, Query, Route
-from remote_server.web.views import timeline_entry
+from remote_server.web.views import timeline_json
 from remote_server.web.wakes import HAPPENINGS, wait
 
 _PAGE = 200
@@ -54,19 +55,23 @@ async def events(call: Call) -> web.StreamResponse:
             news.clear()
             while entries := await services.store.happenings(after, _PAGE):
                 after = entries[-1].seq
-                lines = [(entry.seq, timeline_entry(entry).model_dump_json()) for entry in entries]
-                if media == SSE:
-                    text = "".join(sse(line, seq) for seq, line in lines)
-                else:
-                    text = "".join(line + "\n" for _, line in lines)
+                async with services.streams.turn:
+                    text = _text(entries, media)
+                    await asyncio.sleep(0)
                 await stream.write(text.encode())
-                await asyncio.sleep(0)
             if not follow:
+                await stream.event("end", {"after": after})
                 return await stream.close()
             if services.wakes.closing:
                 raise ClientGone("the server stops")
             if not await wait(news, KEEP_ALIVE):
                 await stream.keep_alive()
+
+
+def _text(entries: list[Happening], media: str) -> str:
+    if media == SSE:
+        return "".join(sse(timeline_json(entry), entry.seq) for entry in entries)
+    return "".join(f"{timeline_json(entry)}\n" for entry in entries)
 
 
 ROUTES = (

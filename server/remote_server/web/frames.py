@@ -6,6 +6,7 @@ it from a complete one and resumes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +24,9 @@ CRI: Final = "application/vnd.cri-log"
 KEEP_ALIVE: Final = 15.0
 """Seconds of silence after which a follower looks whether its client is still there; proxies
 cut a silent connection after 60."""
+
+_KEEP_ALIVE: Final = {SSE: b": keep-alive\n\n", NDJSON: b"\n"}
+"""What those who read a form pass over: a comment, an empty line."""
 
 
 class ClientGone(ConnectionError):
@@ -67,7 +71,13 @@ def choose(accept: str | None, offered: Sequence[str]) -> str:
 class Stream:
     """One long answer that is being written; memory is bounded by the socket's buffer."""
 
-    def __init__(self, call: Call, media: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        media: str,
+        headers: dict[str, str] | None = None,
+        length: int | None = None,
+    ) -> None:
         self.media = media
         self._call = call
         self._request = call.request
@@ -82,6 +92,8 @@ class Stream:
                 **(headers or {}),
             }
         )
+        if length is not None:
+            self._response.content_length = length
 
     async def open(self) -> None:
         """Send the head."""
@@ -98,13 +110,24 @@ class Stream:
         transport = self._request.transport
         if transport is None or transport.is_closing():
             raise ClientGone("the client has left")
+        if self.media in _KEEP_ALIVE:
+            await self._response.write(_KEEP_ALIVE[self.media])
+
+    async def event(self, name: str, values: dict[str, object]) -> None:
+        """Say something that is no record, where the format has a way."""
         if self.media == SSE:
-            await self._response.write(b": keep-alive\n\n")
+            await self._response.write(sse(_json(values), event=name).encode())
+        elif self.media == NDJSON:
+            await self._response.write(f"{_json({'event': name, **values})}\n".encode())
 
     async def close(self) -> web.StreamResponse:
         """Send the end."""
         await self._response.write_eof()
         return self._response
+
+
+def _json(values: dict[str, object]) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def sse(data: str, number: int | None = None, event: str | None = None) -> str:

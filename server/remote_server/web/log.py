@@ -8,12 +8,12 @@ attempt is committed as ended only when its log is complete).
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Literal
+import time
+from typing import Final, Literal, Self
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from remote_protocol import cri
 from remote_protocol.states import AttemptState
 from remote_server.domain.model import Attempt, Job, Key
 from remote_server.web.door import VIEWER
@@ -26,18 +26,22 @@ from remote_server.web.frames import (
     ClientGone,
     Stream,
     accepted,
-    sse,
 )
 from remote_server.web.headers import last_event_id
 from remote_server.web.log_forms import Form, Plain, Raw, Records
+from remote_server.web.log_start import STREAMS, Starts, last_lines, since
+from remote_server.web.log_tail import Collected, Tail
+from remote_server.web.moments import Moment, parse_moment
 from remote_server.web.problems import not_found, validation
 from remote_server.web.route import Call, Query, Route
 from remote_server.web.wakes import wait
 
 _MEDIA: Final = (TEXT, NDJSON, SSE, CRI)
 _OVER: Final = frozenset({AttemptState.ENDED, AttemptState.LOST})
-_LARGEST_RECORD: Final = 8 * 1024 * 1024
-"""A longer line without an end is damage: it is shown as far as it goes, not waited for."""
+_MEASURED: Final = 256 << 20
+"""Bytes of a stored log up to which an answer without an end mark gets a length: it has to be
+gone through twice."""
+_COLLECTED: Final = 1 << 20
 
 
 class LogQuery(Query):
@@ -50,6 +54,17 @@ class LogQuery(Query):
     """Go on until the attempt has ended and all of it was sent."""
     offset: int = Field(default=0, ge=0, lt=1 << 62)
     """text/plain: bytes of the answer to leave out; otherwise a position in the stored log."""
+
+    tail: int | None = Field(default=None, ge=0, le=100_000)
+    """Only the last lines, of the wanted stream or of both; with `follow` also what comes."""
+    since: Moment | None = None
+    """Only what was written then or later: a time, or a duration before now."""
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.offset and (self.tail is not None or self.since is not None):
+            raise ValueError("give an offset, or tail and since: both say where to start")
+        return self
 
 
 async def log(call: Call) -> web.StreamResponse:
@@ -64,26 +79,82 @@ async def log(call: Call) -> web.StreamResponse:
         replaced = await _attempt(call, Key(job.id, query.attempt))
         if replaced is None or replaced.state not in _OVER:
             raise not_found(f"attempt of job {job.id}", str(query.attempt))
-    resumed = last_event_id(call.request) if media == SSE else None
-    start = 0 if media == TEXT else query.offset if resumed is None else resumed
-    form: Form
-    if media == CRI:
-        form = Raw()
-    elif media == TEXT:
-        form = Plain(query.stream, query.offset)
-    else:
-        form = Records(query.stream, media == SSE)
-    if not query.follow:
-        attempt = query.attempt or job.attempt
-        headers = _headers(attempt)
-        if media == CRI and attempt:
-            headers |= await _so_far(call, Key(job.id, attempt))
-        stream = Stream(call, media, headers)
+    view = _View(call, query, media)
+    if query.follow:
+        return await _follow(view, job)
+    return await view.once(job)
+
+
+class _View:
+    """One look at a log: who, what of it, in which form."""
+
+    def __init__(self, call: Call, query: LogQuery, media: str) -> None:
+        self.call = call
+        self.query = query
+        self.media = media
+        self.resumed = last_event_id(call.request) if media == SSE else None
+
+    def form(self) -> Form:
+        """A new instance of its form, which may count on what it is fed."""
+        if self.media == CRI:
+            return Raw()
+        if self.media == TEXT:
+            return Plain(self.query.stream, self.query.offset)
+        return Records(self.query.stream, self.media == SSE)
+
+    async def tail(self, key: Key) -> Tail:
+        """Where it begins in the log of an attempt."""
+        services, query = self.call.services, self.query
+        turn = services.streams.turn
+        if self.resumed is None and (query.tail is not None or query.since is not None):
+            return Tail(services.logs, key, turn, starts=await self._starts(key))
+        offset = query.offset if self.resumed is None else self.resumed
+        return Tail(services.logs, key, turn, 0 if self.media == TEXT else offset)
+
+    async def _starts(self, key: Key) -> Starts:
+        logs, query = self.call.services.logs, self.query
+        size, least, starts = logs.length(key), 0, dict.fromkeys(STREAMS, 0)
+        if query.since is not None:
+            least = await since(logs, key, size, parse_moment(query.since, time.time()))
+        if query.tail is not None:
+            starts = await last_lines(logs, key, size, query.tail, query.stream)
+        return {stream: max(start, least) for stream, start in starts.items()}
+
+    async def once(self, job: Job) -> web.StreamResponse:
+        """What is there now."""
+        number = self.query.attempt or job.attempt
+        headers = _headers(number)
+        if not number:
+            stream = Stream(self.call, self.media, headers)
+            await stream.open()
+            await _end(self.call, stream, job.id, 0, 0)
+            return await stream.close()
+        key = Key(job.id, number)
+        if self.media == CRI:
+            headers |= await _so_far(self.call, key)
+        # What comes from now on is not waited for: the answer has an end, and a length.
+        size = self.call.services.logs.length(key)
+        tail = await self.tail(key)
+        collected = await self._measured(key, size)
+        length = None if collected is None else collected.size
+        stream = Stream(self.call, self.media, headers, length)
         await stream.open()
-        if attempt:
-            await _Tail(call, Key(job.id, attempt), form, start).drain(stream)
+        if collected is not None and (whole := collected.whole) is not None:
+            await stream.write(whole)
+        else:
+            await tail.drain(self.form(), stream, size)
+        await _end(self.call, stream, job.id, number, tail.offset)
         return await stream.close()
-    return await _follow(call, job, query.attempt, form, start, media)
+
+    async def _measured(self, key: Key, size: int) -> Collected | None:
+        """How long the answer will be, where its form says nothing at its end. A hop that speaks
+        HTTP/1.0 makes an answer without a length one that may end anywhere."""
+        if self.media not in (TEXT, CRI) or size > _MEASURED:
+            return None
+        collected = Collected(_COLLECTED)
+        tail = await self.tail(key)
+        await tail.drain(self.form(), collected, size)
+        return collected
 
 
 def _headers(attempt: int) -> dict[str, str]:
@@ -103,15 +174,28 @@ async def _so_far(call: Call, key: Key) -> dict[str, str]:
     }
 
 
-async def _follow(
-    call: Call, job: Job, number: int | None, form: Form, start: int, media: str
-) -> web.StreamResponse:
-    wakes = call.services.wakes
-    with wakes.follow(job.id) as news:
+async def _end(call: Call, stream: Stream, job: str, number: int, offset: int) -> None:
+    """Say that this is the end, and of what: an answer may be cut in good order."""
+    found = await call.services.store.job(job)
+    attempt = await _attempt(call, Key(job, number)) if number else None
+    values: dict[str, object] = {
+        "attempt": number,
+        "state": found.state.value,
+        "offset": offset,
+        "over": found.state.terminal if attempt is None else attempt.state in _OVER,
+    }
+    if attempt is not None and attempt.log_complete:
+        values |= {"size": attempt.log_size, "checksum": attempt.log_checksum}
+    await stream.event("end", values)
+
+
+async def _follow(view: _View, job: Job) -> web.StreamResponse:
+    call, media, number = view.call, view.media, view.query.attempt
+    with call.services.wakes.follow(job.id) as news:
         job = await call.services.store.job(job.id)
         stream: Stream | None = None
         while not (number or job.attempt) and not job.state.terminal:
-            if stream is None and media == SSE:
+            if stream is None and media in (SSE, NDJSON):
                 stream = Stream(call, media)
                 await stream.open()
             await _news(call, news, stream)
@@ -121,13 +205,14 @@ async def _follow(
         if stream is None:
             stream = Stream(call, media, _headers(attempt))
             await stream.open()
+        elif attempt:
+            # The head is gone: whoever resumes must know which attempt it was.
+            await stream.event("attempt", {"attempt": attempt})
+        offset = 0
         if attempt:
-            await _tail(call, Key(job.id, attempt), form, start, stream, news)
-        if media == SSE:
-            # A browser would come back for ever otherwise.
-            job = await call.services.store.job(job.id)
-            ending = f'{{"attempt":{attempt},"state":"{job.state}"}}'
-            await stream.write(sse(ending, event="end").encode())
+            offset = await _tail(view, Key(job.id, attempt), stream, news)
+        # A browser would come back for ever otherwise.
+        await _end(call, stream, job.id, attempt, offset)
         return await stream.close()
 
 
@@ -142,19 +227,18 @@ async def _news(call: Call, news: asyncio.Event, stream: Stream | None) -> None:
             raise ClientGone("the client has left")
 
 
-async def _tail(
-    call: Call, key: Key, form: Form, start: int, stream: Stream, news: asyncio.Event
-) -> None:
-    """Send the log from `start` on until the attempt is over and all of it was sent."""
-    tail = _Tail(call, key, form, start)
+async def _tail(view: _View, key: Key, stream: Stream, news: asyncio.Event) -> int:
+    """Send the log until the attempt is over and all of it was sent; the position behind it."""
+    call = view.call
+    tail, form = await view.tail(key), view.form()
     changed = asyncio.Event()
     with call.services.logs.follow(key, changed):
         over = await _is_over(call, key)
         while True:
             changed.clear()
-            await tail.drain(stream)
+            await tail.drain(form, stream)
             if over:
-                return
+                return tail.offset
             if await _either(call, changed, news, stream):
                 news.clear()
                 over = await _is_over(call, key)
@@ -190,45 +274,6 @@ async def _is_over(call: Call, key: Key) -> bool:
 async def _attempt(call: Call, key: Key) -> Attempt | None:
     attempts = await call.services.store.attempts_of(key.job)
     return next((attempt for attempt in attempts if attempt.number == key.attempt), None)
-
-
-class _Tail:
-    """A position in a stored log that moves on as pieces are sent."""
-
-    def __init__(self, call: Call, key: Key, form: Form, offset: int) -> None:
-        self._logs = call.services.logs
-        self._key = key
-        self._form = form
-        self._offset = offset
-        self._aligned = form.cut or offset == 0
-
-    async def drain(self, stream: Stream) -> None:
-        """Send everything that has arrived; others run between the pieces."""
-        size = self._form.piece
-        while data := self._piece(size):
-            if not self._form.cut:
-                whole = cri.complete(data)
-                if not whole and len(data) < size:
-                    return
-                if not whole and size < _LARGEST_RECORD:
-                    size *= 2
-                    continue
-                data = data[: whole or len(data)]
-            size = self._form.piece
-            offset, self._offset = self._offset, self._offset + len(data)
-            await stream.write(self._form.feed(data, offset))
-            await asyncio.sleep(0)
-
-    def _piece(self, size: int) -> bytes:
-        while not self._aligned:
-            # Perhaps inside a record: its rest is not shown.
-            before = self._logs.read(self._key, self._offset - 1, size)
-            end = before.find(b"\n")
-            if end < 0 and len(before) < size:
-                return b""
-            self._aligned = end >= 0
-            self._offset += end if self._aligned else len(before)
-        return self._logs.read(self._key, self._offset, size)
 
 
 ROUTES = (

@@ -6,12 +6,17 @@ takes cut records.
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
+from json.encoder import encode_basestring
 from typing import Final, Protocol
 
 from remote_protocol import cri
 from remote_server.web.frames import sse
+
+_STREAM: Final = slice(cri.STAMP_LENGTH + 1, cri.STAMP_LENGTH + 7)
+_TAG: Final = slice(cri.CONTENT - 2, cri.CONTENT - 1)
+_TAGS: Final = {b"F": b"\n", b"P": b""}
+_STREAMS: Final = {cri.STDOUT: '"stdout"', cri.STDERR: '"stderr"'}
 
 
 class Form(Protocol):
@@ -67,32 +72,39 @@ class Records:
     cut: Final = False
 
     def __init__(self, stream: str | None, events: bool) -> None:
-        self._only = stream
+        self._only = None if stream is None else f'"{stream}"'
         self._events = events
 
     def feed(self, data: bytes, offset: int) -> bytes:
         """The records, each with the offset behind it."""
         parts: list[str] = []
-        for line in _lines(data):
-            offset += len(line)
-            for record in cri.records(line):
-                if self._only is None or record.stream == self._only:
-                    text = _json(offset, record)
-                    parts.append(sse(text, offset) if self._events else text + "\n")
+        stamp, time = b"", ""
+        lines = data.split(b"\n")
+        # What has no line feed at its end is damage, shown as far as it goes.
+        rest = lines.pop()
+        if rest:
+            lines.append(rest)
+        for line in lines:
+            offset += len(line) + (line is not rest)
+            tag = line[_TAG]
+            if tag not in _TAGS:
+                continue
+            stream = _STREAMS.get(line[_STREAM]) or _quoted(line[_STREAM])
+            if self._only is not None and stream != self._only:
+                continue
+            if line[: cri.STAMP_LENGTH] != stamp:
+                # All records of one read have the same time.
+                stamp = line[: cri.STAMP_LENGTH]
+                time = _quoted(stamp)
+            content = line[cri.CONTENT :] + _TAGS[tag]
+            try:
+                text = f'"text":{encode_basestring(content.decode())}'
+            except UnicodeDecodeError:
+                text = f'"data_base64":"{b64encode(content).decode()}"'
+            record = f'{{"offset":{offset},"time":{time},"stream":{stream},{text}}}'
+            parts.append(sse(record, offset) if self._events else record + "\n")
         return "".join(parts).encode()
 
 
-def _lines(data: bytes) -> list[bytes]:
-    """Split at line feeds only: a carriage return belongs to a record's content."""
-    lines = data.split(b"\n")
-    rest = lines.pop()
-    return [line + b"\n" for line in lines] + ([rest] if rest else [])
-
-
-def _json(offset: int, record: cri.Record) -> str:
-    values: dict[str, object] = {"offset": offset, "time": record.time, "stream": record.stream}
-    try:
-        values["text"] = record.data.decode()
-    except UnicodeDecodeError:
-        values["data_base64"] = b64encode(record.data).decode()
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+def _quoted(raw: bytes) -> str:
+    return encode_basestring(raw.decode("ascii", "replace"))

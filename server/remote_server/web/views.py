@@ -6,6 +6,7 @@ without validating it again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -48,6 +49,7 @@ def attempt_view(attempt: Attempt) -> AttemptView:
         usage=attempt.usage,
         log_size=attempt.log_size,
         log_complete=attempt.log_complete,
+        log_checksum=attempt.log_checksum,
     )
 
 
@@ -118,6 +120,24 @@ def timeline_entry(entry: Happening) -> TimelineEntry:
         detail=entry.detail,
         by=actor_view(entry.by),
     )
+
+
+def timeline_json(entry: Happening) -> str:
+    """The same as JSON, without a model in between: streams of events have many of them."""
+    by = entry.by
+    values = {
+        "seq": entry.seq,
+        "job": entry.job,
+        "at": when(entry.at).isoformat().replace("+00:00", "Z"),
+        "what": entry.what,
+        "state": entry.state,
+        "attempt": entry.attempt,
+        "agent": entry.agent,
+        "source": entry.source,
+        "detail": entry.detail,
+        "by": None if by is None else {"id": by.id, "name": by.name},
+    }
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def token_view(token: Token) -> TokenView:

@@ -19,13 +19,16 @@ async def test_every_change_once_and_in_order(live: Live) -> None:
     key = await run_job(store, now=time.time())
     await finish(store, key, now=time.time())
     entries = [json.loads(line) for line in (await live.get("/events")).text.splitlines()]
+    last = entries.pop()
+    assert last == {"event": "end", "after": entries[-1]["seq"]}
     assert [e["state"] for e in entries] == ["queued", "assigned", "running", "succeeded"]
     assert {e["job"] for e in entries} == {key.job}
     numbers = [e["seq"] for e in entries]
     assert numbers == sorted(set(numbers))
     rest = (await live.get(f"/events?after={numbers[1]}")).text.splitlines()
-    assert [json.loads(line)["seq"] for line in rest] == numbers[2:]
-    assert (await live.get("/events?after=-1")).text == ""
+    assert [json.loads(line)["seq"] for line in rest[:-1]] == numbers[2:]
+    (none,) = (await live.get("/events?after=-1")).text.splitlines()
+    assert json.loads(none)["event"] == "end"
 
 
 async def test_sse_follows_and_resumes(live: Live) -> None:
@@ -40,7 +43,8 @@ async def test_sse_follows_and_resumes(live: Live) -> None:
     assert json.loads(data)["job"] == job
     again = {**SSE, "Last-Event-ID": str(int(number) - 1)}
     resumed = await live.get("/events?follow=false", headers=again)
-    assert resumed.text.removeprefix(": events\n\n") == event
+    ending = f'event: end\ndata: {{"after":{number}}}\n\n'
+    assert resumed.text.removeprefix(": events\n\n") == event + ending
 
 
 async def test_ndjson_follows_when_asked(live: Live) -> None:
@@ -57,7 +61,7 @@ async def test_ndjson_follows_when_asked(live: Live) -> None:
 async def test_more_than_a_page(live: Live) -> None:
     await live.post("/jobs/batch", {"jobs": [{"command": ["true"]}] * 450})
     lines = (await live.get("/events")).text.splitlines()
-    assert len({json.loads(line)["seq"] for line in lines}) == 450
+    assert len({json.loads(line)["seq"] for line in lines[:-1]}) == 450
 
 
 async def test_faults(live: Live) -> None:

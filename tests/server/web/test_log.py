@@ -67,7 +67,14 @@ async def test_plain_text_is_the_jobs_own_bytes(live: Live, key: Key) -> None:
 
 
 async def test_records_with_time_and_stream(live: Live, key: Key) -> None:
-    lines = (await live.get(log_path(key), headers=NDJSON)).text.splitlines()
+    *lines, last = (await live.get(log_path(key), headers=NDJSON)).text.splitlines()
+    assert json.loads(last) == {
+        "event": "end",
+        "attempt": 1,
+        "state": "running",
+        "offset": live.services.logs.length(key),
+        "over": False,
+    }
     records = [json.loads(line) for line in lines]
     assert [(r["stream"], r["text"]) for r in records] == [
         ("stdout", "one\n"),
@@ -77,15 +84,15 @@ async def test_records_with_time_and_stream(live: Live, key: Key) -> None:
     ]
     assert {r["time"] for r in records} == {STAMP.decode()}
     resumed = await live.get(log_path(key, f"offset={records[1]['offset']}"), headers=NDJSON)
-    assert resumed.text.splitlines() == lines[2:]
+    assert resumed.text.splitlines() == [*lines[2:], last]
     inside = await live.get(log_path(key, f"offset={records[1]['offset'] - 3}"), headers=NDJSON)
-    assert inside.text.splitlines() == lines[2:]
+    assert inside.text.splitlines() == [*lines[2:], last]
 
 
 async def test_bytes_that_are_no_text_come_as_base64(live: Live) -> None:
     key = await begun(live)
     write(live, key, b"\xff\x00\n")
-    record = json.loads((await live.get(log_path(key), headers=NDJSON)).text)
+    record = json.loads((await live.get(log_path(key), headers=NDJSON)).text.split("\n")[0])
     assert "text" not in record
     assert record["data_base64"] == "/wAK"
 
@@ -116,7 +123,7 @@ async def test_a_line_longer_than_a_piece(live: Live) -> None:
     assert (await live.get(log_path(key))).text == (line + b"after\n").decode()
     texts = [
         json.loads(r)["text"]
-        for r in (await live.get(log_path(key), headers=NDJSON)).text.split("\n")[:-1]
+        for r in (await live.get(log_path(key), headers=NDJSON)).text.split("\n")[:-2]
     ]
     assert texts == [line.decode(), "after\n"]
 
@@ -170,7 +177,17 @@ async def test_sse_resumes_by_last_event_id_and_says_the_end(live: Live, key: Ke
         "three",
     ]
     assert events[-1]["event"] == "end"
-    assert json.loads(events[-1]["data"]) == {"attempt": 1, "state": "succeeded"}
+    size = live.services.logs.length(key)
+    assert json.loads(events[-1]["data"]) == {
+        "attempt": 1,
+        "state": "succeeded",
+        "offset": size,
+        "over": True,
+        "size": size,
+        "checksum": 7,
+    }
+    unfollowed = (await live.get(log_path(key), headers=SSE)).text
+    assert unfollowed == shown
     resumed = await live.get(
         log_path(key, "follow=true"), headers={**SSE, "Last-Event-ID": events[1]["id"]}
     )
@@ -322,3 +339,141 @@ async def test_a_head_says_how_much_there_is_and_whether_that_is_all(live: Live,
     await end(live, key)
     head = (await live.get(log_path(key), headers=CRI)).headers
     assert (head["Remote-Log-Size"], head["Remote-Log-Over"]) == (str(len(whole)), "true")
+
+
+async def at(live: Live, key: Key, second: int, data: bytes, stream: bytes = cri.STDOUT) -> None:
+    stamp = b"2026-11-21T03:04:%02d.000000000Z" % second
+    live.services.logs.append(key, b"".join(cri.encode(data, stamp, stream)))
+
+
+@pytest.fixture
+async def lines(live: Live) -> Key:
+    """Six lines over ten seconds, one in two pieces with another stream between, one open."""
+    found = await begun(live)
+    await at(live, found, 0, b"one\ntwo\n")
+    await at(live, found, 2, b"bad 1\n", cri.STDERR)
+    await at(live, found, 4, b"thr")
+    await at(live, found, 5, b"bad 2\n", cri.STDERR)
+    await at(live, found, 6, b"ee\n")
+    await at(live, found, 9, b"open")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("tail=0", ""),
+        ("tail=1", "open"),
+        ("tail=2", "three\nopen"),
+        ("tail=3", "thrbad 2\nee\nopen"),
+        ("tail=4", "bad 1\nthrbad 2\nee\nopen"),
+        ("tail=99", "one\ntwo\nbad 1\nthrbad 2\nee\nopen"),
+        ("tail=2&stream=stderr", "bad 1\nbad 2\n"),
+        ("tail=1&stream=stderr", "bad 2\n"),
+        ("tail=2&stream=stdout", "three\nopen"),
+        ("since=2026-11-21T03:04:05Z", "bad 2\nee\nopen"),
+        ("since=2026-11-21T03:04:05.5Z&stream=stdout", "ee\nopen"),
+        ("since=2026-11-21T03:04:05Z&tail=1", "open"),
+        ("since=2026-11-21T03:04:06Z&tail=99", "ee\nopen"),
+        ("since=2030-01-01T00:00:00Z", ""),
+        ("since=1970-01-01T00:00:00Z&tail=1", "open"),
+    ],
+)
+async def test_the_last_lines_and_what_came_since(
+    live: Live, lines: Key, query: str, shown: str
+) -> None:
+    async def forms(more: str) -> list[str]:
+        plain = await live.get(log_path(lines, query + more))
+        assert plain.status == 200, plain.text
+        found = [plain.text]
+        for media in (NDJSON, SSE):
+            text = (await live.get(log_path(lines, query + more), headers=media)).text
+            data = [line.removeprefix("data: ") for line in text.split("\n")]
+            records = [json.loads(line) for line in data if line.startswith("{")]
+            found.append("".join(record.get("text", "") for record in records))
+        if "stream" not in query:
+            stored = (await live.get(log_path(lines, query + more), headers=CRI)).text
+            found.append(cri.decode(stored.encode()).decode())
+        return found
+
+    assert set(await forms("")) == {shown}
+    await end(live, lines)
+    assert set(await forms("&follow=true")) == {shown}
+
+
+async def test_the_last_lines_and_what_comes(live: Live, lines: Key) -> None:
+    async with live.open("GET", log_path(lines, "tail=1&follow=true")) as response:
+        async with asyncio.timeout(DEADLINE):
+            assert await response.content.readexactly(4) == b"open"
+            await at(live, lines, 10, b" end\n")
+            await at(live, lines, 11, b"bad 3\n", cri.STDERR)
+            await end(live, lines)
+            assert await response.content.read() == b" end\nbad 3\n"
+
+
+async def test_where_to_start_is_said_once(live: Live, lines: Key) -> None:
+    for query in ("tail=1&offset=5", "since=1m&offset=5"):
+        problem = (await live.get(log_path(lines, query))).problem(422, "validation")
+        assert "give an offset, or tail and since" in problem["detail"]
+    for query in ("tail=-1", "tail=100001", "since=soon", "tail=x"):
+        (await live.get(log_path(lines, query))).problem(422, "validation")
+
+
+async def test_resuming_goes_before_the_last_lines(live: Live, lines: Key) -> None:
+    first = (await live.get(log_path(lines, "tail=3"), headers=SSE)).text
+    number = first.split("id: ")[1].split("\n")[0]
+    again = await live.get(log_path(lines, "tail=3"), headers={**SSE, "Last-Event-ID": number})
+    assert again.text == first.split("\n\n", 1)[1]
+
+
+async def test_a_plain_answer_has_a_length(live: Live, key: Key) -> None:
+    """So that a cut shows behind a hop that speaks HTTP/1.0."""
+    for media, size in (({}, 18), (CRI, live.services.logs.length(key))):
+        async with live.open("GET", log_path(key), headers=media) as response:
+            assert response.content_length == size
+            assert len(await response.read()) == size
+    big = await begun(live)
+    write(live, big, b"z" * 1023 + b"\n" * 2000)
+    write(live, big, b"q" * 2_000_000)
+    for query, size in (("", 2_003_023), ("tail=1", 2_000_000), ("offset=23", 2_003_000)):
+        async with live.open("GET", log_path(big, query)) as response:
+            assert response.content_length == size
+            assert len(await response.read()) == size
+
+
+async def test_silent_streams_are_kept_alive(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    from remote_server.web import log as module
+
+    monkeypatch.setattr(module, "KEEP_ALIVE", 0.05)
+    job = await submitted(live.services.store, time.time())
+    for media, beat in ((NDJSON, b"\n"), (SSE, b": keep-alive\n")):
+        async with live.open("GET", f"/jobs/{job}/log?follow=true", headers=media) as response:
+            async with asyncio.timeout(DEADLINE):
+                assert await response.content.readline() == beat
+    (lease,) = await live.services.store.assign([(job, "a")], time.time())
+    key = await started(live.services.store, lease, time.time())
+    async with live.open("GET", log_path(key, "follow=true"), headers=NDJSON) as response:
+        async with asyncio.timeout(DEADLINE):
+            assert await response.content.readline() == b"\n"
+            write(live, key, b"hi\n")
+            while (line := await response.content.readline()) == b"\n":
+                pass
+            assert json.loads(line)["text"] == "hi\n"
+
+
+async def test_whoever_waited_for_an_attempt_is_told_its_number(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = live.services.store
+    job = await submitted(store, time.time())
+    async with live.open("GET", f"/jobs/{job}/log?follow=true", headers=NDJSON) as response:
+        assert "Remote-Attempt" not in response.headers
+        (lease,) = await store.assign([(job, "a")], time.time())
+        key = await started(store, lease, time.time())
+        write(live, key, b"hi\n")
+        await end(live, key)
+        async with asyncio.timeout(DEADLINE):
+            lines = [json.loads(line) for line in (await response.text()).splitlines() if line]
+    assert lines[0] == {"event": "attempt", "attempt": 1}
+    assert lines[1]["text"] == "hi\n"
+    assert (lines[2]["event"], lines[2]["over"]) == ("end", True)

@@ -9,8 +9,15 @@ from remote_protocol.ids import Role
 from remote_protocol.messages import Usage
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.model import Attempt, Happening, Job, Token
-from remote_server.web.views import attempt_view, job_view, timeline_entry, token_view, when_if
+from remote_server.domain.model import Attempt, Happening, Job, Principal, Token
+from remote_server.web.views import (
+    attempt_view,
+    job_view,
+    timeline_entry,
+    timeline_json,
+    token_view,
+    when_if,
+)
 
 JOB = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 ATTEMPT = Attempt(
@@ -63,3 +70,13 @@ def test_a_token_without_its_secret() -> None:
 def test_times_may_be_missing() -> None:
     assert when_if(None) is None
     assert when_if(0.0) == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_entries_as_json_are_what_their_view_says() -> None:
+    by = Principal(JOB, "alice")
+    for entry in (
+        Happening(7, JOB, 1.0, "started", JobState.RUNNING, 1, "a", "agent", 'p "ü"\n'),
+        Happening(8, JOB, 1.25, "cancelled", None, 0, None, "server", "", by),
+        Happening(9, JOB, 1732600000.123456, "queued", JobState.QUEUED, 0, None, "server", ""),
+    ):
+        assert timeline_json(entry) == timeline_entry(entry).model_dump_json()
