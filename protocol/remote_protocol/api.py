@@ -109,6 +109,8 @@ class InputView(View):
     """Bytes that the server has."""
     state: Literal["open", "ended"]
     """`ended`: those are all."""
+    ttl: float | None = None
+    """Seconds of silence after which the job is cancelled, while its input is open."""
 
 
 class JobView(JobSpec):

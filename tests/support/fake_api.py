@@ -139,7 +139,7 @@ class FakeApi:
             path,
             dict(parse_qsl(parts.query)),
             dict(wire.headers),
-            json.loads(raw) if raw else None,
+            _read(raw, wire.headers.get("Content-Type", "")),
             parse_qs(parts.query),
         )
         self.calls.append(said)
@@ -170,3 +170,10 @@ class FakeApi:
         wire.wfile.write(body)
         if reply.breaks:
             wire.close_connection = True
+
+
+def _read(raw: bytes, media: str) -> Any:
+    """What a body holds: bytes are kept as they are."""
+    if media == "application/octet-stream":
+        return raw
+    return json.loads(raw) if raw else None

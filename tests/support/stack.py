@@ -305,15 +305,15 @@ class Stack:
         return done
 
     def ctl_start(
-        self, *arguments: object, token: str | None = None, **env: str
+        self, *arguments: object, token: str | None = None, stdin: Any = None, **env: str
     ) -> subprocess.Popen[bytes]:
-        """Start `remotectl` with pipes."""
+        """Start `remotectl` with pipes; its standard input is empty by default."""
         access = {"REMOTE_URL": self.url, "REMOTE_TOKEN": token or self.admin_token}
         if self.ca_file is not None:
             access["REMOTE_CA_FILE"] = str(self.ca_file)
         return subprocess.Popen(
             [str(part) for part in (BIN / "remotectl", *arguments)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=self.env(**(access | env)),

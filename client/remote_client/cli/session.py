@@ -78,11 +78,11 @@ class Session:
         return Calls(self._transport)
 
     @contextmanager
-    def again(self) -> Iterator[Calls]:
-        """The same for another thread."""
+    def again(self, quiet: bool = False) -> Iterator[Calls]:
+        """The same for another thread; a `quiet` one leaves it to others to tell of outages."""
         from remote_client.calls import Calls
 
-        with closing(self._connected()) as other:
+        with closing(self._connected(quiet)) as other:
             other.reached = self._transport is not None and self._transport.reached
             yield Calls(other)
 
@@ -101,12 +101,13 @@ class Session:
         if self._transport is not None:
             self._transport.close()
 
-    def _connected(self) -> Transport:
+    def _connected(self, quiet: bool = False) -> Transport:
         # Loaded when it is needed: --version, --help and completion of words are instant.
         from remote_client.transport import Transport
 
         access = self.access
-        return Transport(access.url, access.token, access.ca_file, notice=note)
+        notice = (lambda _: None) if quiet else note
+        return Transport(access.url, access.token, access.ca_file, notice=notice)
 
 
 def _refuse(seconds: float) -> None:

@@ -12,6 +12,7 @@ from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
 from remote_protocol.limits import MAX_INPUT_PART
 from remote_server.domain.model import Job
+from remote_server.inputs import Input
 from remote_server.web.door import OPERATOR
 from remote_server.web.problems import ApiProblem, forbidden
 from remote_server.web.route import Call, Query, Route, answer
@@ -42,13 +43,17 @@ async def send(call: Call) -> web.StreamResponse:
     state = await inputs.append(job.id, query.offset, part, query.end)
     if state.ended and not before.ended:
         await call.services.store.input_ended(job.id, f"{state.size} bytes", time.time())
-    return answer(input_view(state))
+    return _shown(call, state)
 
 
 async def show(call: Call) -> web.StreamResponse:
     """`GET /jobs/{id}/input`: how much of it is here; where to go on after a cut."""
     job = await _open_job(call)
-    return answer(input_view(call.services.inputs.expect(job.id)))
+    return _shown(call, call.services.inputs.expect(job.id))
+
+
+def _shown(call: Call, state: Input) -> web.StreamResponse:
+    return answer(input_view(state, call.services.config.limits.input_ttl))
 
 
 async def _open_job(call: Call) -> Job:

@@ -32,7 +32,7 @@ from remote_server.web.moments import Moment, parse_moment
 from remote_server.web.paging import FOREIGN
 from remote_server.web.problems import ApiProblem, validation
 from remote_server.web.route import Call, PageQuery, Route, answer
-from remote_server.web.views import job_view, timeline_entry
+from remote_server.web.views import input_view, job_view, timeline_entry
 
 _LONGEST_KEY = 255
 _MOST_LISTED = 64
@@ -149,7 +149,8 @@ async def _shown(call: Call, job: Job) -> JobView:
     reason = await call.services.pending_reason(job)
     sent = None
     if job.spec.stdin and not job.state.terminal:
-        sent = call.services.inputs.look(job.id) or Input()
+        state = call.services.inputs.look(job.id) or Input()
+        sent = input_view(state, call.services.config.limits.input_ttl)
     return job_view(job, reason, attempts, values_shown=call.sees_values, sent=sent)
 
 

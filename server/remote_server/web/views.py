@@ -68,7 +68,7 @@ def job_view(
     attempts: Sequence[Attempt] = (),
     *,
     values_shown: bool = True,
-    sent: Input | None = None,
+    sent: InputView | None = None,
 ) -> JobView:
     """A job as shown; without `values_shown` the environment has names only."""
     values = dict(job.spec.__dict__)
@@ -94,16 +94,18 @@ def job_view(
         usage=job.usage,
         log_size=job.log_size,
         submitted_by=actor_view(job.submitted_by),
-        input=None if sent is None else input_view(sent),
+        input=sent,
         attempts=[attempt_view(attempt) for attempt in attempts],
         abridged=list(job.abridged),
     )
     return JobView.model_construct(**values)
 
 
-def input_view(state: Input) -> InputView:
+def input_view(state: Input, ttl: float) -> InputView:
     """How far an input has come, as shown."""
-    return InputView(size=state.size, state="ended" if state.ended else "open")
+    if state.ended:
+        return InputView.model_construct(size=state.size, state="ended", ttl=None)
+    return InputView.model_construct(size=state.size, state="open", ttl=ttl)
 
 
 def timeline_entry(entry: Happening) -> TimelineEntry:

@@ -34,17 +34,18 @@ async def submit(live: Live) -> str:
 async def test_an_input_is_sent_in_parts_and_shown(live: Live) -> None:
     job = await submit(live)
     shown = (await live.get(f"/jobs/{job}")).body
-    assert (shown["stdin"], shown["input"]) == (True, {"size": 0, "state": "open"})
-    assert (await send(live, job, 0, b"\xff\0a")).body == {"size": 3, "state": "open"}
-    assert (await send(live, job, 0, b"\xff\0a")).body == {"size": 3, "state": "open"}
-    assert (await live.get(f"/jobs/{job}/input")).body == {"size": 3, "state": "open"}
+    assert (shown["stdin"], shown["input"]) == (True, {"size": 0, "state": "open", "ttl": 600.0})
+    assert (await send(live, job, 0, b"\xff\0a")).body == {"size": 3, "state": "open", "ttl": 600.0}
+    assert (await send(live, job, 0, b"\xff\0a")).body == {"size": 3, "state": "open", "ttl": 600.0}
+    assert (await live.get(f"/jobs/{job}/input")).body == {"size": 3, "state": "open", "ttl": 600.0}
     gap = (await send(live, job, 4, b"x")).problem(409, "input_gap")
     assert "has 3 bytes" in gap["detail"]
     assert (await send(live, job, 3)).body["size"] == 3, "nothing more for now"
-    assert (await send(live, job, 3, b"b", end=True)).body == {"size": 4, "state": "ended"}
+    ended = {"size": 4, "state": "ended", "ttl": None}
+    assert (await send(live, job, 3, b"b", end=True)).body == ended
     assert (await send(live, job, 3, b"b", end=True)).status == 200, "an answer may get lost"
     (await send(live, job, 4, b"c")).problem(409, "conflict")
-    assert (await live.get(f"/jobs/{job}")).body["input"] == {"size": 4, "state": "ended"}
+    assert (await live.get(f"/jobs/{job}")).body["input"] == ended
     entries = (await live.get(f"/jobs/{job}/timeline")).body["items"]
     assert [e["detail"] for e in entries if e["what"] == "input_ended"] == ["4 bytes"]
 
