@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-_FULL = [["dispatch"], ["output"], ["idle"], ["swarm"], ["recovery"], ["prompt"]]
+_FULL = [["dispatch"], ["output"], ["input"], ["idle"], ["swarm"], ["recovery"], ["prompt"]]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
     ["output", "--megabytes", "100"],
+    ["input", "--megabytes", "50", "--lines", "20"],
     ["idle", "--seconds", "10"],
     ["swarm", "--agents", "200", "--seconds", "10", "--offers", "50"],
     ["recovery", "--agents", "200", "--megabytes", "20"],

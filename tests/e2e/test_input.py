@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import IO
 
 import pytest
 
@@ -248,3 +252,168 @@ def test_merged_output_is_exact(shared: Stack) -> None:
 def test_a_script_has_arguments(shared: Stack) -> None:
     job = shared.run('printf "%s|" "$0" "$@"', args=["a b", "*"])
     assert shared.client.log(job.id).endswith(b"script|a b|*|")
+
+
+# Through remotectl ---------------------------------------------------------------------------
+
+
+def piped(stack: Stack, data: bytes | None, *arguments: object, **env: str) -> Ctl:
+    """`remotectl run` with `data` on its way into its standard input."""
+    process = stack.ctl_start("run", *arguments, stdin=subprocess.PIPE, **env)
+    return Ctl(process, data)
+
+
+class Ctl:
+    """A `remotectl` that is fed by a thread."""
+
+    def __init__(self, process: subprocess.Popen[bytes], data: bytes | None) -> None:
+        assert process.stdin is not None
+        self.process = process
+        self._out: list[bytes] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if data is not None:
+            threading.Thread(target=self._feed, args=(process.stdin, data), daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._out.append(line)
+
+    @staticmethod
+    def _feed(end: IO[bytes], data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError), end:
+            end.write(data)
+
+    def code(self) -> int:
+        """Its exit code."""
+        return self.process.wait(90)
+
+    def out(self) -> bytes:
+        """All of its output, after its end."""
+        self._reader.join(10)
+        return b"".join(self._out)
+
+    def close(self) -> None:
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+def ran(stack: Stack, data: bytes | None, *arguments: object) -> tuple[int, bytes, bytes]:
+    ctl = piped(stack, data, *arguments)
+    code, out = ctl.code(), ctl.out()
+    assert ctl.process.stderr is not None
+    err = ctl.process.stderr.read()
+    ctl.close()
+    return code, out, err
+
+
+def test_scripts_come_by_standard_input(shared: Stack) -> None:
+    assert ran(shared, b"echo hi; exit 3", "--", "sh")[:2] == (3, b"hi\n")
+    assert ran(shared, b"print(6 * 7)", "--", sys.executable, "-")[:2] == (0, b"42\n")
+    script = b"#!/bin/sh\necho $1-$2; exit 4\n"
+    assert ran(shared, script, "--script", "-", "--", "a", "b")[:2] == (4, b"a-b\n")
+
+
+def test_a_binary_pipe_comes_byte_for_byte(shared: Stack) -> None:
+    data = bytes(range(256)) * 8_000 + os.urandom(3_000_001)
+    code, out, err = ran(shared, data, "--", "cat")
+    assert code == 0, err
+    assert hashlib.sha256(out).digest() == hashlib.sha256(data).digest()
+
+
+def test_nobody_waits_for_a_pipe_but_the_job(shared: Stack) -> None:
+    ctl = piped(shared, None, "--", "true")
+    assert ctl.code() == 0, "its standard input is still open"
+    ctl.close()
+    yes = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
+    head = shared.ctl_start("run", "--", "head", "-n", "1", stdin=yes.stdout)
+    assert yes.stdout is not None
+    yes.stdout.close()
+    out, err = head.communicate(timeout=60)
+    assert (head.returncode, out) == (0, b"y\n"), err
+    assert yes.wait(20) == -signal.SIGPIPE
+
+
+def test_a_job_without_input_has_an_empty_one(shared: Stack) -> None:
+    assert ran(shared, b"unwanted", "-n", "--", "cat")[:2] == (0, b"")
+    assert shared.ctl("run", "--", "cat").stdout == b""
+
+
+def test_ctrl_c_ends_a_job_that_waits_for_its_input(shared: Stack) -> None:
+    ctl = piped(shared, None, "--shell", "sh", "--", "echo ready; cat")
+    until(lambda: ctl._out, "the job is ready")
+    ctl.process.send_signal(signal.SIGINT)
+    assert ctl.code() == 130
+    ctl.close()
+
+
+def test_remotectl_sends_over_killed_servers_and_agents(stack: Stack) -> None:
+    agent = stack.agent("a")
+    data = os.urandom(LARGE)
+    ctl = piped(stack, data, "--", sys.executable, "-c", SUM)
+
+    def arrived() -> int:
+        (page,) = stack.client.jobs(limit=1).items or (None,)
+        if page is None or page.state.terminal:
+            return 0
+        return stack.client.input(page.id).size
+
+    until(lambda: arrived() > LARGE // 5, "a fifth is here")
+    stack.server.kill()
+    stack.start_server()
+    until(lambda: arrived() > LARGE // 2, "half is here", 40)
+    agent.kill()
+    stack.server.kill()
+    stack.start_server()
+    agent.start()
+    assert ctl.code() == 0
+    words = ctl.out().split()[-2:]
+    assert words == [str(LARGE).encode(), hashlib.sha256(data).hexdigest().encode()]
+    ctl.close()
+
+
+def test_a_killed_remotectl_is_no_end(stack_of_short_inputs: Stack) -> None:
+    stack = stack_of_short_inputs
+    stack.agent("a")
+    ctl = piped(stack, None, "--shell", "sh", "--", "cat; echo all of it; sleep 60")
+    assert ctl.process.stdin is not None
+    ctl.process.stdin.write(b"half\n")
+    ctl.process.stdin.flush()
+    until(lambda: b"half\n" in ctl._out, "the job has read it")
+    (job,) = stack.client.jobs(limit=1).items
+    ctl.process.kill()
+    ctl.code()
+    ctl.close()
+    ended = stack.client.wait(job.id, 30)
+    assert ended.state is JobState.CANCELLED and "its input broke off" in (ended.end_detail or "")
+    assert stack.client.log(job.id) == b"half\n"
+
+
+def test_a_silent_pipe_keeps_its_job(stack_of_short_inputs: Stack) -> None:
+    stack = stack_of_short_inputs
+    stack.agent("a")
+    ctl = piped(stack, None, "--", "cat")
+    dead = stack.submit(command=["cat"], stdin=True).id
+    assert stack.client.wait(dead, 30).state is JobState.CANCELLED, "longer than is tolerated"
+    assert ctl.process.stdin is not None
+    ctl.process.stdin.write(b"at last")
+    ctl.process.stdin.close()
+    assert (ctl.code(), ctl.out()) == (0, b"at last")
+    ctl.close()
+
+
+def test_detached_jobs_have_all_of_their_input(shared: Stack) -> None:
+    code, out, err = ran(shared, b"x" * 2_000_000, "--detach", "--stdin", "--", "wc", "-c")
+    assert code == 0 and b"1.9 MiB of standard input" in err
+    assert shared.client.wait(out.decode().strip(), 30).state is JobState.SUCCEEDED
+    assert shared.client.log(out.decode().strip()).split() == [b"2000000"]
+
+
+def test_merged_output_of_remotectl(shared: Stack) -> None:
+    script = "for n in 1 2 3 4 5; do echo o$n; echo e$n >&2; done"
+    done = shared.ctl("run", "--merge-output", "--shell", "sh", "--", script)
+    assert done.stdout == b"".join(b"o%d\ne%d\n" % (n, n) for n in range(1, 6))
+    assert done.stderr == b""

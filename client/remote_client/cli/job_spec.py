@@ -14,13 +14,15 @@ from typing import Any, Final
 
 from remote_client.errors import UsageError
 from remote_client.transport import Document
-from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE
+from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE, MAX_SCRIPT_SIZE
 from remote_protocol.units import format_size
 
-_DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1}
+_DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1, "merge_output": False}
+_SHELL: Final = "sh"
+"""What runs a script without a #! line, as execvp(3) does."""
 _FLAGS: Final = {
     "memory_limit": "--memory", "labels": "--label", "files": "--file", "env": "--env",
-    "command": "COMMAND", "retry_on": "--retry-on",
+    "command": "COMMAND", "args": "COMMAND", "retry_on": "--retry-on",
 }  # fmt: skip
 
 
@@ -37,9 +39,13 @@ def job_spec(options: dict[str, Any]) -> Document:
         spec["labels"] = dict(spec.pop("label"))
     if "env" in spec:
         spec["env"] = dict(_variable(text) for text in spec["env"])
+    if "script" in spec:
+        _script(spec, options["script"])
+    elif "command" not in spec:
+        raise UsageError("COMMAND is missing: say what to run after --, or give --script FILE")
     if "files" in spec:
         spec["files"] = _files(spec["files"])
-    for name in ("command", "retry_on"):
+    for name in ("command", "args", "retry_on"):
         if name in spec:
             spec[name] = list(spec[name])
     return spec
@@ -55,7 +61,7 @@ def title(spec: Document) -> str:
     """What to call a job in a sentence."""
     if spec.get("name"):
         return str(spec["name"])
-    text = shlex.join(spec["command"])
+    text = shlex.join(spec.get("command") or ["script", *spec.get("args", ())])
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -69,6 +75,44 @@ def _variable(text: str) -> tuple[str, str]:
     if not _is_text(value):
         raise UsageError(f"--env {name}: its value is not UTF-8; send such bytes in a --file")
     return name, value
+
+
+def _script(spec: Document, name: str) -> None:
+    """Put a script's text in place of its file's name; what follows it are its arguments."""
+    data = _script_bytes(name)
+    if len(data) > MAX_SCRIPT_SIZE:
+        raise UsageError(
+            f"--script {name}: a script may have {format_size(MAX_SCRIPT_SIZE)}; send a larger one "
+            "with --file"
+        )
+    try:
+        spec["script"] = text = data.decode()
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"--script {name} is not text in UTF-8; send a program with --file {name}, and run it"
+        ) from None
+    spec.setdefault("shell", _interpreter(text))
+    if args := spec.pop("command", ()):
+        spec["args"] = args
+
+
+def _script_bytes(name: str) -> bytes:
+    if name == "-":
+        from remote_client.cli.stdin import read_script
+
+        return read_script()
+    try:
+        with open(name, "rb") as file:
+            return file.read(MAX_SCRIPT_SIZE + 1)
+    except OSError as error:
+        raise UsageError(f"--script {name}: {error.strerror}") from None
+
+
+def _interpreter(script: str) -> str:
+    """What its #! line names: a program and at most one argument, as Linux has it (execve(2))."""
+    first = script.split("\n", maxsplit=1)[0].strip()
+    words = first[2:].split(maxsplit=1) if first.startswith("#!") else []
+    return shlex.join(words) if words else _SHELL
 
 
 def _files(texts: tuple[str, ...]) -> list[Document]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -12,6 +12,7 @@ from remote_client.cli.job_spec import flag, job_spec, title
 from remote_client.cli.options import DURATION, NAME, PAIR, SIZE, Command, output_option
 from remote_client.cli.output import drop_stdout, note, print_json, say
 from remote_client.cli.session import Session, pass_session
+from remote_client.cli.stdin import Stdin, is_sent
 from remote_client.cli.watch import Watch
 from remote_client.errors import ApiError, ClientError, Unreachable, UsageError
 from remote_client.transport import Document
@@ -31,6 +32,8 @@ Examples:
   remotectl run -- uname -a
   remotectl run --queue berlin --label gpu=true --timeout 1h --file train.py -- python3 train.py
   remotectl run --file report.sql --file conf/prod.toml:conf.toml -- psql -f report.sql
+  cat data.csv | remotectl run -- python3 -c 'import sys; print(len(sys.stdin.read()))'
+  remotectl run --script deploy.sh -- staging
   remotectl run --shell bash -- 'for i in 1 2 3; do echo $i; sleep 1; done'
   remotectl run --detach --output json -- backup --full | jq -r .id
 """
@@ -88,6 +91,17 @@ _REASONS: Final = (
     help="File or directory for the work directory; 6 MiB in all.",
 )
 @click.option("--shell", metavar="PROGRAM", help="Run COMMAND, joined by spaces, by this shell.")
+@click.option(
+    "--script",
+    metavar="FILE",
+    help="Run this local file (-: stdin), by --shell or what its #! line names; COMMAND are its "
+    "arguments.",
+)
+@click.option("--no-stdin", "-n", is_flag=True, help="Do not send stdin to the job.")
+@click.option("--stdin", "forced", is_flag=True, help="Send stdin even from a terminal.")
+@click.option(
+    "--merge-output", is_flag=True, help="One pipe for stdout and stderr: their order is exact."
+)
 @click.option("--detach", is_flag=True, help="Print the job's id and return.")
 @click.option(
     "--cancel-on-broken-pipe",
@@ -97,12 +111,14 @@ _REASONS: Final = (
     "[env: REMOTE_CANCEL_ON_BROKEN_PIPE]",
 )
 @output_option
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @pass_session
 def run(
     session: Session,
     /,
     detach: bool,
+    no_stdin: bool,
+    forced: bool,
     cancel_on_broken_pipe: bool,
     output: str,
     **options: Any,
@@ -110,8 +126,9 @@ def run(
     """Run COMMAND on an agent and stream what it prints.
 
     Its stdout comes to stdout and its stderr to stderr, byte for byte, while it runs. Options
-    after the first word of COMMAND are COMMAND's own. With --output json, all of that goes to
-    stderr, and stdout gets the job once it has ended; with --detach, as it was submitted.
+    after the first word of COMMAND are COMMAND's own. A pipe or file at stdin goes to the job's
+    stdin, as it comes; nobody but the job waits for its end. With --output json, the job's output
+    goes to stderr, and stdout gets the job once it has ended; with --detach, as it was submitted.
     """
     session.failed = OURS
     spec = job_spec(options)
@@ -120,12 +137,24 @@ def run(
             f"--shell needs the name of a shell; {spec['shell']!r} is none: write "
             "--shell bash -- 'COMMAND'"
         )
+    if forced and (no_stdin or options["script"] == "-"):
+        raise UsageError("--stdin contradicts --no-stdin and --script -; leave one of them out")
+    if is_sent(forced, no_stdin or options["script"] == "-", detach):
+        spec["stdin"] = True
     interrupts = Interrupts(session)
     job = _submit(session, spec, interrupts)
     if job is None:
         return INTERRUPTED
-    if not detach or interrupts.wished:
-        return _watch(session, job, title(spec), cancel_on_broken_pipe, _asks_for_json())
+    stdin = Stdin(session, job["id"]) if "stdin" in spec else None
+    if stdin is not None and detach:
+        stdin.send()
+    elif stdin is not None:
+        stdin.start()
+    if not detach or interrupts.wished or (stdin is not None and stdin.breaks_off):
+        ending = _Ending(title(spec), cancel_on_broken_pipe, _asks_for_json(), stdin)
+        return _watch(session, job, ending)
+    if stdin is not None:
+        note(f"{stdin.sent} of standard input are with the server; the job goes on without us")
     if output == "json":
         print_json(job)
     else:
@@ -164,31 +193,43 @@ def _submit(session: Session, spec: Document, interrupts: Interrupts) -> Documen
     return job
 
 
-def _watch(
-    session: Session, job: Document, title: str, cancel_on_broken_pipe: bool, as_json: bool
-) -> int:
+class _Ending(NamedTuple):
+    """What the end of a job leads to."""
+
+    title: str
+    cancel_on_broken_pipe: bool
+    as_json: bool
+    stdin: Stdin | None
+
+
+def _watch(session: Session, job: Document, ending: _Ending) -> int:
     """Follow the job; whatever keeps us from it, say what becomes of the job."""
     try:
-        watch = Watch(session.calls, job, title, aside=as_json)
+        watch = Watch(session.calls, job, ending.title, aside=ending.as_json)
         code = watch.run()
-        if as_json:
+        if ending.as_json:
             print_json(watch.job)
         return code
     except BrokenPipeError:
-        if cancel_on_broken_pipe:
+        if ending.cancel_on_broken_pipe:
             note(f"nobody reads its output any more: cancelling {job['id']}")
             reason = "nobody reads the output of remotectl run"
             session.calls.cancel(job["id"], reason, patient=True)
         else:
-            note(f"nobody reads its output any more; {_left(job)}")
+            note(f"nobody reads its output any more; {_left(job, ending.stdin)}")
         drop_stdout()
         return UNREAD
     except (ClientError, OSError):
-        note(_left(job))
+        note(_left(job, ending.stdin))
         raise
 
 
-def _left(job: Document) -> str:
+def _left(job: Document, stdin: Stdin | None) -> str:
+    if stdin is not None and stdin.breaks_off:
+        return (
+            f"the input of {job['id']} breaks off with that: the server cancels it after a while, "
+            f"unless it ends before; see: remotectl job show {job['id']}"
+        )
     return (
         f"{job['id']} is left to itself; read on with: remotectl job logs -f {job['id']}; "
         f"end it with: remotectl job cancel {job['id']}"

@@ -9,7 +9,7 @@ import pytest
 
 from remote_client.cli.job_spec import flag, job_spec, title
 from remote_client.errors import UsageError
-from remote_protocol.limits import MAX_FILES_SIZE
+from remote_protocol.limits import MAX_FILES_SIZE, MAX_SCRIPT_SIZE
 
 
 def paths(*files: str) -> dict[str, bytes]:
@@ -77,3 +77,47 @@ def test_titles() -> None:
     assert (
         title({"command": ["x" * 99]}).endswith("…") and title({"name": "n", "command": []}) == "n"
     )
+
+
+def scripted(path: Path, text: str | bytes, *args: str, **more: object) -> dict[str, object]:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return job_spec({"script": str(path), "command": args, **more})
+
+
+@pytest.mark.parametrize(
+    ("first", "shell"),
+    [
+        ("echo hi", "sh"),
+        ("#!/bin/bash", "/bin/bash"),
+        ("#! /usr/bin/env python3\r", "/usr/bin/env python3"),
+        ("#!/usr/bin/env -S python3 -u", "/usr/bin/env '-S python3 -u'"),
+        ("#!", "sh"),
+        ("", "sh"),
+    ],
+)
+def test_a_script_is_run_by_what_its_first_line_names(
+    tmp_path: Path, first: str, shell: str
+) -> None:
+    spec = scripted(tmp_path / "s", f"{first}\necho hi\n")
+    assert spec == {"script": f"{first}\necho hi\n", "shell": shell}
+
+
+def test_a_script_takes_arguments_and_another_shell(tmp_path: Path) -> None:
+    spec = scripted(tmp_path / "s", "#!/bin/sh\n", "a b", "c", shell="bash")
+    assert (spec["shell"], spec["args"]) == ("bash", ["a b", "c"])
+    assert "command" not in spec
+    assert title(spec) == "script 'a b' c"
+
+
+def test_scripts_that_cannot_be_sent(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        job_spec({"script": str(tmp_path / "none")})
+    with pytest.raises(UsageError, match="not text in UTF-8"):
+        scripted(tmp_path / "s", b"\x7fELF\xff")
+    with pytest.raises(UsageError, match=r"may have 1\.0 MiB"):
+        scripted(tmp_path / "s", bytes(MAX_SCRIPT_SIZE + 1))
+
+
+def test_without_a_command_or_a_script_it_says_so() -> None:
+    with pytest.raises(UsageError, match="COMMAND is missing"):
+        job_spec({"command": ()})
