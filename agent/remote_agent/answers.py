@@ -25,8 +25,9 @@ from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
 class Answers:
     """The handlers of the control socket."""
 
-    def __init__(self, host: Host, identity: Callable[[], Identity]) -> None:
+    def __init__(self, host: Host, identity: Callable[[], Identity], jobs_run_as: str) -> None:
         self._host = host
+        self._jobs_run_as = jobs_run_as
         self._identity = identity
 
     def handlers(self) -> dict[str, Handler]:
@@ -39,7 +40,8 @@ class Answers:
         }
 
     async def _status(self, request: dict[str, Any]) -> dict[str, Any]:
-        return document(self._host, self._identity(), boottime())
+        known = document(self._host, self._identity(), boottime())
+        return {**known, "jobs_run_as": self._jobs_run_as}
 
     async def _pause(self, request: dict[str, Any]) -> dict[str, Any]:
         comment = str(request.get("comment") or "")[:1000]

@@ -26,12 +26,14 @@ from remote_agent.host import Host, Organs
 from remote_agent.identity import Identity, load_identity, remove_identity
 from remote_agent.janitor import Janitor
 from remote_agent.journal import Journal
+from remote_agent.journal.plan import Circumstances
+from remote_agent.journal.users import Users
 from remote_agent.leaving import Leaving
 from remote_agent.link import Link
 from remote_agent.lock import alone
 from remote_agent.logging_setup import set_up_logging
 from remote_agent.notify import notify
-from remote_agent.outset import endpoint_of, facts_of, job_group, settings_of
+from remote_agent.outset import check_users, endpoint_of, facts_of, job_group, settings_of
 from remote_agent.processes import (
     SCARCE,
     WATCHES_PIPES,
@@ -43,6 +45,7 @@ from remote_agent.processes import (
 from remote_agent.runner import Runner
 from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
+from remote_agent.state_dir import secure
 from remote_agent.uploader import MOST_OPEN, Uploader
 from remote_agent.wishes import WishBook
 
@@ -61,12 +64,14 @@ _ORPHAN_ENDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What ends this run besides signals."""
+    """What ends this run besides signals, and what it was started with."""
 
     once: bool = False
     """One job."""
     with_parent: bool = False
     """The end of stdin."""
+    umask: int = 0o022
+    """The one that the agent was started with."""
 
 
 def run(
@@ -84,12 +89,15 @@ def run(
         raise ConfigError(
             f"this agent is not registered ({config.state_dir}): remote-agent register --server URL"
         )
+    secure(config.state_dir, passable=config.jobs.separate)
     set_up_logging(config.state_dir, config.log.level, config.log.format)
+    # What the agent makes is its own; its jobs have the umask that it was started with.
+    purpose = Purpose(once, with_parent, os.umask(0o077))
     patience = _ORPHAN_ENDS if with_parent else 0.0
     # The loop that watches sockets: on Windows another one is the default, which cannot.
     loop = asyncio.SelectorEventLoop
     with alone(config.state_dir, patience), asyncio.Runner(loop_factory=loop) as runner:
-        return runner.run(_run(config, identity, Purpose(once, with_parent), reload))
+        return runner.run(_run(config, identity, purpose, reload))
 
 
 async def _run(
@@ -131,9 +139,14 @@ class Agent:
         self._scarce_at = -_SAY_AGAIN
         self._nudge = asyncio.Event()
         self._contact = ContactNote(config.state_dir / "contact")
+        # First of all: its faults are those of the configuration.
+        users = Users(config.jobs)
         wishes = WishBook(config.state_dir)
         self.host = Host(Session(facts_of(config, identity)), wishes)
-        self.journal = Journal(config, identity.name, job_group(config.limits.cgroup))
+        group = job_group(config.limits.cgroup)
+        circumstances = Circumstances(identity.name, os.environ, group, purpose.umask)
+        self.journal = Journal(config, circumstances, users)
+        check_users(users, self.journal.files)
         before, now = raise_descriptors()
         if now < _FEW_FILES:
             log.warning("the agent may open few files; raise LimitNOFILE= or ulimit -n", files=now)
@@ -151,7 +164,7 @@ class Agent:
         self.janitor = Janitor(config, self.journal, self._unsent, self._hinder, self.runner.hold)
         self.leaving = Leaving(self.host, self.runner.stop, config.agent.on_stop, purpose.once)
         self._control = ControlServer(
-            config.state_dir, Answers(self.host, lambda: self._identity).handlers()
+            config.state_dir, Answers(self.host, lambda: self._identity, users.words).handlers()
         )
 
     async def open(self) -> None:
@@ -300,6 +313,9 @@ class Agent:
         except AgentError as error:
             log.error("the configuration stays as it is", reason=str(error))
             return
+        if config.jobs != self._config.jobs:
+            log.warning("[jobs] was changed; that holds from the next start of the agent on")
+            config = config.model_copy(update={"jobs": self._config.jobs})
         set_up_logging(config.state_dir, config.log.level, config.log.format)
         self._config, self._identity = config, identity
         self.link.endpoint = endpoint_of(config, identity)

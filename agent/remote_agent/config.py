@@ -12,12 +12,30 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from remote_agent.errors import ConfigError
+from remote_agent.values import (
+    UserRange,
+    check_cgroup,
+    expand_path,
+    parse_capacity,
+    parse_labels,
+    parse_umask,
+    parse_user_range,
+    proxy_url,
+    server_url,
+    split_list,
+)
 from remote_protocol.configuration import Layers
 from remote_protocol.ids import LabelKey, LabelValue, Name
 from remote_protocol.limits import MAX_LABELS
@@ -60,93 +78,8 @@ _SERVICE_LINK: Final = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP
 """Kubernetes puts such variables into every container beside a service of a like name."""
 
 
-def _path(value: object) -> object:
-    return Path(value).expanduser() if isinstance(value, str) and value else value
-
-
-def _list(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-def parse_labels(value: object) -> object:
-    """Labels from `a=1,b=2` or a list of `K=V`; a table stays. ValueError when a `=` is missing."""
-    parts = _list(value)
-    if not isinstance(parts, list):
-        return parts
-    pairs = [str(part).partition("=") for part in parts if part]
-    if any(not equals or not key for key, equals, _ in pairs):
-        raise ValueError(f"{value!r} is not KEY=VALUE, for example gpu=true")
-    return {key: text for key, _, text in pairs}
-
-
-def parse_capacity(value: object) -> object:
-    """Capacity from `8`, `default=4,monitors=10` or a table. ValueError otherwise."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return {"default": value}
-    if isinstance(value, str):
-        if value.strip().isdecimal():
-            return {"default": int(value)}
-        pairs = [part.partition("=") for part in value.split(",")]
-        if not all(equals and number.strip().isdecimal() for _, equals, number in pairs):
-            raise ValueError(
-                f"{value!r} is neither a number of jobs nor a list like default=4,monitors=10"
-            )
-        return {name.strip(): int(number) for name, _, number in pairs}
-    return value
-
-
-def server_url(text: str) -> str:
-    """A server's URL without a trailing slash. ValueError names exactly what is wrong."""
-    text = text.strip()
-    parts = urlsplit(text)
-    if "://" not in text or not parts.scheme:
-        raise ValueError(f"{text!r} has no scheme; did you mean https://{text} (or http://…)?")
-    if parts.scheme in ("ws", "wss"):
-        right = text.replace("ws", "http", 1)
-        raise ValueError(f"{text!r}: give the server's HTTP address, {right}")
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{text!r} has the scheme {parts.scheme!r}; it must be http or https")
-    if "@" in parts.netloc:
-        raise ValueError("the server's URL holds a user or a password; leave them out")
-    _check_host(text, parts)
-    if parts.query or parts.fragment:
-        raise ValueError(f"{text!r} must be only scheme, host, port and path prefix")
-    path = parts.path.rstrip("/")
-    if path.endswith(("/api", "/api/v1")):
-        raise ValueError(f"{text!r} includes the path of the API; leave /api/v1 out")
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def proxy_url(text: str) -> str:
-    """A proxy's URL; its password never gets into the ValueError."""
-    text = text.strip()
-    parts = urlsplit(text if "://" in text else f"http://{text}")
-    if parts.scheme != "http":
-        raise ValueError(
-            f"proxies of the kind {parts.scheme}:// are not supported; "
-            "write http://[user:password@]host:port"
-        )
-    _check_host("the proxy", parts)
-    return f"http://{parts.netloc}"
-
-
-def _check_host(what: str, parts: SplitResult) -> None:
-    try:
-        right = bool(parts.hostname) and parts.port != 0 and " " not in parts.netloc
-    except ValueError:
-        right = False
-    if not right:
-        raise ValueError(f"{what!r} does not name a host and a port from 1 to 65535")
-
-
-def _cgroup(text: str) -> str:
-    if text not in ("auto", "off") and not text.startswith("/"):
-        raise ValueError(f"{text!r} is neither auto, nor off, nor the absolute path of a cgroup")
-    return text
-
-
-ExpandedPath = Annotated[Path, BeforeValidator(_path)]
-Queues = Annotated[list[Name], BeforeValidator(_list), Field(min_length=1, max_length=100)]
+ExpandedPath = Annotated[Path, BeforeValidator(expand_path)]
+Queues = Annotated[list[Name], BeforeValidator(split_list), Field(min_length=1, max_length=100)]
 Labels = Annotated[
     dict[LabelKey, LabelValue], BeforeValidator(parse_labels), Field(max_length=MAX_LABELS)
 ]
@@ -204,8 +137,26 @@ class LimitsPart(_Part):
     """Below it the agent takes no jobs."""
     max_timeout: Duration | None = None
     max_job_log: Size | None = Field(default=None, ge=4096)
-    cgroup: Annotated[str, AfterValidator(_cgroup)] = "auto"
+    cgroup: Annotated[str, AfterValidator(check_cgroup)] = "auto"
     """`auto` (a delegated cgroup v2 when there is one), `off`, or the path of one."""
+
+
+class JobsPart(_Part):
+    """`[jobs]`: whom jobs run as. Without, they run as the agent's user, and can reach it."""
+
+    run_as: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    """Name or number of a user for all jobs."""
+    user_range: Annotated[UserRange, BeforeValidator(parse_user_range)] | None = None
+    """`FIRST-LAST`, numbers of users that nobody has: one for each running attempt."""
+    umask: Annotated[int, BeforeValidator(parse_umask), Field(ge=0, le=0o777)] | None = None
+    """Octal; null: the agent's own, as it was started with."""
+    no_new_privileges: bool = True
+    """Jobs of other users gain no privileges, by sudo or other set-user-id programs."""
+
+    @property
+    def separate(self) -> bool:
+        """Whether jobs run as other users than the agent."""
+        return self.run_as is not None or self.user_range is not None
 
 
 class LogPart(_Part):
@@ -222,6 +173,7 @@ class Config(_Part):
     agent: AgentPart = AgentPart()
     logs: LogsPart = LogsPart()
     limits: LimitsPart = LimitsPart()
+    jobs: JobsPart = JobsPart()
     log: LogPart = LogPart()
     state_dir: Path
     """Identity, attempts, spools, own log. Given by flag or environment, never by the file."""
@@ -232,6 +184,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "agent": AgentPart,
     "logs": LogsPart,
     "limits": LimitsPart,
+    "jobs": JobsPart,
     "log": LogPart,
 }
 
@@ -288,6 +241,8 @@ def load(
         layers.fault(("state_dir",), "is given by --state-dir or REMOTE_AGENT_STATE_DIR only")
     layers.values["state_dir"] = directory.expanduser().absolute()
     config = layers.validate(Config)
+    if config is not None and config.jobs.run_as and config.jobs.user_range:
+        layers.fault(("jobs", "user_range"), "give run_as or user_range, not both")
     if config is not None and config.server.client_key and not config.server.client_cert:
         layers.fault(("server", "client_key"), "is of no use without client_cert")
     if layers.faults or config is None:
@@ -312,6 +267,9 @@ def _misspelt(environ: Mapping[str, str]) -> list[str]:
 def as_document(config: Config) -> dict[str, Any]:
     """The configuration as JSON-able values, with the proxy's password hidden."""
     document: dict[str, Any] = json.loads(config.model_dump_json())
+    users, umask = config.jobs.user_range, config.jobs.umask
+    document["jobs"]["user_range"] = None if users is None else str(users)
+    document["jobs"]["umask"] = None if umask is None else f"{umask:03o}"
     document["server"]["proxy"] = without_password(document["server"]["proxy"])
     return document
 

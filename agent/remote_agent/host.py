@@ -14,6 +14,7 @@ from typing import Protocol
 import structlog
 
 from remote_agent.journal.directory import NumberUsed
+from remote_agent.journal.users import NoUserFree
 from remote_agent.processes import boottime
 from remote_agent.session.effects import (
     AppendInput,
@@ -317,6 +318,8 @@ class Host:
         except NumberUsed as error:
             log.error("an offer was refused", attempt=str(key), reason=str(error))
             self.handle(OfferFailed(key, Refusal.USED, str(error)))
+        except NoUserFree as error:
+            self.handle(OfferFailed(key, Refusal.CAPACITY, str(error)))
         except OSError as error:
             # The host's fault: it takes no jobs, until it can write one.
             text = f"the attempt cannot be written to the disk: {error.strerror or error}"

@@ -26,6 +26,7 @@ from remote_agent.processes import (
     set_mode,
     sync,
 )
+from remote_agent.state_dir import secure
 
 log = structlog.get_logger("identity")
 
@@ -149,6 +150,7 @@ def _writable(state_dir: Path) -> Iterator[None]:
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         own(state_dir)
+        secure(state_dir, passable=bool(state_dir.stat().st_mode & 0o011))
         yield
     except OSError as error:
         raise AgentError(

@@ -11,8 +11,11 @@ import structlog
 
 from remote_agent import __version__
 from remote_agent.config import Config
+from remote_agent.errors import ConfigError
 from remote_agent.identity import Identity, installation
-from remote_agent.processes import boot_id, cgroup, host_facts
+from remote_agent.journal.files import JobFiles
+from remote_agent.journal.users import Users
+from remote_agent.processes import boot_id, can_enter, cgroup, host_facts, unnamed_account
 from remote_agent.reach import Endpoint
 from remote_agent.session.machine import HostFacts
 from remote_protocol.messages import Platform, Settings
@@ -39,6 +42,21 @@ def job_group(wanted: str) -> str | None:
         log.warning("no control groups; limits are watched instead", reason=str(error))
         return None
     return folder
+
+
+def check_users(users: Users, files: JobFiles) -> None:
+    """Check that separate jobs can reach their files. ConfigError, OSError."""
+    files.prepare()
+    user = users.one or (unnamed_account(users.range.first) if users.range else None)
+    if user is not None and not can_enter(str(files.root), user):
+        raise ConfigError(
+            f"[jobs]: user {user.name} cannot pass to {files.root}, where jobs have their files: "
+            "let others pass its parents (chmod o+x), or name another place with [agent] work_dir"
+        )
+    if not users.separate:
+        words = "jobs run as the agent's own user, and can read and signal it; see [jobs] run_as"
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        (log.warning if root else log.info)(words)
 
 
 def settings_of(config: Config, identity: Identity) -> Settings:

@@ -18,7 +18,6 @@ from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
-from remote_agent.config import server_url
 from remote_agent.errors import (
     AgentError,
     ConfigError,
@@ -27,6 +26,7 @@ from remote_agent.errors import (
     Unreachable,
 )
 from remote_agent.reach import certificate_cure, place_of, proxy_authorization, proxy_for
+from remote_agent.values import server_url
 from remote_protocol.api import Problem, Registered, Registration, VersionView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TokenKind, kind_of

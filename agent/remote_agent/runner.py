@@ -21,7 +21,7 @@ from remote_agent.hints import Hint, Hints
 from remote_agent.journal import Journal, Record
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.inputs import measure
-from remote_agent.journal.losses import kill_rest, killed_words, lost
+from remote_agent.journal.losses import killed_words, lost
 from remote_agent.processes import HOST_FAULTS, Folder, OddEntry
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
 from remote_agent.session.machine import Session
@@ -310,7 +310,7 @@ class Runner:
         """Somebody has taken the directory away: its job is over, and nothing of it is left."""
         log.error("an attempt's directory is gone", path=str(self._journal.path(key)))
         detail = "the attempt's directory was removed from the agent's disk"
-        detail += killed_words(kill_rest(key, None))
+        detail += killed_words(self._journal.kill_rest(key, None))
         self._over(key, ended_from(key, lost(detail, 0, 0, None)))
 
 

@@ -14,7 +14,6 @@ import structlog
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.forestall import forestall
-from remote_agent.journal.losses import kill_rest
 from remote_agent.processes import alive, interrupt, rouse
 from remote_agent.session.events import Key
 from remote_agent.shim.launch import tell
@@ -105,7 +104,7 @@ class Stopper:
                 return
         elif polite and spec is not None and now - watched.forced_at < spec.grace_period:
             return
-        kill_rest(key, record.started)
+        self._journal.kill_rest(key, record.started)
 
 
 def as_wished(ended: Ended, watched: Watched) -> Ended:

@@ -25,11 +25,12 @@ def body(tmp_path):
 @pytest.fixture
 def answers(body):
     identity = Identity(server="https://here", name="fake", token=TOKEN)
-    return Answers(body.host, lambda: identity).handlers()
+    return Answers(body.host, lambda: identity, "somebody").handlers()
 
 
 async def test_status_before_the_first_link(answers):
     document = await answers["status"]({})
+    assert document["jobs_run_as"] == "somebody"
     assert document["link"] == "away, trying again" and document["capacity"] == {}
     assert (document["name"], document["server"]) == ("fake", "https://here")
 

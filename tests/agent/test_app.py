@@ -70,7 +70,9 @@ async def test_many_jobs_at_once_and_a_big_output_between_them(server, agent):
 
 
 async def test_kill_9_and_a_new_agent_finds_the_job_and_every_byte(server, agent):
-    key = server.offer(sh("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.3; done; exit 7"))
+    go = agent.state / "go"
+    script = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.1; done"
+    key = server.offer(sh(f"{script}; until [ -e {go} ]; do sleep 0.1; done; exit 7"))
     done = server.offer(sh("sleep 0.2; echo done"))
     await until(lambda: key in server.started and done in server.started)
     await agent.kill()

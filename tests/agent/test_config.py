@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from remote_agent import config as configuration
-from remote_agent.config import FLAGS, SECTIONS, env_names, load, proxy_url, server_url
+from remote_agent.config import FLAGS, SECTIONS, as_document, env_names, load
 from remote_agent.errors import ConfigError
+from remote_agent.values import proxy_url, server_url
 from remote_protocol.messages import Settings
 
 
@@ -93,6 +94,10 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("limits", "max_timeout"): "1h",
         ("limits", "max_job_log"): "5MiB",
         ("limits", "cgroup"): "off",
+        ("jobs", "run_as"): "nobody",
+        ("jobs", "user_range"): "80000-80009",
+        ("jobs", "umask"): "027",
+        ("jobs", "no_new_privileges"): "false",
         ("log", "level"): "debug",
         ("log", "format"): "json",
     }
@@ -104,8 +109,14 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
             for key, text in values.items()
             if (names := env_names(*key))
         } | {"REMOTE_AGENT_STATE_DIR": str(tmp_path)}
+        with pytest.raises(ConfigError, match="run_as or user_range, not both"):
+            load(None, environ)
+        del environ["REMOTE_AGENT_JOBS_RUN_AS"]
         config, origins = load(None, environ)
-        assert set(origins) == keys
+        assert set(origins) == keys - {("jobs", "run_as")}
+        assert config.jobs.user_range == (80000, 80009) and config.jobs.umask == 0o27
+        document = as_document(config)["jobs"]
+        assert (document["user_range"], document["umask"]) == ("80000-80009", "027")
         assert config.state_dir == tmp_path
         assert config.server.proxy == "http://proxy:3128"
         assert config.agent.queues == ["a", "b"]
@@ -246,3 +257,20 @@ def test_root_uses_the_directories_of_the_system(monkeypatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert configuration.default_file().name == "agent.toml"
     assert Path.home() in configuration.default_state_dir().parents
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "words"),
+    [
+        ("USER_RANGE", "80000", "no range of users, such as 80000-89999"),
+        ("USER_RANGE", "9-5", "up to 100000 numbers"),
+        ("USER_RANGE", "0-5", "up to 100000 numbers"),
+        ("USER_RANGE", "1-4294967295", "up to 100000 numbers"),
+        ("UMASK", "99", "no octal number, such as 027"),
+        ("UMASK", "7777", "less than or equal to"),
+        ("NO_NEW_PRIVILEGES", "perhaps", "valid boolean"),
+    ],
+)
+def test_users_of_jobs_that_make_no_sense(tmp_path: Path, key: str, text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load(None, {f"REMOTE_AGENT_JOBS_{key}": text}, None, tmp_path)

@@ -16,6 +16,7 @@ from remote_agent.config import AgentPart, Config
 from remote_agent.hints import Hint
 from remote_agent.journal import Journal
 from remote_agent.journal.losses import lost
+from remote_agent.journal.plan import Circumstances
 from remote_agent.runner import Runner
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Key, SpoolGrew
 from remote_agent.session.machine import HostFacts, Session
@@ -32,7 +33,7 @@ class World:
 
     def __init__(self, state_dir: Path) -> None:
         config = Config(state_dir=state_dir, agent=AgentPart(durability="normal"))
-        self.journal = Journal(config, "tester")
+        self.journal = Journal(config, Circumstances("tester", os.environ))
         self.events: list[object] = []
         self.mark = state_dir / "mark"
         self.runner = Runner(state_dir, self.journal, self.events.append)

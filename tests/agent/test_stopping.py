@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from remote_agent import stopping as module
@@ -9,6 +11,7 @@ from remote_agent.config import AgentPart, Config
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.losses import lost
+from remote_agent.journal.plan import Circumstances
 from remote_agent.stopping import Stopper, Watched, as_wished
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobSpec
@@ -21,7 +24,8 @@ STOP: dict[str, object] = {"do": "stop", "reason": "cancelled", "detail": "enoug
 
 
 def test_what_has_not_begun_never_does(tmp_path):
-    journal = Journal(Config(state_dir=tmp_path, agent=AgentPart(durability="normal")), "a")
+    config = Config(state_dir=tmp_path, agent=AgentPart(durability="normal"))
+    journal = Journal(config, Circumstances("a", os.environ))
     key = new_key()
     journal.store(Offer(job=key.job, attempt=1, spec=JobSpec(command=["true"])))
     watched = Watched(journal.path(key), wish=STOP)

@@ -20,7 +20,7 @@ import remote_agent
 import remote_protocol
 from remote_agent.config import AgentPart, Config, LimitsPart
 from remote_agent.journal.directory import write_directory
-from remote_agent.journal.plan import make_order, work_directory
+from remote_agent.journal.plan import Circumstances, make_order, places
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobFile, JobSpec
 
@@ -119,8 +119,9 @@ def _record_attempt(job: str, spec: JobSpec, target: Path) -> None:
         offer = Offer(job=job, attempt=1, spec=spec)
         directory = Path(state) / "attempts" / f"{job}.1"
         directory.parent.mkdir()
-        order = make_order(offer, directory, config, "recorder", _ENVIRON)
-        write_directory(directory, order, offer, BOOT, work_directory(directory, None))
+        files = places(directory, None, None)
+        order = make_order(offer, files, config, Circumstances("recorder", _ENVIRON))
+        write_directory(directory, order, offer, BOOT, files)
         shutil.copytree(directory, target / directory.name)
         written = target / directory.name / "attempt.jsonl"
         written.write_text(written.read_text().replace(state, STATE))

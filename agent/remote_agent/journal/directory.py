@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EACCES, ENAMETOOLONG, EPERM
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from remote_agent.journal.plan import FOLDERS, Places
 from remote_agent.journal.spares import make_empty
 from remote_agent.processes import (
     HOST_FAULTS,
@@ -23,6 +24,7 @@ from remote_agent.processes import (
     REPLACE,
     Folder,
     OddEntry,
+    give_tree,
     open_file,
     remove_tree,
     rename,
@@ -97,24 +99,34 @@ def write_directory(
     order: Order,
     offer: Offer,
     boot_id: str,
-    work: Path,
+    places: Places,
     spare: Path | None = None,
 ) -> None:
-    """Make an attempt's directory, of an empty one if there is a `spare`. OSError, BadFile:
-    nothing of it is left.
+    """Make an attempt's directory, of an empty one if there is a `spare`, and what its job needs at
+    `places`. OSError, BadFile: nothing of it is left.
 
     It gets its name when it is complete, so a crash leaves no half attempt behind. With
     `order.sync` everything that a start needs is on the disk when this returns (I4).
     """
     new = spare or directory.with_name(f"{NEW}{directory.name}")
-    inside = work.parent == directory
+    apart = places.home != directory
+    home = places.home.with_name(f"{NEW}{directory.name}") if apart else new
+    inside = places.work.parent == places.home
     try:
         if spare is None:
-            make_empty(new, inside)
+            make_empty(new, places.folders(directory))
+        if apart:
+            make_empty(home, FOLDERS)
         if not inside:
-            work.mkdir(mode=0o700, parents=True)
-        _put_files(new / work.name if inside else work, offer.spec.files, order.sync)
+            places.work.mkdir(mode=0o700, parents=True)
+        work = home / places.work.name if inside else places.work
+        _put_files(work, offer.spec.files, order.sync)
+        _write_script(home, offer, order.sync)
         _write_order(new, order, offer, boot_id)
+        if apart:
+            if order.uid is not None:
+                give_tree(str(home), order.uid, order.gid)
+            rename(home, places.home)
         rename(new, directory)
         if order.sync:
             # Behind the rename, so that one commit of the file system's journal carries it all:
@@ -123,17 +135,20 @@ def write_directory(
             sync(directory)
             sync(directory.parent)
     except BaseException:
-        for half in (new, work, directory):
+        for half in {new, home, places.home, places.work, directory}:
             with suppress(OSError):
                 remove_tree(half)
         raise
 
 
-def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
+def _write_script(home: Path, offer: Offer, durable: bool) -> None:
     script = offer.spec.script_text
     if script is not None:
         name = script_name(split_shell(offer.spec.shell or ""), SCRIPT)
-        _write(directory / name, script.encode(), 0o700, order.sync)
+        _write(home / name, script.encode(), 0o700, durable)
+
+
+def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
     second = {"v": VERSION, "boot_id": boot_id, "offer": None}
     head, _, tail = json.dumps(second, separators=(",", ":")).rpartition("null")
     body = f"{head}{offer.model_dump_json(exclude_none=True)}{tail}\n"
@@ -191,6 +206,8 @@ class Reading:
     exit: dict[str, Any] | None
     odd: str = ""
     """What stands in the place of a record, in words; empty when nothing does."""
+    order: dict[str, Any] = field(default_factory=dict)
+    """The start order as it was written."""
 
 
 def read_directory(directory: Path) -> Reading | None:
@@ -212,14 +229,14 @@ def read_directory(directory: Path) -> Reading | None:
 def _read(folder: Folder) -> Reading | None:
     if folder.exists(SETTLED):
         return None
-    offer, boot_id = _read_offer(folder)
+    order, offer, boot_id = _read_offer(folder)
     begun = has_begun(folder)
     # The lock first: a shim writes its exit record before it lets go. It is never tested
     # before a shim has begun: the look itself holds the lock for a moment.
     kept = begun and folder.locked()
     odd: list[str] = []
     body, started = (_record(folder, name, odd) for name in (EXIT, STARTED))
-    return Reading(offer, boot_id, begun, kept, _started(started), body, "; ".join(odd))
+    return Reading(offer, boot_id, begun, kept, _started(started), body, "; ".join(odd), order)
 
 
 def _record(folder: Folder, name: str, odd: list[str]) -> dict[str, Any] | None:
@@ -230,18 +247,18 @@ def _record(folder: Folder, name: str, odd: list[str]) -> dict[str, Any] | None:
         return None
 
 
-def _read_offer(directory: Folder) -> tuple[Offer, str]:
+def _read_offer(directory: Folder) -> tuple[dict[str, Any], Offer, str]:
     try:
         descriptor = directory.open(ORDER, READ)
     except FileNotFoundError:
         raise BrokenDirectory(f"there is no {ORDER} in it") from None
-    second = read_bounded(descriptor, _LARGEST).partition(b"\n")[2]
+    first, _, second = read_bounded(descriptor, _LARGEST).partition(b"\n")
     try:
-        body = json.loads(second)
-        return Offer.model_validate(body["offer"]), str(body["boot_id"])
+        order, body = json.loads(first), json.loads(second)
+        return dict(order), Offer.model_validate(body["offer"]), str(body["boot_id"])
     except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
-        first = str(error).splitlines()[0]
-        raise BrokenDirectory(f"its {ORDER} is damaged ({first})") from None
+        words = str(error).splitlines()[0]
+        raise BrokenDirectory(f"its {ORDER} is damaged ({words})") from None
 
 
 def _started(body: dict[str, Any] | None) -> Started | None:

@@ -16,7 +16,7 @@ import structlog
 
 from remote_agent.journal.spares import make_empty
 from remote_agent.processes import NEW, Folder, give_back, remove_tree, rename
-from remote_agent.shim.layout import ORDER
+from remote_agent.shim.layout import ORDER, WORK
 
 log = structlog.get_logger("journal")
 
@@ -55,7 +55,7 @@ class AttemptsFolder:
     def probe(self) -> None:
         """Make a directory and a file, and remove them. OSError when the disk refuses."""
         probe = self._root / _PROBE
-        make_empty(probe, inside=True)
+        make_empty(probe, (WORK,))
         try:
             with Folder(probe) as folder:
                 descriptor = folder.open(ORDER, NEW)

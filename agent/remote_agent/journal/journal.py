@@ -24,22 +24,26 @@ from remote_agent.journal.directory import (
     NumberUsed,
     Reading,
     Record,
+    Started,
     ended_from,
     read_directory,
     size_of,
     write_directory,
 )
+from remote_agent.journal.files import JobFiles
 from remote_agent.journal.folder import AttemptsFolder
 from remote_agent.journal.inputs import InputFiles
 from remote_agent.journal.ledger import Ledger
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
-from remote_agent.journal.plan import make_order, work_directory
+from remote_agent.journal.plan import FOLDERS, Circumstances, make_order
 from remote_agent.journal.spares import Spares
 from remote_agent.journal.trash import Trash
+from remote_agent.journal.users import Users
 from remote_agent.processes import NEW as NEW_FILE
 from remote_agent.processes import (
     SCARCE,
     SCRIPT_ENDINGS,
+    Account,
     Folder,
     OddEntry,
     boot_id,
@@ -68,19 +72,22 @@ class Kept(NamedTuple):
 
 
 class Journal:
-    """The attempts of one agent. `cgroup` is a group delegated to it, below which jobs may go."""
+    """The attempts of one agent on this `host`, whose jobs are these `users`."""
 
-    def __init__(self, config: Config, agent: str, cgroup: str | None = None) -> None:
+    def __init__(self, config: Config, host: Circumstances, users: Users | None = None) -> None:
         self._config = config
-        self._agent = agent
-        self._cgroup = cgroup
+        self._host = host
+        self.users = users or Users(config.jobs)
+        """Whom jobs run as."""
         self._boot_id = boot_id()
         self._root = config.state_dir / ATTEMPTS
         self._folder = AttemptsFolder(self._root)
         self.ledger = Ledger(config.state_dir)
         self.inputs = InputFiles(self.path, config.limits.min_free_disk // 2)
-        self._spares = Spares(self._root, inside=config.agent.work_dir is None)
-        self._trash = self._work_trash = Trash(self._root)
+        self._trash = Trash(self._root)
+        self.files = JobFiles(config, self._root, self.users.separate)
+        """Where jobs have theirs."""
+        self._spares = Spares(self._root, self.files.folders)
         self._odd: set[str] = set()
         """What was said to be odd already."""
         self.adjust(config)
@@ -89,10 +96,9 @@ class Journal:
         """The configuration was read again: it holds for attempts that are stored from now on."""
         self._config = config
         self.inputs.reserve = config.limits.min_free_disk // 2
-        outside = config.agent.work_dir
-        self._work_trash = self._trash if outside is None else Trash(outside)
-        if self._spares.inside != (config.agent.work_dir is None):
-            self._spares.drop(inside=config.agent.work_dir is None)
+        self.files.adjust(config)
+        if self._spares.folders != self.files.folders:
+            self._spares.drop(self.files.folders)
 
     def prepare(self) -> None:
         """Make what the next offers need while there is time. OSError when the disk refuses."""
@@ -129,16 +135,23 @@ class Journal:
             self._trash.take(directory)
         if os.path.lexists(directory):
             raise FileExistsError(17, "the attempt is in this agent's journal already", str(key))
-        work = self._work(key)
-        order = make_order(offer, directory, self._config, self._agent, os.environ, self._cgroup)
+        try:
+            self._write(key, offer, self.users.take(key))
+        except BaseException:
+            self.users.release(key)
+            raise
+
+    def _write(self, key: Key, offer: Offer, user: Account | None) -> None:
+        directory, places = self.path(key), self.files.places(key)
+        order = make_order(offer, places, self._config, self._host, user)
         try:
             spare = self._spares.take()
-            write_directory(directory, order, offer, self._boot_id, work, spare)
+            write_directory(directory, order, offer, self._boot_id, places, spare)
         except BadFile as error:
             # The job can never start: it is accepted, and it has ended already.
             bare = offer.spec.model_copy(update={"files": []})
             offer = offer.model_copy(update={"spec": bare})
-            write_directory(directory, order, offer, self._boot_id, work)
+            write_directory(directory, order, offer, self._boot_id, places)
             self._write_exit(
                 directory,
                 {
@@ -150,9 +163,6 @@ class Journal:
                     "ended_at": time.time(),
                 },
             )
-
-    def _work(self, key: Key) -> Path:
-        return work_directory(self.path(key), self._config.agent.work_dir)
 
     # Find again ---------------------------------------------------------------------------------
 
@@ -180,7 +190,12 @@ class Journal:
                 continue
             if record is not None:
                 found.append(record)
+        self.files.clear({str(record.key) for record in found})
         return found
+
+    def kill_rest(self, key: Key, started: Started | None) -> int:
+        """Kill what is left of an attempt's job; how many processes."""
+        return kill_rest(key, started, self.users.of(key))
 
     def look(self, key: Key, again: bool = True) -> Record | None:
         """What the disk says about an attempt; None when there is none, or it is settled.
@@ -200,6 +215,8 @@ class Journal:
             return self.abandon(key, str(error))
         if reading is None:
             return None
+        if reading.order.get("sole") and isinstance(uid := reading.order.get("uid"), int):
+            self.users.hold(key, uid)
         ended, phase = None, Phase.RUNNING
         if reading.exit is not None:
             ended = self._believe(key, reading)
@@ -230,7 +247,7 @@ class Journal:
         rebooted = (started.boot_id if started else reading.boot_id) != self._boot_id
         detail = "the host restarted" if rebooted else "the shim died"
         if not rebooted:
-            detail += killed_words(kill_rest(key, started))
+            detail += killed_words(self.kill_rest(key, started))
         if reading.odd:
             detail += f"; its directory was damaged: {reading.odd}"
         body = lost(detail, *measure(directory, key), started)
@@ -244,7 +261,7 @@ class Journal:
         """Give up an attempt whose directory is damaged: kill what runs of it, set it aside."""
         directory = self.path(key)
         tell(directory, {"do": "kill", "reason": EndReason.LOST.value, "detail": reason})
-        killed = killed_words(kill_rest(key, None))
+        killed = killed_words(self.kill_rest(key, None))
         self._folder.set_aside(directory.name, reason)
         body = lost(f"its directory on the host was damaged: {reason}{killed}", 0, 0, None)
         return Record(key, None, Phase.ENDED, 0, None, ended_from(key, body))
@@ -278,11 +295,12 @@ class Journal:
         """
         directory = self.path(key)
         self.inputs.forget(key)
-        if self._spares.keep(directory):
-            if not self._spares.inside:
-                self._discard_work(key)
+        kept = self._spares.keep(directory)
+        if not kept or self._spares.folders != FOLDERS:
+            self.files.discard(key)
+        self.users.release(key)
+        if kept:
             return
-        self._discard_work(key)
         try:
             with Folder(directory) as folder:
                 has_log = self._keep_log(folder)
@@ -308,15 +326,6 @@ class Journal:
                 folder.clear(name)
         return True
 
-    def _discard_work(self, key: Key) -> None:
-        work = self._work(key)
-        try:
-            work.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError:
-            self._work_trash.take(work)
-
     def kept(self) -> Iterator[Kept]:
         """The settled attempts whose logs are still here, in no order. One odd directory is said,
         and hides no other."""
@@ -339,16 +348,14 @@ class Journal:
 
     def remove(self, key: Key) -> None:
         """Take an attempt's directory away, log and all; its disk space comes back with `purge`."""
-        self._discard_work(key)
+        self.files.discard(key)
         self._trash.take(self.path(key))
 
     def purge(self, most: int) -> int:
         """Delete up to so many entries of the trash; returns how many. Slow: call it often, with
         little, or in a thread."""
         done = self._trash.purge(most)
-        if self._work_trash is not self._trash:
-            done += self._work_trash.purge(most - done)
-        return done
+        return done + self.files.purge(most - done)
 
 
 def parse_key(name: str) -> Key | None:

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from remote_agent.journal.directory import Started
-from remote_agent.processes import kill_marked
+from remote_agent.processes import kill_marked, kill_user
 from remote_agent.processes.cgroup import Group, is_group_of
 from remote_agent.session.events import Key
 from remote_agent.spool import SpoolError, SpoolReader
@@ -21,14 +21,16 @@ from remote_protocol.states import EndReason
 log = structlog.get_logger("journal")
 
 
-def kill_rest(key: Key, started: Started | None) -> int:
-    """Kill what is left of an attempt's job, on this boot of the host; how many processes."""
+def kill_rest(key: Key, started: Started | None, uid: int | None = None) -> int:
+    """Kill what is left of an attempt's job, on this boot of the host, with all processes of the
+    user `uid`, who is nobody else; how many."""
     if started is not None and started.cgroup and is_group_of(started.cgroup, str(key)):
         group = Group(started.cgroup)
         group.kill()
         group.remove(limit=0.1)
     marks = {"REMOTE_JOB_ID": key.job, "REMOTE_ATTEMPT": str(key.attempt)}
-    return kill_marked(marks, started.pid if started else 0)
+    killed = kill_marked(marks, started.pid if started else 0)
+    return killed if uid is None else killed + kill_user(uid)
 
 
 def killed_words(killed: int) -> str:

@@ -4,16 +4,26 @@ but for the account's home directory."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from remote_agent.config import Config
-from remote_agent.processes import child_env, script_command, script_name, split_shell
+from remote_agent.processes import (
+    TEMPORARY_NAMES,
+    Account,
+    child_env,
+    script_command,
+    script_name,
+    split_shell,
+)
 from remote_agent.session.events import Key
-from remote_agent.shim.layout import ARTIFACTS, OUTPUTS, SCRIPT, WORK
+from remote_agent.shim.layout import ARTIFACTS, OUTPUTS, SCRIPT, TEMPORARY, WORK
 from remote_agent.shim.order import MIN_SEGMENTS, Order
 from remote_protocol.messages import Offer
 
+FOLDERS: Final = (ARTIFACTS, TEMPORARY, WORK)
+"""The folders of every job."""
 LEAST_ABSENCE: Final = 3.0
 """Seconds; a shorter absence of the server cannot be told from a pause between two heartbeats."""
 _N = TypeVar("_N", int, float)
@@ -22,47 +32,90 @@ _NICE_STEP: Final = 1.25
 """One step of nice is worth a quarter of processor time (sched(7))."""
 
 
-def work_directory(directory: Path, work_root: Path | None) -> Path:
-    """Where an attempt's job works: below the configured folder, else in its own directory."""
-    return directory / WORK if work_root is None else work_root / directory.name
+class Places(NamedTuple):
+    """Where the files of an attempt's job are."""
+
+    home: Path
+    """The folder of all but, perhaps, its work directory: the attempt's, or the job's user's."""
+    work: Path
+
+    def folders(self, directory: Path) -> tuple[str, ...]:
+        """Those that belong into the attempt's `directory`."""
+        if self.home != directory:
+            return ()
+        return FOLDERS if self.work.parent == directory else FOLDERS[:-1]
+
+    def of(self, name: str) -> str:
+        """The path of one of them."""
+        return str(self.home / name)
+
+
+def places(directory: Path, work_root: Path | None, jobs: Path | None) -> Places:
+    """Where the job of the attempt in `directory` has its files.
+
+    `jobs` is the folder in which jobs of other users have theirs, `work_root` the configured one.
+    """
+    if jobs is not None:
+        home = (work_root or jobs) / directory.name
+        return Places(home, home / WORK)
+    return Places(directory, directory / WORK if work_root is None else work_root / directory.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a start order takes from the host."""
+
+    agent: str
+    """The agent's name."""
+    environ: Mapping[str, str]
+    """Its environment."""
+    cgroup: str | None = None
+    """Folder of a group delegated to it."""
+    umask: int = 0o022
+    """With which it was started."""
 
 
 def make_order(
     offer: Offer,
-    directory: Path,
+    places: Places,
     config: Config,
-    agent: str,
-    environ: Mapping[str, str],
-    cgroup: str | None = None,
+    host: Circumstances,
+    user: Account | None = None,
 ) -> Order:
-    """The start order of an offer that is kept in `directory`.
-
-    `environ` is the agent's own environment, `cgroup` the folder of a group delegated to it.
-    """
-    spec = offer.spec
-    work = work_directory(directory, config.agent.work_dir)
+    """The start order of an offer whose job has its files at `places` and is `user`'s; None: the
+    agent's own user's."""
+    spec, cgroup = offer.spec, host.cgroup
     argv = list(spec.command)
     if spec.shell is not None:
         shell = split_shell(spec.shell)
-        argv = [*script_command(shell, str(directory / script_name(shell, SCRIPT))), *spec.args]
+        argv = [*script_command(shell, places.of(script_name(shell, SCRIPT))), *spec.args]
+    identity: dict[str, Any] = {}
+    if user is not None:
+        identity = {
+            "uid": user.uid,
+            "gid": user.gid,
+            "groups": list(user.groups),
+            "sole": config.jobs.user_range is not None,
+            "alone": config.jobs.no_new_privileges,
+        }
     weights = (spec.cpu_weight, spec.io_weight)
     return Order(
         key=str(Key(offer.job, offer.attempt)),
         argv=argv,
         env=child_env(
-            environ,
+            {**host.environ, **_own(places, user)},
             spec.env,
             {
                 "REMOTE_JOB_ID": offer.job,
                 "REMOTE_ATTEMPT": str(offer.attempt),
                 "REMOTE_QUEUE": spec.queue,
-                "REMOTE_AGENT": agent,
-                "REMOTE_WORK_DIR": str(work),
-                "REMOTE_OUTPUTS": str(directory / OUTPUTS),
-                "REMOTE_ARTIFACTS": str(directory / ARTIFACTS),
+                "REMOTE_AGENT": host.agent,
+                "REMOTE_WORK_DIR": str(places.work),
+                "REMOTE_OUTPUTS": places.of(OUTPUTS),
+                "REMOTE_ARTIFACTS": places.of(ARTIFACTS),
             },
         ),
-        cwd=str(work) if spec.cwd is None else str(work / spec.cwd),
+        cwd=str(places.work) if spec.cwd is None else str(places.work / spec.cwd),
         timeout=_lower(spec.timeout, config.limits.max_timeout),
         grace=spec.grace_period,
         stop_after=_bearable(spec.on_disconnect.stop_after),
@@ -80,7 +133,24 @@ def make_order(
         stdin=spec.stdin,
         merge=spec.merge_output,
         sync=config.agent.durability == "full",
+        umask=host.umask if config.jobs.umask is None else config.jobs.umask,
+        **identity,
     )
+
+
+def _own(places: Places, user: Account | None) -> dict[str, str]:
+    """What a job's environment says of its user, and of the folder for what is temporary."""
+    temporary = dict.fromkeys(TEMPORARY_NAMES, places.of(TEMPORARY))
+    if user is None:
+        return temporary
+    home = user.home or str(places.home)
+    return {
+        **temporary,
+        "HOME": home,
+        "USER": user.name,
+        "LOGNAME": user.name,
+        "SHELL": user.shell,
+    }
 
 
 def backlog(kept: int) -> int:

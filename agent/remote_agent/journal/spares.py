@@ -1,6 +1,6 @@
 """Empty attempt directories, ready for the next offer. Touches only `.spare.*` in its folder.
 
-Making and deleting three directories is most of what a short job costs the agent. So those of
+Making and deleting its directories is most of what a short job costs the agent. So those of
 attempts that left nothing are used again, and a few are made while there is time.
 """
 
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 from remote_agent.processes import WHOLE_TREES, Folder, remove_tree, rename
-from remote_agent.shim.layout import ARTIFACTS, CLEAN, EXIT, ORDER, STARTED, WORK
+from remote_agent.shim.layout import CLEAN, EXIT, ORDER, STARTED
 from remote_agent.shim.record import read_record
 
 SPARE: Final = ".spare."
@@ -27,14 +28,14 @@ _FILES: Final = frozenset({ORDER, STARTED, EXIT})
 
 
 class Spares:
-    """Empty directories in `root`. `inside`: a job's work directory is part of them.
+    """Empty directories in `root`, with these `folders` in them.
 
     What a former agent left there is removed.
     """
 
-    def __init__(self, root: Path, inside: bool) -> None:
+    def __init__(self, root: Path, folders: tuple[str, ...]) -> None:
         self._root = root
-        self.inside = inside
+        self.folders = folders
         self._ready: deque[Path] = deque()
         self._numbers = count()
         for name in os.listdir(root):
@@ -50,17 +51,17 @@ class Spares:
         while len(self._ready) < LEAST:
             path = self._name()
             try:
-                make_empty(path, self.inside)
+                make_empty(path, self.folders)
             except OSError:
                 _remove(path)
                 raise
             self._ready.append(path)
 
-    def drop(self, inside: bool) -> None:
-        """Make others from now on: the work directories are in another place."""
+    def drop(self, folders: tuple[str, ...]) -> None:
+        """Make others from now on: jobs have their files in another place."""
         while self._ready:
             _remove(self._ready.pop())
-        self.inside = inside
+        self.folders = folders
 
     def keep(self, directory: Path) -> bool:
         """Use the directory of a settled attempt again; False, and untouched, if that won't do.
@@ -90,28 +91,26 @@ class Spares:
         return True
 
     def _is_clean(self, directory: Folder) -> bool:
-        folders = {ARTIFACTS, WORK} if self.inside else {ARTIFACTS}
-        if set(directory.names()) != _FILES | folders:
+        if set(directory.names()) != _FILES.union(self.folders):
             return False
         record = read_record(directory, EXIT)  # OddEntry is an OSError, too: kept by nobody
         if record is None or record.get(CLEAN) is not True:
             return False
-        return all(directory.untouched(folder) for folder in folders)
+        return all(directory.untouched(folder) for folder in self.folders)
 
     def _name(self) -> Path:
         return self._root / f"{SPARE}{next(self._numbers)}"
 
 
-def make_empty(path: Path, inside: bool) -> None:
-    """Make what every attempt's directory begins with; one of that name is removed first."""
+def make_empty(path: Path, folders: Iterable[str]) -> None:
+    """Make a directory with these folders in it; one of that name is removed first."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         remove_tree(path)
         os.mkdir(path, 0o700)
-    os.mkdir(path / ARTIFACTS, 0o700)
-    if inside:
-        os.mkdir(path / WORK, 0o700)
+    for folder in folders:
+        os.mkdir(path / folder, 0o700)
 
 
 def _remove(path: Path) -> None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import sys
 
 from remote_agent.processes.command import shim_command, shim_environment
-from remote_agent.processes.environment import child_env
+from remote_agent.processes.environment import TEMPORARY_NAMES, child_env
 from remote_agent.processes.kinds import (
     HOST_FAULTS,
     SCARCE,
+    Account,
     HostFacts,
     Manner,
     OddEntry,
@@ -90,6 +91,17 @@ if sys.platform == "win32":
         start_time,
         stop_signals,
     )
+    from remote_agent.processes.windows.users import (
+        account,
+        become,
+        can_enter,
+        give_tree,
+        kill_user,
+        living_users,
+        missing_powers,
+        people_between,
+        unnamed_account,
+    )
     from remote_agent.processes.windows.waiting import Waiter, close_end
 else:
     from remote_agent.processes.posix import (
@@ -139,6 +151,16 @@ else:
     from remote_agent.processes.posix_limits import raise_descriptors
     from remote_agent.processes.posix_mail import Letterbox, call, listen, notify, post
     from remote_agent.processes.posix_removal import remove_tree
+    from remote_agent.processes.posix_users import (
+        account,
+        become,
+        can_enter,
+        give_tree,
+        living_users,
+        missing_powers,
+        people_between,
+        unnamed_account,
+    )
     from remote_agent.processes.posix_waiting import Waiter, close_end
 
     if sys.platform == "linux":
@@ -151,6 +173,7 @@ else:
             die_with_parent,
             kill_marked,
             kill_orphans,
+            kill_user,
             prefer_as_oom_victim,
             protect_from_oom,
             start_time,
@@ -169,6 +192,7 @@ else:
             die_with_parent,
             kill_marked,
             kill_orphans,
+            kill_user,
             prefer_as_oom_victim,
             protect_from_oom,
             start_time,
@@ -188,8 +212,10 @@ __all__ = [
     "REPLACE",
     "SCARCE",
     "SCRIPT_ENDINGS",
+    "TEMPORARY_NAMES",
     "WATCHES_PIPES",
     "WHOLE_TREES",
+    "Account",
     "ExitWatch",
     "Folder",
     "HostFacts",
@@ -200,30 +226,38 @@ __all__ = [
     "Swept",
     "Usage",
     "Waiter",
+    "account",
     "adopt_orphans",
     "alive",
+    "become",
     "boot_id",
     "boot_time",
     "boottime",
     "call",
     "calm_signals",
+    "can_enter",
     "child_env",
     "close_end",
     "die_with_parent",
     "give_back",
+    "give_tree",
     "host_facts",
     "interrupt",
     "is_signal",
     "kill_marked",
     "kill_orphans",
+    "kill_user",
     "let_live",
     "listen",
+    "living_users",
     "lock_file",
     "manner",
+    "missing_powers",
     "notify",
     "open_file",
     "open_to_others",
     "own",
+    "people_between",
     "post",
     "prefer_as_oom_victim",
     "protect_from_oom",
@@ -251,6 +285,7 @@ __all__ = [
     "tree_memory",
     "unfit",
     "unlinked",
+    "unnamed_account",
     "watch_exit",
     "write_at",
     "write_some",

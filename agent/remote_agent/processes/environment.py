@@ -26,6 +26,8 @@ ALLOWED: Final = frozenset(
 )
 # fmt: on
 """Names that a job inherits from the agent; `LC_*` too."""
+TEMPORARY_NAMES: Final = ("TEMP", "TMP") if sys.platform == "win32" else ("TMPDIR",)
+"""Variables that name the folder for temporary files."""
 _BUNDLED_LIBRARIES: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _OWN: Final = "REMOTE_AGENT_"
 

@@ -32,6 +32,18 @@ class OddEntry(OSError):
         super().__init__(EINVAL, what, name)
 
 
+class Account(NamedTuple):
+    """Whom a job's processes belong to. `groups` are the supplementary ones."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+    """Empty: the job's own directory."""
+    shell: str
+
+
 class Usage(NamedTuple):
     """What a job's main process has used: CPU seconds, and its largest resident size in bytes."""
 

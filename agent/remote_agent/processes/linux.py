@@ -17,6 +17,7 @@ from typing import Final
 
 from remote_agent.processes.kinds import Swept, Usage
 from remote_agent.processes.posix import ExitWatch, reap
+from remote_agent.processes.posix_users import users_of
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -225,6 +226,7 @@ def sweep(leader: int, limit: float = 5.0) -> Swept:
         # A group that has members keeps its number from being used again.
         if any((stat := _stat(pid)) and int(stat[2]) == leader for pid in left):
             _kill_group(leader)
+        killed.update(left)
         killed |= _freeze_and_kill(lambda: _running(descendants(me)))
         time.sleep(_ROUND)
 
@@ -271,6 +273,14 @@ def kill_marked(marks: Mapping[str, str], session: int, limit: float = 5.0) -> i
         return sorted(marked)
 
     return slay(find, limit)[0]
+
+
+def kill_user(uid: int, limit: float = 5.0) -> int:
+    """Kill every process of a user who has no others than those of one job. How many.
+
+    Not by kill(-1) as that user: a capability that is left would make it everybody's end.
+    """
+    return slay(lambda: [pid for pid in _all() if uid in users_of(pid)], limit)[0]
 
 
 def tree_memory(root: int, exact: bool = False) -> int:

@@ -44,6 +44,7 @@ def spawn(
     before_exec: Callable[[], None] | None = None,
     stop_signal: str = "SIGTERM",
     stdin: int | None = None,
+    umask: int | None = None,
 ) -> int:
     """Start a job and return its pid: own session, `output` as 1 and 2, `stdin` as 0 (None: it
     is empty).
@@ -63,6 +64,7 @@ def spawn(
                 stdout=output[0],
                 stderr=output[1],
                 start_new_session=True,
+                umask=-1 if umask is None else umask,
                 preexec_fn=before_exec,  # noqa: PLW1509 - shims have one thread
             )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -204,6 +206,18 @@ def kill_marked(marks: Mapping[str, str], session: int, limit: float = 5.0) -> i
     return 1
 
 
+def kill_user(uid: int, limit: float = 5.0) -> int:
+    """Kill every process of a user who has no others than those of one job; how many."""
+    killed = 0
+    for line in _ps("-A", "-o", "pid=,uid="):
+        pid, owner = map(int, line.split())
+        if owner == uid:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+    return killed
+
+
 def tree_memory(root: int, exact: bool = False) -> int:
     """Resident bytes of all descendants of `root` together."""
     rows = [[int(n) for n in line.split()] for line in _ps("-A", "-o", "pid=,ppid=,rss=")]
@@ -276,7 +290,8 @@ def calm_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.umask(0o022)
+    # A job's own is in its order.
+    os.umask(0o077)
 
 
 def stop_signals() -> list[int]:

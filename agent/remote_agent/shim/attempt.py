@@ -104,7 +104,8 @@ class Attempt:
         try:
             watch = self._spawn()
         except SpawnFailed as failure:
-            verdict = Verdict(failure.exit_code, SPAWN_ERROR, str(failure))
+            why = self._confine.fault() or str(failure)
+            verdict = Verdict(failure.exit_code, SPAWN_ERROR, why)
             self._conclude(verdict, {"duration": 0.0})
             return
         try:
@@ -135,6 +136,7 @@ class Attempt:
         env = self._order.env
         if self._order.keep_processes:
             env = {**env, KEEP_MARK: "1"}
+        self._confine.give_streams(end for end in (stdin, out, err) if end is not None)
         try:
             self._started, self._started_at = time.monotonic(), time.time()
             self._force.pid = spawn(
@@ -145,6 +147,7 @@ class Attempt:
                 self._confine.before_exec(),
                 self._order.stop_signal,
                 stdin,
+                self._order.umask,
             )
         finally:
             self._streams.release()

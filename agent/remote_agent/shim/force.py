@@ -75,8 +75,9 @@ class Force:
         """End what the job's main process left behind, after it was reaped; its CPU seconds."""
         self._confine.kill()
         swept = sweep(self.pid)
-        if swept.killed:
-            self._steps.add(time.time(), "swept", f"{swept.killed} processes of the job were left")
+        killed = swept.killed + self._confine.end_user()
+        if killed:
+            self._steps.add(time.time(), "swept", f"{killed} processes of the job were left")
         self.survivors = swept.survivors
         if swept.survivors:
             text = f"{swept.survivors} processes could not be killed; the kernel holds them"

@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 VERSION: Final = 1
-"""Version of the start order, the records and the control messages."""
+"""Version of the records, the control messages, and of start orders that any shim understands."""
+ORDER_VERSION: Final = 2
+"""Newest version of the start order. 2: it may name another user, whom an older shim would not
+become."""
 ORDER: Final = "attempt.jsonl"
 """First line: what the shim needs (`order.Order`). Second line: the offer as it came."""
 STARTED: Final = "started.json"
@@ -30,6 +33,7 @@ INPUT: Final = "input"
 """The job's input as far as it has come; the agent appends, the shim feeds it to the job."""
 INPUT_END: Final = "input.end"
 """Record with the `size` of the complete input."""
+TEMPORARY: Final = "tmp"
 HINTS: Final = "../../agent.sock"
 """The agent's datagram socket, as seen from an attempt's directory."""
 CONTACT: Final = "../../contact"

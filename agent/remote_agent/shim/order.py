@@ -11,7 +11,7 @@ import os
 from typing import Any, Final, NamedTuple
 
 from remote_agent.processes import READ, Folder, is_signal
-from remote_agent.shim.layout import HINTS, ORDER, VERSION
+from remote_agent.shim.layout import HINTS, ORDER, ORDER_VERSION, VERSION
 
 _STEP: Final = 1 << 16
 _LARGEST: Final = 1 << 26
@@ -56,10 +56,23 @@ class Order(NamedTuple):
     sync: bool = True
     """Whether the end is forced to the disk before it counts."""
     hints: str = HINTS
+    umask: int = 0o022
+    """The job's; older agents say none."""
+    uid: int | None = None
+    """Whose the job's processes are; None: the agent's user's."""
+    gid: int = 0
+    groups: list[int] = []  # noqa: RUF012 - a field of a tuple, never changed
+    """Supplementary groups."""
+    sole: bool = False
+    """Nobody but this job is this user: at its end everything of him is killed."""
+    alone: bool = False
+    """No program of the job gains privileges, as sudo does."""
 
     def line(self) -> bytes:
         """The order as the first line of its file."""
-        body = {"v": VERSION, **self._asdict()}
+        # A shim that does not know of users would run the job as the agent's.
+        version = VERSION if self.uid is None else ORDER_VERSION
+        body = {"v": version, **self._asdict()}
         return json.dumps(body, separators=(",", ":")).encode() + b"\n"
 
 
@@ -67,9 +80,10 @@ def parse(line: bytes) -> Order:
     """The order in a line. OrderError when it is damaged or of a version that is too new."""
     try:
         body: Any = json.loads(line)
-        if body["v"] > VERSION:
+        if body["v"] > ORDER_VERSION:
             raise OrderError(
-                f"the start order has version {body['v']}, this shim understands up to {VERSION}; "
+                f"the start order has version {body['v']}, this shim understands up to "
+                f"{ORDER_VERSION}; "
                 "restart the agent so that its shims are as new as itself"
             )
         order = Order(**{name: body[name] for name in Order._fields if name in body})
@@ -77,9 +91,18 @@ def parse(line: bytes) -> Order:
             raise ValueError(f"no signal {order.stop_signal}")
         if not order.argv or not all(isinstance(word, str) for word in order.argv):
             raise ValueError("no program")
+        if order.uid is not None and not _is_user(order):
+            raise ValueError("no user")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise OrderError(f"the start order is damaged: {error!r}") from error
     return order._replace(segments=max(MIN_SEGMENTS, order.segments))
+
+
+def _is_user(order: Order) -> bool:
+    numbers = [order.uid, order.gid, *order.groups]
+    return all(type(number) is int and 0 <= number < 1 << 32 for number in numbers) and (
+        order.uid != 0
+    )
 
 
 def read_order(directory: Folder) -> Order:

@@ -11,10 +11,12 @@ import pytest
 
 from remote_agent.config import Config
 from remote_agent.journal import Journal
+from remote_agent.journal.plan import Circumstances
 from remote_protocol.ids import make_ulid
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobFile, JobSpec
 
+HOST = Circumstances("host-1", os.environ, umask=0o022)
 Offers = Callable[..., Offer]
 
 
@@ -51,4 +53,4 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def journal(config: Config) -> Journal:
-    return Journal(config, "host-1")
+    return Journal(config, HOST)

@@ -14,6 +14,7 @@ import pytest
 
 from remote_agent.journal import directory as room
 from remote_agent.journal.directory import BadFile, BrokenDirectory, Reading, write_directory
+from remote_agent.journal.plan import Places
 from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, STARTED
 from remote_agent.shim.order import Order, parse
@@ -40,7 +41,7 @@ def read(place: Path) -> Reading:
 
 def write(place: Path, offer: Offer, work: Path | None = None, sync: bool = True) -> Order:
     order = Order("J.1", ["true"], {"A": "b"}, "/", sync=sync)
-    write_directory(place, order, offer, "boot-1", work or place / "work")
+    write_directory(place, order, offer, "boot-1", Places(place, work or place / "work"))
     return order
 
 
@@ -58,7 +59,7 @@ def test_what_is_written_is_read(place: Path, offers: Offers, sync: bool) -> Non
     )
     assert parse((place / ORDER).read_bytes().splitlines()[0]) == order
     assert (place / "script").read_text() == "echo hi\n"
-    assert sorted(os.listdir(place)) == ["artifacts", ORDER, "script", "work"]
+    assert sorted(os.listdir(place)) == ["artifacts", ORDER, "script", "tmp", "work"]
     assert [path.stat().st_mode & 0o77 for path in (place, place / "work", place / ORDER)] == [
         0
     ] * 3

@@ -24,7 +24,7 @@ from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED
 from remote_protocol import cri
 from remote_protocol.messages import Offer, Phase
 from remote_protocol.states import EndReason
-from tests.agent.journal.conftest import Offers, with_files
+from tests.agent.journal.conftest import HOST, Offers, with_files
 from tests.support.keeper import eventually, read_log, running
 
 
@@ -186,7 +186,7 @@ def test_a_host_that_restarted(
     assert {r.phase for r in journal.scan()} == {Phase.ACCEPTED, Phase.ENDED}
     (journal.path(key_of(begun)) / EXIT).unlink()
     monkeypatch.setattr("remote_agent.journal.journal.boot_id", lambda: "another")
-    records = Journal(config, "host-1").scan()
+    records = Journal(config, HOST).scan()
     # What was accepted may have begun: the marker is not forced to the disk (I1).
     assert [r.ended.end_detail for r in records if r.ended] == ["the host restarted"] * 2
     for record in records:
@@ -204,7 +204,7 @@ def test_an_end_whose_log_the_power_loss_took_is_lost(
     record = run(journal, shims, offer)
     assert record.ended is not None and record.ended.end_reason is EndReason.EXIT
     monkeypatch.setattr("remote_agent.journal.journal.boot_id", lambda: "another")
-    later = Journal(config, "host-1")
+    later = Journal(config, HOST)
     assert look(later, offer).ended == record.ended
     os.truncate(journal.path(key_of(offer)) / "output.log", 10)
     ended = look(later, offer).ended
@@ -295,7 +295,7 @@ def test_a_full_disk_refuses_an_offer_and_keeps_no_half(tmp_path: Path, offers: 
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=True)
     try:
         config = Config.model_validate({"state_dir": disk / "state"})
-        journal = Journal(config, "host-1")
+        journal = Journal(config, HOST)
         small = offers()
         journal.store(small)
         (disk / "ballast").write_bytes(b"x" * (os.statvfs(disk).f_bavail * 4096 - 4096))
@@ -320,7 +320,7 @@ def test_work_directories_elsewhere(
     config: Config, shims: Shims, offers: Offers, tmp_path: Path
 ) -> None:
     agent = config.agent.model_copy(update={"work_dir": tmp_path / "scratch"})
-    journal = Journal(config.model_copy(update={"agent": agent}), "host-1")
+    journal = Journal(config.model_copy(update={"agent": agent}), HOST)
     offer = offers(["sh", "-c", "echo x > made; pwd"])
     run(journal, shims, offer)
     work = tmp_path / "scratch" / str(key_of(offer))
@@ -360,7 +360,7 @@ def test_an_end_is_forced_to_the_disk_where_that_is_wished(
     config: Config, offers: Offers, monkeypatch, durability: str
 ) -> None:
     part = config.agent.model_copy(update={"durability": durability})
-    journal = Journal(config.model_copy(update={"agent": part}), "host-1")
+    journal = Journal(config.model_copy(update={"agent": part}), HOST)
     offer = offers(["true"])
     journal.store(offer)
     directory = journal.path(key_of(offer))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from remote_agent.config import Config
-from remote_agent.journal.plan import backlog, make_order, nice_of, work_directory
+from remote_agent.journal.plan import Circumstances, backlog, make_order, nice_of, places
 from remote_protocol.messages import Offer
 from tests.agent.journal.conftest import Offers
 
@@ -16,7 +16,8 @@ ENVIRON = {"PATH": "/bin", "HOME": "/h", "REMOTE_AGENT_TOKEN": "rat_x", "SECRET"
 
 
 def order(offer: Offer, config: Config, cgroup: str | None = None):
-    return make_order(offer, DIRECTORY, config, "host-1", ENVIRON, cgroup)
+    files = places(DIRECTORY, config.agent.work_dir, None)
+    return make_order(offer, files, config, Circumstances("host-1", ENVIRON, cgroup, 0o027))
 
 
 def test_a_plain_command(offers: Offers, config: Config) -> None:
@@ -29,6 +30,7 @@ def test_a_plain_command(offers: Offers, config: Config) -> None:
         "PATH": "/bin",
         "HOME": "/h",
         "TZ": "UTC",
+        "TMPDIR": "/state/attempts/J.1/tmp",
         "REMOTE_JOB_ID": offer.job,
         "REMOTE_ATTEMPT": "3",
         "REMOTE_QUEUE": "q",
@@ -69,7 +71,7 @@ def test_where_it_works(offers: Offers, config: Config) -> None:
     there = config.model_copy(update={"agent": agent})
     made = order(offers(), there)
     assert made.cwd == made.env["REMOTE_WORK_DIR"] == "/scratch/J.1"
-    assert work_directory(DIRECTORY, Path("/scratch")) == Path("/scratch/J.1")
+    assert places(DIRECTORY, Path("/scratch"), None).work == Path("/scratch/J.1")
 
 
 def test_the_host_bounds_time_and_log(offers: Offers, config: Config) -> None:

@@ -11,19 +11,20 @@ from pathlib import Path
 import pytest
 
 from remote_agent.journal import spares as module
+from remote_agent.journal.plan import FOLDERS
 from remote_agent.journal.spares import Spares, make_empty
 from remote_agent.shim.layout import CLEAN, EXIT, ORDER, STARTED
 
 
 @pytest.fixture
 def spares(tmp_path: Path) -> Spares:
-    return Spares(tmp_path, inside=True)
+    return Spares(tmp_path, FOLDERS)
 
 
 def settled(root: Path, clean: object = True) -> Path:
     """The directory of an attempt that left nothing."""
     path = root / "J.1"
-    make_empty(path, inside=True)
+    make_empty(path, FOLDERS)
     (path / ORDER).write_text("secret")
     (path / STARTED).touch()
     (path / EXIT).write_text(json.dumps({CLEAN: clean}))
@@ -36,7 +37,7 @@ def test_a_clean_directory_is_used_again(tmp_path: Path, spares: Spares) -> None
     assert spares.keep(path) and not path.exists()
     spare = spares.take()
     assert spare is not None and spare.stat().st_ino == inode
-    assert sorted(os.listdir(spare)) == ["artifacts", "work"]
+    assert sorted(os.listdir(spare)) == ["artifacts", "tmp", "work"]
     assert spares.take() is None
 
 
@@ -93,7 +94,7 @@ def test_there_are_never_too_many(tmp_path: Path, spares: Spares, monkeypatch) -
 def test_some_are_made_and_those_of_a_former_agent_removed(tmp_path: Path, spares: Spares) -> None:
     spares.fill()
     assert len(os.listdir(tmp_path)) == module.LEAST
-    Spares(tmp_path, inside=True)
+    Spares(tmp_path, FOLDERS)
     assert os.listdir(tmp_path) == []
 
 
@@ -101,15 +102,15 @@ def test_none_with_a_work_directory_when_those_are_elsewhere(
     tmp_path: Path, spares: Spares
 ) -> None:
     spares.fill()
-    spares.drop(inside=False)
+    spares.drop(FOLDERS[:-1])
     assert os.listdir(tmp_path) == [] and spares.take() is None
     spares.fill()
     spare = spares.take()
-    assert spare is not None and os.listdir(spare) == ["artifacts"]
+    assert spare is not None and sorted(os.listdir(spare)) == ["artifacts", "tmp"]
 
 
 def test_a_disk_that_refuses_leaves_no_half_directory(tmp_path: Path, spares, monkeypatch) -> None:
-    def refuse(path: Path, inside: bool) -> None:
+    def refuse(path: Path, folders: object) -> None:
         path.mkdir()
         raise OSError(28, "No space left on device")
 

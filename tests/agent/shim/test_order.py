@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -26,8 +27,8 @@ def test_versions_differ() -> None:
     assert parse(json.dumps({**body, "new_wish": 1}).encode()) == PLAIN
     old = {name: body[name] for name in ("v", "key", "argv", "env", "cwd")}
     assert parse(json.dumps(old).encode()) == PLAIN
-    with pytest.raises(OrderError, match="version 2, this shim understands up to 1; restart"):
-        parse(json.dumps({**body, "v": 2}).encode())
+    with pytest.raises(OrderError, match="version 3, this shim understands up to 2; restart"):
+        parse(json.dumps({**body, "v": 3}).encode())
 
 
 def test_one_segment_would_block_for_ever() -> None:
@@ -65,3 +66,12 @@ def test_only_the_first_line_is_read(tmp_path: Path) -> None:
         path.unlink()
         with pytest.raises(FileNotFoundError):
             read_order(directory)
+
+
+def test_a_user_makes_an_order_that_older_shims_refuse() -> None:
+    assert json.loads(PLAIN.line())["v"] == 1
+    mine = PLAIN._replace(uid=80000, gid=80000, groups=[80000], sole=True)
+    assert json.loads(mine.line())["v"] == 2 and parse(mine.line()) == mine
+    for uid in (0, -1, True, "80000", 1 << 32, 5.0):
+        with pytest.raises(OrderError, match="no user"):
+            parse(mine._replace(uid=cast(int, uid)).line())

@@ -11,6 +11,7 @@ import pytest
 
 from remote_agent.config import Config
 from remote_agent.journal import Journal
+from remote_agent.journal.plan import Circumstances
 from remote_agent.processes import boot_id
 from remote_agent.session.events import Key
 from remote_protocol.messages import Phase
@@ -20,6 +21,8 @@ from tests.support.keeper import Keeper, Run, eventually, read_log, tell
 from tests.support.recorded import RECORDS
 
 SMALLEST, EVERYTHING = (Key(job, 1) for job in SPECS)
+
+HOST = Circumstances("a", {})
 
 
 @pytest.fixture(params=RECORDS, ids=[record.name for record in RECORDS])
@@ -65,7 +68,7 @@ def test_an_order_with_everything(old: Keeper) -> None:
 
 
 def test_the_journal_reads_what_was_accepted(old: Keeper) -> None:
-    records = {record.key: record for record in Journal(Config(state_dir=old.root), "a").scan()}
+    records = {record.key: record for record in Journal(Config(state_dir=old.root), HOST).scan()}
     assert set(records) == {SMALLEST, EVERYTHING}
     for key, record in records.items():
         assert (record.phase, record.size) == (Phase.ACCEPTED, 0)
@@ -81,7 +84,7 @@ def test_the_journal_reads_what_todays_shim_made_of_it(old: Keeper) -> None:
     old.ended(place(old, SMALLEST))
     (record,) = [
         record
-        for record in Journal(Config(state_dir=old.root), "a").scan()
+        for record in Journal(Config(state_dir=old.root), HOST).scan()
         if record.key == SMALLEST
     ]
     assert record.phase is Phase.ENDED and record.ended is not None

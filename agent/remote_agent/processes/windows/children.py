@@ -69,13 +69,15 @@ def spawn(
     before_exec: Callable[[], None] | None = None,
     stop_signal: str = "SIGTERM",
     stdin: int | None = None,
+    umask: int | None = None,
 ) -> int:
     """Start a job and return its pid: own Job Object, `output` as its standard output and error,
     `stdin` as its standard input (None: it is empty). Nothing else is inherited.
 
     It is put into its Job Object before it runs its first instruction. SpawnFailed with a
-    sentence when there is no such program. `before_exec` is for systems that fork. Windows keeps
-    Ctrl-C from process groups, so a job gets one of its own unless that is its `stop_signal`.
+    sentence when there is no such program. `before_exec` and `umask` are for systems that fork.
+    Windows keeps Ctrl-C from process groups, so a job gets one of its own unless that is its
+    `stop_signal`.
     """
     program, line = command_line(argv, env, cwd)
     job = Job()

@@ -1,0 +1,141 @@
+"""What values of the configuration look like: labels, capacities, URLs, users. Pure.
+
+Each takes a text as people write it, in a file, a variable or a flag, and gives what it means.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+_MOST_USERS: Final = (1 << 32) - 2
+_LARGEST_RANGE: Final = 100_000
+
+
+def expand_path(value: object) -> object:
+    """A path, `~` for the home directory."""
+    return Path(value).expanduser() if isinstance(value, str) and value else value
+
+
+def split_list(value: object) -> object:
+    """A list, from one separated by commas too."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def parse_labels(value: object) -> object:
+    """Labels from `a=1,b=2` or a list of `K=V`; a table stays. ValueError when a `=` is missing."""
+    parts = split_list(value)
+    if not isinstance(parts, list):
+        return parts
+    pairs = [str(part).partition("=") for part in parts if part]
+    if any(not equals or not key for key, equals, _ in pairs):
+        raise ValueError(f"{value!r} is not KEY=VALUE, for example gpu=true")
+    return {key: text for key, _, text in pairs}
+
+
+def parse_capacity(value: object) -> object:
+    """Capacity from `8`, `default=4,monitors=10` or a table. ValueError otherwise."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"default": value}
+    if isinstance(value, str):
+        if value.strip().isdecimal():
+            return {"default": int(value)}
+        pairs = [part.partition("=") for part in value.split(",")]
+        if not all(equals and number.strip().isdecimal() for _, equals, number in pairs):
+            raise ValueError(
+                f"{value!r} is neither a number of jobs nor a list like default=4,monitors=10"
+            )
+        return {name.strip(): int(number) for name, _, number in pairs}
+    return value
+
+
+def server_url(text: str) -> str:
+    """A server's URL without a trailing slash. ValueError names exactly what is wrong."""
+    text = text.strip()
+    parts = urlsplit(text)
+    if "://" not in text or not parts.scheme:
+        raise ValueError(f"{text!r} has no scheme; did you mean https://{text} (or http://…)?")
+    if parts.scheme in ("ws", "wss"):
+        right = text.replace("ws", "http", 1)
+        raise ValueError(f"{text!r}: give the server's HTTP address, {right}")
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{text!r} has the scheme {parts.scheme!r}; it must be http or https")
+    if "@" in parts.netloc:
+        raise ValueError("the server's URL holds a user or a password; leave them out")
+    _check_host(text, parts)
+    if parts.query or parts.fragment:
+        raise ValueError(f"{text!r} must be only scheme, host, port and path prefix")
+    path = parts.path.rstrip("/")
+    if path.endswith(("/api", "/api/v1")):
+        raise ValueError(f"{text!r} includes the path of the API; leave /api/v1 out")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def proxy_url(text: str) -> str:
+    """A proxy's URL; its password never gets into the ValueError."""
+    text = text.strip()
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme != "http":
+        raise ValueError(
+            f"proxies of the kind {parts.scheme}:// are not supported; "
+            "write http://[user:password@]host:port"
+        )
+    _check_host("the proxy", parts)
+    return f"http://{parts.netloc}"
+
+
+def _check_host(what: str, parts: SplitResult) -> None:
+    try:
+        right = bool(parts.hostname) and parts.port != 0 and " " not in parts.netloc
+    except ValueError:
+        right = False
+    if not right:
+        raise ValueError(f"{what!r} does not name a host and a port from 1 to 65535")
+
+
+def check_cgroup(text: str) -> str:
+    """`auto`, `off` or an absolute path. ValueError otherwise."""
+    if text not in ("auto", "off") and not text.startswith("/"):
+        raise ValueError(f"{text!r} is neither auto, nor off, nor the absolute path of a cgroup")
+    return text
+
+
+class UserRange(NamedTuple):
+    """Numbers of users, from the first to the last."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+    @property
+    def size(self) -> int:
+        """How many."""
+        return self.last - self.first + 1
+
+
+def parse_user_range(value: object) -> object:
+    """A range of users from `80000-89999`. ValueError otherwise."""
+    if not isinstance(value, str):
+        return value
+    first, dash, last = (part.strip() for part in value.partition("-"))
+    if not dash or not first.isdecimal() or not last.isdecimal():
+        raise ValueError(f"{value!r} is no range of users, such as 80000-89999")
+    found = UserRange(int(first), int(last))
+    if not 0 < found.first <= found.last < _MOST_USERS or found.size > _LARGEST_RANGE:
+        raise ValueError(
+            f"{value!r} must be a range of up to {_LARGEST_RANGE} numbers from 1 to {_MOST_USERS}"
+        )
+    return found
+
+
+def parse_umask(value: object) -> object:
+    """A umask from its octal digits. ValueError otherwise."""
+    if isinstance(value, str):
+        try:
+            return int(value, 8)
+        except ValueError:
+            raise ValueError(f"{value!r} is no octal number, such as 027") from None
+    return value
