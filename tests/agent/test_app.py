@@ -80,6 +80,7 @@ async def test_kill_9_and_a_new_agent_finds_the_job_and_every_byte(server, agent
     await agent.start()
     await server.online(hellos=2)
     assert {str(item.phase) for item in server.hellos[1].inventory} == {"running", "ended"}
+    go.touch()
     assert (await server.end_of(key)).exit_code == 7
     assert (await server.end_of(done)).exit_code == 0
     assert cri.decode(bytes(server.logs[key])) == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n"
