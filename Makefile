@@ -23,7 +23,7 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(filter-out %/test_api.py,$(wildcard tests/protocol/test_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-wine check fmt bench chaos build lock clean
+.PHONY: help setup setup-dev demo dev test test-wine check fmt bench chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: setup-dev ## run the benchmarks and print their tables
 
 chaos: setup-dev ## a seeded chaos run (root): SEED=1 MINUTES=1
 	@$(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
+
+fuzz: setup-dev ## generated requests and messages against a real server: MINUTES=1 SEED=1
+	@$(BIN)/python -m tests.fuzz.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
 
 test-wine: setup-dev ## a Windows agent in Wine (root): WINE=FOLDER, made by tests/wine/setup.sh
 	@test -x "$(WINE)/w" || { \

@@ -1,0 +1,1 @@
+"""Attacks on a real server by whoever can reach it: each must fail, and disturb nobody."""
