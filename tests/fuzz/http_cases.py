@@ -127,9 +127,9 @@ _ACCEPTS: Final = (
 _HEADERS: Final = (
     ("Authorization", ("Bearer", "Bearer ", "Basic eDp5", "bearer rpt_\xff", "Bearer \x80")),
     ("Accept", _ACCEPTS),
-    ("Idempotency-Key", ("\xff", "", "k", "k" * 300, "k" * 5_000, "\t", "a\x7fb")),
+    ("Idempotency-Key", ("\xff", "", "k", "k" * 5_000, "\t", "a\x7fb")),
     ("Last-Event-ID", ("9" * 5_000, "-1", "\xb2", "1", str(2**63), "x", "1" * 400)),
-    ("Content-Type", ("text/plain", "application/json; charset=utf-16", "\xff", "a/b; c=" + "x" * 300)),
+    ("Content-Type", ("text/plain", "a/b; charset=utf-16", "\xff", "a/b; c=" + "x" * 300)),
     ("Content-Encoding", ("gzip", "deflate", "br", "identity", "gzip, gzip", "\xff", "zstd")),
     ("Content-Length", ("0", "1", "99", "-1", "1e3", "99999999999999999999", "+5", "5, 5")),
     ("Transfer-Encoding", ("chunked", "gzip, chunked", "identity", "chunked, chunked", "\xff")),
