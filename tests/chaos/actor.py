@@ -8,6 +8,7 @@ lacks at most the last piece.
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -92,9 +93,98 @@ def greedy(dice: random.Random, out: Recorder, err: Recorder) -> int:
         time.sleep(0.02)
 
 
+def damaging(dice: random.Random, out: Recorder, err: Recorder) -> int:
+    """Harms what its agent keeps about it, as far as it can reach it."""
+    out.write(b"look what I do\n")
+    place = os.path.dirname(os.environ["REMOTE_WORK_DIR"])
+    DAMAGES[dice.randrange(len(DAMAGES))](place)
+    out.write(b"done\n")
+    time.sleep(dice.random())
+    return 4
+
+
+def _lock_up(place: str) -> None:
+    os.chmod(place, 0)
+
+
+def _make_folders(place: str) -> None:
+    for name in ("exit.json", "started.json", "settled", "output.log"):
+        path = os.path.join(place, name)
+        if os.path.isfile(path):
+            os.unlink(path)
+        os.makedirs(path + "/x", exist_ok=True)
+
+
+def _forge(place: str) -> None:
+    with open(os.path.join(place, "exit.json"), "w") as file:
+        file.write('{"exit_code": 0, "end_reason": "exit", "size": 1, "checksum": 0')
+
+
+def _link(place: str) -> None:
+    """Put a link to a file of somebody else in place of what the agent reads and sends."""
+    secret = os.path.join(sys.argv[3], "secret")
+    for name in os.listdir(place):
+        path = os.path.join(place, name)
+        if os.path.isfile(path):
+            os.unlink(path)
+            os.symlink(secret, path)
+
+
+def _pipe(place: str) -> None:
+    """Put pipes that nobody reads or writes in place of the agent's files."""
+    for name in os.listdir(place):
+        path = os.path.join(place, name)
+        if os.path.isfile(path):
+            os.unlink(path)
+            os.mkfifo(path)
+
+
+def _delete(place: str) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _fill(place: str) -> None:
+    """Leave no room on the agent's disk, for a moment."""
+    path = os.path.join(place, "filler")
+    try:
+        with open(path, "wb", buffering=0) as file:
+            while file.write(b"\0" * 65536):
+                pass
+    except OSError:
+        time.sleep(1)
+    finally:
+        os.unlink(path)
+
+
+def _litter(place: str) -> None:
+    """Leave what is hard to remove: deep, read-only, many."""
+    path = os.path.join(os.environ["REMOTE_WORK_DIR"], "deep")
+    os.makedirs(path)
+    for number in range(2_000):
+        with open(os.path.join(path, str(number)), "w"):
+            pass
+    for _ in range(60):
+        path = os.path.join(path, "d" * 20)
+        os.mkdir(path)
+        os.chmod(os.path.dirname(path), 0o500)
+
+
+DAMAGES = (_lock_up, _make_folders, _forge, _link, _pipe, _delete, _fill, _litter)
+
 SHAPES = {
     shape.__name__: shape
-    for shape in (short, failing, silent, long, chatty, binary, forking, stubborn, greedy)
+    for shape in (
+        short,
+        failing,
+        silent,
+        long,
+        chatty,
+        binary,
+        forking,
+        stubborn,
+        greedy,
+        damaging,
+    )
 }
 
 

@@ -18,6 +18,9 @@ from remote_protocol.api import AttemptView, JobView
 from remote_protocol.states import AttemptState, EndReason, JobState
 from tests.chaos.plan import Planned
 
+SECRET = b"nobody may read this"
+"""What the file holds that hostile jobs want to read through their agent."""
+
 
 @dataclass
 class Verdict:
@@ -46,6 +49,9 @@ def check_jobs(
         verdict.reasons[str(job.end_reason)] += 1
         _check_end(verdict, client, job, plan, identity in disturbed)
         _check_starts(verdict, job, records)
+        if plan.hostile:
+            _check_secret(verdict, client, job)
+            continue
         for attempt in job.attempts:
             _check_log(verdict, client, job, attempt, records)
     return verdict
@@ -63,6 +69,10 @@ def _check_end(
     allowed = set(plan.reasons) | {EndReason.LOST}
     if disturbed or plan.cancel_after is not None:
         allowed |= {EndReason.CANCELLED, EndReason.SIGNAL, EndReason.EXIT}
+    if plan.hostile:
+        if job.end_reason is EndReason.LOST and not job.end_detail:
+            verdict.complain(job.id, "damaged its attempt, and nobody says so")
+        return
     if job.end_reason not in allowed:
         verdict.complain(
             job.id,
@@ -111,6 +121,13 @@ def _check_log(
         verdict.complain(job.id, f"attempt {attempt.number} ended without its whole log")
 
 
+def _check_secret(verdict: Verdict, client: Client, job: JobView) -> None:
+    """A job that puts links in place of its agent's files gets nothing to read by that."""
+    for attempt in job.attempts:
+        if SECRET in b"".join(client.stored_log(job.id, attempt=attempt.number)):
+            verdict.complain(job.id, "its log holds a file of somebody else")
+
+
 def _difference(attempt: AttemptView, suffix: str, logged: bytes, recorded: bytes) -> str:
     at = next(
         (i for i, (a, b) in enumerate(zip(logged, recorded, strict=False)) if a != b),
@@ -154,12 +171,12 @@ def groups_left(jobs: Iterable[str], root: Path = Path("/sys/fs/cgroup")) -> lis
     return [str(group) for group in groups if group.name[4:30] in names]
 
 
-def files_left(state: Path) -> list[str]:
+def files_left(state: Path, damaged: frozenset[str] = frozenset()) -> list[str]:
     """What an agent with nothing to do should not have on its disk: attempts that it did not
-    settle, directories that it could not read, work directories."""
+    settle, directories that it could not read, work directories. Not those of `damaged` jobs."""
     attempts = state / "attempts"
-    broken = (attempts / ".broken").glob("*")
-    kept = [entry for entry in attempts.iterdir() if not entry.name.startswith(".")]
+    broken = [e for e in (attempts / ".broken").glob("*") if e.name[:26] not in damaged]
+    kept = [e for e in attempts.iterdir() if e.name[:1] != "." and e.name[:26] not in damaged]
     return [
         *(f"broken attempt {entry.name}" for entry in broken),
         *(f"attempt {e.name} is not settled" for e in kept if not (e / "settled").exists()),

@@ -21,6 +21,7 @@ _WEIGHTS = {
     "forking": 5,
     "stubborn": 4,
     "greedy": 2,
+    "damaging": 6,
 }
 LOST_AFTER = 20.0
 
@@ -35,6 +36,11 @@ class Planned:
     """End reasons that need no fault and no cancel."""
     cancel_after: float | None
     """Seconds after which the run cancels it."""
+
+    @property
+    def hostile(self) -> bool:
+        """Whether it harms its own attempt: it may end in any way, yet must end."""
+        return self.shape == "damaging"
 
 
 def plan_job(dice: random.Random, records: Path) -> Planned:

@@ -1,6 +1,6 @@
-"""The chaos run: jobs of many shapes, seeded faults, and a judge.
+"""The chaos run: jobs of many shapes, seeded faults, hostile actors, and a judge.
 
-Usage: python -m tests.chaos.run [--seed N] [--minutes M] [--agents N] [--keep]
+Usage: python -m tests.chaos.run [--seed N] [--minutes M] [--agents N] [--tame] [--keep]
 
 Exit code 0 only when every invariant held. The same seed plays the same jobs and faults; what they
 meet differs with the machine's timing, so a failure prints a merged timeline besides its seed.
@@ -26,6 +26,7 @@ from remote_protocol.api import TimelineEntry
 from remote_protocol.ids import make_ulid
 from tests.chaos.checker import Verdict, check_jobs, files_left, groups_left, processes_left
 from tests.chaos.faults import ALONE, LASTING, playable
+from tests.chaos.hostile import Hostiles
 from tests.chaos.links import Fault
 from tests.chaos.network import leave_the_host
 from tests.chaos.plan import Planned, plan_job
@@ -44,6 +45,7 @@ class Score:
     faults: Counter[str] = field(default_factory=Counter)
     story: list[tuple[float, str]] = field(default_factory=list)
     planned: dict[str, Planned] = field(default_factory=dict)
+    hostiles: Hostiles | None = None
     refused: int = 0
     missed: int = 0
     """Faults that found nothing to harm."""
@@ -140,20 +142,25 @@ class Harm:
 
     def _play(self, fault: Fault, dice: random.Random) -> None:
         try:
-            self._score.tell(fault(self._stage, dice))
+            self._score.tell(f"FAULT {fault(self._stage, dice)}")
             self._score.faults[fault.__name__] += 1
         except Missed as missed:
-            self._score.tell(f"missed: {missed}")
+            self._score.tell(f"FAULT missed: {missed}")
             self._score.missed += 1
         except Exception as error:
             self.error = error
 
 
-def play(stage: Stage, score: Score, seed: int, seconds: float, jobs_a_second: float) -> None:
+def play(
+    stage: Stage, score: Score, seed: int, seconds: float, jobs_a_second: float, hostile: bool
+) -> None:
     """Jobs and faults for so long; afterwards every harm is healed and every job has ended."""
     dice = random.Random(seed)
     submitter = Submitter(stage, random.Random(seed + 1), score, jobs_a_second)
     submitter.start()
+    if hostile:
+        score.hostiles = Hostiles(stage, random.Random(seed + 2), score.tell)
+        score.hostiles.start()
     harm = Harm(stage, score, dice)
     until = time.monotonic() + seconds
     while time.monotonic() < until and submitter.error is None and harm.error is None:
@@ -165,7 +172,10 @@ def play(stage: Stage, score: Score, seed: int, seconds: float, jobs_a_second: f
     submitter.stopping.set()
     stage.calm()
     submitter.join(60)
-    for error in (harm.error, submitter.error):
+    if score.hostiles is not None:
+        score.hostiles.leave()
+    wrong = score.hostiles.error if score.hostiles is not None else None
+    for error in (harm.error, submitter.error, wrong):
         if error is not None:
             raise error
     _await_ends(stage, score)
@@ -179,15 +189,19 @@ def _await_ends(stage: Stage, score: Score) -> None:
         time.sleep(0.2)
 
 
-def judge(stage: Stage, score: Score) -> Verdict:
+def judge(stage: Stage, score: Score, seconds: float) -> Verdict:
     """Every invariant, checked on the calm stage."""
     verdict = check_jobs(stage.client, score.planned, stage.records, frozenset(stage.disturbed))
     verdict.wrong += stage.complaints
+    damaged = frozenset(job for job, plan in score.planned.items() if plan.hostile)
     left = processes_left(str(stage.records))
     verdict.wrong += [f"process left: {line}" for line in left]
     verdict.wrong += [f"group left: {group}" for group in groups_left(score.planned)]
     for agent in stage.agents:
-        verdict.wrong += [f"{agent.name}: {file}" for file in files_left(agent.disk / "state")]
+        left = files_left(agent.disk / "state", damaged)
+        verdict.wrong += [f"{agent.name}: {file}" for file in left]
+    if score.hostiles is not None:
+        verdict.wrong += score.hostiles.judge(seconds)
     for actor in (stage.server, *stage.agents):
         for line in _trouble(actor.log):
             verdict.wrong.append(f"{actor.name}.log: {line}")
@@ -206,6 +220,10 @@ def report(stage: Stage, seed: int, score: Score, verdict: Verdict, seconds: flo
     """Figures on stdout; on failure the seed and the merged timeline too."""
     faults = ", ".join(f"{name} {count}" for name, count in sorted(score.faults.items()))
     print(f"seed {seed}: {sum(score.faults.values())} faults in {seconds:.0f} s ({faults})")
+    if score.hostiles is not None:
+        acts = ", ".join(f"{name} {n}" for name, n in sorted(score.hostiles.acts.items()))
+        damaging = sum(plan.hostile for plan in score.planned.values())
+        print(f"{score.hostiles.acts.total()} hostile acts ({acts}), {damaging} damaging jobs")
     if score.missed:
         print(f"{score.missed} more found nothing to harm")
     if stage.revived:
@@ -234,7 +252,7 @@ def places(stage: Stage) -> str:
 
 def merged_timeline(stage: Stage, score: Score, verdict: Verdict) -> str:
     """Faults, and the timelines of the jobs that went wrong, in order of time."""
-    entries = [(at, f"FAULT {what}") for at, what in score.story]
+    entries = list(score.story)
     wrong = {sentence.split(":")[0] for sentence in verdict.wrong} & set(score.planned)
     for job in sorted(wrong)[:10]:
         for entry in _timeline(stage.client, job):
@@ -277,6 +295,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--agents", type=int, default=3)
     parser.add_argument("--rate", type=float, default=2.5, help="jobs a second")
+    parser.add_argument("--tame", dest="hostile", action="store_false", help="faults alone")
     parser.add_argument("--keep", type=Path, help="copy logs there when something went wrong")
     options = parser.parse_args()
     begun = time.monotonic()
@@ -287,8 +306,8 @@ def main() -> int:
     with Stage(options.agents, options.seed, without_cells) as stage:
         score = Score()
         try:
-            play(stage, score, options.seed, options.minutes * 60, options.rate)
-            verdict = judge(stage, score)
+            play(stage, score, options.seed, options.minutes * 60, options.rate, options.hostile)
+            verdict = judge(stage, score, options.minutes * 60)
         except Exception as error:
             verdict = Verdict(wrong=[f"the run broke off: {error!r}"])
         report(stage, options.seed, score, verdict, time.monotonic() - begun)

@@ -25,7 +25,7 @@ from remote_client.errors import ClientError
 from remote_protocol.api import RegistrationTokenCreate
 from remote_protocol.states import AgentState
 from tests.chaos.cable import Cable
-from tests.chaos.checker import carriers
+from tests.chaos.checker import SECRET, carriers
 from tests.chaos.clock import Clock
 from tests.chaos.network import SERVER_ADDRESS, Cell, make_cell
 from tests.support.relay import Relay
@@ -143,6 +143,7 @@ class Stage:
         self.root = Path(tempfile.mkdtemp(prefix="remote-chaos-"))
         self.records = self.root / "records"
         self.records.mkdir(parents=True)
+        (self.records / "secret").write_bytes(SECRET)
         self.agents: list[Agent] = []
         self.disturbed: set[str] = set()
         self.complaints: list[str] = []
@@ -203,7 +204,8 @@ class Stage:
             page = self.client.agents()
         except ClientError:
             return False
-        return sum(agent.state is AgentState.ONLINE for agent in page.items) == self._count
+        online = {agent.name for agent in page.items if agent.state is AgentState.ONLINE}
+        return online >= {f"agent-{number}" for number in range(self._count)}
 
     def revive(self) -> None:
         """Start whatever is not running."""

@@ -129,7 +129,7 @@ class Ground:
         except ApiError as error:
             if error.code != "not_found":
                 raise
-        return enrol(self.stack, name, self._tokens["registration"], queues=[FUZZED])
+        return enrol(self.stack.url, name, self._tokens["registration"], queues=[FUZZED])
 
 
 @contextmanager

@@ -60,6 +60,9 @@ class Schemas:
                 return st.booleans()
             case "null":
                 return st.none()
+            case None:
+                # Names of properties, which are texts anyhow, or anything.
+                return _texts(schema)
         raise NotImplementedError(f"no values for the schema {schema}")
 
     def _field(self, name: str, schema: Schema) -> st.SearchStrategy[Tree]:

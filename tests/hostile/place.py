@@ -54,7 +54,7 @@ class Place:
                 self.client.create_queue(QueueCreate(name=queue))
         registration = self.registration(*queues)
         allowed = {"queues": list(queues), "capacity": {"default": capacity}, **settings}
-        return Rogue(name, enrol(self.stack, name, registration, **allowed))
+        return Rogue(name, enrol(self.stack.url, name, registration, **allowed))
 
     def registration(self, *queues: str) -> str:
         """A registration token for these queues."""

@@ -97,10 +97,10 @@ def test_a_registration_is_bounded_and_keeps_its_token(place: Place) -> None:
     for number, claim in enumerate(CLAIMS.values()):
         token = place.registration("sandbox")
         with pytest.raises(urllib.error.HTTPError) as refused:
-            enrol(place.stack, f"too-much-{number}", token, **claim)
+            enrol(place.stack.url, f"too-much-{number}", token, **claim)
         assert refused.value.code in (403, 413, 422)
         # What failed has used nothing up.
-        enrol(place.stack, f"too-much-{number}", token, queues=["sandbox"])
+        enrol(place.stack.url, f"too-much-{number}", token, queues=["sandbox"])
         place.client.delete_agent(f"too-much-{number}")
 
 
@@ -137,13 +137,13 @@ async def test_a_token_made_for_one_agent_does_not_open_every_queue(place: Place
         for known in ("vault-2", "vault-3"):
             client.create_queue(QueueCreate(name=known))
         with contextlib.suppress(urllib.error.HTTPError):
-            enrol(place.stack, "loner", token, queues=["default"])
+            enrol(place.stack.url, "loner", token, queues=["default"])
         with contextlib.suppress(ApiError):
             client.change_agent("loner", AgentChange(queues=["default"]))
         await gets_nothing_of(place, token, "vault-2")
         # Nor does another registration with it.
         with contextlib.suppress(urllib.error.HTTPError):
-            enrol(place.stack, "loner", token, queues=["vault-3"])
+            enrol(place.stack.url, "loner", token, queues=["vault-3"])
         await gets_nothing_of(place, token, "vault-3")
 
 
@@ -469,7 +469,7 @@ async def test_a_deleted_agent_does_not_return_by_its_hello(place: Place) -> Non
 async def test_an_expired_token_ends_its_link(place: Place) -> None:
     token = place.client.create_token("short", agent="short-lived", expires=3).token
     with contextlib.suppress(urllib.error.HTTPError):
-        enrol(place.stack, "short-lived", token, queues=["default"])
+        enrol(place.stack.url, "short-lived", token, queues=["default"])
     async with FakeAgent(place.link(), token) as agent:
         await agent.hello()
         with contextlib.suppress(TimeoutError, AssertionError):

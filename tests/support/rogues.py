@@ -17,18 +17,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from remote_protocol.limits import SUBPROTOCOL
-from tests.support.stack import Stack
 
 ATTACKER: Final = "127.0.0.66"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 """Opcodes (RFC 6455 §5.2)."""
 
 
-def enrol(stack: Stack, name: str, registration: str, **settings: object) -> str:
+def enrol(url: str, name: str, registration: str, **settings: object) -> str:
     """Register an agent by hand; its token. HTTPError when the server refuses."""
     body = {"name": name, "settings": settings, "fingerprint": secrets.token_hex(8)}
     request = urllib.request.Request(
-        f"{stack.url}/api/v1/agent/register",
+        f"{url}/api/v1/agent/register",
         data=json.dumps(body).encode(),
         headers={"Authorization": f"Bearer {registration}"},
     )
@@ -37,9 +36,11 @@ def enrol(stack: Stack, name: str, registration: str, **settings: object) -> str
         return str(json.load(answer)["token"])
 
 
-def dial(port: int, source: str = ATTACKER, timeout: float = 10.0) -> socket.socket:
+def dial(
+    port: int, source: str = ATTACKER, timeout: float = 10.0, host: str = "127.0.0.1"
+) -> socket.socket:
     """A connection to the server from an address of the loopback."""
-    link = socket.create_connection(("127.0.0.1", port), timeout, source_address=(source, 0))
+    link = socket.create_connection((host, port), timeout, source_address=(source, 0))
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return link
 
@@ -182,10 +183,15 @@ class RawLink:
 
 
 def open_link(
-    port: int, token: str, *, source: str = ATTACKER, headers: bytes = b"", timeout: float = 10.0
+    port: int,
+    token: str,
+    *,
+    source: str = ATTACKER,
+    timeout: float = 10.0,
+    host: str = "127.0.0.1",
 ) -> RawLink:
     """An agent's link up to the handshake, by whatever token. OSError when it is not taken."""
-    link = dial(port, source, timeout)
+    link = dial(port, source, timeout, host)
     link.sendall(
         b"GET /api/v1/agent/session HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
@@ -193,9 +199,7 @@ def open_link(
         + f"\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n".encode()
         + b"Authorization: Bearer "
         + token.encode()
-        + b"\r\n"
-        + headers
-        + b"\r\n"
+        + b"\r\n\r\n"
     )
     # Byte by byte up to the blank line: what follows it are frames already.
     head = bytearray()
