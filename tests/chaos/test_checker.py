@@ -14,7 +14,7 @@ from remote_protocol import cri
 from remote_protocol.api import AttemptView, JobView, TimelineEntry
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from tests.chaos.checker import Verdict, check_jobs, files_left, groups_left, processes_left
+from tests.chaos.checker import SECRET, Verdict, check_jobs, files_left, groups_left, processes_left
 from tests.chaos.plan import Planned
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -28,6 +28,7 @@ class World:
     def __init__(self, records: Path) -> None:
         self.records = records
         self.ends = 1
+        self.shape = "short"
         self.stored = b"".join(cri.encode(b"one\ntwo\n", STAMP, cri.STDOUT))
         self.job_fields: dict[str, Any] = {"state": JobState.SUCCEEDED, "exit_code": 0}
         self.attempt_fields: dict[str, Any] = {}
@@ -50,7 +51,7 @@ class World:
         yield self.stored
 
     def judge(self) -> Verdict:
-        plan = Planned("short", JobSpec(command=["x"]), frozenset({EndReason.EXIT}), None)
+        plan = Planned(self.shape, JobSpec(command=["x"]), frozenset({EndReason.EXIT}), None)
         return check_jobs(cast(Client, self), {JOB: plan}, self.records, frozenset())
 
 
@@ -121,3 +122,31 @@ def test_files_that_an_idle_agent_should_not_have_are_found(tmp_path: Path) -> N
     (attempts / f"{JOB}.1" / "work").mkdir()
     (attempts / ".broken" / "x").mkdir()
     assert files_left(tmp_path) == ["broken attempt x", f"work directory of {JOB}.1"]
+
+
+def test_a_hostile_job_may_end_in_any_way_but_must_end(world: World) -> None:
+    world.shape = "damaging"
+    world.stored = b"".join(cri.encode(b"other\n", STAMP, cri.STDOUT))
+    world.attempt_fields.update(log_complete=False)
+    assert world.judge().wrong == []
+    lost = {"end_reason": EndReason.LOST, "state": JobState.FAILED, "exit_code": None}
+    world.job_fields.update(lost)
+    assert any("nobody says so" in sentence for sentence in world.judge().wrong)
+    world.job_fields.update(end_detail="its exit record cannot be read")
+    assert world.judge().wrong == []
+    world.job_fields.update(state=JobState.RUNNING)
+    assert any("has not ended" in sentence for sentence in world.judge().wrong)
+
+
+def test_a_file_that_a_hostile_job_got_through_its_agent_is_found(world: World) -> None:
+    world.shape = "damaging"
+    world.stored = b"".join(cri.encode(SECRET + b"\n", STAMP, cri.STDOUT))
+    assert any("file of somebody else" in sentence for sentence in world.judge().wrong)
+
+
+def test_files_of_damaged_jobs_are_not_held_against_an_agent(tmp_path: Path) -> None:
+    attempts = tmp_path / "attempts"
+    for name in (f"{JOB}.1/work", f".broken/{JOB}.2"):
+        (attempts / name).mkdir(parents=True)
+    assert len(files_left(tmp_path)) == 3
+    assert files_left(tmp_path, frozenset({JOB})) == []
