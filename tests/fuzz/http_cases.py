@@ -236,7 +236,8 @@ def http_cases(draw: st.DrawFn) -> HttpCase:
     described = [p["name"] for p in parameters if p["in"] == "header"]
     headers = draw(_odd_headers(described))
     content = operation.get("requestBody", {}).get("content", {})
-    body = draw(_bodies(content["application/json"]["schema"] if content else None))
+    json_body = content.get("application/json")
+    body = draw(_bodies(json_body["schema"] if json_body else None))
     token = draw(st.sampled_from(TOKENS))
     odd = draw(st.integers(0, 29))
     if odd == 0:

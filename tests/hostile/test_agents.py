@@ -13,7 +13,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from remote_client.client import Client
 from remote_client.errors import ApiError
 from remote_protocol.api import AgentChange, QueueCreate
 from remote_protocol.codec import encode_chunk
@@ -457,8 +456,7 @@ async def test_a_deleted_agent_does_not_return_by_its_hello(place: Place) -> Non
     for _ in range(15):
         name, token = await asyncio.to_thread(place.rogue, "sandbox")
         async with FakeAgent(place.link(), token) as agent:
-            client = Client(place.stack.url, place.stack.admin_token)
-            deleting = asyncio.to_thread(client.delete_agent, name)
+            deleting = asyncio.to_thread(place.client.delete_agent, name)
             await asyncio.gather(agent.say(hello()), deleting)
             await heard_of(agent, 1)
         with pytest.raises(ApiError) as gone:

@@ -23,9 +23,11 @@ from tests.support.stack import until
 ADDRESSES = tuple(f"127.0.0.{number}" for number in range(66, 96))
 
 
-def ask(place: Place, request: bytes, source: str = ADDRESSES[0]) -> int | None:
-    """The status of the answer; None when the server hangs up."""
-    with dial(place.stack.port, source) as link:
+def ask(
+    place: Place, request: bytes, source: str = ADDRESSES[0], patience: float = 10.0
+) -> int | None:
+    """The status of the answer; None when the server hangs up, or waits for more."""
+    with dial(place.stack.port, source, patience) as link:
         with contextlib.suppress(OSError):
             link.sendall(request)
         with contextlib.suppress(OSError):
@@ -73,8 +75,10 @@ def test_coded_bodies_stall_nobody(place: Place) -> None:
     transfer = b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
     transfer += b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     with place.attacked():
-        for request in (whole, chunked, transfer) * 5:
+        for request in (whole, chunked) * 5:
             assert ask(place, request) in (415, 400, None)
+        # A transfer coding may also be passed over with the body, which nobody reads.
+        assert {ask(place, transfer) for _ in range(5)} <= {200, 400, 415, 501, None}
 
 
 # Connections -----------------------------------------------------------------------------------
@@ -89,8 +93,10 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def flood(place: Place, held: ExitStack, count: int, said: bytes, source: str) -> int:
-    """Open connections that say this and no more; how many the server still holds."""
+def flood(
+    place: Place, held: ExitStack, count: int, said: bytes, source: str
+) -> list[socket.socket]:
+    """Open connections that say this and no more."""
     links = []
     for _ in range(count):
         with contextlib.suppress(OSError):
@@ -99,7 +105,7 @@ def flood(place: Place, held: ExitStack, count: int, said: bytes, source: str) -
             with contextlib.suppress(OSError):
                 link.send(said)
             links.append(link)
-    return sum(not hung_up(link) for link in links)
+    return links
 
 
 def hung_up(link: socket.socket) -> bool:
@@ -126,9 +132,13 @@ BEGUN = {
 @pytest.mark.usefixtures("many_files")
 @pytest.mark.parametrize("begun", BEGUN)
 def test_idle_connections_of_one_address_keep_nobody_out(placed: Placed, begun: str) -> None:
-    with placed() as place, place.attacked() as watch, ExitStack() as held:
-        open_ = flood(place, held, 1_500, BEGUN[begun], ADDRESSES[0])
-        assert open_ < 1_000, "one address holds as many connections as it likes"
+    with (
+        placed(LIMITS_MAX_CONNECTIONS="400") as place,
+        place.attacked() as watch,
+        ExitStack() as held,
+    ):
+        links = flood(place, held, 500, BEGUN[begun], ADDRESSES[0])
+        until(lambda: sum(not hung_up(link) for link in links) < 200, "most are turned out")
         place.short()
         # An address of its own is not shut out by others'.
         assert ask(place, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", ADDRESSES[1]) == 200
@@ -203,9 +213,9 @@ MALFORMED = (
 
 def test_malformed_requests_do_not_fill_the_log(place: Place) -> None:
     with place.attacked() as watch:
-        for _ in range(40):
+        for _ in range(20):
             for request in MALFORMED:
-                status = ask(place, request)
+                status = ask(place, request, patience=0.2)
                 assert status is None or 400 <= status < 500 or status == 505, (request, status)
         assert "Traceback" not in watch.said()
         assert watch.logged < 40_000

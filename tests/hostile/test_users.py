@@ -262,9 +262,9 @@ def test_readers_that_do_not_read_disturb_nobody(place: Place) -> None:
                 link.sendall(f"{head}Authorization: Bearer {viewer}\r\n\r\n".encode())
         place.short()
         # One token does not take all followers.
-        other = Client(place.stack.url, place.token(Role.VIEWER))
-        followed = b"".join(record.data for record in other.follow_log(job))
-        assert len(followed) >= 20_000_000
+        with Client(place.stack.url, place.token(Role.VIEWER)) as other:
+            followed = sum(len(record.data) for record in other.follow_log(job))
+        assert followed >= 20_000_000
 
 
 @pytest.mark.parametrize("how", ["revoked", "expired"])
@@ -316,15 +316,15 @@ def test_idempotency_keys_are_each_users_own(place: Place) -> None:
 
 
 def test_an_operator_cannot_let_jobs_vanish(place: Place) -> None:
-    operator = Client(place.stack.url, place.token(Role.OPERATOR))
-    for change in (
-        QueueChange(job_retention=1),
-        QueueChange(log_retention=1),
-        QueueChange(log_max_total=1),
-    ):
-        with pytest.raises(ApiError) as refused:
-            operator.change_queue("honest", change)
-        assert refused.value.status == 403
+    with Client(place.stack.url, place.token(Role.OPERATOR)) as operator:
+        for change in (
+            QueueChange(job_retention=1),
+            QueueChange(log_retention=1),
+            QueueChange(log_max_total=1),
+        ):
+            with pytest.raises(ApiError) as refused:
+                operator.change_queue("honest", change)
+            assert refused.value.status == 403
 
 
 def test_values_of_environments_are_not_for_viewers(place: Place) -> None:
@@ -337,4 +337,5 @@ def test_values_of_environments_are_not_for_viewers(place: Place) -> None:
         assert reply is not None
         assert reply.status == 200
         assert b"hunter2" not in reply.body
-    assert Client(place.stack.url, viewer).job(job).submitted_by
+    with Client(place.stack.url, viewer) as client:
+        assert client.job(job).submitted_by
