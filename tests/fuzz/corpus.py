@@ -72,6 +72,8 @@ REQUESTS: Final = (
             }
         ).encode(),
     ),
+    HttpCase("GET", "/readyz", "", (("Expect", "\xff"),)),
+    HttpCase("GET", "/no/such", "", (("Expect", "\xff"),)),
     # Work without an end for one request.
     HttpCase("GET", "/healthz", "", (("Content-Encoding", "gzip"),), _INFLATING),
     HttpCase("POST", "/api/v1/jobs", "", (("Content-Encoding", "gzip"),), _INFLATING),

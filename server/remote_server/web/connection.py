@@ -137,6 +137,12 @@ class Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The answer to what is no request, or failed outside every call."""
+        if isinstance(exc, ConnectionError):
+            # The client left before the interim answer to its Expect: nobody's fault.
+            raise exc
+        if isinstance(exc, UnicodeError):
+            # aiohttp cites an Expect header that it does not know, and cannot when it is no text.
+            status, message = 400, "a header is no text"
         if status >= 500:
             self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
         else:

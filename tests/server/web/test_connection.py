@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from remote_server.web.connection import MAX_HEAD
 from remote_server.web.connections import Standing
 from tests.support.live_server import Live
@@ -46,3 +48,27 @@ async def test_answers_carry_security_headers_and_no_version(live: Live) -> None
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
         assert headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", [b"/healthz", b"/nowhere"])
+async def test_an_expectation_that_is_no_text_is_the_clients_fault(
+    live: Live, caplog: pytest.LogCaptureFixture, path: bytes
+) -> None:
+    async with live.wire() as (reader, writer):
+        writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nExpect: \xff\r\n\r\n")
+        async with asyncio.timeout(20):
+            assert b" 400 " in await reader.readline()
+    assert "Error handling request" not in caplog.text
+
+
+async def test_a_client_that_leaves_before_it_may_go_on_is_no_mistake(
+    live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = HEAD % live.token.encode() + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+    for _ in range(20):
+        async with live.wire() as (_, writer):
+            writer.write(begun * 3)
+            await writer.drain()
+            writer.transport.abort()
+    assert (await live.get("/healthz", "")).status == 200
+    assert "Error handling request" not in caplog.text
