@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from remote_protocol.ids import JobId
-from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED, MAX_STEPS
+from remote_protocol.limits import MAX_INVENTORY, MAX_PART, MAX_RECALLED_PART, MAX_STEPS
 from remote_protocol.parts import (
     Attempt,
     Condition,
@@ -28,6 +28,9 @@ from remote_protocol.parts import (
 )
 from remote_protocol.states import EndReason
 
+Rest = Annotated[int, Field(ge=0, le=MAX_INVENTORY)]
+"""How many attempts follow in further parts."""
+
 
 class Hello(Message):
     """First message of an agent, and its answer to `resync`: who it is and all it holds."""
@@ -45,7 +48,17 @@ class Hello(Message):
     platform: Platform = Platform()
     settings: Settings = Settings()
     condition: Condition = Condition()
-    inventory: list[InventoryItem] = Field(default_factory=list, max_length=MAX_INVENTORY)
+    inventory: list[InventoryItem] = Field(default_factory=list, max_length=MAX_PART)
+    """All it holds, or the first part of it."""
+    following: Rest = 0
+
+
+class Inventory(Message):
+    """A further part of a hello's inventory, directly behind it. Since version 4."""
+
+    type: Literal["inventory"] = "inventory"
+    items: list[InventoryItem] = Field(min_length=1, max_length=MAX_PART)
+    following: Rest = 0
 
 
 class Accept(Message):
@@ -114,7 +127,8 @@ class Recalled(Message):
     """Answer to `recall`: settled attempts whose end the agent still knows. Since version 3."""
 
     type: Literal["recalled"] = "recalled"
-    attempts: list[Reference] = Field(default_factory=list, max_length=MAX_RECALLED)
+    attempts: list[Reference] = Field(default_factory=list, max_length=MAX_RECALLED_PART)
+    following: Rest = 0
 
 
 class ReadInput(Message):
@@ -158,6 +172,7 @@ class Goodbye(Message):
 
 AgentMessage = Annotated[
     Hello
+    | Inventory
     | Accept
     | Refuse
     | Started

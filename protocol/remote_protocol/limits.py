@@ -7,7 +7,7 @@ from typing import Final
 PROTOCOL_VERSION: Final = 4
 """The newest version of the agent protocol that this code speaks. 2: agents say `missing`.
 3: they take up again what they had settled, for a restored server. 4: they fetch the input of
-jobs."""
+jobs, and send a long inventory in parts."""
 OLDEST_PROTOCOL_VERSION: Final = 1
 """The oldest one it still understands."""
 SUBPROTOCOL: Final = "remote-agent.v1"
@@ -16,10 +16,14 @@ SUBPROTOCOL: Final = "remote-agent.v1"
 MAX_PAYLOAD: Final = 256 * 1024
 """Bytes in one chunk: big enough for 400 MB/s, small enough for control messages to pass."""
 MAX_CHUNK_FRAME: Final = MAX_PAYLOAD + 64
-MAX_AGENT_MESSAGE: Final = 4 * 1024 * 1024
-"""A text frame from an agent; the largest is a `hello` with a long inventory."""
+MAX_AGENT_MESSAGE: Final = MAX_PAYLOAD
+"""A text frame from an agent: no more than a chunk, so that a link never holds more than that
+before it is looked at. What is longer comes in parts."""
+MAX_PART: Final = 500
+"""Attempts in one part of an inventory."""
 MAX_RECALLED: Final = 10_000
 """Settled attempts that an agent names to a restored server, the newest ones."""
+MAX_RECALLED_PART: Final = 1_000
 MAX_SERVER_MESSAGE: Final = 16 * 1024 * 1024
 """A text frame from the server; the largest is an `offer` with files."""
 MAX_JOB_BODY: Final = 12 * 1024 * 1024
@@ -58,6 +62,8 @@ MAX_CAPACITY: Final = 10_000
 """Jobs at a time of one class."""
 MAX_USES: Final = 1_000_000
 """Agents that may enrol with one registration token."""
+MAX_REASONS: Final = 100
+"""End reasons in a list, repeated ones counted."""
 MAX_STEPS: Final = 200
 """Entries that an agent adds to a timeline when an attempt ends."""
 MAX_INVENTORY: Final = 20_000

@@ -5,8 +5,9 @@ Used by messages and by HTTP bodies alike. Unknown fields are ignored, so that v
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -144,6 +145,17 @@ class Reference(Part):
 
     job: JobId
     attempt: Attempt
+
+
+_P = TypeVar("_P")
+
+
+def parts(items: Sequence[_P], size: int) -> Iterator[tuple[list[_P], int]]:
+    """A long list in parts of at most `size`, each with the number of items that follow in further
+    ones; one empty part when there are none."""
+    for start in range(0, max(1, len(items)), size):
+        part = list(items[start : start + size])
+        yield part, len(items) - start - len(part)
 
 
 class Verdict(StrEnum):

@@ -27,6 +27,7 @@ from remote_protocol.limits import (
     MAX_ENV,
     MAX_FILES,
     MAX_NAME,
+    MAX_REASONS,
     MAX_SCRIPT_SIZE,
 )
 from remote_protocol.program import (
@@ -135,7 +136,7 @@ class JobSpec(_Part):
     """Labels that the agent must have."""
     max_attempts: int = Field(default=1, ge=1, le=100)
     retry_on: list[EndReason] = Field(
-        default_factory=lambda: list(DEFAULT_RETRY_ON), max_length=2 * len(EndReason)
+        default_factory=lambda: list(DEFAULT_RETRY_ON), max_length=MAX_REASONS
     )
     """End reasons after which another attempt is made while `max_attempts` allows."""
     retry_backoff: Duration = 1.0

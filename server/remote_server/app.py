@@ -184,6 +184,7 @@ class Server:
         )
         store.on_commit(dispatcher.committed)
         store.on_commit(sweeper.committed)
+        store.on_commit(hub.committed)
         store.on_commit(self.services.committed)
         store.on_commit(inputs.committed)
         self._loop("dispatcher", dispatcher.run())

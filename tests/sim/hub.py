@@ -139,7 +139,7 @@ class Hub:
             ASSIGNMENT,
             Wishes(),
             frozenset(key for key in inventory if key.job not in self.db.jobs),
-            self.db.asks(),
+            recall=self.db.asks(),
         )
         self._handle(link, session, event)
 

@@ -12,11 +12,11 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from remote_protocol.limits import MAX_AGENT_MESSAGE, SUBPROTOCOL
+from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.states import AttemptState, JobState
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.events import Change
-from remote_server.domain.model import Agent, Attempt, Clock, Job, Key, Outcome
+from remote_server.domain.model import Agent, Attempt, Clock, Job, Key, Outcome, Token
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
@@ -67,6 +67,8 @@ class LiveHub:
         self.inputs = files.inputs
         self.late = 0.0
         self.changed: list[str] = []
+        self.tokens: dict[str, Token] = {}
+        """Tokens that agents of these names come with; others get one of their own."""
         self.hub = Hub(store, files, terms, self._changed, lambda: boot_clock() + self.late)
         self.dispatcher = Dispatcher(store, self.hub, Clock(time.time, boot_clock))
         self.server: TestServer
@@ -117,11 +119,24 @@ class LiveHub:
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         """What the web does once it knows the agent."""
         wire = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,), compress=False, max_msg_size=MAX_AGENT_MESSAGE
+            protocols=(SUBPROTOCOL,), compress=False, max_msg_size=MAX_CHUNK_FRAME
         )
+        token = await self.token(request.match_info["name"])
         await wire.prepare(request)
-        await self.hub.serve(request.match_info["name"], wire, "192.0.2.1")
+        await self.hub.serve(token, wire, "192.0.2.1")
         return wire
+
+    async def token(self, name: str = "a") -> Token:
+        """The token of an agent, which may ask for every queue."""
+        if name in self.tokens:
+            return self.tokens[name]
+        known = await self.store.token_by_hash(name)
+        if known is not None and not known.revoked:
+            return known
+        digest = name if known is None else f"{name} {len(await self.store.tokens())}"
+        return await self.store.create_token(
+            "agent", digest, name, time.time(), agent=name, queues=("*",)
+        )
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -148,6 +163,7 @@ async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     place = LiveHub(store, Files(logs, inputs), terms)
     store.on_commit(place.dispatcher.committed)
     store.on_commit(inputs.committed)
+    store.on_commit(place.hub.committed)
     app = web.Application()
     app.router.add_get("/{name}", place._serve)
     place.server = TestServer(app, access_log=None)

@@ -206,8 +206,11 @@ class Stack:
     # Agents ----------------------------------------------------------------------------------
 
     def registration_token(self, **fields: Any) -> str:
-        """A new registration token."""
-        return self.client.create_registration_token(RegistrationTokenCreate(**fields)).token
+        """A new registration token; it covers everything, unless the test says what it covers."""
+        if "queues" not in fields:
+            fields = {"any_queue": True, **fields}
+        request = RegistrationTokenCreate(**{"uses": None, "allow_replace": True, **fields})
+        return self.client.create_registration_token(request).token
 
     def register(
         self,

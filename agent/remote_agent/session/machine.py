@@ -55,8 +55,14 @@ from remote_agent.session.events import (
 from remote_agent.session.inputs import InputCopy, Inputs
 from remote_protocol import messages as m
 from remote_protocol.errors import CloseCode, RemoteProtocolError
-from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
+from remote_protocol.limits import (
+    MAX_PART,
+    MAX_RECALLED_PART,
+    OLDEST_PROTOCOL_VERSION,
+    PROTOCOL_VERSION,
+)
 from remote_protocol.messages import Phase, Refusal
+from remote_protocol.parts import parts
 from remote_protocol.spec import JobSpec
 from remote_protocol.units import format_duration
 
@@ -200,7 +206,7 @@ class Session:
                 return self._heartbeat(now) if self.welcomed else []
             case SettingsChanged(settings):
                 self._facts = replace(self._facts, settings=settings)
-                return [self._hello()] if self._link in (_Link.GREETED, _Link.WELCOMED) else []
+                return self._hello() if self._link in (_Link.GREETED, _Link.WELCOMED) else []
             case LinkOpened(session):
                 return self._opened(session, now)
             case LinkClosed():
@@ -208,10 +214,13 @@ class Session:
                 return []
             case Recounted(keys):
                 known = [m.Reference(job=key.job, attempt=key.attempt) for key in keys]
-                return attempts.say(m.Recalled(attempts=known))
+                said: list[Effect] = []
+                for part, rest in parts(known, MAX_RECALLED_PART):
+                    said += attempts.say(m.Recalled(attempts=part, following=rest))
+                return said
             case Found(ends):
                 attempts.revive(ends)
-                return [self._hello()] if self.welcomed else []
+                return self._hello() if self.welcomed else []
             case Leaving(reason):
                 self._leaving = True
                 attempts.drop_unstored()
@@ -227,24 +236,28 @@ class Session:
         self._heard_at = self._beat_at = self._proven_at = now
         self._mismatches = 0
         self._attempts.change_link()
-        return [self._hello()]
+        return self._hello()
 
-    def _hello(self) -> Effect:
+    def _hello(self) -> list[Effect]:
         # Chunks wait for the welcome: it may rewind them.
         self._attempts.uploading = False
-        return Send(
-            m.Hello(
-                oldest=OLDEST_PROTOCOL_VERSION,
-                newest=PROTOCOL_VERSION,
-                session=self._session,
-                agent_version=self._facts.agent_version,
-                boot_id=self._facts.boot_id,
-                installation=self._facts.installation,
-                platform=self._facts.platform,
-                settings=self._facts.settings,
-                condition=self._condition,
-                inventory=self._attempts.inventory(),
-            )
+        (first, rest), *more = parts(self._attempts.inventory(), MAX_PART)
+        said: list[Effect] = [Send(self._first_part(first, rest))]
+        return said + [Send(m.Inventory(items=items, following=left)) for items, left in more]
+
+    def _first_part(self, inventory: list[m.InventoryItem], following: int) -> m.Hello:
+        return m.Hello(
+            oldest=OLDEST_PROTOCOL_VERSION,
+            newest=PROTOCOL_VERSION,
+            session=self._session,
+            agent_version=self._facts.agent_version,
+            boot_id=self._facts.boot_id,
+            installation=self._facts.installation,
+            platform=self._facts.platform,
+            settings=self._facts.settings,
+            condition=self._condition,
+            inventory=inventory,
+            following=following,
         )
 
     def _read_input(self, event: InputReceived, now: float) -> list[Effect]:
@@ -318,7 +331,7 @@ class Session:
                 self._offer_ttl = message.offer_ttl
                 return [ApplyAssignment(message.assignment)]
             case m.Resync():
-                return [self._hello()]
+                return self._hello()
             case m.Recall():
                 return [Recount()]
             case m.InputEnd(job=job, attempt=number, size=size):
@@ -354,7 +367,7 @@ class Session:
         if self._mismatches < MISMATCHES:
             return [Proven(self._proven_at)]
         self._mismatches = 0
-        return [Proven(self._proven_at), self._hello()]
+        return [Proven(self._proven_at), *self._hello()]
 
     def _offer(self, offer: m.Offer, now: float) -> list[Effect]:
         key = Key(offer.job, offer.attempt)

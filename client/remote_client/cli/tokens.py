@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -58,18 +59,32 @@ def token() -> None:
 @click.option(
     "--agent", type=NAME, help="Make the token of this one agent instead of an API token."
 )
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    type=NAME,
+    shell_complete=completed("queues"),
+    help="With --agent: a queue that it may serve (default: default).",
+)
+@click.option("--any-queue", is_flag=True, help="With --agent: it may serve every queue.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="K=V", help="With --agent: a label to keep."
+)
 @click.option("--expires", type=DURATION, help="End after so long, e.g. 90d; default: never.")
 @secret_file
 @output_option
 @pass_session
 def create(
     session: Session,
+    /,
     name: str,
     role: str,
     agent: str | None,
     expires: float | None,
     output_file: str | None,
     output: str,
+    **granted: Any,
 ) -> None:
     """Make a token; its text is shown this one time.
 
@@ -78,7 +93,7 @@ def create(
       remotectl token create --name ci --role operator --expires 90d
       remotectl token create --name web-7 --agent web-7
     """
-    body = {"name": name, "role": role, "agent": agent, "expires": expires}
+    body = {"name": name, "role": role, "agent": agent, "expires": expires, **_grant(granted)}
     _created(session.calls.create("tokens", body), output, output_file)
 
 
@@ -126,9 +141,16 @@ def registration_token() -> None:
     multiple=True,
     type=NAME,
     shell_complete=completed("queues"),
-    help="Only for this queue.",
+    help="A queue that agents may serve (default: default).",
 )
-@click.option("--uses", type=click.IntRange(min=1), help="How many agents may enrol.")
+@click.option("--any-queue", is_flag=True, help="Agents may serve every queue.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="K=V", help="A label that hosts cannot change."
+)
+@click.option("--allow-replace", is_flag=True, help="A host may take over another one's name.")
+@click.option(
+    "--uses", default="1", show_default=True, metavar="N", help="How many agents, or `unlimited`."
+)
 @click.option(
     "--expires", default="1h", show_default=True, metavar="D", help="End after so long, or `never`."
 )
@@ -137,11 +159,13 @@ def registration_token() -> None:
 @pass_session
 def create_registration(
     session: Session,
-    queues: tuple[str, ...],
-    uses: int | None,
+    /,
+    uses: str,
     expires: str,
+    allow_replace: bool,
     output_file: str | None,
     output: str,
+    **granted: Any,
 ) -> None:
     """Make a token for `remote-agent register`.
 
@@ -153,7 +177,12 @@ def create_registration(
         seconds = None if expires == "never" else parse_duration(expires)
     except ValueError as error:
         raise UsageError(f"--expires: {error}") from None
-    body = {"queues": list(queues), "uses": uses, "expires": seconds}
+    body = {
+        "uses": _uses(uses),
+        "expires": seconds,
+        "allow_replace": allow_replace,
+        **_grant(granted),
+    }
     _created(session.calls.create(_REGISTRATION, body), output, output_file)
 
 
@@ -184,6 +213,26 @@ def revoke_registration(session: Session, id: str) -> None:
     note(f"registration token {id.upper()} is revoked")
 
 
+def _uses(text: str) -> int | None:
+    if text == "unlimited":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--uses {text!r} is neither a number above 0 nor `unlimited`")
+    return int(text)
+
+
+def _grant(granted: dict[str, Any]) -> dict[str, Any]:
+    """What a token lets a host ask for, as far as the command's options say so."""
+    labels: dict[str, str] = {}
+    for text in granted["labels"]:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--label {text!r} is not KEY=VALUE")
+        labels[key] = value
+    said = {"queues": list(granted["queues"]), "any_queue": granted["any_queue"], "labels": labels}
+    return {name: value for name, value in said.items() if value}
+
+
 def _created(created: Document, output: str, path: str | None) -> None:
     if output == "json" and path is None:
         print_json(created)
@@ -209,12 +258,16 @@ def _state(item: Document) -> str:
     return "used up" if item.get("uses_left") == 0 else "valid"
 
 
+def _queues(item: Document) -> str:
+    return "any" if item.get("any_queue") else names(item.get("queues"))
+
+
 _COLUMNS = (
     Column("ID", lambda item: text_of(item, "id")),
     Column("KIND", lambda item: text_of(item, "kind"), drop=2),
     Column("NAME", lambda item: str(item.get("agent") or item.get("name") or ""), cut=12),
     Column("ROLE", lambda item: text_of(item, "role"), drop=1),
-    Column("QUEUES", lambda item: names(item.get("queues")), cut=12, drop=5),
+    Column("QUEUES", _queues, cut=12, drop=5),
     Column("USES LEFT", lambda item: text_of(item, "uses_left"), drop=4),
     Column("EXPIRES", lambda item: when(item.get("expires_at")) or "never", drop=3),
     Column("STATE", _state),

@@ -35,6 +35,8 @@ class HelloReceived:
     wishes: Wishes
     strays: frozenset[Key] = frozenset()
     """Attempts of the inventory whose jobs a restored database does not know: they run on."""
+    warning: str = ""
+    """What of the host's settings is not allowed, in words."""
     recall: bool = False
     """Agents may have settled attempts that a restored database takes for open: ask."""
 

@@ -231,7 +231,13 @@ class Agent:
     ephemeral: bool = False
     fingerprint: str = ""
     allowed_queues: tuple[str, ...] = ()
-    """Queues that the host may choose from, by its registration token; empty: any."""
+    """Queues that the host may choose from (`domain.enrolment`)."""
+    allowed_labels: dict[str, str] = field(default_factory=dict)
+    """Labels that the host may have."""
+    allowed_capacity: dict[str, int] = field(default_factory=dict)
+    """Capacity classes that the host may have, and their sizes at the most."""
+    server_labels: dict[str, str] = field(default_factory=dict)
+    """Labels that its registration token gave: the host can neither set nor change them."""
     announced: str = ""
     """The host's own settings as last announced (canonical JSON): they are applied only when
     they change, so that an operator's edit survives the agent's restart."""
@@ -280,6 +286,11 @@ class Token:
     role: Role | None = None
     agent: str | None = None
     queues: tuple[str, ...] = ()
+    """Queues that it covers; `*`: all."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Labels that it gives to agents."""
+    allow_replace: bool = False
+    """Whether a host may take over another one's name with it."""
     uses_left: int | None = None
     expires_at: float | None = None
     last_used_at: float | None = None

@@ -16,6 +16,7 @@ from typing import Final
 from remote_protocol import messages as m
 from remote_protocol.codec import negotiate
 from remote_protocol.errors import CloseCode, RemoteProtocolError
+from remote_protocol.limits import MAX_TEXT
 from remote_protocol.units import format_duration
 from remote_server.domain.delivery import Delivery
 from remote_server.domain.events import (
@@ -85,6 +86,7 @@ class AgentSession:
         self._closed = False
         self._leaving = False
         self._store_down = False
+        self._asked = False
         self._recalled = False
         """Whether the agent has said on this link what it has settled."""
 
@@ -92,6 +94,11 @@ class AgentSession:
     def leaving(self) -> bool:
         """Whether the agent said goodbye."""
         return self._leaving
+
+    @property
+    def recalling(self) -> bool:
+        """Whether the agent was asked what it has settled, and has not answered."""
+        return self._asked
 
     @property
     def strays(self) -> frozenset[Key]:
@@ -197,7 +204,7 @@ class AgentSession:
                 return [Send(m.Resync(reason="another installation wants this agent's name"))]
             case RecallAnswered(wanted):
                 self.last_heard = now
-                self._recalled = True
+                self._asked, self._recalled = False, True
                 return [Send(m.Revive(attempts=[_reference(key) for key in wanted]))]
             case LeaseEnded(key, detail):
                 return leases.end(key, detail)
@@ -267,6 +274,7 @@ class AgentSession:
         self._delivery.hello()
         asking = event.recall and version >= RECALLS and not self._recalled
         rulings, before, after = self._leases.reconcile(event, now, asking)
+        self._asked = asking
         if asking:
             after.append(Send(m.Recall()))
         welcome = m.Welcome(
@@ -280,6 +288,7 @@ class AgentSession:
             assignment=event.assignment,
             wishes=event.wishes,
             rulings=rulings,
+            warning=event.warning[:MAX_TEXT],
         )
         return [*before, Send(welcome), *self._leases.offers(), *after, CapacityChanged()]
 
@@ -303,7 +312,7 @@ class AgentSession:
             case m.Goodbye():
                 self._leaving = True
                 return [*leases.withdraw_offers(f"{self.agent} has left"), CapacityChanged()]
-            case m.Hello() | m.Recalled() | m.ReadInput():
+            case m.Hello() | m.Inventory() | m.Recalled() | m.ReadInput():
                 return self._close(CloseCode.INTERNAL, f"a {message.type} is for the hub")
 
     def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:

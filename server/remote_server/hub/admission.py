@@ -34,13 +34,21 @@ async def admit(hub: Hub, link: Link, hello: Hello) -> None:
     ago. One that went without a goodbye has the time in which it would be called silent; after a
     start of the server nobody has said goodbye.
     """
-    if not hello.installation:
-        return
     try:
         last = (await hub.store.agent(link.name)).installation
     except NotFound:
         return
     if last is None or last == hello.installation:
+        return
+    if not hello.installation:
+        # Saying nothing must not be a way around the question.
+        log.warning("a hello without an installation was refused", agent=link.name)
+        link.close(
+            CloseCode.COPIED,
+            f"the agent {link.name!r} has named its installation before, and this one names none: "
+            "its identity is a copy, or its program is older; delete the agent and register it "
+            "again, if it is not a copy",
+        )
         return
     holder = hub.holder(link.name)
     if holder is not None:

@@ -12,40 +12,42 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
+from typing import Any, Final, NamedTuple
 
 import structlog
 from aiohttp import web
 
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Condition, Hello, Recalled, Superseded
+from remote_protocol.messages import Condition, Superseded
 from remote_protocol.states import AgentState, EndReason
 from remote_server import __version__
+from remote_server.domain.enrolment import left_out
 from remote_server.domain.events import (
     AssignmentChanged,
     CancelWished,
-    HelloReceived,
     LeaseEnded,
     Offered,
-    RecallAnswered,
     StoreRecovered,
     WishesChanged,
 )
-from remote_server.domain.model import Key, Lease
+from remote_server.domain.model import Commit, Key, Lease, Token
 from remote_server.domain.scheduling import AgentSlot
-from remote_server.domain.session import AgentSession
-from remote_server.errors import ServerError, StoreUnavailable
-from remote_server.hub.admission import admit
+from remote_server.domain.session import AgentSession, Terms
+from remote_server.errors import ServerError
+from remote_server.hub.greeting import Greeter
 from remote_server.hub.link import Link
 from remote_server.hub.pulse import HubTerms, Pulse
 from remote_server.hub.recovery import Recovery
+from remote_server.hub.standing import Standing
 from remote_server.hub.words import assignment_of, wishes_of
 from remote_server.inputs import InputStore
-from remote_server.logs import LogStore, LogUnavailable
+from remote_server.logs import LogStore
 from remote_server.store import Store
 
 log = structlog.get_logger("remote_server.hub")
+
+MOST_STRANGERS: Final = 256
+"""Links that may be open without a hello; each holds one message at the most."""
 
 
 def boot_clock() -> float:
@@ -82,108 +84,54 @@ class Hub:
         self.pulse = Pulse(terms, clock)
         self._on_change = on_change
         self._links: dict[str, Link] = {}
-        self._strangers: set[Link] = set()
+        self._strangers: dict[Link, None] = {}
         """Links whose agent has not said hello."""
         self._contact: dict[str, float] = {}
         self._released: set[str] = set()
         """Agents that said goodbye."""
         self._started_at = clock()
-        self._greeting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.greeter = Greeter(self)
+        self._standing = Standing(store, self._all)
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovery = Recovery(store, files.logs, self._recovered)
         self._stopping = False
 
     # Links come and go -------------------------------------------------------------------------
 
-    async def serve(self, agent: str, wire: web.WebSocketResponse, address: str) -> None:
-        """Carry an authenticated agent's WebSocket until it ends."""
-        link = Link(self, wire, agent, address)
-        self._strangers.add(link)
+    async def serve(self, token: Token, wire: web.WebSocketResponse, address: str) -> None:
+        """Carry the WebSocket of an agent, authenticated by its token, until it ends."""
+        link = Link(self, wire, token, address)
+        self._make_room(link.name)
+        self._strangers[link] = None
         if self._stopping:
             link.close(CloseCode.GOING_AWAY, "the server stops")
         await link.serve()
 
-    async def greet(self, link: Link, hello: Hello) -> None:
-        """Reconcile a hello with the database. Links of one agent are greeted one at a time."""
-        if link.session is None:
-            await admit(self, link, hello)
-        lock = self._greeting.get(link.name)
-        if lock is None:
-            # It lives as long as somebody holds it or waits for it.
-            lock = self._greeting[link.name] = asyncio.Lock()
-        async with lock:
-            if link.closed:
-                return
-            if link.session is None:
-                await self._begin(link, hello)
-            else:
-                await link.settle()
-            if not link.closed:
-                await self._reconcile(link, hello)
+    def _make_room(self, name: str) -> None:
+        """Links that have not said hello hold memory of nobody who is known: one for each agent,
+        and so many in all. Honest agents say it at once, so that the oldest one has to go."""
+        for other in [link for link in self._strangers if link.name == name]:
+            other.close(CloseCode.FENCED, "another link of this agent was opened before its hello")
+        if len(self._strangers) >= MOST_STRANGERS:
+            oldest = next(iter(self._strangers))
+            oldest.close(CloseCode.TRY_AGAIN, "too many agents connect and do not say hello")
 
-    async def _begin(self, link: Link, hello: Hello) -> None:
-        former = self._links.get(link.name)
-        if former is not None:
-            former.close(
-                CloseCode.FENCED, "a newer session of this agent is connected; this one ends"
-            )
-            await former.settle()
-        if link.closed:
-            return
-        agent = await self.store.bump_epoch(link.name, hello, link.address, time.time())
-        if link.closed:
-            return
-        terms = self.pulse.terms(len(self._links) + 1)
-        link.session = AgentSession(link.name, agent.epoch, terms, self.clock())
-        self._strangers.discard(link)
+    def next_terms(self) -> Terms:
+        """What one more agent is told."""
+        return self.pulse.terms(len(self._links) + 1)
+
+    def joined(self, link: Link, session: AgentSession) -> None:
+        """A link's agent said hello: it has the name from now on."""
+        link.session = session
+        self._strangers.pop(link, None)
         self._links[link.name] = link
         self._contact.pop(link.name, None)
         self._released.discard(link.name)
-        log.info("agent connected", agent=link.name, address=link.address, epoch=agent.epoch)
-
-    async def _reconcile(self, link: Link, hello: Hello) -> None:
-        # Reads do not let others run: nothing changes between them and the event.
-        link.agent = await self.store.agent(link.name)
-        keys = [Key(item.job, item.attempt) for item in hello.inventory]
-        leases = await self.store.leases_of(link.name)
-        strange = [key for key in keys if key not in leases]
-        if strange:
-            leases |= await self.store.leases(strange, link.name)
-        strange = [key for key in strange if key not in leases]
-        ended = await self.store.ended_keys(strange)
-        strays = await self.store.strays(strange)
-        try:
-            lengths = {key: self.logs.length(key) for key in keys}
-        except LogUnavailable as error:
-            raise StoreUnavailable(str(error)) from error
-        link.feed(
-            HelloReceived(
-                hello=hello,
-                leases=leases,
-                ended=ended,
-                lengths=lengths,
-                assignment=assignment_of(link.agent),
-                wishes=wishes_of(link.agent),
-                strays=strays,
-                recall=await self.store.asks_agents(),
-            )
-        )
-        for key in sorted(strays):
-            log.warning(
-                "an attempt belongs to no job of this restored database; it may run to its end",
-                agent=link.name,
-                attempt=str(key),
-            )
-
-    async def recalled(self, link: Link, message: Recalled) -> None:
-        """An agent says what it has settled: have it take up what this database takes for open."""
-        keys = {Key(item.job, item.attempt) for item in message.attempts}
-        wanted = await self.store.leases(keys, link.name)
-        link.feed(RecallAnswered(tuple(sorted(wanted))))
+        log.info("agent connected", agent=link.name, address=link.address, epoch=session.epoch)
 
     def left(self, link: Link) -> None:
         """A link has ended."""
-        self._strangers.discard(link)
+        self._strangers.pop(link, None)
         session = link.session
         if session is None or self._links.get(link.name) is not link:
             return
@@ -211,12 +159,13 @@ class Hub:
     async def close(self) -> None:
         """The server stops: tell every agent so, and wait until all they reported is recorded."""
         self._stopping = True
-        links = [*self._links.values(), *self._strangers]
+        links = self._all()
         for link in links:
             link.close(CloseCode.GOING_AWAY, "the server stops")
         for link in links:
             await link.settle()
         self._recovery.stop()
+        self._standing.stop()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -226,6 +175,15 @@ class Hub:
         """Tick the links that wait for something, for ever."""
         while True:
             await self.pulse.beat(self._links, self._strangers)
+            self._standing.expire()
+
+    def _all(self) -> list[Link]:
+        return [*self._links.values(), *self._strangers]
+
+    def committed(self, commit: Commit) -> None:
+        """Listener for the store's commits: a token that was revoked ends its agent's link."""
+        if "tokens" in commit.rooms:
+            self._standing.changed()
 
     def trouble(self) -> None:
         """The database or a log could not be written: probe until both work again."""
@@ -320,9 +278,12 @@ class Hub:
         """Something that operators should know about the agent; empty for nothing."""
         link = self._links.get(name)
         hello = link.session.hello if link is not None and link.session is not None else None
-        if hello is None or hello.agent_version == __version__:
+        if hello is None or link is None or link.agent is None:
             return ""
-        return f"it runs version {hello.agent_version}, the server {__version__}"
+        other = hello.agent_version != __version__
+        version = f"it runs version {hello.agent_version}, the server {__version__}"
+        found = [version if other else "", left_out(link.agent, hello.settings)]
+        return "; ".join(text for text in found if text)
 
     async def wish(self, name: str) -> None:
         """Pause or drain was committed: tell the agent."""

@@ -7,24 +7,19 @@ which it came; commits run beside the reading, so that many reports share one tr
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from collections import deque
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiohttp import WSMsgType, web
 
-from remote_protocol.codec import decode_chunk, decode_from_agent, encode
+from remote_protocol.codec import decode_chunk, decode_from_agent
 from remote_protocol.errors import CloseCode, RemoteProtocolError
-from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import (
-    Ack,
     Ended,
-    Error,
     Hello,
+    Inventory,
     ReadInput,
     Recalled,
     ServerMessage,
@@ -51,10 +46,13 @@ from remote_server.domain.events import (
     TruncateLog,
     VerifyLog,
 )
-from remote_server.domain.model import Agent, Key
+from remote_server.domain.gathering import Gathering
+from remote_server.domain.model import Agent, Key, Token
 from remote_server.domain.session import AgentSession
-from remote_server.errors import NotFound, Stale, StoreUnavailable
+from remote_server.errors import NotFound, Refused, Stale, StoreUnavailable, UnknownQueue
+from remote_server.hub.budget import Budget
 from remote_server.hub.feeder import Feeder
+from remote_server.hub.outbox import Outbox
 from remote_server.logs import LogUnavailable
 
 if TYPE_CHECKING:
@@ -62,15 +60,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("remote_server.link")
 
-MOST_WAITING: Final = 20_000
-"""Messages that may wait for a slow agent; beyond them its link is closed."""
 MOST_IN_FLIGHT: Final = 1_000
 """Reports that may wait for their commit before the next frame is read."""
-SEND_TIMEOUT: Final = 60.0
-"""Seconds that an agent may leave what it is sent unread."""
-CLOSE_TIMEOUT: Final = 5.0
-_REASON_BYTES: Final = 120
-"""RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code."""
+TURN: Final = 64
+"""Frames of one link that are handled before others have their turn."""
+NAP: Final = 1.0
+"""Seconds at the longest for which a link over its budget is not looked at."""
 _QUIET: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 _NOTHING: Final = memoryview(b"")
 
@@ -79,11 +74,11 @@ class Link:
     """One WebSocket of one agent. `serve` is its loop; `feed` may be called at any time."""
 
     __slots__ = (
+        "_budget",
         "_closing",
         "_commits",
         "_feeder",
-        "_flusher",
-        "_flushing",
+        "_gathering",
         "_hub",
         "_outbox",
         "_socket",
@@ -93,18 +88,21 @@ class Link:
         "name",
         "opened_at",
         "session",
+        "token",
     )
 
-    def __init__(self, hub: Hub, wire: web.WebSocketResponse, name: str, address: str) -> None:
+    def __init__(self, hub: Hub, wire: web.WebSocketResponse, token: Token, address: str) -> None:
         self._hub = hub
         self._socket = wire
-        self._outbox: deque[ServerMessage] = deque()
+        self._outbox = Outbox(wire, self._too_slow, self.end)
         self._commits: set[asyncio.Task[None]] = set()
-        self._flushing = False
-        self._flusher: asyncio.Task[None] | None = None
+        self._gathering = Gathering()
+        self._budget = Budget(hub.terms.rates, hub.clock())
         self._closing: asyncio.Event | None = None
         self._feeder: Feeder | None = None
-        self.name = name
+        self.name = token.agent or ""
+        self.token = token
+        """The bearer's, as it was at the handshake."""
         self.address = address
         self.opened_at = hub.clock()
         self.agent: Agent | None = None
@@ -114,23 +112,32 @@ class Link:
 
     async def serve(self) -> None:
         """Read frames until the link ends."""
+        wait = 0.0
+        turn = 0
+        outbox = self._outbox
         try:
             async for frame in self._socket:
                 if frame.type is WSMsgType.TEXT:
                     # What a message leads to is sent from here, without a task of its own.
-                    mine, self._flushing = not self._flushing, True
-                    await self._text(frame.data)
+                    mine, outbox.flushing = not outbox.flushing, True
+                    wait = await self._text(frame.data)
                     if mine:
-                        await self._flush()
+                        await outbox.flush()
                 elif frame.type is WSMsgType.BINARY:
                     # Its ack leaves with this turn of the loop, together with those of other
                     # chunks that are here already.
-                    self._chunk(frame.data)
+                    wait = self._chunk(frame.data)
                 elif frame.type is WSMsgType.ERROR:
                     # The WebSocket layer has closed it, with a code of RFC 6455.
                     log.info("link broken", agent=self.name, reason=str(frame.data))
                 if len(self._commits) > MOST_IN_FLIGHT:
                     await asyncio.wait(self._commits, return_when=asyncio.FIRST_COMPLETED)
+                turn += 1
+                if wait:
+                    await self._rest(wait)
+                elif turn % TURN == 0:
+                    # Frames that are here already are given without a turn of the loop.
+                    await asyncio.sleep(0)
         except RemoteProtocolError as error:
             self.close(error.code, str(error))
         except StoreUnavailable as error:
@@ -138,6 +145,8 @@ class Link:
             self.close(CloseCode.TRY_AGAIN, str(error))
         except NotFound as error:
             self.close(CloseCode.UNREGISTERED, f"the agent was deleted: {error}")
+        except (Refused, UnknownQueue) as error:
+            self.close(CloseCode.UNREGISTERED, str(error))
         except Exception:
             self._broke()
         finally:
@@ -164,16 +173,14 @@ class Link:
         if code not in _QUIET:
             log.info("link closed", agent=self.name, code=int(code), reason=detail)
         self._closing = asyncio.Event()
-        self._hub.spawn(self._close(code, detail, last, self._closing))
+        self._hub.spawn(self._outbox.close(code, detail, last, self._closing))
         self.end()
 
     def end(self) -> None:
         """The link is gone, or is to be treated so; what it held is given back."""
         if not self.closed:
             self.closed = True
-            self._outbox.clear()
-            if self._flusher is not None and self._flusher is not asyncio.current_task():
-                self._flusher.cancel()
+            self._outbox.drop()
             if self._feeder is not None:
                 self._feeder.close()
             self.feed(LinkClosed())
@@ -186,35 +193,57 @@ class Link:
 
     # Frames in ---------------------------------------------------------------------------------
 
-    async def _text(self, text: str) -> None:
-        message = decode_from_agent(text)
+    async def _text(self, text: str) -> float:
+        """Hear a message; seconds for which the agent has said enough."""
+        part = decode_from_agent(text)
+        wait = self._budget.message(part.type, len(text), self._hub.clock())
+        if self.session is None and not isinstance(part, Hello | Inventory):
+            raise RemoteProtocolError(f"{part.type} came before the hello")
+        message = self._gathering.hear(part)
+        if message is None:
+            return wait
         if isinstance(message, Hello):
-            await self._hub.greet(self, message)
-        elif self.session is None:
-            raise RemoteProtocolError(f"{message.type} came before the hello")
+            await self._hub.greeter.greet(self, message)
         elif isinstance(message, Recalled):
-            await self._hub.recalled(self, message)
+            if self.session is None or not self.session.recalling:
+                raise RemoteProtocolError("recalled came, but was not asked for")
+            await self._hub.greeter.recalled(self, message)
         elif isinstance(message, ReadInput):
             self._read_input(message)
         else:
             self.feed(MessageReceived(message))
+        return wait
 
-    def _chunk(self, frame: bytes) -> None:
+    def _chunk(self, frame: bytes) -> float:
         chunk = decode_chunk(frame)
         if self.session is None:
             raise RemoteProtocolError("log bytes came before the hello")
+        wait = self._budget.chunk(self._hub.clock())
         key = Key(chunk.job, chunk.attempt)
+        if key not in self.session.leases:
+            # Nothing is looked up on the disk for what was never given.
+            self.feed(ChunkReceived(key, chunk.offset, len(chunk.payload), 0))
+            return wait
         try:
             length = self._hub.logs.length(key)
         except LogUnavailable as error:
             self._failed(key, error)
-            return
+            return wait
         self.feed(ChunkReceived(key, chunk.offset, len(chunk.payload), length), chunk.payload)
+        return wait
+
+    async def _rest(self, wait: float) -> None:
+        """The agent is over its budget: read nothing for a while."""
+        if self._budget.spent(self._hub.clock()):
+            raise RemoteProtocolError(
+                "the agent sends more than any agent needs, and goes on although it is slowed"
+            )
+        await asyncio.sleep(min(wait, NAP))
 
     def _read_input(self, message: ReadInput) -> None:
         if self._feeder is None:
-            inputs = self._hub.inputs
-            self._feeder = Feeder(inputs, self._send_input, self.feed, self._failed, self._broke)
+            inputs, send = self._hub.inputs, self._outbox.send_bytes
+            self._feeder = Feeder(inputs, send, self.feed, self._failed, self._broke)
         self._feeder.read(Key(message.job, message.attempt), message.offset)
 
     # Effects out -------------------------------------------------------------------------------
@@ -320,76 +349,9 @@ class Link:
         log.error("a link failed", agent=self.name, exc_info=error)
         self.close(CloseCode.INTERNAL, "the server failed; see its log")
 
-    # Messages out ------------------------------------------------------------------------------
-
     def _send(self, message: ServerMessage) -> None:
-        if self.closed:
-            return
-        outbox = self._outbox
-        if outbox and isinstance(message, Ack):
-            last = outbox[-1]
-            if (
-                isinstance(last, Ack)
-                and last.job == message.job
-                and last.attempt == message.attempt
-            ):
-                # Acks are cumulative: only the newest of a run has to travel.
-                outbox[-1] = message
-                return
-        outbox.append(message)
-        if len(outbox) > MOST_WAITING:
-            self.close(CloseCode.TRY_AGAIN, "the agent reads too slowly")
-        elif not self._flushing:
-            self._flushing = True
-            self._flusher = asyncio.ensure_future(self._flush())
+        if not self.closed:
+            self._outbox.put(message)
 
-    async def _flush(self) -> None:
-        try:
-            if self._outbox:
-                async with asyncio.timeout(SEND_TIMEOUT):
-                    while self._outbox:
-                        await self._socket.send_str(encode(self._outbox.popleft()))
-        except TimeoutError:
-            self.close(CloseCode.TRY_AGAIN, "the agent reads too slowly")
-        except (OSError, RuntimeError):
-            # The reading side notices the end of the link, too.
-            self.end()
-        finally:
-            self._flushing = False
-
-    async def _send_input(self, frame: bytes) -> None:
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT):
-                await self._socket.send_bytes(frame)
-        except TimeoutError:
-            self.close(CloseCode.TRY_AGAIN, "the agent reads too slowly")
-        except (OSError, RuntimeError):
-            self.end()
-
-    async def _close(
-        self,
-        code: CloseCode,
-        detail: str,
-        last: Sequence[ServerMessage],
-        closed: asyncio.Event,
-    ) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                for message in last:
-                    await self._socket.send_str(encode(message))
-                if code is not CloseCode.GOING_AWAY:
-                    error = Error(code=code.name.lower(), detail=detail[:MAX_TEXT])
-                    await self._socket.send_str(encode(error))
-                reason = detail.encode()[:_REASON_BYTES].decode(errors="ignore")
-                await self._socket.close(code=code, message=reason.encode())
-        except (OSError, TimeoutError, RuntimeError):
-            pass
-        finally:
-            # Also when cancelled: aiohttp lets all who wait for a full socket to drain share one
-            # future, which the flusher's end cancels for everybody.
-            closed.set()
-            # A peer that is gone without a word would keep the reading side waiting for ever.
-            wire = self._socket.get_extra_info("socket")
-            if wire is not None:
-                with suppress(OSError):
-                    wire.shutdown(socket.SHUT_RDWR)
+    def _too_slow(self) -> None:
+        self.close(CloseCode.TRY_AGAIN, "the agent reads too slowly")

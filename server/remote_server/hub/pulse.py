@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from remote_protocol.errors import CloseCode
 from remote_server import __version__
 from remote_server.domain.events import AssignmentChanged, Tick
 from remote_server.domain.session import Terms
+from remote_server.hub.budget import Rates
 from remote_server.hub.link import Link
 from remote_server.hub.words import assignment_of
 
 TICK: Final = 1.0
 AT_ONCE: Final = 1_000
 """Links that are looked at in one tick; a larger fleet takes turns."""
-HELLO_TIMEOUT: Final = 30.0
+HELLO_TIMEOUT: Final = 15.0
 """Seconds within which an agent must say hello."""
 AGENTS_PER_SECOND: Final = 200
 """Agents whose heartbeats make one second of the interval: 10,000 beat each 50 s."""
@@ -42,6 +43,8 @@ class HubTerms:
     """Logs are synced to the disk before their end is committed."""
     max_job_log: int | None = None
     """Bytes of a job's output that are kept."""
+    rates: Rates = field(default_factory=Rates)
+    """What one link may cost."""
 
 
 class Pulse:

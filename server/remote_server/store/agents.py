@@ -12,8 +12,18 @@ from sqlalchemy import bindparam, delete, func, insert, literal_column, select, 
 
 from remote_protocol.api import AgentChange, Registration
 from remote_protocol.errors import ErrorCode
-from remote_protocol.messages import Condition, Hello
-from remote_server.domain.enrolment import connected, newcomer, registered
+from remote_protocol.limits import MAX_LABELS
+from remote_protocol.messages import Condition, Hello, Settings
+from remote_server.domain.enrolment import (
+    Grant,
+    allow,
+    announce,
+    connected,
+    edited,
+    newcomer,
+    registered,
+    uncovered,
+)
 from remote_server.domain.events import Lost
 from remote_server.domain.model import Agent, Key, Token
 from remote_server.errors import NameTaken, NotFound, Refused
@@ -21,7 +31,13 @@ from remote_server.store.attempts import live_keys
 from remote_server.store.room import Room, existing_agents, is_state, require_queues
 from remote_server.store.rows import SELECT_AGENT, agent_from, agent_row
 from remote_server.store.schema import agents, attempts
-from remote_server.store.tokens import TokenRow, insert_token, prune_agent_tokens, use_token
+from remote_server.store.tokens import (
+    TokenRow,
+    insert_token,
+    prune_agent_tokens,
+    require_valid,
+    use_token,
+)
 from remote_server.store.transaction import Reader, Transaction
 from remote_server.store.verdicts import apply
 
@@ -81,40 +97,37 @@ class Agents(Room):
         `token` is the bearer's: a registration token, or the agent's own one. `digest` is the
         hash of a new agent token, which becomes valid when the bearer's was a registration token.
         UnknownQueue, NameTaken (another host holds the name and `replace` is not set), Refused
-        (a token that is used up, for another agent, or for other queues).
+        (a token that is used up, for another agent, or that does not cover what is asked for). A
+        use of the token is spent only if all is well.
         """
         name = registration.name
         row = TokenRow(self._ulids.make(now), "agent", name, digest, now, agent=name)
 
         def enrol(tx: Transaction) -> Enrolment:
-            wanted = registration.settings.queues or []
-            require_queues(tx, set(wanted))
+            require_queues(tx, set(registration.settings.queues or ()))
             own = token.kind == "agent"
             if own and token.agent != name:
                 raise Refused(
                     ErrorCode.FORBIDDEN,
                     f"this token belongs to the agent {token.agent!r}, not to {name!r}",
                 )
-            if not own:
-                _may_serve(token, wanted)
             known = _find(tx, name)
+            _require_covered(token, known, registration)
             print_ = registration.fingerprint
             same = known is not None and bool(print_) and known.fingerprint == print_
             replaced = known is not None and not same and not own
-            if replaced and not registration.replace:
-                raise NameTaken(
-                    f"the name {name!r} is held by another host"
-                    f"{_host(known)}; choose another --name, or take it over with --replace"
-                )
+            if replaced and known is not None:
+                _require_replaceable(known, token, registration)
+            grant = grant_of(token)
             base = known
             if base is None or replaced:
-                base = newcomer(name, token.queues, now)
+                base = newcomer(name, grant, now)
                 if known is not None:
                     # Epochs fence sessions: they never go back, whoever holds the name.
                     base = replace(base, epoch=known.epoch)
-            elif not own:
-                base = replace(base, allowed_queues=token.queues)
-            agent = registered(base, registration)
+            # Its own token widens nothing: whoever took over the host has it, too.
+            agent = registered(base, registration, grant if known is None or not own else None)
+            _require_few_labels(agent, registration)
             changed = known is None or agent != known
             if known is None:
                 tx.run(_INSERT, agent_row(agent))
@@ -124,21 +137,35 @@ class Agents(Room):
                 if not same:
                     use_token(tx, token.id)
                 prune_agent_tokens(tx, name, keep=1 if same else 0)
-                insert_token(tx, row)
+                insert_token(tx, replace(row, queues=json.dumps(agent.allowed_queues)))
+                tx.news.rooms.add("tokens")
             if changed:
                 tx.news.rooms.add("agents")
             return Enrolment(agent, changed, not own, replaced)
 
         return await self._database.write(enrol)
 
-    async def bump_epoch(self, name: str, hello: Hello, address: str, now: float) -> Agent:
+    async def bump_epoch(
+        self, name: str, hello: Hello, address: str, now: float, token: Token | None = None
+    ) -> Agent:
         """Begin a new session of an agent: count it, note its hello. An agent that comes with a
-        token made beforehand, without having registered, is enrolled by this."""
+        token made beforehand, without having registered, is enrolled by this.
+
+        `token` is the link's; None: nobody's, as in tests. Refused when it was revoked or has
+        expired: an agent that is deleted at this very moment must not come back.
+        """
 
         def begin(tx: Transaction) -> Agent:
+            if token is not None:
+                require_valid(tx, token.id, now)
             known = _find(tx, name)
-            agent = connected(known or newcomer(name, (), now), hello, address, now)
+            base = known
+            if base is None:
+                grant = Grant() if token is None else grant_of(token)
+                base = allow(newcomer(name, grant, now), hello.settings, grant)
+            agent = connected(base, hello, address, now)
             if known is None:
+                require_queues(tx, set(agent.queues))
                 tx.run(_INSERT, agent_row(agent))
                 tx.news.rooms.add("agents")
             else:
@@ -146,6 +173,13 @@ class Agents(Room):
             return agent
 
         return await self._database.write(begin)
+
+    async def announce(self, name: str, settings: Settings) -> Agent:
+        """Take note of what an agent's host says in a later hello of a session. NotFound."""
+        known = await self.agent(name)
+        if announce(known, settings) == known:
+            return known
+        return await self._edit(name, lambda agent: announce(agent, settings))
 
     async def agent(self, name: str) -> Agent:
         """One agent. NotFound."""
@@ -210,16 +244,7 @@ class Agents(Room):
 
     async def update_agent(self, name: str, change: AgentChange) -> Agent:
         """Store an operator's edit of queues, labels or capacity. NotFound, UnknownQueue."""
-        return await self._edit(
-            name,
-            lambda agent: replace(
-                agent,
-                queues=agent.queues if change.queues is None else tuple(change.queues),
-                labels=agent.labels if change.labels is None else change.labels,
-                capacity=agent.capacity if change.capacity is None else change.capacity,
-            ),
-            set(change.queues or ()),
-        )
+        return await self._edit(name, lambda agent: edited(agent, change), set(change.queues or ()))
 
     async def delete_agent(self, name: str, now: float) -> list[Key]:
         """Forget an agent: its tokens are revoked and the attempts it held, which are returned,
@@ -242,9 +267,9 @@ class Agents(Room):
         row = TokenRow(self._ulids.make(now), "agent", name, digest, now, agent=name)
 
         def rotate(tx: Transaction) -> None:
-            _get(tx, name)
+            allowed = _get(tx, name).allowed_queues
             prune_agent_tokens(tx, name, keep=0)
-            insert_token(tx, row)
+            insert_token(tx, replace(row, queues=json.dumps(allowed)))
             tx.news.rooms.add("tokens")
 
         await self._database.write(rotate)
@@ -288,13 +313,61 @@ def _save(tx: Transaction, agent: Agent) -> None:
     tx.run(_UPDATE, row)
 
 
-def _may_serve(token: Token, wanted: list[str]) -> None:
-    forbidden = [queue for queue in wanted if token.queues and queue not in token.queues]
+def grant_of(token: Token) -> Grant:
+    """What a token lets a host ask for."""
+    return Grant(token.queues, token.labels)
+
+
+def _require_covered(token: Token, known: Agent | None, registration: Registration) -> None:
+    """Refused when a host asks for queues that neither its token nor a former one covers."""
+    grants = [grant_of(token)]
+    if known is not None and token.kind == "agent":
+        grants.append(Grant(known.allowed_queues))
+    forbidden = uncovered(grants, registration.settings.queues or ())
+    if forbidden:
+        covered = ", ".join(grants[-1].usual)
+        if token.kind == "agent":
+            raise Refused(
+                ErrorCode.FORBIDDEN,
+                f"the agent {registration.name!r} is not registered for the queue "
+                f"{forbidden[0]!r}, only for: {covered}; register it again with a registration "
+                "token that covers it",
+            )
+        raise Refused(
+            ErrorCode.FORBIDDEN,
+            f"this registration token does not cover the queue {forbidden[0]!r}; it covers: "
+            f"{covered}",
+        )
+
+
+def _require_replaceable(known: Agent, token: Token, registration: Registration) -> None:
+    """NameTaken or Refused when a host may not take over the name of another one."""
+    name = known.name
+    held = f"the name {name!r} is held by another host{_host(known)}"
+    if not registration.replace:
+        raise NameTaken(f"{held}; choose another --name, or take it over with --replace")
+    if not token.allow_replace:
+        raise Refused(
+            ErrorCode.FORBIDDEN,
+            f"{held}, and this registration token may not replace agents; choose another --name, "
+            "or ask an admin for a token made with --allow-replace",
+        )
+    forbidden = uncovered([grant_of(token)], known.allowed_queues)
     if forbidden:
         raise Refused(
             ErrorCode.FORBIDDEN,
-            f"this registration token does not cover the queue {forbidden[0]!r}; "
-            f"it covers: {', '.join(token.queues)}",
+            f"{held}, which may serve the queue {forbidden[0]!r}; this registration token does "
+            "not cover that queue and cannot replace the agent",
+        )
+
+
+def _require_few_labels(agent: Agent, registration: Registration) -> None:
+    labels = {**(registration.settings.labels or {}), **agent.server_labels}
+    if len(labels) > MAX_LABELS:
+        raise Refused(
+            ErrorCode.VALIDATION,
+            f"settings.labels: with the {len(agent.server_labels)} labels that its token gives, "
+            f"the agent would have {len(labels)}; at most {MAX_LABELS} are allowed",
         )
 
 

@@ -137,8 +137,8 @@ def agent_from(row: Row) -> Agent:
     found = dict(zip(agents.c.keys(), row, strict=True))
     found["queues"] = tuple(json.loads(found["queues"]))
     found["allowed_queues"] = tuple(json.loads(found["allowed_queues"]))
-    found["labels"] = json.loads(found["labels"])
-    found["capacity"] = json.loads(found["capacity"])
+    for name in ("labels", "capacity", "allowed_labels", "allowed_capacity", "server_labels"):
+        found[name] = json.loads(found[name] or "{}")
     found["platform"] = Platform.model_validate_json(found["platform"])
     found["condition"] = Condition.model_validate_json(found["condition"])
     for flag in ("paused", "draining", "ephemeral"):
@@ -161,6 +161,9 @@ def agent_row(agent: Agent) -> dict[str, object]:
         "ephemeral": int(agent.ephemeral),
         "fingerprint": agent.fingerprint,
         "allowed_queues": json.dumps(agent.allowed_queues),
+        "allowed_labels": json.dumps(agent.allowed_labels, ensure_ascii=False),
+        "allowed_capacity": json.dumps(agent.allowed_capacity),
+        "server_labels": json.dumps(agent.server_labels, ensure_ascii=False),
         "announced": agent.announced,
         "version": agent.version,
         "platform": agent.platform.model_dump_json(),
@@ -182,7 +185,8 @@ def queue_from(row: Row) -> Queue:
 
 def token_from(row: Row) -> Token:
     """A row of SELECT_TOKEN."""
-    (identity, kind, name, role, agent, names, left, created, expires, used, revoked) = row
+    (identity, kind, name, role, agent, names, left, created, expires, used, *rest) = row
+    revoked, labels, may_replace = rest
     return Token(
         id=identity,
         kind=kind,
@@ -191,6 +195,8 @@ def token_from(row: Row) -> Token:
         role=None if role is None else Role(role),
         agent=agent,
         queues=tuple(json.loads(names)),
+        labels=json.loads(labels or "{}"),
+        allow_replace=bool(may_replace),
         uses_left=left,
         expires_at=expires,
         last_used_at=used,

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0007"
+HEAD: Final = "0008"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -76,6 +76,8 @@ jobs: Final = Table(
     Column("name", Text),
     # Id and name of the token that it was submitted with; null: not known.
     Column("submitted_by", Text),
+    # How often agents have refused it.
+    Column("refusals", Integer),
 )
 _WAITING: Final = text("state = 'queued' AND held = 0")
 _HELD: Final = text("state = 'queued' AND held = 1")
@@ -211,6 +213,10 @@ agents: Final = Table(
     Column("condition", Text, nullable=False),
     # Which installation of the agent held the name last; null: it did not say.
     Column("installation", Text),
+    Column("allowed_labels", Text),
+    Column("allowed_capacity", Text),
+    # Given by its registration token: the host can neither set nor change them.
+    Column("server_labels", Text),
 )
 
 queues: Final = Table(
@@ -240,6 +246,10 @@ tokens: Final = Table(
     Column("expires_at", Double),
     Column("last_used_at", Double),
     Column("revoked", SmallInteger, nullable=False),
+    # Of a token with which hosts register: labels that it gives, and whether it may take over a
+    # name that another host holds.
+    Column("labels", Text),
+    Column("allow_replace", SmallInteger),
 )
 Index("ix_tokens_agent", tokens.c.agent)
 

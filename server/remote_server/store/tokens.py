@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -10,6 +11,7 @@ from sqlalchemy import bindparam, insert, literal_column, select, update
 
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
+from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Token
 from remote_server.errors import NotFound, Refused
 from remote_server.store.room import Room, require_queues
@@ -61,6 +63,8 @@ class TokenRow:
     expires_at: float | None = None
     last_used_at: float | None = None
     revoked: int = 0
+    labels: str = "{}"
+    allow_replace: int = 0
 
 
 def insert_token(tx: Transaction, row: TokenRow) -> None:
@@ -88,6 +92,17 @@ def use_token(tx: Transaction, token: str) -> None:
         )
 
 
+def require_valid(tx: Transaction, token: str, now: float) -> None:
+    """Refused when a token was revoked, or has expired. Read in the transaction that relies on it:
+    it may have been revoked since it was looked up."""
+    row = tx.one(_BY_ID, {"wanted": token})
+    found = None if row is None else token_from(row)
+    if found is None or found.revoked:
+        raise Refused(ErrorCode.INVALID_TOKEN, "the agent's token was revoked")
+    if found.expires_at is not None and found.expires_at <= now:
+        raise Refused(ErrorCode.EXPIRED_TOKEN, "the agent's token has expired")
+
+
 class Tokens(Room):
     """The room of tokens."""
 
@@ -101,11 +116,16 @@ class Tokens(Room):
         role: Role | None = None,
         agent: str | None = None,
         queues: tuple[str, ...] = (),
+        labels: Mapping[str, str] | None = None,
+        allow_replace: bool = False,
         uses: int | None = None,
         expires_at: float | None = None,
     ) -> Token:
-        """Store a new token by its hash; `kind` is `registration`, `agent` or `api`.
-        UnknownQueue."""
+        """Store a new token by its hash; `kind` is `registration`, `agent` or `api`. UnknownQueue.
+
+        `queues`: those that a host may ask for with it; none: `default`, `*`: all. `labels`: those
+        that it gives. `allow_replace`: it may take over a name that another host holds.
+        """
         row = TokenRow(
             self._ulids.make(now),
             kind,
@@ -117,10 +137,12 @@ class Tokens(Room):
             queues=json.dumps(queues),
             uses_left=uses,
             expires_at=expires_at,
+            labels=json.dumps(dict(labels or {}), ensure_ascii=False),
+            allow_replace=int(allow_replace),
         )
 
         def create(tx: Transaction) -> None:
-            require_queues(tx, set(queues))
+            require_queues(tx, set(queues) - {ANY})
             insert_token(tx, row)
             tx.news.rooms.add("tokens")
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from remote_protocol.api import Registered, Registration
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
-from remote_protocol.limits import MAX_AGENT_MESSAGE, SUBPROTOCOL
+from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.messages import Assignment
 from remote_server.web.auth import digest
 from remote_server.web.connection import Connection
@@ -65,7 +65,7 @@ async def session(call: Call) -> web.StreamResponse:
     link = web.WebSocketResponse(
         protocols=(SUBPROTOCOL,),
         compress=False,
-        max_msg_size=MAX_AGENT_MESSAGE,
+        max_msg_size=MAX_CHUNK_FRAME,
         heartbeat=None,
         autoping=True,
     )
@@ -90,7 +90,7 @@ async def session(call: Call) -> web.StreamResponse:
         call.services.connections.linked(request.protocol)
     call.opened = link
     await link.prepare(request)
-    await call.services.hub.serve(call.token.agent or "", link, request.remote or "")
+    await call.services.hub.serve(call.token, link, request.remote or "")
     return link
 
 

@@ -16,6 +16,8 @@ from remote_protocol.api import (
 )
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
+from remote_protocol.spec import DEFAULT_QUEUE
+from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Token
 from remote_server.web.auth import digest
 from remote_server.web.door import ADMIN, VIEWER
@@ -37,6 +39,8 @@ async def create(call: Call) -> web.StreamResponse:
         name=body.name,
         role=None if body.agent else body.role,
         agent=body.agent,
+        queues=_covered(body.queues, body.any_queue) if body.agent else (),
+        labels=body.labels,
         expires=body.expires,
     )
 
@@ -48,10 +52,16 @@ async def create_registration(call: Call) -> web.StreamResponse:
         call,
         TokenKind.REGISTRATION,
         name=f"made by {call.token.name}",
-        queues=tuple(dict.fromkeys(body.queues)),
+        queues=_covered(body.queues, body.any_queue),
+        labels=body.labels,
+        allow_replace=body.allow_replace,
         uses=body.uses,
         expires=body.expires,
     )
+
+
+def _covered(queues: list[str], any_queue: bool) -> tuple[str, ...]:
+    return (ANY,) if any_queue else tuple(dict.fromkeys(queues)) or (DEFAULT_QUEUE,)
 
 
 async def _create(
@@ -62,6 +72,8 @@ async def _create(
     role: Role | None = None,
     agent: str | None = None,
     queues: tuple[str, ...] = (),
+    labels: dict[str, str] | None = None,
+    allow_replace: bool = False,
     uses: int | None = None,
     expires: float | None = None,
 ) -> web.StreamResponse:
@@ -75,6 +87,8 @@ async def _create(
         role=role,
         agent=agent,
         queues=queues,
+        labels=labels,
+        allow_replace=allow_replace,
         uses=uses,
         expires_at=None if expires is None else now + expires,
     )

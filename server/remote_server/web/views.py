@@ -19,6 +19,7 @@ from remote_protocol.api import (
     TimelineEntry,
     TokenView,
 )
+from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Attempt, Happening, Job, Principal, Token
 from remote_server.inputs import Input
 
@@ -155,7 +156,10 @@ def token_values(token: Token) -> dict[str, object]:
         "name": token.name,
         "role": token.role,
         "agent": token.agent,
-        "queues": list(token.queues),
+        "queues": [queue for queue in token.queues if queue != ANY],
+        "any_queue": ANY in token.queues,
+        "labels": token.labels,
+        "allow_replace": token.allow_replace,
         "uses_left": token.uses_left,
         "created_at": when(token.created_at),
         "expires_at": when_if(token.expires_at),

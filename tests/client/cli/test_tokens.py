@@ -54,9 +54,18 @@ def test_registration_tokens(api: FakeApi, ctl: Any) -> None:
     assert ctl("registration-token", "create", "--queue", "a", "--uses", "2") == 0
     assert ctl("registration-token", "create", "--expires", "never") == 0
     assert [said.body for said in api.calls] == [
-        {"queues": ["a"], "uses": 2, "expires": 3600.0},
-        {"queues": [], "uses": None, "expires": None},
+        {"queues": ["a"], "uses": 2, "expires": 3600.0, "allow_replace": False},
+        {"uses": 1, "expires": None, "allow_replace": False},
     ]
+    wide = ("--any-queue", "--uses", "unlimited", "--allow-replace", "--label", "zone=a")
+    assert ctl("registration-token", "create", *wide) == 0
+    assert api.calls[-1].body == {
+        "any_queue": True,
+        "labels": {"zone": "a"},
+        "allow_replace": True,
+        "uses": None,
+        "expires": 3600.0,
+    }
     assert ctl("registration-token", "list") == 0
     assert ctl("registration-token", "revoke", ID.lower()) == 0
 
@@ -96,4 +105,6 @@ def test_bad_values_are_sentences(ctl: Any, capsys: pytest.CaptureFixture[str]) 
     assert ctl("token", "create", "--name", "a b") == 2
     assert ctl("token", "create", "--name", "a", "--expires", "x") == 2
     assert ctl("registration-token", "create", "--uses", "0") == 2
+    assert ctl("registration-token", "create", "--uses", "many") == 2
+    assert ctl("registration-token", "create", "--label", "x") == 2
     assert "Traceback" not in capsys.readouterr().err

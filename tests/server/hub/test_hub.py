@@ -17,6 +17,7 @@ from remote_protocol.messages import Condition, Phase, Verdict
 from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
 from remote_server.domain.links import Links
 from remote_server.domain.model import Key
+from remote_server.hub import hub as module
 from tests.support.fake_agent import cri, ended, holds
 from tests.support.live_hub import LiveHub, until
 
@@ -63,22 +64,33 @@ async def test_the_newest_link_wins(place: LiveHub) -> None:
             assert len(list(place.hub.slots())) == 1
 
 
-async def test_many_links_of_one_agent_at_once_leave_one(place: LiveHub) -> None:
+async def test_of_many_links_without_a_hello_an_agent_has_the_newest(place: LiveHub) -> None:
     agents = [place.agent() for _ in range(8)]
     for agent in agents:
         await agent.__aenter__()
-    hello = m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x")
-    await asyncio.gather(*(agent.send(hello) for agent in agents))
-    epochs = [(await agent.hear(m.Welcome)).epoch for agent in agents]
-    assert sorted(epochs) == list(range(1, 9))
-    newest = agents[epochs.index(8)]
-    for agent in agents:
-        if agent is not newest:
-            assert await agent.closed() == CloseCode.FENCED
-    assert (await newest.beat()).epoch == 8
+    for agent in agents[:-1]:
+        assert await agent.closed() == CloseCode.FENCED
+    assert (await agents[-1].hello()).epoch == 1
     for agent in agents:
         await agent.__aexit__(None, None, None)
     await until(lambda: not list(place.hub.slots()))
+
+
+async def test_links_without_a_hello_are_few_in_all(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever says nothing holds memory of ours: the oldest goes, honest agents come in."""
+    monkeypatch.setattr(module, "MOST_STRANGERS", 3)
+    silent = [place.agent(f"silent-{number}") for number in range(5)]
+    for agent in silent:
+        await agent.__aenter__()
+    assert len(place.hub._strangers) <= 3
+    assert await silent[0].closed() == CloseCode.TRY_AGAIN
+    async with place.agent("honest") as honest:
+        assert (await honest.hello()).epoch == 1
+        await honest.beat()
+    for agent in silent:
+        await agent.__aexit__(None, None, None)
 
 
 async def test_what_the_former_link_reported_is_committed_before_the_new_hello(
@@ -107,26 +119,29 @@ async def test_a_link_that_ends_while_it_is_greeted_is_forgotten(place: LiveHub)
     place.store.gate = asyncio.Event()
     async with place.agent() as agent:
         await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
-        await until(lambda: place.hub._greeting)
+        await until(lambda: place.hub.greeter._locks)
         await place.hub.drop("a", "deleted meanwhile")
         assert await agent.closed() == CloseCode.UNREGISTERED
         place.store.gate.set()
-        await until(lambda: not place.hub._greeting)
+        await until(lambda: not place.hub.greeter._locks)
         assert place.hub.slot("a") is None
         assert not place.hub._links
         assert not place.hub._strangers
 
 
 async def test_a_dropped_agent_gets_nothing_from_that_moment_on(place: LiveHub) -> None:
-    async with place.agent() as agent, place.agent("b") as other, place.agent() as stranger:
+    async with place.agent() as agent, place.agent("b") as other:
         await agent.hello()
         await other.hello()
+        stranger = place.agent()
+        await stranger.__aenter__()
         await place.hub.drop("a", "the agent was deleted on the server")
         assert place.hub.slot("a") is None
         error = await agent.hear(m.Error)
         assert (error.code, "deleted" in error.detail) == ("unregistered", True)
         assert await agent.closed() == CloseCode.UNREGISTERED
         assert await stranger.closed() == CloseCode.UNREGISTERED, "it would be welcome otherwise"
+        await stranger.__aexit__(None, None, None)
         await other.beat()
 
 
@@ -348,7 +363,7 @@ async def test_comings_and_goings_leave_nothing(
             await agent.__aexit__(None, None, None)
         await until(lambda: not list(place.hub.slots()))
     hub = place.hub
-    assert (len(hub._links), len(hub._strangers), len(hub._greeting)) == (0, 0, 0)
+    assert (len(hub._links), len(hub._strangers), len(hub.greeter._locks)) == (0, 0, 0)
     await until(lambda: not hub._tasks)
     assert not [entry for entry in said.entries if entry["log_level"] == "error"]
 

@@ -16,7 +16,7 @@ from structlog.testing import LogCapture
 from remote_protocol import messages as m
 from remote_protocol.codec import encode_chunk
 from remote_protocol.errors import CloseCode
-from remote_protocol.limits import MAX_AGENT_MESSAGE, MAX_PAYLOAD
+from remote_protocol.limits import MAX_CHUNK_FRAME, MAX_PAYLOAD
 from remote_protocol.messages import Phase
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.events import Accepted, Finished, Running
@@ -279,7 +279,7 @@ async def test_a_message_over_the_limit_closes_the_link(place: LiveHub, said: Lo
         await agent.hello()
         # The server may close before it has read all of it.
         with suppress(OSError):
-            await agent.say("x" * (MAX_AGENT_MESSAGE + 1))
+            await agent.say("x" * (MAX_CHUNK_FRAME + 1))
         assert await agent.closed() in (aiohttp.WSCloseCode.MESSAGE_TOO_BIG, 1006)
     await until(lambda: place.hub.slot("a") is None)
     assert [entry["agent"] for entry in said.entries if entry["event"] == "link broken"] == ["a"]
@@ -384,41 +384,6 @@ async def test_a_hello_while_the_database_is_away_is_asked_to_come_back(place: L
     place.store.down = False
     async with place.agent() as agent:
         await agent.hello()
-
-
-def flood(place: LiveHub, count: int) -> None:
-    """Make the hub say `count` long sentences to the agent a."""
-    for number in range(count):
-        place.hub.lease_ended("a", Key("0" * 26, 1), f"{number} " + "x" * 1_900)
-
-
-async def test_an_agent_that_reads_nothing_is_let_go(
-    place: LiveHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SEND_TIMEOUT", 0.2)
-    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.2)
-    async with place.agent() as agent, place.agent("b") as other:
-        await agent.hello()
-        await other.hello()
-        agent.deaf()
-        # More than the buffers of both sockets hold.
-        flood(place, 15_000)
-        await until(lambda: place.hub.slot("a") is None)
-        assert (await other.beat()).seq == 1, "its neighbour notices nothing"
-        agent._transport().abort()
-
-
-async def test_too_many_messages_for_a_slow_agent_end_its_link(
-    place: LiveHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 500)
-    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.2)
-    async with place.agent() as agent:
-        await agent.hello()
-        flood(place, 501)
-        assert place.hub.slot("a") is None
-        assert (await agent.hear(m.Error)).detail == "the agent reads too slowly"
-        assert await agent.closed() == CloseCode.TRY_AGAIN
 
 
 async def test_a_cut_link_gives_back_what_was_not_accepted(place: LiveHub) -> None:

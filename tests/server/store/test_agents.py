@@ -83,7 +83,16 @@ async def test_a_name_of_another_host_is_taken(store: Store) -> None:
     await store.bump_epoch("a", hello(platform=Platform(hostname="h-f1")), "10.0.0.1", NOW)
     with pytest.raises(NameTaken, match=r"held by another host \(h-f1\).*--replace"):
         await enrol(store, token, "rat2", fingerprint="f2")
-    taken = await enrol(store, token, "rat2", fingerprint="f2", replace=True)
+    with pytest.raises(Refused, match=r"may not replace agents.*--allow-replace") as caught:
+        await enrol(store, token, "rat2", fingerprint="f2", replace=True)
+    assert caught.value.code is ErrorCode.FORBIDDEN
+    await store.create_queue(QueueCreate(name="x"), NOW)
+    other = await registration_token(store, "r2", queues=("x",), allow_replace=True)
+    with pytest.raises(Refused, match="may serve the queue 'default'"):
+        await enrol(store, other, "rat2", fingerprint="f2", replace=True)
+    assert (await store.agent("a")).fingerprint == "f1"
+    right = await registration_token(store, "r3", queues=("default", "x"), allow_replace=True)
+    taken = await enrol(store, right, "rat2", fingerprint="f2", replace=True)
     assert taken.replaced
     assert taken.agent.fingerprint == "f2"
     assert taken.agent.epoch == 1
@@ -116,6 +125,70 @@ async def test_a_registration_token_covers_its_queues_only(store: Store) -> None
         await enrol(store, token, queues=["z"])
 
 
+async def test_an_agents_own_token_widens_nothing(store: Store) -> None:
+    for name in ("x", "y"):
+        await store.create_queue(QueueCreate(name=name), NOW)
+    token = await registration_token(store, queues=("x",), uses=2)
+    await enrol(store, token, capacity={"default": 2})
+    own = await store.token_by_hash("rat1")
+    assert own is not None
+    assert own.queues == ("x",)
+    with pytest.raises(Refused, match="not registered for the queue 'y', only for: x"):
+        await enrol(store, own, queues=["y"])
+    with pytest.raises(Refused, match="does not cover the queue 'default'"):
+        await enrol(store, token, queues=["default"])
+    again = await enrol(store, own, queues=["x"], labels={"trust": "1"}, capacity={"default": 9})
+    assert (again.agent.labels, again.agent.capacity) == ({}, {"default": 2})
+    wide = await registration_token(store, "wide", queues=("x", "y"))
+    wider = await enrol(store, wide, "rat2", queues=["x", "y"], capacity={"default": 9})
+    assert (wider.agent.queues, wider.agent.capacity) == (("x", "y"), {"default": 9})
+
+
+async def test_a_refused_registration_spends_nothing(store: Store) -> None:
+    labels = {f"server{number}": "" for number in range(3)}
+    token = await registration_token(store, uses=1, labels=labels)
+    many = {f"own{number}": "" for number in range(62)}
+    with pytest.raises(Refused, match="would have 65; at most 64") as caught:
+        await enrol(store, token, labels=many)
+    assert caught.value.code is ErrorCode.VALIDATION
+    with pytest.raises(Refused):
+        await enrol(store, token, queues=["default"], replace=True, name="b", labels=many)
+    assert (await store.token(token.id)).uses_left == 1
+    assert await store.agents() == []
+    made = await enrol(store, token, labels={"own": "1", "server1": "mine"})
+    assert made.agent.labels == {**labels, "own": "1"}
+    assert (await store.token(token.id)).uses_left == 0
+
+
+async def test_a_session_needs_a_token_that_is_good_at_this_moment(store: Store) -> None:
+    await store.create_queue(QueueCreate(name="x"), NOW)
+    token = await store.create_token(
+        "agent", "rat", "b", NOW, agent="b", queues=("x",), labels={"zone": "1"}, expires_at=NOW + 9
+    )
+    said = hello(settings=Settings(queues=["default", "x"], labels={"os": "1", "zone": "2"}))
+    agent = await store.bump_epoch("b", said, "", NOW, token)
+    assert (agent.queues, agent.labels) == (("x",), {"os": "1", "zone": "1"})
+    with pytest.raises(Refused, match="expired") as caught:
+        await store.bump_epoch("b", said, "", NOW + 9, token)
+    assert caught.value.code is ErrorCode.EXPIRED_TOKEN
+    await store.delete_agent("b", NOW)
+    with pytest.raises(Refused, match="revoked"):
+        await store.bump_epoch("b", said, "", NOW, token)
+    assert await store.agents() == []
+
+
+async def test_a_later_hello_is_noted_when_it_says_something_new(store: Store) -> None:
+    await store.create_queue(QueueCreate(name="x"), NOW)
+    token = await registration_token(store, queues=("default", "x"))
+    await enrol(store, token, queues=["default", "x"])
+    rooms: list[frozenset[str]] = []
+    store.on_commit(lambda commit: rooms.append(commit.rooms))
+    assert (await store.announce("a", Settings(queues=["x"]))).queues == ("x",)
+    assert (await store.announce("a", Settings(queues=["x"]))).queues == ("x",)
+    assert rooms == [{"agents"}]
+    assert await store.agent("a") == await store.announce("a", Settings(queues=["x"]))
+
+
 async def test_an_agent_token_registers_its_agent_only(store: Store) -> None:
     token = await store.create_token("agent", "rat", "b", NOW, agent="b")
     with pytest.raises(Refused, match="belongs to the agent 'b', not to 'a'"):
@@ -145,7 +218,9 @@ async def test_an_operators_edit_survives_the_hosts_restart(store: Store) -> Non
     await store.create_queue(QueueCreate(name="x"), NOW)
     own = Settings(queues=["default"], labels={"a": "1"})
     await store.bump_epoch("a", hello(settings=own), "", NOW)
-    await store.update_agent("a", AgentChange(queues=["x"], capacity={"default": 3}))
+    await store.update_agent(
+        "a", AgentChange(queues=["x"], labels={"a": "2"}, capacity={"default": 3})
+    )
     agent = await store.bump_epoch("a", hello(settings=own), "", NOW)
     assert (agent.queues, agent.capacity) == (("x",), {"default": 3})
     changed = Settings(queues=["default"], labels={"a": "2"})
@@ -223,7 +298,7 @@ async def test_ephemeral_agents_that_hold_nothing(store: Store) -> None:
 
 async def test_who_serves_a_queue(store: Store) -> None:
     await store.create_queue(QueueCreate(name="x"), NOW)
-    token = await registration_token(store)
+    token = await registration_token(store, queues=("*",))
     for name, queues in (("b", ["x"]), ("a", ["default", "x"]), ("c", ["default"])):
         await enrol(store, token, digest=name, name=name, fingerprint=name, queues=queues)
     assert await store.serving({"x", "gone"}) == {"x": ["a", "b"], "gone": []}

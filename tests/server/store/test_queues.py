@@ -54,7 +54,8 @@ async def test_a_queue_in_use_is_not_deleted(store: Store) -> None:
         agent_version="1",
         settings=Settings(queues=["q"]),
     )
-    await store.bump_epoch("host", hello, "", NOW)
+    token = await store.create_token("agent", "rat", "host", NOW, agent="host", queues=("q",))
+    await store.bump_epoch("host", hello, "", NOW, token)
     with pytest.raises(Conflict, match=r"served by agents \(host\)"):
         await store.delete_queue("q")
     await store.delete_agent("host", NOW)

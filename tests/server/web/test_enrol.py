@@ -41,11 +41,14 @@ async def test_a_host_is_enrolled_and_the_same_again_changes_nothing(live: Live)
 
 
 async def test_a_name_is_taken_over_only_on_purpose(live: Live) -> None:
-    token = await registration_token(live)
+    token = await registration_token(live, uses=None)
     old = (await live.post("/agent/register", body(), token)).body["token"]
     refused = await live.post("/agent/register", body(host="h2"), token)
     assert "--replace" in refused.problem(409, "name_taken")["detail"]
     async with live.connect(old) as link:
+        humble = await live.post("/agent/register", body(host="h2", replace=True), token)
+        assert "--allow-replace" in humble.problem(403, "forbidden")["detail"]
+        token = await registration_token(live, allow_replace=True)
         taken = await live.post("/agent/register", body(host="h2", replace=True), token)
         assert taken.status == 201
         assert await link.closed() == CloseCode.UNREGISTERED
@@ -64,6 +67,20 @@ async def test_queues_outside_the_token_or_unknown(live: Live) -> None:
     assert "berlin, default" in unknown.problem(422, "unknown_queue")["detail"]
     silent = await live.post("/agent/register", body(), token)
     assert silent.body["assignment"]["queues"] == ["berlin"]
+
+
+async def test_too_many_labels_spend_no_use(live: Live) -> None:
+    token = await registration_token(live)
+    labels = {f"l{number}": "" for number in range(65)}
+    refused = await live.post("/agent/register", body(settings={"labels": labels}), token)
+    assert "at most 64 labels" in refused.problem(422, "validation")["detail"]
+    assert (await live.post("/agent/register", body(), token)).status == 201
+
+
+async def test_a_token_of_the_servers_own_labels(live: Live) -> None:
+    token = await registration_token(live, labels={"trust": "high"})
+    made = await live.post("/agent/register", body(settings={"labels": {"trust": "low"}}), token)
+    assert made.body["assignment"]["labels"] == {"trust": "high"}
 
 
 async def test_another_agents_token_is_refused(live: Live) -> None:

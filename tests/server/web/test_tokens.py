@@ -25,7 +25,7 @@ async def test_an_api_token_works_until_it_is_revoked(live: Live) -> None:
 
 
 async def test_an_expired_token_is_said_to_be_so(live: Live) -> None:
-    made = await live.post("/tokens", {"name": "brief", "expires": 0})
+    made = await live.post("/tokens", {"name": "brief", "expires": 0.001})
     expired = await live.get("/jobs", made.body["token"])
     assert "expired" in expired.problem(401, "expired_token")["detail"]
 
@@ -44,7 +44,17 @@ async def test_registration_tokens_are_kept_apart(live: Live) -> None:
     made = await live.post("/registration-tokens", {"queues": ["default"], "uses": 2})
     assert made.body["uses_left"] == 2
     assert made.body["expires_at"]
-    assert (await live.post("/registration-tokens")).status == 201
+    usual = await live.post("/registration-tokens")
+    assert usual.status == 201
+    assert (usual.body["queues"], usual.body["any_queue"]) == (["default"], False)
+    assert (usual.body["uses_left"], usual.body["allow_replace"]) == (1, False)
+    wide = {"any_queue": True, "uses": None, "allow_replace": True, "labels": {"zone": "a"}}
+    made_wide = (await live.post("/registration-tokens", wide)).body
+    assert (made_wide["queues"], made_wide["any_queue"]) == ([], True)
+    assert (made_wide["uses_left"], made_wide["allow_replace"]) == (None, True)
+    assert made_wide["labels"] == {"zone": "a"}
+    both = await live.post("/registration-tokens", {"queues": ["default"], "any_queue": True})
+    assert "not both" in both.problem(422, "validation")["detail"]
     identity = made.body["id"]
     assert identity in [t["id"] for t in (await live.get("/registration-tokens")).body["items"]]
     assert identity not in [t["id"] for t in (await live.get("/tokens")).body["items"]]
@@ -54,6 +64,22 @@ async def test_registration_tokens_are_kept_apart(live: Live) -> None:
     revoked.problem(401, "invalid_token")
     unknown = await live.post("/registration-tokens", {"queues": ["nowhere"]})
     unknown.problem(422, "unknown_queue")
+
+
+async def test_the_token_of_one_agent_covers_its_queues(live: Live) -> None:
+    await live.post("/queues", {"name": "prod"})
+    usual = (await live.post("/tokens", {"name": "a", "agent": "a"})).body
+    assert usual["queues"] == ["default"]
+    asking = {"name": "a", "fingerprint": "f", "settings": {"queues": ["prod"]}}
+    refused = await live.post("/agent/register", asking, usual["token"])
+    assert "'prod'" in refused.problem(403, "forbidden")["detail"]
+    wide = {"name": "a", "agent": "a", "queues": ["prod"], "labels": {"zone": "a"}}
+    made = (await live.post("/tokens", wide)).body
+    enrolled = await live.post("/agent/register", asking, made["token"])
+    assert enrolled.body["assignment"]["queues"] == ["prod"]
+    assert enrolled.body["assignment"]["labels"] == {"zone": "a"}
+    person = await live.post("/tokens", {"name": "p", "queues": ["prod"]})
+    assert "token of an agent" in person.problem(422, "validation")["detail"]
 
 
 async def test_the_last_key_is_not_thrown_away(live: Live) -> None:

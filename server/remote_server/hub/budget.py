@@ -1,0 +1,92 @@
+"""How fast an agent may speak: token buckets of messages, heartbeats, bytes and chunks. Pure.
+
+Over its budget a link is read no faster than it may speak, so that its agent waits in its own
+socket; when that goes on, the link is closed with words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+PATIENCE: Final = 30.0
+"""Seconds for which a link may be slowed without a break before it is closed."""
+BREAK: Final = 1.0
+"""Seconds within the budget after which that time is counted anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many units a second, and so many at once."""
+
+    each: float
+    burst: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What one link may cost. Honest agents stay far below: they say three messages about a job,
+    once more each after a welcome, and beat some times a minute."""
+
+    messages: Rate = Rate(2_000, 80_000)
+    heartbeats: Rate = Rate(200, 2_000)
+    """One for each offer of a job with `stop_after`, else some a minute."""
+    size: Rate = Rate(1024**2, 16 * 1024**2)
+    """Bytes of messages, not of logs."""
+    chunks: Rate = Rate(10_000, 20_000)
+
+
+class Bucket:
+    """One budget. `now` is monotonic seconds."""
+
+    __slots__ = ("_at", "_left", "_rate")
+
+    def __init__(self, rate: Rate, now: float) -> None:
+        self._rate = rate
+        self._left = rate.burst
+        self._at = now
+
+    def spend(self, amount: float, now: float) -> float:
+        """Take some; seconds to wait until the budget is in balance again."""
+        rate = self._rate
+        self._left = min(rate.burst, self._left + (now - self._at) * rate.each) - amount
+        self._at = now
+        return 0.0 if self._left >= 0 else -self._left / rate.each
+
+
+class Budget:
+    """All budgets of one link. `wait` is what the link has to wait before it is read again."""
+
+    __slots__ = ("_chunks", "_heartbeats", "_messages", "_since", "_size", "_until")
+
+    def __init__(self, rates: Rates, now: float) -> None:
+        self._messages = Bucket(rates.messages, now)
+        self._heartbeats = Bucket(rates.heartbeats, now)
+        self._size = Bucket(rates.size, now)
+        self._chunks = Bucket(rates.chunks, now)
+        self._since: float | None = None
+        self._until = now
+
+    def message(self, kind: str, size: int, now: float) -> float:
+        """A message came; seconds to wait."""
+        wait = max(self._messages.spend(1, now), self._size.spend(size, now))
+        if kind == "heartbeat":
+            wait = max(wait, self._heartbeats.spend(1, now))
+        return self._slowed(wait, now)
+
+    def chunk(self, now: float) -> float:
+        """A chunk came; seconds to wait."""
+        return self._slowed(self._chunks.spend(1, now), now)
+
+    def _slowed(self, wait: float, now: float) -> float:
+        if wait:
+            if self._since is None or now - self._until > BREAK:
+                self._since = now
+            self._until = now + wait
+        return wait
+
+    def spent(self, now: float) -> bool:
+        """Whether the agent goes on for too long, although it is slowed."""
+        return (
+            self._since is not None and now - self._until <= BREAK and now - self._since > PATIENCE
+        )

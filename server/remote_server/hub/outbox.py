@@ -1,0 +1,119 @@
+"""What waits to be sent to one agent, and how its WebSocket is closed. Touches that socket only."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from aiohttp import web
+
+from remote_protocol.codec import encode
+from remote_protocol.errors import CloseCode
+from remote_protocol.limits import MAX_TEXT
+from remote_protocol.messages import Ack, Error, ServerMessage
+
+MOST_WAITING: Final = 20_000
+"""Messages that may wait for a slow agent; beyond them its link is closed."""
+SEND_TIMEOUT: Final = 60.0
+"""Seconds that an agent may leave what it is sent unread."""
+CLOSE_TIMEOUT: Final = 5.0
+_REASON_BYTES: Final = 120
+"""RFC 6455 §5.5: a control frame carries 125 bytes, two of them the code."""
+
+
+class Outbox:
+    """Messages to one agent, in order. `slow` is called when it does not read them, `broken` when
+    its socket is gone."""
+
+    __slots__ = ("_broken", "_flusher", "_slow", "_socket", "_waiting", "flushing")
+
+    def __init__(
+        self, wire: web.WebSocketResponse, slow: Callable[[], None], broken: Callable[[], None]
+    ) -> None:
+        self._socket = wire
+        self._slow = slow
+        self._broken = broken
+        self._waiting: deque[ServerMessage] = deque()
+        self._flusher: asyncio.Task[None] | None = None
+        self.flushing = False
+        """Somebody sends, or will before the loop turns."""
+
+    def put(self, message: ServerMessage) -> None:
+        """Send a message when its turn comes."""
+        waiting = self._waiting
+        if waiting and isinstance(message, Ack):
+            last = waiting[-1]
+            if (
+                isinstance(last, Ack)
+                and last.job == message.job
+                and last.attempt == message.attempt
+            ):
+                # Acks are cumulative: only the newest of a run has to travel.
+                waiting[-1] = message
+                return
+        waiting.append(message)
+        if len(waiting) > MOST_WAITING:
+            self._slow()
+        elif not self.flushing:
+            self.flushing = True
+            self._flusher = asyncio.ensure_future(self.flush())
+
+    async def flush(self) -> None:
+        """Send everything that waits."""
+        try:
+            if self._waiting:
+                async with asyncio.timeout(SEND_TIMEOUT):
+                    while self._waiting:
+                        await self._socket.send_str(encode(self._waiting.popleft()))
+        except TimeoutError:
+            self._slow()
+        except (OSError, RuntimeError):
+            # The reading side notices the end of the link, too.
+            self._broken()
+        finally:
+            self.flushing = False
+
+    async def send_bytes(self, frame: bytes) -> None:
+        """Send a binary frame now."""
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await self._socket.send_bytes(frame)
+        except TimeoutError:
+            self._slow()
+        except (OSError, RuntimeError):
+            self._broken()
+
+    def drop(self) -> None:
+        """Send nothing more."""
+        self._waiting.clear()
+        if self._flusher is not None and self._flusher is not asyncio.current_task():
+            self._flusher.cancel()
+
+    async def close(
+        self, code: CloseCode, detail: str, last: Sequence[ServerMessage], closed: asyncio.Event
+    ) -> None:
+        """Say `last` and why, then close the socket; `closed` is set in any case."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                for message in last:
+                    await self._socket.send_str(encode(message))
+                if code is not CloseCode.GOING_AWAY:
+                    error = Error(code=code.name.lower(), detail=detail[:MAX_TEXT])
+                    await self._socket.send_str(encode(error))
+                reason = detail.encode()[:_REASON_BYTES].decode(errors="ignore")
+                await self._socket.close(code=code, message=reason.encode())
+        except (OSError, TimeoutError, RuntimeError):
+            pass
+        finally:
+            # Also when cancelled: aiohttp lets all who wait for a full socket to drain share one
+            # future, which the flusher's end cancels for everybody.
+            closed.set()
+            # A peer that is gone without a word would keep the reading side waiting for ever.
+            wire = self._socket.get_extra_info("socket")
+            if wire is not None:
+                with suppress(OSError):
+                    wire.shutdown(socket.SHUT_RDWR)

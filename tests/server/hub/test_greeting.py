@@ -1,0 +1,135 @@
+"""Hellos: bounded work, nothing beyond what is allowed, no way back for a deleted agent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from remote_protocol import messages as m
+from remote_protocol.api import AgentChange, QueueCreate
+from remote_protocol.errors import CloseCode
+from remote_protocol.ids import make_ulid
+from remote_protocol.limits import MAX_PART
+from remote_protocol.messages import Phase, Verdict
+from remote_protocol.parts import parts
+from remote_server.domain.model import Key
+from remote_server.hub import greeting
+from remote_server.hub.budget import Rate
+from tests.support.fake_agent import holds
+from tests.support.live_hub import LiveHub, until
+
+
+async def test_a_deleted_agent_does_not_come_back_by_a_hello_on_its_way(place: LiveHub) -> None:
+    async with place.agent() as first:
+        await first.hello()
+    place.store.gate = asyncio.Event()
+    async with place.agent() as agent:
+        await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
+        await until(lambda: place.hub.greeter._locks)
+        await place.store.delete_agent("a", time.time())
+        place.store.gate.set()
+        assert "revoked" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.UNREGISTERED
+    assert [agent.name for agent in await place.store.agents()] == []
+
+
+async def test_a_hello_asks_for_no_more_than_is_allowed(place: LiveHub) -> None:
+    for name in ("prod", "dev"):
+        await place.store.create_queue(QueueCreate(name=name), time.time())
+    wide = m.Settings(queues=["default"], labels={"os": "linux"}, capacity={"default": 2})
+    async with place.agent() as agent:
+        await agent.hello(settings=wide)
+    more = m.Settings(
+        queues=["default", "prod", "nowhere"],
+        labels={"os": "linux", "trust": "high"},
+        capacity={"default": 50, "prod": 9},
+    )
+    async with place.agent() as agent:
+        welcome = await agent.hello(settings=more)
+        assert welcome.assignment == m.Assignment(
+            queues=["default"], labels={"os": "linux"}, capacity={"default": 2}
+        )
+        for word in ("'prod'", "'nowhere'", "trust=high", "default=50 (2 is allowed)", "prod=9"):
+            assert word in welcome.warning
+            assert word in place.hub.warning("a")
+        secret = await place.submit(queue="prod", env={"KEY": "1"})
+        await place.submit()
+        first = await agent.offered()
+        assert first.job != secret
+        await agent.accept(first)
+        assert place.slot().queues == {"default"}
+        # On the same link, too.
+        again = await agent.hello(
+            holds(first, Phase.RUNNING), settings=more.model_copy(update={"queues": ["prod"]})
+        )
+        assert again.assignment.queues == ["default"]
+        await place.store.update_agent("a", AgentChange(queues=["default", "prod"]))
+        await place.hub.configure("a")
+        assert (await agent.hear(m.Configure)).assignment.queues == ["default", "prod"]
+        assert (await agent.offered()).job == secret
+    async with place.agent() as agent:
+        narrow = await agent.hello(settings=m.Settings(queues=["default"]))
+        assert narrow.assignment.queues == ["default"]
+        assert narrow.warning == ""
+
+
+async def test_an_agent_that_says_hello_all_the_time_is_slowed(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(greeting, "HELLOS", Rate(0.01, 3))
+    for _ in range(3):
+        async with place.agent() as agent:
+            await agent.hello()
+    async with place.agent() as agent, place.agent("b") as other:
+        await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
+        assert "too often" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.TRY_AGAIN
+        await other.hello()
+    assert (await place.store.agent("a")).epoch == 3
+
+
+async def test_a_long_inventory_comes_in_parts_and_holds_up_nobody(place: LiveHub) -> None:
+    claims = [holds(Key(make_ulid(n, bytes(10)), 1), Phase.RUNNING) for n in range(5_000)]
+    pieces = [*parts(claims, MAX_PART)]
+    async with place.agent() as agent, place.agent("b") as other:
+        await other.hello()
+        hello = m.Hello(oldest=1, newest=4, session="0" * 26, agent_version="x")
+        (first, rest), *more = pieces
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        await agent.send(hello.model_copy(update={"inventory": first, "following": rest}))
+        for items, left in more:
+            await agent.send(m.Inventory(items=items, following=left))
+        welcome = await agent.hear(m.Welcome)
+        counting.cancel()
+        assert {ruling.verdict for ruling in welcome.rulings} == {Verdict.SUPERSEDED}
+        assert len(welcome.rulings) == 5_000
+        assert turns > 5_000 / greeting.SLICE
+        await other.beat()
+
+
+async def test_parts_that_do_not_follow_each_other_close_the_link(place: LiveHub) -> None:
+    hello = m.Hello(oldest=1, newest=4, session="0" * 26, agent_version="x")
+    async with place.agent() as agent:
+        await agent.send(hello.model_copy(update={"following": 5}))
+        assert await agent.closed() == CloseCode.BAD_MESSAGE
+    async with place.agent() as agent:
+        await agent.send(m.Inventory(items=[holds(Key("0" * 26, 1), Phase.RUNNING)]))
+        assert await agent.closed() == CloseCode.BAD_MESSAGE
+
+
+async def test_nothing_is_recalled_that_was_not_asked_for(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello(newest=4)
+        await agent.send(m.Recalled(attempts=[m.Reference(job="0" * 26, attempt=1)]))
+        assert "not asked for" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.BAD_MESSAGE
