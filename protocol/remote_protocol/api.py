@@ -6,12 +6,19 @@ Times are RFC 3339 in UTC. Everything that is printed with `--output json` is on
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Generic, Literal, Self, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
-from remote_protocol.ids import JobId, Labels, Name, Role
-from remote_protocol.limits import MAX_BATCH_JOBS, MAX_USES
+from remote_protocol.api_tokens import (
+    RegistrationTokenCreate,
+    TokenCreate,
+    TokenCreated,
+    TokenView,
+)
+from remote_protocol.bodies import Body, View
+from remote_protocol.ids import JobId, Labels, Name
+from remote_protocol.limits import MAX_BATCH_JOBS
 from remote_protocol.parts import (
     Assignment,
     Capacity,
@@ -23,23 +30,43 @@ from remote_protocol.parts import (
     Usage,
     Word,
 )
-from remote_protocol.quantities import Duration, Size, Span
+from remote_protocol.quantities import Duration, Size
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
 
+__all__ = [
+    "Actor",
+    "AgentChange",
+    "AgentDrain",
+    "AgentPause",
+    "AgentToken",
+    "AgentView",
+    "AttemptView",
+    "Body",
+    "Cancellation",
+    "InputView",
+    "JobBatch",
+    "JobBatchCreated",
+    "JobView",
+    "LogRecord",
+    "Nothing",
+    "Page",
+    "Problem",
+    "QueueChange",
+    "QueueCreate",
+    "QueueView",
+    "Registered",
+    "Registration",
+    "RegistrationTokenCreate",
+    "TimelineEntry",
+    "TokenCreate",
+    "TokenCreated",
+    "TokenView",
+    "VersionView",
+    "View",
+]
+
 Item = TypeVar("Item")
-
-
-class Body(BaseModel):
-    """Something that a client sends: unknown fields are mistakes, and named."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class View(BaseModel):
-    """Something that the server shows: clients ignore fields that they do not know."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Problem(View):
@@ -327,83 +354,6 @@ class QueueView(View):
     log_max_total: int | None = None
     job_retention: float | None = None
     created_at: datetime
-
-
-# Tokens --------------------------------------------------------------------------------------
-
-
-class TokenCreate(Body):
-    """`POST /tokens`: an API token, or with `agent` the token of one agent to come."""
-
-    name: Name
-    role: Role = Role.VIEWER
-    agent: Name | None = None
-    queues: Queues = Field(default_factory=list)
-    """Of an agent's token: queues that its host may ask for; empty: `default`."""
-    any_queue: bool = False
-    """Of an agent's token: its host may ask for every queue."""
-    labels: Labels = Field(default_factory=dict)
-    """Of an agent's token: labels that the server gives; the host cannot change them."""
-    expires: Span | None = None
-    """Seconds from now; null: never."""
-
-    @model_validator(mode="after")
-    def _agents_only(self) -> Self:
-        if self.agent is None and (self.queues or self.any_queue or self.labels):
-            raise ValueError("queues, any_queue and labels are for the token of an agent")
-        _one_choice(self.queues, self.any_queue)
-        return self
-
-
-class RegistrationTokenCreate(Body):
-    """`POST /registration-tokens`."""
-
-    queues: Queues = Field(default_factory=list)
-    """Queues that agents may enrol for; empty: `default`."""
-    any_queue: bool = False
-    """Agents may enrol for every queue."""
-    labels: Labels = Field(default_factory=dict)
-    """Labels that the server gives to these agents; their hosts cannot change them."""
-    allow_replace: bool = False
-    """A host may take over the name of another one, if the token covers that one's queues."""
-    uses: int | None = Field(default=1, ge=1, le=MAX_USES)
-    """How many agents may enrol; null: any number until it expires."""
-    expires: Span | None = 3600.0
-
-    @model_validator(mode="after")
-    def _choice(self) -> Self:
-        _one_choice(self.queues, self.any_queue)
-        return self
-
-
-def _one_choice(queues: list[str], any_queue: bool) -> None:
-    if queues and any_queue:
-        raise ValueError("name queues, or say any_queue, not both")
-
-
-class TokenView(View):
-    """A token without its secret."""
-
-    id: JobId
-    kind: Literal["registration", "agent", "api"]
-    name: str
-    role: Role | None = None
-    agent: str | None = None
-    queues: list[str] = Field(default_factory=list)
-    any_queue: bool = False
-    labels: dict[str, str] = Field(default_factory=dict)
-    allow_replace: bool = False
-    uses_left: int | None = None
-    created_at: datetime
-    expires_at: datetime | None = None
-    last_used_at: datetime | None = None
-    revoked: bool = False
-
-
-class TokenCreated(TokenView):
-    """A token just made: the only time that its text is shown."""
-
-    token: str
 
 
 class VersionView(View):

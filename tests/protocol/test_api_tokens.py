@@ -1,0 +1,41 @@
+"""Requests for tokens: bounded, narrow unless more is asked for, and never two things at once."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from remote_protocol.api_tokens import RegistrationTokenCreate, TokenCreate
+from tests.support.bounds import unbounded
+
+
+def test_a_registration_token_is_narrow_by_default() -> None:
+    usual = RegistrationTokenCreate()
+    assert (usual.queues, usual.any_queue, usual.allow_replace) == ([], False, False)
+    assert (usual.uses, usual.expires, usual.labels) == (1, 3600.0, {})
+    assert RegistrationTokenCreate(uses=None).uses is None
+
+
+@pytest.mark.parametrize(
+    ("body", "fields", "words"),
+    [
+        (RegistrationTokenCreate, {"queues": ["a"], "any_queue": True}, "not both"),
+        (RegistrationTokenCreate, {"uses": 0}, "uses"),
+        (RegistrationTokenCreate, {"uses": 2**63}, "uses"),
+        (RegistrationTokenCreate, {"expires": 0}, "zero is not a limit"),
+        (TokenCreate, {"name": "a", "agent": "a", "queues": ["a"], "any_queue": True}, "not both"),
+        (TokenCreate, {"name": "a", "queues": ["a"]}, "for the token of an agent"),
+        (TokenCreate, {"name": "a", "any_queue": True}, "for the token of an agent"),
+        (TokenCreate, {"name": "a", "labels": {"a": "b"}}, "for the token of an agent"),
+    ],
+)
+def test_a_mistake_is_named(
+    body: type[TokenCreate | RegistrationTokenCreate], fields: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ValidationError, match=words):
+        body.model_validate(fields)
+
+
+@pytest.mark.parametrize("body", [TokenCreate, RegistrationTokenCreate])
+def test_they_are_bounded(body: object) -> None:
+    assert unbounded(body) == []
