@@ -175,7 +175,7 @@ class Dispatcher:
         limit = max(self._fleet.room(demand.queue) for demand in wanted)
         limit = min(max(limit, 1), HEADS)
         heads = await self._store.heads(wanted, limit)
-        pairs = self._fleet.match(heads)
+        pairs = self._fleet.match(heads, self._links.avoided)
         if not pairs:
             return 0
         leases = await self._store.assign(pairs, self._clock.wall())

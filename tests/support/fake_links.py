@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from remote_protocol.states import EndReason
 from remote_server.domain.model import Clock, Key, Lease
@@ -41,6 +41,9 @@ class FakeLinks:
 
     def slot(self, name: str) -> AgentSlot | None:
         return self.agents.get(name)
+
+    def avoided(self, job: str) -> Collection[str]:
+        return ()
 
     def offer(self, lease: Lease) -> None:
         self.offers.append(lease)

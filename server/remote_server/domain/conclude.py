@@ -37,6 +37,12 @@ from remote_server.domain.events import (
 from remote_server.domain.model import Key
 from remote_server.errors import Stale
 
+MOST_REFUSALS: Final = 50
+"""Times that a job comes back before a refusal is its end: by then it waited most of an hour."""
+REFUSALS_TOLD: Final = 5
+"""Times that a job comes back of which each stands in its timeline; beyond them some do."""
+_REFUSALS_FREE: Final = 2
+_LONGEST_WAIT: Final = 60.0
 EXPIRED: Final = "the job waited longer than its expires_in allows and was never started"
 
 # What may still be said about an attempt that is over, without any effect: late repetitions.
@@ -73,6 +79,8 @@ class Standing:
     """The highest number that a former life of a restored database may have given."""
     hold_until: float | None = None
     """No other attempt before then: agents may know of one from that life."""
+    refusals: int = 0
+    """How often the job came back from agents that it was offered to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,8 @@ class Conclusion:
     """Set when the job is over: it may say more than the attempt's end."""
     not_before: float | None = None
     """Set when another attempt waits until then."""
+    refusal: str | None = None
+    """Set when it came back once more: why."""
     number_used: bool = False
     """The number of a withdrawn attempt must not be given again."""
     supersedes: bool = False
@@ -157,6 +167,18 @@ def conclude(
             return _finished(key, standing, change, now)
 
 
+def is_told(count: int) -> bool:
+    """Whether the job's timeline tells that it came back for so many times: each of the first ones,
+    then the 8th, 16th, 32nd, so that a timeline is bounded whatever agents do."""
+    return count <= REFUSALS_TOLD or count & (count - 1) == 0
+
+
+def refusal_wait(count: int) -> float:
+    """Seconds for which nobody is offered a job that came back so many times."""
+    over = count - _REFUSALS_FREE
+    return min(2.0 ** (over - 1), _LONGEST_WAIT) if over > 0 else 0.0
+
+
 def _within(at: float | None, standing: Standing, now: float) -> float:
     """An agent's wall clock may be wrong: its times are shown inside the bounds we know."""
     return now if at is None else max(min(at, now), min(standing.since, now))
@@ -172,7 +194,11 @@ def _accepted(standing: Standing, now: float) -> Conclusion | None:
     if standing.attempt is not AttemptState.OFFERED:
         return None
     state = advance_attempt(standing.attempt, AttemptEvent.ACCEPT)
-    return Conclusion(state, standing.job, (Note(now, "accepted"),))
+    notes: tuple[Note, ...] = (Note(now, "accepted"),)
+    if not is_told(standing.refusals + 1):
+        detail = f"after it came back {standing.refusals} times"
+        notes = (Note(now, "assigned", detail, standing.job), *notes)
+    return Conclusion(state, standing.job, notes)
 
 
 def _running(standing: Standing, change: Running, now: float) -> Conclusion | None:
@@ -199,9 +225,22 @@ def _withdrawn(key: Key, standing: Standing, change: Withdrawn, now: float) -> C
     if standing.expires_at is not None and standing.expires_at <= now:
         end = End(now, None, EndReason.EXPIRED, EXPIRED)
         return _final(standing, attempt, JobEvent.FAIL, None, end, (_withdrawal(now, detail),))
+    count = standing.refusals + 1
+    if change.refused and count >= MOST_REFUSALS:
+        end = End(now, None, EndReason.REJECTED, f"it came back {count} times, the last: {detail}")
+        return _final(standing, attempt, JobEvent.FAIL, None, end, (_withdrawal(now, detail),))
     job = advance_job(standing.job, JobEvent.WITHDRAW)
-    note = Note(now, "withdrawn", detail, job)
-    return Conclusion(attempt, job, (note,), number_used=change.used)
+    wait = refusal_wait(count)
+    said = f"{detail} (it came back {count} times)" if count > REFUSALS_TOLD else detail
+    notes = (Note(now, "withdrawn", said, job),) if is_told(count) else ()
+    return Conclusion(
+        attempt,
+        job,
+        notes,
+        not_before=now + wait if wait else None,
+        refusal=detail,
+        number_used=change.used,
+    )
 
 
 def _withdrawal(now: float, detail: str) -> Note:

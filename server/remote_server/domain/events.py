@@ -237,6 +237,8 @@ class Withdrawn:
 
     key: Key
     detail: str
+    refused: bool = False
+    """The agent itself gave it back."""
     used: bool = False
     """The agent knows another attempt of that number: the next one gets the next number."""
 

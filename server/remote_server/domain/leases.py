@@ -259,7 +259,7 @@ class Leases:
         if final:
             return self._give_up(Rejected(key, detail))
         used = message.reason is m.Refusal.USED
-        return self._give_up(Withdrawn(key, detail, used))
+        return self._give_up(Withdrawn(key, detail, refused=True, used=used))
 
     def started(self, message: m.Started) -> list[Effect]:
         """Its process exists."""

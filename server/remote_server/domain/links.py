@@ -22,6 +22,9 @@ class Links(Protocol):
     def slot(self, name: str) -> AgentSlot | None:
         """One of them; None when it is not connected."""
 
+    def avoided(self, job: str) -> Collection[str]:
+        """Agents that gave this job back, and are not offered it for a while."""
+
     def offer(self, lease: Lease) -> None:
         """Send a committed lease to its agent, if that is connected; else its next hello gets
         it or gives it back."""

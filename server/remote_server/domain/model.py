@@ -113,6 +113,10 @@ class Job:
     not_before: float | None = None
     hold_until: float | None = None
     """The database was restored: agents have until then to say what they know of the job."""
+    refusals: int = 0
+    """How often it came back from agents that it was offered to."""
+    refusal: str = ""
+    """Why, the last time."""
     usage: Usage | None = None
     log_size: int = 0
     submitted_by: Principal | None = None

@@ -48,9 +48,16 @@ class WaitingRoom:
         if job.hold_until is not None and job.hold_until > now:
             left = format_duration(job.hold_until - now)
             return f"the database was restored: for {left}, agents may say that it has run"
+        back = ""
+        if job.refusal:
+            times = "once" if job.refusals == 1 else f"{job.refusals} times"
+            back = f"; it came back {times}, the last: {job.refusal}"
         if job.not_before is not None and job.not_before > now:
-            return f"waits {format_duration(job.not_before - now)} before the next attempt"
-        demand = demand_of(job.spec)
+            what = "offer" if job.refusal else "attempt"
+            return f"waits {format_duration(job.not_before - now)} before the next {what}{back}"
+        return self._of_demand(demand_of(job.spec)) + back
+
+    def _of_demand(self, demand: Demand) -> str:
         text = self._known.get(demand)
         if text is None:
             text = self._known[demand] = self._explain(demand)

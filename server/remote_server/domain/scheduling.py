@@ -12,7 +12,7 @@ change has outdated are dropped when they come up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -159,6 +159,10 @@ class _Member:
 _Entry = tuple[float, int, str, int]
 
 
+def _avoids_nobody(job: str) -> Collection[str]:
+    return ()
+
+
 class Fleet:
     """The connected agents, ready to be matched with waiting jobs."""
 
@@ -217,8 +221,13 @@ class Fleet:
         job needs."""
         return self._first(demand, lambda share: True) is not None
 
-    def match(self, waiting: Sequence[Waiting]) -> list[tuple[str, str]]:
+    def match(
+        self,
+        waiting: Sequence[Waiting],
+        avoided: Callable[[str], Collection[str]] = _avoids_nobody,
+    ) -> list[tuple[str, str]]:
         """`(job, agent)` for those of `waiting`, given in rank order, that can start now.
+        `avoided`: the agents that a job does not go to.
 
         A job that fits nowhere now but would fit an empty agent keeps the emptiest one free:
         no later job of this pass gets a place there, so that big jobs do not starve.
@@ -230,9 +239,13 @@ class Fleet:
             demand = job.demand
             if demand in hopeless:
                 continue
-            member = self._take(demand)
+            avoid = avoided(job.job)
+            member = self._take(demand, avoid)
             if member is not None:
                 given.append((job.job, member.name))
+                continue
+            if avoid:
+                # Others of its kind may go where it does not.
                 continue
             hopeless.add(demand)
             # Agents that are full now have nothing that could be kept free.
@@ -244,10 +257,10 @@ class Fleet:
             member.reserved.clear()
         return given
 
-    def _take(self, demand: Demand) -> _Member | None:
+    def _take(self, demand: Demand, avoid: Collection[str]) -> _Member | None:
         """Give one job to the least loaded agent it fits on; among equals, to the one that got
         its last job longest ago."""
-        member = self._first(demand, lambda share: share.fits(demand.weight))
+        member = self._first(demand, lambda share: share.fits(demand.weight), avoid)
         if member is None:
             return None
         share = member.share(demand.queue)
@@ -258,7 +271,9 @@ class Fleet:
         self._line_up(member)
         return member
 
-    def _first(self, demand: Demand, fits: Callable[[Share], bool]) -> _Member | None:
+    def _first(
+        self, demand: Demand, fits: Callable[[Share], bool], avoid: Collection[str] = ()
+    ) -> _Member | None:
         """The least loaded agent that has some room, all labels, and a share that `fits`."""
         heap = self._heaps.get(demand.queue)
         if not heap:
@@ -266,7 +281,7 @@ class Fleet:
         if demand.agent is not None:
             named = self._members.get(demand.agent)
             serves = named is not None and demand.queue in named.queues
-            return self._best(demand, fits, {demand.agent}) if serves else None
+            return self._best(demand, fits, {demand.agent}, avoid) if serves else None
         if demand.labels:
             queue = demand.queue
             rare = min(
@@ -274,7 +289,7 @@ class Fleet:
                 key=len,
             )
             if len(rare) <= _FEW:
-                return self._best(demand, fits, rare)
+                return self._best(demand, fits, rare, avoid)
         passed: list[_Entry] = []
         found: _Member | None = None
         while heap:
@@ -288,6 +303,7 @@ class Fleet:
             share = member.shares.get(kind)
             if (
                 share is not None
+                and member.name not in avoid
                 and kind not in member.reserved
                 and slot.has_labels(demand.labels)
                 and fits(share)
@@ -300,10 +316,14 @@ class Fleet:
         return found
 
     def _best(
-        self, demand: Demand, fits: Callable[[Share], bool], names: set[str]
+        self,
+        demand: Demand,
+        fits: Callable[[Share], bool],
+        names: set[str],
+        avoid: Collection[str],
     ) -> _Member | None:
         best: tuple[float, int, str] | None = None
-        for name in names:
+        for name in names.difference(avoid):
             member = self._members[name]
             share = member.share(demand.queue)
             if (

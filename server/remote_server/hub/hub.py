@@ -19,7 +19,7 @@ from aiohttp import web
 
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Condition, Superseded
-from remote_protocol.states import AgentState, EndReason
+from remote_protocol.states import AgentState, AttemptState, EndReason
 from remote_server import __version__
 from remote_server.domain.enrolment import left_out
 from remote_server.domain.events import (
@@ -31,6 +31,7 @@ from remote_server.domain.events import (
     WishesChanged,
 )
 from remote_server.domain.model import Commit, Key, Lease, Token
+from remote_server.domain.refusals import Refusals
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.errors import ServerError
@@ -46,6 +47,8 @@ from remote_server.store import Store
 
 log = structlog.get_logger("remote_server.hub")
 
+_LATER: Final = 0.01
+"""Seconds that a timer comes late, so that what it waits for is over by then."""
 MOST_STRANGERS: Final = 256
 """Links that may be open without a hello; each holds one message at the most."""
 
@@ -91,6 +94,7 @@ class Hub:
         """Agents that said goodbye."""
         self._started_at = clock()
         self.greeter = Greeter(self)
+        self._refusals = Refusals()
         self._standing = Standing(store, self._all)
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovery = Recovery(store, files.logs, self._recovered)
@@ -208,12 +212,49 @@ class Hub:
 
     def slots(self) -> Iterable[AgentSlot]:
         """Every agent with an open, welcomed link."""
-        return [slot for link in self._links.values() if (slot := _slot(link)) is not None]
+        links = self._links.values()
+        return [slot for link in links if (slot := self._slot(link)) is not None]
 
     def slot(self, name: str) -> AgentSlot | None:
         """One of them; None when it is not connected."""
         link = self._links.get(name)
-        return None if link is None else _slot(link)
+        return None if link is None else self._slot(link)
+
+    def _slot(self, link: Link) -> AgentSlot | None:
+        session, agent = link.session, link.agent
+        if session is None or agent is None or session.hello is None:
+            return None
+        reason = session.reason or self._refusals.blocked(link.name, self.clock())
+        return AgentSlot(
+            name=link.name,
+            queues=frozenset(agent.queues),
+            labels=agent.labels,
+            capacity=agent.capacity,
+            leases={key: (lease.queue, lease.weight) for key, lease in session.leases.items()},
+            eligible=not reason,
+            reason=reason,
+        )
+
+    def avoided(self, job: str) -> Collection[str]:
+        """Agents that gave this job back, and are not offered it for a while."""
+        return self._refusals.avoided(job, self.clock())
+
+    def took(self, agent: str, key: Key) -> None:
+        """An agent accepted what it was offered."""
+        self._refusals.accepted(agent, key.job)
+
+    def gave_back(self, agent: str, key: Key, detail: str) -> None:
+        """An agent refused what it was offered, or did not answer while its link lasted."""
+        now = self.clock()
+        was = self._refusals.blocked(agent, now)
+        wait = self._refusals.refused(agent, key.job, detail, now)
+        blocked = self._refusals.blocked(agent, now)
+        if blocked and not was:
+            log.warning("an agent takes nothing of what it is offered", agent=agent, why=blocked)
+        if not self._stopping:
+            loop = asyncio.get_running_loop()
+            loop.call_later(wait + _LATER, self._on_change, agent)
+            self._on_change(agent)
 
     def offer(self, lease: Lease) -> None:
         """Send a committed lease to its agent; when it is not connected, its next hello decides."""
@@ -235,6 +276,9 @@ class Hub:
         """The server gave the lease up: the agent must kill the attempt if it has it."""
         link = self._links.get(agent)
         if link is not None:
+            offered = link.session and link.session.leases.get(key)
+            if offered and offered.state is AttemptState.OFFERED:
+                self.gave_back(agent, key, detail)
             link.feed(LeaseEnded(key, detail))
 
     def cancel(self, agent: str, key: Key, reason: EndReason, detail: str) -> None:
@@ -282,7 +326,11 @@ class Hub:
             return ""
         other = hello.agent_version != __version__
         version = f"it runs version {hello.agent_version}, the server {__version__}"
-        found = [version if other else "", left_out(link.agent, hello.settings)]
+        found = [
+            version if other else "",
+            left_out(link.agent, hello.settings),
+            self._refusals.remark(name),
+        ]
         return "; ".join(text for text in found if text)
 
     async def wish(self, name: str) -> None:
@@ -308,18 +356,3 @@ class Hub:
             held = link.session.leases if lost and link.session is not None else ()
             last = [Superseded(job=key.job, attempt=key.attempt, detail=reason) for key in held]
             link.close(CloseCode.UNREGISTERED, reason, last)
-
-
-def _slot(link: Link) -> AgentSlot | None:
-    session, agent = link.session, link.agent
-    if session is None or agent is None or session.hello is None:
-        return None
-    return AgentSlot(
-        name=link.name,
-        queues=frozenset(agent.queues),
-        labels=agent.labels,
-        capacity=agent.capacity,
-        leases={key: (lease.queue, lease.weight) for key, lease in session.leases.items()},
-        eligible=session.eligible,
-        reason=session.reason,
-    )

@@ -45,6 +45,7 @@ from remote_server.domain.events import (
     StoreFailed,
     TruncateLog,
     VerifyLog,
+    Withdrawn,
 )
 from remote_server.domain.gathering import Gathering
 from remote_server.domain.model import Agent, Key, Token
@@ -306,6 +307,10 @@ class Link:
             for answer in record.then:
                 self._send(answer.message)
             self.feed(Recorded(change))
+            if isinstance(change, Accepted) and change.first:
+                self._hub.took(self.name, change.key)
+            elif isinstance(change, Withdrawn):
+                self._hub.gave_back(self.name, change.key, change.detail)
             if isinstance(change, Finished):
                 self._hub.logs.finish(change.key)
                 if change.torn:

@@ -40,6 +40,8 @@ _JOB_COLUMNS: Final = (
     jobs.c.log_size,
     jobs.c.hold_until,
     jobs.c.submitted_by,
+    jobs.c.refusals,
+    jobs.c.refusal,
 )
 _WITH_SPEC: Final = (jobs, specs, specs.c.job == jobs.c.id)
 SELECT_JOB: Final[Select[Any]] = select(*_JOB_COLUMNS).join_from(*_WITH_SPEC)
@@ -83,7 +85,8 @@ def listed_job_from(row: Row, parsed: Specs) -> Job:
 
 def _job(row: Row, spec: JobSpec, abridged: tuple[str, ...] = ()) -> Job:
     (identity, _, _, state, created, number, agent, code, reason, detail, *rest) = row
-    (cancelled, why, assigned, started, ended, expires, not_before, usage, size, hold, by) = rest
+    (cancelled, why, assigned, started, ended, expires, not_before, usage, size, *rest) = rest
+    (hold, by, refusals, refusal) = rest
     return Job(
         id=identity,
         spec=spec,
@@ -105,6 +108,8 @@ def _job(row: Row, spec: JobSpec, abridged: tuple[str, ...] = ()) -> Job:
         usage=None if usage is None else Usage.model_validate_json(usage),
         log_size=size,
         submitted_by=principal_from(by),
+        refusals=refusals or 0,
+        refusal=refusal or "",
         abridged=abridged,
     )
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -78,6 +78,8 @@ jobs: Final = Table(
     Column("submitted_by", Text),
     # How often agents have refused it.
     Column("refusals", Integer),
+    # Why, the last time.
+    Column("refusal", Text),
 )
 _WAITING: Final = text("state = 'queued' AND held = 0")
 _HELD: Final = text("state = 'queued' AND held = 1")

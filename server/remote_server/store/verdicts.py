@@ -39,6 +39,7 @@ _STANDING: Final = (
         jobs.c.floor,
         jobs.c.uncounted,
         jobs.c.hold_until,
+        jobs.c.refusals,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
     .where(*_THIS)
@@ -87,6 +88,7 @@ _QUEUE_JOB: Final = (
         | dict.fromkeys(("agent", "assigned_at", "started_at"), literal_column("NULL"))
     )
 )
+_COUNT_REFUSAL: Final = update(jobs).where(_JOB).values(_set("refusals", "refusal"))
 _SKIP_NUMBER: Final = (
     update(jobs)
     .where(_JOB)
@@ -115,7 +117,7 @@ def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: flo
     if row is None:
         raise Stale(f"there is no attempt {key}")
     (state, current, used, policy, cancelled_at, why, expires_at, holder, attempt, *rest) = row
-    started_at, since, queue, demand, held, floor, uncounted, hold_until = rest
+    started_at, since, queue, demand, held, floor, uncounted, hold_until, refusals = rest
     standing = Standing(
         job=JobState(state),
         current=current,
@@ -131,6 +133,7 @@ def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: flo
         tries=used - (uncounted or 0),
         floor=floor or 0,
         hold_until=hold_until,
+        refusals=refusals or 0,
     )
     found = conclude(key, holder if agent is None else agent, standing, change, now)
     if found is None:
@@ -212,6 +215,9 @@ def _write_job(
             "not_before": found.not_before,
         }
         tx.run(_QUEUE_JOB, row)
+        if found.refusal is not None:
+            counted = standing.refusals + 1
+            tx.run(_COUNT_REFUSAL, {"job": key.job, "refusals": counted, "refusal": found.refusal})
         if found.number_used:
             tx.run(_SKIP_NUMBER, {"job": key.job})
     elif found.job_end is not None:

@@ -16,7 +16,7 @@ from remote_protocol.states import (
     JobState,
     advance_job,
 )
-from remote_server.domain.conclude import EXPIRED
+from remote_server.domain.conclude import EXPIRED, is_told
 from remote_server.domain.demand import demand_from, demand_text
 from remote_server.domain.model import Commit, Demand, Key, Lease, QueueLoad, Waiting
 from remote_server.store.room import NONE_SKIPPED, Room, is_state
@@ -57,6 +57,7 @@ _CANDIDATE: Final = (
         jobs.c.queue,
         jobs.c.demand,
         jobs.c.expires_at,
+        jobs.c.refusals,
     )
     .where(jobs.c.id == bindparam("job"))
     .with_for_update()
@@ -208,7 +209,7 @@ class WaitingJobs(Room):
         row = tx.one(_CANDIDATE, {"job": job})
         if row is None:
             return None
-        state, held, used, reuse, queue, demand, expires_at = row
+        state, held, used, reuse, queue, demand, expires_at, refusals = row
         if state != JobState.QUEUED.value or held:
             return None
         if expires_at is not None and expires_at <= now:
@@ -240,7 +241,9 @@ class WaitingJobs(Room):
             tx.run(_SAME_ATTEMPT, attempt | {"at_job": job, "at_number": number})
         else:
             tx.run(_NEW_ATTEMPT, attempt | {"job": job, "number": number, "queue": queue})
-        tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=number, agent=agent)
+        if is_told((refusals or 0) + 1):
+            # Else it is told when it is accepted: most likely it comes back once more.
+            tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=number, agent=agent)
         tx.waits(demand, -1)
         tx.moves(queue, JobState.QUEUED, JobState.ASSIGNED)
         weight = demand_from(demand).weight

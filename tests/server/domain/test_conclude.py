@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from remote_protocol.messages import Ended, Step
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.conclude import Conclusion, Standing, conclude
+from remote_server.domain.conclude import MOST_REFUSALS, Conclusion, Standing, conclude
 from remote_server.domain.demand import Policy
 from remote_server.domain.events import (
     Accepted,
@@ -265,3 +265,32 @@ def test_whatever_is_said_the_rules_hold(standing: Standing, change: Change) -> 
     except Stale:
         return
     assert again is None or isinstance(change, Noted)
+
+
+def test_what_comes_back_again_and_again_waits_and_ends() -> None:
+    waits, told = [], 0
+    for count in range(MOST_REFUSALS - 1):
+        back = Withdrawn(KEY, "a refused it (disk): no room", refused=True)
+        found = concluded(replace(OFFERED, refusals=count), back)
+        assert (found.job, found.refusal) == (JobState.QUEUED, back.detail)
+        waits.append(0.0 if found.not_before is None else found.not_before - NOW)
+        told += len(found.notes)
+    assert waits[:6] == [0.0, 0.0, 1.0, 2.0, 4.0, 8.0]
+    assert waits == sorted(waits) and waits[-1] == 60.0
+    assert told < 10, "a timeline is bounded whatever agents do"
+    last = concluded(replace(OFFERED, refusals=MOST_REFUSALS - 1), back)
+    assert last.job is JobState.FAILED
+    assert last.job_end is not None and last.job_end.reason is EndReason.REJECTED
+    assert last.job_end.detail == "it came back 50 times, the last: a refused it (disk): no room"
+    # A link that is lost is no refusal: the job waits, and does not end by it.
+    lost = concluded(replace(OFFERED, refusals=999), Withdrawn(KEY, "the link to a was lost"))
+    assert lost.job is JobState.QUEUED
+    assert lost.not_before == NOW + 60.0
+
+
+def test_an_acceptance_tells_what_was_left_out_of_the_timeline() -> None:
+    notes = concluded(replace(OFFERED, refusals=20), Accepted(KEY)).notes
+    assert [note.what for note in notes] == ["assigned", "accepted"]
+    assert [n.what for n in concluded(replace(OFFERED, refusals=2), Accepted(KEY)).notes] == [
+        "accepted"
+    ]

@@ -184,6 +184,17 @@ def test_what_a_job_for_one_agent_waits_for(
     assert reason(one, [DEFAULT], known, *slots) == f"agent 'b' {said}"
 
 
+def test_a_job_that_came_back_says_so() -> None:
+    one = replace(job(), refusals=1, refusal="a refused it (disk): no room")
+    said = reason(one, [DEFAULT], agents("a"), slot("a", 4)) or ""
+    assert said.endswith("; it came back once, the last: a refused it (disk): no room")
+    waiting = replace(one, refusals=9, not_before=NOW + 30)
+    assert reason(waiting, [DEFAULT], agents("a"), slot("a")) == (
+        "waits 30s before the next offer; it came back 9 times, the last: "
+        "a refused it (disk): no room"
+    )
+
+
 def test_only_queued_jobs_wait() -> None:
     for state in set(JobState) - {JobState.QUEUED}:
         assert reason(job(state), [DEFAULT], []) is None

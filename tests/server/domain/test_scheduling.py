@@ -302,3 +302,15 @@ def test_a_job_for_one_busy_agent_holds_up_nobody() -> None:
     asked = Waiting("1", 9, Demand(QUEUE, (), None, "b"))
     others = [job(n) for n in range(2, 5)]
     assert given_to(two.match([asked, *others])) == ["a", "a", "a"]
+
+
+def test_a_job_avoids_who_gave_it_back_and_holds_up_nobody() -> None:
+    two = fleet(slot("a"), slot("b"))
+    avoided = {"0001": {"a"}, "0002": {"a", "b"}}
+    pairs = two.match([job(n) for n in range(1, 5)], lambda name: avoided.get(name, ()))
+    assert dict(pairs)["0001"] == "b"
+    assert sorted(dict(pairs)) == ["0001", "0003", "0004"]
+    rare = fleet(slot("a", labels={"l": "1"}), slot("b", labels={"l": "1"}))
+    assert rare.match([job(1, l="1")], lambda name: {"a"}) == [("0001", "b")]
+    named = Waiting("1", 0, Demand(QUEUE, (), None, "b"))
+    assert fleet(slot("a"), slot("b")).match([named], lambda name: {"b"}) == []
