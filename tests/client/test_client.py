@@ -65,15 +65,16 @@ def test_tokens(api: FakeApi, client: Client) -> None:
     view = {"id": ID, "kind": "api", "name": "ci", "created_at": NOW, "token": "rpt_x"}
     api.on("POST", "/tokens", Answer(view, 201))
     assert client.create_token("ci", Role.OPERATOR, expires=60).token == "rpt_x"
-    narrow = {"queues": [], "any_queue": False, "labels": {}}
-    assert api.calls[0].body == {
-        **{"name": "ci", "role": "operator", "agent": None, "expires": 60, **narrow}
-    }
+    assert api.calls[0].body == {"name": "ci", "role": "operator", "agent": None, "expires": 60}
     api.on("POST", "/registration-tokens", Answer({**view, "kind": "registration"}, 201))
     client.create_registration_token(RegistrationTokenCreate(queues=["q"], uses=2, expires=None))
     assert api.calls[1].body == {
-        **narrow,
-        **{"queues": ["q"], "allow_replace": False, "uses": 2, "expires": None},
+        "any_queue": False,
+        "labels": {},
+        "queues": ["q"],
+        "allow_replace": False,
+        "uses": 2,
+        "expires": None,
     }
     api.on("DELETE", f"/registration-tokens/{ID}", Answer(None, 204))
     client.revoke_token(ID, "registration-tokens")
