@@ -58,6 +58,12 @@ def runs_a_job(far: Stack, name: str) -> None:
     assert far.agents[name].stop() == 0
 
 
+def way(stack: Stack, proxy: str) -> dict[str, str]:
+    """Variables that lead `remotectl` to the server through a proxy, by plain HTTP, too."""
+    url = {"REMOTE_URL": url_of(stack), "REMOTE_INSECURE": "1"}
+    return {**url, "HTTPS_PROXY": proxy, "HTTP_PROXY": proxy}
+
+
 def test_a_named_proxy_is_kept_with_the_identity(far: Stack, proxy: ConnectProxy) -> None:
     far.agent("named", *trusted(far), "--proxy", said(proxy), url=url_of(far))
     runs_a_job(far, "named")
@@ -71,7 +77,7 @@ def test_the_environments_proxy_carries_agent_and_remotectl(
 ) -> None:
     env: dict[str, Any] = {"HTTPS_PROXY": said(proxy), "HTTP_PROXY": said(proxy)}
     far.agent("told", *trusted(far), url=url_of(far), **env)
-    env |= {"REMOTE_URL": url_of(far)}
+    env |= {"REMOTE_URL": url_of(far), "REMOTE_INSECURE": "1"}
     done = far.ctl("run", "--shell", "sh", "--", "echo there; echo and back >&2", **env)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"there\n", b"and back\n")
     runs_a_job(far, "told")
@@ -98,7 +104,7 @@ def test_a_wrong_password_is_named_and_not_shown(
     done = far.register("locked", *trusted(far), "--proxy", given, url=url_of(far), check=False)
     assert done.returncode == 1
     says(done.stderr, url_of(far), "the proxy wants a user and a password", "user:password@")
-    ctl = far.ctl("job", "list", REMOTE_URL=url_of(far), HTTPS_PROXY=given, HTTP_PROXY=given)
+    ctl = far.ctl("job", "list", **way(far, given))
     assert ctl.returncode == 1
     says(ctl.stderr.decode(), proxy.place, "407", "_PROXY")
     assert "wrong-one" not in done.stderr + ctl.stderr.decode()
@@ -109,7 +115,7 @@ def test_a_proxy_that_is_not_there_is_named(far: Stack) -> None:
     done = far.register("dead", "--proxy", dead, url=url_of(far), check=False)
     assert done.returncode == 1
     says(done.stderr, url_of(far), "the proxy 127.0.0.1:", "refuses connections")
-    ctl = far.ctl("job", "list", REMOTE_URL=url_of(far), HTTPS_PROXY=dead, HTTP_PROXY=dead)
+    ctl = far.ctl("job", "list", **way(far, dead))
     assert ctl.returncode == 1
     says(ctl.stderr.decode(), url_of(far), "through the proxy", "NO_PROXY")
     assert "p%40ss" not in done.stderr + ctl.stderr.decode()
