@@ -6,14 +6,15 @@ The one place that knows paths and parameters: the Python client puts models aro
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from remote_client.errors import ClientError, UsageError
+from remote_client.errors import ClientError, NotOurs, Unreachable, UsageError
 from remote_client.logs import StoredLog
-from remote_client.transport import Call, Document, Transport
+from remote_client.transport import PATIENCE, Call, Document, Transport
 
 _LARGEST_PAGE = 1000
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -135,16 +136,35 @@ class Calls:
         """The log of an attempt, by default of the last one, from byte `offset` on."""
         return StoredLog(self._transport, f"/jobs/{segment(job)}", attempt, offset, follow)
 
-    def events(self, after: int, follow: bool) -> Iterator[bytes]:
-        """Every change of job state after number `after`, as lines of JSON."""
+    def events(self, after: int, follow: bool) -> Iterator[Document]:
+        """Every change of job state after number `after`; a broken link is bridged.
+
+        Without `follow` it is over at the server's own mark: a proxy ends what was cut, too.
+        """
+        failures = 0
+        while True:
+            why: Unreachable | None = None
+            try:
+                for event in self._events_of_one_answer(after, follow):
+                    if event.get("event") == "end":
+                        return
+                    if isinstance(event.get("seq"), int):
+                        after, failures = event["seq"], 0
+                        yield event
+            except Unreachable as error:
+                hopeless = isinstance(error, NotOurs) or not self._transport.reached
+                if hopeless or failures >= PATIENCE:
+                    raise
+                why = error
+            self._transport.pause(failures, why)
+            failures += 1
+
+    def _events_of_one_answer(self, after: int, follow: bool) -> Iterator[Document]:
         params = given(after=after, follow="true" if follow else None)
         pending = b""
         for piece, _ in self._transport.stream("/events", params, "application/x-ndjson"):
             *lines, pending = (pending + (piece or b"")).split(b"\n")
-            # Empty lines keep the link alive; what has a name is no change, but the end.
-            yield from (
-                line for line in lines if line.strip() and not line.startswith(b'{"event":')
-            )
+            yield from (json.loads(line) for line in lines if line.strip())
 
     # Agents, queues, tokens ------------------------------------------------------------------
 

@@ -151,9 +151,9 @@ class Client:
             yield from cri.records(piece)
 
     def events(self, after: int = 0, follow: bool = True) -> Iterator[api.TimelineEntry]:
-        """Every change of job state behind `after`; with `follow` it goes on for ever."""
-        for line in self._calls.events(after, follow):
-            yield api.TimelineEntry.model_validate_json(line)
+        """Every change of job state after `after`; with `follow` it goes on for ever."""
+        for event in self._calls.events(after, follow):
+            yield self._view(api.TimelineEntry, event)
 
     # Agents ----------------------------------------------------------------------------------
 

@@ -43,9 +43,12 @@ def test_events(api: FakeApi, client: Client) -> None:
     line = (
         '{"seq": %d, "job": "' + ID + f'", "at": "{NOW}", "what": "queued", "state": "queued"}}\n'
     )
-    api.on("GET", "/events", (line % 7 + line % 9).encode())
-    assert [event.seq for event in client.events(after=5, follow=False)] == [7, 9]
-    assert api.calls[0].query == {"after": "5"}
+    end = '{"event": "end", "after": 11}\n'
+    # The first answer was cut, and ended by a proxy in good order.
+    cut = (line % 7 + "\n" + line % 9)[:-20]
+    api.on("GET", "/events", cut.encode(), (line % 9 + line % 11 + end).encode())
+    assert [event.seq for event in client.events(after=5, follow=False)] == [7, 9, 11]
+    assert [said.query for said in api.calls] == [{"after": "5"}, {"after": "7"}]
 
 
 def test_changes_send_only_what_is_set(api: FakeApi, client: Client) -> None:

@@ -58,7 +58,7 @@ def runs_a_job(far: Stack, name: str) -> None:
     assert far.agents[name].stop() == 0
 
 
-def way(stack: Stack, proxy: str) -> dict[str, str]:
+def way(stack: Stack, proxy: str) -> dict[str, Any]:
     """Variables that lead `remotectl` to the server through a proxy, by plain HTTP, too."""
     url = {"REMOTE_URL": url_of(stack), "REMOTE_INSECURE": "1"}
     return {**url, "HTTPS_PROXY": proxy, "HTTP_PROXY": proxy}
