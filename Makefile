@@ -23,7 +23,7 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(filter-out %/test_api.py,$(wildcard tests/protocol/test_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-wine check fmt bench chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-docs test-wine check fmt bench chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ dev: setup ## a server with one local agent, until Ctrl-C
 
 test: setup-dev ## all tests, JOBS=2 at a time
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+test-docs: setup-dev ## the examples of every --help, for real
+	@$(BIN)/python -m pytest tests/docs/help_examples.py $(ARGS)
 
 check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .

@@ -38,7 +38,7 @@ def prepare(scratch: Path) -> dict[str, str]:
     subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "none", "/var/lib"], check=True)
     for name in ("home", "here"):
-        (scratch / name).mkdir()
+        (scratch / name).mkdir(exist_ok=True)
     kept = {name: os.environ[name] for name in ("LANG", "LC_ALL") if name in os.environ}
     return {**kept, "HOME": str(scratch / "home"), "USER": "me"}
 

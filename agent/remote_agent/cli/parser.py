@@ -26,7 +26,7 @@ exit codes: 0 clean, 1 fatal, 2 configuration, 3 restarting for an update, 4 tok
 _REGISTER: Final = """\
 examples:
   remote-agent register --server https://jobs.example.com --token-file token
-  REMOTE_AGENT_TOKEN=rrt_… remote-agent register --server http://10.0.0.5:8750 \\
+  REMOTE_AGENT_TOKEN=rrt_… remote-agent register --server https://jobs.example.com \\
       --queue berlin --queue default --label gpu=true --capacity 8
 
 Running it again with the same settings changes nothing and exits 0. Settings that are left out

@@ -16,8 +16,8 @@ def completion(shell: str) -> None:
 
     \b
     Examples:
-      source <(remotectl completion bash)                  (in ~/.bashrc, bash 4.4 or newer)
-      source <(remotectl completion zsh)                   (in ~/.zshrc, after compinit)
+      source <(remotectl completion bash)                  # in ~/.bashrc, bash 4.4 or newer
+      source <(remotectl completion zsh)                   # in ~/.zshrc, after compinit
       remotectl completion fish > ~/.config/fish/completions/remotectl.fish
     """
     from click.shell_completion import ShellComplete, get_completion_class

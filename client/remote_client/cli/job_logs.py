@@ -44,7 +44,7 @@ def logs(
     \b
     Examples:
       remotectl job logs -f @last
-      remotectl job logs --tail 20 --timestamps 7WQK3M2P
+      remotectl job logs --tail 20 --timestamps @last
       remotectl job logs --stream stderr --since 10m --attempt 1 nightly
     """
     identity = session.job_id(job)

@@ -89,7 +89,7 @@ def list_jobs(
     Examples:
       remotectl job list --state running --state queued --since 2h
       remotectl job list --queue berlin --output json | jq '.items[].id'
-      remotectl job list --state queued -q | xargs remotectl job cancel
+      remotectl job list --state queued -q | xargs -r remotectl job cancel
     """
     filters = {name: value for name, value in given.items() if value not in (None, (), False)}
     if filters.pop("mine", None):
@@ -143,7 +143,7 @@ def show(session: Session, job: str, output: str) -> None:
 
     \b
     Example:
-      remotectl job show 01JD4
+      remotectl job show @last
     """
     view = session.calls.job(session.job_id(job))
     if output == "json":
@@ -207,7 +207,7 @@ def cancel(session: Session, jobs: tuple[str, ...], reason: str, output: str) ->
 
     \b
     Example:
-      remotectl job cancel 01JD4 --reason 'wrong input'
+      remotectl job cancel @last --reason 'wrong input'
     """
     for text in jobs:
         view = session.calls.cancel(session.job_id(text, newest=False), reason)
@@ -230,8 +230,8 @@ def retry(session: Session, job: str, output: str) -> None:
 
     \b
     Examples:
-      remotectl job retry 01JD4
-      remotectl job logs -f "$(remotectl job retry 01JD4)"
+      remotectl job retry @last
+      remotectl job logs -f "$(remotectl job retry @last)"
     """
     view = session.calls.retry(session.job_id(job, newest=False))
     if output == "json":
@@ -250,7 +250,7 @@ def wait(session: Session, job: str, timeout: float | None, output: str) -> int:
 
     \b
     Example:
-      remotectl job wait 01JD4 --timeout 10m && echo done
+      remotectl job wait @last --timeout 10m && echo done
     """
     session.failed = 255
     view = session.calls.wait(session.job_id(job), timeout)

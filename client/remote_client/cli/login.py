@@ -35,7 +35,7 @@ def login(session: Session) -> None:
 
     \b
     Examples:
-      remotectl login --url https://jobs.example.com        (asks for the token)
+      remotectl login --url https://jobs.example.com        # asks for the token
       remotectl login --url https://jobs.example.com --context work < token
     """
     from remote_client.calls import Calls

@@ -39,10 +39,10 @@ COMMANDS: Final = {
 _EPILOG = """\b
 Examples:
   export REMOTE_URL=http://127.0.0.1:8750 REMOTE_TOKEN=rpt_…
-  remotectl run -- make test
+  remotectl run -- uname -a
   remotectl run --queue berlin --timeout 10m --shell bash -- 'df -h | tail -3'
   remotectl job list --state running
-  remotectl job logs -f 01JD
+  remotectl job logs -f @last
   remotectl agent pause web-7 --comment 'disk replacement'
 """
 

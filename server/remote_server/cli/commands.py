@@ -31,7 +31,7 @@ def commands() -> None:
     """Keep jobs, hand them to remote agents, store their logs."""
 
 
-@commands.command(epilog="Example: remote-server version")
+@commands.command(epilog="\b\nExample:\n  remote-server version")
 def version() -> None:
     """Print the version."""
     click.echo(f"remote-server {remote_server.__version__}")

@@ -45,7 +45,7 @@ class AgentMissing(ServerError):
     """The program remote-agent is not installed, or did not start."""
 
 
-@click.command(epilog="Example: remote-server dev --listen 127.0.0.1:0")
+@click.command(epilog="\b\nExample:\n  remote-server dev --listen 127.0.0.1:0")
 @config_option
 @listen_option
 @click.option(

@@ -32,7 +32,8 @@ class Broken(ServerError):
 
 
 @click.command(
-    epilog="Example: remote-server run --listen 0.0.0.0:8750 --tls-cert cert.pem --tls-key key.pem"
+    epilog="\b\nExample:\n"
+    "  remote-server run --listen 0.0.0.0:8750 --tls-cert cert.pem --tls-key key.pem"
 )
 @storage_options
 @listen_option

@@ -38,12 +38,14 @@ def _name(context: click.Context, parameter: click.Parameter, value: str) -> str
         ) from None
 
 
-@click.group(epilog="Example: remote-server token create --role viewer --name alice")
+@click.group(epilog="\b\nExample:\n  remote-server token create --role viewer --name alice")
 def token() -> None:
     """Make tokens without the API."""
 
 
-@token.command(epilog="Example: remote-server token create --role operator --name ci --expires 90d")
+@token.command(
+    epilog="\b\nExample:\n  remote-server token create --role operator --name ci --expires 90d"
+)
 @storage_options
 @click.option(
     "--role",

@@ -22,7 +22,7 @@ class UpkeepError(ServerError):
     """There is nothing to look after, or the result cannot be written."""
 
 
-@click.command(epilog="Example: remote-server migrate --data-dir /var/lib/remote-server")
+@click.command(epilog="\b\nExample:\n  remote-server migrate --data-dir /var/lib/remote-server")
 @storage_options
 def migrate(config_file: Path | None, **flags: object) -> None:
     """Bring the database up to date; `run` does it too.
@@ -43,7 +43,7 @@ def migrate(config_file: Path | None, **flags: object) -> None:
     click.echo("the database was brought up to date" if changed else "nothing to do")
 
 
-@click.command(epilog="Example: remote-server check --repair")
+@click.command(epilog="\b\nExample:\n  remote-server check --repair")
 @storage_options
 @click.option(
     "--repair",
@@ -90,8 +90,8 @@ async def _check(config: Config, repair: bool) -> int:
 
 
 @click.command(
-    epilog="Example: remote-server backup /backups/remote-server.tar.gz. "
-    "To restore: stop the server, unpack the archive into an empty data directory, start it."
+    epilog="\b\nExample:\n  remote-server backup /backups/remote-server.tar.gz"
+    "\n\nTo restore: stop the server, unpack the archive into an empty data directory, start it."
 )
 @storage_options
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))

@@ -1,0 +1,247 @@
+"""Runs the examples of every `--help` against real programs: `python examples.py SCRATCH BIN`.
+
+In namespaces as `place.py` has them. A server answers at https://jobs.example.com, an agent `web-7`
+serves it, and what an example takes for given (files, tokens, a job called `nightly`) is there.
+What takes something away comes last. Prints what did not end with 0; exit code 1 then.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.docs.place import prepare
+
+URL = "https://jobs.example.com"
+LOSSES = ("delete", "revoke", "rotate-token", "drain", "logout", "unregister", "dev", "pause")
+"""Commands that take something away, or block others; they come after all others."""
+RUN_ON = ("remote-server dev", "remote-server run", "remote-agent run")
+READY = re.compile("Ctrl-C ends both|token is in|online")
+BEFORE = {
+    "remotectl queue delete berlin": "remotectl agent set web-7 --queue default",
+    "remotectl queue create berlin": "remotectl agent set web-7 --queue default; "
+    "remotectl queue delete berlin",
+    "remotectl registration-token create": "rm token",
+    "remote-agent register": "rm token; remotectl registration-token create --output-file token "
+    "--queue default --queue berlin",
+    "remotectl run --queue berlin": "remotectl agent set web-7 --queue default --queue berlin",
+    "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",
+}
+"""What the reader's world is like before an example that needs it to be otherwise."""
+_COMMAND = re.compile(r" *(export|source|([A-Z_]+=\S+ )*(remotectl|remote-agent|remote-server))\b")
+NOT_RUN = {"source <(remotectl completion zsh)": "zsh is not everywhere"}
+
+
+def examples_of(command: click.Command, context: click.Context) -> Iterator[str]:
+    """The lines of the examples of a command and those below it."""
+    yield from lines(context.get_help())
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from examples_of(below, click.Context(below, info_name=name, parent=context))
+
+
+def lines(text: str) -> Iterator[str]:
+    """The commands under `Example:` or `examples:`; a backslash continues one."""
+    within, line = False, ""
+    for part in text.splitlines():
+        if match := re.match(r" *[Ee]xamples?:(.*)", part):
+            within, part = True, match[1]
+        if within and (line or _COMMAND.match(part)):
+            line += part.strip().removesuffix("\\")
+            if not part.endswith("\\"):
+                yield line
+                line = ""
+        elif part.strip():
+            within = False
+
+
+def all_examples(programs: Path) -> list[str]:
+    """Every example once: those that take something away at the end."""
+    from remote_agent.cli.parser import build_parser
+    from remote_server.cli.commands import commands as server
+
+    found: list[str] = []
+    # The package of that name gives its function `main` for its module.
+    client = importlib.import_module("remote_client.cli.main").root
+    for name, root in (("remotectl", client), ("remote-server", server)):
+        found += examples_of(root, click.Context(root, info_name=name, max_content_width=200))
+    for action in build_parser()._actions:
+        for below in (getattr(action, "choices", None) or {}) if action.nargs == "A..." else {}:
+            found += lines(action.choices[below].format_help())  # type: ignore[index]
+    unique = list(dict.fromkeys(found))
+    return sorted(unique, key=lambda text: any(f" {loss}" in text for loss in LOSSES))
+
+
+class World:
+    """The place and its programs."""
+
+    def __init__(self, scratch: Path, programs: Path) -> None:
+        self.here = scratch / "here"
+        self.job = ""
+        self.environment = prepare(scratch)
+        stubs = scratch / "stubs"
+        self.environment |= {
+            "PATH": f"{programs}:{stubs}:/usr/local/bin:/usr/bin:/bin",
+            "REMOTE_CA_FILE": str(self.here / "cert.pem"),
+            "REMOTE_AGENT_CA_FILE": str(self.here / "cert.pem"),
+            "URL": URL,
+        }
+        # Programs of the reader's own.
+        stubs.mkdir()
+        for name in ("psql", "backup", "jq"):
+            (stubs / name).write_text("#!/bin/sh\n[ -t 0 ] || cat\n")
+            (stubs / name).chmod(0o755)
+        for name in ("report.sql", "conf/prod.toml", "train.py", "Makefile"):
+            (self.here / name).parent.mkdir(exist_ok=True)
+            (self.here / name).write_text("")
+        for folder in ("/var/lib/backups", scratch / "home/.config/fish/completions"):
+            Path(folder).mkdir(parents=True)
+        self.started = [self.start("remote-server", SERVER, "listens on")]
+
+    def sh(self, text: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a line as a reader would."""
+        return subprocess.run(
+            ["bash", "-c", text], cwd=self.here, env=self.environment | more, text=True,
+            capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False,
+        )  # fmt: skip
+
+    def must(self, text: str) -> str:
+        """The output of a line that must work."""
+        done = self.sh(text)
+        assert done.returncode == 0, f"{text}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def start(self, name: str, text: str, ready: str, **more: str) -> subprocess.Popen[bytes]:
+        """Start what runs on, and wait until it says that it is ready."""
+        output = self.here.parent / f"{name}.{time.monotonic_ns()}.out"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec env {text}"],
+                cwd=self.here, env=self.environment | more, stdin=subprocess.DEVNULL,
+                stdout=file, stderr=file,
+            )  # fmt: skip
+        ends = time.monotonic() + 40
+        while not re.search(ready, output.read_text()):
+            assert process.poll() is None and time.monotonic() < ends, output.read_text()
+            time.sleep(0.05)
+        return process
+
+    def agent(self) -> None:
+        """web-7 is registered and connected, in both queues."""
+        if "online" in self.sh("remotectl agent show web-7").stdout:
+            return
+        shutil.rmtree("/var/lib/remote-agent", ignore_errors=True)
+        self.must("remotectl registration-token create --queue default --queue berlin > token")
+        self.must(
+            f"remote-agent register --server {URL} --token-file token --name web-7 --replace "
+            "--queue default --queue berlin --label gpu=true --capacity 4"
+        )
+        self.started.append(self.start("remote-agent", "remote-agent run", "online"))
+
+    def try_out(self, example: str) -> str:
+        """Run one example; what went wrong, or nothing."""
+        shutil.copy(self.here / "admin-token", self.here / "token")
+        if any(f" {loss}" in example for loss in LOSSES) or "remote-agent" in example:
+            self.agent()
+        for beginning, line in BEFORE.items():
+            if example.startswith(beginning):
+                self.sh(line)
+        text = self.filled(example)
+        if any(line in text for line in RUN_ON):
+            folder = self.here.parent / f"own-{time.monotonic_ns()}"
+            own = {"REMOTE_SERVER_DATA_DIR": str(folder), "REMOTE_AGENT_STATE_DIR": str(folder)}
+            try:
+                if text == "remote-agent run":
+                    return ""  # what `agent` has started
+                process = self.start("example", text, READY.pattern, **own)
+            except AssertionError as error:
+                return str(error)
+            process.terminate()
+            return "" if process.wait(40) == 0 else f"it ended with {process.returncode}"
+        if text.endswith("logs -f") and text.startswith("remote-agent"):
+            text = f"timeout 2 {text}; [ $? = 124 ]"
+        apart = text.startswith(("remote-server migrate", "remote-server check --repair"))
+        if apart:  # nobody else may work on the database
+            self.started[0].terminate()
+            self.started[0].wait()
+        done = self.sh(text)
+        if apart:
+            self.started[0] = self.start("remote-server", SERVER, "listens on")
+        return "" if done.returncode == 0 else f"{done.returncode}: {done.stdout}{done.stderr}"
+
+    def filled(self, example: str) -> str:
+        """The example with what stands for something of the reader's own."""
+        text = example.replace("01JD3", self.job)
+        if "rpt_…" in text:
+            text = text.replace("rpt_…", self.must("cat admin-token"))
+        if "rrt_…" in text:
+            made = "remotectl registration-token create --queue default --queue berlin"
+            text = text.replace("rrt_…", self.must(made))
+        if "asks for the token" in text:
+            text = text.partition("#")[0] + "< admin-token"
+        if "revoke 01" in text:
+            kind = text.split()[1]
+            name = "--role viewer --name x" if kind == "token" else ""
+            made = self.must(f"remotectl {kind} create {name} --output json")
+            found = re.search(r'"id": "(\w+)"', made)
+            assert found
+            text = re.sub(r"revoke \w+", f"revoke {found[1]}", text)
+        return text.replace("/backups/", "/var/lib/backups/")
+
+    def run_job(self) -> None:
+        """A job called `nightly` that web-7 has run; its log is kept there."""
+        self.must("remotectl run --name nightly -- echo done")
+        self.job = self.must("remotectl job list --limit 1 -q")
+
+
+SERVER = "remote-server run --listen :443 --tls-cert cert.pem --tls-key key.pem"
+CERTIFICATE = (
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+    "-subj /CN=jobs.example.com -addext subjectAltName=DNS:jobs.example.com,IP:127.0.0.1 "
+    "-keyout key.pem -out cert.pem"
+)
+
+
+def main(scratch: str, programs: str) -> int:
+    """Try all out; the exit code."""
+    place = Path(scratch)
+    (place / "here").mkdir()
+    subprocess.run(CERTIFICATE.split(), cwd=place / "here", check=True, stderr=subprocess.DEVNULL)
+    world = World(place, Path(programs))
+    shutil.copy("/var/lib/remote-server/admin-token", place / "here" / "admin-token")
+    for context in ("work", "dev"):
+        world.must(f"remotectl login --url {URL} --context {context} < admin-token")
+    world.must("remotectl queue create berlin")
+    found, wrong = all_examples(Path(programs)), 0
+    world.agent()
+    world.run_job()
+    for example in found:
+        if example.partition("  #")[0].strip() in NOT_RUN:
+            continue
+        began = time.monotonic()
+        said = world.try_out(example)
+        print(
+            f"{'WRONG' if said else 'ok   '} {time.monotonic() - began:5.1f} s  {example}",
+            flush=True,
+        )
+        if said:
+            wrong += 1
+            print(said, flush=True)
+    print(f"{len(found)} examples, {wrong} wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
