@@ -31,6 +31,24 @@ def test_too_many_of_ours_are_asked_again_later(api: FakeApi, client: Client) ->
     assert client.job(ID).id == ID
 
 
+def test_a_link_that_was_cut_is_not_taken_for_a_wrong_url(api: FakeApi) -> None:
+    said: list[str] = []
+    cut = Answer(job_view(), breaks=True)
+    api.on("GET", f"/jobs/{ID}", job_view(), cut, cut, cut, job_view())
+    with Client(api.url, TOKEN, sleep=lambda _: None, notice=said.append) as client:
+        client.job(ID)
+        client.job(ID)
+    assert said[0].startswith(f"The link to {api.url} was cut: the answer broke off; a proxy in")
+    assert "https" not in said[0]
+
+
+def test_a_gateway_without_a_server_is_not_waited_for(api: FakeApi, client: Client) -> None:
+    api.on("GET", f"/jobs/{ID}", Answer(b"<html>bad gateway", 502))
+    with pytest.raises(Unreachable, match="answers 502"):
+        client.job(ID, patient=True)
+    assert len(api.calls) < 8
+
+
 def test_what_is_not_safe_is_not_repeated(api: FakeApi, client: Client) -> None:
     api.on("POST", "/queues", problem(503, "store_unavailable", "later"))
     with pytest.raises(ApiError, match="later"):
