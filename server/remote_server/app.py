@@ -124,6 +124,7 @@ class Server:
         """Tell agents and followers, answer what is in flight, close everything."""
         _log.info("server stops")
         await self._halt()
+        await self.services.inputs.close()
         self.services.logs.close()
         await self.services.store.close()
         self.data.release()

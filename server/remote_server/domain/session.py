@@ -145,6 +145,11 @@ class AgentSession:
         cancel = self._leases.cancel_due
         return silent if cancel is None else min(silent, cancel)
 
+    def reads(self, key: Key) -> bool:
+        """Whether the agent holds this attempt of a job that takes an input."""
+        lease = self._leases.live.get(key)
+        return lease is not None and lease.spec.stdin
+
     def next_input(self) -> tuple[Key, int, int] | None:
         """`(key, offset, length)` of the input bytes to send next; None when there are none.
 
@@ -227,10 +232,9 @@ class AgentSession:
                 return leases.withdraw_offers(f"the link to {self.agent} was lost")
 
     def _read_input(self, event: InputRead) -> list[Effect]:
-        lease = self._leases.live.get(event.key)
-        if lease is None:
+        if event.key not in self._leases.live:
             return self._leases.not_held(event.key)
-        return self._delivery.read(event) if lease.spec.stdin else []
+        return self._delivery.read(event) if self.reads(event.key) else []
 
     # Link --------------------------------------------------------------------------------------
 

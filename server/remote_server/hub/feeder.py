@@ -17,7 +17,10 @@ from remote_server.inputs import Input, InputStore, InputUnavailable
 
 
 class Source(Protocol):
-    """Who says what may be sent now (the session)."""
+    """Who says what may be sent, and what now (the session)."""
+
+    def reads(self, key: Key) -> bool:
+        """Whether the agent holds this attempt of a job that takes an input."""
 
     def next_input(self) -> tuple[Key, int, int] | None:
         """Attempt, offset and length of the next piece; None when nothing may be sent."""
@@ -43,10 +46,14 @@ class Feeder:
         self._jobs: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def read(self, key: Key, offset: int) -> None:
+    def read(self, source: Source, key: Key, offset: int) -> None:
         """The agent wants an input from `offset` on."""
-        self._jobs.add(key.job)
-        size, ended = self._inputs.watch(key.job, self._changed)
+        size, ended = 0, False
+        # Of a job that is not this agent's nothing is even looked up.
+        if source.reads(key):
+            kept = {job for job in self._jobs if self._inputs.look(job) is not None}
+            self._jobs = kept | {key.job}
+            size, ended = self._inputs.watch(key.job, self._changed)
         self._report(InputRead(key, offset, size, ended))
 
     def _changed(self, job: str, state: Input) -> None:

@@ -242,10 +242,12 @@ class Link:
         await asyncio.sleep(min(wait, NAP))
 
     def _read_input(self, message: ReadInput) -> None:
+        if self.session is None:
+            return
         if self._feeder is None:
             inputs, send = self._hub.inputs, self._outbox.send_bytes
             self._feeder = Feeder(inputs, send, self.feed, self._failed, self._broke)
-        self._feeder.read(Key(message.job, message.attempt), message.offset)
+        self._feeder.read(self.session, Key(message.job, message.attempt), message.offset)
 
     # Effects out -------------------------------------------------------------------------------
 

@@ -73,10 +73,13 @@ class InputWatch:
                 "has sent more of it, ended it, or said that it goes on"
             )
             try:
-                outcome = await self._end(job, detail)
+                reads = (await self._store.job(job)).spec.stdin
             except NotFound:
+                reads = False
+            if not reads:
                 self._inputs.forget([job])
                 continue
+            outcome = await self._end(job, detail)
             if outcome.lease is not None:
                 lease = outcome.lease
                 self._cancel(lease.agent, lease.key, EndReason.CANCELLED, detail)

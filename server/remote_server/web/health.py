@@ -132,6 +132,13 @@ async def _gauges(call: Call) -> str:
                 received,
             ),
             family(
+                "remote_input_bytes_total",
+                "counter",
+                "Bytes of jobs' inputs received since the start.",
+                (),
+                [((), call.services.inputs.received)],
+            ),
+            family(
                 "remote_disk_free_bytes",
                 "gauge",
                 "Free bytes of the disk with the logs.",

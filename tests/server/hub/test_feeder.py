@@ -9,7 +9,7 @@ from pathlib import Path
 from structlog.testing import LogCapture
 
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
-from remote_protocol.messages import InputAck, InputEnd, Phase, ReadInput, Resync
+from remote_protocol.messages import InputAck, InputEnd, Phase, ReadInput, Resync, Superseded
 from remote_server.domain.events import Event, InputGone, InputRead
 from remote_server.domain.model import Key
 from remote_server.hub.feeder import Feeder
@@ -111,6 +111,9 @@ class Source:
     def __init__(self, *pieces: tuple[Key, int, int]) -> None:
         self.pieces = list(pieces)
 
+    def reads(self, key: Key) -> bool:
+        return key == KEY
+
     def next_input(self) -> tuple[Key, int, int] | None:
         return self.pieces.pop(0) if self.pieces else None
 
@@ -172,9 +175,37 @@ async def test_a_defect_is_told(tmp_path: Path) -> None:
 
 async def test_a_closed_feeder_hears_nothing_more(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    place.feeder.read(KEY, 0)
+    place.feeder.read(Source(), KEY, 0)
     assert place.told == [InputRead(KEY, 0, 0, False)]
     place.feeder.close()
     await place.inputs.append(KEY.job, 0, b"abc")
     await asyncio.sleep(0)
     assert len(place.told) == 1
+
+
+async def test_the_input_of_others_is_not_even_looked_up(place: LiveHub) -> None:
+    async with place.agent() as agent, place.agent("b") as rogue:
+        key = await start(place, agent)
+        await place.inputs.append(key.job, 0, b"a secret")
+        await rogue.hello()
+        await read(rogue, key)
+        gone = await rogue.hear(Superseded)
+        assert (gone.job, gone.attempt) == key
+        unknown = Key("01ARYZ6S410000000000000000", 1)
+        await read(rogue, unknown)
+        await rogue.hear(Superseded)
+        assert place.inputs.known() == [key.job]
+        await read(agent, key)
+        assert await collect(agent, key, 0, 8) == b"a secret"
+        await agent.finish(key)
+
+
+async def test_a_job_without_input_gets_none(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        await read(agent, key)
+        await agent.beat()
+        assert place.inputs.known() == []
+        await agent.finish(key)

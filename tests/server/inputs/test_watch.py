@@ -71,9 +71,12 @@ async def test_what_an_earlier_process_left_is_removed(tmp_path: Path) -> None:
     await place.watch.prune()
     assert place.inputs.known() == [lives.job]
     place.inputs.expect(MISSING)
+    other = await running(store, "a")
+    place.inputs.expect(other.job)
     place.now = 61.0
     await place.watch.look()
     assert place.inputs.known() == [lives.job], "a job that nobody knows is no trouble"
+    assert [asked[1] for asked in place.asked] == [lives], "one without input is left alone"
     await place.inputs.close()
     await store.close()
 

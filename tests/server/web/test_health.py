@@ -85,6 +85,7 @@ async def test_metrics(live: Live) -> None:
     assert found['remote_jobs_ended_total{queue="default",end_reason="exit"}'] == 1
     assert found['remote_jobs_ended_total{queue="default",end_reason="cancelled"}'] == 1
     assert found["remote_log_bytes_total"] == 70
+    assert found["remote_input_bytes_total"] == 0
     assert found["remote_dispatch_seconds_count"] == 1
     posts = 'remote_http_request_seconds_count{method="POST",path="/api/v1/jobs",status="201"}'
     assert found[posts] == 2
