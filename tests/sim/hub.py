@@ -8,7 +8,15 @@ from random import Random
 
 from remote_agent.session.events import Key as AgentKey
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Assignment, Ended, Hello, ReadInput, Recalled, Wishes
+from remote_protocol.messages import (
+    Assignment,
+    Ended,
+    Hello,
+    Missing,
+    ReadInput,
+    Recalled,
+    Wishes,
+)
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
 from remote_server.domain.demand import policy_of
@@ -86,6 +94,10 @@ class Hub:
                 sent = self.db.inputs.get(job, SentInput(b""))
                 event = ev.InputRead(Key(job, attempt), offset, sent.size, sent.ended)
                 self._handle(link, session, event)
+            case Missing():
+                key = Key(frame.job, frame.attempt)
+                length = len(self.db.logs.get(key, b""))
+                self._handle(link, session, ev.MissingReceived(frame, length))
             case Recalled(attempts=known):
                 keys = {Key(item.job, item.attempt) for item in known}
                 wanted = sorted(keys & self.db.leases_of(agent, keys).keys())
@@ -153,11 +165,11 @@ class Hub:
                     link.send_down(message)
                 case ev.Record():
                     self._record(link, session, effect)
-                case ev.AppendLog(key, skip, ack):
+                case ev.AppendLog(key, skip, ack, take):
                     if not self.files_work:
                         self._handle(link, session, ev.StoreFailed(key))
                         continue
-                    self.db.logs.setdefault(key, bytearray()).extend(payload[skip:])
+                    self.db.logs.setdefault(key, bytearray()).extend(payload[skip:][:take])
                     link.send_down(ack.message)
                 case ev.VerifyLog(ended):
                     self.verifying.append((session, ended))

@@ -8,7 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, Ended, Hello, ServerMessage, Step, Wishes
+from remote_protocol.messages import (
+    AgentMessage,
+    Ended,
+    Hello,
+    Missing,
+    ServerMessage,
+    Step,
+    Wishes,
+)
 from remote_protocol.messages import Assignment as AgentAssignment
 from remote_protocol.states import EndReason
 from remote_server.domain.model import Key, Lease
@@ -98,6 +106,14 @@ class InputGone:
     """There is no input any more: the attempt's job has ended."""
 
     key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class MissingReceived:
+    """The agent cannot send a log from where it was asked to; `length`: that of the file."""
+
+    missing: Missing
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +215,7 @@ Event = (
     | RecallAnswered
     | MessageReceived
     | ChunkReceived
+    | MissingReceived
     | InputRead
     | InputChanged
     | InputSent
@@ -330,6 +347,8 @@ class AppendLog:
     key: Key
     skip: int
     ack: Send
+    take: int | None = None
+    """So many bytes of it only; None: all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from remote_server.domain.events import (
     HelloReceived,
     LogVerified,
     Lost,
+    MissingReceived,
     Record,
     Recovered,
     Rejected,
@@ -37,7 +38,7 @@ from remote_server.domain.events import (
     VerifyLog,
     Withdrawn,
 )
-from remote_server.domain.intake import Intake
+from remote_server.domain.intake import Intake, most_stored
 from remote_server.domain.model import Key, Lease
 
 CANCEL_AGAIN: Final = 5.0
@@ -285,15 +286,22 @@ class Leases:
         """What to say about an attempt that is not this agent's."""
         return [] if key in self.strays else [_superseded(key)]
 
-    def missing(self, message: m.Missing) -> list[Effect]:
+    def missing(self, event: MissingReceived) -> list[Effect]:
         """Log bytes that were asked for are not to be had."""
+        message = event.missing
         key = Key(message.job, message.attempt)
         if key not in self.live:
             return self.not_held(key)
-        return [] if key in self.failed else self._intake(key).missed(message.offset)
+        if key in self.failed:
+            return []
+        return self._intake(key).missed(message.offset, event.length)
 
     def _intake(self, key: Key) -> Intake:
-        return self._intakes.setdefault(key, Intake(key))
+        log = self._intakes.get(key)
+        if log is None:
+            cap = self.live[key].spec.max_log
+            log = self._intakes[key] = Intake(key, limit=most_stored(cap, self._max_log))
+        return log
 
     def ended(self, message: m.Ended) -> list[Effect]:
         """It is over, and every byte of its log came before this."""

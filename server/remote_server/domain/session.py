@@ -37,6 +37,7 @@ from remote_server.domain.events import (
     LinkClosed,
     LogVerified,
     MessageReceived,
+    MissingReceived,
     Offered,
     RecallAnswered,
     Recorded,
@@ -189,6 +190,9 @@ class AgentSession:
                 return []
             case InputChanged():
                 return self._delivery.changed(event)
+            case MissingReceived():
+                self.last_heard = now
+                return leases.missing(event) if self._hello else self._rude("missing")
             case MessageReceived(message):
                 self.last_heard = now
                 return self._hear(message) if self._hello else self._rude(message.type)
@@ -307,8 +311,6 @@ class AgentSession:
                 return leases.started(message)
             case m.Ended():
                 return leases.ended(message)
-            case m.Missing():
-                return leases.missing(message)
             case m.Refuse():
                 return leases.refused(message)
             case m.InputAck(job=job, attempt=attempt, offset=offset):
@@ -316,7 +318,7 @@ class AgentSession:
             case m.Goodbye():
                 self._leaving = True
                 return [*leases.withdraw_offers(f"{self.agent} has left"), CapacityChanged()]
-            case m.Hello() | m.Inventory() | m.Recalled() | m.ReadInput():
+            case m.Hello() | m.Inventory() | m.Recalled() | m.ReadInput() | m.Missing():
                 return self._close(CloseCode.INTERNAL, f"a {message.type} is for the hub")
 
     def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:

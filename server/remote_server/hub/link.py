@@ -20,6 +20,7 @@ from remote_protocol.messages import (
     Ended,
     Hello,
     Inventory,
+    Missing,
     ReadInput,
     Recalled,
     ServerMessage,
@@ -37,6 +38,7 @@ from remote_server.domain.events import (
     LinkClosed,
     LogVerified,
     MessageReceived,
+    MissingReceived,
     Record,
     Recorded,
     RecordStale,
@@ -211,9 +213,21 @@ class Link:
             await self._hub.greeter.recalled(self, message)
         elif isinstance(message, ReadInput):
             self._read_input(message)
+        elif isinstance(message, Missing):
+            self._missing(message)
         else:
             self.feed(MessageReceived(message))
         return wait
+
+    def _missing(self, message: Missing) -> None:
+        key = Key(message.job, message.attempt)
+        try:
+            held = self.session is not None and key in self.session.leases
+            length = self._hub.logs.length(key) if held else 0
+        except LogUnavailable as error:
+            self._failed(key, error)
+        else:
+            self.feed(MissingReceived(message, length))
 
     def _chunk(self, frame: bytes) -> float:
         chunk = decode_chunk(frame)
@@ -257,9 +271,9 @@ class Link:
                 self._send(message)
             case Record():
                 self._spawn(self._commit(effect))
-            case AppendLog(key, skip, ack):
+            case AppendLog(key, skip, ack, take):
                 try:
-                    self._hub.logs.append(key, payload[skip:])
+                    self._hub.logs.append(key, payload[skip:][:take])
                 except LogUnavailable as error:
                     self._failed(key, error)
                 else:
@@ -327,7 +341,7 @@ class Link:
     async def _verify(self, ended: Ended) -> None:
         key = Key(ended.job, ended.attempt)
         try:
-            checksum = await self._hub.logs.checksum(key, ended.size)
+            checksum = await self._hub.logs.checksum(key, ended.size, self.name)
             length = self._hub.logs.length(key)
         except LogUnavailable as error:
             self._failed(key, error)

@@ -19,6 +19,7 @@ from zlib import crc32
 from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Key
 from remote_server.errors import ServerError
+from remote_server.logs.checksums import Checksums
 from remote_server.logs.files import checksum, make_folder
 from remote_server.logs.gap import fill_gap
 from remote_server.logs.group import GroupSync
@@ -84,6 +85,7 @@ class LogStore:
         self._packed: OrderedDict[Key, PackedLog] = OrderedDict()
         self._followers: dict[Key, set[asyncio.Event]] = {}
         self._group = GroupSync()
+        self._checksums = Checksums()
         self._synced_shard: Path | None = None
         """The folder of the newest jobs whose own name is durable."""
 
@@ -200,8 +202,9 @@ class LogStore:
         log = self._open.get(key)
         return log.crc if log is not None and log.length == size else None
 
-    async def checksum(self, key: Key, size: int) -> int | None:
-        """CRC-32 of the first `size` bytes; None when there are fewer. Long ones in a thread.
+    async def checksum(self, key: Key, size: int, owner: str = "") -> int | None:
+        """CRC-32 of the first `size` bytes; None when there are fewer. Long ones in threads of
+        their own, in which those of each `owner` take turns.
 
         LogUnavailable.
         """
@@ -214,7 +217,7 @@ class LogStore:
             path = self._plain(key)
             if size <= _SMALL:
                 return checksum(path, size)
-            return await asyncio.to_thread(checksum, path, size)
+            return await self._checksums.crc(owner, path, size)
         except OSError as error:
             raise self._unavailable(key, error) from None
 
@@ -319,6 +322,7 @@ class LogStore:
         """Close every descriptor."""
         for key in [*self._open, *self._packed]:
             self._discard(key)
+        self._checksums.close()
 
     def _writable(self, key: Key) -> _Log:
         log = self._open.get(key)

@@ -62,7 +62,10 @@ class Talk:
     def say(self, kind: str, key: Key = KEY, **fields: Any) -> list[Effect]:
         """A message about an attempt, by its type."""
         message = getattr(m, kind.capitalize())
-        return self.hear(message(job=key.job, attempt=key.attempt, **fields))
+        said = message(job=key.job, attempt=key.attempt, **fields)
+        if isinstance(said, m.Missing):
+            return self.do(ev.MissingReceived(said, 0))
+        return self.hear(said)
 
     def hello(
         self,
