@@ -149,6 +149,9 @@ class JobView(JobSpec):
     state: JobState
     pending_reason: str | None = None
     """Why it waits, in words, while it is queued."""
+    attention: str | None = None
+    """What is the matter with it while an agent holds it, as that the agent is offline. Filled by
+    `GET /jobs/{id}`."""
     attempt: int = 0
     """Number of the current or last attempt; 0 before the first."""
     agent: str | None = None

@@ -29,6 +29,7 @@ from remote_server.domain.expiry import (
 from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Commit, Key, LiveLease, Queue
 from remote_server.errors import NotFound, Stale, StoreUnavailable
+from remote_server.reasons import waiting_reasons
 from remote_server.store import Store
 
 _PAGE: Final = 500
@@ -127,7 +128,7 @@ class Sweeper:
             # This process was stopped, or its host slept: it is not the agents who were silent.
             self._floor = now
         self._last_sweep = now
-        while expired := await self._store.expire_waiting(self._clock.wall()):
+        while expired := await self._expire():
             self._log.info("jobs expired", count=len(expired))
             await asyncio.sleep(0)
         await self._sweep_leases(now)
@@ -140,6 +141,15 @@ class Sweeper:
             if await self.forget() < _MOST_FORGOTTEN:
                 self._last_retention = now
             # Else the next sweep goes on: what else it does must not wait for long.
+
+    async def _expire(self) -> list[str]:
+        """End jobs that waited for too long, each with what it waited for last."""
+        now = self._clock.wall()
+        jobs = [await self._store.job(job) for job in await self._store.expiring(now)]
+        if not jobs:
+            return []
+        reasons = await waiting_reasons(self._store, self._links, jobs)
+        return await self._store.expire_waiting(now, reasons)
 
     async def forget(self) -> int:
         """Forget jobs that ended longer ago than their queues keep them; how many, not too many

@@ -265,6 +265,7 @@ async def test_waiting_jobs_expire_in_time(store: Store) -> None:
         await asyncio.sleep(0.005)
     ended = await store.job(job)
     assert ended.end_reason is EndReason.EXPIRED
+    assert (ended.end_detail or "").endswith("never started: no agent serves queue 'default'")
     assert ended.ended_at is not None and ended.ended_at - ended.created_at < 0.5
     task.cancel()
 

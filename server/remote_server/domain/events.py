@@ -14,12 +14,69 @@ from remote_protocol.messages import (
     Hello,
     Missing,
     ServerMessage,
-    Step,
     Wishes,
 )
 from remote_protocol.messages import Assignment as AgentAssignment
 from remote_protocol.states import EndReason
+from remote_server.domain.changes import (
+    Accepted,
+    Change,
+    Finished,
+    Lost,
+    Noted,
+    Recovered,
+    Rejected,
+    Returned,
+    Running,
+    Withdrawn,
+)
 from remote_server.domain.model import Key, Lease
+
+__all__ = [
+    "Accepted",
+    "AppendLog",
+    "AssignmentChanged",
+    "CancelWished",
+    "CapacityChanged",
+    "Change",
+    "ChunkReceived",
+    "Close",
+    "Doubted",
+    "Effect",
+    "Event",
+    "FillLog",
+    "Finished",
+    "HelloReceived",
+    "InputChanged",
+    "InputGone",
+    "InputRead",
+    "InputSent",
+    "LeaseEnded",
+    "LinkClosed",
+    "LogVerified",
+    "Lost",
+    "MessageReceived",
+    "MissingReceived",
+    "Noted",
+    "Offered",
+    "RecallAnswered",
+    "Record",
+    "RecordStale",
+    "Recorded",
+    "Recovered",
+    "Rejected",
+    "Returned",
+    "Running",
+    "Send",
+    "SendInputs",
+    "StoreFailed",
+    "StoreRecovered",
+    "Tick",
+    "TruncateLog",
+    "VerifyLog",
+    "WishesChanged",
+    "Withdrawn",
+]
 
 # Events --------------------------------------------------------------------------------------
 
@@ -234,90 +291,6 @@ Event = (
     | LinkClosed
     | Tick
 )
-
-# Changes that a Record carries ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The agent holds the attempt durably."""
-
-    key: Key
-    first: bool = False
-    """Until now it was only offered, so that none of its log can have come: what lies under its
-    name, left by a restored database, is another attempt's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
-    """The attempt has not started and never will: back to the queue, same number."""
-
-    key: Key
-    detail: str
-    refused: bool = False
-    """The agent itself gave it back."""
-    used: bool = False
-    """The agent knows another attempt of that number: the next one gets the next number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """The agent's policy forbids the job: it ends as `rejected`."""
-
-    key: Key
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The job's process exists."""
-
-    key: Key
-    pid: int
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """The attempt ended and its log is complete, or as complete as it will ever be."""
-
-    key: Key
-    ended: Ended
-    torn: str = ""
-    """Why the log is not complete, in words; empty when it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The agent says hello without an attempt that it had accepted: its disk has lost it."""
-
-    key: Key
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """A lost attempt is alive, and the job's policy keeps it."""
-
-    key: Key
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """An agent holds an attempt that the database, restored from an older copy, does not know."""
-
-    key: Key
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """Something for the timeline only."""
-
-    key: Key
-    step: Step
-
-
-Change = Accepted | Withdrawn | Rejected | Running | Finished | Lost | Returned | Recovered | Noted
 
 # Effects -------------------------------------------------------------------------------------
 

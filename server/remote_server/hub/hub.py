@@ -303,6 +303,14 @@ class Hub:
             return AgentState.OFFLINE
         return AgentState.STALE if link.session.stale(self.clock()) else AgentState.ONLINE
 
+    def silence(self, name: str) -> float | None:
+        """Seconds since an agent that is not online was heard, at the longest since the server's
+        start: as they are counted until its jobs are lost. None: it is online."""
+        if self.state_of(name) is AgentState.ONLINE:
+            return None
+        contact = self.contact(name)
+        return self.clock() - (self._started_at if contact is None else contact)
+
     def seen_at(self, name: str) -> float | None:
         """When the agent was last heard, in Unix seconds; None: not since the server started."""
         contact = self.contact(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from math import inf
 from typing import Final
@@ -293,8 +293,18 @@ class WaitingJobs(Room):
         row: Row = await self._database.read(lambda reader: reader.one(statement))  # type: ignore[arg-type]
         return None if row is None or row[0] is None else float(row[0])
 
-    async def expire_waiting(self, now: float) -> list[str]:
-        """End jobs that waited longer than they may; their ids, at most some hundreds a call."""
+    async def expiring(self, now: float) -> list[str]:
+        """The jobs that `expire_waiting` would end now."""
+        where = {"now": now, "count": BATCH}
+        return [row[0] for row in await self._database.read(lambda r: r.all(_EXPIRED, where))]
+
+    async def expire_waiting(
+        self, now: float, reasons: Mapping[str, str | None] | None = None
+    ) -> list[str]:
+        """End jobs that waited longer than they may; their ids, at most some hundreds a call.
+        `reasons`: why they waited, as far as that is known."""
+        known = reasons or {}
+
         due = await self._database.read(
             lambda reader: reader.all(_EXPIRED, {"now": now, "count": BATCH})
         )
@@ -303,17 +313,19 @@ class WaitingJobs(Room):
             expired = []
             for job, queue, demand, held in tx.all(_EXPIRED, {"now": now, "count": BATCH}):
                 state = advance_job(JobState.QUEUED, JobEvent.FAIL)
+                why = known.get(job)
+                detail = f"{EXPIRED}: {why}" if why else EXPIRED
                 tx.run(
                     _EXPIRE,
                     {
                         "job": job,
                         "state": state.value,
                         "end_reason": EndReason.EXPIRED.value,
-                        "end_detail": EXPIRED,
+                        "end_detail": detail,
                         "ended_at": now,
                     },
                 )
-                tx.note(job, now, "expired", state=state, detail=EXPIRED)
+                tx.note(job, now, "expired", state=state, detail=detail)
                 tx.moves(queue, JobState.QUEUED, state, EndReason.EXPIRED)
                 if not held:
                     tx.waits(demand, -1)

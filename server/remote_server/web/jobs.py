@@ -151,7 +151,8 @@ async def _shown(call: Call, job: Job) -> JobView:
     if job.spec.stdin and not job.state.terminal:
         state = call.services.inputs.look(job.id) or Input()
         sent = input_view(state, call.services.config.limits.input_ttl)
-    return job_view(job, reason, attempts, values_shown=call.sees_values, sent=sent)
+    view = job_view(job, reason, attempts, values_shown=call.sees_values, sent=sent)
+    return view.model_copy(update={"attention": call.services.attention(job)})
 
 
 async def cancel(call: Call) -> web.StreamResponse:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from remote_protocol.ids import ulid_milliseconds
-from remote_protocol.states import JobState
 from remote_server.config import Config
 from remote_server.domain.model import Commit, Job
-from remote_server.domain.pending import WaitingRoom
 from remote_server.hub import Hub
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
+from remote_server.reasons import attention, waiting_reasons
 from remote_server.store import Store
 from remote_server.web.auth import Doorkeeper
 from remote_server.web.bodies import BodyBudget
@@ -57,21 +56,13 @@ class Services:
 
     async def pending_reason(self, job: Job) -> str | None:
         """Why a job waits, None when it does not."""
-        if job.state is not JobState.QUEUED:
-            return None
-        return (await self._waiting_room([job])).reason(job, time.time())
+        return (await waiting_reasons(self.store, self.hub, [job])).get(job.id)
 
     async def pending_reasons(self, jobs: Sequence[Job]) -> dict[str, str | None]:
         """The same for many jobs."""
-        waiting = [job for job in jobs if job.state is JobState.QUEUED]
-        if not waiting:
-            return {}
-        room, now = await self._waiting_room(waiting), time.time()
-        return {job.id: room.reason(job, now) for job in waiting}
+        return await waiting_reasons(self.store, self.hub, jobs)
 
-    async def _waiting_room(self, waiting: Sequence[Job]) -> WaitingRoom:
-        serving = await self.store.serving({job.spec.queue for job in waiting})
-        known = await self.store.existing({job.spec.agent for job in waiting if job.spec.agent})
-        names = {name for names in serving.values() for name in names} | known
-        slots = (slot for name in names if (slot := self.hub.slot(name)) is not None)
-        return WaitingRoom(await self.store.queues(), serving, slots, known)
+    def attention(self, job: Job) -> str | None:
+        """What people should know about a job that an agent holds; None for nothing."""
+        silence = None if job.agent is None else self.hub.silence(job.agent)
+        return attention(job, silence, time.time())

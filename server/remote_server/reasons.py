@@ -1,0 +1,55 @@
+"""Why jobs wait and what is the matter with those that run, from the store and the live links.
+
+Reads both, changes nothing; `domain.pending` has the words.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from remote_protocol.states import JobState
+from remote_protocol.units import format_duration
+from remote_server.domain.model import Job
+from remote_server.domain.pending import WaitingRoom
+from remote_server.domain.scheduling import AgentSlot
+from remote_server.store import Store
+
+
+class Slots(Protocol):
+    """What is asked of the live links."""
+
+    def slot(self, name: str) -> AgentSlot | None:
+        """An agent; None when it is not connected."""
+
+
+async def waiting_reasons(store: Store, links: Slots, jobs: Sequence[Job]) -> dict[str, str | None]:
+    """Why each of these jobs waits, None for those that do not."""
+    waiting = [job for job in jobs if job.state is JobState.QUEUED]
+    if not waiting:
+        return {}
+    serving = await store.serving({job.spec.queue for job in waiting})
+    known = await store.existing({job.spec.agent for job in waiting if job.spec.agent})
+    names = {name for names in serving.values() for name in names} | known
+    slots = (slot for name in names if (slot := links.slot(name)) is not None)
+    room = WaitingRoom(await store.queues(), serving, slots, known)
+    now = time.time()
+    return {job.id: room.reason(job, now) for job in waiting}
+
+
+def attention(job: Job, silence: float | None, now: float) -> str | None:
+    """What people should know about a job that an agent holds: that the agent is away, since when,
+    and when the job counts as lost. `silence`: seconds since it was heard; None: it is online."""
+    if silence is None or job.agent is None or job.state is JobState.QUEUED or job.state.terminal:
+        return None
+    left = job.spec.on_disconnect.lost_after - silence
+    then = f"at {_moment(now + left)}" if left > 0 else "now"
+    return (
+        f"its agent {job.agent!r} is offline since {_moment(now - silence)} "
+        f"({format_duration(max(1.0, silence))}); the job counts as lost {then}"
+    )
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
