@@ -37,6 +37,8 @@ from remote_agent.outset import check_users, endpoint_of, facts_of, job_group, s
 from remote_agent.processes import (
     SCARCE,
     WATCHES_PIPES,
+    hear_signals,
+    idle_signals,
     protect_from_oom,
     raise_descriptors,
     reread_signals,
@@ -178,14 +180,20 @@ class Agent:
         organs = Organs(self.link, self.runner, self.uploader, journal.ledger, journal.inputs)
         self.host.attach(organs)
         self.runner.reattach(self.host.session)
-        log.info("reattached", attempts=len(self.host.session.attempts))
+        if self.host.session.attempts:
+            log.info("reattached", attempts=len(self.host.session.attempts))
         self.janitor.judge()
         self.host.on_change = self._changed
         self.host.on_taken = self.leaving.took
         self.host.on_contact = self._note_contact
         self.host.on_trouble = self.janitor.trouble
         await self._control.start()
-        for numbers, action in ((stop_signals(), self._stop), (reread_signals(), self._reread)):
+        hear_signals()
+        for numbers, action in (
+            (stop_signals(), self._stop),
+            (reread_signals(), self._reread),
+            (idle_signals(), _ignore),
+        ):
             for number in numbers:
                 _on_signal(loop, number, action)
         if self._purpose.with_parent:
@@ -350,6 +358,10 @@ class Agent:
             ready = {"READY": "1"} if not self._told else {}
             self._told = text
             notify(os.environ.get("NOTIFY_SOCKET"), **ready, STATUS=text.replace("\n", " "))
+
+
+def _ignore() -> None:
+    log.info("a signal was ignored; TERM stops, HUP reads the configuration again")
 
 
 def _on_signal(loop: asyncio.AbstractEventLoop, number: int, action: Callable[[], None]) -> None:

@@ -26,6 +26,7 @@ from pydantic import (
 from remote_agent.errors import ConfigError
 from remote_agent.values import (
     UserRange,
+    check_capacity,
     check_cgroup,
     expand_path,
     parse_capacity,
@@ -47,6 +48,7 @@ _SHORT: Final = {
     ("server", "url"): ("REMOTE_AGENT_SERVER", "REMOTE_AGENT_URL"),
     ("server", "proxy"): ("REMOTE_AGENT_PROXY",),
     ("server", "ca_file"): ("REMOTE_AGENT_CA_FILE",),
+    ("server", "insecure"): ("REMOTE_AGENT_INSECURE", "REMOTE_INSECURE"),
     ("server", "client_cert"): ("REMOTE_AGENT_CLIENT_CERT",),
     ("server", "client_key"): ("REMOTE_AGENT_CLIENT_KEY",),
     ("agent", "name"): ("REMOTE_AGENT_NAME",),
@@ -61,6 +63,7 @@ FLAGS: Final = {
     ("server", "url"): "--server",
     ("server", "proxy"): "--proxy",
     ("server", "ca_file"): "--ca-file",
+    ("server", "insecure"): "--insecure",
     ("agent", "name"): "--name",
     ("agent", "queues"): "--queue",
     ("agent", "labels"): "--label",
@@ -83,7 +86,7 @@ Queues = Annotated[list[Name], BeforeValidator(split_list), Field(min_length=1, 
 Labels = Annotated[
     dict[LabelKey, LabelValue], BeforeValidator(parse_labels), Field(max_length=MAX_LABELS)
 ]
-Capacities = Annotated[Capacity, BeforeValidator(parse_capacity)]
+Capacities = Annotated[Capacity, BeforeValidator(parse_capacity), AfterValidator(check_capacity)]
 
 
 class _Part(BaseModel):
@@ -99,6 +102,8 @@ class ServerPart(_Part):
     """`http://user:password@host:port`; null: HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide."""
     client_cert: ExpandedPath | None = None
     client_key: ExpandedPath | None = None
+    insecure: bool = False
+    """Plain HTTP to other hosts is wanted."""
 
 
 class AgentPart(_Part):
@@ -241,6 +246,12 @@ def load(
         layers.fault(("state_dir",), "is given by --state-dir or REMOTE_AGENT_STATE_DIR only")
     layers.values["state_dir"] = directory.expanduser().absolute()
     config = layers.validate(Config)
+    if config is not None and config.agent.queues and config.agent.capacity:
+        for name in config.agent.capacity.keys() - {"default", *config.agent.queues}:
+            # Others may become queues of this agent on the server.
+            if close := get_close_matches(name, ["default", *config.agent.queues], n=1):
+                words = f"{name!r} is no queue of this agent; did you mean {close[0]}?"
+                layers.fault(("agent", "capacity"), words)
     if config is not None and config.jobs.run_as and config.jobs.user_range:
         layers.fault(("jobs", "user_range"), "give run_as or user_range, not both")
     if config is not None and config.server.client_key and not config.server.client_cert:

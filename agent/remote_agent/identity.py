@@ -50,6 +50,8 @@ class Identity:
     ca_file: str | None = None
     proxy: str | None = field(default=None, repr=False)
     ephemeral: bool = False
+    insecure: bool = False
+    """Plain HTTP to another host was wanted."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Queues, labels and capacity as given to `register`."""
 

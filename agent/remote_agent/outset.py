@@ -18,6 +18,7 @@ from remote_agent.journal.users import Users
 from remote_agent.processes import boot_id, can_enter, cgroup, host_facts, unnamed_account
 from remote_agent.reach import Endpoint
 from remote_agent.session.machine import HostFacts
+from remote_agent.values import is_open_way, open_way_words
 from remote_protocol.messages import Platform, Settings
 
 log = structlog.get_logger("agent")
@@ -91,6 +92,8 @@ def endpoint_of(config: Config, identity: Identity) -> Endpoint:
         from remote_agent.register import check_url
 
         url = check_url(server.url)
+    if is_open_way(url) and not (server.insecure or identity.insecure):
+        raise ConfigError(open_way_words(url))
     return Endpoint(
         url=url,
         token=identity.token,

@@ -33,6 +33,8 @@ from remote_protocol.ids import TokenKind, kind_of
 
 _TIMEOUT: Final = 20.0
 _LARGEST: Final = 1024 * 1024
+_AWAY: Final = (502, 503, 504)
+"""What a proxy answers for a server that it cannot reach."""
 _VERSION: Final = "/api/v1/version"
 _TOKEN: Final = re.compile(r"[a-z]{3}_[A-Za-z0-9_-]+")
 _CURES: Final = {
@@ -97,6 +99,8 @@ def find_server(door: Door) -> VersionView:
     version = _version(status, body)
     if version is not None:
         return version
+    if status in _AWAY:
+        raise Unreachable(f"{door.url} answers HTTP {status}: the server behind it is away")
     parts = urlsplit(door.url)
     hint = "check host and port, and that no proxy answers in its place"
     if parts.path:

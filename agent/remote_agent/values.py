@@ -5,6 +5,8 @@ Each takes a text as people write it, in a file, a variable or a flag, and gives
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -46,6 +48,9 @@ def parse_capacity(value: object) -> object:
             raise ValueError(
                 f"{value!r} is neither a number of jobs nor a list like default=4,monitors=10"
             )
+        names = [name.strip() for name, _, _ in pairs]
+        if double := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{value!r} names {double!r} twice")
         return {name.strip(): int(number) for name, _, number in pairs}
     return value
 
@@ -55,7 +60,8 @@ def server_url(text: str) -> str:
     text = text.strip()
     parts = urlsplit(text)
     if "://" not in text or not parts.scheme:
-        raise ValueError(f"{text!r} has no scheme; did you mean https://{text} (or http://…)?")
+        rest = re.sub(r"^(https?)?:?/*", "", text)
+        raise ValueError(f"{text!r} has no scheme; did you mean https://{rest} (or http://…)?")
     if parts.scheme in ("ws", "wss"):
         right = text.replace("ws", "http", 1)
         raise ValueError(f"{text!r}: give the server's HTTP address, {right}")
@@ -139,3 +145,29 @@ def parse_umask(value: object) -> object:
         except ValueError:
             raise ValueError(f"{value!r} is no octal number, such as 027") from None
     return value
+
+
+def is_open_way(url: str) -> bool:
+    """Whether what goes to this server can be read on the way: plain HTTP beyond this host."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost" or host.endswith(".localhost")
+    return parts.scheme == "http" and not local
+
+
+def open_way_words(url: str) -> str:
+    """Why such a server is refused, and what helps."""
+    return (
+        f"{url} is not encrypted: token and jobs could be read on the way. Use https://, or say "
+        "--insecure (REMOTE_INSECURE=1) where everybody on the way is trusted"
+    )
+
+
+def check_capacity(capacity: dict[str, int]) -> dict[str, int]:
+    """A capacity that lets any job run. ValueError otherwise."""
+    if not any(capacity.values()):
+        raise ValueError("it lets no job run; give a number from 1 on, or pause the agent instead")
+    return capacity

@@ -18,7 +18,7 @@ from remote_agent.errors import AgentError, ConfigError
 from remote_agent.lock import alone
 from remote_protocol import cri
 from remote_protocol.codec import encode
-from remote_protocol.messages import Assignment, Error, Wish, Wishes
+from remote_protocol.messages import Assignment, Error, Refusal, Wish, Wishes
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from tests.support.agent_process import AgentProcess, spread
@@ -370,7 +370,7 @@ async def test_status_names_everything_but_the_token(server, agent):
     key = server.offer(sh("echo up; sleep 60", name="build"))
     await until(lambda: server.logs[key])
     status = agent.ask("status")
-    assert status["link"] == "online" and status["capacity"] == {"default": 4}
+    assert status["link"] == "online" and status["capacity"] == {"default": 100}
     (attempt,) = status["attempts"]
     assert (attempt["job"], attempt["phase"], attempt["name"]) == (key.job, "running", "build")
     assert attempt["pid"] == server.started[key].pid
@@ -385,3 +385,30 @@ async def test_nothing_is_left_behind(server, agent):
     for key in keys:
         await server.end_of(key)
     await until(lambda: not spread(agent.state))
+
+
+async def test_signals_that_mean_nothing_and_those_that_were_blocked(server, tmp_path):
+    agent = AgentProcess(tmp_path, server.url)
+
+    def block() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+    agent.before_exec = block
+    async with agent:
+        await server.online()
+        await agent.control_up()
+        agent.signal(signal.SIGUSR1)
+        agent.signal(signal.SIGUSR2)
+        await until(lambda: agent.log.count("a signal was ignored") == 2)
+        agent.signal(signal.SIGTERM)
+        assert await agent.wait() == 0
+
+
+async def test_more_offers_than_were_agreed_are_refused(server, tmp_path):
+    server.assignment = Assignment(queues=["default"], capacity={"default": 1})
+    async with AgentProcess(tmp_path, server.url):
+        await server.online()
+        keys = [server.offer(sh("sleep 0.5")) for _ in range(50)]
+        await until(lambda: len(server.refused) == 49)
+        assert {refusal.reason for refusal in server.refused.values()} == {Refusal.CAPACITY}
+        assert server.accepted == keys[:1]

@@ -77,6 +77,7 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("server", "url"): "http://10.0.0.5:8750",
         ("server", "ca_file"): "/ca.pem",
         ("server", "proxy"): "proxy:3128",
+        ("server", "insecure"): "true",
         ("server", "client_cert"): "/c.pem",
         ("server", "client_key"): "/k.pem",
         ("agent", "name"): "n",
@@ -274,3 +275,20 @@ def test_root_uses_the_directories_of_the_system(monkeypatch) -> None:
 def test_users_of_jobs_that_make_no_sense(tmp_path: Path, key: str, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load(None, {f"REMOTE_AGENT_JOBS_{key}": text}, None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0", "it lets no job run"),
+        ("default=0,big=0", "it lets no job run"),
+        ("default=2,default=3", "names 'default' twice"),
+        ("default=2,monitros=3", "did you mean monitors?"),
+        ("defualt=2", "did you mean default?"),
+    ],
+)
+def test_capacities_that_make_no_sense(tmp_path: Path, text: str, words: str) -> None:
+    environ = {"REMOTE_AGENT_CAPACITY": text, "REMOTE_AGENT_QUEUES": "berlin,monitors"}
+    with pytest.raises(ConfigError) as caught:
+        load(None, environ, None, tmp_path)
+    assert words in str(caught.value)

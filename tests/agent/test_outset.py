@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from remote_agent import __version__
 from remote_agent.config import Config
+from remote_agent.errors import ConfigError
 from remote_agent.identity import Identity
 from remote_agent.outset import endpoint_of, facts_of, job_group, settings_of
 from remote_agent.processes import boot_id, cgroup
 
-IDENTITY = Identity("http://h:1", "web-7", "rat_x", settings={"capacity": {"default": 3}})
+IDENTITY = Identity("https://h:1", "web-7", "rat_x", settings={"capacity": {"default": 3}})
 
 
 def config(tmp_path: Path, **parts: object) -> Config:
@@ -36,7 +38,7 @@ def test_the_facts_of_a_hello(tmp_path: Path) -> None:
 def test_the_way_to_the_server(tmp_path: Path) -> None:
     there = endpoint_of(config(tmp_path), IDENTITY)
     assert (there.url, there.token, there.proxy, there.ca_file) == (
-        "http://h:1",
+        "https://h:1",
         "rat_x",
         None,
         None,
@@ -54,3 +56,14 @@ def test_no_group_without_a_delegated_one(
     assert job_group("auto") is None
     assert job_group(str(tmp_path / "absent")) is None
     assert "limits are watched instead" in capsys.readouterr().out
+
+
+def test_plain_http_to_elsewhere_is_refused_unless_it_was_wanted(tmp_path: Path) -> None:
+    for url in ("http://127.0.0.1:1", "http://[::1]:1", "http://localhost", "https://10.0.0.5"):
+        endpoint_of(Config(state_dir=tmp_path), replace(IDENTITY, server=url))
+    elsewhere = replace(IDENTITY, server="http://10.0.0.5:8750")
+    with pytest.raises(ConfigError, match="is not encrypted"):
+        endpoint_of(Config(state_dir=tmp_path), elsewhere)
+    endpoint_of(Config(state_dir=tmp_path), replace(elsewhere, insecure=True))
+    wanted = Config.model_validate({"state_dir": tmp_path, "server": {"insecure": True}})
+    assert endpoint_of(wanted, elsewhere).url == "http://10.0.0.5:8750"

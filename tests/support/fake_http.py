@@ -56,7 +56,7 @@ VERSION = {
 class FakeHttp:
     """Answers by `route(asked)`. Use as a context manager."""
 
-    def __init__(self, route: Callable[[Asked], Answer]) -> None:
+    def __init__(self, route: Callable[[Asked], Answer], port: int = 0) -> None:
         self.asked: list[Asked] = []
         fake = self
 
@@ -85,7 +85,7 @@ class FakeHttp:
             def log_message(self, format: str, *args: object) -> None:
                 """Tests need no access log."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 

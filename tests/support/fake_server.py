@@ -78,7 +78,7 @@ class FakeServer:
     def __init__(self) -> None:
         self.heartbeat_interval = 15.0
         self.offer_ttl = 45.0
-        self.assignment = Assignment(queues=["default"], capacity={"default": 4})
+        self.assignment = Assignment(queues=["default"], capacity={"default": 100})
         self.wishes = Wishes()
         self.refusal: tuple[int, str] | None = None
         """HTTP status and problem code with which the next handshakes are refused."""

@@ -8,6 +8,18 @@ import sys
 from remote_agent import __version__
 
 
+def open_streams() -> None:
+    """Have all three standard streams: what was closed (`2>&-`) becomes empty, as in a service."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 fatal, 2 usage, 3 update, 4 token)."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -16,7 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
         from remote_agent.shim.__main__ import main as shim
 
         return shim(given[1:])
-    if given in (["version"], ["--version"]):
+    open_streams()
+    if given == ["help"]:
+        given = ["--help"]
+    if given in (["version"], ["--version"], ["-V"]):
         print(f"remote-agent {__version__}")
         return 0
     from remote_agent.cli.parser import parse

@@ -32,16 +32,17 @@ def load(
 
 def run(options: argparse.Namespace) -> int:
     """Run the agent until it is stopped."""
-    from remote_agent.cli.enrol import register_from_environment
+    from remote_agent.cli.enrol import flags_of, forget_token, register_first
 
-    settings, _ = load(options)
-    register_from_environment(settings)
+    settings, _ = load(options, flags_of(options))
+    register_first(settings, options)
+    forget_token()
     from remote_agent.app import run as run_agent
 
     return run_agent(
         settings,
         once=options.once,
-        reload=lambda: load(options)[0],
+        reload=lambda: load(options, flags_of(options))[0],
         with_parent=options.with_parent,
     )
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
+import random
 import re
+import shlex
 import socket
 import sys
+import time
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
-from remote_agent import __version__
+from remote_agent import __version__, backoff
 from remote_agent import register as enrolment
 from remote_agent.cli.commands import load, on_disk
-from remote_agent.cli.variables import switch_of, text_of
+from remote_agent.cli.variables import switch_of, text_of, variable_of
 from remote_agent.config import FLAGS, Config
 from remote_agent.control import NotRunning, ask
-from remote_agent.errors import AgentError, ConfigError, TokenRefused
+from remote_agent.errors import AgentError, ConfigError, TokenRefused, Unreachable
 from remote_agent.identity import (
     DamagedIdentity,
     Identity,
@@ -31,6 +33,8 @@ from remote_agent.identity import (
     reserve_identity,
     save_identity,
 )
+from remote_agent.processes import run_again
+from remote_agent.values import is_open_way, open_way_words
 from remote_protocol.api import Registered, Registration
 from remote_protocol.ids import Name, TokenKind, kind_of
 from remote_protocol.messages import Platform, Settings
@@ -51,13 +55,17 @@ class Wanted:
     ephemeral: bool = False
 
 
-def register(options: argparse.Namespace) -> int:
-    """Enrol this host; the same settings again change nothing."""
-    flags: dict[tuple[str, str], object] = {
+def flags_of(options: argparse.Namespace) -> dict[tuple[str, str], object]:
+    """What the flags say of the configuration."""
+    return {
         place: getattr(options, flag.removeprefix("--").replace("-", "_"))
         for place, flag in FLAGS.items()
     }
-    config, _ = load(options, flags)
+
+
+def register(options: argparse.Namespace) -> int:
+    """Enrol this host; the same settings again change nothing."""
+    config, _ = load(options, flags_of(options))
     wanted = Wanted(read_token(options), options.replace, options.ephemeral)
     try:
         known = load_identity(config.state_dir)
@@ -69,8 +77,6 @@ def register(options: argparse.Namespace) -> int:
     if identity != known:
         save_identity(config.state_dir, identity)
     changed = answer.changed or known is None or known.token != identity.token
-    if changed:
-        warn_of_plain_http(identity.server)
     if options.output == "json":
         print(json.dumps(json.loads(answer.model_dump_json(exclude={"token"})), indent=2))
     elif changed:
@@ -82,14 +88,14 @@ def register(options: argparse.Namespace) -> int:
     return 0
 
 
-def register_from_environment(config: Config) -> None:
-    """Enrol on the first `run` when the environment says all that is needed.
+def register_first(config: Config, options: argparse.Namespace | None = None) -> None:
+    """Enrol on the first `run` when flags or environment say all that is needed.
 
     An identity for another server than the configured one is replaced when there is a token.
     ConfigError names everything that is missing, at once.
     """
     known = load_identity(config.state_dir)
-    url, token = config.server.url, read_token(None)
+    url, token = config.server.url, read_token(options)
     if known is not None and (token is None or url in (None, known.server)):
         return
     missing = [
@@ -101,10 +107,48 @@ def register_from_environment(config: Config) -> None:
             f"this agent is not registered ({config.state_dir}); run remote-agent register, or, "
             "to enrol on the first run, give\n  " + "\n  ".join(missing)
         )
-    wanted = Wanted(token, known is not None or switch_of("--replace"), switch_of("--ephemeral"))
-    identity, _ = enrol(config, known, wanted)
-    save_identity(config.state_dir, identity)
-    warn_of_plain_http(identity.server)
+    replace = options.replace if options else switch_of("--replace")
+    ephemeral = options.ephemeral if options else switch_of("--ephemeral")
+    wanted = Wanted(token, known is not None or replace, ephemeral)
+    save_identity(config.state_dir, _enrol_patiently(config, known, wanted))
+
+
+def _enrol_patiently(config: Config, known: Identity | None, wanted: Wanted) -> Identity:
+    """Enrol as soon as the server is there: a service may start before it."""
+    said, failures = "", 0
+    while True:
+        try:
+            return enrol(config, known, wanted)[0]
+        except Unreachable as error:
+            if str(error) != said:
+                said = str(error)
+                print(f"remote-agent: {error}; trying again", file=sys.stderr, flush=True)
+        time.sleep(backoff.delay(failures, random.random()))
+        failures += 1
+
+
+def forget_token() -> None:
+    """Run again without a token in environment and arguments: any job that runs as this user could
+    read it there (proc(5)). Returns when there is none."""
+    env = {name: value for name, value in os.environ.items() if name != variable_of("--token")}
+    arguments = _without_token(sys.orig_argv)
+    if (len(env) == len(os.environ) and arguments == sys.orig_argv) or sys.argv[1:2] != ["run"]:
+        return
+    os.environ.pop(variable_of("--token"), None)
+    if getattr(sys, "frozen", False):
+        arguments = [sys.executable, *_without_token(sys.argv)[1:]]
+    sys.stdout.flush()
+    run_again(arguments, env)
+
+
+def _without_token(arguments: list[str]) -> list[str]:
+    kept: list[str] = []
+    skip = False
+    for word in arguments:
+        if not skip and word != "--token" and not word.startswith("--token="):
+            kept.append(word)
+        skip = word == "--token"
+    return kept
 
 
 def unregister(options: argparse.Namespace) -> int:
@@ -135,6 +179,9 @@ def enrol(config: Config, known: Identity | None, wanted: Wanted) -> tuple[Ident
         raise ConfigError(
             "missing: " + _NEED_SERVER + ("" if wanted.token else f"\nmissing: {_NEED_TOKEN}")
         )
+    insecure = config.server.insecure or (known is not None and known.insecure)
+    if is_open_way(url) and not insecure:
+        raise ConfigError(open_way_words(url))
     at_home = known is not None and known.server == url
     name = config.agent.name or (known.name if known and at_home else default_name())
     mine = known if known and at_home and known.name == name else None
@@ -167,6 +214,7 @@ def enrol(config: Config, known: Identity | None, wanted: Wanted) -> tuple[Ident
         ca_file=door.ca_file,
         proxy=door.proxy,
         ephemeral=request.ephemeral,
+        insecure=insecure and is_open_way(url),
         settings=json.loads(request.settings.model_dump_json(exclude_none=True)),
     )
     return identity, answer
@@ -272,20 +320,4 @@ def _next_step(state_dir: Path, flag: str | None) -> str:
     process = _process(state_dir)
     if process:
         return f"the running agent takes this over with: kill -HUP {process}"
-    return "start it: remote-agent run" + (f" --state-dir {flag}" if flag else "")
-
-
-def warn_of_plain_http(url: str) -> None:
-    """Say on stderr that the way to a server elsewhere is not encrypted."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        local = ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    if parts.scheme == "http" and not local:
-        print(
-            f"remote-agent: warning: {url} is not encrypted; the token and the jobs can be read "
-            "on the way. Use https:// outside a trusted network",
-            file=sys.stderr,
-        )
+    return "start it: remote-agent run" + (f" --state-dir {shlex.quote(flag)}" if flag else "")

@@ -37,7 +37,8 @@ examples:
   remote-agent run
   REMOTE_AGENT_SERVER=https://jobs.example.com REMOTE_AGENT_TOKEN=rrt_… remote-agent run
 
-A host that is not registered yet enrols first, when server and token are in the environment.
+A host that is not registered yet enrols first, when server and token are given, and waits for a
+server that is away. The token does not stay in the environment, or in the arguments.
 SIGTERM or SIGINT: take no more jobs and leave as [agent] on_stop says (leave, drain, cancel); a
 second one: exit at once. SIGHUP: read the configuration again.
 """
@@ -145,7 +146,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     register = command("register", "enrol at a server", enrol.register, text=_REGISTER)
     _register(register)
+    register.output()
     run = command("run", "run in the foreground until stopped", commands.run, text=_RUN)
+    _register(run)
     run.own("--once", words="run one job, then exit", switch=True)
     run.own("--with-parent", words="stop when stdin ends: its writer has died", switch=True)
     status = command("status", "what the agent does now", commands.status, "", " --output json")
@@ -182,4 +185,5 @@ def _register(register: _Command) -> None:
     own("--ephemeral", words="leave the server again when the agent ends", switch=True)
     key("--proxy", "PROXY", "http://user:password@host:port", metavar="URL")
     key("--ca-file", "CA_FILE", "certificates of a private CA", metavar="FILE")
-    register.output()
+    words = "plain HTTP to another host, where everybody on the way is trusted"
+    key("--insecure", "INSECURE", words, action="store_const", const=True)

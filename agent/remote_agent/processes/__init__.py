@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from remote_agent.processes.command import shim_command, shim_environment
+from remote_agent.processes.command import run_again, shim_command, shim_environment
 from remote_agent.processes.environment import TEMPORARY_NAMES, child_env
 from remote_agent.processes.kinds import (
     HOST_FAULTS,
@@ -78,7 +78,9 @@ if sys.platform == "win32":
         boottime,
         calm_signals,
         die_with_parent,
+        hear_signals,
         host_facts,
+        idle_signals,
         kill_marked,
         kill_orphans,
         prefer_as_oom_victim,
@@ -110,7 +112,9 @@ else:
         ExitWatch,
         boottime,
         calm_signals,
+        hear_signals,
         host_facts,
+        idle_signals,
         interrupt,
         is_signal,
         let_live,
@@ -241,7 +245,9 @@ __all__ = [
     "die_with_parent",
     "give_back",
     "give_tree",
+    "hear_signals",
     "host_facts",
+    "idle_signals",
     "interrupt",
     "is_signal",
     "kill_marked",
@@ -267,6 +273,7 @@ __all__ = [
     "rename",
     "reread_signals",
     "rouse",
+    "run_again",
     "script_command",
     "script_name",
     "sequenced_pair",

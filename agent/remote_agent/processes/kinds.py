@@ -24,6 +24,26 @@ class SpawnFailed(Exception):
         self.exit_code = exit_code
 
 
+_BUILTINS: Final = frozenset(
+    {"cd", "source", ".", "export", "set", "unset", "ulimit", "alias", "exec", "eval", "trap"}
+)
+_SHELL: Final = "for shell syntax use a shell, as remotectl run --shell bash -- '…' does"
+
+
+def not_found_cure(program: str) -> str:
+    """What helps when a program is not found; empty for one that is named by its whole path."""
+    if program in _BUILTINS:
+        return f"it is a part of shells, no program; {_SHELL}"
+    if any(character in program for character in " \t\n|&;<>$"):
+        return f"the command is one program with its arguments apart; {_SHELL}"
+    if program.startswith("/"):
+        return ""
+    if "/" in program:
+        name = program.removeprefix("./")
+        return f"it is not in the job's work directory; send it with --file {name}"
+    return "it is in no directory of the job's PATH"
+
+
 class OddEntry(OSError):
     """A name in a folder of ours stands for something that we did not make: a directory, a link, a
     FIFO, a file with a second name. `strerror` says what, `filename` which."""

@@ -27,6 +27,7 @@ from remote_agent.processes.kinds import (
     SpawnFailed,
     Swept,
     Usage,
+    not_found_cure,
 )
 from remote_agent.processes.posix_limits import give_descriptors
 
@@ -83,15 +84,13 @@ def _reason(error: Exception, program: str, env: Mapping[str, str], cwd: str) ->
             f"the working directory {cwd!r} cannot be entered: {error.strerror}", NOT_EXECUTABLE
         )
     if code in (ENOENT, ENOTDIR):
-        if "/" not in program:
-            return SpawnFailed(
-                f"program {program!r} not found in PATH {env.get('PATH', os.defpath)!r}", NOT_FOUND
-            )
+        if cure := not_found_cure(program):
+            return SpawnFailed(f"program {program!r} not found; {cure}", NOT_FOUND)
         if os.path.exists(os.path.join(cwd, program)):
             return SpawnFailed(
                 f"the interpreter that {program!r} names in its #! line was not found", NOT_FOUND
             )
-        return SpawnFailed(f"program {program!r} not found", NOT_FOUND)
+        return SpawnFailed(f"program {program!r} not found on this host", NOT_FOUND)
     if code == EACCES:
         return SpawnFailed(
             f"program {program!r} is not executable; it is a directory or lacks the x permission",
@@ -297,6 +296,16 @@ def calm_signals() -> None:
 def stop_signals() -> list[int]:
     """Signals by which somebody stops the agent."""
     return [signal.SIGTERM, signal.SIGINT]
+
+
+def idle_signals() -> list[int]:
+    """Signals that mean nothing to the agent, and must not end it."""
+    return [signal.SIGUSR1, signal.SIGUSR2]
+
+
+def hear_signals() -> None:
+    """Have no signal blocked, as whoever started this process may have left it."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def reread_signals() -> list[int]:

@@ -31,6 +31,7 @@ from remote_agent.session.events import AttemptStarted, Key, OfferFailed, SpoolM
 from remote_protocol import messages as m
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 
 SAYS_USED: Final = 3
@@ -58,6 +59,15 @@ class Attempts:
     def running(self) -> int:
         """Attempts that have not ended."""
         return sum(attempt.phase is not Phase.ENDED for attempt in self.held.values())
+
+    def running_specs(self) -> list[JobSpec | None]:
+        """The jobs of attempts that run, or will. What is being killed counts for the server no
+        more."""
+        return [
+            attempt.spec
+            for attempt in self.held.values()
+            if attempt.phase is not Phase.ENDED and not attempt.doomed and not attempt.dropped
+        ]
 
     @property
     def open(self) -> int:

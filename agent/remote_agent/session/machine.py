@@ -15,6 +15,7 @@ from typing import Final
 
 from remote_agent.session.attempt import Attempt
 from remote_agent.session.attempts import Attempts
+from remote_agent.session.capacity import fits
 from remote_agent.session.effects import (
     ApplyAssignment,
     ApplyWishes,
@@ -108,6 +109,7 @@ class Session:
         self._session = ""
         self._interval = FIRST_INTERVAL
         self._offer_ttl = 3 * FIRST_INTERVAL
+        self._capacity: Mapping[str, int] = {}
         self._condition = m.Condition()
         self._refusal = Refusal.PAUSED
         self._leaving = False
@@ -329,6 +331,7 @@ class Session:
             case m.Configure():
                 self._interval = message.heartbeat_interval
                 self._offer_ttl = message.offer_ttl
+                self._capacity = message.assignment.capacity
                 return [ApplyAssignment(message.assignment)]
             case m.Resync():
                 return self._hello()
@@ -347,6 +350,7 @@ class Session:
         self._attempts.version = message.version
         self._interval = message.heartbeat_interval
         self._offer_ttl = message.offer_ttl
+        self._capacity = message.assignment.capacity
         effects: list[Effect] = [
             Online(message),
             Proven(self._proven_at),
@@ -386,6 +390,9 @@ class Session:
         if age > self._offer_ttl:
             text = f"the offer may be {format_duration(age)} old"
             return attempts.refuse(key, offer.serial, Refusal.STALE, text)
+        if not fits(self._capacity, attempts.running_specs(), offer.spec):
+            text = "the agent runs as many jobs as were agreed"
+            return attempts.refuse(key, offer.serial, Refusal.CAPACITY, text)
         attempts.held[key] = Attempt(offer.spec, serial=offer.serial)
         impatient = offer.spec.on_disconnect.stop_after is not None
         # Answered before the job is confirmed, so that it starts with fresh contact.

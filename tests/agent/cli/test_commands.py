@@ -167,3 +167,20 @@ def test_the_shims_entry_of_a_frozen_binary_imports_nothing_heavy() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.startswith("usage: ")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_traceback(tmp_path: Path, closed: str) -> None:
+    command = f"'{sys.executable}' -m remote_agent status --state-dir '{tmp_path}'"
+    script = f"exec {closed}; {command}; exit $?"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("word", ["version", "--version", "-V"])
+def test_the_version_by_any_name(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 0 and capsys.readouterr().out.startswith("remote-agent ")
+
+
+def test_help_as_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help"]) == 0 and "register" in capsys.readouterr().out

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from remote_agent import register as enrolment
 from remote_agent.cli import main
-from remote_agent.cli.enrol import default_name, register_from_environment, warn_of_plain_http
+from remote_agent.cli.enrol import default_name, register_first
 from remote_agent.config import load
 from remote_agent.control import ask
 from remote_agent.identity import load_identity
@@ -24,11 +26,11 @@ from tests.support.fake_http import VERSION, Answer, Asked, FakeHttp, answer_jso
 class Enrolling(FakeHttp):
     """Plays the server's side of enrolment: knows whom it has seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.known: dict[str, dict] = {}
         self.refused: set[str] = set()
         self.given = "rat_own"
-        super().__init__(self.route)
+        super().__init__(self.route, port)
 
     @property
     def bearers(self) -> list[str]:
@@ -263,12 +265,21 @@ def test_leaving_jobs_behind_needs_force(
     assert load_identity(state) is None
 
 
-def test_plain_http_to_elsewhere_is_warned_of(capsys: pytest.CaptureFixture) -> None:
-    for url in ("http://127.0.0.1:1", "http://[::1]:1", "http://localhost", "https://10.0.0.5"):
-        warn_of_plain_http(url)
-    assert capsys.readouterr().err == ""
-    warn_of_plain_http("http://10.0.0.5:8750")
-    assert "is not encrypted" in capsys.readouterr().err
+def test_plain_http_to_elsewhere_is_refused_before_the_token_goes_out(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(enrolment, "register", lambda door, *_: asked.append(door.url))
+    monkeypatch.setenv("REMOTE_AGENT_TOKEN", "rrt_enrol")
+    for command in ("register", "run"):
+        assert main([command, "--server", "http://10.0.0.5:8750"]) == 2
+        said = capsys.readouterr().err
+        assert "is not encrypted" in said and "--insecure (REMOTE_INSECURE=1)" in said
+    assert not asked
+    monkeypatch.setenv("REMOTE_INSECURE", "1")
+    with pytest.raises(AttributeError):  # nothing is answered here
+        main(["register", "--server", "http://10.0.0.5:8750"])
+    assert asked == ["http://10.0.0.5:8750"]
 
 
 def test_the_hosts_name_becomes_the_agents(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,6 +327,35 @@ def test_the_environment_alone_is_enough_to_run(
     assert main(["status"]) == 1
 
 
+def test_the_token_does_not_stay_with_the_process_and_a_server_may_come_later(
+    state: Path, tmp_path: Path
+) -> None:
+    with Enrolling() as gone:
+        port = urlsplit(gone.url).port or 0
+    command = [sys.executable, "-m", "remote_agent", "run", "--token", "rrt_enrol", "--name", "c"]
+    environ = {**os.environ, "REMOTE_AGENT_TOKEN": "rrt_enrol"}
+    output = tmp_path / "output"
+    with (
+        output.open("wb") as log,
+        subprocess.Popen(
+            [*command, "--server", f"http://127.0.0.1:{port}"], env=environ, stdout=log, stderr=log
+        ) as process,
+    ):
+        try:
+            wait_until(lambda: b"trying again" in output.read_bytes())
+            server = Enrolling(port)
+            with server:
+                wait_until(lambda: main(["status", "-o", "json"]) == 0, 40)
+                assert "c" in server.known
+            for place in ("environ", "cmdline"):
+                text = Path(f"/proc/{process.pid}/{place}").read_bytes()
+                assert b"rrt_" not in text and b"REMOTE_AGENT_TOKEN" not in text
+        finally:
+            process.terminate()
+            process.wait(20)
+    assert process.returncode == 0, output.read_text()
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -329,10 +369,10 @@ def test_a_new_server_in_the_environment_is_joined_when_there_is_a_token(
     assert main(["register", "--server", server.url, "--name", "n"]) == 0
     before = load_identity(state)
     config = partial(load, None, state_dir=state)
-    register_from_environment(config({})[0])
+    register_first(config({})[0])
     assert load_identity(state) == before
     with Enrolling() as other:
-        register_from_environment(config({"REMOTE_AGENT_SERVER": other.url})[0])
+        register_first(config({"REMOTE_AGENT_SERVER": other.url})[0])
         after = load_identity(state)
         assert after is not None and after.server == other.url
 

@@ -55,7 +55,7 @@ def test_failures_are_sentences_with_the_shells_codes(
     (tmp_path / "plain").write_text("x")
     (tmp_path / "long").mkdir()
     cases = {
-        ("absent",): (127, "program 'absent' not found in PATH"),
+        ("absent",): (127, "program 'absent' not found; it is in no directory of the job's PATH"),
         ("./absent",): (127, "program './absent' not found"),
         ("./plain",): (126, "is not executable"),
         ("./long",): (126, "is not executable"),

@@ -46,9 +46,11 @@ def test_signals(keeper: Keeper) -> None:
 def test_unknown_program(keeper: Keeper) -> None:
     run = keeper.run(["no-such-program"], env={"PATH": "/nowhere:/else"})
     assert (run.code, run.reason) == (127, "spawn_error")
-    assert run.detail == "program 'no-such-program' not found in PATH '/nowhere:/else'"
+    assert (
+        run.detail == "program 'no-such-program' not found; it is in no directory of the job's PATH"
+    )
     assert run.record["started_at"] is None
-    assert keeper.run(["/no/such/file"]).detail == "program '/no/such/file' not found"
+    assert keeper.run(["/no/such/file"]).detail == "program '/no/such/file' not found on this host"
 
 
 def test_program_that_is_not_executable(keeper: Keeper, tmp_path: Path) -> None:

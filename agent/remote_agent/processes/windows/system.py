@@ -123,6 +123,15 @@ def sequenced_pair() -> tuple[socket.socket, socket.socket] | None:
     return None
 
 
+def idle_signals() -> list[int]:
+    """None."""
+    return []
+
+
+def hear_signals() -> None:
+    """Nothing: signals cannot be blocked."""
+
+
 def raise_descriptors() -> tuple[int, int]:
     """The limit of open files before, and the one that holds now: here there is none."""
     return _NO_LIMIT, _NO_LIMIT

@@ -1,0 +1,39 @@
+"""Whether a job fits into the capacity that the server has assigned. Pure.
+
+The server counts, exactly, before it offers. This is the host's own look at it: whatever a server
+says, no more runs here than was agreed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from remote_protocol.spec import JobSpec
+
+DEFAULT: Final = "default"
+_INEXACT: Final = 1e-6
+"""Weights are sums of binary fractions here."""
+
+
+def fits(capacity: Mapping[str, int], held: Iterable[JobSpec | None], more: JobSpec) -> bool:
+    """Whether `more` may run beside the jobs that are `held`; their weights add up to 1 at most in
+    each class. Always, before any capacity is known."""
+    if not capacity:
+        return True
+    own = _class(capacity, more)
+    size = capacity.get(own, 0)
+    if size < 1:
+        return False
+    used = sum(
+        _weight(spec, size) for spec in held if spec is not None and _class(capacity, spec) == own
+    )
+    return used + _weight(more, size) <= 1 + _INEXACT
+
+
+def _class(capacity: Mapping[str, int], spec: JobSpec) -> str:
+    return spec.queue if spec.queue in capacity else DEFAULT
+
+
+def _weight(spec: JobSpec, size: int) -> float:
+    return 1 / size if spec.weight is None else spec.weight

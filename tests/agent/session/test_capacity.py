@@ -1,0 +1,27 @@
+"""The host's own look at capacity."""
+
+from __future__ import annotations
+
+from remote_agent.session.capacity import fits
+from remote_protocol.spec import JobSpec
+
+
+def job(queue: str = "default", weight: float | None = None) -> JobSpec:
+    return JobSpec(command=["x"], queue=queue, weight=weight)
+
+
+def test_no_more_than_was_agreed() -> None:
+    capacity = {"default": 3, "big": 1, "none": 0}
+    assert fits({}, [job()] * 100, job())
+    assert fits(capacity, [job(), job("other")], job())
+    assert not fits(capacity, [job(), job("other"), job()], job())
+    assert fits(capacity, [job(), job(), job(), None], job("big"))
+    assert not fits(capacity, [job("big")], job("big"))
+    assert not fits(capacity, [], job("none"))
+    assert not fits({"big": 1}, [], job())
+
+
+def test_weights_are_shares() -> None:
+    assert fits({"default": 1}, [job(weight=0.1)] * 9, job(weight=0.1))
+    assert not fits({"default": 1}, [job(weight=0.1)] * 10, job(weight=0.1))
+    assert not fits({"default": 4}, [job()], job(weight=1.0))
