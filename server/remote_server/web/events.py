@@ -53,11 +53,15 @@ async def events(call: Call) -> web.StreamResponse:
             await stream.write(b": events\n\n")
         while True:
             news.clear()
-            while entries := await services.store.happenings(after, _PAGE):
-                after = entries[-1].seq
+            while True:
                 async with services.streams.turn:
+                    # A turn is over when the loop has turned: others get theirs.
+                    entries = await services.store.happenings(after, _PAGE)
                     text = _text(entries, media)
                     await asyncio.sleep(0)
+                if not entries:
+                    break
+                after = entries[-1].seq
                 await stream.write(text.encode())
             if not follow:
                 await stream.event("end", {"after": after})

@@ -130,3 +130,12 @@ async def test_failed_sign_ins_are_written_down_and_throttled(live: Live) -> Non
     assert [entry["code"] for entry in said] == ["invalid_token", "wrong_token_kind"]
     assert said[0]["address"] == "127.0.0.1"
     assert said[0]["path"] == "/api/v1/jobs"
+
+
+@pytest.mark.parametrize(
+    "body",
+    dict.fromkeys(route.body for route in ROUTES if route.body),
+    ids=lambda body: body.__name__,
+)
+def test_every_field_of_every_body_has_a_bound(body: Any) -> None:
+    assert unbounded(body) == []
