@@ -25,6 +25,9 @@ HELD: Final = 0.5
 BEAT: Final = 0.25
 """Seconds between two beats, when nothing holds the loop."""
 _LOOK: Final = 0.05
+"""Seconds between two looks at a loop that is held."""
+_REST: Final = 0.15
+"""The same while it turns: a thread that wakes up takes time from it."""
 _STUCK: Final = 30.0
 _EVERY: Final = 10.0
 _FRAMES: Final = 8
@@ -104,11 +107,14 @@ class Watchdog:
             )
 
     def _watch(self) -> None:
-        while not self._stopping.wait(_LOOK):
+        pause = _REST
+        while not self._stopping.wait(pause):
             beat = self._beat
             late = time.monotonic() - beat - BEAT
             if late < self._held / 2:
+                pause = min(_REST, self._held / 4)
                 continue
+            pause = _LOOK
             frame = sys._current_frames().get(self._watched)
             where = place(frame)
             del frame

@@ -68,7 +68,6 @@ def build(services: Services) -> web.Application:
     """The application that serves all calls."""
     surround = _Surround(services)
     application = web.Application(middlewares=[surround.unmatched])
-    application.on_response_prepare.append(_secure)
     for route in ROUTES:
         handler = surround.around(route)
         application.router.add_route(route.method, route.path, handler)
@@ -77,12 +76,12 @@ def build(services: Services) -> web.Application:
     return application
 
 
-async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
-    """Say with every answer that browsers must not guess, keep or tell."""
-    headers = response.headers
-    headers.update(SECURITY_HEADERS)
-    if "Cache-Control" not in headers:
-        headers["Cache-Control"] = "no-store"
+def _secured(response: web.StreamResponse) -> web.StreamResponse:
+    """Say with every answer that browsers must not guess, keep or tell. Streams, which have begun,
+    say it themselves; a signal of aiohttp would cost a call for each answer."""
+    if not response.prepared:
+        response.headers.update(SECURITY_HEADERS)
+    return response
 
 
 class _Surround:
@@ -119,7 +118,7 @@ class _Surround:
                 status=response.status,
                 seconds=round(taken, 6),
             )
-            return response
+            return _secured(response)
 
         return handle
 
@@ -166,7 +165,7 @@ class _Surround:
         try:
             return await handler(request)
         except (web.HTTPException, ApiProblem) as error:
-            return _problem(error, request)
+            return _secured(_problem(error, request))
 
 
 def _problem(

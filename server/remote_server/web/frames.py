@@ -14,7 +14,7 @@ from aiohttp import web
 
 from remote_protocol.errors import ErrorCode
 from remote_server.web.headers import header
-from remote_server.web.problems import ApiProblem
+from remote_server.web.problems import SECURITY_HEADERS, ApiProblem
 from remote_server.web.route import Call
 
 NDJSON: Final = "application/x-ndjson"
@@ -85,10 +85,9 @@ class Stream:
         self._response = web.StreamResponse(
             headers={
                 "Content-Type": media + charset,
-                "Cache-Control": "no-store",
+                **SECURITY_HEADERS,
                 # nginx would hold back what it takes for one big answer.
                 "X-Accel-Buffering": "no",
-                "X-Content-Type-Options": "nosniff",
                 **(headers or {}),
             }
         )

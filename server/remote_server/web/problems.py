@@ -22,6 +22,7 @@ SECURITY_HEADERS: Final = {
     "Server": "remote-server",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
 }
 """Headers of every answer. The product has no version there: strangers need not know it."""
 MOST_FAULTS: Final = 50

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel
 
 from remote_protocol.api import (
     Actor,
@@ -54,13 +56,31 @@ def attempt_view(attempt: Attempt) -> AttemptView:
     )
 
 
+V = TypeVar("V", bound=BaseModel)
+_DEFAULTS: Final[dict[str, Any]] = {
+    name: field.get_default(call_default_factory=True, validated_data={})
+    for name, field in JobView.model_fields.items()
+}
+"""Of what a caller adds to a view, if anything; never changed in place."""
 HIDDEN: Final = "(hidden)"
 """Instead of the value of a variable, where whoever looks may not see it."""
 
 
 def actor_view(by: Principal | None) -> Actor | None:
     """Who did something, as shown."""
-    return None if by is None else Actor.model_construct(id=by.id, name=by.name)
+    return None if by is None else _made(Actor, {"id": by.id, "name": by.name})
+
+
+def _made(model: type[V], values: dict[str, Any]) -> V:
+    """A model of values for all of its fields: as `model_construct`, which looks for aliases and
+    defaults of each of them, and costs a tenth of a submit."""
+    made = model.__new__(model)
+    place = object.__setattr__
+    place(made, "__dict__", values)
+    place(made, "__pydantic_fields_set__", set(values))
+    place(made, "__pydantic_extra__", None)
+    place(made, "__pydantic_private__", None)
+    return made
 
 
 def job_view(
@@ -72,7 +92,7 @@ def job_view(
     sent: InputView | None = None,
 ) -> JobView:
     """A job as shown; without `values_shown` the environment has names only."""
-    values = dict(job.spec.__dict__)
+    values = _DEFAULTS | job.spec.__dict__
     if not values_shown:
         values["env"] = dict.fromkeys(job.spec.env, HIDDEN)
     values.update(
@@ -99,7 +119,7 @@ def job_view(
         attempts=[attempt_view(attempt) for attempt in attempts],
         abridged=list(job.abridged),
     )
-    return JobView.model_construct(**values)
+    return _made(JobView, values)
 
 
 def input_view(state: Input, ttl: float) -> InputView:

@@ -48,6 +48,12 @@ async def test_answers_carry_security_headers_and_no_version(live: Live) -> None
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
         assert headers["Referrer-Policy"] == "no-referrer"
+    for media in ("text/event-stream", "application/x-ndjson"):
+        accept = {"Accept": media}
+        async with live.open("GET", "/events?follow=false", headers=accept) as stream:
+            assert stream.headers["Server"] == "remote-server"
+            assert stream.headers["X-Content-Type-Options"] == "nosniff"
+            assert stream.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", [b"/healthz", b"/nowhere"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from remote_protocol.api import AttemptView, JobView, TimelineEntry, TokenView
+from remote_protocol.api import Actor, AttemptView, JobView, TimelineEntry, TokenView
 from remote_protocol.ids import Role
 from remote_protocol.messages import Usage
 from remote_protocol.spec import JobSpec
@@ -80,3 +80,14 @@ def test_entries_as_json_are_what_their_view_says() -> None:
         Happening(9, JOB, 1732600000.123456, "queued", JobState.QUEUED, 0, None, "server", ""),
     ):
         assert timeline_json(entry) == timeline_entry(entry).model_dump_json()
+
+
+def test_a_view_has_all_fields_of_its_model() -> None:
+    by = Principal(JOB, "alice")
+    job = Job(JOB, JobSpec(command=["true"]), JobState.QUEUED, 0.5, submitted_by=by)
+    view = job_view(job)
+    assert set(vars(view)) == view.model_fields_set == set(JobView.model_fields)
+    assert view == JobView.model_construct(**vars(view))
+    assert view.submitted_by is not None
+    assert set(vars(view.submitted_by)) == set(Actor.model_fields)
+    assert view.model_copy(update={"name": "n"}).name == "n"
