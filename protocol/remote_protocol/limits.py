@@ -66,8 +66,10 @@ MAX_REASONS: Final = 100
 """End reasons in a list, repeated ones counted."""
 MAX_STEPS: Final = 200
 """Entries that an agent adds to a timeline when an attempt ends."""
-MAX_INVENTORY: Final = 20_000
-"""Attempts that an agent holds."""
+MAX_INVENTORY: Final = 10_000
+"""Attempts that an agent holds: the server rules on them without holding its loop for 0.1 s."""
+MAX_LEASES: Final = 5_000
+"""Attempts that an agent may hold when it is offered more."""
 MAX_WORD: Final = 256
 """A version, a host's name, an identifier."""
 MAX_TEXT: Final = 2_000

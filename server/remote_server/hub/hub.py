@@ -18,6 +18,7 @@ import structlog
 from aiohttp import web
 
 from remote_protocol.errors import CloseCode
+from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import Condition, Superseded
 from remote_protocol.states import AgentState, AttemptState, EndReason
 from remote_server import __version__
@@ -225,6 +226,8 @@ class Hub:
         if session is None or agent is None or session.hello is None:
             return None
         reason = session.reason or self._refusals.blocked(link.name, self.clock())
+        if len(session.leases) >= MAX_LEASES:
+            reason = reason or "it holds as many attempts as one agent may"
         return AgentSlot(
             name=link.name,
             queues=frozenset(agent.queues),

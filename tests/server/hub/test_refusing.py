@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from remote_protocol import messages as m
 from remote_protocol.states import JobState
+from remote_server.hub import hub as module
 from tests.support.fake_agent import FakeAgent
 from tests.support.live_hub import LiveHub, until
 
@@ -89,3 +92,17 @@ async def test_an_agent_that_took_a_job_after_a_refusal_is_not_named(place: Live
         await agent.accept(key)
         await agent.finish(key)
         assert "gives back" not in place.hub.warning("a")
+
+
+async def test_an_agent_that_holds_all_it_may_is_offered_nothing_more(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_LEASES", 1)
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.offered()
+        await agent.accept(key)
+        assert place.slot().reason == "it holds as many attempts as one agent may"
+        await agent.finish(key)
+        await until(lambda: place.slot().eligible)
