@@ -28,7 +28,8 @@ LOSSES = ("delete", "revoke", "rotate-token", "drain", "logout", "unregister", "
 RUN_ON = ("remote-server dev", "remote-server run", "remote-agent run")
 READY = re.compile("Ctrl-C ends both|token is in|online")
 BEFORE = {
-    "remotectl queue delete berlin": "remotectl agent set web-7 --queue default",
+    "remotectl queue delete berlin": "for agent in $(remotectl agent list -q); do "
+    "remotectl agent set $agent --queue default; done",
     "remotectl queue create berlin": "remotectl agent set web-7 --queue default; "
     "remotectl queue delete berlin",
     "remotectl registration-token create": "rm token",
@@ -140,6 +141,8 @@ class World:
 
     def agent(self) -> None:
         """web-7 is registered and connected, in both queues."""
+        self.must(f"remotectl login --url {URL} --context dev < admin-token")
+        self.sh("remotectl queue create berlin")
         runs = len(self.started) > 1 and self.started[-1].poll() is None
         if runs and "online" in self.sh("remotectl agent show web-7").stdout:
             return
@@ -147,7 +150,10 @@ class World:
             self.started[-1].terminate()
             self.started[-1].wait()
         shutil.rmtree("/var/lib/remote-agent", ignore_errors=True)
-        self.must("remotectl registration-token create --queue default --queue berlin > token")
+        self.must(
+            "rm -f token; remotectl registration-token create --allow-replace --queue default "
+            "--queue berlin --output-file token"
+        )
         self.must(
             f"remote-agent register --server {URL} --token-file token --name web-7 --replace "
             "--queue default --queue berlin --label gpu=true --capacity 4"
