@@ -45,9 +45,12 @@ from remote_server.hub.words import assignment_of, wishes_of
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
 from remote_server.store import Store
+from remote_server.throttle import Throttle
 
 log = structlog.get_logger("remote_server.hub")
 
+LINES: Final = 5.0
+"""Seconds between two log lines of a kind about one agent."""
 _LATER: Final = 0.01
 """Seconds that a timer comes late, so that what it waits for is over by then."""
 MOST_STRANGERS: Final = 256
@@ -96,6 +99,8 @@ class Hub:
         self._started_at = clock()
         self.greeter = Greeter(self)
         self._refusals = Refusals()
+        self.throttle = Throttle(LINES)
+        """Lets through some of the log lines that an agent can cause."""
         self._standing = Standing(store, self._all)
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovery = Recovery(store, files.logs, self._recovered)

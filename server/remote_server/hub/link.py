@@ -132,7 +132,7 @@ class Link:
                     wait = self._chunk(frame.data)
                 elif frame.type is WSMsgType.ERROR:
                     # The WebSocket layer has closed it, with a code of RFC 6455.
-                    log.info("link broken", agent=self.name, reason=str(frame.data))
+                    self._say("link broken", reason=str(frame.data))
                 if len(self._commits) > MOST_IN_FLIGHT:
                     await asyncio.wait(self._commits, return_when=asyncio.FIRST_COMPLETED)
                 turn += 1
@@ -174,10 +174,17 @@ class Link:
             self.end()
             return
         if code not in _QUIET:
-            log.info("link closed", agent=self.name, code=int(code), reason=detail)
+            self._say("link closed", code=int(code), reason=detail)
         self._closing = asyncio.Event()
         self._hub.spawn(self._outbox.close(code, detail, last, self._closing))
         self.end()
+
+    def _say(self, event: str, **values: object) -> None:
+        """Write a line that an agent can cause as often as it likes: some of them."""
+        left_out = self._hub.throttle.take((event, self.name), self._hub.clock())
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            log.info(event, agent=self.name, **values, **more)
 
     def end(self) -> None:
         """The link is gone, or is to be treated so; what it held is given back."""

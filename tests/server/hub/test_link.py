@@ -461,3 +461,18 @@ async def test_a_returned_attempt_tells_the_holder_of_its_replacement(place: Liv
 
 def test_the_fake_speaks_as_an_agent() -> None:
     assert isinstance(FakeAgent("ws://127.0.0.1:1/x").heard, list)
+
+
+async def test_an_agent_cannot_fill_the_servers_log(place: LiveHub, said: LogCapture) -> None:
+    for _ in range(20):
+        async with place.agent() as agent:
+            await agent.say("{garbage")
+            assert await agent.closed() == CloseCode.BAD_MESSAGE
+    lines = [entry for entry in said.entries if entry["event"] == "link closed"]
+    assert len(lines) == 1
+    place.late += 60
+    async with place.agent() as agent:
+        await agent.say("{garbage")
+        assert await agent.closed() == CloseCode.BAD_MESSAGE
+    last = [entry for entry in said.entries if entry["event"] == "link closed"][-1]
+    assert last["left_out"] == 19
