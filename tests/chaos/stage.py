@@ -71,7 +71,8 @@ class Actor:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, MARK: self._mark},
+                # In a network of its own nobody is on the way.
+                env={**os.environ, MARK: self._mark, "REMOTE_INSECURE": "1"},
                 pass_fds=() if self.cell is None else (self.cell.namespace,),
             )
 

@@ -27,6 +27,8 @@ def far(
     authority = Authority(root)
     authority.certify(NAME, "127.0.0.1")
     with authority.stack() if request.param == "https" else Stack(root) as stack:
+        if request.param == "http":
+            stack.everywhere["REMOTE_INSECURE"] = "1"
         stack.start_server()
         yield stack
 

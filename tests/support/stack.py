@@ -145,6 +145,8 @@ class Stack:
     """A server, its agents, and clients for them, all below one directory."""
 
     def __init__(self, root: Path, **server_env: str) -> None:
+        self.everywhere: dict[str, str] = {}
+        """Variables of all its programs."""
         self.root = root
         self.mark = uuid.uuid4().hex
         self.port = free_port()
@@ -172,7 +174,8 @@ class Stack:
         """A clean environment with the stack's mark."""
         (self.root / "home").mkdir(exist_ok=True)
         kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-        return {**kept, "HOME": str(self.root / "home"), MARKER: self.mark, **extra}
+        home = str(self.root / "home")
+        return {**kept, "HOME": home, MARKER: self.mark, **self.everywhere, **extra}
 
     @property
     def url(self) -> str:
