@@ -100,7 +100,7 @@ class Hostiles(threading.Thread):
         shown = self._stage.client.agent(NAME)
         if set(shown.queues) - {"default", "rogue"}:
             wrong.append(f"the rogue has got queues: {shown.queues[:20]}")
-        if self.acts["refuse_all"] and not self._named("refus"):
+        if self.acts["refuse_all"] and not self._named("gives back"):
             wrong.append("nobody says that the rogue refuses what it is offered")
         return wrong
 

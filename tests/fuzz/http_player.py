@@ -43,7 +43,8 @@ class HttpPlayer:
                 reset(link)
         if reply is not None:
             self._judge(case, reply)
-        if case.method == "DELETE" or case.target.endswith(("rotate-token", "/register")):
+        changes = case.method in ("DELETE", "POST") and reply is not None and reply.status < 300
+        if changes and "/agent" in case.target:
             self._ground.renew()
 
     def close(self) -> None:

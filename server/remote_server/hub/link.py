@@ -143,6 +143,9 @@ class Link:
                     await asyncio.sleep(0)
         except RemoteProtocolError as error:
             self.close(error.code, str(error))
+        except ConnectionError as error:
+            # It left before its ping was answered.
+            log.info("link broken", agent=self.name, reason=str(error))
         except StoreUnavailable as error:
             self._hub.trouble()
             self.close(CloseCode.TRY_AGAIN, str(error))
