@@ -103,8 +103,11 @@ def _decode_chunk(wanted: int, frame: bytes) -> Chunk:
     if not HEADER_SIZE < len(frame) <= HEADER_SIZE + MAX_PAYLOAD:
         raise RemoteProtocolError(f"a chunk frame of {len(frame)} bytes")
     kind, job, attempt, offset = _HEADER.unpack_from(frame)
-    if kind != wanted or attempt < 1 or offset >= 1 << 63:
+    if kind != wanted or attempt < 1:
         raise RemoteProtocolError(f"a binary frame of unknown kind {kind}")
+    if offset + len(frame) - HEADER_SIZE >= 1 << 63:
+        # Its acknowledgement names the offset of its end.
+        raise RemoteProtocolError(f"a chunk that ends beyond every log, from offset {offset} on")
     return Chunk(ulid_from_bytes(job), attempt, offset, memoryview(frame)[HEADER_SIZE:])
 
 

@@ -95,6 +95,8 @@ async def test_a_hello_is_bounded(place: Place, claim: str) -> None:
 
 
 def test_a_registration_is_bounded_and_keeps_its_token(place: Place) -> None:
+    if "sandbox" not in {queue.name for queue in place.client.queues()}:
+        place.client.create_queue(QueueCreate(name="sandbox"))
     for number, claim in enumerate(CLAIMS.values()):
         token = place.registration("sandbox")
         with pytest.raises(urllib.error.HTTPError) as refused:
@@ -341,7 +343,8 @@ async def test_the_server_keeps_no_more_log_than_it_allows(placed: Placed) -> No
                             at = number * len(piece)
                             await agent.say(encode_chunk(key.job, key.attempt, at, piece))
                 await heard_of(agent, 2)
-            assert stored(place) - before < 16 << 20
+            # Of 100 MiB: short lines take many times as much as they are.
+            assert stored(place) - before < 64 << 20
 
 
 # Floods ----------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def test_an_inventory_has_a_limit() -> None:
 
 @given(
     st.integers(1, (1 << 32) - 1),
-    st.integers(0, (1 << 63) - 1),
+    st.integers(0, (1 << 63) - 101),
     st.binary(min_size=1, max_size=100),
 )
 def test_a_chunk_goes_over_the_wire(attempt: int, offset: int, payload: bytes) -> None:
@@ -188,3 +188,12 @@ def test_pieces_of_inputs_are_no_pieces_of_logs() -> None:
 def test_any_bytes_are_a_piece_of_an_input_or_a_fault(frame: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
         assert codec.decode_input(frame).attempt >= 1
+
+
+def test_a_chunk_ends_where_an_acknowledgement_can_say_so() -> None:
+    largest = (1 << 63) - 1
+    chunk = codec.decode_chunk(codec.encode_chunk(JOB, 1, largest - 3, b"abc"))
+    assert Ack(job=JOB, attempt=1, offset=chunk.offset + 3).offset == largest
+    for offset in (largest - 2, largest, 1 << 63, (1 << 64) - 1):
+        with pytest.raises(RemoteProtocolError):
+            codec.decode_chunk(codec.encode_chunk(JOB, 1, offset, b"abc"))
