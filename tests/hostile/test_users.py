@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from remote_client.client import Client
-from remote_protocol.api import QueueCreate
+from remote_client.errors import ApiError
+from remote_protocol.api import QueueChange, QueueCreate
 from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
@@ -301,3 +302,41 @@ def test_values_of_environments_are_not_for_viewers(place: Place) -> None:
         assert b"hunter2" not in reply.body
     with Client(place.stack.url, viewer) as client:
         assert client.job(job).submitted_by
+
+
+def test_readers_that_do_not_read_disturb_nobody(place: Place) -> None:
+    client = place.client
+    job = place.stack.run("head -c 20000000 /dev/zero | tr '\\0' x | fold -w 100", queue="honest",
+                          deadline=60).id  # fmt: skip
+    viewer = client.create_token("deaf", Role.VIEWER).token
+    paths = [
+        (f"/jobs/{job}/log", "text/plain"),
+        (f"/jobs/{job}/log", "application/x-ndjson"),
+        (f"/jobs/{job}/log?follow=true", "text/event-stream"),
+        ("/events?follow=true&after=0", "application/x-ndjson"),
+    ]
+    # Each of them has what was written for it and not read: some hundred KiB.
+    with place.attacked(most_memory=128), ExitStack() as held:
+        for number in range(200):
+            path, accept = paths[number % len(paths)]
+            with contextlib.suppress(OSError):
+                link = held.enter_context(dial(place.stack.port, f"127.0.1.{number + 1}", 5))
+                head = f"GET /api/v1{path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n"
+                link.sendall(f"{head}Authorization: Bearer {viewer}\r\n\r\n".encode())
+        place.short()
+        # One token does not take all followers.
+        with Client(place.stack.url, place.token(Role.VIEWER)) as other:
+            followed = sum(len(record.data) for record in other.follow_log(job))
+        assert followed >= 20_000_000
+
+
+def test_an_operator_cannot_let_jobs_vanish(place: Place) -> None:
+    with Client(place.stack.url, place.token(Role.OPERATOR)) as operator:
+        for change in (
+            QueueChange(job_retention=1),
+            QueueChange(log_retention=1),
+            QueueChange(log_max_total=1),
+        ):
+            with pytest.raises(ApiError) as refused:
+                operator.change_queue("honest", change)
+            assert refused.value.status == 403
