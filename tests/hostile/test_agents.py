@@ -116,7 +116,7 @@ async def gets_nothing_of(place: Place, token: str, queue: str, **settings: Any)
     async with FakeAgent(place.link(), token) as agent:
         await agent.say(hello(settings={"queues": [queue], **settings}))
         await heard_of(agent, 2)
-        assert not [message for message in agent.heard if isinstance(message, Offer)]
+        assert not [m for m in agent.heard if isinstance(m, Offer) and m.job == job]
     view = await asyncio.to_thread(place.client.job, job)
     assert view.state is JobState.QUEUED
     await asyncio.to_thread(place.client.cancel, job)

@@ -10,7 +10,7 @@ from aiohttp import web
 from remote_protocol.api import Page, QueueChange, QueueCreate, QueueView
 from remote_protocol.ids import Role
 from remote_protocol.states import AgentState
-from remote_protocol.units import format_duration
+from remote_protocol.units import format_duration, format_size
 from remote_server.domain.model import Agent, Queue, QueueLoad
 from remote_server.web.door import ADMIN, OPERATOR, VIEWER
 from remote_server.web.paging import page
@@ -19,7 +19,9 @@ from remote_server.web.route import Call, PageQuery, Route, answer, no_content
 from remote_server.web.views import when
 
 _SHORTEST: Final = 3600.0
-"""Seconds that an operator must let ended jobs be kept."""
+"""Seconds that an operator must let ended jobs and their logs be kept."""
+_SMALLEST: Final = 256 << 20
+"""Bytes of logs of ended jobs that an operator must let a queue keep."""
 
 
 async def create(call: Call) -> web.StreamResponse:
@@ -49,14 +51,22 @@ async def show(call: Call) -> web.StreamResponse:
 async def change(call: Call) -> web.StreamResponse:
     """`PATCH /queues/{name}`: also pauses and resumes it."""
     body = await call.read(QueueChange)
-    kept = body.job_retention
-    if kept is not None and kept < _SHORTEST and call.token.role is not Role.ADMIN:
-        raise forbidden(
-            f"with the role {call.token.role}, ended jobs are kept for {format_duration(_SHORTEST)}"
-            " at least: what ran must not vanish at once; an admin may set less"
-        )
+    if call.token.role is not Role.ADMIN:
+        _check_retention(body, f"with the role {call.token.role},")
     queue = await call.services.store.change_queue(call.path("name"), body)
     return answer(await _shown(call, queue))
+
+
+def _check_retention(change: QueueChange, who: str) -> None:
+    """ApiProblem when jobs or logs would vanish as soon as they have ended."""
+    why = "what ran must not vanish at once; an admin may set less"
+    for what, kept in (("ended jobs", change.job_retention), ("logs", change.log_retention)):
+        if kept is not None and kept < _SHORTEST:
+            least = format_duration(_SHORTEST)
+            raise forbidden(f"{who} {what} are kept for {least} at least: {why}")
+    total = change.log_max_total
+    if total is not None and total < _SMALLEST:
+        raise forbidden(f"{who} {format_size(_SMALLEST)} of logs are kept at least: {why}")
 
 
 async def delete(call: Call) -> web.StreamResponse:

@@ -61,3 +61,17 @@ async def test_operators_do_not_make_what_ran_vanish(live: Live) -> None:
     assert (await live.ask("PATCH", path, {"job_retention": "2h"}, operator)).status == 200
     assert (await live.ask("PATCH", path, {"job_retention": None}, operator)).status == 200
     assert (await live.ask("PATCH", path, {"job_retention": "1s"})).status == 200
+
+
+async def test_operators_do_not_make_logs_vanish(live: Live) -> None:
+    operator = await live.token_for("operator")
+    path = "/queues/default"
+    for body, words in (
+        ({"log_retention": "59m"}, "logs are kept for 1h at least"),
+        ({"log_max_total": 1}, "256.0 MiB of logs are kept at least"),
+    ):
+        refused = await live.ask("PATCH", path, body, operator)
+        assert words in refused.problem(403, "forbidden")["detail"]
+        assert (await live.ask("PATCH", path, body)).status == 200
+    allowed = {"log_retention": "1h", "log_max_total": "256MiB"}
+    assert (await live.ask("PATCH", path, allowed, operator)).status == 200
