@@ -32,6 +32,8 @@ from tests.support.relay import Relay
 
 _SHIFTED = Path(__file__).with_name("shifted.py")
 _REMEMBERED = 1024 * 1024
+# The address of the cell is not of the loopback, and nobody else is on its cable.
+_ENVIRONMENT = {**os.environ, "REMOTE_INSECURE": "1"}
 MARK = "REMOTE_CHAOS_STAGE"
 """Environment variable that every process of a stage carries; its value is the stage's root."""
 
@@ -72,7 +74,7 @@ class Actor:
                 stdout=output,
                 stderr=output,
                 # In a network of its own nobody is on the way.
-                env={**os.environ, MARK: self._mark, "REMOTE_INSECURE": "1"},
+                env={**_ENVIRONMENT, MARK: self._mark},
                 pass_fds=() if self.cell is None else (self.cell.namespace,),
             )
 
@@ -275,7 +277,8 @@ class Stage:
         call: list[object] = [sys.executable, "-m", "remote_agent", "register", "--server", url]
         call += ["--token-file", secret, "--name", name, "--capacity", 4]
         call += ["--state-dir", agent.disk / "state"]
-        subprocess.run([str(word) for word in call], check=True, stdout=subprocess.DEVNULL)
+        command = [str(word) for word in call]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=_ENVIRONMENT)
         agent.start()
 
     def _disk(self, name: str, size: str) -> None:
