@@ -155,10 +155,13 @@ def _archive(part: Path, database: Path, data_dir: Path, logs: bool, packed: boo
 def _add_log(archive: tarfile.TarFile, path: Path, data_dir: Path) -> None:
     """Add a log that may grow meanwhile: as long as it is now. Retention may have taken it, or it
     was packed since the folder was listed."""
+    from remote_server.logs import sparse
+
     for now in (path, path.with_name(path.name + ".gz")):
-        with suppress(FileNotFoundError), now.open("rb") as file:
+        with suppress(FileNotFoundError), now.open("rb", buffering=0) as file:
             name = now.relative_to(data_dir).as_posix()
-            archive.addfile(_private(archive.gettarinfo(arcname=name, fileobj=file)), file)
+            entry = archive.gettarinfo(arcname=name, fileobj=file)
+            sparse.add(archive, _private(entry), file)
             return
 
 

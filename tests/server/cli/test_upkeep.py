@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import tarfile
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from remote_server.logs.gap import fill_gap
+from remote_server.logs.sparse import extents
 from tests.support.server_program import Program, call, started
 
 
@@ -122,6 +125,36 @@ def test_a_backup_of_a_running_server_can_be_restored(
         assert {path.name: path.stat().st_mode & 0o777 for path in files} == dict.fromkeys(
             ("server.db", "server.db-wal", "server.db-shm"), 0o600
         )
+
+
+@pytest.mark.parametrize("name", ["copy.tar", "copy.tar.gz"])
+def test_gaps_of_logs_cost_nothing_in_a_backup(data: Path, tmp_path: Path, name: str) -> None:
+    gib = 1 << 30
+    folder = data / "logs" / "01ARZ3" / "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    folder.mkdir(parents=True)
+    for number in range(1, 4):
+        with (folder / f"{number}.log").open("w+b") as log:
+            log.write(b"%d begins\n" % number)
+            log.flush()
+            fill_gap(log.fileno(), log.tell(), gib, 0.0)
+            os.pwrite(log.fileno(), b"%d ends\n" % number, gib)
+    file = tmp_path / name
+    said = call("backup", "--data-dir", data, file)
+    assert said.returncode == 0, said.stderr
+    assert file.stat().st_size < 4 << 20
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    subprocess.run(["tar", "xf", file, "-C", restored], check=True)
+    for log in sorted(folder.iterdir()):
+        found = restored / log.relative_to(data)
+        assert found.stat().st_mode & 0o777 == 0o600
+        assert found.stat().st_blocks * 512 < 1 << 20
+        with log.open("rb") as one, found.open("rb") as other:
+            assert extents(one.fileno(), gib) == extents(other.fileno(), gib)
+            assert one.read(4096) == other.read(4096)
+            one.seek(gib - 4096)
+            other.seek(gib - 4096)
+            assert one.read() == other.read()
 
 
 def test_a_backup_of_the_database_alone(data: Path, tmp_path: Path) -> None:
