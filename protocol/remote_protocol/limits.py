@@ -26,6 +26,8 @@ MAX_RECALLED: Final = 10_000
 MAX_RECALLED_PART: Final = 1_000
 MAX_SERVER_MESSAGE: Final = 16 * 1024 * 1024
 """A text frame from the server; the largest is an `offer` with files."""
+MAX_OFFERED: Final = MAX_SERVER_MESSAGE - 4096
+"""A job's specification as JSON in an `offer`: the rest is for the other fields."""
 MAX_JOB_BODY: Final = 12 * 1024 * 1024
 """The HTTP body of one submitted job."""
 MAX_BATCH_BODY: Final = 16 * 1024 * 1024

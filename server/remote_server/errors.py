@@ -6,6 +6,7 @@
     ├── NotFound              there is no such job, agent, queue or token
     ├── UnknownQueue          a job or an agent names a queue that does not exist
     ├── UnknownAgent          a job names an agent that is not registered
+    ├── JobTooLarge           no offer to an agent could carry the job
     ├── Conflict              the request contradicts what is stored
     │   └── NameTaken         another host holds the agent's name
     ├── Refused               the bearer of a token may not do this
@@ -85,6 +86,12 @@ class UnknownAgent(ServerError):
             + (f"the agents are: {some}" if names else "no agent is registered yet")
         )
         self.agent = agent
+
+
+class JobTooLarge(ServerError):
+    """A job whose JSON is larger than what an offer to an agent may carry."""
+
+    code = ErrorCode.VALIDATION
 
 
 class Conflict(ServerError):

@@ -17,7 +17,7 @@ from remote_server.store.attempts import lease_at
 from remote_server.store.room import Room, require_agents, require_queues
 from remote_server.store.rows import SELECT_JOB, job_from
 from remote_server.store.schema import jobs, specs
-from remote_server.store.specifications import Specs, SpecTexts, spec_texts
+from remote_server.store.specifications import Specs, SpecTexts, require_offerable, spec_texts
 from remote_server.store.transaction import Transaction
 
 _TURN: Final = 50
@@ -101,11 +101,14 @@ class Jobs(Room):
 
         A job whose idempotency key is known is not stored again: the first one is returned. Keys
         of different submitters do not know each other.
-        UnknownQueue; UnknownAgent; Conflict when the key was used for a different job.
+        UnknownQueue; UnknownAgent; Conflict when the key was used for a different job;
+        JobTooLarge when no agent could be offered it.
         """
         texts: list[SpecTexts] = []
         for number, spec in enumerate(wanted, 1):
-            texts.append(spec_texts(spec))
+            text = spec_texts(spec)
+            require_offerable(spec, text, number if len(wanted) > 1 else 0)
+            texts.append(text)
             if number % _TURN == 0:
                 # Megabytes of scripts and files take their time: others run meanwhile.
                 await asyncio.sleep(0)

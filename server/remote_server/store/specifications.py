@@ -10,13 +10,17 @@ import json
 from collections import OrderedDict
 from typing import Any, Final, NamedTuple
 
+from remote_protocol.limits import MAX_OFFERED
 from remote_protocol.spec import JobSpec
+from remote_server.errors import JobTooLarge
 
 LARGE: Final = 1024
 """Characters of a field's JSON from which on lists show an excerpt of it."""
 EXCERPT: Final = 256
 """Characters of a command or script that an excerpt has."""
 _NAMES: Final = 64
+_DEFAULTS: Final = 64 * 1024
+"""Bytes of JSON that fields with their defaults have at the most, those of all files included."""
 _LARGE_FIELDS: Final = ("command", "script", "args", "env", "files")
 _REMEMBERED: Final = 2048
 _SMALL: Final = 4096
@@ -43,6 +47,22 @@ def spec_texts(spec: JobSpec) -> SpecTexts:
     if len(text) <= LARGE and not spec.files:
         return SpecTexts(text)
     return split(json.loads(text))
+
+
+def require_offerable(spec: JobSpec, stored: SpecTexts, number: int = 0) -> None:
+    """JobTooLarge when an offer cannot carry a specification; `number` counts a batch's jobs from
+    1, 0: there is one job only."""
+    # Every character has four bytes at the most, and what is not stored is small.
+    if 4 * stored.size + _DEFAULTS <= MAX_OFFERED:
+        return
+    size = len(spec.model_dump_json(exclude_none=True).encode())
+    if size > MAX_OFFERED:
+        which = f"job {number} of the batch" if number else "the job"
+        raise JobTooLarge(
+            f"{which} has {size} bytes as JSON, in which a control character takes six; "
+            f"{MAX_OFFERED} are the most that an agent can be sent. Make its files, script, "
+            "arguments or environment smaller, or send the data as its input"
+        )
 
 
 def split(whole: dict[str, Any]) -> SpecTexts:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
 
-from remote_server.store.specifications import Specs, spec_texts
+from remote_protocol.codec import decode_from_server, encode
+from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE
+from remote_protocol.messages import Offer
+from remote_protocol.spec import JobSpec
+from remote_server.errors import JobTooLarge
+from remote_server.store.specifications import _DEFAULTS, Specs, require_offerable, spec_texts
 from tests.support.stored import spec
 
 BIG = "x" * 5000
@@ -41,3 +47,30 @@ def test_a_specification_survives_its_columns(fields: dict[str, Any]) -> None:
 def test_equal_specifications_have_equal_texts() -> None:
     for fields in CASES:
         assert spec_texts(spec(**fields)) == spec_texts(spec(**fields))
+
+
+def largest(controls: int) -> JobSpec:
+    """A job of 8 MiB of files and so many control characters, which JSON writes with six bytes."""
+    files = [{"path": "a", "content": b64encode(bytes(MAX_FILES_SIZE)).decode()}]
+    env = {name: "\x02" * 100_000 for name in "EFGH"}
+    return spec(command=[], shell="bash", script="\x01" * controls, env=env, files=files)
+
+
+def test_what_no_offer_can_carry_is_refused() -> None:
+    def offer(wanted: JobSpec) -> str:
+        return encode(Offer(job="01ARZ3NDEKTSV4RRFFQ69G5FAV", attempt=1 << 30, spec=wanted))
+
+    fits, too_large = largest(995_000), largest(1 << 20)
+    require_offerable(fits, spec_texts(fits))
+    assert decode_from_server(offer(fits)).type == "offer"
+    for number, which in ((0, "the job has"), (7, "job 7 of the batch has")):
+        with pytest.raises(JobTooLarge, match=f"^{which} [0-9]+ bytes as JSON.*smaller"):
+            require_offerable(too_large, spec_texts(too_large), number)
+
+
+@pytest.mark.parametrize("fields", CASES, ids=lambda fields: ",".join(fields) or "small")
+def test_fields_with_their_defaults_are_small(fields: dict[str, Any]) -> None:
+    many = [{"path": f"{number}", "content": ""} for number in range(MAX_FILES)]
+    for wanted in (spec(**fields), spec(**{**fields, "files": many})):
+        offered = len(wanted.model_dump_json(exclude_none=True).encode())
+        assert offered <= 4 * spec_texts(wanted).size + _DEFAULTS

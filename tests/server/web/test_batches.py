@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from remote_protocol.limits import MAX_BATCH_JOBS
+from remote_protocol.limits import MAX_BATCH_BODY, MAX_BATCH_JOBS, MAX_FILES_SIZE
+from remote_server.store import specifications
 from remote_server.web.batches import parse_batch
 from remote_server.web.problems import ApiProblem
 from tests.support.live_server import Live
@@ -75,3 +76,39 @@ async def test_a_large_batch_holds_nobody_up(live: Live) -> None:
     assert answer.status == 201, answer.text
     assert len(answer.body["ids"]) == 2000
     assert [hold for hold in live.server.watchdog.holds if hold.cpu > 0.5] == []
+
+
+async def test_what_no_offer_can_carry_is_refused_at_every_door(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = {"shell": "bash", "script": "\x01" * 30_000}
+    old = (await live.post("/jobs", big)).body["id"]
+    await live.post(f"/jobs/{old}/cancel")
+    monkeypatch.setattr(specifications, "MAX_OFFERED", 150_000)
+    said = [
+        await live.post("/jobs", big),
+        await live.post("/jobs/batch", {"jobs": [TRUE, big]}),
+        await live.post(f"/jobs/{old}/retry"),
+    ]
+    for answer, which in zip(said, ("the job", "job 2 of the batch", "the job"), strict=True):
+        detail = answer.problem(422, "validation")["detail"]
+        assert detail.startswith(f"{which} has 18") and "150000" in detail
+    assert [job["id"] for job in (await live.get("/jobs")).body["items"]] == [old]
+    fits = {**big, "script": "\x01" * 20_000}
+    assert (await live.post("/jobs", fits)).status == 201
+
+
+async def test_a_job_that_fills_a_batch_but_no_offer(live: Live) -> None:
+    job = {
+        "shell": "bash",
+        "script": "",
+        "files": [{"path": "a", "content": "AAAA" * (MAX_FILES_SIZE // 3)}],
+        "env": {name: "\x02" * 100_000 for name in "EFGH"},
+    }
+    text = json.dumps({"jobs": [job]})
+    # What is left of the largest batch: one byte more would be too much for its body.
+    left = (MAX_BATCH_BODY - len(text)) // 6
+    body = text.replace('"script": ""', '"script": "' + "\\u0001" * left + '"')
+    assert MAX_BATCH_BODY - 6 < len(body) <= MAX_BATCH_BODY
+    detail = (await live.post("/jobs/batch", body)).problem(422, "validation")["detail"]
+    assert "as JSON" in detail
