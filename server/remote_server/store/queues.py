@@ -11,6 +11,7 @@ from remote_protocol.api import QueueChange, QueueCreate
 from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.model import Queue
 from remote_server.errors import Conflict, NotFound
+from remote_server.store.allowances import withdraw_queue
 from remote_server.store.room import NONE_SKIPPED, Room, is_state
 from remote_server.store.rows import SELECT_QUEUE, queue_from
 from remote_server.store.schema import agents, jobs, queues
@@ -111,10 +112,14 @@ class Queues(Room):
 
         return await self._database.write(edit)
 
-    async def delete_queue(self, name: str) -> None:
-        """Remove a queue; jobs that ended in it stay. NotFound; Conflict when it is in use."""
+    async def delete_queue(self, name: str) -> list[str]:
+        """Remove a queue; jobs that ended in it stay. NotFound; Conflict when it is in use.
 
-        def remove(tx: Transaction) -> None:
+        Neither agents nor tokens may serve a later queue of this name; the agents that might serve
+        this one.
+        """
+
+        def remove(tx: Transaction) -> list[str]:
             _get(tx, name)
             if name == DEFAULT_QUEUE:
                 raise Conflict(f"the queue {name!r} is needed for jobs that name no queue")
@@ -132,8 +137,9 @@ class Queues(Room):
                 )
             tx.run(_DELETE, {"wanted": name})
             tx.news.rooms.add("queues")
+            return withdraw_queue(tx, name)
 
-        await self._database.write(remove)
+        return await self._database.write(remove)
 
 
 def ensure_queue(tx: Transaction, queue: Queue) -> None:

@@ -71,7 +71,8 @@ def _check_retention(change: QueueChange, who: str) -> None:
 
 async def delete(call: Call) -> web.StreamResponse:
     """`DELETE /queues/{name}`: only when nothing waits or runs in it."""
-    await call.services.store.delete_queue(call.path("name"))
+    for agent in await call.services.store.delete_queue(call.path("name")):
+        await call.services.hub.configure(agent)
     return no_content()
 
 

@@ -1,0 +1,67 @@
+"""What agents and tokens may serve, when a queue is deleted. Queries live here.
+
+A queue that is made again under the same name is another queue: whoever might serve the former one
+has no claim to its jobs and their environments.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from sqlalchemy import bindparam, literal_column, select, update
+
+from remote_server.store.schema import agents, tokens
+from remote_server.store.transaction import Transaction
+
+_ALLOWED: Final = select(agents.c.name, agents.c.allowed_queues, agents.c.queues)
+_ALLOW: Final = (
+    update(agents)
+    .where(agents.c.name == bindparam("wanted"))
+    .values(allowed_queues=bindparam("allowed"))
+)
+_COVERED: Final = select(tokens.c.id, tokens.c.queues, tokens.c.agent).where(
+    tokens.c.revoked == literal_column("0")
+)
+_COVER: Final = (
+    update(tokens).where(tokens.c.id == bindparam("wanted")).values(queues=bindparam("covered"))
+)
+_REVOKE: Final = (
+    update(tokens).where(tokens.c.id == bindparam("wanted")).values(revoked=literal_column("1"))
+)
+
+
+def withdraw_queue(tx: Transaction, queue: str) -> list[str]:
+    """Take a queue that nobody serves from all agents and tokens; the agents that might serve it.
+
+    A token that covers nothing else is revoked: one without a queue would cover `default`. That of
+    a registered agent stays, with the queues of its agent.
+    """
+    allowed: dict[str, str] = {}
+    changed: list[str] = []
+    for name, text, served in tx.all(_ALLOWED):
+        left = _without(queue, text)
+        if left is not None:
+            text = left if left != "[]" else served
+            tx.run(_ALLOW, {"wanted": name, "allowed": text})
+            tx.news.rooms.add("agents")
+            changed.append(name)
+        allowed[name] = text
+    for token, text, agent in tx.all(_COVERED):
+        left = _without(queue, text)
+        if left is None:
+            continue
+        if left == "[]":
+            left = allowed.get(agent, left)
+        if left == "[]":
+            tx.run(_REVOKE, {"wanted": token})
+        else:
+            tx.run(_COVER, {"wanted": token, "covered": left})
+        tx.news.rooms.add("tokens")
+    return changed
+
+
+def _without(queue: str, text: str) -> str | None:
+    """Stored queues without one of them; None when it is not among them."""
+    names = json.loads(text)
+    return json.dumps([name for name in names if name != queue]) if queue in names else None
