@@ -145,11 +145,11 @@ def test_gaps_of_logs_cost_nothing_in_a_backup(data: Path, tmp_path: Path, name:
     restored = tmp_path / "restored"
     restored.mkdir()
     subprocess.run(["tar", "xf", file, "-C", restored], check=True)
-    for log in sorted(folder.iterdir()):
-        found = restored / log.relative_to(data)
+    for path in sorted(folder.iterdir()):
+        found = restored / path.relative_to(data)
         assert found.stat().st_mode & 0o777 == 0o600
         assert found.stat().st_blocks * 512 < 1 << 20
-        with log.open("rb") as one, found.open("rb") as other:
+        with path.open("rb") as one, found.open("rb") as other:
             assert extents(one.fileno(), gib) == extents(other.fileno(), gib)
             assert one.read(4096) == other.read(4096)
             one.seek(gib - 4096)

@@ -52,7 +52,7 @@ def test_equal_specifications_have_equal_texts() -> None:
 def largest(controls: int) -> JobSpec:
     """A job of 8 MiB of files and so many control characters, which JSON writes with six bytes."""
     files = [{"path": "a", "content": b64encode(bytes(MAX_FILES_SIZE)).decode()}]
-    env = {name: "\x02" * 100_000 for name in "EFGH"}
+    env = dict.fromkeys("EFGH", "\x02" * 100000)
     return spec(command=[], shell="bash", script="\x01" * controls, env=env, files=files)
 
 

@@ -103,7 +103,7 @@ async def test_a_job_that_fills_a_batch_but_no_offer(live: Live) -> None:
         "shell": "bash",
         "script": "",
         "files": [{"path": "a", "content": "AAAA" * (MAX_FILES_SIZE // 3)}],
-        "env": {name: "\x02" * 100_000 for name in "EFGH"},
+        "env": dict.fromkeys("EFGH", "\x02" * 100000),
     }
     text = json.dumps({"jobs": [job]})
     # What is left of the largest batch: one byte more would be too much for its body.
