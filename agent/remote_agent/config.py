@@ -23,6 +23,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from remote_agent import backoff
 from remote_agent.errors import ConfigError
 from remote_agent.values import (
     UserRange,
@@ -104,6 +105,8 @@ class ServerPart(_Part):
     client_key: ExpandedPath | None = None
     insecure: bool = False
     """Plain HTTP to other hosts is wanted."""
+    max_reconnect_wait: Duration = Field(default=backoff.LONGEST, ge=1, le=3600)
+    """Seconds between two tries to reach the server, at the most."""
 
 
 class AgentPart(_Part):

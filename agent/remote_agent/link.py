@@ -146,7 +146,7 @@ class Link:
                 wire = await self._connect()
             except (OSError, InvalidHandshake, InvalidProxy, InvalidURI, EOFError) as error:
                 self._complaint.failed(self._explain(error))
-                wait = backoff.delay(failures, random.random())
+                wait = self._delay(failures)
                 failures += 1
             else:
                 self._complaint.over(self.endpoint.place)
@@ -238,9 +238,12 @@ class Link:
             )
             return wait
         # The first retry is quick but still spread: a server's restart throws everybody out.
-        wait = backoff.delay(failures, random.random())
+        wait = self._delay(failures)
         log.warning("link closed", code=code, reason=reason, retry_in=f"{wait:.1f}s")
         return wait
+
+    def _delay(self, failures: int) -> float:
+        return backoff.delay(failures, random.random(), self.endpoint.max_wait)
 
     def _explain(self, error: Exception) -> str:
         """What went wrong and what helps. TokenRefused when nothing but a person does."""

@@ -101,4 +101,5 @@ def endpoint_of(config: Config, identity: Identity) -> Endpoint:
         ca_file=text(server.ca_file) or identity.ca_file,
         client_cert=text(server.client_cert),
         client_key=text(server.client_key),
+        max_wait=server.max_reconnect_wait,
     )

@@ -19,6 +19,8 @@ from urllib.request import getproxies, proxy_bypass
 import structlog
 from websockets.exceptions import InvalidProxy, InvalidProxyStatus, NegotiationError, ProxyError
 
+from remote_agent import backoff
+
 log = structlog.get_logger("link")
 
 OPEN_TIMEOUT: Final = 20.0
@@ -40,6 +42,8 @@ class Endpoint:
     """Certificates that are trusted instead of the system's."""
     client_cert: str | None = None
     client_key: str | None = None
+    max_wait: float = backoff.LONGEST
+    """Seconds between two tries to connect, at the most."""
 
     @property
     def session_url(self) -> str:

@@ -1,4 +1,4 @@
-"""Waits before reconnecting: inside a doubling window, never above a minute."""
+"""Waits before reconnecting: inside a doubling window, never above the longest one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ UNIFORM = st.floats(0, 1, exclude_max=True)
 @given(st.integers(0, 10**6), UNIFORM)
 def test_never_longer_than_the_cap(attempt: int, uniform: float) -> None:
     assert 0 <= delay(attempt, uniform) < LONGEST
+
+
+@given(st.integers(0, 10**6), UNIFORM, st.floats(1, 3600))
+def test_never_longer_than_another_cap(attempt: int, uniform: float, longest: float) -> None:
+    assert 0 <= delay(attempt, uniform, longest) < longest
 
 
 @given(st.integers(0, 5), UNIFORM)

@@ -78,6 +78,7 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("server", "ca_file"): "/ca.pem",
         ("server", "proxy"): "proxy:3128",
         ("server", "insecure"): "true",
+        ("server", "max_reconnect_wait"): "5s",
         ("server", "client_cert"): "/c.pem",
         ("server", "client_key"): "/k.pem",
         ("agent", "name"): "n",
@@ -123,6 +124,7 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         assert config.agent.queues == ["a", "b"]
         assert config.agent.labels == {"gpu": "true", "zone": "b=1"}
         assert config.agent.capacity == {"default": 4, "monitors": 10}
+        assert config.server.max_reconnect_wait == 5.0
         assert config.logs.segments == 3
 
 

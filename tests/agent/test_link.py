@@ -8,6 +8,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 import trustme
@@ -56,7 +57,7 @@ class Ear:
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
     """Waiting is tested where it is computed; here it would only take time."""
-    monkeypatch.setattr(backoff, "delay", lambda attempt, uniform: 0.01)
+    monkeypatch.setattr(backoff, "delay", lambda attempt, uniform, longest: 0.01)
     monkeypatch.setattr(link, "FENCED_DELAY", (0.01, 0.02))
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -64,7 +65,7 @@ def _fast(monkeypatch):
 
 
 @asynccontextmanager
-async def linked(url: str, **more: str) -> AsyncIterator[tuple[Link, Ear, asyncio.Task[None]]]:
+async def linked(url: str, **more: Any) -> AsyncIterator[tuple[Link, Ear, asyncio.Task[None]]]:
     """A link that runs, and who listens to it."""
     ear = Ear()
     ear.link = Link(Endpoint(url, TOKEN, **more), ear)

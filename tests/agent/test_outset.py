@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from remote_agent import __version__
-from remote_agent.config import Config
+from remote_agent.config import Config, ServerPart
 from remote_agent.errors import ConfigError
 from remote_agent.identity import Identity
 from remote_agent.outset import endpoint_of, facts_of, job_group, settings_of
@@ -67,3 +68,14 @@ def test_plain_http_to_elsewhere_is_refused_unless_it_was_wanted(tmp_path: Path)
     endpoint_of(Config(state_dir=tmp_path), replace(elsewhere, insecure=True))
     wanted = Config.model_validate({"state_dir": tmp_path, "server": {"insecure": True}})
     assert endpoint_of(wanted, elsewhere).url == "http://10.0.0.5:8750"
+
+
+def test_the_longest_wait_between_two_tries_is_a_setting(tmp_path: Path) -> None:
+    def longest(part: ServerPart) -> float:
+        return endpoint_of(Config(state_dir=tmp_path, server=part), IDENTITY).max_wait
+
+    assert longest(ServerPart()) == 60.0
+    assert longest(ServerPart(max_reconnect_wait=5.0)) == 5.0
+    for wrong in (0.0, 0.5, 3601.0):
+        with pytest.raises(ValidationError):
+            ServerPart(max_reconnect_wait=wrong)

@@ -44,7 +44,7 @@ class AgentProcess:
                 stdout=output,
                 stderr=output,
                 stdin=asyncio.subprocess.DEVNULL,
-                env={**os.environ, **environment},
+                env={**os.environ, "REMOTE_AGENT_SERVER_MAX_RECONNECT_WAIT": "1s", **environment},
                 preexec_fn=self.before_exec,
             )
 

@@ -32,6 +32,8 @@ from remote_protocol.states import AgentState, JobState
 BIN = Path(sys.executable).parent
 MARKER = "REMOTE_E2E_STACK_MARK"
 DEADLINE = 20.0
+"""Seconds for what should happen soon; agents wait RECONNECT at the most after an outage."""
+RECONNECT = "1s"
 T = TypeVar("T")
 
 
@@ -175,7 +177,8 @@ class Stack:
         (self.root / "home").mkdir(exist_ok=True)
         kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
         home = str(self.root / "home")
-        return {**kept, "HOME": home, MARKER: self.mark, **self.everywhere, **extra}
+        soon = {"REMOTE_AGENT_SERVER_MAX_RECONNECT_WAIT": RECONNECT}
+        return {**kept, "HOME": home, MARKER: self.mark, **soon, **self.everywhere, **extra}
 
     @property
     def url(self) -> str:

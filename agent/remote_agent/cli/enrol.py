@@ -123,7 +123,7 @@ def _enrol_patiently(config: Config, known: Identity | None, wanted: Wanted) -> 
             if str(error) != said:
                 said = str(error)
                 print(f"remote-agent: {error}; trying again", file=sys.stderr, flush=True)
-        time.sleep(backoff.delay(failures, random.random()))
+        time.sleep(backoff.delay(failures, random.random(), config.server.max_reconnect_wait))
         failures += 1
 
 

@@ -333,7 +333,11 @@ def test_the_token_does_not_stay_with_the_process_and_a_server_may_come_later(
     with Enrolling() as gone:
         port = urlsplit(gone.url).port or 0
     command = [sys.executable, "-m", "remote_agent", "run", "--token", "rrt_enrol", "--name", "c"]
-    environ = {**os.environ, "REMOTE_AGENT_TOKEN": "rrt_enrol"}
+    environ = {
+        **os.environ,
+        "REMOTE_AGENT_TOKEN": "rrt_enrol",
+        "REMOTE_AGENT_SERVER_MAX_RECONNECT_WAIT": "1s",
+    }
     output = tmp_path / "output"
     with (
         output.open("wb") as log,
@@ -345,7 +349,7 @@ def test_the_token_does_not_stay_with_the_process_and_a_server_may_come_later(
             wait_until(lambda: b"trying again" in output.read_bytes())
             server = Enrolling(port)
             with server:
-                wait_until(lambda: main(["status", "-o", "json"]) == 0, 40)
+                wait_until(lambda: main(["status", "-o", "json"]) == 0)
                 assert "c" in server.known
             for place in ("environ", "cmdline"):
                 text = Path(f"/proc/{process.pid}/{place}").read_bytes()
