@@ -339,7 +339,9 @@ class Agent:
         try:
             self._contact.note(at)
         except OSError as error:
-            log.warning("contact cannot be noted; jobs with stop_after end", reason=str(error))
+            where = error.filename or self._config.state_dir / "contact"
+            reason = f"{where}: {error.strerror}"
+            log.warning("contact cannot be noted; jobs with stop_after end", reason=reason)
 
     def _unsent(self) -> int:
         return self.host.session.spool_bytes

@@ -105,7 +105,8 @@ def ask(state_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
             f"{state_dir} belongs to another user; run this as the user who runs the agent"
         ) from None
     except (OSError, ValueError) as error:
-        raise AgentError(f"the agent does not answer ({error}); is it stopped?") from None
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise AgentError(f"the agent does not answer ({why}); is it stopped?") from None
     if not answer.pop("ok", False):
         raise AgentError(str(answer.get("error", "the agent refused")))
     return answer

@@ -16,6 +16,7 @@ import structlog
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
 from remote_agent.processes import boottime
+from remote_agent.session.capacity import unused
 from remote_agent.session.effects import (
     AppendInput,
     ApplyAssignment,
@@ -304,6 +305,9 @@ class Host:
                 self.wishes.server = wishes
                 self.reconsider()
             case ApplyAssignment(assignment):
+                warning = unused(assignment.capacity, assignment.queues)
+                if warning and assignment != self.assignment:
+                    log.warning(warning)
                 self.assignment = assignment
                 organs.runner.resize(sum(assignment.capacity.values()))
             case CloseLink(code, detail):

@@ -4,7 +4,9 @@ what was said to `register`, and the host. Reads those, and prepares control gro
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -94,6 +96,7 @@ def endpoint_of(config: Config, identity: Identity) -> Endpoint:
         url = check_url(server.url)
     if is_open_way(url) and not (server.insecure or identity.insecure):
         raise ConfigError(open_way_words(url))
+    _look_after_key(server.client_key)
     return Endpoint(
         url=url,
         token=identity.token,
@@ -103,3 +106,15 @@ def endpoint_of(config: Config, identity: Identity) -> Endpoint:
         client_key=text(server.client_key),
         max_wait=server.max_reconnect_wait,
     )
+
+
+def _look_after_key(key: Path | None) -> None:
+    """Say so when others can use the client's key. Windows has no such modes."""
+    if key is None or not hasattr(os, "geteuid"):
+        return
+    with suppress(OSError):  # what is wrong with the file is said when it is used
+        if key.stat().st_mode & 0o027:
+            log.warning(
+                "others on this host can read the client key or change it; take that right away: "
+                f"chmod 600 {shlex.quote(str(key))}"
+            )

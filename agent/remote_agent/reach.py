@@ -7,6 +7,7 @@ The first failure is told loudly, the same one again only from time to time.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import time
@@ -139,8 +140,7 @@ def explain(error: Exception, endpoint: Endpoint) -> str:
     if isinstance(error, ssl.SSLError) and "NO_CERTIFICATE" in str(error):
         return f"the CA file {endpoint.ca_file} holds no certificates in PEM format"
     if isinstance(error, ssl.SSLError):
-        why = getattr(error, "reason", None) or error
-        return f"TLS with {place} failed: {why}; is it really https?"
+        return f"TLS with {place} failed: {tls_words(error)}; is it really https?"
     if isinstance(error, socket.gaierror):
         host = urlsplit(via or endpoint.url).hostname
         return f"the name {host} cannot be resolved: {error.strerror}"
@@ -167,6 +167,12 @@ def explain(error: Exception, endpoint: Endpoint) -> str:
     if isinstance(error, NegotiationError):
         return f"{place} speaks another protocol: {error}"
     return f"connecting to {place} failed: {str(error) or type(error).__name__}"
+
+
+def tls_words(error: ssl.SSLError) -> str:
+    """What OpenSSL says, without the line of its own source that it names at the end."""
+    text = getattr(error, "reason", None) or error.strerror or str(error)
+    return re.sub(r" *\((_ssl\.c:\d+|None)\)", "", text).rstrip(".")
 
 
 def certificate_cure(error: ssl.SSLCertVerificationError) -> str:

@@ -25,7 +25,13 @@ from remote_agent.errors import (
     TokenRefused,
     Unreachable,
 )
-from remote_agent.reach import certificate_cure, place_of, proxy_authorization, proxy_for
+from remote_agent.reach import (
+    certificate_cure,
+    place_of,
+    proxy_authorization,
+    proxy_for,
+    tls_words,
+)
 from remote_agent.values import server_url
 from remote_protocol.api import Problem, Registered, Registration, VersionView
 from remote_protocol.errors import ErrorCode
@@ -265,7 +271,7 @@ def explain(door: Door, error: BaseException) -> str:
         cause = f"its certificate is not trusted: {error.verify_message}"
         cure = certificate_cure(error)
     elif isinstance(error, ssl.SSLError):
-        cause = f"TLS failed: {error.reason or error}"
+        cause = f"TLS failed: {tls_words(error)}"
         plain = "wrong version number" in text or "record layer" in text or "wrong_version" in text
         cure = "the port speaks no TLS: use http://" if plain else "check the certificates"
     elif "407" in text:
@@ -292,4 +298,4 @@ def explain(door: Door, error: BaseException) -> str:
         )
     else:
         cure = "check the URL"
-    return f"cannot reach {door.url}: {cause}; {cure}"
+    return f"cannot reach {door.url}: {cause.rstrip('.')}; {cure}"

@@ -31,8 +31,10 @@ def parse_labels(value: object) -> object:
     if not isinstance(parts, list):
         return parts
     pairs = [str(part).partition("=") for part in parts if part]
-    if any(not equals or not key for key, equals, _ in pairs):
-        raise ValueError(f"{value!r} is not KEY=VALUE, for example gpu=true")
+    for key, equals, text in pairs:
+        if not equals or not key:
+            given = f"{key}{equals}{text}"
+            raise ValueError(f"{given!r} is not KEY=VALUE, for example gpu=true")
     return {key: text for key, _, text in pairs}
 
 

@@ -34,9 +34,10 @@ V = TypeVar("V", bound=BaseModel)
 class Client:
     """A connection to one server. Not for use by several threads at once.
 
-    `url` is the server's base URL without `/api/v1`, `token` an API token. Every method raises
-    ApiError when the server refuses, Unreachable when it gives no usable answer. `notice` is told,
-    in a sentence, when the server goes away and when it is back.
+    `url` is the server's base URL without `/api/v1`, `token` an API token; UsageError when one of
+    them can be none. Every method raises ApiError when the server refuses, Unreachable when it
+    gives no usable answer. `notice` is told, in a sentence, when the server goes away and when it
+    is back.
     """
 
     def __init__(

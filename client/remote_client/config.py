@@ -83,7 +83,13 @@ def find_access(
     insecure: bool = False,
 ) -> Access:
     """What flags and environment gave, completed by a context. UsageError when incomplete."""
-    contexts = read_contexts()
+    try:
+        contexts = read_contexts()
+    except UsageError:
+        # Who says everything needs no file.
+        if context or not (url and token):
+            raise
+        contexts = Contexts()
     name = context or contexts.current
     stored = contexts.find(name) if name and (context or name in contexts.known) else {}
     if url:
@@ -159,13 +165,19 @@ def check_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
-def check_token(token: str) -> str:
-    """The token. UsageError when it cannot be one, or is one of another kind."""
+def plain_token(token: str) -> str:
+    """The token without space around it. UsageError when no header could carry it."""
     token = token.strip()
     if not token or any(not 33 <= ord(character) <= 126 for character in token):
         raise UsageError(
             "The token is empty or contains spaces, line ends or letters that no token has"
         )
+    return token
+
+
+def check_token(token: str) -> str:
+    """The token. UsageError when it cannot be one, or is one of another kind."""
+    token = plain_token(token)
     if token.startswith(_API_TOKEN):
         return token
     from remote_protocol.ids import TokenKind, kind_of
@@ -209,8 +221,12 @@ def write_contexts(contexts: Contexts) -> str:
         os.unlink(temporary)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"current": contexts.current, "contexts": contexts.known}, file, indent=1)
-        file.write("\n")
+        text = json.dumps({"current": contexts.current, "contexts": contexts.known}, indent=1)
+        try:
+            file.write(f"{text}\n")
+            file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, temporary) from None
     os.replace(temporary, path)
     return path
 
@@ -224,7 +240,8 @@ def read_contexts() -> Contexts:
     except (FileNotFoundError, NotADirectoryError):
         return Contexts()
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); mend or remove it") from None
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise UsageError(f"{path} cannot be read ({why}); mend or remove it") from None
     known = document.get("contexts") if isinstance(document, dict) else None
     if not isinstance(known, dict) or not all(isinstance(one, dict) for one in known.values()):
         raise UsageError(f"{path} holds no contexts; remove it, and run remotectl login again")

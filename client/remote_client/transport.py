@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+from remote_client.config import check_url, plain_token
 from remote_client.connection import Broken, Connection, Refused, Response, Way
 from remote_client.errors import ApiError, NotOurs, Unreachable
 from remote_client.proxies import find_proxy
@@ -84,8 +85,8 @@ class Outage:
 class Transport:
     """The way to one server. `reached` tells whether it has ever answered.
 
-    Every method raises ApiError when the server refuses, Unreachable when it gives no usable
-    answer. Not for use by several threads at once.
+    UsageError for a URL or token that can be none. Every method raises ApiError when the server
+    refuses, Unreachable when it gives no usable answer. Not for use by several threads at once.
     """
 
     def __init__(
@@ -97,7 +98,8 @@ class Transport:
         sleep: Callable[[float], None] = time.sleep,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = check_url(url)
+        token = plain_token(token)
         self.reached = False
         self._timeout = timeout
         self._sleep = sleep

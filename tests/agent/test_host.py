@@ -10,7 +10,9 @@ from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     Accept,
     Ack,
+    Assignment,
     Cancel,
+    Configure,
     Ended,
     Error,
     Goodbye,
@@ -126,6 +128,13 @@ def test_a_welcome_sets_capacity_and_trims_spools(body):
     assert ("acknowledged", key, 10) in body.organ.done
     assert ("resize", 5) in body.organ.done
     assert body.host.connected_at == 1000.0
+
+
+def test_capacity_that_no_queue_uses_is_said_once(body, capsys):
+    wrong = Assignment(queues=["default"], capacity={"default": 2, "monitros": 3})
+    for _ in range(2):
+        body.hear(Configure(assignment=wrong, heartbeat_interval=15.0, offer_ttl=45.0))
+    assert capsys.readouterr().out.count("capacity for 'monitros' is never used") == 1
 
 
 def test_wishes_change_the_condition_and_the_server_hears_of_it(body):

@@ -79,3 +79,17 @@ def test_the_longest_wait_between_two_tries_is_a_setting(tmp_path: Path) -> None
     for wrong in (0.0, 0.5, 3601.0):
         with pytest.raises(ValidationError):
             ServerPart(max_reconnect_wait=wrong)
+
+
+def test_a_client_key_that_others_can_use_draws_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "a key.pem"
+    key.touch()
+    mine = config(tmp_path, server={"client_cert": tmp_path / "c.pem", "client_key": key})
+    for mode, told in ((0o600, False), (0o640, False), (0o644, True), (0o660, True)):
+        key.chmod(mode)
+        endpoint_of(mine, IDENTITY)
+        assert (f"chmod 600 '{key}'" in capsys.readouterr().out) is told
+    key.unlink()
+    endpoint_of(mine, IDENTITY)

@@ -55,6 +55,8 @@ def test_a_failure_is_told_once_and_again_when_it_changes(capsys):
         (TimeoutError(), "did not answer within 20 s"),
         (socket.gaierror(-2, "Name or service not known"), "host cannot be resolved"),
         (ssl.SSLError(1, "wrong version number"), "is it really https?"),
+        (ssl.SSLError(1, "wrong version number (_ssl.c:1006)"), "failed: wrong version number;"),
+        (ssl.SSLError(1, "broken record (None)"), "failed: broken record;"),
         (ssl.SSLError(1, "[X509: NO_CERTIFICATE_OR_CRL_FOUND]"), "no certificates in PEM format"),
         (FileNotFoundError(2, "no", "/etc/ca.pem"), "/etc/ca.pem is missing"),
         (InvalidProxy("http://me:hunter2@x y", "no"), "the proxy's URL is not usable"),

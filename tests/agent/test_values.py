@@ -25,8 +25,9 @@ def test_paths_and_lists() -> None:
 
 def test_labels_and_capacities() -> None:
     assert parse_labels("a=1,b=x=y") == {"a": "1", "b": "x=y"}
-    with pytest.raises(ValueError, match="is not KEY=VALUE"):
-        parse_labels("a")
+    for given in ("gpu", ["a=1", "gpu"]):
+        with pytest.raises(ValueError, match=r"^'gpu' is not KEY=VALUE"):
+            parse_labels(given)
     assert parse_capacity("8") == {"default": 8} == parse_capacity(8)
     assert parse_capacity("default=4, big=1") == {"default": 4, "big": 1}
     with pytest.raises(ValueError, match="neither a number of jobs"):

@@ -137,6 +137,22 @@ def test_a_damaged_file_is_named(text: str) -> None:
         find_access()
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_who_says_everything_needs_no_file(folder: bool) -> None:
+    path = Path(save_access(Access("https://host", TOKEN), "work"))
+    path.unlink()
+    path.mkdir() if folder else path.write_text("{")
+    assert find_access("https://other", TOKEN) == Access("https://other", TOKEN)
+    for url, token, context in (
+        ("https://host", None, None),
+        (None, TOKEN, None),
+        ("https://host", TOKEN, "work"),
+    ):
+        with pytest.raises(UsageError, match="remove it") as caught:
+            find_access(url, token, context=context)
+        assert "Errno" not in str(caught.value)
+
+
 def test_odd_values_in_the_file_are_none() -> None:
     path = save_access(Access("https://host", TOKEN), "work")
     Path(path).write_text('{"current": 7, "contexts": {"work": {"url": 5}}}')

@@ -137,3 +137,15 @@ def test_a_patient_call_outlives_a_long_outage(api: FakeApi, client: Client) -> 
     api.on("GET", f"/jobs/{ID}", *[busy] * 50, job_view())
     with pytest.raises(ApiError, match="later"):
         client.job(ID)
+
+
+@pytest.mark.parametrize("token", ["", "  ", "rpt_a b", "rpt_\n\r\nX: y", "rpt_ü"])
+def test_a_token_that_no_header_carries_is_a_sentence(api: FakeApi, token: str) -> None:
+    with pytest.raises(UsageError, match="The token is empty or contains"):
+        Client(api.url, token)
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8750", "http://", "ftp://x", "http://a b"])
+def test_a_url_that_is_none_is_a_sentence(url: str) -> None:
+    with pytest.raises(UsageError, match=r"has no scheme|names no host|has the scheme|contains"):
+        Client(url, TOKEN)

@@ -126,7 +126,7 @@ def test_what_is_left_behind_is_swept_unless_it_is_to_be_kept(stack: WineStack) 
 def test_a_program_that_is_not_there(stack: WineStack) -> None:
     ended = stack.client.wait(stack.submit(command=["no-such-program"]).id, SLOW)
     assert ended.end_reason is EndReason.SPAWN_ERROR and ended.exit_code == 127
-    assert "not found in PATH" in str(ended.end_detail)
+    assert "in no directory of the job's PATH" in str(ended.end_detail)
 
 
 def test_scripts_files_environment_and_directory(stack: WineStack) -> None:

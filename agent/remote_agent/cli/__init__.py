@@ -47,10 +47,19 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 1
     except BrokenPipeError:
-        # The reader (`head`) has gone; Python would complain again when it flushes at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader (`head`) has gone
         return 0
+    except OSError as error:  # a full disk
+        _drop_output()
+        where = error.filename or "standard output"
+        print(f"remote-agent: {where}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except SystemExit as end:
         # argparse: 0 after --help, 2 after a usage error.
         return end.code if isinstance(end.code, int) else 1
     return code
+
+
+def _drop_output() -> None:
+    # Python would complain again when it flushes at its exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

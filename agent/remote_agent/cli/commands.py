@@ -16,7 +16,7 @@ from remote_agent.errors import ConfigError
 from remote_agent.identity import Identity, load_identity
 from remote_agent.journal.journal import parse_key
 from remote_agent.shim.layout import EXIT, SETTLED
-from remote_protocol.units import format_size, parse_duration
+from remote_protocol.units import format_duration, format_size, parse_duration
 
 VERSION: Final = f"remote-agent {__version__}"
 
@@ -189,6 +189,9 @@ def _fill_in(document: dict[str, Any], origins: dict[str, str], identity: Identi
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, float):  # all of them are durations
+        text = format_duration(value)
+        return json.dumps(text) if parse_duration(text) == value else f"{value:g}"
     if isinstance(value, dict):
         inner = ", ".join(f"{json.dumps(key)} = {_toml(entry)}" for key, entry in value.items())
         return f"{{ {inner} }}" if inner else "{}"

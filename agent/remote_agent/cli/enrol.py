@@ -34,6 +34,7 @@ from remote_agent.identity import (
     save_identity,
 )
 from remote_agent.processes import run_again
+from remote_agent.session.capacity import unused
 from remote_agent.values import is_open_way, open_way_words
 from remote_protocol.api import Registered, Registration
 from remote_protocol.ids import Name, TokenKind, kind_of
@@ -83,6 +84,8 @@ def register(options: argparse.Namespace) -> int:
         queues = ", ".join(answer.assignment.queues)
         print(f"registered as {answer.name} at {identity.server}, queues: {queues}")
         print(_next_step(config.state_dir, options.state_dir))
+        if warning := unused(answer.assignment.capacity, answer.assignment.queues):
+            print(f"remote-agent: {warning}", file=sys.stderr)
     else:
         print(f"already registered as {answer.name} at {identity.server}; nothing to do")
     return 0

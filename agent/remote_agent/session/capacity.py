@@ -31,6 +31,18 @@ def fits(capacity: Mapping[str, int], held: Iterable[JobSpec | None], more: JobS
     return used + _weight(more, size) <= 1 + _INEXACT
 
 
+def unused(capacity: Mapping[str, int], queues: Iterable[str]) -> str:
+    """A warning when the capacity names what is no queue of the agent; empty when all is well."""
+    idle = sorted(set(capacity) - {DEFAULT, *queues})
+    if not idle:
+        return ""
+    names = ", ".join(map(repr, idle))
+    return (
+        f"capacity for {names} is never used: it is no queue of this agent; correct the name, or "
+        "let the agent serve that queue"
+    )
+
+
 def _class(capacity: Mapping[str, int], spec: JobSpec) -> str:
     return spec.queue if spec.queue in capacity else DEFAULT
 

@@ -24,9 +24,9 @@ from remote_client.cli.output import (
     names,
     note,
     pairs,
+    place_for_secret,
     print_fields,
     print_json,
-    show_secret,
     size,
     text_of,
     when,
@@ -232,12 +232,15 @@ def rotate_token(session: Session, name: str, output_file: str | None, output: s
     Example:
       remotectl agent rotate-token web-7
     """
-    created = session.calls.rotate_agent_token(name)
-    if output == "json" and output_file is None:
-        print_json(created)
-        return
-    note(f"the old token of {name} is void; on its host: remote-agent register --token-file FILE")
-    show_secret(created["token"], output_file)
+    with place_for_secret(output_file) as keep:
+        created = session.calls.rotate_agent_token(name)
+        if output == "json" and output_file is None:
+            print_json(created)
+            return
+        note(
+            f"the old token of {name} is void; on its host: remote-agent register --token-file FILE"
+        )
+        keep(created["token"])
 
 
 @agent.command()

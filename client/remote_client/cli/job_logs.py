@@ -14,6 +14,7 @@ from remote_client.cli.output import note, stderr, stdout
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.watch import Follower, write_all, write_streams
 from remote_client.logs import StoredLog
+from remote_client.transport import Document
 from remote_protocol import cri
 
 
@@ -58,9 +59,8 @@ def logs(
         attempt_shown = attempt
     if not follow:
         log = calls.log(identity, attempt=attempt_shown, offset=offset)
-        _copy(log, write)
-        if log.attempt is None:
-            _say_why_not(session, identity)
+        if not _copy(log, write) and not offset:
+            _say_why_not(session, identity, attempt)
         return
     follower = Follower(calls, calls.job(identity))
     for piece in follower.pieces(attempt_shown, offset, only=attempt is not None):
@@ -70,17 +70,26 @@ def logs(
         follower.say_how_it_ended()
 
 
-def _copy(log: StoredLog, write: Lines) -> None:
+def _copy(log: StoredLog, write: Lines) -> bool:
+    """Write it out; whether there was anything."""
+    some = False
     for piece in log:
+        some = some or bool(piece)
         write.feed(piece)
     write.end()
+    return some
 
 
-def _say_why_not(session: Session, identity: str) -> None:
+def _say_why_not(session: Session, identity: str, attempt: int | None) -> None:
+    """Of what was never started; a job that ran and printed nothing is as it should be."""
     job = session.calls.job(identity)
-    if job.get("attempt"):
-        return
-    why = job.get("pending_reason") or job.get("end_detail")
+    number = attempt or job.get("attempt")
+    attempts: list[Document] = job.get("attempts") or []
+    shown: Document = next((one for one in attempts if one.get("number") == number), {})
+    if number and shown.get("end_reason") != "spawn_error":
+        if not shown or shown.get("started_at"):
+            return
+    why = job.get("pending_reason") or shown.get("end_detail") or job.get("end_detail")
     note(f"{identity} has not printed anything: it is {job['state']}" + (f": {why}" if why else ""))
 
 

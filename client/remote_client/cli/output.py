@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
 
@@ -202,22 +202,47 @@ def text_of(document: Mapping[str, Any], key: str) -> str:
     return "" if value is None else str(value)
 
 
-def show_secret(text: str, path: str | None) -> None:
-    """Show a secret once, or write it into a new file (0600). UsageError when that exists."""
+@contextlib.contextmanager
+def place_for_secret(path: str | None) -> Iterator[Callable[[str], None]]:
+    """Where the secret goes that a call makes: shown once, or written into a new file (0600).
+
+    The file is opened before the call, so that no secret is made that nobody can get, and removed
+    when none came. UsageError when it exists or cannot be made.
+    """
     if path is None:
-        with contextlib.suppress(OSError):
-            about = os.fstat(1)
-            if stat.S_ISREG(about.st_mode) and about.st_mode & 0o077:
-                note("others can read the file that it goes to; chmod 600 it, or use --output-file")
-        say(text)
+        yield _show_secret
         return
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise UsageError(f"--output-file {path} exists already; name a new file") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-    note(f"written to {path}, which only you can read")
+    except OSError as error:
+        raise UsageError(f"--output-file {path} cannot be made: {error.strerror}") from None
+    written = False
+
+    def write(text: str) -> None:
+        nonlocal written
+        try:
+            os.write(descriptor, f"{text}\n".encode())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None
+        written = True
+        note(f"written to {path}, which only you can read")
+
+    try:
+        yield write
+    finally:
+        os.close(descriptor)
+        if not written:
+            os.unlink(path)
+
+
+def _show_secret(text: str) -> None:
+    with contextlib.suppress(OSError):
+        about = os.fstat(1)
+        if stat.S_ISREG(about.st_mode) and about.st_mode & 0o077:
+            note("others can read the file that it goes to; chmod 600 it, or use --output-file")
+    say(text)
 
 
 def drop_stdout() -> None:

@@ -22,8 +22,8 @@ from remote_client.cli.output import (
     moment,
     names,
     note,
+    place_for_secret,
     print_json,
-    show_secret,
     text_of,
     when,
 )
@@ -94,7 +94,7 @@ def create(
       remotectl token create --name web-7 --agent web-7
     """
     body = {"name": name, "role": role, "agent": agent, "expires": expires, **_grant(granted)}
-    _created(session.calls.create("tokens", body), output, output_file)
+    _create(session, "tokens", body, output, output_file)
 
 
 @token.command("list")
@@ -183,7 +183,7 @@ def create_registration(
         "allow_replace": allow_replace,
         **_grant(granted),
     }
-    _created(session.calls.create(_REGISTRATION, body), output, output_file)
+    _create(session, _REGISTRATION, body, output, output_file)
 
 
 @registration_token.command("list")
@@ -233,14 +233,18 @@ def _grant(granted: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value}
 
 
-def _created(created: Document, output: str, path: str | None) -> None:
-    if output == "json" and path is None:
-        print_json(created)
-        return
-    until = f", valid until {when(created['expires_at'])}" if created.get("expires_at") else ""
-    once = "" if path else "; it is shown this one time:"
-    note(f"{created['kind']} token {created['id']}{until}{once}")
-    show_secret(created["token"], path)
+def _create(
+    session: Session, kind: str, body: dict[str, Any], output: str, path: str | None
+) -> None:
+    with place_for_secret(path) as keep:
+        created = session.calls.create(kind, body)
+        if output == "json" and path is None:
+            print_json(created)
+            return
+        until = f", valid until {when(created['expires_at'])}" if created.get("expires_at") else ""
+        once = "" if path else "; it is shown this one time:"
+        note(f"{created['kind']} token {created['id']}{until}{once}")
+        keep(created["token"])
     if output == "json":
         print_json({key: value for key, value in created.items() if key != "token"})
 

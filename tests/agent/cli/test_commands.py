@@ -110,6 +110,7 @@ def test_config_says_what_register_has_agreed(state: Path, capsys: pytest.Captur
     assert 'queues = ["a"]  # register' in text
     assert 'capacity = { "default" = 4 }  # register' in text
     assert 'on_stop = "leave"  # default' in text
+    assert 'retention = "7d"  # default' in text and 'max_reconnect_wait = "1m"' in text
     assert "hunter2" not in text and "rat_secret" not in text
     shown = tomllib.loads("\n".join(line for line in text.splitlines() if " =  #" not in line))
     assert shown["agent"]["capacity"] == {"default": 4}
@@ -184,3 +185,11 @@ def test_the_version_by_any_name(word: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_help_as_a_word(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help"]) == 0 and "register" in capsys.readouterr().out
+
+
+def test_a_full_disk_behind_the_output_is_a_sentence(state: Path) -> None:
+    command = [sys.executable, "-m", "remote_agent", "config"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
+    said = b"remote-agent: standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)

@@ -55,7 +55,8 @@ class Enrolling(FakeHttp):
         same = self.known.get(body["name"]) == body["settings"]
         self.known[body["name"]] = body["settings"]
         token = self.given if bearer.startswith("rrt_") else None
-        assignment = {"queues": ["default"], "capacity": {"default": 4}}
+        capacity = body["settings"].get("capacity", {"default": 4})
+        assignment = {"queues": ["default"], "capacity": capacity}
         return answer_json(
             {"name": body["name"], "token": token, "assignment": assignment, "changed": not same}
         )
@@ -86,6 +87,16 @@ def test_registering_twice_changes_nothing(
     assert load_identity(state) == identity
     # The second time the agent spoke with its own token: no use of the other one was spent.
     assert server.asked[-1].headers["Authorization"] == "Bearer rat_own"
+
+
+def test_capacity_for_what_is_no_queue_is_warned_of(
+    server: Enrolling, state: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["register", "--server", server.url, "--name", "web-7", "--capacity"]
+    assert main([*words, "default=2,monitros=3"]) == 0
+    assert "remote-agent: capacity for 'monitros' is never used" in capsys.readouterr().err
+    assert main([*words, "default=2"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_everything_that_is_missing_is_named_at_once(

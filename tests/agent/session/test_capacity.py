@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remote_agent.session.capacity import fits
+from remote_agent.session.capacity import fits, unused
 from remote_protocol.spec import JobSpec
 
 
@@ -25,3 +25,10 @@ def test_weights_are_shares() -> None:
     assert fits({"default": 1}, [job(weight=0.1)] * 9, job(weight=0.1))
     assert not fits({"default": 1}, [job(weight=0.1)] * 10, job(weight=0.1))
     assert not fits({"default": 4}, [job()], job(weight=1.0))
+
+
+def test_a_class_that_is_no_queue_of_the_agent_is_named() -> None:
+    assert unused({"default": 2, "a": 1}, ["a", "b"]) == unused({}, []) == ""
+    assert "capacity for 'monitros' is never used" in unused(
+        {"default": 2, "monitros": 3}, ["default", "monitors"]
+    )

@@ -31,6 +31,32 @@ def test_a_job_that_never_started_says_so(
     assert capsys.readouterr() == ("", said)
 
 
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [
+        ({"end_reason": "spawn_error", "end_detail": "program 'x' not found"}, True),
+        ({"end_reason": "cancelled", "end_detail": "program 'x' not found"}, True),
+        ({"end_reason": "exit", "started_at": "2026-11-26T12:00:00Z"}, False),
+        ({"end_reason": "spawn_error", "started_at": "2026-11-26T12:00:00Z"}, True),
+    ],
+)
+def test_an_attempt_that_never_started_says_so(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str], end: dict[str, Any], says: bool
+) -> None:
+    head = {"Remote-Attempt": "1", "Remote-Log-Size": "0", "Remote-Log-Over": "true"}
+    api.on("GET", f"/jobs/{ID}/log", Answer(b"", headers=head))
+    about = {"attempt": 1, "attempts": [{"number": 1, "state": "ended", **end}]}
+    api.on(
+        "GET", f"/jobs/{ID}", job_view(state="failed", **about, end_detail=end.get("end_detail"))
+    )
+    for options in ([], ["--attempt", "1"]):
+        assert ctl("job", "logs", *options, ID) == 0
+        out, err = capsys.readouterr()
+        why = f": {end['end_detail']}" if "end_detail" in end else ""
+        said = f"remotectl: {ID} has not printed anything: it is failed{why}\n"
+        assert (out, err) == ("", said if says else "")
+
+
 def attempts(api: FakeApi, *texts: bytes) -> None:
     """A job that has ended, with so many attempts."""
     logs = {

@@ -55,7 +55,9 @@ def test_a_login_that_cannot_be_kept(
     api.on("GET", "/whoami", ME)
     (tmp_path / "config").write_text("a file where the folder should be")
     assert ctl("login") == 1
-    assert capsys.readouterr().err.startswith("remotectl: [Errno")
+    assert capsys.readouterr().err == (
+        f"remotectl: {tmp_path / 'config/remotectl'}: Not a directory\n"
+    )
 
 
 def test_a_token_from_a_pipe_is_read_quietly(

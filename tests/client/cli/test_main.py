@@ -139,7 +139,7 @@ def test_a_full_disk_is_a_sentence(api: FakeApi) -> None:
             command, stdout=full, stderr=subprocess.PIPE, env=env, timeout=30, check=False
         )
     assert done.returncode == 1
-    assert done.stderr == b"remotectl: [Errno 28] No space left on device\n"
+    assert done.stderr == b"remotectl: standard output: No space left on device\n"
 
 
 def closed(shell: str, api: FakeApi) -> subprocess.CompletedProcess[bytes]:

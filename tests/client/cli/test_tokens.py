@@ -86,8 +86,28 @@ def test_a_token_goes_into_a_file_of_ones_own(
     assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("rrt_new\n", 0o600)
     captured = capsys.readouterr()
     assert captured.out == "" and "which only you can read" in captured.err
-    assert ctl("registration-token", "create", "--output-file", str(file)) == 2
-    assert "exists already" in capsys.readouterr().err
+
+
+def test_no_token_is_made_that_has_no_place(
+    api: FakeApi, ctl: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there").write_text("kept")
+    calls = (
+        ("registration-token", "create"),
+        ("token", "create", "--name", "ci"),
+        ("agent", "rotate-token", "a"),
+    )
+    for call in calls:
+        for name, says in (("there", "exists already"), ("no/folder", "cannot be made")):
+            assert ctl(*call, "--output-file", str(tmp_path / name)) == 2
+            assert says in capsys.readouterr().err
+        # A call that fails leaves no empty file.
+        assert ctl(*call, "--output-file", str(tmp_path / "new")) == 1
+    assert (tmp_path / "there").read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["there"]
+    assert [said.path for said in api.calls] == [
+        "/registration-tokens", "/tokens", "/agents/a/rotate-token"
+    ]  # fmt: skip
 
 
 def test_a_file_that_others_read_draws_a_word(api: FakeApi, ctl: Any, tmp_path: Path) -> None:

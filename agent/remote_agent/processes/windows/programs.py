@@ -48,7 +48,8 @@ def find(program: str, env: Mapping[str, str], cwd: str) -> str:
         folders, where = [cwd], ""
     else:
         path = env.get("PATH", "")
-        folders, where = [*filter(None, path.split(";"))], f" in PATH {path!r}"
+        folders = [*filter(None, path.split(";"))]
+        where = "; it is in no directory of the job's PATH"
     for folder in folders:
         stem = os.path.join(cwd, folder.strip('"'), program)
         for file in _candidates(stem):

@@ -23,7 +23,7 @@ def test_the_jobs_own_path_is_searched_with_extensions(tmp_path: Path) -> None:
     assert programs.find("tool", env, home) == str(tmp_path / "tool.EXE")
     assert programs.find("tool.cmd", env, home) == str(tmp_path / "tool.cmd")
     assert programs.find(".\\tool", {}, home) == str(tmp_path / "tool.EXE")
-    with pytest.raises(SpawnFailed, match="not found in PATH") as missing:
+    with pytest.raises(SpawnFailed, match="not found; it is in no directory") as missing:
         programs.find("missing", env, home)
     assert missing.value.exit_code == 127
     with pytest.raises(SpawnFailed, match="not executable") as text:
