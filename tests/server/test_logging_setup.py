@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from remote_server.logging_setup import redact, setup_logging
+from remote_server.logging_setup import REQUESTS, redact, setup_logging
 
 TOKEN = "rpt_" + "x" * 43
 
@@ -83,3 +83,9 @@ def test_libraries_say_only_what_matters() -> None:
 
 def test_redaction() -> None:
     assert redact(f"a {TOKEN} b rrt_short") == "a rpt_… b rrt_short"
+
+
+def test_another_level_decides_about_lines_for_each_request() -> None:
+    for level, wanted in (("info", False), ("debug", True), ("warning", False)):
+        setup_logging(level, "json", io.StringIO())
+        assert REQUESTS.isEnabledFor(logging.DEBUG) is wanted

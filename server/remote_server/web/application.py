@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -18,6 +19,7 @@ from aiohttp import web
 import remote_server
 from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
+from remote_server.logging_setup import REQUESTS
 from remote_server.throttle import Throttle
 from remote_server.web import (
     agents,
@@ -111,13 +113,14 @@ class _Surround:
             taken = time.perf_counter() - started
             if not route.lasting:
                 observe(taken, route.method, route.path, str(response.status))
-            _log.debug(
-                "request",
-                method=request.method,
-                path=request.path,
-                status=response.status,
-                seconds=round(taken, 6),
-            )
+            if REQUESTS.isEnabledFor(logging.DEBUG):
+                _log.debug(
+                    "request",
+                    method=request.method,
+                    path=request.path,
+                    status=response.status,
+                    seconds=round(taken, 6),
+                )
             return _secured(response)
 
         return handle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from typing import Any
 
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from remote_protocol.ids import Role
 from remote_server.errors import StoreUnavailable
+from remote_server.logging_setup import REQUESTS
 from remote_server.web.application import ROUTES
 from tests.support.bounds import unbounded
 from tests.support.live_server import Live
@@ -87,14 +89,18 @@ async def test_a_bug_is_logged_and_tells_nothing(
     assert isinstance(said["exc_info"], ZeroDivisionError)
 
 
-async def test_the_request_log_holds_no_token(live: Live) -> None:
+async def test_the_request_log_holds_no_token(live: Live, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, REQUESTS.name)
     with capture_logs() as logs:
         await live.get("/queues")
     assert {"request"} <= {entry["event"] for entry in logs}
     assert live.token not in json.dumps(logs, default=str)
 
 
-async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(live: Live) -> None:
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(
+    live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, REQUESTS.name)
     with capture_logs() as logs:
         reader, writer = await asyncio.open_connection(*live.server.address)
         writer.write(
