@@ -412,3 +412,21 @@ async def test_more_offers_than_were_agreed_are_refused(server, tmp_path):
         await until(lambda: len(server.refused) == 49)
         assert {refusal.reason for refusal in server.refused.values()} == {Refusal.CAPACITY}
         assert server.accepted == keys[:1]
+
+
+def _have_umask(mask: int) -> None:
+    os.umask(mask)
+
+
+@pytest.mark.parametrize(("config", "shown"), [("", "0077"), ('[jobs]\numask = "027"', "0027")])
+async def test_jobs_have_the_umask_of_the_agents_start(server, tmp_path, config, shown):
+    agent = AgentProcess(tmp_path, server.url, config)
+    agent.before_exec = partial(_have_umask, 0o077)
+    async with agent:
+        await server.online()
+        key = server.offer(sh("umask; touch made; stat -c %a made"))
+        assert (await server.end_of(key)).exit_code == 0
+        mode = 0o666 & ~int(shown, 8)
+        assert cri.decode(bytes(server.logs[key])).decode() == f"{shown}\n{mode:o}\n"
+        # What the agent makes stays its own.
+        assert (agent.state / "attempts").stat().st_mode & 0o777 == 0o700

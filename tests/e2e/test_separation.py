@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.support.agent_process import AgentProcess
 from tests.support.fake_server import TOKEN, FakeServer, until
 from tests.support.keeper import running
 from tests.support.powerless import give_up_powers
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
 
@@ -236,3 +238,18 @@ async def test_a_folder_that_its_user_cannot_pass_is_refused(
     async with AgentProcess(folder, server.url, ONE) as agent:
         assert await agent.wait() == 2
     assert "cannot pass to" in agent.log and "chmod o+x" in agent.log
+
+
+@pytest.mark.parametrize("config", [ONE, many(80300)], ids=["run_as", "user_range"])
+def test_input_reaches_a_job_of_another_user(folder: Path, config: str) -> None:
+    with Stack(folder) as stack:
+        stack.start_server()
+        stack.agent("a", config=config)
+        script = "id -u; cat; echo to stderr >&2"
+        run = stack.ctl_start("run", "--shell", "sh", "--", script, stdin=subprocess.PIPE)
+        data = b"hi\n" + bytes(range(256)) * 4096
+        out, err = run.communicate(data, timeout=60)
+        assert run.returncode == 0, err
+        user, _, rest = out.partition(b"\n")
+        assert rest == data and int(user) != 0
+        assert b"to stderr" in err
