@@ -6,6 +6,7 @@ that was cut. What it cannot tell is why the other side closed: see `Response.de
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 from base64 import b64encode
@@ -258,7 +259,7 @@ def _proxy_login(proxy: Proxy) -> dict[str, str]:
 
 
 def _words(error: OSError) -> str:
-    return str(error) or type(error).__name__
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 def _protocol_words(error: h11.RemoteProtocolError) -> str:

@@ -149,3 +149,11 @@ def test_a_token_that_no_header_carries_is_a_sentence(api: FakeApi, token: str) 
 def test_a_url_that_is_none_is_a_sentence(url: str) -> None:
     with pytest.raises(UsageError, match=r"has no scheme|names no host|has the scheme|contains"):
         Client(url, TOKEN)
+
+
+def test_who_is_not_there_is_said_without_numbers() -> None:
+    with (
+        Client(f"http://127.0.0.1:{free_port()}", TOKEN, sleep=lambda _: None) as client,
+        pytest.raises(Unreachable, match=r"^Cannot reach http://127\.0\.0\.1:\d+: Connection ref"),
+    ):
+        client.job(ID)
