@@ -27,6 +27,25 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", head).strip().lower().replace(" ", "-") for head in heads}
 
 
+def test_decisions_have_numbers_of_their_own() -> None:
+    decisions = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [path.name[:5] for path in decisions] == [
+        f"{number:04}-" for number in range(1, len(decisions) + 1)
+    ]
+    for number, path in enumerate(decisions, 1):
+        assert path.read_text(encoding="utf-8").startswith(f"# {number}. "), path.name
+
+
+def test_decisions_are_cited_by_their_numbers() -> None:
+    cited = 0
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for number, file in re.findall(r"\[ADR\s+(\d+)\]\([^)]*?decisions/(\d{4})-", text):
+            cited += 1
+            assert int(number) == int(file), f"{name(document)}: ADR {number} leads to {file}"
+    assert cited > 5
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_links_lead_somewhere(document: Path) -> None:
     broken = []
