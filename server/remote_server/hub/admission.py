@@ -42,7 +42,7 @@ async def admit(hub: Hub, link: Link, hello: Hello) -> None:
         return
     if not hello.installation:
         # Saying nothing must not be a way around the question.
-        log.warning("a hello without an installation was refused", agent=link.name)
+        hub.lines.say(log.warning, "a hello without an installation was refused", link.name)
         link.close(
             CloseCode.COPIED,
             f"the agent {link.name!r} has named its installation before, and this one names none: "
@@ -53,7 +53,7 @@ async def admit(hub: Hub, link: Link, hello: Hello) -> None:
     holder = hub.holder(link.name)
     if holder is not None:
         if await _is_alive(hub, holder):
-            _refuse(link)
+            _refuse(hub, link)
         return
     left = SILENCE * hub.terms.heartbeat_interval - hub.away(link.name)
     if left > 0:
@@ -80,8 +80,9 @@ async def _is_alive(hub: Hub, holder: Link) -> bool:
     return False
 
 
-def _refuse(link: Link) -> None:
-    log.warning("a copied identity was refused", agent=link.name, address=link.address)
+def _refuse(hub: Hub, link: Link) -> None:
+    text = "a copied identity was refused"
+    hub.lines.say(log.warning, text, link.name, address=link.address)
     link.close(
         CloseCode.COPIED,
         f"the agent {link.name!r} is connected from another installation; this one has a copy of "

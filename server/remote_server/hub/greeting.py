@@ -37,6 +37,7 @@ log = structlog.get_logger("remote_server.hub")
 HELLOS: Final = Rate(1, 60)
 """Hellos of one agent, over all its links."""
 _MOST_KNOWN: Final = 20_000
+_NAMED: Final = 20
 SLICE: Final = 200
 """Attempts that are looked up before other work of the loop has its turn."""
 
@@ -130,11 +131,14 @@ class Greeter:
                 warning=left_out(link.agent, hello.settings),
             )
         )
-        for key in sorted(found.strays)[:SLICE]:
-            log.warning(
-                "an attempt belongs to no job of this restored database; it may run to its end",
-                agent=link.name,
-                attempt=str(key),
+        if found.strays:
+            some = sorted(found.strays)
+            self._hub.lines.say(
+                log.warning,
+                "attempts belong to no job of this restored database; they may run to their end",
+                link.name,
+                count=len(some),
+                attempts=", ".join(map(str, some[:_NAMED])),
             )
 
     async def _look_up(self, link: Link, strange: Sequence[Key]) -> _Found:

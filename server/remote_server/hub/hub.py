@@ -37,6 +37,7 @@ from remote_server.domain.scheduling import AgentSlot
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.errors import ServerError
 from remote_server.hub.greeting import Greeter
+from remote_server.hub.lines import Lines
 from remote_server.hub.link import Link
 from remote_server.hub.pulse import HubTerms, Pulse
 from remote_server.hub.recovery import Recovery
@@ -45,12 +46,9 @@ from remote_server.hub.words import assignment_of, wishes_of
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
 from remote_server.store import Store
-from remote_server.throttle import Throttle
 
 log = structlog.get_logger("remote_server.hub")
 
-LINES: Final = 5.0
-"""Seconds between two log lines of a kind about one agent."""
 _LATER: Final = 0.01
 """Seconds that a timer comes late, so that what it waits for is over by then."""
 MOST_STRANGERS: Final = 256
@@ -99,8 +97,7 @@ class Hub:
         self._started_at = clock()
         self.greeter = Greeter(self)
         self._refusals = Refusals()
-        self.throttle = Throttle(LINES)
-        """Lets through some of the log lines that an agent can cause."""
+        self.lines = Lines(clock)
         self._standing = Standing(store, self._all)
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovery = Recovery(store, files.logs, self._recovered)
@@ -137,7 +134,8 @@ class Hub:
         self._links[link.name] = link
         self._contact.pop(link.name, None)
         self._released.discard(link.name)
-        log.info("agent connected", agent=link.name, address=link.address, epoch=session.epoch)
+        found = {"address": link.address, "epoch": session.epoch}
+        self.lines.say(log.info, "agent connected", link.name, **found)
 
     def left(self, link: Link) -> None:
         """A link has ended."""
@@ -149,7 +147,7 @@ class Hub:
         self._contact[link.name] = session.last_heard
         if session.leaving:
             self._released.add(link.name)
-        log.info("agent disconnected", agent=link.name)
+        self.lines.say(log.info, "agent disconnected", link.name)
         self._on_change(link.name)
         self.spawn(self._note(self.store.save_contact({link.name: time.time()})))
 
@@ -258,7 +256,8 @@ class Hub:
         wait = self._refusals.refused(agent, key.job, detail, now)
         blocked = self._refusals.blocked(agent, now)
         if blocked and not was:
-            log.warning("an agent takes nothing of what it is offered", agent=agent, why=blocked)
+            text = "an agent takes nothing of what it is offered"
+            self.lines.say(log.warning, text, agent, why=blocked)
         if not self._stopping:
             loop = asyncio.get_running_loop()
             loop.call_later(wait + _LATER, self._on_change, agent)

@@ -145,7 +145,7 @@ class Link:
             self.close(error.code, str(error))
         except ConnectionError as error:
             # It left before its ping was answered.
-            log.info("link broken", agent=self.name, reason=str(error))
+            self._say("link broken", reason=str(error))
         except StoreUnavailable as error:
             self._hub.trouble()
             self.close(CloseCode.TRY_AGAIN, str(error))
@@ -183,11 +183,7 @@ class Link:
         self.end()
 
     def _say(self, event: str, **values: object) -> None:
-        """Write a line that an agent can cause as often as it likes: some of them."""
-        left_out = self._hub.throttle.take((event, self.name), self._hub.clock())
-        if left_out is not None:
-            more = {"left_out": left_out} if left_out else {}
-            log.info(event, agent=self.name, **values, **more)
+        self._hub.lines.say(log.info, event, self.name, **values)
 
     def end(self) -> None:
         """The link is gone, or is to be treated so; what it held is given back."""
@@ -359,8 +355,8 @@ class Link:
         self.feed(LogVerified(ended, length, checksum == ended.checksum))
 
     def _failed(self, key: Key, error: Exception) -> None:
-        log.warning(
-            "nothing was acknowledged", agent=self.name, attempt=str(key), reason=str(error)
+        self._hub.lines.say(
+            log.warning, "nothing was acknowledged", self.name, attempt=str(key), reason=str(error)
         )
         self._hub.trouble()
         self.feed(StoreFailed(key))
@@ -377,7 +373,7 @@ class Link:
 
     def _broke(self, error: BaseException | bool = True) -> None:
         """Our own bug: it costs this link only."""
-        log.error("a link failed", agent=self.name, exc_info=error)
+        self._hub.lines.say(log.error, "a link failed", self.name, exc_info=error)
         self.close(CloseCode.INTERNAL, "the server failed; see its log")
 
     def _send(self, message: ServerMessage) -> None:

@@ -233,7 +233,7 @@ async def test_acks_of_chunks_that_come_together_are_one(place: LiveHub) -> None
         (b"\x01short", "chunk"),
         (struct.pack(">B16sIQ", 9, b"\xff" * 16, 1, 0) + b"x", "kind 9"),
         (struct.pack(">B16sIQ", 1, b"\xff" * 16, 0, 0) + b"x", "frame"),
-        (struct.pack(">B16sIQ", 1, b"\xff" * 16, 1, 1 << 63) + b"x", "frame"),
+        (struct.pack(">B16sIQ", 1, b"\xff" * 16, 1, 1 << 63) + b"x", "beyond every log"),
         (encode_chunk("0" * 26, 1, 0, b"x" * MAX_PAYLOAD) + b"x", "chunk"),
     ],
     ids=[
@@ -476,3 +476,36 @@ async def test_an_agent_cannot_fill_the_servers_log(place: LiveHub, said: LogCap
         assert await agent.closed() == CloseCode.BAD_MESSAGE
     last = [entry for entry in said.entries if entry["event"] == "link closed"][-1]
     assert last["left_out"] == 19
+
+
+async def test_an_agent_that_comes_and_goes_cannot_either(place: LiveHub, said: LogCapture) -> None:
+    for _ in range(20):
+        async with place.agent() as agent:
+            await agent.hello()
+            agent.cut()
+        await until(lambda: place.hub.slot("a") is None)
+    kinds = ("agent connected", "agent disconnected")
+    assert sorted(e["event"] for e in said.entries if e["event"] in kinds) == sorted(kinds)
+    place.late += 60
+    async with place.agent() as agent:
+        await agent.hello()
+        (*_, last) = (entry for entry in said.entries if entry["event"] == kinds[0])
+        assert (last["agent"], last["left_out"], last["epoch"]) == ("a", 19, 21)
+
+
+async def test_what_cannot_be_written_is_few_lines_for_each_agent(
+    place: LiveHub, said: LogCapture
+) -> None:
+    kind = "nothing was acknowledged"
+    async with place.agent() as agent:
+        await agent.hello()
+        keys = []
+        for _ in range(3):
+            await place.submit()
+            keys.append(await agent.start())
+            await place.reaches(keys[-1], AttemptState.RUNNING)
+        place.store.down = True
+        await agent.send(*(ended(key) for key in keys))
+        counted = place.hub.lines._throttle._kinds
+        await until(lambda: counted.get((kind, "a"), (0, 0))[1] == 2)
+    assert [entry["agent"] for entry in said.entries if entry["event"] == kind] == ["a"]
