@@ -58,6 +58,8 @@ ROUTES: Final[Sequence[Route]] = (
 _log = structlog.get_logger(__name__)
 _API: Final = "api"
 _QUIET: Final = 10.0
+_LONGEST_NOTE: Final = 500
+"""Characters of a change in the log."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -95,6 +97,7 @@ class _Surround:
         """The handler of one call, with everything around it."""
         services = self._services
         guarded = bool(route.door.kinds)
+        noted = route.noted
         observe = services.gauges.requests.observe
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -108,6 +111,9 @@ class _Surround:
                 response = await (self._stream(call) if route.streams else route.handler(call))
             except Exception as error:
                 response = _problem(error, request, call.opened)
+            else:
+                if noted:
+                    _note(call, response.status)
             finally:
                 call.release()
             taken = time.perf_counter() - started
@@ -169,6 +175,20 @@ class _Surround:
             return await handler(request)
         except (web.HTTPException, ApiProblem) as error:
             return _secured(_problem(error, request))
+
+
+def _note(call: Call, status: int) -> None:
+    """Write down who changed what: the caller by name and id, never a token itself."""
+    given = "" if call.given is None else call.given.model_dump_json(exclude_unset=True)
+    _log.info(
+        "change",
+        by=call.token.name,
+        token_id=call.token.id,
+        method=call.request.method,
+        path=call.request.path,
+        given=given[:_LONGEST_NOTE],
+        status=status,
+    )
 
 
 def _problem(

@@ -15,7 +15,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from remote_protocol.errors import ErrorCode
-from remote_protocol.ids import Role
+from remote_protocol.ids import Role, TokenKind
 from remote_server.domain.model import Token
 from remote_server.web.bodies import Body, require_few_values
 from remote_server.web.door import Door
@@ -86,11 +86,21 @@ class Route:
         """Whether its answer is a stream, which is counted for its reader's token."""
         return self.lasting and bool(self.media)
 
+    @property
+    def noted(self) -> bool:
+        """Whether the log says who called it: it changes something for whoever has an API token.
+        Jobs and their timelines name their users themselves."""
+        return (
+            self.method != "GET"
+            and TokenKind.API in self.door.kinds
+            and not self.path.startswith("/api/v1/jobs")
+        )
+
 
 class Call:
     """One request, with whoever makes it. At a public door `caller` is None."""
 
-    __slots__ = ("_body", "caller", "opened", "request", "route", "services")
+    __slots__ = ("_body", "caller", "given", "opened", "request", "route", "services")
 
     def __init__(
         self,
@@ -104,6 +114,8 @@ class Call:
         self.route = route
         self.caller = caller
         self._body: Body | None = None
+        self.given: BaseModel | None = None
+        """The validated body."""
         self.opened: web.StreamResponse | None = None
         """An answer that has begun: an error can only break it off."""
 
@@ -153,7 +165,8 @@ class Call:
             return model()
         require_few_values(raw, _MOST_VALUES)
         try:
-            return model.model_validate_json(raw)
+            self.given = given = model.model_validate_json(raw)
+            return given
         except ValidationError as error:
             raise from_validation(error) from None
         except OverflowError:

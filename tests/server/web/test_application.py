@@ -145,3 +145,42 @@ async def test_failed_sign_ins_are_written_down_and_throttled(live: Live) -> Non
 )
 def test_every_field_of_every_body_has_a_bound(body: Any) -> None:
     assert unbounded(body) == []
+
+
+async def test_the_log_says_who_changed_what(live: Live) -> None:
+    operator = await live.token_for("operator")
+    names = {one["name"]: one["id"] for one in (await live.get("/tokens")).body["items"]}
+    (name,) = (name for name in names if name.startswith("operator"))
+    await live.register("berlin")
+    with capture_logs() as logs:
+        for method, path, body, who in (
+            ("POST", "/queues", {"name": "q"}, ""),
+            ("PATCH", "/queues/q", {"paused": True, "description": "\n" + "x" * 1900}, operator),
+            ("POST", "/agents/berlin/pause", {"comment": "disk"}, operator),
+            ("POST", "/agents/berlin/resume", None, operator),
+            ("POST", "/agents/berlin/drain", None, operator),
+            ("PATCH", "/agents/berlin", {"labels": {"a": "b"}}, ""),
+            ("POST", "/agents/berlin/rotate-token", None, ""),
+            ("DELETE", "/agents/berlin", None, ""),
+            ("POST", "/tokens", {"name": "new", "role": "viewer"}, ""),
+            ("DELETE", "/queues/q", None, ""),
+        ):
+            answer = await live.ask(method, path, body, who or None)
+            assert answer.status < 300, answer.text
+            line = logs[-1] if logs[-1]["event"] == "change" else logs[-2]
+            assert (line["method"], line["path"]) == (method, f"/api/v1{path}")
+            assert (line["by"] == name) is bool(who)
+            assert line["token_id"] == names[line["by"]]
+            assert line["log_level"] == "info" and len(line["given"]) <= 500
+        lines = [line for line in logs if line["event"] == "change"]
+        assert len(lines) == 10
+        assert lines[2]["given"] == '{"comment":"disk"}'
+        # What was refused has changed nothing; jobs say themselves who wanted what.
+        await live.ask("DELETE", "/queues/none")
+        await live.ask("DELETE", "/queues/default", None, operator)
+        await live.ask("PATCH", "/queues/default", {"paused": 7})
+        await live.get("/queues")
+        await live.post("/jobs", {"command": ["true"]})
+        assert [line for line in logs if line["event"] == "change"] == lines
+    for secret in (live.token, operator, "rat_", "rpt_"):
+        assert secret not in str(lines)
