@@ -7,7 +7,7 @@ that the process may open, so that none of them can take the room of another:
     strangers   the oldest of the address that has most of them goes when a new one comes
     clients     one that is idle goes when a new one comes; without an idle one: 503, but not for
                 an admin's token: those have a reserve
-    links       agents; never closed to make room
+    links       agents; never closed to make room; a few of each agent
 
 Loopback has no bound for each address: it is a reverse proxy, or whoever looks after the server.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -32,6 +32,8 @@ from remote_server.web.problems import ApiProblem
 
 HEAD_TIME: Final = 15.0
 """Seconds that a stranger has for the head of a request."""
+EACH_AGENT: Final = 8
+"""Links of one agent: its own, and former ones that are being closed."""
 RESERVE: Final = 16
 """Connections beyond the clients' budget that are kept for admins."""
 _FILES: Final = 384
@@ -125,7 +127,8 @@ class Connections:
         self._strangers: OrderedDict[Peer, None] = OrderedDict()
         self._of: dict[str, OrderedDict[Peer, None]] = {}
         self._clients: OrderedDict[Peer, None] = OrderedDict()
-        self._links: set[Peer] = set()
+        self._links: dict[Peer, str] = {}
+        self._links_of: Counter[str] = Counter()
         self._seen: dict[Peer, tuple[int, int | None]] = {}
         self._throttle = Throttle(_QUIET)
 
@@ -143,7 +146,7 @@ class Connections:
         place = network(peer.address)
         others = self._of.setdefault(place, OrderedDict())
         if place and len(others) >= self.allowed.each_address:
-            self._turn_out(next(iter(others)), "its address has too many connections")
+            self._turn_out(_first(others), "its address has too many connections")
         elif len(self._strangers) >= self.allowed.strangers:
             self.relieve()
         self._strangers[peer] = None
@@ -153,7 +156,7 @@ class Connections:
         """Close the oldest connection of the address that has most strangers."""
         if self._of:
             crowded = max(self._of.values(), key=len)
-            self._turn_out(next(iter(crowded)), "there are too many connections of strangers")
+            self._turn_out(_first(crowded), "there are too many connections of strangers")
 
     def proved(self, peer: Peer, token: Token) -> None:
         """A request came with a valid token. ApiProblem `overloaded` when there is no room."""
@@ -175,8 +178,15 @@ class Connections:
         peer.standing = Standing.CLIENT
         self._clients[peer] = None
 
-    def linked(self, peer: Peer) -> None:
+    def linked(self, peer: Peer, agent: str) -> None:
         """An agent's session begins. ApiProblem `overloaded` when there is no room."""
+        if self._links_of[agent] >= EACH_AGENT:
+            raise ApiProblem(
+                ErrorCode.OVERLOADED,
+                f"the agent {agent!r} has {EACH_AGENT} connections that are not closed yet; "
+                "try again later",
+                headers={"Retry-After": "5", "Connection": "close"},
+            )
         if len(self._links) >= self.allowed.links:
             raise ApiProblem(
                 ErrorCode.OVERLOADED,
@@ -186,7 +196,8 @@ class Connections:
             )
         self._forget(peer)
         peer.standing = Standing.LINK
-        self._links.add(peer)
+        self._links[peer] = agent
+        self._links_of[agent] += 1
 
     def closed(self, peer: Peer) -> None:
         """It is gone."""
@@ -243,4 +254,14 @@ class Connections:
                 if not others:
                     del self._of[place]
         self._clients.pop(peer, None)
-        self._links.discard(peer)
+        agent = self._links.pop(peer, None)
+        if agent is not None:
+            self._links_of[agent] -= 1
+            if not self._links_of[agent]:
+                del self._links_of[agent]
+
+
+def _first(peers: OrderedDict[Peer, None]) -> Peer:
+    """The oldest one that has sent no request; where all have: the oldest one. An agent whose
+    token is looked up must not go before those who say nothing."""
+    return next((peer for peer in peers if peer.idle), next(iter(peers)))

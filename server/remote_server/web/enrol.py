@@ -87,7 +87,7 @@ async def session(call: Call) -> web.StreamResponse:
             ErrorCode.STORE_UNAVAILABLE, "the server is stopping", headers={"Retry-After": "1"}
         )
     if isinstance(request.protocol, Connection):
-        call.services.connections.linked(request.protocol)
+        call.services.connections.linked(request.protocol, call.token.agent or "")
     call.opened = link
     await link.prepare(request)
     await call.services.hub.serve(call.token, link, request.remote or "")

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from remote_protocol.ids import Role
 from remote_server.domain.model import Token
 from remote_server.web.connections import (
+    EACH_AGENT,
     HEAD_TIME,
     RESERVE,
     Allowance,
@@ -131,14 +132,14 @@ def test_links_have_a_budget_that_nobody_else_takes() -> None:
         place.client().idle = False
     links = [place.come("192.0.2.1") for _ in range(2)]
     for link in links:
-        place.connections.linked(link)
+        place.connections.linked(link, "a")
     for _ in range(50):
         place.come("192.0.2.1")
     assert not any(link.aborted for link in links)
     with pytest.raises(ApiProblem, match="agents are connected"):
-        place.connections.linked(place.come())
+        place.connections.linked(place.come(), "a")
     place.connections.closed(links[0])
-    place.connections.linked(place.come())
+    place.connections.linked(place.come(), "a")
 
 
 def test_a_stranger_without_a_request_is_closed_in_time() -> None:
@@ -174,7 +175,7 @@ def test_a_reader_that_does_not_read_is_closed_and_a_slow_one_is_not() -> None:
 def test_what_is_gone_is_not_counted() -> None:
     place = Place()
     peers = [place.come(), place.client(), place.come()]
-    place.connections.linked(peers[2])
+    place.connections.linked(peers[2], "a")
     place.connections.look()
     for peer in (*peers, *peers):
         place.connections.closed(peer)
@@ -193,3 +194,41 @@ def test_strangers_cannot_fill_the_log() -> None:
         place.come()
     assert len(logs) == 3
     assert logs[-1]["like_it_since"] == 998
+
+
+def test_who_is_being_answered_stays_before_those_who_say_nothing() -> None:
+    place = Place()
+    agent = place.come()
+    agent.idle = False
+    for _ in range(500):
+        place.come()
+    assert not agent.aborted
+    place.connections.linked(agent, "a")
+    assert place.connections.counts()[Standing.STRANGER] == 3
+
+
+def test_where_all_are_being_answered_the_oldest_goes() -> None:
+    place = Place()
+    peers = [place.come() for _ in range(5)]
+    assert [peer.aborted for peer in peers] == [True, False, False, False, False]
+    for peer in peers:
+        peer.idle = False
+    place.come()
+    assert [peer.aborted for peer in peers] == [True, True, False, False, False]
+
+
+def test_one_agent_does_not_take_the_room_of_the_others() -> None:
+    place = Place(links=100)
+    links = [place.come("127.0.0.1") for _ in range(EACH_AGENT)]
+    for link in links:
+        place.connections.linked(link, "rogue")
+    with pytest.raises(ApiProblem, match="'rogue' has 8 connections") as caught:
+        place.connections.linked(place.come("127.0.0.1"), "rogue")
+    assert caught.value.status == 503
+    place.connections.linked(place.come("127.0.0.1"), "honest")
+    place.connections.closed(links[0])
+    place.connections.linked(place.come("127.0.0.1"), "rogue")
+    assert not any(link.aborted for link in links)
+    for peer in (*links, *links, *tuple(place.connections._links)):
+        place.connections.closed(peer)
+    assert not place.connections._links_of

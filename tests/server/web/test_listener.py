@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -12,14 +13,17 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from remote_protocol.limits import SUBPROTOCOL
+from remote_protocol.messages import Heartbeat
 from remote_server.config import Address
 from remote_server.web import connections as budget
 from remote_server.web.connection import Connection
-from remote_server.web.connections import Allowance, Connections
+from remote_server.web.connections import EACH_AGENT, Allowance, Connections
 from remote_server.web.listener import Listener
 from tests.support.live_server import Live, config_for, running
 
 DEADLINE = 30.0
+GARBAGE = b"GET /api/v1/agent/session HTTP/1.1\r\nUpgrade: websocket\r\n"
 
 
 @pytest.fixture
@@ -42,6 +46,99 @@ async def test_idle_strangers_leave_room_for_everybody_else(small: Live) -> None
         counts = small.services.connections.counts()
         assert counts[budget.Standing.STRANGER] <= 20
         assert counts[budget.Standing.LINK] == 1
+
+
+async def test_a_link_is_no_stranger_and_nobody_takes_its_room(small: Live) -> None:
+    tokens = [await small.register(name) for name in ("a", "b")]
+    counts = small.services.connections.counts
+    async with AsyncExitStack() as stack:
+        links = [await stack.enter_async_context(small.connect(token)) for token in tokens]
+        # The session's own connection is a client's; an upgraded one is a stranger's no more.
+        assert counts()[budget.Standing.STRANGER] == 0
+        assert counts()[budget.Standing.LINK] == 2
+        for number in range(300):
+            _, writer = await stack.enter_async_context(small.wire())
+            if number % 3:
+                writer.write((b"GET /healthz HT", GARBAGE)[number % 2])
+        async with asyncio.timeout(DEADLINE):
+            while counts()[budget.Standing.STRANGER] < 20:
+                await asyncio.sleep(0.01)
+        for link in links:
+            await link.send(Heartbeat(seq=1))
+            await link.until("heartbeat_ack")
+        assert counts()[budget.Standing.LINK] == 2
+        small.services.connections.relieve()
+        assert counts()[budget.Standing.LINK] == 2
+    async with asyncio.timeout(DEADLINE):
+        while counts()[budget.Standing.LINK]:
+            await asyncio.sleep(0.01)
+
+
+async def test_thousands_of_strangers_do_not_keep_agents_from_connecting(small: Live) -> None:
+    """They come all the time, each newer than the agent's connection, and say nothing."""
+    tokens = [await small.register(name) for name in "abcde"]
+    small.services.connections.allowed = Allowance(64, 64, 4, 10)
+    came = 0
+    wires: deque[socket.socket] = deque()
+    loop = asyncio.get_running_loop()
+
+    async def flood() -> None:
+        nonlocal came
+        while True:
+            wires.append(socket.socket())
+            wires[-1].setblocking(False)
+            with suppress(OSError):
+                await loop.sock_connect(wires[-1], tuple(small.server.address))
+                came += 1
+            while len(wires) > 100:
+                wires.popleft().close()
+
+    floods = [asyncio.create_task(flood()) for _ in range(8)]
+    try:
+        async with asyncio.timeout(2 * DEADLINE), AsyncExitStack() as stack:
+            links = []
+            for number, token in enumerate(tokens, 1):
+                while came < 600 * number:
+                    await asyncio.sleep(0)
+                links.append(await stack.enter_async_context(small.connect(token)))
+            assert came >= 3000
+            for link in links:
+                await link.send(Heartbeat(seq=1))
+                await link.until("heartbeat_ack")
+            assert small.services.connections.counts()[budget.Standing.LINK] == 5
+    finally:
+        for task in floods:
+            task.cancel()
+        await asyncio.gather(*floods, return_exceptions=True)
+        for wire in wires:
+            wire.close()
+
+
+async def test_links_that_one_agent_opens_and_leaves_open_are_few(small: Live) -> None:
+    token, other = await small.register("a"), await small.register("b")
+    small.services.connections.allowed = Allowance(100, 100, 4, 20)
+    request = (
+        b"GET /api/v1/agent/session HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Protocol: " + SUBPROTOCOL.encode() + b"\r\n"
+        b"Authorization: Bearer " + token.encode() + b"\r\n\r\n"
+    )
+    async with AsyncExitStack() as stack, asyncio.timeout(DEADLINE):
+        wires = []
+        for _ in range(60):
+            reader, writer = await stack.enter_async_context(small.wire())
+            writer.write(request)
+            wires.append(reader)
+        # From now on nothing is read: no close of the server is answered.
+        said = [int((await reader.readline()).split(b" ")[1]) for reader in wires]
+        assert 101 in said and {101, 503}.issuperset(said)
+        assert small.services.connections.counts()[budget.Standing.LINK] <= EACH_AGENT
+        async with small.connect(other) as link:
+            while small.services.connections.counts()[budget.Standing.LINK] != 2:
+                await asyncio.sleep(0.01)
+            await link.send(Heartbeat(seq=1))
+            await link.until("heartbeat_ack")
 
 
 async def test_unfinished_heads_are_bounded(small: Live) -> None:
