@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-_FULL = [["dispatch"], ["output"], ["input"], ["idle"], ["swarm"], ["recovery"], ["prompt"]]
+_FULL = [
+    ["dispatch"],
+    ["output"],
+    ["input"],
+    ["idle"],
+    ["swarm"],
+    ["recovery"],
+    ["prompt"],
+    ["start"],
+]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
     ["output", "--megabytes", "100"],
@@ -16,6 +25,7 @@ _QUICK = [
     ["swarm", "--agents", "200", "--seconds", "10", "--offers", "50"],
     ["recovery", "--agents", "200", "--megabytes", "20"],
     ["prompt", "--rounds", "5"],
+    ["start", "--rounds", "5"],
 ]
 
 
