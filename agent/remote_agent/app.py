@@ -50,10 +50,13 @@ from remote_agent.shim.contact import ContactNote
 from remote_agent.state_dir import secure
 from remote_agent.uploader import MOST_OPEN, Uploader
 from remote_agent.wishes import WishBook
+from remote_protocol.codec import make_ready
 
 log = structlog.get_logger("agent")
 
 TICK: Final = 1.0
+SETTLED_AFTER: Final = 0.5
+"""Seconds from the start: the first connection goes ahead of tidying up."""
 STDIN: Final = 0
 _FEW_FILES: Final = 64
 """Open files that the agent needs, whatever runs."""
@@ -206,9 +209,6 @@ class Agent:
 
     async def run(self) -> int:
         """From the first connection to the last word to the server; the exit code."""
-        # What start-up made stays: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
         tasks = [
             asyncio.create_task(self.link.run(), name="link"),
             asyncio.create_task(self.uploader.run(), name="uploader"),
@@ -231,6 +231,7 @@ class Agent:
 
     async def _ticks(self) -> None:
         """The one timer of an idle agent; ends when it is time to leave."""
+        asyncio.get_running_loop().call_later(SETTLED_AFTER, _settle)
         while not self.leaving.reason:
             self.host.tick()
             self.runner.tick()
@@ -360,6 +361,15 @@ class Agent:
             ready = {"READY": "1"} if not self._told else {}
             self._told = text
             notify(os.environ.get("NOTIFY_SOCKET"), **ready, STATUS=text.replace("\n", " "))
+
+
+def _settle() -> None:
+    """Get ready for jobs. What start-up made stays: the collector, off until now, need not look at
+    it again."""
+    make_ready()
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def _ignore() -> None:

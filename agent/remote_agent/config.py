@@ -13,7 +13,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import platformdirs
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -201,14 +200,18 @@ def default_state_dir() -> Path:
     """`/var/lib/remote-agent` for root, else the user's data directory of the platform."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/remote-agent")
-    return platformdirs.user_data_path("remote-agent", appauthor=False)
+    from platformdirs import user_data_path
+
+    return user_data_path("remote-agent", appauthor=False)
 
 
 def default_file() -> Path:
     """`/etc/remote-agent/agent.toml` for root, else in the user's configuration directory."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/etc/remote-agent/agent.toml")
-    return platformdirs.user_config_path("remote-agent", appauthor=False) / "agent.toml"
+    from platformdirs import user_config_path
+
+    return user_config_path("remote-agent", appauthor=False) / "agent.toml"
 
 
 def env_names(section: str, key: str) -> tuple[str, ...]:

@@ -31,7 +31,13 @@ from remote_agent import backoff
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_agent.reach import OPEN_TIMEOUT, Complaint, Endpoint, explain, problem_of
 from remote_agent.tunnel import open_tunnel
-from remote_protocol.codec import Chunk, decode_from_server, decode_input, encode
+from remote_protocol.codec import (
+    Chunk,
+    decode_from_server,
+    decode_input,
+    encode,
+    make_ready_from_server,
+)
 from remote_protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
 from remote_protocol.limits import MAX_SERVER_MESSAGE, SUBPROTOCOL
@@ -194,6 +200,7 @@ class Link:
         self._verdict = None
         try:
             self._listener.link_opened(make_ulid(time.time_ns() // 1_000_000, _entropy()))
+            make_ready_from_server()  # while the server makes its answer
             while self._socket is wire:
                 frame = await wire.recv()
                 if isinstance(frame, str):

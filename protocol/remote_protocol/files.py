@@ -24,7 +24,7 @@ _MAX_CONTENT: Final = (MAX_FILES_SIZE + 2) // 3 * 4
 class JobFile(BaseModel):
     """A small file that is put into the work directory before the job starts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     path: Annotated[str, StringConstraints(min_length=1, max_length=MAX_FILE_PATH)]
     """Relative to the work directory; it cannot leave it. Each of its parts has at most 255 bytes

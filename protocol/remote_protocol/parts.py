@@ -45,15 +45,15 @@ Interval = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 
 
 class Message(BaseModel):
-    """Base of all messages."""
+    """Base of all messages. Each is made ready when it is first used: no program uses all."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Part(BaseModel):
     """Base of what messages are made of."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Platform(Part):

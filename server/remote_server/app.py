@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from remote_protocol.codec import make_ready
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
 from remote_server.addresses import is_loopback, local
 from remote_server.config import Address, Config
@@ -111,6 +112,7 @@ class Server:
                 await self._begin_life(store)
                 await self._first_admin(store)
                 self._compose(store)
+                make_ready()  # no agent and no job waits for it
                 await self._listen()
             except BaseException:
                 await self._halt()

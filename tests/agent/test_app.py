@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
 import socket
+import sys
 import zlib
 from contextlib import suppress
 from functools import partial
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_agent.app import _settle
 from remote_agent.errors import AgentError, ConfigError
 from remote_agent.lock import alone
 from remote_protocol import cri
@@ -430,3 +433,48 @@ async def test_jobs_have_the_umask_of_the_agents_start(server, tmp_path, config,
         assert cri.decode(bytes(server.logs[key])).decode() == f"{shown}\n{mode:o}\n"
         # What the agent makes stays its own.
         assert (agent.state / "attempts").stat().st_mode & 0o777 == 0o700
+
+
+NEEDLESS = (
+    "platformdirs",
+    "remote_agent.cli.enrol",
+    "remote_agent.cli.logs",
+    "remote_agent.register",
+    "remote_protocol.api",
+    "remote_protocol.cri",
+)
+"""What other commands need: no start of a registered agent waits for it."""
+
+
+async def test_a_start_loads_nothing_that_it_does_not_need(server, tmp_path):
+    agent = AgentProcess(tmp_path, server.url)
+    program = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('loaded', *sys.modules))\n"
+        "from remote_agent.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    call = [sys.executable, "-c", program, "run", "--state-dir", str(agent.state)]
+    process = await asyncio.create_subprocess_exec(*call, stdout=asyncio.subprocess.PIPE)
+    try:
+        await server.online()
+        process.terminate()
+        output, _ = await asyncio.wait_for(process.communicate(), 20)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    loaded = output.decode().splitlines()[-1].split()
+    assert process.returncode == 0
+    assert loaded[0] == "loaded" and "websockets.asyncio.client" in loaded
+    assert set(NEEDLESS) & set(loaded) == set()
+
+
+def test_once_settled_the_collector_works_on_what_is_new():
+    gc.disable()
+    try:
+        _settle()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.enable()
+        gc.unfreeze()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -197,3 +199,24 @@ def test_a_chunk_ends_where_an_acknowledgement_can_say_so() -> None:
     for offset in (largest - 2, largest, 1 << 63, (1 << 64) - 1):
         with pytest.raises(RemoteProtocolError):
             codec.decode_chunk(codec.encode_chunk(JOB, 1, offset, b"abc"))
+
+
+def test_messages_are_made_ready_when_first_used_or_all_at_once() -> None:
+    program = (
+        "from typing import get_args\n"
+        "from remote_protocol import codec, messages\n"
+        "unions = messages.AgentMessage, messages.ServerMessage\n"
+        "kinds = [kind for union in unions for kind in get_args(get_args(union)[0])]\n"
+        "missing = lambda: [kind for kind in kinds if not kind.__pydantic_complete__]\n"
+        "assert missing() == kinds\n"
+        "codec.make_ready_from_server()\n"
+        "text = codec.encode(messages.Goodbye(reason='x'))\n"
+        "assert codec.decode_from_agent(text) == messages.Goodbye(reason='x')\n"
+        "assert messages.Goodbye not in missing() and messages.Started in missing()\n"
+        "codec.make_ready()\n"
+        "assert missing() == []\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         options = parse(given)
+        gc.enable()  # off while the program was loaded
         code: int = options.run(options)
         sys.stdout.flush()
     except AgentError as error:

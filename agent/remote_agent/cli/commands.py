@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from remote_agent import __version__
 from remote_agent import config as configuration
+from remote_agent.cli.call import flags_of, forget_token, read_token, to_enrol
 from remote_agent.control import NotRunning, ask
 from remote_agent.errors import ConfigError
 from remote_agent.identity import Identity, load_identity
@@ -32,11 +34,15 @@ def load(
 
 def run(options: argparse.Namespace) -> int:
     """Run the agent until it is stopped."""
-    from remote_agent.cli.enrol import flags_of, forget_token, register_first
-
     settings, _ = load(options, flags_of(options))
-    register_first(settings, options)
+    known = load_identity(settings.state_dir)
+    if to_enrol(known, settings.server.url, read_token(options)):
+        # Imported only here: most starts are those of a host that is registered.
+        from remote_agent.cli.enrol import register_first
+
+        register_first(settings, options)
     forget_token()
+    gc.disable()  # until the agent has settled
     from remote_agent.app import run as run_agent
 
     return run_agent(

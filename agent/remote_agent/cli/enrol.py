@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import random
 import re
@@ -20,9 +19,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from remote_agent import __version__, backoff
 from remote_agent import register as enrolment
+from remote_agent.cli.call import flags_of, read_token, to_enrol
 from remote_agent.cli.commands import load, on_disk
-from remote_agent.cli.variables import switch_of, text_of, variable_of
-from remote_agent.config import FLAGS, Config
+from remote_agent.cli.variables import switch_of
+from remote_agent.config import Config
 from remote_agent.control import NotRunning, ask
 from remote_agent.errors import AgentError, ConfigError, TokenRefused, Unreachable
 from remote_agent.identity import (
@@ -33,7 +33,6 @@ from remote_agent.identity import (
     reserve_identity,
     save_identity,
 )
-from remote_agent.processes import run_again
 from remote_agent.session.capacity import unused
 from remote_agent.values import is_open_way, open_way_words
 from remote_protocol.api import Registered, Registration
@@ -54,14 +53,6 @@ class Wanted:
     token: str | None = field(default=None, repr=False)
     replace: bool = False
     ephemeral: bool = False
-
-
-def flags_of(options: argparse.Namespace) -> dict[tuple[str, str], object]:
-    """What the flags say of the configuration."""
-    return {
-        place: getattr(options, flag.removeprefix("--").replace("-", "_"))
-        for place, flag in FLAGS.items()
-    }
 
 
 def register(options: argparse.Namespace) -> int:
@@ -99,7 +90,7 @@ def register_first(config: Config, options: argparse.Namespace | None = None) ->
     """
     known = load_identity(config.state_dir)
     url, token = config.server.url, read_token(options)
-    if known is not None and (token is None or url in (None, known.server)):
+    if not to_enrol(known, url, token):
         return
     missing = [
         *([] if url else [_NEED_SERVER]),
@@ -128,30 +119,6 @@ def _enrol_patiently(config: Config, known: Identity | None, wanted: Wanted) -> 
                 print(f"remote-agent: {error}; trying again", file=sys.stderr, flush=True)
         time.sleep(backoff.delay(failures, random.random(), config.server.max_reconnect_wait))
         failures += 1
-
-
-def forget_token() -> None:
-    """Run again without a token in environment and arguments: any job that runs as this user could
-    read it there (proc(5)). Returns when there is none."""
-    env = {name: value for name, value in os.environ.items() if name != variable_of("--token")}
-    arguments = _without_token(sys.orig_argv)
-    if (len(env) == len(os.environ) and arguments == sys.orig_argv) or sys.argv[1:2] != ["run"]:
-        return
-    os.environ.pop(variable_of("--token"), None)
-    if getattr(sys, "frozen", False):
-        arguments = [sys.executable, *_without_token(sys.argv)[1:]]
-    sys.stdout.flush()
-    run_again(arguments, env)
-
-
-def _without_token(arguments: list[str]) -> list[str]:
-    kept: list[str] = []
-    skip = False
-    for word in arguments:
-        if not skip and word != "--token" and not word.startswith("--token="):
-            kept.append(word)
-        skip = word == "--token"
-    return kept
 
 
 def unregister(options: argparse.Namespace) -> int:
@@ -270,23 +237,6 @@ def _door(config: Config, known: Identity | None, url: str) -> enrolment.Door:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path.absolute())
-
-
-def read_token(options: argparse.Namespace | None) -> str | None:
-    """The token from a flag, or else from the environment. ConfigError when it can be none."""
-    flag, file = (options.token, options.token_file) if options else (None, None)
-    if not flag and not file:
-        flag, file = None, text_of("--token-file")
-        flag = None if file else text_of("--token")
-    if flag is None and file:
-        try:
-            flag = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            cause = getattr(error, "strerror", None) or "it is no text"
-            raise ConfigError(f"the token file {file} cannot be read: {cause}") from None
-        if not flag.strip():
-            raise ConfigError(f"the token file {file} is empty")
-    return enrolment.check_token(flag) if flag else None
 
 
 def default_name() -> str:

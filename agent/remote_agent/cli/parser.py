@@ -7,7 +7,7 @@ import re
 from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 
-from remote_agent.cli import commands, enrol, logs
+from remote_agent.cli import commands
 from remote_agent.cli.variables import switch_of, text_of, variable_of
 
 _EPILOG: Final = """\
@@ -144,7 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
         made.own("--state-dir", words="identity, attempts and logs", metavar="DIR")
         return made
 
-    register = command("register", "enrol at a server", enrol.register, text=_REGISTER)
+    register = command("register", "enrol at a server", _enrol, text=_REGISTER)
     _register(register)
     register.output()
     run = command("run", "run in the foreground until stopped", commands.run, text=_RUN)
@@ -160,15 +160,36 @@ def build_parser() -> argparse.ArgumentParser:
     command("resume", "take jobs again, after pause or drain", commands.resume, "")
     drain = command("drain", "finish running jobs, then exit", commands.drain, "", " --deadline 1h")
     drain.own("--deadline", words="cancel what still runs then", metavar="DURATION")
-    leave = command("unregister", "leave the server and forget the token", enrol.unregister, "")
+    leave = command("unregister", "leave the server and forget the token", _unregister, "")
     leave.own("--force", words="even while jobs run here or await delivery", switch=True)
-    log = command("logs", "local copies of logs", logs.logs, "", " -f", " 01JD3 --follow")
+    log = command("logs", "local copies of logs", _logs, "", " -f", " 01JD3 --follow")
     log.positional("job", "id of a job or its beginning; none: the agent's own log")
     log.own("-f", "--follow", words="go on as it grows", switch=True)
     config = command("config", "the effective configuration, and why", commands.config, "")
     config.output()
     command("version", "print the version", commands.version, "")
     return parser
+
+
+# Imported only by those who need them: every start of the agent comes through this module.
+
+
+def _enrol(options: argparse.Namespace) -> int:
+    from remote_agent.cli.enrol import register
+
+    return register(options)
+
+
+def _unregister(options: argparse.Namespace) -> int:
+    from remote_agent.cli.enrol import unregister
+
+    return unregister(options)
+
+
+def _logs(options: argparse.Namespace) -> int:
+    from remote_agent.cli.logs import logs
+
+    return logs(options)
 
 
 def _register(register: _Command) -> None:

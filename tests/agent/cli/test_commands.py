@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
@@ -33,6 +34,15 @@ def test_version_imports_nothing_heavy() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"remote-agent {__version__}\n"
+
+
+def test_commands_run_with_the_collector_on() -> None:
+    gc.disable()
+    try:
+        assert main(["status"]) == 1
+        assert gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_status_without_an_agent_says_so(capsys: pytest.CaptureFixture) -> None:

@@ -1,0 +1,77 @@
+"""What a call of `remote-agent` says itself: the configuration's flags, and the token.
+
+Reads the environment and the token's file. Light: every start of the agent comes through here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from remote_agent.cli.variables import text_of, variable_of
+from remote_agent.config import FLAGS
+from remote_agent.errors import ConfigError
+from remote_agent.identity import Identity
+from remote_agent.processes import run_again
+
+
+def flags_of(options: argparse.Namespace) -> dict[tuple[str, str], object]:
+    """What the flags say of the configuration."""
+    return {
+        place: getattr(options, flag.removeprefix("--").replace("-", "_"))
+        for place, flag in FLAGS.items()
+    }
+
+
+def read_token(options: argparse.Namespace | None) -> str | None:
+    """The token from a flag, or else from the environment. ConfigError when it can be none."""
+    flag, file = (options.token, options.token_file) if options else (None, None)
+    if not flag and not file:
+        flag, file = None, text_of("--token-file")
+        flag = None if file else text_of("--token")
+    if flag is None and file:
+        try:
+            flag = Path(file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            cause = getattr(error, "strerror", None) or "it is no text"
+            raise ConfigError(f"the token file {file} cannot be read: {cause}") from None
+        if not flag.strip():
+            raise ConfigError(f"the token file {file} is empty")
+    if not flag:
+        return None
+    # Imported only here: `run` of a host that is registered has no token any more.
+    from remote_agent.register import check_token
+
+    return check_token(flag)
+
+
+def to_enrol(known: Identity | None, url: str | None, token: str | None) -> bool:
+    """Whether `run` has to enrol first: this host is not registered, or at another server than the
+    configured one, for which there is a token."""
+    return known is None or (token is not None and url not in (None, known.server))
+
+
+def forget_token() -> None:
+    """Run again without a token in environment and arguments: any job that runs as this user could
+    read it there (proc(5)). Returns when there is none."""
+    env = {name: value for name, value in os.environ.items() if name != variable_of("--token")}
+    arguments = _without_token(sys.orig_argv)
+    if (len(env) == len(os.environ) and arguments == sys.orig_argv) or sys.argv[1:2] != ["run"]:
+        return
+    os.environ.pop(variable_of("--token"), None)
+    if getattr(sys, "frozen", False):
+        arguments = [sys.executable, *_without_token(sys.argv)[1:]]
+    sys.stdout.flush()
+    run_again(arguments, env)
+
+
+def _without_token(arguments: list[str]) -> list[str]:
+    kept: list[str] = []
+    skip = False
+    for word in arguments:
+        if not skip and word != "--token" and not word.startswith("--token="):
+            kept.append(word)
+        skip = word == "--token"
+    return kept

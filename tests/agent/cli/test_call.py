@@ -1,0 +1,44 @@
+"""What a call says itself: when `run` enrols first, and whose flags set the configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from remote_agent.cli.call import flags_of, read_token, to_enrol
+from remote_agent.cli.parser import parse
+from remote_agent.errors import ConfigError
+from remote_agent.identity import Identity
+
+HERE = "http://127.0.0.1:1"
+KNOWN = Identity(HERE, "n", "rat_own")
+
+
+@pytest.mark.parametrize(
+    ("known", "url", "token", "wanted"),
+    [
+        (None, None, None, True),
+        (None, HERE, "rrt_x", True),
+        (KNOWN, None, None, False),
+        (KNOWN, HERE, "rrt_x", False),
+        (KNOWN, None, "rrt_x", False),
+        (KNOWN, "http://127.0.0.1:2", None, False),
+        (KNOWN, "http://127.0.0.1:2", "rrt_x", True),
+    ],
+)
+def test_when_run_enrols_first(
+    known: Identity | None, url: str | None, token: str | None, wanted: bool
+) -> None:
+    assert to_enrol(known, url, token) is wanted
+
+
+def test_flags_of_the_configuration() -> None:
+    said = flags_of(parse(["run", "--server", HERE, "--queue", "a", "--queue", "b"]))
+    assert said["server", "url"] == HERE
+    assert said["agent", "queues"] == ["a", "b"]
+    assert said["agent", "name"] is None
+
+
+def test_what_is_no_token_is_refused_before_anything_is_sent() -> None:
+    assert read_token(parse(["run", "--token", " rrt_enrol\n"])) == "rrt_enrol"
+    with pytest.raises(ConfigError):
+        read_token(parse(["run", "--token", "two words"]))
