@@ -12,7 +12,7 @@ from typing import Any
 
 from remote_agent import __version__
 from remote_agent.control import Handler
-from remote_agent.errors import AgentError
+from remote_agent.errors import AgentError, os_words
 from remote_agent.host import Host
 from remote_agent.identity import Identity
 from remote_agent.processes import boottime
@@ -64,7 +64,8 @@ class Answers:
         try:
             self._host.wishes.say(local)
         except OSError as error:
-            raise AgentError(f"the wish cannot be kept: {error.strerror}") from None
+            why = os_words(error, "the state directory")
+            raise AgentError(f"the wish cannot be kept: {why}") from None
         self._host.reconsider()
         condition = self._host.wishes.condition()
         return {"condition": "taking jobs" if condition.accepting else condition.reason}

@@ -21,7 +21,7 @@ import structlog
 from remote_agent.answers import Answers
 from remote_agent.config import Config
 from remote_agent.control import ControlServer
-from remote_agent.errors import AgentError, ConfigError
+from remote_agent.errors import AgentError, ConfigError, os_words
 from remote_agent.host import Host, Organs
 from remote_agent.identity import Identity, load_identity, remove_identity
 from remote_agent.janitor import Janitor
@@ -340,8 +340,7 @@ class Agent:
         try:
             self._contact.note(at)
         except OSError as error:
-            where = error.filename or self._config.state_dir / "contact"
-            reason = f"{where}: {error.strerror}"
+            reason = os_words(error, self._config.state_dir / "contact")
             log.warning("contact cannot be noted; jobs with stop_after end", reason=reason)
 
     def _unsent(self) -> int:

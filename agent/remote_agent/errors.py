@@ -1,4 +1,6 @@
-"""What ends the agent, with the exit code that it ends with. Types only.
+"""What ends the agent, with the exit code that it ends with, and words for errors of the system.
+
+Types and texts only.
 
 AgentError            1   fatal: something that a person must look at
 ├── ConfigError       2   configuration or usage; `faults` holds one sentence each
@@ -10,6 +12,12 @@ AgentError            1   fatal: something that a person must look at
 """
 
 from __future__ import annotations
+
+
+def os_words(error: OSError, place: object) -> str:
+    """What the system refused, and where; `place` holds when the error does not say."""
+    where = error.filename if isinstance(error.filename, str) else place
+    return f"{where}: {error.strerror or error}"
 
 
 class AgentError(Exception):

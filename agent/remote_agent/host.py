@@ -13,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from remote_agent.errors import os_words
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
 from remote_agent.processes import boottime
@@ -326,10 +327,11 @@ class Host:
             self.handle(OfferFailed(key, Refusal.CAPACITY, str(error)))
         except OSError as error:
             # The host's fault: it takes no jobs, until it can write one.
-            text = f"the attempt cannot be written to the disk: {error.strerror or error}"
+            why = os_words(error, "the state directory")
+            text = f"the attempt cannot be written to the disk: {why}"
             log.error("an offer was refused", attempt=str(key), reason=text)
             self.handle(OfferFailed(key, Refusal.DISK, text))
-            self.on_trouble(error.strerror or str(error))
+            self.on_trouble(why)
         except Exception as error:
             # One job that this agent cannot even prepare must not take the agent down, again and
             # again with each new offer of it.

@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from remote_agent.config import Config
+from remote_agent.errors import os_words
 from remote_agent.journal import Journal, Kept
 from remote_protocol.units import format_size
 
@@ -69,7 +70,7 @@ class Janitor:
             try:
                 await self.look()
             except OSError as error:
-                log.error("the disk cannot be looked after", reason=str(error))
+                log.error("the disk cannot be looked after", reason=os_words(error, "its state"))
             except Exception:
                 # Whatever a job has left there, the agent and its other jobs go on.
                 log.exception("the disk cannot be looked after")
@@ -98,7 +99,7 @@ class Janitor:
         try:
             self._journal.probe()
         except OSError as error:
-            self._trouble = f"{error.filename or 'the state directory'}: {error.strerror}"
+            self._trouble = os_words(error, "the state directory")
         else:
             log.info("attempts can be written again")
             self._trouble = ""

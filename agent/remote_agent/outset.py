@@ -13,7 +13,7 @@ import structlog
 
 from remote_agent import __version__
 from remote_agent.config import Config
-from remote_agent.errors import ConfigError
+from remote_agent.errors import ConfigError, os_words
 from remote_agent.identity import Identity, installation
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.users import Users
@@ -42,7 +42,7 @@ def job_group(wanted: str) -> str | None:
         assert folder is not None
         log.info("jobs with limits get control groups", controllers=sorted(cgroup.prepare(folder)))
     except OSError as error:
-        log.warning("no control groups; limits are watched instead", reason=str(error))
+        log.warning("no control groups; limits are watched instead", reason=os_words(error, wanted))
         return None
     return folder
 

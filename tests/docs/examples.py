@@ -97,6 +97,8 @@ class World:
             "PATH": f"{programs}:{stubs}:/usr/local/bin:/usr/bin:/bin",
             "REMOTE_CA_FILE": str(self.here / "cert.pem"),
             "REMOTE_AGENT_CA_FILE": str(self.here / "cert.pem"),
+            # Example after example may begin with a server that has come back.
+            "REMOTE_AGENT_SERVER_MAX_RECONNECT_WAIT": "1s",
             "URL": URL,
         }
         # Programs of the reader's own.
