@@ -180,7 +180,8 @@ async def test_limits_and_trees_work_as_ever(server: FakeServer, folder: Path) -
         slow = await server.end_of(server.offer(sh("sleep 60", timeout=0.3)))
         assert slow.end_reason is EndReason.TIMEOUT
         hungry = sh(
-            "exec python3 -c 'x = bytearray(300_000_000); input()'", memory_limit=50_000_000
+            "exec python3 -c 'import time; x = bytearray(300_000_000); time.sleep(60)'",
+            memory_limit=50_000_000,
         )
         ended = await server.end_of(server.offer(hungry))
         assert (ended.exit_code, ended.end_reason) == (137, EndReason.MEMORY_LIMIT)

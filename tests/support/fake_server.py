@@ -24,7 +24,7 @@ from websockets.http11 import Request, Response
 from remote_agent.session.events import Key
 from remote_protocol.codec import HEADER_SIZE, decode_chunk, decode_from_agent, encode
 from remote_protocol.ids import make_ulid
-from remote_protocol.limits import MAX_AGENT_MESSAGE, SUBPROTOCOL
+from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.messages import (
     Accept,
     Ack,
@@ -126,7 +126,7 @@ class FakeServer:
             compression=None,
             ping_interval=None,
             close_timeout=1,
-            max_size=MAX_AGENT_MESSAGE,
+            max_size=MAX_CHUNK_FRAME,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

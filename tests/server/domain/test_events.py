@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 import remote_server
-from remote_server.domain import events
+from remote_server.domain import changes, events
 from remote_server.domain.events import Accepted, Change, Effect, Event, Record, Recorded
 from remote_server.domain.model import Key
 
@@ -20,8 +20,9 @@ KEY = Key("01ARYZ6S410000000000000000", 1)
 def test_everything_is_in_one_union() -> None:
     defined = {
         thing
-        for thing in vars(events).values()
-        if dataclasses.is_dataclass(thing) and thing.__module__ == events.__name__
+        for module in (events, changes)
+        for thing in vars(module).values()
+        if dataclasses.is_dataclass(thing) and thing.__module__ == module.__name__
     }
     unions = [set(get_args(union)) for union in (Event, Change, Effect)]
     assert set.union(*unions) == defined
