@@ -13,6 +13,9 @@ READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks requirements)
 
+# Whole environments are made and large attacks carried out there: targets of their own, so that `make test` stays short.
+HEAVY := tests/hostile tests/checkout
+
 LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol
 
@@ -23,7 +26,7 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(filter-out %/test_api.py,$(wildcard tests/protocol/test_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-docs test-wine check fmt bench chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-docs test-wine check fmt bench chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,8 +53,14 @@ demo: setup ## start a server and an agent, run real jobs live, show the results
 dev: setup ## a server with one local agent, until Ctrl-C
 	@$(BIN)/remote-server dev $(ARGS)
 
-test: setup-dev ## all tests, JOBS=2 at a time
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+test: setup-dev ## the tests, JOBS=2 at a time; heavier ones are the targets below
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(HEAVY:%=--ignore=%) $(ARGS)
+
+test-hostile: setup-dev ## attacks of strangers, users and rogue agents on a real server
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/hostile $(ARGS)
+
+test-checkout: setup-dev ## the set-up of a checkout, interrupted and repeated, for real
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/checkout $(ARGS)
 
 test-docs: setup-dev ## the examples of every --help, for real
 	@$(BIN)/python -m pytest tests/docs/help_examples.py $(ARGS)
