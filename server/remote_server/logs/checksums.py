@@ -53,7 +53,13 @@ class Checksums:
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(owner, deque()).append(turn)
-        await turn
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                # Its turn had come a moment before: somebody else's then.
+                self._next()
+            raise
 
     def _next(self) -> None:
         """A thread is free: it goes to the owner who has waited for longest."""

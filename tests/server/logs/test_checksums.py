@@ -45,3 +45,20 @@ async def test_an_honest_log_does_not_wait_for_a_rogues(
     await asyncio.gather(*rogue, return_exceptions=True)
     assert await sums.crc("honest", small, 5000) == crc32(b"x" * 5000)
     sums.close()
+
+
+async def test_whoever_is_cancelled_when_its_turn_has_come_keeps_no_thread(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"x" * 5000)
+    sums = Checksums()
+    for _ in range(module.THREADS):
+        await sums._turn("busy")
+    waiting = [asyncio.ensure_future(sums.crc("late", path, 5000)) for _ in range(module.THREADS)]
+    await asyncio.sleep(0)
+    for task in waiting:
+        sums._next()
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    async with asyncio.timeout(20):
+        assert await sums.crc("honest", path, 5000) == crc32(b"x" * 5000)
+    sums.close()
