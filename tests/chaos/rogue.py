@@ -31,6 +31,8 @@ class Rogue:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
+        self.most_refused = 0
+        """Offers that it refused on one link."""
         client = stage.client
         client.create_queue(QueueCreate(name=QUEUE))
         registration = RegistrationTokenCreate(queues=["default", QUEUE], uses=1)
@@ -66,6 +68,7 @@ class Rogue:
     def refuse_all(self, dice: random.Random) -> str:
         """Refuse whatever it is offered."""
         refused = self._converse(_hello(), dice.uniform(1, 4), self._refuse(dice))
+        self.most_refused = max(self.most_refused, refused)
         return f"refused {refused} offers"
 
     def ignore_offers(self, dice: random.Random) -> str:
