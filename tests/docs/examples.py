@@ -33,8 +33,9 @@ BEFORE = {
     "remotectl queue create berlin": "remotectl agent set web-7 --queue default; "
     "remotectl queue delete berlin",
     "remotectl registration-token create": "rm token",
-    "remote-agent register": "rm token; remotectl registration-token create --output-file token "
-    "--queue default --queue berlin",
+    # With the queue berlin, its agents' right to serve it was deleted.
+    "remote-agent register": "remotectl agent set web-7 --queue default --queue berlin; rm token; "
+    "remotectl registration-token create --output-file token --queue default --queue berlin",
     "remotectl run --queue berlin": "remotectl agent set web-7 --queue default --queue berlin",
     "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",
 }
