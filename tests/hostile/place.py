@@ -12,7 +12,7 @@ from remote_protocol.ids import Role
 from remote_protocol.states import EndReason, JobState
 from tests.support.rogues import enrol
 from tests.support.stack import Stack
-from tests.support.watch import MOST_MEMORY, Watch, watching
+from tests.support.watch import MOST_HELD, MOST_MEMORY, Watch, watching
 
 HONEST = "honest"
 _PRINTING = "n=0; while [ ! -e {go} ]; do n=$((n+1)); echo line $n; sleep 0.05; done; exit 3"
@@ -72,14 +72,16 @@ class Place:
         assert self.client.log(job.id) == b"hello\noops\n"
 
     @contextmanager
-    def attacked(self, *, most_memory: float = MOST_MEMORY) -> Iterator[Watch]:
+    def attacked(
+        self, *, most_memory: float = MOST_MEMORY, most_held: float = MOST_HELD
+    ) -> Iterator[Watch]:
         """Within the block an honest job runs; in the end another one, and both are judged."""
         self._jobs += 1
         go = self.stack.root / f"go-{self._jobs}"
         job = self.stack.submit(_PRINTING.format(go=go), queue=HONEST).id
         self.stack.reaches(job, JobState.RUNNING)
         try:
-            with watching(self.stack, most_memory=most_memory) as watch:
+            with watching(self.stack, most_memory=most_memory, most_held=most_held) as watch:
                 yield watch
                 self.short()
                 go.touch()

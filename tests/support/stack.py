@@ -369,9 +369,10 @@ class Stack:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for program in (*self.agents.values(), self.server):
-            _ = program.running  # reaps it
-        return not left
+        # One that is about to end shows no environment any more.
+        programs = (*self.agents.values(), self.server)
+        running = [program for program in programs if program.running]  # reaps them, too
+        return not left and not running
 
 
 def _run(

@@ -143,7 +143,7 @@ class Watch:
         found = []
         for line in lines.decode(errors="replace").splitlines():
             held = _HELD.search(line)
-            if TROUBLE.search(line) or (held and float(held[1]) > self.most_held):
+            if TROUBLE.search(line) or (held and float(held[1]) > MOST_HELD):
                 found.append(f"the server logged: {line[:2000]}")
         return found
 
