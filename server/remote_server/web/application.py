@@ -34,6 +34,7 @@ from remote_server.web import (
     tokens,
 )
 from remote_server.web.connection import Connection
+from remote_server.web.connections import network
 from remote_server.web.headers import header, require_plain_body
 from remote_server.web.problems import (
     SECURITY_HEADERS,
@@ -145,7 +146,8 @@ class _Surround:
 
     def _refused(self, request: web.Request, problem: ApiProblem) -> None:
         address = request.remote or ""
-        more = self._refusals.take((address, problem.code), time.monotonic())
+        # By networks: one host has more IPv6 addresses than kinds of lines are told apart.
+        more = self._refusals.take((network(address), problem.code), time.monotonic())
         if more is not None:
             _log.warning(
                 "sign-in refused",

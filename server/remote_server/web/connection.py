@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from remote_protocol.errors import ErrorCode
-from remote_server.web.connections import Connections, Standing
+from remote_server.web.connections import Connections, PeerKind
 from remote_server.web.problems import SECURITY_HEADERS, ApiProblem
 
 MAX_HEAD: Final = 32 * 1024
@@ -58,7 +58,7 @@ class Connection(web.RequestHandler):
         self._payload: Any = None
         self._wire: asyncio.Transport | None = None
         self.address = ""
-        self.standing = Standing.STRANGER
+        self.standing = PeerKind.STRANGER
         self.since = 0.0
         self.stuck_since: float | None = None
         self.stream: asyncio.Task[Any] | None = None

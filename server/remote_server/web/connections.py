@@ -63,7 +63,7 @@ def allowance(files: int, most: int) -> Allowance:
     return Allowance(strangers, max(strangers // 4, 8), clients, links)
 
 
-class Standing(Enum):
+class PeerKind(Enum):
     """What is known of whoever is at the other end."""
 
     STRANGER = "stranger"
@@ -75,7 +75,7 @@ class Peer(Protocol):
     """A connection, as far as its budget is concerned."""
 
     address: str
-    standing: Standing
+    standing: PeerKind
     since: float
     """When it last did something, as far as `look` knows; `clock` seconds."""
     stuck_since: float | None
@@ -132,12 +132,12 @@ class Connections:
         self._seen: dict[Peer, tuple[int, int | None]] = {}
         self._throttle = Throttle(_QUIET)
 
-    def counts(self) -> dict[Standing, int]:
+    def counts(self) -> dict[PeerKind, int]:
         """Connections of each kind."""
         return {
-            Standing.STRANGER: len(self._strangers),
-            Standing.CLIENT: len(self._clients),
-            Standing.LINK: len(self._links),
+            PeerKind.STRANGER: len(self._strangers),
+            PeerKind.CLIENT: len(self._clients),
+            PeerKind.LINK: len(self._links),
         }
 
     def opened(self, peer: Peer) -> None:
@@ -160,7 +160,7 @@ class Connections:
 
     def proved(self, peer: Peer, token: Token) -> None:
         """A request came with a valid token. ApiProblem `overloaded` when there is no room."""
-        if peer.standing is not Standing.STRANGER:
+        if peer.standing is not PeerKind.STRANGER:
             return
         full = len(self._clients) - self.allowed.clients
         if full >= 0:
@@ -175,7 +175,7 @@ class Connections:
                     headers={"Retry-After": "5", "Connection": "close"},
                 )
         self._forget(peer)
-        peer.standing = Standing.CLIENT
+        peer.standing = PeerKind.CLIENT
         self._clients[peer] = None
 
     def linked(self, peer: Peer, agent: str) -> None:
@@ -195,7 +195,7 @@ class Connections:
                 headers={"Retry-After": "30", "Connection": "close"},
             )
         self._forget(peer)
-        peer.standing = Standing.LINK
+        peer.standing = PeerKind.LINK
         self._links[peer] = agent
         self._links_of[agent] += 1
 
@@ -227,21 +227,22 @@ class Connections:
                 longest = self._write_time if unread else min(self._write_time, _CLOSING)
                 if now - peer.stuck_since > longest:
                     self._turn_out(peer, "it does not read its answer")
-            elif peer.standing is Standing.STRANGER and now - peer.since > HEAD_TIME:
+            elif peer.standing is PeerKind.STRANGER and now - peer.since > HEAD_TIME:
                 peer.abort()
 
     def malformed(self, reason: str, address: str) -> None:
         """Something came that is no request: one line in a while says so."""
-        self._say("malformed request", reason, address)
+        # One kind, whatever the reason: that holds what a stranger wrote.
+        self._say("malformed", "malformed request", reason, address)
 
-    def _say(self, event: str, reason: str, address: str) -> None:
-        more = self._throttle.take((event, reason[:40]), self._clock())
+    def _say(self, kind: str, event: str, reason: str, address: str) -> None:
+        more = self._throttle.take(kind, self._clock())
         if more is not None:
             others = {"like_it_since": more} if more else {}
             _log.warning(event, reason=reason, address=address, **others)
 
     def _turn_out(self, peer: Peer, reason: str) -> None:
-        self._say("connection closed", reason, peer.address)
+        self._say(reason, "connection closed", reason, peer.address)
         self.closed(peer)
         peer.abort()
 

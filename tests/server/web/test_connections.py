@@ -13,7 +13,7 @@ from remote_server.web.connections import (
     RESERVE,
     Allowance,
     Connections,
-    Standing,
+    PeerKind,
     allowance,
     network,
 )
@@ -28,7 +28,7 @@ class FakePeer:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.standing = Standing.STRANGER
+        self.standing = PeerKind.STRANGER
         self.since = 0.0
         self.stuck_since: float | None = None
         self.idle = True
@@ -96,7 +96,7 @@ def test_when_strangers_are_too_many_the_crowd_pays() -> None:
     crowd = [place.come("198.51.100.9") for _ in range(3)]
     newest = place.come("203.0.113.1")
     assert [peer.aborted for peer in (*crowd, *few, newest)] == [True] + [False] * 8
-    assert place.connections.counts()[Standing.STRANGER] == 8
+    assert place.connections.counts()[PeerKind.STRANGER] == 8
 
 
 def test_loopback_has_no_bound_of_its_own() -> None:
@@ -110,7 +110,7 @@ def test_a_new_client_takes_the_room_of_an_idle_one() -> None:
     clients[0].idle = False
     newest = place.client()
     assert [peer.aborted for peer in (*clients, newest)] == [False, True, False, False]
-    assert newest.standing is Standing.CLIENT
+    assert newest.standing is PeerKind.CLIENT
 
 
 def test_an_admin_finds_room_where_others_do_not() -> None:
@@ -187,9 +187,9 @@ def test_what_is_gone_is_not_counted() -> None:
 def test_strangers_cannot_fill_the_log() -> None:
     place = Place(each_address=1)
     with capture_logs() as logs:
-        for _ in range(1000):
+        for number in range(1000):
             place.come()
-            place.connections.malformed("Invalid method", "192.0.2.1")
+            place.connections.malformed(f"{number} is no method, and I wrote it", "192.0.2.1")
         place.now += 11
         place.come()
     assert len(logs) == 3
@@ -204,7 +204,7 @@ def test_who_is_being_answered_stays_before_those_who_say_nothing() -> None:
         place.come()
     assert not agent.aborted
     place.connections.linked(agent, "a")
-    assert place.connections.counts()[Standing.STRANGER] == 3
+    assert place.connections.counts()[PeerKind.STRANGER] == 3
 
 
 def test_where_all_are_being_answered_the_oldest_goes() -> None:
