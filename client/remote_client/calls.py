@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from remote_client.errors import ClientError, NotOurs, Unreachable, UsageError
 from remote_client.logs import StoredLog
-from remote_client.transport import PATIENCE, Call, Document, Transport
+from remote_client.transport import MAX_FAILURES, Call, Document, Transport
 
 _LARGEST_PAGE = 1000
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -153,7 +153,7 @@ class Calls:
                         yield event
             except Unreachable as error:
                 hopeless = isinstance(error, NotOurs) or not self._transport.reached
-                if hopeless or failures >= PATIENCE:
+                if hopeless or failures >= MAX_FAILURES:
                     raise
                 why = error
             self._transport.pause(failures, why)

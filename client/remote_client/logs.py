@@ -14,7 +14,7 @@ from typing import Final
 
 from remote_client.connection import Response
 from remote_client.errors import NotOurs, Unreachable
-from remote_client.transport import PATIENCE, Call, Document, Transport
+from remote_client.transport import MAX_FAILURES, Call, Document, Transport
 from remote_protocol import cri
 
 CRI_LOG: Final = "application/vnd.cri-log"
@@ -66,7 +66,7 @@ class StoredLog:
                 why = error
             if self.position > known or time.monotonic() - began > _LASTED:
                 self._failures = 0
-            if self._failures >= PATIENCE and why is not None:
+            if self._failures >= MAX_FAILURES and why is not None:
                 raise why
             self._transport.pause(self._failures, why)
             self._failures += 1

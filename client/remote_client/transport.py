@@ -31,7 +31,7 @@ _PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds between repetitions of a call: about ten in all, a restart of the server."""
 _SHORT: Final = 4
 """Repetitions while no server has answered yet: the URL may as well be wrong."""
-PATIENCE: Final = 120
+MAX_FAILURES: Final = 120
 """Failures in a row until a patient call, or following a log, gives up: about ten minutes."""
 _MOST: Final = 256 * 1024 * 1024
 """Bytes of an answer that is no stream; a page of a list has some MiB."""
@@ -58,7 +58,7 @@ class Call:
     @property
     def last(self) -> int:
         """How often it may be sent again."""
-        return (PATIENCE if self.patient else len(_PAUSES)) if self.repeat else 0
+        return (MAX_FAILURES if self.patient else len(_PAUSES)) if self.repeat else 0
 
 
 class Outage:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 PAUSE = 0.05
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 def waited(pid: int) -> float:
@@ -29,7 +29,7 @@ def ask(address: tuple[str, int]) -> str:
     """One request on a fresh connection; empty, or what is wrong with the answer."""
     answer = b""
     try:
-        with socket.create_connection(address, PATIENCE) as link:
+        with socket.create_connection(address, TIMEOUT) as link:
             link.sendall(b"GET /healthz HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n")
             while piece := link.recv(4096):
                 answer += piece

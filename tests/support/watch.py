@@ -126,7 +126,7 @@ class Watch:
         if self._probe.stdin is not None and not self._probe.stdin.closed:
             self._probe.stdin.close()
         try:
-            self._probe.wait(2 * probe_health.PATIENCE)
+            self._probe.wait(2 * probe_health.TIMEOUT)
         finally:
             self._probe.kill()
             self._probe.wait()

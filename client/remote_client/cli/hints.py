@@ -66,8 +66,8 @@ def agent_is_away(calls: Calls, job: Document) -> str:
         return ""
     seen = moment(agent.get("last_seen_at"))
     policy = job.get("on_disconnect") or {}
-    patience = policy.get("lost_after", _LOST_AFTER)
+    lost_after = policy.get("lost_after", _LOST_AFTER)
     lost = ""
-    if seen is not None and isinstance(patience, int | float) and 0 <= patience < 1e9:
-        lost = f"; unless it comes back, the job is lost at {when(seen + timedelta(0, patience))}"
+    if seen is not None and isinstance(lost_after, int | float) and 0 <= lost_after < 1e9:
+        lost = f"; unless it comes back, the job is lost at {when(seen + timedelta(0, lost_after))}"
     return f"its agent {name} is offline, last seen {ago(agent.get('last_seen_at'))}{lost}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-PATIENCE: Final = 30.0
+MAX_SLOWED: Final = 30.0
 """Seconds for which a link may be slowed without a break before it is closed."""
 BREAK: Final = 1.0
 """Seconds within the budget after which that time is counted anew."""
@@ -87,6 +87,6 @@ class Budget:
 
     def spent(self, now: float) -> bool:
         """Whether the agent goes on for too long, although it is slowed."""
-        return (
-            self._since is not None and now - self._until <= BREAK and now - self._since > PATIENCE
-        )
+        if self._since is None or now - self._until > BREAK:
+            return False
+        return now - self._since > MAX_SLOWED

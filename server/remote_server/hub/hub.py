@@ -41,7 +41,7 @@ from remote_server.hub.lines import Lines
 from remote_server.hub.link import Link
 from remote_server.hub.pulse import HubTerms, Pulse
 from remote_server.hub.recovery import Recovery
-from remote_server.hub.standing import Standing
+from remote_server.hub.token_watch import TokenWatch
 from remote_server.hub.words import assignment_of, wishes_of
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
@@ -98,7 +98,7 @@ class Hub:
         self.greeter = Greeter(self)
         self._refusals = Refusals()
         self.lines = Lines(clock)
-        self._standing = Standing(store, self._all)
+        self._token_watch = TokenWatch(store, self._all)
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovery = Recovery(store, files.logs, self._recovered)
         self._stopping = False
@@ -173,7 +173,7 @@ class Hub:
         for link in links:
             await link.settle()
         self._recovery.stop()
-        self._standing.stop()
+        self._token_watch.stop()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -183,7 +183,7 @@ class Hub:
         """Tick the links that wait for something, for ever."""
         while True:
             await self.pulse.beat(self._links, self._strangers)
-            self._standing.expire()
+            self._token_watch.expire()
 
     def _all(self) -> list[Link]:
         return [*self._links.values(), *self._strangers]
@@ -191,7 +191,7 @@ class Hub:
     def committed(self, commit: Commit) -> None:
         """Listener for the store's commits: a token that was revoked ends its agent's link."""
         if "tokens" in commit.rooms:
-            self._standing.changed()
+            self._token_watch.changed()
 
     def trouble(self) -> None:
         """The database or a log could not be written: probe until both work again."""

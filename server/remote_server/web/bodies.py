@@ -19,10 +19,10 @@ from remote_protocol.errors import ErrorCode
 from remote_protocol.units import format_size
 from remote_server.web.problems import ApiProblem, validation
 
-PATIENCE: Final = 20.0
+MAX_SILENCE: Final = 20.0
 """Seconds without a byte, and for the first bytes, after which a body is given up."""
 SLOWEST: Final = 64 * 1024
-"""Bytes a second that a body must come with, after PATIENCE."""
+"""Bytes a second that a body must come with, after MAX_SILENCE."""
 UNCOUNTED: Final = 64 * 1024
 """Bytes of a body that are not counted."""
 _PLAIN: Final = 16 * 1024
@@ -114,7 +114,7 @@ class Body:
         parts: list[bytes] = []
         size = 0
         while not content.at_eof():
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(MAX_SILENCE):
                 piece = await content.readany()
             parts.append(piece)
             size += len(piece)
@@ -124,7 +124,7 @@ class Body:
                 more = size - UNCOUNTED - self._held
                 self._budget.take(self._owner, more)
                 self._held += more
-            if time.monotonic() - begun > PATIENCE + size / SLOWEST:
+            if time.monotonic() - begun > MAX_SILENCE + size / SLOWEST:
                 raise TimeoutError
         return b"".join(parts)
 

@@ -11,7 +11,7 @@ from remote_server.errors import ServerError
 
 GOOD_FOR: Final = 2.0
 """Seconds that an answer is given again."""
-PATIENCE: Final = 5.0
+PROBE_TIMEOUT: Final = 5.0
 """Seconds after which a database that does not answer is away."""
 Probe = Callable[[], Awaitable[None]]
 
@@ -37,11 +37,11 @@ class Readiness:
 
     async def _ask(self, probe: Probe) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PROBE_TIMEOUT):
                 await probe()
             self._fault = None
         except TimeoutError:
-            self._fault = f"the database did not answer within {PATIENCE:g} seconds"
+            self._fault = f"the database did not answer within {PROBE_TIMEOUT:g} seconds"
         except ServerError as error:
             self._fault = f"nothing can be stored: {error}"
         finally:

@@ -11,7 +11,7 @@ import pytest
 from remote_protocol import messages as m
 from remote_protocol.errors import CloseCode
 from remote_server.hub import budget
-from remote_server.hub.budget import PATIENCE, Bucket, Budget, Rate, Rates
+from remote_server.hub.budget import MAX_SLOWED, Bucket, Budget, Rate, Rates
 from tests.support.live_hub import LiveHub
 
 
@@ -39,8 +39,8 @@ def test_only_who_goes_on_is_let_go() -> None:
     rates = Rates(heartbeats=Rate(1, 1))
     spent = Budget(rates, 0.0)
     now = 0.0
-    for _ in range(int(PATIENCE) + 5):
-        assert not spent.spent(now) or now > PATIENCE
+    for _ in range(int(MAX_SLOWED) + 5):
+        assert not spent.spent(now) or now > MAX_SLOWED
         now += spent.message("heartbeat", 1, now)
     assert spent.spent(now)
     calm = Budget(rates, 0.0)
@@ -53,7 +53,7 @@ def test_only_who_goes_on_is_let_go() -> None:
 async def test_an_agent_that_floods_is_slowed_and_then_let_go(
     place: LiveHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "PATIENCE", 0.3)
+    monkeypatch.setattr(budget, "MAX_SLOWED", 0.3)
     place.hub.terms = replace(place.hub.terms, rates=Rates(heartbeats=Rate(50, 10)))
     async with place.agent() as agent, place.agent("b") as other:
         await agent.hello()

@@ -33,3 +33,16 @@ async def test_a_revoked_token_ends_its_link_whoever_revokes_it(place: LiveHub) 
         assert "revoked" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.UNREGISTERED
         await other.beat()
+
+
+async def test_tokens_of_others_end_no_link(place: LiveHub) -> None:
+    async with place.agent() as agent, place.agent("b") as other:
+        await agent.hello()
+        await other.hello()
+        for number in range(20):
+            await place.store.create_token(
+                "agent", f"digest {number}", f"c{number}", time.time(), agent=f"c{number}"
+            )
+        await place.store.revoke((await place.token("b")).id)
+        assert await other.closed() == CloseCode.UNREGISTERED
+        await agent.beat()

@@ -57,7 +57,7 @@ async def slow_post(live: Live, sent: bytes, declared: int) -> bytes:
 async def test_a_body_that_does_not_come_is_given_up(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bodies, "PATIENCE", 0.3)
+    monkeypatch.setattr(bodies, "MAX_SILENCE", 0.3)
     assert b" 408 " in await slow_post(live, b"{", 1000)
 
 

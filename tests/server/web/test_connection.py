@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from remote_server.web.connection import MAX_HEAD
-from remote_server.web.connections import Standing
+from remote_server.web.connections import PeerKind
 from tests.support.live_server import Live
 
 HEAD = b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
@@ -32,12 +32,12 @@ async def test_a_body_is_no_head(live: Live) -> None:
 async def test_its_standing_follows_its_token(live: Live) -> None:
     assert (await live.get("/healthz", "")).status == 200
     counts = live.services.connections.counts
-    assert counts()[Standing.CLIENT] + counts()[Standing.STRANGER] >= 1
+    assert counts()[PeerKind.CLIENT] + counts()[PeerKind.STRANGER] >= 1
     assert (await live.get("/jobs")).status == 200
-    assert counts()[Standing.CLIENT] == 1
+    assert counts()[PeerKind.CLIENT] == 1
     agent = await live.register()
     async with live.connect(agent):
-        assert counts()[Standing.LINK] == 1
+        assert counts()[PeerKind.LINK] == 1
     (await live.get("/jobs", "rpt_" + "x" * 43)).problem(401, "invalid_token")
 
 

@@ -44,8 +44,8 @@ async def test_idle_strangers_leave_room_for_everybody_else(small: Live) -> None
             assert (await small.get("/healthz", "")).status == 200
             assert (await small.get("/jobs")).status == 200
         counts = small.services.connections.counts()
-        assert counts[budget.Standing.STRANGER] <= 20
-        assert counts[budget.Standing.LINK] == 1
+        assert counts[budget.PeerKind.STRANGER] <= 20
+        assert counts[budget.PeerKind.LINK] == 1
 
 
 async def test_a_link_is_no_stranger_and_nobody_takes_its_room(small: Live) -> None:
@@ -54,23 +54,23 @@ async def test_a_link_is_no_stranger_and_nobody_takes_its_room(small: Live) -> N
     async with AsyncExitStack() as stack:
         links = [await stack.enter_async_context(small.connect(token)) for token in tokens]
         # The session's own connection is a client's; an upgraded one is a stranger's no more.
-        assert counts()[budget.Standing.STRANGER] == 0
-        assert counts()[budget.Standing.LINK] == 2
+        assert counts()[budget.PeerKind.STRANGER] == 0
+        assert counts()[budget.PeerKind.LINK] == 2
         for number in range(300):
             _, writer = await stack.enter_async_context(small.wire())
             if number % 3:
                 writer.write((b"GET /healthz HT", GARBAGE)[number % 2])
         async with asyncio.timeout(DEADLINE):
-            while counts()[budget.Standing.STRANGER] < 20:
+            while counts()[budget.PeerKind.STRANGER] < 20:
                 await asyncio.sleep(0.01)
         for link in links:
             await link.send(Heartbeat(seq=1))
             await link.until("heartbeat_ack")
-        assert counts()[budget.Standing.LINK] == 2
+        assert counts()[budget.PeerKind.LINK] == 2
         small.services.connections.relieve()
-        assert counts()[budget.Standing.LINK] == 2
+        assert counts()[budget.PeerKind.LINK] == 2
     async with asyncio.timeout(DEADLINE):
-        while counts()[budget.Standing.LINK]:
+        while counts()[budget.PeerKind.LINK]:
             await asyncio.sleep(0.01)
 
 
@@ -105,7 +105,7 @@ async def test_thousands_of_strangers_do_not_keep_agents_from_connecting(small: 
             for link in links:
                 await link.send(Heartbeat(seq=1))
                 await link.until("heartbeat_ack")
-            assert small.services.connections.counts()[budget.Standing.LINK] == 5
+            assert small.services.connections.counts()[budget.PeerKind.LINK] == 5
     finally:
         for task in floods:
             task.cancel()
@@ -133,9 +133,9 @@ async def test_links_that_one_agent_opens_and_leaves_open_are_few(small: Live) -
         # From now on nothing is read: no close of the server is answered.
         said = [int((await reader.readline()).split(b" ")[1]) for reader in wires]
         assert 101 in said and {101, 503}.issuperset(said)
-        assert small.services.connections.counts()[budget.Standing.LINK] <= EACH_AGENT
+        assert small.services.connections.counts()[budget.PeerKind.LINK] <= EACH_AGENT
         async with small.connect(other) as link:
-            while small.services.connections.counts()[budget.Standing.LINK] != 2:
+            while small.services.connections.counts()[budget.PeerKind.LINK] != 2:
                 await asyncio.sleep(0.01)
             await link.send(Heartbeat(seq=1))
             await link.until("heartbeat_ack")

@@ -46,7 +46,7 @@ async def test_whoever_leaves_takes_the_answer_from_nobody() -> None:
 
 
 async def test_a_database_that_does_not_answer_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "PATIENCE", 0.05)
+    monkeypatch.setattr(readiness, "PROBE_TIMEOUT", 0.05)
 
     async def probe() -> None:
         await asyncio.Event().wait()
