@@ -21,8 +21,9 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 
 # The units that mean the same on Windows: the others speak of modes, signals, sh or POSIX paths.
 WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix tests/agent/,$(addsuffix .py, \
-  processes/test_kinds processes/test_command cli/test_parser cli/test_variables test_answers test_backoff \
-  test_errors test_host test_janitor test_leaving test_logging_setup test_reach test_spool test_uploader)) \
+  processes/test_kinds processes/test_command cli/test_parser cli/test_variables test_backoff test_errors test_spool \
+  app/test_control_handlers app/test_driver app/test_shutdown connection/test_endpoint connection/test_uploader \
+  local/test_janitor local/test_logging_setup)) \
   $(filter-out %/test_api.py,$(wildcard tests/protocol/test_*.py))
 
 .DEFAULT_GOAL := help

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import aiohttp
 
-from remote_agent.identity import load_identity
+from remote_agent.connection.identity import load_identity
 from remote_client.errors import ClientError
 from remote_protocol.errors import CloseCode
 from remote_protocol.states import AgentState

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from remote_agent.control import NotRunning, ask
-from remote_agent.identity import Identity, save_identity
+from remote_agent.connection.identity import Identity, save_identity
+from remote_agent.local.control import NotRunning, ask
 from remote_agent.processes import alive
 from tests.support.fake_server import TOKEN, until
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from remote_agent.host import Host, Organs
+from remote_agent.app.driver import Host, Organs
+from remote_agent.local.desired_state import Moment, WishBook
 from remote_agent.session.events import Key
 from remote_agent.session.machine import HostFacts, Session
-from remote_agent.wishes import Moment, WishBook
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     AgentMessage,

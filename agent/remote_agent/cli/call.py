@@ -12,8 +12,8 @@ from pathlib import Path
 
 from remote_agent.cli.variables import text_of, variable_of
 from remote_agent.config import FLAGS
+from remote_agent.connection.identity import Identity
 from remote_agent.errors import ConfigError
-from remote_agent.identity import Identity
 from remote_agent.processes import run_again
 
 
@@ -42,7 +42,7 @@ def read_token(options: argparse.Namespace | None) -> str | None:
     if not flag:
         return None
     # Imported only here: `run` of a host that is registered has no token any more.
-    from remote_agent.register import check_token
+    from remote_agent.connection.enrolment import check_token
 
     return check_token(flag)
 

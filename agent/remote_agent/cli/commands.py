@@ -13,10 +13,10 @@ from typing import Any, Final
 from remote_agent import __version__
 from remote_agent import config as configuration
 from remote_agent.cli.call import flags_of, forget_token, read_token, to_enrol
-from remote_agent.control import NotRunning, ask
+from remote_agent.connection.identity import Identity, load_identity
 from remote_agent.errors import ConfigError
-from remote_agent.identity import Identity, load_identity
 from remote_agent.journal.journal import parse_key
+from remote_agent.local.control import NotRunning, ask
 from remote_agent.shim.layout import EXIT, SETTLED
 from remote_protocol.units import format_duration, format_size, parse_duration
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         register_first(settings, options)
     forget_token()
     gc.disable()  # until the agent has settled
-    from remote_agent.app import run as run_agent
+    from remote_agent.app.agent import run as run_agent
 
     return run_agent(
         settings,

@@ -18,14 +18,12 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from remote_agent import __version__, backoff
-from remote_agent import register as enrolment
 from remote_agent.cli.call import flags_of, read_token, to_enrol
 from remote_agent.cli.commands import load, on_disk
 from remote_agent.cli.variables import switch_of
 from remote_agent.config import Config
-from remote_agent.control import NotRunning, ask
-from remote_agent.errors import AgentError, ConfigError, TokenRefused, Unreachable
-from remote_agent.identity import (
+from remote_agent.connection import enrolment
+from remote_agent.connection.identity import (
     DamagedIdentity,
     Identity,
     load_identity,
@@ -33,6 +31,8 @@ from remote_agent.identity import (
     reserve_identity,
     save_identity,
 )
+from remote_agent.errors import AgentError, ConfigError, TokenRefused, Unreachable
+from remote_agent.local.control import NotRunning, ask
 from remote_agent.session.capacity import unused
 from remote_agent.values import is_open_way, open_way_words
 from remote_protocol.api import Registered, Registration

@@ -6,8 +6,8 @@ import pytest
 
 from remote_agent.cli.call import flags_of, read_token, to_enrol
 from remote_agent.cli.parser import parse
+from remote_agent.connection.identity import Identity
 from remote_agent.errors import ConfigError
-from remote_agent.identity import Identity
 
 HERE = "http://127.0.0.1:1"
 KNOWN = Identity(HERE, "n", "rat_own")

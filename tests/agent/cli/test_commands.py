@@ -15,7 +15,7 @@ import pytest
 from remote_agent import __version__
 from remote_agent.cli import main
 from remote_agent.cli.commands import on_disk
-from remote_agent.identity import Identity, save_identity
+from remote_agent.connection.identity import Identity, save_identity
 
 
 @pytest.fixture(autouse=True)

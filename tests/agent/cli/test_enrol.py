@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from remote_agent import register as enrolment
 from remote_agent.cli import main
 from remote_agent.cli.enrol import default_name, register_first
 from remote_agent.config import load
-from remote_agent.control import ask
-from remote_agent.identity import load_identity
+from remote_agent.connection import enrolment
+from remote_agent.connection.identity import load_identity
+from remote_agent.local.control import ask
 from tests.support.fake_http import VERSION, Answer, Asked, FakeHttp, answer_json, problem
 
 

@@ -32,7 +32,7 @@ def test_effects_cannot_be_changed(effect: type) -> None:
 @pytest.mark.parametrize("effect", get_args(Effect))
 def test_every_effect_is_carried_out(effect: type) -> None:
     package = Path(remote_agent.__file__).parent
-    carriers = [package / name for name in ("app.py", "host.py", "leaving.py")]
+    carriers = [package / name for name in ("app/agent.py", "app/driver.py", "app/shutdown.py")]
     cases = {
         node.cls.attr if isinstance(node.cls, ast.Attribute) else getattr(node.cls, "id", "")
         for path in carriers

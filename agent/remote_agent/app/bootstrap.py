@@ -1,0 +1,120 @@
+"""What an agent knows at its start, of itself and its way to the server: from its configuration,
+what was said to `register`, and the host. Reads those, and prepares control groups."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from remote_agent import __version__
+from remote_agent.config import Config
+from remote_agent.connection.endpoint import Endpoint
+from remote_agent.connection.identity import Identity, installation
+from remote_agent.errors import ConfigError, os_words
+from remote_agent.journal.files import JobFiles
+from remote_agent.journal.users import Users
+from remote_agent.processes import boot_id, can_enter, cgroup, host_facts, unnamed_account
+from remote_agent.session.machine import HostFacts
+from remote_agent.values import is_open_way, open_way_words
+from remote_protocol.messages import Platform, Settings
+
+log = structlog.get_logger("agent")
+
+
+def job_group(wanted: str) -> str | None:
+    """The group below which jobs get theirs; None: limits are enforced without groups."""
+    if wanted == "off":
+        return None
+    try:
+        folder: str | None = wanted
+        if wanted == "auto":
+            if not os.path.exists("/proc/self/cgroup"):
+                return None
+            texts = (Path("/proc/self/cgroup"), Path("/proc/self/mountinfo"))
+            folder = cgroup.own_group(*(text.read_text() for text in texts))
+            if folder is None or not cgroup.delegated(folder):
+                return None
+        assert folder is not None
+        log.info("jobs with limits get control groups", controllers=sorted(cgroup.prepare(folder)))
+    except OSError as error:
+        log.warning("no control groups; limits are watched instead", reason=os_words(error, wanted))
+        return None
+    return folder
+
+
+def check_users(users: Users, files: JobFiles) -> None:
+    """Check that separate jobs can reach their files. ConfigError, OSError."""
+    files.prepare()
+    user = users.one or (unnamed_account(users.range.first) if users.range else None)
+    if user is not None and not can_enter(str(files.root), user):
+        raise ConfigError(
+            f"[jobs]: user {user.name} cannot pass to {files.root}, where jobs have their files: "
+            "let others pass its parents (chmod o+x), or name another place with [agent] work_dir"
+        )
+    if not users.separate:
+        words = "jobs run as the agent's own user, and can read and signal it; see [jobs] run_as"
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        (log.warning if root else log.info)(words)
+
+
+def settings_of(config: Config, identity: Identity) -> Settings:
+    """What the configuration says, and where it is silent, what was said to `register`."""
+    said = {k: v for k, v in config.agent.settings.model_dump().items() if v is not None}
+    return Settings.model_validate(identity.settings | said)
+
+
+def facts_of(config: Config, identity: Identity) -> HostFacts:
+    """What a hello says about this host and its agent. OSError when that cannot be kept."""
+    return HostFacts(
+        __version__,
+        boot_id(),
+        installation(config.state_dir),
+        _platform(),
+        settings_of(config, identity),
+    )
+
+
+def _platform() -> Platform:
+    return Platform(**host_facts()._asdict(), python=sys.version.split()[0])
+
+
+def endpoint_of(config: Config, identity: Identity) -> Endpoint:
+    """The server and the way to it. ConfigError for a URL that is none."""
+
+    def text(path: Path | None) -> str | None:
+        return None if path is None else str(path)
+
+    server, url = config.server, identity.server
+    if server.url is not None and server.url != url:
+        from remote_agent.connection.enrolment import check_url
+
+        url = check_url(server.url)
+    if is_open_way(url) and not (server.insecure or identity.insecure):
+        raise ConfigError(open_way_words(url))
+    _look_after_key(server.client_key)
+    return Endpoint(
+        url=url,
+        token=identity.token,
+        proxy=server.proxy or identity.proxy,
+        ca_file=text(server.ca_file) or identity.ca_file,
+        client_cert=text(server.client_cert),
+        client_key=text(server.client_key),
+        max_wait=server.max_reconnect_wait,
+    )
+
+
+def _look_after_key(key: Path | None) -> None:
+    """Say so when others can use the client's key. Windows has no such modes."""
+    if key is None or not hasattr(os, "geteuid"):
+        return
+    with suppress(OSError):  # what is wrong with the file is said when it is used
+        if key.stat().st_mode & 0o027:
+            log.warning(
+                "others on this host can read the client key or change it; take that right away: "
+                f"chmod 600 {shlex.quote(str(key))}"
+            )

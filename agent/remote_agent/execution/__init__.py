@@ -1,0 +1,1 @@
+"""Attempts at work: shims asked for, heard, stopped."""

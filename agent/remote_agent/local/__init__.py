@@ -1,0 +1,1 @@
+"""What belongs to this host alone: the state directory, its lock and disk, the control socket."""

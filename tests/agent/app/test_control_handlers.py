@@ -1,0 +1,88 @@
+"""What the running agent answers to its command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from remote_agent.app.control_handlers import Answers
+from remote_agent.connection.identity import Identity
+from remote_agent.errors import AgentError
+from remote_agent.journal.directory import ended_from
+from remote_agent.journal.losses import lost
+from remote_agent.session.events import AttemptStarted, Found, SpoolGrew
+from remote_protocol.messages import Wish, Wishes
+from tests.support.fake_server import TOKEN, new_key
+from tests.support.organs import Body
+
+
+@pytest.fixture
+def body(tmp_path):
+    return Body(tmp_path)
+
+
+@pytest.fixture
+def answers(body):
+    identity = Identity(server="https://here", name="fake", token=TOKEN)
+    return Answers(body.host, lambda: identity, "somebody").handlers()
+
+
+async def test_status_before_the_first_link(answers):
+    document = await answers["status"]({})
+    assert document["jobs_run_as"] == "somebody"
+    assert document["link"] == "away, trying again" and document["capacity"] == {}
+    assert (document["name"], document["server"]) == ("fake", "https://here")
+
+
+async def test_status_with_an_attempt_is_json_without_the_token(body, answers):
+    body.welcome()
+    key = body.take()
+    body.host.handle(AttemptStarted(key, 42, 5.0))
+    body.host.handle(SpoolGrew(key, 100))
+    document = json.loads(json.dumps(await answers["status"]({})))
+    assert TOKEN not in str(document)
+    assert document["link"] == "online" and document["accepting"] is True
+    assert document["capacity"] == {"default": 3, "big": 2}
+    (attempt,) = document["attempts"]
+    assert (attempt["job"], attempt["phase"], attempt["pid"]) == (key.job, "running", 42)
+    assert (attempt["size"], attempt["acked"], document["spool_bytes"]) == (100, 0, 100)
+
+
+async def test_pause_and_resume(body, answers):
+    answer = await answers["pause"]({"comment": "lunch"})
+    assert answer == {"condition": "paused on the host: lunch"}
+    assert await answers["resume"]({}) == {"condition": "taking jobs"}
+
+
+async def test_resume_here_tells_that_the_server_still_pauses(body, answers):
+    body.welcome()
+    body.hear(Wish(wishes=Wishes(paused=True, comment="night")))
+    await answers["pause"]({})
+    assert await answers["resume"]({}) == {"condition": "paused: night"}
+
+
+async def test_drain_with_a_deadline(body, answers):
+    await answers["drain"]({"deadline": 60})
+    assert body.host.wishes.draining and body.host.wishes.local.drain_deadline == 60.0
+    with pytest.raises(AgentError, match="number of seconds"):
+        await answers["drain"]({"deadline": "soon"})
+
+
+async def test_a_wish_that_cannot_be_kept_is_not_obeyed(body, answers, monkeypatch):
+    def full(local):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(body.host.wishes, "say", full)
+    with pytest.raises(AgentError, match="No space left"):
+        await answers["pause"]({})
+    assert body.host.wishes.condition().accepting
+
+
+async def test_status_with_an_attempt_that_was_settled_and_is_told_again(body, answers):
+    body.welcome()
+    key = new_key()
+    ended = ended_from(key, lost("the shim died", 0, 0, None))
+    body.host.handle(Found((ended,)))
+    (attempt,) = json.loads(json.dumps(await answers["status"]({})))["attempts"]
+    assert (attempt["job"], attempt["phase"], attempt["name"]) == (key.job, "ended", None)

@@ -1,0 +1,354 @@
+"""The runner with a real journal, launcher, shims and jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from remote_agent.config import AgentPart, Config
+from remote_agent.execution import runner as module
+from remote_agent.execution import stopping
+from remote_agent.execution.runner import Runner
+from remote_agent.execution.shim_events import Hint
+from remote_agent.journal import Journal
+from remote_agent.journal.losses import lost
+from remote_agent.journal.plan import Circumstances
+from remote_agent.session.events import AttemptEnded, AttemptStarted, Key, SpoolGrew
+from remote_agent.session.machine import HostFacts, Session
+from remote_protocol import cri
+from remote_protocol.messages import Ended, Offer
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import EndReason
+from tests.support.fake_server import new_key, until
+from tests.support.keeper import running
+
+
+class World:
+    """A runner and what it reported."""
+
+    def __init__(self, state_dir: Path) -> None:
+        config = Config(state_dir=state_dir, agent=AgentPart(durability="normal"))
+        self.journal = Journal(config, Circumstances("tester", os.environ))
+        self.events: list[object] = []
+        self.mark = state_dir / "mark"
+        self.runner = Runner(state_dir, self.journal, self.events.append)
+
+    def store(self, script: str, **more) -> Key:
+        key = new_key()
+        spec = JobSpec(command=["sh", "-c", script], **more)
+        self.runner.store(Offer(job=key.job, attempt=key.attempt, spec=spec))
+        return key
+
+    def run(self, script: str, **more) -> Key:
+        key = self.store(script, **more)
+        self.runner.start(key)
+        return key
+
+    def started(self, key: Key) -> AttemptStarted | None:
+        found = [e for e in self.events if isinstance(e, AttemptStarted) and e.key == key]
+        assert len(found) <= 1
+        return found[0] if found else None
+
+    def ended(self, key: Key) -> Ended | None:
+        found = [e for e in self.events if isinstance(e, AttemptEnded) and e.key == key]
+        assert len(found) <= 1
+        return found[0].ended if found else None
+
+    async def end_of(self, key: Key) -> Ended:
+        await until(lambda: self.ended(key), f"{key} ends")
+        ended = self.ended(key)
+        assert ended is not None
+        return ended
+
+    def output(self, key: Key) -> bytes:
+        return cri.decode((self.journal.path(key) / "output.log").read_bytes())
+
+
+@asynccontextmanager
+async def ticking(world: World):
+    """Open the runner and look after it, a little faster than the agent does."""
+    world.runner.open()
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            world.runner.tick()
+
+    task = asyncio.create_task(tick())
+    try:
+        yield world
+    finally:
+        task.cancel()
+        world.runner.close()
+
+
+@pytest.fixture
+async def world(tmp_path):
+    async with ticking(World(tmp_path)) as it:
+        yield it
+
+
+async def test_a_start_is_heard_from_spawn_to_end(world):
+    key = world.run("echo hello; exit 4")
+    ended = await world.end_of(key)
+    assert (ended.exit_code, ended.end_reason) == (4, EndReason.EXIT)
+    assert world.started(key) and world.output(key) == b"hello\n"
+    assert SpoolGrew(key, ended.size) in world.events
+    assert world.runner.running == 0
+
+
+async def test_without_any_hint_the_disk_tells_it_all(world):
+    world.runner._hints.close()
+    key = world.run("echo a; sleep 0.5; echo b")
+    await until(lambda: world.started(key))
+    await until(lambda: any(isinstance(e, SpoolGrew) for e in world.events))
+    assert (await world.end_of(key)).exit_code == 0
+    assert world.output(key) == b"a\nb\n"
+
+
+async def test_asked_for_twice_it_starts_once(world):
+    key = world.run("echo once; sleep 0.2")
+    world.runner.start(key)
+    world.runner.start(key)
+    await world.end_of(key)
+    world.runner.start(key)
+    await until(lambda: world.runner.running == 0)
+    assert world.output(key) == b"once\n"
+
+
+async def test_more_attempts_than_shims_all_run(world):
+    world.runner.resize(2)
+    keys = [world.run("true") for _ in range(40)]
+    for key in keys:
+        assert (await world.end_of(key)).exit_code == 0
+
+
+async def test_stop_is_polite_and_kill_is_not(world):
+    # Not one long sleep: a shell that is just about to start it hears the signal alone.
+    polite = world.run("trap 'exit 3' TERM; exec 2>&-; echo up; while :; do sleep 0.1; done")
+    rude = world.run("trap '' TERM; echo up; sleep 60")
+    await until(
+        lambda: all((world.journal.path(k) / "output.log").exists() for k in (polite, rude))
+    )
+    world.runner.stop(polite, EndReason.TIMEOUT, "the server's clock")
+    world.runner.kill(rude, "superseded")
+    assert (await world.end_of(polite)).end_reason is EndReason.TIMEOUT
+    assert world.ended(polite).exit_code == 3
+    ended = await world.end_of(rude)
+    assert (ended.exit_code, ended.end_reason) == (137, EndReason.LOST)
+
+
+async def test_a_wish_right_after_the_start_is_not_lost(world):
+    keys = [world.run("sleep 60") for _ in range(6)]
+    for key in keys:
+        world.runner.stop(key, EndReason.CANCELLED, "changed my mind")
+    for key in keys:
+        assert (await world.end_of(key)).end_reason is EndReason.CANCELLED
+
+
+async def test_a_shim_that_was_stopped_is_woken_for_a_wish(world, monkeypatch):
+    monkeypatch.setattr(stopping, "REPEAT", 0.3)
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key), "it starts")
+    record = world.journal.look(key)
+    os.kill(record.started.shim_pid, signal.SIGSTOP)
+    world.runner.stop(key, EndReason.CANCELLED, "enough")
+    ended = await world.end_of(key)
+    assert ended.end_reason is EndReason.CANCELLED
+
+
+async def test_stopped_before_its_start_it_never_starts(world):
+    key = world.store("echo never")
+    world.runner.stop(key, EndReason.CANCELLED, "no longer needed")
+    ended = await world.end_of(key)
+    assert (ended.exit_code, ended.size) == (None, 0)
+    assert ended.end_detail == "no longer needed; it had not started"
+    world.runner.start(key)
+    await until(lambda: world.runner.running == 0)
+    assert not (world.journal.path(key) / "output.log").exists()
+
+
+async def test_a_dead_shim_is_a_lost_attempt(world):
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key))
+    record = world.journal.look(key)
+    assert record is not None and record.started is not None
+    os.kill(record.started.shim_pid, signal.SIGKILL)
+    ended = await world.end_of(key)
+    assert ended.end_reason is EndReason.LOST and "shim died" in ended.end_detail
+    await until(lambda: not os.path.exists(f"/proc/{record.started.pid}"))
+
+
+async def test_a_directory_that_somebody_removed_is_a_lost_attempt(world):
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key))
+    world.journal.path(key).rename(world.journal.path(key).parent.parent / "stolen")
+    ended = await world.end_of(key)
+    assert ended.end_reason is EndReason.LOST and "removed" in ended.end_detail
+    await until(lambda: not running(world.started(key).pid), "its job was killed")
+
+
+DAMAGES = {
+    "closed": "chmod 000 ..",
+    "a directory as exit record": "mkdir ../exit.json",
+    "a FIFO as exit record": "mkfifo ../exit.json",
+    "a FIFO as its draft": "mkfifo ../exit.json.tmp",
+    "a log that is a directory": "rm -f ../output.log; mkdir ../output.log",
+    "a log that is a link": "rm -f ../output.log; ln -s /etc/passwd ../output.log",
+    "no socket": "rm ../control",
+    "a socket that is a FIFO": "rm ../control; mkfifo ../control",
+    "no start record": "rm ../started.json",
+    "a directory as start record": "rm ../started.json; mkdir ../started.json",
+    "a link as start record": "rm ../started.json; ln -s /dev/zero ../started.json",
+    "no order": "rm ../attempt.jsonl",
+    "an order that is a directory": "rm ../attempt.jsonl; mkdir ../attempt.jsonl",
+    "another directory": "d=$(cd ..; pwd); mv $d $d.away; mkdir $d",
+    "a file in its place": "d=$(cd ..; pwd); mv $d $d.away; touch $d",
+    "a link in its place": "d=$(cd ..; pwd); mv $d $d.away; ln -s /etc $d",
+    "nothing": "cd ..; rm -rf *",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+async def test_a_job_that_damages_its_directory_ends_and_the_others_go_on(world, damage):
+    other = world.run("sleep 2; echo fine")
+    bad = world.run(f"echo before; {damage}; echo after; exit 4")
+    ended = await world.end_of(bad)
+    if ended.exit_code is None:
+        assert ended.end_reason is EndReason.LOST and "directory" in ended.end_detail
+    else:
+        assert (ended.exit_code, ended.end_reason) == (4, EndReason.EXIT)
+    assert (await world.end_of(other)).exit_code == 0 and world.output(other) == b"fine\n"
+    world.runner.forget(bad)
+    assert all(record.key != bad for record in world.journal.scan())
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+async def test_a_job_that_has_damaged_its_directory_can_be_cancelled(world, damage, monkeypatch):
+    monkeypatch.setattr(stopping, "DEAF", 0.3)
+    key = world.run(f"{damage}; touch $REMOTE_MARK; sleep 60", env={"REMOTE_MARK": str(world.mark)})
+    await until(lambda: world.started(key) and world.mark.exists(), "the damage is done")
+    pid = world.started(key).pid
+    world.runner.stop(key, EndReason.CANCELLED, "enough")
+    ended = await world.end_of(key)
+    assert ended.end_reason in (EndReason.CANCELLED, EndReason.LOST)
+    await until(lambda: not running(pid), "its job is gone")
+
+
+async def test_records_that_a_full_disk_does_not_take_come_as_hints(world):
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key), "it starts")
+    body = lost("no room", 0, 0, None) | {"exit_code": 143, "end_reason": "cancelled"}
+    for record in ({**body, "checksum": -1}, body):
+        world.runner._heard(Hint(key, "ended", record=record))
+    ended = world.ended(key)
+    assert ended is not None and ended.end_reason is EndReason.CANCELLED
+    os.kill(world.started(key).pid, signal.SIGKILL)
+
+
+async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
+    async with ticking(World(tmp_path)) as old:
+        running = old.run("echo a; sleep 0.6; echo b")
+        over = old.run("exit 5")
+        waiting = old.store("echo later")
+        await until(lambda: old.started(running) and old.ended(over))
+    async with ticking(World(tmp_path)) as new:
+        session = Session(HostFacts("test"))
+        new.runner.reattach(session)
+        phases = {key: str(attempt.phase) for key, attempt in session.attempts.items()}
+        assert phases == {running: "running", over: "ended", waiting: "accepted"}
+        found, end = session.attempts[running].started, session.attempts[over].ended
+        assert found is not None and found.pid == old.started(running).pid
+        assert end is not None and end.exit_code == 5
+        assert (await new.end_of(running)).exit_code == 0
+        assert new.output(running) == b"a\nb\n"
+        assert new.started(running) is None
+
+
+async def test_an_end_that_the_server_does_not_settle_is_forced_to_the_disk(world, monkeypatch):
+    monkeypatch.setattr(module, "SYNC_AFTER", 0.5)
+    synced: list[Key] = []
+    monkeypatch.setattr(world.journal, "sync", synced.append)
+    quick, slow = world.run("true"), world.run("true")
+    await world.end_of(quick)
+    world.runner.forget(quick)
+    await world.end_of(slow)
+    await until(lambda: synced)
+    await asyncio.sleep(0.5)
+    assert synced == [slow]
+
+
+async def test_a_disk_that_cannot_sync_is_asked_again(world, monkeypatch, capsys):
+    monkeypatch.setattr(module, "SYNC_AFTER", 0.0)
+    asked = []
+
+    def refuse(key: Key) -> None:
+        asked.append(key)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(world.journal, "sync", refuse)
+    key = world.run("true")
+    await until(lambda: len(asked) > 1)
+    assert set(asked) == {key}
+    assert "an end cannot be synced" in capsys.readouterr().out
+
+
+async def test_held_output_waits_and_goes_on(world):
+    key = world.run("while :; do echo x; sleep 0.01; done")
+    log = world.journal.path(key) / "output.log"
+    await until(log.exists)
+    world.runner.hold(True)
+    await asyncio.sleep(0.3)
+    size = log.stat().st_size
+    await asyncio.sleep(0.2)
+    assert log.stat().st_size == size
+    world.runner.hold(False)
+    await until(lambda: log.stat().st_size > size)
+    world.runner.kill(key, "")
+    await world.end_of(key)
+
+
+async def test_a_dead_launcher_is_replaced_and_starts_are_asked_for_again(world, capsys):
+    os.kill(world.runner._crew.pid, signal.SIGKILL)
+    keys = [world.run("true") for _ in range(12)]
+    for key in keys:
+        await world.end_of(key)
+    assert "the launcher of the shims has died" in capsys.readouterr().out
+
+
+async def test_a_start_that_nobody_heard_is_asked_for_again(world, monkeypatch):
+    monkeypatch.setattr(module, "UNHEARD", 0.1)
+    asked: list[Path] = []
+    ask = world.runner._crew.request
+
+    def deaf_once(directory: Path) -> None:
+        asked.append(directory)
+        if len(asked) > 1:
+            ask(directory)
+
+    monkeypatch.setattr(world.runner._crew, "request", deaf_once)
+    assert (await world.end_of(world.run("echo late"))).exit_code == 0
+    assert len(asked) >= 2
+
+
+async def test_forgetting_what_cannot_be_put_away_is_told(world, monkeypatch, capsys):
+    def refuse(key):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(world.journal, "settle", refuse)
+    world.runner.forget(new_key())
+    assert "cannot be put away" in capsys.readouterr().out
+
+
+async def test_what_shims_complain_about_is_the_agents_own(tmp_path):
+    path = tmp_path / "logs" / "shims.log"
+    path.parent.mkdir()
+    path.write_text("from before\n")
+    path.chmod(0o644)
+    async with ticking(World(tmp_path)):
+        assert path.stat().st_mode & 0o777 == 0o600

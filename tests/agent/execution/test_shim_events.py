@@ -1,0 +1,64 @@
+"""Hints: heard as they come, garbage dropped, a long state directory no obstacle."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import contextmanager
+
+import pytest
+
+from remote_agent.execution.shim_events import FILE, Hints
+from tests.support.fake_server import new_key, until
+
+
+@contextmanager
+def listening(state_dir):
+    heard: list[tuple] = []
+    hints = Hints(state_dir, lambda hint: heard.append((hint.key, hint.what)))
+    hints.open()
+    try:
+        yield heard
+    finally:
+        hints.close()
+        hints.close()
+
+
+def say(state_dir, *texts: bytes) -> None:
+    folder = os.open(state_dir, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mouth:
+        for text in texts:
+            mouth.sendto(text, f"/proc/self/fd/{folder}/{FILE}")
+    os.close(folder)
+
+
+async def test_a_hint_is_heard_and_garbage_is_dropped(tmp_path):
+    key = new_key(3)
+    with listening(tmp_path) as heard:
+        good = b'{"k":"%s","e":"ended"}' % str(key).encode()
+        say(tmp_path, b"3", b'{"k":"a.1","e":"grew","size":"x"}', b'{"k":"a.1","e":"x","at":[]}')
+        say(tmp_path, b"\xff", b"[]", b'{"k": 1}', b'{"k":"x.y","e":"ended"}', b'{"e":"ended"}')
+        say(tmp_path, good)
+        await until(lambda: heard)
+        assert heard == [(key, "ended")]
+
+
+async def test_the_socket_of_a_dead_agent_is_replaced_and_private(tmp_path):
+    with listening(tmp_path):
+        pass
+    assert (tmp_path / FILE).exists()
+    with listening(tmp_path):
+        assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_path_longer_than_a_socket_address(tmp_path):
+    deep = tmp_path / ("d" * 100) / ("e" * 100)
+    deep.mkdir(parents=True)
+    with listening(deep) as heard:
+        say(deep, b'{"k":"%s","e":"started"}' % str(new_key()).encode())
+        await until(lambda: heard)
+
+
+async def test_a_directory_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Hints(tmp_path / "nowhere", lambda hint: None).open()

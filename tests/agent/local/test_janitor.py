@@ -1,0 +1,152 @@
+"""The janitor: what it deletes and when, what it says of a full disk, when output has to wait."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from remote_agent.config import Config, LimitsPart, LogsPart
+from remote_agent.journal import Kept
+from remote_agent.local import janitor as module
+from remote_agent.local.janitor import Janitor
+from remote_agent.session.events import Key
+from tests.support.fake_server import new_key
+
+GIB = 1024**3
+
+
+class Shelf:
+    """A journal's settled attempts, in memory."""
+
+    def __init__(self) -> None:
+        self.logs: dict[Key, tuple[float, int]] = {}
+        self.trash = 0
+        self.stubborn: set[Key] = set()
+        self.freed = 0
+        self.prepared = 0
+
+    def put(self, age: float, size: int) -> Key:
+        key = new_key()
+        self.logs[key] = (time.time() - age, size)
+        return key
+
+    def kept(self):
+        return iter([Kept(key, at, size) for key, (at, size) in self.logs.items()])
+
+    def prepare(self) -> None:
+        self.prepared += 1
+
+    def remove(self, key: Key) -> None:
+        if key in self.stubborn:
+            raise PermissionError(13, "Permission denied")
+        self.freed += self.logs.pop(key)[1]
+        self.trash += 1
+
+    def purge(self, most: int) -> int:
+        deleted = min(most, self.trash)
+        self.trash -= deleted
+        return deleted
+
+
+class World:
+    def __init__(self, state_dir, **limits) -> None:
+        self.shelf = Shelf()
+        self.free = 10 * GIB
+        self.unsent = 0
+        self.said: list[str] = []
+        self.held: list[bool] = []
+        self.config = Config(
+            state_dir=state_dir,
+            logs=LogsPart(retention=3600.0, max_total=10_000_000),
+            limits=LimitsPart(min_free_disk=GIB),
+        )
+        self.janitor = Janitor(
+            self.config,
+            self.shelf,  # type: ignore[arg-type]
+            lambda: self.unsent,
+            self.said.append,
+            self.held.append,
+            lambda: self.free + self.shelf.freed,
+        )
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PAUSE", 0)
+    return World(tmp_path)
+
+
+async def test_what_is_old_goes_and_what_is_young_stays(world):
+    old, young = world.shelf.put(7200, 10), world.shelf.put(60, 10)
+    await world.janitor.look()
+    assert set(world.shelf.logs) == {young} and old not in world.shelf.logs
+    assert world.shelf.trash == 0
+
+
+async def test_above_the_total_the_oldest_go_first(world):
+    keys = [world.shelf.put(age, 4_000_000) for age in (300, 200, 100, 50)]
+    await world.janitor.look()
+    assert set(world.shelf.logs) == set(keys[2:])
+
+
+async def test_logs_that_wait_for_the_server_count_too(world):
+    keys = [world.shelf.put(age, 4_000_000) for age in (300, 200)]
+    world.unsent = 4_000_000
+    await world.janitor.look()
+    assert set(world.shelf.logs) == {keys[1]}
+
+
+async def test_a_log_that_cannot_be_removed_stops_nobody(world, capsys):
+    stubborn, old = world.shelf.put(9000, 1), world.shelf.put(8000, 1)
+    world.shelf.stubborn.add(stubborn)
+    await world.janitor.look()
+    assert set(world.shelf.logs) == {stubborn} and old not in world.shelf.logs
+    assert "cannot be removed" in capsys.readouterr().out
+
+
+async def test_below_the_reserve_it_deletes_what_nobody_needs_before_it_complains(world):
+    world.free = GIB - 5_000
+    keys = [world.shelf.put(age, 4_000) for age in (300, 200, 100)]
+    await world.janitor.look()
+    assert set(world.shelf.logs) == {keys[2]}
+    assert world.said == []
+
+
+async def test_the_reserve_is_named_once_and_taken_back_with_a_margin(world):
+    world.free = int(0.4 * GIB)
+    for _ in range(3):
+        await world.janitor.look()
+    world.free = GIB + 1
+    await world.janitor.look()
+    assert world.said == ["disk below its reserve: 409.6 MiB free of 1.0 GiB"]
+    world.free = 2 * GIB
+    await world.janitor.look()
+    assert world.said[1:] == [""]
+    assert world.held == []
+    assert world.shelf.prepared == 1
+
+
+async def test_over_the_quota_output_waits_until_the_server_took_enough(world):
+    world.unsent = 11_000_000
+    await world.janitor.look()
+    assert world.held == [True] and "wait for the server" in world.said[0]
+    world.unsent = 9_500_000
+    await world.janitor.look()
+    assert world.held == [True]
+    world.unsent = 1_000
+    await world.janitor.look()
+    assert world.held == [True, False] and world.said[-1] == ""
+
+
+async def test_other_limits_after_a_reload(world):
+    other = world.config.model_copy(update={"limits": LimitsPart(min_free_disk=20 * GIB)})
+    world.janitor.adjust(other)
+    world.janitor.judge()
+    assert "of 20.0 GiB" in world.said[0]
+
+
+async def test_the_trash_is_emptied_a_little_at_a_time(world):
+    world.shelf.trash = 45
+    await world.janitor.look()
+    assert world.shelf.trash == 0
