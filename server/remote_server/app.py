@@ -36,14 +36,14 @@ from remote_server.sweeper import Sweeper, SweeperSettings
 from remote_server.tls import Certificate
 from remote_server.watchdog import Watchdog
 from remote_server.web import (
+    Authenticator,
     BodyBudget,
     Connection,
     Connections,
-    Doorkeeper,
+    Followers,
     Listener,
     Services,
     Streams,
-    Wakes,
     allowance,
     build,
     description,
@@ -176,8 +176,8 @@ class Server:
             logs=logs,
             inputs=inputs,
             hub=hub,
-            doors=Doorkeeper(store),
-            wakes=Wakes(),
+            authenticator=Authenticator(store),
+            followers=Followers(),
             streams=Streams(limits.max_followers, limits.max_followers_each),
             connections=Connections(
                 allowance(raise_file_limit(), limits.max_connections), limits.write_timeout
@@ -195,7 +195,7 @@ class Server:
         self._loop("hub", hub.run())
         watch = InputWatch(inputs, store, hub.cancel, limits.input_ttl)
         self._loop("inputs", watch.run())
-        self._loop("streams", self.services.streams.run(self.services.doors.judge))
+        self._loop("streams", self.services.streams.run(self.services.authenticator.judge))
         self._loop("connections", self.services.connections.run())
         self._loop("packer", Packer(logs, store.ended_keys, config.logs.pack_after).run())
 
@@ -236,7 +236,7 @@ class Server:
         """Stop everything that runs; the store stays open."""
         services = getattr(self, "services", None)
         if services is not None:
-            services.wakes.close()
+            services.followers.close()
             await services.hub.close()
         if self._listener is not None:
             await self._listener.close()

@@ -29,7 +29,7 @@ from remote_server.domain.expiry import (
 from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Commit, Key, LiveLease, Queue
 from remote_server.errors import NotFound, Stale, StoreUnavailable
-from remote_server.reasons import waiting_reasons
+from remote_server.queries.waiting import waiting_reasons
 from remote_server.store import Store
 
 _PAGE: Final = 500

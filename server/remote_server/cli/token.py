@@ -102,9 +102,9 @@ def create(
 
 async def _create(config: Config, role: Role, name: str, expires: float | None) -> TokenCreated:
     # Their imports take longer than a usage error or a help text may.
+    from remote_server.queries.views import token_values
     from remote_server.store import Store
     from remote_server.web import digest
-    from remote_server.web.views import token_values
 
     store = await Store.open(
         config.database_url, durability=config.server.durability, migrate=False

@@ -1,24 +1,24 @@
-"""Speaks HTTP: the API under `/api/v1`, the doors of agents, health and metrics."""
+"""Speaks HTTP: the API under `/api/v1`, the agents' endpoint, health and metrics."""
 
 from remote_server.web.application import build, description
-from remote_server.web.auth import Doorkeeper, digest
-from remote_server.web.bodies import BodyBudget
-from remote_server.web.connection import Connection
-from remote_server.web.connections import Connections, allowance
-from remote_server.web.listener import Listener
+from remote_server.web.authenticator import Authenticator, digest
+from remote_server.web.followers import Followers
+from remote_server.web.http.bodies import BodyBudget
+from remote_server.web.http.connection import Connection
+from remote_server.web.http.connections import Connections, allowance
+from remote_server.web.http.listener import Listener
+from remote_server.web.http.streams import Streams
 from remote_server.web.services import Services
-from remote_server.web.streams import Streams
-from remote_server.web.wakes import Wakes
 
 __all__ = [
+    "Authenticator",
     "BodyBudget",
     "Connection",
     "Connections",
-    "Doorkeeper",
+    "Followers",
     "Listener",
     "Services",
     "Streams",
-    "Wakes",
     "allowance",
     "build",
     "description",

@@ -1,6 +1,6 @@
-"""The web application: the table of all calls, and what surrounds each of them.
+"""The web application: all calls of the API, and what surrounds each of them.
 
-Around every call: the door (auth), errors as problems, the time it took, and at debug level a
+Around every call: who may make it, errors as problems, the time it took, and at debug level a
 line in the log that holds no token. Speaks HTTP through aiohttp.
 """
 
@@ -21,41 +21,20 @@ from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 from remote_server.logging_setup import REQUESTS
 from remote_server.throttle import Throttle
-from remote_server.web import (
-    agents,
-    enrol,
-    events,
-    health,
-    inputs,
-    jobs,
-    log,
-    openapi,
-    queues,
-    tokens,
-)
-from remote_server.web.connection import Connection
-from remote_server.web.connections import network
-from remote_server.web.headers import header, require_plain_body
-from remote_server.web.problems import (
+from remote_server.web import agents, api, openapi
+from remote_server.web.http.connection import Connection
+from remote_server.web.http.connections import network
+from remote_server.web.http.headers import header, require_plain_body
+from remote_server.web.http.problems import (
     SECURITY_HEADERS,
     ApiProblem,
     from_http_exception,
     from_server_error,
 )
-from remote_server.web.route import Call, Route
+from remote_server.web.route import Call, Route, routes_of
 from remote_server.web.services import Services
 
-ROUTES: Final[Sequence[Route]] = (
-    *health.ROUTES,
-    *jobs.ROUTES,
-    *inputs.ROUTES,
-    *log.ROUTES,
-    *events.ROUTES,
-    *agents.ROUTES,
-    *queues.ROUTES,
-    *tokens.ROUTES,
-    *enrol.ROUTES,
-)
+ROUTES: Final[Sequence[Route]] = routes_of(api, agents)
 _log = structlog.get_logger(__name__)
 _API: Final = "api"
 _QUIET: Final = 10.0
@@ -97,7 +76,7 @@ class _Surround:
     def around(self, route: Route) -> _Handler:
         """The handler of one call, with everything around it."""
         services = self._services
-        guarded = bool(route.door.kinds)
+        guarded = bool(route.access.kinds)
         noted = route.noted
         observe = services.gauges.requests.observe
 
@@ -137,7 +116,7 @@ class _Surround:
         request = call.request
         try:
             authorization = header(request, "Authorization")
-            call.caller = await self._services.doors.admit(authorization, call.route.door)
+            call.caller = await self._services.authenticator.admit(authorization, call.route.access)
         except ApiProblem as problem:
             self._refused(request, problem)
             raise

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from remote_protocol.api import Problem
-from remote_server.web.problems import MEDIA
+from remote_server.web.http.problems import MEDIA
 from remote_server.web.route import JSON, Query, Route
 
 PATH: Final = "/api/v1/openapi.json"
@@ -87,11 +87,11 @@ def _operation(route: Route, refs: _Refs) -> dict[str, Any]:
             str(route.status): success,
             "default": {"$ref": "#/components/responses/Problem"},
         },
-        "security": [{"token": []}] if route.door.kinds else [],
+        "security": [{"token": []}] if route.access.kinds else [],
     }
-    if route.door.kinds:
-        role = f", role {route.door.role} or higher" if route.door.role else ""
-        operation["description"] = f"Needs: {route.door.words}{role}."
+    if route.access.kinds:
+        role = f", role {route.access.role} or higher" if route.access.role else ""
+        operation["description"] = f"Needs: {route.access.words}{role}."
     if parameters:
         operation["parameters"] = parameters
     if route.body:

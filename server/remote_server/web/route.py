@@ -1,14 +1,18 @@
 """What one call of the API is: `Route` describes it, `Call` is one request to it.
 
-The routes of all resources form one table; aiohttp's router and the OpenAPI document are both
-made from it, so that neither can forget a call. Reads bodies, nothing else.
+A resource's module decorates its handlers with routes; `routes_of` finds them, and aiohttp's router
+and the OpenAPI document are both made from what it finds, so that neither can forget a call. Reads
+bodies, nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from types import GenericAlias
+from dataclasses import dataclass, replace
+from importlib import import_module
+from inspect import getdoc
+from pkgutil import iter_modules
+from types import GenericAlias, ModuleType
 from typing import Any, ClassVar, Final, TypeVar, get_origin
 
 from aiohttp import web
@@ -17,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role, TokenKind
 from remote_server.domain.model import Token
-from remote_server.web.bodies import Body, require_few_values
-from remote_server.web.door import Door
-from remote_server.web.problems import ApiProblem, from_validation
+from remote_server.web.access import AccessRule
+from remote_server.web.http.bodies import Body, require_few_values
+from remote_server.web.http.problems import ApiProblem, from_validation
 from remote_server.web.services import Services
 
 SMALL_BODY: Final = 256 * 1024
@@ -56,18 +60,22 @@ class PageQuery(Query):
 Handler = Callable[["Call"], Awaitable[web.StreamResponse]]
 
 
+async def _unbound(call: Call) -> web.StreamResponse:
+    raise NotImplementedError(call.route.path)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call of the API. `answer` is None when it answers with no body or with `media`."""
+    """One call of the API; used as the decorator of its handler, whose docstring begins with the
+    summary for the OpenAPI document."""
 
     method: str
     path: str
-    handler: Handler
-    summary: str
-    door: Door
+    access: AccessRule
     body: type[BaseModel] | None = None
     query: type[Query] | None = None
     answer: type[BaseModel] | None = None
+    """None when it answers with no body or with `media`."""
     status: int = 200
     media: tuple[str, ...] = ()
     """Media types of an answer that is not JSON, the default first."""
@@ -80,6 +88,17 @@ class Route:
     """Request headers that mean something to it, besides Authorization."""
     lasting: bool = False
     """It may go on for as long as the client likes: not counted among request times."""
+    handler: Handler = _unbound
+
+    def __call__(self, handler: Handler) -> Route:
+        """The route with its handler: what the decorated name stands for from then on."""
+        return replace(self, handler=handler)
+
+    @property
+    def summary(self) -> str:
+        """What the call does, in a line."""
+        first = (getdoc(self.handler) or "").partition("\n\n")[0]
+        return " ".join(first.split()).removesuffix(".")
 
     @property
     def streams(self) -> bool:
@@ -92,13 +111,13 @@ class Route:
         Jobs and their timelines name their users themselves."""
         return (
             self.method != "GET"
-            and TokenKind.API in self.door.kinds
+            and TokenKind.API in self.access.kinds
             and not self.path.startswith("/api/v1/jobs")
         )
 
 
 class Call:
-    """One request, with whoever makes it. At a public door `caller` is None."""
+    """One request, with whoever makes it. `caller` is None where anybody may call."""
 
     __slots__ = ("_body", "caller", "given", "opened", "request", "route", "services")
 
@@ -121,9 +140,9 @@ class Call:
 
     @property
     def token(self) -> Token:
-        """The caller's token, at a door that asks for one."""
+        """The caller's token, where the call asks for one."""
         if self.caller is None:
-            raise LookupError(f"{self.route.path} is a public door")
+            raise LookupError(f"{self.route.path} may be called without a token")
         return self.caller
 
     @property
@@ -212,3 +231,15 @@ def answer(
 def no_content() -> web.Response:
     """204: done, nothing to say."""
     return web.Response(status=204)
+
+
+def routes_of(*packages: ModuleType) -> list[Route]:
+    """The routes of all modules directly in these packages, in the order of names and lines."""
+    found: dict[tuple[str, str], Route] = {}
+    for package in packages:
+        for module in sorted(info.name for info in iter_modules(package.__path__)):
+            for value in vars(import_module(f"{package.__name__}.{module}")).values():
+                if isinstance(value, Route):
+                    if found.setdefault((value.method, value.path), value) is not value:
+                        raise ValueError(f"two handlers for {value.method} {value.path}")
+    return list(found.values())

@@ -12,15 +12,15 @@ from remote_server.domain.model import Commit, Job
 from remote_server.hub import Hub
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
-from remote_server.reasons import attention, waiting_reasons
+from remote_server.queries.gauges import Gauges
+from remote_server.queries.waiting import attention, waiting_reasons
 from remote_server.store import Store
-from remote_server.web.auth import Doorkeeper
-from remote_server.web.bodies import BodyBudget
-from remote_server.web.connections import Connections
-from remote_server.web.gauges import Gauges
+from remote_server.web.authenticator import Authenticator
+from remote_server.web.followers import TIMELINE, Followers
+from remote_server.web.http.bodies import BodyBudget
+from remote_server.web.http.connections import Connections
+from remote_server.web.http.streams import Streams
 from remote_server.web.readiness import Readiness
-from remote_server.web.streams import Streams
-from remote_server.web.wakes import HAPPENINGS, Wakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Services:
     logs: LogStore
     inputs: InputStore
     hub: Hub
-    doors: Doorkeeper
-    wakes: Wakes
+    authenticator: Authenticator
+    followers: Followers
     streams: Streams
     connections: Connections
     bodies: BodyBudget
@@ -45,13 +45,13 @@ class Services:
     def committed(self, commit: Commit) -> None:
         """Called after each commit: wakes followers, forgets tokens that changed."""
         if commit.jobs:
-            self.wakes.wake((HAPPENINGS, *commit.jobs))
+            self.followers.notify((TIMELINE, *commit.jobs))
         for (queue, reason), count in commit.outcomes.items():
             self.gauges.ended.add(count, queue, reason)
         for job, at in commit.started:
             self.gauges.dispatch.observe(max(0.0, at - ulid_milliseconds(job) / 1000))
         if "tokens" in commit.rooms or "agents" in commit.rooms:
-            self.doors.forget()
+            self.authenticator.forget()
             self.streams.tokens_changed()
 
     async def pending_reason(self, job: Job) -> str | None:

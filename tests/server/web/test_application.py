@@ -18,7 +18,7 @@ from remote_server.web.application import ROUTES
 from tests.support.bounds import unbounded
 from tests.support.live_server import Live
 
-GUARDED = [route for route in ROUTES if route.door.kinds]
+GUARDED = [route for route in ROUTES if route.access.kinds]
 
 
 def path_of(route: Any) -> str:
@@ -32,21 +32,21 @@ async def test_every_door_is_shut(live: Live, route: Any) -> None:
     missing.problem(401, "missing_token")
     assert missing.headers["WWW-Authenticate"].startswith("Bearer")
     (await live.ask(route.method, path, token="rpt_" + "x" * 43)).problem(
-        *((401, "invalid_token") if route.door.role else (403, "wrong_token_kind"))
+        *((401, "invalid_token") if route.access.role else (403, "wrong_token_kind"))
     )
     job_token = await live.ask(route.method, path, token="rjt_" + "x" * 43)
     detail = job_token.problem(403, "wrong_token_kind")["detail"]
     assert "job token" in detail
-    assert route.door.words in detail
+    assert route.access.words in detail
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
 async def test_roles_are_asked_for(live: Live, role: Role) -> None:
     token = await live.token_for(role)
     for route in GUARDED:
-        if route.door.role and not role.includes(route.door.role):
+        if route.access.role and not role.includes(route.access.role):
             answer = await live.ask(route.method, path_of(route), token=token)
-            assert f"role {route.door.role}" in answer.problem(403, "forbidden")["detail"]
+            assert f"role {route.access.role}" in answer.problem(403, "forbidden")["detail"]
 
 
 async def test_paths_and_methods_that_do_not_exist(live: Live) -> None:

@@ -41,7 +41,7 @@ def test_every_call_is_described(route: Any) -> None:
     if route.body:
         assert "$ref" in operation["requestBody"]["content"]["application/json"]["schema"]
     assert operation["responses"]["default"]["$ref"] == "#/components/responses/Problem"
-    assert bool(operation["security"]) is bool(route.door.kinds)
+    assert bool(operation["security"]) is bool(route.access.kinds)
     named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
     assert named == set(re.findall(r"\{(\w+)\}", route.path))
     queried = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -9,10 +11,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import BaseModel, Field
 
-from remote_server.web.bodies import BodyBudget
-from remote_server.web.door import PUBLIC
-from remote_server.web.problems import ApiProblem
-from remote_server.web.route import Call, PageQuery, Query, Route, answer, no_content
+from remote_server.web import agents, api
+from remote_server.web.access import PUBLIC
+from remote_server.web.http.bodies import BodyBudget
+from remote_server.web.http.problems import ApiProblem
+from remote_server.web.route import Call, PageQuery, Query, Route, answer, no_content, routes_of
 
 
 class Word(BaseModel):
@@ -25,12 +28,8 @@ class Words(Query):
     follow: bool = False
 
 
-async def unused(call: Call) -> web.StreamResponse:
-    raise AssertionError
-
-
 def call_of(request: web.Request, **fields: object) -> Call:
-    route = Route("POST", "/x", unused, "x", PUBLIC, **fields)  # type: ignore[arg-type]
+    route = Route("POST", "/x", PUBLIC, **fields)  # type: ignore[arg-type]
     services = Mock(bodies=BodyBudget(1 << 20, 1 << 20))
     return Call(request, services, route)
 
@@ -117,3 +116,39 @@ async def test_a_handler_that_reads_what_its_route_does_not_declare_is_our_bug()
     async with client:
         assert (await client.get("/x")).status == 204
     assert len(problems) == 2
+
+
+def test_a_route_decorates_its_handler_and_takes_its_summary_from_it() -> None:
+    @Route("GET", "/x", PUBLIC)
+    async def shown(call: Call) -> web.StreamResponse:
+        """What it does, over
+        two lines.
+
+        And why.
+        """
+        return no_content()
+
+    assert shown.summary == "What it does, over two lines"
+
+
+def test_every_module_of_a_package_is_asked_for_routes() -> None:
+    found = {(route.method, route.path) for route in routes_of(api, agents)}
+    assert {("GET", "/api/v1/jobs"), ("GET", "/api/v1/agent/session"), ("GET", "/")} <= found
+    assert len(found) == len(routes_of(api, agents))
+
+
+def test_two_handlers_of_one_call_are_our_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "twice_routed"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for name in ("one", "two"):
+        (package / f"{name}.py").write_text(
+            "from remote_server.web.access import PUBLIC\n"
+            "from remote_server.web.route import Route\n"
+            "shown = Route('GET', '/x', PUBLIC)(print)\n"
+        )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="two handlers for GET /x"):
+        routes_of(import_module("twice_routed"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from remote_server.domain.model import Commit
-from remote_server.web.wakes import HAPPENINGS
+from remote_server.web.followers import TIMELINE
 from tests.support.live_server import Live
 from tests.support.stored import running as run_job
 from tests.support.stored import submitted
@@ -22,9 +22,13 @@ async def test_reasons_are_for_waiting_jobs_only(live: Live) -> None:
     assert await live.services.pending_reasons([busy, waiting]) == {waiting.id: reason}
 
 
-async def test_a_commit_wakes_its_followers_only(live: Live) -> None:
-    wakes = live.services.wakes
-    with wakes.follow("a") as a, wakes.follow("b") as b, wakes.follow(HAPPENINGS) as everything:
+async def test_a_commit_notifies_its_followers_only(live: Live) -> None:
+    followers = live.services.followers
+    with (
+        followers.follow("a") as a,
+        followers.follow("b") as b,
+        followers.follow(TIMELINE) as everything,
+    ):
         live.services.committed(Commit(jobs=frozenset({"a"})))
         assert (a.is_set(), b.is_set(), everything.is_set()) == (True, False, True)
 

@@ -1,0 +1,34 @@
+"""Who may make a call: the kinds of token it takes, and the least role. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from remote_protocol.ids import Role, TokenKind
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRule:
+    """Kinds of token that a call takes, and for API tokens the least role. No kinds: anybody."""
+
+    kinds: frozenset[TokenKind] = frozenset()
+    role: Role | None = None
+
+    @property
+    def words(self) -> str:
+        """The kinds it takes, for people."""
+        return " or ".join(
+            f"{'an' if kind.words[0] in 'aeiouA' else 'a'} {kind.words} ({kind.value}…)"
+            for kind in TokenKind
+            if kind in self.kinds
+        )
+
+
+_API: Final = frozenset({TokenKind.API})
+PUBLIC: Final = AccessRule()
+VIEWER: Final = AccessRule(_API, Role.VIEWER)
+OPERATOR: Final = AccessRule(_API, Role.OPERATOR)
+ADMIN: Final = AccessRule(_API, Role.ADMIN)
+AGENT: Final = AccessRule(frozenset({TokenKind.AGENT}))
+ENROL: Final = AccessRule(frozenset({TokenKind.REGISTRATION, TokenKind.AGENT}))

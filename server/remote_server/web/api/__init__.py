@@ -1,0 +1,1 @@
+"""What people and programs call, a module a resource. Every `Route` in a module here is served."""

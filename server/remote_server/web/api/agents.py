@@ -1,0 +1,187 @@
+"""Agents as operators see them: list, show, change, delete, pause, resume, drain, new token."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from remote_protocol.api import (
+    AgentChange,
+    AgentDrain,
+    AgentPause,
+    AgentToken,
+    AgentView,
+    Nothing,
+    Page,
+)
+from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
+from remote_server.domain.model import Agent
+from remote_server.queries.views import when, when_if
+from remote_server.web.access import ADMIN, OPERATOR, VIEWER
+from remote_server.web.authenticator import digest
+from remote_server.web.http.paging import page
+from remote_server.web.route import Call, PageQuery, Route, answer, no_content
+
+_JOBS_SHOWN = 100
+
+
+@Route("GET", "/api/v1/agents", VIEWER, query=PageQuery, answer=Page[AgentView])
+async def list_agents(call: Call) -> web.StreamResponse:
+    """List agents.
+
+    By name.
+    """
+    query = call.query(PageQuery)
+    agents, following = page(
+        await call.services.store.agents(), lambda agent: agent.name, query.limit, query.cursor
+    )
+    return answer(
+        Page[AgentView].model_construct(items=await _views(call, agents), next_cursor=following)
+    )
+
+
+@Route("GET", "/api/v1/agents/{name}", VIEWER, answer=AgentView)
+async def show(call: Call) -> web.StreamResponse:
+    """Show an agent."""
+    return await _shown(call, await call.services.store.agent(call.path("name")))
+
+
+@Route("PATCH", "/api/v1/agents/{name}", ADMIN, body=AgentChange, answer=AgentView)
+async def change(call: Call) -> web.StreamResponse:
+    """Change an agent's queues, labels or capacity."""
+    body = await call.read(AgentChange)
+    agent = await call.services.store.update_agent(call.path("name"), body)
+    await call.services.hub.configure(agent.name)
+    return await _shown(call, agent)
+
+
+@Route("DELETE", "/api/v1/agents/{name}", ADMIN, status=204)
+async def delete(call: Call) -> web.StreamResponse:
+    """Delete an agent and revoke its token."""
+    name = call.path("name")
+    await call.services.store.delete_agent(name, time.time())
+    call.services.authenticator.forget()
+    await call.services.hub.drop(name, "the agent was deleted on the server", lost=True)
+    return no_content()
+
+
+@Route(
+    "POST",
+    "/api/v1/agents/{name}/pause",
+    OPERATOR,
+    body=AgentPause,
+    body_optional=True,
+    answer=AgentView,
+)
+async def pause(call: Call) -> web.StreamResponse:
+    """Give an agent no new jobs."""
+    body = await call.read(AgentPause)
+    agent = await call.services.store.set_wishes(
+        call.path("name"), time.time(), paused=True, comment=body.comment
+    )
+    return await _wished(call, agent)
+
+
+@Route(
+    "POST",
+    "/api/v1/agents/{name}/resume",
+    OPERATOR,
+    answer=AgentView,
+    body=Nothing,
+    body_optional=True,
+)
+async def resume(call: Call) -> web.StreamResponse:
+    """Give a paused agent jobs again.
+
+    Takes pause and drain back.
+    """
+    await call.read(Nothing)
+    agent = await call.services.store.set_wishes(
+        call.path("name"), time.time(), paused=False, draining=False
+    )
+    return await _wished(call, agent)
+
+
+@Route(
+    "POST",
+    "/api/v1/agents/{name}/drain",
+    OPERATOR,
+    body=AgentDrain,
+    body_optional=True,
+    answer=AgentView,
+)
+async def drain(call: Call) -> web.StreamResponse:
+    """Let an agent finish its jobs and exit."""
+    body = await call.read(AgentDrain)
+    agent = await call.services.store.set_wishes(
+        call.path("name"), time.time(), draining=True, deadline=body.deadline
+    )
+    return await _wished(call, agent)
+
+
+@Route(
+    "POST",
+    "/api/v1/agents/{name}/rotate-token",
+    ADMIN,
+    answer=AgentToken,
+    body=Nothing,
+    body_optional=True,
+)
+async def rotate_token(call: Call) -> web.StreamResponse:
+    """Replace an agent's token.
+
+    A new token; the old ones stop working at once.
+    """
+    await call.read(Nothing)
+    agent = await call.services.store.agent(call.path("name"))
+    text = make_token(TokenKind.AGENT, os.urandom(TOKEN_ENTROPY))
+    await call.services.store.rotate_token(agent.name, digest(text), time.time())
+    call.services.authenticator.forget()
+    await call.services.hub.drop(agent.name, "the agent's token was replaced by a new one")
+    return answer(AgentToken(name=agent.name, token=text))
+
+
+async def _wished(call: Call, agent: Agent) -> web.StreamResponse:
+    await call.services.hub.wish(agent.name)
+    return await _shown(call, agent)
+
+
+async def _shown(call: Call, agent: Agent) -> web.StreamResponse:
+    return answer((await _views(call, [agent]))[0])
+
+
+async def _views(call: Call, agents: Sequence[Agent]) -> list[AgentView]:
+    hub = call.services.hub
+    views = []
+    for agent in agents:
+        slot = hub.slot(agent.name)
+        keys = list(slot.leases if slot else await call.services.store.leases_of(agent.name))
+        views.append(
+            AgentView.model_construct(
+                name=agent.name,
+                state=hub.state_of(agent.name),
+                queues=list(agent.queues),
+                labels=agent.labels,
+                capacity=agent.capacity,
+                running=len(keys),
+                jobs=[key.job for key in keys[:_JOBS_SHOWN]],
+                condition=hub.condition(agent.name) or agent.condition,
+                paused=agent.paused,
+                pause_comment=agent.pause_comment,
+                draining=agent.draining,
+                ephemeral=agent.ephemeral,
+                version=agent.version,
+                platform=agent.platform,
+                boot_id=agent.boot_id,
+                address=agent.address,
+                spool_bytes=hub.spool_bytes(agent.name),
+                registered_at=when(agent.registered_at),
+                connected_at=when_if(agent.connected_at),
+                last_seen_at=when_if(hub.seen_at(agent.name) or agent.last_seen_at),
+                warning=hub.warning(agent.name),
+            )
+        )
+    return views

@@ -1,0 +1,87 @@
+"""`GET /events`: every change of a job's state, as ndjson or SSE, resumable by number."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from pydantic import Field
+
+from remote_server.domain.model import Happening
+from remote_server.queries.views import timeline_json
+from remote_server.web.access import VIEWER
+from remote_server.web.followers import TIMELINE, wait
+from remote_server.web.http.frames import (
+    KEEP_ALIVE,
+    NDJSON,
+    SSE,
+    ClientGone,
+    Stream,
+    accepted,
+    sse,
+)
+from remote_server.web.http.headers import last_event_id
+from remote_server.web.route import Call, Query, Route
+
+_PAGE = 200
+
+
+class EventsQuery(Query):
+    """The query of `GET /events`."""
+
+    after: int | None = Field(default=None, ge=-1, lt=1 << 62)
+    """Number of the last event seen; 0, the default: from the first one kept; -1: only what
+    happens from now on."""
+    follow: bool | None = None
+    """Go on with what happens next; default: yes for SSE, no for ndjson."""
+
+
+@Route(
+    "GET",
+    "/api/v1/events",
+    VIEWER,
+    query=EventsQuery,
+    media=(NDJSON, SSE),
+    headers=("Last-Event-ID",),
+    lasting=True,
+)
+async def events(call: Call) -> web.StreamResponse:
+    """Every change of a job's state; resumes behind `after` or Last-Event-ID."""
+    query = call.query(EventsQuery)
+    services = call.services
+    media = accepted(call.request, (NDJSON, SSE))
+    follow = media == SSE if query.follow is None else query.follow
+    resumed = last_event_id(call.request)
+    after = resumed if resumed is not None else query.after or 0
+    if after == -1:
+        after = await services.store.last_seq()
+    stream = Stream(call, media)
+    with services.followers.follow(TIMELINE) as news:
+        await stream.open()
+        if media == SSE:
+            await stream.write(b": events\n\n")
+        while True:
+            news.clear()
+            while True:
+                async with services.streams.turn:
+                    # A turn is over when the loop has turned: others get theirs.
+                    entries = await services.store.happenings(after, _PAGE)
+                    text = _text(entries, media)
+                    await asyncio.sleep(0)
+                if not entries:
+                    break
+                after = entries[-1].seq
+                await stream.write(text.encode())
+            if not follow:
+                await stream.event("end", {"after": after})
+                return await stream.close()
+            if services.followers.closing:
+                raise ClientGone("the server stops")
+            if not await wait(news, KEEP_ALIVE):
+                await stream.keep_alive()
+
+
+def _text(entries: list[Happening], media: str) -> str:
+    if media == SSE:
+        return "".join(sse(timeline_json(entry), entry.seq) for entry in entries)
+    return "".join(f"{timeline_json(entry)}\n" for entry in entries)

@@ -1,0 +1,246 @@
+"""Jobs: submit, list, show, cancel, retry, timeline."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field, StringConstraints, field_validator
+
+from remote_protocol.api import (
+    Cancellation,
+    JobBatch,
+    JobBatchCreated,
+    JobView,
+    Nothing,
+    Page,
+    TimelineEntry,
+)
+from remote_protocol.errors import ErrorCode
+from remote_protocol.ids import Name, is_ulid
+from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY, MAX_NAME
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import EndReason, JobState
+from remote_server.domain.model import Job
+from remote_server.inputs import Input
+from remote_server.queries.views import input_view, job_view, timeline_entry
+from remote_server.store import JobFilter
+from remote_server.web.access import OPERATOR, VIEWER
+from remote_server.web.api.batches import parse_batch
+from remote_server.web.http.headers import header
+from remote_server.web.http.paging import FOREIGN
+from remote_server.web.http.problems import ApiProblem, validation
+from remote_server.web.http.time_bounds import TimeBound, parse_time_bound
+from remote_server.web.route import Call, PageQuery, Route, answer
+
+_LONGEST_KEY = 255
+_MOST_LISTED = 64
+"""Values of one parameter."""
+
+
+class JobsQuery(PageQuery):
+    """The query of `GET /jobs`; all that is given must hold."""
+
+    whole = frozenset({"label"})
+    state: list[JobState] = Field(default_factory=list, max_length=_MOST_LISTED)
+    """Any of these."""
+    queue: Name | None = None
+    agent: Name | None = None
+    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)] | None = None
+    """A part of the name; upper and lower case are the same."""
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,26}$")] | None = None
+    """A part of the id: its start, its end or anything between."""
+    label: list[Annotated[str, StringConstraints(min_length=1, max_length=2 * MAX_NAME + 1)]] = (
+        Field(default_factory=list, max_length=_MOST_LISTED)
+    )
+    """`KEY=VALUE`, or `KEY` with any value, that the job demands; may be repeated."""
+    since: TimeBound | None = None
+    """Submitted then or later: a time, or a duration before now."""
+    until: TimeBound | None = None
+    """Submitted before."""
+    submitted_by: Name | None = None
+    """Name or id of an API token; `me` is the caller's."""
+
+    @field_validator("cursor")
+    @classmethod
+    def _made_here(cls, cursor: str | None) -> str | None:
+        if cursor is not None and not is_ulid(cursor):
+            raise ValueError(FOREIGN)
+        return cursor
+
+    def filter(self, me: str, now: float) -> JobFilter:
+        """The filter for the bearer of the token `me`."""
+        labels = (label.partition("=") for label in self.label)
+        return JobFilter(
+            states=frozenset(self.state),
+            queue=self.queue,
+            agent=self.agent,
+            name=self.name,
+            part=self.id and self.id.upper(),
+            labels=tuple((key, value if equals else None) for key, equals, value in labels),
+            since=None if self.since is None else parse_time_bound(self.since, now),
+            until=None if self.until is None else parse_time_bound(self.until, now),
+            submitter=me if self.submitted_by == "me" else self.submitted_by,
+        )
+
+
+@Route(
+    "POST",
+    "/api/v1/jobs",
+    OPERATOR,
+    body=JobSpec,
+    answer=JobView,
+    status=201,
+    largest=MAX_JOB_BODY,
+    headers=("Idempotency-Key",),
+)
+async def submit(call: Call) -> web.StreamResponse:
+    """Submit a job.
+
+    The hot path, so the body is validated once and the answer not at all.
+    """
+    spec = await call.read(JobSpec, call.services.config.limits.max_job_body)
+    return await _submit(call, spec)
+
+
+async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResponse:
+    call.services.logs.reserve.require()
+    key = header(call.request, "Idempotency-Key")
+    if key is not None:
+        spec = _with_key(spec, key)
+    now = time.time()
+    job = (await call.services.store.submit([spec], now, call.token.principal, detail))[0]
+    if job.spec.stdin and not job.state.terminal:
+        call.services.inputs.expect(job.id)
+    # A job that an earlier call with the same key made keeps its own time.
+    made = spec.idempotency_key is None or job.created_at == now
+    return answer(job_view(job), 201 if made else 200, {"Location": f"/api/v1/jobs/{job.id}"})
+
+
+def _with_key(spec: JobSpec, key: str) -> JobSpec:
+    if not 1 <= len(key) <= _LONGEST_KEY:
+        raise validation([("Idempotency-Key", f"is 1 to {_LONGEST_KEY} characters long")])
+    if spec.idempotency_key not in (None, key):
+        raise validation([("idempotency_key", "differs from the header Idempotency-Key")])
+    return spec.model_copy(update={"idempotency_key": key})
+
+
+@Route(
+    "POST",
+    "/api/v1/jobs/batch",
+    OPERATOR,
+    body=JobBatch,
+    answer=JobBatchCreated,
+    status=201,
+    largest=MAX_BATCH_BODY,
+)
+async def submit_batch(call: Call) -> web.StreamResponse:
+    """Submit many jobs in one transaction.
+
+    All of them or none.
+    """
+    if "Idempotency-Key" in call.request.headers:
+        # To take no notice would make every job twice where somebody relies on it.
+        text = "is for one job; give each job of the batch its own idempotency_key"
+        raise validation([("Idempotency-Key", text)])
+    call.services.logs.reserve.require()
+    raw = await call.read_bytes(call.services.config.limits.max_batch_body)
+    wanted = await parse_batch(raw)
+    jobs = await call.services.store.submit(wanted, time.time(), call.token.principal)
+    return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
+
+
+@Route("GET", "/api/v1/jobs", VIEWER, query=JobsQuery, answer=Page[JobView])
+async def list_jobs(call: Call) -> web.StreamResponse:
+    """List jobs, the newest first; a page may be short and still have a next one."""
+    query = call.query(JobsQuery)
+    jobs, following = await call.services.store.jobs(
+        query.filter(call.token.id, time.time()), limit=query.limit, cursor=query.cursor
+    )
+    reasons = await call.services.pending_reasons(jobs)
+    shown = call.sees_values
+    views = [job_view(job, reasons.get(job.id), values_shown=shown) for job in jobs]
+    return answer(Page[JobView].model_construct(items=views, next_cursor=following))
+
+
+@Route("GET", "/api/v1/jobs/{id}", VIEWER, answer=JobView)
+async def show(call: Call) -> web.StreamResponse:
+    """Show a job and its attempts."""
+    return answer(await _shown(call, await call.services.store.job(call.path("id"))))
+
+
+async def _shown(call: Call, job: Job) -> JobView:
+    """A job with everything that is known about it."""
+    attempts = await call.services.store.attempts_of(job.id)
+    reason = await call.services.pending_reason(job)
+    sent = None
+    if job.spec.stdin and not job.state.terminal:
+        state = call.services.inputs.look(job.id) or Input()
+        sent = input_view(state, call.services.config.limits.input_ttl)
+    view = job_view(job, reason, attempts, values_shown=call.sees_values, sent=sent)
+    return view.model_copy(update={"attention": call.services.attention(job)})
+
+
+@Route(
+    "POST",
+    "/api/v1/jobs/{id}/cancel",
+    OPERATOR,
+    body=Cancellation,
+    body_optional=True,
+    answer=JobView,
+)
+async def cancel(call: Call) -> web.StreamResponse:
+    """Cancel a job; 202 while it still has to end.
+
+    A wish, kept until the job has ended; again changes nothing.
+    """
+    body = await call.read(Cancellation)
+    detail = body.reason or f"cancelled by {call.token.name}"
+    outcome = await call.services.store.request_cancel(
+        call.path("id"), detail, time.time(), call.token.principal
+    )
+    if outcome.lease is not None:
+        lease = outcome.lease
+        call.services.hub.cancel(lease.agent, lease.key, EndReason.CANCELLED, detail)
+    return answer(await _shown(call, outcome.job), 200 if outcome.job.state.terminal else 202)
+
+
+@Route(
+    "POST",
+    "/api/v1/jobs/{id}/retry",
+    OPERATOR,
+    answer=JobView,
+    status=201,
+    body=Nothing,
+    body_optional=True,
+    headers=("Idempotency-Key",),
+)
+async def retry(call: Call) -> web.StreamResponse:
+    """Submit an ended job again, as a new job.
+
+    A new job from the same specification (a job ends only once).
+    """
+    await call.read(Nothing)
+    old = await call.services.store.job(call.path("id"))
+    if not old.state.terminal:
+        raise ApiProblem(
+            ErrorCode.CONFLICT,
+            f"job {old.id} is {old.state} and has not ended; cancel it first, or wait for it",
+        )
+    if old.spec.stdin:
+        raise ApiProblem(
+            ErrorCode.CONFLICT,
+            f"job {old.id} had an input, which is kept no longer; submit it anew, with its input",
+        )
+    spec = old.spec.model_copy(update={"idempotency_key": None})
+    return await _submit(call, spec, f"retry of {old.id}")
+
+
+@Route("GET", "/api/v1/jobs/{id}/timeline", VIEWER, answer=Page[TimelineEntry])
+async def timeline(call: Call) -> web.StreamResponse:
+    """Everything that happened to a job."""
+    job = await call.services.store.job(call.path("id"))
+    entries = await call.services.store.timeline(job.id)
+    views = [timeline_entry(entry) for entry in entries]
+    return answer(Page[TimelineEntry].model_construct(items=views, next_cursor=None))

@@ -1,0 +1,145 @@
+"""Who is calling: finds the bearer's token and checks it against a access. Reads the store.
+
+Tokens are looked up by their SHA-256, so that no comparison of secrets takes a time that tells
+anything. Tokens found are remembered for a moment; whatever revokes one through this server says
+`forget`, so that it is refused from the next request on.
+"""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+from typing import Final, Protocol
+
+from remote_protocol.errors import ErrorCode
+from remote_protocol.ids import Role, TokenKind, kind_of
+from remote_server.domain.model import Token
+from remote_server.errors import NotFound, ServerError
+from remote_server.web.access import AccessRule
+from remote_server.web.http.problems import ApiProblem, forbidden
+
+REMEMBERED: Final = 5.0
+"""Seconds until a token is looked up again: a change made past this server shows by then."""
+_MOST: Final = 20_000
+_TOUCH_EVERY: Final = 60.0
+
+
+class TokenStore(Protocol):
+    """What the authenticator needs of the store."""
+
+    async def token_by_hash(self, digest: str) -> Token | None:
+        """The token with this SHA-256 (hex), revoked and expired ones included."""
+
+    async def token(self, token: str) -> Token:
+        """A token by its id. NotFound."""
+
+    async def touch(self, token: str, now: float) -> None:
+        """Note that a token was used."""
+
+
+def digest(text: str) -> str:
+    """How a token is stored: SHA-256 in hexadecimal. Its 256 random bits need no salt."""
+    return sha256(text.encode()).hexdigest()
+
+
+def bearer(header: str | None) -> str:
+    """The token in an Authorization header (RFC 6750 §2.1). ApiProblem when there is none."""
+    if not header:
+        raise ApiProblem(
+            ErrorCode.MISSING_TOKEN,
+            "this call needs a token: send the header 'Authorization: Bearer rpt_…'",
+        )
+    scheme, _, text = header.partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise ApiProblem(
+            ErrorCode.MISSING_TOKEN,
+            "the Authorization header is not of the form 'Bearer TOKEN'",
+        )
+    return text.strip()
+
+
+class Authenticator:
+    """Admits or refuses bearers of tokens."""
+
+    def __init__(self, store: TokenStore) -> None:
+        self._store = store
+        self._known: dict[str, tuple[Token, float]] = {}
+        self._touched: dict[str, float] = {}
+
+    def forget(self) -> None:
+        """Look every token up again: some token was revoked or changed."""
+        self._known.clear()
+
+    async def admit(self, header: str | None, access: AccessRule) -> Token:
+        """The bearer's token, if `access` allows it. ApiProblem says why it does not."""
+        text = bearer(header)
+        kind = kind_of(text)
+        if kind is None:
+            raise ApiProblem(
+                ErrorCode.INVALID_TOKEN,
+                f"this is no token of a remote-server; this call takes {access.words}",
+            )
+        if kind not in access.kinds:
+            raise ApiProblem(
+                ErrorCode.WRONG_TOKEN_KIND,
+                f"this is a token of the kind {kind.words} ({kind.value}…), "
+                f"but this call takes {access.words}",
+            )
+        token = await self._find(text, kind)
+        now = time.time()
+        if (expired := _expired(token, kind, now)) is not None:
+            raise expired
+        if access.role and not (token.role or Role.VIEWER).includes(access.role):
+            raise forbidden(
+                f"this needs the role {access.role}, but the token {token.name!r} has the role "
+                f"{token.role or Role.VIEWER}"
+            )
+        if now - self._touched.get(token.id, 0.0) > _TOUCH_EVERY:
+            self._touched[token.id] = now
+            await self._store.touch(token.id, now)
+        return token
+
+    async def judge(self, token: Token) -> ApiProblem | None:
+        """Why a token that was good holds no more; None while it does, or nobody can say."""
+        kind = TokenKind[token.kind.upper()]
+        try:
+            found = await self._store.token(token.id)
+        except NotFound:
+            return _unknown(kind)
+        except ServerError:
+            return None
+        return _unknown(kind) if found.revoked else _expired(found, kind, time.time())
+
+    async def _find(self, text: str, kind: TokenKind) -> Token:
+        name = digest(text)
+        now = time.monotonic()
+        found = self._known.get(name)
+        if found is not None and found[1] > now:
+            return found[0]
+        token = await self._store.token_by_hash(name)
+        if token is None or token.revoked:
+            self._known.pop(name, None)
+            raise _unknown(kind)
+        # The number of uses left must be fresh: registration tokens are not remembered.
+        if kind is not TokenKind.REGISTRATION:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[name] = (token, now + REMEMBERED)
+        return token
+
+
+def _unknown(kind: TokenKind) -> ApiProblem:
+    return ApiProblem(
+        ErrorCode.INVALID_TOKEN,
+        f"this {kind.words} is unknown here or was revoked; check that it belongs to this server",
+    )
+
+
+def _expired(token: Token, kind: TokenKind, now: float) -> ApiProblem | None:
+    if token.expires_at is None or token.expires_at > now:
+        return None
+    ended = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(token.expires_at))
+    return ApiProblem(
+        ErrorCode.EXPIRED_TOKEN,
+        f"this {kind.words} expired at {ended}; ask an admin for a new one",
+    )

@@ -1,0 +1,162 @@
+"""One HTTP connection: aiohttp's protocol with bounds on heads, and quiet about what is malformed.
+
+aiohttp bounds a header line and the number of lines, not a head as a whole, and writes a traceback
+for every malformed request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from remote_protocol.errors import ErrorCode
+from remote_server.web.http.connections import Connections, PeerKind
+from remote_server.web.http.problems import SECURITY_HEADERS, ApiProblem
+
+MAX_HEAD: Final = 32 * 1024
+"""Bytes of a request's head, and of requests that are sent before the last one is answered."""
+KEEP_ALIVE: Final = 75.0
+"""Seconds that a client's idle connection is kept: longer than proxies keep theirs (60)."""
+_LINGER: Final = 5.0
+_OPTIONS: Final[dict[str, Any]] = {
+    "access_log": None,
+    # Nothing is inflated, also where no call looks at the body.
+    "auto_decompress": False,
+    "keepalive_timeout": KEEP_ALIVE,
+    "lingering_time": _LINGER,
+    "max_headers": 64,
+}
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+)
+
+
+class Connection(web.RequestHandler):
+    """One connection, counted by `connections`."""
+
+    __slots__ = (
+        "_connections",
+        "_head",
+        "_payload",
+        "_wire",
+        "address",
+        "since",
+        "standing",
+        "stream",
+        "stuck_since",
+    )
+
+    def __init__(
+        self, connections: Connections, manager: Any, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(manager, loop=loop, **_OPTIONS)
+        self._connections = connections
+        self._head = 0
+        self._payload: Any = None
+        self._wire: asyncio.Transport | None = None
+        self.address = ""
+        self.standing = PeerKind.STRANGER
+        self.since = 0.0
+        self.stuck_since: float | None = None
+        self.stream: asyncio.Task[Any] | None = None
+        """What sends a long answer; it ends with the connection."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self._current_request is None
+
+    @property
+    def requests(self) -> int:
+        """Requests that have come."""
+        return self._request_count
+
+    @property
+    def unread(self) -> int | None:
+        """Bytes that wait for a reader who is behind; None: nothing waits. 0: it is closing."""
+        wire = self._wire
+        if wire is None:
+            return None
+        if wire.is_closing():
+            return 0
+        return wire.get_write_buffer_size() if self.writing_paused else None
+
+    def abort(self) -> None:
+        """Close it at once, whatever was not sent yet."""
+        if self._wire is not None:
+            self._wire.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self._wire = transport  # type: ignore[assignment]
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else ""
+        self._connections.opened(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It is gone, and with it whatever was made for it."""
+        self._connections.closed(self)
+        self._wire = None
+        super().connection_lost(exc)
+        if self.stream is not None:
+            self.stream.cancel()
+            self.stream = None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self._upgraded:
+            super().data_received(data)
+            return
+        before = self._request_count
+        between = self._payload is None or self._payload.is_eof()
+        super().data_received(data)
+        if self._request_count != before and self._messages:
+            self._head = 0
+            self._payload = self._messages[-1][1]
+        elif between:
+            self._head += len(data)
+            if self._head > MAX_HEAD:
+                self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        self._connections.malformed("the head of a request is too large", self.address)
+        if self._wire is not None and not self._wire.is_closing():
+            if self.idle:
+                self._wire.write(_TOO_LARGE)
+            self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is no request, or failed outside every call."""
+        if isinstance(exc, ConnectionError):
+            # The client left before the interim answer to its Expect: nobody's fault.
+            raise exc
+        if isinstance(exc, UnicodeError):
+            # aiohttp cites an Expect header that it does not know, and cannot when it is no text.
+            status, message = 400, "a header is no text"
+        if status >= 500:
+            self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
+        else:
+            reason = (message or "no request").strip().split("\n")[0][:100]
+            self._connections.malformed(reason, self.address)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        if status >= 500:
+            problem = ApiProblem(
+                ErrorCode.INTERNAL, "the server made a mistake; its log says more. Please report it"
+            )
+        else:
+            problem = ApiProblem(ErrorCode.BAD_REQUEST, "this is no HTTP request that can be read")
+        response = problem.response()
+        response.headers.update(SECURITY_HEADERS)
+        response.force_close()
+        return response

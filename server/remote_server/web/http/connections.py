@@ -1,0 +1,268 @@
+"""Who may be connected: budgets for strangers, clients and agents. No I/O but closing connections.
+
+A connection starts as a stranger's. The first request with a valid token makes it a client's, an
+agent's session makes it a link. Each kind has a budget of its own, made from the number of files
+that the process may open, so that none of them can take the room of another:
+
+    strangers   the oldest of the address that has most of them goes when a new one comes
+    clients     one that is idle goes when a new one comes; without an idle one: 503, but not for
+                an admin's token: those have a reserve
+    links       agents; never closed to make room; a few of each agent
+
+Loopback has no bound for each address: it is a reverse proxy, or whoever looks after the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from remote_protocol.errors import ErrorCode
+from remote_protocol.ids import Role
+from remote_server.domain.model import Token
+from remote_server.throttle import Throttle
+from remote_server.web.http.problems import ApiProblem
+
+HEAD_TIME: Final = 15.0
+"""Seconds that a stranger has for the head of a request."""
+EACH_AGENT: Final = 8
+"""Links of one agent: its own, and former ones that are being closed."""
+RESERVE: Final = 16
+"""Connections beyond the clients' budget that are kept for admins."""
+_FILES: Final = 384
+"""Files that are not connections: logs, packed logs, the database."""
+_LOOK: Final = 1.0
+_CLOSING: Final = 10.0
+_QUIET: Final = 10.0
+_log = structlog.get_logger("remote_server.web")
+
+
+class Allowance(NamedTuple):
+    """How many connections there may be of each kind."""
+
+    strangers: int
+    each_address: int
+    """Strangers of one address."""
+    clients: int
+    links: int
+
+
+def allowance(files: int, most: int) -> Allowance:
+    """The budgets for a process that may open so many `files` and have `most` connections."""
+    room = min(max(files - min(_FILES, files // 3), 64), most)
+    strangers = min(max(room // 8, 16), 1024)
+    clients = min(max(room // 4, 16), 4096)
+    links = max(room - strangers - clients - RESERVE, 16)
+    return Allowance(strangers, max(strangers // 4, 8), clients, links)
+
+
+class PeerKind(Enum):
+    """What is known of whoever is at the other end."""
+
+    STRANGER = "stranger"
+    CLIENT = "client"
+    LINK = "link"
+
+
+class Peer(Protocol):
+    """A connection, as far as its budget is concerned."""
+
+    address: str
+    standing: PeerKind
+    since: float
+    """When it last did something, as far as `look` knows; `clock` seconds."""
+    stuck_since: float | None
+    """When its reader last took something, while there is something to take."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+
+    @property
+    def requests(self) -> int:
+        """Requests that have come."""
+
+    @property
+    def unread(self) -> int | None:
+        """Bytes that wait for a reader who is behind; None: nothing waits. 0: it is closing."""
+
+    def abort(self) -> None:
+        """Close it at once, whatever was not sent yet."""
+
+
+def network(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one; "" for loopback."""
+    try:
+        found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    if found.is_loopback:
+        return ""
+    if isinstance(found, IPv6Address):
+        return str(IPv6Address(int(found) >> 64 << 64))
+    return str(found)
+
+
+class Connections:
+    """All connections of the server, by kind."""
+
+    def __init__(
+        self,
+        allowed: Allowance,
+        write_time: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.allowed = allowed
+        self._write_time = write_time
+        self._clock = clock
+        self._strangers: OrderedDict[Peer, None] = OrderedDict()
+        self._of: dict[str, OrderedDict[Peer, None]] = {}
+        self._clients: OrderedDict[Peer, None] = OrderedDict()
+        self._links: dict[Peer, str] = {}
+        self._links_of: Counter[str] = Counter()
+        self._seen: dict[Peer, tuple[int, int | None]] = {}
+        self._throttle = Throttle(_QUIET)
+
+    def counts(self) -> dict[PeerKind, int]:
+        """Connections of each kind."""
+        return {
+            PeerKind.STRANGER: len(self._strangers),
+            PeerKind.CLIENT: len(self._clients),
+            PeerKind.LINK: len(self._links),
+        }
+
+    def opened(self, peer: Peer) -> None:
+        """A stranger has come; an older one goes when there are too many."""
+        peer.since = self._clock()
+        place = network(peer.address)
+        others = self._of.setdefault(place, OrderedDict())
+        if place and len(others) >= self.allowed.each_address:
+            self._turn_out(_first(others), "its address has too many connections")
+        elif len(self._strangers) >= self.allowed.strangers:
+            self.relieve()
+        self._strangers[peer] = None
+        self._of.setdefault(place, OrderedDict())[peer] = None
+
+    def relieve(self) -> None:
+        """Close the oldest connection of the address that has most strangers."""
+        if self._of:
+            crowded = max(self._of.values(), key=len)
+            self._turn_out(_first(crowded), "there are too many connections of strangers")
+
+    def proved(self, peer: Peer, token: Token) -> None:
+        """A request came with a valid token. ApiProblem `overloaded` when there is no room."""
+        if peer.standing is not PeerKind.STRANGER:
+            return
+        full = len(self._clients) - self.allowed.clients
+        if full >= 0:
+            idle = next((client for client in self._clients if client.idle), None)
+            if idle is not None:
+                self._turn_out(idle, "other clients need its room")
+            elif token.role is not Role.ADMIN or full >= RESERVE:
+                raise ApiProblem(
+                    ErrorCode.OVERLOADED,
+                    f"{len(self._clients)} clients are connected, the most that this server's "
+                    "limit of open files allows; try again later",
+                    headers={"Retry-After": "5", "Connection": "close"},
+                )
+        self._forget(peer)
+        peer.standing = PeerKind.CLIENT
+        self._clients[peer] = None
+
+    def linked(self, peer: Peer, agent: str) -> None:
+        """An agent's session begins. ApiProblem `overloaded` when there is no room."""
+        if self._links_of[agent] >= EACH_AGENT:
+            raise ApiProblem(
+                ErrorCode.OVERLOADED,
+                f"the agent {agent!r} has {EACH_AGENT} connections that are not closed yet; "
+                "try again later",
+                headers={"Retry-After": "5", "Connection": "close"},
+            )
+        if len(self._links) >= self.allowed.links:
+            raise ApiProblem(
+                ErrorCode.OVERLOADED,
+                f"{len(self._links)} agents are connected, the most that this server's limit of "
+                "open files allows; raise it (LimitNOFILE= of its service)",
+                headers={"Retry-After": "30", "Connection": "close"},
+            )
+        self._forget(peer)
+        peer.standing = PeerKind.LINK
+        self._links[peer] = agent
+        self._links_of[agent] += 1
+
+    def closed(self, peer: Peer) -> None:
+        """It is gone."""
+        self._forget(peer)
+        self._seen.pop(peer, None)
+
+    async def run(self) -> None:
+        """Look after all connections for as long as the server runs."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            self.look()
+
+    def look(self) -> None:
+        """Close what has taken too long: strangers without a request, readers that do not read."""
+        now = self._clock()
+        for peer in [*self._strangers, *self._clients]:
+            requests, unread = peer.requests, peer.unread
+            seen = self._seen.get(peer)
+            if seen is None or seen[0] != requests or not peer.idle:
+                peer.since = now
+            if unread is None:
+                peer.stuck_since = None
+            elif peer.stuck_since is None or (seen and seen[1] is not None and unread < seen[1]):
+                peer.stuck_since = now
+            self._seen[peer] = (requests, unread)
+            if peer.stuck_since is not None:
+                longest = self._write_time if unread else min(self._write_time, _CLOSING)
+                if now - peer.stuck_since > longest:
+                    self._turn_out(peer, "it does not read its answer")
+            elif peer.standing is PeerKind.STRANGER and now - peer.since > HEAD_TIME:
+                peer.abort()
+
+    def malformed(self, reason: str, address: str) -> None:
+        """Something came that is no request: one line in a while says so."""
+        # One kind, whatever the reason: that holds what a stranger wrote.
+        self._say("malformed", "malformed request", reason, address)
+
+    def _say(self, kind: str, event: str, reason: str, address: str) -> None:
+        more = self._throttle.take(kind, self._clock())
+        if more is not None:
+            others = {"like_it_since": more} if more else {}
+            _log.warning(event, reason=reason, address=address, **others)
+
+    def _turn_out(self, peer: Peer, reason: str) -> None:
+        self._say(reason, "connection closed", reason, peer.address)
+        self.closed(peer)
+        peer.abort()
+
+    def _forget(self, peer: Peer) -> None:
+        if self._strangers.pop(peer, peer) is None:
+            place = network(peer.address)
+            others = self._of.get(place)
+            if others is not None:
+                others.pop(peer, None)
+                if not others:
+                    del self._of[place]
+        self._clients.pop(peer, None)
+        agent = self._links.pop(peer, None)
+        if agent is not None:
+            self._links_of[agent] -= 1
+            if not self._links_of[agent]:
+                del self._links_of[agent]
+
+
+def _first(peers: OrderedDict[Peer, None]) -> Peer:
+    """The oldest one that has sent no request; where all have: the oldest one. An agent whose
+    token is looked up must not go before those who say nothing."""
+    return next((peer for peer in peers if peer.idle), next(iter(peers)))

@@ -1,0 +1,112 @@
+"""Long answers that are being sent: how many, for whom, and for how long their tokens hold.
+
+A token that was revoked or has expired ends its streams: at once when this server revoked it, and
+within seconds when it expired or was revoked past this server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from remote_protocol.errors import ErrorCode
+from remote_server.domain.model import Token
+from remote_server.web.http.problems import ApiProblem
+
+LOOK_EVERY: Final = 5.0
+"""Seconds between two looks at the tokens of all streams."""
+AT_ONCE: Final = 2
+"""Streams that work on their next piece in the same turn of the loop: a thousand readers must not
+make everybody else wait for a thousand pieces."""
+Judge = Callable[[Token], Awaitable[ApiProblem | None]]
+_log = structlog.get_logger("remote_server.web")
+
+
+@dataclass(eq=False, slots=True)
+class OpenStream:
+    """One long answer."""
+
+    token: Token
+    cut: Callable[[], None]
+    """Breaks it off."""
+
+
+class Streams:
+    """All long answers of the server."""
+
+    def __init__(self, most: int, most_each: int) -> None:
+        self._most = most
+        self._most_each = most_each
+        self._open: set[OpenStream] = set()
+        self._of: Counter[str] = Counter()
+        self._look = asyncio.Event()
+        self.turn = asyncio.Semaphore(AT_ONCE)
+        """Held while a piece is made, not while it is sent."""
+
+    @contextmanager
+    def admit(self, token: Token, cut: Callable[[], None]) -> Iterator[None]:
+        """Count one stream while the block runs. ApiProblem when there are too many."""
+        if self._of[token.id] >= self._most_each:
+            raise ApiProblem(
+                ErrorCode.TOO_MANY_REQUESTS,
+                f"{self._of[token.id]} logs or events are being read with the token "
+                f"{token.name!r} already, the most that [limits] max_followers_each allows; try "
+                "again later",
+                headers={"Retry-After": "10"},
+            )
+        if len(self._open) >= self._most:
+            raise ApiProblem(
+                ErrorCode.OVERLOADED,
+                f"{len(self._open)} viewers read logs or events already, the most that [limits] "
+                "max_followers allows; try again later",
+                headers={"Retry-After": "10"},
+            )
+        if token.expires_at is not None:
+            # The next look may have to come sooner than was thought.
+            self._look.set()
+        stream = OpenStream(token, cut)
+        self._open.add(stream)
+        self._of[token.id] += 1
+        try:
+            yield
+        finally:
+            self._open.discard(stream)
+            self._of[token.id] -= 1
+            if not self._of[token.id]:
+                del self._of[token.id]
+
+    def tokens_changed(self) -> None:
+        """Some token was revoked: look now."""
+        self._look.set()
+
+    async def run(self, judge: Judge) -> None:
+        """End streams whose tokens hold no more, for as long as the server runs."""
+        while True:
+            try:
+                async with asyncio.timeout(self._until(time.time())):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
+            self._look.clear()
+            await self.look(judge)
+
+    def _until(self, now: float) -> float:
+        ends = (s.token.expires_at for s in self._open if s.token.expires_at is not None)
+        return min(LOOK_EVERY, max(0.05, min(ends, default=now + LOOK_EVERY) - now))
+
+    async def look(self, judge: Judge) -> None:
+        """End the streams whose tokens do not hold."""
+        for token in {stream.token.id: stream.token for stream in self._open}.values():
+            refused = await judge(token)
+            if refused is None:
+                continue
+            for stream in [s for s in self._open if s.token.id == token.id]:
+                stream.cut()
+            _log.info("streams ended", token=token.name, reason=refused.detail)

@@ -1,0 +1,1 @@
+"""How stored logs are shown: where to begin, in which form, and on from there."""

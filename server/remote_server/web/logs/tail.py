@@ -1,0 +1,120 @@
+"""A position in a stored log that moves on as pieces are shown. Reads log files."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+
+from remote_protocol import cri
+from remote_server.domain.model import Key
+from remote_server.web.logs.forms import Form
+from remote_server.web.logs.start import LARGEST_RECORD, Readable, Starts
+
+_STREAM: Final = slice(cri.STAMP_LENGTH + 1, cri.STAMP_LENGTH + 7)
+
+
+class Sink(Protocol):
+    """Where pieces go."""
+
+    async def write(self, data: bytes) -> None:
+        """Take a piece; waits while it cannot."""
+
+
+class Collected:
+    """Counts what would be sent, and keeps it while it is small."""
+
+    def __init__(self, most: int) -> None:
+        self.size = 0
+        self.parts: list[bytes] = []
+        self._most = most
+
+    @property
+    def whole(self) -> bytes | None:
+        """All of it; None when it is too much to keep."""
+        return b"".join(self.parts) if self.size <= self._most else None
+
+    async def write(self, data: bytes) -> None:
+        """Count a piece."""
+        self.size += len(data)
+        if self.size <= self._most:
+            self.parts.append(data)
+        else:
+            self.parts.clear()
+
+
+class Tail:
+    """A position in the log of an attempt. `starts`: records before them are left out."""
+
+    def __init__(
+        self,
+        logs: Readable,
+        key: Key,
+        turn: asyncio.Semaphore,
+        offset: int = 0,
+        starts: Starts | None = None,
+    ) -> None:
+        self._logs = logs
+        self._key = key
+        self._turn = turn
+        self._starts = starts or {}
+        # Starts are at records; any other position may be inside one.
+        self.offset = min(self._starts.values(), default=offset)
+        self._from = max(self._starts.values(), default=0)
+        self._aligned = bool(starts) or offset == 0
+
+    async def drain(self, form: Form, sink: Sink, size: int | None = None) -> None:
+        """Show everything that has arrived, up to the position `size`; others run between the
+        pieces."""
+        piece = form.piece
+        while True:
+            async with self._turn:
+                # A turn is over when the loop has turned: others get theirs.
+                data = self._piece(form, piece, size)
+                if not data:
+                    return
+                shown, piece = self._show(form, data, piece)
+                await asyncio.sleep(0)
+            if shown is None:
+                return
+            if shown:
+                await sink.write(shown)
+
+    def _show(self, form: Form, data: bytes, piece: int) -> tuple[bytes | None, int]:
+        """What a piece of the log looks like, None when it has no whole record yet; and how much
+        to read next."""
+        if not form.cut or self.offset < self._from:
+            whole = cri.complete(data)
+            if not whole and len(data) < piece:
+                return None, piece
+            if not whole and piece < LARGEST_RECORD:
+                return b"", piece * 2
+            data = data[: whole or len(data)]
+        offset, self.offset = self.offset, self.offset + len(data)
+        if offset < self._from:
+            return self._selected(form, data, offset), form.piece
+        return form.feed(data, offset), form.piece
+
+    def _selected(self, form: Form, data: bytes, offset: int) -> bytes:
+        """The records that do not lie before the start of their stream."""
+        shown = []
+        for line in data.split(b"\n")[:-1]:
+            stream = line[_STREAM].decode("ascii", "replace")
+            if offset >= self._starts.get(stream, self._from):
+                shown.append(form.feed(line + b"\n", offset))
+            offset += len(line) + 1
+        return b"".join(shown)
+
+    def _piece(self, form: Form, piece: int, size: int | None) -> bytes:
+        while not (self._aligned or form.cut):
+            # Perhaps inside a record: its rest is not shown.
+            before = self._logs.read(self._key, self.offset - 1, piece)
+            end = before.find(b"\n")
+            if end < 0 and len(before) < piece:
+                return b""
+            self._aligned = end >= 0
+            self.offset += end if self._aligned else len(before)
+        if size is not None:
+            piece = min(piece, size - self.offset)
+            if piece <= 0:
+                return b""
+        return self._logs.read(self._key, self.offset, piece)

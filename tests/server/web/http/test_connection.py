@@ -1,0 +1,80 @@
+"""One connection: what is a head and what is a body, and what its budget sees of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from remote_server.web.http.connection import MAX_HEAD
+from remote_server.web.http.connections import PeerKind
+from tests.support.live_server import Live
+
+HEAD = b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+
+
+async def test_a_body_is_no_head(live: Live) -> None:
+    """However it is cut, and with another request behind it."""
+    body = b'{"command":["' + b"x" * (3 * MAX_HEAD) + b'"]}'
+    one = HEAD % live.token.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    async with live.wire() as (reader, writer):
+        for _ in range(3):
+            for start in range(0, len(one), 20_000):
+                writer.write(one[start : start + 20_000])
+                await writer.drain()
+            async with asyncio.timeout(20):
+                assert b" 201 " in await reader.readline()
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                await reader.readexactly(length)
+
+
+async def test_its_standing_follows_its_token(live: Live) -> None:
+    assert (await live.get("/healthz", "")).status == 200
+    counts = live.services.connections.counts
+    assert counts()[PeerKind.CLIENT] + counts()[PeerKind.STRANGER] >= 1
+    assert (await live.get("/jobs")).status == 200
+    assert counts()[PeerKind.CLIENT] == 1
+    agent = await live.register()
+    async with live.connect(agent):
+        assert counts()[PeerKind.LINK] == 1
+    (await live.get("/jobs", "rpt_" + "x" * 43)).problem(401, "invalid_token")
+
+
+async def test_answers_carry_security_headers_and_no_version(live: Live) -> None:
+    for path, token in (("/jobs", None), ("/healthz", ""), ("/jobs", ""), ("/nowhere", None)):
+        headers = (await live.get(path, token)).headers
+        assert headers["Server"] == "remote-server"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "no-referrer"
+    for media in ("text/event-stream", "application/x-ndjson"):
+        accept = {"Accept": media}
+        async with live.open("GET", "/events?follow=false", headers=accept) as stream:
+            assert stream.headers["Server"] == "remote-server"
+            assert stream.headers["X-Content-Type-Options"] == "nosniff"
+            assert stream.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", [b"/healthz", b"/nowhere"])
+async def test_an_expectation_that_is_no_text_is_the_clients_fault(
+    live: Live, caplog: pytest.LogCaptureFixture, path: bytes
+) -> None:
+    async with live.wire() as (reader, writer):
+        writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nExpect: \xff\r\n\r\n")
+        async with asyncio.timeout(20):
+            assert b" 400 " in await reader.readline()
+    assert "Error handling request" not in caplog.text
+
+
+async def test_a_client_that_leaves_before_it_may_go_on_is_no_mistake(
+    live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = HEAD % live.token.encode() + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n"
+    for _ in range(20):
+        async with live.wire() as (_, writer):
+            writer.write(begun * 3)
+            await writer.drain()
+            writer.transport.abort()
+    assert (await live.get("/healthz", "")).status == 200
+    assert "Error handling request" not in caplog.text

@@ -1,0 +1,124 @@
+"""Long answers are counted for each token, and end with it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from remote_server.domain.model import Token
+from remote_server.web.http.problems import ApiProblem
+from remote_server.web.http.streams import Streams
+from tests.support.live_server import Live
+from tests.support.stored import running as run_job
+
+DEADLINE = 20.0
+ONE = Token("01ARZ3NDEKTSV4RRFFQ69G5FAV", "api", "one", 0.0)
+TWO = Token("01ARZ3NDEKTSV4RRFFQ69G5FAW", "api", "two", 0.0)
+FORMS = {
+    "events": ("/events?follow=true", "text/event-stream"),
+    "ndjson": ("/events?follow=true", "application/x-ndjson"),
+    "log": ("/jobs/{job}/log?follow=true", "text/plain"),
+    "log sse": ("/jobs/{job}/log?follow=true", "text/event-stream"),
+    "log ndjson": ("/jobs/{job}/log?follow=true", "application/x-ndjson"),
+    "log cri": ("/jobs/{job}/log?follow=true", "application/vnd.cri-log"),
+}
+
+
+async def test_they_are_counted_for_each_token_and_in_total() -> None:
+    streams = Streams(3, 2)
+    with streams.admit(ONE, print), streams.admit(ONE, print):
+        with pytest.raises(ApiProblem) as caught, streams.admit(ONE, print):
+            pass
+        assert caught.value.status == 429
+        with streams.admit(TWO, print):
+            with pytest.raises(ApiProblem) as caught, streams.admit(TWO, print):
+                pass
+            assert caught.value.status == 503
+    with streams.admit(ONE, print), streams.admit(TWO, print):
+        pass
+    assert not streams._open
+    assert not streams._of
+
+
+async def test_only_streams_of_a_refused_token_are_cut() -> None:
+    streams, cut = Streams(9, 9), []
+
+    async def judge(token: Token) -> ApiProblem | None:
+        from remote_protocol.errors import ErrorCode
+
+        return ApiProblem(ErrorCode.INVALID_TOKEN, "revoked") if token is ONE else None
+
+    with (
+        streams.admit(ONE, lambda: cut.append(1)),
+        streams.admit(TWO, lambda: cut.append(2)),
+        streams.admit(ONE, lambda: cut.append(3)),
+    ):
+        await streams.look(judge)
+    assert sorted(cut) == [1, 3]
+
+
+def test_the_next_look_is_when_a_token_ends() -> None:
+    streams = Streams(9, 9)
+    assert streams._until(100.0) == 5.0
+    soon = Token(ONE.id, "api", "soon", 0.0, expires_at=101.0)
+    with streams.admit(soon, print):
+        assert streams._until(100.0) == 1.0
+        assert streams._until(200.0) == 0.05
+
+
+async def ends(live: Live, form: str, token: str, how: object) -> None:
+    """Open a stream, have its token end, and see that the stream does."""
+    key = await run_job(live.services.store, now=time.time())
+    live.services.logs.append(key, b"2026-11-21T03:04:05.123456789Z stdout F hi\n")
+    path, media = FORMS[form]
+    async with live.open(
+        "GET", path.format(job=key.job), token, headers={"Accept": media}
+    ) as stream:
+        assert stream.status == 200
+        await stream.content.readany()
+        begun = time.monotonic()
+        assert callable(how)
+        await how()
+        async with asyncio.timeout(DEADLINE):
+            with pytest.raises(Exception):  # noqa: B017 - aiohttp has several for a cut
+                await stream.content.read()
+                raise ConnectionError
+        assert time.monotonic() - begun < DEADLINE
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_revoked_token_ends_its_streams(live: Live, form: str) -> None:
+    made = (await live.post("/tokens", {"name": "v", "role": "viewer"})).body
+
+    async def revoke() -> None:
+        assert (await live.ask("DELETE", f"/tokens/{made['id']}")).status == 204
+
+    await ends(live, form, made["token"], revoke)
+    assert not live.services.streams._open
+
+
+@pytest.mark.parametrize("form", ["events", "log"])
+async def test_an_expired_token_ends_its_streams(live: Live, form: str) -> None:
+    made = (await live.post("/tokens", {"name": "v", "expires": "1s"})).body
+
+    async def nothing() -> None:
+        pass
+
+    await ends(live, form, made["token"], nothing)
+
+
+async def test_one_token_leaves_followers_to_others(live: Live) -> None:
+    live.services.streams._most_each = 2
+    viewer = await live.token_for("viewer")
+    sse = {"Accept": "text/event-stream"}
+    async with (
+        live.open("GET", "/events", viewer, headers=sse),
+        live.open("GET", "/events", viewer, headers=sse),
+    ):
+        refused = await live.get("/events", viewer, headers=sse)
+        refused.problem(429, "too_many_requests")
+        assert refused.headers["Retry-After"] == "10"
+        async with live.open("GET", "/events", headers=sse) as mine:
+            assert mine.status == 200

@@ -1,0 +1,82 @@
+"""A position in a log: records are shown whole, and others get their turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+from remote_protocol import cri
+from remote_server.domain.model import Key
+from remote_server.web.logs.forms import Plain, Raw
+from remote_server.web.logs.tail import Collected, Tail
+
+KEY = Key("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
+STAMP = b"2026-11-21T03:04:05.123456789Z"
+
+
+class Bytes:
+    """A log in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def read(self, key: Key, offset: int, size: int) -> bytes:
+        return self.data[offset : offset + size]
+
+
+def record(text: bytes, stream: bytes = cri.STDOUT) -> bytes:
+    return b"".join(cri.encode(text, STAMP, stream))
+
+
+async def test_starts_of_both_streams() -> None:
+    parts = [record(b"a\n"), record(b"b\n", cri.STDERR), record(b"c\n"), record(b"d\n", cri.STDERR)]
+    at = [sum(map(len, parts[:n])) for n in range(5)]
+    logs = Bytes(b"".join(parts))
+    for stdout, stderr, shown in ((0, 3, "acd"), (2, 1, "bcd"), (4, 4, ""), (2, 3, "cd")):
+        starts = {"stdout": at[stdout], "stderr": at[stderr]}
+        for form in (Plain(None, 0), Raw()):
+            sink = Collected(9999)
+            tail = Tail(logs, KEY, asyncio.Semaphore(1), starts=starts)
+            await tail.drain(form, sink)
+            text = sink.whole or b""
+            text = cri.decode(text) if isinstance(form, Raw) else text
+            assert text.decode().replace("\n", "") == shown
+            assert tail.offset == at[4]
+
+
+async def test_it_ends_at_a_position_and_goes_on_from_there() -> None:
+    whole = record(b"one\n") + record(b"two\n")
+    tail = Tail(Bytes(whole), KEY, asyncio.Semaphore(1))
+    sink = Collected(99)
+    await tail.drain(Plain(None, 0), sink, len(record(b"one\n")))
+    assert sink.whole == b"one\n"
+    await tail.drain(Plain(None, 0), sink)
+    assert sink.whole == b"one\ntwo\n"
+
+
+async def test_what_is_too_much_to_keep_is_counted() -> None:
+    sink = Collected(10)
+    for _ in range(5):
+        await sink.write(b"12345")
+    assert (sink.size, sink.whole, sink.parts) == (25, None, [])
+
+
+async def test_thousands_of_readers_leave_others_their_turn() -> None:
+    """Two pieces are made in a turn of the loop, however many want one."""
+    logs, turn = Bytes(record(b"x\n" * 2000)), asyncio.Semaphore(2)
+    pieces = [0]
+
+    class Sink:
+        async def write(self, data: bytes) -> None:
+            pieces[0] += 1
+
+    tails = [
+        asyncio.create_task(Tail(logs, KEY, turn).drain(Plain(None, 0), Sink())) for _ in range(200)
+    ]
+    most = 0
+    for _ in range(50):
+        before = pieces[0]
+        await asyncio.sleep(0)
+        most = max(most, pieces[0] - before)
+    assert 0 < most <= 4
+    await asyncio.gather(*tails)
+    assert pieces[0] >= 200
