@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from remote_agent.processes import READ, Folder, OddEntry, read_at, unlinked
+from remote_agent.processes import READ, Folder, UnexpectedEntry, read_at, unlinked
 
 LIVE: Final = "output.log"
 CHECKSUMS: Final = "output.crc"
@@ -166,7 +166,7 @@ class SpoolReader:
                 if _closed(folder) != closed:
                     continue
                 return False
-            except OddEntry as odd:
+            except UnexpectedEntry as odd:
                 if holder:
                     raise SpoolError(f"{name}: {odd.strerror}", holder.end) from None
                 raise
@@ -220,7 +220,7 @@ class SpoolReader:
         try:
             with Folder(self._directory) as folder:
                 descriptor = folder.open(CHECKSUMS, READ)
-        except (FileNotFoundError, OddEntry):
+        except (FileNotFoundError, UnexpectedEntry):
             return ""
         with open(descriptor, "rb") as file:
             return file.read(_LARGEST_SUMS).decode("ascii", errors="replace")

@@ -37,15 +37,16 @@ def shift(clock: str) -> None:
 
 def shift_shims(clock: str) -> None:
     """Have the agent of this process start its shims by this file too, on the same clock."""
-    from remote_agent.shim import launch
 
-    plain = launch.shim_command  # type: ignore[attr-defined]
+    from remote_agent.shim import launcher_client
+
+    plain = launcher_client.shim_command  # type: ignore[attr-defined]
 
     def command(*arguments: str) -> list[str]:
         python, *options, script, path = plain()
         return [python, *options, __file__, clock, "-", script, path, *arguments]
 
-    launch.shim_command = command  # type: ignore[attr-defined]
+    launcher_client.shim_command = command  # type: ignore[attr-defined]
 
 
 def settle(namespace: str) -> None:

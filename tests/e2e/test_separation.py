@@ -20,8 +20,8 @@ from remote_protocol.spec import JobFile, JobSpec
 from remote_protocol.states import EndReason
 from tests.support.agent_process import AgentProcess
 from tests.support.fake_server import TOKEN, FakeServer, until
-from tests.support.keeper import running
 from tests.support.powerless import give_up_powers
+from tests.support.shim_harness import running
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")

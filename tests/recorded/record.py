@@ -35,7 +35,7 @@ _ENVIRON: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "LANG": 
 _LOADED: Final = """
 import sys
 sys.path[:0] = sys.argv[1:]
-import remote_agent.shim.__main__, remote_agent.shim.pool, remote_agent.shim.worker
+import remote_agent.shim.__main__, remote_agent.shim.launcher, remote_agent.shim.worker
 print(*(n for n in sys.modules if n.partition(".")[0] in ("remote_agent", "remote_protocol")))
 """
 SPECS: Final = {

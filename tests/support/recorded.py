@@ -29,10 +29,10 @@ def older_agent(record: Path, command: list[str]) -> list[str]:
 def main(record: Path, arguments: list[str]) -> int:
     """Be today's agent with recorded shims."""
     from remote_agent import cli
-    from remote_agent.shim import launch
+    from remote_agent.shim import launcher_client
 
-    assert "shim_command" in vars(launch), "the launcher's command line has moved"
-    vars(launch)["shim_command"] = lambda *role: recorded_command(record, *role)
+    assert "shim_command" in vars(launcher_client), "the launcher's command line has moved"
+    vars(launcher_client)["shim_command"] = lambda *role: recorded_command(record, *role)
     return cli.main(arguments)
 
 

@@ -41,12 +41,12 @@ from remote_agent.local.state_dir import secure
 from remote_agent.processes import (
     SCARCE,
     WATCHES_PIPES,
-    hear_signals,
-    idle_signals,
+    ignored_signals,
     protect_from_oom,
     raise_descriptors,
-    reread_signals,
+    reload_signals,
     stop_signals,
+    unblock_signals,
 )
 from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
@@ -191,11 +191,11 @@ class Agent:
         self.host.on_contact = self._note_contact
         self.host.on_trouble = self.janitor.trouble
         await self._control.start()
-        hear_signals()
+        unblock_signals()
         for numbers, action in (
             (stop_signals(), self._stop),
-            (reread_signals(), self._reread),
-            (idle_signals(), _ignore),
+            (reload_signals(), self._reread),
+            (ignored_signals(), _ignore),
         ):
             for number in numbers:
                 _on_signal(loop, number, action)

@@ -22,8 +22,8 @@ from remote_agent.processes import (
     KEEP,
     open_file,
     open_to_others,
-    own,
     rename,
+    restrict_to_owner,
     set_mode,
     sync,
 )
@@ -151,7 +151,7 @@ def _temporary(state_dir: Path) -> Path:
 def _writable(state_dir: Path) -> Iterator[None]:
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        own(state_dir)
+        restrict_to_owner(state_dir)
         secure(state_dir, passable=bool(state_dir.stat().st_mode & 0o011))
         yield
     except OSError as error:

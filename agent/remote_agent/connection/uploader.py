@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from remote_agent.processes import OddEntry
+from remote_agent.processes import UnexpectedEntry
 from remote_agent.session.events import ChunkSent, Event, Key, SpoolMissing
 from remote_agent.spool import SpoolError
 from remote_protocol.codec import HEADER_SIZE, pack_header
@@ -175,7 +175,7 @@ class Uploader:
         except SpoolError as error:
             self._complain(key, str(error))
             return SpoolMissing(key, offset, error.until)
-        except OddEntry as error:
+        except UnexpectedEntry as error:
             # Somebody has put it where the log was: what came before it is gone.
             self._complain(key, f"{error.filename}: {error.strerror}")
             return SpoolMissing(key, offset, None)

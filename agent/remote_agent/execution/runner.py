@@ -23,10 +23,10 @@ from remote_agent.journal import Journal, Record
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import killed_words, lost
-from remote_agent.processes import HOST_FAULTS, Folder, OddEntry
+from remote_agent.processes import HOST_FAULTS, Folder, UnexpectedEntry
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
 from remote_agent.session.machine import Session
-from remote_agent.shim.launch import tell
+from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.record import has_begun, read_record
 from remote_protocol.messages import Ended, Offer, Phase, Started
@@ -268,7 +268,7 @@ class Runner:
         with Folder(watched.directory) as directory:
             try:
                 body = read_record(directory, EXIT)
-            except OddEntry:
+            except UnexpectedEntry:
                 body = None
             if body is None:
                 begun = has_begun(directory)

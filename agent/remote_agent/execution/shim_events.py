@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from remote_agent.processes import Folder, Letterbox
+from remote_agent.processes import DatagramSocket, Folder
 from remote_agent.session.events import Key
 
 FILE: Final = "agent.sock"
@@ -70,12 +70,12 @@ class Hints:
     def __init__(self, state_dir: Path, heard: Callable[[Hint], None]) -> None:
         self._state_dir = state_dir
         self._heard = heard
-        self._box: Letterbox | None = None
+        self._box: DatagramSocket | None = None
 
     def open(self) -> None:
         """Listen, in place of what a former agent left. OSError when that is impossible."""
         with Folder(self._state_dir, follow=True) as folder:
-            self._box = Letterbox(folder.near(FILE), private=True)
+            self._box = DatagramSocket(folder.near(FILE), private=True)
         asyncio.get_running_loop().add_reader(self._box.fileno(), self._read)
 
     def close(self) -> None:

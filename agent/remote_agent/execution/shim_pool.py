@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from remote_agent.processes import rename
-from remote_agent.shim.launch import Shims
+from remote_agent.shim.launcher_client import LauncherClient
 
 log = structlog.get_logger("runner")
 
@@ -26,7 +26,7 @@ class Crew:
 
     def __init__(self, logs: Path, descriptors: int | None = None) -> None:
         self._log = logs / SHIMS_LOG
-        self._shims = Shims(self._log, descriptors)
+        self._shims = LauncherClient(self._log, descriptors)
         self._wanted = 0
         self.capacity = 1
         """Attempts that are expected to run at a time."""

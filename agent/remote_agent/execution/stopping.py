@@ -14,9 +14,9 @@ import structlog
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.unstarted import forestall
-from remote_agent.processes import alive, interrupt, rouse
+from remote_agent.processes import alive, continue_stopped, interrupt
 from remote_agent.session.events import Key
-from remote_agent.shim.launch import tell
+from remote_agent.shim.launcher_client import tell
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ended
 from remote_protocol.states import EndReason
@@ -86,7 +86,7 @@ class Stopper:
         """
         record = self._journal.look(key)
         if record is not None and record.started is not None and record.ended is None:
-            rouse(record.started.shim_pid)
+            continue_stopped(record.started.shim_pid)
 
     def _overrule(self, key: Key, watched: Watched, now: float) -> None:
         """End a job whose shim cannot be told: its socket was taken away."""

@@ -23,8 +23,9 @@ from remote_agent.processes import (
     READ,
     REPLACE,
     Folder,
-    OddEntry,
-    give_tree,
+    UnexpectedEntry,
+    chown_tree,
+    name_problem,
     open_file,
     remove_tree,
     rename,
@@ -32,7 +33,6 @@ from remote_agent.processes import (
     set_mode,
     split_shell,
     sync,
-    unfit,
 )
 from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, SETTLED, STARTED, VERSION
@@ -125,7 +125,7 @@ def write_directory(
         _write_order(new, order, offer, boot_id)
         if apart:
             if order.uid is not None:
-                give_tree(str(home), order.uid, order.gid)
+                chown_tree(str(home), order.uid, order.gid)
             rename(home, places.home)
         rename(new, directory)
         if order.sync:
@@ -158,7 +158,7 @@ def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> N
 def _put_files(work: Path, files: list[JobFile], durable: bool) -> None:
     for file in files:
         target = work / file.path
-        if problem := unfit(file.path):
+        if problem := name_problem(file.path):
             raise BadFile(f"the job's file {file.path!r} cannot be put there: {problem}")
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -222,7 +222,7 @@ def read_directory(directory: Path) -> Reading | None:
     except OSError as error:
         if error.errno in HOST_FAULTS or isinstance(error, FileNotFoundError):
             raise
-        what = error.filename if isinstance(error, OddEntry) else "it"
+        what = error.filename if isinstance(error, UnexpectedEntry) else "it"
         raise BrokenDirectory(f"{what} cannot be opened: {error.strerror}") from None
 
 
@@ -242,7 +242,7 @@ def _read(folder: Folder) -> Reading | None:
 def _record(folder: Folder, name: str, odd: list[str]) -> dict[str, Any] | None:
     try:
         return read_record(folder, name)
-    except OddEntry as error:
+    except UnexpectedEntry as error:
         odd.append(f"{name}: {error.strerror}")
         return None
 

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from remote_agent.journal.spares import make_empty
-from remote_agent.processes import NEW, Folder, give_back, remove_tree, rename
+from remote_agent.processes import NEW, Folder, remove_tree, rename, restore_access
 from remote_agent.shim.layout import ORDER, WORK
 
 log = structlog.get_logger("journal")
@@ -31,14 +31,14 @@ class AttemptsFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        give_back(root, 0o700)
+        restore_access(root, 0o700)
 
     def names(self) -> list[str]:
         """All names in it. OSError."""
         try:
             return os.listdir(self._root)
         except PermissionError:
-            give_back(self._root, 0o700)
+            restore_access(self._root, 0o700)
             return os.listdir(self._root)
 
     def mend(self) -> bool:
@@ -47,7 +47,7 @@ class AttemptsFolder:
         for folder in (self._root.parent, self._root):
             if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
                 with suppress(OSError):
-                    give_back(folder, stat.S_IMODE(folder.stat().st_mode) | 0o700)
+                    restore_access(folder, stat.S_IMODE(folder.stat().st_mode) | 0o700)
                     log.warning("a folder was closed to the agent; it is open", path=str(folder))
                     closed = True
         return closed
@@ -74,7 +74,7 @@ class AttemptsFolder:
         try:
             target.parent.mkdir(mode=0o700, exist_ok=True)
             with suppress(OSError):
-                give_back(source, 0o700)
+                restore_access(source, 0o700)
             rename(source, target)
         except OSError as error:
             log.error("it cannot be moved", path=str(source), reason=error.strerror)

@@ -45,12 +45,12 @@ from remote_agent.processes import (
     SCRIPT_ENDINGS,
     Account,
     Folder,
-    OddEntry,
+    UnexpectedEntry,
     boot_id,
     sync,
 )
 from remote_agent.session.events import Key
-from remote_agent.shim.launch import tell
+from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import EXIT, INPUT, INPUT_END, ORDER, SCRIPT, SETTLED, STARTED
 from remote_agent.shim.record import mark_begun, write_record
 from remote_agent.spool import LIVE, SpoolReader
@@ -317,7 +317,7 @@ class Journal:
             # A rename costs a third of making a file, and this happens to every attempt.
             folder.rename(STARTED, SETTLED)
             folder.touch(SETTLED)
-        except (FileNotFoundError, OddEntry):
+        except (FileNotFoundError, UnexpectedEntry):
             folder.clear(SETTLED)
             os.close(folder.open(SETTLED, NEW_FILE))
         scripts = (f"{SCRIPT}{ending}" for ending in SCRIPT_ENDINGS)

@@ -93,7 +93,7 @@ class Spares:
     def _is_clean(self, directory: Folder) -> bool:
         if set(directory.names()) != _FILES.union(self.folders):
             return False
-        record = read_record(directory, EXIT)  # OddEntry is an OSError, too: kept by nobody
+        record = read_record(directory, EXIT)  # UnexpectedEntry is an OSError, too: kept by nobody
         if record is None or record.get(CLEAN) is not True:
             return False
         return all(directory.untouched(folder) for folder in self.folders)

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from remote_agent.processes import give_back, remove_tree, rename
+from remote_agent.processes import remove_tree, rename, restore_access
 
 log = structlog.get_logger("journal")
 
@@ -38,7 +38,7 @@ class Trash:
                 self._move(path)
             except PermissionError:
                 # A folder that its job has closed cannot be moved: that writes its entry `..`.
-                give_back(path, 0o700)
+                restore_access(path, 0o700)
                 self._move(path)
 
     def _move(self, path: Path) -> None:
@@ -78,7 +78,7 @@ class Trash:
         except FileNotFoundError:
             return
         except PermissionError:
-            give_back(self._folder, 0o700)
+            restore_access(self._folder, 0o700)
             entries = os.scandir(self._folder)
         with entries:
             for entry in entries:

@@ -13,9 +13,9 @@ from remote_agent.errors import ConfigError
 from remote_agent.processes import (
     Account,
     account,
+    accounts_between,
     living_users,
-    missing_powers,
-    people_between,
+    missing_privileges,
     unnamed_account,
 )
 from remote_agent.session.events import Key
@@ -52,13 +52,13 @@ class Users:
                 faults.append(
                     "[jobs] run_as: jobs of root would reach the agent; name another user"
                 )
-        if self.range is not None and (people := people_between(*self.range)):
+        if self.range is not None and (people := accounts_between(*self.range)):
             shown = ", ".join(people[:_SHOWN])
             faults.append(
                 f"[jobs] user_range: {self.range} holds numbers of {shown}, to whom jobs would "
                 "belong; name numbers that nobody has"
             )
-        if jobs.separate and (missing := missing_powers()):
+        if jobs.separate and (missing := missing_privileges()):
             faults.append(
                 "[jobs]: this agent cannot give its jobs to other users; it lacks "
                 f"{', '.join(missing)}: {_CURE}"

@@ -20,7 +20,7 @@ from typing import Any, Final
 import structlog
 
 from remote_agent.errors import AgentError
-from remote_agent.processes import Folder, call, listen
+from remote_agent.processes import Folder, connect, listen
 
 log = structlog.get_logger("control")
 
@@ -95,7 +95,7 @@ class NotRunning(AgentError):
 def ask(state_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
     """The running agent's answer. NotRunning when there is none, AgentError when it refuses."""
     try:
-        with Folder(state_dir, follow=True) as folder, call(folder, FILE, _TIMEOUT) as peer:
+        with Folder(state_dir, follow=True) as folder, connect(folder, FILE, _TIMEOUT) as peer:
             peer.sendall(json.dumps(request).encode() + b"\n")
             answer = _read_line(peer)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):

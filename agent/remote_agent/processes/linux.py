@@ -15,9 +15,9 @@ from contextlib import suppress
 from errno import ENOSYS
 from typing import Final
 
-from remote_agent.processes.kinds import Swept, Usage
 from remote_agent.processes.posix import ExitWatch, reap
 from remote_agent.processes.posix_users import users_of
+from remote_agent.processes.types import Swept, Usage
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -77,7 +77,7 @@ def alive(pid: int, started: str) -> bool:
     return fields[19].decode() == started and fields[0] not in (b"Z", b"X")
 
 
-def adopt_orphans() -> bool:
+def become_subreaper() -> bool:
     """Become the parent of all orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER)."""
     return bool(_LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
@@ -176,7 +176,7 @@ def _freeze_and_kill(find: Callable[[], list[int]]) -> set[int]:
     return known
 
 
-def slay(find: Callable[[], list[int]], limit: float = 5.0) -> tuple[int, int]:
+def kill_until_gone(find: Callable[[], list[int]], limit: float = 5.0) -> tuple[int, int]:
     """Kill what `find` finds until it finds nothing that runs: `(killed, survivors)`."""
     killed: set[int] = set()
     deadline = time.monotonic() + limit
@@ -193,7 +193,7 @@ def _kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def strike(leader: int) -> None:
+def kill_tree(leader: int) -> None:
     """SIGKILL to the group of `leader` and to everything else below this process; reaps nothing.
 
     `leader` must not have been reaped, or its number may belong to somebody else.
@@ -252,7 +252,7 @@ def kill_orphans(spare: frozenset[int], keep: str, limit: float = 5.0) -> int:
         orphans = descendants(os.getpid(), spare)
         return [pid for pid in orphans if kept not in environ_of(pid)]
 
-    return slay(find, limit)[0]
+    return kill_until_gone(find, limit)[0]
 
 
 def kill_marked(marks: Mapping[str, str], session: int, limit: float = 5.0) -> int:
@@ -272,7 +272,7 @@ def kill_marked(marks: Mapping[str, str], session: int, limit: float = 5.0) -> i
             marked |= {pid for pid in pids if (stat := _stat(pid)) and stat[3] in sessions}
         return sorted(marked)
 
-    return slay(find, limit)[0]
+    return kill_until_gone(find, limit)[0]
 
 
 def kill_user(uid: int, limit: float = 5.0) -> int:
@@ -280,7 +280,7 @@ def kill_user(uid: int, limit: float = 5.0) -> int:
 
     Not by kill(-1) as that user: a capability that is left would make it everybody's end.
     """
-    return slay(lambda: [pid for pid in _all() if uid in users_of(pid)], limit)[0]
+    return kill_until_gone(lambda: [pid for pid in _all() if uid in users_of(pid)], limit)[0]
 
 
 def tree_memory(root: int, exact: bool = False) -> int:
@@ -325,7 +325,7 @@ class PidWatch(ExitWatch):
         self._descriptor = os.pidfd_open(pid)
 
     def waitable(self) -> int:
-        """What a `Waiter` takes."""
+        """What a `Poller` takes."""
         return self._descriptor
 
     def reap(self) -> tuple[int, Usage] | None:

@@ -19,17 +19,17 @@ from errno import EACCES, ENOENT, ENOEXEC, ENOTDIR, EPROTONOSUPPORT
 from pathlib import Path
 from typing import Final
 
-from remote_agent.processes.kinds import (
+from remote_agent.processes.posix_limits import give_descriptors
+from remote_agent.processes.types import (
     NOT_EXECUTABLE,
     NOT_FOUND,
+    ExitStatus,
     HostFacts,
-    Manner,
     SpawnFailed,
     Swept,
     Usage,
     not_found_cure,
 )
-from remote_agent.processes.posix_limits import give_descriptors
 
 SCRIPT_ENDINGS: Final = ("",)
 """What `script_name` may put behind a name."""
@@ -154,7 +154,7 @@ WATCHES_PIPES: Final = True
 """Whether an event loop can watch a pipe."""
 
 
-def adopt_orphans() -> bool:
+def become_subreaper() -> bool:
     """Become the parent of all orphaned descendants. False where the system cannot do that."""
     return False
 
@@ -167,13 +167,13 @@ def protect_from_oom() -> None:
     """Have the kernel spare this process when memory runs out; nothing where it cannot."""
 
 
-def rouse(pid: int) -> None:
+def continue_stopped(pid: int) -> None:
     """Let a process go on that somebody has stopped (SIGSTOP); nothing for one that runs."""
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGCONT)
 
 
-def strike(leader: int) -> None:
+def kill_tree(leader: int) -> None:
     """SIGKILL to the process group of `leader`; reaps nothing."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
@@ -181,7 +181,7 @@ def strike(leader: int) -> None:
 
 def sweep(leader: int, limit: float = 5.0) -> Swept:
     """Kill what is left of a job's process group after its leader was reaped."""
-    strike(leader)
+    kill_tree(leader)
     return Swept(0, 0.0, 0.0, 0)
 
 
@@ -237,17 +237,17 @@ def reap(pid: int) -> tuple[int, Usage] | None:
     return status, Usage(used.ru_utime, used.ru_stime, used.ru_maxrss * _RSS_UNIT)
 
 
-def manner(status: int) -> Manner:
+def exit_status(status: int) -> ExitStatus:
     """What a wait status means; 128+N for signal N, as shells say it."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
-        return Manner(code, f"exited with code {code}", forced=False)
+        return ExitStatus(code, f"exited with code {code}", forced=False)
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"  # real-time signals have no name of their own
     dumped = " (core dumped)" if os.WCOREDUMP(status) else ""
-    return Manner(128 - code, f"killed by {name}{dumped}", forced=True)
+    return ExitStatus(128 - code, f"killed by {name}{dumped}", forced=True)
 
 
 def is_signal(name: str) -> bool:
@@ -263,7 +263,7 @@ def interrupt(leader: int, name: str) -> str:
     return f"{name} to the process group"
 
 
-def let_live(leader: int) -> None:
+def leave_running(leader: int) -> None:
     """What a job has left in the background outlives its shim: nothing here would end it."""
 
 
@@ -282,7 +282,7 @@ def script_command(shell: Sequence[str], script: str) -> list[str]:
     return [*shell, script]
 
 
-def calm_signals() -> None:
+def reset_signals() -> None:
     """Signals of a fresh shim: all at their defaults, none blocked, no SIGPIPE."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
@@ -298,17 +298,17 @@ def stop_signals() -> list[int]:
     return [signal.SIGTERM, signal.SIGINT]
 
 
-def idle_signals() -> list[int]:
+def ignored_signals() -> list[int]:
     """Signals that mean nothing to the agent, and must not end it."""
     return [signal.SIGUSR1, signal.SIGUSR2]
 
 
-def hear_signals() -> None:
+def unblock_signals() -> None:
     """Have no signal blocked, as whoever started this process may have left it."""
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-def reread_signals() -> list[int]:
+def reload_signals() -> list[int]:
     """Signals by which somebody has the agent read its configuration again."""
     return [signal.SIGHUP]
 
@@ -377,7 +377,7 @@ class ExitWatch:
                 os.write(self._write, b"!")
 
     def waitable(self) -> int:
-        """What a `Waiter` takes."""
+        """What a `Poller` takes."""
         return self._read
 
     def reap(self) -> tuple[int, Usage] | None:

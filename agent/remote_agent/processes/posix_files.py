@@ -20,7 +20,7 @@ from errno import EISDIR, ELOOP, ENXIO
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-from remote_agent.processes.kinds import OddEntry
+from remote_agent.processes.types import UnexpectedEntry
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 READ: Final = os.O_RDONLY | _SAFE
@@ -90,7 +90,7 @@ def lock_file(descriptor: int) -> bool:
     return True
 
 
-def own(folder: Path) -> None:
+def restrict_to_owner(folder: Path) -> None:
     """Keep others out of a folder that exists; its mode is given when it is made."""
 
 
@@ -99,12 +99,12 @@ def open_to_others(mode: int) -> bool:
     return bool(mode & 0o077)
 
 
-def unfit(path: str) -> str:
+def name_problem(path: str) -> str:
     """Why a file of a job cannot have this relative path here; empty when it can."""
     return ""
 
 
-def give_back(name: str | Path, mode: int, folder: int | None = None) -> None:
+def restore_access(name: str | Path, mode: int, folder: int | None = None) -> None:
     """Give the owner of a file or folder these permissions on it, whatever they are now.
 
     OSError when it is not ours, or a link.
@@ -115,7 +115,7 @@ def give_back(name: str | Path, mode: int, folder: int | None = None) -> None:
     held = os.open(name, _NAME_ONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         if stat.S_ISLNK(os.fstat(held).st_mode):
-            raise OddEntry(str(name), _KINDS[stat.S_IFLNK])
+            raise UnexpectedEntry(str(name), _KINDS[stat.S_IFLNK])
         os.chmod(f"/proc/self/fd/{held}", mode)
     finally:
         os.close(held)
@@ -134,7 +134,7 @@ class Folder:
         try:
             self.descriptor = os.open(path, flags)
         except PermissionError:
-            give_back(path, 0o700)
+            restore_access(path, 0o700)
             self.descriptor = os.open(path, flags)
         self._owner: int | None = None
 
@@ -151,7 +151,7 @@ class Folder:
     def open(self, name: str, how: int) -> int:
         """A descriptor of a plain file in it, readable by its owner only when it is made.
 
-        OddEntry when the name stands for anything else.
+        UnexpectedEntry when the name stands for anything else.
         """
         try:
             descriptor = os.open(name, how, 0o600, dir_fd=self.descriptor)
@@ -171,14 +171,14 @@ class Folder:
 
     def _check(self, name: str, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
-            raise OddEntry(name, _KINDS.get(stat.S_IFMT(found.st_mode), "it is no file"))
+            raise UnexpectedEntry(name, _KINDS.get(stat.S_IFMT(found.st_mode), "it is no file"))
         if found.st_nlink > 1:
-            raise OddEntry(name, "it has a second name (a hard link)")
+            raise UnexpectedEntry(name, "it has a second name (a hard link)")
         if self._owner is None:
             # Not the user's own id: on a network disk root may be another one.
             self._owner = os.fstat(self.descriptor).st_uid
         if found.st_uid != self._owner:
-            raise OddEntry(name, "it belongs to another user")
+            raise UnexpectedEntry(name, "it belongs to another user")
 
     def _odd(self, name: str, error: OSError) -> OSError:
         try:
@@ -191,7 +191,7 @@ class Folder:
         """Open to ourselves what a job has closed: this folder, and a file in it."""
         os.fchmod(self.descriptor, 0o700)
         with suppress(FileNotFoundError):
-            give_back(name, 0o600, self.descriptor)
+            restore_access(name, 0o600, self.descriptor)
 
     def _do(self, call: Callable[[], _T]) -> _T:
         try:
@@ -234,7 +234,7 @@ class Folder:
             return None
 
     def touch(self, name: str) -> None:
-        """Have a plain file in it be changed now. OddEntry when it is none."""
+        """Have a plain file in it be changed now. UnexpectedEntry when it is none."""
         self._check(name, os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
         os.utime(name, dir_fd=self.descriptor, follow_symlinks=False)
 

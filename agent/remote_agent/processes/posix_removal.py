@@ -15,7 +15,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
-from remote_agent.processes.posix_files import give_back
+from remote_agent.processes.posix_files import restore_access
 
 _DEPTH: Final = 24
 """Levels that are open at the same time."""
@@ -76,7 +76,7 @@ class _Removal:
     def _remove_folder(self, name: str, folder: int, shown: str, depth: int) -> None:
         if depth == _DEPTH:
             # Moving a folder writes its entry `..`.
-            give_back(name, 0o700, folder)
+            restore_access(name, 0o700, folder)
             aside = f".deep.{self._stamp}.{next(self._numbers)}"
             _in_open(
                 folder, lambda: os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=self._top)
@@ -134,5 +134,5 @@ def _enter(name: str, folder: int) -> int:
     try:
         return os.open(name, _FOLDER, dir_fd=folder)
     except PermissionError:
-        give_back(name, 0o700, folder)
+        restore_access(name, 0o700, folder)
         return os.open(name, _FOLDER, dir_fd=folder)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from remote_agent.processes.kinds import Account
+from remote_agent.processes.types import Account
 
 _NEEDED: Final = {
     "CAP_CHOWN": 0,
@@ -44,13 +44,13 @@ def unnamed_account(uid: int) -> Account:
     return Account(f"job-{uid}", uid, uid, (uid,), "", _SHELL)
 
 
-def people_between(first: int, last: int) -> list[str]:
+def accounts_between(first: int, last: int) -> list[str]:
     """Names of the users and groups whose numbers are in a range: no job may become one of them."""
     found = [entry.pw_name for entry in pwd.getpwall() if first <= entry.pw_uid <= last]
     return found + [entry.gr_name for entry in grp.getgrall() if first <= entry.gr_gid <= last]
 
 
-def missing_powers() -> list[str]:
+def missing_privileges() -> list[str]:
     """What this process lacks to give its jobs to other users; empty for nothing."""
     root = not os.geteuid()
     if sys.platform != "linux":
@@ -62,7 +62,7 @@ def missing_powers() -> list[str]:
     return [name for name, bit in _NEEDED.items() if not held >> bit & 1]
 
 
-def become(uid: int, gid: int, groups: list[int], alone: bool) -> None:
+def switch_user(uid: int, gid: int, groups: list[int], alone: bool) -> None:
     """Be another user for good, without any power of this one; for use between fork and exec.
 
     `alone`: no program that is started from here gains privileges (no_new_privs, prctl(2)), so
@@ -87,14 +87,14 @@ def can_enter(path: str, user: Account) -> bool:
     if pid:
         return os.waitpid(pid, 0)[1] == 0
     try:
-        become(user.uid, user.gid, list(user.groups), alone=True)
+        switch_user(user.uid, user.gid, list(user.groups), alone=True)
         os.chdir(path)
         os._exit(0)
     finally:
         os._exit(1)
 
 
-def give_tree(path: str, uid: int, gid: int) -> None:
+def chown_tree(path: str, uid: int, gid: int) -> None:
     """Make a folder with all in it somebody else's. Nobody but us may reach it yet. OSError."""
     for _, _, files, folder in os.fwalk(path):
         for name in files:

@@ -1,7 +1,8 @@
-"""Entry of every shim process: `pool CONTROL SENDER REQUESTS` (inherited descriptors) or `run DIR`.
+"""Entry of every shim process: `pool CONTROL SENDER REQUESTS` (inherited descriptors) or
+`run DIR`.
 
-`pool` is the launcher with its reused shims. `run` keeps one attempt and exits: the same contract
-with a process of its own, for systems and hosts where the launcher is not wanted.
+`pool` is the launcher with its reused shims. `run` runs one attempt and exits: the same
+contract with a process of its own, for systems that lack the launcher's sockets.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ def main(arguments: list[str]) -> int:
     """Run the role that the arguments name; the exit code."""
     match arguments:
         case ["pool", control, sender, requests]:
-            from remote_agent.shim import pool
+            from remote_agent.shim import launcher
 
-            pool.main(int(control), int(sender), int(requests))
+            launcher.main(int(control), int(sender), int(requests))
             return 0
         case ["run", directory]:
             from remote_agent.shim import worker

@@ -16,19 +16,19 @@ from remote_agent.processes import (
     WHOLE_TREES,
     ExitWatch,
     Folder,
+    Poller,
     SpawnFailed,
     Usage,
-    Waiter,
-    let_live,
+    leave_running,
     prefer_as_oom_victim,
     spawn,
     start_time,
     watch_exit,
 )
-from remote_agent.shim.conclusion import Conclusion
+from remote_agent.shim.channel import Channel
+from remote_agent.shim.completion import Completion
 from remote_agent.shim.confine import Confinement
 from remote_agent.shim.contact import Absence
-from remote_agent.shim.door import Door
 from remote_agent.shim.ending import (
     CANCELLED,
     LOST,
@@ -42,12 +42,12 @@ from remote_agent.shim.ending import (
     memory_words,
     timeout_words,
 )
-from remote_agent.shim.force import Force
 from remote_agent.shim.layout import CLEAN, CONTACT, KEEP_MARK
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import RETRY, Output
 from remote_agent.shim.record import write_started
 from remote_agent.shim.streams import Streams
+from remote_agent.shim.termination import Termination
 from remote_protocol.cri import STDERR, STDOUT
 
 READ: Final = 256 * 1024
@@ -79,11 +79,11 @@ class Attempt:
         self._steps = Steps()
         self._ending = Ending(order)
         self._confine = Confinement(order, shim.guarded)
-        self._force = Force(self._ending, self._steps, self._confine)
+        self._force = Termination(self._ending, self._steps, self._confine)
         self._absence = Absence(directory.here(CONTACT), order.stop_after, shim.boot_id)
-        self._door = Door(directory, order.key, order.hints)
-        self._conclusion = Conclusion(directory, self._output, self._door)
-        self._waiter = Waiter()
+        self._door = Channel(directory, order.key, order.hints)
+        self._conclusion = Completion(directory, self._output, self._door)
+        self._waiter = Poller()
         self._streams = Streams(directory, order, self._waiter)
         self._reading = False
         self._started = self._started_at = 0.0
@@ -313,7 +313,7 @@ class Attempt:
         """End what the job left behind, unless it wished to leave it; CPU seconds of that."""
         if self._order.keep_processes and self._ending.reason is None:
             self.kept = True
-            let_live(self._force.pid)
+            leave_running(self._force.pid)
             return 0.0, 0.0
         return self._force.sweep()
 

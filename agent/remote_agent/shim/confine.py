@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from remote_agent.processes import become, die_with_parent, kill_user, tree_memory
+from remote_agent.processes import die_with_parent, kill_user, switch_user, tree_memory
 from remote_agent.processes.cgroup import Group, Limits
 from remote_agent.shim.order import Order
 
@@ -77,7 +77,7 @@ class Confinement:
         order = self._order
         step = f"it cannot become user {uid}"
         try:
-            become(uid, order.gid, list(order.groups), order.alone)
+            switch_user(uid, order.gid, list(order.groups), order.alone)
             # It was entered as the agent's user, who may be allowed more.
             step = f"user {uid} cannot enter the working directory {order.cwd!r}"
             os.chdir(order.cwd)

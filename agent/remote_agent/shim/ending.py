@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from remote_agent.processes import manner
+from remote_agent.processes import exit_status
 from remote_agent.shim.order import Order
 from remote_agent.shim.words import clock_words, duration_words, size_words
 
@@ -86,7 +86,7 @@ class Ending:
 
     def verdict(self, status: int, oom_kills: int = 0) -> Verdict:
         """What the wait status means, with what was done to the job before."""
-        shown, ended, forced = manner(status)
+        shown, ended, forced = exit_status(status)
         if self.reason == MEMORY_LIMIT:
             return Verdict(KILLED_FOR_MEMORY, MEMORY_LIMIT, self.detail)
         if oom_kills and self.reason is None and self._order.memory_limit is not None:

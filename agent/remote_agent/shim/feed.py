@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from remote_agent.processes import READ, Folder, Waiter, read_at
+from remote_agent.processes import READ, Folder, Poller, read_at
 from remote_agent.shim.layout import INPUT, INPUT_END
 from remote_agent.shim.record import read_record
 
@@ -23,7 +23,7 @@ _PIECE: Final = 256 * 1024
 class Feed:
     """Feeds one job through `inlet`, a pipe of `waiter`."""
 
-    def __init__(self, directory: Folder, waiter: Waiter, inlet: int) -> None:
+    def __init__(self, directory: Folder, waiter: Poller, inlet: int) -> None:
         self._directory = directory
         self._waiter = waiter
         self._inlet: int | None = inlet

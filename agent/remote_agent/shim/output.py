@@ -14,7 +14,7 @@ import time
 from typing import Final
 from zlib import crc32
 
-from remote_agent.processes import APPEND, GROW, Folder, OddEntry, sync_data, write_some
+from remote_agent.processes import APPEND, GROW, Folder, UnexpectedEntry, sync_data, write_some
 from remote_agent.shim.cap import Cap
 from remote_agent.shim.order import Order
 from remote_agent.shim.stamp import Stamper
@@ -140,7 +140,7 @@ class Output:
     def _open_sums(self) -> int:
         try:
             return self._directory.open(CHECKSUMS, APPEND)
-        except OddEntry:
+        except UnexpectedEntry:
             self._directory.clear(CHECKSUMS)
             return self._directory.open(CHECKSUMS, APPEND)
 

@@ -11,7 +11,7 @@ import os
 from errno import ENOSPC
 from typing import Any, Final
 
-from remote_agent.processes import NEW, READ, Folder, OddEntry
+from remote_agent.processes import NEW, READ, Folder, UnexpectedEntry
 from remote_agent.shim.layout import STARTED, VERSION
 from remote_agent.shim.words import size_words
 
@@ -75,7 +75,7 @@ def sync_record(directory: Folder, name: str) -> None:
 def read_record(directory: Folder, name: str) -> dict[str, Any] | None:
     """A record; None when there is none or a power loss has left nothing readable of it.
 
-    OddEntry when it is no plain file, or far larger than any record.
+    UnexpectedEntry when it is no plain file, or far larger than any record.
     """
     try:
         descriptor = directory.open(name, READ)
@@ -83,7 +83,7 @@ def read_record(directory: Folder, name: str) -> dict[str, Any] | None:
         return None
     data = read_bounded(descriptor, LARGEST)
     if len(data) > LARGEST:
-        raise OddEntry(name, f"it is larger than {size_words(LARGEST)}")
+        raise UnexpectedEntry(name, f"it is larger than {size_words(LARGEST)}")
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):

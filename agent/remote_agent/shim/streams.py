@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remote_agent.processes import Folder, Waiter, close_end
+from remote_agent.processes import Folder, Poller, close_end
 from remote_agent.shim.feed import Feed
 from remote_agent.shim.order import Order
 from remote_protocol.cri import STDERR, STDOUT
@@ -11,7 +11,7 @@ from remote_protocol.cri import STDERR, STDOUT
 class Streams:
     """Makes a job's pipes as its order says. `ends` is for the job, the rest for its shim."""
 
-    def __init__(self, directory: Folder, order: Order, waiter: Waiter) -> None:
+    def __init__(self, directory: Folder, order: Order, waiter: Poller) -> None:
         self._directory = directory
         self._order = order
         self._waiter = waiter

@@ -16,10 +16,10 @@ from typing import Final
 
 from remote_agent.processes import (
     Folder,
-    OddEntry,
-    adopt_orphans,
+    UnexpectedEntry,
+    become_subreaper,
     boot_id,
-    calm_signals,
+    reset_signals,
     start_time,
     sweep,
 )
@@ -56,8 +56,8 @@ def complain(text: str) -> None:
 
 def become_shim(guarded: bool) -> Shim:
     """Set this process up: default signals, parent of its job's orphans. Facts about it."""
-    calm_signals()
-    adopt_orphans()
+    reset_signals()
+    become_subreaper()
     pid = os.getpid()
     return Shim(boot_id(), pid, start_time(pid) or "", guarded)
 
@@ -87,7 +87,7 @@ def keep_attempt(path: str, shim: Shim) -> Outcome | None:
             # Settled meanwhile, and used again: nothing of it may be touched.
             complain(f"there is no start order in {path}")
             return None
-        except OddEntry as error:
+        except UnexpectedEntry as error:
             os.close(mark_begun(directory))
             _refuse(directory, f"the start order cannot be read: {error.strerror}")
             return None

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from remote_agent.connection import uploader as module
 from remote_agent.connection.uploader import Uploader
-from remote_agent.processes import OddEntry
+from remote_agent.processes import UnexpectedEntry
 from remote_agent.session.events import ChunkSent, Event, Key, SpoolMissing
 from remote_agent.spool import SpoolError
 from remote_protocol.codec import decode_chunk
@@ -28,7 +28,7 @@ class Spool:
         if self.broken:
             raise OSError("the disk is tired")
         if self.odd:
-            raise OddEntry("output.log", "it is a FIFO")
+            raise UnexpectedEntry("output.log", "it is a FIFO")
         if offset < self.first:
             raise SpoolError("it was dropped", self.first)
         piece = self.data[offset : offset + len(buffer)]

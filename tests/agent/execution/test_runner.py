@@ -25,7 +25,7 @@ from remote_protocol.messages import Ended, Offer
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from tests.support.fake_server import new_key, until
-from tests.support.keeper import running
+from tests.support.shim_harness import running
 
 
 class World:

@@ -11,7 +11,7 @@ import pytest
 
 from remote_agent.execution import shim_pool as module
 from remote_agent.execution.shim_pool import SPARE, Crew
-from tests.support.keeper import eventually, gone, running
+from tests.support.shim_harness import eventually, gone, running
 
 
 @pytest.fixture

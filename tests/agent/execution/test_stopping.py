@@ -18,7 +18,7 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from tests.agent.execution.test_runner import World, ticking
 from tests.support.fake_server import new_key, until
-from tests.support.keeper import gone
+from tests.support.shim_harness import gone
 
 STOP: dict[str, object] = {"do": "stop", "reason": "cancelled", "detail": "enough"}
 

@@ -19,18 +19,18 @@ from remote_agent.journal import Journal, Record
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.journal import parse_key
 from remote_agent.session.events import Key
-from remote_agent.shim.launch import Shims, tell
+from remote_agent.shim.launcher_client import LauncherClient, tell
 from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED
 from remote_protocol import cri
 from remote_protocol.messages import Offer, Phase
 from remote_protocol.states import EndReason
 from tests.agent.journal.conftest import HOST, Offers, with_files
-from tests.support.keeper import eventually, read_log, running
+from tests.support.shim_harness import eventually, read_log, running
 
 
 @pytest.fixture
-def shims(config: Config, journal: Journal) -> Iterator[Shims]:
-    shims = Shims(config.state_dir / "shim.log")
+def shims(config: Config, journal: Journal) -> Iterator[LauncherClient]:
+    shims = LauncherClient(config.state_dir / "shim.log")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hints:
         hints.bind(str(config.state_dir / "agent.sock"))
         shims.start(2)
@@ -50,14 +50,14 @@ def look(journal: Journal, offer: Offer) -> Record:
     return record
 
 
-def run(journal: Journal, shims: Shims, offer: Offer) -> Record:
+def run(journal: Journal, shims: LauncherClient, offer: Offer) -> Record:
     """Store an offer and let a shim run it to its end."""
     journal.store(offer)
     shims.request(journal.path(key_of(offer)))
     return eventually(lambda: (r := look(journal, offer)).phase is Phase.ENDED and r)
 
 
-def test_the_life_of_an_attempt(journal: Journal, shims: Shims, offers: Offers) -> None:
+def test_the_life_of_an_attempt(journal: Journal, shims: LauncherClient, offers: Offers) -> None:
     offer = offers(["sh", "-c", 'echo up; read x < "$REMOTE_WORK_DIR/go"; pwd; exit 3'])
     assert look_none(journal, offer)
     journal.store(offer)
@@ -98,7 +98,7 @@ def look_none(journal: Journal, offer: Offer) -> bool:
 
 
 def test_scripts_files_and_environment_reach_the_job(
-    journal: Journal, shims: Shims, offers: Offers
+    journal: Journal, shims: LauncherClient, offers: Offers
 ) -> None:
     offer = offers(
         script='cat data; echo "$REMOTE_AGENT $REMOTE_QUEUE $X"; ls -d "$REMOTE_ARTIFACTS"; env\n',
@@ -114,7 +114,7 @@ def test_scripts_files_and_environment_reach_the_job(
 
 
 def test_nothing_stays_of_a_settled_attempt_without_a_log(
-    journal: Journal, shims: Shims, offers: Offers
+    journal: Journal, shims: LauncherClient, offers: Offers
 ) -> None:
     offer = offers(["true"])
     run(journal, shims, offer)
@@ -122,7 +122,9 @@ def test_nothing_stays_of_a_settled_attempt_without_a_log(
     assert not journal.path(key_of(offer)).exists() and list(journal.kept()) == []
 
 
-def test_a_number_that_has_run_is_refused(journal: Journal, shims: Shims, offers: Offers) -> None:
+def test_a_number_that_has_run_is_refused(
+    journal: Journal, shims: LauncherClient, offers: Offers
+) -> None:
     offer = offers(["echo", "first"])
     run(journal, shims, offer)
     with pytest.raises(FileExistsError):
@@ -149,7 +151,7 @@ def test_the_number_of_an_attempt_that_never_ran_may_come_again(
 
 
 def test_a_dead_shim_is_reported_and_its_leftovers_are_killed(
-    journal: Journal, shims: Shims, offers: Offers
+    journal: Journal, shims: LauncherClient, offers: Offers
 ) -> None:
     offer = offers(["sh", "-c", "setsid sleep 60 & echo out; sleep 60"])
     journal.store(offer)
@@ -196,7 +198,7 @@ def test_a_host_that_restarted(
 def test_an_end_whose_log_the_power_loss_took_is_lost(
     config: Config,
     journal: Journal,
-    shims: Shims,
+    shims: LauncherClient,
     offers: Offers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -249,7 +251,7 @@ def test_rubbish_is_moved_aside_and_the_rest_is_found(
 
 
 def test_one_odd_directory_hides_no_settled_log(
-    journal: Journal, shims: Shims, offers: Offers, config: Config
+    journal: Journal, shims: LauncherClient, offers: Offers, config: Config
 ) -> None:
     odd, good = (offers(["echo", "x"]) for _ in range(2))
     for offer in (odd, good):
@@ -275,7 +277,7 @@ def test_a_probe_says_whether_the_disk_takes_attempts(journal: Journal, config: 
 
 
 def test_a_job_whose_files_are_in_each_others_way_has_ended(
-    journal: Journal, shims: Shims, offers: Offers
+    journal: Journal, shims: LauncherClient, offers: Offers
 ) -> None:
     offer = with_files(offers(), "a", "a/b")
     journal.store(offer)
@@ -317,7 +319,7 @@ def test_a_full_disk_refuses_an_offer_and_keeps_no_half(tmp_path: Path, offers: 
 
 
 def test_work_directories_elsewhere(
-    config: Config, shims: Shims, offers: Offers, tmp_path: Path
+    config: Config, shims: LauncherClient, offers: Offers, tmp_path: Path
 ) -> None:
     agent = config.agent.model_copy(update={"work_dir": tmp_path / "scratch"})
     journal = Journal(config.model_copy(update={"agent": agent}), HOST)

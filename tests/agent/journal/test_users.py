@@ -23,7 +23,7 @@ def made(**jobs: object) -> Users:
 def host(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """A host with all powers; the set are the users that have processes."""
     living: set[int] = set()
-    monkeypatch.setattr(module, "missing_powers", list)
+    monkeypatch.setattr(module, "missing_privileges", list)
     monkeypatch.setattr(module, "living_users", lambda: set(living))
     return living
 
@@ -69,7 +69,7 @@ def test_users_are_known_again_after_a_restart() -> None:
 
 
 def test_all_faults_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "missing_powers", lambda: ["CAP_KILL"])
+    monkeypatch.setattr(module, "missing_privileges", lambda: ["CAP_KILL"])
     with pytest.raises(ConfigError) as caught:
         made(run_as="nosuchuser", user_range=f"{os.getuid() + 1}-100000")
     faults = caught.value.faults

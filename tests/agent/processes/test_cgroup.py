@@ -11,7 +11,7 @@ import pytest
 
 from remote_agent.processes import cgroup
 from remote_agent.processes.cgroup import Group, Limits, own_group, parse_flat
-from tests.support.keeper import eventually, running
+from tests.support.shim_harness import eventually, running
 
 UNIFIED = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 HYBRID = (

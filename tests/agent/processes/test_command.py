@@ -26,7 +26,7 @@ def test_it_imports_nothing_heavy() -> None:
     paths = [argument[7:] for argument in shim_command() if argument.startswith("--path=")]
     program = (
         f"import sys; sys.path[:0] = {[root, *paths]!r}\n"
-        "from remote_agent.shim import pool, worker\n"
+        "from remote_agent.shim import launcher, worker\n"
         "print(*sorted(m for m in sys.modules if '.' not in m))"
     )
     done = subprocess.run(
@@ -39,7 +39,7 @@ def test_it_imports_nothing_heavy() -> None:
 
 def test_a_frozen_binary_starts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert shim_command("pool", "3") == [sys.executable, "_shim", "pool", "3"]
+    assert shim_command("launcher", "3") == [sys.executable, "_shim", "launcher", "3"]
     assert shim_environment({})["PYINSTALLER_RESET_ENVIRONMENT"] == "1"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from remote_agent.processes import linux
-from tests.support.keeper import eventually, running
+from tests.support.shim_harness import eventually, running
 
 SLEEP = ["sleep", "60"]
 FORK = "import os, time\nfor _ in range(3): os.fork()\nprint('up', flush=True)\ntime.sleep(60)"
@@ -105,7 +105,7 @@ def run(program: str) -> str:
 def test_a_subreaper_sweeps_everything() -> None:
     shown = run(
         "import os, subprocess, time\n"
-        "assert linux.adopt_orphans()\n"
+        "assert linux.become_subreaper()\n"
         "text = 'trap \"\" TERM; setsid sleep 61 & sleep 62 & exit 0'\n"
         "p = subprocess.Popen(['sh', '-c', text])\n"
         "os.waitpid(p.pid, 0); p.returncode = 0\n"
@@ -119,7 +119,7 @@ def test_a_subreaper_sweeps_everything() -> None:
 def test_orphans_of_others_are_spared_and_kept_ones_too() -> None:
     shown = run(
         "import os, subprocess, signal, time\n"
-        "linux.adopt_orphans()\n"
+        "linux.become_subreaper()\n"
         "shim = subprocess.Popen(['sh', '-c', 'sleep 61 & wait'])\n"
         "subprocess.run(['sh', '-c', 'sleep 62 & exec true'])\n"
         "subprocess.run(['sh', '-c', 'sleep 63 & exec true'], env={'KEEP_ME': '1', **os.environ})\n"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from remote_agent.processes import posix
-from remote_agent.processes.kinds import SpawnFailed
 from remote_agent.processes.posix import spawn
-from tests.support.keeper import eventually, running
+from remote_agent.processes.types import SpawnFailed
+from tests.support.shim_harness import eventually, running
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -83,11 +83,11 @@ def test_ps_in_place_of_proc() -> None:
         assert started and posix.alive(process.pid, started)
         assert not posix.alive(process.pid, "Thu Jan  1 00:00:00 1970")
         eventually(lambda: posix.tree_memory(process.pid) > 100_000)
-        posix.strike(process.pid)
+        posix.kill_tree(process.pid)
         eventually(lambda: not running(process.pid))
         assert not posix.alive(process.pid, started)
     assert posix.start_time(process.pid) is None
-    assert not posix.adopt_orphans()
+    assert not posix.become_subreaper()
     assert posix.sweep(process.pid).survivors == 0
     assert posix.kill_marked({}, 0) == 0
     eventually(lambda: posix.kill_marked({}, process.pid) == 0)
@@ -97,10 +97,10 @@ def test_what_was_stopped_is_roused() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         os.kill(process.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-        posix.rouse(process.pid)
+        posix.continue_stopped(process.pid)
         process.communicate(timeout=10)
     assert process.returncode == 0
-    posix.rouse(process.pid)
+    posix.continue_stopped(process.pid)
 
 
 def test_what_only_linux_can_does_nothing_here() -> None:
@@ -132,8 +132,8 @@ def test_exit_watch_without_pidfds(early: bool) -> None:
 
 
 def test_how_a_process_ended() -> None:
-    assert posix.manner(3 << 8) == (3, "exited with code 3", False)
-    assert posix.manner(9) == (137, "killed by SIGKILL", True)
-    assert posix.manner(11 | 0x80) == (139, "killed by SIGSEGV (core dumped)", True)
-    assert posix.manner(40) == (168, "killed by signal 40", True)
+    assert posix.exit_status(3 << 8) == (3, "exited with code 3", False)
+    assert posix.exit_status(9) == (137, "killed by SIGKILL", True)
+    assert posix.exit_status(11 | 0x80) == (139, "killed by SIGSEGV (core dumped)", True)
+    assert posix.exit_status(40) == (168, "killed by signal 40", True)
     assert posix.is_signal("SIGUSR1") and not posix.is_signal("SIGNONE")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from remote_agent.processes import posix_files as files
-from remote_agent.processes.kinds import OddEntry
 from remote_agent.processes.posix_files import Folder
+from remote_agent.processes.types import UnexpectedEntry
 from tests.support.powerless import powerless
 
 
@@ -99,7 +99,7 @@ def odd_entry(path: Path, kind: str) -> None:
 def test_only_plain_files_are_opened(tmp_path: Path, kind: str, how: str) -> None:
     odd_entry(tmp_path / "it", kind)
     with Folder(tmp_path) as folder:
-        with pytest.raises(OddEntry) as caught:
+        with pytest.raises(UnexpectedEntry) as caught:
             folder.open("it", getattr(files, how))
         assert caught.value.filename == "it" and str(caught.value.strerror).startswith("it ")
         for made in ("NEW", "GROW"):
@@ -150,7 +150,7 @@ def test_a_file_of_somebody_else_is_odd(tmp_path: Path) -> None:
         pytest.skip("giving a file away takes root")
     (tmp_path / "log").touch()
     os.chown(tmp_path / "log", 65534, 65534)
-    with Folder(tmp_path) as folder, pytest.raises(OddEntry, match="another user"):
+    with Folder(tmp_path) as folder, pytest.raises(UnexpectedEntry, match="another user"):
         folder.open("log", files.READ)
 
 
@@ -163,5 +163,5 @@ def test_the_time_of_a_file(tmp_path: Path) -> None:
         folder.touch("mark")
         assert (folder.changed_at("mark") or 0) > 5
         (tmp_path / "link").symlink_to("mark")
-        with pytest.raises(OddEntry):
+        with pytest.raises(UnexpectedEntry):
             folder.touch("link")

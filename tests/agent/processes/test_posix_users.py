@@ -11,8 +11,8 @@ import pytest
 
 from remote_agent.processes import kill_user
 from remote_agent.processes import posix_users as users
-from tests.support.keeper import eventually
 from tests.support.powerless import powerless
+from tests.support.shim_harness import eventually
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
 SOMEBODY = 81234
@@ -26,16 +26,16 @@ def test_accounts() -> None:
             users.account(name)
     made = users.unnamed_account(SOMEBODY)
     assert made[:4] == (f"job-{SOMEBODY}", SOMEBODY, SOMEBODY, (SOMEBODY,)) and made.home == ""
-    assert me.name in users.people_between(me.uid, me.uid)
-    assert users.people_between(SOMEBODY, SOMEBODY) == []
+    assert me.name in users.accounts_between(me.uid, me.uid)
+    assert users.accounts_between(SOMEBODY, SOMEBODY) == []
 
 
 def test_powers() -> None:
     if not os.geteuid():
-        assert users.missing_powers() == []
+        assert users.missing_privileges() == []
 
     def without() -> None:
-        missing = users.missing_powers()
+        missing = users.missing_privileges()
         assert {"CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_KILL"} <= set(missing)
 
     powerless(without)
@@ -43,8 +43,8 @@ def test_powers() -> None:
 
 _BECOME = """
 import os, sys
-from remote_agent.processes import become
-become(81234, 81235, [81235, 81236], sys.argv[1] == "alone")
+from remote_agent.processes import switch_user
+switch_user(81234, 81235, [81235, 81236], sys.argv[1] == "alone")
 print(os.getresuid(), os.getresgid(), sorted(os.getgroups()))
 status = dict(l.split(":", 1) for l in open("/proc/self/status") if ":" in l)
 print(*(status[n].strip() for n in ("CapEff", "CapPrm", "CapAmb", "NoNewPrivs")))
@@ -77,7 +77,7 @@ def test_a_tree_is_given_away_and_no_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "t" / "a" / "f").touch()
     (tmp_path / "mine").touch()
     (tmp_path / "t" / "link").symlink_to(tmp_path / "mine")
-    users.give_tree(str(tmp_path / "t"), SOMEBODY, SOMEBODY)
+    users.chown_tree(str(tmp_path / "t"), SOMEBODY, SOMEBODY)
     for name in ("t", "t/a", "t/a/f", "t/link"):
         assert (tmp_path / name).lstat().st_uid == SOMEBODY, name
     assert (tmp_path / "mine").stat().st_uid == os.getuid()

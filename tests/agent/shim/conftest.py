@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.keeper import Keeper
+from tests.support.shim_harness import ShimHarness
 
 
 @pytest.fixture
-def keeper(tmp_path: Path) -> Iterator[Keeper]:
-    keeper = Keeper(tmp_path / "state")
-    keeper.shims.start(3)
+def harness(tmp_path: Path) -> Iterator[ShimHarness]:
+    harness = ShimHarness(tmp_path / "state")
+    harness.shims.start(3)
     try:
-        yield keeper
+        yield harness
     finally:
-        keeper.close()
+        harness.close()

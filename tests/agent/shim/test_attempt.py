@@ -18,7 +18,7 @@ import pytest
 
 from remote_agent.processes.cgroup import own_group
 from remote_protocol import cri
-from tests.support.keeper import ENV, Keeper, Run, eventually, read_log, running, tell
+from tests.support.shim_harness import ENV, Run, ShimHarness, eventually, read_log, running, tell
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 
@@ -28,8 +28,8 @@ def sh(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("code", [0, 1, 77, 255])
-def test_exit_codes(keeper: Keeper, code: int) -> None:
-    run = keeper.run(sh(f"exit {code}"))
+def test_exit_codes(harness: ShimHarness, code: int) -> None:
+    run = harness.run(sh(f"exit {code}"))
     assert (run.code, run.reason, run.detail) == (code, "exit", f"exited with code {code}")
     assert run.record["size"] == 0 and run.record["checksum"] == 0
     assert run.steps == ["spawned"]
@@ -37,46 +37,46 @@ def test_exit_codes(keeper: Keeper, code: int) -> None:
     assert run.record["usage"]["duration"] > 0
 
 
-def test_signals(keeper: Keeper) -> None:
-    run = keeper.run(sh("kill -SEGV $$"))
+def test_signals(harness: ShimHarness) -> None:
+    run = harness.run(sh("kill -SEGV $$"))
     assert (run.code, run.reason) == (128 + signal.SIGSEGV, "signal")
     assert run.detail.startswith("killed by SIGSEGV")
 
 
-def test_unknown_program(keeper: Keeper) -> None:
-    run = keeper.run(["no-such-program"], env={"PATH": "/nowhere:/else"})
+def test_unknown_program(harness: ShimHarness) -> None:
+    run = harness.run(["no-such-program"], env={"PATH": "/nowhere:/else"})
     assert (run.code, run.reason) == (127, "spawn_error")
     assert (
         run.detail == "program 'no-such-program' not found; it is in no directory of the job's PATH"
     )
     assert run.record["started_at"] is None
-    assert keeper.run(["/no/such/file"]).detail == "program '/no/such/file' not found on this host"
+    assert harness.run(["/no/such/file"]).detail == "program '/no/such/file' not found on this host"
 
 
-def test_program_that_is_not_executable(keeper: Keeper, tmp_path: Path) -> None:
+def test_program_that_is_not_executable(harness: ShimHarness, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("no program\n")
-    run = keeper.run([str(plain)])
+    run = harness.run([str(plain)])
     assert (run.code, run.reason) == (126, "spawn_error")
     assert "is not executable" in run.detail and "x permission" in run.detail
     plain.chmod(0o700)
-    assert "a script with a #! line" in keeper.run([str(plain)]).detail
+    assert "a script with a #! line" in harness.run([str(plain)]).detail
     plain.write_text("#!/no/such/interpreter\n")
-    run = keeper.run([str(plain)])
+    run = harness.run([str(plain)])
     assert run.code == 127 and "interpreter" in run.detail
 
 
-def test_working_directory(keeper: Keeper, tmp_path: Path) -> None:
-    run = keeper.run(["pwd"], cwd=str(tmp_path))
+def test_working_directory(harness: ShimHarness, tmp_path: Path) -> None:
+    run = harness.run(["pwd"], cwd=str(tmp_path))
     assert run.stdout == f"{tmp_path}\n".encode()
-    run = keeper.run(["pwd"], cwd=str(tmp_path / "absent"))
+    run = harness.run(["pwd"], cwd=str(tmp_path / "absent"))
     assert (run.code, run.reason) == (126, "spawn_error")
     assert run.detail.startswith(f"the working directory '{tmp_path}/absent' cannot be entered")
 
 
-def test_the_environment_is_the_orders_and_nothing_else(keeper: Keeper) -> None:
+def test_the_environment_is_the_orders_and_nothing_else(harness: ShimHarness) -> None:
     env = {"PATH": ENV["PATH"], "REMOTE_JOB_ID": "J", "Ä": "ö=\nü"}
-    run = keeper.run(["env", "-0"], env=env)
+    run = harness.run(["env", "-0"], env=env)
     assert dict(e.split("=", 1) for e in run.stdout.decode().split("\0")[:-1]) == env
 
 
@@ -85,7 +85,7 @@ def test_the_environment_is_the_orders_and_nothing_else(keeper: Keeper) -> None:
 NOT_OURS = 1 << 12 | 1 << 24 | 1 << 31 | 1 << 32
 
 
-def test_the_process_starts_clean(keeper: Keeper) -> None:
+def test_the_process_starts_clean(harness: ShimHarness) -> None:
     program = (
         "import os, signal\n"
         "fds = os.listdir('/proc/self/fd')\n"
@@ -95,7 +95,7 @@ def test_the_process_starts_clean(keeper: Keeper) -> None:
         "print(status['SigBlk'].strip(), int(status['SigIgn'], 16))\n"
         "print(open('/proc/self/oom_score_adj').read().strip(), oct(os.umask(0)))\n"
     )
-    run = keeper.run([*PYTHON, program])
+    run = harness.run([*PYTHON, program])
     descriptors, session, signals, rest = run.stdout.decode().splitlines()
     # The fourth descriptor is the one that lists them.
     assert (descriptors, session, rest) == ("['0', '1', '2'] 4", "True /dev/null", "500 0o22")
@@ -105,19 +105,19 @@ def test_the_process_starts_clean(keeper: Keeper) -> None:
 
 
 def test_binary_output_without_newline_is_kept_byte_for_byte(
-    keeper: Keeper, tmp_path: Path
+    harness: ShimHarness, tmp_path: Path
 ) -> None:
     data = os.urandom(300_000) + b"\r\n\0end"
     source = tmp_path / "data"
     source.write_bytes(data)
-    run = keeper.run(["cat", str(source)])
+    run = harness.run(["cat", str(source)])
     assert run.stdout == data and run.stderr == b""
     assert run.record["size"] == len(run.log) and run.record["checksum"] == crc32(run.log)
     assert run.record["usage"]["stdout_bytes"] == len(data)
     assert run.steps == ["spawned", "first_output"]
 
 
-def test_both_streams_are_told_apart_and_in_order(keeper: Keeper) -> None:
+def test_both_streams_are_told_apart_and_in_order(harness: ShimHarness) -> None:
     # The job waits until its last line is in the spool: reads of two pipes have no other order.
     program = (
         "import os, sys, time\n"
@@ -128,11 +128,11 @@ def test_both_streams_are_told_apart_and_in_order(keeper: Keeper) -> None:
         "for i in range(10):\n"
         "    os.write(1 + i % 2, b'line %d\\n' % i); wait(i + 1)\n"
     )
-    directory = keeper.make([*PYTHON, program, "LOG"])
+    directory = harness.make([*PYTHON, program, "LOG"])
     order = (directory / "attempt.jsonl").read_text()
     (directory / "attempt.jsonl").write_text(order.replace("LOG", str(directory / "output.log")))
-    keeper.shims.request(directory)
-    run = Run(directory, keeper.ended(directory))
+    harness.shims.request(directory)
+    run = Run(directory, harness.ended(directory))
     assert run.code == 0
     shown = [(record.stream, record.data) for record in cri.records(run.log)]
     assert shown == [(("stdout", "stderr")[i % 2], b"line %d\n" % i) for i in range(10)]
@@ -141,16 +141,16 @@ def test_both_streams_are_told_apart_and_in_order(keeper: Keeper) -> None:
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", s) for s in stamps)
 
 
-def test_hints_tell_of_start_growth_and_end(keeper: Keeper) -> None:
-    directory = keeper.start(["echo", "hello"])
-    hints = [json.loads(keeper.hints.recv(4096))]
+def test_hints_tell_of_start_growth_and_end(harness: ShimHarness) -> None:
+    directory = harness.start(["echo", "hello"])
+    hints = [json.loads(harness.hints.recv(4096))]
     while hints[-1]["e"] != "ended":
-        hints.append(json.loads(keeper.hints.recv(4096)))
+        hints.append(json.loads(harness.hints.recv(4096)))
     assert [hint["e"] for hint in hints] == ["started", "grew", "ended"]
     assert {hint["k"] for hint in hints} == {directory.name}
-    record = keeper.ended(directory)
+    record = harness.ended(directory)
     assert hints[1]["size"] == record["size"]
-    assert hints[0]["pid"] == keeper.started(directory)["pid"]
+    assert hints[0]["pid"] == harness.started(directory)["pid"]
 
 
 def peak_of(pid: int) -> int:
@@ -160,14 +160,14 @@ def peak_of(pid: int) -> int:
     return int(found[1])
 
 
-def test_a_flood_keeps_memory_bounded_and_every_byte(keeper: Keeper) -> None:
+def test_a_flood_keeps_memory_bounded_and_every_byte(harness: ShimHarness) -> None:
     size = 200_000_000
     line = "x" * 79
-    directory = keeper.start(
+    directory = harness.start(
         sh(f"yes {line} | head -c {size}"), segment_size=10_000_000, segments=100
     )
-    shim = keeper.started(directory)["shim_pid"]
-    record = keeper.ended(directory, limit=60)
+    shim = harness.started(directory)["shim_pid"]
+    record = harness.ended(directory, limit=60)
     peak = peak_of(shim)
     assert peak < 32 * 1024, f"{peak} KiB"
     assert record["usage"]["stdout_bytes"] == size
@@ -179,21 +179,21 @@ def test_a_flood_keeps_memory_bounded_and_every_byte(keeper: Keeper) -> None:
     assert (total, checksum, decoded) == (record["size"], record["checksum"], size)
 
 
-def test_lines_of_one_byte_keep_memory_bounded(keeper: Keeper) -> None:
-    directory = keeper.start(sh("head -c 1000000 /dev/zero | tr '\\0' '\\n'"))
-    shim = keeper.started(directory)["shim_pid"]
-    record = keeper.ended(directory)
+def test_lines_of_one_byte_keep_memory_bounded(harness: ShimHarness) -> None:
+    directory = harness.start(sh("head -c 1000000 /dev/zero | tr '\\0' '\\n'"))
+    shim = harness.started(directory)["shim_pid"]
+    record = harness.ended(directory)
     peak = peak_of(shim)
     assert peak < 40 * 1024, f"{peak} KiB"
     assert cri.decode(read_log(directory)) == b"\n" * 1_000_000
     assert record["exit_code"] == 0
 
 
-def test_output_waits_for_the_agent_and_goes_on(keeper: Keeper) -> None:
-    directory = keeper.start(sh("head -c 9000000 /dev/zero"), segment_size=500_000, segments=3)
+def test_output_waits_for_the_agent_and_goes_on(harness: ShimHarness) -> None:
+    directory = harness.start(sh("head -c 9000000 /dev/zero"), segment_size=500_000, segments=3)
     closed = lambda: sorted(directory.glob("output.0*"))  # noqa: E731
     eventually(lambda: len(closed()) == 3)
-    job = keeper.started(directory)["pid"]
+    job = harness.started(directory)["pid"]
     live = directory / "output.log"
     eventually(lambda: stands_still(live))
     assert running(job) and len(closed()) == 3
@@ -203,7 +203,7 @@ def test_output_waits_for_the_agent_and_goes_on(keeper: Keeper) -> None:
             total += path.stat().st_size
             path.unlink()
         time.sleep(0.02)
-    record = keeper.ended(directory)
+    record = harness.ended(directory)
     total += sum(path.stat().st_size for path in [*closed(), live])
     assert record["usage"]["stdout_bytes"] == 9_000_000 and total == record["size"]
     assert "output_waits" in [step["what"] for step in record["steps"]]
@@ -215,8 +215,8 @@ def stands_still(path: Path) -> bool:
     return size > 0 and path.stat().st_size == size
 
 
-def test_hold_and_go(keeper: Keeper) -> None:
-    directory = keeper.start(sh("while :; do echo tick; sleep 0.01; done"))
+def test_hold_and_go(harness: ShimHarness) -> None:
+    directory = harness.start(sh("while :; do echo tick; sleep 0.01; done"))
     log = directory / "output.log"
     eventually(log.exists)
     assert tell(directory, {"do": "hold"})
@@ -225,11 +225,11 @@ def test_hold_and_go(keeper: Keeper) -> None:
     assert tell(directory, {"do": "go"})
     eventually(lambda: log.stat().st_size > size)
     assert tell(directory, {"do": "kill"})
-    assert keeper.ended(directory)["end_reason"] == "cancelled"
+    assert harness.ended(directory)["end_reason"] == "cancelled"
 
 
-def test_the_log_cap_keeps_head_and_tail_and_the_job_goes_on(keeper: Keeper) -> None:
-    run = keeper.run(sh("seq 100000; exit 3"), max_log=10_000)
+def test_the_log_cap_keeps_head_and_tail_and_the_job_goes_on(harness: ShimHarness) -> None:
+    run = harness.run(sh("seq 100000; exit 3"), max_log=10_000)
     assert run.code == 3
     text = cri.decode(run.log).decode()
     assert text.startswith("1\n2\n3\n") and text.endswith("99999\n100000\n")
@@ -242,24 +242,24 @@ def test_the_log_cap_keeps_head_and_tail_and_the_job_goes_on(keeper: Keeper) -> 
 # Ends from outside --------------------------------------------------------------------------
 
 
-def test_cancel_is_polite_first(keeper: Keeper) -> None:
-    directory = keeper.start(
+def test_cancel_is_polite_first(harness: ShimHarness) -> None:
+    directory = harness.start(
         sh("trap 'echo bye; exit 9' TERM; echo up; while :; do sleep 0.02; done")
     )
     eventually((directory / "output.log").exists)
     assert tell(directory, {"do": "stop", "reason": "cancelled", "detail": "cancelled by anna"})
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert (run.code, run.reason) == (9, "cancelled")
     assert run.detail == "cancelled by anna; exited with code 9 after SIGTERM"
     assert run.stdout == b"up\nbye\n"
     assert run.steps[:3] == ["spawned", "first_output", "interrupt"]
 
 
-def test_cancel_kills_what_ignores_it_after_the_grace_period(keeper: Keeper) -> None:
-    directory = keeper.start(sh("trap '' TERM; echo up; while :; do sleep 0.02; done"), grace=60.0)
+def test_cancel_kills_what_ignores_it_after_the_grace_period(harness: ShimHarness) -> None:
+    directory = harness.start(sh("trap '' TERM; echo up; while :; do sleep 0.02; done"), grace=60.0)
     eventually((directory / "output.log").exists)
     assert tell(directory, {"do": "stop", "detail": "too late", "grace": 0.2})
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert (run.code, run.reason) == (137, "cancelled")
     assert run.detail.startswith("too late; killed by SIGKILL after SIGTERM")
     assert run.steps[2:4] == ["interrupt", "kill"]
@@ -267,60 +267,62 @@ def test_cancel_kills_what_ignores_it_after_the_grace_period(keeper: Keeper) -> 
     assert at["kill"] - at["interrupt"] >= 0.2
 
 
-def test_cancel_reaches_a_stopped_job_with_its_own_signal(keeper: Keeper) -> None:
-    directory = keeper.start(
+def test_cancel_reaches_a_stopped_job_with_its_own_signal(harness: ShimHarness) -> None:
+    directory = harness.start(
         sh("trap 'exit 5' INT; echo up; kill -STOP $$; sleep 30 & wait"), stop_signal="SIGINT"
     )
     eventually((directory / "output.log").exists)
     tell(directory, {"do": "stop"})
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert (run.code, run.detail) == (5, "cancelled; exited with code 5 after SIGINT")
 
 
-def test_kill_is_immediate(keeper: Keeper) -> None:
-    directory = keeper.start(sh("trap '' TERM; echo up; sleep 60"), grace=60.0)
+def test_kill_is_immediate(harness: ShimHarness) -> None:
+    directory = harness.start(sh("trap '' TERM; echo up; sleep 60"), grace=60.0)
     eventually((directory / "output.log").exists)
     tell(directory, {"do": "kill", "detail": "superseded"})
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert (run.code, run.reason) == (137, "cancelled")
     assert run.detail == "superseded; killed by SIGKILL"
 
 
-def test_garbage_at_the_door_changes_nothing(keeper: Keeper) -> None:
-    directory = keeper.start(sh("sleep 0.3; exit 4"))
-    keeper.started(directory)
+def test_garbage_at_the_door_changes_nothing(harness: ShimHarness) -> None:
+    directory = harness.start(sh("sleep 0.3; exit 4"))
+    harness.started(directory)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         for junk in (b"", b"\xff\x00", b"[]", b"{}", b'{"do":["x"]}', b'{"do":"hold","for":"x"}'):
             sender.sendto(junk, str(directory / "control"))
-    assert keeper.ended(directory)["exit_code"] == 4
+    assert harness.ended(directory)["exit_code"] == 4
 
 
-def test_timeout(keeper: Keeper) -> None:
-    run = keeper.run(sh("echo up; sleep 60"), timeout=0.3)
+def test_timeout(harness: ShimHarness) -> None:
+    run = harness.run(sh("echo up; sleep 60"), timeout=0.3)
     assert (run.code, run.reason) == (143, "timeout")
     assert run.detail == "timeout of 300ms reached; ended by SIGTERM"
     assert run.steps[:4] == ["spawned", "first_output", "timeout", "interrupt"]
     assert 0.3 <= run.record["usage"]["duration"] < 3
 
 
-def test_a_job_that_ends_in_time_has_no_timeout(keeper: Keeper) -> None:
-    assert keeper.run(["true"], timeout=5.0).reason == "exit"
+def test_a_job_that_ends_in_time_has_no_timeout(harness: ShimHarness) -> None:
+    assert harness.run(["true"], timeout=5.0).reason == "exit"
 
 
 MEMORY_HOG = "b = bytearray(120 * 2**20); import time; time.sleep(60)"
 
 
-def test_the_memory_limit_kills_at_once_and_a_sibling_lives(keeper: Keeper) -> None:
-    sibling = keeper.start(sh("sleep 60"), memory_limit=64 << 20)
-    run = keeper.run(sh(f"'{sys.executable}' -I -S -c '{MEMORY_HOG}'; true"), memory_limit=64 << 20)
+def test_the_memory_limit_kills_at_once_and_a_sibling_lives(harness: ShimHarness) -> None:
+    sibling = harness.start(sh("sleep 60"), memory_limit=64 << 20)
+    run = harness.run(
+        sh(f"'{sys.executable}' -I -S -c '{MEMORY_HOG}'; true"), memory_limit=64 << 20
+    )
     assert (run.code, run.reason) == (137, "memory_limit")
     assert re.fullmatch(
         r"killed: memory limit 64 MiB reached at 0:\d\d \(peak \d+(\.\d)? MiB\)", run.detail
     )
     assert run.record["usage"]["max_rss"] > 64 << 20
-    assert running(keeper.started(sibling)["pid"])
+    assert running(harness.started(sibling)["pid"])
     tell(sibling, {"do": "kill"})
-    keeper.ended(sibling)
+    harness.ended(sibling)
 
 
 # Process trees ------------------------------------------------------------------------------
@@ -343,55 +345,55 @@ def daemon(path: Path) -> str:
     return f"'{sys.executable}' -I -S -c '{quoted}' {path}; while [ ! -s {path} ]; do :; done"
 
 
-def test_a_daemonised_grandchild_dies_with_the_job(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_daemonised_grandchild_dies_with_the_job(harness: ShimHarness, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    run = keeper.run(sh(f"{daemon(note)}; exit 6"))
+    run = harness.run(sh(f"{daemon(note)}; exit 6"))
     assert run.code == 6 and "swept" in run.steps
     assert not running(int(note.read_text()))
 
 
-def test_a_daemonised_grandchild_dies_with_a_kill(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_daemonised_grandchild_dies_with_a_kill(harness: ShimHarness, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    directory = keeper.start(sh(f"trap '' TERM; {daemon(note)}; sleep 60"), grace=0.1)
+    directory = harness.start(sh(f"trap '' TERM; {daemon(note)}; sleep 60"), grace=0.1)
     eventually(lambda: note.exists() and note.read_text())
     tell(directory, {"do": "stop"})
-    assert keeper.ended(directory)["exit_code"] == 137
+    assert harness.ended(directory)["exit_code"] == 137
     assert not running(int(note.read_text()))
 
 
-def test_an_inherited_pipe_holds_nobody_up(keeper: Keeper) -> None:
+def test_an_inherited_pipe_holds_nobody_up(harness: ShimHarness) -> None:
     began = time.monotonic()
-    run = keeper.run(sh("sleep 60 & echo before; exit 2"))
+    run = harness.run(sh("sleep 60 & echo before; exit 2"))
     assert run.code == 2 and run.stdout == b"before\n"
     assert time.monotonic() - began < 5
 
 
-def test_keep_processes(keeper: Keeper, tmp_path: Path) -> None:
+def test_keep_processes(harness: ShimHarness, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    run = keeper.run(sh(f"{daemon(note)}; echo up"), keep_processes=True)
+    run = harness.run(sh(f"{daemon(note)}; echo up"), keep_processes=True)
     assert run.code == 0 and run.stdout == b"up\n"
     pid = int(note.read_text())
     try:
         # Other attempts come and go, and the shim that kept it is replaced.
         for _ in range(4):
-            assert keeper.run(["true"]).code == 0
+            assert harness.run(["true"]).code == 0
         assert running(pid)
     finally:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_fork_bomb_is_killed(keeper: Keeper) -> None:
+def test_a_fork_bomb_is_killed(harness: ShimHarness) -> None:
     program = (
         "import os, time\n"
         "for _ in range(6):\n"
         "    if os.fork() == 0 and os.fork() == 0: os.setsid()\n"
         "time.sleep(60)\n"
     )
-    directory = keeper.start([*PYTHON, program], grace=0.0)
-    shim = keeper.started(directory)["shim_pid"]
+    directory = harness.start([*PYTHON, program], grace=0.0)
+    shim = harness.started(directory)["shim_pid"]
     eventually(lambda: len(tree(shim)) > 50)
     tell(directory, {"do": "kill"})
-    record = keeper.ended(directory)
+    record = harness.ended(directory)
     assert record["exit_code"] == 137
     assert tree(shim) == []
     assert "survivors" not in [step["what"] for step in record["steps"]]
@@ -403,9 +405,9 @@ def tree(root: int) -> list[int]:
     return [pid for pid in descendants(root) if running(pid)]
 
 
-def test_a_removed_directory_ends_its_attempt(keeper: Keeper) -> None:
-    directory = keeper.start(sh("while :; do echo tick; sleep 0.01; done"), segment_size=1000)
-    pid = keeper.started(directory)["pid"]
+def test_a_removed_directory_ends_its_attempt(harness: ShimHarness) -> None:
+    directory = harness.start(sh("while :; do echo tick; sleep 0.01; done"), segment_size=1000)
+    pid = harness.started(directory)["pid"]
     eventually(lambda: list(directory.glob("output.0*")))
 
     def removed() -> bool:
@@ -413,7 +415,7 @@ def test_a_removed_directory_ends_its_attempt(keeper: Keeper) -> None:
         return not running(pid)
 
     eventually(removed)
-    assert keeper.run(["true"]).code == 0
+    assert harness.run(["true"]).code == 0
 
 
 _COUNTED = """
@@ -432,13 +434,13 @@ sys.exit(main(["run", sys.argv[1]]))
 
 @pytest.mark.parametrize(("hints", "sync"), [("heard", True), ("nobody", True), ("nobody", False)])
 def test_an_end_of_which_no_agent_hears_is_forced_to_the_disk(
-    keeper: Keeper, hints: str, sync: bool
+    harness: ShimHarness, hints: str, sync: bool
 ) -> None:
     where = {} if hints == "heard" else {"hints": "../../nobody.sock"}
-    directory = keeper.make(["echo", "hi"], sync=sync, **where)
+    directory = harness.make(["echo", "hi"], sync=sync, **where)
     call = [sys.executable, "-c", _COUNTED, str(directory)]
     done = subprocess.run(call, stdout=subprocess.PIPE, check=True, timeout=60, text=True)
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert (run.code, run.stdout) == (0, b"hi\n")
     names = ["attempt.jsonl", "exit.json", "output.log", "started.json", "work"]
     assert sorted(os.listdir(directory)) == names
@@ -446,7 +448,7 @@ def test_an_end_of_which_no_agent_hears_is_forced_to_the_disk(
     assert done.stdout.splitlines() == (forced if sync and hints == "nobody" else [])
 
 
-def test_a_job_in_a_group_of_its_own(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_job_in_a_group_of_its_own(harness: ShimHarness, tmp_path: Path) -> None:
     mine = own_group(
         Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text()
     )
@@ -457,16 +459,16 @@ def test_a_job_in_a_group_of_its_own(keeper: Keeper, tmp_path: Path) -> None:
     try:
         note = tmp_path / "pid"
         text = f"cat /proc/self/cgroup; {daemon(note)}; exit 3"
-        directory = keeper.start(sh(text), cgroup=str(base), io_weight=100)
-        run = Run(directory, keeper.ended(directory))
+        directory = harness.start(sh(text), cgroup=str(base), io_weight=100)
+        run = Run(directory, harness.ended(directory))
         assert run.code == 3
         groups = [line for line in run.stdout.decode().splitlines() if line.startswith("0::")]
         assert groups[0].endswith(f"/{base.name}/job-{directory.name}")
-        assert keeper.started(directory)["cgroup"] == f"{base}/job-{directory.name}"
+        assert harness.started(directory)["cgroup"] == f"{base}/job-{directory.name}"
         assert not running(int(note.read_text()))
         # A group that cannot have the limit: said, and the watch takes its place.
         if "memory" not in (base / "cgroup.controllers").read_text().split():
-            run = keeper.run(["true"], cgroup=str(base), memory_limit=1 << 30)
+            run = harness.run(["true"], cgroup=str(base), memory_limit=1 << 30)
             assert run.code == 0 and run.steps[0] == "limits"
         eventually(lambda: not [path for path in base.iterdir() if path.is_dir()])
     finally:

@@ -10,7 +10,7 @@ import pytest
 
 from remote_agent.processes import boot_id, boottime
 from remote_agent.shim.contact import Absence, ContactNote
-from tests.support.keeper import Keeper
+from tests.support.shim_harness import ShimHarness
 
 
 def watch(state: Path, limit: float | None) -> Absence:
@@ -72,16 +72,16 @@ def test_the_contact_of_another_boot_is_none(tmp_path: Path, found: str | None) 
     assert watch(tmp_path, 3.0).unbearable(time.monotonic()) is not None
 
 
-def test_a_shim_ends_its_job_without_any_agent(keeper: Keeper) -> None:
+def test_a_shim_ends_its_job_without_any_agent(harness: ShimHarness) -> None:
     """Nobody but the shim is there, and the promise holds."""
-    note = ContactNote(keeper.root / "contact")
+    note = ContactNote(harness.root / "contact")
     note.note(boottime())
     began = time.monotonic()
-    directory = keeper.start(["sleep", "60"], stop_after=3.0)
-    keeper.started(directory)
+    directory = harness.start(["sleep", "60"], stop_after=3.0)
+    harness.started(directory)
     time.sleep(1.5)
     note.note(boottime())
-    record = keeper.ended(directory)
+    record = harness.ended(directory)
     assert 4.0 < time.monotonic() - began < 10
     assert (record["exit_code"], record["end_reason"]) == (143, "lost")
     assert record["end_detail"].startswith("stopped: the server was away for 3")

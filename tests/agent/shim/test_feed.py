@@ -8,10 +8,10 @@ import os
 import sys
 from pathlib import Path
 
-from remote_agent.processes import Folder, Waiter
+from remote_agent.processes import Folder, Poller
 from remote_agent.shim import layout
 from remote_agent.shim.feed import LOOK, Feed
-from tests.support.keeper import Keeper, Run, eventually, tell
+from tests.support.shim_harness import Run, ShimHarness, eventually, tell
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 SUM = "import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"
@@ -39,58 +39,58 @@ def prints(directory: Path, text: bytes) -> None:
     eventually(lambda: log.exists() and text in log.read_bytes(), what=f"for {text!r}")
 
 
-def test_input_arrives_as_it_comes_and_ends_when_it_is_complete(keeper: Keeper) -> None:
-    directory = keeper.start(["cat"], stdin=True)
-    keeper.started(directory)
+def test_input_arrives_as_it_comes_and_ends_when_it_is_complete(harness: ShimHarness) -> None:
+    directory = harness.start(["cat"], stdin=True)
+    harness.started(directory)
     append(directory, b"first\n")
     prints(directory, b"first")
     append(directory, b"\xff\0second\n")
     prints(directory, b"second")
     assert not (directory / layout.EXIT).exists(), "a pause is no end"
     end(directory)
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert (run.code, run.stdout) == (0, b"first\n\xff\0second\n")
     assert "input_closed" in run.steps
 
 
-def test_the_shim_looks_by_itself(keeper: Keeper) -> None:
-    directory = keeper.start(["cat"], stdin=True)
-    keeper.started(directory)
+def test_the_shim_looks_by_itself(harness: ShimHarness) -> None:
+    directory = harness.start(["cat"], stdin=True)
+    harness.started(directory)
     append(directory, b"unsaid\n", hint=False)
     prints(directory, b"unsaid")
     end(directory, hint=False)
-    assert keeper.ended(directory)["exit_code"] == 0
+    assert harness.ended(directory)["exit_code"] == 0
 
 
-def test_an_input_that_was_there_before_the_job(keeper: Keeper) -> None:
+def test_an_input_that_was_there_before_the_job(harness: ShimHarness) -> None:
     data = os.urandom(3_000_000)
-    directory = keeper.make([*PYTHON, SUM], stdin=True)
+    directory = harness.make([*PYTHON, SUM], stdin=True)
     append(directory, data)
     end(directory)
-    keeper.shims.request(directory)
-    run = Run(directory, keeper.ended(directory))
+    harness.shims.request(directory)
+    run = Run(directory, harness.ended(directory))
     assert run.stdout.decode().strip() == hashlib.sha256(data).hexdigest()
 
 
-def test_an_empty_input(keeper: Keeper) -> None:
-    directory = keeper.start(["cat"], stdin=True)
+def test_an_empty_input(harness: ShimHarness) -> None:
+    directory = harness.start(["cat"], stdin=True)
     end(directory)
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert (run.code, run.stdout) == (0, b"")
 
 
-def test_an_end_is_believed_only_with_all_of_the_bytes(keeper: Keeper) -> None:
-    directory = keeper.start(["cat"], stdin=True)
-    keeper.started(directory)
+def test_an_end_is_believed_only_with_all_of_the_bytes(harness: ShimHarness) -> None:
+    directory = harness.start(["cat"], stdin=True)
+    harness.started(directory)
     append(directory, b"abc\n")
     end(directory, size=8)
     prints(directory, b"abc")
     append(directory, b"def\n")
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert run.stdout == b"abc\ndef\n"
 
 
-def test_a_slow_reader_gets_everything(keeper: Keeper) -> None:
+def test_a_slow_reader_gets_everything(harness: ShimHarness) -> None:
     program = (
         "import os, sys, time, hashlib\n"
         "seen = hashlib.sha256()\n"
@@ -100,39 +100,39 @@ def test_a_slow_reader_gets_everything(keeper: Keeper) -> None:
         "print(seen.hexdigest())\n"
     )
     data = os.urandom(5_000_000)
-    directory = keeper.start([*PYTHON, program], stdin=True)
+    directory = harness.start([*PYTHON, program], stdin=True)
     for start in range(0, len(data), 250_000):
         append(directory, data[start : start + 250_000])
     end(directory)
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert run.stdout.decode().strip() == hashlib.sha256(data).hexdigest()
 
 
-def test_a_job_that_does_not_read_ends_all_the_same(keeper: Keeper) -> None:
-    directory = keeper.start(["true"], stdin=True)
-    assert keeper.ended(directory)["exit_code"] == 0, "nothing ever came"
-    directory = keeper.make(["head", "-c", "3"], stdin=True)
+def test_a_job_that_does_not_read_ends_all_the_same(harness: ShimHarness) -> None:
+    directory = harness.start(["true"], stdin=True)
+    assert harness.ended(directory)["exit_code"] == 0, "nothing ever came"
+    directory = harness.make(["head", "-c", "3"], stdin=True)
     append(directory, bytes(4_000_000))
-    keeper.shims.request(directory)
-    run = Run(directory, keeper.ended(directory))
+    harness.shims.request(directory)
+    run = Run(directory, harness.ended(directory))
     assert (run.code, run.stdout) == (0, bytes(3))
 
 
-def test_a_job_that_closes_its_input_goes_on(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_job_that_closes_its_input_goes_on(harness: ShimHarness, tmp_path: Path) -> None:
     go = tmp_path / "go"
     script = f"exec <&-; echo closed; while [ ! -e {go} ]; do sleep 0.01; done; exit 4"
-    directory = keeper.start(["sh", "-c", script], stdin=True)
+    directory = harness.start(["sh", "-c", script], stdin=True)
     prints(directory, b"closed")
     append(directory, bytes(3_000_000))
     go.touch()
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert run.code == 4
     (step,) = [step for step in run.record["steps"] if step["what"] == "input_closed"]
     assert step["detail"].startswith("the job closed its standard input")
 
 
 def test_waiting_for_input_wakes_nobody(tmp_path: Path) -> None:
-    waiter = Waiter()
+    waiter = Poller()
     inlet, end_of_job = waiter.inlet()
     with Folder(tmp_path) as folder:
         feed = Feed(folder, waiter, inlet)
@@ -152,14 +152,14 @@ def test_waiting_for_input_wakes_nobody(tmp_path: Path) -> None:
     os.close(end_of_job)
 
 
-def test_limits_work_while_a_job_waits_for_its_input(keeper: Keeper) -> None:
-    directory = keeper.start(["cat"], stdin=True, timeout=0.2, grace=5.0)
-    assert keeper.ended(directory)["end_reason"] == "timeout"
-    directory = keeper.start(["cat"], stdin=True)
-    keeper.started(directory)
+def test_limits_work_while_a_job_waits_for_its_input(harness: ShimHarness) -> None:
+    directory = harness.start(["cat"], stdin=True, timeout=0.2, grace=5.0)
+    assert harness.ended(directory)["end_reason"] == "timeout"
+    directory = harness.start(["cat"], stdin=True)
+    harness.started(directory)
     tell(directory, {"do": "stop", "detail": "enough"})
-    assert keeper.ended(directory)["end_reason"] == "cancelled"
+    assert harness.ended(directory)["end_reason"] == "cancelled"
 
 
-def test_without_an_input_standard_input_is_empty(keeper: Keeper) -> None:
-    assert keeper.run(["cat"]).stdout == b""
+def test_without_an_input_standard_input_is_empty(harness: ShimHarness) -> None:
+    assert harness.run(["cat"]).stdout == b""

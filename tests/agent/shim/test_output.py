@@ -16,7 +16,7 @@ from remote_agent.shim.order import Order
 from remote_agent.shim.output import Output
 from remote_agent.spool import CHECKSUMS, LIVE, SpoolReader, closed_name, closed_start
 from remote_protocol import cri
-from tests.support.keeper import Keeper, eventually, read_log, tell
+from tests.support.shim_harness import ShimHarness, eventually, read_log, tell
 
 
 @pytest.fixture
@@ -121,11 +121,11 @@ def grew(directory: Path, reader: SpoolReader, offset: int) -> bool:
 
 
 def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
-    keeper = Keeper(small_disk / "state")
-    keeper.shims.start(1)
+    harness = ShimHarness(small_disk / "state")
+    harness.shims.start(1)
     try:
         size = 6_000_000
-        directory = keeper.start(
+        directory = harness.start(
             ["sh", "-c", f"yes 0123456789abcde | head -c {size}; echo end >&2; exit 3"],
             segment_size=200_000,
             segments=100,
@@ -145,7 +145,7 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
                 more = functools.partial(grew, directory, reader, offset)
                 eventually(more)
         reader.close()
-        record = keeper.ended(directory)
+        record = harness.ended(directory)
         log = b"".join(parts)
         assert record["exit_code"] == 3 and waited > 1
         assert (record["size"], record["checksum"]) == (len(log), crc32(log))
@@ -153,40 +153,40 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
         assert cri.decode(log, cri.STDERR) == b"end\n"
         assert "output_waits" in [step["what"] for step in record["steps"]]
     finally:
-        keeper.close()
+        harness.close()
 
 
 def test_an_end_on_a_full_disk_is_written_when_there_is_room(small_disk: Path) -> None:
-    keeper = Keeper(small_disk / "state")
-    keeper.shims.start(1)
+    harness = ShimHarness(small_disk / "state")
+    harness.shims.start(1)
     try:
-        directory = keeper.start(["sh", "-c", "read x < go; echo late; exit 4"])
-        pid = keeper.started(directory)["pid"]
+        directory = harness.start(["sh", "-c", "read x < go; echo late; exit 4"])
+        pid = harness.started(directory)["pid"]
         os.mkfifo(directory / "work" / "go")
         # The job may have looked before the pipe was there.
         tell(directory, {"do": "kill"})
-        keeper.ended(directory)
-        directory = keeper.make(["sh", "-c", "read x < go; echo late; exit 4"])
+        harness.ended(directory)
+        directory = harness.make(["sh", "-c", "read x < go; echo late; exit 4"])
         os.mkfifo(directory / "work" / "go")
-        keeper.shims.request(directory)
-        pid = keeper.started(directory)["pid"]
+        harness.shims.request(directory)
+        pid = harness.started(directory)["pid"]
         ballast = fill(small_disk)
         (directory / "work" / "go").write_bytes(b"\n")
         eventually(lambda: not os.path.exists(f"/proc/{pid}"), what="for the job to be reaped")
         assert not (directory / "exit.json").exists()
         ballast.unlink()
-        assert keeper.ended(directory)["exit_code"] == 4
+        assert harness.ended(directory)["exit_code"] == 4
         assert cri.decode(read_log(directory)) == b"late\n"
     finally:
-        keeper.close()
+        harness.close()
 
 
 def test_a_full_disk_does_not_hold_up_a_cancel(small_disk: Path) -> None:
-    keeper = Keeper(small_disk / "state")
-    keeper.shims.start(1)
+    harness = ShimHarness(small_disk / "state")
+    harness.shims.start(1)
     try:
-        directory = keeper.start(["yes", "x" * 500], segment_size=1 << 30)
-        pid = keeper.started(directory)["pid"]
+        directory = harness.start(["yes", "x" * 500], segment_size=1 << 30)
+        pid = harness.started(directory)["pid"]
 
         def full() -> bool:
             return os.statvfs(small_disk).f_bavail == 0
@@ -197,32 +197,32 @@ def test_a_full_disk_does_not_hold_up_a_cancel(small_disk: Path) -> None:
         with (directory / "output.log").open("rb") as log:
             head = log.read()
         os.truncate(directory / "output.log", 0)
-        record = keeper.ended(directory)
+        record = harness.ended(directory)
         assert record["end_reason"] == "cancelled" and record["size"] > len(head)
     finally:
-        keeper.close()
+        harness.close()
 
 
 def test_an_attempt_that_finds_no_room_to_begin_starts_later(small_disk: Path) -> None:
-    keeper = Keeper(small_disk / "state")
-    keeper.shims.start(1)
+    harness = ShimHarness(small_disk / "state")
+    harness.shims.start(1)
     try:
-        directory = keeper.make(["echo", "at last"])
+        directory = harness.make(["echo", "at last"])
         filler = small_disk / "filler"
         filler.mkdir()
         with pytest.raises(OSError):
             for number in range(1000):
                 (filler / str(number)).touch()
-        keeper.shims.request(directory)
-        eventually(lambda: "No space left" in keeper.log())
+        harness.shims.request(directory)
+        eventually(lambda: "No space left" in harness.log())
         assert not (directory / "started.json").exists()
         for path in filler.iterdir():
             path.unlink()
-        keeper.shims.request(directory)
-        assert keeper.ended(directory)["exit_code"] == 0
+        harness.shims.request(directory)
+        assert harness.ended(directory)["exit_code"] == 0
         assert cri.decode(read_log(directory)) == b"at last\n"
     finally:
-        keeper.close()
+        harness.close()
 
 
 # Jobs that put things where the log is ---------------------------------------------------------

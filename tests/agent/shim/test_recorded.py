@@ -17,8 +17,8 @@ from remote_agent.session.events import Key
 from remote_protocol.messages import Phase
 from remote_protocol.spec import JobSpec
 from tests.recorded.record import BOOT, SPECS, STATE
-from tests.support.keeper import Keeper, Run, eventually, read_log, tell
 from tests.support.recorded import RECORDS
+from tests.support.shim_harness import Run, ShimHarness, eventually, read_log, tell
 
 SMALLEST, EVERYTHING = (Key(job, 1) for job in SPECS)
 
@@ -26,32 +26,32 @@ HOST = Circumstances("a", {})
 
 
 @pytest.fixture(params=RECORDS, ids=[record.name for record in RECORDS])
-def old(request: pytest.FixtureRequest, keeper: Keeper) -> Iterator[Keeper]:
+def old(request: pytest.FixtureRequest, harness: ShimHarness) -> Iterator[ShimHarness]:
     """A state directory with the attempts of an older version, and today's shims."""
     for attempt in (request.param / "attempts").iterdir():
-        directory = keeper.root / "attempts" / attempt.name
+        directory = harness.root / "attempts" / attempt.name
         shutil.copytree(attempt, directory)
         # What git does not keep: empty directories.
         for name in ("work", "artifacts"):
             (directory / name).mkdir(exist_ok=True)
         order = directory / "attempt.jsonl"
-        text = order.read_text().replace(STATE, str(keeper.root)).replace(BOOT, boot_id())
+        text = order.read_text().replace(STATE, str(harness.root)).replace(BOOT, boot_id())
         order.write_text(text)
-    yield keeper
+    yield harness
 
 
-def place(keeper: Keeper, key: Key) -> Path:
-    return keeper.root / "attempts" / str(key)
+def place(harness: ShimHarness, key: Key) -> Path:
+    return harness.root / "attempts" / str(key)
 
 
-def test_the_smallest_order(old: Keeper) -> None:
+def test_the_smallest_order(old: ShimHarness) -> None:
     directory = place(old, SMALLEST)
     old.shims.request(directory)
     run = Run(directory, old.ended(directory))
     assert (run.code, run.reason, run.stdout) == (0, "exit", b"hi\n")
 
 
-def test_an_order_with_everything(old: Keeper) -> None:
+def test_an_order_with_everything(old: ShimHarness) -> None:
     directory = place(old, EVERYTHING)
     old.shims.request(directory)
     eventually(lambda: b"hello from recorder" in read_log(directory), what=old.log())
@@ -67,7 +67,7 @@ def test_an_order_with_everything(old: Keeper) -> None:
     assert (directory / "outputs").read_text() == "answer=42\n"
 
 
-def test_the_journal_reads_what_was_accepted(old: Keeper) -> None:
+def test_the_journal_reads_what_was_accepted(old: ShimHarness) -> None:
     records = {record.key: record for record in Journal(Config(state_dir=old.root), HOST).scan()}
     assert set(records) == {SMALLEST, EVERYTHING}
     for key, record in records.items():
@@ -79,7 +79,7 @@ def test_the_journal_reads_what_was_accepted(old: Keeper) -> None:
     assert everything is not None and everything.spec.env == {"GREETING": "hello"}
 
 
-def test_the_journal_reads_what_todays_shim_made_of_it(old: Keeper) -> None:
+def test_the_journal_reads_what_todays_shim_made_of_it(old: ShimHarness) -> None:
     old.shims.request(place(old, SMALLEST))
     old.ended(place(old, SMALLEST))
     (record,) = [

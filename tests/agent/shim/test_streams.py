@@ -6,11 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-from remote_agent.processes import Folder, Waiter
+from remote_agent.processes import Folder, Poller
 from remote_agent.shim.order import Order
 from remote_agent.shim.streams import Streams
 from remote_protocol.cri import STDERR, STDOUT
-from tests.support.keeper import Keeper
+from tests.support.shim_harness import ShimHarness
 
 
 def order(stdin: bool = False, merge: bool = False) -> Order:
@@ -30,7 +30,7 @@ def test_all_pipes_are_closed_in_the_end(tmp_path: Path) -> None:
             order(merge=True),
             order(stdin=True, merge=True),
         ):
-            streams = Streams(folder, wanted, Waiter())
+            streams = Streams(folder, wanted, Poller())
             stdin, out, err = streams.open()
             assert (stdin is not None) == wanted.stdin == (streams.feed is not None)
             assert (out == err) == wanted.merge
@@ -41,7 +41,7 @@ def test_all_pipes_are_closed_in_the_end(tmp_path: Path) -> None:
 
 
 def test_streams_are_named(tmp_path: Path) -> None:
-    waiter = Waiter()
+    waiter = Poller()
     with Folder(tmp_path) as folder:
         streams = Streams(folder, order(), waiter)
         _, out, err = streams.open()
@@ -57,13 +57,13 @@ def test_streams_are_named(tmp_path: Path) -> None:
         streams.close()
 
 
-def test_merged_output_has_the_order_in_which_it_was_written(keeper: Keeper) -> None:
+def test_merged_output_has_the_order_in_which_it_was_written(harness: ShimHarness) -> None:
     program = (
         "import os\n"
         "for n in range(2000):\n"
         "    os.write(1, b'o%d\\n' % n)\n"
         "    os.write(2, b'e%d\\n' % n)\n"
     )
-    run = keeper.run([sys.executable, "-I", "-S", "-c", program], merge=True)
+    run = harness.run([sys.executable, "-I", "-S", "-c", program], merge=True)
     assert run.stdout == b"".join(b"o%d\ne%d\n" % (n, n) for n in range(2000))
     assert run.stderr == b"" and run.record["usage"]["stderr_bytes"] == 0

@@ -13,15 +13,15 @@ import pytest
 
 from remote_agent.processes import shim_command, shim_environment
 from remote_agent.shim import layout
-from tests.support.keeper import Keeper, Run, eventually, running
+from tests.support.shim_harness import Run, ShimHarness, eventually, running
 
 
 @pytest.fixture
-def keeper(tmp_path: Path) -> Iterator[Keeper]:
+def harness(tmp_path: Path) -> Iterator[ShimHarness]:
     """One without a launcher."""
-    keeper = Keeper(tmp_path / "state")
-    yield keeper
-    keeper.close()
+    harness = ShimHarness(tmp_path / "state")
+    yield harness
+    harness.close()
 
 
 def shim(directory: Path, **more: object) -> subprocess.Popen[bytes]:
@@ -40,26 +40,26 @@ def end(process: subprocess.Popen[bytes]) -> str:
         return errors.read().decode()
 
 
-def test_one_attempt(keeper: Keeper) -> None:
-    directory = keeper.make(["sh", "-c", "echo hi; exit 3"])
+def test_one_attempt(harness: ShimHarness) -> None:
+    directory = harness.make(["sh", "-c", "echo hi; exit 3"])
     assert end(shim(directory)) == ""
-    run = Run(directory, keeper.ended(directory))
+    run = Run(directory, harness.ended(directory))
     assert (run.code, run.stdout) == (3, b"hi\n")
     assert "begun before; it is not started again" in end(shim(directory))
 
 
-def test_two_shims_start_it_once(keeper: Keeper, tmp_path: Path) -> None:
-    directory = keeper.make(["sh", "-c", f"echo start >> {tmp_path}/starts; sleep 1"])
+def test_two_shims_start_it_once(harness: ShimHarness, tmp_path: Path) -> None:
+    directory = harness.make(["sh", "-c", f"echo start >> {tmp_path}/starts; sleep 1"])
     shims = [shim(directory) for _ in range(3)]
     complaints = "".join(end(process) for process in shims)
     assert complaints.count("another shim keeps") == 2
     assert (tmp_path / "starts").read_text() == "start\n"
 
 
-def test_the_kernel_kills_the_job_of_a_shim_that_dies_alone(keeper: Keeper) -> None:
-    directory = keeper.make(["sleep", "60"])
+def test_the_kernel_kills_the_job_of_a_shim_that_dies_alone(harness: ShimHarness) -> None:
+    directory = harness.make(["sleep", "60"])
     process = shim(directory)
-    pid = keeper.started(directory)["pid"]
+    pid = harness.started(directory)["pid"]
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert process.stderr is not None
@@ -67,8 +67,8 @@ def test_the_kernel_kills_the_job_of_a_shim_that_dies_alone(keeper: Keeper) -> N
     eventually(lambda: not running(pid))
 
 
-def test_inherited_signal_settings_do_not_reach_the_job(keeper: Keeper) -> None:
-    directory = keeper.make(["sh", "-c", "grep -E '^Sig(Ign|Blk)' /proc/self/status"])
+def test_inherited_signal_settings_do_not_reach_the_job(harness: ShimHarness) -> None:
+    directory = harness.make(["sh", "-c", "grep -E '^Sig(Ign|Blk)' /proc/self/status"])
 
     def spoil() -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
@@ -77,7 +77,7 @@ def test_inherited_signal_settings_do_not_reach_the_job(keeper: Keeper) -> None:
 
     assert end(shim(directory, preexec_fn=spoil)) == ""
     values = [
-        line.split()[1] for line in Run(directory, keeper.ended(directory)).stdout.splitlines()
+        line.split()[1] for line in Run(directory, harness.ended(directory)).stdout.splitlines()
     ]
     # glibc's posix_spawn (make uses it) ignores the two signals of its threads for good.
     of_threads = 1 << 31 | 1 << 32
@@ -85,11 +85,13 @@ def test_inherited_signal_settings_do_not_reach_the_job(keeper: Keeper) -> None:
 
 
 @pytest.mark.parametrize("line", [b"{\n", b"no newline", b'{"v":99}\n'])
-def test_an_order_that_cannot_be_understood_ends_the_attempt(keeper: Keeper, line: bytes) -> None:
-    directory = keeper.make(["true"])
+def test_an_order_that_cannot_be_understood_ends_the_attempt(
+    harness: ShimHarness, line: bytes
+) -> None:
+    directory = harness.make(["true"])
     (directory / layout.ORDER).write_bytes(line)
     assert end(shim(directory)) == ""
-    record = keeper.ended(directory)
+    record = harness.ended(directory)
     assert (record["exit_code"], record["end_reason"]) == (126, "spawn_error")
     assert record["end_detail"].startswith("the start order")
 
@@ -98,10 +100,10 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     assert "cannot open the attempt directory" in end(shim(tmp_path / "absent"))
 
 
-def test_what_an_older_agent_ordered_is_understood(keeper: Keeper) -> None:
-    directory = keeper.make(["true"])
+def test_what_an_older_agent_ordered_is_understood(harness: ShimHarness) -> None:
+    directory = harness.make(["true"])
     env = {"A": "b", "PATH": os.environ["PATH"]}
     old = {"v": 1, "key": "J1.1", "argv": ["sh", "-c", "echo $A"], "env": env, "cwd": "/"}
     (directory / layout.ORDER).write_text(json.dumps(old) + "\n")
     assert end(shim(directory)) == ""
-    assert Run(directory, keeper.ended(directory)).stdout == b"b\n"
+    assert Run(directory, harness.ended(directory)).stdout == b"b\n"

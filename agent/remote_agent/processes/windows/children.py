@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from remote_agent.processes.kinds import (
+from remote_agent.processes.types import (
     NOT_EXECUTABLE,
-    Manner,
+    ExitStatus,
     SpawnFailed,
     Swept,
     Usage,
@@ -137,17 +137,17 @@ def _create(
         ]
 
 
-def manner(status: int) -> Manner:
+def exit_status(status: int) -> ExitStatus:
     """What a 32-bit exit code means. Codes of a crash (NTSTATUS) become those of the signal that
     POSIX has for it; what a program gives itself stays."""
     code = status & 0xFFFF_FFFF
     if code in _CRASHES:
         shown, words = _CRASHES[code]
-        return Manner(shown, f"{words} (0x{code:08X})", forced=True)
+        return ExitStatus(shown, f"{words} (0x{code:08X})", forced=True)
     if code >= 0xC000_0000:
         # Programs that exit with a negative number look like this too.
-        return Manner(code - (1 << 32), f"exited with code 0x{code:08X}", forced=False)
-    return Manner(code, f"exited with code {code}", forced=False)
+        return ExitStatus(code - (1 << 32), f"exited with code 0x{code:08X}", forced=False)
+    return ExitStatus(code, f"exited with code {code}", forced=False)
 
 
 def is_signal(name: str) -> bool:
@@ -161,7 +161,7 @@ def interrupt(leader: int, name: str) -> str:
     done."""
     child = _CHILDREN.get(leader)
     if child is None or name == "SIGKILL":
-        strike(leader)
+        kill_tree(leader)
         return "killed the whole process tree"
     event, words = (_BREAK, "CTRL_BREAK") if child.leads else (_CTRL_C, "CTRL_C")
     if not api.console_event(event, leader if child.leads else 0):
@@ -169,18 +169,18 @@ def interrupt(leader: int, name: str) -> str:
     return f"{words} to the job's processes"
 
 
-def strike(leader: int) -> None:
+def kill_tree(leader: int) -> None:
     """Kill the whole tree of a job."""
     child = _CHILDREN.get(leader)
     if child is not None:
         child.job.kill()
 
 
-def let_live(leader: int) -> None:
+def leave_running(leader: int) -> None:
     """What a job has left in the background outlives its shim from now on."""
     child = _CHILDREN.pop(leader, None)
     if child is not None:
-        child.job.let_live()
+        child.job.leave_running()
         child.job.close()
 
 
@@ -221,7 +221,7 @@ class ExitWatch:
         self._handle = handle
 
     def waitable(self) -> int:
-        """What a `Waiter` takes."""
+        """What a `Poller` takes."""
         return self._handle
 
     def reap(self) -> tuple[int, Usage] | None:

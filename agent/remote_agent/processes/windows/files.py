@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from remote_agent.processes.kinds import OddEntry
+from remote_agent.processes.types import UnexpectedEntry
 from remote_agent.processes.windows import api
 
 READ: Final = os.O_RDONLY | os.O_BINARY
@@ -144,7 +144,7 @@ def lock_file(descriptor: int) -> bool:
     return True
 
 
-def own(folder: Path) -> None:
+def restrict_to_owner(folder: Path) -> None:
     """Keep others out of a folder and of all that is made in it. OSError when that fails."""
     descriptor = ctypes.c_void_p()
     api.check(api.parse_sddl(_OWNER_ONLY, 1, ctypes.byref(descriptor), None), str(folder))
@@ -155,11 +155,11 @@ def own(folder: Path) -> None:
 
 
 def open_to_others(mode: int) -> bool:
-    """Modes say nothing here; `own` has seen to it."""
+    """Modes say nothing here; `restrict_to_owner` has seen to it."""
     return False
 
 
-def unfit(path: str) -> str:
+def name_problem(path: str) -> str:
     """Why a file of a job cannot have this relative path here; empty when it can."""
     for part in re.split(r"[/\\]", path):
         if _RESERVED.fullmatch(part):
@@ -171,7 +171,7 @@ def unfit(path: str) -> str:
     return ""
 
 
-def give_back(name: str | Path, mode: int, folder: int | None = None) -> None:
+def restore_access(name: str | Path, mode: int, folder: int | None = None) -> None:
     """Nothing: access lists are inherited from the state directory."""
 
 
@@ -224,12 +224,12 @@ class Folder:
             self._lock = -1
 
     def open(self, name: str, how: int) -> int:
-        """A descriptor of a file in it. OddEntry when the name stands for a folder."""
+        """A descriptor of a file in it. UnexpectedEntry when the name stands for a folder."""
         try:
             return open_file(self.here(name), how)
         except PermissionError:
             if os.path.isdir(self.here(name)):
-                raise OddEntry(name, "it is a directory") from None
+                raise UnexpectedEntry(name, "it is a directory") from None
             raise
 
     def exists(self, name: str) -> bool:

@@ -52,7 +52,7 @@ class Job:
         """End everything in it."""
         api.terminate_job(self._handle, KILLED)
 
-    def let_live(self) -> None:
+    def leave_running(self) -> None:
         """What is in it outlives it from now on."""
         self._limit(0)
 

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from remote_agent.processes.kinds import NOT_EXECUTABLE, NOT_FOUND, SpawnFailed
+from remote_agent.processes.types import NOT_EXECUTABLE, NOT_FOUND, SpawnFailed
 
 SCRIPT_ENDINGS: Final = ("", ".cmd", ".ps1")
 """What `script_name` may put behind a name."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from remote_agent.processes.kinds import HostFacts
+from remote_agent.processes.types import HostFacts
 from remote_agent.processes.windows import api
 from remote_agent.processes.windows.files import APPEND, open_file
 
@@ -107,12 +107,12 @@ def stop_signals() -> list[int]:
     return [signal.SIGINT, signal.SIGBREAK]
 
 
-def reread_signals() -> list[int]:
+def reload_signals() -> list[int]:
     """There is none by which the agent would read its configuration again."""
     return []
 
 
-def calm_signals() -> None:
+def reset_signals() -> None:
     """A shim does not end by the Ctrl-C that it sends to its job; the job is not deaf to it."""
     api.handle_console(None, False)
     api.handle_console(_DEAF, True)
@@ -123,12 +123,12 @@ def sequenced_pair() -> tuple[socket.socket, socket.socket] | None:
     return None
 
 
-def idle_signals() -> list[int]:
+def ignored_signals() -> list[int]:
     """None."""
     return []
 
 
-def hear_signals() -> None:
+def unblock_signals() -> None:
     """Nothing: signals cannot be blocked."""
 
 
@@ -177,7 +177,7 @@ def _start(
 # What only POSIX systems need ------------------------------------------------------------------
 
 
-def adopt_orphans() -> bool:
+def become_subreaper() -> bool:
     """False: a Job Object holds what a job forks."""
     return False
 
@@ -194,7 +194,7 @@ def protect_from_oom() -> None:
     """Nothing, as above."""
 
 
-def rouse(pid: int) -> None:
+def continue_stopped(pid: int) -> None:
     """Nothing: there is no SIGSTOP."""
 
 

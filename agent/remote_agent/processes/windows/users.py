@@ -6,7 +6,7 @@ import sys
 
 assert sys.platform == "win32"
 
-from remote_agent.processes.kinds import Account
+from remote_agent.processes.types import Account
 
 
 def account(name: str) -> Account:
@@ -19,17 +19,17 @@ def unnamed_account(uid: int) -> Account:
     raise KeyError(uid)
 
 
-def people_between(first: int, last: int) -> list[str]:
+def accounts_between(first: int, last: int) -> list[str]:
     """Nobody."""
     return []
 
 
-def missing_powers() -> list[str]:
+def missing_privileges() -> list[str]:
     """What this process lacks to give its jobs to other users."""
     return ["a system other than Windows"]
 
 
-def become(uid: int, gid: int, groups: list[int], alone: bool) -> None:
+def switch_user(uid: int, gid: int, groups: list[int], alone: bool) -> None:
     """OSError: no process changes its user."""
     raise OSError(38, "no process changes its user on Windows")
 
@@ -39,7 +39,7 @@ def can_enter(path: str, user: Account) -> bool:
     return False
 
 
-def give_tree(path: str, uid: int, gid: int) -> None:
+def chown_tree(path: str, uid: int, gid: int) -> None:
     """Nothing: there is no other user."""
 
 

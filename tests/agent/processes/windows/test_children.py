@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.processes.kinds import SpawnFailed
+from remote_agent.processes.types import SpawnFailed
 from remote_agent.processes.windows import children, system
-from remote_agent.processes.windows.waiting import Waiter, close_end
+from remote_agent.processes.windows.polling import Poller, close_end
 
 
 class Run:
     """One job with its pipes; `output` after its end."""
 
     def __init__(self, code: str, cwd: Path, **env: str) -> None:
-        self.waiter = Waiter()
+        self.waiter = Poller()
         self.out, out_end = self.waiter.pipe()
         self.err, err_end = self.waiter.pipe()
         argv = [sys.executable, "-c", code]
@@ -85,17 +85,17 @@ POLITE = """
 import os, sys
 sys.path[:0] = sys.argv[3:]
 from remote_agent.processes.windows import children, system
-from remote_agent.processes.windows.waiting import Waiter, close_end
+from remote_agent.processes.windows.polling import Poller, close_end
 job = (
     "import ctypes, os, time; kind = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint); "
     "handler = kind(lambda what: os._exit(9 + what)); "
     "ctypes.windll.kernel32.SetConsoleCtrlHandler(handler, 1); print('up', flush=True); "
     "time.sleep(600)"
 )
-waiter = Waiter()
+waiter = Poller()
 pipe, end = waiter.pipe()
 argv, name = [sys.executable, "-c", job], sys.argv.pop(2)
-system.calm_signals()
+system.reset_signals()
 pid = children.spawn(argv, dict(os.environ), sys.argv[1], (end, end), None, name)
 close_end(end)
 waiter.add(pipe)
@@ -154,7 +154,7 @@ def test_what_is_left_is_swept_or_let_live(tmp_path: Path) -> None:
         assert started and system.alive(child, started)
         left.append((run.pid, child, started))
     assert children.sweep(left[0][0]).killed == 1 and not system.alive(*left[0][1:])
-    children.let_live(left[1][0])
+    children.leave_running(left[1][0])
     time.sleep(0.2)
     assert system.alive(*left[1][1:])
     os.kill(left[1][1], 9)
@@ -169,9 +169,9 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
 
 
 def test_how_a_process_ended() -> None:
-    assert children.manner(7) == (7, "exited with code 7", False)
-    assert children.manner(1000) == (1000, "exited with code 1000", False)
-    assert children.manner(0xC0000005) == (139, "access violation (0xC0000005)", True)
-    assert children.manner(-1073741819 & 0xFFFFFFFF)[0] == 139
-    assert children.manner(0xFFFFFFFF) == (-1, "exited with code 0xFFFFFFFF", False)
+    assert children.exit_status(7) == (7, "exited with code 7", False)
+    assert children.exit_status(1000) == (1000, "exited with code 1000", False)
+    assert children.exit_status(0xC0000005) == (139, "access violation (0xC0000005)", True)
+    assert children.exit_status(-1073741819 & 0xFFFFFFFF)[0] == 139
+    assert children.exit_status(0xFFFFFFFF) == (-1, "exited with code 0xFFFFFFFF", False)
     assert children.is_signal("SIGTERM") and not children.is_signal("SIGNONE")

@@ -127,20 +127,20 @@ def test_what_cannot_be_renamed_is_said(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_our_own(tmp_path: Path) -> None:
-    files.own(tmp_path)
+    files.restrict_to_owner(tmp_path)
     (tmp_path / "x").write_text("still ours")
     assert not files.open_to_others(0o777)
     with pytest.raises(OSError):
-        files.own(tmp_path / "missing")
+        files.restrict_to_owner(tmp_path / "missing")
 
 
 @pytest.mark.parametrize(
     "path", ["nul", "sub/CON.txt", "com1", "a\\lpt9.log", "x.", "dir /y", "a:b", "what?", "a\x01"]
 )
 def test_names_that_windows_would_not_keep(path: str) -> None:
-    assert files.unfit(path)
+    assert files.name_problem(path)
 
 
 @pytest.mark.parametrize("path", ["a", "console", "sub/x.txt", ".hidden", "a.b.c", "com", "./x"])
 def test_names_that_windows_keeps(path: str) -> None:
-    assert files.unfit(path) == ""
+    assert files.name_problem(path) == ""

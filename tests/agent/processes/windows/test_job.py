@@ -60,7 +60,7 @@ def test_it_can_let_the_tree_live() -> None:
     job = Job()
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     job.take(int(process._handle))  # type: ignore[attr-defined]
-    job.let_live()
+    job.leave_running()
     job.close()
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)

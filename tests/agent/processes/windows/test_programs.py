@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.processes.kinds import SpawnFailed
+from remote_agent.processes.types import SpawnFailed
 from remote_agent.processes.windows import programs
 
 

@@ -20,7 +20,7 @@ def test_the_boot_is_told_by_its_start() -> None:
     assert 0 < system.boot_time() < time.time()
     assert system.host_facts().system == "Windows"
     assert system.stop_signals() == [signal.SIGINT, signal.SIGBREAK]
-    assert system.sequenced_pair() is None and system.reread_signals() == []
+    assert system.sequenced_pair() is None and system.reload_signals() == []
 
 
 def test_a_process_and_its_start() -> None:

@@ -44,7 +44,7 @@ def not_found_cure(program: str) -> str:
     return "it is in no directory of the job's PATH"
 
 
-class OddEntry(OSError):
+class UnexpectedEntry(OSError):
     """A name in a folder of ours stands for something that we did not make: a directory, a link, a
     FIFO, a file with a second name. `strerror` says what, `filename` which."""
 
@@ -81,7 +81,7 @@ class Swept(NamedTuple):
     survivors: int
 
 
-class Manner(NamedTuple):
+class ExitStatus(NamedTuple):
     """How a process ended: the exit code to show, a few words, and whether it was ended from
     outside (a signal, a crash) instead of by itself."""
 

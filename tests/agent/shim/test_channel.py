@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from remote_agent.processes import Folder
-from remote_agent.shim.door import Door
-from remote_agent.shim.launch import tell
+from remote_agent.shim.channel import Channel
+from remote_agent.shim.launcher_client import tell
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_control_messages(place: Path) -> None:
     assert not tell(place, {"do": "kill"})
-    door = Door(Folder("."), "J.1", "../nobody.sock")
+    door = Channel(Folder("."), "J.1", "../nobody.sock")
     for number in range(3):
         assert tell(place, {"do": "hold", "n": number})
     assert [message["n"] for message in door.messages()] == [0, 1, 2]
@@ -38,13 +38,13 @@ def test_control_messages(place: Path) -> None:
 def test_the_name_of_a_dead_shim_is_taken_over(place: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind("control")
-    door = Door(Folder("."), "J.1", "../nobody.sock")
+    door = Channel(Folder("."), "J.1", "../nobody.sock")
     assert tell(place, {"do": "go"}) and len(door.messages()) == 1
     door.close()
 
 
 def test_hints_without_an_agent_are_no_trouble(place: Path) -> None:
-    door = Door(Folder("."), "J.1", "../nobody.sock")
+    door = Channel(Folder("."), "J.1", "../nobody.sock")
     door.started(1, 2.0)
     assert door.grew(5)
     assert not door.ended()
@@ -54,7 +54,7 @@ def test_hints_without_an_agent_are_no_trouble(place: Path) -> None:
 def test_hints_to_a_busy_agent_are_said_again(place: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as agent:
         agent.bind("../agent.sock")
-        door = Door(Folder("."), "J.1", "../agent.sock")
+        door = Channel(Folder("."), "J.1", "../agent.sock")
         size = 1
         while door.grew(size):
             size += 1

@@ -12,11 +12,11 @@ import threading
 import pytest
 
 from remote_agent.processes.windows import api
-from remote_agent.processes.windows.waiting import Waiter, close_end
+from remote_agent.processes.windows.polling import Poller, close_end
 
 
 def test_pipes_wake_until_they_end() -> None:
-    waiter = Waiter()
+    waiter = Poller()
     first, first_end = waiter.pipe()
     second, second_end = waiter.pipe()
     waiter.add(first)
@@ -40,7 +40,7 @@ def test_pipes_wake_until_they_end() -> None:
 
 
 def test_a_job_waits_while_nobody_reads() -> None:
-    waiter = Waiter()
+    waiter = Poller()
     pipe, end = waiter.pipe()
     data = b"x" * (8 << 20)
     done = threading.Event()
@@ -69,7 +69,7 @@ def test_a_job_waits_while_nobody_reads() -> None:
 
 
 def test_events_that_reset_themselves_wake_once() -> None:
-    waiter = Waiter()
+    waiter = Poller()
     event = int(api.check(api.create_event(None, False, True, None)))
     waiter.add(event)
     assert waiter.wait(1000) == [event] and waiter.wait(0) == []
@@ -77,7 +77,7 @@ def test_events_that_reset_themselves_wake_once() -> None:
 
 
 def test_an_inlet_wakes_when_what_was_written_is_taken() -> None:
-    waiter = Waiter()
+    waiter = Poller()
     inlet, end = waiter.inlet()
     waiter.add(inlet)
     assert waiter.wait(0) == [inlet] and waiter.idle(inlet)

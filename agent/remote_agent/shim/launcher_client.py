@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 from remote_agent.processes import (
-    post,
+    send_datagram,
     sequenced_pair,
     shim_command,
     shim_environment,
@@ -22,7 +22,7 @@ from remote_agent.processes import (
 from remote_agent.shim.layout import CONTROL, VERSION
 
 
-class Shims:
+class LauncherClient:
     """A launcher and its shims. `log` is the file for what they complain about, `descriptors` how
     many files they and their jobs may open; None: as many as this process."""
 
@@ -113,7 +113,7 @@ def tell(directory: Path, message: dict[str, object]) -> bool:
     """Send a control message to the shim that keeps this attempt; False when nobody listens."""
     body = json.dumps({"v": VERSION, **message}).encode()
     try:
-        post(directory, CONTROL, body)
+        send_datagram(directory, CONTROL, body)
     except OSError:
         return False
     return True

@@ -13,7 +13,7 @@ import pytest
 
 from remote_agent.shim import layout
 from remote_agent.spool import closed_name
-from tests.support.keeper import Keeper, eventually, gone, running, tell
+from tests.support.shim_harness import ShimHarness, eventually, gone, running, tell
 
 
 @pytest.fixture
@@ -29,45 +29,45 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", place], check=True)
 
 
-def hint(keeper: Keeper, what: str) -> dict[str, object]:
+def hint(harness: ShimHarness, what: str) -> dict[str, object]:
     """The next hint of this kind that carries a record."""
     while True:
-        said = json.loads(keeper.hints.recv(1 << 16))
+        said = json.loads(harness.hints.recv(1 << 16))
         if said["e"] == what and "record" in said:
             return said["record"]
 
 
 def test_a_cancelled_job_on_a_full_disk_ends(small_disk: Path) -> None:
-    keeper = Keeper(small_disk / "state")
-    keeper.shims.start(1)
+    harness = ShimHarness(small_disk / "state")
+    harness.shims.start(1)
     try:
-        directory = keeper.start(["sh", "-c", "yes 0123456789abcde"], segment_size=100_000)
-        pid = keeper.started(directory)["pid"]
+        directory = harness.start(["sh", "-c", "yes 0123456789abcde"], segment_size=100_000)
+        pid = harness.started(directory)["pid"]
         eventually(lambda: os.statvfs(small_disk).f_bavail == 0, what="the disk is full")
-        keeper.hints.settimeout(0)
+        harness.hints.settimeout(0)
         with pytest.raises(BlockingIOError):
             while True:
-                keeper.hints.recv(1 << 16)
-        keeper.hints.settimeout(30)
+                harness.hints.recv(1 << 16)
+        harness.hints.settimeout(30)
         assert tell(directory, {"do": "stop", "reason": "cancelled", "detail": "enough"})
-        record = hint(keeper, "ended")
+        record = hint(harness, "ended")
         assert record["end_reason"] == "cancelled" and not running(pid)
         assert "of its log were dropped: the disk is full" in str(record["end_detail"])
         assert not (directory / layout.EXIT).exists()
         # With room again, the record is kept after all.
         (directory / closed_name(0)).unlink()
-        assert keeper.ended(directory)["end_reason"] == "cancelled"
+        assert harness.ended(directory)["end_reason"] == "cancelled"
     finally:
-        keeper.close()
+        harness.close()
 
 
 def test_the_end_of_a_job_whose_directory_was_deleted_is_nobodys(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path)
-    keeper.shims.start(1)
+    harness = ShimHarness(tmp_path)
+    harness.shims.start(1)
     try:
-        directory = keeper.start(["sleep", "60"])
-        pid = keeper.started(directory)["pid"]
-        (shim,) = keeper.workers()
+        directory = harness.start(["sleep", "60"])
+        pid = harness.started(directory)["pid"]
+        (shim,) = harness.workers()
         for name in os.listdir(directory):
             path = directory / name
             path.rmdir() if path.is_dir() else path.unlink()
@@ -76,16 +76,16 @@ def test_the_end_of_a_job_whose_directory_was_deleted_is_nobodys(tmp_path: Path)
         gone(pid)
         assert running(shim), "it is ready for the next one"
     finally:
-        keeper.close()
+        harness.close()
 
 
 def test_socket_of_the_agent_is_not_needed(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path)
-    keeper.shims.start(1)
+    harness = ShimHarness(tmp_path)
+    harness.shims.start(1)
     try:
-        keeper.hints.close()
-        directory = keeper.start(["true"], sync=True)
-        assert keeper.ended(directory)["exit_code"] == 0
+        harness.hints.close()
+        directory = harness.start(["true"], sync=True)
+        assert harness.ended(directory)["exit_code"] == 0
     finally:
-        keeper.hints = socket.socket()
-        keeper.close()
+        harness.hints = socket.socket()
+        harness.close()

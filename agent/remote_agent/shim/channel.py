@@ -11,24 +11,24 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from remote_agent.processes import Folder, Letterbox
+from remote_agent.processes import DatagramSocket, Folder
 from remote_agent.shim.layout import CONTROL
 
 _PATIENCE: Final = 0.5
 _PAUSE: Final = 0.002
 
 
-class Door:
+class Channel:
     """One attempt's door; its directory must have been entered."""
 
     def __init__(self, directory: Folder, key: str, hints: str) -> None:
         self._head = json.dumps({"k": key})[:-1].encode()
         self._hints = directory.here(hints)
-        self._box = Letterbox(directory.here(CONTROL))
+        self._box = DatagramSocket(directory.here(CONTROL))
         self._size = 0
 
     def waitable(self) -> int:
-        """What a `Waiter` takes."""
+        """What a `Poller` takes."""
         return self._box.waitable()
 
     def messages(self) -> list[dict[str, Any]]:

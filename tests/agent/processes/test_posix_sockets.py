@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.processes import posix_mail as mail
+from remote_agent.processes import posix_sockets as sockets
 from remote_agent.processes.posix_files import Folder
 
 
@@ -15,16 +15,16 @@ def test_a_letterbox_takes_what_is_posted(tmp_path: Path) -> None:
     deep = tmp_path / ("y" * 120)
     deep.mkdir()
     with pytest.raises(OSError):
-        mail.post(deep, "box", b"nobody")
+        sockets.send_datagram(deep, "box", b"nobody")
     with Folder(deep) as folder:
-        box = mail.Letterbox(folder.near("box"), private=True)
+        box = sockets.DatagramSocket(folder.near("box"), private=True)
         assert (deep / "box").stat().st_mode & 0o777 == 0o600
-        mail.post(deep, "box", b"one")
+        sockets.send_datagram(deep, "box", b"one")
         assert box.take() == b"one" and box.waitable() == box.fileno()
         with pytest.raises(BlockingIOError):
             box.take()
-        again = mail.Letterbox(folder.near("box"))
-        mail.post(deep, "box", b"two")
+        again = sockets.DatagramSocket(folder.near("box"))
+        sockets.send_datagram(deep, "box", b"two")
         assert again.take() == b"two", "the name of one that died is taken over"
         box.close()
         again.remove()
@@ -34,24 +34,24 @@ def test_a_letterbox_takes_what_is_posted(tmp_path: Path) -> None:
 def test_a_stream_to_who_listens(tmp_path: Path) -> None:
     with Folder(tmp_path) as folder:
         with pytest.raises(FileNotFoundError):
-            mail.call(folder, "door", 1.0)
-        listener, password = mail.listen(folder, "door")
+            sockets.connect(folder, "door", 1.0)
+        listener, password = sockets.listen(folder, "door")
         assert password == b"" and (tmp_path / "door").stat().st_mode & 0o777 == 0o600
         with listener:
             listener.listen()
-            with mail.call(folder, "door", 5.0) as peer:
+            with sockets.connect(folder, "door", 5.0) as peer:
                 peer.sendall(b"x")
                 listener.setblocking(True)
                 taken = listener.accept()[0]
                 assert taken.recv(8) == b"x"
                 taken.close()
         with pytest.raises(ConnectionRefusedError):
-            mail.call(folder, "door", 1.0)
+            sockets.connect(folder, "door", 1.0)
 
 
 def test_the_service_manager_hears(tmp_path: Path) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
-        mail.notify(address, b"READY=1")
+        sockets.notify(address, b"READY=1")
         assert manager.recv(64) == b"READY=1"

@@ -69,7 +69,7 @@ def _address(path: str) -> _Address:
     return address
 
 
-class Letterbox:
+class DatagramSocket:
     """Takes datagrams at a name, and sends some."""
 
     def __init__(self, path: str, private: bool = False) -> None:
@@ -91,7 +91,7 @@ class Letterbox:
         return self._socket.fileno()
 
     def waitable(self) -> int:
-        """What a `Waiter` takes: an event that resets itself and tells of new datagrams."""
+        """What a `Poller` takes: an event that resets itself and tells of new datagrams."""
         if self._event is None:
             event = self._event = int(api.check(api.create_event(None, False, False, None)))
             if api.select_event(self._socket.fileno(), event, _FD_READ):
@@ -136,7 +136,7 @@ class Letterbox:
             os.unlink(self._path)
 
 
-def post(folder: Path, name: str, data: bytes) -> None:
+def send_datagram(folder: Path, name: str, data: bytes) -> None:
     """Send a datagram to a letterbox. OSError when nobody is there."""
     to = _address(str(folder / name))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -161,7 +161,7 @@ def listen(folder: Folder, name: str) -> tuple[socket.socket, bytes]:
     return listener, key
 
 
-def call(folder: Folder, name: str, timeout: float) -> socket.socket:
+def connect(folder: Folder, name: str, timeout: float) -> socket.socket:
     """A stream to who listens at a name. FileNotFoundError, ConnectionRefusedError: nobody."""
     to = _address(folder.here(name))
     peer = socket.create_connection(to.place, timeout)

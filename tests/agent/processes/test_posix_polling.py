@@ -6,11 +6,11 @@ import os
 
 import pytest
 
-from remote_agent.processes.posix_waiting import Waiter, close_end
+from remote_agent.processes.posix_polling import Poller, close_end
 
 
 def test_pipes_wake_until_they_end() -> None:
-    waiter = Waiter()
+    waiter = Poller()
     first, first_end = waiter.pipe()
     second, second_end = waiter.pipe()
     waiter.add(first)
@@ -32,7 +32,7 @@ def test_pipes_wake_until_they_end() -> None:
 
 
 def test_an_inlet_wakes_while_it_has_room() -> None:
-    waiter = Waiter()
+    waiter = Poller()
     inlet, end = waiter.inlet()
     assert os.get_blocking(end) and not os.get_inheritable(inlet)
     waiter.add(inlet)

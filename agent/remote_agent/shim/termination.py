@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from remote_agent.processes import interrupt, is_signal, strike, sweep
+from remote_agent.processes import interrupt, is_signal, kill_tree, sweep
 from remote_agent.shim.confine import Confinement
 from remote_agent.shim.ending import CANCELLED, Ending, Steps
 
@@ -18,7 +18,7 @@ _LONGEST: Final = 1e9
 """Seconds of a grace period at the most."""
 
 
-class Force:
+class Termination:
     """Ends one job. `pid` is its main process, the leader of its group; 0 before it exists."""
 
     def __init__(self, ending: Ending, steps: Steps, confine: Confinement) -> None:
@@ -69,7 +69,7 @@ class Force:
     def _strike(self) -> None:
         self._again_at = time.monotonic() + _AGAIN
         if not self._confine.kill():
-            strike(self.pid)
+            kill_tree(self.pid)
 
     def sweep(self) -> tuple[float, float]:
         """End what the job's main process left behind, after it was reaped; its CPU seconds."""

@@ -120,7 +120,7 @@ class _Inlet:
         _winapi.CloseHandle(self._handle)
 
 
-class Waiter:
+class Poller:
     """Waits until one of its sources has something: pipes that it made, and what others call
     their `waitable`."""
 

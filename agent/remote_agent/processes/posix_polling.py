@@ -13,7 +13,7 @@ _F_SETPIPE_SZ: Final = 1031
 """fcntl(2) on Linux; elsewhere an unknown command, and the pipe stays as small as it is."""
 
 
-class Waiter:
+class Poller:
     """Waits until one of its sources has something: pipes that it made, and what others call
     their `waitable`."""
 

@@ -19,7 +19,7 @@ _LONGEST_ADDRESS: Final = 100
 """sun_path has 108 bytes on Linux, 104 on macOS (unix(7))."""
 
 
-class Letterbox:
+class DatagramSocket:
     """Takes datagrams at a name in a folder, and sends some. `path` must be short (`near`);
     `private` where the folder might let others in."""
 
@@ -46,7 +46,7 @@ class Letterbox:
         return self._socket.fileno()
 
     def waitable(self) -> int:
-        """What a `Waiter` takes."""
+        """What a `Poller` takes."""
         return self._socket.fileno()
 
     def take(self) -> bytes:
@@ -69,7 +69,7 @@ class Letterbox:
             os.unlink(self._path)
 
 
-def post(folder: Path, name: str, data: bytes) -> None:
+def send_datagram(folder: Path, name: str, data: bytes) -> None:
     """Send a datagram to a letterbox. OSError when nobody is there, or it is full."""
     path = str(folder / name)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -110,7 +110,7 @@ def listen(folder: Folder, name: str) -> tuple[socket.socket, bytes]:
     return listener, b""
 
 
-def call(folder: Folder, name: str, timeout: float) -> socket.socket:
+def connect(folder: Folder, name: str, timeout: float) -> socket.socket:
     """A stream to who listens at a name. FileNotFoundError, ConnectionRefusedError: nobody."""
     peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

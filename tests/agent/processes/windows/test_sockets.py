@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.processes.windows import mail
+from remote_agent.processes.windows import sockets
 from remote_agent.processes.windows.files import Folder
-from remote_agent.processes.windows.waiting import Waiter
+from remote_agent.processes.windows.polling import Poller
 
 
 def test_a_letterbox_takes_what_is_posted(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        mail.post(tmp_path, "box", b"nobody")
-    box = mail.Letterbox(str(tmp_path / "box"))
-    waiter = Waiter()
+        sockets.send_datagram(tmp_path, "box", b"nobody")
+    box = sockets.DatagramSocket(str(tmp_path / "box"))
+    waiter = Poller()
     waiter.add(box.waitable())
     assert waiter.wait(0) == []
-    mail.post(tmp_path, "box", b"one")
-    other = mail.Letterbox(str(tmp_path / "other"))
+    sockets.send_datagram(tmp_path, "box", b"one")
+    other = sockets.DatagramSocket(str(tmp_path / "other"))
     assert waiter.wait(5000) and box.take() == b"one"
     other.send(b"two", str(tmp_path / "box"))
     assert waiter.wait(5000) and box.take() == b"two"
@@ -37,39 +37,39 @@ def test_a_letterbox_takes_what_is_posted(tmp_path: Path) -> None:
 
 
 def test_who_does_not_know_the_key_is_not_heard(tmp_path: Path) -> None:
-    box = mail.Letterbox(str(tmp_path / "box"))
+    box = sockets.DatagramSocket(str(tmp_path / "box"))
     port = json.loads((tmp_path / "box").read_bytes())["port"]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         for data in (b"", b"short", b"0" * 32 + b'{"do":"kill"}', b"x" * 60_000):
             stranger.sendto(data, ("127.0.0.1", port))
-    mail.post(tmp_path, "box", b"friend")
-    waiter = Waiter()
+    sockets.send_datagram(tmp_path, "box", b"friend")
+    waiter = Poller()
     waiter.add(box.waitable())
     assert waiter.wait(5000) and box.take() == b"friend"
     box.remove()
 
 
 def test_the_address_of_one_that_died_is_nobodys(tmp_path: Path) -> None:
-    box = mail.Letterbox(str(tmp_path / "box"))
+    box = sockets.DatagramSocket(str(tmp_path / "box"))
     body = json.loads((tmp_path / "box").read_bytes())
     (tmp_path / "box").write_text(json.dumps({**body, "start": "1"}))
     with pytest.raises(ConnectionRefusedError):
-        mail.post(tmp_path, "box", b"x")
+        sockets.send_datagram(tmp_path, "box", b"x")
     (tmp_path / "box").write_text("[]")
     with pytest.raises(ConnectionRefusedError):
-        mail.post(tmp_path, "box", b"x")
+        sockets.send_datagram(tmp_path, "box", b"x")
     box.close()
 
 
 def test_a_new_agent_is_found_by_an_old_shim(tmp_path: Path) -> None:
-    shim = mail.Letterbox(str(tmp_path / "control"))
-    first = mail.Letterbox(str(tmp_path / "agent"))
+    shim = sockets.DatagramSocket(str(tmp_path / "control"))
+    first = sockets.DatagramSocket(str(tmp_path / "agent"))
     shim.send(b"a", str(tmp_path / "agent"))
     first.close()
     shim.send(b"lost", str(tmp_path / "agent"))
-    second = mail.Letterbox(str(tmp_path / "agent"))
+    second = sockets.DatagramSocket(str(tmp_path / "agent"))
     shim.send(b"b", str(tmp_path / "agent"))
-    waiter = Waiter()
+    waiter = Poller()
     waiter.add(second.waitable())
     assert waiter.wait(5000) and second.take() == b"b"
     with pytest.raises(BlockingIOError):
@@ -81,12 +81,12 @@ def test_a_new_agent_is_found_by_an_old_shim(tmp_path: Path) -> None:
 def test_a_stream_begins_with_the_key(tmp_path: Path) -> None:
     with Folder(tmp_path) as folder:
         with pytest.raises(FileNotFoundError):
-            mail.call(folder, "door", 1.0)
-        listener, key = mail.listen(folder, "door")
+            sockets.connect(folder, "door", 1.0)
+        listener, key = sockets.listen(folder, "door")
         with listener:
             listener.listen()
             listener.setblocking(True)
-            with mail.call(folder, "door", 5.0) as peer:
+            with sockets.connect(folder, "door", 5.0) as peer:
                 peer.sendall(b"x")
                 taken = listener.accept()[0]
                 got = b""
@@ -94,4 +94,4 @@ def test_a_stream_begins_with_the_key(tmp_path: Path) -> None:
                     got += taken.recv(64)
                 assert got == key + b"\nx" and len(key) == 32
                 taken.close()
-    mail.notify("nobody", b"READY=1")
+    sockets.notify("nobody", b"READY=1")

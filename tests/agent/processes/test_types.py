@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remote_agent.processes.kinds import NOT_FOUND, SpawnFailed, not_found_cure
+from remote_agent.processes.types import NOT_FOUND, SpawnFailed, not_found_cure
 
 
 def test_a_failed_start_carries_its_exit_code() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.shim.launch import Shims, tell
-from tests.support.keeper import Keeper, eventually, running
+from remote_agent.shim.launcher_client import LauncherClient, tell
+from tests.support.shim_harness import ShimHarness, eventually, running
 
 
 def test_requests_before_the_start_and_after_the_end(tmp_path: Path) -> None:
-    shims = Shims(tmp_path / "log")
+    shims = LauncherClient(tmp_path / "log")
     assert shims.pid is None and not shims.alive()
     with pytest.raises(ConnectionError):
         shims.request(tmp_path)
@@ -22,7 +22,7 @@ def test_requests_before_the_start_and_after_the_end(tmp_path: Path) -> None:
 
 
 def test_starting_again_replaces_the_launcher(tmp_path: Path) -> None:
-    shims = Shims(tmp_path / "log")
+    shims = LauncherClient(tmp_path / "log")
     shims.start(1)
     first = shims.pid
     assert shims.alive() and first
@@ -34,22 +34,22 @@ def test_starting_again_replaces_the_launcher(tmp_path: Path) -> None:
     eventually(lambda: not running(second or 0))
 
 
-def test_too_many_requests_are_said(keeper: Keeper) -> None:
-    keeper.shims.resize(0)
-    eventually(lambda: not keeper.workers())
-    directory = keeper.make(["true"])
+def test_too_many_requests_are_said(harness: ShimHarness) -> None:
+    harness.shims.resize(0)
+    eventually(lambda: not harness.workers())
+    directory = harness.make(["true"])
     with pytest.raises(BlockingIOError):
         for _ in range(100_000):
-            keeper.shims.request(directory)
-    keeper.shims.resize(1)
-    assert keeper.ended(directory)["exit_code"] == 0
+            harness.shims.request(directory)
+    harness.shims.resize(1)
+    assert harness.ended(directory)["exit_code"] == 0
     # The rest of the requests finds the attempt begun; nothing starts twice.
-    eventually(lambda: "begun before" in keeper.log())
+    eventually(lambda: "begun before" in harness.log())
 
 
 def test_a_launcher_that_cannot_be_logged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError):
-        Shims(tmp_path / "absent" / "log").start(1)
+        LauncherClient(tmp_path / "absent" / "log").start(1)
 
 
 def test_without_the_launchers_sockets_each_attempt_gets_a_process(
@@ -58,20 +58,20 @@ def test_without_the_launchers_sockets_each_attempt_gets_a_process(
     def missing(*_: object) -> None:
         raise OSError(errno.EPROTONOSUPPORT, "no SEQPACKET here")
 
-    keeper = Keeper(tmp_path / "state")
+    harness = ShimHarness(tmp_path / "state")
     monkeypatch.setattr(socket, "socketpair", missing)
-    keeper.shims.start(3)
+    harness.shims.start(3)
     monkeypatch.undo()
     try:
-        keeper.shims.resize(5)
-        run = keeper.run(["echo", "hi"])
+        harness.shims.resize(5)
+        run = harness.run(["echo", "hi"])
         assert (run.code, run.stdout) == (0, b"hi\n")
-        assert keeper.shims.alive() and keeper.shims.pid is None
-        directory = keeper.start(["sleep", "60"])
-        shim = keeper.started(directory)["shim_pid"]
+        assert harness.shims.alive() and harness.shims.pid is None
+        directory = harness.start(["sleep", "60"])
+        shim = harness.started(directory)["shim_pid"]
         assert tell(directory, {"do": "kill"})
-        assert keeper.ended(directory)["exit_code"] == 137
-        eventually(lambda: keeper.shims.alive() and not running(shim))
+        assert harness.ended(directory)["exit_code"] == 137
+        eventually(lambda: harness.shims.alive() and not running(shim))
     finally:
-        keeper.close()
-    assert keeper.log() == ""
+        harness.close()
+    assert harness.log() == ""

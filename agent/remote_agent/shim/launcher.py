@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from remote_agent.processes import adopt_orphans, kill_orphans
+from remote_agent.processes import become_subreaper, kill_orphans
 from remote_agent.shim.layout import KEEP_MARK
 from remote_agent.shim.worker import Outcome, become_shim, complain, serve
 
@@ -135,7 +135,7 @@ def main(control: int, sender: int, requests: int) -> None:
     for descriptor in (control, sender, requests):
         os.set_inheritable(descriptor, False)
     os.chdir("/")
-    adopt_orphans()
+    become_subreaper()
     sending = socket.socket(fileno=sender)
     sending.setblocking(False)
     launcher = Launcher(socket.socket(fileno=control), sending, requests)

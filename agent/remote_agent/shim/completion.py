@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from remote_agent.processes import Folder
-from remote_agent.shim.door import Door
+from remote_agent.shim.channel import Channel
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.output import RETRY, Output
 from remote_agent.shim.record import sync_record, write_record
@@ -21,10 +21,10 @@ DISK_WAIT: Final = 5.0
 """Seconds that the rest of the output of a job that shall end waits for a full disk."""
 
 
-class Conclusion:
+class Completion:
     """The end of one attempt's files."""
 
-    def __init__(self, directory: Folder, output: Output, door: Door) -> None:
+    def __init__(self, directory: Folder, output: Output, door: Channel) -> None:
         self._directory = directory
         self._output = output
         self._door = door

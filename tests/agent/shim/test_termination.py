@@ -14,9 +14,9 @@ import pytest
 from remote_agent.processes import Swept
 from remote_agent.shim.confine import Confinement
 from remote_agent.shim.ending import Ending, Steps
-from remote_agent.shim.force import Force
 from remote_agent.shim.order import Order
-from tests.support.keeper import eventually, running
+from remote_agent.shim.termination import Termination
+from tests.support.shim_harness import eventually, running
 
 ORDER = Order("J.1", ["x"], {}, "/", grace=5.0)
 
@@ -29,7 +29,7 @@ class Target:
             ["sh", "-c", program], start_new_session=True, stdout=subprocess.PIPE
         )
         self.ending, self.steps = Ending(ORDER), Steps()
-        self.force = Force(self.ending, self.steps, Confinement(ORDER, guarded=True))
+        self.force = Termination(self.ending, self.steps, Confinement(ORDER, guarded=True))
         self.force.pid = self.process.pid
         assert self.process.stdout is not None and self.process.stdout.readline() == b"up\n"
 
@@ -40,9 +40,9 @@ class Target:
 
 @pytest.fixture
 def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    # The real strike kills all that is below this process, and that is the test run.
+    # The real kill_tree kills all that is below this process, and that is the test run.
     monkeypatch.setattr(
-        "remote_agent.shim.force.strike", lambda pid: os.killpg(pid, signal.SIGKILL)
+        "remote_agent.shim.termination.kill_tree", lambda pid: os.killpg(pid, signal.SIGKILL)
     )
     target = Target("trap '' TERM; trap 'exit 7' USR1; echo up; while :; do sleep 0.05; done")
     yield target
@@ -83,7 +83,7 @@ def test_what_was_left_is_swept_and_counted(monkeypatch: pytest.MonkeyPatch) -> 
     target = Target("echo up; exit 0")
     target.process.communicate()
     swept = Swept(killed=2, cpu_user=0.5, cpu_system=0.25, survivors=1)
-    monkeypatch.setattr("remote_agent.shim.force.sweep", lambda pid: swept)
+    monkeypatch.setattr("remote_agent.shim.termination.sweep", lambda pid: swept)
     assert target.force.sweep() == (0.5, 0.25)
     assert target.said == ["swept", "survivors"]
     assert not os.path.exists(f"/proc/{target.process.pid}")

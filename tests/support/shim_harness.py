@@ -14,7 +14,7 @@ from typing import Any
 
 from remote_agent.processes.linux import children
 from remote_agent.shim import layout
-from remote_agent.shim.launch import Shims, tell
+from remote_agent.shim.launcher_client import LauncherClient, tell
 from remote_agent.shim.order import Order
 from remote_agent.spool import SpoolReader
 from remote_protocol import cri
@@ -47,13 +47,13 @@ def gone(pid: int, limit: float = 20.0) -> None:
     eventually(lambda: not running(pid), limit, f"for process {pid} to end")
 
 
-class Keeper:
+class ShimHarness:
     """A state directory with its launcher; `start` hands an attempt to a shim."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         (root / "attempts").mkdir(parents=True)
-        self.shims = Shims(root / "shim.log")
+        self.shims = LauncherClient(root / "shim.log")
         self.hints = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.hints.bind(str(root / "agent.sock"))
         self.hints.settimeout(20)
@@ -169,4 +169,4 @@ def read_log(directory: Path) -> bytes:
     return b"".join(parts)
 
 
-__all__ = ["ENV", "Keeper", "Run", "eventually", "gone", "read_log", "running", "tell"]
+__all__ = ["ENV", "Run", "ShimHarness", "eventually", "gone", "read_log", "running", "tell"]

@@ -1,0 +1,178 @@
+"""The launcher with real shims: replacement, guarding, resizing, and the end of everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from remote_agent.shim import worker
+from remote_agent.shim.launcher_client import LauncherClient
+from tests.agent.shim.test_attempt import daemon, sh
+from tests.support.shim_harness import ShimHarness, eventually, gone, running
+
+
+def test_shims_are_reused(harness: ShimHarness) -> None:
+    shims = set()
+    for _ in range(12):
+        run = harness.run(["true"])
+        shims.add(harness.started(run.directory)["shim_pid"])
+    assert shims <= set(harness.workers()) and len(shims) <= 3
+
+
+def test_a_reused_shim_leaks_nothing(harness: ShimHarness) -> None:
+    eventually(lambda: len(harness.workers()) == 3, what="for all shims, that none comes later")
+    harness.shims.resize(1)
+    eventually(lambda: len(harness.workers()) == 1)
+    (shim,) = harness.workers()
+
+    def state() -> dict[str, object]:
+        proc = Path(f"/proc/{shim}")
+        status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+        return {
+            "fds": {fd.name: os.readlink(fd) for fd in (proc / "fd").iterdir()},
+            "cwd": os.readlink(proc / "cwd"),
+            "mask": [status[name].strip() for name in ("SigBlk", "SigIgn", "SigCgt", "Umask")],
+            "environ": (proc / "environ").read_bytes(),
+            "children": (proc / "task" / str(shim) / "children").read_text(),
+        }
+
+    harness.run(["true"])
+    before = eventually(lambda: (s := state())["cwd"] == "/" and s)
+    harness.run(sh("umask 0; echo out; echo err >&2; export X=1; exit 3"), timeout=9.0)
+    harness.run(["no-such-program"])
+    harness.run(sh("sleep 60 & sleep 60 & kill -9 $$"), memory_limit=1 << 30, max_log=5000)
+    harness.run(sh("sleep 60"), timeout=0.1)
+    run = harness.run(["env"])
+    assert harness.workers() == [shim]
+    eventually(lambda: state() == before, what=f"{state()} != {before}")
+    assert b"X=" not in run.stdout and len(run.stdout.splitlines()) == 3
+
+
+def test_the_death_of_a_shim_ends_its_whole_job_at_once(
+    harness: ShimHarness, tmp_path: Path
+) -> None:
+    note, other = tmp_path / "pid", harness.start(["sleep", "60"])
+    directory = harness.start(sh(f"{daemon(note)}; sleep 60 & sleep 60"))
+    eventually(lambda: note.exists() and note.read_text())
+    started = harness.started(directory)
+    os.kill(started["shim_pid"], signal.SIGKILL)
+    for pid in (started["pid"], int(note.read_text())):
+        gone(pid)
+    assert not (directory / "exit.json").exists()
+    # The others never notice, and the shim is replaced.
+    assert running(harness.started(other)["pid"])
+    eventually(lambda: len(harness.workers()) == 3)
+    assert harness.run(["true"]).code == 0
+    eventually(lambda: "died with status -9; killed" in harness.log())
+    os.kill(harness.started(other)["pid"], signal.SIGKILL)
+    assert harness.ended(other)["end_reason"] == "signal"
+
+
+def test_kept_processes_survive_the_death_of_another_shim(
+    harness: ShimHarness, tmp_path: Path
+) -> None:
+    note = tmp_path / "pid"
+    keep = daemon(note).replace("os.environ.clear()", "pass")
+    assert harness.run(sh(keep), keep_processes=True).code == 0
+    pid = int(note.read_text())
+    try:
+        victim = harness.started(harness.start(["sleep", "60"]))
+        os.kill(victim["shim_pid"], signal.SIGKILL)
+        eventually(lambda: not running(victim["pid"]))
+        assert running(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_pool_grows_and_shrinks(harness: ShimHarness) -> None:
+    harness.shims.resize(6)
+    eventually(lambda: len(harness.workers()) == 6)
+    harness.shims.resize(2)
+    eventually(lambda: len(harness.workers()) == 2)
+    assert harness.run(["true"]).code == 0
+    assert len(harness.workers()) == 2
+
+
+def test_a_busy_shim_is_not_taken_away(harness: ShimHarness) -> None:
+    directories = [harness.start(["sleep", "1"]) for _ in range(3)]
+    for directory in directories:
+        harness.started(directory)
+    harness.shims.resize(1)
+    assert [harness.ended(directory)["exit_code"] for directory in directories] == [0, 0, 0]
+    eventually(lambda: len(harness.workers()) == 1)
+
+
+def test_an_attempt_that_is_asked_for_twice_starts_once(
+    harness: ShimHarness, tmp_path: Path
+) -> None:
+    directory = harness.make(sh(f"echo start >> {tmp_path}/starts; sleep 0.3"))
+    other = LauncherClient(tmp_path / "other.log")
+    other.start(2)
+    try:
+        for _ in range(3):
+            harness.shims.request(directory)
+            other.request(directory)
+        harness.ended(directory)
+        harness.shims.request(directory)
+        assert harness.run(["true"]).code == 0
+    finally:
+        other.close()
+    assert (tmp_path / "starts").read_text() == "start\n"
+
+
+def test_when_the_agent_goes_running_attempts_go_on_and_the_rest_ends(harness: ShimHarness) -> None:
+    launcher = harness.shims.pid
+    busy = [harness.start(sh("sleep 1; echo late")) for _ in range(3)]
+    waiting = [harness.start(["echo", "queued"]) for _ in range(2)]
+    shims = [harness.started(directory)["shim_pid"] for directory in busy]
+    harness.shims.close()
+    for directory in [*busy, *waiting]:
+        assert harness.ended(directory)["exit_code"] == 0
+    for pid in [*shims, launcher]:
+        assert pid is not None
+        gone(pid)
+
+
+def test_the_launcher_guards_its_shims_jobs_without_an_agent(harness: ShimHarness) -> None:
+    directory = harness.start(sh("sleep 60 & sleep 60"))
+    started = harness.started(directory)
+    harness.shims.close()
+    os.kill(started["shim_pid"], signal.SIGKILL)
+    eventually(lambda: not running(started["pid"]))
+
+
+def test_shims_outlive_their_launcher(harness: ShimHarness) -> None:
+    directory = harness.start(sh("sleep 0.5; exit 7"))
+    harness.started(directory)
+    assert harness.shims.pid is not None
+    os.kill(harness.shims.pid, signal.SIGKILL)
+    assert harness.ended(directory)["exit_code"] == 7
+    eventually(lambda: not harness.shims.alive())
+    harness.shims.start(1)
+    assert harness.run(["true"]).code == 0
+
+
+def test_shims_are_replaced_after_a_number_of_attempts(tmp_path: Path) -> None:
+    harness = ShimHarness(tmp_path / "state")
+    harness.shims.start(1)
+    try:
+        first = harness.started(harness.run(["true"]).directory)["shim_pid"]
+        for _ in range(worker.ATTEMPTS - 1):
+            harness.run(["true"])
+        last = harness.started(harness.run(["true"]).directory)["shim_pid"]
+        assert first != last and harness.workers() == [last]
+        assert harness.log() == ""
+    finally:
+        harness.close()
+
+
+def test_a_shim_imports_nothing_heavy_and_stays_small(harness: ShimHarness) -> None:
+    (shim, *_) = eventually(harness.workers)
+    maps = Path(f"/proc/{shim}/maps").read_text()
+    for library in ("_ssl", "_asyncio", "pydantic", "websockets"):
+        assert library not in maps
+    rollup = Path(f"/proc/{shim}/smaps_rollup").read_text()
+    pss = int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
+    assert pss < 8 * 1024, f"{pss} KiB with {len(harness.workers())} shims, {sys.version}"
