@@ -16,9 +16,10 @@ from typing import Final, Protocol
 
 import structlog
 
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.demand import MAX_BACKOFF
 from remote_server.domain.links import Links
-from remote_server.domain.model import Clock, Commit, Demand, Key, Lease, Outcome, Waiting
+from remote_server.domain.model import Clock, Demand, Key, Lease, Outcome, Waiting
 from remote_server.domain.scheduling import Fleet
 from remote_server.errors import Stale, StoreUnavailable
 
@@ -91,9 +92,9 @@ class Dispatcher:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def committed(self, commit: Commit) -> None:
+    def committed(self, changes: ChangeSet) -> None:
         """Listener for the store's commits."""
-        if commit.queued:
+        if changes.queued:
             self.wake()
 
     async def run(self) -> None:

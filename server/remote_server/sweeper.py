@@ -17,6 +17,7 @@ import structlog
 
 from remote_protocol.states import AttemptState, EndReason
 from remote_protocol.units import format_duration
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.expiry import (
     Patience,
     Seen,
@@ -27,7 +28,7 @@ from remote_server.domain.expiry import (
     unstarted_detail,
 )
 from remote_server.domain.links import Links
-from remote_server.domain.model import Clock, Commit, Key, LiveLease, Queue
+from remote_server.domain.model import Clock, Key, LiveLease, Queue
 from remote_server.errors import NotFound, Stale, StoreUnavailable
 from remote_server.queries.waiting import waiting_reasons
 from remote_server.store import Store
@@ -87,9 +88,9 @@ class Sweeper:
         self._log = structlog.get_logger("remote_server.sweeper")
         self._queued = asyncio.Event()
 
-    def committed(self, commit: Commit) -> None:
+    def committed(self, changes: ChangeSet) -> None:
         """Hear of each commit: a new job may expire before the next sweep."""
-        if commit.queued:
+        if changes.queued:
             self._queued.set()
 
     async def run(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from remote_protocol.ids import Role
 from remote_protocol.messages import Condition, Platform, Usage
@@ -23,16 +23,22 @@ class Key(NamedTuple):
 
 
 class Principal(NamedTuple):
-    """Who asked for something: the token that a call was made with."""
+    """Who writes, and from where: every write of the store carries one."""
 
     id: str
-    """A ULID."""
+    """The ULID of the token that the call was made with; empty for the server itself."""
     name: str
+    address: str = ""
+    """The network address of the client; empty where there is none."""
 
     @property
-    def text(self) -> str:
-        """The stored form."""
-        return f"{self.id} {self.name}"
+    def text(self) -> str | None:
+        """The stored form; None for the server itself."""
+        return f"{self.id} {self.name}" if self.id else None
+
+
+SYSTEM: Final = Principal("", "server")
+"""The server itself: its loops, and what it records of its agents' reports."""
 
 
 class Clock(NamedTuple):
@@ -196,30 +202,6 @@ class QueueLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """What one transaction changed, told to those who wait for it."""
-
-    jobs: frozenset[str] = frozenset()
-    """Jobs with new timeline entries."""
-    ended: frozenset[str] = frozenset()
-    """Those of them that ended."""
-    queued: bool = False
-    """Some job waits (again), or a queue was resumed."""
-    rooms: frozenset[str] = frozenset()
-    """`agents`, `queues`, `tokens`: tables whose rows were changed by an operator."""
-    waiting: dict[str, int] = field(default_factory=dict)
-    """How the number of jobs ready to be assigned changed, for each demand's stored text."""
-    moved: dict[tuple[str, str], int] = field(default_factory=dict)
-    """How the number of jobs changed, for each queue and state."""
-    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
-    """How many jobs ended, for each queue and end reason."""
-    started: tuple[tuple[str, float], ...] = ()
-    """First attempts that started: the job, and when."""
-    held: float | None = None
-    """When the first of the jobs that now wait for their next attempt's time may be assigned."""
-
-
-@dataclass(frozen=True, slots=True)
 class Agent:
     """A registered agent (a row)."""
 
@@ -307,7 +289,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class TimelineEvent:
     """One timeline entry (a row)."""
 
     seq: int

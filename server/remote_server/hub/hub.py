@@ -22,6 +22,7 @@ from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import Condition, Superseded
 from remote_protocol.states import AgentState, AttemptState, EndReason
 from remote_server import __version__
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.enrolment import left_out
 from remote_server.domain.events import (
     AssignmentChanged,
@@ -31,7 +32,7 @@ from remote_server.domain.events import (
     StoreRecovered,
     WishesChanged,
 )
-from remote_server.domain.model import Commit, Key, Lease, Token
+from remote_server.domain.model import Key, Lease, Token
 from remote_server.domain.refusals import Refusals
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.domain.session import AgentSession, Terms
@@ -188,9 +189,9 @@ class Hub:
     def _all(self) -> list[Link]:
         return [*self._links.values(), *self._strangers]
 
-    def committed(self, commit: Commit) -> None:
+    def committed(self, changes: ChangeSet) -> None:
         """Listener for the store's commits: a token that was revoked ends its agent's link."""
-        if "tokens" in commit.rooms:
+        if changes.tokens:
             self._token_watch.changed()
 
     def trouble(self) -> None:

@@ -19,7 +19,7 @@ import structlog
 from remote_protocol.errors import ErrorCode
 from remote_protocol.stream import Gap, place
 from remote_protocol.units import format_size
-from remote_server.domain.model import Commit
+from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import Conflict, ServerError
 from remote_server.logs.files import make_folder, sync_folder
 from remote_server.logs.group import GroupSync
@@ -241,10 +241,10 @@ class InputStore:
 
     # Forget --------------------------------------------------------------------------------
 
-    def committed(self, commit: Commit) -> None:
+    def committed(self, changes: ChangeSet) -> None:
         """Hear of each commit: nobody needs the input of a job that has ended."""
         if self._entries:
-            self.forget(commit.ended)
+            self.forget(changes.ended)
 
     def forget(self, jobs: Iterable[str]) -> None:
         """Remove the inputs of these jobs, if there are any."""

@@ -22,7 +22,7 @@ from remote_protocol.api import (
     TokenView,
 )
 from remote_server.domain.enrolment import ANY
-from remote_server.domain.model import Attempt, Happening, Job, Principal, Token
+from remote_server.domain.model import Attempt, Job, Principal, TimelineEvent, Token
 from remote_server.inputs import Input
 
 
@@ -129,7 +129,7 @@ def input_view(state: Input, ttl: float) -> InputView:
     return InputView.model_construct(size=state.size, state="open", ttl=ttl)
 
 
-def timeline_entry(entry: Happening) -> TimelineEntry:
+def timeline_entry(entry: TimelineEvent) -> TimelineEntry:
     """One thing that happened, as shown."""
     return TimelineEntry.model_construct(
         seq=entry.seq,
@@ -145,7 +145,7 @@ def timeline_entry(entry: Happening) -> TimelineEntry:
     )
 
 
-def timeline_json(entry: Happening) -> str:
+def timeline_json(entry: TimelineEvent) -> str:
     """The same as JSON, without a model in between: streams of events have many of them."""
     by = entry.by
     values = {

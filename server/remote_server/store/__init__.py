@@ -1,4 +1,4 @@
-"""What the server remembers. Only this room knows the database; it hands out domain types."""
+"""What the server remembers. Only this package knows the database; it hands out domain types."""
 
 from remote_server.store.listing import JobFilter
 from remote_server.store.store import Store

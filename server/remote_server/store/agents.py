@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from remote_protocol.api import AgentChange, Registration
 from remote_protocol.errors import ErrorCode
@@ -25,10 +25,10 @@ from remote_server.domain.enrolment import (
     uncovered,
 )
 from remote_server.domain.events import Lost
-from remote_server.domain.model import Agent, Key, Token
+from remote_server.domain.model import SYSTEM, Agent, Key, Principal, Token
 from remote_server.errors import NameTaken, NotFound, Refused
 from remote_server.store.attempts import live_keys
-from remote_server.store.room import Room, existing_agents, is_state, require_queues
+from remote_server.store.repository import Repository, existing_agents, is_state, require_queues
 from remote_server.store.rows import SELECT_AGENT, agent_from, agent_row
 from remote_server.store.schema import agents, attempts
 from remote_server.store.tokens import (
@@ -61,7 +61,9 @@ _CONDITION: Final = (
     .values(condition=bindparam("condition"))
 )
 _DELETE: Final = delete(agents).where(agents.c.name == bindparam("wanted"))
-_COUNT: Final = select(func.count()).select_from(agents)
+_DELETED: Final = "the agent was deleted on the server"
+_REPLACED: Final = "the agent's token was replaced by a new one"
+_TAKEN: Final = "another host took over the agent's name"
 _IDLE_EPHEMERAL: Final = select(agents.c.name, agents.c.last_seen_at).where(
     agents.c.ephemeral == literal_column("1"),
     ~select(attempts.c.job)
@@ -86,11 +88,16 @@ class Enrolment:
     """Another host held the name: its links must be closed."""
 
 
-class Agents(Room):
-    """The room of agents."""
+class Agents(Repository):
+    """The repository of agents."""
 
     async def register(
-        self, registration: Registration, token: Token, digest: str, now: float
+        self,
+        registration: Registration,
+        token: Token,
+        digest: str,
+        now: float,
+        by: Principal | None = None,
     ) -> Enrolment:
         """Enrol an agent, or take note that it exists.
 
@@ -136,14 +143,15 @@ class Agents(Room):
             if not own:
                 if not same:
                     use_token(tx, token.id)
-                prune_agent_tokens(tx, name, keep=1 if same else 0)
+                prune_agent_tokens(tx, name, 1 if same else 0, _TAKEN if replaced else _REPLACED)
                 insert_token(tx, replace(row, queues=json.dumps(agent.allowed_queues)))
-                tx.news.rooms.add("tokens")
             if changed:
-                tx.news.rooms.add("agents")
+                tx.changes.agents.add(name)
+            if replaced:
+                tx.changes.removed_agents[name] = _TAKEN
             return Enrolment(agent, changed, not own, replaced)
 
-        return await self._database.write(enrol)
+        return await self._database.write(enrol, by=token.principal if by is None else by)
 
     async def bump_epoch(
         self, name: str, hello: Hello, address: str, now: float, token: Token | None = None
@@ -167,7 +175,7 @@ class Agents(Room):
             if known is None:
                 require_queues(tx, set(agent.queues))
                 tx.run(_INSERT, agent_row(agent))
-                tx.news.rooms.add("agents")
+                tx.changes.agents.add(name)
             else:
                 _save(tx, agent)
             return agent
@@ -204,11 +212,6 @@ class Agents(Room):
         """Those of these agents that there are."""
         return await self._database.read(lambda reader: existing_agents(reader, names))
 
-    async def count_agents(self) -> int:
-        """How many agents are registered."""
-        row = await self._database.read(lambda reader: reader.one(_COUNT))
-        return int(row[0]) if row else 0
-
     async def save_contact(self, seen: Mapping[str, float]) -> None:
         """Write down when agents were last heard (Unix seconds)."""
         rows = [{"wanted": name, "last_seen_at": at} for name, at in seen.items()]
@@ -228,6 +231,7 @@ class Agents(Room):
         comment: str = "",
         draining: bool | None = None,
         deadline: float | None = None,
+        by: Principal = SYSTEM,
     ) -> Agent:
         """Store what operators want of an agent (I7); None leaves a wish as it is. `deadline`:
         seconds from now until jobs of a draining agent are cancelled. NotFound."""
@@ -240,39 +244,44 @@ class Agents(Room):
                 agent = replace(agent, draining=draining, drain_deadline_at=at)
             return agent
 
-        return await self._edit(name, wish)
+        return await self._edit(name, wish, by=by)
 
-    async def update_agent(self, name: str, change: AgentChange) -> Agent:
+    async def update_agent(self, name: str, change: AgentChange, by: Principal = SYSTEM) -> Agent:
         """Store an operator's edit of queues, labels or capacity. NotFound, UnknownQueue."""
-        return await self._edit(name, lambda agent: edited(agent, change), set(change.queues or ()))
+        names = set(change.queues or ())
+        return await self._edit(name, lambda agent: edited(agent, change), names, by)
 
-    async def delete_agent(self, name: str, now: float) -> list[Key]:
+    async def delete_agent(
+        self, name: str, now: float, why: str = _DELETED, by: Principal = SYSTEM
+    ) -> list[Key]:
         """Forget an agent: its tokens are revoked and the attempts it held, which are returned,
-        are lost. NotFound."""
+        are lost. `why` is what its host is told. NotFound."""
 
         def forget(tx: Transaction) -> list[Key]:
             _get(tx, name)
             held = live_keys(tx, name)
             for key in held:
                 apply(tx, key, name, Lost(key, f"the agent {name!r} was deleted"), now)
-            prune_agent_tokens(tx, name, keep=0)
+            prune_agent_tokens(tx, name, 0, why)
             tx.run(_DELETE, {"wanted": name})
-            tx.news.rooms |= {"agents", "tokens"}
+            tx.changes.agents.add(name)
+            tx.changes.removed_agents[name] = why
             return held
 
-        return await self._database.write(forget)
+        return await self._database.write(forget, by=by)
 
-    async def rotate_token(self, name: str, digest: str, now: float) -> None:
+    async def rotate_token(
+        self, name: str, digest: str, now: float, by: Principal = SYSTEM
+    ) -> None:
         """Give an agent a new token and revoke its former ones. NotFound."""
         row = TokenRow(self._ulids.make(now), "agent", name, digest, now, agent=name)
 
         def rotate(tx: Transaction) -> None:
             allowed = _get(tx, name).allowed_queues
-            prune_agent_tokens(tx, name, keep=0)
+            prune_agent_tokens(tx, name, 0, _REPLACED)
             insert_token(tx, replace(row, queues=json.dumps(allowed)))
-            tx.news.rooms.add("tokens")
 
-        await self._database.write(rotate)
+        await self._database.write(rotate, by=by)
 
     async def idle_ephemeral(self) -> dict[str, float | None]:
         """Agents that are to be deleted when they are gone and that hold nothing, with the time
@@ -281,7 +290,11 @@ class Agents(Room):
         return {row[0]: row[1] for row in rows}
 
     async def _edit(
-        self, name: str, change: Callable[[Agent], Agent], names: set[str] | None = None
+        self,
+        name: str,
+        change: Callable[[Agent], Agent],
+        names: set[str] | None = None,
+        by: Principal = SYSTEM,
     ) -> Agent:
         def edit(tx: Transaction) -> Agent:
             known = _get(tx, name)
@@ -289,10 +302,10 @@ class Agents(Room):
             agent = change(known)
             if agent != known:
                 _save(tx, agent)
-                tx.news.rooms.add("agents")
+                tx.changes.agents.add(name)
             return agent
 
-        return await self._database.write(edit)
+        return await self._database.write(edit, by=by)
 
 
 def _find(reader: Reader, name: str) -> Agent | None:

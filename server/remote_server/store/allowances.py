@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import bindparam, literal_column, select, update
 
 from remote_server.store.schema import agents, tokens
+from remote_server.store.tokens import revoke_token
 from remote_server.store.transaction import Transaction
 
 _ALLOWED: Final = select(agents.c.name, agents.c.allowed_queues, agents.c.queues)
@@ -25,9 +26,6 @@ _COVERED: Final = select(tokens.c.id, tokens.c.queues, tokens.c.agent).where(
 )
 _COVER: Final = (
     update(tokens).where(tokens.c.id == bindparam("wanted")).values(queues=bindparam("covered"))
-)
-_REVOKE: Final = (
-    update(tokens).where(tokens.c.id == bindparam("wanted")).values(revoked=literal_column("1"))
 )
 
 
@@ -44,7 +42,7 @@ def withdraw_queue(tx: Transaction, queue: str) -> list[str]:
         if left is not None:
             text = left if left != "[]" else served
             tx.run(_ALLOW, {"wanted": name, "allowed": text})
-            tx.news.rooms.add("agents")
+            tx.changes.agents.add(name)
             changed.append(name)
         allowed[name] = text
     for token, text, agent in tx.all(_COVERED):
@@ -54,10 +52,12 @@ def withdraw_queue(tx: Transaction, queue: str) -> list[str]:
         if left == "[]":
             left = allowed.get(agent, left)
         if left == "[]":
-            tx.run(_REVOKE, {"wanted": token})
+            revoke_token(
+                tx, token, f"the token covered only the queue {queue!r}, which was deleted"
+            )
         else:
             tx.run(_COVER, {"wanted": token, "covered": left})
-        tx.news.rooms.add("tokens")
+            tx.changes.tokens.add(token)
     return changed
 
 

@@ -17,7 +17,7 @@ from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.events import Change, Lost, Noted, Running, Withdrawn
 from remote_server.domain.expiry import overdue_detail
 from remote_server.domain.model import Attempt, Key, Lease, LiveLease, Outcome
-from remote_server.store.room import NONE_SKIPPED, Room
+from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
 from remote_server.store.specifications import Specs
@@ -127,8 +127,8 @@ def _lease_from(row: Row, parsed: Specs) -> Lease:
     )
 
 
-class Attempts(Room):
-    """The room of attempts."""
+class Attempts(Repository):
+    """The repository of attempts."""
 
     specs: Specs
     unknown_since: float | None
@@ -170,7 +170,7 @@ class Attempts(Room):
 
         def wish(tx: Transaction) -> None:
             where = {"at_job": key.job, "at_number": key.attempt, "overdue_at": now}
-            if tx.run(_OVERDUE, where):
+            if tx.changed(_OVERDUE, where):
                 tx.note(key.job, now, "timeout_enforced", attempt=key.attempt, detail=detail)
 
         await self._database.write(wish)

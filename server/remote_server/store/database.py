@@ -19,10 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from remote_server.domain.model import Commit
+from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import StoreUnavailable
 from remote_server.store import sqlite
-from remote_server.store.transaction import News, Reader, Statements, Transaction
+from remote_server.store.transaction import Reader, Statements, Transaction
 
 T = TypeVar("T")
 FLUSH_TIME: Final = 0.02
@@ -34,8 +35,8 @@ _FAULTS: Final = (
     sqlite3.InterfaceError,
     sqlite3.DataError,
 )
-_Waiter = tuple[Callable[[Transaction], Any], "asyncio.Future[Any]"]
-"""An operation and who waits for it."""
+_Waiter = tuple[Callable[[Transaction], Any], Principal, "asyncio.Future[Any]"]
+"""An operation, whose it is, and who waits for it."""
 
 
 class Database:
@@ -51,10 +52,10 @@ class Database:
         self._relaxed = True
         self._synced = True
         self._scheduled = False
-        self._listeners: list[Callable[[Commit], None]] = []
+        self._listeners: list[Callable[[ChangeSet], None]] = []
         self._failed: list[Callable[[], None]] = []
 
-    def on_commit(self, listener: Callable[[Commit], None]) -> None:
+    def on_commit(self, listener: Callable[[ChangeSet], None]) -> None:
         """Call `listener` after each commit that changed something worth telling."""
         self._listeners.append(listener)
 
@@ -63,7 +64,11 @@ class Database:
         self._failed.append(listener)
 
     def write(
-        self, operation: Callable[[Transaction], T], *, relaxed: bool = False
+        self,
+        operation: Callable[[Transaction], T],
+        *,
+        by: Principal = SYSTEM,
+        relaxed: bool = False,
     ) -> asyncio.Future[T]:
         """Run `operation` in the transaction of this turn of the loop.
 
@@ -73,7 +78,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._pending.append((operation, future))
+        self._pending.append((operation, by, future))
         self._relaxed = self._relaxed and relaxed
         if not self._scheduled:
             self._scheduled = True
@@ -115,7 +120,7 @@ class Database:
 
     def _flush(self) -> None:
         self._scheduled = False
-        batch = [waiter for waiter in self._pending if not waiter[1].done()]
+        batch = [waiter for waiter in self._pending if not waiter[2].done()]
         self._pending = []
         relaxed, self._relaxed = self._relaxed, True
         if not batch:
@@ -149,14 +154,15 @@ class Database:
             self._relaxed = self._relaxed and relaxed
             if not self._scheduled:
                 self._scheduled = True
-                left[0][1].get_loop().call_soon(self._flush)
+                left[0][2].get_loop().call_soon(self._flush)
         for future, result in done:
             if not future.done():
                 future.set_result(result)
         for future, fault in failed:
             if not future.done():
                 future.set_exception(fault)
-        self._tell(transaction.news)
+        if transaction.changes:
+            self._tell(transaction.changes)
 
     def _sync(self, connection: sqlite3.Connection, wanted: bool) -> None:
         """Have the next commit synced, or not; with durability `normal` none ever is."""
@@ -173,7 +179,8 @@ class Database:
     ) -> list[_Waiter]:
         """Run the batch until the time is up; what is left of it."""
         ends = time.perf_counter() + FLUSH_TIME
-        for number, (operation, future) in enumerate(batch, 1):
+        for number, (operation, by, future) in enumerate(batch, 1):
+            transaction.by = by
             done.append((future, operation(transaction)))
             if time.perf_counter() > ends:
                 return batch[number:]
@@ -192,9 +199,9 @@ class Database:
         connection.execute("ROLLBACK")
         connection.execute("BEGIN IMMEDIATE")
         done.clear()
-        total = News()
-        for operation, future in batch:
-            transaction.news = News()
+        total = ChangeSet()
+        for operation, by, future in batch:
+            transaction.by, transaction.changes, transaction.events = by, ChangeSet(), []
             connection.execute("SAVEPOINT operation")
             try:
                 result = operation(transaction)
@@ -206,25 +213,22 @@ class Database:
                 failed.append((future, error))
             else:
                 done.append((future, result))
-                total.merge(transaction.news)
+                total.merge(transaction.changes)
             connection.execute("RELEASE operation")
-        transaction.news = total
+        transaction.changes = total
         return []
 
     def _fail(self, batch: list[_Waiter], error: BaseException) -> None:
         self._give_up()
-        for _, future in batch:
+        for *_, future in batch:
             if not future.done():
                 future.set_exception(_unavailable(error))
         for listener in self._failed:
             listener()
 
-    def _tell(self, news: News) -> None:
-        commit = news.commit()
-        if commit == Commit():
-            return
+    def _tell(self, changes: ChangeSet) -> None:
         for listener in self._listeners:
-            listener(commit)
+            listener(changes)
 
 
 def _unavailable(error: BaseException) -> StoreUnavailable:

@@ -8,21 +8,21 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, func, literal_column, select, tuple_, update
 
-from remote_server.domain.model import Happening, Key
-from remote_server.store.room import NONE_SKIPPED, Room
-from remote_server.store.rows import SELECT_HAPPENING, happening_from
+from remote_server.domain.model import Key, TimelineEvent
+from remote_server.store.repository import NONE_SKIPPED, Repository
+from remote_server.store.rows import SELECT_EVENT, event_from
 from remote_server.store.schema import attempts, jobs, timeline
 from remote_server.store.transaction import Transaction
 
 # By time first: what an agent did while it was cut off is written later than it happened.
 _TIMELINE: Final = (
-    SELECT_HAPPENING.where(timeline.c.job == bindparam("of"))
+    SELECT_EVENT.where(timeline.c.job == bindparam("of"))
     .order_by(timeline.c.at, timeline.c.seq)
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
 )
-_HAPPENINGS: Final = (
-    SELECT_HAPPENING.where(timeline.c.seq > bindparam("after"), timeline.c.state.is_not(None))
+_EVENTS: Final = (
+    SELECT_EVENT.where(timeline.c.seq > bindparam("after"), timeline.c.state.is_not(None))
     .order_by(timeline.c.seq)
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
@@ -92,15 +92,15 @@ class OldLog(NamedTuple):
     ended_at: float
 
 
-class History(Room):
-    """The room of what has been."""
+class History(Repository):
+    """The repository of what has been."""
 
-    async def timeline(self, job: str, limit: int = 10_000) -> list[Happening]:
+    async def timeline(self, job: str, limit: int = 10_000) -> list[TimelineEvent]:
         """What happened to a job, in the order in which it happened."""
         rows = await self._database.read(
             lambda reader: reader.all(_TIMELINE, {"of": job, "count": limit})
         )
-        return [happening_from(row) for row in rows]
+        return [event_from(row) for row in rows]
 
     async def input_ended(self, job: str, detail: str, now: float) -> None:
         """Note that all of a job's input is here."""
@@ -110,12 +110,12 @@ class History(Room):
 
         await self._database.write(note)
 
-    async def happenings(self, after: int, limit: int = 1000) -> list[Happening]:
+    async def events(self, after: int, limit: int = 1000) -> list[TimelineEvent]:
         """The changes of jobs' states behind `after`, in the order of their commits."""
         rows = await self._database.read(
-            lambda reader: reader.all(_HAPPENINGS, {"after": after, "count": limit})
+            lambda reader: reader.all(_EVENTS, {"after": after, "count": limit})
         )
-        return [happening_from(row) for row in rows]
+        return [event_from(row) for row in rows]
 
     async def last_seq(self) -> int:
         """The number of the newest timeline entry; 0 when there is none."""

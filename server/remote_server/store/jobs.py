@@ -10,11 +10,12 @@ from sqlalchemy import bindparam, insert, literal_column, select, update
 
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
+from remote_server.domain.change_set import Cancel
 from remote_server.domain.demand import demand_of, demand_text, policy_of, policy_text
-from remote_server.domain.model import CancelOutcome, Job, Key, Principal
+from remote_server.domain.model import SYSTEM, CancelOutcome, Job, Key, Principal
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.attempts import lease_at
-from remote_server.store.room import Room, require_agents, require_queues
+from remote_server.store.repository import Repository, require_agents, require_queues
 from remote_server.store.rows import SELECT_JOB, job_from
 from remote_server.store.schema import jobs, specs
 from remote_server.store.specifications import Specs, SpecTexts, require_offerable, spec_texts
@@ -85,8 +86,8 @@ _CANCEL_WAITING: Final = (
 )
 
 
-class Jobs(Room):
-    """The room of jobs."""
+class Jobs(Repository):
+    """The repository of jobs."""
 
     specs: Specs
 
@@ -94,7 +95,7 @@ class Jobs(Room):
         self,
         wanted: Sequence[JobSpec],
         now: float,
-        by: Principal | None = None,
+        by: Principal = SYSTEM,
         detail: str = "",
     ) -> list[Job]:
         """Store new jobs, in this order, all or none; `detail` stands in their timelines.
@@ -121,7 +122,7 @@ class Jobs(Room):
             rows: list[dict[str, object]] = []
             bodies: list[dict[str, object]] = []
             keyed: dict[str, tuple[str, str, str | None]] = {}
-            submitter = None if by is None else by.text
+            submitter = by.text
             for job, spec, stored_as in zip(ids, wanted, texts, strict=True):
                 text, excerpt, bulk = stored_as
                 key = spec.idempotency_key
@@ -152,22 +153,25 @@ class Jobs(Room):
                 )
                 bodies.append({"job": job, "spec": text, "excerpt": excerpt, "bulk": bulk})
                 stored.append(job)
-                tx.note(job, now, "queued", state=JobState.QUEUED, detail=detail, by=by)
-                tx.waits(demand, 1)
+                tx.note(job, now, "queued", state=JobState.QUEUED, detail=detail)
+                tx.ready(demand, 1)
                 tx.moves(spec.queue, None, JobState.QUEUED)
             tx.many(_INSERT_JOB, rows)
             tx.many(_INSERT_SPEC, bodies)
             return stored
 
-        stored = await self._database.write(store)
+        stored = await self._database.write(store, by=by)
         found: list[Job] = []
+        submitter = by if by.id else None
         for job, spec, stored_as, known in zip(ids, wanted, texts, stored, strict=True):
             if known != job:
                 found.append(await self.job(known))
                 continue
             self.specs.remember(job, spec, stored_as.size)
             expires = None if spec.expires_in is None else now + spec.expires_in
-            found.append(Job(job, spec, JobState.QUEUED, now, expires_at=expires, submitted_by=by))
+            found.append(
+                Job(job, spec, JobState.QUEUED, now, expires_at=expires, submitted_by=submitter)
+            )
         return found
 
     async def job(self, job: str) -> Job:
@@ -178,7 +182,7 @@ class Jobs(Room):
         return job_from(row, self.specs)
 
     async def request_cancel(
-        self, job: str, detail: str, now: float, by: Principal | None = None
+        self, job: str, detail: str, now: float, by: Principal = SYSTEM
     ) -> CancelOutcome:
         """Wish that a job ends. A waiting one is cancelled at once; for one that an agent holds
         the wish is stored, and the lease says who must be told; a job that has ended stays as
@@ -208,25 +212,19 @@ class Jobs(Room):
                         "cancel_detail": detail,
                     },
                 )
-                tx.note(job, now, "cancelled", state=ended, attempt=attempt, detail=said, by=by)
+                tx.note(job, now, "cancelled", state=ended, attempt=attempt, detail=said)
                 tx.moves(queue, state, ended, EndReason.CANCELLED)
                 if not held:
-                    tx.waits(demand, -1)
+                    tx.ready(demand, -1)
                 return None
             if requested is None:
                 tx.run(_WISH, {"job": job, "cancel_requested_at": now, "cancel_detail": detail})
-                tx.note(
-                    job,
-                    now,
-                    "cancel_requested",
-                    attempt=attempt,
-                    agent=agent,
-                    detail=detail,
-                    by=by,
-                )
-            return Key(job, attempt)
+                tx.note(job, now, "cancel_requested", attempt=attempt, agent=agent, detail=detail)
+            key = Key(job, attempt)
+            tx.changes.cancels[key] = Cancel(agent, EndReason.CANCELLED, detail)
+            return key
 
-        key = await self._database.write(wish)
+        key = await self._database.write(wish, by=by)
         found = await self.job(job)
         if key is None:
             return CancelOutcome(found)

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, s
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
 from remote_protocol.states import JobState
 from remote_server.domain.model import Job
-from remote_server.store.room import NONE_SKIPPED, Room
+from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_LISTED_JOB, listed_job_from
 from remote_server.store.schema import jobs
 from remote_server.store.specifications import Specs
@@ -148,8 +148,8 @@ def _page(names: frozenset[str], by_id: bool) -> Select[Any]:
     )
 
 
-class JobLists(Room):
-    """The room of lists of jobs."""
+class JobLists(Repository):
+    """The repository of lists of jobs."""
 
     specs: Specs
 

@@ -9,10 +9,10 @@ from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from remote_protocol.api import QueueChange, QueueCreate
 from remote_protocol.spec import DEFAULT_QUEUE
-from remote_server.domain.model import Queue
+from remote_server.domain.model import SYSTEM, Principal, Queue
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.allowances import withdraw_queue
-from remote_server.store.room import NONE_SKIPPED, Room, is_state
+from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.rows import SELECT_QUEUE, queue_from
 from remote_server.store.schema import agents, jobs, queues
 from remote_server.store.transaction import Reader, Transaction
@@ -43,10 +43,10 @@ _UNFINISHED: Final = (
 _SERVED_BY: Final = select(agents.c.name, agents.c.queues).order_by(agents.c.name)
 
 
-class Queues(Room):
-    """The room of queues."""
+class Queues(Repository):
+    """The repository of queues."""
 
-    async def create_queue(self, wanted: QueueCreate, now: float) -> Queue:
+    async def create_queue(self, wanted: QueueCreate, now: float, by: Principal = SYSTEM) -> Queue:
         """Make a queue. Conflict when it exists."""
         queue = Queue(
             wanted.name,
@@ -65,9 +65,9 @@ class Queues(Room):
                     f"change it with: remotectl queue edit {queue.name}"
                 )
             insert_queue(tx, queue)
-            tx.news.rooms.add("queues")
+            tx.changes.queues.add(queue.name)
 
-        await self._database.write(create)
+        await self._database.write(create, by=by)
         return queue
 
     async def queue(self, name: str) -> Queue:
@@ -79,7 +79,7 @@ class Queues(Room):
         rows = await self._database.read(lambda reader: reader.all(_QUEUES))
         return [queue_from(row) for row in rows]
 
-    async def change_queue(self, name: str, change: QueueChange) -> Queue:
+    async def change_queue(self, name: str, change: QueueChange, by: Principal = SYSTEM) -> Queue:
         """Edit a queue; what the change leaves out stays. NotFound."""
         given = change.model_fields_set
 
@@ -105,18 +105,18 @@ class Queues(Room):
                     "job_retention": queue.job_retention,
                 },
             )
-            tx.news.rooms.add("queues")
+            tx.changes.queues.add(name)
             if old.paused and not queue.paused:
-                tx.news.queued = True
+                tx.changes.queued = True
             return queue
 
-        return await self._database.write(edit)
+        return await self._database.write(edit, by=by)
 
-    async def delete_queue(self, name: str) -> list[str]:
+    async def delete_queue(self, name: str, by: Principal = SYSTEM) -> list[str]:
         """Remove a queue; jobs that ended in it stay. NotFound; Conflict when it is in use.
 
-        Neither agents nor tokens may serve a later queue of this name; the agents that might serve
-        this one.
+        Neither agents nor tokens may serve a later queue of this name; the agents
+        that might serve this one.
         """
 
         def remove(tx: Transaction) -> list[str]:
@@ -136,10 +136,10 @@ class Queues(Room):
                     "give them other queues first: remotectl agent set"
                 )
             tx.run(_DELETE, {"wanted": name})
-            tx.news.rooms.add("queues")
+            tx.changes.queues.add(name)
             return withdraw_queue(tx, name)
 
-        return await self._database.write(remove)
+        return await self._database.write(remove, by=by)
 
 
 def ensure_queue(tx: Transaction, queue: Queue) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from remote_server.store.room import Room, is_state
+from remote_server.store.repository import Repository, is_state
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, meta, timeline
 from remote_server.store.sqlite import COPIED
 from remote_server.store.transaction import Reader, Transaction
@@ -151,8 +151,8 @@ class Opening(NamedTuple):
     """Jobs that had not ended in it."""
 
 
-class Restoration(Room):
-    """The room of what a restored database does not know."""
+class Restoration(Repository):
+    """The repository of what a restored database does not know."""
 
     unknown_since: float | None = None
     """Unix time from which on there may be jobs that this database does not know; None when it
@@ -200,7 +200,7 @@ def _raise_floor(tx: Transaction, now: float, until: float) -> int:
     tx.run(_RAISE, {"base": base, "skipped": MOST_NUMBERS, "until": until})
     tx.run(_HOLD, {"until": until})
     tx.run(_TELL, {"now": now, "detail": _DETAIL})
-    tx.holds(until)
+    tx.changes.defer(until)
     row = tx.one(_COUNT)
     return int(row[0]) if row else 0
 

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, select, text
 from remote_protocol.ids import make_ulid
 from remote_protocol.states import JobState
 from remote_server.domain.model import Key, OldJob
-from remote_server.store.room import NONE_SKIPPED, Room, is_state
+from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs, timeline
 from remote_server.store.transaction import Reader, Transaction
 
@@ -52,8 +52,8 @@ _FORGET: Final = (
 )
 
 
-class Retention(Room):
-    """The room of what is kept no longer."""
+class Retention(Repository):
+    """The repository of what is kept no longer."""
 
     async def old_jobs(
         self, queue: str, before: float, behind: str = "", limit: int = BATCH

@@ -11,7 +11,7 @@ from remote_protocol.ids import Role
 from remote_protocol.messages import Condition, Platform, Usage
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.model import Agent, Attempt, Happening, Job, Principal, Queue, Token
+from remote_server.domain.model import Agent, Attempt, Job, Principal, Queue, TimelineEvent, Token
 from remote_server.store.schema import agents, attempts, jobs, queues, specs, timeline, tokens
 from remote_server.store.specifications import Specs
 from remote_server.store.transaction import Row
@@ -69,7 +69,7 @@ _ATTEMPT_COLUMNS: Final = (
 SELECT_ATTEMPT: Final[Select[Any]] = select(*_ATTEMPT_COLUMNS)
 SELECT_AGENT: Final[Select[Any]] = select(*agents.c)
 SELECT_QUEUE: Final[Select[Any]] = select(*queues.c)
-SELECT_HAPPENING: Final[Select[Any]] = select(*timeline.c)
+SELECT_EVENT: Final[Select[Any]] = select(*timeline.c)
 SELECT_TOKEN: Final[Select[Any]] = select(*(column for column in tokens.c if column.name != "hash"))
 
 
@@ -209,10 +209,10 @@ def token_from(row: Row) -> Token:
     )
 
 
-def happening_from(row: Row) -> Happening:
-    """A row of SELECT_HAPPENING."""
+def event_from(row: Row) -> TimelineEvent:
+    """A row of SELECT_EVENT."""
     seq, job, at, what, state, number, agent, source, detail, actor = row
-    return Happening(
+    return TimelineEvent(
         seq,
         job,
         at,

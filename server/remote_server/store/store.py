@@ -1,4 +1,4 @@
-"""The store: everything that the server remembers, as one object made of rooms.
+"""The store: everything that the server remembers, as one object made of repositories.
 
 `Store.open` makes the database ready; all methods are coroutines that return the domain's types
 and raise those of `errors`. Opens the database file; copies and checks it in a thread.
@@ -16,7 +16,8 @@ from typing import Final, Self
 from sqlalchemy import bindparam, column, delete, insert, literal_column, table, update
 
 from remote_protocol.spec import DEFAULT_QUEUE
-from remote_server.domain.model import Commit, Queue
+from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.model import Queue
 from remote_server.errors import ServerError
 from remote_server.store import sqlite
 from remote_server.store.agents import Agents
@@ -26,9 +27,9 @@ from remote_server.store.history import History
 from remote_server.store.jobs import Jobs
 from remote_server.store.listing import JobLists
 from remote_server.store.queues import Queues, ensure_queue
+from remote_server.store.repository import Ulids
 from remote_server.store.restoration import Restoration
 from remote_server.store.retention import Retention
-from remote_server.store.room import Ulids
 from remote_server.store.schema import meta
 from remote_server.store.specifications import Specs
 from remote_server.store.tokens import Tokens
@@ -89,7 +90,7 @@ class Store(
         await store._database.write(begin)
         return store
 
-    def on_commit(self, listener: Callable[[Commit], None]) -> None:
+    def on_commit(self, listener: Callable[[ChangeSet], None]) -> None:
         """Call `listener` after each commit that changed something others may wait for."""
         self._database.on_commit(listener)
 
@@ -118,8 +119,8 @@ class Store(
         """Commit what is pending and close the database."""
         self._database.close()
 
-    def _follow(self, commit: Commit) -> None:
-        if "queues" in commit.rooms:
+    def _follow(self, changes: ChangeSet) -> None:
+        if changes.queues:
             self.forget_counts()
         else:
-            self.follow(commit)
+            self.follow(changes)

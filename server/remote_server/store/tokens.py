@@ -12,9 +12,9 @@ from sqlalchemy import bindparam, insert, literal_column, select, update
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
 from remote_server.domain.enrolment import ANY
-from remote_server.domain.model import Token
+from remote_server.domain.model import SYSTEM, Principal, Token
 from remote_server.errors import NotFound, Refused
-from remote_server.store.room import Room, require_queues
+from remote_server.store.repository import Repository, require_queues
 from remote_server.store.rows import SELECT_TOKEN, token_from
 from remote_server.store.schema import tokens
 from remote_server.store.transaction import Transaction
@@ -73,12 +73,21 @@ class TokenRow:
 def insert_token(tx: Transaction, row: TokenRow) -> None:
     """Store a token."""
     tx.run(_INSERT, asdict(row))
+    tx.changes.tokens.add(row.id)
 
 
-def prune_agent_tokens(tx: Transaction, agent: str, keep: int) -> None:
+def revoke_token(tx: Transaction, token: str, why: str) -> None:
+    """Make a token useless for ever; `why` is a sentence for whoever still uses it."""
+    if not tx.changed(_REVOKE, {"wanted": token}):
+        raise NotFound("token", token)
+    tx.changes.tokens.add(token)
+    tx.changes.revoked[token] = why
+
+
+def prune_agent_tokens(tx: Transaction, agent: str, keep: int, why: str) -> None:
     """Revoke an agent's tokens but for the newest `keep`."""
     for row in tx.all(_OF_AGENT, {"of_agent": agent})[keep:]:
-        tx.run(_REVOKE, {"wanted": row[0]})
+        revoke_token(tx, row[0], why)
 
 
 def use_token(tx: Transaction, token: str) -> None:
@@ -87,7 +96,7 @@ def use_token(tx: Transaction, token: str) -> None:
     found = None if row is None else token_from(row)
     if found is None or found.revoked:
         raise Refused(ErrorCode.INVALID_TOKEN, "this registration token was revoked")
-    if found.uses_left is not None and not tx.run(_USE, {"wanted": token}):
+    if found.uses_left is not None and not tx.changed(_USE, {"wanted": token}):
         raise Refused(
             ErrorCode.USED_TOKEN,
             "this registration token has been used as often as it may be; ask an admin for a "
@@ -106,8 +115,8 @@ def require_valid(tx: Transaction, token: str, now: float) -> None:
         raise Refused(ErrorCode.EXPIRED_TOKEN, "the agent's token has expired")
 
 
-class Tokens(Room):
-    """The room of tokens."""
+class Tokens(Repository):
+    """The repository of tokens."""
 
     async def create_token(
         self,
@@ -123,6 +132,7 @@ class Tokens(Room):
         allow_replace: bool = False,
         uses: int | None = None,
         expires_at: float | None = None,
+        by: Principal = SYSTEM,
     ) -> Token:
         """Store a new token by its hash; `kind` is `registration`, `agent` or `api`. UnknownQueue.
 
@@ -147,9 +157,8 @@ class Tokens(Room):
         def create(tx: Transaction) -> None:
             require_queues(tx, set(queues) - {ANY})
             insert_token(tx, row)
-            tx.news.rooms.add("tokens")
 
-        await self._database.write(create)
+        await self._database.write(create, by=by)
         return await self.token(row.id)
 
     async def token(self, token: str) -> Token:
@@ -177,19 +186,10 @@ class Tokens(Room):
         rows = await self._database.read(lambda reader: reader.all(_AGENTS_VALID))
         return frozenset(token for (token,) in rows)
 
-    async def use_registration(self, token: str) -> None:
-        """Count one use of a registration token. Refused when none is left."""
-        await self._database.write(lambda tx: use_token(tx, token))
-
-    async def revoke(self, token: str) -> Token:
+    async def revoke(self, token: str, by: Principal = SYSTEM) -> Token:
         """Make a token useless for ever. NotFound."""
-
-        def revoke(tx: Transaction) -> None:
-            if not tx.run(_REVOKE, {"wanted": token}):
-                raise NotFound("token", token)
-            tx.news.rooms.add("tokens")
-
-        await self._database.write(revoke)
+        why = "the token was revoked"
+        await self._database.write(lambda tx: revoke_token(tx, token, why), by=by)
         return await self.token(token)
 
     async def touch(self, token: str, now: float) -> None:

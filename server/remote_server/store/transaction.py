@@ -1,4 +1,4 @@
-"""What an operation on the database gets: statements to run, a timeline to write, news to tell.
+"""What an operation on the database gets: statements to run, a timeline to write, changes to tell.
 
 All statements are SQLAlchemy Core, compiled to the database's SQL once; they then run on the
 driver's own cursor, because SQLAlchemy's execution layer costs about four times what SQLite
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import bindparam, insert
 from sqlalchemy.dialects import sqlite as sqlite_dialect
@@ -19,7 +18,8 @@ from sqlalchemy.sql import ClauseElement
 
 from remote_protocol.errors import LocalProtocolError
 from remote_protocol.states import EndReason, JobState
-from remote_server.domain.model import Commit, Principal
+from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.model import SYSTEM
 from remote_server.store.schema import timeline
 
 Parameters = Mapping[str, object]
@@ -69,68 +69,23 @@ class Reader:
         return self._connection.execute(self._text(statement), parameters).fetchall()
 
 
-@dataclass(slots=True)
-class News:
-    """What an operation changed, beyond its rows; void when it is rolled back."""
-
-    notes: list[dict[str, object]] = field(default_factory=list)
-    ended: set[str] = field(default_factory=set)
-    waiting: dict[str, int] = field(default_factory=dict)
-    moved: dict[tuple[str, str], int] = field(default_factory=dict)
-    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
-    rooms: set[str] = field(default_factory=set)
-    queued: bool = False
-    held: float | None = None
-
-    def merge(self, other: News) -> None:
-        """Add what another operation changed."""
-        self.notes += other.notes
-        self.ended |= other.ended
-        self.rooms |= other.rooms
-        self.queued |= other.queued
-        if other.held is not None:
-            self.hold(other.held)
-        for demand, change in other.waiting.items():
-            self.waiting[demand] = self.waiting.get(demand, 0) + change
-        for place, change in other.moved.items():
-            self.moved[place] = self.moved.get(place, 0) + change
-        for outcome, change in other.outcomes.items():
-            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + change
-
-    def hold(self, until: float) -> None:
-        """A job waits until then."""
-        self.held = until if self.held is None else min(self.held, until)
-
-    def commit(self) -> Commit:
-        """The summary for those who wait."""
-        jobs = frozenset(str(note["job"]) for note in self.notes)
-        return Commit(
-            jobs,
-            frozenset(self.ended),
-            self.queued,
-            frozenset(self.rooms),
-            self.waiting,
-            self.moved,
-            self.outcomes,
-            tuple(
-                (str(note["job"]), cast("float", note["at"]))
-                for note in self.notes
-                if note.get("what") == "started" and note.get("attempt") == 1
-            ),
-            self.held,
-        )
-
-
 class Transaction(Reader):
     """Reads and writes that become real together or not at all."""
 
-    __slots__ = ("news",)
+    __slots__ = ("by", "changes", "events")
 
     def __init__(self, connection: sqlite3.Connection, statements: Statements) -> None:
         super().__init__(connection, statements)
-        self.news = News()
+        self.by = SYSTEM
+        """Who writes."""
+        self.changes = ChangeSet()
+        self.events: list[dict[str, object]] = []
 
-    def run(self, statement: ClauseElement, parameters: Parameters) -> int:
+    def run(self, statement: ClauseElement, parameters: Parameters) -> None:
+        """Execute."""
+        self._connection.execute(self._text(statement), parameters)
+
+    def changed(self, statement: ClauseElement, parameters: Parameters) -> int:
         """Execute; the number of rows that were changed."""
         return self._connection.execute(self._text(statement), parameters).rowcount
 
@@ -149,10 +104,9 @@ class Transaction(Reader):
         agent: str | None = None,
         from_agent: bool = False,
         detail: str = "",
-        by: Principal | None = None,
     ) -> None:
-        """Add a timeline entry. The transaction writes all of them together at its end."""
-        self.news.notes.append(
+        """Add a timeline event. The transaction writes all of them together at its end."""
+        self.events.append(
             {
                 "job": job,
                 "at": at,
@@ -162,24 +116,22 @@ class Transaction(Reader):
                 "agent": agent,
                 "source": "agent" if from_agent else "server",
                 "detail": detail,
-                "actor": None if by is None else by.text,
+                "actor": self.by.text,
             }
         )
+        changes = self.changes
+        changes.jobs.add(job)
         if state is not None and state.terminal:
-            self.news.ended.add(job)
+            changes.ended.add(job)
+        elif what == "started" and attempt == 1:
+            changes.started.append((job, at))
 
-    def waits(self, demand: str, change: int) -> None:
+    def ready(self, demand: str, change: int) -> None:
         """`change` more jobs with this demand (its stored text) are ready to be assigned."""
-        news = self.news
-        news.waiting[demand] = news.waiting.get(demand, 0) + change
+        counts = self.changes.ready_counts
+        counts[demand] = counts.get(demand, 0) + change
         if change > 0:
-            news.queued = True
-
-    def holds(self, until: float) -> None:
-        """A job waits until its next attempt's time (Unix seconds) has come."""
-        self.news.hold(until)
-        # The dispatcher must hear of it, to be awake then.
-        self.news.queued = True
+            self.changes.queued = True
 
     def moves(
         self,
@@ -190,16 +142,16 @@ class Transaction(Reader):
     ) -> None:
         """A job of `queue` changes its state; `old` is None for a new one, `new` for one that is
         forgotten. `reason`: of its end."""
-        moved = self.news.moved
+        counts = self.changes.state_counts
         if old is not None:
-            moved[queue, old.value] = moved.get((queue, old.value), 0) - 1
+            counts[queue, old.value] = counts.get((queue, old.value), 0) - 1
         if new is not None:
-            moved[queue, new.value] = moved.get((queue, new.value), 0) + 1
+            counts[queue, new.value] = counts.get((queue, new.value), 0) + 1
         if reason is not None:
-            outcomes = self.news.outcomes
-            outcomes[queue, reason.value] = outcomes.get((queue, reason.value), 0) + 1
+            ends = self.changes.end_counts
+            ends[queue, reason.value] = ends.get((queue, reason.value), 0) + 1
 
     def write_timeline(self) -> None:
-        """Write the entries noted; the database calls it before the commit."""
-        if self.news.notes:
-            self.many(_INSERT_TIMELINE, self.news.notes)
+        """Write the events noted; the database calls it before the commit."""
+        if self.events:
+            self.many(_INSERT_TIMELINE, self.events)

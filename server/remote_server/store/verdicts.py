@@ -146,12 +146,12 @@ def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: flo
         reason = found.job_end.reason if found.job_end is not None else None
         tx.moves(queue, standing.job, found.job, reason)
         if standing.job is JobState.QUEUED and not held:
-            tx.waits(demand, -1)
+            tx.ready(demand, -1)
         elif found.job is JobState.QUEUED:
             if found.not_before is None:
-                tx.waits(demand, 1)
+                tx.ready(demand, 1)
             else:
-                tx.holds(found.not_before)
+                tx.changes.defer(found.not_before)
     for note in found.notes:
         tx.note(
             key.job,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from math import inf
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Select, bindparam, func, insert, literal_column, select, update
 
@@ -16,10 +16,11 @@ from remote_protocol.states import (
     JobState,
     advance_job,
 )
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.conclude import EXPIRED, is_told
 from remote_server.domain.demand import demand_from, demand_text
-from remote_server.domain.model import Commit, Demand, Key, Lease, QueueLoad, Waiting
-from remote_server.store.room import NONE_SKIPPED, Room, is_state
+from remote_server.domain.model import Demand, Key, Lease, QueueLoad, Waiting
+from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import attempts, jobs, queues, specs
 from remote_server.store.specifications import Specs
 from remote_server.store.transaction import Reader, Row, Transaction
@@ -111,10 +112,11 @@ _EXPIRE: Final = (
     .values({name: bindparam(name) for name in ("state", "end_reason", "end_detail", "ended_at")})
 )
 BATCH: Final = 500
+K = TypeVar("K")
 
 
-class WaitingJobs(Room):
-    """The room of waiting jobs. What must be counted for every decision is kept in memory and
+class WaitingJobs(Repository):
+    """The repository of waiting jobs. What must be counted for every decision is kept in memory and
     follows each commit; after a failure it is counted again."""
 
     specs: Specs
@@ -129,13 +131,14 @@ class WaitingJobs(Room):
         self._ready = self._counts = self._paused = None
         self._release_at = -inf
 
-    def follow(self, commit: Commit) -> None:
+    def follow(self, changes: ChangeSet) -> None:
         """Bring the counts up to date after a commit."""
-        for counts, changes in ((self._ready, commit.waiting), (self._counts, commit.moved)):
-            if counts is not None:
-                _add(counts, changes)  # type: ignore[arg-type]
-        if commit.held is not None:
-            self._release_at = min(self._release_at, commit.held)
+        if self._ready is not None:
+            _add(self._ready, changes.ready_counts)
+        if self._counts is not None:
+            _add(self._counts, changes.state_counts)
+        if changes.deferred_until is not None:
+            self._release_at = min(self._release_at, changes.deferred_until)
 
     async def demands(self) -> dict[Demand, int]:
         """How many jobs wait for each demand; those of paused queues and those that wait for
@@ -244,7 +247,7 @@ class WaitingJobs(Room):
         if is_told((refusals or 0) + 1):
             # Else it is told when it is accepted: most likely it comes back once more.
             tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=number, agent=agent)
-        tx.waits(demand, -1)
+        tx.ready(demand, -1)
         tx.moves(queue, JobState.QUEUED, JobState.ASSIGNED)
         weight = demand_from(demand).weight
         return Lease(Key(job, number), agent, AttemptState.OFFERED, queue, weight, spec, now)
@@ -269,7 +272,7 @@ class WaitingJobs(Room):
             count = 0
             for job, demand in tx.all(which, values):
                 tx.run(_RELEASE, {"job": job})
-                tx.waits(demand, 1)
+                tx.ready(demand, 1)
                 count += 1
             return count
 
@@ -328,14 +331,14 @@ class WaitingJobs(Room):
                 tx.note(job, now, "expired", state=state, detail=detail)
                 tx.moves(queue, JobState.QUEUED, state, EndReason.EXPIRED)
                 if not held:
-                    tx.waits(demand, -1)
+                    tx.ready(demand, -1)
                 expired.append(job)
             return expired
 
         return await self._database.write(expire) if due else []
 
 
-def _add(counts: dict[str, int], changes: dict[str, int]) -> None:
+def _add(counts: dict[K, int], changes: dict[K, int]) -> None:
     for name, change in changes.items():
         count = counts.get(name, 0) + change
         if count:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from remote_protocol.ids import ulid_milliseconds
 from remote_server.config import Config
-from remote_server.domain.model import Commit, Job
+from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.model import Job
 from remote_server.hub import Hub
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
@@ -42,15 +43,15 @@ class Services:
     gauges: Gauges = field(default_factory=Gauges)
     readiness: Readiness = field(default_factory=Readiness)
 
-    def committed(self, commit: Commit) -> None:
+    def committed(self, changes: ChangeSet) -> None:
         """Called after each commit: wakes followers, forgets tokens that changed."""
-        if commit.jobs:
-            self.followers.notify((TIMELINE, *commit.jobs))
-        for (queue, reason), count in commit.outcomes.items():
+        if changes.jobs:
+            self.followers.notify((TIMELINE, *changes.jobs))
+        for (queue, reason), count in changes.end_counts.items():
             self.gauges.ended.add(count, queue, reason)
-        for job, at in commit.started:
+        for job, at in changes.started:
             self.gauges.dispatch.observe(max(0.0, at - ulid_milliseconds(job) / 1000))
-        if "tokens" in commit.rooms or "agents" in commit.rooms:
+        if changes.tokens or changes.agents:
             self.authenticator.forget()
             self.streams.tokens_changed()
 

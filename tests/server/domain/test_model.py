@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remote_protocol.states import AttemptState
-from remote_server.domain.model import Attempt, Commit, Key
+from remote_server.domain.model import SYSTEM, Attempt, Key, Principal
 
 
 def test_a_key_is_shown_as_job_and_attempt() -> None:
@@ -11,6 +11,6 @@ def test_a_key_is_shown_as_job_and_attempt() -> None:
     assert Attempt("01J", 3, "a", AttemptState.OFFERED, 0.0).key == Key("01J", 3)
 
 
-def test_an_empty_commit_is_nothing_to_tell() -> None:
-    assert Commit() == Commit(frozenset(), frozenset(), False, frozenset(), {}, {})
-    assert Commit(waiting={"d": 1}) != Commit()
+def test_only_the_bearer_of_a_token_is_stored_as_a_principal() -> None:
+    assert Principal("01J", "alice", "10.0.0.1").text == "01J alice"
+    assert SYSTEM.text is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_server.domain.model import Commit
+from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import Conflict
 from remote_server.inputs import Input, InputStore, InputUnavailable
 from remote_server.inputs.store import InputGap, InputTooLarge
@@ -143,7 +143,7 @@ async def test_senders_at_the_same_time_do_not_mix(place: Place) -> None:
 async def test_the_input_of_an_ended_job_is_forgotten(place: Place) -> None:
     await place.inputs.append(JOB, 0, b"abc", end=True)
     await place.inputs.append(OTHER, 0, b"abc")
-    place.inputs.committed(Commit(ended=frozenset({JOB, "unknown"})))
+    place.inputs.committed(ChangeSet(ended={JOB, "unknown"}))
     await place.inputs.close()
     assert place.names() == [f"{OTHER}.open"]
     assert place.inputs.look(JOB) is None and place.inputs.known() == [OTHER]

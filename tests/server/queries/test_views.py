@@ -9,7 +9,7 @@ from remote_protocol.ids import Role
 from remote_protocol.messages import Usage
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.model import Attempt, Happening, Job, Principal, Token
+from remote_server.domain.model import Attempt, Job, Principal, TimelineEvent, Token
 from remote_server.queries.views import (
     attempt_view,
     job_view,
@@ -56,7 +56,9 @@ def test_an_attempt() -> None:
 
 
 def test_a_timeline_entry() -> None:
-    view = timeline_entry(Happening(7, JOB, 1.0, "started", JobState.RUNNING, 1, "a", "agent", "p"))
+    view = timeline_entry(
+        TimelineEvent(7, JOB, 1.0, "started", JobState.RUNNING, 1, "a", "agent", "p")
+    )
     assert TimelineEntry.model_validate_json(view.model_dump_json()) == view
     assert (view.seq, view.source) == (7, "agent")
 
@@ -75,9 +77,9 @@ def test_times_may_be_missing() -> None:
 def test_entries_as_json_are_what_their_view_says() -> None:
     by = Principal(JOB, "alice")
     for entry in (
-        Happening(7, JOB, 1.0, "started", JobState.RUNNING, 1, "a", "agent", 'p "ü"\n'),
-        Happening(8, JOB, 1.25, "cancelled", None, 0, None, "server", "", by),
-        Happening(9, JOB, 1732600000.123456, "queued", JobState.QUEUED, 0, None, "server", ""),
+        TimelineEvent(7, JOB, 1.0, "started", JobState.RUNNING, 1, "a", "agent", 'p "ü"\n'),
+        TimelineEvent(8, JOB, 1.25, "cancelled", None, 0, None, "server", "", by),
+        TimelineEvent(9, JOB, 1732600000.123456, "queued", JobState.QUEUED, 0, None, "server", ""),
     ):
         assert timeline_json(entry) == timeline_entry(entry).model_dump_json()
 

@@ -8,6 +8,7 @@ from remote_protocol.api import AgentChange, QueueCreate, Registration
 from remote_protocol.errors import ErrorCode
 from remote_protocol.messages import Condition, Hello, Platform, Settings
 from remote_protocol.states import JobState
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Agent, Token
 from remote_server.errors import NameTaken, NotFound, Refused, UnknownQueue
 from remote_server.store import Store
@@ -58,7 +59,7 @@ async def test_a_new_agent_gets_its_own_token(store: Store) -> None:
     own = await store.token_by_hash("rat1")
     assert own is not None
     assert (own.kind, own.agent, own.revoked) == ("agent", "a", False)
-    assert await store.count_agents() == 1
+    assert len(await store.agents()) == 1
 
 
 async def test_the_same_host_again_changes_nothing(store: Store) -> None:
@@ -92,7 +93,11 @@ async def test_a_name_of_another_host_is_taken(store: Store) -> None:
         await enrol(store, other, "rat2", fingerprint="f2", replace=True)
     assert (await store.agent("a")).fingerprint == "f1"
     right = await registration_token(store, "r3", queues=("default", "x"), allow_replace=True)
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
     taken = await enrol(store, right, "rat2", fingerprint="f2", replace=True)
+    assert told[0].removed_agents == {"a": "another host took over the agent's name"}
+    assert list(told[0].revoked.values()) == ["another host took over the agent's name"]
     assert taken.replaced
     assert taken.agent.fingerprint == "f2"
     assert taken.agent.epoch == 1
@@ -108,7 +113,7 @@ async def test_registration_tokens_are_used_up(store: Store) -> None:
     assert [agent.name for agent in await store.agents()] == ["a"]
     await store.revoke(token.id)
     with pytest.raises(Refused, match="revoked"):
-        await store.use_registration(token.id)
+        await enrol(store, token, "rat2", name="b", fingerprint="f2")
 
 
 async def test_a_registration_token_covers_its_queues_only(store: Store) -> None:
@@ -181,11 +186,11 @@ async def test_a_later_hello_is_noted_when_it_says_something_new(store: Store) -
     await store.create_queue(QueueCreate(name="x"), NOW)
     token = await registration_token(store, queues=("default", "x"))
     await enrol(store, token, queues=["default", "x"])
-    rooms: list[frozenset[str]] = []
-    store.on_commit(lambda commit: rooms.append(commit.rooms))
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
     assert (await store.announce("a", Settings(queues=["x"]))).queues == ("x",)
     assert (await store.announce("a", Settings(queues=["x"]))).queues == ("x",)
-    assert rooms == [{"agents"}]
+    assert [changes.agents for changes in told] == [{"a"}]
     assert await store.agent("a") == await store.announce("a", Settings(queues=["x"]))
 
 
@@ -233,9 +238,9 @@ async def test_an_operators_edit_survives_the_hosts_restart(store: Store) -> Non
 
 
 async def test_wishes_are_kept_until_they_are_taken_back(store: Store) -> None:
-    rooms: list[frozenset[str]] = []
+    told: list[ChangeSet] = []
     await store.bump_epoch("a", hello(), "", NOW)
-    store.on_commit(lambda commit: rooms.append(commit.rooms))
+    store.on_commit(told.append)
     await store.set_wishes("a", NOW, paused=True, comment="disk change")
     agent = await store.set_wishes("a", NOW, draining=True, deadline=60)
     assert agent == await store.agent("a")
@@ -244,7 +249,7 @@ async def test_wishes_are_kept_until_they_are_taken_back(store: Store) -> None:
     agent = await store.set_wishes("a", NOW, paused=False, draining=False)
     assert (agent.paused, agent.pause_comment, agent.draining) == (False, "", False)
     assert agent.drain_deadline_at is None
-    assert rooms == [{"agents"}] * 3
+    assert [changes.agents for changes in told] == [{"a"}] * 3
 
 
 async def test_contact_is_written_in_batches(store: Store) -> None:
@@ -264,11 +269,18 @@ async def test_deleting_an_agent_loses_what_it_held(store: Store) -> None:
     last = await running(store)
     done = await running(store)
     await finish(store, done)
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
     assert set(await store.delete_agent("a", NOW)) == {again, last}
     assert (await store.job(again.job)).state is JobState.QUEUED
     assert (await store.job(last.job)).end_detail == "the agent 'a' was deleted"
     assert (await store.job(done.job)).state is JobState.SUCCEEDED
-    assert [t.revoked for t in await store.tokens("agent")] == [True]
+    (gone,) = await store.tokens("agent")
+    assert gone.revoked
+    why = "the agent was deleted on the server"
+    (changes,) = told
+    assert (changes.removed_agents, changes.revoked) == ({"a": why}, {gone.id: why})
+    assert changes.ended == {last.job}
     with pytest.raises(NotFound):
         await store.agent("a")
     with pytest.raises(NotFound):
@@ -278,10 +290,16 @@ async def test_deleting_an_agent_loses_what_it_held(store: Store) -> None:
 async def test_rotating_revokes_the_former_token(store: Store) -> None:
     token = await registration_token(store)
     await enrol(store, token)
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
     await store.rotate_token("a", "rat2", NOW)
     old, new = await store.token_by_hash("rat1"), await store.token_by_hash("rat2")
     assert old is not None and old.revoked
     assert new is not None and not new.revoked
+    (changes,) = told
+    assert changes.tokens == {old.id, new.id}
+    assert changes.revoked == {old.id: "the agent's token was replaced by a new one"}
+    assert not changes.removed_agents
 
 
 async def test_ephemeral_agents_that_hold_nothing(store: Store) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import bindparam, insert, select
 
-from remote_server.domain.model import Commit
+from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import NotFound, StoreUnavailable
 from remote_server.store.database import Database
 from remote_server.store.schema import meta
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "s.db"
 
 
-def put(name: str, value: str = "") -> Callable[[Transaction], int]:
+def put(name: str, value: str = "") -> Callable[[Transaction], None]:
     return lambda tx: tx.run(_PUT, {"name": name, "value": value})
 
 
@@ -41,7 +41,7 @@ async def names(database: Database) -> list[str]:
 
 async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
     database = Database(path)
-    commits: list[Commit] = []
+    commits: list[ChangeSet] = []
     database.on_commit(commits.append)
 
     def noted(number: int) -> Callable[[Transaction], int]:
@@ -63,20 +63,20 @@ async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
 
 async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
     database = Database(path)
-    commits: list[Commit] = []
+    commits: list[ChangeSet] = []
     database.on_commit(commits.append)
 
     def faulty(tx: Transaction) -> None:
         tx.run(_PUT, {"name": "half", "value": ""})
         tx.note("faulty", NOW, "queued")
-        tx.waits("demand", 1)
+        tx.ready("demand", 1)
         raise NotFound("job", "x")
 
     def good(name: str) -> Callable[[Transaction], str]:
         def write(tx: Transaction) -> str:
             tx.run(_PUT, {"name": name, "value": ""})
             tx.note(name, NOW, "queued")
-            tx.waits("demand", 1)
+            tx.ready("demand", 1)
             return name
 
         return write
@@ -94,7 +94,7 @@ async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
     assert await names(database) == ["a", "b"]
     (commit,) = commits
     assert commit.jobs == {"a", "b"}
-    assert commit.waiting == {"demand": 2}
+    assert commit.ready_counts == {"demand": 2}
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT job FROM timeline ORDER BY seq").fetchall() == [
             ("a",),
@@ -117,7 +117,7 @@ async def test_a_long_turn_is_cut_into_commits(path: Path) -> None:
     import time
 
     database = Database(path)
-    commits: list[Commit] = []
+    commits: list[ChangeSet] = []
     database.on_commit(commits.append)
 
     def slow(number: int) -> Callable[[Transaction], int]:

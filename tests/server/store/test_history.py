@@ -35,15 +35,15 @@ async def test_a_timeline_is_told_in_the_order_of_events(store: Store) -> None:
 async def test_events_are_followed_by_number(store: Store) -> None:
     first = await running(store)
     await finish(store, first)
-    seen = await store.happenings(0, 2)
+    seen = await store.events(0, 2)
     assert [entry.state for entry in seen] == [JobState.QUEUED, JobState.ASSIGNED]
-    rest = await store.happenings(seen[-1].seq)
+    rest = await store.events(seen[-1].seq)
     assert [entry.state for entry in rest] == [JobState.RUNNING, JobState.SUCCEEDED]
     assert all(entry.job == first.job for entry in rest)
     last = await store.last_seq()
-    assert await store.happenings(last) == []
+    assert await store.events(last) == []
     second = await submitted(store)
-    (event,) = await store.happenings(last)
+    (event,) = await store.events(last)
     assert (event.job, event.what, event.agent) == (second, "queued", None)
 
 
@@ -56,7 +56,7 @@ async def test_every_change_of_state_is_one_event(store: Store) -> None:
     (lease,) = await store.assign([(key.job, "a")], NOW)
     await started(store, lease)
     await finish(store, lease.key, 6)
-    states = [str(entry.state) for entry in await store.happenings(0)]
+    states = [str(entry.state) for entry in await store.events(0)]
     assert states == [
         *("queued", "assigned", "running", "queued"),
         *("assigned", "queued", "assigned", "running", "failed"),

@@ -6,10 +6,14 @@ import pytest
 
 from remote_protocol.messages import Hello
 from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_server.domain.change_set import Cancel, ChangeSet
+from remote_server.domain.model import Principal
 from remote_server.errors import Conflict, NotFound, UnknownAgent, UnknownQueue
 from remote_server.store import Store
 from remote_server.store.specifications import Specs
 from tests.support.stored import NOW, finish, offered, running, spec, submitted
+
+ALICE = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "alice")
 
 
 async def test_jobs_keep_the_order_in_which_they_were_submitted(store: Store) -> None:
@@ -86,7 +90,9 @@ async def test_a_waiting_job_is_cancelled_at_once(store: Store) -> None:
 
 async def test_a_running_job_gets_a_wish_once(store: Store) -> None:
     key = await running(store)
-    outcome = await store.request_cancel(key.job, "why", NOW + 1)
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
+    outcome = await store.request_cancel(key.job, "why", NOW + 1, ALICE)
     assert outcome.job.state is JobState.RUNNING
     assert outcome.job.cancel_requested_at == NOW + 1
     assert outcome.lease is not None
@@ -95,6 +101,11 @@ async def test_a_running_job_gets_a_wish_once(store: Store) -> None:
     assert (outcome.lease.cancel_requested, outcome.lease.cancel_detail) == (True, "why")
     again = await store.request_cancel(key.job, "other", NOW + 2)
     assert again.lease is not None
+    assert [changes.cancels for changes in told] == [
+        {key: Cancel("a", EndReason.CANCELLED, detail)} for detail in ("why", "other")
+    ]
+    by = [entry.by for entry in await store.timeline(key.job) if entry.what == "cancel_requested"]
+    assert by == [ALICE]
     assert again.job.cancel_requested_at == NOW + 1
     said = [entry.what for entry in await store.timeline(key.job)]
     assert said.count("cancel_requested") == 1

@@ -71,9 +71,9 @@ async def test_events_go_on_behind_what_was_forgotten(store: Store) -> None:
     key = await over(store)
     last = await store.last_seq()
     await store.forget_jobs([key.job])
-    assert await store.happenings(0) == []
+    assert await store.events(0) == []
     job = await submitted(store)
-    (event,) = await store.happenings(last)
+    (event,) = await store.events(last)
     assert (event.job, event.seq > last) == (job, True)
 
 

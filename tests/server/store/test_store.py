@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_server.domain.model import Commit
+from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import DatabaseUnusable, StoreUnavailable
 from remote_server.store import Store
 from remote_server.store.store import SKIPPED
@@ -59,7 +59,7 @@ async def test_numbers_go_on_after_a_clean_stop(tmp_path: Path) -> None:
 
 
 async def test_commits_are_told(store: Store) -> None:
-    told: list[Commit] = []
+    told: list[ChangeSet] = []
     store.on_commit(told.append)
     key = await running(store)
     await finish(store, key)

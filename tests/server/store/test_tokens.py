@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from remote_protocol.ids import Role
+from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import NotFound, UnknownQueue
 from remote_server.store import Store
 from tests.support.stored import NOW
@@ -33,21 +34,20 @@ async def test_tokens_are_listed_by_kind(store: Store) -> None:
     assert [token.name for token in await store.tokens()] == ["x", "y"]
     (token,) = await store.tokens("registration")
     assert (token.queues, token.uses_left) == (("default",), 3)
-    await store.use_registration(token.id)
-    assert (await store.token(token.id)).uses_left == 2
     with pytest.raises(UnknownQueue):
         await store.create_token("registration", "3", "z", NOW, queues=("nowhere",))
 
 
 async def test_a_revoked_token_stays_revoked(store: Store) -> None:
-    rooms: list[frozenset[str]] = []
-    store.on_commit(lambda commit: rooms.append(commit.rooms))
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
     token = await store.create_token("api", "1", "x", NOW)
     assert (await store.revoke(token.id)).revoked
     assert (await store.revoke(token.id)).revoked
     found = await store.token_by_hash("1")
     assert found is not None and found.revoked
-    assert rooms == [{"tokens"}] * 3
+    assert [changes.tokens for changes in told] == [{token.id}] * 3
+    assert [changes.revoked for changes in told] == [{}] + [{token.id: "the token was revoked"}] * 2
     with pytest.raises(NotFound, match="no token 'x'"):
         await store.revoke("x")
 

@@ -1,4 +1,4 @@
-"""Statements are compiled once and carry no hidden values; news add up."""
+"""Statements are compiled once and carry no hidden values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from sqlalchemy.sql import ClauseElement
 
 import remote_server.store
 from remote_protocol.errors import LocalProtocolError
-from remote_protocol.states import JobState
-from remote_server.domain.model import Commit
 from remote_server.store.schema import jobs
-from remote_server.store.transaction import News, Statements
+from remote_server.store.transaction import Statements
 
 
 def constants() -> list[tuple[str, ClauseElement]]:
@@ -46,24 +44,3 @@ def test_a_statement_with_a_value_inside_is_a_bug() -> None:
         Statements().text(select(jobs.c.id).where(jobs.c.state == "queued"))
     text = Statements().text(select(jobs.c.id).where(jobs.c.state == bindparam("s")))
     assert text.endswith(":s")
-
-
-def test_news_add_up() -> None:
-    total = News()
-    for demand, change in (("d", 1), ("d", -1), ("e", 1)):
-        part = News(queued=change > 0)
-        part.waiting[demand] = change
-        part.moved["q", JobState.QUEUED.value] = change
-        total.merge(part)
-    total.notes.append({"job": "j"})
-    total.ended.add("j")
-    total.rooms.add("agents")
-    assert total.commit() == Commit(
-        frozenset({"j"}),
-        frozenset({"j"}),
-        True,
-        frozenset({"agents"}),
-        {"d": 0, "e": 1},
-        {("q", "queued"): 1},
-    )
-    assert News().commit() == Commit()

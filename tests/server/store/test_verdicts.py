@@ -272,7 +272,7 @@ async def test_any_order_of_reports_keeps_the_invariants(
     assert all(len(agents) == 1 for agents in ran.values())
     assert len(ran) <= 2
     # Every change of state is exactly one entry.
-    states = [entry.state for entry in await store.happenings(0)]
+    states = [entry.state for entry in await store.events(0)]
     assert all(old is not new or old is JobState.RUNNING for old, new in pairwise(states))
     assert states[-1] is (await store.job(job)).state
     counted = (await store.demands(), await store.counts())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from remote_server.domain.model import Commit
+from remote_server.domain.change_set import ChangeSet
 from remote_server.web.followers import TIMELINE
 from tests.support.live_server import Live
 from tests.support.stored import running as run_job
@@ -29,7 +29,7 @@ async def test_a_commit_notifies_its_followers_only(live: Live) -> None:
         followers.follow("b") as b,
         followers.follow(TIMELINE) as everything,
     ):
-        live.services.committed(Commit(jobs=frozenset({"a"})))
+        live.services.committed(ChangeSet(jobs={"a"}))
         assert (a.is_set(), b.is_set(), everything.is_set()) == (True, False, True)
 
 

@@ -52,7 +52,7 @@ async def unregister(call: Call) -> web.StreamResponse:
     The bearer's agent goes, with its token.
     """
     name = call.token.agent or ""
-    await call.services.store.delete_agent(name, time.time())
+    await call.services.store.delete_agent(name, time.time(), "the agent unregistered itself")
     call.services.authenticator.forget()
     await call.services.hub.drop(name, "the agent unregistered itself", lost=True)
     return no_content()

@@ -7,7 +7,7 @@ import asyncio
 from aiohttp import web
 from pydantic import Field
 
-from remote_server.domain.model import Happening
+from remote_server.domain.model import TimelineEvent
 from remote_server.queries.views import timeline_json
 from remote_server.web.access import VIEWER
 from remote_server.web.followers import TIMELINE, wait
@@ -65,7 +65,7 @@ async def events(call: Call) -> web.StreamResponse:
             while True:
                 async with services.streams.turn:
                     # A turn is over when the loop has turned: others get theirs.
-                    entries = await services.store.happenings(after, _PAGE)
+                    entries = await services.store.events(after, _PAGE)
                     text = _text(entries, media)
                     await asyncio.sleep(0)
                 if not entries:
@@ -81,7 +81,7 @@ async def events(call: Call) -> web.StreamResponse:
                 await stream.keep_alive()
 
 
-def _text(entries: list[Happening], media: str) -> str:
+def _text(entries: list[TimelineEvent], media: str) -> str:
     if media == SSE:
         return "".join(sse(timeline_json(entry), entry.seq) for entry in entries)
     return "".join(f"{timeline_json(entry)}\n" for entry in entries)

@@ -1,9 +1,8 @@
-"""What every room of the store stands on: the database and the few things rooms share. No I/O
+"""What the repositories of the store stand on: the database and the few things they share. No I/O
 of its own."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
@@ -43,8 +42,8 @@ class Ulids:
         return text
 
 
-class Room:
-    """Base of the store's rooms."""
+class Repository:
+    """Base of the store's repositories."""
 
     def __init__(self, database: Database, ulids: Ulids) -> None:
         self._database = database
@@ -74,8 +73,3 @@ def is_state(column: ColumnElement[Any], *states: str) -> ColumnElement[bool]:
     if len(states) == 1:
         return column == literal_column(f"'{states[0]}'")
     return column.in_([literal_column(f"'{state}'") for state in states])
-
-
-def to_json(value: object) -> str:
-    """Canonical text: equal values have equal texts."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)

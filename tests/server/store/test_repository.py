@@ -1,4 +1,4 @@
-"""What the rooms share."""
+"""What the repositories share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
 from remote_protocol.ids import ulid_milliseconds
-from remote_server.store.room import Ulids, is_state
+from remote_server.store.repository import Ulids, is_state
 from remote_server.store.schema import jobs
 
 

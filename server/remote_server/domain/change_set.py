@@ -1,0 +1,105 @@
+"""What one commit changed: the store publishes it, and whoever depends on it reads again. Pure.
+
+Nobody is called after a write: dispatcher, sweeper, hub, authenticator and followers subscribe to
+the change sets. They name rows and carry no rows, so that several servers can share them later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from remote_protocol.states import EndReason
+from remote_server.domain.model import Key
+
+K = TypeVar("K")
+
+
+class Cancel(NamedTuple):
+    """An agent must end an attempt: somebody asked for it."""
+
+    agent: str
+    reason: EndReason
+    detail: str
+
+
+@dataclass(slots=True)
+class ChangeSet:
+    """What one commit changed. Operations on the database fill it in; afterwards nobody does."""
+
+    jobs: set[str] = field(default_factory=set)
+    """Jobs with new timeline events."""
+    ended: set[str] = field(default_factory=set)
+    """Those of them that ended."""
+    started: list[tuple[str, float]] = field(default_factory=list)
+    """First attempts that started: the job, and when (Unix seconds)."""
+    queued: bool = False
+    """The dispatcher may have something to do: a job waits (again), or a queue was resumed."""
+    deferred_until: float | None = None
+    """When the first of the jobs that now wait for their next attempt's time may be assigned."""
+    ready_counts: dict[str, int] = field(default_factory=dict)
+    """How the number of jobs ready to be assigned changed, for each demand's stored text."""
+    state_counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How the number of jobs changed, for each queue and state."""
+    end_counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How many jobs ended, for each queue and end reason."""
+    cancels: dict[Key, Cancel] = field(default_factory=dict)
+    """Attempts that an agent holds and whose job somebody wants to end, asked for again or not."""
+    agents: set[str] = field(default_factory=set)
+    """Agents that were registered, or whose assignment or desired state was changed."""
+    removed_agents: dict[str, str] = field(default_factory=dict)
+    """Agents that were deleted, or whose name another host took over: why. What the former host
+    runs is nobody's any more, and must not go on there (I2)."""
+    queues: set[str] = field(default_factory=set)
+    """Queues that were created, changed or deleted."""
+    tokens: set[str] = field(default_factory=set)
+    """Ids of tokens that were created, changed or revoked."""
+    revoked: dict[str, str] = field(default_factory=dict)
+    """Those of them that hold no more: why."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(
+            self.jobs
+            or self.queued
+            or self.tokens
+            or self.agents
+            or self.removed_agents
+            or self.queues
+            or self.cancels
+            or self.ready_counts
+            or self.state_counts
+        )
+
+    def defer(self, until: float) -> None:
+        """A job waits until then (Unix seconds); the dispatcher must hear of it, to be awake."""
+        known = self.deferred_until
+        self.deferred_until = until if known is None else min(known, until)
+        self.queued = True
+
+    def merge(self, other: ChangeSet) -> None:
+        """Add what a later operation of the same commit changed."""
+        for mine, theirs in (
+            (self.jobs, other.jobs),
+            (self.ended, other.ended),
+            (self.agents, other.agents),
+            (self.queues, other.queues),
+            (self.tokens, other.tokens),
+        ):
+            mine |= theirs
+        self.started += other.started
+        self.queued |= other.queued
+        if other.deferred_until is not None:
+            self.defer(other.deferred_until)
+        add_counts(self.ready_counts, other.ready_counts)
+        add_counts(self.state_counts, other.state_counts)
+        add_counts(self.end_counts, other.end_counts)
+        self.cancels |= other.cancels
+        self.removed_agents |= other.removed_agents
+        self.revoked |= other.revoked
+
+
+def add_counts(counts: dict[K, int], changes: dict[K, int]) -> None:
+    """Add changes to counts."""
+    for name, change in changes.items():
+        counts[name] = counts.get(name, 0) + change

@@ -1,0 +1,58 @@
+"""Change sets add up, and an empty one is nothing to tell."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from remote_protocol.states import EndReason
+from remote_server.domain.change_set import Cancel, ChangeSet
+from remote_server.domain.model import Key
+
+KEY = Key("j", 1)
+FILLED: dict[str, Any] = {
+    "jobs": {"j"},
+    "ended": {"j"},
+    "started": [("j", 1.0)],
+    "queued": True,
+    "deferred_until": 5.0,
+    "ready_counts": {"d": 1},
+    "state_counts": {("q", "queued"): 1},
+    "end_counts": {("q", "exit"): 1},
+    "cancels": {KEY: Cancel("a", EndReason.CANCELLED, "enough")},
+    "agents": {"a"},
+    "removed_agents": {"b": "deleted"},
+    "queues": {"q"},
+    "tokens": {"t"},
+    "revoked": {"t": "revoked"},
+}
+_ALWAYS_WITH_ANOTHER = {"ended", "started", "deferred_until", "end_counts", "revoked"}
+
+
+def test_every_field_is_merged() -> None:
+    assert {field.name for field in fields(ChangeSet)} == FILLED.keys()
+    total = ChangeSet()
+    total.merge(ChangeSet(**FILLED))
+    assert total == ChangeSet(**FILLED)
+
+
+def test_counts_add_up_and_the_earliest_time_wins() -> None:
+    total = ChangeSet()
+    for demand, change, until in (("d", 1, 7.0), ("d", -1, 5.0), ("e", 1, 9.0)):
+        part = ChangeSet(ready_counts={demand: change})
+        part.defer(until)
+        total.merge(part)
+    assert total.ready_counts == {"d": 0, "e": 1}
+    assert total.deferred_until == 5.0
+    assert total.queued, "the dispatcher must be awake then"
+
+
+def test_an_empty_one_is_nothing_to_tell() -> None:
+    assert not ChangeSet()
+
+
+@pytest.mark.parametrize("name", sorted(FILLED.keys() - _ALWAYS_WITH_ANOTHER))
+def test_any_change_is_told(name: str) -> None:
+    assert ChangeSet(**{name: FILLED[name]})
