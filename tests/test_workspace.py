@@ -23,6 +23,7 @@ WITHOUT_TEST = {
     "__main__": "loads and calls cli.main; the end-to-end tests run it",
     "limits": "constants only",
     "events": "plain types without behaviour; the sessions' tests use every one",
+    "sources": "plain types without behaviour; the queries' tests use every one",
     "effects": "plain types without behaviour; the sessions' tests use every one",
 }
 # Folders whose modules are run by a framework and tested as a whole through the room above.

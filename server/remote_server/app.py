@@ -31,6 +31,7 @@ from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
 from remote_server.logs import LogStore, Reserve
 from remote_server.logs.packer import Packer
+from remote_server.queries.sources import Sources
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
 from remote_server.tls import Certificate
@@ -183,6 +184,7 @@ class Server:
                 allowance(raise_file_limit(), limits.max_connections), limits.write_timeout
             ),
             bodies=BodyBudget(limits.max_body_memory, limits.max_body_memory // 4),
+            sources=Sources(store, hub, inputs, limits.input_ttl),
             description=description(),
         )
         store.on_commit(dispatcher.committed)

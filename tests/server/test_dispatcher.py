@@ -104,7 +104,7 @@ async def test_a_large_backlog_is_worked_off(store: Store, links: FakeLinks) -> 
     await until(lambda: len(links.offers) == 1000)
     await asyncio.sleep(0.05)
     assert len(links.offers) == len({lease.key for lease in links.offers}) == 1000
-    assert all(len(slot.leases) == 50 for slot in links.slots())
+    assert all(len(slot.leases) == 50 for slot in links.agents.values())
 
 
 async def test_an_agent_that_leaves_gets_nothing_more(store: Store, links: FakeLinks) -> None:

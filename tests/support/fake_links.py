@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from remote_protocol.states import EndReason
+from remote_protocol.states import AgentState, EndReason
+from remote_server.domain.links import AgentStatus
 from remote_server.domain.model import Clock, Key, Lease
 from remote_server.domain.scheduling import AgentSlot
 
@@ -18,6 +19,7 @@ class FakeLinks:
         self.ended: list[tuple[str, Key, str]] = []
         self.cancels: list[tuple[str, Key, EndReason, str]] = []
         self.heard: dict[str, float] = {}
+        self.statuses: dict[str, AgentStatus] = {}
         self.on_offer: Callable[[Lease], None] | None = None
 
     def connect(
@@ -36,11 +38,14 @@ class FakeLinks:
     def names(self) -> list[str]:
         return list(self.agents)
 
-    def slots(self) -> list[AgentSlot]:
-        return list(self.agents.values())
-
     def slot(self, name: str) -> AgentSlot | None:
         return self.agents.get(name)
+
+    def state_of(self, name: str) -> AgentState:
+        return self.status(name).state
+
+    def status(self, name: str) -> AgentStatus:
+        return self.statuses.get(name, AgentStatus(silence=0.0))
 
     def avoided(self, job: str) -> Collection[str]:
         return ()

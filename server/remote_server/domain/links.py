@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Protocol
 
-from remote_protocol.states import EndReason
+from remote_protocol.messages import Condition
+from remote_protocol.states import AgentState, EndReason
 from remote_server.domain.model import Key, Lease
 from remote_server.domain.scheduling import AgentSlot
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """What is known of an agent beyond its row."""
+
+    state: AgentState = AgentState.OFFLINE
+    silence: float | None = None
+    """Seconds since an agent that is not online was heard, at the longest since the server's start:
+    as they are counted until its jobs are lost. None: it is online."""
+    seen_at: float | None = None
+    """When it was last heard (Unix seconds); None: not since the server started."""
+    condition: Condition | None = None
+    """Whether it takes jobs, as it last said itself; None when it is not connected."""
+    spool_bytes: int = 0
+    """Log bytes that it has not delivered, as of its last heartbeat."""
+    warning: str = ""
+    """Something that operators should know about it; empty for nothing."""
 
 
 class Links(Protocol):
@@ -15,9 +35,6 @@ class Links(Protocol):
 
     def names(self) -> Collection[str]:
         """The agents with an open link; cheap, unlike their slots. It changes with the links."""
-
-    def slots(self) -> Iterable[AgentSlot]:
-        """Every agent with an open, welcomed link."""
 
     def slot(self, name: str) -> AgentSlot | None:
         """One of them; None when it is not connected."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
@@ -19,7 +19,7 @@ from aiohttp import web
 
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_LEASES
-from remote_protocol.messages import Condition, Superseded
+from remote_protocol.messages import Superseded
 from remote_protocol.states import AgentState, AttemptState, EndReason
 from remote_server import __version__
 from remote_server.domain.change_set import ChangeSet
@@ -32,6 +32,7 @@ from remote_server.domain.events import (
     StoreRecovered,
     WishesChanged,
 )
+from remote_server.domain.links import AgentStatus
 from remote_server.domain.model import Key, Lease, Token
 from remote_server.domain.refusals import Refusals
 from remote_server.domain.scheduling import AgentSlot
@@ -215,19 +216,13 @@ class Hub:
         """The agents with an open link; it changes with the links."""
         return self._links.keys()
 
-    def slots(self) -> Iterable[AgentSlot]:
-        """Every agent with an open, welcomed link."""
-        links = self._links.values()
-        return [slot for link in links if (slot := self._slot(link)) is not None]
-
     def slot(self, name: str) -> AgentSlot | None:
-        """One of them; None when it is not connected."""
+        """An agent with an open, welcomed link; None when it is not connected."""
         link = self._links.get(name)
-        return None if link is None else self._slot(link)
-
-    def _slot(self, link: Link) -> AgentSlot | None:
+        if link is None or link.session is None or link.agent is None:
+            return None
         session, agent = link.session, link.agent
-        if session is None or agent is None or session.hello is None:
+        if session.hello is None:
             return None
         reason = session.reason or self._refusals.blocked(link.name, self.clock())
         if len(session.leases) >= MAX_LEASES:
@@ -311,32 +306,22 @@ class Hub:
             return AgentState.OFFLINE
         return AgentState.STALE if link.session.stale(self.clock()) else AgentState.ONLINE
 
-    def silence(self, name: str) -> float | None:
-        """Seconds since an agent that is not online was heard, at the longest since the server's
-        start: as they are counted until its jobs are lost. None: it is online."""
-        if self.state_of(name) is AgentState.ONLINE:
-            return None
-        contact = self.contact(name)
-        return self.clock() - (self._started_at if contact is None else contact)
-
-    def seen_at(self, name: str) -> float | None:
-        """When the agent was last heard, in Unix seconds; None: not since the server started."""
-        contact = self.contact(name)
-        return None if contact is None else time.time() - (self.clock() - contact)
-
-    def spool_bytes(self, name: str) -> int:
-        """Log bytes that the agent has not delivered, as of its last heartbeat."""
+    def status(self, name: str) -> AgentStatus:
+        """All that is known of an agent beyond its row."""
+        state, contact, now = self.state_of(name), self.contact(name), self.clock()
         link = self._links.get(name)
-        return link.session.spool_bytes if link is not None and link.session is not None else 0
+        session = None if link is None else link.session
+        since = self._started_at if contact is None else contact
+        return AgentStatus(
+            state=state,
+            silence=None if state is AgentState.ONLINE else now - since,
+            seen_at=None if contact is None else time.time() - (now - contact),
+            condition=None if session is None else session.condition,
+            spool_bytes=0 if session is None else session.spool_bytes,
+            warning=self._warning(link),
+        )
 
-    def condition(self, name: str) -> Condition | None:
-        """Whether the agent takes jobs, as it last said itself; None when it is not connected."""
-        link = self._links.get(name)
-        return link.session.condition if link is not None and link.session is not None else None
-
-    def warning(self, name: str) -> str:
-        """Something that operators should know about the agent; empty for nothing."""
-        link = self._links.get(name)
+    def _warning(self, link: Link | None) -> str:
         hello = link.session.hello if link is not None and link.session is not None else None
         if hello is None or link is None or link.agent is None:
             return ""
@@ -345,7 +330,7 @@ class Hub:
         found = [
             version if other else "",
             left_out(link.agent, hello.settings),
-            self._refusals.remark(name),
+            self._refusals.remark(link.name),
         ]
         return "; ".join(text for text in found if text)
 

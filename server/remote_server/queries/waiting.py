@@ -7,21 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 from remote_protocol.states import JobState
 from remote_protocol.units import format_duration
 from remote_server.domain.model import Job
 from remote_server.domain.pending import WaitingRoom
-from remote_server.domain.scheduling import AgentSlot
+from remote_server.queries.sources import Slots
 from remote_server.store import Store
-
-
-class Slots(Protocol):
-    """What is asked of the live links."""
-
-    def slot(self, name: str) -> AgentSlot | None:
-        """An agent; None when it is not connected."""
 
 
 async def waiting_reasons(store: Store, links: Slots, jobs: Sequence[Job]) -> dict[str, str | None]:

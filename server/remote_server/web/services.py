@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from remote_protocol.ids import ulid_milliseconds
 from remote_server.config import Config
 from remote_server.domain.change_set import ChangeSet
-from remote_server.domain.model import Job
 from remote_server.hub import Hub
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
 from remote_server.queries.gauges import Gauges
-from remote_server.queries.waiting import attention, waiting_reasons
+from remote_server.queries.sources import Sources
 from remote_server.store import Store
 from remote_server.web.authenticator import Authenticator
 from remote_server.web.followers import TIMELINE, Followers
@@ -38,6 +35,8 @@ class Services:
     streams: Streams
     connections: Connections
     bodies: BodyBudget
+    sources: Sources
+    """What lists and views are made from."""
     description: bytes
     """The OpenAPI document."""
     gauges: Gauges = field(default_factory=Gauges)
@@ -54,16 +53,3 @@ class Services:
         if changes.tokens or changes.agents:
             self.authenticator.forget()
             self.streams.tokens_changed()
-
-    async def pending_reason(self, job: Job) -> str | None:
-        """Why a job waits, None when it does not."""
-        return (await waiting_reasons(self.store, self.hub, [job])).get(job.id)
-
-    async def pending_reasons(self, jobs: Sequence[Job]) -> dict[str, str | None]:
-        """The same for many jobs."""
-        return await waiting_reasons(self.store, self.hub, jobs)
-
-    def attention(self, job: Job) -> str | None:
-        """What people should know about a job that an agent holds; None for nothing."""
-        silence = None if job.agent is None else self.hub.silence(job.agent)
-        return attention(job, silence, time.time())

@@ -53,7 +53,7 @@ async def test_a_hello_asks_for_no_more_than_is_allowed(place: LiveHub) -> None:
         )
         for word in ("'prod'", "'nowhere'", "trust=high", "default=50 (2 is allowed)", "prod=9"):
             assert word in welcome.warning
-            assert word in place.hub.warning("a")
+            assert word in place.hub.status("a").warning
         secret = await place.submit(queue="prod", env={"KEY": "1"})
         await place.submit()
         first = await agent.offered()

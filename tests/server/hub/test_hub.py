@@ -27,22 +27,22 @@ async def test_an_agent_comes_and_goes(place: LiveHub) -> None:
     links: Links = hub
     assert links.slot("a") is None
     assert hub.state_of("a") is AgentState.OFFLINE
-    assert (hub.contact("a"), hub.seen_at("a")) == (None, None)
+    assert (hub.contact("a"), hub.status("a").seen_at) == (None, None)
     async with place.agent() as agent:
         await agent.hello(agent_version=__version__)
         slot = links.slot("a")
         assert slot
         assert slot.eligible
         assert slot.queues == {"default"}
-        assert list(links.slots()) == [slot]
+        assert list(links.names()) == ["a"]
         assert hub.state_of("a") is AgentState.ONLINE
-        assert hub.warning("a") == ""
-        assert hub.condition("a") == Condition()
-        assert abs((hub.seen_at("a") or 0) - time.time()) < 5
+        assert hub.status("a").warning == ""
+        assert hub.status("a").condition == Condition()
+        assert abs((hub.status("a").seen_at or 0) - time.time()) < 5
         assert (await place.store.agent("a")).address == "192.0.2.1"
     await until(lambda: hub.slot("a") is None)
     assert hub.state_of("a") is AgentState.OFFLINE
-    assert hub.condition("a") is None
+    assert hub.status("a").condition is None
     assert hub.contact("a") is not None, "what was heard is remembered"
     assert "a" in place.changed
 
@@ -61,7 +61,7 @@ async def test_the_newest_link_wins(place: LiveHub) -> None:
             assert await old.closed() == CloseCode.FENCED
             assert (await new.beat()).epoch == 2
             assert place.hub.state_of("a") is AgentState.ONLINE
-            assert len(list(place.hub.slots())) == 1
+            assert len(place.hub.names()) == 1
 
 
 async def test_of_many_links_without_a_hello_an_agent_has_the_newest(place: LiveHub) -> None:
@@ -73,7 +73,7 @@ async def test_of_many_links_without_a_hello_an_agent_has_the_newest(place: Live
     assert (await agents[-1].hello()).epoch == 1
     for agent in agents:
         await agent.__aexit__(None, None, None)
-    await until(lambda: not list(place.hub.slots()))
+    await until(lambda: not place.hub.names())
 
 
 async def test_links_without_a_hello_are_few_in_all(
@@ -200,8 +200,8 @@ async def test_the_agents_own_condition_counts_and_is_kept(place: LiveHub) -> No
         await agent.hello()
         ack = await agent.beat(condition=full, spool_bytes=4711)
         assert not ack.eligible
-        assert place.hub.condition("a") == full
-        assert place.hub.spool_bytes("a") == 4711
+        assert place.hub.status("a").condition == full
+        assert place.hub.status("a").spool_bytes == 4711
         slot = place.slot()
         assert slot.reason == "the disk is nearly full"
 
@@ -210,13 +210,13 @@ async def test_the_agents_own_condition_counts_and_is_kept(place: LiveHub) -> No
 
         await until(kept)
         assert (await agent.beat()).eligible
-    assert place.hub.spool_bytes("a") == 0
+    assert place.hub.status("a").spool_bytes == 0
 
 
 async def test_an_older_agent_is_pointed_out(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello(agent_version="0.0.1")
-        assert "0.0.1" in place.hub.warning("a")
+        assert "0.0.1" in place.hub.status("a").warning
 
 
 async def test_cancelling_asks_the_agent(place: LiveHub) -> None:
@@ -361,7 +361,7 @@ async def test_comings_and_goings_leave_nothing(
                 agent.cut()
         for agent in agents:
             await agent.__aexit__(None, None, None)
-        await until(lambda: not list(place.hub.slots()))
+        await until(lambda: not place.hub.names())
     hub = place.hub
     assert (len(hub._links), len(hub._strangers), len(hub.greeter._locks)) == (0, 0, 0)
     await until(lambda: not hub._tasks)

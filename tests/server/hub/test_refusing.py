@@ -36,7 +36,7 @@ async def test_who_refuses_everything_turns_no_queue_round_and_is_named(place: L
         seen: list[m.Offer] = []
         refusing = asyncio.ensure_future(refuse_all(rogue, seen))
         jobs = [await place.submit() for _ in range(20)]
-        await until(lambda: place.hub.warning("rogue").endswith("File name too long"))
+        await until(lambda: place.hub.status("rogue").warning.endswith("File name too long"))
         slot = place.slot("rogue")
         assert not slot.eligible
         assert "gives back what it is offered" in slot.reason
@@ -91,7 +91,7 @@ async def test_an_agent_that_took_a_job_after_a_refusal_is_not_named(place: Live
         assert time.monotonic() - begun >= 0.9, "not at once"
         await agent.accept(key)
         await agent.finish(key)
-        assert "gives back" not in place.hub.warning("a")
+        assert "gives back" not in place.hub.status("a").warning
 
 
 async def test_an_agent_that_holds_all_it_may_is_offered_nothing_more(

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from remote_protocol.messages import Hello
 from remote_protocol.states import JobState
@@ -16,13 +12,6 @@ from tests.support.fake_links import FakeLinks
 from tests.support.stored import NOW, running, submitted
 
 NOON = 1_800_014_400.0
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(str(tmp_path / "server.db"))
-    yield opened
-    await opened.close()
 
 
 async def test_only_jobs_that_wait_have_a_reason(store: Store) -> None:

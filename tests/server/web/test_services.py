@@ -1,25 +1,10 @@
-"""What the calls share: reasons why jobs wait, and what happens at each commit."""
+"""What the calls share: what happens at each commit."""
 
 from __future__ import annotations
-
-import time
 
 from remote_server.domain.change_set import ChangeSet
 from remote_server.web.followers import TIMELINE
 from tests.support.live_server import Live
-from tests.support.stored import running as run_job
-from tests.support.stored import submitted
-
-
-async def test_reasons_are_for_waiting_jobs_only(live: Live) -> None:
-    store = live.services.store
-    waiting = await store.job(await submitted(store, time.time()))
-    busy = await store.job((await run_job(store, now=time.time())).job)
-    assert await live.services.pending_reason(busy) is None
-    assert await live.services.pending_reasons([busy]) == {}
-    reason = await live.services.pending_reason(waiting)
-    assert reason == "no agent serves queue 'default'"
-    assert await live.services.pending_reasons([busy, waiting]) == {waiting.id: reason}
 
 
 async def test_a_commit_notifies_its_followers_only(live: Live) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -19,13 +18,11 @@ from remote_protocol.api import (
 )
 from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
 from remote_server.domain.model import Agent
-from remote_server.queries.views import when, when_if
+from remote_server.queries.agents import agent_views
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
 from remote_server.web.authenticator import digest
 from remote_server.web.http.paging import page
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
-
-_JOBS_SHOWN = 100
 
 
 @Route("GET", "/api/v1/agents", VIEWER, query=PageQuery, answer=Page[AgentView])
@@ -39,7 +36,9 @@ async def list_agents(call: Call) -> web.StreamResponse:
         await call.services.store.agents(), lambda agent: agent.name, query.limit, query.cursor
     )
     return answer(
-        Page[AgentView].model_construct(items=await _views(call, agents), next_cursor=following)
+        Page[AgentView].model_construct(
+            items=await agent_views(call.services.sources, agents), next_cursor=following
+        )
     )
 
 
@@ -150,38 +149,4 @@ async def _wished(call: Call, agent: Agent) -> web.StreamResponse:
 
 
 async def _shown(call: Call, agent: Agent) -> web.StreamResponse:
-    return answer((await _views(call, [agent]))[0])
-
-
-async def _views(call: Call, agents: Sequence[Agent]) -> list[AgentView]:
-    hub = call.services.hub
-    views = []
-    for agent in agents:
-        slot = hub.slot(agent.name)
-        keys = list(slot.leases if slot else await call.services.store.leases_of(agent.name))
-        views.append(
-            AgentView.model_construct(
-                name=agent.name,
-                state=hub.state_of(agent.name),
-                queues=list(agent.queues),
-                labels=agent.labels,
-                capacity=agent.capacity,
-                running=len(keys),
-                jobs=[key.job for key in keys[:_JOBS_SHOWN]],
-                condition=hub.condition(agent.name) or agent.condition,
-                paused=agent.paused,
-                pause_comment=agent.pause_comment,
-                draining=agent.draining,
-                ephemeral=agent.ephemeral,
-                version=agent.version,
-                platform=agent.platform,
-                boot_id=agent.boot_id,
-                address=agent.address,
-                spool_bytes=hub.spool_bytes(agent.name),
-                registered_at=when(agent.registered_at),
-                connected_at=when_if(agent.connected_at),
-                last_seen_at=when_if(hub.seen_at(agent.name) or agent.last_seen_at),
-                warning=hub.warning(agent.name),
-            )
-        )
-    return views
+    return answer((await agent_views(call.services.sources, [agent]))[0])

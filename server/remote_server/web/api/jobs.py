@@ -23,8 +23,8 @@ from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY, MAX_NAME
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Job
-from remote_server.inputs import Input
-from remote_server.queries.views import input_view, job_view, timeline_entry
+from remote_server.queries.jobs import job_views, whole_job
+from remote_server.queries.views import job_view, timeline_entry
 from remote_server.store import JobFilter
 from remote_server.web.access import OPERATOR, VIEWER
 from remote_server.web.api.batches import parse_batch
@@ -158,9 +158,7 @@ async def list_jobs(call: Call) -> web.StreamResponse:
     jobs, following = await call.services.store.jobs(
         query.filter(call.token.id, time.time()), limit=query.limit, cursor=query.cursor
     )
-    reasons = await call.services.pending_reasons(jobs)
-    shown = call.sees_values
-    views = [job_view(job, reasons.get(job.id), values_shown=shown) for job in jobs]
+    views = await job_views(call.services.sources, jobs, values_shown=call.sees_values)
     return answer(Page[JobView].model_construct(items=views, next_cursor=following))
 
 
@@ -171,15 +169,7 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def _shown(call: Call, job: Job) -> JobView:
-    """A job with everything that is known about it."""
-    attempts = await call.services.store.attempts_of(job.id)
-    reason = await call.services.pending_reason(job)
-    sent = None
-    if job.spec.stdin and not job.state.terminal:
-        state = call.services.inputs.look(job.id) or Input()
-        sent = input_view(state, call.services.config.limits.input_ttl)
-    view = job_view(job, reason, attempts, values_shown=call.sees_values, sent=sent)
-    return view.model_copy(update={"attention": call.services.attention(job)})
+    return await whole_job(call.services.sources, job, values_shown=call.sees_values)
 
 
 @Route(

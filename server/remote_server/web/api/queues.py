@@ -9,10 +9,9 @@ from aiohttp import web
 
 from remote_protocol.api import Page, QueueChange, QueueCreate, QueueView
 from remote_protocol.ids import Role
-from remote_protocol.states import AgentState
 from remote_protocol.units import format_duration, format_size
-from remote_server.domain.model import Agent, Queue, QueueLoad
-from remote_server.queries.views import when
+from remote_server.domain.model import Queue
+from remote_server.queries.queues import queue_views
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
 from remote_server.web.http.paging import page
 from remote_server.web.http.problems import forbidden
@@ -42,9 +41,7 @@ async def list_queues(call: Call) -> web.StreamResponse:
     queues, following = page(
         await call.services.store.queues(), lambda queue: queue.name, query.limit, query.cursor
     )
-    agents = await call.services.store.agents()
-    loads = await call.services.store.loads(queue.name for queue in queues)
-    views = [_view(call, queue, agents, loads[queue.name]) for queue in queues]
+    views = await queue_views(call.services.sources, queues)
     return answer(Page[QueueView].model_construct(items=views, next_cursor=following))
 
 
@@ -88,27 +85,4 @@ async def delete(call: Call) -> web.StreamResponse:
 
 
 async def _shown(call: Call, queue: Queue) -> QueueView:
-    store = call.services.store
-    loads = await store.loads([queue.name])
-    return _view(call, queue, await store.agents(), loads[queue.name])
-
-
-def _view(call: Call, queue: Queue, agents: list[Agent], load: QueueLoad) -> QueueView:
-    hub = call.services.hub
-    serving = [agent.name for agent in agents if queue.name in agent.queues]
-    online = sum(hub.state_of(name) is AgentState.ONLINE for name in serving)
-    return QueueView(
-        name=queue.name,
-        description=queue.description,
-        paused=queue.paused,
-        healthy=online > 0,
-        queued=load.queued,
-        running=load.running,
-        oldest_seconds=None if load.oldest is None else max(0.0, time.time() - load.oldest),
-        agents=serving,
-        agents_online=online,
-        log_retention=queue.log_retention,
-        log_max_total=queue.log_max_total,
-        job_retention=queue.job_retention,
-        created_at=when(queue.created_at),
-    )
+    return (await queue_views(call.services.sources, [queue]))[0]

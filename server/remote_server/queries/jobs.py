@@ -1,0 +1,33 @@
+"""Jobs as shown: with why they wait, their attempts, and what is the matter with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from remote_protocol.api import JobView
+from remote_server.domain.model import Job
+from remote_server.inputs import Input
+from remote_server.queries.sources import Sources
+from remote_server.queries.views import input_view, job_view
+from remote_server.queries.waiting import attention, waiting_reasons
+
+
+async def job_views(
+    sources: Sources, jobs: Sequence[Job], *, values_shown: bool = True
+) -> list[JobView]:
+    """Jobs as a list shows them; without `values_shown` their environments have names only."""
+    reasons = await waiting_reasons(sources.store, sources.agents, jobs)
+    return [job_view(job, reasons.get(job.id), values_shown=values_shown) for job in jobs]
+
+
+async def whole_job(sources: Sources, job: Job, *, values_shown: bool = True) -> JobView:
+    """A job with everything that is known about it."""
+    attempts = await sources.store.attempts_of(job.id)
+    reasons = await waiting_reasons(sources.store, sources.agents, [job])
+    sent = None
+    if job.spec.stdin and not job.state.terminal:
+        sent = input_view(sources.inputs.look(job.id) or Input(), sources.input_ttl)
+    view = job_view(job, reasons.get(job.id), attempts, values_shown=values_shown, sent=sent)
+    silence = None if job.agent is None else sources.agents.status(job.agent).silence
+    return view.model_copy(update={"attention": attention(job, silence, time.time())})
