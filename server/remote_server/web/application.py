@@ -11,6 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -38,8 +39,8 @@ ROUTES: Final[Sequence[Route]] = routes_of(api, agents)
 _log = structlog.get_logger(__name__)
 _API: Final = "api"
 _QUIET: Final = 10.0
-_LONGEST_NOTE: Final = 500
-"""Characters of a change in the log."""
+_LONGEST_BODY: Final = 500
+"""Characters of a body in the log."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -72,12 +73,13 @@ class _Surround:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._refusals = Throttle(_QUIET)
+        self._changes = Throttle(_QUIET)
 
     def around(self, route: Route) -> _Handler:
         """The handler of one call, with everything around it."""
         services = self._services
         guarded = bool(route.access.kinds)
-        noted = route.noted
+        logged = route.logged
         observe = services.gauges.requests.observe
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -92,8 +94,8 @@ class _Surround:
             except Exception as error:
                 response = _problem(error, request, call.opened)
             else:
-                if noted:
-                    _note(call, response.status)
+                if logged:
+                    self._log_change(call, response.status)
             finally:
                 call.release()
             taken = time.perf_counter() - started
@@ -149,6 +151,31 @@ class _Surround:
             finally:
                 connection.stream = None
 
+    def _log_change(self, call: Call, status: int) -> None:
+        """Write down who changed what: the caller by name and id, never a token itself."""
+        given = "" if call.given is None else call.given.model_dump_json(exclude_unset=True)
+        more: int | None = 0
+        if call.token.kind != _API:
+            if status == HTTPStatus.OK:
+                # Agents say at each start what they said before.
+                return
+            # A host that enrols and unregisters in turns must not fill the log.
+            kind = (call.token.id, call.route.path, given)
+            more = self._changes.take(kind, time.monotonic())
+        if more is None:
+            return
+        _log.info(
+            "change",
+            by=call.token.name,
+            token_id=call.token.id,
+            address=call.request.remote or "",
+            method=call.request.method,
+            path=call.request.path,
+            given=given[:_LONGEST_BODY],
+            status=status,
+            **({"like_it_since": more} if more else {}),
+        )
+
     @web.middleware
     async def unmatched(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Answers what no call matches."""
@@ -156,20 +183,6 @@ class _Surround:
             return await handler(request)
         except (web.HTTPException, ApiProblem) as error:
             return _secured(_problem(error, request))
-
-
-def _note(call: Call, status: int) -> None:
-    """Write down who changed what: the caller by name and id, never a token itself."""
-    given = "" if call.given is None else call.given.model_dump_json(exclude_unset=True)
-    _log.info(
-        "change",
-        by=call.token.name,
-        token_id=call.token.id,
-        method=call.request.method,
-        path=call.request.path,
-        given=given[:_LONGEST_NOTE],
-        status=status,
-    )
 
 
 def _problem(

@@ -19,7 +19,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from remote_protocol.errors import ErrorCode
-from remote_protocol.ids import Role, TokenKind
+from remote_protocol.ids import Role
 from remote_server.domain.model import Token
 from remote_server.web.access import AccessRule
 from remote_server.web.http.bodies import Body, require_few_values
@@ -106,12 +106,12 @@ class Route:
         return self.lasting and bool(self.media)
 
     @property
-    def noted(self) -> bool:
-        """Whether the log says who called it: it changes something for whoever has an API token.
-        Jobs and their timelines name their users themselves."""
+    def logged(self) -> bool:
+        """Whether the log says who called it: it changes something. Jobs and their timelines name
+        their users themselves."""
         return (
             self.method != "GET"
-            and TokenKind.API in self.access.kinds
+            and bool(self.access.kinds)
             and not self.path.startswith("/api/v1/jobs")
         )
 

@@ -182,5 +182,23 @@ async def test_the_log_says_who_changed_what(live: Live) -> None:
         await live.get("/queues")
         await live.post("/jobs", {"command": ["true"]})
         assert [line for line in logs if line["event"] == "change"] == lines
+        assert lines[0]["address"] == "127.0.0.1"
     for secret in (live.token, operator, "rat_", "rpt_"):
         assert secret not in str(lines)
+
+
+async def test_the_log_says_which_hosts_were_enrolled(live: Live) -> None:
+    made = (await live.post("/registration-tokens", {"uses": None})).body
+    first, second = ({"name": name, "fingerprint": name} for name in ("a", "b"))
+    with capture_logs() as logs:
+        for body in (first, first, second):
+            answer = await live.post("/agent/register", body, made["token"])
+            assert answer.status in (200, 201)
+        token = answer.body["token"]
+        assert (await live.ask("DELETE", "/agent/registration", token=token)).status == 204
+        await live.post("/agent/register", second, made["token"])
+    lines = [line for line in logs if line["event"] == "change"]
+    assert [line["method"] for line in lines] == ["POST", "POST", "DELETE"], "the last is throttled"
+    assert [line["token_id"] == made["id"] for line in lines] == [True, True, False]
+    assert [json.loads(line["given"])["name"] for line in lines[:2]] == ["a", "b"]
+    assert "rrt_" not in str(lines) and "rat_" not in str(lines)
