@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks.bed import Bed, bed, cpu_seconds, memory, table
 from remote_client.client import Client
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, decode_from_server, encode, pack_header
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PAYLOAD, SUBPROTOCOL, WINDOW
@@ -74,7 +75,7 @@ class Sender:
                 await self.news.wait()
             size, phase = min(payload, total - sent), sent % len(_LINE)
             piece = unit[phase : phase + size]
-            pack_header(frame, job, 1, sent)
+            pack_header(frame, AttemptId(job, 1), sent)
             frame[HEADER_SIZE : HEADER_SIZE + size] = piece
             await self.socket.send(memoryview(frame)[: HEADER_SIZE + size])
             crc = crc32(piece, crc)
@@ -104,14 +105,14 @@ async def measure(place: Bed, megabytes: int, payload: int) -> list[tuple[str, s
         await sender.until("offer")
         assert sender.offer is not None
         serial = sender.offer.serial
-        await socket.send(encode(m.Accept(job=job, attempt=1, serial=serial)))
+        await socket.send(encode(m.Accept(attempt=AttemptId(job, 1), serial=serial)))
         await sender.until("confirmed")
-        await socket.send(encode(m.Started(job=job, attempt=1, pid=1, at=time.time())))
+        await socket.send(encode(m.Started(attempt=AttemptId(job, 1), pid=1, at=time.time())))
         total = megabytes * 1_000_000
         spent, begun = cpu_seconds(place.server.pid), time.monotonic()
         crc = await sender.send_log(job, total, payload)
         ended = m.Ended(
-            job=job, attempt=1, exit_code=0, end_reason=EndReason.EXIT,
+            attempt=AttemptId(job, 1), exit_code=0, end_reason=EndReason.EXIT,
             size=total, checksum=crc, ended_at=time.time(),
         )  # fmt: skip
         await socket.send(encode(ended))

@@ -51,8 +51,7 @@ class _Run:
         await record(agent, Accepted(key), time.time())
         await record(agent, Running(key, 1, time.time()), time.time())
         ended = Ended(
-            job=key.job,
-            attempt=key.attempt,
+            attempt=key,
             exit_code=0,
             end_reason=EndReason.EXIT,
             size=0,

@@ -103,11 +103,9 @@ class Swarm:
                     elif isinstance(message, m.Configure):
                         interval[0] = message.heartbeat_interval
                     elif isinstance(message, m.Offer):
-                        self.offered[message.job] = time.monotonic()
+                        self.offered[message.attempt.job] = time.monotonic()
                         self.news.set()
-                        accept = m.Accept(
-                            job=message.job, attempt=message.attempt, serial=message.serial
-                        )
+                        accept = m.Accept(attempt=message.attempt, serial=message.serial)
                         await socket.send_str(encode(accept))
                     elif isinstance(message, m.Confirm):
                         await self._finish(socket, message)
@@ -118,9 +116,8 @@ class Swarm:
 
     async def _finish(self, socket: aiohttp.ClientWebSocketResponse, confirm: m.Confirm) -> None:
         now = time.time()
-        started = m.Started(job=confirm.job, attempt=confirm.attempt, pid=1, at=now)
+        started = m.Started(attempt=confirm.attempt, pid=1, at=now)
         ended = m.Ended(
-            job=confirm.job,
             attempt=confirm.attempt,
             exit_code=0,
             end_reason=EndReason.EXIT,

@@ -6,17 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import JobId
 from remote_protocol.limits import MAX_INVENTORY, MAX_PART, MAX_RECALLED_PART, MAX_STEPS
 from remote_protocol.parts import (
-    Attempt,
     Condition,
     Count,
     InventoryItem,
     Message,
     Offset,
     Platform,
-    Reference,
     Refusal,
     Seconds,
     Settings,
@@ -66,8 +65,7 @@ class Accept(Message):
     sent again after every welcome until it has started."""
 
     type: Literal["accept"] = "accept"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     serial: Count = 0
     """That of the offer, when it came on this link."""
 
@@ -76,8 +74,7 @@ class Refuse(Message):
     """The attempt was not started and never will be."""
 
     type: Literal["refuse"] = "refuse"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     serial: Count = 0
     reason: Refusal
     detail: Text = ""
@@ -87,8 +84,7 @@ class Started(Message):
     """The job's process exists."""
 
     type: Literal["started"] = "started"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     pid: Annotated[int, Field(ge=0, lt=1 << 32)]
     at: Seconds
 
@@ -97,8 +93,7 @@ class Ended(Message):
     """The attempt is over; sent again until `settled` comes (I4)."""
 
     type: Literal["ended"] = "ended"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     exit_code: Annotated[int, Field(ge=-(1 << 31), lt=1 << 32)] | None = None
     end_reason: EndReason
     end_detail: Text = ""
@@ -118,8 +113,7 @@ class Missing(Message):
     version 2."""
 
     type: Literal["missing"] = "missing"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     offset: Offset
 
 
@@ -127,7 +121,7 @@ class Recalled(Message):
     """Answer to `recall`: settled attempts whose end the agent still knows. Since version 3."""
 
     type: Literal["recalled"] = "recalled"
-    attempts: list[Reference] = Field(default_factory=list, max_length=MAX_RECALLED_PART)
+    attempts: list[AttemptId] = Field(default_factory=list, max_length=MAX_RECALLED_PART)
     following: Rest = 0
 
 
@@ -137,8 +131,7 @@ class ReadInput(Message):
     whenever something between was lost. Since version 4."""
 
     type: Literal["read_input"] = "read_input"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     offset: Offset
 
 
@@ -146,8 +139,7 @@ class InputAck(Message):
     """Every byte of the input before `offset` is in the agent's copy. Since version 4."""
 
     type: Literal["input_ack"] = "input_ack"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     offset: Offset
 
 

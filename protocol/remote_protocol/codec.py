@@ -1,6 +1,6 @@
 """Frames on the link: messages as JSON text, bytes of logs and inputs as binary chunks. Pure.
 
-A chunk is `>B16sIQ`: its kind, the job's ULID, the attempt, the offset; then the bytes. Kind 1 is a
+A chunk is `>B20sQ`: its kind, the attempt, the offset; then the bytes. Kind 1 is a
 piece of a log and travels to the server, kind 2 a piece of an input and travels to the agent.
 """
 
@@ -12,8 +12,8 @@ from typing import Final, TypeVar, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode, LocalProtocolError, RemoteProtocolError
-from remote_protocol.ids import ulid_from_bytes, ulid_to_bytes
 from remote_protocol.limits import (
     MAX_AGENT_MESSAGE,
     MAX_PAYLOAD,
@@ -23,7 +23,7 @@ from remote_protocol.limits import (
 )
 from remote_protocol.messages import AgentMessage, Message, ServerMessage
 
-_HEADER: Final = struct.Struct(">B16sIQ")
+_HEADER: Final = struct.Struct(">B20sQ")
 HEADER_SIZE: Final = _HEADER.size
 _LOG: Final = 1
 _INPUT: Final = 2
@@ -38,8 +38,7 @@ _FROM_SERVER: Final[TypeAdapter[ServerMessage]] = TypeAdapter(ServerMessage, con
 class Chunk:
     """A piece of an attempt's log or input as it came; `payload` is a view into the frame."""
 
-    job: str
-    attempt: int
+    attempt: AttemptId
     offset: int
     payload: memoryview
 
@@ -85,25 +84,25 @@ def _decode(adapter: TypeAdapter[_M], frame: str | bytes, largest: int) -> _M:
         raise RemoteProtocolError(f"not a message: {place}: {first['msg']}") from None
 
 
-def pack_header(buffer: bytearray, job: str, attempt: int, offset: int) -> None:
+def pack_header(buffer: bytearray, attempt: AttemptId, offset: int) -> None:
     """Write the header of a piece of a log into the first `HEADER_SIZE` bytes of `buffer`."""
-    _HEADER.pack_into(buffer, 0, _LOG, ulid_to_bytes(job), attempt, offset)
+    _HEADER.pack_into(buffer, 0, _LOG, attempt.raw, offset)
 
 
-def encode_chunk(job: str, attempt: int, offset: int, payload: bytes) -> bytes:
+def encode_chunk(attempt: AttemptId, offset: int, payload: bytes) -> bytes:
     """A whole frame with a piece of a log. LocalProtocolError when the payload is too large."""
-    return _encode(_LOG, job, attempt, offset, payload)
+    return _encode(_LOG, attempt, offset, payload)
 
 
-def encode_input(job: str, attempt: int, offset: int, payload: bytes) -> bytes:
+def encode_input(attempt: AttemptId, offset: int, payload: bytes) -> bytes:
     """A whole frame with a piece of an input. LocalProtocolError when the payload is too large."""
-    return _encode(_INPUT, job, attempt, offset, payload)
+    return _encode(_INPUT, attempt, offset, payload)
 
 
-def _encode(kind: int, job: str, attempt: int, offset: int, payload: bytes) -> bytes:
+def _encode(kind: int, attempt: AttemptId, offset: int, payload: bytes) -> bytes:
     if len(payload) > MAX_PAYLOAD:
         raise LocalProtocolError(f"a chunk carries at most {MAX_PAYLOAD} bytes")
-    return _HEADER.pack(kind, ulid_to_bytes(job), attempt, offset) + payload
+    return _HEADER.pack(kind, attempt.raw, offset) + payload
 
 
 def decode_chunk(frame: bytes) -> Chunk:
@@ -119,13 +118,17 @@ def decode_input(frame: bytes) -> Chunk:
 def _decode_chunk(wanted: int, frame: bytes) -> Chunk:
     if not HEADER_SIZE < len(frame) <= HEADER_SIZE + MAX_PAYLOAD:
         raise RemoteProtocolError(f"a chunk frame of {len(frame)} bytes")
-    kind, job, attempt, offset = _HEADER.unpack_from(frame)
-    if kind != wanted or attempt < 1:
+    kind, raw, offset = _HEADER.unpack_from(frame)
+    if kind != wanted:
         raise RemoteProtocolError(f"a binary frame of unknown kind {kind}")
+    try:
+        attempt = AttemptId.from_bytes(raw)
+    except ValueError as error:
+        raise RemoteProtocolError(f"a chunk frame that names no attempt: {error}") from None
     if offset + len(frame) - HEADER_SIZE >= 1 << 63:
         # Its acknowledgement names the offset of its end.
         raise RemoteProtocolError(f"a chunk that ends beyond every log, from offset {offset} on")
-    return Chunk(ulid_from_bytes(job), attempt, offset, memoryview(frame)[HEADER_SIZE:])
+    return Chunk(attempt, offset, memoryview(frame)[HEADER_SIZE:])
 
 
 def negotiate(oldest: int, newest: int) -> int:

@@ -24,13 +24,14 @@ ULID_ENTROPY: Final = 10
 TOKEN_ENTROPY: Final = 32
 """Random bytes in a token: 256 bits, so that a plain SHA-256 is a safe way to store it."""
 
-_ULID: Final = r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$"
-JobId = Annotated[str, StringConstraints(pattern=_ULID)]
+ULID: Final = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+"""Pattern of a ULID in its canonical form."""
+JobId = Annotated[str, StringConstraints(pattern=f"^{ULID}$")]
 
 
 def is_ulid(text: str) -> bool:
     """Whether it is a ULID in its canonical form."""
-    return re.fullmatch(_ULID, text) is not None
+    return re.fullmatch(ULID, text) is not None
 
 
 def make_ulid(milliseconds: int, entropy: bytes) -> str:

@@ -24,7 +24,6 @@ from remote_protocol.agent_messages import (
 )
 from remote_protocol.parts import (
     Assignment,
-    Attempt,
     Capacity,
     Condition,
     InventoryItem,
@@ -32,7 +31,6 @@ from remote_protocol.parts import (
     Offset,
     Phase,
     Platform,
-    Reference,
     Refusal,
     Ruling,
     Settings,
@@ -67,7 +65,6 @@ __all__ = [
     "Ack",
     "AgentMessage",
     "Assignment",
-    "Attempt",
     "Cancel",
     "Capacity",
     "Condition",
@@ -92,7 +89,6 @@ __all__ = [
     "ReadInput",
     "Recall",
     "Recalled",
-    "Reference",
     "Refusal",
     "Refuse",
     "Resync",

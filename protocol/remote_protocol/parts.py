@@ -11,7 +11,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from remote_protocol.ids import JobId, Labels, Name, at_most
+from remote_protocol.attempt_id import AttemptId
+from remote_protocol.ids import Labels, Name, at_most
 from remote_protocol.limits import (
     MAX_CAPACITY,
     MAX_CLASSES,
@@ -24,8 +25,6 @@ Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 """A sentence for people."""
 Word = Annotated[str, StringConstraints(max_length=MAX_WORD)]
 """A version, a host's name, an identifier."""
-Attempt = Annotated[int, Field(ge=1, lt=1 << 32)]
-"""Number of an attempt: the fencing token of everything said about it (I2)."""
 Offset = Annotated[int, Field(ge=0, lt=1 << 63)]
 Seconds = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 """A duration, or a Unix time that a calendar still has."""
@@ -133,18 +132,10 @@ class Phase(StrEnum):
 class InventoryItem(Part):
     """One attempt that the agent still holds (I6)."""
 
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     phase: Phase
     size: Offset = 0
     """Length of its spool in bytes."""
-
-
-class Reference(Part):
-    """An attempt, named."""
-
-    job: JobId
-    attempt: Attempt
 
 
 _P = TypeVar("_P")
@@ -172,8 +163,7 @@ class Verdict(StrEnum):
 class Ruling(Part):
     """The server's verdict on one attempt of an inventory."""
 
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     verdict: Verdict
     offset: Offset = 0
     detail: Text = ""

@@ -6,16 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import JobId, Name
 from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED
 from remote_protocol.parts import (
     Assignment,
-    Attempt,
     Count,
     Interval,
     Message,
     Offset,
-    Reference,
     Ruling,
     Text,
     Version,
@@ -50,8 +49,7 @@ class Offer(Message):
     """A lease for one attempt. Sent again, it changes nothing."""
 
     type: Literal["offer"] = "offer"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     spec: JobSpec
     serial: Count = 0
     """Counts the offers of a link: tells the answer to a withdrawn offer from the answer to a later
@@ -66,16 +64,14 @@ class Confirm(Message):
     """
 
     type: Literal["confirm"] = "confirm"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
 
 
 class Ack(Message):
     """Every log byte before `offset` has arrived."""
 
     type: Literal["ack"] = "ack"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     offset: Offset
 
 
@@ -84,8 +80,7 @@ class Rewind(Message):
     is damaged. Answered by the chunk at `offset`, or by `missing`."""
 
     type: Literal["rewind"] = "rewind"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     offset: Offset
 
 
@@ -93,8 +88,7 @@ class Settled(Message):
     """The end is committed, with all of the log that could be had: forget the attempt."""
 
     type: Literal["settled"] = "settled"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
 
 
 class Recall(Message):
@@ -107,7 +101,7 @@ class Revive(Message):
     """Take these attempts up again, as ended ones, and say hello. Since version 3."""
 
     type: Literal["revive"] = "revive"
-    attempts: list[Reference] = Field(default_factory=list, max_length=MAX_RECALLED)
+    attempts: list[AttemptId] = Field(default_factory=list, max_length=MAX_RECALLED)
 
 
 class InputEnd(Message):
@@ -115,8 +109,7 @@ class InputEnd(Message):
     version 4."""
 
     type: Literal["input_end"] = "input_end"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     size: Offset
 
 
@@ -124,8 +117,7 @@ class Cancel(Message):
     """Wish: end the attempt, politely first. Repeated until its end is reported."""
 
     type: Literal["cancel"] = "cancel"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     reason: EndReason = EndReason.CANCELLED
     """The end reason to record: `cancelled`, or `timeout` when the server enforces it."""
     detail: Text = ""
@@ -135,8 +127,7 @@ class Superseded(Message):
     """The attempt is stale: kill it, forget it, send nothing more about it."""
 
     type: Literal["superseded"] = "superseded"
-    job: JobId
-    attempt: Attempt
+    attempt: AttemptId
     detail: Text = ""
 
 

@@ -16,10 +16,11 @@ from typing import Final, Protocol
 
 import structlog
 
+from remote_protocol.attempt_id import AttemptId
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.demand import MAX_BACKOFF
 from remote_server.domain.links import Links
-from remote_server.domain.model import Clock, Demand, Key, Lease, Outcome, Waiting
+from remote_server.domain.model import Clock, Demand, Lease, Outcome, Waiting
 from remote_server.domain.scheduling import Fleet
 from remote_server.errors import Stale, StoreUnavailable
 
@@ -48,7 +49,7 @@ class DispatchStore(Protocol):
     async def assign(self, pairs: Sequence[tuple[str, str]], now: float) -> list[Lease]:
         """Commit leases."""
 
-    async def withdraw(self, key: Key, detail: str, now: float) -> Outcome:
+    async def withdraw(self, key: AttemptId, detail: str, now: float) -> Outcome:
         """Take an offer back."""
 
     async def release_due(self, now: float) -> int:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from remote_server.domain.model import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_server.errors import NotFound
 from remote_server.logs import LogStore
 from remote_server.logs.examination import damage
@@ -61,7 +61,7 @@ class Inspection:
             await self._store.logs_gone([log.key])
         self._say(log.key, f"is missing ({log.size} bytes)", "marked as removed")
 
-    async def _damaged(self, key: Key, fault: str) -> None:
+    async def _damaged(self, key: AttemptId, fault: str) -> None:
         text = (
             f"{fault}; what is there can be read, the rest is only on the agent, if its retention "
             "still keeps it"
@@ -70,13 +70,13 @@ class Inspection:
             await self._store.log_torn(key, f"remote-server check: the log {fault}", time.time())
         self._say(key, text, "marked as incomplete")
 
-    def _worse(self, key: Key, fault: str, path: Path) -> None:
+    def _worse(self, key: AttemptId, fault: str, path: Path) -> None:
         """A crash between packing a log and removing the plain one left both."""
         done = f"moved to {self._aside(path)}" if self._repair else ""
         self._say(key, f"{fault}, but its packed form is sound", done)
 
-    def _say(self, key: Key, fault: str, done: str) -> None:
-        text = f"the log of job {key.job}, attempt {key.attempt}, {fault}"
+    def _say(self, key: AttemptId, fault: str, done: str) -> None:
+        text = f"the log of job {key.job}, attempt {key.number}, {fault}"
         if self._repair:
             self.repaired += 1
             text += f"; {done}"
@@ -87,7 +87,7 @@ class Inspection:
             try:
                 await self._store.job(job)
             except NotFound:
-                folder = self._logs.path(Key(job, 1)).parent
+                folder = self._logs.path(AttemptId(job, 1)).parent
                 done = ""
                 if self._repair:
                     aside = self._aside(folder)

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, EndReason
 from remote_protocol.units import format_duration
 from remote_server.domain.change_set import ChangeSet
@@ -28,7 +29,7 @@ from remote_server.domain.expiry import (
     unstarted_detail,
 )
 from remote_server.domain.links import Links
-from remote_server.domain.model import Clock, Key, LiveLease, Queue
+from remote_server.domain.model import Clock, LiveLease, Queue
 from remote_server.errors import NotFound, Stale, StoreUnavailable
 from remote_server.queries.waiting import waiting_reasons
 from remote_server.store import Store
@@ -39,7 +40,7 @@ _MOST_FORGOTTEN: Final = 2000
 _REMIND_EVERY: Final = 30.0
 _MOMENT: Final = 0.2
 
-DeleteLog = Callable[[Key], Awaitable[object]]
+DeleteLog = Callable[[AttemptId], Awaitable[object]]
 """Removes the log file of an attempt; a missing one is no error."""
 
 
@@ -81,8 +82,8 @@ class Sweeper:
         self._last_contact = now
         self._last_retention = now
         self._saved: dict[str, float] = {}
-        self._held: dict[tuple[Key, str, AttemptState], float] = {}
-        self._reminded: dict[Key, float] = {}
+        self._held: dict[tuple[AttemptId, str, AttemptState], float] = {}
+        self._reminded: dict[AttemptId, float] = {}
         self._moved: dict[str, float] = {}
         """When an attempt of each agent last ceased to wait for its start."""
         self._log = structlog.get_logger("remote_server.sweeper")
@@ -200,7 +201,7 @@ class Sweeper:
         return min(self._settings.interval, max(0.02, due - self._clock.wall()))
 
     async def _sweep_leases(self, now: float) -> None:
-        held: dict[tuple[Key, str, AttemptState], float] = {}
+        held: dict[tuple[AttemptId, str, AttemptState], float] = {}
         after = ("", "", 0)
         ttl = offer_ttl(self._settings.offer_ttl, len(self._links.names()))
         bears = Patience(ttl, self._settings.start_ttl)
@@ -210,7 +211,7 @@ class Sweeper:
                 since = held[mark] = self._held.get(mark, now)
                 await self._settle(lease, now, since, bears)
             last = page[-1]
-            after = (last.agent, last.key.job, last.key.attempt)
+            after = (last.agent, last.key.job, last.key.number)
             await asyncio.sleep(0)
         for _, agent, state in self._held.keys() - held.keys():
             if state is AttemptState.ACCEPTED:
@@ -256,7 +257,7 @@ class Sweeper:
         )
         self._links.lease_ended(lease.agent, lease.key, quiet)
 
-    def _asked(self, key: Key, now: float) -> bool:
+    def _asked(self, key: AttemptId, now: float) -> bool:
         """Whether its agent was asked a short time ago; if not, it is now."""
         if now - self._reminded.get(key, float("-inf")) < _REMIND_EVERY:
             return True
@@ -320,7 +321,7 @@ class Sweeper:
         total = await self._store.logs_total(queue.name)
         while total > most:
             old = await self._store.old_logs(queue.name, self._clock.wall())
-            gone: list[Key] = []
+            gone: list[AttemptId] = []
             for log in old:
                 if total <= most:
                     break

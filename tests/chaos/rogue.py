@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from remote_protocol.api import QueueCreate, RegistrationTokenCreate
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, encode_chunk, pack_header
 from remote_protocol.messages import Refusal
 from remote_protocol.spec import JobSpec
@@ -97,7 +98,7 @@ class Rogue:
         def answer(offer: dict[str, Any]) -> bytes | None:
             if offer["spec"]["queue"] != QUEUE:
                 return _refusal(offer, dice.choice(_REASONS))
-            about = {"job": offer["job"], "attempt": offer["attempt"]}
+            about = {"attempt": offer["attempt"]}
             end = {"exit_code": 0, "end_reason": "exit", "size": 60 << 30, "checksum": 1}
             said = (
                 _text(type="accept", serial=offer["serial"], **about),
@@ -117,8 +118,8 @@ class Rogue:
         try:
             link.say(_hello())
             header = bytearray(HEADER_SIZE)
-            pack_header(header, dice.choice(self._jobs), 1, 2**63 - 1)
-            foreign = encode_chunk(dice.choice(self._jobs), 1, 0, b"x" * (256 << 10))
+            pack_header(header, AttemptId(dice.choice(self._jobs), 1), 2**63 - 1)
+            foreign = encode_chunk(AttemptId(dice.choice(self._jobs), 1), 0, b"x" * (256 << 10))
             link.send(
                 dice.choice(
                     [
@@ -155,12 +156,12 @@ class Rogue:
         jobs = [job.id for job in page.items if job.started_at is not None and job.agent != NAME]
         link = self._open()
         try:
-            link.say(_hello(inventory=[{"job": j, "attempt": 1, "phase": "ended"} for j in jobs]))
+            link.say(_hello(inventory=[{"attempt": f"{job}.1", "phase": "ended"} for job in jobs]))
             link.listen(0.2)
             end = {"end_reason": "exit", "exit_code": 0, "size": 0, "checksum": 0, "ended_at": 0}
             for job in jobs:
-                link.say(_text(type="ended", job=job, attempt=1, **end))
-                link.send(frame(BINARY, encode_chunk(job, 1, 0, b"not yours\n")))
+                link.say(_text(type="ended", attempt=f"{job}.1", **end))
+                link.send(frame(BINARY, encode_chunk(AttemptId(job, 1), 0, b"not yours\n")))
             link.listen(0.5)
         finally:
             link.close()
@@ -211,5 +212,5 @@ def _hello(**fields: object) -> bytes:
 
 
 def _refusal(offer: dict[str, Any], reason: Refusal) -> bytes:
-    about = {"job": offer["job"], "attempt": offer["attempt"], "serial": offer["serial"]}
+    about = {"attempt": offer["attempt"], "serial": offer["serial"]}
     return frame(TEXT, _text(type="refuse", reason=reason, detail="no", **about))

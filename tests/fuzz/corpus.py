@@ -109,7 +109,7 @@ def _hello(**fields: object) -> Step:
 
 _LISTEN: Final = Step("listen")
 _TAKE: Final = Step("take")
-_OWN: Final = {"job": "{own}", "attempt": 1}
+_OWN: Final = {"attempt": "{own}.1"}
 
 CONVERSATIONS: Final = (
     # A hello that is stored, and comes back.
@@ -121,7 +121,7 @@ CONVERSATIONS: Final = (
     LinkCase(
         1,
         (
-            _hello(inventory=many(b'{"job":"{unknown}","attempt":1,"phase":"running"}', 20_000)),
+            _hello(inventory=many(b'{"attempt":"{unknown}.1","phase":"running"}', 20_000)),
             _LISTEN,
         ),
     ),

@@ -93,17 +93,18 @@ HELLO: Final[dict[str, Any]] = {
 
 _SCHEMA: Final = TypeAdapter(AgentMessage).json_schema()
 _ids = st.sampled_from(JOBS)
-_attempts = st.sampled_from((1, 1, 1, 2, 2**32 - 1))
+_numbers = st.sampled_from((1, 1, 1, 2, 2**32 - 1))
+_attempts = st.builds("{}.{}".format, _ids, _numbers)
 _offsets = st.sampled_from((0, 0, 1, 100, 4_096, 1 << 31, 60 << 30, 2**63 - 1))
 _item: Final[st.SearchStrategy[Tree]] = st.fixed_dictionaries(
-    {"job": _ids, "attempt": _attempts, "phase": st.sampled_from(("accepted", "running", "ended"))},
+    {"attempt": _attempts, "phase": st.sampled_from(("accepted", "running", "ended"))},
     optional={"size": _offsets},
 )
 _SCHEMAS: Final = Schemas(
     _SCHEMA["$defs"],
     {
-        "job": _ids,
         "attempt": _attempts,
+        "attempts": st.lists(_attempts, max_size=3),
         "offset": _offsets,
         "size": _offsets,
         "checksum": st.sampled_from((0, 0, 1, 2**32 - 1)),
@@ -145,7 +146,7 @@ def _chunks(draw: st.DrawFn) -> Step:
         "chunk",
         data,
         draw(_ids),
-        draw(_attempts),
+        draw(_numbers),
         draw(_offsets),
         times=draw(st.sampled_from(_REPEATED)),
     )

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Final
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, pack_header
 from tests.fuzz.ground import Ground
 from tests.fuzz.link_cases import LinkCase, Step
@@ -74,8 +75,8 @@ class LinkPlayer:
 
     def _take(self, link: RawLink) -> bool:
         self._hear(link)
-        job, attempt, serial = self._own
-        about = {"job": self._ground.fill(job), "attempt": attempt}
+        job, number, serial = self._own
+        about = {"attempt": f"{self._ground.fill(job)}.{number}"}
         accept = {"type": "accept", **about, "serial": serial}
         started = {"type": "started", **about, "pid": 1, "at": time.time()}
         return link.say(json.dumps(accept).encode()) and link.say(json.dumps(started).encode())
@@ -83,8 +84,8 @@ class LinkPlayer:
     def _chunk(self, step: Step) -> bytes:
         header = bytearray(HEADER_SIZE)
         job = self._ground.fill(step.job.replace("{own}", self._own[0]))
-        attempt = self._own[1] if step.job == "{own}" and step.attempt == 1 else step.attempt
-        pack_header(header, job, attempt, step.offset)
+        number = self._own[1] if step.job == "{own}" and step.attempt == 1 else step.attempt
+        pack_header(header, AttemptId(job, number), step.offset)
         return bytes(header) + step.data
 
     def _fill(self, text: bytes) -> bytes:
@@ -100,7 +101,7 @@ class LinkPlayer:
         heard = [json.loads(text) for text in link.listen(_QUIET)]
         for message in heard:
             if message["type"] == "offer":
-                self._own = (message["job"], message["attempt"], message["serial"])
+                self._own = (*AttemptId.parse(message["attempt"]), message["serial"])
                 self.offers += 1
         return heard
 

@@ -15,6 +15,7 @@ import pytest
 
 from remote_client.errors import ApiError
 from remote_protocol.api import AgentChange, QueueCreate
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import encode_chunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_PAYLOAD
@@ -29,7 +30,6 @@ from remote_protocol.messages import (
 )
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, JobState
-from remote_server.domain.model import Key
 from tests.hostile.place import Place, Placed
 from tests.support.fake_agent import FakeAgent, cri, ended, holds
 from tests.support.rogues import TEXT, enrol, frame, open_link
@@ -116,7 +116,7 @@ async def gets_nothing_of(place: Place, token: str, queue: str, **settings: Any)
     async with FakeAgent(place.link(), token) as agent:
         await agent.say(hello(settings={"queues": [queue], **settings}))
         await heard_of(agent, 2)
-        assert not [m for m in agent.heard if isinstance(m, Offer) and m.job == job]
+        assert not [m for m in agent.heard if isinstance(m, Offer) and m.attempt.job == job]
     view = await asyncio.to_thread(place.client.job, job)
     assert view.state is JobState.QUEUED
     await asyncio.to_thread(place.client.cancel, job)
@@ -158,7 +158,7 @@ async def test_a_hello_cannot_raise_its_capacity(place: Place) -> None:
         async with FakeAgent(place.link(), token) as agent:
             await agent.say(hello(settings={"capacity": {"default": 10_000}}))
             await heard_of(agent, 2)
-            offers = {m.job for m in agent.heard if isinstance(m, Offer)}
+            offers = {m.attempt.job for m in agent.heard if isinstance(m, Offer)}
             assert len(offers) <= 2
     for job in jobs:
         place.client.cancel(job)
@@ -228,7 +228,6 @@ async def test_refusing_every_offer_is_slowed_down_and_named(place: Place, reaso
                         if isinstance(message, Offer):
                             offers += 1
                             refuse = Refuse(
-                                job=message.job,
                                 attempt=message.attempt,
                                 serial=message.serial,
                                 reason=reason,
@@ -258,7 +257,6 @@ async def test_a_rogue_that_refuses_does_not_keep_a_job_from_others(place: Place
                 message = await agent.next()
                 if isinstance(message, Offer):
                     refusal = Refuse(
-                        job=message.job,
                         attempt=message.attempt,
                         serial=message.serial,
                         reason=Refusal.CAPACITY,
@@ -302,7 +300,7 @@ async def test_missing_logs_are_not_made_up(place: Place) -> None:
             await agent.hello()
             keys = [await agent.start() for _ in range(7)]
             for key in keys:
-                await agent.send(Missing(job=key.job, attempt=key.attempt, offset=60 << 30))
+                await agent.send(Missing(attempt=key, offset=60 << 30))
                 report = ended(key, size=60 << 30, checksum=1)
                 await agent.send(report)
             assert await heard_of(agent, 3) in (None, CloseCode.BAD_MESSAGE)
@@ -316,13 +314,13 @@ async def test_missing_logs_are_not_made_up(place: Place) -> None:
                         await agent.send(ended(key, size=60 << 30, checksum=1))
                     while True:
                         asked = await agent.hear(Rewind)
-                        made_up = Missing(job=asked.job, attempt=asked.attempt, offset=60 << 30)
+                        made_up = Missing(attempt=asked.attempt, offset=60 << 30)
                         await agent.send(made_up)
         await asyncio.to_thread(place.short)
         assert stored(place) - before < 256 << 20
 
 
-def item(key: Key) -> dict[str, Any]:
+def item(key: AttemptId) -> dict[str, Any]:
     """An entry of an inventory, as JSON."""
     return holds(key, Phase.ENDED, 60 << 30).model_dump(mode="json")
 
@@ -341,7 +339,7 @@ async def test_the_server_keeps_no_more_log_than_it_allows(placed: Placed) -> No
                     async with asyncio.timeout(20):
                         for number in range(400):
                             at = number * len(piece)
-                            await agent.say(encode_chunk(key.job, key.attempt, at, piece))
+                            await agent.say(encode_chunk(key, at, piece))
                 await heard_of(agent, 2)
             # Of 100 MiB: short lines take many times as much as they are.
             assert stored(place) - before < 64 << 20
@@ -365,9 +363,7 @@ async def flood(place: Place, token: str, first: str, frames: list[str], seconds
         await asyncio.sleep(0.01)
 
 
-INVENTORY = [
-    {"job": f"01JD{number:022d}", "attempt": 1, "phase": "running"} for number in range(20_000)
-]
+INVENTORY = [{"attempt": f"01JD{number:022d}.1", "phase": "running"} for number in range(20_000)]
 FLOODS: dict[str, tuple[str, str]] = {
     "heartbeats": (hello(), '{"type":"heartbeat","seq":1}'),
     "conditions": (hello(), '{"type":"heartbeat","seq":1,"condition":{"accepting":%s}}'),
@@ -375,13 +371,13 @@ FLOODS: dict[str, tuple[str, str]] = {
     "long hellos": (hello(), hello(inventory=INVENTORY)),
     "refusals": (
         hello(),
-        json.dumps({"type": "refuse", "job": SESSION, "attempt": 1, "reason": "capacity"}),
+        json.dumps({"type": "refuse", "attempt": f"{SESSION}.1", "reason": "capacity"}),
     ),
-    "acceptances": (hello(), json.dumps({"type": "accept", "job": SESSION, "attempt": 1})),
+    "acceptances": (hello(), json.dumps({"type": "accept", "attempt": f"{SESSION}.1"})),
     "ends": (
         hello(),
         json.dumps(
-            {"type": "ended", "job": SESSION, "attempt": 1, "end_reason": "exit", "size": 0,
+            {"type": "ended", "attempt": f"{SESSION}.1", "end_reason": "exit", "size": 0,
              "checksum": 0, "ended_at": 0}
         ),
     ),

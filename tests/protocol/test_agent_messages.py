@@ -6,6 +6,7 @@ from typing import get_args
 
 from remote_protocol import agent_messages, codec
 from remote_protocol.agent_messages import AgentMessage, InputAck, ReadInput
+from remote_protocol.attempt_id import AttemptId
 
 JOB = "01ARYZ6S410000000000000000"
 
@@ -18,7 +19,7 @@ def test_every_message_is_read_by_its_type() -> None:
 
 def test_questions_for_inputs_go_over_the_wire() -> None:
     for message in (
-        ReadInput(job=JOB, attempt=2, offset=0),
-        InputAck(job=JOB, attempt=2, offset=1 << 40),
+        ReadInput(attempt=AttemptId(JOB, 2), offset=0),
+        InputAck(attempt=AttemptId(JOB, 2), offset=1 << 40),
     ):
         assert codec.decode_from_agent(codec.encode(message)) == message

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_protocol import codec
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode, LocalProtocolError, RemoteProtocolError
 from remote_protocol.limits import (
     MAX_AGENT_MESSAGE,
@@ -24,12 +25,12 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 
 JOB = "01ARYZ6S410000000000000000"
+FIRST = AttemptId(JOB, 1)
 
 
 def ended(code: int | None) -> Ended:
     return Ended(
-        job=JOB,
-        attempt=1,
+        attempt=FIRST,
         exit_code=code,
         end_reason=EndReason.EXIT,
         size=3,
@@ -48,18 +49,18 @@ def test_what_is_not_said_is_not_sent() -> None:
 
 
 def test_an_offer_goes_over_the_wire() -> None:
-    offer = Offer(job=JOB, attempt=2, spec=JobSpec(command=["echo", "ä\n"], env={"A": "b"}))
+    offer = Offer(attempt=AttemptId(JOB, 2), spec=JobSpec(command=["echo", "ä\n"], env={"A": "b"}))
     assert codec.decode_from_server(codec.encode(offer)) == offer
 
 
 def test_bytes_are_read_as_well() -> None:
-    accept = Accept(job=JOB, attempt=1)
+    accept = Accept(attempt=FIRST)
     assert codec.decode_from_agent(codec.encode(accept).encode()) == accept
 
 
 def test_unknown_fields_are_ignored() -> None:
-    frame = json.dumps({"type": "settled", "job": JOB, "attempt": 1, "from": "the future"})
-    assert codec.decode_from_server(frame) == Settled(job=JOB, attempt=1)
+    frame = json.dumps({"type": "settled", "attempt": f"{JOB}.1", "from": "the future"})
+    assert codec.decode_from_server(frame) == Settled(attempt=FIRST)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +71,9 @@ def test_unknown_fields_are_ignored() -> None:
         ("[]", "not a message"),
         ('{"type": "dance"}', "dance"),
         ('{"job": "x"}', "type"),
-        ('{"type": "accept", "job": "x", "attempt": 1}', "accept.job"),
-        (f'{{"type": "accept", "job": "{JOB}", "attempt": 0}}', "accept.attempt"),
-        (f'{{"type": "ack", "job": "{JOB}", "attempt": 1, "offset": 0}}', "ack"),
+        ('{"type": "accept", "attempt": "x.1"}', "accept.attempt"),
+        (f'{{"type": "accept", "attempt": "{JOB}.0"}}', "accept.attempt"),
+        (f'{{"type": "ack", "attempt": "{JOB}.1", "offset": 0}}', "ack"),
         (b"\xff\xfe", "not a message"),
     ],
 )
@@ -83,10 +84,10 @@ def test_garbage_from_an_agent_is_its_fault(frame: str | bytes, words: str) -> N
 
 
 def test_each_side_has_its_own_messages() -> None:
-    ack = codec.encode(Ack(job=JOB, attempt=1, offset=1))
-    assert codec.decode_from_server(ack) == Ack(job=JOB, attempt=1, offset=1)
+    ack = codec.encode(Ack(attempt=FIRST, offset=1))
+    assert codec.decode_from_server(ack) == Ack(attempt=FIRST, offset=1)
     with pytest.raises(RemoteProtocolError):
-        codec.decode_from_server(codec.encode(Accept(job=JOB, attempt=1)))
+        codec.decode_from_server(codec.encode(Accept(attempt=FIRST)))
 
 
 def test_a_message_has_a_limit() -> None:
@@ -95,7 +96,7 @@ def test_a_message_has_a_limit() -> None:
 
 
 def test_an_inventory_has_a_limit() -> None:
-    item = {"job": JOB, "attempt": 1, "phase": "running"}
+    item = {"attempt": f"{JOB}.1", "phase": "running"}
     hello = {"type": "hello", "oldest": 1, "newest": 1, "session": JOB, "agent_version": "1"}
     frame = json.dumps({**hello, "inventory": [item] * 501})
     with pytest.raises(RemoteProtocolError, match="inventory"):
@@ -108,21 +109,22 @@ def test_an_inventory_has_a_limit() -> None:
     st.integers(0, (1 << 63) - 101),
     st.binary(min_size=1, max_size=100),
 )
-def test_a_chunk_goes_over_the_wire(attempt: int, offset: int, payload: bytes) -> None:
-    frame = codec.encode_chunk(JOB, attempt, offset, payload)
+def test_a_chunk_goes_over_the_wire(number: int, offset: int, payload: bytes) -> None:
+    attempt = AttemptId(JOB, number)
+    frame = codec.encode_chunk(attempt, offset, payload)
     chunk = codec.decode_chunk(frame)
-    assert (chunk.job, chunk.attempt, chunk.offset) == (JOB, attempt, offset)
+    assert (chunk.attempt, chunk.offset) == (attempt, offset)
     assert bytes(chunk.payload) == payload
     buffer = bytearray(codec.HEADER_SIZE) + payload
-    codec.pack_header(buffer, JOB, attempt, offset)
+    codec.pack_header(buffer, attempt, offset)
     assert bytes(buffer) == frame
 
 
 def test_the_largest_chunk() -> None:
     payload = bytes(MAX_PAYLOAD)
-    assert len(codec.decode_chunk(codec.encode_chunk(JOB, 1, 0, payload)).payload) == MAX_PAYLOAD
+    assert len(codec.decode_chunk(codec.encode_chunk(FIRST, 0, payload)).payload) == MAX_PAYLOAD
     with pytest.raises(LocalProtocolError):
-        codec.encode_chunk(JOB, 1, 0, payload + b"x")
+        codec.encode_chunk(FIRST, 0, payload + b"x")
     with pytest.raises(RemoteProtocolError):
         codec.decode_chunk(bytes(codec.HEADER_SIZE + MAX_PAYLOAD + 1))
 
@@ -132,10 +134,10 @@ def test_the_largest_chunk() -> None:
     [
         b"",
         b"\x01",
-        codec.encode_chunk(JOB, 1, 0, b"x")[:-1],
-        b"\x02" + codec.encode_chunk(JOB, 1, 0, b"x")[1:],
-        codec.encode_chunk(JOB, 0, 0, b"x"),
-        codec.encode_chunk(JOB, 1, 1 << 63, b"x"),
+        codec.encode_chunk(FIRST, 0, b"x")[:-1],
+        b"\x02" + codec.encode_chunk(FIRST, 0, b"x")[1:],
+        codec.encode_chunk(FIRST, 0, b"x")[:17] + bytes(4) + bytes(8) + b"x",
+        codec.encode_chunk(FIRST, 1 << 63, b"x"),
     ],
 )
 def test_what_is_no_chunk(frame: bytes) -> None:
@@ -149,7 +151,7 @@ def test_any_bytes_are_a_chunk_or_a_fault(frame: bytes) -> None:
         chunk = codec.decode_chunk(frame)
     except RemoteProtocolError:
         return
-    assert chunk.attempt >= 1
+    assert chunk.attempt.number >= 1
     assert len(chunk.payload) > 0
 
 
@@ -175,30 +177,31 @@ def test_without_a_common_version_the_link_is_closed(oldest: int, newest: int) -
 
 
 def test_pieces_of_inputs_are_no_pieces_of_logs() -> None:
-    frame = codec.encode_input(JOB, 3, 5, b"abc")
+    third = AttemptId(JOB, 3)
+    frame = codec.encode_input(third, 5, b"abc")
     piece = codec.decode_input(frame)
-    assert (piece.job, piece.attempt, piece.offset, bytes(piece.payload)) == (JOB, 3, 5, b"abc")
+    assert (piece.attempt, piece.offset, bytes(piece.payload)) == (third, 5, b"abc")
     with pytest.raises(RemoteProtocolError, match="unknown kind 2"):
         codec.decode_chunk(frame)
     with pytest.raises(RemoteProtocolError, match="unknown kind 1"):
-        codec.decode_input(codec.encode_chunk(JOB, 3, 5, b"abc"))
+        codec.decode_input(codec.encode_chunk(third, 5, b"abc"))
     with pytest.raises(LocalProtocolError):
-        codec.encode_input(JOB, 1, 0, bytes(MAX_PAYLOAD + 1))
+        codec.encode_input(FIRST, 0, bytes(MAX_PAYLOAD + 1))
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_piece_of_an_input_or_a_fault(frame: bytes) -> None:
     with contextlib.suppress(RemoteProtocolError):
-        assert codec.decode_input(frame).attempt >= 1
+        assert codec.decode_input(frame).attempt.number >= 1
 
 
 def test_a_chunk_ends_where_an_acknowledgement_can_say_so() -> None:
     largest = (1 << 63) - 1
-    chunk = codec.decode_chunk(codec.encode_chunk(JOB, 1, largest - 3, b"abc"))
-    assert Ack(job=JOB, attempt=1, offset=chunk.offset + 3).offset == largest
+    chunk = codec.decode_chunk(codec.encode_chunk(FIRST, largest - 3, b"abc"))
+    assert Ack(attempt=FIRST, offset=chunk.offset + 3).offset == largest
     for offset in (largest - 2, largest, 1 << 63, (1 << 64) - 1):
         with pytest.raises(RemoteProtocolError):
-            codec.decode_chunk(codec.encode_chunk(JOB, 1, offset, b"abc"))
+            codec.decode_chunk(codec.encode_chunk(FIRST, offset, b"abc"))
 
 
 def test_messages_are_made_ready_when_first_used_or_all_at_once() -> None:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from remote_protocol import agent_messages, messages, server_messages
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import (
     AgentMessage,
     Cancel,
@@ -54,7 +55,7 @@ def test_what_is_about_an_attempt_carries_its_number() -> None:
     fenced = {
         kind(message)
         for message in (*FROM_AGENT, *FROM_SERVER)
-        if {"job", "attempt"} <= message.model_fields.keys()
+        if "attempt" in message.model_fields
     }
     assert fenced == ABOUT_AN_ATTEMPT
 
@@ -73,7 +74,8 @@ def test_what_is_about_an_attempt_carries_its_number() -> None:
     ],
 )
 def test_an_end_that_no_database_could_keep_is_refused(odd: dict[str, object]) -> None:
-    fine = {"job": JOB, "attempt": 1, "end_reason": "exit", "size": 0, "checksum": 0, "ended_at": 1}
+    about = {"attempt": AttemptId(JOB, 1), "end_reason": "exit"}
+    fine = {**about, "size": 0, "checksum": 0, "ended_at": 1}
     assert Ended.model_validate(fine).exit_code is None
     with pytest.raises(ValidationError):
         Ended.model_validate({**fine, **odd})
@@ -87,9 +89,9 @@ def test_every_message_says_what_it_means(message: type[Message]) -> None:
 
 
 def test_messages_cannot_be_changed() -> None:
-    confirm = Confirm(job=JOB, attempt=1)
+    confirm = Confirm(attempt=AttemptId(JOB, 1))
     with pytest.raises(ValidationError):
-        confirm.attempt = 2
+        confirm.attempt = AttemptId(JOB, 2)
 
 
 def test_only_a_policy_refuses_for_good() -> None:
@@ -119,7 +121,7 @@ def test_a_welcome_needs_time(field: str) -> None:
 
 def test_a_sentence_has_a_limit() -> None:
     with pytest.raises(ValidationError, match="detail"):
-        Cancel(job=JOB, attempt=1, detail="x" * 2001)
+        Cancel(attempt=AttemptId(JOB, 1), detail="x" * 2001)
 
 
 @pytest.mark.parametrize(

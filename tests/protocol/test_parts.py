@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from remote_protocol import parts
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.parts import (
     Assignment,
     Condition,
@@ -56,12 +57,11 @@ def test_a_class_may_have_no_room() -> None:
     assert Assignment(queues=["q"], capacity={"default": 0}).capacity == {"default": 0}
 
 
-@pytest.mark.parametrize("attempt", [0, -1, 1 << 32])
-def test_attempts_count_from_one(attempt: int) -> None:
+def test_an_attempt_in_a_part_is_one() -> None:
     with pytest.raises(ValidationError):
-        InventoryItem.model_validate({"job": JOB, "attempt": attempt, "phase": "running"})
+        InventoryItem.model_validate_json(f'{{"attempt": "{JOB}.0", "phase": "running"}}')
 
 
 def test_a_ruling_cannot_point_before_the_log() -> None:
     with pytest.raises(ValidationError):
-        Ruling.model_validate({"job": JOB, "attempt": 1, "verdict": "keep", "offset": -1})
+        Ruling.model_validate({"attempt": AttemptId(JOB, 1), "verdict": "keep", "offset": -1})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from remote_protocol import codec, server_messages
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.server_messages import InputEnd, ServerMessage
 
 JOB = "01ARYZ6S410000000000000000"
@@ -17,5 +18,5 @@ def test_every_message_is_read_by_its_type() -> None:
 
 
 def test_the_end_of_an_input_goes_over_the_wire() -> None:
-    message = InputEnd(job=JOB, attempt=2, size=1 << 40)
+    message = InputEnd(attempt=AttemptId(JOB, 2), size=1 << 40)
     assert codec.decode_from_server(codec.encode(message)) == message

@@ -21,6 +21,7 @@ import remote_protocol
 from remote_agent.config import AgentPart, Config, LimitsPart
 from remote_agent.journal.directory import write_directory
 from remote_agent.journal.plan import Circumstances, make_order, places
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobFile, JobSpec
 
@@ -116,7 +117,7 @@ def _record_attempt(job: str, spec: JobSpec, target: Path) -> None:
             # A nearly full disk shall not make output wait.
             limits=LimitsPart(min_free_disk=2_000_000),
         )
-        offer = Offer(job=job, attempt=1, spec=spec)
+        offer = Offer(attempt=AttemptId(job, 1), spec=spec)
         directory = Path(state) / "attempts" / f"{job}.1"
         directory.parent.mkdir()
         files = places(directory, None, None)

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import JobState
 from remote_server import dispatcher as module
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.events import Accepted
-from remote_server.domain.model import Clock, Key, Lease
+from remote_server.domain.model import Clock, Lease
 from remote_server.errors import Stale
 from remote_server.store import Store
 from tests.support.fake_links import FakeLinks
@@ -238,7 +239,7 @@ async def test_an_agent_that_leaves_during_the_commit_blocks_nothing(
 
     monkeypatch.setattr(store, "assign", late)
     await dispatcher.dispatch()
-    assert [(lease.agent, lease.key) for lease in links.offers] == [("b", Key(job, 1))]
+    assert [(lease.agent, lease.key) for lease in links.offers] == [("b", AttemptId(job, 1))]
 
 
 async def test_when_there_is_nothing_to_do_it_sleeps(
@@ -298,7 +299,7 @@ async def test_many_demands_take_turns(store: Store, monkeypatch: pytest.MonkeyP
     await store.submit([spec(labels={"host": str(n)}) for n in range(50)], time.time())
     # These would need more room than there is, and stay wanted for ever.
     busy = links.connect("busy", ("default",), 2, {"host": "x"})
-    busy.leases[Key("J", 1)] = ("default", None)
+    busy.leases[AttemptId("J", 1)] = ("default", None)
     await store.submit(
         [spec(labels={"host": "x"}, weight=0.6 + n / 100) for n in range(30)], time.time()
     )

@@ -8,7 +8,7 @@ from zlib import crc32
 
 import pytest
 
-from remote_server.domain.model import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_server.inspection import Inspection
 from remote_server.logs import LogStore
 from remote_server.store import Store
@@ -33,7 +33,7 @@ async def inspected(store: Store, logs: LogStore, repair: bool = False) -> Inspe
     return found
 
 
-async def logged(store: Store, logs: LogStore, log: bytes) -> Key:
+async def logged(store: Store, logs: LogStore, log: bytes) -> AttemptId:
     """A job that ended with this log."""
     key = await running(store)
     if log:
@@ -43,7 +43,7 @@ async def logged(store: Store, logs: LogStore, log: bytes) -> Key:
     return key
 
 
-async def complete(store: Store, key: Key) -> bool:
+async def complete(store: Store, key: AttemptId) -> bool:
     (attempt,) = await store.attempts_of(key.job)
     return attempt.log_complete
 

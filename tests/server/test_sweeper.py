@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from remote_protocol.api import QueueCreate, Registration
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.events import Accepted, Running
-from remote_server.domain.model import Clock, Key
+from remote_server.domain.model import Clock
 from remote_server.errors import NotFound
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
@@ -36,12 +37,12 @@ class Scene:
         self.store = store
         self.hands = HandClock(wall=NOW)
         self.links = FakeLinks()
-        self.deleted: list[Key] = []
+        self.deleted: list[AttemptId] = []
         self.sweeper = Sweeper(
             store, self.links, self.hands.clock, self._delete, SweeperSettings(**settings)
         )
 
-    async def _delete(self, key: Key) -> None:
+    async def _delete(self, key: AttemptId) -> None:
         self.deleted.append(key)
 
     async def pass_by(self, seconds: float, *, beat: tuple[str, ...] = ()) -> None:
@@ -55,7 +56,7 @@ class Scene:
                 self.links.heard[name] = self.hands.boot
             await self.sweeper.sweep()
 
-    async def state(self, key: Key) -> JobState:
+    async def state(self, key: AttemptId) -> JobState:
         return (await self.store.job(key.job)).state
 
 
@@ -158,7 +159,7 @@ async def test_a_cancelled_job_of_a_silent_agent_is_finalised(store: Store) -> N
     assert await scene.state(other) is JobState.RUNNING
 
 
-async def accepted(store: Store, agent: str = "a", **fields: Any) -> Key:
+async def accepted(store: Store, agent: str = "a", **fields: Any) -> AttemptId:
     """A job that its agent holds and has not started."""
     lease = await offered(store, agent, **fields)
     await store.record(agent, Accepted(lease.key), NOW)
@@ -319,7 +320,7 @@ async def test_logs_go_by_age_and_by_size(store: Store) -> None:
         QueueCreate(name="kept"),
     ):
         await store.create_queue(wanted, NOW)
-    keys: dict[str, list[Key]] = {"aged": [], "sized": [], "kept": []}
+    keys: dict[str, list[AttemptId]] = {"aged": [], "sized": [], "kept": []}
     for queue, made in keys.items():
         for number in range(4):
             key = await running(store, queue=queue)
@@ -440,5 +441,5 @@ async def test_a_job_that_comes_while_it_sleeps_expires_in_time(store: Store) ->
     assert ended.end_reason is EndReason.EXPIRED
 
 
-async def nothing_to_delete(key: Key) -> None:
+async def nothing_to_delete(key: AttemptId) -> None:
     raise AssertionError(f"there is no log of {key} to delete")

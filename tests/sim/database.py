@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.conclude import Standing, conclude
 from remote_server.domain.demand import policy_of
 from remote_server.domain.events import Change, Finished, Recovered
-from remote_server.domain.model import Key, Lease
+from remote_server.domain.model import Lease
 from remote_server.errors import Stale
 from tests.sim.inputs import SentInput
 
@@ -42,8 +43,8 @@ class Database:
 
     finished: Callable[[str, Finished], None]
     jobs: dict[str, JobRow] = field(default_factory=dict)
-    attempts: dict[Key, AttemptRow] = field(default_factory=dict)
-    logs: dict[Key, bytearray] = field(default_factory=dict)
+    attempts: dict[AttemptId, AttemptRow] = field(default_factory=dict)
+    logs: dict[AttemptId, bytearray] = field(default_factory=dict)
     floor: dict[str, int] = field(default_factory=dict)
     """Highest numbers that a former life may have given, of jobs that were open when an older
     copy was restored."""
@@ -69,7 +70,7 @@ class Database:
             if row.state is AttemptState.OFFERED:
                 row.state = AttemptState.WITHDRAWN
                 job_row = self.jobs[key.job]
-                job_row.state, job_row.attempt = JobState.QUEUED, key.attempt - 1
+                job_row.state, job_row.attempt = JobState.QUEUED, key.number - 1
                 if job_row.cancelled:
                     job_row.state, job_row.reason = JobState.CANCELLED, "cancelled"
         for job, open_job in self.jobs.items():
@@ -77,12 +78,12 @@ class Database:
                 self.floor[job] = 1000 * self.lives
                 open_job.not_before = max(open_job.not_before, self.hold_until)
 
-    def unknown(self, key: Key) -> bool:
+    def unknown(self, key: AttemptId) -> bool:
         """Whether an attempt of a former life may be taken in."""
         job, row = self.jobs.get(key.job), self.attempts.get(key)
         if job is None or job.state.terminal or (row and row.state is not AttemptState.WITHDRAWN):
             return False
-        return job.attempt < key.attempt <= self.floor.get(key.job, 0)
+        return job.attempt < key.number <= self.floor.get(key.job, 0)
 
     def asks(self) -> bool:
         """Whether agents may know more."""
@@ -90,7 +91,7 @@ class Database:
 
     def _ran(self, job: str) -> set[int]:
         rows = self.attempts.items()
-        return {key.attempt for key, row in rows if key.job == job and row.state in RAN}
+        return {key.number for key, row in rows if key.job == job and row.state in RAN}
 
     def _used(self, job: str) -> int:
         return max(self._ran(job) | {self.floor.get(job, 0)})
@@ -99,12 +100,12 @@ class Database:
         row = self.jobs[job]
         if row.state is not JobState.QUEUED or row.cancelled or row.not_before > now:
             return None
-        key = Key(job, self._used(job) + 1)
-        row.state, row.attempt = JobState.ASSIGNED, key.attempt
+        key = AttemptId(job, self._used(job) + 1)
+        row.state, row.attempt = JobState.ASSIGNED, key.number
         self.attempts[key] = AttemptRow(agent, AttemptState.OFFERED, now)
         return self.lease(key)
 
-    def lease(self, key: Key) -> Lease:
+    def lease(self, key: AttemptId) -> Lease:
         row, job = self.attempts[key], self.jobs[key.job]
         back = policy_of(job.spec).keep_first and not job.state.terminal
         return Lease(
@@ -117,10 +118,10 @@ class Database:
             row.offered_at,
             cancel_requested=job.cancelled and not job.state.terminal,
             may_return=row.state is AttemptState.LOST and back,
-            before_restore=key.attempt <= self.floor.get(key.job, 0),
+            before_restore=key.number <= self.floor.get(key.job, 0),
         )
 
-    def leases_of(self, agent: str, inventory: set[Key]) -> dict[Key, Lease]:
+    def leases_of(self, agent: str, inventory: set[AttemptId]) -> dict[AttemptId, Lease]:
         found = {}
         for key, row in self.attempts.items():
             if row.agent == agent and (row.state.live or key in inventory):
@@ -145,11 +146,11 @@ class Database:
                 )
         return found
 
-    def ended_of(self, agent: str, inventory: set[Key]) -> frozenset[Key]:
+    def ended_of(self, agent: str, inventory: set[AttemptId]) -> frozenset[AttemptId]:
         rows = ((key, self.attempts.get(key)) for key in inventory)
         return frozenset(k for k, row in rows if row and row.agent == agent and row.finished)
 
-    def cancel(self, job: str) -> Key | None:
+    def cancel(self, job: str) -> AttemptId | None:
         row = self.jobs[job]
         if row.state.terminal or row.cancelled:
             return None
@@ -157,9 +158,9 @@ class Database:
         if row.state is JobState.QUEUED:
             row.state, row.reason = JobState.CANCELLED, "cancelled"
             return None
-        return Key(job, row.attempt)
+        return AttemptId(job, row.attempt)
 
-    def record(self, agent: str, change: Change, now: float) -> list[tuple[str, Key]]:
+    def record(self, agent: str, change: Change, now: float) -> list[tuple[str, AttemptId]]:
         """Write a change; gives leases of other agents that it took. Raises Stale."""
         key = change.key
         if isinstance(change, Recovered) and self.unknown(key):
@@ -170,7 +171,7 @@ class Database:
         standing = Standing(
             job=job.state,
             current=job.attempt,
-            used=max(self._used(key.job), key.attempt),
+            used=max(self._used(key.job), key.number),
             policy=policy_of(job.spec),
             cancelled=job.cancelled,
             cancel_detail="",
@@ -179,7 +180,7 @@ class Database:
             attempt=row.state,
             started_at=row.started_at,
             since=row.offered_at,
-            tries=len(self._ran(key.job) | {key.attempt}),
+            tries=len(self._ran(key.job) | {key.number}),
             floor=self.floor.get(key.job, 0),
             hold_until=self.hold_until if key.job in self.floor else None,
         )
@@ -188,7 +189,7 @@ class Database:
             return []
         taken = []
         if result.supersedes:
-            other = Key(key.job, job.attempt)
+            other = AttemptId(key.job, job.attempt)
             rival = self.attempts[other]
             offered = rival.state is AttemptState.OFFERED
             rival.state = AttemptState.WITHDRAWN if offered else AttemptState.LOST
@@ -201,7 +202,7 @@ class Database:
         if result.started_at is not None:
             row.started_at = result.started_at
         if result.attempt.live:
-            job.attempt = key.attempt
+            job.attempt = key.number
         if result.job_end is not None:
             job.reason = str(result.job_end.reason)
         if result.not_before is not None:

@@ -9,9 +9,9 @@ from random import Random
 
 from remote_agent.session import effects as out
 from remote_agent.session import events as ev
-from remote_agent.session.events import Key
 from remote_agent.session.inputs import InputCopy
 from remote_agent.session.machine import HostFacts, Session
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import WINDOW
 from remote_protocol.messages import Condition, Ended, Offer, Phase, Refusal, Started
@@ -54,9 +54,9 @@ def _endless(place: Directory) -> bool:
 class Judge:
     """What the world watches on a host."""
 
-    began: Callable[[str, Key], None]
-    forgotten: Callable[[str, Key, Directory], None]
-    fed: Callable[[Key, Directory], None]
+    began: Callable[[str, AttemptId], None]
+    forgotten: Callable[[str, AttemptId, Directory], None]
+    fed: Callable[[AttemptId, Directory], None]
     checksum: Callable[[bytes], int]
     seen: Counter[str]
 
@@ -71,10 +71,10 @@ class Host:
         self.now = 0.0
         self.contact = 0.0
         """What the agent has noted for the shims: it outlives the agent."""
-        self.disk: dict[Key, Directory] = {}
-        self.kept: dict[Key, Directory] = {}
+        self.disk: dict[AttemptId, Directory] = {}
+        self.kept: dict[AttemptId, Directory] = {}
         """What was settled; it is on the disk, too, while it is taken up again."""
-        self.launching: list[Key] = []
+        self.launching: list[AttemptId] = []
         self.link: Link | None = None
         self.alive = True
         self.stopped = False
@@ -88,7 +88,7 @@ class Host:
     def _boot(self) -> None:
         self.session = Session(HostFacts("sim"))
         self.storing: list[Offer] = []
-        self.taken: tuple[Key, int, bytes] | None = None
+        self.taken: tuple[AttemptId, int, bytes] | None = None
         self.disk = {key: place for key, place in self.disk.items() if not place.settled}
         for key, place in self.disk.items():
             phase = Phase.ACCEPTED
@@ -104,7 +104,7 @@ class Host:
         """kill -9 of the agent: stores under way may or may not have come to the disk."""
         for offer in self.storing:
             if self.rng.random() < 0.5:
-                self.disk[Key(offer.job, offer.attempt)] = Directory(offer)
+                self.disk[offer.attempt] = Directory(offer)
         self.storing = []
         if self.link:
             self.link.close_by_agent()
@@ -136,7 +136,7 @@ class Host:
                 if self.link:
                     self.link.send_up(message)
             case out.Store(offer):
-                assert Key(offer.job, offer.attempt) not in self.disk
+                assert offer.attempt not in self.disk
                 assert offer not in self.storing
                 self.storing.append(offer)
             case out.Start(key):
@@ -158,7 +158,7 @@ class Host:
                 place.whole = None if self.disk_full else size
                 self.handle(ev.InputFailed(key) if self.disk_full else ev.InputEnded(key))
             case out.Remember(ended):
-                key = Key(ended.job, ended.attempt)
+                key = ended.attempt
                 self.disk[key].settled = True
                 self.kept[key] = self.disk[key]
             case out.Recount():
@@ -173,7 +173,7 @@ class Host:
                 self.silences += 1
                 self.drop_link()
 
-    def _append(self, place: Directory, key: Key, offset: int, payload: bytes) -> None:
+    def _append(self, place: Directory, key: AttemptId, offset: int, payload: bytes) -> None:
         assert offset <= len(place.input)
         if self.disk_full:
             # Some of it may be there all the same.
@@ -183,7 +183,7 @@ class Host:
         stored = ev.InputStored(key, offset + len(payload))
         self.handle(ev.InputFailed(key) if self.disk_full else stored)
 
-    def _stop(self, key: Key, reason: EndReason) -> None:
+    def _stop(self, key: AttemptId, reason: EndReason) -> None:
         place = self.disk[key]
         if place.ended is None and not place.begun:
             # The start marker is taken so that no launch under way can begin it any more.
@@ -249,7 +249,7 @@ class Host:
         if not self.storing:
             return False
         offer = self.storing.pop(0)
-        key = Key(offer.job, offer.attempt)
+        key = offer.attempt
         if self.disk_full:
             self.handle(ev.OfferFailed(key, Refusal.DISK, "no space left on device"))
         else:
@@ -283,7 +283,7 @@ class Host:
             if draw < 0.05:
                 self._end(key, place, EndReason.SPAWN_ERROR, 127)
             else:
-                place.started = Started(job=key.job, attempt=key.attempt, pid=7, at=self.now)
+                place.started = Started(attempt=key, pid=7, at=self.now)
         elif not place.stop and self._eat(key, place):
             pass
         elif draw < (0.5 if place.stop else 0.0 if _endless(place) else finish):
@@ -294,7 +294,7 @@ class Host:
             )
         return True
 
-    def _eat(self, key: Key, place: Directory) -> bool:
+    def _eat(self, key: AttemptId, place: Directory) -> bool:
         """The job reads its input, to the end unless it is idle; whether it still wants more."""
         idle = place.offer.spec.name == IDLE and self.rng.random() < 0.1
         if not place.offer.spec.stdin or place.eaten == place.whole or idle:
@@ -305,12 +305,11 @@ class Host:
             self.judge.fed(key, place)
         return True
 
-    def _end(self, key: Key, place: Directory, reason: EndReason, code: int | None) -> None:
+    def _end(self, key: AttemptId, place: Directory, reason: EndReason, code: int | None) -> None:
         if self.rng.random() < 0.5 and place.started is not None:
             place.spool += self.rng.randbytes(self.rng.randint(0, 5))
         place.ended = Ended(
-            job=key.job,
-            attempt=key.attempt,
+            attempt=key,
             exit_code=code,
             end_reason=reason,
             size=len(place.spool),
@@ -336,7 +335,7 @@ class Host:
                 changed = True
         return changed
 
-    def trim(self, key: Key) -> None:
+    def trim(self, key: AttemptId) -> None:
         """Drop a part of a spool's front that the server has acknowledged."""
         place, attempt = self.disk.get(key), self.session.attempts.get(key)
         if place is not None and attempt is not None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from remote_agent.session.events import Key as AgentKey
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     Assignment,
@@ -20,7 +20,6 @@ from remote_protocol.messages import (
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
 from remote_server.domain.demand import policy_of
-from remote_server.domain.model import Key
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.errors import Stale
 from tests.sim.database import AttemptRow, Database
@@ -54,8 +53,8 @@ class Hub:
         self.verifying: list[tuple[AgentSession, Ended]] = []
         self.store_works = True
         self.files_work = True
-        self.lost_by_hello: list[Key] = []
-        self.sending: dict[str, tuple[Link, Key, int, bytes]] = {}
+        self.lost_by_hello: list[AttemptId] = []
+        self.sending: dict[str, tuple[Link, AttemptId, int, bytes]] = {}
         """A piece of an input that waits for room on the link of an agent."""
 
     # Links -------------------------------------------------------------------------------------
@@ -85,21 +84,20 @@ class Hub:
         match frame:
             case Closed():
                 self.disconnect(agent)
-            case Bytes((job, attempt), offset, payload):
-                key = Key(job, attempt)
+            case Bytes(key, offset, payload):
                 length = len(self.db.logs.get(key, b""))
                 chunk = ev.ChunkReceived(key, offset, len(payload), length)
                 self._handle(link, session, chunk, payload)
-            case ReadInput(job=job, attempt=attempt, offset=offset):
-                sent = self.db.inputs.get(job, SentInput(b""))
-                event = ev.InputRead(Key(job, attempt), offset, sent.size, sent.ended)
+            case ReadInput(attempt=key, offset=offset):
+                sent = self.db.inputs.get(key.job, SentInput(b""))
+                event = ev.InputRead(key, offset, sent.size, sent.ended)
                 self._handle(link, session, event)
             case Missing():
-                key = Key(frame.job, frame.attempt)
+                key = frame.attempt
                 length = len(self.db.logs.get(key, b""))
                 self._handle(link, session, ev.MissingReceived(frame, length))
             case Recalled(attempts=known):
-                keys = {Key(item.job, item.attempt) for item in known}
+                keys = set(known)
                 wanted = sorted(keys & self.db.leases_of(agent, keys).keys())
                 self._handle(link, session, ev.RecallAnswered(tuple(wanted)))
             case Hello():
@@ -119,7 +117,7 @@ class Hub:
         taken = self.sending.pop(agent, None)
         if taken is not None and taken[0] is link:
             _, key, offset, payload = taken
-            link.send_down(Bytes(AgentKey(*key), offset, payload))
+            link.send_down(Bytes(key, offset, payload))
             self._handle(link, session, ev.InputSent(key, len(payload)))
             return True
         piece = session.next_input()
@@ -142,7 +140,7 @@ class Hub:
             self.tell(agent, ev.InputChanged(job, sent.size, sent.ended))
 
     def _hello(self, link: Link, session: AgentSession, hello: Hello) -> None:
-        inventory = {Key(item.job, item.attempt) for item in hello.inventory}
+        inventory = {item.attempt for item in hello.inventory}
         event = ev.HelloReceived(
             hello,
             self.db.leases_of(link.agent, inventory),
@@ -186,9 +184,7 @@ class Hub:
         change = record.change
         if isinstance(change, ev.Accepted) and change.first:
             self.db.logs.pop(change.key, None)
-        if isinstance(change, ev.Lost) and change.key.attempt > self.db.floor.get(
-            change.key.job, 0
-        ):
+        if isinstance(change, ev.Lost) and change.key.number > self.db.floor.get(change.key.job, 0):
             self.lost_by_hello.append(change.key)
 
         def operation(works: bool) -> None:
@@ -214,7 +210,7 @@ class Hub:
         if not self.verifying:
             return False
         session, ended = self.verifying.pop(self.rng.randrange(len(self.verifying)))
-        log = self.db.logs.get(Key(ended.job, ended.attempt), bytearray())
+        log = self.db.logs.get(ended.attempt, bytearray())
         matches = checksum(bytes(log[: ended.size])) == ended.checksum
         self._to(session, ev.LogVerified(ended, len(log), matches))
         return True
@@ -228,7 +224,7 @@ class Hub:
         if agent in self.links:
             self._handle(*self.links[agent], event)
 
-    def _lease_ended(self, agent: str, key: Key) -> None:
+    def _lease_ended(self, agent: str, key: AttemptId) -> None:
         self.tell(agent, ev.LeaseEnded(key, "it was given up"))
 
     # Loops -------------------------------------------------------------------------------------
@@ -295,7 +291,7 @@ class Hub:
             elif row.state is AttemptState.ACCEPTED:
                 self._sweep_start(key, row)
 
-    def _sweep_start(self, key: Key, row: AttemptRow) -> None:
+    def _sweep_start(self, key: AttemptId, row: AttemptRow) -> None:
         waited = self.now - max(row.offered_at, self.started_at)
         if waited > START_TTL + START_GRACE:
             self._give_up(row.agent, ev.Lost(key, "it was not started"))

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from random import Random
 
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Message
 
 
@@ -14,7 +14,7 @@ from remote_protocol.messages import Message
 class Bytes:
     """A chunk frame."""
 
-    key: Key
+    key: AttemptId
     offset: int
     payload: bytes
 

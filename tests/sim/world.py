@@ -7,12 +7,12 @@ from collections import Counter
 from random import Random
 
 from remote_agent.session import events as agent_events
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.spec import JobSpec, OnDisconnect, OnReturn
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain.events import Finished
 from remote_server.domain.intake import MOST_MISMATCHES
-from remote_server.domain.model import Key
 from tests.sim.database import RAN, Database, JobRow
 from tests.sim.host import ENDLESS, IDLE, Directory, Host, Judge
 from tests.sim.hub import Hub
@@ -48,10 +48,10 @@ class World:
         self.rng = rng
         self.now = 1000.0
         self.counter = 0
-        self.starts: Counter[Key] = Counter()
+        self.starts: Counter[AttemptId] = Counter()
         self.ends: dict[str, tuple[str, str]] = {}
         self.seen: Counter[str] = Counter()
-        self.damages: Counter[Key] = Counter()
+        self.damages: Counter[AttemptId] = Counter()
         self.pace = rng.choice([0.02, 0.4, 3.0])
         self.trouble = rng.choice([0.01, 0.03, 0.1])
         self.db = Database(self._finished)
@@ -64,11 +64,11 @@ class World:
 
     # Invariants --------------------------------------------------------------------------------
 
-    def _began(self, agent: str, held: agent_events.Key) -> None:
-        key = Key(*held)
+    def _began(self, agent: str, held: AttemptId) -> None:
+        key = AttemptId(*held)
         self.starts[key] += 1
         assert self.starts[key] == 1, f"I1: attempt {key} was started twice"
-        if key.job not in self.db.jobs or key.attempt <= self.db.floor.get(key.job, 0):
+        if key.job not in self.db.jobs or key.number <= self.db.floor.get(key.job, 0):
             # Confirmed by a former life of the database.
             return
         row = self.db.attempts[key]
@@ -83,7 +83,7 @@ class World:
 
     def _finished(self, agent: str, change: Finished) -> None:
         key = change.key
-        place = self.hosts[agent].disk.get(agent_events.Key(*key))
+        place = self.hosts[agent].disk.get(key)
         assert place is not None, "I4: forgotten before its end was committed"
         log = bytes(self.db.logs.get(key, b""))
         if change.torn:
@@ -94,16 +94,16 @@ class World:
         else:
             assert bytes(place.spool) == log, "the log differs"
 
-    def _forgotten(self, agent: str, key: agent_events.Key, place: Directory) -> None:
-        row = self.db.attempts.get(Key(*key))
-        if row is None or key.attempt <= self.db.floor.get(key.job, 0):
+    def _forgotten(self, agent: str, key: AttemptId, place: Directory) -> None:
+        row = self.db.attempts.get(AttemptId(*key))
+        if row is None or key.number <= self.db.floor.get(key.job, 0):
             # Settled by a former life of the database: the agent is asked for it.
             return
         held = row.agent == agent and row.state in (AttemptState.ACCEPTED, AttemptState.RUNNING)
         assert not held, f"I4: {agent} forgets {key}, which is {row.state}"
         assert place.ended is not None or not place.begun, f"{key} runs and is forgotten"
 
-    def _fed(self, key: agent_events.Key, place: Directory) -> None:
+    def _fed(self, key: AttemptId, place: Directory) -> None:
         whole = self.db.inputs[key.job].whole
         assert whole.startswith(place.input), f"the input of {key} differs from what was sent"
         assert place.whole in (None, len(whole)), f"{key} takes a cut of its input for its end"
@@ -292,7 +292,7 @@ class World:
         log, row = self.db.logs[key], self.db.attempts.get(key)
         if not log or row is None or row.finished or not row.state.live:
             return
-        if self.server and any((e.job, e.attempt) == key for _, e in self.server.verifying):
+        if self.server and any(e.attempt == key for _, e in self.server.verifying):
             return
         if self.server and self.server.operations:
             return
@@ -303,7 +303,7 @@ class World:
             log[self.rng.randrange(len(log))] ^= 1
         holder = self.hosts[row.agent]
         if holder.acts and self.rng.random() < 0.5:
-            holder.trim(agent_events.Key(*key))
+            holder.trim(key)
 
     # Quiescence --------------------------------------------------------------------------------
 
@@ -368,7 +368,7 @@ class World:
             assert not session.leases, f"{session.agent} still has {dict(session.leases)}"
         assert not [row for row in self.db.attempts.values() if row.state.live]
         for job, row in self.db.jobs.items():
-            attempt = self.db.attempts.get(Key(job, row.attempt))
+            attempt = self.db.attempts.get(AttemptId(job, row.attempt))
             assert row.state != "succeeded" or (attempt is not None and attempt.finished)
 
 

@@ -21,6 +21,7 @@ from zlib import crc32
 
 import aiohttp
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import (
     Chunk,
     decode_from_server,
@@ -48,7 +49,6 @@ from remote_protocol.messages import (
     Welcome,
 )
 from remote_protocol.states import EndReason
-from remote_server.domain.model import Key
 
 DEADLINE: Final = 10.0
 M = TypeVar("M", bound=Message)
@@ -61,7 +61,7 @@ def cri(text: bytes, stream: bytes = b"stdout") -> bytes:
     return b"".join(prefix + line + b"\n" for line in text.splitlines())
 
 
-def ended(key: Key, log: bytes = b"", **fields: Any) -> Ended:
+def ended(key: AttemptId, log: bytes = b"", **fields: Any) -> Ended:
     """The report of an attempt's end with this whole log."""
     values: dict[str, Any] = {
         "exit_code": 0,
@@ -70,12 +70,12 @@ def ended(key: Key, log: bytes = b"", **fields: Any) -> Ended:
         "checksum": crc32(log),
         "ended_at": time.time(),
     }
-    return Ended(job=key.job, attempt=key.attempt, **{**values, **fields})
+    return Ended(attempt=key, **{**values, **fields})
 
 
-def holds(key: Key, phase: Phase, size: int = 0) -> InventoryItem:
+def holds(key: AttemptId, phase: Phase, size: int = 0) -> InventoryItem:
     """An entry of an inventory."""
-    return InventoryItem(job=key.job, attempt=key.attempt, phase=phase, size=size)
+    return InventoryItem(attempt=key, phase=phase, size=size)
 
 
 class FakeAgent:
@@ -88,7 +88,7 @@ class FakeAgent:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http: aiohttp.ClientSession
         self.socket: aiohttp.ClientWebSocketResponse
-        self.serials: dict[Key, int] = {}
+        self.serials: dict[AttemptId, int] = {}
         """Serial of the last offer of each attempt on this link."""
         self._unread: list[ServerMessage] = []
         self._pieces: deque[Chunk] = deque()
@@ -134,11 +134,11 @@ class FakeAgent:
         else:
             await self.socket.send_bytes(raw)
 
-    async def send_log(self, key: Key, offset: int, data: bytes) -> None:
+    async def send_log(self, key: AttemptId, offset: int, data: bytes) -> None:
         """Send log bytes in chunks."""
         for start in range(0, len(data), MAX_PAYLOAD):
             piece = data[start : start + MAX_PAYLOAD]
-            await self.say(encode_chunk(key.job, key.attempt, offset + start, piece))
+            await self.say(encode_chunk(key, offset + start, piece))
 
     async def input(self) -> Chunk:
         """The next piece of an input; messages that come before it are kept for later."""
@@ -163,12 +163,12 @@ class FakeAgent:
         message = decode_from_server(frame.data)
         self.heard.append(message)
         if isinstance(message, Offer):
-            self.serials[Key(message.job, message.attempt)] = message.serial
+            self.serials[message.attempt] = message.serial
         return message
 
-    def acceptance(self, key: Key) -> Accept:
+    def acceptance(self, key: AttemptId) -> Accept:
         """The answer that takes an offer."""
-        return Accept(job=key.job, attempt=key.attempt, serial=self.serials.get(key, 0))
+        return Accept(attempt=key, serial=self.serials.get(key, 0))
 
     async def hear(self, kind: type[M]) -> M:
         """The next message of this kind that was not given yet; others are kept for later."""
@@ -232,37 +232,37 @@ class FakeAgent:
         await self.send(Heartbeat(seq=self._beats, **fields))
         return await self.hear(HeartbeatAck)
 
-    async def offered(self) -> Key:
+    async def offered(self) -> AttemptId:
         """Wait for an offer."""
         offer = await self.hear(Offer)
-        return Key(offer.job, offer.attempt)
+        return offer.attempt
 
-    async def accept(self, key: Key) -> None:
+    async def accept(self, key: AttemptId) -> None:
         """Accept an offer and wait until that is confirmed."""
         await self.send(self.acceptance(key))
         confirm = await self.hear(Confirm)
-        assert (confirm.job, confirm.attempt) == key
+        assert confirm.attempt == key
 
-    async def start(self, key: Key | None = None) -> Key:
+    async def start(self, key: AttemptId | None = None) -> AttemptId:
         """Take an offer (the next one) and report its process."""
         key = key or await self.offered()
         await self.accept(key)
-        await self.send(Started(job=key.job, attempt=key.attempt, pid=os.getpid(), at=time.time()))
+        await self.send(Started(attempt=key, pid=os.getpid(), at=time.time()))
         return key
 
-    async def upload(self, key: Key, log: bytes, offset: int = 0) -> None:
+    async def upload(self, key: AttemptId, log: bytes, offset: int = 0) -> None:
         """Send log bytes and wait until they have all arrived."""
         await self.send_log(key, offset, log)
         while log and (await self.hear(Ack)).offset < offset + len(log):
             pass
 
-    async def finish(self, key: Key, log: bytes = b"", **fields: Any) -> None:
+    async def finish(self, key: AttemptId, log: bytes = b"", **fields: Any) -> None:
         """Report the end and wait until the server needs nothing more."""
         await self.send(ended(key, log, **fields))
         settled = await self.hear(Settled)
-        assert (settled.job, settled.attempt) == key
+        assert settled.attempt == key
 
-    async def run(self, log: bytes = b"", key: Key | None = None, **fields: Any) -> Key:
+    async def run(self, log: bytes = b"", key: AttemptId | None = None, **fields: Any) -> AttemptId:
         """A whole attempt of the next offered job, with this log."""
         key = await self.start(key)
         await self.send_log(key, 0, log)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AgentState, EndReason
 from remote_server.domain.links import AgentStatus
-from remote_server.domain.model import Clock, Key, Lease
+from remote_server.domain.model import Clock, Lease
 from remote_server.domain.scheduling import AgentSlot
 
 
@@ -16,8 +17,8 @@ class FakeLinks:
     def __init__(self) -> None:
         self.agents: dict[str, AgentSlot] = {}
         self.offers: list[Lease] = []
-        self.ended: list[tuple[str, Key, str]] = []
-        self.cancels: list[tuple[str, Key, EndReason, str]] = []
+        self.ended: list[tuple[str, AttemptId, str]] = []
+        self.cancels: list[tuple[str, AttemptId, EndReason, str]] = []
         self.heard: dict[str, float] = {}
         self.statuses: dict[str, AgentStatus] = {}
         self.on_offer: Callable[[Lease], None] | None = None
@@ -58,13 +59,13 @@ class FakeLinks:
         if self.on_offer is not None:
             self.on_offer(lease)
 
-    def lease_ended(self, agent: str, key: Key, detail: str) -> None:
+    def lease_ended(self, agent: str, key: AttemptId, detail: str) -> None:
         self.ended.append((agent, key, detail))
         slot = self.agents.get(agent)
         if slot is not None:
             slot.leases.pop(key, None)
 
-    def cancel(self, agent: str, key: Key, reason: EndReason, detail: str) -> None:
+    def cancel(self, agent: str, key: AttemptId, reason: EndReason, detail: str) -> None:
         self.cancels.append((agent, key, reason, detail))
 
     def contact(self, agent: str) -> float | None:

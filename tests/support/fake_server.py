@@ -21,7 +21,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, decode_chunk, decode_from_agent, encode
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
@@ -56,9 +56,9 @@ TOKEN = "rat_" + "t" * 43
 DEADLINE = 20.0
 
 
-def new_key(attempt: int = 1) -> Key:
+def new_key(attempt: int = 1) -> AttemptId:
     """A key that no test has used."""
-    return Key(make_ulid(time.time_ns() // 1_000_000, os.urandom(10)), attempt)
+    return AttemptId(make_ulid(time.time_ns() // 1_000_000, os.urandom(10)), attempt)
 
 
 async def until(
@@ -85,16 +85,16 @@ class FakeServer:
         self.confirm = True
         self.acknowledge = True
         self.settle = True
-        self.superseded: set[Key] = set()
-        self.leases: dict[Key, JobSpec] = {}
-        self.cancels: dict[Key, str] = {}
-        self.logs: dict[Key, bytearray] = defaultdict(bytearray)
+        self.superseded: set[AttemptId] = set()
+        self.leases: dict[AttemptId, JobSpec] = {}
+        self.cancels: dict[AttemptId, str] = {}
+        self.logs: dict[AttemptId, bytearray] = defaultdict(bytearray)
         self.said: list[AgentMessage] = []
-        self.accepted: list[Key] = []
-        self.started: dict[Key, Started] = {}
-        self.refused: dict[Key, Refuse] = {}
-        self.ended: dict[Key, Ended] = {}
-        self.settled: set[Key] = set()
+        self.accepted: list[AttemptId] = []
+        self.started: dict[AttemptId, Started] = {}
+        self.refused: dict[AttemptId, Refuse] = {}
+        self.ended: dict[AttemptId, Ended] = {}
+        self.settled: set[AttemptId] = set()
         self.hellos: list[Hello] = []
         self.condition = Condition()
         self.goodbyes: list[str] = []
@@ -153,23 +153,23 @@ class FakeServer:
 
             broadcast([self.wire], encode(message))
 
-    def offer(self, spec: JobSpec, key: Key | None = None) -> Key:
+    def offer(self, spec: JobSpec, key: AttemptId | None = None) -> AttemptId:
         """Give the agent a lease."""
         key = key or new_key()
         self.leases[key] = spec
-        self.say(Offer(job=key.job, attempt=key.attempt, spec=spec))
+        self.say(Offer(attempt=key, spec=spec))
         return key
 
-    def cancel(self, key: Key, detail: str = "") -> None:
+    def cancel(self, key: AttemptId, detail: str = "") -> None:
         """Wish an attempt's end; said again at every hello."""
         self.cancels[key] = detail
-        self.say(Cancel(job=key.job, attempt=key.attempt, detail=detail))
+        self.say(Cancel(attempt=key, detail=detail))
 
     async def online(self, hellos: int = 1) -> None:
         """Wait until the agent has said hello so many times and is linked."""
         await until(lambda: len(self.hellos) >= hellos and self.wire, "the agent comes online")
 
-    async def end_of(self, key: Key) -> Ended:
+    async def end_of(self, key: AttemptId) -> Ended:
         """Wait until an attempt has ended and its whole log is here."""
         await until(lambda: key in self.settled, f"{key} settles")
         return self.ended[key]
@@ -211,17 +211,17 @@ class FakeServer:
 
     def _chunk(self, frame: bytes) -> None:
         chunk = decode_chunk(frame)
-        key, log = Key(chunk.job, chunk.attempt), self.logs[Key(chunk.job, chunk.attempt)]
+        key, log = chunk.attempt, self.logs[chunk.attempt]
         match place(len(log), chunk.offset, len(frame) - HEADER_SIZE):
             case Append(skip):
                 log += chunk.payload[skip:]
             case Gap(expected):
-                self.say(Rewind(job=key.job, attempt=key.attempt, offset=expected))
+                self.say(Rewind(attempt=key, offset=expected))
                 return
             case _:
                 self.duplicates += 1
         if self.acknowledge:
-            self.say(Ack(job=key.job, attempt=key.attempt, offset=len(log)))
+            self.say(Ack(attempt=key, offset=len(log)))
 
     def _message(self, message: AgentMessage) -> None:
         self.said.append(message)
@@ -230,15 +230,15 @@ class FakeServer:
                 self.hellos.append(message)
                 self.condition = message.condition
                 self._welcome(message)
-            case Accept(job=job, attempt=attempt):
-                self.accepted.append(Key(job, attempt))
+            case Accept(attempt=AttemptId(job, attempt)):
+                self.accepted.append(AttemptId(job, attempt))
                 if self.confirm:
-                    self.say(Confirm(job=job, attempt=attempt))
-            case Refuse(job=job, attempt=attempt):
-                self.refused[Key(job, attempt)] = message
-                self.leases.pop(Key(job, attempt), None)
-            case Started(job=job, attempt=attempt):
-                self.started[Key(job, attempt)] = message
+                    self.say(Confirm(attempt=AttemptId(job, attempt)))
+            case Refuse(attempt=AttemptId(job, attempt)):
+                self.refused[AttemptId(job, attempt)] = message
+                self.leases.pop(AttemptId(job, attempt), None)
+            case Started(attempt=AttemptId(job, attempt)):
+                self.started[AttemptId(job, attempt)] = message
             case Ended():
                 self._ended(message)
             case Heartbeat(seq=seq, condition=condition):
@@ -249,7 +249,7 @@ class FakeServer:
                 self.goodbyes.append(reason)
 
     def _welcome(self, hello: Hello) -> None:
-        held = {Key(item.job, item.attempt) for item in hello.inventory}
+        held = {item.attempt for item in hello.inventory}
         self.say(
             Welcome(
                 version=1,
@@ -265,19 +265,19 @@ class FakeServer:
         )
         for key, detail in self.cancels.items():
             if key in held and key not in self.settled:
-                self.say(Cancel(job=key.job, attempt=key.attempt, detail=detail))
+                self.say(Cancel(attempt=key, detail=detail))
 
-    def _rule(self, key: Key) -> Ruling:
+    def _rule(self, key: AttemptId) -> Ruling:
         verdict = Verdict.KEEP
         if key in self.superseded:
             verdict = Verdict.SUPERSEDED
         elif key in self.settled:
             verdict = Verdict.SETTLED
         offset = len(self.logs[key])
-        return Ruling(job=key.job, attempt=key.attempt, verdict=verdict, offset=offset)
+        return Ruling(attempt=key, verdict=verdict, offset=offset)
 
     def _ended(self, message: Ended) -> None:
-        key = Key(message.job, message.attempt)
+        key = message.attempt
         log = self.logs[key]
         self.ended[key] = message
         if not self.settle:
@@ -285,8 +285,8 @@ class FakeServer:
         if len(log) == message.size and zlib.crc32(log) == message.checksum:
             self.settled.add(key)
             self.leases.pop(key, None)
-            self.say(Settled(job=key.job, attempt=key.attempt))
+            self.say(Settled(attempt=key))
         else:
             if len(log) >= message.size:
                 log.clear()
-            self.say(Rewind(job=key.job, attempt=key.attempt, offset=len(log)))
+            self.say(Rewind(attempt=key, offset=len(log)))

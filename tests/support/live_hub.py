@@ -12,11 +12,12 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.states import AttemptState, JobState
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.events import Change
-from remote_server.domain.model import Agent, Attempt, Clock, Job, Key, Outcome, Token
+from remote_server.domain.model import Agent, Attempt, Clock, Job, Outcome, Token
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
@@ -92,15 +93,15 @@ class LiveHub:
         (job,) = await self.store.submit([spec(**fields)], time.time())
         return job.id
 
-    async def job(self, key: Key | str) -> Job:
+    async def job(self, key: AttemptId | str) -> Job:
         """A job as it is stored."""
         return await self.store.job(key if isinstance(key, str) else key.job)
 
-    async def attempt(self, key: Key) -> Attempt:
+    async def attempt(self, key: AttemptId) -> Attempt:
         """An attempt as it is stored."""
-        return (await self.store.attempts_of(key.job))[key.attempt - 1]
+        return (await self.store.attempts_of(key.job))[key.number - 1]
 
-    async def reaches(self, key: Key, state: AttemptState) -> None:
+    async def reaches(self, key: AttemptId, state: AttemptState) -> None:
         """Wait until the stored attempt is in that state."""
 
         async def there() -> bool:

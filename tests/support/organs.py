@@ -7,8 +7,8 @@ from typing import Any
 
 from remote_agent.app.driver import Host, Organs
 from remote_agent.local.desired_state import Moment, WishBook
-from remote_agent.session.events import Key
 from remote_agent.session.machine import HostFacts, Session
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     AgentMessage,
@@ -36,7 +36,7 @@ class Organ:
         self.done: list[tuple[Any, ...]] = []
         self.sent: list[Message] = []
         self.full = False
-        self.remembered: dict[Key, Ended] = {}
+        self.remembered: dict[AttemptId, Ended] = {}
 
     def send(self, message: AgentMessage) -> None:
         self.sent.append(message)
@@ -47,44 +47,44 @@ class Organ:
     def store(self, offer: Offer) -> None:
         if self.full:
             raise OSError(28, "No space left on device")
-        self.done.append(("store", Key(offer.job, offer.attempt)))
+        self.done.append(("store", offer.attempt))
 
-    def start(self, key: Key) -> None:
+    def start(self, key: AttemptId) -> None:
         self.done.append(("start", key))
 
-    def stop(self, key: Key, reason: EndReason, detail: str) -> None:
+    def stop(self, key: AttemptId, reason: EndReason, detail: str) -> None:
         self.done.append(("stop", key, reason))
 
-    def kill(self, key: Key, detail: str) -> None:
+    def kill(self, key: AttemptId, detail: str) -> None:
         self.done.append(("kill", key))
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: AttemptId) -> None:
         self.done.append(("forget", key))
 
     def resize(self, capacity: int) -> None:
         self.done.append(("resize", capacity))
 
     def add(self, ended: Ended) -> None:
-        self.remembered[Key(ended.job, ended.attempt)] = ended
+        self.remembered[ended.attempt] = ended
 
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[AttemptId]:
         return list(self.remembered)
 
-    def find(self, keys: set[Key]) -> list[Ended]:
+    def find(self, keys: set[AttemptId]) -> list[Ended]:
         return [end for key, end in self.remembered.items() if key in keys]
 
-    def append(self, key: Key, offset: int, payload: memoryview) -> bool:
+    def append(self, key: AttemptId, offset: int, payload: memoryview) -> bool:
         self.done.append(("append", key, offset, bytes(payload)))
         return not self.full
 
-    def end(self, key: Key, size: int) -> bool:
+    def end(self, key: AttemptId, size: int) -> bool:
         self.done.append(("end", key, size))
         return not self.full
 
     def wake(self) -> None:
         self.done.append(("wake",))
 
-    def acknowledged(self, key: Key, offset: int) -> None:
+    def acknowledged(self, key: AttemptId, offset: int) -> None:
         self.done.append(("acknowledged", key, offset))
 
 
@@ -125,12 +125,12 @@ class Body:
         """A message of the server."""
         self.host.link_received(message)
 
-    def take(self, confirm: bool = True, spec: JobSpec = SPEC) -> Key:
+    def take(self, confirm: bool = True, spec: JobSpec = SPEC) -> AttemptId:
         """Offer a job and, by default, confirm its acceptance."""
         key = new_key()
-        self.hear(Offer(job=key.job, attempt=key.attempt, spec=spec))
+        self.hear(Offer(attempt=key, spec=spec))
         if confirm:
-            self.hear(Confirm(job=key.job, attempt=key.attempt))
+            self.hear(Confirm(attempt=key))
         return key
 
     def said(self, kind: type[Message]) -> list[Any]:
@@ -138,7 +138,7 @@ class Body:
         return [message for message in self.organ.sent if isinstance(message, kind)]
 
 
-def an_end(key: Key, **more: Any) -> Ended:
+def an_end(key: AttemptId, **more: Any) -> Ended:
     """An end without a log."""
     known: dict[str, Any] = {"exit_code": 0, "size": 0, "checksum": 0, "ended_at": 1.0}
-    return Ended(job=key.job, attempt=key.attempt, end_reason=EndReason.EXIT, **{**known, **more})
+    return Ended(attempt=key, end_reason=EndReason.EXIT, **{**known, **more})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Usage
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from remote_server.domain.events import Accepted, Finished, Running
-from remote_server.domain.model import Key, Lease, Outcome
+from remote_server.domain.model import Lease, Outcome
 from remote_server.store import Store
 
 NOW = 1_800_000_000.0
@@ -32,13 +33,13 @@ async def offered(store: Store, agent: str = "a", now: float = NOW, **fields: An
     return lease
 
 
-async def running(store: Store, agent: str = "a", now: float = NOW, **fields: Any) -> Key:
+async def running(store: Store, agent: str = "a", now: float = NOW, **fields: Any) -> AttemptId:
     """A job whose process exists."""
     lease = await offered(store, agent, now, **fields)
     return await started(store, lease, now)
 
 
-async def started(store: Store, lease: Lease, now: float = NOW) -> Key:
+async def started(store: Store, lease: Lease, now: float = NOW) -> AttemptId:
     """Accept and start a lease."""
     await store.record(lease.agent, Accepted(lease.key), now)
     await store.record(lease.agent, Running(lease.key, 4711, now), now)
@@ -46,7 +47,7 @@ async def started(store: Store, lease: Lease, now: float = NOW) -> Key:
 
 
 def ended(
-    key: Key,
+    key: AttemptId,
     code: int | None = 0,
     reason: EndReason = EndReason.EXIT,
     at: float = NOW,
@@ -54,8 +55,7 @@ def ended(
 ) -> Ended:
     """What an agent says at the end of an attempt."""
     return Ended(
-        job=key.job,
-        attempt=key.attempt,
+        attempt=key,
         exit_code=code,
         end_reason=reason,
         ended_at=at,
@@ -68,7 +68,7 @@ def ended(
 
 async def finish(
     store: Store,
-    key: Key,
+    key: AttemptId,
     code: int | None = 0,
     reason: EndReason = EndReason.EXIT,
     *,

@@ -18,7 +18,7 @@ from remote_agent.local.control import Handler
 from remote_agent.local.desired_state import LocalWishes
 from remote_agent.processes import boottime
 from remote_agent.session.attempt import Attempt
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
 
 
@@ -99,12 +99,12 @@ def document(host: Host, identity: Identity, now: float) -> dict[str, Any]:
     }
 
 
-def _attempt(key: Key, attempt: Attempt) -> dict[str, Any]:
+def _attempt(key: AttemptId, attempt: Attempt) -> dict[str, Any]:
     # One that was settled and is told again to a server that forgot it has no specification.
     spec = attempt.spec
     return {
         "job": key.job,
-        "attempt": key.attempt,
+        "attempt": key.number,
         "name": spec.name if spec else None,
         "queue": spec.queue if spec else None,
         "phase": attempt.phase.value if attempt.phase else "offered",

@@ -47,7 +47,6 @@ from remote_agent.session.events import (
     InputFailed,
     InputReceived,
     InputStored,
-    Key,
     Leaving,
     LinkClosed,
     LinkOpened,
@@ -59,6 +58,7 @@ from remote_agent.session.events import (
     Tick,
 )
 from remote_agent.session.machine import Session
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import Chunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_TEXT
@@ -96,16 +96,16 @@ class Starter(Protocol):
     def store(self, offer: Offer) -> None:
         """Make an attempt's directory durable. OSError when the disk refuses."""
 
-    def start(self, key: Key) -> None:
+    def start(self, key: AttemptId) -> None:
         """Have a shim run the attempt."""
 
-    def stop(self, key: Key, reason: EndReason, detail: str) -> None:
+    def stop(self, key: AttemptId, reason: EndReason, detail: str) -> None:
         """End it politely."""
 
-    def kill(self, key: Key, detail: str) -> None:
+    def kill(self, key: AttemptId, detail: str) -> None:
         """End it at once."""
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: AttemptId) -> None:
         """The server needs nothing more of it."""
 
     def resize(self, capacity: int) -> None:
@@ -115,10 +115,10 @@ class Starter(Protocol):
 class Copies(Protocol):
     """The copies of inputs, as far as effects need them."""
 
-    def append(self, key: Key, offset: int, payload: memoryview) -> bool:
+    def append(self, key: AttemptId, offset: int, payload: memoryview) -> bool:
         """Write a piece at the end of a copy; False when the disk does not take it."""
 
-    def end(self, key: Key, size: int) -> bool:
+    def end(self, key: AttemptId, size: int) -> bool:
         """Note that a copy is complete; False when the disk does not take it."""
 
 
@@ -128,10 +128,10 @@ class Memory(Protocol):
     def add(self, ended: Ended) -> None:
         """Keep one for a server that forgets."""
 
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[AttemptId]:
         """The attempts whose ends are kept."""
 
-    def find(self, keys: set[Key]) -> list[Ended]:
+    def find(self, keys: set[AttemptId]) -> list[Ended]:
         """Their ends."""
 
 
@@ -141,10 +141,10 @@ class Sender(Protocol):
     def wake(self) -> None:
         """There may be something to send."""
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: AttemptId) -> None:
         """Nothing of this attempt is sent any more."""
 
-    def acknowledged(self, key: Key, offset: int) -> None:
+    def acknowledged(self, key: AttemptId, offset: int) -> None:
         """The server has all before `offset`."""
 
 
@@ -218,14 +218,14 @@ class Host:
     def link_received(self, message: ServerMessage) -> None:
         """A message came from the server."""
         self.handle(Received(message))
-        if isinstance(message, Ack) and (message.job, message.attempt) in self.session.attempts:
-            self._sender.acknowledged(Key(message.job, message.attempt), message.offset)
+        if isinstance(message, Ack) and message.attempt in self.session.attempts:
+            self._sender.acknowledged(message.attempt, message.offset)
         elif isinstance(message, Error):
             log.error("the server refused this link", code=message.code, reason=message.detail)
 
     def link_fed(self, chunk: Chunk) -> None:
         """A piece of an input came from the server."""
-        self.handle(InputReceived(Key(chunk.job, chunk.attempt), chunk.offset, chunk.payload))
+        self.handle(InputReceived(chunk.attempt, chunk.offset, chunk.payload))
 
     def link_closed(self, reason: str) -> None:
         """The link is gone."""
@@ -317,7 +317,7 @@ class Host:
 
     def _store(self, offer: Offer) -> None:
         assert self._organs is not None
-        key = Key(offer.job, offer.attempt)
+        key = offer.attempt
         try:
             self._organs.runner.store(offer)
         except NumberUsed as error:
@@ -355,5 +355,5 @@ class Host:
         if welcome.warning:
             log.warning("the server warns", text=welcome.warning)
         for ruling in welcome.rulings:
-            self._sender.acknowledged(Key(ruling.job, ruling.attempt), ruling.offset)
+            self._sender.acknowledged(ruling.attempt, ruling.offset)
         self.on_change()

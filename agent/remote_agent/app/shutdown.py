@@ -13,7 +13,7 @@ import structlog
 
 from remote_agent.app.driver import Host
 from remote_agent.processes import boottime
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase
 from remote_protocol.states import EndReason
 
@@ -26,7 +26,7 @@ SETTLE: Final = 10.0
 """Seconds that cancelled jobs' ends may take to reach the server when the agent is stopped."""
 
 OnStop = Literal["leave", "drain", "cancel"]
-Stop = Callable[[Key, EndReason, str], None]
+Stop = Callable[[AttemptId, EndReason, str], None]
 
 
 class Leaving:

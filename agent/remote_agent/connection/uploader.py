@@ -17,8 +17,9 @@ from typing import Final, Protocol
 import structlog
 
 from remote_agent.processes import UnexpectedEntry
-from remote_agent.session.events import ChunkSent, Event, Key, SpoolMissing
+from remote_agent.session.events import ChunkSent, Event, SpoolMissing
 from remote_agent.spool import SpoolError
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, pack_header
 from remote_protocol.limits import MAX_PAYLOAD
 
@@ -32,7 +33,7 @@ RETRY: Final = 0.5
 class Source(Protocol):
     """Who says what may be sent now (the session)."""
 
-    def next_chunk(self) -> tuple[Key, int, int] | None:
+    def next_chunk(self) -> tuple[AttemptId, int, int] | None:
         """Attempt, offset and length of the next chunk; None when nothing may be sent."""
 
 
@@ -66,7 +67,7 @@ class Uploader:
         self,
         source: Source,
         sink: Sink,
-        open_spool: Callable[[Key], Readable],
+        open_spool: Callable[[AttemptId], Readable],
         report: Callable[[Event], None],
         keep: int,
         segment_size: int,
@@ -78,9 +79,9 @@ class Uploader:
         self._keep = keep
         self._segment_size = segment_size
         self._awake = asyncio.Event()
-        self._spools: dict[Key, Readable] = {}
-        self._ill: dict[Key, float] = {}
-        self._trimmed: dict[Key, int] = {}
+        self._spools: dict[AttemptId, Readable] = {}
+        self._ill: dict[AttemptId, float] = {}
+        self._trimmed: dict[AttemptId, int] = {}
         self._buffer = bytearray(HEADER_SIZE + MAX_PAYLOAD)
         self.most_open = MOST_OPEN
         """Spools whose files stay open between two reads."""
@@ -91,7 +92,7 @@ class Uploader:
         """There may be something to send."""
         self._awake.set()
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: AttemptId) -> None:
         """Nothing of this attempt is sent any more: its files are let go."""
         spool = self._spools.pop(key, None)
         if spool is not None:
@@ -99,7 +100,7 @@ class Uploader:
         self._ill.pop(key, None)
         self._trimmed.pop(key, None)
 
-    def acknowledged(self, key: Key, offset: int) -> None:
+    def acknowledged(self, key: AttemptId, offset: int) -> None:
         """The server has all before `offset`: closed segments beyond those to keep may go.
 
         The job's output waits while too many lie there, so this must not depend on there being
@@ -137,7 +138,7 @@ class Uploader:
                     await self._nap()
                 continue
             skipped = 0
-            pack_header(self._buffer, key.job, key.attempt, offset)
+            pack_header(self._buffer, key, offset)
             if not self._sink.write(view[: HEADER_SIZE + read]):
                 # The session learns of a lost link in this very tick, and has nothing to send.
                 await self._awake.wait()
@@ -155,7 +156,7 @@ class Uploader:
             async with asyncio.timeout(RETRY):
                 await self._awake.wait()
 
-    def _spool(self, key: Key) -> Readable:
+    def _spool(self, key: AttemptId) -> Readable:
         spool = self._spools.pop(key, None)
         if spool is None:
             spool = self._open_spool(key)
@@ -166,7 +167,7 @@ class Uploader:
             self._spools[idle].close()
         return spool
 
-    def _read(self, key: Key, room: memoryview, offset: int) -> int | SpoolMissing:
+    def _read(self, key: AttemptId, room: memoryview, offset: int) -> int | SpoolMissing:
         """How many bytes were read; 0 when the spool cannot be read now."""
         if self._ill and self._ill.get(key, 0.0) > time.monotonic():
             return 0
@@ -189,7 +190,7 @@ class Uploader:
             log.info("a spool can be read again", attempt=str(key))
         return read
 
-    def _complain(self, key: Key, why: str) -> None:
+    def _complain(self, key: AttemptId, why: str) -> None:
         if key not in self._ill:
             log.error("a spool cannot be read; trying again", attempt=str(key), reason=why)
         # Only this attempt waits: the others go on.

@@ -24,11 +24,12 @@ from remote_agent.journal.directory import ended_from
 from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import killed_words, lost
 from remote_agent.processes import HOST_FAULTS, Folder, UnexpectedEntry
-from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, Key, SpoolGrew
+from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, SpoolGrew
 from remote_agent.session.machine import Session
 from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.record import has_begun, read_record
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Offer, Phase, Started
 from remote_protocol.states import EndReason
 
@@ -57,8 +58,8 @@ class Runner:
         self._report = report
         self._crew = Crew(state_dir / "logs", descriptors)
         self._stopper = Stopper(journal)
-        self._watched: dict[Key, Watched] = {}
-        self._unsynced: dict[Key, float] = {}
+        self._watched: dict[AttemptId, Watched] = {}
+        self._unsynced: dict[AttemptId, float] = {}
         """Ends that may be in memory only, with the time they were seen."""
         self._hints = Hints(state_dir, self._heard)
         self._again: asyncio.TimerHandle | None = None
@@ -89,7 +90,7 @@ class Runner:
             key, phase, started = record.key, record.phase, None
             if record.started is not None:
                 at, pid = record.started.at, record.started.pid
-                started = Started(job=key.job, attempt=key.attempt, pid=pid, at=at)
+                started = Started(attempt=key, pid=pid, at=at)
             elif phase is Phase.RUNNING:
                 # Its shim is just about to say what it has spawned: hear it as that of a new one.
                 phase = Phase.ACCEPTED
@@ -118,7 +119,7 @@ class Runner:
                 raise
             self._journal.store(offer)
 
-    def start(self, key: Key) -> None:
+    def start(self, key: AttemptId) -> None:
         """Have a shim run the attempt; asked for twice, it still starts once (I1)."""
         watched = self._watched.get(key)
         if watched is None:
@@ -126,11 +127,11 @@ class Runner:
             self._crew.fit(len(self._watched))
         self._ask(watched)
 
-    def stop(self, key: Key, reason: EndReason, detail: str) -> None:
+    def stop(self, key: AttemptId, reason: EndReason, detail: str) -> None:
         """End it politely; an attempt that has not begun never will."""
         self._wish(key, {"do": "stop", "reason": reason.value, "detail": detail})
 
-    def kill(self, key: Key, detail: str) -> None:
+    def kill(self, key: AttemptId, detail: str) -> None:
         """End it at once."""
         self._wish(key, {"do": "kill", "reason": EndReason.LOST.value, "detail": detail})
 
@@ -141,7 +142,7 @@ class Runner:
                 tell(watched.directory, {"do": "hold" if held else "go"})
         self._held = held
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: AttemptId) -> None:
         """The server needs nothing more of it."""
         self._watched.pop(key, None)
         self._unsynced.pop(key, None)
@@ -162,7 +163,7 @@ class Runner:
         else:
             watched.asked_at = _now()
 
-    def _wish(self, key: Key, wish: dict[str, object]) -> None:
+    def _wish(self, key: AttemptId, wish: dict[str, object]) -> None:
         watched = self._watched.get(key)
         if watched is None:
             watched = self._watched[key] = Watched(self._journal.path(key))
@@ -170,7 +171,7 @@ class Runner:
             watched.wish, watched.wished_at = wish, 0.0
         self._say(key, watched)
 
-    def _say(self, key: Key, watched: Watched) -> None:
+    def _say(self, key: AttemptId, watched: Watched) -> None:
         ended = self._stopper.say(key, watched, _now())
         if ended is not None:
             self._over(key, ended)
@@ -245,7 +246,7 @@ class Runner:
                 return
             del self._unsynced[key]
 
-    def _look(self, key: Key, watched: Watched, again: bool = True) -> None:
+    def _look(self, key: AttemptId, watched: Watched, again: bool = True) -> None:
         """Report what an attempt's directory says. One that is damaged ends its attempt, and only
         that."""
         try:
@@ -264,7 +265,7 @@ class Runner:
             if error.errno not in HOST_FAULTS:
                 self._take(key, watched, self._journal.abandon(key, str(error.strerror)))
 
-    def _judge(self, key: Key, watched: Watched) -> None:
+    def _judge(self, key: AttemptId, watched: Watched) -> None:
         with Folder(watched.directory) as directory:
             try:
                 body = read_record(directory, EXIT)
@@ -288,7 +289,7 @@ class Runner:
             return
         self._take(key, watched, self._journal.look(key))
 
-    def _take(self, key: Key, watched: Watched, record: Record | None) -> None:
+    def _take(self, key: AttemptId, watched: Watched, record: Record | None) -> None:
         if record is None:
             self._gone(key)
             return
@@ -298,7 +299,7 @@ class Runner:
         if record.ended is not None:
             self._over(key, record.ended)
 
-    def _over(self, key: Key, ended: Ended) -> None:
+    def _over(self, key: AttemptId, ended: Ended) -> None:
         watched = self._watched.pop(key, None)
         if watched is not None:
             ended = as_wished(ended, watched)
@@ -306,7 +307,7 @@ class Runner:
         self._report(SpoolGrew(key, ended.size))
         self._report(AttemptEnded(key, ended))
 
-    def _gone(self, key: Key) -> None:
+    def _gone(self, key: AttemptId) -> None:
         """Somebody has taken the directory away: its job is over, and nothing of it is left."""
         log.error("an attempt's directory is gone", path=str(self._journal.path(key)))
         detail = "the attempt's directory was removed from the agent's disk"

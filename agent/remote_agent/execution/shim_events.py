@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from remote_agent.processes import DatagramSocket, Folder
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 
 FILE: Final = "agent.sock"
 _LARGEST_LOG: Final = 1 << 50
@@ -28,7 +28,7 @@ _AT_ONCE: Final = 256
 class Hint(NamedTuple):
     """What a shim says: `started` with `pid` and `at`, `grew` with `size`, or `ended`."""
 
-    key: Key
+    key: AttemptId
     what: str
     size: int = 0
     pid: int = 0
@@ -41,9 +41,8 @@ def parse(data: bytes) -> Hint | None:
     """The hint in a datagram; None when it is none."""
     try:
         body = json.loads(data)
-        job, _, number = body["k"].rpartition(".")
         hint = Hint(
-            Key(job, int(number)),
+            AttemptId.parse(body["k"]),
             str(body["e"]),
             int(body.get("size", 0)),
             int(body.get("pid", 0)),

@@ -15,8 +15,8 @@ from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.unstarted import forestall
 from remote_agent.processes import alive, continue_stopped, interrupt
-from remote_agent.session.events import Key
 from remote_agent.shim.launcher_client import tell
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ended
 from remote_protocol.states import EndReason
@@ -55,7 +55,7 @@ class Stopper:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
-    def say(self, key: Key, watched: Watched, now: float) -> Ended | None:
+    def say(self, key: AttemptId, watched: Watched, now: float) -> Ended | None:
         """Say the wish, if it is time to; the end of an attempt that will never begin."""
         wish = watched.wish
         if wish is None or (now - watched.wished_at < REPEAT and watched.wished_at):
@@ -79,7 +79,7 @@ class Stopper:
             self._overrule(key, watched, now)
         return None
 
-    def _rouse(self, key: Key) -> None:
+    def _rouse(self, key: AttemptId) -> None:
         """Have a shim that was stopped go on: it has heard a wish and not obeyed for long.
 
         It is not killed instead: it may hold output that a full disk does not take yet.
@@ -88,7 +88,7 @@ class Stopper:
         if record is not None and record.started is not None and record.ended is None:
             continue_stopped(record.started.shim_pid)
 
-    def _overrule(self, key: Key, watched: Watched, now: float) -> None:
+    def _overrule(self, key: AttemptId, watched: Watched, now: float) -> None:
         """End a job whose shim cannot be told: its socket was taken away."""
         record = self._journal.look(key)
         if record is None or record.started is None or record.ended is not None:

@@ -34,11 +34,11 @@ from remote_agent.processes import (
     split_shell,
     sync,
 )
-from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, SETTLED, STARTED, VERSION
 from remote_agent.shim.order import Order
 from remote_agent.shim.record import has_begun, read_bounded, read_record
 from remote_agent.spool import SpoolReader
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ended, Offer, Phase
 from remote_protocol.spec import JobFile
@@ -83,7 +83,7 @@ class Started:
 class Record:
     """One attempt as its directory tells it."""
 
-    key: Key
+    key: AttemptId
     offer: Offer | None
     """None when its directory was damaged."""
     phase: Phase
@@ -282,13 +282,13 @@ def _started(body: dict[str, Any] | None) -> Started | None:
     return started if pids and group and 0 <= started.at < _LATEST else None
 
 
-def ended_from(key: Key, body: dict[str, Any]) -> Ended:
+def ended_from(key: AttemptId, body: dict[str, Any]) -> Ended:
     """The message about an end from an exit record. ValidationError when it is damaged."""
     known = {name: body[name] for name in Ended.model_fields if name in body}
     known["end_detail"] = str(body.get("end_detail", ""))[:MAX_TEXT]
     steps = body.get("steps", [])
     known["steps"] = steps[:_MOST_STEPS] if isinstance(steps, list) else []
-    return Ended.model_validate({**known, "type": "ended", "job": key.job, "attempt": key.attempt})
+    return Ended.model_validate({**known, "type": "ended", "attempt": key})
 
 
 def size_of(directory: Path) -> int:

@@ -15,8 +15,8 @@ from remote_agent.config import Config
 from remote_agent.journal.directory import NEW
 from remote_agent.journal.plan import Places, places
 from remote_agent.journal.trash import Trash
-from remote_agent.session.events import Key
 from remote_agent.shim.layout import TEMPORARY
+from remote_protocol.attempt_id import AttemptId
 
 JOBS: Final = "jobs"
 _OPEN: Final = 0o711
@@ -54,7 +54,7 @@ class JobFiles:
                 missing.mkdir(mode=_OPEN)
                 missing.chmod(_OPEN)
 
-    def places(self, key: Key) -> Places:
+    def places(self, key: AttemptId) -> Places:
         """Where the job of an attempt has its files."""
         homes = self._homes if self._separate else None
         return places(self._attempts / str(key), self._outside, homes)
@@ -62,10 +62,10 @@ class JobFiles:
     @property
     def folders(self) -> tuple[str, ...]:
         """Those of a job's folders that are in its attempt's directory."""
-        some = Key("", 0)
+        some = AttemptId("", 0)
         return self.places(some).folders(self._attempts / str(some))
 
-    def discard(self, key: Key) -> None:
+    def discard(self, key: AttemptId) -> None:
         """Throw away what a job had, wherever: the configuration may have changed. OSError."""
         self._home_trash.take(self._homes / str(key))
         files = self.places(key)

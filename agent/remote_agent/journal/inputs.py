@@ -15,11 +15,11 @@ from pathlib import Path
 import structlog
 
 from remote_agent.processes import KEEP, READ, Folder, write_at
-from remote_agent.session.events import Key
 from remote_agent.session.inputs import InputCopy
 from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import INPUT, INPUT_END
 from remote_agent.shim.record import read_record, write_record
+from remote_protocol.attempt_id import AttemptId
 
 log = structlog.get_logger("inputs")
 
@@ -28,12 +28,12 @@ class InputFiles:
     """Writes the copies. `path` gives an attempt's directory; `reserve` is the free space of the
     disk, in bytes, below which nothing is written."""
 
-    def __init__(self, path: Callable[[Key], Path], reserve: int) -> None:
+    def __init__(self, path: Callable[[AttemptId], Path], reserve: int) -> None:
         self._path = path
         self.reserve = reserve
-        self._waiting: set[Key] = set()
+        self._waiting: set[AttemptId] = set()
 
-    def append(self, key: Key, offset: int, payload: memoryview) -> bool:
+    def append(self, key: AttemptId, offset: int, payload: memoryview) -> bool:
         """Write a piece at `offset`, the end of the copy; False when the disk does not take it."""
         directory = self._path(key)
         try:
@@ -53,7 +53,7 @@ class InputFiles:
         tell(directory, {"do": "input"})
         return True
 
-    def end(self, key: Key, size: int) -> bool:
+    def end(self, key: AttemptId, size: int) -> bool:
         """Note that the copy is complete; False when the disk does not take it."""
         directory = self._path(key)
         try:
@@ -65,11 +65,11 @@ class InputFiles:
         tell(directory, {"do": "input"})
         return True
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: AttemptId) -> None:
         """The attempt is over."""
         self._waiting.discard(key)
 
-    def _refused(self, key: Key, error: OSError) -> bool:
+    def _refused(self, key: AttemptId, error: OSError) -> bool:
         if key not in self._waiting:
             self._waiting.add(key)
             log.warning("a job's input has to wait", attempt=str(key), reason=error.strerror)

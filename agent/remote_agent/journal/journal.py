@@ -49,12 +49,11 @@ from remote_agent.processes import (
     boot_id,
     sync,
 )
-from remote_agent.session.events import Key
 from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import EXIT, INPUT, INPUT_END, ORDER, SCRIPT, SETTLED, STARTED
 from remote_agent.shim.record import mark_begun, write_record
 from remote_agent.spool import LIVE, SpoolReader
-from remote_protocol.ids import ulid_to_bytes
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Offer, Phase
 from remote_protocol.states import EndReason
 
@@ -66,7 +65,7 @@ ATTEMPTS: Final = "attempts"
 class Kept(NamedTuple):
     """A settled attempt whose log is still here: when it was settled, its size on the disk."""
 
-    key: Key
+    key: AttemptId
     settled_at: float
     size: int
 
@@ -112,11 +111,11 @@ class Journal:
         """Make a directory and a file, and remove them. OSError when the disk refuses."""
         self._folder.probe()
 
-    def path(self, key: Key) -> Path:
+    def path(self, key: AttemptId) -> Path:
         """The directory of an attempt."""
         return self._root / str(key)
 
-    def spool(self, key: Key) -> SpoolReader:
+    def spool(self, key: AttemptId) -> SpoolReader:
         """A reader of an attempt's log."""
         return SpoolReader(self.path(key))
 
@@ -125,7 +124,7 @@ class Journal:
     def store(self, offer: Offer) -> None:
         """Make an attempt durable, ready for its shim (I4). OSError: nothing of it is left.
         NumberUsed: it has run here."""
-        key = Key(offer.job, offer.attempt)
+        key = offer.attempt
         directory = self.path(key)
         if (directory / SETTLED).exists():
             if (directory / EXIT).exists():
@@ -141,7 +140,7 @@ class Journal:
             self.users.release(key)
             raise
 
-    def _write(self, key: Key, offer: Offer, user: Account | None) -> None:
+    def _write(self, key: AttemptId, offer: Offer, user: Account | None) -> None:
         directory, places = self.path(key), self.files.places(key)
         order = make_order(offer, places, self._config, self._host, user)
         try:
@@ -193,11 +192,11 @@ class Journal:
         self.files.clear({str(record.key) for record in found})
         return found
 
-    def kill_rest(self, key: Key, started: Started | None) -> int:
+    def kill_rest(self, key: AttemptId, started: Started | None) -> int:
         """Kill what is left of an attempt's job; how many processes."""
         return kill_rest(key, started, self.users.of(key))
 
-    def look(self, key: Key, again: bool = True) -> Record | None:
+    def look(self, key: AttemptId, again: bool = True) -> Record | None:
         """What the disk says about an attempt; None when there is none, or it is settled.
 
         One whose shim died is ended here: what it left is killed, and the record says `lost`. So
@@ -229,7 +228,7 @@ class Journal:
         size = size_of(directory) if reading.begun else 0
         return Record(key, reading.offer, phase, size, reading.started, None)
 
-    def _believe(self, key: Key, reading: Reading) -> Ended:
+    def _believe(self, key: AttemptId, reading: Reading) -> Ended:
         """The end as its record tells it, unless a power loss took a part of the log."""
         assert reading.exit is not None
         try:
@@ -241,7 +240,7 @@ class Journal:
             return self._bury(key, reading)
         return ended
 
-    def _bury(self, key: Key, reading: Reading) -> Ended:
+    def _bury(self, key: AttemptId, reading: Reading) -> Ended:
         """Record the loss of an attempt whose shim is dead, after killing what is left of it."""
         directory, started = self.path(key), reading.started
         rebooted = (started.boot_id if started else reading.boot_id) != self._boot_id
@@ -257,7 +256,7 @@ class Journal:
             self._write_exit(directory, body)
         return ended_from(key, body)
 
-    def abandon(self, key: Key, reason: str) -> Record:
+    def abandon(self, key: AttemptId, reason: str) -> Record:
         """Give up an attempt whose directory is damaged: kill what runs of it, set it aside."""
         directory = self.path(key)
         tell(directory, {"do": "kill", "reason": EndReason.LOST.value, "detail": reason})
@@ -272,7 +271,7 @@ class Journal:
                 os.close(mark_begun(folder))
             write_record(folder, EXIT, body, self._config.agent.durability == "full")
 
-    def sync(self, key: Key) -> None:
+    def sync(self, key: AttemptId) -> None:
         """Force the end of an attempt to the disk, unless durability says it need not be.
 
         OSError when the disk refuses; nothing for an attempt that is settled already.
@@ -288,7 +287,7 @@ class Journal:
 
     # Forget -------------------------------------------------------------------------------------
 
-    def settle(self, key: Key) -> None:
+    def settle(self, key: AttemptId) -> None:
         """The server needs nothing more of an attempt: only its log stays, until retention.
 
         Without a log nothing stays. Idempotent; OSError when the disk does not let it.
@@ -346,7 +345,7 @@ class Journal:
                     log.warning("it cannot be looked at", path=str(directory), reason=str(error))
                     self._odd.add(name)
 
-    def remove(self, key: Key) -> None:
+    def remove(self, key: AttemptId) -> None:
         """Take an attempt's directory away, log and all; its disk space comes back with `purge`."""
         self.files.discard(key)
         self._trash.take(self.path(key))
@@ -358,13 +357,9 @@ class Journal:
         return done + self.files.purge(most - done)
 
 
-def parse_key(name: str) -> Key | None:
+def parse_key(name: str) -> AttemptId | None:
     """The attempt that a directory's name means; None for other names."""
-    job, _, number = name.partition(".")
     try:
-        ulid_to_bytes(job)
+        return AttemptId.parse(name)
     except ValueError:
         return None
-    if not number.isdecimal() or str(int(number)) != number or not 1 <= int(number) < 1 << 32:
-        return None
-    return Key(job, int(number))

@@ -16,7 +16,7 @@ import structlog
 from pydantic import ValidationError
 
 from remote_agent.processes import APPEND, open_file, rename
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_RECALLED
 from remote_protocol.messages import Ended
 
@@ -43,7 +43,9 @@ class Ledger:
         try:
             self._write(ended)
         except OSError as error:
-            log.error("a settled end cannot be kept", job=ended.job, reason=error.strerror)
+            log.error(
+                "a settled end cannot be kept", attempt=str(ended.attempt), reason=error.strerror
+            )
 
     def _write(self, ended: Ended) -> None:
         if self._descriptor is None:
@@ -55,14 +57,14 @@ class Ledger:
             self.close()
             rename(self._path, self._aside)
 
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[AttemptId]:
         """The newest attempts whose ends are kept, oldest first."""
-        found = dict.fromkeys(Key(ended.job, ended.attempt) for ended in self._ends())
+        found = dict.fromkeys(ended.attempt for ended in self._ends())
         return list(found)[-MAX_RECALLED:]
 
-    def find(self, keys: set[Key]) -> list[Ended]:
+    def find(self, keys: set[AttemptId]) -> list[Ended]:
         """The ends of these attempts, as far as they are kept."""
-        found = {Key(end.job, end.attempt): end for end in self._ends()}
+        found = {end.attempt: end for end in self._ends()}
         return [end for key, end in found.items() if key in keys]
 
     def close(self) -> None:

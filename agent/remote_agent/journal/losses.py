@@ -14,21 +14,21 @@ import structlog
 from remote_agent.journal.directory import Started
 from remote_agent.processes import kill_marked, kill_user
 from remote_agent.processes.cgroup import Group, is_group_of
-from remote_agent.session.events import Key
 from remote_agent.spool import SpoolError, SpoolReader
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
 
 log = structlog.get_logger("journal")
 
 
-def kill_rest(key: Key, started: Started | None, uid: int | None = None) -> int:
+def kill_rest(key: AttemptId, started: Started | None, uid: int | None = None) -> int:
     """Kill what is left of an attempt's job, on this boot of the host, with all processes of the
     user `uid`, who is nobody else; how many."""
     if started is not None and started.cgroup and is_group_of(started.cgroup, str(key)):
         group = Group(started.cgroup)
         group.kill()
         group.remove(limit=0.1)
-    marks = {"REMOTE_JOB_ID": key.job, "REMOTE_ATTEMPT": str(key.attempt)}
+    marks = {"REMOTE_JOB_ID": key.job, "REMOTE_ATTEMPT": str(key.number)}
     killed = kill_marked(marks, started.pid if started else 0)
     return killed if uid is None else killed + kill_user(uid)
 
@@ -38,7 +38,7 @@ def killed_words(killed: int) -> str:
     return f"; {killed} processes of the job were killed" if killed else ""
 
 
-def measure(directory: Path, key: Key) -> tuple[int, int]:
+def measure(directory: Path, key: AttemptId) -> tuple[int, int]:
     """Size and checksum of a log, as far as they can be told."""
     spool = SpoolReader(directory)
     size = checksum = 0

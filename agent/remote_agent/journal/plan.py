@@ -17,7 +17,6 @@ from remote_agent.processes import (
     script_name,
     split_shell,
 )
-from remote_agent.session.events import Key
 from remote_agent.shim.layout import ARTIFACTS, OUTPUTS, SCRIPT, TEMPORARY, WORK
 from remote_agent.shim.order import MIN_SEGMENTS, Order
 from remote_protocol.messages import Offer
@@ -100,14 +99,14 @@ def make_order(
         }
     weights = (spec.cpu_weight, spec.io_weight)
     return Order(
-        key=str(Key(offer.job, offer.attempt)),
+        key=str(offer.attempt),
         argv=argv,
         env=child_env(
             {**host.environ, **_own(places, user)},
             spec.env,
             {
-                "REMOTE_JOB_ID": offer.job,
-                "REMOTE_ATTEMPT": str(offer.attempt),
+                "REMOTE_JOB_ID": offer.attempt.job,
+                "REMOTE_ATTEMPT": str(offer.attempt.number),
                 "REMOTE_QUEUE": spec.queue,
                 "REMOTE_AGENT": host.agent,
                 "REMOTE_WORK_DIR": str(places.work),

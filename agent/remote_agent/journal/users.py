@@ -18,8 +18,8 @@ from remote_agent.processes import (
     missing_privileges,
     unnamed_account,
 )
-from remote_agent.session.events import Key
 from remote_agent.values import UserRange
+from remote_protocol.attempt_id import AttemptId
 
 _CURE: Final = "start it as root, or leave [jobs] run_as and user_range out"
 _SHOWN: Final = 3
@@ -38,7 +38,7 @@ class Users:
         """Whom all jobs run as."""
         self.range = jobs.user_range
         """The users of whom each attempt gets one."""
-        self._held: dict[Key, int] = {}
+        self._held: dict[AttemptId, int] = {}
         self._next = 0 if self.range is None else self.range.first
         if jobs.run_as is not None:
             try:
@@ -80,7 +80,7 @@ class Users:
             return f"a user of its own for each attempt (uid {self.range})"
         return "the agent's own user: jobs can reach the agent and each other"
 
-    def take(self, key: Key) -> Account | None:
+    def take(self, key: AttemptId) -> Account | None:
         """The user for an attempt; None for the agent's own. NoUserFree when all are taken."""
         if self.range is None:
             return self.one
@@ -97,18 +97,18 @@ class Users:
             f"all {self.range.size} users of [jobs] user_range are taken; make the range larger"
         )
 
-    def hold(self, key: Key, uid: int | None) -> None:
+    def hold(self, key: AttemptId, uid: int | None) -> None:
         """An attempt that was found on the disk has this user."""
         if self.range is not None and uid is not None:
             self._held[key] = uid
             if self.range.first <= uid <= self.range.last:
                 self._next = _after(self.range, uid, 1)
 
-    def of(self, key: Key) -> int | None:
+    def of(self, key: AttemptId) -> int | None:
         """The user whom only this attempt's job is; None when there is none."""
         return self._held.get(key)
 
-    def release(self, key: Key) -> None:
+    def release(self, key: AttemptId) -> None:
         """Nothing of an attempt's user is left."""
         self._held.pop(key, None)
 

@@ -27,8 +27,9 @@ from remote_agent.session.effects import (
     Stop,
     WakeUploader,
 )
-from remote_agent.session.events import AttemptStarted, Key, OfferFailed, SpoolMissing
+from remote_agent.session.events import AttemptStarted, OfferFailed, SpoolMissing
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
 from remote_protocol.spec import JobSpec
@@ -46,14 +47,14 @@ class Attempts:
     """Every attempt that is held or being stored."""
 
     def __init__(self) -> None:
-        self.held: dict[Key, Attempt] = {}
+        self.held: dict[AttemptId, Attempt] = {}
         self.talking = False
         """Whether messages may be sent: the link is open and welcomed."""
         self.uploading = False
         """Whether chunks may be sent: no welcome with its rulings is awaited."""
         self.version = 1
         """Of the protocol, as the server's last welcome says."""
-        self._round: deque[Key] = deque()
+        self._round: deque[AttemptId] = deque()
 
     @property
     def running(self) -> int:
@@ -88,7 +89,7 @@ class Attempts:
     def inventory(self) -> list[InventoryItem]:
         """All that is durable here and not about to be forgotten, for a hello."""
         return [
-            InventoryItem(job=key.job, attempt=key.attempt, phase=a.phase, size=a.cursor.size)
+            InventoryItem(attempt=key, phase=a.phase, size=a.cursor.size)
             for key, a in self.held.items()
             if a.phase is not None and not a.doomed
         ]
@@ -106,7 +107,7 @@ class Attempts:
 
     # Log ---------------------------------------------------------------------------------------
 
-    def next_chunk(self) -> tuple[Key, int, int] | None:
+    def next_chunk(self) -> tuple[AttemptId, int, int] | None:
         """`(key, offset, length)` of what to send next, attempt by attempt in turns."""
         while self.uploading and self._round:
             key = self._round.popleft()
@@ -121,7 +122,7 @@ class Attempts:
             attempt.queued = False
         return None
 
-    def chunk_sent(self, key: Key, length: int) -> list[Effect]:
+    def chunk_sent(self, key: AttemptId, length: int) -> list[Effect]:
         """The first `length` bytes of the chunk handed out last are on the link."""
         attempt = self.held.get(key)
         if attempt is None:
@@ -132,7 +133,7 @@ class Attempts:
         attempt.handed = None
         return self._report(attempt)
 
-    def grew(self, key: Key, size: int) -> list[Effect]:
+    def grew(self, key: AttemptId, size: int) -> list[Effect]:
         """The spool has at least `size` bytes."""
         attempt = self.held.get(key)
         if attempt is None or attempt.phase is Phase.ENDED:
@@ -157,10 +158,10 @@ class Attempts:
             attempt.cursor.grow(until)
         until = min(until, attempt.cursor.size)
         attempt.rewind(until)
-        missing = Send(m.Missing(job=key.job, attempt=key.attempt, offset=until))
+        missing = Send(m.Missing(attempt=key, offset=until))
         return [missing, *self._enqueue(key, attempt), *self._report(attempt)]
 
-    def _enqueue(self, key: Key, attempt: Attempt) -> list[Effect]:
+    def _enqueue(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
         if attempt.queued or attempt.doomed or not attempt.cursor.next_chunk()[1]:
             return []
         attempt.queued = True
@@ -178,7 +179,7 @@ class Attempts:
 
     # Things that happen on the host ------------------------------------------------------------
 
-    def stored(self, key: Key) -> list[Effect]:
+    def stored(self, key: AttemptId) -> list[Effect]:
         """Its directory is durable: it is held from now on."""
         attempt = self.held.get(key)
         if attempt is None or attempt.phase is not None:
@@ -210,10 +211,10 @@ class Attempts:
         # One that a former agent has started is asked for now: no start of ours did.
         asking = [] if attempt.confirmed else self._ask_input(key, attempt)
         attempt.begun = attempt.confirmed = True
-        attempt.started = Started(job=key.job, attempt=key.attempt, pid=event.pid, at=event.at)
+        attempt.started = Started(attempt=key, pid=event.pid, at=event.at)
         return [] if attempt.doomed else [*self.say(attempt.started), *asking]
 
-    def ended(self, key: Key, ended: Ended) -> list[Effect]:
+    def ended(self, key: AttemptId, ended: Ended) -> list[Effect]:
         """It is over."""
         attempt = self.held.get(key)
         if attempt is None or attempt.phase in (None, Phase.ENDED):
@@ -226,7 +227,7 @@ class Attempts:
 
     # What the server says ----------------------------------------------------------------------
 
-    def offered_again(self, key: Key, attempt: Attempt, serial: int) -> list[Effect]:
+    def offered_again(self, key: AttemptId, attempt: Attempt, serial: int) -> list[Effect]:
         """An offer of what is here already: say how far it is."""
         if attempt.doomed:
             text = "its superseded start is still being undone"
@@ -241,7 +242,7 @@ class Attempts:
         effects = self._accept(key, attempt)
         return effects + (self.say(attempt.started) if attempt.started else [])
 
-    def about(self, message: m.ServerMessage, key: Key) -> list[Effect]:
+    def about(self, message: m.ServerMessage, key: AttemptId) -> list[Effect]:
         """A message about one attempt. RemoteProtocolError when it makes no sense."""
         attempt = self.held.get(key)
         if attempt is None:
@@ -266,7 +267,7 @@ class Attempts:
 
     def rule(self, ruling: m.Ruling) -> list[Effect]:
         """The server's verdict on an item of the inventory."""
-        key = Key(ruling.job, ruling.attempt)
+        key = ruling.attempt
         attempt = self.held.get(key)
         if attempt is None:
             return []
@@ -278,7 +279,7 @@ class Attempts:
             case m.Verdict.SUPERSEDED:
                 return self._supersede(key, attempt, ruling.detail)
 
-    def _keep(self, key: Key, attempt: Attempt, offset: int) -> list[Effect]:
+    def _keep(self, key: AttemptId, attempt: Attempt, offset: int) -> list[Effect]:
         # Superseded and taken back again meanwhile: it dies all the same, but its end is reported.
         attempt.doomed = False
         # A host that lost power may have lost the tail of a spool that the server still has.
@@ -292,12 +293,14 @@ class Attempts:
             effects += self._ask_input(key, attempt)
         return effects + self._enqueue(key, attempt) + self._report(attempt)
 
-    def _confirm(self, key: Key, attempt: Attempt) -> list[Effect]:
+    def _confirm(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
         first, attempt.confirmed = not attempt.confirmed, True
         waits = attempt.phase is Phase.ACCEPTED and not attempt.stopping and not attempt.doomed
         return self._start(key, attempt) if first and waits else []
 
-    def _cancel(self, key: Key, attempt: Attempt, reason: EndReason, text: str) -> list[Effect]:
+    def _cancel(
+        self, key: AttemptId, attempt: Attempt, reason: EndReason, text: str
+    ) -> list[Effect]:
         if attempt.phase is Phase.ENDED or attempt.doomed:
             return []
         if attempt.phase is None:
@@ -307,7 +310,7 @@ class Attempts:
         attempt.stopping = True
         return [Stop(key, reason, text)]
 
-    def _settled(self, key: Key, attempt: Attempt) -> list[Effect]:
+    def _settled(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
         if attempt.phase is not Phase.ENDED:
             raise RemoteProtocolError(f"attempt {key} is settled, but it has not ended")
         del self.held[key]
@@ -317,12 +320,12 @@ class Attempts:
     def revive(self, ends: tuple[Ended, ...]) -> None:
         """Take up again what was settled: the server has forgotten it."""
         for ended in ends:
-            key = Key(ended.job, ended.attempt)
+            key = ended.attempt
             if key not in self.held:
                 attempt = self.held[key] = Attempt(None, begun=True, confirmed=True)
                 attempt.finish(ended)
 
-    def _supersede(self, key: Key, attempt: Attempt, detail: str) -> list[Effect]:
+    def _supersede(self, key: AttemptId, attempt: Attempt, detail: str) -> list[Effect]:
         if attempt.phase is None:
             attempt.dropped = True
             return []
@@ -336,11 +339,11 @@ class Attempts:
 
     # Words -------------------------------------------------------------------------------------
 
-    def _start(self, key: Key, attempt: Attempt) -> list[Effect]:
+    def _start(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
         attempt.begun = True
         return [Start(key), *self._ask_input(key, attempt)]
 
-    def _ask_input(self, key: Key, attempt: Attempt) -> list[Effect]:
+    def _ask_input(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
         copy = attempt.input
         able = self.talking and self.version >= FETCHES_INPUT and attempt.reads
         return copy.ask(key) if copy is not None and able else []
@@ -349,13 +352,12 @@ class Attempts:
         """Send it if anything may be sent; else the next welcome makes good for it."""
         return [Send(message)] if self.talking else []
 
-    def _accept(self, key: Key, attempt: Attempt) -> list[Effect]:
-        return self.say(m.Accept(job=key.job, attempt=key.attempt, serial=attempt.serial))
+    def _accept(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
+        return self.say(m.Accept(attempt=key, serial=attempt.serial))
 
-    def refuse(self, key: Key, serial: int, reason: Refusal, detail: str) -> list[Effect]:
+    def refuse(self, key: AttemptId, serial: int, reason: Refusal, detail: str) -> list[Effect]:
         """Not taken, and never started."""
-        job, number = key
         if reason is Refusal.USED and self.version < SAYS_USED:
             reason = Refusal.STALE
-        message = m.Refuse(job=job, attempt=number, serial=serial, reason=reason, detail=detail)
+        message = m.Refuse(attempt=key, serial=serial, reason=reason, detail=detail)
         return self.say(message)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import AgentMessage, Ended, Offer, Welcome, Wishes
 from remote_protocol.messages import Assignment as ServerAssignment
@@ -32,7 +32,7 @@ class Store:
 class Start:
     """Have a shim run the attempt; idempotent by the shim's start lock (I1)."""
 
-    key: Key
+    key: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Stop:
     `reason` written, its end reported.
     """
 
-    key: Key
+    key: AttemptId
     reason: EndReason
     detail: str
 
@@ -56,7 +56,7 @@ class Kill:
     agent restart before it is forgotten, no other meaning must be read into it.
     """
 
-    key: Key
+    key: AttemptId
     detail: str
 
 
@@ -65,7 +65,7 @@ class Forget:
     """The server needs nothing more of the attempt: its journal may go, its log copy stays
     until retention."""
 
-    key: Key
+    key: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Recount:
 class LookUp:
     """Look up the remembered ends of these attempts, then report Found."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[AttemptId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class AppendInput:
     """Write these bytes at `offset` of the attempt's copy of its input, where that ends now, then
     report InputStored or InputFailed before anything else is heard."""
 
-    key: Key
+    key: AttemptId
     offset: int
     payload: memoryview
 
@@ -107,7 +107,7 @@ class EndInput:
     """Note that the attempt's copy of its input is complete with `size` bytes, then report
     InputEnded or InputFailed."""
 
-    key: Key
+    key: AttemptId
     size: int
 
 

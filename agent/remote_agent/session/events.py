@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Condition, Ended, Refusal, ServerMessage, Settings
-
-
-class Key(NamedTuple):
-    """One attempt of one job."""
-
-    job: str
-    attempt: int
-
-    def __str__(self) -> str:
-        return f"{self.job}.{self.attempt}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +31,14 @@ class Received:
 class OfferStored:
     """The attempt's directory is durable (answer to `Store`)."""
 
-    key: Key
+    key: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
 class OfferFailed:
     """The attempt's directory could not be made durable (answer to `Store`)."""
 
-    key: Key
+    key: AttemptId
     reason: Refusal
     detail: str
 
@@ -57,7 +47,7 @@ class OfferFailed:
 class AttemptStarted:
     """The shim has spawned the job's process; `at` is wall-clock Unix time."""
 
-    key: Key
+    key: AttemptId
     pid: int
     at: float
 
@@ -66,7 +56,7 @@ class AttemptStarted:
 class SpoolGrew:
     """The attempt's spool is now at least `size` bytes long."""
 
-    key: Key
+    key: AttemptId
     size: int
 
 
@@ -74,7 +64,7 @@ class SpoolGrew:
 class SpoolMissing:
     """The spool has no byte at `offset`, where the next chunk would start."""
 
-    key: Key
+    key: AttemptId
     offset: int
     until: int | None
     """Where it goes on; None: it ends before `offset`."""
@@ -84,7 +74,7 @@ class SpoolMissing:
 class AttemptEnded:
     """The exit record exists (or the shim is dead, and the record says `lost`)."""
 
-    key: Key
+    key: AttemptId
     ended: Ended
 
 
@@ -92,7 +82,7 @@ class AttemptEnded:
 class ChunkSent:
     """The uploader handed the first `length` bytes of its last chunk to the link."""
 
-    key: Key
+    key: AttemptId
     length: int
 
 
@@ -100,7 +90,7 @@ class ChunkSent:
 class InputReceived:
     """A piece of an attempt's input came from the server."""
 
-    key: Key
+    key: AttemptId
     offset: int
     payload: memoryview
 
@@ -109,7 +99,7 @@ class InputReceived:
 class InputStored:
     """The attempt's copy of its input has `size` bytes now (answer to `AppendInput`)."""
 
-    key: Key
+    key: AttemptId
     size: int
 
 
@@ -117,21 +107,21 @@ class InputStored:
 class InputEnded:
     """The copy is complete, and marked so (answer to `EndInput`)."""
 
-    key: Key
+    key: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
 class InputFailed:
     """The disk did not take it (answer to `AppendInput` and `EndInput`)."""
 
-    key: Key
+    key: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
 class Recounted:
     """These settled attempts are remembered (answer to `Recount`)."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[AttemptId, ...]
 
 
 @dataclass(frozen=True, slots=True)

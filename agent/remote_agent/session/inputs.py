@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from remote_agent.session.effects import AppendInput, Effect, EndInput, Send
-from remote_agent.session.events import InputReceived, Key
+from remote_agent.session.events import InputReceived
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import WINDOW
 from remote_protocol.stream import Duplicate, Gap, place
 
@@ -39,12 +40,12 @@ class InputCopy:
     failing: bool = False
     """The disk does not take it now."""
 
-    def ask(self, key: Key) -> list[Effect]:
+    def ask(self, key: AttemptId) -> list[Effect]:
         """Have the server send what follows."""
         if self.ended:
             return []
         self.acked, self.asked, self.failing = self.size, True, False
-        return [Send(m.ReadInput(job=key.job, attempt=key.attempt, offset=self.size))]
+        return [Send(m.ReadInput(attempt=key, offset=self.size))]
 
     def take(self, event: InputReceived) -> list[Effect]:
         """A piece of it came."""
@@ -59,15 +60,15 @@ class InputCopy:
         self.asked = False
         return [AppendInput(event.key, self.size, event.payload[where.skip :])]
 
-    def stored(self, key: Key, size: int) -> list[Effect]:
+    def stored(self, key: AttemptId, size: int) -> list[Effect]:
         """The copy has so many bytes now."""
         self.size = size
         if size - self.acked < ACK_AFTER:
             return []
         self.acked = size
-        return [Send(m.InputAck(job=key.job, attempt=key.attempt, offset=size))]
+        return [Send(m.InputAck(attempt=key, offset=size))]
 
-    def finish(self, key: Key, size: int) -> list[Effect]:
+    def finish(self, key: AttemptId, size: int) -> list[Effect]:
         """The server says that the whole input has `size` bytes."""
         if self.ended or self.failing:
             return []
@@ -79,7 +80,7 @@ class InputCopy:
 class Inputs:
     """The copies of all attempts in `held`."""
 
-    def __init__(self, held: Mapping[Key, Attempt]) -> None:
+    def __init__(self, held: Mapping[AttemptId, Attempt]) -> None:
         self._held = held
 
     def received(self, event: InputReceived) -> list[Effect]:
@@ -87,24 +88,24 @@ class Inputs:
         copy = self._copy(event.key)
         return [] if copy is None else copy.take(event)
 
-    def stored(self, key: Key, size: int) -> list[Effect]:
+    def stored(self, key: AttemptId, size: int) -> list[Effect]:
         """A piece was appended (answer to `AppendInput`)."""
         copy = self._copy(key)
         return [] if copy is None else copy.stored(key, size)
 
-    def failed(self, key: Key) -> list[Effect]:
+    def failed(self, key: AttemptId) -> list[Effect]:
         """The disk did not take it."""
         copy = self._copy(key)
         if copy is not None:
             copy.failing = True
         return []
 
-    def finish(self, key: Key, size: int) -> list[Effect]:
+    def finish(self, key: AttemptId, size: int) -> list[Effect]:
         """The server says how long the whole input is."""
         copy = self._copy(key)
         return [] if copy is None else copy.finish(key, size)
 
-    def ended(self, key: Key) -> list[Effect]:
+    def ended(self, key: AttemptId) -> list[Effect]:
         """It is complete here (answer to `EndInput`)."""
         copy = self._copy(key)
         if copy is not None:
@@ -120,6 +121,6 @@ class Inputs:
             for effect in attempt.input.ask(key)
         ]
 
-    def _copy(self, key: Key) -> InputCopy | None:
+    def _copy(self, key: AttemptId) -> InputCopy | None:
         attempt = self._held.get(key)
         return attempt.input if attempt is not None and attempt.reads else None

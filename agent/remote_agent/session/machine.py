@@ -40,7 +40,6 @@ from remote_agent.session.events import (
     InputFailed,
     InputReceived,
     InputStored,
-    Key,
     Leaving,
     LinkClosed,
     LinkOpened,
@@ -55,6 +54,7 @@ from remote_agent.session.events import (
 )
 from remote_agent.session.inputs import InputCopy, Inputs
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import (
     MAX_PART,
@@ -121,7 +121,7 @@ class Session:
         self._mismatches = 0
 
     @property
-    def attempts(self) -> Mapping[Key, Attempt]:
+    def attempts(self) -> Mapping[AttemptId, Attempt]:
         """Every attempt that is held or being stored. Only to be read."""
         return MappingProxyType(self._attempts.held)
 
@@ -142,7 +142,7 @@ class Session:
 
     def adopt(
         self,
-        key: Key,
+        key: AttemptId,
         spec: JobSpec | None,
         phase: Phase,
         size: int,
@@ -164,7 +164,7 @@ class Session:
             attempt.finish(ended)
         self._attempts.held[key] = attempt
 
-    def next_chunk(self) -> tuple[Key, int, int] | None:
+    def next_chunk(self) -> tuple[AttemptId, int, int] | None:
         """`(key, offset, length)` of the log bytes to send next; None when there are none.
 
         Attempts take turns. Each call is followed by ChunkSent before the next one, unless the
@@ -215,9 +215,8 @@ class Session:
                 self._turn(_Link.NONE)
                 return []
             case Recounted(keys):
-                known = [m.Reference(job=key.job, attempt=key.attempt) for key in keys]
                 said: list[Effect] = []
-                for part, rest in parts(known, MAX_RECALLED_PART):
+                for part, rest in parts(keys, MAX_RECALLED_PART):
                     said += attempts.say(m.Recalled(attempts=part, following=rest))
                 return said
             case Found(ends):
@@ -337,11 +336,11 @@ class Session:
                 return self._hello()
             case m.Recall():
                 return [Recount()]
-            case m.InputEnd(job=job, attempt=number, size=size):
-                return self._inputs.finish(Key(job, number), size)
+            case m.InputEnd(attempt=key, size=size):
+                return self._inputs.finish(key, size)
             case m.Revive(attempts=wanted):
-                return [LookUp(tuple(Key(item.job, item.attempt) for item in wanted))]
-        return self._attempts.about(message, Key(message.job, message.attempt))
+                return [LookUp(tuple(wanted))]
+        return self._attempts.about(message, message.attempt)
 
     def _welcome(self, message: m.Welcome) -> list[Effect]:
         if message.session != self._session:
@@ -374,7 +373,7 @@ class Session:
         return [Proven(self._proven_at), *self._hello()]
 
     def _offer(self, offer: m.Offer, now: float) -> list[Effect]:
-        key = Key(offer.job, offer.attempt)
+        key = offer.attempt
         attempts = self._attempts
         attempt = attempts.held.get(key)
         if attempt is not None:

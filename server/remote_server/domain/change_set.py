@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
-from remote_server.domain.model import Key
 
 K = TypeVar("K")
 
@@ -43,7 +43,7 @@ class ChangeSet:
     """How the number of jobs changed, for each queue and state."""
     end_counts: dict[tuple[str, str], int] = field(default_factory=dict)
     """How many jobs ended, for each queue and end reason."""
-    cancels: dict[Key, Cancel] = field(default_factory=dict)
+    cancels: dict[AttemptId, Cancel] = field(default_factory=dict)
     """Attempts that an agent holds and whose job somebody wants to end, asked for again or not."""
     agents: set[str] = field(default_factory=set)
     """Agents that were registered, or whose assignment or desired state was changed."""

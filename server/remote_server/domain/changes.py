@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Step
-from remote_server.domain.model import Key
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The agent holds the attempt durably."""
 
-    key: Key
+    key: AttemptId
     first: bool = False
     """Until now it was only offered, so that none of its log can have come: what lies under its
     name, left by a restored database, is another attempt's."""
@@ -22,7 +22,7 @@ class Accepted:
 class Withdrawn:
     """The attempt has not started and never will: back to the queue, same number."""
 
-    key: Key
+    key: AttemptId
     detail: str
     refused: bool = False
     """The agent itself gave it back."""
@@ -34,7 +34,7 @@ class Withdrawn:
 class Rejected:
     """The agent's policy forbids the job: it ends as `rejected`."""
 
-    key: Key
+    key: AttemptId
     detail: str
 
 
@@ -42,7 +42,7 @@ class Rejected:
 class Running:
     """The job's process exists."""
 
-    key: Key
+    key: AttemptId
     pid: int
     at: float
 
@@ -51,7 +51,7 @@ class Running:
 class Finished:
     """The attempt ended and its log is complete, or as complete as it will ever be."""
 
-    key: Key
+    key: AttemptId
     ended: Ended
     torn: str = ""
     """Why the log is not complete, in words; empty when it is."""
@@ -61,7 +61,7 @@ class Finished:
 class Lost:
     """The agent says hello without an attempt that it had accepted: its disk has lost it."""
 
-    key: Key
+    key: AttemptId
     detail: str
 
 
@@ -69,21 +69,21 @@ class Lost:
 class Returned:
     """A lost attempt is alive, and the job's policy keeps it."""
 
-    key: Key
+    key: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """An agent holds an attempt that the database, restored from an older copy, does not know."""
 
-    key: Key
+    key: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
 class Noted:
     """Something for the timeline only."""
 
-    key: Key
+    key: AttemptId
     step: Step
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Usage
 from remote_protocol.states import (
     AttemptEvent,
@@ -34,7 +35,6 @@ from remote_server.domain.events import (
     Running,
     Withdrawn,
 )
-from remote_server.domain.model import Key
 from remote_server.errors import Stale
 
 MOST_REFUSALS: Final = 50
@@ -132,7 +132,7 @@ class Conclusion:
 
 
 def conclude(
-    key: Key, agent: str, standing: Standing, change: Change, now: float
+    key: AttemptId, agent: str, standing: Standing, change: Change, now: float
 ) -> Conclusion | None:
     """What `change`, reported by `agent` (or by the server in its name), leads to.
 
@@ -214,7 +214,7 @@ def _running(standing: Standing, change: Running, now: float) -> Conclusion | No
     )
 
 
-def _withdrawn(key: Key, standing: Standing, change: Withdrawn, now: float) -> Conclusion:
+def _withdrawn(key: AttemptId, standing: Standing, change: Withdrawn, now: float) -> Conclusion:
     detail = change.detail
     if standing.attempt is not AttemptState.OFFERED:
         raise Stale(f"attempt {key} was accepted and cannot be handed back")
@@ -248,21 +248,21 @@ def _withdrawal(now: float, detail: str) -> Note:
 
 
 def _returned(
-    key: Key, standing: Standing, change: Returned | Recovered, now: float
+    key: AttemptId, standing: Standing, change: Returned | Recovered, now: float
 ) -> Conclusion | None:
     if standing.attempt.live:
         return None
     if isinstance(change, Recovered):
         # Of two attempts from a former life, the later one was the job's.
-        wanted = standing.current < key.attempt <= standing.floor
+        wanted = standing.current < key.number <= standing.floor
         what, detail = "recovered", "its agent holds it; the restored database did not know it"
     else:
-        wanted = standing.policy.keep_first and key.attempt <= standing.current
+        wanted = standing.policy.keep_first and key.number <= standing.current
         what, detail = "returned", "it was given up as lost, and is kept by the job's policy"
     if not wanted or standing.attempt is not AttemptState.LOST or standing.job.terminal:
         raise Stale(f"attempt {key} is over for the server: {standing.attempt}")
     job = advance_job(standing.job, JobEvent.RETURN)
-    supersedes = key.attempt != standing.current and standing.job is not JobState.QUEUED
+    supersedes = key.number != standing.current and standing.job is not JobState.QUEUED
     return Conclusion(
         advance_attempt(standing.attempt, AttemptEvent.RETURN),
         job,
@@ -272,7 +272,7 @@ def _returned(
     )
 
 
-def _finished(key: Key, standing: Standing, change: Finished, now: float) -> Conclusion:
+def _finished(key: AttemptId, standing: Standing, change: Finished, now: float) -> Conclusion:
     ended = change.ended
     started = standing.started_at
     if started is None and ended.started_at is not None:
@@ -297,7 +297,7 @@ def _finished(key: Key, standing: Standing, change: Finished, now: float) -> Con
 
 
 def _over(
-    key: Key,
+    key: AttemptId,
     standing: Standing,
     end: End,
     event: AttemptEvent,
@@ -326,7 +326,7 @@ def _over(
 
 
 def _retry(
-    key: Key,
+    key: AttemptId,
     standing: Standing,
     attempt: AttemptState,
     end: End,

@@ -13,9 +13,9 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.stream import Cursor
 from remote_server.domain.events import Effect, InputChanged, InputRead, Send, SendInputs
-from remote_server.domain.model import Key
 
 
 @dataclass(slots=True)
@@ -37,19 +37,19 @@ class Delivery:
     """The inputs that one agent reads on one link."""
 
     def __init__(self) -> None:
-        self._readings: dict[Key, _Reading] = {}
-        self._round: deque[Key] = deque()
+        self._readings: dict[AttemptId, _Reading] = {}
+        self._round: deque[AttemptId] = deque()
 
     def hello(self) -> None:
         """The agent compares everything anew, and asks again for what it wants."""
         self._readings.clear()
         self._round.clear()
 
-    def drop(self, key: Key) -> None:
+    def drop(self, key: AttemptId) -> None:
         """There is nothing to send any more."""
         self._readings.pop(key, None)
 
-    def keep(self, live: Container[Key]) -> None:
+    def keep(self, live: Container[AttemptId]) -> None:
         """Only these attempts are the agent's now."""
         for key in [key for key in self._readings if key not in live]:
             del self._readings[key]
@@ -64,7 +64,7 @@ class Delivery:
         self._readings[event.key] = reading
         return self._go_on(event.key, reading)
 
-    def acked(self, key: Key, offset: int) -> list[Effect]:
+    def acked(self, key: AttemptId, offset: int) -> list[Effect]:
         """The agent has written all before `offset`. RemoteProtocolError when it was never sent."""
         reading = self._readings.get(key)
         if reading is None:
@@ -82,7 +82,7 @@ class Delivery:
                 effects += self._go_on(key, reading)
         return effects
 
-    def next_chunk(self) -> tuple[Key, int, int] | None:
+    def next_chunk(self) -> tuple[AttemptId, int, int] | None:
         """`(key, offset, length)` of what to send next, attempt by attempt in turns."""
         while self._round:
             key = self._round.popleft()
@@ -97,7 +97,7 @@ class Delivery:
             reading.queued = False
         return None
 
-    def sent(self, key: Key, length: int) -> list[Effect]:
+    def sent(self, key: AttemptId, length: int) -> list[Effect]:
         """The chunk handed out last is on the link."""
         reading = self._readings.get(key)
         # When the agent has asked again in between, this chunk is an old one.
@@ -107,10 +107,10 @@ class Delivery:
         reading.cursor.advance(length)
         return self._go_on(key, reading)
 
-    def _go_on(self, key: Key, reading: _Reading) -> list[Effect]:
+    def _go_on(self, key: AttemptId, reading: _Reading) -> list[Effect]:
         if reading.ended and not reading.told and reading.cursor.sent >= reading.size:
             reading.told = True
-            return [Send(m.InputEnd(job=key.job, attempt=key.attempt, size=reading.size))]
+            return [Send(m.InputEnd(attempt=key, size=reading.size))]
         if reading.queued or not reading.cursor.next_chunk()[1]:
             return []
         reading.queued = True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     AgentMessage,
@@ -30,7 +31,7 @@ from remote_server.domain.changes import (
     Running,
     Withdrawn,
 )
-from remote_server.domain.model import Key, Lease
+from remote_server.domain.model import Lease
 
 __all__ = [
     "Accepted",
@@ -90,15 +91,15 @@ class HelloReceived:
     """
 
     hello: Hello
-    leases: dict[Key, Lease]
+    leases: dict[AttemptId, Lease]
     """Every live lease of this agent, and every lost one of its inventory that may return."""
-    ended: frozenset[Key]
+    ended: frozenset[AttemptId]
     """Attempts of the inventory whose end is committed: they are settled."""
-    lengths: dict[Key, int]
+    lengths: dict[AttemptId, int]
     """Length of the server's log file for each of the inventory's attempts."""
     assignment: AgentAssignment
     wishes: Wishes
-    strays: frozenset[Key] = frozenset()
+    strays: frozenset[AttemptId] = frozenset()
     """Attempts of the inventory whose jobs a restored database does not know: they run on."""
     warning: str = ""
     """What of the host's settings is not allowed, in words."""
@@ -110,7 +111,7 @@ class HelloReceived:
 class RecallAnswered:
     """The agent said what it has settled; the hub has looked up what the database wants of it."""
 
-    wanted: tuple[Key, ...]
+    wanted: tuple[AttemptId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class MessageReceived:
 class ChunkReceived:
     """Log bytes came; `length` is the length of the attempt's file before them."""
 
-    key: Key
+    key: AttemptId
     offset: int
     size: int
     length: int
@@ -135,7 +136,7 @@ class InputRead:
     """The agent wants the input of an attempt from `offset` on; the server has `size` bytes of it
     now, and `ended` tells whether those are all."""
 
-    key: Key
+    key: AttemptId
     offset: int
     size: int
     ended: bool
@@ -154,7 +155,7 @@ class InputChanged:
 class InputSent:
     """The piece of an input that was handed out last is on the link."""
 
-    key: Key
+    key: AttemptId
     length: int
 
 
@@ -162,7 +163,7 @@ class InputSent:
 class InputGone:
     """There is no input any more: the attempt's job has ended."""
 
-    key: Key
+    key: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class Offered:
 class CancelWished:
     """The wish to end an attempt was committed."""
 
-    key: Key
+    key: AttemptId
     reason: EndReason
     detail: str
 
@@ -205,7 +206,7 @@ class CancelWished:
 class LeaseEnded:
     """The server itself gave the lease up (lost, withdrawn, finalised)."""
 
-    key: Key
+    key: AttemptId
     detail: str
 
 
@@ -243,7 +244,7 @@ class RecordStale:
 class StoreFailed:
     """A `Record` could not be committed, or a log not written or read; nothing was acknowledged."""
 
-    key: Key | None = None
+    key: AttemptId | None = None
     """The attempt that it was about; None: every one."""
 
 
@@ -317,7 +318,7 @@ class Record:
 class AppendLog:
     """Append the chunk's payload from `skip` on to the attempt's file, then send the ack."""
 
-    key: Key
+    key: AttemptId
     skip: int
     ack: Send
     take: int | None = None
@@ -335,7 +336,7 @@ class VerifyLog:
 class TruncateLog:
     """Cut the attempt's file: from `length` on it may be damaged and comes again."""
 
-    key: Key
+    key: AttemptId
     length: int
 
 
@@ -343,7 +344,7 @@ class TruncateLog:
 class FillLog:
     """Make the attempt's file at least `length` bytes long: what is missing will never come."""
 
-    key: Key
+    key: AttemptId
     length: int
 
 

@@ -7,6 +7,7 @@ more than one message to be whole.
 from __future__ import annotations
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED
 
@@ -17,7 +18,7 @@ class Gathering:
     def __init__(self) -> None:
         self._hello: m.Hello | None = None
         self._items: list[m.InventoryItem] = []
-        self._known: list[m.Reference] = []
+        self._known: list[AttemptId] = []
         self._following = 0
 
     def hear(self, message: m.AgentMessage) -> m.AgentMessage | None:

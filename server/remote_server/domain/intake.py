@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.stream import Append, Duplicate, Gap, place
 from remote_server.domain.events import (
     AppendLog,
@@ -24,7 +25,6 @@ from remote_server.domain.events import (
     Send,
     TruncateLog,
 )
-from remote_server.domain.model import Key
 
 WIDEST: Final = 48
 """Bytes of a log for one byte of a job's output: a line of one byte has a time before it. No agent
@@ -47,7 +47,7 @@ def most_stored(*caps: int | None) -> int:
 class Intake:
     """What a session must know of one log."""
 
-    key: Key
+    key: AttemptId
     asked: int | None = None
     """Offset of the rewind that is not answered yet."""
     missing: int = 0
@@ -149,12 +149,12 @@ class Intake:
             return []
         self.asked = offset
         self.may_miss = True
-        return [Send(m.Rewind(job=self.key.job, attempt=self.key.attempt, offset=offset))]
+        return [Send(m.Rewind(attempt=self.key, offset=offset))]
 
 
-def _settled(key: Key) -> Send:
-    return Send(m.Settled(job=key.job, attempt=key.attempt))
+def _settled(key: AttemptId) -> Send:
+    return Send(m.Settled(attempt=key))
 
 
-def _ack(key: Key, offset: int) -> Send:
-    return Send(m.Ack(job=key.job, attempt=key.attempt, offset=offset))
+def _ack(key: AttemptId, offset: int) -> Send:
+    return Send(m.Ack(attempt=key, offset=offset))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain.events import (
@@ -39,7 +40,7 @@ from remote_server.domain.events import (
     Withdrawn,
 )
 from remote_server.domain.intake import Intake, most_stored
-from remote_server.domain.model import Key, Lease
+from remote_server.domain.model import Lease
 
 CANCEL_AGAIN: Final = 5.0
 """Seconds after which a cancel is said again while the end is not reported."""
@@ -57,20 +58,20 @@ class Leases:
 
     def __init__(self, max_log: int | None = None) -> None:
         self._max_log = max_log
-        self.live: dict[Key, Lease] = {}
+        self.live: dict[AttemptId, Lease] = {}
         """Every lease that takes capacity of the agent."""
-        self.failed: set[Key] = set()
+        self.failed: set[AttemptId] = set()
         """Attempts with something that could not be written: not heard until the next hello."""
-        self._serials: dict[Key, int] = {}
+        self._serials: dict[AttemptId, int] = {}
         """Serial of the last offer of each attempt that was offered on this session."""
         self._offers = 0
-        self._ending: set[Key] = set()
+        self._ending: set[AttemptId] = set()
         """Attempts whose end is being verified or committed."""
-        self._intakes: dict[Key, Intake] = {}
-        self._given_up: set[Key] = set()
+        self._intakes: dict[AttemptId, Intake] = {}
+        self._given_up: set[AttemptId] = set()
         """Attempts superseded since the last hello: the agent may kill them at any moment."""
-        self._cancels: dict[Key, _Cancel] = {}
-        self.strays: frozenset[Key] = frozenset()
+        self._cancels: dict[AttemptId, _Cancel] = {}
+        self.strays: frozenset[AttemptId] = frozenset()
         """Attempts of jobs that a restored database does not know. Nothing is said about those
         that run: killing them would lose work, and their bytes have no place here."""
 
@@ -88,7 +89,7 @@ class Leases:
         said = [cancel.said_at for cancel in self._cancels.values()]
         return min(said) + CANCEL_AGAIN if said else None
 
-    def drop(self, key: Key) -> bool:
+    def drop(self, key: AttemptId) -> bool:
         """The lease is this agent's no more. Whether it was until now."""
         self._serials.pop(key, None)
         self._ending.discard(key)
@@ -111,7 +112,7 @@ class Leases:
             for key, lease in self.live.items()
             if key in self._serials and lease.state is AttemptState.OFFERED
         }
-        inventory = {Key(i.job, i.attempt): i for i in event.hello.inventory}
+        inventory = {i.attempt: i for i in event.hello.inventory}
         before: list[Effect] = []
         wished, self._cancels = self._cancels, {}
         self.live = {}
@@ -166,7 +167,7 @@ class Leases:
             log.hello()
         return rulings, before, after
 
-    def _welcome_back(self, key: Key, phase: Phase) -> bool:
+    def _welcome_back(self, key: AttemptId, phase: Phase) -> bool:
         return phase is not Phase.ACCEPTED and key not in self._given_up
 
     # What the server does ----------------------------------------------------------------------
@@ -187,11 +188,11 @@ class Leases:
         ]
 
     def _offer(self, lease: Lease, serial: int) -> Send:
-        (job, attempt), spec = lease.key, lease.spec
+        spec = lease.spec
         if self._max_log is not None and (spec.max_log is None or spec.max_log > self._max_log):
             # The shim keeps head and tail: nobody can fill the server's disk with one job.
             spec = spec.model_copy(update={"max_log": self._max_log})
-        return Send(m.Offer(job=job, attempt=attempt, spec=spec, serial=serial))
+        return Send(m.Offer(attempt=lease.key, spec=spec, serial=serial))
 
     def withdraw_offers(self, detail: str) -> list[Effect]:
         """Give back what was not accepted: it has never run and never will."""
@@ -202,7 +203,7 @@ class Leases:
         self.drop(change.key)
         return [Record(change), CapacityChanged()]
 
-    def cancel(self, key: Key, reason: EndReason, detail: str, now: float) -> list[Effect]:
+    def cancel(self, key: AttemptId, reason: EndReason, detail: str, now: float) -> list[Effect]:
         """Wish for the end of an attempt."""
         if key not in self.live:
             return []
@@ -221,7 +222,7 @@ class Leases:
                 effects.append(_cancel(key, cancel.reason, cancel.detail))
         return effects
 
-    def end(self, key: Key, detail: str) -> list[Effect]:
+    def end(self, key: AttemptId, detail: str) -> list[Effect]:
         """The server gave the lease up."""
         self._given_up.add(key)
         freed: list[Effect] = [CapacityChanged()] if self.drop(key) else []
@@ -231,7 +232,7 @@ class Leases:
 
     def accepted(self, message: m.Accept) -> list[Effect]:
         """It is durable there."""
-        key = Key(message.job, message.attempt)
+        key = message.attempt
         lease = self.live.get(key)
         if lease is None:
             return self.not_held(key)
@@ -243,12 +244,12 @@ class Leases:
             self.live[key] = replace(lease, state=AttemptState.ACCEPTED)
         # Recorded even when it was before: the first record may not be committed yet, and only a
         # commit may be confirmed.
-        confirm = Send(m.Confirm(job=key.job, attempt=key.attempt))
+        confirm = Send(m.Confirm(attempt=key))
         return [Record(Accepted(key, first), (confirm,))]
 
     def refused(self, message: m.Refuse) -> list[Effect]:
         """It has not run there and never will."""
-        key = Key(message.job, message.attempt)
+        key = message.attempt
         lease = self.live.get(key)
         if lease is None or message.serial != self._serials.get(key, message.serial):
             return []
@@ -264,7 +265,7 @@ class Leases:
 
     def started(self, message: m.Started) -> list[Effect]:
         """Its process exists."""
-        key = Key(message.job, message.attempt)
+        key = message.attempt
         lease = self.live.get(key)
         if lease is None:
             return self.not_held(key)
@@ -282,21 +283,21 @@ class Leases:
             return []
         return self._intake(key).chunk(event)
 
-    def not_held(self, key: Key) -> list[Effect]:
+    def not_held(self, key: AttemptId) -> list[Effect]:
         """What to say about an attempt that is not this agent's."""
         return [] if key in self.strays else [_superseded(key)]
 
     def missing(self, event: MissingReceived) -> list[Effect]:
         """Log bytes that were asked for are not to be had."""
         message = event.missing
-        key = Key(message.job, message.attempt)
+        key = message.attempt
         if key not in self.live:
             return self.not_held(key)
         if key in self.failed:
             return []
         return self._intake(key).missed(message.offset, event.length)
 
-    def _intake(self, key: Key) -> Intake:
+    def _intake(self, key: AttemptId) -> Intake:
         log = self._intakes.get(key)
         if log is None:
             cap = self.live[key].spec.max_log
@@ -305,11 +306,11 @@ class Leases:
 
     def ended(self, message: m.Ended) -> list[Effect]:
         """It is over, and every byte of its log came before this."""
-        key = Key(message.job, message.attempt)
+        key = message.attempt
         if key not in self.live:
             if key in self.strays:
                 # Nobody here can keep its end: the agent does.
-                return [Send(m.Settled(job=key.job, attempt=key.attempt))]
+                return [Send(m.Settled(attempt=key))]
             return self.not_held(key)
         if key in self._ending or key in self.failed or self._intake(key).stale(message):
             return []
@@ -320,7 +321,7 @@ class Leases:
     def verified(self, event: LogVerified) -> list[Effect]:
         """The log was compared with what the agent says it is."""
         ended = event.ended
-        key = Key(ended.job, ended.attempt)
+        key = ended.attempt
         if key not in self._ending or key in self.failed:
             return []
         effects = self._intake(key).judge(event)
@@ -347,13 +348,13 @@ class Leases:
         return []
 
 
-def _ruling(key: Key, verdict: Verdict, offset: int = 0) -> m.Ruling:
-    return m.Ruling(job=key.job, attempt=key.attempt, verdict=verdict, offset=offset)
+def _ruling(key: AttemptId, verdict: Verdict, offset: int = 0) -> m.Ruling:
+    return m.Ruling(attempt=key, verdict=verdict, offset=offset)
 
 
-def _cancel(key: Key, reason: EndReason, detail: str) -> Send:
-    return Send(m.Cancel(job=key.job, attempt=key.attempt, reason=reason, detail=detail))
+def _cancel(key: AttemptId, reason: EndReason, detail: str) -> Send:
+    return Send(m.Cancel(attempt=key, reason=reason, detail=detail))
 
 
-def _superseded(key: Key, detail: str = "it is not this agent's any more") -> Send:
-    return Send(m.Superseded(job=key.job, attempt=key.attempt, detail=detail))
+def _superseded(key: AttemptId, detail: str = "it is not this agent's any more") -> Send:
+    return Send(m.Superseded(attempt=key, detail=detail))

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Condition
 from remote_protocol.states import AgentState, EndReason
-from remote_server.domain.model import Key, Lease
+from remote_server.domain.model import Lease
 from remote_server.domain.scheduling import AgentSlot
 
 
@@ -46,10 +47,10 @@ class Links(Protocol):
         """Send a committed lease to its agent, if that is connected; else its next hello gets
         it or gives it back."""
 
-    def lease_ended(self, agent: str, key: Key, detail: str) -> None:
+    def lease_ended(self, agent: str, key: AttemptId, detail: str) -> None:
         """The server gave the lease up: the agent must kill the attempt if it has it."""
 
-    def cancel(self, agent: str, key: Key, reason: EndReason, detail: str) -> None:
+    def cancel(self, agent: str, key: AttemptId, reason: EndReason, detail: str) -> None:
         """Ask the agent to end the attempt."""
 
     def contact(self, agent: str) -> float | None:

@@ -6,20 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import Role
 from remote_protocol.messages import Condition, Platform, Usage
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-
-
-class Key(NamedTuple):
-    """One attempt of one job."""
-
-    job: str
-    attempt: int
-
-    def __str__(self) -> str:
-        return f"{self.job}.{self.attempt}"
 
 
 class Principal(NamedTuple):
@@ -92,9 +83,9 @@ class Attempt:
     """CRC-32 of the complete log; None: it is not complete, or older than this column."""
 
     @property
-    def key(self) -> Key:
+    def key(self) -> AttemptId:
         """The attempt's key."""
-        return Key(self.job, self.number)
+        return AttemptId(self.job, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +125,7 @@ class Job:
 class Lease:
     """What the protocol mirror must know of an attempt that an agent may still hold."""
 
-    key: Key
+    key: AttemptId
     agent: str
     state: AttemptState
     queue: str
@@ -159,7 +150,7 @@ class Lease:
 class LiveLease:
     """What the sweeper must know of an attempt that an agent holds."""
 
-    key: Key
+    key: AttemptId
     agent: str
     state: AttemptState
     lost_after: float
@@ -177,7 +168,7 @@ class Outcome:
     job_state: JobState
     woke_queue: bool = False
     """The job waits in its queue again."""
-    superseded: tuple[str, Key] | None = None
+    superseded: tuple[str, AttemptId] | None = None
     """Agent and attempt that lost its lease to a returned one: the agent must be told."""
 
 
@@ -257,7 +248,7 @@ class OldJob(NamedTuple):
     """A job that ended long ago, with its attempts: each may have a log."""
 
     id: str
-    attempts: tuple[Key, ...]
+    attempts: tuple[AttemptId, ...]
 
 
 @dataclass(frozen=True, slots=True)

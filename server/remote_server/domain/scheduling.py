@@ -19,7 +19,8 @@ from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from remote_server.domain.model import Demand, Key, Waiting
+from remote_protocol.attempt_id import AttemptId
+from remote_server.domain.model import Demand, Waiting
 
 DEFAULT_CLASS: Final = "default"
 _ONE: Final = Fraction(1)
@@ -43,7 +44,7 @@ class AgentSlot:
     queues: frozenset[str]
     labels: dict[str, str]
     capacity: dict[str, int]
-    leases: dict[Key, tuple[str, float | None]] = field(default_factory=dict)
+    leases: dict[AttemptId, tuple[str, float | None]] = field(default_factory=dict)
     """Queue and weight of every attempt that it holds or was offered."""
     eligible: bool = True
     reason: str = ""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import negotiate
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import MAX_TEXT
@@ -49,7 +50,7 @@ from remote_server.domain.events import (
     WishesChanged,
 )
 from remote_server.domain.leases import Leases
-from remote_server.domain.model import Key, Lease
+from remote_server.domain.model import Lease
 
 STALE: Final = 2.0
 """Heartbeat intervals of silence after which an agent counts as stale."""
@@ -102,12 +103,12 @@ class AgentSession:
         return self._asked
 
     @property
-    def strays(self) -> frozenset[Key]:
+    def strays(self) -> frozenset[AttemptId]:
         """Attempts of jobs that a restored database does not know."""
         return self._leases.strays
 
     @property
-    def leases(self) -> Mapping[Key, Lease]:
+    def leases(self) -> Mapping[AttemptId, Lease]:
         """Every lease that takes capacity of this agent. Only to be read."""
         return MappingProxyType(self._leases.live)
 
@@ -146,12 +147,12 @@ class AgentSession:
         cancel = self._leases.cancel_due
         return silent if cancel is None else min(silent, cancel)
 
-    def reads(self, key: Key) -> bool:
+    def reads(self, key: AttemptId) -> bool:
         """Whether the agent holds this attempt of a job that takes an input."""
         lease = self._leases.live.get(key)
         return lease is not None and lease.spec.stdin
 
-    def next_input(self) -> tuple[Key, int, int] | None:
+    def next_input(self) -> tuple[AttemptId, int, int] | None:
         """`(key, offset, length)` of the input bytes to send next; None when there are none.
 
         Attempts take turns. Each call is followed by InputSent before the next one.
@@ -214,7 +215,7 @@ class AgentSession:
             case RecallAnswered(wanted):
                 self.last_heard = now
                 self._asked, self._recalled = False, True
-                return [Send(m.Revive(attempts=[_reference(key) for key in wanted]))]
+                return [Send(m.Revive(attempts=list(wanted)))]
             case LeaseEnded(key, detail):
                 return leases.end(key, detail)
             case WishesChanged(wishes):
@@ -263,7 +264,7 @@ class AgentSession:
             return self._close(CloseCode.SILENT, text)
         return self._leases.cancel_again(now)
 
-    def _store_failed(self, key: Key | None) -> list[Effect]:
+    def _store_failed(self, key: AttemptId | None) -> list[Effect]:
         self._store_down = True
         self._leases.failed |= self._leases.live.keys() if key is None else {key}
         return [CapacityChanged()]
@@ -313,8 +314,8 @@ class AgentSession:
                 return leases.ended(message)
             case m.Refuse():
                 return leases.refused(message)
-            case m.InputAck(job=job, attempt=attempt, offset=offset):
-                return self._delivery.acked(Key(job, attempt), offset)
+            case m.InputAck(attempt=key, offset=offset):
+                return self._delivery.acked(key, offset)
             case m.Goodbye():
                 self._leaving = True
                 return [*leases.withdraw_offers(f"{self.agent} has left"), CapacityChanged()]
@@ -333,7 +334,3 @@ class AgentSession:
             reason=self.reason,
         )
         return [Send(ack)] if was == self.eligible else [Send(ack), CapacityChanged()]
-
-
-def _reference(key: Key) -> m.Reference:
-    return m.Reference(job=key.job, attempt=key.attempt)

@@ -10,19 +10,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import encode_input
 from remote_server.domain.events import Event, InputChanged, InputGone, InputRead, InputSent
-from remote_server.domain.model import Key
 from remote_server.inputs import Input, InputStore, InputUnavailable
 
 
 class Source(Protocol):
     """Who says what may be sent, and what now (the session)."""
 
-    def reads(self, key: Key) -> bool:
+    def reads(self, key: AttemptId) -> bool:
         """Whether the agent holds this attempt of a job that takes an input."""
 
-    def next_input(self) -> tuple[Key, int, int] | None:
+    def next_input(self) -> tuple[AttemptId, int, int] | None:
         """Attempt, offset and length of the next piece; None when nothing may be sent."""
 
 
@@ -35,7 +35,7 @@ class Feeder:
         inputs: InputStore,
         send: Callable[[bytes], Awaitable[None]],
         report: Callable[[Event], None],
-        failed: Callable[[Key, InputUnavailable], None],
+        failed: Callable[[AttemptId, InputUnavailable], None],
         broke: Callable[[BaseException], None],
     ) -> None:
         self._inputs = inputs
@@ -46,7 +46,7 @@ class Feeder:
         self._jobs: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def read(self, source: Source, key: Key, offset: int) -> None:
+    def read(self, source: Source, key: AttemptId, offset: int) -> None:
         """The agent wants an input from `offset` on."""
         size, ended = 0, False
         # Of a job that is not this agent's nothing is even looked up.
@@ -81,7 +81,7 @@ class Feeder:
             except InputUnavailable as error:
                 self._failed(key, error)
                 return
-            await self._send(encode_input(key.job, key.attempt, offset, data))
+            await self._send(encode_input(key, offset, data))
             self._report(InputSent(key, length))
             # A piece that fits the socket's buffer awaits nothing: others get their turn here.
             await asyncio.sleep(0)

@@ -16,11 +16,12 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Hello, Recalled
 from remote_server.domain.enrolment import left_out
 from remote_server.domain.events import HelloReceived, RecallAnswered
-from remote_server.domain.model import Key, Lease
+from remote_server.domain.model import Lease
 from remote_server.domain.session import AgentSession
 from remote_server.errors import StoreUnavailable
 from remote_server.hub.admission import admit
@@ -102,7 +103,7 @@ class Greeter:
 
     async def _reconcile(self, link: Link, hello: Hello) -> None:
         store = self._hub.store
-        keys = [Key(item.job, item.attempt) for item in hello.inventory]
+        keys = [item.attempt for item in hello.inventory]
         before = await store.leases_of(link.name)
         strange = [key for key in keys if key not in before]
         found = await self._look_up(link, strange)
@@ -141,7 +142,7 @@ class Greeter:
                 attempts=", ".join(map(str, some[:_NAMED])),
             )
 
-    async def _look_up(self, link: Link, strange: Sequence[Key]) -> _Found:
+    async def _look_up(self, link: Link, strange: Sequence[AttemptId]) -> _Found:
         """What the database knows of attempts that the agent does not hold, by and by."""
         found = _Found()
         for part in slices(strange, SLICE):
@@ -152,7 +153,7 @@ class Greeter:
             found.take(await self._found(link.name, part))
         return found
 
-    async def _found(self, agent: str, keys: Sequence[Key]) -> _Found:
+    async def _found(self, agent: str, keys: Sequence[AttemptId]) -> _Found:
         store, found = self._hub.store, _Found()
         if keys:
             found.looked = True
@@ -164,9 +165,8 @@ class Greeter:
 
     async def recalled(self, link: Link, message: Recalled) -> None:
         """An agent says what it has settled: have it take up what this database takes for open."""
-        keys = [Key(item.job, item.attempt) for item in message.attempts]
-        wanted: set[Key] = set()
-        for part in slices(keys, SLICE):
+        wanted: set[AttemptId] = set()
+        for part in slices(message.attempts, SLICE):
             wanted |= (await self._hub.store.leases(part, link.name)).keys()
             await asyncio.sleep(0)
         link.feed(RecallAnswered(tuple(sorted(wanted))))
@@ -174,9 +174,9 @@ class Greeter:
 
 class _Found:
     def __init__(self) -> None:
-        self.leases: dict[Key, Lease] = {}
-        self.ended: set[Key] = set()
-        self.strays: set[Key] = set()
+        self.leases: dict[AttemptId, Lease] = {}
+        self.ended: set[AttemptId] = set()
+        self.strays: set[AttemptId] = set()
         self.looked = False
 
     def take(self, other: _Found) -> None:
@@ -186,7 +186,7 @@ class _Found:
         self.looked = self.looked or other.looked
 
 
-def slices(items: Iterable[Key], size: int) -> Iterator[list[Key]]:
+def slices(items: Iterable[AttemptId], size: int) -> Iterator[list[AttemptId]]:
     """The items in parts."""
     rest = iter(items)
     while part := list(islice(rest, size)):

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from aiohttp import web
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import Superseded
@@ -33,7 +34,7 @@ from remote_server.domain.events import (
     WishesChanged,
 )
 from remote_server.domain.links import AgentStatus
-from remote_server.domain.model import Key, Lease, Token
+from remote_server.domain.model import Lease, Token
 from remote_server.domain.refusals import Refusals
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.domain.session import AgentSession, Terms
@@ -241,11 +242,11 @@ class Hub:
         """Agents that gave this job back, and are not offered it for a while."""
         return self._refusals.avoided(job, self.clock())
 
-    def took(self, agent: str, key: Key) -> None:
+    def took(self, agent: str, key: AttemptId) -> None:
         """An agent accepted what it was offered."""
         self._refusals.accepted(agent, key.job)
 
-    def gave_back(self, agent: str, key: Key, detail: str) -> None:
+    def gave_back(self, agent: str, key: AttemptId, detail: str) -> None:
         """An agent refused what it was offered, or did not answer while its link lasted."""
         now = self.clock()
         was = self._refusals.blocked(agent, now)
@@ -275,7 +276,7 @@ class Hub:
             return inf
         return self.clock() - self._contact.get(agent, self._started_at)
 
-    def lease_ended(self, agent: str, key: Key, detail: str) -> None:
+    def lease_ended(self, agent: str, key: AttemptId, detail: str) -> None:
         """The server gave the lease up: the agent must kill the attempt if it has it."""
         link = self._links.get(agent)
         if link is not None:
@@ -284,7 +285,7 @@ class Hub:
                 self.gave_back(agent, key, detail)
             link.feed(LeaseEnded(key, detail))
 
-    def cancel(self, agent: str, key: Key, reason: EndReason, detail: str) -> None:
+    def cancel(self, agent: str, key: AttemptId, reason: EndReason, detail: str) -> None:
         """Ask the agent to end the attempt."""
         link = self._links.get(agent)
         if link is not None:
@@ -355,5 +356,5 @@ class Hub:
             if link is None or link.name != name:
                 continue
             held = link.session.leases if lost and link.session is not None else ()
-            last = [Superseded(job=key.job, attempt=key.attempt, detail=reason) for key in held]
+            last = [Superseded(attempt=key, detail=reason) for key in held]
             link.close(CloseCode.UNREGISTERED, reason, last)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from aiohttp import WSMsgType, web
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import decode_chunk, decode_from_agent
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.messages import (
@@ -50,7 +51,7 @@ from remote_server.domain.events import (
     Withdrawn,
 )
 from remote_server.domain.gathering import Gathering
-from remote_server.domain.model import Agent, Key, Token
+from remote_server.domain.model import Agent, Token
 from remote_server.domain.session import AgentSession
 from remote_server.errors import NotFound, Refused, Stale, StoreUnavailable, UnknownQueue
 from remote_server.hub.budget import Budget
@@ -226,7 +227,7 @@ class Link:
         return wait
 
     def _missing(self, message: Missing) -> None:
-        key = Key(message.job, message.attempt)
+        key = message.attempt
         try:
             held = self.session is not None and key in self.session.leases
             length = self._hub.logs.length(key) if held else 0
@@ -240,7 +241,7 @@ class Link:
         if self.session is None:
             raise RemoteProtocolError("log bytes came before the hello")
         wait = self._budget.chunk(self._hub.clock())
-        key = Key(chunk.job, chunk.attempt)
+        key = chunk.attempt
         if key not in self.session.leases:
             # Nothing is looked up on the disk for what was never given.
             self.feed(ChunkReceived(key, chunk.offset, len(chunk.payload), 0))
@@ -267,7 +268,7 @@ class Link:
         if self._feeder is None:
             inputs, send = self._hub.inputs, self._outbox.send_bytes
             self._feeder = Feeder(inputs, send, self.feed, self._failed, self._broke)
-        self._feeder.read(self.session, Key(message.job, message.attempt), message.offset)
+        self._feeder.read(self.session, message.attempt, message.offset)
 
     # Effects out -------------------------------------------------------------------------------
 
@@ -285,7 +286,7 @@ class Link:
                 else:
                     self._send(ack.message)
             case VerifyLog(ended):
-                known = self._hub.logs.known_checksum(Key(ended.job, ended.attempt), ended.size)
+                known = self._hub.logs.known_checksum(ended.attempt, ended.size)
                 if known is None:
                     self._spawn(self._verify(ended))
                 else:
@@ -325,7 +326,7 @@ class Link:
             if outcome.superseded is not None:
                 # Another agent holds the replacement of an attempt that came back.
                 agent, key = outcome.superseded
-                self._hub.lease_ended(agent, key, f"attempt {change.key.attempt} came back")
+                self._hub.lease_ended(agent, key, f"attempt {change.key.number} came back")
             for answer in record.then:
                 self._send(answer.message)
             self.feed(Recorded(change))
@@ -345,7 +346,7 @@ class Link:
                     )
 
     async def _verify(self, ended: Ended) -> None:
-        key = Key(ended.job, ended.attempt)
+        key = ended.attempt
         try:
             checksum = await self._hub.logs.checksum(key, ended.size, self.name)
             length = self._hub.logs.length(key)
@@ -354,7 +355,7 @@ class Link:
             return
         self.feed(LogVerified(ended, length, checksum == ended.checksum))
 
-    def _failed(self, key: Key, error: Exception) -> None:
+    def _failed(self, key: AttemptId, error: Exception) -> None:
         self._hub.lines.say(
             log.warning, "nothing was acknowledged", self.name, attempt=str(key), reason=str(error)
         )

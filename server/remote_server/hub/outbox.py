@@ -47,11 +47,7 @@ class Outbox:
         waiting = self._waiting
         if waiting and isinstance(message, Ack):
             last = waiting[-1]
-            if (
-                isinstance(last, Ack)
-                and last.job == message.job
-                and last.attempt == message.attempt
-            ):
+            if isinstance(last, Ack) and last.attempt == message.attempt:
                 # Acks are cumulative: only the newest of a run has to travel.
                 waiting[-1] = message
                 return

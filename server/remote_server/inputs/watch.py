@@ -13,9 +13,10 @@ from typing import Final
 
 import structlog
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
 from remote_protocol.units import format_duration
-from remote_server.domain.model import CancelOutcome, Key
+from remote_server.domain.model import CancelOutcome
 from remote_server.errors import NotFound, StoreUnavailable
 from remote_server.inputs.store import InputStore
 from remote_server.store import Store
@@ -25,7 +26,7 @@ _OFTEN: Final = 20
 _SELDOM: Final = 30.0
 _log = structlog.get_logger("remote_server.inputs")
 
-Cancel = Callable[[str, Key, EndReason, str], None]
+Cancel = Callable[[str, AttemptId, EndReason, str], None]
 """Asks an agent to end an attempt (`Hub.cancel`)."""
 
 

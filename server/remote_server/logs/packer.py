@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from remote_server.domain.model import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_server.errors import StoreUnavailable
 from remote_server.logs.store import LogStore, LogUnavailable
 
@@ -26,7 +26,7 @@ _AGAIN: Final = 60.0
 """Seconds until the next try after a failure, a full disk for example."""
 _BATCH: Final = 500
 
-Ended = Callable[[Sequence[Key]], Awaitable[frozenset[Key]]]
+Ended = Callable[[Sequence[AttemptId]], Awaitable[frozenset[AttemptId]]]
 """Those of some attempts whose end is committed."""
 
 
@@ -37,7 +37,7 @@ class Packer:
         self._logs = logs
         self._ended = ended
         self._after = after
-        self._waiting: deque[tuple[float, Key]] = deque()
+        self._waiting: deque[tuple[float, AttemptId]] = deque()
         self._log = structlog.get_logger("remote_server.packer")
 
     async def run(self) -> None:
@@ -49,7 +49,7 @@ class Packer:
             await self._pack_ended(self.take())
             await asyncio.sleep(min(self._after, 10.0))
 
-    def _left(self) -> list[Key]:
+    def _left(self) -> list[AttemptId]:
         try:
             return list(self._logs.plain())
         except OSError as error:
@@ -57,18 +57,18 @@ class Packer:
             self._log.warning("the folder of logs was not looked through", cause=str(error))
             return []
 
-    def take(self) -> list[Key]:
+    def take(self) -> list[AttemptId]:
         """Logs that finished long enough ago, at most one batch."""
         now = time.monotonic()
         waiting, finished = self._waiting, self._logs.finished
         while finished:
             waiting.append((now, finished.popleft()))
-        due: list[Key] = []
+        due: list[AttemptId] = []
         while waiting and len(due) < _BATCH and waiting[0][0] + self._after <= now:
             due.append(waiting.popleft()[1])
         return due
 
-    async def _pack_ended(self, keys: Sequence[Key]) -> None:
+    async def _pack_ended(self, keys: Sequence[AttemptId]) -> None:
         while keys:
             try:
                 ended = await self._ended(keys)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import ErrorCode
-from remote_server.domain.model import Key
 from remote_server.errors import ServerError
 from remote_server.logs.checksums import Checksums
 from remote_server.logs.files import checksum, make_folder
@@ -80,20 +80,20 @@ class LogStore:
         self._worth_packing = worth_packing
         self.received = 0
         self.torn = 0
-        self.finished: deque[Key] = deque(maxlen=_MOST_FINISHED)
-        self._open: OrderedDict[Key, _Log] = OrderedDict()
-        self._packed: OrderedDict[Key, PackedLog] = OrderedDict()
-        self._followers: dict[Key, set[asyncio.Event]] = {}
+        self.finished: deque[AttemptId] = deque(maxlen=_MOST_FINISHED)
+        self._open: OrderedDict[AttemptId, _Log] = OrderedDict()
+        self._packed: OrderedDict[AttemptId, PackedLog] = OrderedDict()
+        self._followers: dict[AttemptId, set[asyncio.Event]] = {}
         self._group = GroupSync()
         self._checksums = Checksums()
         self._synced_shard: Path | None = None
         """The folder of the newest jobs whose own name is durable."""
 
-    def path(self, key: Key) -> Path:
+    def path(self, key: AttemptId) -> Path:
         """Where an attempt's log lies while it is not packed."""
-        return self.root / key.job[:_SHARD] / key.job / f"{key.attempt}.log"
+        return self.root / key.job[:_SHARD] / key.job / f"{key.number}.log"
 
-    def length(self, key: Key) -> int:
+    def length(self, key: AttemptId) -> int:
         """Bytes that have arrived; 0 when there is no file. LogUnavailable."""
         log = self._open.get(key)
         if log is not None:
@@ -112,7 +112,7 @@ class LogStore:
         except OSError as error:
             raise self._unavailable(key, error) from None
 
-    def begin(self, key: Key) -> None:
+    def begin(self, key: AttemptId) -> None:
         """Nothing of this log has come yet: what lies under its name is not its own. A newer log
         lies there when an older database was restored beside the logs. LogUnavailable."""
         self._discard(key)
@@ -122,7 +122,7 @@ class LogStore:
         except OSError as error:
             raise self._unavailable(key, error) from None
 
-    def append(self, key: Key, payload: memoryview | bytes) -> int:
+    def append(self, key: AttemptId, payload: memoryview | bytes) -> int:
         """Put bytes at the end; gives the new length. LogUnavailable: nothing was appended."""
         self.require_room()
         log = self._writable(key)
@@ -149,7 +149,7 @@ class LogStore:
         if lack := self.reserve.lack():
             raise LogUnavailable(lack)
 
-    def read(self, key: Key, offset: int, size: int) -> bytes:
+    def read(self, key: AttemptId, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset` on; empty at the end. LogUnavailable."""
         log = self._open.get(key)
         try:
@@ -166,7 +166,7 @@ class LogStore:
         except OSError as error:
             raise self._unavailable(key, error) from None
 
-    def truncate(self, key: Key, length: int = 0) -> None:
+    def truncate(self, key: AttemptId, length: int = 0) -> None:
         """Cut a log to its first `length` bytes; a shorter one stays as it is. LogUnavailable."""
         log = self._writable(key)
         if log.length <= length:
@@ -177,7 +177,7 @@ class LogStore:
             raise self._unavailable(key, error) from None
         log.length, log.crc = length, None if length else 0
 
-    def fill(self, key: Key, length: int, now: float) -> None:
+    def fill(self, key: AttemptId, length: int, now: float) -> None:
         """Make a log that is shorter `length` bytes long, with a note of what will never come.
 
         LogUnavailable.
@@ -195,14 +195,14 @@ class LogStore:
         log.length, log.crc = length, None
         self._tell(key)
 
-    def known_checksum(self, key: Key, size: int) -> int | None:
+    def known_checksum(self, key: AttemptId, size: int) -> int | None:
         """CRC-32 of the first `size` bytes if that is known without reading them."""
         if size == 0:
             return 0
         log = self._open.get(key)
         return log.crc if log is not None and log.length == size else None
 
-    async def checksum(self, key: Key, size: int, owner: str = "") -> int | None:
+    async def checksum(self, key: AttemptId, size: int, owner: str = "") -> int | None:
         """CRC-32 of the first `size` bytes; None when there are fewer. Long ones in threads of
         their own, in which those of each `owner` take turns.
 
@@ -221,7 +221,7 @@ class LogStore:
         except OSError as error:
             raise self._unavailable(key, error) from None
 
-    async def sync(self, key: Key) -> None:
+    async def sync(self, key: AttemptId) -> None:
         """Make a log durable (fdatasync), and its name if it is new; in a thread.
 
         LogUnavailable.
@@ -243,7 +243,7 @@ class LogStore:
         log.named = True
         self._synced_shard = shard
 
-    def finish(self, key: Key) -> None:
+    def finish(self, key: AttemptId) -> None:
         """Nothing will be appended any more: let the descriptor go, tell followers."""
         log = self._open.get(key)
         if log is not None and log.length >= self._worth_packing:
@@ -252,7 +252,7 @@ class LogStore:
         self._tell(key)
 
     @contextmanager
-    def follow(self, key: Key, changed: asyncio.Event) -> Iterator[None]:
+    def follow(self, key: AttemptId, changed: asyncio.Event) -> Iterator[None]:
         """Inside the block, `changed` is set whenever the log grows or is finished.
 
         Clear it before looking at the log, so that nothing between the two is missed.
@@ -266,7 +266,7 @@ class LogStore:
             if not followers and self._followers.get(key) is followers:
                 del self._followers[key]
 
-    async def delete(self, key: Key) -> None:
+    async def delete(self, key: AttemptId) -> None:
         """Remove the log of an attempt; a missing one is no error. Followers see it end."""
         self._discard(key)
         path = self.path(key)
@@ -281,7 +281,7 @@ class LogStore:
             pass
         self._tell(key)
 
-    async def pack(self, key: Key) -> bool:
+    async def pack(self, key: AttemptId) -> bool:
         """Replace a log that has ended by its packed form, in a thread; whether there was one.
 
         Whoever reads it meanwhile notices nothing. LogUnavailable: it stays as it was.
@@ -299,7 +299,7 @@ class LogStore:
             raise self._unavailable(key, error) from None
         return True
 
-    def forms(self, key: Key) -> tuple[Path, Path]:
+    def forms(self, key: AttemptId) -> tuple[Path, Path]:
         """Where an attempt's log may lie: plain and packed. The plain one counts if both exist."""
         path = self.path(key)
         return path, _gz(path)
@@ -310,13 +310,13 @@ class LogStore:
             for folder in sorted(shard.glob("*")):
                 yield folder.name
 
-    def plain(self) -> Iterator[Key]:
+    def plain(self) -> Iterator[AttemptId]:
         """Logs that are not packed and worth it, oldest first. Reads all folders: for a thread."""
         for job in self.jobs():
             for path in sorted((self.root / job[:_SHARD] / job).glob("*.log")):
                 with suppress(FileNotFoundError):
                     if path.stem.isdecimal() and path.stat().st_size >= self._worth_packing:
-                        yield Key(job, int(path.stem))
+                        yield AttemptId(job, int(path.stem))
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -324,7 +324,7 @@ class LogStore:
             self._discard(key)
         self._checksums.close()
 
-    def _writable(self, key: Key) -> _Log:
+    def _writable(self, key: AttemptId) -> _Log:
         log = self._open.get(key)
         if log is not None:
             self._open.move_to_end(key)
@@ -338,7 +338,7 @@ class LogStore:
             self._open.popitem(last=False)[1].close()
         return log
 
-    def _plain(self, key: Key) -> Path:
+    def _plain(self, key: AttemptId) -> Path:
         """The log's path, unpacked where it must be: only after a restored, older database does a
         packed log belong to an attempt that has not ended."""
         path = self.path(key)
@@ -348,7 +348,7 @@ class LogStore:
             _gz(path).unlink()
         return path
 
-    def _read_packed(self, key: Key, offset: int, size: int) -> bytes:
+    def _read_packed(self, key: AttemptId, offset: int, size: int) -> bytes:
         log = self._packed.get(key)
         if log is None:
             try:
@@ -361,16 +361,16 @@ class LogStore:
         self._packed.move_to_end(key)
         return log.read(offset, size)
 
-    def _discard(self, key: Key) -> None:
+    def _discard(self, key: AttemptId) -> None:
         for kept in (self._open.pop(key, None), self._packed.pop(key, None)):
             if kept is not None:
                 kept.close()
 
-    def _tell(self, key: Key) -> None:
+    def _tell(self, key: AttemptId) -> None:
         for event in self._followers.get(key, ()):
             event.set()
 
-    def _unavailable(self, key: Key, error: OSError) -> LogUnavailable:
+    def _unavailable(self, key: AttemptId, error: OSError) -> LogUnavailable:
         return LogUnavailable(f"the log of {key} in {self.root}: {error.strerror or error}")
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from remote_protocol.api import AgentChange, Registration
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import MAX_LABELS
 from remote_protocol.messages import Condition, Hello, Settings
@@ -25,7 +26,7 @@ from remote_server.domain.enrolment import (
     uncovered,
 )
 from remote_server.domain.events import Lost
-from remote_server.domain.model import SYSTEM, Agent, Key, Principal, Token
+from remote_server.domain.model import SYSTEM, Agent, Principal, Token
 from remote_server.errors import NameTaken, NotFound, Refused
 from remote_server.store.attempts import live_keys
 from remote_server.store.repository import Repository, existing_agents, is_state, require_queues
@@ -253,11 +254,11 @@ class Agents(Repository):
 
     async def delete_agent(
         self, name: str, now: float, why: str = _DELETED, by: Principal = SYSTEM
-    ) -> list[Key]:
+    ) -> list[AttemptId]:
         """Forget an agent: its tokens are revoked and the attempts it held, which are returned,
         are lost. `why` is what its host is told. NotFound."""
 
-        def forget(tx: Transaction) -> list[Key]:
+        def forget(tx: Transaction) -> list[AttemptId]:
             _get(tx, name)
             held = live_keys(tx, name)
             for key in held:

@@ -11,12 +11,13 @@ from typing import Final
 
 from sqlalchemy import bindparam, select, text, tuple_, update
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import ulid_to_bytes
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.events import Change, Lost, Noted, Running, Withdrawn
 from remote_server.domain.expiry import overdue_detail
-from remote_server.domain.model import Attempt, Key, Lease, LiveLease, Outcome
+from remote_server.domain.model import Attempt, Lease, LiveLease, Outcome
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
@@ -83,9 +84,9 @@ _STATE: Final = select(attempts.c.state).where(*_THIS)
 _OF_JOB: Final = SELECT_ATTEMPT.where(attempts.c.job == bindparam("of")).order_by(attempts.c.number)
 
 
-def lease_at(reader: Reader, key: Key, parsed: Specs) -> Lease | None:
+def lease_at(reader: Reader, key: AttemptId, parsed: Specs) -> Lease | None:
     """The attempt as its agent must know it."""
-    row = reader.one(_LEASE_AT, {"at_job": key.job, "at_number": key.attempt})
+    row = reader.one(_LEASE_AT, {"at_job": key.job, "at_number": key.number})
     return None if row is None else _lease_from(row, parsed)
 
 
@@ -94,9 +95,9 @@ def made_at(job: str) -> float:
     return int.from_bytes(ulid_to_bytes(job)[:6], "big") / 1000
 
 
-def live_keys(reader: Reader, agent: str) -> list[Key]:
+def live_keys(reader: Reader, agent: str) -> list[AttemptId]:
     """The attempts that an agent holds."""
-    return [Key(*row) for row in reader.all(_LIVE_KEYS, {"agent": agent})]
+    return [AttemptId(*row) for row in reader.all(_LIVE_KEYS, {"agent": agent})]
 
 
 def _lease_from(row: Row, parsed: Specs) -> Lease:
@@ -108,7 +109,7 @@ def _lease_from(row: Row, parsed: Specs) -> Lease:
     if timeout:
         why = overdue_detail(policy_from(policy).timeout)
     return Lease(
-        key=Key(job, number),
+        key=AttemptId(job, number),
         agent=agent,
         state=found,
         queue=wanted.queue,
@@ -149,47 +150,47 @@ class Attempts(Repository):
             lambda tx: apply(tx, change.key, agent, change, now), relaxed=relaxed
         )
 
-    async def lose(self, key: Key, detail: str, now: float) -> Outcome:
+    async def lose(self, key: AttemptId, detail: str, now: float) -> Outcome:
         """Give an attempt up: its agent is silent, or gone. A wish to cancel is fulfilled by it.
 
         Stale when nobody holds it any more.
         """
         return await self._database.write(lambda tx: apply(tx, key, None, Lost(key, detail), now))
 
-    async def finalise_cancel(self, key: Key, detail: str, now: float) -> Outcome:
+    async def finalise_cancel(self, key: AttemptId, detail: str, now: float) -> Outcome:
         """End a cancelled job whose agent is silent: the attempt is lost, the job cancelled."""
         return await self.lose(key, detail, now)
 
-    async def withdraw(self, key: Key, detail: str, now: float) -> Outcome:
+    async def withdraw(self, key: AttemptId, detail: str, now: float) -> Outcome:
         """Take an offer back that was never accepted. Stale when it was accepted meanwhile."""
         change = Withdrawn(key, detail)
         return await self._database.write(lambda tx: apply(tx, key, None, change, now))
 
-    async def enforce_timeout(self, key: Key, detail: str, now: float) -> None:
+    async def enforce_timeout(self, key: AttemptId, detail: str, now: float) -> None:
         """Wish that an attempt ends because of its timeout; said again, it changes nothing."""
 
         def wish(tx: Transaction) -> None:
-            where = {"at_job": key.job, "at_number": key.attempt, "overdue_at": now}
+            where = {"at_job": key.job, "at_number": key.number, "overdue_at": now}
             if tx.changed(_OVERDUE, where):
-                tx.note(key.job, now, "timeout_enforced", attempt=key.attempt, detail=detail)
+                tx.note(key.job, now, "timeout_enforced", attempt=key.number, detail=detail)
 
         await self._database.write(wish)
 
-    async def leases_of(self, agent: str) -> dict[Key, Lease]:
+    async def leases_of(self, agent: str) -> dict[AttemptId, Lease]:
         """Every attempt that an agent holds."""
         rows = await self._database.read(lambda reader: reader.all(_LEASES_OF, {"agent": agent}))
         return {lease.key: lease for lease in (_lease_from(row, self.specs) for row in rows)}
 
-    async def leases(self, keys: Iterable[Key], agent: str) -> dict[Key, Lease]:
+    async def leases(self, keys: Iterable[AttemptId], agent: str) -> dict[AttemptId, Lease]:
         """Those of `keys` that the agent holds, or may hold again (`may_return`)."""
 
-        def find(reader: Reader) -> dict[Key, Lease]:
+        def find(reader: Reader) -> dict[AttemptId, Lease]:
             found = (self._lease(reader, key, agent) for key in keys)
             return {lease.key: lease for lease in found if lease is not None}
 
         return await self._database.read(find)
 
-    def _lease(self, reader: Reader, key: Key, agent: str) -> Lease | None:
+    def _lease(self, reader: Reader, key: AttemptId, agent: str) -> Lease | None:
         lease = lease_at(reader, key, self.specs)
         if lease and lease.agent == agent and (lease.state.live or lease.may_return):
             return lease
@@ -197,7 +198,7 @@ class Attempts(Repository):
             return None
         return unknown_lease(reader, key, agent, self.specs)
 
-    async def strays(self, keys: Iterable[Key]) -> frozenset[Key]:
+    async def strays(self, keys: Iterable[AttemptId]) -> frozenset[AttemptId]:
         """Those of `keys` whose jobs were made behind the copy that this database was restored
         from: it knows nothing of them."""
         since = self.unknown_since
@@ -208,13 +209,13 @@ class Attempts(Repository):
             lambda reader: frozenset(key for key in made if not has_job(reader, key.job))
         )
 
-    async def ended_keys(self, keys: Iterable[Key]) -> frozenset[Key]:
+    async def ended_keys(self, keys: Iterable[AttemptId]) -> frozenset[AttemptId]:
         """Those of `keys` whose end is committed."""
 
-        def find(reader: Reader) -> frozenset[Key]:
+        def find(reader: Reader) -> frozenset[AttemptId]:
             ended = set()
             for key in keys:
-                row = reader.one(_STATE, {"at_job": key.job, "at_number": key.attempt})
+                row = reader.one(_STATE, {"at_job": key.job, "at_number": key.number})
                 if row is not None and row[0] == AttemptState.ENDED.value:
                     ended.add(key)
             return frozenset(ended)
@@ -235,7 +236,7 @@ class Attempts(Repository):
             wanted = policy_from(policy)
             found.append(
                 LiveLease(
-                    Key(job, number),
+                    AttemptId(job, number),
                     agent,
                     AttemptState(state),
                     wanted.lost_after,

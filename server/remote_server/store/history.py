@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, func, literal_column, select, tuple_, update
 
-from remote_server.domain.model import Key, TimelineEvent
+from remote_protocol.attempt_id import AttemptId
+from remote_server.domain.model import TimelineEvent
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_EVENT, event_from
 from remote_server.store.schema import attempts, jobs, timeline
@@ -78,7 +79,7 @@ _TORN: Final = (
 class KeptLog(NamedTuple):
     """A log that was complete, and that retention has not removed."""
 
-    key: Key
+    key: AttemptId
     size: int
     checksum: int | None
     """CRC-32; None: not known, its end is older than the column."""
@@ -87,7 +88,7 @@ class KeptLog(NamedTuple):
 class OldLog(NamedTuple):
     """The log of an ended attempt of an ended job."""
 
-    key: Key
+    key: AttemptId
     size: int
     ended_at: float
 
@@ -129,30 +130,30 @@ class History(Repository):
                 _OLD_LOGS, {"of_queue": queue, "before": before, "count": limit}
             )
         )
-        return [OldLog(Key(row[0], row[1]), row[2], row[3]) for row in rows]
+        return [OldLog(AttemptId(row[0], row[1]), row[2], row[3]) for row in rows]
 
     async def logs_total(self, queue: str) -> int:
         """Bytes of a queue's logs that are kept (the full text, before compression)."""
         row = await self._database.read(lambda reader: reader.one(_TOTAL, {"of_queue": queue}))
         return int(row[0]) if row else 0
 
-    async def logs_gone(self, keys: Iterable[Key]) -> None:
+    async def logs_gone(self, keys: Iterable[AttemptId]) -> None:
         """Note that these logs were deleted."""
-        rows = [{"at_job": key.job, "at_number": key.attempt} for key in keys]
+        rows = [{"at_job": key.job, "at_number": key.number} for key in keys]
         await self._database.write(lambda tx: tx.many(_GONE, rows))
 
-    async def kept_logs(self, after: Key | None = None, limit: int = 500) -> list[KeptLog]:
+    async def kept_logs(self, after: AttemptId | None = None, limit: int = 500) -> list[KeptLog]:
         """A page of the logs that should be there in full; go on behind `after`."""
         job, number = after or ("", 0)
         where = {"after_job": job, "after_number": number, "count": limit}
         rows = await self._database.read(lambda reader: reader.all(_KEPT, where))
-        return [KeptLog(Key(row[0], row[1]), row[2], row[3]) for row in rows]
+        return [KeptLog(AttemptId(row[0], row[1]), row[2], row[3]) for row in rows]
 
-    async def log_torn(self, key: Key, detail: str, now: float) -> None:
+    async def log_torn(self, key: AttemptId, detail: str, now: float) -> None:
         """Note that a log is not complete any more."""
 
         def tear(tx: Transaction) -> None:
-            tx.run(_TORN, {"at_job": key.job, "at_number": key.attempt})
-            tx.note(key.job, now, "log_incomplete", attempt=key.attempt, detail=detail)
+            tx.run(_TORN, {"at_job": key.job, "at_number": key.number})
+            tx.note(key.job, now, "log_incomplete", attempt=key.number, detail=detail)
 
         await self._database.write(tear)

@@ -8,11 +8,12 @@ from typing import Final
 
 from sqlalchemy import bindparam, insert, literal_column, select, update
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
 from remote_server.domain.change_set import Cancel
 from remote_server.domain.demand import demand_of, demand_text, policy_of, policy_text
-from remote_server.domain.model import SYSTEM, CancelOutcome, Job, Key, Principal
+from remote_server.domain.model import SYSTEM, CancelOutcome, Job, Principal
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.attempts import lease_at
 from remote_server.store.repository import Repository, require_agents, require_queues
@@ -189,7 +190,7 @@ class Jobs(Repository):
         it is. Repeating the wish changes nothing. NotFound.
         """
 
-        def wish(tx: Transaction) -> Key | None:
+        def wish(tx: Transaction) -> AttemptId | None:
             row = tx.one(_CANCELLABLE, {"job": job})
             if row is None:
                 raise NotFound("job", job)
@@ -220,7 +221,7 @@ class Jobs(Repository):
             if requested is None:
                 tx.run(_WISH, {"job": job, "cancel_requested_at": now, "cancel_detail": detail})
                 tx.note(job, now, "cancel_requested", attempt=attempt, agent=agent, detail=detail)
-            key = Key(job, attempt)
+            key = AttemptId(job, attempt)
             tx.changes.cancels[key] = Cancel(agent, EndReason.CANCELLED, detail)
             return key
 

@@ -10,9 +10,10 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, select, text
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.states import JobState
-from remote_server.domain.model import Key, OldJob
+from remote_server.domain.model import OldJob
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs, timeline
 from remote_server.store.transaction import Reader, Transaction
@@ -71,7 +72,9 @@ class Retention(Repository):
         def find(reader: Reader) -> list[OldJob]:
             ids = [row[0] for row in reader.all(_OLD, where)]
             return [
-                OldJob(job, tuple(Key(job, row[0]) for row in reader.all(_ATTEMPTS, {"of": job})))
+                OldJob(
+                    job, tuple(AttemptId(job, row[0]) for row in reader.all(_ATTEMPTS, {"of": job}))
+                )
                 for job in ids
             ]
 

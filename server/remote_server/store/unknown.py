@@ -9,9 +9,10 @@ from typing import Final
 
 from sqlalchemy import and_, bindparam, insert, literal_column, select, update
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.demand import demand_from, policy_from
-from remote_server.domain.model import Key, Lease
+from remote_server.domain.model import Lease
 from remote_server.store.schema import attempts, jobs, specs
 from remote_server.store.specifications import Specs
 from remote_server.store.transaction import Reader, Transaction
@@ -70,19 +71,19 @@ def has_job(reader: Reader, job: str) -> bool:
     return reader.one(_HAS_JOB, {"job": job}) is not None
 
 
-def is_unknown(reader: Reader, key: Key) -> bool:
+def is_unknown(reader: Reader, key: AttemptId) -> bool:
     """Whether an attempt of a job that has not ended may have been given by a former life of the
     database, behind all that this one knows of the job."""
-    row = reader.one(_FOUND, {"job": key.job, "number": key.attempt})
+    row = reader.one(_FOUND, {"job": key.job, "number": key.number})
     if row is None:
         return False
     state, current, floor, _, _, attempt = row
-    if JobState(state).terminal or floor is None or key.attempt > floor:
+    if JobState(state).terminal or floor is None or key.number > floor:
         return False
-    return bool(current < key.attempt) and attempt in (None, AttemptState.WITHDRAWN.value)
+    return bool(current < key.number) and attempt in (None, AttemptState.WITHDRAWN.value)
 
 
-def unknown_lease(reader: Reader, key: Key, agent: str, parsed: Specs) -> Lease | None:
+def unknown_lease(reader: Reader, key: AttemptId, agent: str, parsed: Specs) -> Lease | None:
     """The lease that an unknown attempt gets when its agent reports it; None for known ones."""
     row = reader.one(_JOB, {"job": key.job}) if is_unknown(reader, key) else None
     if row is None:
@@ -105,16 +106,16 @@ def unknown_lease(reader: Reader, key: Key, agent: str, parsed: Specs) -> Lease 
     )
 
 
-def make_known(tx: Transaction, key: Key, agent: str, now: float) -> None:
+def make_known(tx: Transaction, key: AttemptId, agent: str, now: float) -> None:
     """Give an unknown attempt its row, as a lost one that may return; else change nothing."""
     if not is_unknown(tx, key):
         return
-    found = tx.one(_FOUND, {"job": key.job, "number": key.attempt})
+    found = tx.one(_FOUND, {"job": key.job, "number": key.number})
     assert found is not None
     _, current, _, queue, policy, attempt = found
     row: dict[str, object] = {
         "job": key.job,
-        "number": key.attempt,
+        "number": key.number,
         "agent": agent,
         "offered_at": now,
     }
@@ -124,7 +125,7 @@ def make_known(tx: Transaction, key: Key, agent: str, now: float) -> None:
         tx.run(_UPDATE, row)
     # Numbers of one life are consecutive: those in between have run, too. Behind the floor of
     # another life, all that is known is this one.
-    more = key.attempt - current
+    more = key.number - current
     tx.run(
         _COUNT, {"job": key.job, "more": more if more <= policy_from(policy).max_attempts else 1}
     )

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, func, literal_column, select, update
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.conclude import Conclusion, End, Standing, conclude
 from remote_server.domain.demand import policy_from
 from remote_server.domain.events import Change, Recovered
-from remote_server.domain.model import Key, Outcome
+from remote_server.domain.model import Outcome
 from remote_server.errors import Stale
 from remote_server.store.schema import attempts, jobs
 from remote_server.store.transaction import Transaction
@@ -108,12 +109,14 @@ _SUPERSEDE: Final = (
 )
 
 
-def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: float) -> Outcome:
+def apply(
+    tx: Transaction, key: AttemptId, agent: str | None, change: Change, now: float
+) -> Outcome:
     """Conclude from a change and write it down. Stale when `agent` does not hold the attempt;
     None stands for whoever holds it."""
     if isinstance(change, Recovered) and agent is not None:
         make_known(tx, key, agent, now)
-    row = tx.one(_STANDING, {"at_job": key.job, "at_number": key.attempt})
+    row = tx.one(_STANDING, {"at_job": key.job, "at_number": key.number})
     if row is None:
         raise Stale(f"there is no attempt {key}")
     (state, current, used, policy, cancelled_at, why, expires_at, holder, attempt, *rest) = row
@@ -158,7 +161,7 @@ def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: flo
             note.at,
             note.what,
             state=note.state,
-            attempt=key.attempt,
+            attempt=key.number,
             agent=holder,
             from_agent=note.from_agent,
             detail=note.detail,
@@ -166,10 +169,10 @@ def apply(tx: Transaction, key: Key, agent: str | None, change: Change, now: flo
     return Outcome(found.job, found.job is JobState.QUEUED, superseded)
 
 
-def _write_attempt(tx: Transaction, key: Key, found: Conclusion, now: float) -> None:
+def _write_attempt(tx: Transaction, key: AttemptId, found: Conclusion, now: float) -> None:
     row: dict[str, object] = {
         "at_job": key.job,
-        "at_number": key.attempt,
+        "at_number": key.number,
         "state": found.attempt.value,
     }
     if found.attempt is AttemptState.ACCEPTED:
@@ -192,13 +195,13 @@ def _write_attempt(tx: Transaction, key: Key, found: Conclusion, now: float) -> 
 
 
 def _write_job(
-    tx: Transaction, key: Key, holder: str, standing: Standing, found: Conclusion
+    tx: Transaction, key: AttemptId, holder: str, standing: Standing, found: Conclusion
 ) -> None:
     row: dict[str, object] = {"job": key.job, "state": found.job.value}
     if found.job is JobState.RUNNING:
         row |= {
             "started_at": found.started_at,
-            "attempt": key.attempt,
+            "attempt": key.number,
             "agent": holder,
             "held": 0,
         }
@@ -208,7 +211,7 @@ def _write_job(
         again = back and not found.number_used
         row |= {
             # A withdrawn attempt has not run: its number is given again.
-            "attempt": key.attempt - 1 if back else key.attempt,
+            "attempt": key.number - 1 if back else key.number,
             "used": standing.used - 1 if again else standing.used,
             "reuse": int(again),
             "held": int(found.not_before is not None),
@@ -235,14 +238,16 @@ def _end_row(end: End) -> dict[str, object]:
     }
 
 
-def _supersede(tx: Transaction, key: Key, current: int, now: float) -> tuple[str, Key] | None:
+def _supersede(
+    tx: Transaction, key: AttemptId, current: int, now: float
+) -> tuple[str, AttemptId] | None:
     """Give up the replacement of an attempt that came back."""
-    other = Key(key.job, current)
-    row: dict[str, object] = {"at_job": other.job, "at_number": other.attempt}
+    other = AttemptId(key.job, current)
+    row: dict[str, object] = {"at_job": other.job, "at_number": other.number}
     holder = tx.one(_HOLDER, row)
     if holder is None:
         return None
-    detail = f"attempt {key.attempt} came back and is kept by the job's policy"
+    detail = f"attempt {key.number} came back and is kept by the job's policy"
     tx.run(
         _SUPERSEDE,
         row

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Select, bindparam, func, insert, literal_column, select, update
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import (
     AttemptState,
     EndReason,
@@ -19,7 +20,7 @@ from remote_protocol.states import (
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.conclude import EXPIRED, is_told
 from remote_server.domain.demand import demand_from, demand_text
-from remote_server.domain.model import Demand, Key, Lease, QueueLoad, Waiting
+from remote_server.domain.model import Demand, Lease, QueueLoad, Waiting
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import attempts, jobs, queues, specs
 from remote_server.store.specifications import Specs
@@ -250,7 +251,7 @@ class WaitingJobs(Repository):
         tx.ready(demand, -1)
         tx.moves(queue, JobState.QUEUED, JobState.ASSIGNED)
         weight = demand_from(demand).weight
-        return Lease(Key(job, number), agent, AttemptState.OFFERED, queue, weight, spec, now)
+        return Lease(AttemptId(job, number), agent, AttemptState.OFFERED, queue, weight, spec, now)
 
     async def release_due(self, now: float) -> int:
         """Let jobs whose next attempt's time has come be assigned; how many.

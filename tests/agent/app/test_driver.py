@@ -47,7 +47,7 @@ def body(tmp_path):
 def test_an_offer_is_stored_accepted_and_started_without_a_pause(body):
     key = body.take()
     assert body.organ.done == [("store", key), ("start", key)]
-    assert [(m.job, m.attempt) for m in body.said(Accept)] == [key]
+    assert [m.attempt for m in body.said(Accept)] == [key]
 
 
 def test_a_disk_that_refuses_refuses_the_offer(body, capsys):
@@ -75,11 +75,11 @@ def test_an_attempt_to_its_end(body):
     body.host.handle(AttemptStarted(key, 7, 1.0))
     body.host.handle(SpoolGrew(key, 10))
     assert body.organ.done[-1] == ("wake",)
-    body.hear(Ack(job=key.job, attempt=key.attempt, offset=10))
+    body.hear(Ack(attempt=key, offset=10))
     assert body.organ.done[-1] == ("acknowledged", key, 10)
     body.host.handle(AttemptEnded(key, an_end(key, size=10)))
     assert body.said(Ended)
-    body.hear(Settled(job=key.job, attempt=key.attempt))
+    body.hear(Settled(attempt=key))
     assert body.organ.done[-2:] == [("forget", key), ("forget", key)]
 
 
@@ -87,27 +87,27 @@ def test_inputs_reach_the_disk_and_are_asked_for_again_when_it_is_full(body):
     body.welcome(version=4)
     key = body.take(spec=JobSpec(command=["cat"], stdin=True))
     assert body.said(ReadInput)[-1].offset == 0
-    body.host.link_fed(Chunk(key.job, key.attempt, 0, memoryview(b"abc")))
+    body.host.link_fed(Chunk(key, 0, memoryview(b"abc")))
     assert body.organ.done[-1] == ("append", key, 0, b"abc")
     assert body.host.session.attempts[key].input.size == 3
     body.organ.full = True
-    body.host.link_fed(Chunk(key.job, key.attempt, 3, memoryview(b"def")))
+    body.host.link_fed(Chunk(key, 3, memoryview(b"def")))
     body.host.tick()
     assert body.said(ReadInput)[-1].offset == 3
-    body.hear(InputEnd(job=key.job, attempt=key.attempt, size=3))
+    body.hear(InputEnd(attempt=key, size=3))
     body.organ.full = False
     body.host.tick()
-    body.hear(InputEnd(job=key.job, attempt=key.attempt, size=3))
+    body.hear(InputEnd(attempt=key, size=3))
     assert body.organ.done[-1] == ("end", key, 3)
     assert body.host.session.attempts[key].input.ended
 
 
 def test_stop_kill_and_closing_reach_their_organs(body):
     first, second = body.take(), body.take()
-    body.hear(Cancel(job=first.job, attempt=1, detail="enough"))
-    body.hear(Superseded(job=second.job, attempt=1))
+    body.hear(Cancel(attempt=first, detail="enough"))
+    body.hear(Superseded(attempt=second))
     assert body.organ.done[-2:] == [("stop", first, EndReason.CANCELLED), ("kill", second)]
-    body.hear(Ack(job=first.job, attempt=1, offset=10**6))
+    body.hear(Ack(attempt=first, offset=10**6))
     assert ("close", CloseCode.BAD_MESSAGE) in body.organ.done
 
 
@@ -122,7 +122,7 @@ def test_a_welcome_sets_capacity_and_trims_spools(body):
     body.host.handle(SpoolGrew(key, 10))
     body.host.link_closed("cut")
     assert body.host.connected_at is None
-    ruling = Ruling(job=key.job, attempt=key.attempt, verdict=Verdict.KEEP, offset=10)
+    ruling = Ruling(attempt=key, verdict=Verdict.KEEP, offset=10)
     body.organ.done.clear()
     body.welcome(rulings=[ruling])
     assert ("acknowledged", key, 10) in body.organ.done

@@ -32,7 +32,7 @@ def end(body, key) -> None:
 
 
 def settle(body, key) -> None:
-    body.hear(Settled(job=key.job, attempt=key.attempt))
+    body.hear(Settled(attempt=key))
 
 
 def later(body, it, seconds=HANDSHAKE) -> str:

@@ -19,6 +19,7 @@ from remote_agent.connection import link
 from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.link import Link
 from remote_agent.errors import IdentityCopied, TokenRefused
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, Chunk, pack_header
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import SUBPROTOCOL
@@ -33,7 +34,7 @@ class Ear:
         self.link: Link | None = None
         self.opened: list[str] = []
         self.got: list[ServerMessage] = []
-        self.fed: list[tuple[str, int, int, bytes]] = []
+        self.fed: list[tuple[AttemptId, int, bytes]] = []
         self.closed: list[str] = []
         self.fault: Exception | None = None
 
@@ -49,7 +50,7 @@ class Ear:
             raise fault
 
     def link_fed(self, chunk: Chunk) -> None:
-        self.fed.append((chunk.job, chunk.attempt, chunk.offset, bytes(chunk.payload)))
+        self.fed.append((chunk.attempt, chunk.offset, bytes(chunk.payload)))
 
     def link_closed(self, reason: str) -> None:
         self.closed.append(reason)
@@ -86,7 +87,7 @@ async def test_messages_and_frames_arrive_in_the_order_written():
         await until(lambda: any(isinstance(m, Welcome) for m in ear.got))
         key = new_key()
         buffer = bytearray(HEADER_SIZE + 5)
-        pack_header(buffer, key.job, key.attempt, 0)
+        pack_header(buffer, key, 0)
         buffer[HEADER_SIZE:] = b"hello"
         assert wire.write(memoryview(buffer))
         wire.send(Heartbeat(seq=7))

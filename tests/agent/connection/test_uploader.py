@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from remote_agent.connection import uploader as module
 from remote_agent.connection.uploader import Uploader
 from remote_agent.processes import UnexpectedEntry
-from remote_agent.session.events import ChunkSent, Event, Key, SpoolMissing
+from remote_agent.session.events import ChunkSent, Event, SpoolMissing
 from remote_agent.spool import SpoolError
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import decode_chunk
 from tests.support.fake_server import new_key, until
 
@@ -47,12 +48,12 @@ class World:
     """A session, a link and spools, as simple as can be."""
 
     def __init__(self) -> None:
-        self.spools: dict[Key, Spool] = {}
-        self.sent: dict[Key, int] = {}
+        self.spools: dict[AttemptId, Spool] = {}
+        self.sent: dict[AttemptId, int] = {}
         self.missing: list[SpoolMissing] = []
         self.short = 0
         """Bytes that the session believes in and no spool has."""
-        self.frames: list[tuple[Key, int, bytes]] = []
+        self.frames: list[tuple[AttemptId, int, bytes]] = []
         self.events: list[Event] = []
         self.up = True
         self.room = asyncio.Event()
@@ -61,7 +62,7 @@ class World:
             self, self, self.spools.__getitem__, self.report, keep=3, segment_size=8
         )
 
-    def spool(self, data: bytes) -> Key:
+    def spool(self, data: bytes) -> AttemptId:
         key = new_key()
         self.spools[key], self.sent[key] = Spool(data), 0
         return key
@@ -87,7 +88,7 @@ class World:
     def write(self, frame: memoryview) -> bool:
         if self.up:
             chunk = decode_chunk(bytes(frame))
-            self.frames.append((Key(chunk.job, chunk.attempt), chunk.offset, bytes(chunk.payload)))
+            self.frames.append((chunk.attempt, chunk.offset, bytes(chunk.payload)))
         return self.up
 
     async def drain(self) -> None:

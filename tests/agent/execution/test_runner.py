@@ -18,9 +18,10 @@ from remote_agent.execution.shim_events import Hint
 from remote_agent.journal import Journal
 from remote_agent.journal.losses import lost
 from remote_agent.journal.plan import Circumstances
-from remote_agent.session.events import AttemptEnded, AttemptStarted, Key, SpoolGrew
+from remote_agent.session.events import AttemptEnded, AttemptStarted, SpoolGrew
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol import cri
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Offer
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
@@ -38,34 +39,34 @@ class World:
         self.mark = state_dir / "mark"
         self.runner = Runner(state_dir, self.journal, self.events.append)
 
-    def store(self, script: str, **more) -> Key:
+    def store(self, script: str, **more) -> AttemptId:
         key = new_key()
         spec = JobSpec(command=["sh", "-c", script], **more)
-        self.runner.store(Offer(job=key.job, attempt=key.attempt, spec=spec))
+        self.runner.store(Offer(attempt=key, spec=spec))
         return key
 
-    def run(self, script: str, **more) -> Key:
+    def run(self, script: str, **more) -> AttemptId:
         key = self.store(script, **more)
         self.runner.start(key)
         return key
 
-    def started(self, key: Key) -> AttemptStarted | None:
+    def started(self, key: AttemptId) -> AttemptStarted | None:
         found = [e for e in self.events if isinstance(e, AttemptStarted) and e.key == key]
         assert len(found) <= 1
         return found[0] if found else None
 
-    def ended(self, key: Key) -> Ended | None:
+    def ended(self, key: AttemptId) -> Ended | None:
         found = [e for e in self.events if isinstance(e, AttemptEnded) and e.key == key]
         assert len(found) <= 1
         return found[0].ended if found else None
 
-    async def end_of(self, key: Key) -> Ended:
+    async def end_of(self, key: AttemptId) -> Ended:
         await until(lambda: self.ended(key), f"{key} ends")
         ended = self.ended(key)
         assert ended is not None
         return ended
 
-    def output(self, key: Key) -> bytes:
+    def output(self, key: AttemptId) -> bytes:
         return cri.decode((self.journal.path(key) / "output.log").read_bytes())
 
 
@@ -272,7 +273,7 @@ async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
 
 async def test_an_end_that_the_server_does_not_settle_is_forced_to_the_disk(world, monkeypatch):
     monkeypatch.setattr(module, "SYNC_AFTER", 0.5)
-    synced: list[Key] = []
+    synced: list[AttemptId] = []
     monkeypatch.setattr(world.journal, "sync", synced.append)
     quick, slow = world.run("true"), world.run("true")
     await world.end_of(quick)
@@ -287,7 +288,7 @@ async def test_a_disk_that_cannot_sync_is_asked_again(world, monkeypatch, capsys
     monkeypatch.setattr(module, "SYNC_AFTER", 0.0)
     asked = []
 
-    def refuse(key: Key) -> None:
+    def refuse(key: AttemptId) -> None:
         asked.append(key)
         raise OSError(5, "Input/output error")
 

@@ -27,7 +27,7 @@ def test_what_has_not_begun_never_does(tmp_path):
     config = Config(state_dir=tmp_path, agent=AgentPart(durability="normal"))
     journal = Journal(config, Circumstances("a", os.environ))
     key = new_key()
-    journal.store(Offer(job=key.job, attempt=1, spec=JobSpec(command=["true"])))
+    journal.store(Offer(attempt=key, spec=JobSpec(command=["true"])))
     watched = Watched(journal.path(key), wish=STOP)
     ended = Stopper(journal).say(key, watched, 1.0)
     assert ended is not None and ended.end_detail == "enough; it had not started"

@@ -12,6 +12,7 @@ import pytest
 from remote_agent.config import Config
 from remote_agent.journal import Journal
 from remote_agent.journal.plan import Circumstances
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobFile, JobSpec
@@ -28,7 +29,7 @@ def offers() -> Offers:
         if "script" not in spec:
             spec["command"] = command or ["true"]
         job = make_ulid(1_700_000_000_000, os.urandom(10))
-        return Offer(job=job, attempt=attempt, spec=JobSpec.model_validate(spec))
+        return Offer(attempt=AttemptId(job, attempt), spec=JobSpec.model_validate(spec))
 
     return make
 

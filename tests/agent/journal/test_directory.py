@@ -15,9 +15,9 @@ import pytest
 from remote_agent.journal import directory as room
 from remote_agent.journal.directory import BadFile, BrokenDirectory, Reading, write_directory
 from remote_agent.journal.plan import Places
-from remote_agent.session.events import Key
 from remote_agent.shim.layout import EXIT, ORDER, STARTED
 from remote_agent.shim.order import Order, parse
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobFile
 from tests.agent.journal.conftest import Offers, with_files
@@ -155,7 +155,7 @@ def test_what_the_shim_noted(place: Path, offers: Offers) -> None:
 
 
 def test_an_exit_record_becomes_a_message(offers: Offers) -> None:
-    key = Key(offers().job, 2)
+    key = AttemptId(offers().attempt.job, 2)
     body: dict[str, Any] = {
         "v": 1,
         "exit_code": 3,
@@ -168,7 +168,7 @@ def test_an_exit_record_becomes_a_message(offers: Offers) -> None:
         "steps": [{"at": 1.0, "what": "spawned"}] * 300,
     }
     ended = room.ended_from(key, body)
-    assert (ended.job, ended.attempt, ended.exit_code) == (*key, 3)
+    assert (ended.attempt, ended.exit_code) == (key, 3)
     assert len(ended.end_detail) == 2000 and len(ended.steps) == 200
     with pytest.raises(ValueError):
         room.ended_from(key, {**body, "checksum": -1})
@@ -215,7 +215,7 @@ def test_records_that_a_job_has_written_signal_nobody(place: Path, offers: Offer
     (place / STARTED).write_text("[" * 500_000)
     assert read(place).started is None
     ended = {"end_reason": "exit", "size": 0, "checksum": 0, "ended_at": 1, "steps": 7}
-    assert room.ended_from(Key(offers().job, 1), ended).steps == []
+    assert room.ended_from(AttemptId(offers().attempt.job, 1), ended).steps == []
 
 
 def test_a_name_that_no_disk_takes_is_the_jobs_fault(place: Path, offers: Offers) -> None:

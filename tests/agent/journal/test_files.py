@@ -10,9 +10,9 @@ import pytest
 from remote_agent.config import Config
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.plan import FOLDERS
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 
-KEY = Key("J", 1)
+KEY = AttemptId("J", 1)
 
 
 def made(tmp_path: Path, separate: bool, work_dir: Path | None = None) -> JobFiles:

@@ -9,12 +9,12 @@ import pytest
 
 from remote_agent.journal import Journal
 from remote_agent.journal.inputs import InputFiles, measure
-from remote_agent.session.events import Key
 from remote_agent.session.inputs import InputCopy
 from remote_agent.shim.layout import INPUT
+from remote_protocol.attempt_id import AttemptId
 from tests.agent.journal.conftest import Offers
 
-KEY = Key("01ARYZ6S410000000000000000", 1)
+KEY = AttemptId("01ARYZ6S410000000000000000", 1)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_below_the_reserve_nothing_is_written(
 
 
 def test_an_attempt_that_is_gone_is_no_trouble(files: InputFiles) -> None:
-    gone = Key(KEY.job, 2)
+    gone = AttemptId(KEY.job, 2)
     assert not files.append(gone, 0, memoryview(b"abc"))
     assert not files.end(gone, 0)
     files.forget(gone)
@@ -69,7 +69,7 @@ def test_an_attempt_that_is_gone_is_no_trouble(files: InputFiles) -> None:
 def test_a_settled_attempt_keeps_no_input(journal: Journal, offers: Offers) -> None:
     offer = offers(["cat"], stdin=True)
     journal.store(offer)
-    key = Key(offer.job, offer.attempt)
+    key = offer.attempt
     place = journal.path(key)
     journal.inputs.append(key, 0, memoryview(b"abc"))
     journal.inputs.end(key, 3)
@@ -81,11 +81,11 @@ def test_a_settled_attempt_keeps_no_input(journal: Journal, offers: Offers) -> N
 def test_a_directory_with_an_input_is_not_used_again(journal: Journal, offers: Offers) -> None:
     offer = offers(["cat"], stdin=True)
     journal.store(offer)
-    key = Key(offer.job, offer.attempt)
+    key = offer.attempt
     journal.inputs.append(key, 0, memoryview(b"secret"))
     journal.settle(key)
     assert not journal.path(key).exists()
     journal.prepare()
     other = offers()
     journal.store(other)
-    assert not (journal.path(Key(other.job, 1)) / INPUT).exists()
+    assert not (journal.path(other.attempt) / INPUT).exists()

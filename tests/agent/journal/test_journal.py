@@ -18,10 +18,10 @@ from remote_agent.config import Config
 from remote_agent.journal import Journal, Record
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.journal import parse_key
-from remote_agent.session.events import Key
 from remote_agent.shim.launcher_client import LauncherClient, tell
 from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED
 from remote_protocol import cri
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer, Phase
 from remote_protocol.states import EndReason
 from tests.agent.journal.conftest import HOST, Offers, with_files
@@ -40,8 +40,8 @@ def shims(config: Config, journal: Journal) -> Iterator[LauncherClient]:
         eventually(lambda: not running(launcher or 0), what="for the launcher to end")
 
 
-def key_of(offer: Offer) -> Key:
-    return Key(offer.job, offer.attempt)
+def key_of(offer: Offer) -> AttemptId:
+    return offer.attempt
 
 
 def look(journal: Journal, offer: Offer) -> Record:
@@ -231,14 +231,14 @@ def test_rubbish_is_moved_aside_and_the_rest_is_found(
     good = offers()
     journal.store(good)
     root = config.state_dir / "attempts"
-    broken = root / f"{offers().job}.1"
+    broken = root / f"{offers().attempt.job}.1"
     broken.mkdir()
     (broken / ORDER).write_bytes(b"\0\0\n\0")
-    (root / f"{offers().job}.2").mkdir()
-    (root / f"{offers().job}.3").write_text("a file")
+    (root / f"{offers().attempt.job}.2").mkdir()
+    (root / f"{offers().attempt.job}.3").write_text("a file")
     (root / "lost+found").mkdir()
     (root / "notes.txt").write_text("x")
-    (root / f".new.{offers().job}.1").mkdir()
+    (root / f".new.{offers().attempt.job}.1").mkdir()
     found = {record.key: record for record in journal.scan()}
     assert len(found) == 4, "attempts whose directories are damaged are lost, and said to be"
     assert found.pop(key_of(good)).phase is Phase.ACCEPTED
@@ -344,7 +344,7 @@ def test_adjusting(journal: Journal, config: Config, offers: Offers) -> None:
 
 def test_keys() -> None:
     job = "01HF7YAT00" + "0" * 16
-    assert parse_key(f"{job}.1") == Key(job, 1)
+    assert parse_key(f"{job}.1") == AttemptId(job, 1)
     for name in (
         job,
         f"{job}.0",

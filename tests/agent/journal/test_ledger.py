@@ -8,16 +8,15 @@ import pytest
 
 from remote_agent.journal import ledger as module
 from remote_agent.journal.ledger import Ledger
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended
 from remote_protocol.states import EndReason
 from tests.support.fake_server import new_key
 
 
-def ended(key: Key, code: int = 0) -> Ended:
+def ended(key: AttemptId, code: int = 0) -> Ended:
     return Ended(
-        job=key.job,
-        attempt=key.attempt,
+        attempt=key,
         exit_code=code,
         end_reason=EndReason.EXIT,
         size=7,

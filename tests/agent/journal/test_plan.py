@@ -23,7 +23,7 @@ def order(offer: Offer, config: Config, cgroup: str | None = None):
 def test_a_plain_command(offers: Offers, config: Config) -> None:
     offer = offers(["echo", "a b"], env={"TZ": "UTC"}, queue="q", attempt=3)
     made = order(offer, config)
-    assert made.key == f"{offer.job}.3" and made.argv == ["echo", "a b"]
+    assert made.key == f"{offer.attempt.job}.3" and made.argv == ["echo", "a b"]
     assert made.cwd == "/state/attempts/J.1/work"
     env = {name: value for name, value in made.env.items() if name not in ("USER", "LOGNAME")}
     assert env == {
@@ -31,7 +31,7 @@ def test_a_plain_command(offers: Offers, config: Config) -> None:
         "HOME": "/h",
         "TZ": "UTC",
         "TMPDIR": "/state/attempts/J.1/tmp",
-        "REMOTE_JOB_ID": offer.job,
+        "REMOTE_JOB_ID": offer.attempt.job,
         "REMOTE_ATTEMPT": "3",
         "REMOTE_QUEUE": "q",
         "REMOTE_AGENT": "host-1",

@@ -10,9 +10,9 @@ from remote_agent.config import JobsPart
 from remote_agent.errors import ConfigError
 from remote_agent.journal import users as module
 from remote_agent.journal.users import NoUserFree, Users
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 
-KEYS = [Key("J", number) for number in range(1, 9)]
+KEYS = [AttemptId("J", number) for number in range(1, 9)]
 
 
 def made(**jobs: object) -> Users:

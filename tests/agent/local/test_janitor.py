@@ -10,7 +10,7 @@ from remote_agent.config import Config, LimitsPart, LogsPart
 from remote_agent.journal import Kept
 from remote_agent.local import janitor as module
 from remote_agent.local.janitor import Janitor
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 from tests.support.fake_server import new_key
 
 GIB = 1024**3
@@ -20,13 +20,13 @@ class Shelf:
     """A journal's settled attempts, in memory."""
 
     def __init__(self) -> None:
-        self.logs: dict[Key, tuple[float, int]] = {}
+        self.logs: dict[AttemptId, tuple[float, int]] = {}
         self.trash = 0
-        self.stubborn: set[Key] = set()
+        self.stubborn: set[AttemptId] = set()
         self.freed = 0
         self.prepared = 0
 
-    def put(self, age: float, size: int) -> Key:
+    def put(self, age: float, size: int) -> AttemptId:
         key = new_key()
         self.logs[key] = (time.time() - age, size)
         return key
@@ -37,7 +37,7 @@ class Shelf:
     def prepare(self) -> None:
         self.prepared += 1
 
-    def remove(self, key: Key) -> None:
+    def remove(self, key: AttemptId) -> None:
         if key in self.stubborn:
             raise PermissionError(13, "Permission denied")
         self.freed += self.logs.pop(key)[1]

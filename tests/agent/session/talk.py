@@ -6,9 +6,9 @@ from typing import Any
 
 from remote_agent.session import events as ev
 from remote_agent.session.effects import Effect, Send
-from remote_agent.session.events import Key
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
@@ -16,16 +16,15 @@ from remote_protocol.states import EndReason
 JOB = "01ARYZ6S410000000000000000"
 OTHER = "01ARYZ6S410000000000000001"
 LINK = "01ARYZ6S41000000000000000A"
-KEY = Key(JOB, 1)
-OTHER_KEY = Key(OTHER, 1)
+KEY = AttemptId(JOB, 1)
+OTHER_KEY = AttemptId(OTHER, 1)
 SPEC = JobSpec(command=["true"])
 ASSIGNMENT = m.Assignment(queues=["default"], capacity={"default": 2})
 
 
-def ended(key: Key = KEY, size: int = 0, reason: EndReason = EndReason.EXIT) -> m.Ended:
+def ended(key: AttemptId = KEY, size: int = 0, reason: EndReason = EndReason.EXIT) -> m.Ended:
     return m.Ended(
-        job=key.job,
-        attempt=key.attempt,
+        attempt=key,
         exit_code=0,
         end_reason=reason,
         size=size,
@@ -75,32 +74,32 @@ class Talk:
         self.welcome()
         return self
 
-    def offer(self, key: Key = KEY, serial: int = 1, spec: JobSpec = SPEC) -> list[Effect]:
-        return self.hear(m.Offer(job=key.job, attempt=key.attempt, spec=spec, serial=serial))
+    def offer(self, key: AttemptId = KEY, serial: int = 1, spec: JobSpec = SPEC) -> list[Effect]:
+        return self.hear(m.Offer(attempt=key, spec=spec, serial=serial))
 
-    def say(self, kind: str, key: Key = KEY, **fields: Any) -> list[Effect]:
+    def say(self, kind: str, key: AttemptId = KEY, **fields: Any) -> list[Effect]:
         """A message about an attempt, by its type."""
         message = getattr(m, kind.capitalize())
-        return self.hear(message(job=key.job, attempt=key.attempt, **fields))
+        return self.hear(message(attempt=key, **fields))
 
-    def accepted(self, key: Key = KEY, spec: JobSpec = SPEC) -> Talk:
+    def accepted(self, key: AttemptId = KEY, spec: JobSpec = SPEC) -> Talk:
         self.offer(key, spec=spec)
         self.do(ev.OfferStored(key))
         return self
 
-    def running(self, key: Key = KEY, spec: JobSpec = SPEC) -> Talk:
+    def running(self, key: AttemptId = KEY, spec: JobSpec = SPEC) -> Talk:
         self.accepted(key, spec)
         self.say("confirm", key)
         self.do(ev.AttemptStarted(key, 7, 1.0))
         return self
 
-    def adopt(self, phase: Phase, key: Key = KEY, size: int = 0, **fields: Any) -> Talk:
+    def adopt(self, phase: Phase, key: AttemptId = KEY, size: int = 0, **fields: Any) -> Talk:
         self.session.adopt(key, SPEC, phase, size, **fields)
         return self
 
 
-def ruling(verdict: Verdict, key: Key = KEY, offset: int = 0) -> m.Ruling:
-    return m.Ruling(job=key.job, attempt=key.attempt, verdict=verdict, offset=offset)
+def ruling(verdict: Verdict, key: AttemptId = KEY, offset: int = 0) -> m.Ruling:
+    return m.Ruling(attempt=key, verdict=verdict, offset=offset)
 
 
 def sent(effects: list[Effect]) -> list[m.AgentMessage]:

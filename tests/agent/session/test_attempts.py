@@ -12,7 +12,7 @@ from remote_protocol.messages import Phase, Refusal, Verdict
 from remote_protocol.states import EndReason
 from tests.agent.session.talk import KEY, OTHER, OTHER_KEY, Talk, ended, kinds, ruling, sent
 
-STARTED = m.Started(job=KEY.job, attempt=1, pid=7, at=1.0)
+STARTED = m.Started(attempt=KEY, pid=7, at=1.0)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_serial_does_not_outlive_its_link(talk: Talk) -> None:
     talk.do(ev.LinkClosed())
     talk.open(OTHER)
     effects = talk.welcome(ruling(Verdict.KEEP), session=OTHER)
-    assert m.Accept(job=KEY.job, attempt=1, serial=0) in sent(effects)
+    assert m.Accept(attempt=KEY, serial=0) in sent(effects)
 
 
 def test_an_attempt_of_a_former_process_waits_for_its_confirmation() -> None:
@@ -389,7 +389,7 @@ def test_what_was_dropped_is_said_and_the_rest_is_sent(talk: Talk) -> None:
     held(talk, 9, end=True)
     talk.do(ev.ChunkSent(KEY, 0))
     effects = talk.do(ev.SpoolMissing(KEY, 0, 4))
-    assert sent(effects) == [m.Missing(job=KEY.job, attempt=1, offset=4)]
+    assert sent(effects) == [m.Missing(attempt=KEY, offset=4)]
     assert talk.session.next_chunk() == (KEY, 4, 5)
     assert kinds(talk.do(ev.ChunkSent(KEY, 5))) == ["ended"]
 
@@ -428,13 +428,13 @@ def test_what_was_settled_is_taken_up_again_for_a_server_that_forgot(talk: Talk)
     talk.open()
     talk.welcome()
     assert talk.hear(m.Recall()) == [Recount()]
-    known = [m.Reference(job=KEY.job, attempt=1)]
+    known = [KEY]
     assert sent(talk.do(ev.Recounted((KEY,)))) == [m.Recalled(attempts=known)]
     assert talk.hear(m.Revive(attempts=known)) == [LookUp((KEY,))]
     (hello,) = sent(talk.do(ev.Found((ended(size=5),))))
     assert isinstance(hello, m.Hello)
     assert hello.inventory == [
-        m.InventoryItem(job=KEY.job, attempt=1, phase=Phase.ENDED, size=5),
+        m.InventoryItem(attempt=KEY, phase=Phase.ENDED, size=5),
     ]
     assert not talk.tick(0.0)
     talk.welcome(ruling(Verdict.KEEP))

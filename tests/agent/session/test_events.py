@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 
 from remote_agent.session import events
-from remote_agent.session.events import ConditionChanged, Event, Key, LinkOpened, Tick
+from remote_agent.session.events import ConditionChanged, Event, LinkOpened, Tick
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Condition, Refusal
 
 
@@ -28,7 +29,7 @@ def test_events_cannot_be_changed(event: type) -> None:
 
 
 def test_a_key_reads_as_job_and_number() -> None:
-    assert str(Key("01ARYZ6S410000000000000000", 2)) == "01ARYZ6S410000000000000000.2"
+    assert str(AttemptId("01ARYZ6S410000000000000000", 2)) == "01ARYZ6S410000000000000000.2"
 
 
 def test_events_compare_by_what_they_say() -> None:

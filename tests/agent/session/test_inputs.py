@@ -34,7 +34,7 @@ def asked(effects: list[Effect]) -> list[int]:
 
 
 def end(talk: Talk, size: int) -> list[Effect]:
-    return talk.hear(m.InputEnd(job=KEY.job, attempt=KEY.attempt, size=size))
+    return talk.hear(m.InputEnd(attempt=KEY, size=size))
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_every_welcome_is_followed_by_the_question(talk: Talk) -> None:
 
 def test_a_new_agent_goes_on_with_the_copy_of_the_former() -> None:
     talk = Talk()
-    started = m.Started(job=KEY.job, attempt=1, pid=7, at=1.0)
+    started = m.Started(attempt=KEY, pid=7, at=1.0)
     copy = InputCopy(5)
     talk.session.adopt(KEY, READS, Phase.RUNNING, 0, started=started, copy=copy)
     talk.open()

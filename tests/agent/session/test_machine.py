@@ -15,6 +15,7 @@ from remote_agent.session.effects import (
 )
 from remote_agent.session.machine import FIRST_INTERVAL
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Condition, Phase, Refusal, Verdict
 from remote_protocol.spec import JobSpec, OnDisconnect
@@ -38,7 +39,7 @@ def test_a_hello_says_who_it_is_and_all_it_holds() -> None:
     talk = Talk().adopt(Phase.RUNNING, size=5).adopt(Phase.ENDED, OTHER_KEY, ended=ended(OTHER_KEY))
     hello = talk.open()
     assert (hello.session, hello.agent_version, hello.boot_id) == (LINK, "1.0", "b")
-    assert [(i.job, i.phase, i.size) for i in hello.inventory] == [
+    assert [(i.attempt.job, i.phase, i.size) for i in hello.inventory] == [
         (KEY.job, Phase.RUNNING, 5),
         (OTHER, Phase.ENDED, 0),
     ]
@@ -71,7 +72,7 @@ def test_nothing_is_said_before_the_welcome() -> None:
     assert talk.do(ev.ConditionChanged(Condition(accepting=False))) == []
 
 
-@pytest.mark.parametrize("message", [m.Resync(), m.Ack(job=OTHER, attempt=1, offset=0)])
+@pytest.mark.parametrize("message", [m.Resync(), m.Ack(attempt=AttemptId(OTHER, 1), offset=0)])
 def test_the_server_says_nothing_before_the_welcome_either(message: m.ServerMessage) -> None:
     talk = Talk()
     talk.open()
@@ -226,7 +227,7 @@ def test_an_offer_is_stored_before_it_is_accepted() -> None:
     talk = Talk().online()
     assert kinds(talk.offer(serial=4)) == ["Store"]
     (accept,) = sent(talk.do(ev.OfferStored(KEY)))
-    assert accept == m.Accept(job=KEY.job, attempt=1, serial=4)
+    assert accept == m.Accept(attempt=KEY, serial=4)
 
 
 def test_an_offer_that_may_be_old_is_refused() -> None:

@@ -13,14 +13,14 @@ from remote_agent.config import Config
 from remote_agent.journal import Journal
 from remote_agent.journal.plan import Circumstances
 from remote_agent.processes import boot_id
-from remote_agent.session.events import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase
 from remote_protocol.spec import JobSpec
 from tests.recorded.record import BOOT, SPECS, STATE
 from tests.support.recorded import RECORDS
 from tests.support.shim_harness import Run, ShimHarness, eventually, read_log, tell
 
-SMALLEST, EVERYTHING = (Key(job, 1) for job in SPECS)
+SMALLEST, EVERYTHING = (AttemptId(job, 1) for job in SPECS)
 
 HOST = Circumstances("a", {})
 
@@ -40,7 +40,7 @@ def old(request: pytest.FixtureRequest, harness: ShimHarness) -> Iterator[ShimHa
     yield harness
 
 
-def place(harness: ShimHarness, key: Key) -> Path:
+def place(harness: ShimHarness, key: AttemptId) -> Path:
     return harness.root / "attempts" / str(key)
 
 
@@ -72,7 +72,7 @@ def test_the_journal_reads_what_was_accepted(old: ShimHarness) -> None:
     assert set(records) == {SMALLEST, EVERYTHING}
     for key, record in records.items():
         assert (record.phase, record.size) == (Phase.ACCEPTED, 0)
-        assert record.offer is not None and record.offer.job == key.job
+        assert record.offer is not None and record.offer.attempt.job == key.job
         said = json.loads((place(old, key) / "attempt.jsonl").read_text().splitlines()[1])
         assert record.offer.spec == JobSpec.model_validate(said["offer"]["spec"])
     everything = records[EVERYTHING].offer

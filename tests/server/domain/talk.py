@@ -5,35 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import InventoryItem, Phase
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
 from remote_server.domain.events import Effect, Event, Record, Send
-from remote_server.domain.model import Key, Lease
+from remote_server.domain.model import Lease
 from remote_server.domain.session import AgentSession, Terms
 
 JOB = "01ARYZ6S410000000000000000"
 LINK = "01ARYZ6S41000000000000000A"
-KEY = Key(JOB, 1)
-OTHER_KEY = Key("01ARYZ6S410000000000000001", 1)
+KEY = AttemptId(JOB, 1)
+OTHER_KEY = AttemptId("01ARYZ6S410000000000000001", 1)
 SPEC = JobSpec(command=["true"])
 ASSIGNMENT = m.Assignment(queues=["default"], capacity={"default": 2})
 TERMS = Terms("1.0", heartbeat_interval=10.0, offer_ttl=30.0)
 
 
-def lease(state: AttemptState = AttemptState.OFFERED, key: Key = KEY, **fields: Any) -> Lease:
+def lease(state: AttemptState = AttemptState.OFFERED, key: AttemptId = KEY, **fields: Any) -> Lease:
     return Lease(key, "a", state, "default", None, SPEC, 1.0, **fields)
 
 
-def item(phase: Phase, key: Key = KEY, size: int = 0) -> InventoryItem:
-    return InventoryItem(job=key.job, attempt=key.attempt, phase=phase, size=size)
+def item(phase: Phase, key: AttemptId = KEY, size: int = 0) -> InventoryItem:
+    return InventoryItem(attempt=key, phase=phase, size=size)
 
 
-def ended(key: Key = KEY, size: int = 0) -> m.Ended:
+def ended(key: AttemptId = KEY, size: int = 0) -> m.Ended:
     return m.Ended(
-        job=key.job,
-        attempt=key.attempt,
+        attempt=key,
         exit_code=0,
         end_reason=EndReason.EXIT,
         size=size,
@@ -59,10 +59,10 @@ class Talk:
         self.now += seconds
         return self.do(ev.Tick())
 
-    def say(self, kind: str, key: Key = KEY, **fields: Any) -> list[Effect]:
+    def say(self, kind: str, key: AttemptId = KEY, **fields: Any) -> list[Effect]:
         """A message about an attempt, by its type."""
         message = getattr(m, kind.capitalize())
-        said = message(job=key.job, attempt=key.attempt, **fields)
+        said = message(attempt=key, **fields)
         if isinstance(said, m.Missing):
             return self.do(ev.MissingReceived(said, 0))
         return self.hear(said)
@@ -71,8 +71,8 @@ class Talk:
         self,
         *items: InventoryItem,
         leases: tuple[Lease, ...] = (),
-        ended: frozenset[Key] = frozenset(),
-        lengths: dict[Key, int] | None = None,
+        ended: frozenset[AttemptId] = frozenset(),
+        lengths: dict[AttemptId, int] | None = None,
         wishes: m.Wishes | None = None,
         **fields: Any,
     ) -> list[Effect]:
@@ -92,10 +92,10 @@ class Talk:
         self.hello()
         return self
 
-    def offer(self, key: Key = KEY) -> list[Effect]:
+    def offer(self, key: AttemptId = KEY) -> list[Effect]:
         return self.do(ev.Offered(lease(key=key)))
 
-    def running(self, key: Key = KEY) -> Talk:
+    def running(self, key: AttemptId = KEY) -> Talk:
         """Offered, accepted and started on this very session."""
         (offer,) = sent(self.offer(key))
         assert isinstance(offer, m.Offer)
@@ -104,7 +104,7 @@ class Talk:
         self.say("started", key, pid=7, at=1.0)
         return self
 
-    def chunk(self, offset: int, size: int, length: int, key: Key = KEY) -> list[Effect]:
+    def chunk(self, offset: int, size: int, length: int, key: AttemptId = KEY) -> list[Effect]:
         return self.do(ev.ChunkReceived(key, offset, size, length))
 
 

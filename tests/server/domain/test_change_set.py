@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
 from remote_server.domain.change_set import Cancel, ChangeSet
-from remote_server.domain.model import Key
 
-KEY = Key("j", 1)
+KEY = AttemptId("j", 1)
 FILLED: dict[str, Any] = {
     "jobs": {"j"},
     "ended": {"j"},

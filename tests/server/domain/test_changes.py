@@ -7,11 +7,11 @@ from typing import get_args
 
 import pytest
 
+from remote_protocol.attempt_id import AttemptId
 from remote_server.domain import changes, events
 from remote_server.domain.changes import Change, Lost, Withdrawn
-from remote_server.domain.model import Key
 
-KEY = Key("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
+KEY = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
 
 
 def test_every_change_names_its_attempt_and_is_known_to_events() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Step
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.conclude import MOST_REFUSALS, Conclusion, Standing, conclude
@@ -23,10 +24,9 @@ from remote_server.domain.events import (
     Running,
     Withdrawn,
 )
-from remote_server.domain.model import Key
 from remote_server.errors import Stale
 
-KEY = Key("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
+KEY = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
 NOW = 1000.0
 RUNNING = Standing(
     job=JobState.RUNNING,
@@ -57,8 +57,7 @@ def ended(code: int | None, reason: EndReason, **fields: object) -> Finished:
         KEY,
         Ended.model_validate(
             {
-                "job": KEY.job,
-                "attempt": 1,
+                "attempt": KEY,
                 "exit_code": code,
                 "end_reason": reason,
                 "end_detail": "d",

@@ -127,7 +127,7 @@ def test_a_session_sends_the_input_of_a_job_that_takes_one() -> None:
     assert talk.session.next_input() == (KEY, 0, 3)
     talk.do(ev.InputSent(KEY, 3))
     assert kinds(talk.do(InputChanged(KEY.job, 3, True))) == ["input_end"]
-    assert talk.hear(m.InputAck(job=KEY.job, attempt=1, offset=3)) == []
+    assert talk.hear(m.InputAck(attempt=KEY, offset=3)) == []
 
 
 def test_a_session_sends_nothing_to_others() -> None:

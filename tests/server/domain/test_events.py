@@ -10,11 +10,11 @@ from typing import get_args
 import pytest
 
 import remote_server
+from remote_protocol.attempt_id import AttemptId
 from remote_server.domain import changes, events
 from remote_server.domain.events import Accepted, Change, Effect, Event, Record, Recorded
-from remote_server.domain.model import Key
 
-KEY = Key("01ARYZ6S410000000000000000", 1)
+KEY = AttemptId("01ARYZ6S410000000000000000", 1)
 
 
 def test_everything_is_in_one_union() -> None:

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState
 from remote_server.domain.expiry import Patience, Seen, Verdict, judge, offer_ttl
-from remote_server.domain.model import Key, LiveLease
+from remote_server.domain.model import LiveLease
 
 TTL = 45.0
-LEASE = LiveLease(Key("j", 1), "a", AttemptState.RUNNING, 600.0, None, 10.0, False)
+LEASE = LiveLease(AttemptId("j", 1), "a", AttemptState.RUNNING, 600.0, None, 10.0, False)
 ACCEPTED = replace(LEASE, state=AttemptState.ACCEPTED)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_INVENTORY, MAX_PART, MAX_RECALLED, MAX_RECALLED_PART
@@ -18,13 +19,13 @@ BEAT = m.Heartbeat(seq=1)
 
 def items(count: int) -> list[m.InventoryItem]:
     return [
-        m.InventoryItem(job=make_ulid(n, bytes(10)), attempt=1, phase=Phase.RUNNING)
+        m.InventoryItem(attempt=AttemptId(make_ulid(n, bytes(10)), 1), phase=Phase.RUNNING)
         for n in range(count)
     ]
 
 
-def known(count: int) -> list[m.Reference]:
-    return [m.Reference(job=make_ulid(n, bytes(10)), attempt=1) for n in range(count)]
+def known(count: int) -> list[AttemptId]:
+    return [AttemptId(make_ulid(n, bytes(10)), 1) for n in range(count)]
 
 
 def inventory(count: int) -> list[m.AgentMessage]:

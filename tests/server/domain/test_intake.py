@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from remote_protocol import cri
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_server.domain import events as ev
 from remote_server.domain.intake import HOLE, MOST_MISMATCHES, SLACK, WIDEST, Intake, most_stored
 from tests.server.domain.talk import JOB, KEY, ended, kinds
@@ -12,11 +13,11 @@ END = ended(size=9)
 
 
 def ack(offset: int) -> ev.Send:
-    return ev.Send(m.Ack(job=JOB, attempt=1, offset=offset))
+    return ev.Send(m.Ack(attempt=AttemptId(JOB, 1), offset=offset))
 
 
 def rewind(offset: int) -> ev.Send:
-    return ev.Send(m.Rewind(job=JOB, attempt=1, offset=offset))
+    return ev.Send(m.Rewind(attempt=AttemptId(JOB, 1), offset=offset))
 
 
 def chunk(log: Intake, offset: int, size: int, length: int) -> list[ev.Effect]:
@@ -64,7 +65,7 @@ def test_a_log_whose_start_is_gone_is_mended_behind_it_and_settled() -> None:
     assert isinstance(record, ev.Record)
     assert isinstance(record.change, ev.Finished)
     assert "before byte 4" in record.change.torn
-    assert record.then == (ev.Send(m.Settled(job=JOB, attempt=1)),)
+    assert record.then == (ev.Send(m.Settled(attempt=AttemptId(JOB, 1))),)
 
 
 def test_what_is_right_after_all_is_complete() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase, Refusal, Verdict
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
 from remote_server.domain.events import Send
 from remote_server.domain.leases import Leases
-from remote_server.domain.model import Key
 from tests.server.domain.talk import (
     JOB,
     KEY,
@@ -41,29 +41,29 @@ def records(effects: list[ev.Effect]) -> list[ev.Record]:
     return [effect for effect in effects if isinstance(effect, ev.Record)]
 
 
-def verdicts(effects: list[ev.Effect]) -> list[tuple[Key, Verdict, int]]:
-    return [(Key(r.job, r.attempt), r.verdict, r.offset) for r in welcome_of(effects).rulings]
+def verdicts(effects: list[ev.Effect]) -> list[tuple[AttemptId, Verdict, int]]:
+    return [(r.attempt, r.verdict, r.offset) for r in welcome_of(effects).rulings]
 
 
 # Offers --------------------------------------------------------------------------------------
 
 
 def test_an_offer_takes_its_place_and_is_sent(talk: Talk) -> None:
-    assert sent(talk.offer()) == [m.Offer(job=JOB, attempt=1, spec=SPEC, serial=1)]
+    assert sent(talk.offer()) == [m.Offer(attempt=AttemptId(JOB, 1), spec=SPEC, serial=1)]
     assert talk.session.leases[KEY].state is OFFERED
 
 
 def test_a_confirmation_waits_for_the_commit(talk: Talk) -> None:
     talk.offer()
     effects = talk.say("accept", serial=1)
-    confirm = ev.Send(m.Confirm(job=JOB, attempt=1))
+    confirm = ev.Send(m.Confirm(attempt=AttemptId(JOB, 1)))
     assert effects == [ev.Record(ev.Accepted(KEY, first=True), (confirm,))]
 
 
 def test_a_repeated_acceptance_is_recorded_again(talk: Talk) -> None:
     # The first record may not be committed yet: only behind a commit may be confirmed.
     talk.offer()
-    confirm = ev.Send(m.Confirm(job=KEY.job, attempt=KEY.attempt))
+    confirm = ev.Send(m.Confirm(attempt=KEY))
     for first in (True, False):
         assert talk.say("accept", serial=1) == [ev.Record(ev.Accepted(KEY, first), (confirm,))]
 
@@ -120,10 +120,10 @@ def test_strangers_are_superseded(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("offset", "length", "effects"),
     [
-        (0, 0, [ev.AppendLog(KEY, 0, ev.Send(m.Ack(job=JOB, attempt=1, offset=10)))]),
-        (5, 8, [ev.AppendLog(KEY, 3, ev.Send(m.Ack(job=JOB, attempt=1, offset=15)))]),
-        (0, 12, [ev.Send(m.Ack(job=JOB, attempt=1, offset=12))]),
-        (9, 4, [ev.Send(m.Rewind(job=JOB, attempt=1, offset=4))]),
+        (0, 0, [ev.AppendLog(KEY, 0, ev.Send(m.Ack(attempt=AttemptId(JOB, 1), offset=10)))]),
+        (5, 8, [ev.AppendLog(KEY, 3, ev.Send(m.Ack(attempt=AttemptId(JOB, 1), offset=15)))]),
+        (0, 12, [ev.Send(m.Ack(attempt=AttemptId(JOB, 1), offset=12))]),
+        (9, 4, [ev.Send(m.Rewind(attempt=AttemptId(JOB, 1), offset=4))]),
     ],
 )
 def test_a_chunk_goes_where_it_belongs(
@@ -142,7 +142,7 @@ def test_an_end_is_verified_then_committed_then_settled(talk: Talk) -> None:
     assert talk.hear(ended(size=9)) == []
     (record,) = talk.do(ev.LogVerified(ended(size=9), 9, matches=True))
     assert record == ev.Record(
-        ev.Finished(KEY, ended(size=9)), (ev.Send(m.Settled(job=JOB, attempt=1)),)
+        ev.Finished(KEY, ended(size=9)), (ev.Send(m.Settled(attempt=AttemptId(JOB, 1))),)
     )
     assert KEY in talk.session.leases
     assert isinstance(record, ev.Record)
@@ -155,7 +155,7 @@ def test_a_short_log_is_rewound_to_its_length(talk: Talk) -> None:
     talk.running()
     talk.hear(ended(size=9))
     assert sent(talk.do(ev.LogVerified(ended(size=9), 4, matches=False))) == [
-        m.Rewind(job=JOB, attempt=1, offset=4)
+        m.Rewind(attempt=AttemptId(JOB, 1), offset=4)
     ]
     assert talk.hear(ended(size=9)) == [], "said before the rewind was read"
     talk.chunk(4, 5, length=4)
@@ -166,11 +166,11 @@ def test_a_damaged_log_comes_again_from_the_start(talk: Talk) -> None:
     talk.running()
     talk.hear(ended(size=9))
     assert talk.do(ev.LogVerified(ended(size=9), 9, matches=False)) == [
-        ev.Send(m.Rewind(job=JOB, attempt=1, offset=0)),
+        ev.Send(m.Rewind(attempt=AttemptId(JOB, 1), offset=0)),
     ]
     assert talk.chunk(0, 9, length=9) == [
         ev.TruncateLog(KEY, 0),
-        ev.AppendLog(KEY, 0, ev.Send(m.Ack(job=JOB, attempt=1, offset=9))),
+        ev.AppendLog(KEY, 0, ev.Send(m.Ack(attempt=AttemptId(JOB, 1), offset=9))),
     ]
 
 
@@ -251,7 +251,7 @@ def test_what_is_over_already_stays_over(talk: Talk, change: ev.Change) -> None:
 def test_a_lease_that_the_server_gave_up_is_superseded(talk: Talk) -> None:
     talk.running()
     effects = talk.do(ev.LeaseEnded(KEY, "lost"))
-    assert sent(effects) == [m.Superseded(job=JOB, attempt=1, detail="lost")]
+    assert sent(effects) == [m.Superseded(attempt=AttemptId(JOB, 1), detail="lost")]
     assert not talk.session.leases
 
 

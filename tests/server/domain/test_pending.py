@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 from remote_server.domain.enrolment import newcomer
-from remote_server.domain.model import Agent, Job, Key, Queue
+from remote_server.domain.model import Agent, Job, Queue
 from remote_server.domain.pending import WaitingRoom
 from remote_server.domain.scheduling import AgentSlot
 
@@ -28,8 +29,8 @@ def agents(*names: str) -> list[Agent]:
 
 
 def slot(name: str, taken: int = 0, capacity: int = 4, **fields: Any) -> AgentSlot:
-    leases: dict[Key, tuple[str, float | None]] = {
-        Key(f"{name}{n}", 1): ("default", None) for n in range(taken)
+    leases: dict[AttemptId, tuple[str, float | None]] = {
+        AttemptId(f"{name}{n}", 1): ("default", None) for n in range(taken)
     }
     queues = frozenset(fields.pop("queues", ("default",)))
     return AgentSlot(

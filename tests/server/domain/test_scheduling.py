@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_server.domain.model import Demand, Key, Waiting
+from remote_protocol.attempt_id import AttemptId
+from remote_server.domain.model import Demand, Waiting
 from remote_server.domain.scheduling import AgentSlot, Fleet, Share, exact, shares_of
 
 QUEUE = "default"
@@ -84,7 +85,7 @@ def test_no_capacity_means_no_jobs() -> None:
     assert fleet(slot(capacity=0)).match([job(1)]) == []
     assert fleet(slot(capacity={"monitors": 2})).match([job(1)]) == []
     lowered = slot(capacity=2)
-    lowered.leases = {Key(str(n), 1): (QUEUE, None) for n in range(5)}
+    lowered.leases = {AttemptId(str(n), 1): (QUEUE, None) for n in range(5)}
     assert shares_of(lowered)["default"].full
     assert fleet(lowered).match([job(1)]) == []
 
@@ -103,7 +104,7 @@ def test_work_spreads_evenly() -> None:
     pairs = fleet(slot("a"), slot("b"), slot("c")).match([job(n) for n in range(6)])
     assert sorted(given_to(pairs)) == ["a", "a", "b", "b", "c", "c"]
     busy = slot("a")
-    busy.leases = {Key("x", 1): (QUEUE, None), Key("y", 1): (QUEUE, None)}
+    busy.leases = {AttemptId("x", 1): (QUEUE, None), AttemptId("y", 1): (QUEUE, None)}
     assert given_to(fleet(busy, slot("b")).match([job(1), job(2)])) == ["b", "b"]
 
 
@@ -133,8 +134,8 @@ def test_only_eligible_agents_with_all_labels_get_jobs() -> None:
 
 def test_a_big_job_is_not_starved() -> None:
     a, b = slot("a"), slot("b")
-    a.leases = {Key("1", 1): (QUEUE, None), Key("2", 1): (QUEUE, None)}
-    b.leases = {Key("3", 1): (QUEUE, None)}
+    a.leases = {AttemptId("1", 1): (QUEUE, None), AttemptId("2", 1): (QUEUE, None)}
+    b.leases = {AttemptId("3", 1): (QUEUE, None)}
     made = fleet(a, b)
     pairs = made.match([job(0, weight=1.0), *[job(n) for n in range(1, 9)]])
     # b is the emptier one and is kept free; a is filled.
@@ -158,7 +159,7 @@ def test_a_big_job_is_reached_while_small_ones_keep_coming() -> None:
     agent = slot("a", capacity=4)
     made = fleet(agent)
     number = 100
-    held: list[tuple[Key, int]] = []
+    held: list[tuple[AttemptId, int]] = []
     for round_ in range(60):
         for key, ends in list(held):
             if ends <= round_:
@@ -172,7 +173,7 @@ def test_a_big_job_is_reached_while_small_ones_keep_coming() -> None:
                 assert agent.leases == {}
                 return
             number += 1
-            key = Key(taken, 1)
+            key = AttemptId(taken, 1)
             agent.leases[key] = (QUEUE, None)
             held.append((key, round_ + 1 + number % 3))
     pytest.fail("the big job starved")
@@ -252,7 +253,7 @@ def test_no_agent_is_ever_overfilled_and_no_place_is_wasted(
             continue
         agent = slots[given_[one.job]]
         assert agent.eligible and agent.could_run(one.demand)
-        agent.leases[Key(one.job, 1)] = (one.demand.queue, one.demand.weight)
+        agent.leases[AttemptId(one.job, 1)] = (one.demand.queue, one.demand.weight)
     for agent in slots.values():
         assert all(share.used <= 1 or share.capacity == 0 for share in shares_of(agent).values())
     # The first job that was passed over really fits nowhere now.
@@ -284,7 +285,7 @@ def test_a_job_for_one_agent_goes_nowhere_else() -> None:
     asked = Waiting("1", 0, Demand(QUEUE, (), None, "b"))
     two = fleet(slot("a"), slot("b"))
     assert two.match([asked]) == [("1", "b")]
-    busy = {Key(f"j{n}", 1): (QUEUE, None) for n in range(4)}
+    busy = {AttemptId(f"j{n}", 1): (QUEUE, None) for n in range(4)}
     assert fleet(slot("a"), slot("b", leases=busy)).match([asked]) == []
     assert fleet(slot("a")).match([asked]) == []
     assert fleet(slot("a"), slot("b", eligible=False)).match([asked]) == []
@@ -297,7 +298,7 @@ def test_a_job_for_one_agent_goes_nowhere_else() -> None:
 
 
 def test_a_job_for_one_busy_agent_holds_up_nobody() -> None:
-    busy = {Key(f"j{n}", 1): (QUEUE, None) for n in range(4)}
+    busy = {AttemptId(f"j{n}", 1): (QUEUE, None) for n in range(4)}
     two = fleet(slot("a"), slot("b", leases=busy))
     asked = Waiting("1", 9, Demand(QUEUE, (), None, "b"))
     others = [job(n) for n in range(2, 5)]

@@ -58,7 +58,7 @@ def test_without_a_common_version_the_link_is_closed() -> None:
     "event",
     [
         ev.MessageReceived(m.Heartbeat(seq=1)),
-        ev.MessageReceived(m.Accept(job=KEY.job, attempt=1)),
+        ev.MessageReceived(m.Accept(attempt=KEY)),
         ev.ChunkReceived(KEY, 0, 1, 0),
     ],
 )

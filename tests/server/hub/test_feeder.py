@@ -8,10 +8,10 @@ from pathlib import Path
 
 from structlog.testing import LogCapture
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
 from remote_protocol.messages import InputAck, InputEnd, Phase, ReadInput, Resync, Superseded
 from remote_server.domain.events import Event, InputGone, InputRead
-from remote_server.domain.model import Key
 from remote_server.hub.feeder import Feeder
 from remote_server.inputs import InputStore, InputUnavailable
 from remote_server.logs.reserve import Reserve
@@ -19,23 +19,23 @@ from tests.support.fake_agent import FakeAgent, holds
 from tests.support.live_hub import LiveHub, until
 
 
-async def read(agent: FakeAgent, key: Key, offset: int = 0) -> None:
-    await agent.send(ReadInput(job=key.job, attempt=key.attempt, offset=offset))
+async def read(agent: FakeAgent, key: AttemptId, offset: int = 0) -> None:
+    await agent.send(ReadInput(attempt=key, offset=offset))
 
 
-async def collect(agent: FakeAgent, key: Key, offset: int, size: int) -> bytes:
+async def collect(agent: FakeAgent, key: AttemptId, offset: int, size: int) -> bytes:
     """Take pieces until there are `size` bytes in all, acknowledging each."""
     got = b""
     while offset + len(got) < size:
         piece = await agent.input()
-        assert (piece.job, piece.attempt, piece.offset) == (*key, offset + len(got))
+        assert (piece.attempt, piece.offset) == (key, offset + len(got))
         got += piece.payload
         arrived = offset + len(got)
-        await agent.send(InputAck(job=key.job, attempt=key.attempt, offset=arrived))
+        await agent.send(InputAck(attempt=key, offset=arrived))
     return got
 
 
-async def start(place: LiveHub, agent: FakeAgent) -> Key:
+async def start(place: LiveHub, agent: FakeAgent) -> AttemptId:
     await agent.hello()
     await place.submit(stdin=True)
     return await agent.start()
@@ -84,7 +84,7 @@ async def test_no_more_than_a_window_comes_unacknowledged(place: LiveHub) -> Non
         while got < WINDOW:
             got += len((await agent.input()).payload)
         assert got == WINDOW
-        await agent.send(InputAck(job=key.job, attempt=key.attempt, offset=10))
+        await agent.send(InputAck(attempt=key, offset=10))
         assert len((await agent.input()).payload) == 10
         await agent.finish(key)
 
@@ -108,13 +108,13 @@ async def test_an_input_that_cannot_be_read_is_sent_later(place: LiveHub, said: 
 class Source:
     """Pieces to send, one after the other."""
 
-    def __init__(self, *pieces: tuple[Key, int, int]) -> None:
+    def __init__(self, *pieces: tuple[AttemptId, int, int]) -> None:
         self.pieces = list(pieces)
 
-    def reads(self, key: Key) -> bool:
+    def reads(self, key: AttemptId) -> bool:
         return key == KEY
 
-    def next_input(self) -> tuple[Key, int, int] | None:
+    def next_input(self) -> tuple[AttemptId, int, int] | None:
         return self.pieces.pop(0) if self.pieces else None
 
 
@@ -126,7 +126,7 @@ class Place:
         self.inputs.scan()
         self.sent: list[bytes] = []
         self.told: list[Event] = []
-        self.failed: list[Key] = []
+        self.failed: list[AttemptId] = []
         self.broken: list[BaseException] = []
         self.fault: Exception | None = None
         self.feeder = Feeder(
@@ -138,11 +138,11 @@ class Place:
             raise self.fault
         self.sent.append(frame)
 
-    def _fail(self, key: Key, error: InputUnavailable) -> None:
+    def _fail(self, key: AttemptId, error: InputUnavailable) -> None:
         self.failed.append(key)
 
 
-KEY = Key("01ARYZ6S410000000000000000", 1)
+KEY = AttemptId("01ARYZ6S410000000000000000", 1)
 
 
 async def test_a_wake_right_behind_the_last_piece_is_heard(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ async def test_a_wake_right_behind_the_last_piece_is_heard(tmp_path: Path) -> No
 async def test_what_its_job_has_left_is_passed_over(tmp_path: Path) -> None:
     place = Place(tmp_path)
     await place.inputs.append(KEY.job, 0, b"abc")
-    other = Key("01ARYZ6S410000000000000001", 1)
+    other = AttemptId("01ARYZ6S410000000000000001", 1)
     place.feeder.wake(Source((other, 0, 3), (KEY, 0, 3)))
     await until(lambda: place.sent)
     assert place.told[0] == InputGone(other) and not place.failed
@@ -190,8 +190,8 @@ async def test_the_input_of_others_is_not_even_looked_up(place: LiveHub) -> None
         await rogue.hello()
         await read(rogue, key)
         gone = await rogue.hear(Superseded)
-        assert (gone.job, gone.attempt) == key
-        unknown = Key("01ARYZ6S410000000000000000", 1)
+        assert gone.attempt == key
+        unknown = AttemptId("01ARYZ6S410000000000000000", 1)
         await read(rogue, unknown)
         await rogue.hear(Superseded)
         assert place.inputs.known() == [key.job]

@@ -9,12 +9,12 @@ import pytest
 
 from remote_protocol import messages as m
 from remote_protocol.api import AgentChange, QueueCreate
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PART
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.parts import parts
-from remote_server.domain.model import Key
 from remote_server.hub import greeting
 from remote_server.hub.budget import Rate
 from tests.support.fake_agent import holds
@@ -91,7 +91,7 @@ async def test_an_agent_that_says_hello_all_the_time_is_slowed(
 
 
 async def test_a_long_inventory_comes_in_parts_and_holds_up_nobody(place: LiveHub) -> None:
-    claims = [holds(Key(make_ulid(n, bytes(10)), 1), Phase.RUNNING) for n in range(5_000)]
+    claims = [holds(AttemptId(make_ulid(n, bytes(10)), 1), Phase.RUNNING) for n in range(5_000)]
     pieces = [*parts(claims, MAX_PART)]
     async with place.agent() as agent, place.agent("b") as other:
         await other.hello()
@@ -123,13 +123,13 @@ async def test_parts_that_do_not_follow_each_other_close_the_link(place: LiveHub
         await agent.send(hello.model_copy(update={"following": 5}))
         assert await agent.closed() == CloseCode.BAD_MESSAGE
     async with place.agent() as agent:
-        await agent.send(m.Inventory(items=[holds(Key("0" * 26, 1), Phase.RUNNING)]))
+        await agent.send(m.Inventory(items=[holds(AttemptId("0" * 26, 1), Phase.RUNNING)]))
         assert await agent.closed() == CloseCode.BAD_MESSAGE
 
 
 async def test_nothing_is_recalled_that_was_not_asked_for(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello(newest=4)
-        await agent.send(m.Recalled(attempts=[m.Reference(job="0" * 26, attempt=1)]))
+        await agent.send(m.Recalled(attempts=[AttemptId("0" * 26, 1)]))
         assert "not asked for" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.BAD_MESSAGE

@@ -11,12 +11,12 @@ from structlog.testing import LogCapture
 from remote_protocol import __version__
 from remote_protocol import messages as m
 from remote_protocol.api import AgentChange
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.ids import make_ulid
 from remote_protocol.messages import Condition, Phase, Verdict
 from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
 from remote_server.domain.links import Links
-from remote_server.domain.model import Key
 from remote_server.hub import hub as module
 from tests.support.fake_agent import cri, ended, holds
 from tests.support.live_hub import LiveHub, until
@@ -148,11 +148,11 @@ async def test_a_dropped_agent_gets_nothing_from_that_moment_on(place: LiveHub) 
 async def test_what_a_deleted_agent_runs_must_not_go_on_there(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()
-        job = await place.submit()
+        await place.submit()
         offer = await agent.offered()
         await place.hub.drop("a", "the agent was deleted on the server", lost=True)
         superseded = await agent.hear(m.Superseded)
-        assert (superseded.job, superseded.attempt) == (job, offer.attempt)
+        assert superseded.attempt == offer
         assert "deleted" in superseded.detail
         assert await agent.closed() == CloseCode.UNREGISTERED
 
@@ -227,7 +227,7 @@ async def test_cancelling_asks_the_agent(place: LiveHub) -> None:
         await place.store.request_cancel(job, "no longer needed", time.time())
         place.hub.cancel("a", key, EndReason.CANCELLED, "no longer needed")
         cancel = await agent.hear(m.Cancel)
-        assert (cancel.job, cancel.detail) == (job, "no longer needed")
+        assert (cancel.attempt.job, cancel.detail) == (job, "no longer needed")
         await agent.finish(key, end_reason=EndReason.CANCELLED, exit_code=143)
         assert (await place.job(job)).state is JobState.CANCELLED
 
@@ -254,11 +254,11 @@ async def test_a_report_about_a_lease_that_is_gone_is_superseded(place: LiveHub)
         # Nobody has told the link.
         await place.store.lose(key, "given up", time.time())
         await agent.send(ended(key))
-        assert (await agent.hear(m.Superseded)).job == key.job
+        assert (await agent.hear(m.Superseded)).attempt == key
 
 
 async def test_words_to_absent_agents_are_dropped(place: LiveHub) -> None:
-    key = Key("0" * 26, 1)
+    key = AttemptId("0" * 26, 1)
     place.hub.cancel("nobody", key, EndReason.CANCELLED, "")
     place.hub.lease_ended("nobody", key, "")
     await place.hub.wish("nobody")
@@ -307,9 +307,9 @@ async def test_a_second_hello_sets_everything_right(place: LiveHub) -> None:
         await agent.upload(key, b"x" * 10)
         await place.reaches(key, AttemptState.RUNNING)
         welcome = await agent.hello(
-            holds(key, Phase.RUNNING, 10), holds(Key(key.job, 7), Phase.ENDED)
+            holds(key, Phase.RUNNING, 10), holds(AttemptId(key.job, 7), Phase.ENDED)
         )
-        assert [(r.attempt, r.verdict, r.offset) for r in welcome.rulings] == [
+        assert [(r.attempt.number, r.verdict, r.offset) for r in welcome.rulings] == [
             (1, Verdict.KEEP, 10),
             (7, Verdict.SUPERSEDED, 0),
         ]
@@ -372,7 +372,7 @@ async def test_a_restored_database_asks_and_kills_nothing(place: LiveHub) -> Non
     job, started = await place.submit(), time.time()
     await place.store.begin_life(1, started, 60.0)
     made = int(started * 1000)
-    stray, over, fresh = (Key(make_ulid(made, bytes([n] * 10)), 1) for n in range(3))
+    stray, over, fresh = (AttemptId(make_ulid(made, bytes([n] * 10)), 1) for n in range(3))
     async with place.agent() as agent:
         welcome = await agent.hello(
             holds(stray, Phase.RUNNING, 5),
@@ -380,19 +380,19 @@ async def test_a_restored_database_asks_and_kills_nothing(place: LiveHub) -> Non
             holds(fresh, Phase.ACCEPTED),
             newest=3,
         )
-        rulings = {Key(said.job, said.attempt): said.verdict for said in welcome.rulings}
+        rulings = {said.attempt: said.verdict for said in welcome.rulings}
         assert rulings == {over: m.Verdict.SETTLED, fresh: m.Verdict.SUPERSEDED}
         await agent.hear(m.Recall)
         await agent.send_log(stray, 0, b"12345")
-        await agent.send(m.Missing(job=stray.job, attempt=1, offset=5), ended(stray))
+        await agent.send(m.Missing(attempt=stray, offset=5), ended(stray))
         settled = await agent.hear(m.Settled)
-        assert (settled.job, settled.attempt) == stray
-        known = [m.Reference(job=key.job, attempt=1) for key in (Key(job, 1), over)]
+        assert settled.attempt == stray
+        known = [AttemptId(job, 1), over]
         await agent.send(m.Recalled(attempts=known))
         assert (await agent.hear(m.Revive)).attempts == known[:1]
         assert not [said for said in agent.heard if isinstance(said, m.Superseded)]
         log = cri(b"it ran\n")
-        key = Key(job, 1)
+        key = AttemptId(job, 1)
         welcome = await agent.hello(holds(key, Phase.ENDED, len(log)), newest=3)
         assert [said.verdict for said in welcome.rulings] == [m.Verdict.KEEP]
         await agent.send_log(key, 0, log)

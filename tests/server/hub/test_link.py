@@ -14,13 +14,13 @@ import pytest
 from structlog.testing import LogCapture
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import encode_chunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_CHUNK_FRAME, MAX_PAYLOAD
 from remote_protocol.messages import Phase
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.events import Accepted, Finished, Running
-from remote_server.domain.model import Key
 from remote_server.hub import link as module
 from tests.support.fake_agent import FakeAgent, cri, ended, holds
 from tests.support.live_hub import LiveHub, until
@@ -53,7 +53,7 @@ async def test_a_log_starts_from_nothing_whatever_lies_there(place: LiveHub) -> 
         await agent.hello()
         job = await place.submit()
         # As a restored database finds it beside newer logs.
-        place.logs.append(Key(job, 1), cri(b"of another attempt\n"))
+        place.logs.append(AttemptId(job, 1), cri(b"of another attempt\n"))
         place.logs.close()
         key = await agent.start()
         await agent.upload(key, LOG)
@@ -66,7 +66,7 @@ async def test_a_log_starts_from_nothing_whatever_lies_there(place: LiveHub) -> 
 async def test_many_jobs_at_once_keep_their_logs_apart(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()
-        logs: dict[Key, bytes] = {}
+        logs: dict[AttemptId, bytes] = {}
         for number in range(4):
             await place.submit(name=f"job-{number}")
         for _ in range(4):
@@ -182,7 +182,7 @@ async def test_a_log_that_cannot_be_had_whole_is_settled_as_it_is(place: LiveHub
         await place.submit()
         key = await agent.start()
         await agent.upload(key, b"x" * 1000 + LOG[1000:5000])
-        missing = m.Missing(job=key.job, attempt=1, offset=7000)
+        missing = m.Missing(attempt=key, offset=7000)
         await agent.send(missing)
         await agent.upload(key, LOG[7000:], 7000)
         for _ in range(2):
@@ -211,7 +211,7 @@ async def test_acks_of_chunks_that_come_together_are_one(place: LiveHub) -> None
         await place.submit()
         key = await agent.start()
         for start in range(0, 20_000, 10):
-            await agent.say(encode_chunk(key.job, key.attempt, start, b"0123456789"))
+            await agent.say(encode_chunk(key, start, b"0123456789"))
         acks = [await agent.hear(m.Ack)]
         while acks[-1].offset < 20_000:
             acks.append(await agent.hear(m.Ack))
@@ -225,7 +225,7 @@ async def test_acks_of_chunks_that_come_together_are_one(place: LiveHub) -> None
         ("this is no JSON", "not a message"),
         ("[1, 2, 3]", "not a message"),
         ('{"type": "launch"}', "not a message"),
-        ('{"type": "accept", "job": "../../etc", "attempt": 1}', "job"),
+        ('{"type": "accept", "attempt": "../../etc.1"}', "attempt"),
         ('{"type": "heartbeat", "seq": 0}', "seq"),
         ('{"type": "heartbeat", "seq": "' + "[" * 20_000 + '"}', "seq"),
         ("[" * 100_000, "not a message"),
@@ -234,7 +234,7 @@ async def test_acks_of_chunks_that_come_together_are_one(place: LiveHub) -> None
         (struct.pack(">B16sIQ", 9, b"\xff" * 16, 1, 0) + b"x", "kind 9"),
         (struct.pack(">B16sIQ", 1, b"\xff" * 16, 0, 0) + b"x", "frame"),
         (struct.pack(">B16sIQ", 1, b"\xff" * 16, 1, 1 << 63) + b"x", "beyond every log"),
-        (encode_chunk("0" * 26, 1, 0, b"x" * MAX_PAYLOAD) + b"x", "chunk"),
+        (encode_chunk(AttemptId("0" * 26, 1), 0, b"x" * MAX_PAYLOAD) + b"x", "chunk"),
     ],
     ids=[
         "text", "list", "unknown", "bad-id", "zero", "nested", "deep", "empty",
@@ -269,7 +269,7 @@ async def test_nothing_may_come_before_the_hello(place: LiveHub, message: m.Mess
 
 async def test_log_bytes_may_not_come_before_the_hello(place: LiveHub) -> None:
     async with place.agent() as agent:
-        await agent.say(encode_chunk("0" * 26, 1, 0, b"x"))
+        await agent.say(encode_chunk(AttemptId("0" * 26, 1), 0, b"x"))
         assert "before the hello" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.BAD_MESSAGE
 
@@ -306,7 +306,7 @@ async def test_a_protocol_version_that_nobody_speaks(place: LiveHub) -> None:
 async def test_what_is_not_the_agents_is_superseded(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()
-        strange = Key("0" * 26, 1)
+        strange = AttemptId("0" * 26, 1)
         await agent.send_log(strange, 0, b"x" * 100)
         await agent.hear(m.Superseded)
         await agent.send(ended(strange))
@@ -314,9 +314,9 @@ async def test_what_is_not_the_agents_is_superseded(place: LiveHub) -> None:
         assert not place.logs.path(strange).exists()
         await place.submit()
         key = await agent.start()
-        other = Key(key.job, 2)
+        other = AttemptId(key.job, 2)
         await agent.send_log(other, 0, b"x")
-        assert (await agent.hear(m.Superseded)).attempt == 2
+        assert (await agent.hear(m.Superseded)).attempt.number == 2
         assert not place.logs.path(other).exists()
 
 
@@ -454,7 +454,7 @@ async def test_a_returned_attempt_tells_the_holder_of_its_replacement(place: Liv
             welcome = await back.hello(holds(key, Phase.RUNNING))
             assert [r.verdict for r in welcome.rulings] == [m.Verdict.KEEP]
             superseded = await second.hear(m.Superseded)
-            assert superseded.attempt == 2
+            assert superseded.attempt.number == 2
             await back.finish(key)
     assert (await place.job(key)).state is JobState.SUCCEEDED
 

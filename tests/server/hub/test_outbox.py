@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_server.domain.model import Key
 from remote_server.hub import outbox
 from tests.support.live_hub import LiveHub, until
 
@@ -14,7 +14,7 @@ from tests.support.live_hub import LiveHub, until
 def flood(place: LiveHub, count: int) -> None:
     """Make the hub say `count` long sentences to the agent a."""
     for number in range(count):
-        place.hub.lease_ended("a", Key("0" * 26, 1), f"{number} " + "x" * 1_900)
+        place.hub.lease_ended("a", AttemptId("0" * 26, 1), f"{number} " + "x" * 1_900)
 
 
 async def test_an_agent_that_reads_nothing_is_let_go(

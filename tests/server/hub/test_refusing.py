@@ -21,7 +21,6 @@ async def refuse_all(agent: FakeAgent, seen: list[m.Offer]) -> None:
         seen.append(offer)
         await agent.send(
             m.Refuse(
-                job=offer.job,
                 attempt=offer.attempt,
                 serial=offer.serial,
                 reason=m.Refusal.DISK,
@@ -67,9 +66,7 @@ async def test_a_job_that_is_refused_goes_to_another_agent(place: LiveHub) -> No
         job = await place.submit()
         offer = await one.hear(m.Offer)
         await other.hello()
-        await one.send(
-            m.Refuse(job=job, attempt=offer.attempt, serial=offer.serial, reason=m.Refusal.DISK)
-        )
+        await one.send(m.Refuse(attempt=offer.attempt, serial=offer.serial, reason=m.Refusal.DISK))
         key = await other.offered()
         assert key.job == job
         assert "a" in place.hub.avoided(job)
@@ -82,10 +79,11 @@ async def test_a_job_that_is_refused_goes_to_another_agent(place: LiveHub) -> No
 async def test_an_agent_that_took_a_job_after_a_refusal_is_not_named(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello(agent_version=m.__name__)
-        job, begun = await place.submit(), time.monotonic()
+        await place.submit()
+        begun = time.monotonic()
         offer = await agent.hear(m.Offer)
         await agent.send(
-            m.Refuse(job=job, attempt=offer.attempt, serial=offer.serial, reason=m.Refusal.PAUSED)
+            m.Refuse(attempt=offer.attempt, serial=offer.serial, reason=m.Refusal.PAUSED)
         )
         key = await agent.offered()
         assert time.monotonic() - begun >= 0.9, "not at once"

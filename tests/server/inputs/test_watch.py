@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason, JobState
-from remote_server.domain.model import Key
 from remote_server.errors import StoreUnavailable
 from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
@@ -30,7 +30,7 @@ class Place:
             folder / "inputs", Reserve(folder, 0), lambda: self.now, 1 << 20, durable=False
         )
         self.inputs.scan()
-        self.asked: list[tuple[str, Key, EndReason, str]] = []
+        self.asked: list[tuple[str, AttemptId, EndReason, str]] = []
         self.watch = InputWatch(self.inputs, store, self._cancel, ttl=60.0)
 
     def _cancel(self, *wish: object) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from remote_server.domain.model import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_server.errors import StoreUnavailable
 from remote_server.logs import LogStore, packer
 from remote_server.logs.packer import Packer
@@ -19,11 +19,11 @@ DATA = b"a line\n" * 10_000
 class Ends:
     """Knows which attempts have ended; may fail first."""
 
-    def __init__(self, *keys: Key, failures: int = 0) -> None:
+    def __init__(self, *keys: AttemptId, failures: int = 0) -> None:
         self.keys = set(keys)
         self.failures = failures
 
-    async def __call__(self, keys: Sequence[Key]) -> frozenset[Key]:
+    async def __call__(self, keys: Sequence[AttemptId]) -> frozenset[AttemptId]:
         if self.failures:
             self.failures -= 1
             raise StoreUnavailable("down")
@@ -41,7 +41,7 @@ async def running(packer: Packer) -> AsyncIterator[None]:
             await task
 
 
-async def until_packed(logs: LogStore, key: Key) -> None:
+async def until_packed(logs: LogStore, key: AttemptId) -> None:
     async with asyncio.timeout(10):
         while logs.path(key).exists():
             await asyncio.sleep(0.005)

@@ -12,15 +12,15 @@ from zlib import crc32
 
 import pytest
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
-from remote_server.domain.model import Key
 from remote_server.logs import LogStore, LogUnavailable
 from remote_server.logs.store import MOST_OPEN
 
 
-def new_key(number: int = 0, attempt: int = 1) -> Key:
+def new_key(number: int = 0, attempt: int = 1) -> AttemptId:
     """An attempt whose job was made at a time that `number` (17 minutes each) chooses."""
-    return Key(make_ulid(1_800_000_000_000 + (number << 20), os.urandom(10)), attempt)
+    return AttemptId(make_ulid(1_800_000_000_000 + (number << 20), os.urandom(10)), attempt)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_files_and_folders_are_private_and_sharded_by_time(logs: LogStore) -> No
 
 def test_attempts_of_a_job_do_not_mix(logs: LogStore) -> None:
     first = new_key()
-    second = Key(first.job, 2)
+    second = AttemptId(first.job, 2)
     logs.append(first, b"one")
     logs.append(second, b"two")
     assert (logs.read(first, 0, 9), logs.read(second, 0, 9)) == (b"one", b"two")
@@ -167,7 +167,7 @@ async def test_the_name_of_a_log_is_made_durable_once(
     assert folders == [folder.stat().st_ino for folder in above]
     await logs.sync(key)
     assert len(folders) == 3
-    neighbour = Key(new_key().job, 1)
+    neighbour = AttemptId(new_key().job, 1)
     logs.append(neighbour, b"y")
     await logs.sync(neighbour)
     assert len(folders) == 5, "the folder of these minutes has a durable name already"
@@ -250,7 +250,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 async def test_deleting_removes_empty_folders_only(logs: LogStore) -> None:
     first = new_key()
-    second = Key(first.job, 2)
+    second = AttemptId(first.job, 2)
     logs.append(first, b"x")
     logs.append(second, b"y")
     await logs.delete(first)

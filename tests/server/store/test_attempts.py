@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState
 from remote_server.domain.events import Accepted
-from remote_server.domain.model import Key
 from remote_server.store import Store
 from tests.support.stored import NOW, finish, offered, running
 
@@ -21,7 +21,7 @@ async def test_an_agent_gets_its_own_leases(store: Store) -> None:
         second: AttemptState.RUNNING,
     }
     assert leases[second].spec.timeout == 60
-    assert await store.leases([first.key, gone, Key(gone.job, 9)], "a") == {first.key: first}
+    assert await store.leases([first.key, gone, AttemptId(gone.job, 9)], "a") == {first.key: first}
 
 
 async def test_live_leases_come_in_pages(store: Store) -> None:
@@ -32,7 +32,7 @@ async def test_live_leases_come_in_pages(store: Store) -> None:
     after = ("", "", 0)
     while page := await store.live_leases(after, 2):
         seen += page
-        after = (page[-1].agent, page[-1].key.job, page[-1].key.attempt)
+        after = (page[-1].agent, page[-1].key.job, page[-1].key.number)
     assert [lease.agent for lease in seen] == ["a", "a", "b", "b", "c", "d"]
     assert {(lease.agent, lease.key) for lease in seen} == keys | {("d", cancelled)}
     last = seen[-1]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from remote_protocol.api import QueueCreate
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Step
 from remote_protocol.states import JobState
-from remote_server.domain.model import Key
 from remote_server.store import Store
 from tests.support.stored import NOW, finish, offered, running, started, submitted
 
@@ -67,7 +67,7 @@ async def test_every_change_of_state_is_one_event(store: Store) -> None:
 
 async def test_old_logs_are_found_and_forgotten(store: Store) -> None:
     await store.create_queue(QueueCreate(name="q"), NOW)
-    keys: list[Key] = []
+    keys: list[AttemptId] = []
     for number in range(3):
         key = await running(store, queue="q")
         await finish(store, key, now=NOW + number, size=100)

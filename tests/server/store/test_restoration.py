@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.events import Recovered, Withdrawn
-from remote_server.domain.model import Key
 from remote_server.store import Store
 from remote_server.store.restoration import MOST_NUMBERS, Opening
 from tests.support.stored import NOW, finish, offered, running, submitted
@@ -47,7 +47,7 @@ async def test_an_ordinary_start_changes_nothing(store: Store) -> None:
     assert await store.begin_life(0, NOW, GRACE) == Opening(3, False)
     assert not await store.asks_agents()
     (lease,) = await store.assign([(job, "a")], NOW)
-    assert lease.key.attempt == 1
+    assert lease.key.number == 1
 
 
 async def test_a_database_that_counts_less_than_its_directory_is_older(store: Store) -> None:
@@ -74,7 +74,7 @@ async def test_every_open_job_waits_and_gets_new_numbers(store: Store, tmp_path:
         assert attempt.state is AttemptState.WITHDRAWN
         assert await copy.release_due(LATER + GRACE) == 2
         leases = await copy.assign([(offer.key.job, "a")], LATER + GRACE)
-        assert [lease.key.attempt for lease in leases] == [int(LATER) + 1]
+        assert [lease.key.number for lease in leases] == [int(LATER) + 1]
         notes = {job: [n.what for n in await copy.timeline(job)] for job in (waiting, over.job)}
         assert notes[waiting] == ["queued", "restored"]
         assert "restored" not in notes[over.job]
@@ -87,7 +87,7 @@ async def test_two_lives_of_one_copy_share_no_number(store: Store, tmp_path: Pat
         async with restored(store, tmp_path, now) as copy:
             await copy.release_due(now + GRACE)
             (lease,) = await copy.assign([(job, "a")], now + GRACE)
-            numbers.add(lease.key.attempt)
+            numbers.add(lease.key.number)
     assert len(numbers) == 2
 
 
@@ -97,7 +97,7 @@ async def test_a_clock_that_is_set_back_gives_no_smaller_number(store: Store) ->
     await store.begin_life(9, NOW, 0.0)
     await store.release_due(LATER)
     (lease,) = await store.assign([(job, "a")], LATER)
-    assert lease.key.attempt == int(LATER) + MOST_NUMBERS + 1
+    assert lease.key.number == int(LATER) + MOST_NUMBERS + 1
 
 
 async def test_skipped_numbers_are_no_tries(store: Store) -> None:
@@ -122,7 +122,7 @@ async def test_a_number_that_was_used_is_not_offered_again(store: Store) -> None
     lease = await offered(store, max_attempts=1, retry_on=["lost"])
     await store.record("a", Withdrawn(lease.key, "it has run", used=True), NOW)
     (again,) = await store.assign([(lease.key.job, "a")], NOW)
-    assert again.key.attempt == 2
+    assert again.key.number == 2
     await store.lose(again.key, "silent", NOW)
     assert (await store.job(again.key.job)).state is JobState.FAILED
 
@@ -133,7 +133,7 @@ async def test_an_attempt_that_is_not_known_goes_on(
 ) -> None:
     job = await submitted(store, max_attempts=2, retry_on=["exit"])
     async with restored(store, tmp_path) as copy:
-        (lease,) = (await copy.leases([Key(job, number)], "b")).values()
+        (lease,) = (await copy.leases([AttemptId(job, number)], "b")).values()
         assert (lease.may_return, lease.unknown, lease.agent) == (True, True, "b")
         await copy.record("b", Recovered(lease.key), LATER)
         await copy.record("b", Recovered(lease.key), LATER)

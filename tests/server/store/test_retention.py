@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason, JobState
-from remote_server.domain.model import Key, OldJob
+from remote_server.domain.model import OldJob
 from remote_server.errors import NotFound
 from remote_server.store import Store, retention
 from remote_server.store.transaction import Reader
@@ -16,7 +17,7 @@ from tests.support.stored import NOW, finish, offered, running, started, submitt
 OLD = NOW + 100
 
 
-async def over(store: Store, now: float = NOW, **fields: Any) -> Key:
+async def over(store: Store, now: float = NOW, **fields: Any) -> AttemptId:
     key = await running(store, now=now, **fields)
     await finish(store, key, now=now, at=now)
     return key

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import decode_from_server, encode
 from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE
 from remote_protocol.messages import Offer
@@ -58,7 +59,7 @@ def largest(controls: int) -> JobSpec:
 
 def test_what_no_offer_can_carry_is_refused() -> None:
     def offer(wanted: JobSpec) -> str:
-        return encode(Offer(job="01ARZ3NDEKTSV4RRFFQ69G5FAV", attempt=1 << 30, spec=wanted))
+        return encode(Offer(attempt=AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1 << 30), spec=wanted))
 
     fits, too_large = largest(995_000), largest(1 << 20)
     require_offerable(fits, spec_texts(fits))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.events import Finished, Lost, Recovered
-from remote_server.domain.model import Key
 from remote_server.errors import Stale
 from remote_server.store import Store
 from tests.server.store.test_restoration import GRACE, LATER, restored
@@ -18,10 +18,10 @@ from tests.support.stored import NOW, ended, finish, offered, running, started, 
 
 async def test_without_a_restoration_nothing_is_unknown(store: Store) -> None:
     job = await submitted(store)
-    assert await store.leases([Key(job, 1)], "a") == {}
-    assert await store.strays([Key(job.replace("0", "1"), 1)]) == frozenset()
+    assert await store.leases([AttemptId(job, 1)], "a") == {}
+    assert await store.strays([AttemptId(job.replace("0", "1"), 1)]) == frozenset()
     with pytest.raises(Stale):
-        await store.record("a", Recovered(Key(job, 1)), NOW)
+        await store.record("a", Recovered(AttemptId(job, 1)), NOW)
 
 
 async def test_what_a_newer_attempt_has_overtaken_stays_out(store: Store, tmp_path: Path) -> None:
@@ -30,16 +30,16 @@ async def test_what_a_newer_attempt_has_overtaken_stays_out(store: Store, tmp_pa
         await copy.release_due(LATER + GRACE)
         (lease,) = await copy.assign([(job, "new")], LATER + GRACE)
         await started(copy, lease, LATER + GRACE)
-        assert await copy.leases([Key(job, 1)], "old") == {}
+        assert await copy.leases([AttemptId(job, 1)], "old") == {}
         with pytest.raises(Stale):
-            await copy.record("old", Recovered(Key(job, 1)), LATER + GRACE)
+            await copy.record("old", Recovered(AttemptId(job, 1)), LATER + GRACE)
 
 
 async def test_the_later_attempt_of_a_former_life_was_the_job_s(
     store: Store, tmp_path: Path
 ) -> None:
     first = await running(store, "one", max_attempts=3)
-    second = Key(first.job, 2)
+    second = AttemptId(first.job, 2)
     async with restored(store, tmp_path) as copy:
         outcome = await copy.record("two", Recovered(second), LATER)
         assert outcome.superseded == ("one", first)
@@ -63,7 +63,7 @@ async def test_what_is_over_stays_over(store: Store, tmp_path: Path) -> None:
     lost = await running(store, max_attempts=2)
     await store.record("a", Lost(lost, "silent"), NOW)
     async with restored(store, tmp_path) as copy:
-        for key in (done, Key(done.job, 2), lost):
+        for key in (done, AttemptId(done.job, 2), lost):
             assert await copy.leases([key], "a") == {}
             with pytest.raises(Stale):
                 await copy.record("a", Recovered(key), LATER)
@@ -75,11 +75,11 @@ async def test_jobs_made_behind_the_copy_are_strays(store: Store, tmp_path: Path
     copy = tmp_path / "copy.db"
     await store.backup(copy)
     newer = await submitted(store, NOW + 100)
-    old = Key(make_ulid(int((NOW - 100_000) * 1000), bytes(10)), 1)
+    old = AttemptId(make_ulid(int((NOW - 100_000) * 1000), bytes(10)), 1)
     found = await Store.open(str(copy))
     try:
         await found.begin_life(0, LATER, GRACE)
-        keys = [Key(known, 1), Key(newer, 1), old]
-        assert await found.strays(keys) == {Key(newer, 1)}
+        keys = [AttemptId(known, 1), AttemptId(newer, 1), old]
+        assert await found.strays(keys) == {AttemptId(newer, 1)}
     finally:
         await found.close()

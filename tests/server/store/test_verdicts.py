@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Step
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.events import (
@@ -21,7 +22,6 @@ from remote_server.domain.events import (
     Running,
     Withdrawn,
 )
-from remote_server.domain.model import Key
 from remote_server.errors import Stale
 from remote_server.store import Store
 from tests.support.stored import NOW, ended, finish, offered, running, started, submitted
@@ -60,7 +60,7 @@ async def test_the_life_of_a_job_that_succeeds(store: Store) -> None:
         ("ended", JobState.SUCCEEDED, "server"),
     ]
     assert await store.leases_of("a") == {}
-    assert await store.ended_keys([key, Key(key.job, 2)]) == {key}
+    assert await store.ended_keys([key, AttemptId(key.job, 2)]) == {key}
 
 
 async def test_reports_of_others_are_stale(store: Store) -> None:
@@ -69,7 +69,7 @@ async def test_reports_of_others_are_stale(store: Store) -> None:
         with pytest.raises(Stale, match="held by agent 'a'"):
             await store.record("b", change, NOW)
     with pytest.raises(Stale, match="there is no attempt"):
-        await store.record("a", Accepted(Key(key.job, 2)), NOW)
+        await store.record("a", Accepted(AttemptId(key.job, 2)), NOW)
     assert (await store.job(key.job)).state is JobState.RUNNING
 
 
@@ -91,7 +91,7 @@ async def test_a_lost_attempt_is_replaced_and_fenced(store: Store) -> None:
     assert outcome.woke_queue
     await store.release_due(NOW + 600)
     (lease,) = await store.assign([(key.job, "b")], NOW + 601)
-    assert lease.key == Key(key.job, 2)
+    assert lease.key == AttemptId(key.job, 2)
     for change in (Running(key, 1, NOW), Finished(key, ended(key)), Returned(key), Accepted(key)):
         with pytest.raises(Stale):
             await store.record("a", change, NOW + 700)
@@ -132,7 +132,7 @@ async def test_a_lost_attempt_that_returns_is_kept_by_policy(store: Store) -> No
     await store.lose(key, "silent again", NOW + 4)
     await store.release_due(NOW + 4)
     (third,) = await store.assign([(key.job, "c")], NOW + 5)
-    assert third.key == Key(key.job, 3)
+    assert third.key == AttemptId(key.job, 3)
 
 
 async def test_a_return_to_a_waiting_job_takes_it_out_of_the_queue(store: Store) -> None:
@@ -229,7 +229,7 @@ async def test_any_order_of_reports_keeps_the_invariants(
     final: JobState | None = None
     for number, (what, agent, attempt) in enumerate(reports):
         now = NOW + number
-        key = Key(job, attempt)
+        key = AttemptId(job, attempt)
         changes: dict[str, Change] = {
             "accept": Accepted(key),
             "run": Running(key, 1, now),
@@ -267,7 +267,7 @@ async def test_any_order_of_reports_keeps_the_invariants(
         live = await store.live_leases()
         assert len(live) == (found.state in {JobState.ASSIGNED, JobState.RUNNING})
         if live:
-            assert (live[0].key.attempt, live[0].agent) == (found.attempt, found.agent)
+            assert (live[0].key.number, live[0].agent) == (found.attempt, found.agent)
     # I1, I2: no attempt number ran on two agents, and never more attempts than the job allows.
     assert all(len(agents) == 1 for agents in ran.values())
     assert len(ran) <= 2

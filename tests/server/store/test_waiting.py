@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 
 from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.model import Demand, Key
+from remote_server.domain.model import Demand
 from remote_server.store import Store
 from tests.support.stored import NOW, finish, offered, running, spec, submitted
 
@@ -75,7 +76,7 @@ async def test_a_paused_queue_demands_nothing(store: Store) -> None:
 async def test_assigning_makes_leases(store: Store) -> None:
     job = await submitted(store, weight=0.25, env={"X": "y"})
     (lease,) = await store.assign([(job, "host1")], NOW + 2)
-    assert lease.key == Key(job, 1)
+    assert lease.key == AttemptId(job, 1)
     assert (lease.agent, lease.queue, lease.weight) == ("host1", "default", 0.25)
     assert lease.state is AttemptState.OFFERED
     assert lease.spec.env == {"X": "y"}
@@ -116,7 +117,7 @@ async def test_a_withdrawn_number_is_given_again(store: Store) -> None:
     # A second time too, and after an attempt that has run.
     await store.withdraw(again.key, "full", NOW)
     (third,) = await store.assign([(job.id, "a")], NOW)
-    assert third.key.attempt == 1
+    assert third.key.number == 1
 
 
 async def test_a_retry_waits_for_its_time(store: Store) -> None:
@@ -132,7 +133,7 @@ async def test_a_retry_waits_for_its_time(store: Store) -> None:
     assert await store.next_release() is None
     assert await store.demands() == {PLAIN: 1}
     (lease,) = await store.assign([(key.job, "b")], NOW + 10)
-    assert lease.key == Key(key.job, 2)
+    assert lease.key == AttemptId(key.job, 2)
     assert (await store.job(key.job)).not_before is None
 
 
@@ -146,7 +147,7 @@ async def test_a_retry_that_waits_beyond_a_moment_can_be_let_go(store: Store) ->
     assert await store.demands() == {PLAIN: 1}
 
 
-async def retried(store: Store, backoff: float, now: float = NOW) -> Key:
+async def retried(store: Store, backoff: float, now: float = NOW) -> AttemptId:
     """A job that waits for its second attempt."""
     key = await running(store, now=now, max_attempts=2, retry_on=["exit"], retry_backoff=backoff)
     await finish(store, key, 1, now=now, at=now)

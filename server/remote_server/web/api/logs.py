@@ -14,8 +14,9 @@ from typing import Final, Literal, Self
 from aiohttp import web
 from pydantic import Field, model_validator
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState
-from remote_server.domain.model import Attempt, Job, Key
+from remote_server.domain.model import Attempt, Job
 from remote_server.web.access import VIEWER
 from remote_server.web.followers import wait
 from remote_server.web.http.frames import (
@@ -85,7 +86,7 @@ async def log(call: Call) -> web.StreamResponse:
     job = await call.services.store.job(call.path("id"))
     if query.attempt is not None and query.attempt > job.attempt:
         # A lost one that came back (`keep_first`) is current again; its replacement's log stays.
-        replaced = await _attempt(call, Key(job.id, query.attempt))
+        replaced = await _attempt(call, AttemptId(job.id, query.attempt))
         if replaced is None or replaced.state not in _OVER:
             raise not_found(f"attempt of job {job.id}", str(query.attempt))
     view = _View(call, query, media)
@@ -111,7 +112,7 @@ class _View:
             return Plain(self.query.stream, self.query.offset)
         return Records(self.query.stream, self.media == SSE)
 
-    async def tail(self, key: Key) -> Tail:
+    async def tail(self, key: AttemptId) -> Tail:
         """Where it begins in the log of an attempt."""
         services, query = self.call.services, self.query
         turn = services.streams.turn
@@ -120,7 +121,7 @@ class _View:
         offset = query.offset if self.resumed is None else self.resumed
         return Tail(services.logs, key, turn, 0 if self.media == TEXT else offset)
 
-    async def _starts(self, key: Key) -> Starts:
+    async def _starts(self, key: AttemptId) -> Starts:
         logs, query = self.call.services.logs, self.query
         size, least, starts = logs.length(key), 0, dict.fromkeys(STREAMS, 0)
         if query.since is not None:
@@ -138,7 +139,7 @@ class _View:
             await stream.open()
             await _end(self.call, stream, job.id, 0, 0)
             return await stream.close()
-        key = Key(job.id, number)
+        key = AttemptId(job.id, number)
         if self.media == CRI:
             headers |= await _so_far(self.call, key)
         # What comes from now on is not waited for: the answer has an end, and a length.
@@ -155,7 +156,7 @@ class _View:
         await _end(self.call, stream, job.id, number, tail.offset)
         return await stream.close()
 
-    async def _measured(self, key: Key, size: int) -> Collected | None:
+    async def _measured(self, key: AttemptId, size: int) -> Collected | None:
         """How long the answer will be, where its form says nothing at its end. A hop that speaks
         HTTP/1.0 makes an answer without a length one that may end anywhere."""
         if self.media not in (TEXT, CRI) or size > _MEASURED:
@@ -170,7 +171,7 @@ def _headers(attempt: int) -> dict[str, str]:
     return {"Remote-Attempt": str(attempt)}
 
 
-async def _so_far(call: Call, key: Key) -> dict[str, str]:
+async def _so_far(call: Call, key: AttemptId) -> dict[str, str]:
     """What is stored now, in a head: a proxy that is cut off may end the answer in good order.
 
     Whether more will come is looked up before the size, so that the two never mean a log that is
@@ -186,7 +187,7 @@ async def _so_far(call: Call, key: Key) -> dict[str, str]:
 async def _end(call: Call, stream: Stream, job: str, number: int, offset: int) -> None:
     """Say that this is the end, and of what: an answer may be cut in good order."""
     found = await call.services.store.job(job)
-    attempt = await _attempt(call, Key(job, number)) if number else None
+    attempt = await _attempt(call, AttemptId(job, number)) if number else None
     values: dict[str, object] = {
         "attempt": number,
         "state": found.state.value,
@@ -219,7 +220,7 @@ async def _follow(view: _View, job: Job) -> web.StreamResponse:
             await stream.event("attempt", {"attempt": attempt})
         offset = 0
         if attempt:
-            offset = await _tail(view, Key(job.id, attempt), stream, news)
+            offset = await _tail(view, AttemptId(job.id, attempt), stream, news)
         # A browser would come back for ever otherwise.
         await _end(call, stream, job.id, attempt, offset)
         return await stream.close()
@@ -236,7 +237,7 @@ async def _news(call: Call, news: asyncio.Event, stream: Stream | None) -> None:
             raise ClientGone("the client has left")
 
 
-async def _tail(view: _View, key: Key, stream: Stream, news: asyncio.Event) -> int:
+async def _tail(view: _View, key: AttemptId, stream: Stream, news: asyncio.Event) -> int:
     """Send the log until the attempt is over and all of it was sent; the position behind it."""
     call = view.call
     tail, form = await view.tail(key), view.form()
@@ -271,7 +272,7 @@ async def _either(call: Call, log: asyncio.Event, news: asyncio.Event, stream: S
     return news.is_set()
 
 
-async def _is_over(call: Call, key: Key) -> bool:
+async def _is_over(call: Call, key: AttemptId) -> bool:
     """Whether nothing more will come to the attempt's log."""
     attempt = await _attempt(call, key)
     if attempt is None or attempt.state in _OVER:
@@ -280,6 +281,6 @@ async def _is_over(call: Call, key: Key) -> bool:
     return not attempt.state.live and (await call.services.store.job(key.job)).state.terminal
 
 
-async def _attempt(call: Call, key: Key) -> Attempt | None:
+async def _attempt(call: Call, key: AttemptId) -> Attempt | None:
     attempts = await call.services.store.attempts_of(key.job)
-    return next((attempt for attempt in attempts if attempt.number == key.attempt), None)
+    return next((attempt for attempt in attempts if attempt.number == key.number), None)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from remote_protocol import cri
-from remote_server.domain.model import Key
+from remote_protocol.attempt_id import AttemptId
 
 BLOCK: Final = 64 * 1024
 """Bytes that are looked through without letting others run."""
@@ -28,7 +28,7 @@ Starts = dict[str, int]
 class Readable(Protocol):
     """What is needed of the log store."""
 
-    def read(self, key: Key, offset: int, size: int) -> bytes:
+    def read(self, key: AttemptId, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset` on; empty at the end."""
 
 
@@ -38,7 +38,7 @@ def stamp(seconds: float) -> bytes:
     return f"{found:%Y-%m-%dT%H:%M:%S}.{found.microsecond:06}000Z".encode()
 
 
-async def since(logs: Readable, key: Key, size: int, seconds: float) -> int:
+async def since(logs: Readable, key: AttemptId, size: int, seconds: float) -> int:
     """The position of the first record of that time or later; `size` when all are older."""
     wanted, offset, piece = stamp(seconds), 0, BLOCK
     while offset < size:
@@ -62,7 +62,9 @@ async def since(logs: Readable, key: Key, size: int, seconds: float) -> int:
     return size
 
 
-async def last_lines(logs: Readable, key: Key, size: int, count: int, only: str | None) -> Starts:
+async def last_lines(
+    logs: Readable, key: AttemptId, size: int, count: int, only: str | None
+) -> Starts:
     """Where the last `count` lines of both streams, or of one, begin.
 
     A line is what one stream wrote up to its newline, however many records that took; what has no

@@ -6,7 +6,7 @@ import asyncio
 from typing import Final, Protocol
 
 from remote_protocol import cri
-from remote_server.domain.model import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_server.web.logs.forms import Form
 from remote_server.web.logs.start import LARGEST_RECORD, Readable, Starts
 
@@ -48,7 +48,7 @@ class Tail:
     def __init__(
         self,
         logs: Readable,
-        key: Key,
+        key: AttemptId,
         turn: asyncio.Semaphore,
         offset: int = 0,
         starts: Starts | None = None,

@@ -35,7 +35,7 @@ async def test_an_agent_is_shown_with_what_it_does(live: Live) -> None:
         assert "it runs version test" in online.warning
         job = (await live.post("/jobs", {"command": ["true"]})).body["id"]
         offer = await link.until("offer")
-        await link.send(Accept(job=offer.job, attempt=offer.attempt, serial=offer.serial))
+        await link.send(Accept(attempt=offer.attempt, serial=offer.serial))
         await link.until("confirm")
         busy = await state_of(live, "a", "online")
         assert (busy.running, busy.jobs) == (1, [job])

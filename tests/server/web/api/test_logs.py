@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from remote_protocol import cri
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
 from remote_server.domain.events import Lost, Returned, Withdrawn
-from remote_server.domain.model import Key
 from tests.support.live_server import Live
 from tests.support.stored import finish, offered, started, submitted
 from tests.support.stored import running as run_job
@@ -26,26 +26,26 @@ SSE = {"Accept": "text/event-stream"}
 CRI = {"Accept": "application/vnd.cri-log"}
 
 
-def write(live: Live, key: Key, data: bytes, stream: bytes = cri.STDOUT) -> None:
+def write(live: Live, key: AttemptId, data: bytes, stream: bytes = cri.STDOUT) -> None:
     """As if the agent had sent it."""
     live.services.logs.append(key, b"".join(cri.encode(data, STAMP, stream)))
 
 
-async def begun(live: Live, **fields: Any) -> Key:
+async def begun(live: Live, **fields: Any) -> AttemptId:
     return await run_job(live.services.store, now=time.time(), **fields)
 
 
-async def end(live: Live, key: Key) -> None:
+async def end(live: Live, key: AttemptId) -> None:
     size = live.services.logs.length(key)
     await finish(live.services.store, key, now=time.time(), size=size)
 
 
-def log_path(key: Key, query: str = "") -> str:
+def log_path(key: AttemptId, query: str = "") -> str:
     return f"/jobs/{key.job}/log?{query}"
 
 
 @pytest.fixture
-async def key(live: Live) -> Key:
+async def key(live: Live) -> AttemptId:
     """A running attempt with a little log."""
     found = await begun(live)
     write(live, found, b"one\ntwo\n")
@@ -54,7 +54,7 @@ async def key(live: Live) -> Key:
     return found
 
 
-async def test_plain_text_is_the_jobs_own_bytes(live: Live, key: Key) -> None:
+async def test_plain_text_is_the_jobs_own_bytes(live: Live, key: AttemptId) -> None:
     answer = await live.get(log_path(key))
     assert answer.status == 200
     assert answer.text == "one\ntwo\noops\nthree"
@@ -66,7 +66,7 @@ async def test_plain_text_is_the_jobs_own_bytes(live: Live, key: Key) -> None:
     assert (await live.get(log_path(key, "stream=stdout&offset=999"))).text == ""
 
 
-async def test_records_with_time_and_stream(live: Live, key: Key) -> None:
+async def test_records_with_time_and_stream(live: Live, key: AttemptId) -> None:
     *lines, last = (await live.get(log_path(key), headers=NDJSON)).text.splitlines()
     assert json.loads(last) == {
         "event": "end",
@@ -97,7 +97,7 @@ async def test_bytes_that_are_no_text_come_as_base64(live: Live) -> None:
     assert record["data_base64"] == "/wAK"
 
 
-async def test_the_stored_bytes_from_any_position(live: Live, key: Key) -> None:
+async def test_the_stored_bytes_from_any_position(live: Live, key: AttemptId) -> None:
     stored = live.services.logs.read(key, 0, 10_000)
     async with live.open("GET", log_path(key), headers=CRI) as response:
         assert response.headers["Content-Type"] == "application/vnd.cri-log"
@@ -133,7 +133,9 @@ async def lines_of(response: Any) -> AsyncIterator[str]:
         yield line.decode()
 
 
-async def test_following_replays_tails_and_ends_with_the_attempt(live: Live, key: Key) -> None:
+async def test_following_replays_tails_and_ends_with_the_attempt(
+    live: Live, key: AttemptId
+) -> None:
     async with live.open("GET", log_path(key, "follow=true")) as response:
         async with asyncio.timeout(DEADLINE):
             assert await response.content.readexactly(18) == b"one\ntwo\noops\nthree"
@@ -166,7 +168,7 @@ async def test_no_seam_between_replay_and_tail(live: Live) -> None:
         assert [data == whole for data in await asyncio.gather(*viewers)] == [True] * 8
 
 
-async def test_sse_resumes_by_last_event_id_and_says_the_end(live: Live, key: Key) -> None:
+async def test_sse_resumes_by_last_event_id_and_says_the_end(live: Live, key: AttemptId) -> None:
     await end(live, key)
     shown = (await live.get(log_path(key, "follow=true"), headers=SSE)).text
     events = [dict(line.split(": ", 1) for line in e.split("\n")) for e in shown.split("\n\n")[:-1]]
@@ -287,7 +289,7 @@ async def test_a_replacement_that_was_given_up_keeps_its_log(live: Live) -> None
     (await live.get(log_path(first, "attempt=3"))).problem(404, "not_found")
 
 
-async def test_what_cannot_be_given(live: Live, key: Key) -> None:
+async def test_what_cannot_be_given(live: Live, key: AttemptId) -> None:
     (await live.get("/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV/log")).problem(404, "not_found")
     (await live.get(log_path(key), headers={"Accept": "image/png"})).problem(400, "bad_request")
     wrong = await live.get(log_path(key, "stream=stdin&offset=-1&attempt=0&colour=1"))
@@ -318,7 +320,7 @@ async def test_a_slow_viewer_slows_only_itself(live: Live) -> None:
     assert rest == 40 * 1024 * 1024 - 1024
 
 
-async def test_a_stopping_server_breaks_followers_off(live: Live, key: Key) -> None:
+async def test_a_stopping_server_breaks_followers_off(live: Live, key: AttemptId) -> None:
     """A clean end would look like the end of the job: the client must come back and resume."""
     from aiohttp import ClientPayloadError
 
@@ -330,7 +332,9 @@ async def test_a_stopping_server_breaks_followers_off(live: Live, key: Key) -> N
                 await response.read()
 
 
-async def test_a_head_says_how_much_there_is_and_whether_that_is_all(live: Live, key: Key) -> None:
+async def test_a_head_says_how_much_there_is_and_whether_that_is_all(
+    live: Live, key: AttemptId
+) -> None:
     whole = (await live.get(log_path(key), headers=CRI)).text
     for offset in (0, 40, len(whole), 1 << 40):
         head = (await live.get(log_path(key, f"offset={offset}"), headers=CRI)).headers
@@ -341,13 +345,15 @@ async def test_a_head_says_how_much_there_is_and_whether_that_is_all(live: Live,
     assert (head["Remote-Log-Size"], head["Remote-Log-Over"]) == (str(len(whole)), "true")
 
 
-async def at(live: Live, key: Key, second: int, data: bytes, stream: bytes = cri.STDOUT) -> None:
+async def at(
+    live: Live, key: AttemptId, second: int, data: bytes, stream: bytes = cri.STDOUT
+) -> None:
     stamp = b"2026-11-21T03:04:%02d.000000000Z" % second
     live.services.logs.append(key, b"".join(cri.encode(data, stamp, stream)))
 
 
 @pytest.fixture
-async def lines(live: Live) -> Key:
+async def lines(live: Live) -> AttemptId:
     """Six lines over ten seconds, one in two pieces with another stream between, one open."""
     found = await begun(live)
     await at(live, found, 0, b"one\ntwo\n")
@@ -380,7 +386,7 @@ async def lines(live: Live) -> Key:
     ],
 )
 async def test_the_last_lines_and_what_came_since(
-    live: Live, lines: Key, query: str, shown: str
+    live: Live, lines: AttemptId, query: str, shown: str
 ) -> None:
     async def forms(more: str) -> list[str]:
         plain = await live.get(log_path(lines, query + more))
@@ -401,7 +407,7 @@ async def test_the_last_lines_and_what_came_since(
     assert set(await forms("&follow=true")) == {shown}
 
 
-async def test_the_last_lines_and_what_comes(live: Live, lines: Key) -> None:
+async def test_the_last_lines_and_what_comes(live: Live, lines: AttemptId) -> None:
     async with live.open("GET", log_path(lines, "tail=1&follow=true")) as response:
         async with asyncio.timeout(DEADLINE):
             assert await response.content.readexactly(4) == b"open"
@@ -411,7 +417,7 @@ async def test_the_last_lines_and_what_comes(live: Live, lines: Key) -> None:
             assert await response.content.read() == b" end\nbad 3\n"
 
 
-async def test_where_to_start_is_said_once(live: Live, lines: Key) -> None:
+async def test_where_to_start_is_said_once(live: Live, lines: AttemptId) -> None:
     for query in ("tail=1&offset=5", "since=1m&offset=5"):
         problem = (await live.get(log_path(lines, query))).problem(422, "validation")
         assert "give an offset, or tail and since" in problem["detail"]
@@ -419,14 +425,14 @@ async def test_where_to_start_is_said_once(live: Live, lines: Key) -> None:
         (await live.get(log_path(lines, query))).problem(422, "validation")
 
 
-async def test_resuming_goes_before_the_last_lines(live: Live, lines: Key) -> None:
+async def test_resuming_goes_before_the_last_lines(live: Live, lines: AttemptId) -> None:
     first = (await live.get(log_path(lines, "tail=3"), headers=SSE)).text
     number = first.split("id: ")[1].split("\n")[0]
     again = await live.get(log_path(lines, "tail=3"), headers={**SSE, "Last-Event-ID": number})
     assert again.text == first.split("\n\n", 1)[1]
 
 
-async def test_a_plain_answer_has_a_length(live: Live, key: Key) -> None:
+async def test_a_plain_answer_has_a_length(live: Live, key: AttemptId) -> None:
     """So that a cut shows behind a hop that speaks HTTP/1.0."""
     for media, size in (({}, 18), (CRI, live.services.logs.length(key))):
         async with live.open("GET", log_path(key), headers=media) as response:

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_protocol import cri
-from remote_server.domain.model import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_server.web.logs import start
 from remote_server.web.logs.start import STREAMS, last_lines, since, stamp
 
-KEY = Key("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
+KEY = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
 READS = st.lists(
     st.tuples(st.sampled_from(STREAMS), st.sampled_from([b"a", b"b\n", b"\n", b"c\nd", b"e\nf\n"])),
     max_size=12,
@@ -24,7 +24,7 @@ class Bytes:
     def __init__(self, data: bytes) -> None:
         self.data = data
 
-    def read(self, key: Key, offset: int, size: int) -> bytes:
+    def read(self, key: AttemptId, offset: int, size: int) -> bytes:
         return self.data[offset : offset + size]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from remote_protocol import cri
-from remote_server.domain.model import Key
+from remote_protocol.attempt_id import AttemptId
 from remote_server.web.logs.forms import Plain, Raw
 from remote_server.web.logs.tail import Collected, Tail
 
-KEY = Key("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
+KEY = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
 STAMP = b"2026-11-21T03:04:05.123456789Z"
 
 
@@ -19,7 +19,7 @@ class Bytes:
     def __init__(self, data: bytes) -> None:
         self.data = data
 
-    def read(self, key: Key, offset: int, size: int) -> bytes:
+    def read(self, key: AttemptId, offset: int, size: int) -> bytes:
         return self.data[offset : offset + size]
 
 
