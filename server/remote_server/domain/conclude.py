@@ -7,10 +7,10 @@ It refuses what is stale (I2), repeats nothing (None), and never touches a termi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.frozen import frozen
 from remote_protocol.messages import Usage
 from remote_protocol.states import (
     AttemptEvent,
@@ -53,7 +53,7 @@ _KNOWN: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """An attempt and its job as the database has them."""
 
@@ -83,7 +83,7 @@ class Standing:
     """How often the job came back from agents that it was offered to."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Note:
     """A timeline entry to write."""
 
@@ -94,7 +94,7 @@ class Note:
     from_agent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class End:
     """How an attempt ended."""
 
@@ -109,7 +109,7 @@ class End:
     """CRC-32 of its log when that is complete."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conclusion:
     """What to write."""
 

@@ -241,7 +241,7 @@ class Leases:
             return []
         first = lease.state is AttemptState.OFFERED
         if first:
-            self.live[key] = replace(lease, state=AttemptState.ACCEPTED)
+            self.live[key] = lease.become(AttemptState.ACCEPTED)
         # Recorded even when it was before: the first record may not be committed yet, and only a
         # commit may be confirmed.
         confirm = Send(m.Confirm(attempt=key))
@@ -271,7 +271,7 @@ class Leases:
             return self.not_held(key)
         if lease.state is AttemptState.RUNNING:
             return []
-        self.live[key] = replace(lease, state=AttemptState.RUNNING)
+        self.live[key] = lease.become(AttemptState.RUNNING)
         return [Record(Running(key, message.pid, message.at))]
 
     def chunk(self, event: ChunkReceived) -> list[Effect]:
