@@ -18,7 +18,13 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from remote_protocol.limits import MAX_LABELS, MAX_NAME, NAME_PATTERN
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_VALUE: Final = {character: value for value, character in enumerate(_ALPHABET)}
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
+_SHIFTS: Final = range(120, -1, -10)
+_DIGITS: Final = bytes(
+    b"0123456789abcdefghijklmnopqrstuv"[_ALPHABET.index(chr(code))] if chr(code) in _ALPHABET else 0
+    for code in range(256)
+)
+"""From Crockford's digits to those that `int` knows; all else becomes one that it refuses."""
 ULID_ENTROPY: Final = 10
 """Random bytes in a ULID."""
 TOKEN_ENTROPY: Final = 32
@@ -46,20 +52,18 @@ def ulid_from_bytes(raw: bytes) -> str:
     if len(raw) != 16:
         raise ValueError("a ULID has 16 bytes")
     number = int.from_bytes(raw, "big")
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def ulid_to_bytes(text: str) -> bytes:
     """The 16 bytes of a ULID's text. ValueError when it is none."""
     if len(text) != 26:
         raise ValueError("a ULID has 26 characters")
-    number = 0
-    for character in text:
-        value = _VALUE.get(character)
-        if value is None:
-            raise ValueError(f"{character!r} is not a character of a ULID")
-        number = number << 5 | value
-    return number.to_bytes(17, "big")[1:] if number < 1 << 128 else _too_large()
+    try:
+        number = int(text.encode("ascii").translate(_DIGITS), 32)
+    except ValueError:
+        raise ValueError(f"{text!r} has a character that is none of a ULID") from None
+    return number.to_bytes(16, "big") if number < 1 << 128 else _too_large()
 
 
 def ulid_milliseconds(text: str) -> int:
@@ -123,6 +127,7 @@ class TokenKind(StrEnum):
         return _WORDS[self]
 
 
+_KINDS: Final = {kind.value: kind for kind in TokenKind}
 _WORDS: Final = {
     TokenKind.REGISTRATION: "registration token",
     TokenKind.AGENT: "agent token",
@@ -140,8 +145,10 @@ class Role(StrEnum):
 
     def includes(self, other: Role) -> bool:
         """Whether this role may do what `other` may."""
-        order = list(Role)
-        return order.index(self) >= order.index(other)
+        return _RANK[self] >= _RANK[other]
+
+
+_RANK: Final = {role: rank for rank, role in enumerate(Role)}
 
 
 def make_token(kind: TokenKind, entropy: bytes) -> str:
@@ -153,4 +160,4 @@ def make_token(kind: TokenKind, entropy: bytes) -> str:
 
 def kind_of(token: str) -> TokenKind | None:
     """The kind that a token's prefix names, None when it names none."""
-    return next((kind for kind in TokenKind if token.startswith(kind.value)), None)
+    return _KINDS.get(token[:4])
