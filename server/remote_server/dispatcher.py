@@ -182,7 +182,7 @@ class Dispatcher:
             return 0
         leases = await self._store.assign(pairs, self._clock.wall())
         for lease in leases:
-            if self._links.slot(lease.agent) is not None:
+            if self._links.welcomed(lease.agent):
                 self._links.offer(lease)
             else:
                 await self._take_back(lease)

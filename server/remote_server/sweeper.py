@@ -225,7 +225,7 @@ class Sweeper:
         return now - max(self._floor, self._floor if contact is None else contact)
 
     async def _settle(self, lease: LiveLease, now: float, since: float, bears: Patience) -> None:
-        linked = self._links.slot(lease.agent) is not None
+        linked = self._links.welcomed(lease.agent)
         silence = self._silence(lease.agent, now)
         idle = now - self._moved.get(lease.agent, since)
         verdict = judge(lease, Seen(silence, linked, now - since, idle), bears)
@@ -301,7 +301,7 @@ class Sweeper:
     async def _remove_ephemeral(self, now: float) -> None:
         for name in await self._store.idle_ephemeral():
             silent = self._silence(name, now) >= self._settings.ephemeral_after
-            if silent and self._links.slot(name) is None:
+            if silent and not self._links.welcomed(name):
                 try:
                     await self._store.delete_agent(name, self._clock.wall())
                 except NotFound:

@@ -48,6 +48,9 @@ class FakeLinks:
     def status(self, name: str) -> AgentStatus:
         return self.statuses.get(name, AgentStatus(silence=0.0))
 
+    def welcomed(self, name: str) -> bool:
+        return name in self.agents
+
     def avoided(self, job: str) -> Collection[str]:
         return ()
 

@@ -6,10 +6,14 @@ more than one message to be whole.
 
 from __future__ import annotations
 
+from typing import Final
+
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED
+
+_IN_PARTS: Final = frozenset({m.Hello, m.Inventory, m.Recalled})
 
 
 class Gathering:
@@ -26,6 +30,9 @@ class Gathering:
 
         RemoteProtocolError when a part does not follow from the one before it.
         """
+        if not self._following and type(message) not in _IN_PARTS:
+            # Asked first: what an agent says is nearly always whole.
+            return message
         match message:
             case m.Hello(inventory=items, following=rest) if rest or self._following:
                 self._begin(message.type)

@@ -40,6 +40,9 @@ class Links(Protocol):
     def slot(self, name: str) -> AgentSlot | None:
         """One of them; None when it is not connected."""
 
+    def welcomed(self, name: str) -> bool:
+        """Whether there is a slot of this agent; cheap, unlike the slot."""
+
     def avoided(self, job: str) -> Collection[str]:
         """Agents that gave this job back, and are not offered it for a while."""
 

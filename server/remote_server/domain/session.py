@@ -52,6 +52,8 @@ from remote_server.domain.events import (
 from remote_server.domain.leases import Leases
 from remote_server.domain.model import Lease
 
+_ENDING: Final = (Recorded, RecordStale, LeaseEnded)
+"""Events that may end a lease."""
 STALE: Final = 2.0
 """Heartbeat intervals of silence after which an agent counts as stale."""
 RECALLS: Final = 3
@@ -168,7 +170,7 @@ class AgentSession:
         if self._closed and not isinstance(event, LinkClosed):
             return []
         effects = self._react(event, now)
-        if isinstance(event, Recorded | RecordStale | LeaseEnded):
+        if isinstance(event, _ENDING):
             self._delivery.keep(self._leases.live)
         if self._hello is None:
             # Nothing is said before the welcome, which says it all.
@@ -178,9 +180,19 @@ class AgentSession:
     def _react(self, event: Event, now: float) -> list[Effect]:
         leases = self._leases
         match event:
+            # What happens most often comes first.
+            case MessageReceived(message):
+                self.last_heard = now
+                return self._hear(message) if self._hello else self._rude(message.type)
+            case Recorded(change):
+                return leases.recorded(change)
             case ChunkReceived():
                 self.last_heard = now
                 return leases.chunk(event) if self._hello else self._rude("log bytes")
+            case Offered(lease):
+                return leases.offer(lease)
+            case LogVerified():
+                return leases.verified(event)
             case InputRead():
                 self.last_heard = now
                 return self._read_input(event) if self._hello else self._rude("read_input")
@@ -194,15 +206,6 @@ class AgentSession:
             case MissingReceived():
                 self.last_heard = now
                 return leases.missing(event) if self._hello else self._rude("missing")
-            case MessageReceived(message):
-                self.last_heard = now
-                return self._hear(message) if self._hello else self._rude(message.type)
-            case Recorded(change):
-                return leases.recorded(change)
-            case LogVerified():
-                return leases.verified(event)
-            case Offered(lease):
-                return leases.offer(lease)
             case CancelWished(key, reason, detail):
                 return leases.cancel(key, reason, detail, now)
             case Tick():
@@ -304,14 +307,14 @@ class AgentSession:
     def _hear(self, message: m.AgentMessage) -> list[Effect]:
         leases = self._leases
         match message:
-            case m.Heartbeat():
-                return self._heartbeat(message)
             case m.Accept():
                 return leases.accepted(message)
             case m.Started():
                 return leases.started(message)
             case m.Ended():
                 return leases.ended(message)
+            case m.Heartbeat():
+                return self._heartbeat(message)
             case m.Refuse():
                 return leases.refused(message)
             case m.InputAck(attempt=key, offset=offset):

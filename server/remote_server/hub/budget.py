@@ -57,32 +57,56 @@ class Bucket:
 class Budget:
     """All budgets of one link. `wait` is what the link has to wait before it is read again."""
 
-    __slots__ = ("_chunks", "_heartbeats", "_messages", "_since", "_size", "_until")
+    __slots__ = (
+        "_at",
+        "_bytes",
+        "_chunks",
+        "_count",
+        "_heartbeats",
+        "_messages",
+        "_since",
+        "_size",
+        "_until",
+    )
 
     def __init__(self, rates: Rates, now: float) -> None:
-        self._messages = Bucket(rates.messages, now)
+        # Two buckets that are always spent from together, in one: this is on every job's way.
+        self._count, self._messages = rates.messages.burst, rates.messages
+        self._bytes, self._size = rates.size.burst, rates.size
+        self._at = now
         self._heartbeats = Bucket(rates.heartbeats, now)
-        self._size = Bucket(rates.size, now)
         self._chunks = Bucket(rates.chunks, now)
         self._since: float | None = None
         self._until = now
 
     def message(self, kind: str, size: int, now: float) -> float:
         """A message came; seconds to wait."""
-        wait = max(self._messages.spend(1, now), self._size.spend(size, now))
+        passed, self._at = now - self._at, now
+        messages, sizes = self._messages, self._size
+        count = self._count + passed * messages.each
+        if count > messages.burst:
+            count = messages.burst
+        left = self._bytes + passed * sizes.each
+        if left > sizes.burst:
+            left = sizes.burst
+        self._count = count = count - 1
+        self._bytes = left = left - size
+        if count >= 0 and left >= 0 and kind != "heartbeat":
+            return 0.0
+        wait = max(0.0, -count / messages.each, -left / sizes.each)
         if kind == "heartbeat":
             wait = max(wait, self._heartbeats.spend(1, now))
-        return self._slowed(wait, now)
+        return self._slowed(wait, now) if wait else 0.0
 
     def chunk(self, now: float) -> float:
         """A chunk came; seconds to wait."""
-        return self._slowed(self._chunks.spend(1, now), now)
+        wait = self._chunks.spend(1, now)
+        return self._slowed(wait, now) if wait else 0.0
 
     def _slowed(self, wait: float, now: float) -> float:
-        if wait:
-            if self._since is None or now - self._until > BREAK:
-                self._since = now
-            self._until = now + wait
+        if self._since is None or now - self._until > BREAK:
+            self._since = now
+        self._until = now + wait
         return wait
 
     def spent(self, now: float) -> bool:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import Any, Final, NamedTuple
 
@@ -58,9 +59,10 @@ MOST_STRANGERS: Final = 256
 """Links that may be open without a hello; each holds one message at the most."""
 
 
-def boot_clock() -> float:
-    """Seconds of a clock that never jumps and counts the host's sleep where there is one."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+boot_clock: Final = partial(
+    time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+)
+"""Seconds of a clock that never jumps and counts the host's sleep where there is one."""
 
 
 class Files(NamedTuple):
@@ -237,6 +239,12 @@ class Hub:
             eligible=not reason,
             reason=reason,
         )
+
+    def welcomed(self, name: str) -> bool:
+        """Whether there is a slot of this agent; cheaper than the slot itself."""
+        link = self._links.get(name)
+        session = None if link is None or link.agent is None else link.session
+        return session is not None and session.hello is not None
 
     def avoided(self, job: str) -> Collection[str]:
         """Agents that gave this job back, and are not offered it for a while."""

@@ -18,6 +18,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import decode_chunk, decode_from_agent
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.messages import (
+    AgentMessage,
     Ended,
     Hello,
     Inventory,
@@ -70,6 +71,7 @@ TURN: Final = 64
 """Frames of one link that are handled before others have their turn."""
 NAP: Final = 1.0
 """Seconds at the longest for which a link over its budget is not looked at."""
+_FOR_THE_HUB: Final = frozenset({Hello, Recalled, ReadInput, Missing})
 _QUIET: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 _NOTHING: Final = memoryview(b"")
 
@@ -212,6 +214,14 @@ class Link:
         message = self._gathering.hear(part)
         if message is None:
             return wait
+        if type(message) in _FOR_THE_HUB:
+            await self._look_up(message)
+        else:
+            self.feed(MessageReceived(message))
+        return wait
+
+    async def _look_up(self, message: AgentMessage) -> None:
+        """Messages that say something of what is kept outside the session."""
         if isinstance(message, Hello):
             await self._hub.greeter.greet(self, message)
         elif isinstance(message, Recalled):
@@ -222,9 +232,6 @@ class Link:
             self._read_input(message)
         elif isinstance(message, Missing):
             self._missing(message)
-        else:
-            self.feed(MessageReceived(message))
-        return wait
 
     def _missing(self, message: Missing) -> None:
         key = message.attempt

@@ -29,7 +29,16 @@ class Outbox:
     """Messages to one agent, in order. `slow` is called when it does not read them, `broken` when
     its socket is gone."""
 
-    __slots__ = ("_broken", "_flusher", "_slow", "_socket", "_waiting", "flushing")
+    __slots__ = (
+        "_begun",
+        "_broken",
+        "_flusher",
+        "_overdue",
+        "_slow",
+        "_socket",
+        "_waiting",
+        "flushing",
+    )
 
     def __init__(
         self, wire: web.WebSocketResponse, slow: Callable[[], None], broken: Callable[[], None]
@@ -39,15 +48,19 @@ class Outbox:
         self._broken = broken
         self._waiting: deque[ServerMessage] = deque()
         self._flusher: asyncio.Task[None] | None = None
+        self._begun: float | None = None
+        """When the sending began that is not over, by the loop's clock."""
+        self._overdue: asyncio.TimerHandle | None = None
         self.flushing = False
         """Somebody sends, or will before the loop turns."""
 
     def put(self, message: ServerMessage) -> None:
         """Send a message when its turn comes."""
         waiting = self._waiting
-        if waiting and isinstance(message, Ack):
+        # By type: a model's `isinstance` runs Python, for each message that is none.
+        if waiting and type(message) is Ack:
             last = waiting[-1]
-            if isinstance(last, Ack) and last.attempt == message.attempt:
+            if type(last) is Ack and last.attempt == message.attempt:
                 # Acks are cumulative: only the newest of a run has to travel.
                 waiting[-1] = message
                 return
@@ -62,16 +75,34 @@ class Outbox:
         """Send everything that waits."""
         try:
             if self._waiting:
-                async with asyncio.timeout(SEND_TIMEOUT):
-                    while self._waiting:
-                        await self._socket.send_str(encode(self._waiting.popleft()))
-        except TimeoutError:
-            self._slow()
+                self._watch()
+                while self._waiting:
+                    await self._socket.send_str(encode(self._waiting.popleft()))
         except (OSError, RuntimeError):
             # The reading side notices the end of the link, too.
             self._broken()
         finally:
+            self._begun = None
             self.flushing = False
+
+    def _watch(self) -> None:
+        """Give the sending that begins its time. One timer looks after many of them: one for each,
+        that nearly never comes due, costs more than the sending."""
+        loop = asyncio.get_running_loop()
+        self._begun = loop.time()
+        if self._overdue is None:
+            self._overdue = loop.call_at(self._begun + SEND_TIMEOUT, self._look)
+
+    def _look(self) -> None:
+        self._overdue = None
+        if self._begun is None:
+            return
+        loop = asyncio.get_running_loop()
+        ends = self._begun + SEND_TIMEOUT
+        if loop.time() < ends:
+            self._overdue = loop.call_at(ends, self._look)
+        else:
+            self._slow()
 
     async def send_bytes(self, frame: bytes) -> None:
         """Send a binary frame now."""
@@ -86,6 +117,9 @@ class Outbox:
     def drop(self) -> None:
         """Send nothing more."""
         self._waiting.clear()
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
         if self._flusher is not None and self._flusher is not asyncio.current_task():
             self._flusher.cancel()
 

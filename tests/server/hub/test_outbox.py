@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Any
+
 import pytest
+from aiohttp import web
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_server.hub import outbox
+from remote_server.hub.outbox import Outbox
+from tests.support.fake_agent import DEADLINE
 from tests.support.live_hub import LiveHub, until
 
 
@@ -44,3 +52,80 @@ async def test_too_many_messages_for_a_slow_agent_end_its_link(
         assert place.hub.slot("a") is None
         assert (await agent.hear(m.Error)).detail == "the agent reads too slowly"
         assert await agent.closed() == CloseCode.TRY_AGAIN
+
+
+class SlowSocket(web.WebSocketResponse):
+    """A WebSocket that is sent to at once, or when `gate` opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.sent = 0
+
+    async def send_str(self, data: str, compress: int | None = None) -> None:
+        await self.gate.wait()
+        self.sent += 1
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+
+async def test_each_sending_has_the_whole_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "SEND_TIMEOUT", 0.4)
+    slow: list[float] = []
+    loop = asyncio.get_running_loop()
+    wire = SlowSocket()
+    box = Outbox(wire, lambda: slow.append(loop.time()), lambda: None)
+    box.put(m.Recall())
+    await until(lambda: wire.sent == 1 and not box.flushing)
+    await asyncio.sleep(0.2)
+    # Begun while the timer of the first one runs.
+    wire.gate.clear()
+    begun = loop.time()
+    box.put(m.Recall())
+    await until(lambda: slow)
+    assert slow[0] - begun >= 0.4
+    assert len(slow) == 1
+    box.drop()
+
+
+async def test_sendings_in_time_are_not_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "SEND_TIMEOUT", 0.05)
+    slow: list[None] = []
+    wire = SlowSocket()
+    box = Outbox(wire, lambda: slow.append(None), lambda: None)
+    for count in range(1, 11):
+        box.put(m.Recall())
+        await until(lambda: not box.flushing)
+        assert wire.sent == count
+        await asyncio.sleep(0.02)
+    # The timer of the last one finds nothing to do, and is not set again.
+    await until(lambda: box._overdue is None)
+    assert not slow
+
+
+async def test_an_agent_that_speaks_and_does_not_read_is_let_go(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "SEND_TIMEOUT", 0.2)
+    monkeypatch.setattr(outbox, "CLOSE_TIMEOUT", 0.2)
+    async with place.agent() as agent, place.agent("b") as other:
+        await agent.hello()
+        await other.hello()
+        link = place.hub.holder("a")
+        assert link is not None
+        # The kernel keeps little of what is sent to it.
+        own, its = agent._transport(), link._socket
+        own.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        its.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        agent.deaf()
+        # Answered one by one from the loop that reads, which then waits for the socket.
+        unknown = m.Started(attempt=AttemptId("0" * 26, 1), pid=1, at=1.0)
+        async with asyncio.timeout(DEADLINE):
+            while place.hub.slot("a") is not None:
+                with suppress(TimeoutError, OSError, RuntimeError):
+                    async with asyncio.timeout(0.5):
+                        await agent.send(*[unknown] * 100)
+        assert (await other.beat()).seq == 1, "its neighbour notices nothing"
+        own.abort()
