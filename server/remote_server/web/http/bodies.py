@@ -132,11 +132,16 @@ class Body:
 def require_few_values(raw: bytes, most: int) -> None:
     """ApiProblem when JSON has more than `most` values, counted without parsing it: each of them
     costs many times its size, and may cost a fault that has to be named."""
-    if len(raw) <= _PLAIN:
+    if len(raw) <= _PLAIN or _marks(raw) <= most:
+        # Those inside strings counted, too: of most bodies there is no more to be known.
         return
-    bare = _STRING.sub(b"", raw)
-    if bare.count(b",") + bare.count(b"{") + bare.count(b"[") > most:
+    if _marks(_STRING.sub(b"", raw)) > most:
         raise validation([("", f"the body has more than {most} values")])
+
+
+def _marks(raw: bytes) -> int:
+    """What stands before each value of a JSON text, or before its first one."""
+    return raw.count(b",") + raw.count(b"{") + raw.count(b"[")
 
 
 def _too_large(largest: int) -> ApiProblem:
