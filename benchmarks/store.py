@@ -34,7 +34,7 @@ class _Run:
         for number in range(agents):
             self.links.connect(f"agent{number}", capacity=8)
         self.dispatcher = Dispatcher(store, self.links, Clock(time.time, time.monotonic))
-        store.on_commit(self.dispatcher.committed)
+        store.on_commit(self.dispatcher.signal.committed)
         self.offered_at: dict[str, float] = {}
         self.done = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,7 +60,7 @@ class _Run:
         )
         await record(agent, Finished(key, ended), time.time())
         del self.links.agents[agent].leases[key]
-        self.dispatcher.wake(agent)
+        self.dispatcher.signal.wake(agent)
         self.done += 1
         self._news.set()
 

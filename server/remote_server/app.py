@@ -19,35 +19,18 @@ from aiohttp import web
 from remote_protocol.codec import make_ready
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
 from remote_server.addresses import is_loopback, local
+from remote_server.composition import compose
 from remote_server.config import Address, Config
 from remote_server.data_dir import DataDir
-from remote_server.dispatcher import Dispatcher
-from remote_server.domain.model import Clock
 from remote_server.errors import ServerError
-from remote_server.file_limit import raise_file_limit
-from remote_server.hub import Files, Hub, HubTerms
-from remote_server.hub.hub import boot_clock
-from remote_server.inputs import InputStore
-from remote_server.inputs.watch import InputWatch
-from remote_server.logs import LogStore, Reserve
-from remote_server.logs.packer import Packer
-from remote_server.queries.sources import Sources
 from remote_server.store import Store
-from remote_server.sweeper import Sweeper, SweeperSettings
 from remote_server.tls import Certificate
 from remote_server.watchdog import Watchdog
 from remote_server.web import (
-    Authenticator,
-    BodyBudget,
     Connection,
-    Connections,
-    Followers,
     Listener,
     Services,
-    Streams,
-    allowance,
     build,
-    description,
     digest,
 )
 
@@ -112,9 +95,12 @@ class Server:
             try:
                 await self._begin_life(store)
                 await self._first_admin(store)
-                self._compose(store)
+                parts = compose(self.config, self.data, store)
+                self.services = parts.services
+                for name, work in parts.loops.items():
+                    self._loop(name, work())
                 make_ready()  # no agent and no job waits for it
-                await self._listen()
+                await self._listen(parts.services)
             except BaseException:
                 await self._halt()
                 await store.close()
@@ -139,68 +125,6 @@ class Server:
             raise RuntimeError("the server was not started")
         return await asyncio.shield(self._failed)
 
-    def _compose(self, store: Store) -> None:
-        config, limits = self.config, self.config.limits
-        clock = Clock(time.time, boot_clock)
-        reserve = Reserve(self.data.logs, config.limits.min_free_disk)
-        logs = LogStore(self.data.logs, config.logs.pack_above, reserve)
-        inputs = InputStore(
-            self.data.inputs,
-            reserve,
-            boot_clock,
-            config.limits.max_job_input,
-            config.server.durability == "full",
-        )
-        inputs.scan()
-        dispatcher: Dispatcher
-        hub = Hub(
-            store,
-            Files(logs, inputs),
-            HubTerms(
-                heartbeat_interval=config.agents.heartbeat_interval,
-                offer_ttl=config.agents.offer_ttl,
-                durable=config.server.durability == "full",
-                max_job_log=config.limits.max_job_log,
-            ),
-            lambda agent: dispatcher.wake(agent),  # noqa: PLW0108 - it is made after the hub
-        )
-        dispatcher = Dispatcher(store, hub, clock)
-        settings = SweeperSettings(
-            offer_ttl=config.agents.offer_ttl,
-            start_ttl=config.agents.start_ttl,
-            job_retention=config.retention.jobs,
-        )
-        sweeper = Sweeper(store, hub, clock, logs.delete, settings)
-        self.services = Services(
-            config=config,
-            store=store,
-            logs=logs,
-            inputs=inputs,
-            hub=hub,
-            authenticator=Authenticator(store),
-            followers=Followers(),
-            streams=Streams(limits.max_followers, limits.max_followers_each),
-            connections=Connections(
-                allowance(raise_file_limit(), limits.max_connections), limits.write_timeout
-            ),
-            bodies=BodyBudget(limits.max_body_memory, limits.max_body_memory // 4),
-            sources=Sources(store, hub, inputs, limits.input_ttl),
-            description=description(),
-        )
-        store.on_commit(dispatcher.committed)
-        store.on_commit(sweeper.committed)
-        store.on_commit(hub.committed)
-        store.on_commit(self.services.committed)
-        store.on_commit(inputs.committed)
-        self._loop("dispatcher", dispatcher.run())
-        self._loop("sweeper", sweeper.run())
-        self._loop("hub", hub.run())
-        watch = InputWatch(inputs, store, hub.cancel, limits.input_ttl)
-        self._loop("inputs", watch.run())
-        self._loop("streams", self.services.streams.run(self.services.authenticator.judge))
-        self._loop("connections", self.services.connections.run())
-        self._loop("packer", Packer(logs, store.ended_keys, config.logs.pack_after).run())
-
     def _loop(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._loop_ended)
@@ -214,8 +138,7 @@ class Server:
         if self._failed is not None and not self._failed.done():
             self._failed.set_result(error)
 
-    async def _listen(self) -> None:
-        services = self.services
+    async def _listen(self, services: Services) -> None:
         self._runner = web.AppRunner(
             build(services),
             handle_signals=False,
@@ -258,7 +181,7 @@ class Server:
                 jobs=found.jobs,
                 seconds=grace,
             )
-        # Behind the commit: a crash in between must not look like a restoration.
+        # After the commit: a crash in between must not look like a restoration.
         self.data.write_starts(found.starts)
 
     async def _first_admin(self, store: Store) -> None:

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import structlog
 
 from remote_protocol.attempt_id import AttemptId
-from remote_server.domain.change_set import ChangeSet
+from remote_server.dispatch_signal import DispatchSignal
 from remote_server.domain.demand import MAX_BACKOFF
 from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Demand, Lease, Outcome, Waiting
@@ -66,62 +66,49 @@ class Dispatcher:
     """Gives waiting jobs to agents."""
 
     def __init__(
-        self, store: DispatchStore, links: Links, clock: Clock, sweep: float = SWEEP
+        self,
+        store: DispatchStore,
+        links: Links,
+        clock: Clock,
+        signal: DispatchSignal | None = None,
+        sweep: float = SWEEP,
     ) -> None:
+        self.signal = signal or DispatchSignal()
         self._store = store
         self._links = links
         self._clock = clock
         self._sweep = sweep
         self._fleet = Fleet()
-        self._stale: set[str] = set()
-        self._all_stale = True
-        self._woken = True
-        self._waiter: asyncio.Future[None] | None = None
         self._turn = 0
         self._ahead: float | None = None
         """Seconds by which the wall clock was ahead of the boot clock in the last pass."""
         self._looked_at = 0
         self._log = structlog.get_logger("remote_server.dispatcher")
 
-    def wake(self, agent: str | None = None) -> None:
-        """Something changed: jobs are ready, or an agent's link, slots or eligibility. Say which
-        agent, so that only that one is looked at again."""
-        if agent is not None:
-            self._stale.add(agent)
-        self._woken = True
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def committed(self, changes: ChangeSet) -> None:
-        """Listener for the store's commits."""
-        if changes.queued:
-            self.wake()
-
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
             try:
                 await self.dispatch()
-                await self._wait(await self._pause())
+                await self.signal.wait(await self._pause())
             except StoreUnavailable as error:
                 # What the fleet counted as given may not be.
-                self._all_stale = True
+                self.signal.everything = True
                 self._log.warning("jobs cannot be assigned now", cause=str(error))
                 await asyncio.sleep(RETRY)
-                self._woken = True
+                self.signal.awake = True
             except Exception:
-                self._all_stale = True
+                self.signal.everything = True
                 self._log.exception("a pass of the dispatcher failed")
                 await asyncio.sleep(RETRY)
-                self._woken = True
+                self.signal.awake = True
 
     async def dispatch(self) -> int:
         """Passes until nothing more can be given now; how many jobs were given."""
         given = 0
         self._looked_at = 0
-        while self._woken:
-            self._woken = False
+        while self.signal.awake:
+            self.signal.awake = False
             more = await self._pass()
             if more:
                 self._looked_at = 0
@@ -134,24 +121,6 @@ class Dispatcher:
         if due is None:
             return self._sweep
         return min(self._sweep, max(0.005, due - self._clock.wall()))
-
-    async def _wait(self, seconds: float) -> None:
-        if self._woken:
-            return
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        timer = loop.call_later(seconds, self._timed_out, self._waiter)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
-
-    def _timed_out(self, waiter: asyncio.Future[None]) -> None:
-        self._all_stale = True
-        self._woken = True
-        if not waiter.done():
-            waiter.set_result(None)
 
     async def _watch_clock(self) -> None:
         """A wait between attempts is a duration: what waits for a moment of a clock that was set
@@ -189,14 +158,14 @@ class Dispatcher:
         if len(leases) < len(pairs):
             # Some jobs were cancelled or expired meanwhile: their places are free again.
             given = {(lease.key.job, lease.agent) for lease in leases}
-            self._stale.update(agent for job, agent in pairs if (job, agent) not in given)
+            self.signal.agents.update(agent for job, agent in pairs if (job, agent) not in given)
         if len(leases) < len(pairs) or any(demands[demand] > limit for demand in wanted):
-            self._woken = True
+            self.signal.awake = True
         return len(leases)
 
     async def _take_back(self, lease: Lease) -> None:
         """The agent left while the lease was being committed: nothing was sent to anybody."""
-        self._stale.add(lease.agent)
+        self.signal.agents.add(lease.agent)
         detail = f"the agent {lease.agent!r} left before the offer was sent"
         # Stale: it is back already, and its hello was answered with this very lease.
         with suppress(Stale):
@@ -210,25 +179,25 @@ class Dispatcher:
         self._looked_at += DEMANDS
         if self._looked_at < len(wanted):
             # Go on with the others, until all had their turn in vain.
-            self._woken = True
+            self.signal.awake = True
         return (wanted[self._turn :] + wanted[: self._turn])[:DEMANDS]
 
     async def _refresh(self) -> None:
         """Bring the fleet up to date with the links."""
-        if not self._all_stale:
-            for name in self._stale:
+        if not self.signal.everything:
+            for name in self.signal.agents:
                 self._renew(name)
-            self._stale.clear()
+            self.signal.agents.clear()
             return
         # Names that become stale while this waits for its turn are looked at in the next pass.
-        self._all_stale = False
-        self._stale.clear()
+        self.signal.everything = False
+        self.signal.agents.clear()
         names = iter(set(self._links.names()) | set(self._fleet.names()))
         while part := list(islice(names, _SLICE)):
             for name in part:
                 self._renew(name)
             await asyncio.sleep(0)
-        for name in self._stale:
+        for name in self.signal.agents:
             self._renew(name)
 
     def _renew(self, name: str) -> None:

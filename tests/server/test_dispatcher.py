@@ -38,8 +38,8 @@ async def links(store: Store) -> AsyncIterator[FakeLinks]:
     """Links with a running dispatcher whose slow sweep never comes."""
     fake = FakeLinks()
     dispatcher = Dispatcher(store, fake, CLOCK, sweep=3600)
-    store.on_commit(dispatcher.committed)
-    fake.wake = dispatcher.wake  # type: ignore[attr-defined]
+    store.on_commit(dispatcher.signal.committed)
+    fake.wake = dispatcher.signal.wake  # type: ignore[attr-defined]
     task = asyncio.create_task(dispatcher.run())
     await asyncio.sleep(0)
     yield fake
@@ -170,10 +170,10 @@ async def test_a_clock_that_is_set_back_prolongs_no_wait(store: Store, back: flo
     await finish(store, links.offers[0].key, 1, now=9000.0)
     links.agents["a"].leases.clear()
     now["wall"], now["boot"] = 9004.0, 54.0
-    dispatcher.wake("a")
+    dispatcher.signal.wake("a")
     assert await dispatcher.dispatch() == 0
     now["wall"] -= back
-    dispatcher.wake("a")
+    dispatcher.signal.wake("a")
     assert await dispatcher.dispatch() == 1
     assert links.offers[1].key == (job, 2)
 
@@ -234,7 +234,7 @@ async def test_an_agent_that_leaves_during_the_commit_blocks_nothing(
     async def late(pairs: list[tuple[str, str]], now: float) -> list[Lease]:
         links.agents.pop("a", None)
         links.connect("b", capacity=1)
-        dispatcher.wake("b")
+        dispatcher.signal.wake("b")
         return await assign(pairs, now)
 
     monkeypatch.setattr(store, "assign", late)

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.states import AttemptState, JobState
+from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.events import Change
 from remote_server.domain.model import Agent, Attempt, Clock, Job, Outcome, Token
@@ -70,13 +71,15 @@ class LiveHub:
         self.changed: list[str] = []
         self.tokens: dict[str, Token] = {}
         """Tokens that agents of these names come with; others get one of their own."""
+        self._signal = DispatchSignal()
         self.hub = Hub(store, files, terms, self._changed, lambda: boot_clock() + self.late)
-        self.dispatcher = Dispatcher(store, self.hub, Clock(time.time, boot_clock))
+        clock = Clock(time.time, boot_clock)
+        self.dispatcher = Dispatcher(store, self.hub, clock, self._signal)
         self.server: TestServer
 
     def _changed(self, agent: str) -> None:
         self.changed.append(agent)
-        self.dispatcher.wake(agent)
+        self._signal.wake(agent)
 
     def agent(self, name: str = "a") -> FakeAgent:
         """An agent that is about to connect."""
@@ -162,7 +165,7 @@ async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     inputs = InputStore(folder / "inputs", logs.reserve, boot_clock, 1 << 30)
     inputs.scan()
     place = LiveHub(store, Files(logs, inputs), terms)
-    store.on_commit(place.dispatcher.committed)
+    store.on_commit(place.dispatcher.signal.committed)
     store.on_commit(inputs.committed)
     store.on_commit(place.hub.committed)
     app = web.Application()

@@ -8,7 +8,7 @@ but through hub and store.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
@@ -17,17 +17,15 @@ from remote_protocol.messages import Hello
 from remote_server.domain.events import Doubted
 from remote_server.domain.session import SILENCE
 from remote_server.errors import NotFound
-
-if TYPE_CHECKING:
-    from remote_server.hub.hub import Hub
-    from remote_server.hub.link import Link
+from remote_server.hub.link import Link
+from remote_server.hub.registry import Registry
 
 log = structlog.get_logger("remote_server.hub")
 
 _LOOK: Final = 0.05
 
 
-async def admit(hub: Hub, link: Link, hello: Hello) -> None:
+async def admit(hub: Registry, link: Link, hello: Hello) -> None:
     """Let a link in, or close it with a sentence that says why.
 
     A holder whose link is open is asked for a sign of life: it may have been dead since a moment
@@ -42,7 +40,7 @@ async def admit(hub: Hub, link: Link, hello: Hello) -> None:
         return
     if not hello.installation:
         # Saying nothing must not be a way around the question.
-        hub.lines.say(log.warning, "a hello without an installation was refused", link.name)
+        hub.log.write(log.warning, "a hello without an installation was refused", link.name)
         link.close(
             CloseCode.COPIED,
             f"the agent {link.name!r} has named its installation before, and this one names none: "
@@ -64,7 +62,7 @@ async def admit(hub: Hub, link: Link, hello: Hello) -> None:
         )
 
 
-async def _is_alive(hub: Hub, holder: Link) -> bool:
+async def _is_alive(hub: Registry, holder: Link) -> bool:
     """Ask a holder to say hello, and wait until it does, or is gone, or counts as stale."""
     session = holder.session
     if session is None:
@@ -80,9 +78,9 @@ async def _is_alive(hub: Hub, holder: Link) -> bool:
     return False
 
 
-def _refuse(hub: Hub, link: Link) -> None:
+def _refuse(hub: Registry, link: Link) -> None:
     text = "a copied identity was refused"
-    hub.lines.say(log.warning, text, link.name, address=link.address)
+    hub.log.write(log.warning, text, link.name, address=link.address)
     link.close(
         CloseCode.COPIED,
         f"the agent {link.name!r} is connected from another installation; this one has a copy of "

@@ -21,18 +21,16 @@ from aiohttp import web
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_LEASES
-from remote_protocol.messages import Superseded
+from remote_protocol.messages import Hello, Recalled
 from remote_protocol.states import AgentState, AttemptState, EndReason
 from remote_server import __version__
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.enrolment import left_out
 from remote_server.domain.events import (
-    AssignmentChanged,
     CancelWished,
     LeaseEnded,
     Offered,
     StoreRecovered,
-    WishesChanged,
 )
 from remote_server.domain.links import AgentStatus
 from remote_server.domain.model import Lease, Token
@@ -40,13 +38,13 @@ from remote_server.domain.refusals import Refusals
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.errors import ServerError
-from remote_server.hub.greeting import Greeter
-from remote_server.hub.lines import Lines
+from remote_server.hub.commits import CommitHandler
+from remote_server.hub.hello import HelloHandler
 from remote_server.hub.link import Link
-from remote_server.hub.pulse import HubTerms, Pulse
+from remote_server.hub.link_timer import LinkTimer
+from remote_server.hub.owner import HubTerms
 from remote_server.hub.recovery import Recovery
-from remote_server.hub.token_watch import TokenWatch
-from remote_server.hub.words import assignment_of, wishes_of
+from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
 from remote_server.store import Store
@@ -55,7 +53,7 @@ log = structlog.get_logger("remote_server.hub")
 
 _LATER: Final = 0.01
 """Seconds that a timer comes late, so that what it waits for is over by then."""
-MOST_STRANGERS: Final = 256
+MAX_PENDING: Final = 256
 """Links that may be open without a hello; each holds one message at the most."""
 
 
@@ -91,19 +89,19 @@ class Hub:
         self.inputs = files.inputs
         self.terms = terms
         self.clock = clock
-        self.pulse = Pulse(terms, clock)
+        self.timer = LinkTimer(terms, clock)
         self._on_change = on_change
         self._links: dict[str, Link] = {}
-        self._strangers: dict[Link, None] = {}
-        """Links whose agent has not said hello."""
+        self._pending: dict[Link, None] = {}
+        """Links whose agent has not said hello, the oldest first."""
         self._contact: dict[str, float] = {}
         self._released: set[str] = set()
         """Agents that said goodbye."""
         self._started_at = clock()
-        self.greeter = Greeter(self)
+        self._hellos = HelloHandler(self)
         self._refusals = Refusals()
-        self.lines = Lines(clock)
-        self._token_watch = TokenWatch(store, self._all)
+        self.log = ThrottledLog(clock)
+        self._commits = CommitHandler(store, self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovery = Recovery(store, files.logs, self._recovered)
         self._stopping = False
@@ -114,7 +112,7 @@ class Hub:
         """Carry the WebSocket of an agent, authenticated by its token, until it ends."""
         link = Link(self, wire, token, address)
         self._make_room(link.name)
-        self._strangers[link] = None
+        self._pending[link] = None
         if self._stopping:
             link.close(CloseCode.GOING_AWAY, "the server stops")
         await link.serve()
@@ -122,29 +120,37 @@ class Hub:
     def _make_room(self, name: str) -> None:
         """Links that have not said hello hold memory of nobody who is known: one for each agent,
         and so many in all. Honest agents say it at once, so that the oldest one has to go."""
-        for other in [link for link in self._strangers if link.name == name]:
+        for other in [link for link in self._pending if link.name == name]:
             other.close(CloseCode.FENCED, "another link of this agent was opened before its hello")
-        if len(self._strangers) >= MOST_STRANGERS:
-            oldest = next(iter(self._strangers))
+        if len(self._pending) >= MAX_PENDING:
+            oldest = next(iter(self._pending))
             oldest.close(CloseCode.TRY_AGAIN, "too many agents connect and do not say hello")
 
     def next_terms(self) -> Terms:
         """What one more agent is told."""
-        return self.pulse.terms(len(self._links) + 1)
+        return self.timer.terms(len(self._links) + 1)
+
+    async def hello(self, link: Link, hello: Hello) -> None:
+        """Reconcile a hello with the database."""
+        await self._hellos.handle(link, hello)
+
+    async def recalled(self, link: Link, message: Recalled) -> None:
+        """An agent has answered what it has settled."""
+        await self._hellos.recalled(link, message)
 
     def joined(self, link: Link, session: AgentSession) -> None:
         """A link's agent said hello: it has the name from now on."""
         link.session = session
-        self._strangers.pop(link, None)
+        self._pending.pop(link, None)
         self._links[link.name] = link
         self._contact.pop(link.name, None)
         self._released.discard(link.name)
         found = {"address": link.address, "epoch": session.epoch}
-        self.lines.say(log.info, "agent connected", link.name, **found)
+        self.log.write(log.info, "agent connected", link.name, **found)
 
     def left(self, link: Link) -> None:
         """A link has ended."""
-        self._strangers.pop(link, None)
+        self._pending.pop(link, None)
         session = link.session
         if session is None or self._links.get(link.name) is not link:
             return
@@ -152,33 +158,28 @@ class Hub:
         self._contact[link.name] = session.last_heard
         if session.leaving:
             self._released.add(link.name)
-        self.lines.say(log.info, "agent disconnected", link.name)
+        self.log.write(log.info, "agent disconnected", link.name)
         self._on_change(link.name)
-        self.spawn(self._note(self.store.save_contact({link.name: time.time()})))
+        self.spawn(_good_to_know(self.store.save_contact({link.name: time.time()})))
 
     def changed(self, link: Link) -> None:
         """An agent's place for jobs changed."""
         session, agent = link.session, link.agent
         if session is not None and agent is not None and session.condition != agent.condition:
             link.agent = replace(agent, condition=session.condition)
-            self.spawn(self._note(self.store.set_condition(link.name, session.condition)))
+            self.spawn(_good_to_know(self.store.set_condition(link.name, session.condition)))
         self._on_change(link.name)
-
-    async def _note(self, writing: Coroutine[Any, Any, None]) -> None:
-        """Write something that is only good to know."""
-        with suppress(ServerError):
-            await writing
 
     async def close(self) -> None:
         """The server stops: tell every agent so, and wait until all they reported is recorded."""
         self._stopping = True
-        links = self._all()
+        links = self.links()
         for link in links:
             link.close(CloseCode.GOING_AWAY, "the server stops")
         for link in links:
             await link.settle()
         self._recovery.stop()
-        self._token_watch.stop()
+        self._commits.stop()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -187,16 +188,19 @@ class Hub:
     async def run(self) -> None:
         """Tick the links that wait for something, for ever."""
         while True:
-            await self.pulse.beat(self._links, self._strangers)
-            self._token_watch.expire()
+            await self.timer.beat(self._links, self._pending)
 
-    def _all(self) -> list[Link]:
-        return [*self._links.values(), *self._strangers]
+    def links(self) -> list[Link]:
+        """All links, also those without a hello."""
+        return [*self._links.values(), *self._pending]
 
     def committed(self, changes: ChangeSet) -> None:
-        """Listener for the store's commits: a token that was revoked ends its agent's link."""
-        if changes.tokens:
-            self._token_watch.changed()
+        """Hear of a commit."""
+        self._commits.committed(changes)
+
+    def forget(self, agent: str) -> None:
+        """There is no such agent any more, or another host has its name."""
+        self._refusals.forget(agent)
 
     def trouble(self) -> None:
         """The database or a log could not be written: probe until both work again."""
@@ -262,7 +266,7 @@ class Hub:
         blocked = self._refusals.blocked(agent, now)
         if blocked and not was:
             text = "an agent takes nothing of what it is offered"
-            self.lines.say(log.warning, text, agent, why=blocked)
+            self.log.write(log.warning, text, agent, why=blocked)
         if not self._stopping:
             loop = asyncio.get_running_loop()
             loop.call_later(wait + _LATER, self._on_change, agent)
@@ -343,26 +347,8 @@ class Hub:
         ]
         return "; ".join(text for text in found if text)
 
-    async def wish(self, name: str) -> None:
-        """Pause or drain was committed: tell the agent."""
-        link = self._links.get(name)
-        if link is not None and link.session is not None:
-            link.agent = await self.store.agent(name)
-            link.feed(WishesChanged(wishes_of(link.agent)))
 
-    async def configure(self, name: str) -> None:
-        """Queues, labels or capacity were committed: tell the agent."""
-        link = self._links.get(name)
-        if link is not None and link.session is not None:
-            link.agent = await self.store.agent(name)
-            link.feed(AssignmentChanged(assignment_of(link.agent)))
-
-    async def drop(self, name: str, reason: str, *, lost: bool = False) -> None:
-        """The agent is no longer welcome: close its links. `lost`: what it runs is somebody
-        else's from now on, or nobody's, and must not go on there (I2)."""
-        for link in [self._links.get(name), *self._strangers]:
-            if link is None or link.name != name:
-                continue
-            held = link.session.leases if lost and link.session is not None else ()
-            last = [Superseded(attempt=key, detail=reason) for key in held]
-            link.close(CloseCode.UNREGISTERED, reason, last)
+async def _good_to_know(writing: Coroutine[Any, Any, None]) -> None:
+    """Write something that nothing depends on."""
+    with suppress(ServerError):
+        await writing

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Final
 
 import structlog
 
-from remote_protocol.attempt_id import AttemptId
-from remote_protocol.states import EndReason
 from remote_protocol.units import format_duration
-from remote_server.domain.model import CancelOutcome
 from remote_server.errors import NotFound, StoreUnavailable
 from remote_server.inputs.store import InputStore
 from remote_server.store import Store
@@ -26,17 +22,13 @@ _OFTEN: Final = 20
 _SELDOM: Final = 30.0
 _log = structlog.get_logger("remote_server.inputs")
 
-Cancel = Callable[[str, AttemptId, EndReason, str], None]
-"""Asks an agent to end an attempt (`Hub.cancel`)."""
-
 
 class InputWatch:
     """Cancels jobs whose inputs are silent for `ttl` seconds."""
 
-    def __init__(self, inputs: InputStore, store: Store, cancel: Cancel, ttl: float) -> None:
+    def __init__(self, inputs: InputStore, store: Store, ttl: float) -> None:
         self._inputs = inputs
         self._store = store
-        self._cancel = cancel
         self._ttl = ttl
 
     async def run(self) -> None:
@@ -80,16 +72,10 @@ class InputWatch:
             if not reads:
                 self._inputs.forget([job])
                 continue
-            outcome = await self._end(job, detail)
-            if outcome.lease is not None:
-                lease = outcome.lease
-                self._cancel(lease.agent, lease.key, EndReason.CANCELLED, detail)
+            outcome = await self._store.request_cancel(job, detail, time.time())
             if outcome.job.state.terminal:
                 self._inputs.forget([job])
             else:
                 # Said once; the wish itself is repeated by others.
                 self._inputs.alive(job)
             _log.info("a job was cancelled: its input broke off", job=job, size=size)
-
-    async def _end(self, job: str, detail: str) -> CancelOutcome:
-        return await self._store.request_cancel(job, detail, time.time())

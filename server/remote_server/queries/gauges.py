@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter as Tally
 
+from remote_protocol.ids import ulid_milliseconds
 from remote_protocol.states import AgentState, JobState
+from remote_server.domain.change_set import ChangeSet
 from remote_server.logs import LogStore
 from remote_server.queries.metrics import (
     DISPATCH_BUCKETS,
@@ -37,6 +39,13 @@ class Gauges:
             "Jobs that ended since the start.",
             ("queue", "end_reason"),
         )
+
+    def committed(self, changes: ChangeSet) -> None:
+        """Count what a commit changed."""
+        for (queue, reason), count in changes.end_counts.items():
+            self.ended.add(count, queue, reason)
+        for job, at in changes.started:
+            self.dispatch.observe(max(0.0, at - ulid_milliseconds(job) / 1000))
 
     def render(self) -> str:
         """All of them as text."""

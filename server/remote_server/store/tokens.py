@@ -23,9 +23,6 @@ _INSERT: Final = insert(tokens).values({column.name: bindparam(column.name) for 
 _BY_HASH: Final = SELECT_TOKEN.where(tokens.c.hash == bindparam("digest"))
 _BY_ID: Final = SELECT_TOKEN.where(tokens.c.id == bindparam("wanted"))
 _ALL: Final = SELECT_TOKEN.order_by(tokens.c.id)
-_AGENTS_VALID: Final = select(tokens.c.id).where(
-    tokens.c.kind == literal_column("'agent'"), tokens.c.revoked == literal_column("0")
-)
 _OF_KIND: Final = _ALL.where(tokens.c.kind == bindparam("of_kind"))
 _VALID: Final = tokens.c.revoked == literal_column("0")
 _OF_AGENT: Final = (
@@ -180,11 +177,6 @@ class Tokens(Repository):
         else:
             rows = await self._database.read(lambda reader: reader.all(_OF_KIND, {"of_kind": kind}))
         return [token_from(row) for row in rows]
-
-    async def valid_agent_tokens(self) -> frozenset[str]:
-        """The ids of all tokens of agents that were not revoked; expired ones are among them."""
-        rows = await self._database.read(lambda reader: reader.all(_AGENTS_VALID))
-        return frozenset(token for (token,) in rows)
 
     async def revoke(self, token: str, by: Principal = SYSTEM) -> Token:
         """Make a token useless for ever. NotFound."""

@@ -1,8 +1,8 @@
 """Who is calling: finds the bearer's token and checks it against a access. Reads the store.
 
 Tokens are looked up by their SHA-256, so that no comparison of secrets takes a time that tells
-anything. Tokens found are remembered for a moment; whatever revokes one through this server says
-`forget`, so that it is refused from the next request on.
+anything. Tokens found are remembered for a moment, and forgotten with the commit that changes one,
+so that a revoked one is refused from the next request on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role, TokenKind, kind_of
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Token
 from remote_server.errors import NotFound, ServerError
 from remote_server.web.access import AccessRule
@@ -66,9 +67,10 @@ class Authenticator:
         self._known: dict[str, tuple[Token, float]] = {}
         self._touched: dict[str, float] = {}
 
-    def forget(self) -> None:
-        """Look every token up again: some token was revoked or changed."""
-        self._known.clear()
+    def committed(self, changes: ChangeSet) -> None:
+        """Hear of a commit: tokens that were changed are looked up again."""
+        if changes.tokens:
+            self._known.clear()
 
     async def admit(self, header: str | None, access: AccessRule) -> Token:
         """The bearer's token, if `access` allows it. ApiProblem says why it does not."""

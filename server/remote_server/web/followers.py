@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from remote_server.domain.change_set import ChangeSet
+
 TIMELINE: Final = ""
 """The topic of all changes of job states; every other topic is a job's id."""
 
@@ -35,6 +37,11 @@ class Followers:
             followers.discard(event)
             if not followers:
                 del self._followers[topic]
+
+    def committed(self, changes: ChangeSet) -> None:
+        """Hear of a commit."""
+        if changes.jobs:
+            self.notify((TIMELINE, *changes.jobs))
 
     def notify(self, topics: Iterable[str]) -> None:
         """These topics have changed."""

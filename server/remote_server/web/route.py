@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
-from remote_server.domain.model import Token
+from remote_server.domain.model import Principal, Token
 from remote_server.web.access import AccessRule
 from remote_server.web.http.bodies import Body, require_few_values
 from remote_server.web.http.problems import ApiProblem, from_validation
@@ -144,6 +144,11 @@ class Call:
         if self.caller is None:
             raise LookupError(f"{self.route.path} may be called without a token")
         return self.caller
+
+    @property
+    def principal(self) -> Principal:
+        """Who writes, and from where."""
+        return Principal(self.token.id, self.token.name, self.request.remote or "")
 
     @property
     def sees_values(self) -> bool:

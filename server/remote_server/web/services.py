@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from remote_protocol.ids import ulid_milliseconds
 from remote_server.config import Config
-from remote_server.domain.change_set import ChangeSet
 from remote_server.hub import Hub
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
@@ -14,7 +12,7 @@ from remote_server.queries.gauges import Gauges
 from remote_server.queries.sources import Sources
 from remote_server.store import Store
 from remote_server.web.authenticator import Authenticator
-from remote_server.web.followers import TIMELINE, Followers
+from remote_server.web.followers import Followers
 from remote_server.web.http.bodies import BodyBudget
 from remote_server.web.http.connections import Connections
 from remote_server.web.http.streams import Streams
@@ -41,15 +39,3 @@ class Services:
     """The OpenAPI document."""
     gauges: Gauges = field(default_factory=Gauges)
     readiness: Readiness = field(default_factory=Readiness)
-
-    def committed(self, changes: ChangeSet) -> None:
-        """Called after each commit: wakes followers, forgets tokens that changed."""
-        if changes.jobs:
-            self.followers.notify((TIMELINE, *changes.jobs))
-        for (queue, reason), count in changes.end_counts.items():
-            self.gauges.ended.add(count, queue, reason)
-        for job, at in changes.started:
-            self.gauges.dispatch.observe(max(0.0, at - ulid_milliseconds(job) / 1000))
-        if changes.tokens or changes.agents:
-            self.authenticator.forget()
-            self.streams.tokens_changed()

@@ -16,6 +16,7 @@ from remote_protocol.errors import CloseCode
 from remote_protocol.ids import make_ulid
 from remote_protocol.messages import Condition, Phase, Verdict
 from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
+from remote_server.domain.change_set import Cancel, ChangeSet
 from remote_server.domain.links import Links
 from remote_server.hub import hub as module
 from tests.support.fake_agent import cri, ended, holds
@@ -80,11 +81,11 @@ async def test_links_without_a_hello_are_few_in_all(
     place: LiveHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever says nothing holds memory of ours: the oldest goes, honest agents come in."""
-    monkeypatch.setattr(module, "MOST_STRANGERS", 3)
+    monkeypatch.setattr(module, "MAX_PENDING", 3)
     silent = [place.agent(f"silent-{number}") for number in range(5)]
     for agent in silent:
         await agent.__aenter__()
-    assert len(place.hub._strangers) <= 3
+    assert len(place.hub._pending) <= 3
     assert await silent[0].closed() == CloseCode.TRY_AGAIN
     async with place.agent("honest") as honest:
         assert (await honest.hello()).epoch == 1
@@ -119,29 +120,29 @@ async def test_a_link_that_ends_while_it_is_greeted_is_forgotten(place: LiveHub)
     place.store.gate = asyncio.Event()
     async with place.agent() as agent:
         await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
-        await until(lambda: place.hub.greeter._locks)
-        await place.hub.drop("a", "deleted meanwhile")
+        await until(lambda: place.hub._hellos._locks)
+        place.hub.committed(ChangeSet(removed_agents={"a": "deleted meanwhile"}))
         assert await agent.closed() == CloseCode.UNREGISTERED
         place.store.gate.set()
-        await until(lambda: not place.hub.greeter._locks)
+        await until(lambda: not place.hub._hellos._locks)
         assert place.hub.slot("a") is None
         assert not place.hub._links
-        assert not place.hub._strangers
+        assert not place.hub._pending
 
 
-async def test_a_dropped_agent_gets_nothing_from_that_moment_on(place: LiveHub) -> None:
+async def test_a_deleted_agent_gets_nothing_from_that_moment_on(place: LiveHub) -> None:
     async with place.agent() as agent, place.agent("b") as other:
         await agent.hello()
         await other.hello()
-        stranger = place.agent()
-        await stranger.__aenter__()
-        await place.hub.drop("a", "the agent was deleted on the server")
+        pending = place.agent()
+        await pending.__aenter__()
+        await place.store.delete_agent("a", time.time())
         assert place.hub.slot("a") is None
         error = await agent.hear(m.Error)
         assert (error.code, "deleted" in error.detail) == ("unregistered", True)
         assert await agent.closed() == CloseCode.UNREGISTERED
-        assert await stranger.closed() == CloseCode.UNREGISTERED, "it would be welcome otherwise"
-        await stranger.__aexit__(None, None, None)
+        assert await pending.closed() == CloseCode.UNREGISTERED, "it would be welcome otherwise"
+        await pending.__aexit__(None, None, None)
         await other.beat()
 
 
@@ -150,7 +151,7 @@ async def test_what_a_deleted_agent_runs_must_not_go_on_there(place: LiveHub) ->
         await agent.hello()
         await place.submit()
         offer = await agent.offered()
-        await place.hub.drop("a", "the agent was deleted on the server", lost=True)
+        await place.store.delete_agent("a", time.time())
         superseded = await agent.hear(m.Superseded)
         assert superseded.attempt == offer
         assert "deleted" in superseded.detail
@@ -161,7 +162,6 @@ async def test_wishes_reach_the_agent_and_its_next_hello(place: LiveHub) -> None
     async with place.agent() as agent:
         await agent.hello()
         await place.store.set_wishes("a", time.time(), paused=True, comment="new disk")
-        await place.hub.wish("a")
         wishes = (await agent.hear(m.Wish)).wishes
         assert (wishes.paused, wishes.comment, wishes.draining) == (True, "new disk", False)
         slot = place.slot()
@@ -170,11 +170,9 @@ async def test_wishes_reach_the_agent_and_its_next_hello(place: LiveHub) -> None
         ack = await agent.beat()
         assert (ack.eligible, ack.reason) == (False, "it is paused: new disk")
         await place.store.set_wishes("a", time.time(), draining=True, deadline=600)
-        await place.hub.wish("a")
         wishes = (await agent.hear(m.Wish)).wishes
         assert wishes.draining
         assert 590 < (wishes.drain_deadline or 0) <= 600
-    await place.hub.wish("a")
     async with place.agent() as agent:
         wishes = (await agent.hello()).wishes
         assert (wishes.paused, wishes.draining) == (True, True)
@@ -185,7 +183,6 @@ async def test_a_new_assignment_is_applied_live(place: LiveHub) -> None:
         await agent.hello()
         change = AgentChange(labels={"gpu": "yes"}, capacity={"default": 9})
         await place.store.update_agent("a", change)
-        await place.hub.configure("a")
         told = await agent.hear(m.Configure)
         assert told.assignment.labels == {"gpu": "yes"}
         assert told.assignment.capacity == {"default": 9}
@@ -225,7 +222,6 @@ async def test_cancelling_asks_the_agent(place: LiveHub) -> None:
         job = await place.submit()
         key = await agent.start()
         await place.store.request_cancel(job, "no longer needed", time.time())
-        place.hub.cancel("a", key, EndReason.CANCELLED, "no longer needed")
         cancel = await agent.hear(m.Cancel)
         assert (cancel.attempt.job, cancel.detail) == (job, "no longer needed")
         await agent.finish(key, end_reason=EndReason.CANCELLED, exit_code=143)
@@ -261,9 +257,8 @@ async def test_words_to_absent_agents_are_dropped(place: LiveHub) -> None:
     key = AttemptId("0" * 26, 1)
     place.hub.cancel("nobody", key, EndReason.CANCELLED, "")
     place.hub.lease_ended("nobody", key, "")
-    await place.hub.wish("nobody")
-    await place.hub.configure("nobody")
-    await place.hub.drop("nobody", "")
+    cancel = Cancel("nobody", EndReason.CANCELLED, "")
+    place.hub.committed(ChangeSet(cancels={key: cancel}, removed_agents={"nobody": ""}))
 
 
 async def test_silence_makes_an_agent_stale_and_then_offline(place: LiveHub) -> None:
@@ -281,11 +276,11 @@ async def test_silence_makes_an_agent_stale_and_then_offline(place: LiveHub) -> 
 
 async def test_an_agent_that_never_says_hello_is_let_go(place: LiveHub) -> None:
     async with place.agent() as agent:
-        await until(lambda: place.hub._strangers)
+        await until(lambda: place.hub._pending)
         place.late += 31
         assert "not said hello" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.SILENT
-    await until(lambda: not place.hub._strangers)
+    await until(lambda: not place.hub._pending)
 
 
 async def test_a_cancel_is_said_again_until_it_is_heeded(place: LiveHub) -> None:
@@ -363,7 +358,7 @@ async def test_comings_and_goings_leave_nothing(
             await agent.__aexit__(None, None, None)
         await until(lambda: not place.hub.names())
     hub = place.hub
-    assert (len(hub._links), len(hub._strangers), len(hub.greeter._locks)) == (0, 0, 0)
+    assert (len(hub._links), len(hub._pending), len(hub._hellos._locks)) == (0, 0, 0)
     await until(lambda: not hub._tasks)
     assert not [entry for entry in said.entries if entry["log_level"] == "error"]
 

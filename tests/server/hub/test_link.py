@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import struct
-import time
 from contextlib import suppress
 
 import aiohttp
@@ -20,6 +17,7 @@ from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_CHUNK_FRAME, MAX_PAYLOAD
 from remote_protocol.messages import Phase
 from remote_protocol.states import AttemptState, JobState
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.events import Accepted, Finished, Running
 from remote_server.hub import link as module
 from tests.support.fake_agent import FakeAgent, cri, ended, holds
@@ -46,21 +44,6 @@ async def test_a_job_from_offer_to_settled(place: LiveHub) -> None:
         assert place.store.recorded[0] == Accepted(key, first=True)
         assert isinstance(place.store.recorded[1], Running)
         assert isinstance(place.store.recorded[2], Finished)
-
-
-async def test_a_log_starts_from_nothing_whatever_lies_there(place: LiveHub) -> None:
-    async with place.agent() as agent:
-        await agent.hello()
-        job = await place.submit()
-        # As a restored database finds it beside newer logs.
-        place.logs.append(AttemptId(job, 1), cri(b"of another attempt\n"))
-        place.logs.close()
-        key = await agent.start()
-        await agent.upload(key, LOG)
-        await agent.hello(holds(key, Phase.RUNNING, len(LOG)))
-        await agent.finish(key, LOG)
-        assert place.logs.path(key).read_bytes() == LOG
-        assert (await place.attempt(key)).log_complete
 
 
 async def test_many_jobs_at_once_keep_their_logs_apart(place: LiveHub) -> None:
@@ -92,20 +75,6 @@ async def test_offers_go_out_as_capacity_comes_back(place: LiveHub) -> None:
         assert await place.store.demands()
         assert {(await agent.run()).job for _ in jobs} == jobs
         await until(lambda: place.slot().leases == {})
-
-
-async def test_nothing_is_confirmed_before_its_commit(place: LiveHub) -> None:
-    async with place.agent() as agent:
-        await agent.hello()
-        await place.submit()
-        key = await agent.offered()
-        place.store.gate = asyncio.Event()
-        await agent.send(agent.acceptance(key))
-        await agent.beat()
-        assert not [said for said in agent.heard if isinstance(said, m.Confirm)]
-        place.store.gate.set()
-        await agent.hear(m.Confirm)
-        assert (await place.attempt(key)).state is AttemptState.ACCEPTED
 
 
 async def test_reading_goes_on_while_commits_wait(place: LiveHub) -> None:
@@ -140,69 +109,6 @@ async def test_reports_in_flight_are_bounded(
         assert len(asyncio.all_tasks()) < before + 30
         place.store.gate.set()
         assert (await agent.hear(m.HeartbeatAck)).seq == 77
-
-
-async def test_resent_chunks_change_nothing_and_gaps_rewind(place: LiveHub) -> None:
-    async with place.agent() as agent:
-        await agent.hello()
-        await place.submit()
-        key = await agent.start()
-        await agent.upload(key, LOG[:1000])
-        await agent.send_log(key, 0, LOG[:600])
-        assert (await agent.hear(m.Ack)).offset == 1000
-        await agent.send_log(key, 900, LOG[900:1500])
-        assert (await agent.hear(m.Ack)).offset == 1500
-        await agent.send_log(key, 2000, LOG[2000:])
-        assert (await agent.hear(m.Rewind)).offset == 1500
-        await agent.upload(key, LOG[1500:], 1500)
-        await agent.finish(key, LOG)
-        assert place.logs.path(key).read_bytes() == LOG
-
-
-async def test_a_log_that_is_too_short_or_wrong_comes_again(place: LiveHub) -> None:
-    async with place.agent() as agent:
-        await agent.hello()
-        await place.submit()
-        key = await agent.start()
-        await agent.upload(key, b"x" * 100)
-        await agent.send(ended(key, LOG))
-        rewind = await agent.hear(m.Rewind)
-        assert rewind.offset == 100
-        await agent.upload(key, LOG[100:], 100)
-        await agent.send(ended(key, LOG))
-        assert (await agent.hear(m.Rewind)).offset == 0, "its beginning is wrong"
-        await agent.upload(key, LOG)
-        await agent.finish(key, LOG)
-        assert place.logs.path(key).read_bytes() == LOG
-
-
-async def test_a_log_that_cannot_be_had_whole_is_settled_as_it_is(place: LiveHub) -> None:
-    async with place.agent() as agent:
-        await agent.hello()
-        await place.submit()
-        key = await agent.start()
-        await agent.upload(key, b"x" * 1000 + LOG[1000:5000])
-        missing = m.Missing(attempt=key, offset=7000)
-        await agent.send(missing)
-        await agent.upload(key, LOG[7000:], 7000)
-        for _ in range(2):
-            await agent.send(ended(key, LOG))
-            if isinstance(message := await agent.next(), m.Settled):
-                break
-            assert isinstance(message, m.Rewind)
-            assert message.offset == 0
-            await agent.send(missing)
-            await agent.upload(key, LOG[7000:], 7000)
-        assert isinstance(message, m.Settled)
-        log = place.logs.path(key).read_bytes()
-        assert (log[1000:5000], log[7000:]) == (LOG[1000:5000], LOG[7000:])
-        assert b"2000 bytes of this log were lost" in log[5000:7000]
-        attempt = await place.attempt(key)
-        assert (attempt.log_size, attempt.log_complete) == (len(LOG), False)
-        assert (await place.job(key)).state is JobState.SUCCEEDED
-        (note,) = [e for e in await place.store.timeline(key.job) if e.what == "log_incomplete"]
-        assert "before byte 7000" in note.detail
-        assert place.logs.torn == 1
 
 
 async def test_acks_of_chunks_that_come_together_are_one(place: LiveHub) -> None:
@@ -320,61 +226,6 @@ async def test_what_is_not_the_agents_is_superseded(place: LiveHub) -> None:
         assert not place.logs.path(other).exists()
 
 
-async def test_a_full_disk_pauses_the_session_and_loses_nothing(
-    place: LiveHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(place.hub._recovery, "_pause", 0.01)
-    async with place.agent() as agent:
-        await agent.hello()
-        await place.submit()
-        key = await agent.start()
-        await agent.upload(key, LOG[:1000])
-        real = os.pwrite
-        monkeypatch.setattr(os, "pwrite", _no_space)
-        probe = place.hub._recovery._probe_logs
-        monkeypatch.setattr(place.hub._recovery, "_probe_logs", _no_space)
-        await agent.send_log(key, 1000, LOG[1000:2000])
-        ack = await agent.beat()
-        assert not ack.eligible
-        assert "database" in ack.reason
-        assert [s.offset for s in agent.heard if isinstance(s, m.Ack)] == [1000]
-        monkeypatch.setattr(os, "pwrite", real)
-        monkeypatch.setattr(place.hub._recovery, "_probe_logs", probe)
-        await agent.hear(m.Resync)
-        welcome = await agent.hello(holds(key, Phase.RUNNING, len(LOG)))
-        assert [(r.verdict, r.offset) for r in welcome.rulings] == [(m.Verdict.KEEP, 1000)]
-        await agent.upload(key, LOG[1000:], 1000)
-        await agent.finish(key, LOG)
-        assert place.logs.path(key).read_bytes() == LOG
-
-
-def _no_space(*_: object) -> int:
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-async def test_a_database_that_is_away_acknowledges_nothing_and_recovers(
-    place: LiveHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(place.hub._recovery, "_pause", 0.01)
-    async with place.agent() as agent:
-        await agent.hello()
-        await place.submit()
-        key = await agent.start()
-        await place.reaches(key, AttemptState.RUNNING)
-        place.store.down = True
-        await agent.send(ended(key))
-        await until(lambda: not place.slot().eligible)
-        ack = await agent.beat()
-        assert not ack.eligible
-        assert not [said for said in agent.heard if isinstance(said, m.Settled)]
-        place.store.down = False
-        await agent.hear(m.Resync)
-        welcome = await agent.hello(holds(key, Phase.ENDED))
-        assert [r.verdict for r in welcome.rulings] == [m.Verdict.KEEP]
-        await agent.finish(key)
-        assert (await place.job(key)).state is JobState.SUCCEEDED
-
-
 async def test_a_hello_while_the_database_is_away_is_asked_to_come_back(place: LiveHub) -> None:
     place.store.down = True
     async with place.agent() as agent:
@@ -432,31 +283,10 @@ async def test_a_defect_of_ours_costs_one_link_only(
 async def test_the_close_reason_is_whole_characters(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()
-        await place.hub.drop("a", "ä" * 300)
+        token = await place.token("a")
+        place.hub.committed(ChangeSet(revoked={token.id: "ä" * 300}))
         assert (await agent.hear(m.Error)).detail == "ä" * 300
         assert await agent.closed() == CloseCode.UNREGISTERED
-
-
-async def test_a_returned_attempt_tells_the_holder_of_its_replacement(place: LiveHub) -> None:
-    policy = {"lost_after": "10m", "on_return": "keep_first"}
-    async with place.agent("a") as first:
-        await first.hello()
-        await place.submit(on_disconnect=policy, max_attempts=3, retry_backoff=0)
-        key = await first.start()
-        first.cut()
-    await until(lambda: place.hub.slot("a") is None)
-    await place.store.lose(key, "it was silent", time.time())
-    async with place.agent("b") as second:
-        await second.hello()
-        replacement = await second.start()
-        assert replacement == (key.job, 2)
-        async with place.agent("a") as back:
-            welcome = await back.hello(holds(key, Phase.RUNNING))
-            assert [r.verdict for r in welcome.rulings] == [m.Verdict.KEEP]
-            superseded = await second.hear(m.Superseded)
-            assert superseded.attempt.number == 2
-            await back.finish(key)
-    assert (await place.job(key)).state is JobState.SUCCEEDED
 
 
 def test_the_fake_speaks_as_an_agent() -> None:
@@ -506,6 +336,6 @@ async def test_what_cannot_be_written_is_few_lines_for_each_agent(
             await place.reaches(keys[-1], AttemptState.RUNNING)
         place.store.down = True
         await agent.send(*(ended(key) for key in keys))
-        counted = place.hub.lines._throttle._kinds
+        counted = place.hub.log._throttle._kinds
         await until(lambda: counted.get((kind, "a"), (0, 0))[1] == 2)
     assert [entry["agent"] for entry in said.entries if entry["event"] == kind] == ["a"]

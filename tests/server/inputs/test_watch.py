@@ -9,6 +9,7 @@ from pathlib import Path
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason, JobState
+from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import StoreUnavailable
 from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
@@ -31,10 +32,13 @@ class Place:
         )
         self.inputs.scan()
         self.asked: list[tuple[str, AttemptId, EndReason, str]] = []
-        self.watch = InputWatch(self.inputs, store, self._cancel, ttl=60.0)
+        self.watch = InputWatch(self.inputs, store, ttl=60.0)
+        if isinstance(store, Store):
+            store.on_commit(self._committed)
 
-    def _cancel(self, *wish: object) -> None:
-        self.asked.append(wish)  # type: ignore[arg-type]
+    def _committed(self, changes: ChangeSet) -> None:
+        for attempt, (agent, reason, detail) in changes.cancels.items():
+            self.asked.append((agent, attempt, reason, detail))
 
 
 async def test_a_silent_input_ends_its_job(tmp_path: Path) -> None:
@@ -91,7 +95,7 @@ async def test_the_loop_goes_on_when_the_database_is_away(tmp_path: Path) -> Non
 
     away = Away()
     place = Place(tmp_path, away)  # type: ignore[arg-type]
-    watch = InputWatch(place.inputs, away, place._cancel, ttl=0.02)  # type: ignore[arg-type]
+    watch = InputWatch(place.inputs, away, ttl=0.02)  # type: ignore[arg-type]
     place.inputs.expect(MISSING)
     loop = asyncio.ensure_future(watch.run())
     await until(lambda: away.count > 3)

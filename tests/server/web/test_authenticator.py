@@ -8,11 +8,13 @@ import pytest
 
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role, TokenKind, make_token
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Token
 from remote_server.errors import NotFound
 from remote_server.web.access import ADMIN, AGENT, ENROL, OPERATOR, VIEWER
 from remote_server.web.authenticator import Authenticator, bearer, digest
 from remote_server.web.http.problems import ApiProblem
+from tests.support.live_server import Live
 
 TEXTS = {kind: make_token(kind, bytes([number]) * 32) for number, kind in enumerate(TokenKind)}
 
@@ -132,7 +134,7 @@ async def test_a_token_is_remembered_until_forgotten_and_touched_once() -> None:
     assert tokens.touched == ["id-API"]
     tokens.rows.clear()
     await keeper.admit(header, VIEWER)
-    keeper.forget()
+    keeper.committed(ChangeSet(tokens={"any"}))
     with pytest.raises(ApiProblem):
         await keeper.admit(header, VIEWER)
 
@@ -161,3 +163,11 @@ async def test_a_token_is_judged_again() -> None:
         assert refused is not None
         assert refused.code is ErrorCode.INVALID_TOKEN
         tokens.rows.clear()
+
+
+async def test_tokens_are_looked_up_again_when_some_changed(live: Live) -> None:
+    token = await live.token_for("viewer")
+    assert (await live.get("/jobs", token)).status == 200
+    (row,) = [t for t in await live.services.store.tokens("api") if t.name.startswith("viewer")]
+    await live.services.store.revoke(row.id)
+    (await live.get("/jobs", token)).problem(401, "invalid_token")

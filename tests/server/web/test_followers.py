@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from remote_server.web.followers import Followers, wait
+from remote_server.domain.change_set import ChangeSet
+from remote_server.web.followers import TIMELINE, Followers, wait
 
 
 async def test_news_reach_those_who_follow_the_topic() -> None:
@@ -29,3 +30,16 @@ async def test_waiting_ends_with_news_or_time() -> None:
     assert not await wait(event, 0.01)
     asyncio.get_running_loop().call_soon(event.set)
     assert await wait(event, 20)
+
+
+async def test_a_commit_notifies_the_followers_of_its_jobs_only() -> None:
+    followers = Followers()
+    with (
+        followers.follow("a") as a,
+        followers.follow("b") as b,
+        followers.follow(TIMELINE) as everything,
+    ):
+        followers.committed(ChangeSet(tokens={"t"}))
+        assert not everything.is_set()
+        followers.committed(ChangeSet(jobs={"a"}))
+        assert (a.is_set(), b.is_set(), everything.is_set()) == (True, False, True)

@@ -23,15 +23,10 @@ async def register(call: Call) -> web.StreamResponse:
     """
     body = await call.read(Registration)
     text = make_token(TokenKind.AGENT, os.urandom(TOKEN_ENTROPY))
-    services = call.services
-    enrolment = await services.store.register(body, call.token, digest(text), time.time())
+    enrolment = await call.services.store.register(
+        body, call.token, digest(text), time.time(), by=call.principal
+    )
     agent = enrolment.agent
-    if enrolment.replaced:
-        services.authenticator.forget()
-        reason = "another host took over the agent's name"
-        await services.hub.drop(agent.name, reason, lost=True)
-    elif enrolment.changed:
-        await services.hub.configure(agent.name)
     return answer(
         Registered(
             name=agent.name,
@@ -51,8 +46,6 @@ async def unregister(call: Call) -> web.StreamResponse:
 
     The bearer's agent goes, with its token.
     """
-    name = call.token.agent or ""
-    await call.services.store.delete_agent(name, time.time(), "the agent unregistered itself")
-    call.services.authenticator.forget()
-    await call.services.hub.drop(name, "the agent unregistered itself", lost=True)
+    name, why = call.token.agent or "", "the agent unregistered itself"
+    await call.services.store.delete_agent(name, time.time(), why, by=call.principal)
     return no_content()

@@ -52,18 +52,14 @@ async def show(call: Call) -> web.StreamResponse:
 async def change(call: Call) -> web.StreamResponse:
     """Change an agent's queues, labels or capacity."""
     body = await call.read(AgentChange)
-    agent = await call.services.store.update_agent(call.path("name"), body)
-    await call.services.hub.configure(agent.name)
+    agent = await call.services.store.update_agent(call.path("name"), body, by=call.principal)
     return await _shown(call, agent)
 
 
 @Route("DELETE", "/api/v1/agents/{name}", ADMIN, status=204)
 async def delete(call: Call) -> web.StreamResponse:
     """Delete an agent and revoke its token."""
-    name = call.path("name")
-    await call.services.store.delete_agent(name, time.time())
-    call.services.authenticator.forget()
-    await call.services.hub.drop(name, "the agent was deleted on the server", lost=True)
+    await call.services.store.delete_agent(call.path("name"), time.time(), by=call.principal)
     return no_content()
 
 
@@ -79,9 +75,9 @@ async def pause(call: Call) -> web.StreamResponse:
     """Give an agent no new jobs."""
     body = await call.read(AgentPause)
     agent = await call.services.store.set_wishes(
-        call.path("name"), time.time(), paused=True, comment=body.comment
+        call.path("name"), time.time(), paused=True, comment=body.comment, by=call.principal
     )
-    return await _wished(call, agent)
+    return await _shown(call, agent)
 
 
 @Route(
@@ -99,9 +95,9 @@ async def resume(call: Call) -> web.StreamResponse:
     """
     await call.read(Nothing)
     agent = await call.services.store.set_wishes(
-        call.path("name"), time.time(), paused=False, draining=False
+        call.path("name"), time.time(), paused=False, draining=False, by=call.principal
     )
-    return await _wished(call, agent)
+    return await _shown(call, agent)
 
 
 @Route(
@@ -116,9 +112,9 @@ async def drain(call: Call) -> web.StreamResponse:
     """Let an agent finish its jobs and exit."""
     body = await call.read(AgentDrain)
     agent = await call.services.store.set_wishes(
-        call.path("name"), time.time(), draining=True, deadline=body.deadline
+        call.path("name"), time.time(), draining=True, deadline=body.deadline, by=call.principal
     )
-    return await _wished(call, agent)
+    return await _shown(call, agent)
 
 
 @Route(
@@ -137,15 +133,8 @@ async def rotate_token(call: Call) -> web.StreamResponse:
     await call.read(Nothing)
     agent = await call.services.store.agent(call.path("name"))
     text = make_token(TokenKind.AGENT, os.urandom(TOKEN_ENTROPY))
-    await call.services.store.rotate_token(agent.name, digest(text), time.time())
-    call.services.authenticator.forget()
-    await call.services.hub.drop(agent.name, "the agent's token was replaced by a new one")
+    await call.services.store.rotate_token(agent.name, digest(text), time.time(), by=call.principal)
     return answer(AgentToken(name=agent.name, token=text))
-
-
-async def _wished(call: Call, agent: Agent) -> web.StreamResponse:
-    await call.services.hub.wish(agent.name)
-    return await _shown(call, agent)
 
 
 async def _shown(call: Call, agent: Agent) -> web.StreamResponse:

@@ -21,7 +21,7 @@ from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Name, is_ulid
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY, MAX_NAME
 from remote_protocol.spec import JobSpec
-from remote_protocol.states import EndReason, JobState
+from remote_protocol.states import JobState
 from remote_server.domain.model import Job
 from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import job_view, timeline_entry
@@ -110,7 +110,7 @@ async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResp
     if key is not None:
         spec = _with_key(spec, key)
     now = time.time()
-    job = (await call.services.store.submit([spec], now, call.token.principal, detail))[0]
+    job = (await call.services.store.submit([spec], now, by=call.principal, detail=detail))[0]
     if job.spec.stdin and not job.state.terminal:
         call.services.inputs.expect(job.id)
     # A job that an earlier call with the same key made keeps its own time.
@@ -147,7 +147,7 @@ async def submit_batch(call: Call) -> web.StreamResponse:
     call.services.logs.reserve.require()
     raw = await call.read_bytes(call.services.config.limits.max_batch_body)
     wanted = await parse_batch(raw)
-    jobs = await call.services.store.submit(wanted, time.time(), call.token.principal)
+    jobs = await call.services.store.submit(wanted, time.time(), by=call.principal)
     return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
 
 
@@ -188,11 +188,8 @@ async def cancel(call: Call) -> web.StreamResponse:
     body = await call.read(Cancellation)
     detail = body.reason or f"cancelled by {call.token.name}"
     outcome = await call.services.store.request_cancel(
-        call.path("id"), detail, time.time(), call.token.principal
+        call.path("id"), detail, time.time(), by=call.principal
     )
-    if outcome.lease is not None:
-        lease = outcome.lease
-        call.services.hub.cancel(lease.agent, lease.key, EndReason.CANCELLED, detail)
     return answer(await _shown(call, outcome.job), 200 if outcome.job.state.terminal else 202)
 
 

@@ -27,7 +27,7 @@ _SMALLEST: Final = 256 << 20
 async def create(call: Call) -> web.StreamResponse:
     """Create a queue."""
     body = await call.read(QueueCreate)
-    queue = await call.services.store.create_queue(body, time.time())
+    queue = await call.services.store.create_queue(body, time.time(), by=call.principal)
     return answer(await _shown(call, queue), 201, {"Location": f"/api/v1/queues/{queue.name}"})
 
 
@@ -57,7 +57,7 @@ async def change(call: Call) -> web.StreamResponse:
     body = await call.read(QueueChange)
     if call.token.role is not Role.ADMIN:
         _check_retention(body, f"with the role {call.token.role},")
-    queue = await call.services.store.change_queue(call.path("name"), body)
+    queue = await call.services.store.change_queue(call.path("name"), body, by=call.principal)
     return answer(await _shown(call, queue))
 
 
@@ -79,8 +79,7 @@ async def delete(call: Call) -> web.StreamResponse:
 
     Only when nothing waits or runs in it.
     """
-    for agent in await call.services.store.delete_queue(call.path("name")):
-        await call.services.hub.configure(agent)
+    await call.services.store.delete_queue(call.path("name"), by=call.principal)
     return no_content()
 
 

@@ -104,6 +104,7 @@ async def _create(
         allow_replace=allow_replace,
         uses=uses,
         expires_at=None if expires is None else now + expires,
+        by=call.principal,
     )
     made = TokenCreated.model_validate({**token_values(token), "token": text})
     return answer(made, 201)
@@ -158,10 +159,7 @@ async def _revoke(call: Call, registration: bool) -> web.StreamResponse:
             ErrorCode.CONFLICT,
             "a token cannot revoke itself: use another admin token, so that one is left",
         )
-    await services.store.revoke(token.id)
-    services.authenticator.forget()
-    if token.agent is not None:
-        await services.hub.drop(token.agent, "the agent's token was revoked")
+    await services.store.revoke(token.id, by=call.principal)
     return no_content()
 
 

@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 
 from remote_protocol.errors import ErrorCode
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Token
 from remote_server.web.http.problems import ApiProblem
 
@@ -82,9 +83,10 @@ class Streams:
             if not self._of[token.id]:
                 del self._of[token.id]
 
-    def tokens_changed(self) -> None:
-        """Some token was revoked: look now."""
-        self._look.set()
+    def committed(self, changes: ChangeSet) -> None:
+        """Hear of a commit: some token may have been revoked, so look now."""
+        if changes.tokens:
+            self._look.set()
 
     async def run(self, judge: Judge) -> None:
         """End streams whose tokens hold no more, for as long as the server runs."""

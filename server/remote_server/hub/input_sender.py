@@ -26,7 +26,7 @@ class Source(Protocol):
         """Attempt, offset and length of the next piece; None when nothing may be sent."""
 
 
-class Feeder:
+class InputSender:
     """Sends the inputs that one agent reads. `report` takes events for the session, `failed` what
     could not be read, `broke` what nobody foresaw; `send` writes a frame and waits for room."""
 

@@ -1,4 +1,7 @@
-"""An agent's row in the words of the protocol. Pure, save for the wall clock of a deadline."""
+"""What an agent is told of its row: its assignment, and what operators want of it.
+
+Pure, save for the wall clock of a deadline.
+"""
 
 from __future__ import annotations
 
@@ -22,3 +25,17 @@ def wishes_of(agent: Agent) -> Wishes:
         draining=agent.draining,
         drain_deadline=None if left is None else max(0.0, left - time.time()),
     )
+
+
+def same_assignment(one: Agent, other: Agent) -> bool:
+    """Whether both have the same queues, labels and capacity."""
+    return (one.queues, one.labels, one.capacity) == (other.queues, other.labels, other.capacity)
+
+
+def same_wishes(one: Agent, other: Agent) -> bool:
+    """Whether operators want the same of both."""
+    return _wishes(one) == _wishes(other)
+
+
+def _wishes(agent: Agent) -> tuple[object, ...]:
+    return agent.paused, agent.pause_comment, agent.draining, agent.drain_deadline_at

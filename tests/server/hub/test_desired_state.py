@@ -1,4 +1,4 @@
-"""`remote_server.hub.words`: rows in the words of the protocol."""
+"""`remote_server.hub.desired_state`: rows in the words of the protocol."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from remote_protocol.messages import Assignment, Wishes
 from remote_server.domain.model import Agent
-from remote_server.hub.words import assignment_of, wishes_of
+from remote_server.hub.desired_state import assignment_of, wishes_of
 
 ROW = Agent("a", ("default", "gpu"), {"zone": "b"}, {"default": 4}, 0.0)
 

@@ -1,4 +1,4 @@
-"""The one timer of all links: silence, repeated wishes, intervals that fit the fleet. No I/O.
+"""The one timer of all links: silence, cancels that are repeated, expired tokens, intervals.
 
 Agents beat less often the more of them there are, so that the heartbeats of 10,000 cost no more
 than those of 3,000; each agent's interval is staggered, so that they do not beat in step.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from remote_protocol.errors import CloseCode
 from remote_server import __version__
 from remote_server.domain.events import AssignmentChanged, Tick
 from remote_server.domain.session import Terms
-from remote_server.hub.budget import Rates
+from remote_server.hub.desired_state import assignment_of
 from remote_server.hub.link import Link
-from remote_server.hub.words import assignment_of
+from remote_server.hub.owner import HubTerms
 
 TICK: Final = 1.0
 AT_ONCE: Final = 1_000
@@ -33,21 +33,7 @@ STEP: Final = 1.5
 agent may just have begun to wait for its former one."""
 
 
-@dataclass(frozen=True, slots=True)
-class HubTerms:
-    """What holds for all links. Durations in seconds."""
-
-    heartbeat_interval: float = 15.0
-    offer_ttl: float = 45.0
-    durable: bool = True
-    """Logs are synced to the disk before their end is committed."""
-    max_job_log: int | None = None
-    """Bytes of a job's output that are kept."""
-    rates: Rates = field(default_factory=Rates)
-    """What one link may cost."""
-
-
-class Pulse:
+class LinkTimer:
     """Looks at every link now and then."""
 
     def __init__(self, terms: HubTerms, clock: Callable[[], float], tick: float = TICK) -> None:
@@ -64,11 +50,12 @@ class Pulse:
         """What an agent is told when the fleet has so many; staggered."""
         return self._dictate(self.interval(agents))
 
-    async def beat(self, links: Mapping[str, Link], strangers: Collection[Link]) -> None:
+    async def beat(self, links: Mapping[str, Link], pending: Collection[Link]) -> None:
         """Wait a tick, then look at the links whose turn it is."""
         await asyncio.sleep(self._tick)
         now = self._clock()
-        for link in list(strangers):
+        _expire([*links.values(), *pending], time.time())
+        for link in list(pending):
             if now - link.opened_at > HELLO_TIMEOUT:
                 link.close(CloseCode.SILENT, f"{link.name} has not said hello")
         wanted = self.interval(len(links))
@@ -100,3 +87,11 @@ class Pulse:
         interval *= random.uniform(1 - SPREAD, 1 + SPREAD)
         ttl = max(self._terms.offer_ttl, 3 * interval)
         return Terms(__version__, interval, ttl, self._terms.max_job_log)
+
+
+def _expire(links: Iterable[Link], now: float) -> None:
+    """Close the links whose tokens have expired; `now` is Unix seconds."""
+    for link in links:
+        expires = link.token.expires_at
+        if expires is not None and expires <= now:
+            link.close(CloseCode.UNREGISTERED, "the agent's token has expired")

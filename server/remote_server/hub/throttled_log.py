@@ -14,16 +14,16 @@ QUIET: Final = 5.0
 """Seconds between two log lines of a kind about one agent."""
 
 
-class Lines:
+class ThrottledLog:
     """Writes what agents cause, throttled for each agent and kind."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._throttle = Throttle(QUIET)
 
-    def say(self, write: Callable[..., Any], event: str, agent: str, **values: object) -> None:
+    def write(self, method: Callable[..., Any], event: str, agent: str, **values: object) -> None:
         """Write a line by one of a logger's methods, or count it as left out."""
         left_out = self._throttle.take((event, agent), self._clock())
         if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
-            write(event, agent=agent, **values, **more)
+            method(event, agent=agent, **values, **more)

@@ -15,19 +15,23 @@ from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PART
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.parts import parts
-from remote_server.hub import greeting
+from remote_server.hub import hello as module
 from remote_server.hub.budget import Rate
 from tests.support.fake_agent import holds
 from tests.support.live_hub import LiveHub, until
 
 
-async def test_a_deleted_agent_does_not_come_back_by_a_hello_on_its_way(place: LiveHub) -> None:
+async def test_a_deleted_agent_does_not_come_back_by_a_hello_on_its_way(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The hub has not heard of the commit yet.
+    monkeypatch.setattr(place.hub._commits, "committed", lambda changes: None)
     async with place.agent() as first:
         await first.hello()
     place.store.gate = asyncio.Event()
     async with place.agent() as agent:
         await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
-        await until(lambda: place.hub.greeter._locks)
+        await until(lambda: place.hub._hellos._locks)
         await place.store.delete_agent("a", time.time())
         place.store.gate.set()
         assert "revoked" in (await agent.hear(m.Error)).detail
@@ -66,7 +70,6 @@ async def test_a_hello_asks_for_no_more_than_is_allowed(place: LiveHub) -> None:
         )
         assert again.assignment.queues == ["default"]
         await place.store.update_agent("a", AgentChange(queues=["default", "prod"]))
-        await place.hub.configure("a")
         assert (await agent.hear(m.Configure)).assignment.queues == ["default", "prod"]
         assert (await agent.offered()).job == secret
     async with place.agent() as agent:
@@ -78,7 +81,7 @@ async def test_a_hello_asks_for_no_more_than_is_allowed(place: LiveHub) -> None:
 async def test_an_agent_that_says_hello_all_the_time_is_slowed(
     place: LiveHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(greeting, "HELLOS", Rate(0.01, 3))
+    monkeypatch.setattr(module, "HELLOS", Rate(0.01, 3))
     for _ in range(3):
         async with place.agent() as agent:
             await agent.hello()
@@ -113,7 +116,7 @@ async def test_a_long_inventory_comes_in_parts_and_holds_up_nobody(place: LiveHu
         counting.cancel()
         assert {ruling.verdict for ruling in welcome.rulings} == {Verdict.SUPERSEDED}
         assert len(welcome.rulings) == 5_000
-        assert turns > 5_000 / greeting.SLICE
+        assert turns > 5_000 / module.SLICE
         await other.beat()
 
 

@@ -1,30 +1,34 @@
-"""`remote_server.hub.pulse`: intervals that fit the fleet, turns in a large one."""
+"""`remote_server.hub.link_timer`: intervals that fit the fleet, turns in a large one."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from remote_protocol import messages as m
 from remote_protocol.errors import CloseCode
 from remote_server.domain.events import AssignmentChanged, Event, HelloReceived, Tick
-from remote_server.domain.model import Agent
+from remote_server.domain.model import Agent, Token
 from remote_server.domain.session import AgentSession
-from remote_server.hub.pulse import AT_ONCE, HELLO_TIMEOUT, SPREAD, STEP, HubTerms, Pulse
-from remote_server.hub.words import assignment_of
+from remote_server.hub.desired_state import assignment_of
+from remote_server.hub.link_timer import AT_ONCE, HELLO_TIMEOUT, SPREAD, STEP, LinkTimer
+from remote_server.hub.owner import HubTerms
 from tests.support.live_hub import LiveHub
 
 ROW = Agent("a", ("default",), {}, {"default": 4}, 0.0)
+TOKEN = Token("0" * 26, "agent", "a", 0.0)
 HELLO = m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x")
 
 
 @dataclass(eq=False)
 class StillLink:
-    """A link as the pulse sees it."""
+    """A link as the timer sees it."""
 
     session: AgentSession | None
     name: str = "a"
     agent: Agent | None = ROW
+    token: Token = TOKEN
     opened_at: float = 0.0
     fed: list[Event] = field(default_factory=list)
     closed: list[CloseCode] = field(default_factory=list)
@@ -45,48 +49,48 @@ class Clock:
         return self.now
 
 
-def greeted(pulse: Pulse, agents: int, now: float) -> StillLink:
+def greeted(timer: LinkTimer, agents: int, now: float) -> StillLink:
     """A welcomed agent in a fleet of so many."""
-    session = AgentSession("a", 1, pulse.terms(agents), now)
+    session = AgentSession("a", 1, timer.terms(agents), now)
     session.handle(HelloReceived(HELLO, {}, frozenset(), {}, assignment_of(ROW), m.Wishes()), now)
     return StillLink(session)
 
 
 def test_intervals_grow_with_the_fleet_and_are_staggered() -> None:
-    pulse = Pulse(HubTerms(15.0, 45.0), Clock())
-    assert pulse.interval(1) == pulse.interval(3000) == 15
-    assert pulse.interval(10_000) == 50
-    small = [pulse.terms(1) for _ in range(200)]
+    timer = LinkTimer(HubTerms(15.0, 45.0), Clock())
+    assert timer.interval(1) == timer.interval(3000) == 15
+    assert timer.interval(10_000) == 50
+    small = [timer.terms(1) for _ in range(200)]
     intervals = {terms.heartbeat_interval for terms in small}
     assert len(intervals) > 100
     assert all(15 * (1 - SPREAD) <= interval <= 15 * (1 + SPREAD) for interval in intervals)
     assert all(terms.offer_ttl >= 45 for terms in small)
-    large = pulse.terms(10_000)
+    large = timer.terms(10_000)
     assert large.offer_ttl == 3 * large.heartbeat_interval
 
 
 async def test_a_grown_fleet_is_told_its_new_interval() -> None:
     clock = Clock()
-    pulse = Pulse(HubTerms(15.0, 45.0), clock, tick=0)
-    links: dict[str, Any] = {str(n): greeted(pulse, 1, clock.now) for n in range(4)}
-    await pulse.beat(links, [])
+    timer = LinkTimer(HubTerms(15.0, 45.0), clock, tick=0)
+    links: dict[str, Any] = {str(n): greeted(timer, 1, clock.now) for n in range(4)}
+    await timer.beat(links, [])
     assert all(link.fed == [] for link in links.values())
-    pulse.interval = lambda agents: 50.0  # type: ignore[method-assign]
-    await pulse.beat(links, [])
+    timer.interval = lambda agents: 50.0  # type: ignore[method-assign]
+    await timer.beat(links, [])
     for link in links.values():
         assert [type(event) for event in link.fed] == [AssignmentChanged]
         assert 45 <= link.session.terms.heartbeat_interval <= 55
-    await pulse.beat(links, [])
+    await timer.beat(links, [])
     assert all(len(link.fed) == 1 for link in links.values())
 
 
 async def test_a_shrunken_fleet_is_told_step_by_step() -> None:
     clock = Clock()
-    pulse = Pulse(HubTerms(15.0, 45.0), clock, tick=0)
-    link = greeted(pulse, 20_000, clock.now)
+    timer = LinkTimer(HubTerms(15.0, 45.0), clock, tick=0)
+    link = greeted(timer, 20_000, clock.now)
     has, seen = link.session.terms.heartbeat_interval, []  # type: ignore[union-attr]
     for _ in range(20):
-        await pulse.beat({"a": link}, [])  # type: ignore[dict-item]
+        await timer.beat({"a": link}, [])  # type: ignore[dict-item]
         now = link.session.terms.heartbeat_interval  # type: ignore[union-attr]
         # Silence is counted in the new interval while the agent may still wait for the old one.
         assert 3 * now > has
@@ -97,36 +101,36 @@ async def test_a_shrunken_fleet_is_told_step_by_step() -> None:
 
 async def test_ticks_come_only_when_something_is_due() -> None:
     clock = Clock()
-    pulse = Pulse(HubTerms(), clock, tick=0)
-    link = greeted(pulse, 1, clock.now)
-    await pulse.beat({"a": link}, [])  # type: ignore[dict-item]
+    timer = LinkTimer(HubTerms(), clock, tick=0)
+    link = greeted(timer, 1, clock.now)
+    await timer.beat({"a": link}, [])  # type: ignore[dict-item]
     assert link.fed == []
     clock.now += 100
-    await pulse.beat({"a": link}, [])  # type: ignore[dict-item]
+    await timer.beat({"a": link}, [])  # type: ignore[dict-item]
     assert link.fed == [Tick()]
 
 
 async def test_a_large_fleet_takes_turns() -> None:
     clock = Clock()
-    pulse = Pulse(HubTerms(), clock, tick=0)
+    timer = LinkTimer(HubTerms(), clock, tick=0)
     links: dict[str, Any] = {
-        str(n): greeted(pulse, 2_500, clock.now) for n in range(2 * AT_ONCE + 500)
+        str(n): greeted(timer, 2_500, clock.now) for n in range(2 * AT_ONCE + 500)
     }
     clock.now += 1000
     for _ in range(3):
-        await pulse.beat(links, [])
+        await timer.beat(links, [])
     assert {len(link.fed) for link in links.values()} == {1}
     for _ in range(3):
-        await pulse.beat(links, [])
+        await timer.beat(links, [])
     assert {len(link.fed) for link in links.values()} == {2}
 
 
-async def test_strangers_have_a_while_to_say_hello() -> None:
+async def test_pending_links_have_a_while_to_say_hello() -> None:
     clock = Clock()
-    pulse = Pulse(HubTerms(), clock, tick=0)
+    timer = LinkTimer(HubTerms(), clock, tick=0)
     early = StillLink(None, opened_at=clock.now - HELLO_TIMEOUT - 1)
     late = StillLink(None, opened_at=clock.now)
-    await pulse.beat({}, [early, late])  # type: ignore[list-item]
+    await timer.beat({}, [early, late])  # type: ignore[list-item]
     assert early.closed == [CloseCode.SILENT]
     assert late.closed == []
 
@@ -134,7 +138,23 @@ async def test_strangers_have_a_while_to_say_hello() -> None:
 async def test_agents_hear_of_their_new_interval(place: LiveHub) -> None:
     async with place.agent() as agent:
         before = await agent.hello()
-        place.hub.pulse.interval = lambda agents: 100.0  # type: ignore[method-assign]
+        place.hub.timer.interval = lambda agents: 100.0  # type: ignore[method-assign]
         told = await agent.hear(m.Configure)
         assert told.heartbeat_interval > 2 * before.heartbeat_interval
         assert told.offer_ttl >= 3 * told.heartbeat_interval
+
+
+async def test_an_expired_token_ends_its_link(place: LiveHub) -> None:
+    token = await place.store.create_token(
+        "agent", "brief", "brief", time.time(), agent="brief", expires_at=time.time() + 0.5
+    )
+    assert token.expires_at is not None
+    place.tokens["brief"] = token
+    async with place.agent("brief") as agent, place.agent() as other:
+        await agent.hello()
+        await other.hello()
+        assert "expired" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.UNREGISTERED
+        assert place.hub.slot("brief") is None
+        job = await place.submit()
+        assert (await other.offered()).job == job

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 import structlog
@@ -26,12 +26,10 @@ from remote_server.domain.session import AgentSession
 from remote_server.errors import StoreUnavailable
 from remote_server.hub.admission import admit
 from remote_server.hub.budget import Bucket, Rate
-from remote_server.hub.words import assignment_of, wishes_of
+from remote_server.hub.desired_state import assignment_of, wishes_of
+from remote_server.hub.link import Link
+from remote_server.hub.registry import Registry
 from remote_server.logs import LogUnavailable
-
-if TYPE_CHECKING:
-    from remote_server.hub.hub import Hub
-    from remote_server.hub.link import Link
 
 log = structlog.get_logger("remote_server.hub")
 
@@ -43,16 +41,16 @@ SLICE: Final = 200
 """Attempts that are looked up before other work of the loop has its turn."""
 
 
-class Greeter:
-    """Answers hellos. Links of one agent are greeted one at a time."""
+class HelloHandler:
+    """Answers hellos. Those of one agent are handled one at a time."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Registry) -> None:
         self._hub = hub
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._hellos: OrderedDict[str, Bucket] = OrderedDict()
         """What each agent may still say, over all its links: the most recent ones of them."""
 
-    async def greet(self, link: Link, hello: Hello) -> None:
+    async def handle(self, link: Link, hello: Hello) -> None:
         """Reconcile a hello with the database."""
         if not self._affordable(link):
             return
@@ -134,7 +132,7 @@ class Greeter:
         )
         if found.strays:
             some = sorted(found.strays)
-            self._hub.lines.say(
+            self._hub.log.write(
                 log.warning,
                 "attempts belong to no job of this restored database; they may run to their end",
                 link.name,

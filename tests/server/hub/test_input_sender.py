@@ -12,7 +12,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
 from remote_protocol.messages import InputAck, InputEnd, Phase, ReadInput, Resync, Superseded
 from remote_server.domain.events import Event, InputGone, InputRead
-from remote_server.hub.feeder import Feeder
+from remote_server.hub.input_sender import InputSender
 from remote_server.inputs import InputStore, InputUnavailable
 from remote_server.logs.reserve import Reserve
 from tests.support.fake_agent import FakeAgent, holds
@@ -119,7 +119,7 @@ class Source:
 
 
 class Place:
-    """A feeder and what it does."""
+    """A sender and what it does."""
 
     def __init__(self, root: Path) -> None:
         self.inputs = InputStore(root / "inputs", Reserve(root, 0), lambda: 0.0, 1 << 20)
@@ -129,7 +129,7 @@ class Place:
         self.failed: list[AttemptId] = []
         self.broken: list[BaseException] = []
         self.fault: Exception | None = None
-        self.feeder = Feeder(
+        self.sender = InputSender(
             self.inputs, self._send, self.told.append, self._fail, self.broken.append
         )
 
@@ -149,10 +149,10 @@ async def test_a_wake_right_behind_the_last_piece_is_heard(tmp_path: Path) -> No
     place = Place(tmp_path)
     await place.inputs.append(KEY.job, 0, b"abcdef")
     first, second = Source((KEY, 0, 3)), Source((KEY, 3, 3))
-    place.feeder.wake(first)
-    task = place.feeder._task
+    place.sender.wake(first)
+    task = place.sender._task
     assert task is not None
-    task.add_done_callback(lambda _: place.feeder.wake(second))
+    task.add_done_callback(lambda _: place.sender.wake(second))
     await until(lambda: len(place.sent) == 2)
 
 
@@ -160,7 +160,7 @@ async def test_what_its_job_has_left_is_passed_over(tmp_path: Path) -> None:
     place = Place(tmp_path)
     await place.inputs.append(KEY.job, 0, b"abc")
     other = AttemptId("01ARYZ6S410000000000000001", 1)
-    place.feeder.wake(Source((other, 0, 3), (KEY, 0, 3)))
+    place.sender.wake(Source((other, 0, 3), (KEY, 0, 3)))
     await until(lambda: place.sent)
     assert place.told[0] == InputGone(other) and not place.failed
 
@@ -169,15 +169,15 @@ async def test_a_defect_is_told(tmp_path: Path) -> None:
     place = Place(tmp_path)
     await place.inputs.append(KEY.job, 0, b"abc")
     place.fault = ZeroDivisionError("for this test")
-    place.feeder.wake(Source((KEY, 0, 3)))
+    place.sender.wake(Source((KEY, 0, 3)))
     await until(lambda: place.broken == [place.fault])
 
 
 async def test_a_closed_feeder_hears_nothing_more(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    place.feeder.read(Source(), KEY, 0)
+    place.sender.read(Source(), KEY, 0)
     assert place.told == [InputRead(KEY, 0, 0, False)]
-    place.feeder.close()
+    place.sender.close()
     await place.inputs.append(KEY.job, 0, b"abc")
     await asyncio.sleep(0)
     assert len(place.told) == 1

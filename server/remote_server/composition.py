@@ -1,0 +1,125 @@
+"""The server's parts, made in one go, each with its ports. Opens nothing but the folder of inputs.
+
+Nobody gets a callback afterwards: what changes in the database reaches everybody through the bus,
+what changes in the links reaches the dispatcher through its signal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from remote_server.bus import LocalBus
+from remote_server.config import Config
+from remote_server.data_dir import DataDir
+from remote_server.dispatch_signal import DispatchSignal
+from remote_server.dispatcher import Dispatcher
+from remote_server.domain.model import Clock
+from remote_server.file_limit import raise_file_limit
+from remote_server.hub import Files, Hub, HubTerms
+from remote_server.hub.hub import boot_clock
+from remote_server.inputs import InputStore
+from remote_server.inputs.watch import InputWatch
+from remote_server.logs import LogStore, Reserve
+from remote_server.logs.packer import Packer
+from remote_server.queries.gauges import Gauges
+from remote_server.queries.sources import Sources
+from remote_server.store import Store
+from remote_server.sweeper import Sweeper, SweeperSettings
+from remote_server.web import (
+    Authenticator,
+    BodyBudget,
+    Connections,
+    Followers,
+    Services,
+    Streams,
+    allowance,
+    description,
+)
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a server is made of."""
+
+    services: Services
+    loops: Mapping[str, Loop]
+    """Each runs until it is cancelled."""
+
+
+def compose(config: Config, data: DataDir, store: Store) -> Parts:
+    """Make everything that stands on an open store, and have it hear of commits."""
+    clock, bus, signal = Clock(time.time, boot_clock), LocalBus(), DispatchSignal()
+    durable = config.server.durability == "full"
+    logs = LogStore(
+        data.logs, config.logs.pack_above, Reserve(data.logs, config.limits.min_free_disk)
+    )
+    inputs = InputStore(data.inputs, logs.reserve, boot_clock, config.limits.max_job_input, durable)
+    inputs.scan()
+    terms = HubTerms(
+        heartbeat_interval=config.agents.heartbeat_interval,
+        offer_ttl=config.agents.offer_ttl,
+        durable=durable,
+        max_job_log=config.limits.max_job_log,
+    )
+    hub = Hub(store, Files(logs, inputs), terms, signal.wake)
+    dispatcher = Dispatcher(store, hub, clock, signal)
+    sweeping = SweeperSettings(
+        offer_ttl=config.agents.offer_ttl,
+        start_ttl=config.agents.start_ttl,
+        job_retention=config.retention.jobs,
+    )
+    sweeper = Sweeper(store, hub, clock, logs.delete, sweeping)
+    services = _services(config, store, hub, logs, inputs)
+    for subscriber in (
+        signal.committed,
+        sweeper.committed,
+        hub.committed,
+        services.authenticator.committed,
+        services.streams.committed,
+        services.followers.committed,
+        services.gauges.committed,
+        inputs.committed,
+    ):
+        bus.subscribe(subscriber)
+    store.on_commit(bus.publish)
+    return Parts(
+        services,
+        {
+            "dispatcher": dispatcher.run,
+            "sweeper": sweeper.run,
+            "hub": hub.run,
+            "inputs": InputWatch(inputs, store, config.limits.input_ttl).run,
+            "streams": partial(services.streams.run, services.authenticator.judge),
+            "connections": services.connections.run,
+            "packer": Packer(logs, store.ended_keys, config.logs.pack_after).run,
+        },
+    )
+
+
+def _services(
+    config: Config, store: Store, hub: Hub, logs: LogStore, inputs: InputStore
+) -> Services:
+    limits = config.limits
+    return Services(
+        config=config,
+        store=store,
+        logs=logs,
+        inputs=inputs,
+        hub=hub,
+        authenticator=Authenticator(store),
+        followers=Followers(),
+        streams=Streams(limits.max_followers, limits.max_followers_each),
+        connections=Connections(
+            allowance(raise_file_limit(), limits.max_connections), limits.write_timeout
+        ),
+        bodies=BodyBudget(limits.max_body_memory, limits.max_body_memory // 4),
+        sources=Sources(store, hub, inputs, limits.input_ttl),
+        description=description(),
+        gauges=Gauges(),
+    )

@@ -1,0 +1,53 @@
+"""What the dispatcher has to look at: set by commits and links, taken by the dispatcher. No I/O."""
+
+from __future__ import annotations
+
+import asyncio
+
+from remote_server.domain.change_set import ChangeSet
+
+
+class DispatchSignal:
+    """Wakes the dispatcher, and remembers which agents changed since it looked last."""
+
+    def __init__(self) -> None:
+        self.agents: set[str] = set()
+        """Agents whose place for jobs has to be looked at again."""
+        self.everything = True
+        """All of them have to be."""
+        self.awake = True
+        """There may be something to do now."""
+        self._waiter: asyncio.Future[None] | None = None
+
+    def wake(self, agent: str | None = None) -> None:
+        """Something changed: jobs are ready, or an agent's link, slots or eligibility. Say which
+        agent, so that only that one is looked at again."""
+        if agent is not None:
+            self.agents.add(agent)
+        self.awake = True
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def committed(self, changes: ChangeSet) -> None:
+        """Hear of a commit."""
+        if changes.queued:
+            self.wake()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until something changed; after `seconds` everything is to be looked at, in case an
+        event was missed."""
+        if self.awake:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(seconds, self._timed_out)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _timed_out(self) -> None:
+        self.everything = True
+        self.wake()

@@ -1,0 +1,191 @@
+"""Carries out what a session wants: sends, commits, writes and compares logs.
+
+Nothing is acknowledged before it is committed (I4): the answers of a record are sent after its
+commit, an ack after the append. May touch the store and log files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+from remote_protocol.attempt_id import AttemptId
+from remote_protocol.errors import CloseCode
+from remote_protocol.messages import Ended, ServerMessage
+from remote_server.domain.events import (
+    Accepted,
+    AppendLog,
+    CapacityChanged,
+    Close,
+    Effect,
+    Event,
+    FillLog,
+    Finished,
+    LogVerified,
+    Record,
+    Recorded,
+    RecordStale,
+    Send,
+    SendInputs,
+    StoreFailed,
+    TruncateLog,
+    VerifyLog,
+    Withdrawn,
+)
+from remote_server.errors import Stale, StoreUnavailable
+from remote_server.hub.owner import Owner
+from remote_server.logs import LogUnavailable
+
+log = structlog.get_logger("remote_server.link")
+
+
+class Carrier(Protocol):
+    """The link whose session wants it."""
+
+    name: str
+
+    def feed(self, event: Event) -> None:
+        """Tell the session what came of an effect."""
+
+    def send(self, message: ServerMessage) -> None:
+        """Send a message to the agent."""
+
+    def send_inputs(self) -> None:
+        """There are pieces of inputs to send."""
+
+    def capacity_changed(self) -> None:
+        """The agent's place for jobs changed."""
+
+    def close(self, code: CloseCode, detail: str) -> None:
+        """Say why, then close."""
+
+    def broke(self, error: BaseException) -> None:
+        """Our own bug."""
+
+
+class Executor:
+    """Carries out the effects of one session, in the order in which they are given."""
+
+    __slots__ = ("_carrier", "_owner", "working")
+
+    def __init__(self, owner: Owner, carrier: Carrier) -> None:
+        self._owner = owner
+        self._carrier = carrier
+        self.working: set[asyncio.Task[None]] = set()
+        """Commits and comparisons that are under way."""
+
+    def carry(self, effect: Effect, payload: memoryview) -> None:
+        """Carry out an effect; `payload` is that of the chunk that led to it."""
+        logs = self._owner.logs
+        match effect:
+            case Send(message):
+                self._carrier.send(message)
+            case Record():
+                self._spawn(self._commit(effect))
+            case AppendLog(attempt, skip, ack, take):
+                try:
+                    logs.append(attempt, payload[skip:][:take])
+                except LogUnavailable as error:
+                    self.failed(attempt, error)
+                else:
+                    self._carrier.send(ack.message)
+            case VerifyLog(ended):
+                known = logs.known_checksum(ended.attempt, ended.size)
+                if known is None:
+                    self._spawn(self._verify(ended))
+                else:
+                    self._carrier.feed(LogVerified(ended, ended.size, known == ended.checksum))
+            case TruncateLog(attempt, length):
+                self._write(attempt, lambda: logs.truncate(attempt, length))
+            case FillLog(attempt, length):
+                self._write(attempt, lambda: logs.fill(attempt, length, time.time()))
+            case SendInputs():
+                self._carrier.send_inputs()
+            case CapacityChanged():
+                self._carrier.capacity_changed()
+            case Close(code, detail):
+                self._carrier.close(code, detail)
+
+    async def settle(self) -> None:
+        """Wait until everything that was to be recorded is."""
+        while self.working:
+            await asyncio.wait(self.working)
+
+    def failed(self, attempt: AttemptId, error: Exception) -> None:
+        """Something about an attempt could not be written or read; nothing was acknowledged."""
+        self._owner.log.write(
+            log.warning,
+            "nothing was acknowledged",
+            self._carrier.name,
+            attempt=str(attempt),
+            reason=str(error),
+        )
+        self._owner.trouble()
+        self._carrier.feed(StoreFailed(attempt))
+
+    def _write(self, attempt: AttemptId, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except LogUnavailable as error:
+            self.failed(attempt, error)
+
+    async def _commit(self, record: Record) -> None:
+        change, owner, name = record.change, self._owner, self._carrier.name
+        try:
+            if isinstance(change, Accepted) and change.first:
+                # Before the commit: after a crash in between, nobody would know what to cut.
+                owner.logs.begin(change.key)
+            if isinstance(change, Finished) and change.ended.size and owner.terms.durable:
+                await owner.logs.sync(change.key)
+            outcome = await owner.store.record(name, change, time.time())
+        except Stale:
+            self._carrier.feed(RecordStale(change))
+            return
+        except (StoreUnavailable, LogUnavailable) as error:
+            self.failed(change.key, error)
+            return
+        if outcome.superseded is not None:
+            # Another agent holds the replacement of an attempt that came back.
+            agent, attempt = outcome.superseded
+            owner.lease_ended(agent, attempt, f"attempt {change.key.number} came back")
+        for answer in record.then:
+            self._carrier.send(answer.message)
+        self._carrier.feed(Recorded(change))
+        match change:
+            case Accepted(first=True):
+                owner.took(name, change.key)
+            case Withdrawn():
+                owner.gave_back(name, change.key, change.detail)
+            case Finished():
+                self._finish(change)
+
+    def _finish(self, change: Finished) -> None:
+        self._owner.logs.finish(change.key)
+        if change.torn:
+            self._owner.logs.torn += 1
+            found = {"agent": self._carrier.name, "attempt": str(change.key)}
+            log.warning("a log is incomplete", reason=change.torn, **found)
+
+    async def _verify(self, ended: Ended) -> None:
+        logs = self._owner.logs
+        try:
+            checksum = await logs.checksum(ended.attempt, ended.size, self._carrier.name)
+            length = logs.length(ended.attempt)
+        except LogUnavailable as error:
+            self.failed(ended.attempt, error)
+            return
+        self._carrier.feed(LogVerified(ended, length, checksum == ended.checksum))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self.working.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.working.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._carrier.broke(error)

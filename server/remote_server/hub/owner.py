@@ -1,0 +1,66 @@
+"""What a link needs of the hub that it belongs to. Pure types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from remote_protocol.attempt_id import AttemptId
+from remote_server.domain.changes import Change
+from remote_server.domain.model import Outcome
+from remote_server.hub.budget import Rates
+from remote_server.hub.throttled_log import ThrottledLog
+from remote_server.inputs import InputStore
+from remote_server.logs import LogStore
+
+
+@dataclass(frozen=True, slots=True)
+class HubTerms:
+    """What holds for all links. Durations in seconds."""
+
+    heartbeat_interval: float = 15.0
+    offer_ttl: float = 45.0
+    durable: bool = True
+    """Logs are synced to the disk before their end is committed."""
+    max_job_log: int | None = None
+    """Bytes of a job's output that are kept."""
+    rates: Rates = field(default_factory=Rates)
+    """What one link may cost."""
+
+
+class Recorder(Protocol):
+    """Where reports of agents are committed (the store)."""
+
+    async def record(self, agent: str, change: Change, now: float) -> Outcome:
+        """Commit a change that an agent reports. Stale, StoreUnavailable."""
+
+
+class Owner(Protocol):
+    """The hub, as far as its links care."""
+
+    @property
+    def store(self) -> Recorder:
+        """Where reports are committed."""
+
+    logs: LogStore
+    inputs: InputStore
+    terms: HubTerms
+    clock: Callable[[], float]
+    """Seconds that only grow."""
+    log: ThrottledLog
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something short beside the links."""
+
+    def trouble(self) -> None:
+        """The database or a log could not be written."""
+
+    def lease_ended(self, agent: str, attempt: AttemptId, detail: str) -> None:
+        """The server gave a lease up, perhaps of another agent."""
+
+    def took(self, agent: str, attempt: AttemptId) -> None:
+        """An agent accepted what it was offered."""
+
+    def gave_back(self, agent: str, attempt: AttemptId, detail: str) -> None:
+        """An agent refused what it was offered, or did not answer."""

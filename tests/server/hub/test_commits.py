@@ -1,0 +1,84 @@
+"""What commits mean for links."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from remote_protocol import messages as m
+from remote_protocol.api import AgentChange
+from remote_protocol.errors import CloseCode
+from remote_server.domain.model import Agent
+from remote_server.errors import StoreUnavailable
+from remote_server.hub import commits as module
+from tests.support.live_hub import LiveHub
+
+
+async def test_a_revoked_token_ends_its_link_whoever_revokes_it(place: LiveHub) -> None:
+    async with place.agent() as agent, place.agent("b") as other:
+        await agent.hello()
+        await other.hello()
+        await place.store.revoke((await place.token("a")).id)
+        assert "revoked" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.UNREGISTERED
+        await other.beat()
+
+
+async def test_tokens_of_others_end_no_link(place: LiveHub) -> None:
+    async with place.agent() as agent, place.agent("b") as other:
+        await agent.hello()
+        await other.hello()
+        for number in range(20):
+            await place.store.create_token(
+                "agent", f"digest {number}", f"c{number}", time.time(), agent=f"c{number}"
+            )
+        await place.store.revoke((await place.token("b")).id)
+        assert await other.closed() == CloseCode.UNREGISTERED
+        await agent.beat()
+
+
+async def test_a_new_token_ends_the_link_of_the_former_one(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        await agent.offered()
+        await place.store.rotate_token("a", "new digest", time.time())
+        assert "replaced by a new one" in (await agent.hear(m.Error)).detail
+        assert await agent.closed() == CloseCode.UNREGISTERED
+        assert not [said for said in agent.heard if isinstance(said, m.Superseded)]
+
+
+async def test_an_agent_is_told_only_what_differs(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.store.set_wishes("a", time.time(), paused=True)
+        assert (await agent.hear(m.Wish)).wishes.paused
+        await place.store.set_wishes("a", time.time(), paused=True)
+        await place.store.update_agent("a", AgentChange(labels={"gpu": "yes"}))
+        told = await agent.hear(m.Configure)
+        assert told.assignment.labels == {"gpu": "yes"}
+        await agent.beat()
+        heard = [type(said) for said in agent.heard]
+        assert (heard.count(m.Wish), heard.count(m.Configure)) == (1, 1)
+
+
+async def test_an_agent_is_told_after_a_failure_of_the_database(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.01)
+    reads = place.store.agent
+    failures = 0
+
+    async def agent_row(name: str) -> Agent:
+        nonlocal failures
+        failures += 1
+        if failures < 3:
+            raise StoreUnavailable("the database is away, for this test")
+        return await reads(name)
+
+    async with place.agent() as agent:
+        await agent.hello()
+        place.store.agent = agent_row  # type: ignore[method-assign]
+        await place.store.set_wishes("a", time.time(), paused=True)
+        assert (await agent.hear(m.Wish)).wishes.paused

@@ -1,0 +1,52 @@
+"""The parts of a server hear of commits."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
+from remote_server.composition import compose
+from remote_server.data_dir import DataDir
+from remote_server.store import Store
+from remote_server.web import digest
+from remote_server.web.access import VIEWER
+from remote_server.web.followers import TIMELINE
+from tests.support.live_server import config_for
+from tests.support.stored import spec
+
+
+async def test_every_part_hears_of_commits(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    data = DataDir(config.server.data_dir)
+    data.prepare()
+    store = await Store.open(config.database_url)
+    services = compose(config, data, store).services
+    with services.followers.follow(TIMELINE) as changed:
+        (job,) = await store.submit([spec(stdin=True)], time.time())
+        assert changed.is_set()
+    services.inputs.expect(job.id)
+    await store.request_cancel(job.id, "", time.time())
+    assert services.inputs.known() == []
+    assert 'end_reason="cancelled"} 1' in services.gauges.render()
+    text = make_token(TokenKind.API, bytes(TOKEN_ENTROPY))
+    token = await store.create_token("api", digest(text), "one", time.time(), role=Role.VIEWER)
+    admitted = await services.authenticator.admit(f"Bearer {text}", VIEWER)
+    assert admitted.id == token.id
+    assert services.authenticator._known
+    await store.revoke(token.id)
+    assert not services.authenticator._known
+    await services.inputs.close()
+    await store.close()
+
+
+async def test_each_loop_is_named(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    data = DataDir(config.server.data_dir)
+    data.prepare()
+    store = await Store.open(config.database_url)
+    loops = compose(config, data, store).loops
+    assert {"dispatcher", "sweeper", "hub", "inputs", "streams", "connections", "packer"} == {
+        *loops
+    }
+    await store.close()
