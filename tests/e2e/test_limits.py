@@ -46,10 +46,9 @@ def test_a_job_ends_with_the_contact_also_when_its_agent_is_dead(calm: Stack) ->
     time.sleep(4.5)
     assert book.read_text() == "begin 1\n"
     agent.kill()
-    killed = time.monotonic()
     calm.agent("b")
+    # The agent is dead and the server gives the job away only later: this was the shim.
     until(lambda: "end 1" in book.read_text(), "the shim ends the job")
-    assert time.monotonic() - killed < 5
     until(lambda: "begin 2" in book.read_text(), "the second attempt begins", 30)
     assert book.read_text() == "begin 1\nend 1\nbegin 2\n"
     calm.client.cancel(job)
