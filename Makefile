@@ -1,7 +1,7 @@
 # Everything a developer types. Only python3 (3.11 to 3.13, with venv) and make are needed; `make help` lists the targets.
 PYTHON ?= python3
 VENV   ?= .venv
-JOBS   ?= 2
+JOBS   ?= 3
 ARGS   ?=
 
 BIN       := $(VENV)/bin
@@ -54,14 +54,14 @@ demo: setup ## start a server and an agent, run real jobs live, show the results
 dev: setup ## a server with one local agent, until Ctrl-C
 	@$(BIN)/remote-server dev $(ARGS)
 
-test: setup-dev ## the tests, JOBS=2 at a time; heavier ones are the targets below
+test: setup-dev ## the tests, JOBS=3 at a time; heavier ones are the targets below
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(HEAVY:%=--ignore=%) $(ARGS)
 
 test-hostile: setup-dev ## attacks of strangers, users and rogue agents on a real server
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/hostile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/hostile $(ARGS)
 
 test-checkout: setup-dev ## the set-up of a checkout, interrupted and repeated, for real
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/checkout $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/checkout $(ARGS)
 
 test-docs: setup-dev ## the examples of every --help, for real
 	@$(BIN)/python -m pytest tests/docs/help_examples.py $(ARGS)

@@ -217,13 +217,15 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 async def test_a_job_that_damages_its_directory_ends_and_the_others_go_on(world, damage):
-    other = world.run("sleep 2; echo fine")
+    other = world.run(f"while [ ! -e {world.mark} ]; do sleep 0.02; done; echo fine")
     bad = world.run(f"echo before; {damage}; echo after; exit 4")
     ended = await world.end_of(bad)
     if ended.exit_code is None:
         assert ended.end_reason is EndReason.LOST and "directory" in ended.end_detail
     else:
         assert (ended.exit_code, ended.end_reason) == (4, EndReason.EXIT)
+    assert world.ended(other) is None
+    world.mark.touch()
     assert (await world.end_of(other)).exit_code == 0 and world.output(other) == b"fine\n"
     world.runner.forget(bad)
     assert all(record.key != bad for record in world.journal.scan())
