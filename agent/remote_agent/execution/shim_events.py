@@ -8,10 +8,11 @@ that a full disk does not take is in the hint itself.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from pydantic_core import from_json
 
 from remote_agent.processes import DatagramSocket, Folder
 from remote_protocol.attempt_id import AttemptId
@@ -40,7 +41,7 @@ class Hint(NamedTuple):
 def parse(data: bytes) -> Hint | None:
     """The hint in a datagram; None when it is none."""
     try:
-        body = json.loads(data)
+        body = from_json(data)
         hint = Hint(
             AttemptId.parse(body["k"]),
             str(body["e"]),
@@ -51,16 +52,14 @@ def parse(data: bytes) -> Hint | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    return hint if _sensible(hint) else None
-
-
-def _sensible(hint: Hint) -> bool:
-    return (
-        0 <= hint.size < _LARGEST_LOG
-        and 0 <= hint.pid < _LARGEST_PID
-        and 0 <= hint.at < _LATEST
-        and (hint.record is None or isinstance(hint.record, dict))
+    _, _, size, pid, at, record = hint
+    sensible = (
+        0 <= size < _LARGEST_LOG
+        and 0 <= pid < _LARGEST_PID
+        and 0 <= at < _LATEST
+        and (record is None or isinstance(record, dict))
     )
+    return hint if sensible else None
 
 
 class Hints:

@@ -109,21 +109,21 @@ def write_directory(
     `order.sync` everything that a start needs is on the disk when this returns (I4).
     """
     new = spare or directory.with_name(f"{NEW}{directory.name}")
-    apart = places.home != directory
-    home = places.home.with_name(f"{NEW}{directory.name}") if apart else new
-    inside = places.work.parent == places.home
+    home = places.home.with_name(f"{NEW}{directory.name}") if places.apart else new
     try:
         if spare is None:
-            make_empty(new, places.folders(directory))
-        if apart:
+            make_empty(new, places.folders)
+        if places.apart:
             make_empty(home, FOLDERS)
-        if not inside:
+        if not places.inside:
             places.work.mkdir(mode=0o700, parents=True)
-        work = home / places.work.name if inside else places.work
-        _put_files(work, offer.spec.files, order.sync)
-        _write_script(home, offer, order.sync)
+        if offer.spec.files:
+            work = home / places.work.name if places.inside else places.work
+            _put_files(work, offer.spec.files, order.sync)
+        if offer.spec.shell is not None:
+            _write_script(home, offer, order.sync)
         _write_order(new, order, offer, boot_id)
-        if apart:
+        if places.apart:
             if order.uid is not None:
                 chown_tree(str(home), order.uid, order.gid)
             rename(home, places.home)
@@ -131,9 +131,10 @@ def write_directory(
         if order.sync:
             # Behind the rename, so that one commit of the file system's journal carries it all:
             # syncing the file writes it, the directories then find nothing left to write.
-            sync(directory / ORDER)
-            sync(directory)
-            sync(directory.parent)
+            place = str(directory)
+            sync(f"{place}{os.sep}{ORDER}")
+            sync(place)
+            sync(os.path.dirname(place))
     except BaseException:
         for half in {new, home, places.home, places.work, directory}:
             with suppress(OSError):
@@ -149,10 +150,9 @@ def _write_script(home: Path, offer: Offer, durable: bool) -> None:
 
 
 def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
-    second = {"v": VERSION, "boot_id": boot_id, "offer": None}
-    head, _, tail = json.dumps(second, separators=(",", ":")).rpartition("null")
-    body = f"{head}{offer.model_dump_json(exclude_none=True)}{tail}\n"
-    _write(directory / ORDER, order.line() + body.encode(), 0o600)
+    text = offer.model_dump_json(exclude_none=True)
+    body = f'{{"v":{VERSION},"boot_id":{json.dumps(boot_id)},"offer":{text}}}\n'
+    _write(f"{directory}{os.sep}{ORDER}", order.line() + body.encode(), 0o600)
 
 
 def _put_files(work: Path, files: list[JobFile], durable: bool) -> None:
@@ -180,12 +180,12 @@ def _words(path: str, error: OSError | ValueError) -> str:
     return text + (getattr(error, "strerror", None) or str(error))
 
 
-def _write(path: Path, data: bytes, mode: int, durable: bool = False) -> None:
+def _write(path: Path | str, data: bytes, mode: int, durable: bool = False) -> None:
     descriptor = open_file(path, REPLACE, 0o600)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, memoryview(data)[written:])
         if mode != 0o600:
             set_mode(descriptor, mode)
         if durable:

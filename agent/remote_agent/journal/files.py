@@ -54,21 +54,20 @@ class JobFiles:
                 missing.mkdir(mode=_OPEN)
                 missing.chmod(_OPEN)
 
-    def places(self, key: AttemptId) -> Places:
-        """Where the job of an attempt has its files."""
+    def places(self, directory: Path) -> Places:
+        """Where the job of the attempt with this directory has its files."""
         homes = self._homes if self._separate else None
-        return places(self._attempts / str(key), self._outside, homes)
+        return places(directory, self._outside, homes)
 
     @property
     def folders(self) -> tuple[str, ...]:
         """Those of a job's folders that are in its attempt's directory."""
-        some = AttemptId("", 0)
-        return self.places(some).folders(self._attempts / str(some))
+        return self.places(self._attempts / "any").folders
 
     def discard(self, key: AttemptId) -> None:
         """Throw away what a job had, wherever: the configuration may have changed. OSError."""
         self._home_trash.take(self._homes / str(key))
-        files = self.places(key)
+        files = self.places(self._attempts / str(key))
         if self._separate:
             self._throw(files.home)
         else:

@@ -81,6 +81,9 @@ class Journal:
         self._boot_id = boot_id()
         self._root = config.state_dir / ATTEMPTS
         self._folder = AttemptsFolder(self._root)
+        self._paths: dict[AttemptId, Path] = {}
+        """Directories of attempts that were stored and not settled: making a path costs more than
+        most of what is done with it."""
         self.ledger = Ledger(config.state_dir)
         self.inputs = InputFiles(self.path, config.limits.min_free_disk // 2)
         self._trash = Trash(self._root)
@@ -113,7 +116,8 @@ class Journal:
 
     def path(self, key: AttemptId) -> Path:
         """The directory of an attempt."""
-        return self._root / str(key)
+        path = self._paths.get(key)
+        return self._root / str(key) if path is None else path
 
     def spool(self, key: AttemptId) -> SpoolReader:
         """A reader of an attempt's log."""
@@ -126,6 +130,17 @@ class Journal:
         NumberUsed: it has run here."""
         key = offer.attempt
         directory = self.path(key)
+        if os.path.lexists(directory):
+            self._make_way(key, directory)
+        try:
+            self._write(directory, offer, self.users.take(key))
+        except BaseException:
+            self.users.release(key)
+            raise
+        self._paths[key] = directory
+
+    def _make_way(self, key: AttemptId, directory: Path) -> None:
+        """Something has an attempt's name already."""
         if (directory / SETTLED).exists():
             if (directory / EXIT).exists():
                 # Its log is evidence, and a number stands for one execution (I1).
@@ -134,14 +149,9 @@ class Journal:
             self._trash.take(directory)
         if os.path.lexists(directory):
             raise FileExistsError(17, "the attempt is in this agent's journal already", str(key))
-        try:
-            self._write(key, offer, self.users.take(key))
-        except BaseException:
-            self.users.release(key)
-            raise
 
-    def _write(self, key: AttemptId, offer: Offer, user: Account | None) -> None:
-        directory, places = self.path(key), self.files.places(key)
+    def _write(self, directory: Path, offer: Offer, user: Account | None) -> None:
+        places = self.files.places(directory)
         order = make_order(offer, places, self._config, self._host, user)
         try:
             spare = self._spares.take()
@@ -293,6 +303,7 @@ class Journal:
         Without a log nothing stays. Idempotent; OSError when the disk does not let it.
         """
         directory = self.path(key)
+        self._paths.pop(key, None)
         self.inputs.forget(key)
         kept = self._spares.keep(directory)
         if not kept or self._spares.folders != FOLDERS:

@@ -3,8 +3,10 @@ but for the account's home directory."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -13,6 +15,7 @@ from remote_agent.processes import (
     TEMPORARY_NAMES,
     Account,
     child_env,
+    inherited_env,
     script_command,
     script_name,
     split_shell,
@@ -37,16 +40,21 @@ class Places(NamedTuple):
     home: Path
     """The folder of all but, perhaps, its work directory: the attempt's, or the job's user's."""
     work: Path
+    apart: bool = False
+    """Whether that is not the attempt's directory."""
+    inside: bool = True
+    """Whether the work directory is in it."""
 
-    def folders(self, directory: Path) -> tuple[str, ...]:
-        """Those that belong into the attempt's `directory`."""
-        if self.home != directory:
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Those that belong into the attempt's directory."""
+        if self.apart:
             return ()
-        return FOLDERS if self.work.parent == directory else FOLDERS[:-1]
+        return FOLDERS if self.inside else FOLDERS[:-1]
 
     def of(self, name: str) -> str:
         """The path of one of them."""
-        return str(self.home / name)
+        return f"{self.home}{os.sep}{name}"
 
 
 def places(directory: Path, work_root: Path | None, jobs: Path | None) -> Places:
@@ -56,11 +64,13 @@ def places(directory: Path, work_root: Path | None, jobs: Path | None) -> Places
     """
     if jobs is not None:
         home = (work_root or jobs) / directory.name
-        return Places(home, home / WORK)
-    return Places(directory, directory / WORK if work_root is None else work_root / directory.name)
+        return Places(home, home / WORK, apart=True)
+    if work_root is None:
+        return Places(directory, directory / WORK)
+    return Places(directory, work_root / directory.name, inside=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Circumstances:
     """What a start order takes from the host."""
 
@@ -72,6 +82,11 @@ class Circumstances:
     """Folder of a group delegated to it."""
     umask: int = 0o022
     """With which it was started."""
+
+    @cached_property
+    def inherited(self) -> dict[str, str]:
+        """What its jobs have of its environment: the same for all of them."""
+        return inherited_env(self.environ)
 
 
 def make_order(
@@ -102,7 +117,8 @@ def make_order(
         key=str(offer.attempt),
         argv=argv,
         env=child_env(
-            {**host.environ, **_own(places, user)},
+            host.inherited,
+            _own(places, user),
             spec.env,
             {
                 "REMOTE_JOB_ID": offer.attempt.job,

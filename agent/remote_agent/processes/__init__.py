@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from remote_agent.processes.command import run_again, shim_command, shim_environment
-from remote_agent.processes.environment import TEMPORARY_NAMES, child_env
+from remote_agent.processes.environment import TEMPORARY_NAMES, child_env, inherited_env
 from remote_agent.processes.types import (
     HOST_FAULTS,
     SCARCE,
@@ -259,6 +259,7 @@ __all__ = [
     "exit_status",
     "host_facts",
     "ignored_signals",
+    "inherited_env",
     "interrupt",
     "is_signal",
     "kill_marked",

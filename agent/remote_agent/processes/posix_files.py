@@ -72,7 +72,7 @@ def unlinked(descriptor: int) -> bool:
     return os.fstat(descriptor).st_nlink == 0
 
 
-def sync(path: Path) -> None:
+def sync(path: Path | str) -> None:
     """Force a file, or a folder's entries, to the disk."""
     descriptor = os.open(path, READ)
     try:

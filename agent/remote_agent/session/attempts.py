@@ -43,6 +43,9 @@ SAYS_MISSING: Final = 2
 """Version of the protocol from which on a server understands `missing`."""
 
 
+_ENDED: Final = Phase.ENDED
+
+
 class Attempts:
     """Every attempt that is held or being stored."""
 
@@ -61,13 +64,15 @@ class Attempts:
         """Attempts that have not ended."""
         return sum(attempt.phase is not Phase.ENDED for attempt in self.held.values())
 
-    def running_specs(self) -> list[JobSpec | None]:
+    def running_specs(self) -> list[JobSpec]:
         """The jobs of attempts that run, or will. What is being killed counts for the server no
         more."""
         return [
             attempt.spec
             for attempt in self.held.values()
-            if attempt.phase is not Phase.ENDED and not attempt.doomed and not attempt.dropped
+            if attempt.phase is not _ENDED
+            and attempt.spec is not None
+            and not (attempt.doomed or attempt.dropped)
         ]
 
     @property
@@ -252,15 +257,15 @@ class Attempts:
             case m.Ack(offset=offset):
                 attempt.cursor.ack(offset)
                 return self._enqueue(key, attempt) + self._report(attempt)
+            case m.Confirm():
+                return self._confirm(key, attempt)
+            case m.Settled():
+                return self._settled(key, attempt)
             case m.Rewind(offset=offset):
                 attempt.rewind(offset)
                 return self._enqueue(key, attempt) + self._report(attempt)
-            case m.Confirm():
-                return self._confirm(key, attempt)
             case m.Cancel(reason=reason, detail=detail):
                 return self._cancel(key, attempt, reason, detail)
-            case m.Settled():
-                return self._settled(key, attempt)
             case m.Superseded(detail=detail):
                 return self._supersede(key, attempt, detail)
         raise RemoteProtocolError(f"{message.type} is not about an attempt")

@@ -6,7 +6,7 @@ says, no more runs here than was agreed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from remote_protocol.spec import JobSpec
@@ -16,7 +16,7 @@ _INEXACT: Final = 1e-6
 """Weights are sums of binary fractions here."""
 
 
-def fits(capacity: Mapping[str, int], held: Iterable[JobSpec | None], more: JobSpec) -> bool:
+def fits(capacity: Mapping[str, int], held: Collection[JobSpec], more: JobSpec) -> bool:
     """Whether `more` may run beside the jobs that are `held`; their weights add up to 1 at most in
     each class. Always, before any capacity is known."""
     if not capacity:
@@ -25,10 +25,12 @@ def fits(capacity: Mapping[str, int], held: Iterable[JobSpec | None], more: JobS
     size = capacity.get(own, 0)
     if size < 1:
         return False
-    used = sum(
-        _weight(spec, size) for spec in held if spec is not None and _class(capacity, spec) == own
-    )
-    return used + _weight(more, size) <= 1 + _INEXACT
+    share = 1 / size
+    used = share if more.weight is None else more.weight
+    for spec in held:
+        if _class(capacity, spec) == own:
+            used += share if spec.weight is None else spec.weight
+    return used <= 1 + _INEXACT
 
 
 def unused(capacity: Mapping[str, int], queues: Iterable[str]) -> str:
@@ -45,7 +47,3 @@ def unused(capacity: Mapping[str, int], queues: Iterable[str]) -> str:
 
 def _class(capacity: Mapping[str, int], spec: JobSpec) -> str:
     return spec.queue if spec.queue in capacity else DEFAULT
-
-
-def _weight(spec: JobSpec, size: int) -> float:
-    return 1 / size if spec.weight is None else spec.weight

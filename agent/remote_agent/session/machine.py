@@ -321,10 +321,12 @@ class Session:
         if not self.welcomed:
             raise RemoteProtocolError(f"{message.type} came before the welcome")
         match message:
+            case m.Offer():  # what comes for every job goes first: `isinstance` runs Python here
+                return self._offer(message, now)
+            case m.Confirm() | m.Settled() | m.Ack():
+                return self._attempts.about(message, message.attempt)
             case m.HeartbeatAck():
                 return self._heartbeat_acked(message)
-            case m.Offer():
-                return self._offer(message, now)
             case m.Wish(wishes=wishes):
                 return [ApplyWishes(wishes)]
             case m.Configure():

@@ -14,6 +14,7 @@ from remote_agent.processes import READ, Folder, is_signal
 from remote_agent.shim.layout import HINTS, ORDER, ORDER_VERSION, VERSION
 
 _STEP: Final = 1 << 16
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _LARGEST: Final = 1 << 26
 DEFAULT_SEGMENT: Final = 10_000_000
 MIN_SEGMENTS: Final = 2
@@ -73,7 +74,7 @@ class Order(NamedTuple):
         # A shim that does not know of users would run the job as the agent's.
         version = VERSION if self.uid is None else ORDER_VERSION
         body = {"v": version, **self._asdict()}
-        return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+        return _ENCODER.encode(body).encode() + b"\n"
 
 
 def parse(line: bytes) -> Order:

@@ -18,6 +18,8 @@ from remote_agent.shim.words import size_words
 LARGEST: Final = 1 << 20
 """Bytes of a record at the most; the steps of an exit record take some ten thousand."""
 _STEP: Final = 1 << 16
+_DECODER: Final = json.JSONDecoder()
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def has_begun(directory: Folder) -> bool:
@@ -35,7 +37,7 @@ def mark_begun(directory: Folder) -> int:
 
 def write_started(marker: int, body: dict[str, Any]) -> None:
     """Put the pids into the marker, in one write: a reader sees nothing or all of it."""
-    os.write(marker, json.dumps({"v": VERSION, **body}, separators=(",", ":")).encode())
+    os.write(marker, _ENCODER.encode({"v": VERSION, **body}).encode())
 
 
 def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool = False) -> None:
@@ -43,7 +45,7 @@ def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool 
 
     What a job has put in its place is moved out of the way.
     """
-    data = json.dumps({"v": VERSION, **body}, separators=(",", ":")).encode()
+    data = _ENCODER.encode({"v": VERSION, **body}).encode()
     temporary = name + ".tmp"
     try:
         descriptor = directory.open(temporary, NEW)
@@ -85,7 +87,7 @@ def read_record(directory: Folder, name: str) -> dict[str, Any] | None:
     if len(data) > LARGEST:
         raise UnexpectedEntry(name, f"it is larger than {size_words(LARGEST)}")
     try:
-        body = json.loads(data)
+        body = _DECODER.decode(data.decode())
     except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None

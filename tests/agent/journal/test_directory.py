@@ -41,7 +41,8 @@ def read(place: Path) -> Reading:
 
 def write(place: Path, offer: Offer, work: Path | None = None, sync: bool = True) -> Order:
     order = Order("J.1", ["true"], {"A": "b"}, "/", sync=sync)
-    write_directory(place, order, offer, "boot-1", Places(place, work or place / "work"))
+    places = Places(place, work or place / "work", inside=work is None or work.parent == place)
+    write_directory(place, order, offer, "boot-1", places)
     return order
 
 

@@ -39,7 +39,9 @@ def test_places(
     folders: tuple[str, ...],
 ) -> None:
     files = made(tmp_path, separate, tmp_path / "w" if elsewhere else None)
-    assert files.places(KEY) == (tmp_path / home, tmp_path / work)
+    places = files.places(tmp_path / "attempts" / str(KEY))
+    assert places[:2] == (tmp_path / home, tmp_path / work)
+    assert (places.apart, places.inside) == (separate, separate or not elsewhere)
     assert files.folders == folders
     for folder in ("work", "tmp"):
         place = tmp_path / (work if folder == "work" else f"{home}/tmp")

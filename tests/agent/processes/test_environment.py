@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from remote_agent.processes import child_env
+from remote_agent.processes import child_env, inherited_env
 
 
 def test_only_listed_names_pass() -> None:
@@ -23,22 +23,22 @@ def test_only_listed_names_pass() -> None:
         "LD_LIBRARY_PATH": "/x",
         "INVOCATION_ID": "1",
     }
-    env = child_env(environ, {}, {})
+    env = inherited_env(environ)
     assert env["PATH"] == "/bin" and env["HOME"] == "/home/x" and env["LC_ALL"] == "C"
     assert set(env) == {"PATH", "HOME", "LC_ALL", "USER", "LOGNAME"}
-    assert "PYTHONPATH" in child_env(environ, {}, {}, ["PYTHONPATH"])
-    assert "REMOTE_AGENT_TOKEN" not in child_env(environ, {}, {}, environ)
+    assert "PYTHONPATH" in inherited_env(environ, ["PYTHONPATH"])
+    assert "REMOTE_AGENT_TOKEN" not in inherited_env(environ, environ)
 
 
 def test_the_attempt_wins_over_the_job_and_the_job_over_the_host() -> None:
-    env = child_env(
-        {"PATH": "a", "TZ": "a"}, {"TZ": "b", "REMOTE_JOB_ID": "b"}, {"REMOTE_JOB_ID": "c"}
-    )
+    inherited = inherited_env({"PATH": "a", "TZ": "a"})
+    env = child_env(inherited, {"TZ": "b", "REMOTE_JOB_ID": "b"}, {"REMOTE_JOB_ID": "c"})
     assert (env["PATH"], env["TZ"], env["REMOTE_JOB_ID"]) == ("a", "b", "c")
+    assert inherited["TZ"] == "a", "the next job inherits what this one did"
 
 
 def test_a_bare_service_has_a_path_and_a_home() -> None:
-    env = child_env({}, {}, {})
+    env = child_env(inherited_env({}))
     assert env["PATH"] == os.defpath and env["HOME"] and env["USER"]
 
 
@@ -50,7 +50,7 @@ def test_what_pyinstaller_bent_is_restored(monkeypatch: pytest.MonkeyPatch) -> N
         "PYINSTALLER_RESET_ENVIRONMENT": "1",
     }
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert child_env(bent, {}, {}, bent)["LD_LIBRARY_PATH"] == "/opt/lib"
-    assert not any(name.startswith(("_PYI", "PYI")) for name in child_env(bent, {}, {}, bent))
+    assert inherited_env(bent, bent)["LD_LIBRARY_PATH"] == "/opt/lib"
+    assert not any(name.startswith(("_PYI", "PYI")) for name in inherited_env(bent, bent))
     del bent["LD_LIBRARY_PATH_ORIG"]
-    assert "LD_LIBRARY_PATH" not in child_env(bent, {}, {}, bent)
+    assert "LD_LIBRARY_PATH" not in inherited_env(bent, bent)

@@ -15,7 +15,7 @@ def test_no_more_than_was_agreed() -> None:
     assert fits({}, [job()] * 100, job())
     assert fits(capacity, [job(), job("other")], job())
     assert not fits(capacity, [job(), job("other"), job()], job())
-    assert fits(capacity, [job(), job(), job(), None], job("big"))
+    assert fits(capacity, [job(), job(), job()], job("big"))
     assert not fits(capacity, [job("big")], job("big"))
     assert not fits(capacity, [], job("none"))
     assert not fits({"big": 1}, [], job())

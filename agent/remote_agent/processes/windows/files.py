@@ -121,9 +121,9 @@ def unlinked(descriptor: int) -> bool:
     return bool(info.delete_pending) or not info.links
 
 
-def sync(path: Path) -> None:
+def sync(path: Path | str) -> None:
     """Force a file to the disk. Folders cannot be: NTFS keeps a journal of their entries."""
-    if path.is_dir():
+    if os.path.isdir(path):
         return
     descriptor = open_file(path, KEEP)
     try:
