@@ -99,7 +99,9 @@ async def measure(place: Bed, megabytes: int, payload: int) -> list[tuple[str, s
         sender = Sender(socket)
         listening = asyncio.create_task(sender.listen())
         session = make_ulid(int(time.time() * 1000), secrets.token_bytes(10))
-        hello = m.Hello(oldest=1, newest=1, session=session, agent_version="intake")
+        hello = m.Hello(
+            oldest=1, newest=1, installation="i", session=session, agent_version="intake"
+        )
         await socket.send(encode(hello))
         job = (await asyncio.to_thread(place.client.submit, JobSpec(command=["true"]))).id
         await sender.until("offer")

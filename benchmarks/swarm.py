@@ -84,7 +84,9 @@ class Swarm:
             protocols=[SUBPROTOCOL],
             max_msg_size=0,
         ) as socket:
-            hello = m.Hello(oldest=1, newest=1, session=session, agent_version="swarm")
+            hello = m.Hello(
+                oldest=1, newest=1, installation="i", session=session, agent_version="swarm"
+            )
             await socket.send_str(encode(hello))
             beating: asyncio.Task[None] | None = None
             welcomed = False

@@ -42,7 +42,7 @@ class Hello(Message):
     """A ULID made for this link; echoed by the server."""
     agent_version: Word
     boot_id: Word = ""
-    installation: Word = ""
+    installation: Annotated[Word, Field(min_length=1)]
     """Tells this installation of the agent from one that has its identity copied."""
     platform: Platform = Platform()
     settings: Settings = Settings()
@@ -53,7 +53,7 @@ class Hello(Message):
 
 
 class Inventory(Message):
-    """A further part of a hello's inventory, directly behind it. Since version 4."""
+    """A further part of a hello's inventory, directly behind it."""
 
     type: Literal["inventory"] = "inventory"
     items: list[InventoryItem] = Field(min_length=1, max_length=MAX_PART)
@@ -109,8 +109,7 @@ class Ended(Message):
 
 class Missing(Message):
     """The log cannot be sent from where the server asked: what the agent still has goes on at
-    `offset`. Acknowledged bytes are dropped from a long spool, and a disk may lose some. Since
-    version 2."""
+    `offset`. Acknowledged bytes are dropped from a long spool, and a disk may lose some."""
 
     type: Literal["missing"] = "missing"
     attempt: AttemptId
@@ -118,7 +117,7 @@ class Missing(Message):
 
 
 class Recalled(Message):
-    """Answer to `recall`: settled attempts whose end the agent still knows. Since version 3."""
+    """Answer to `recall`: settled attempts whose end the agent still knows."""
 
     type: Literal["recalled"] = "recalled"
     attempts: list[AttemptId] = Field(default_factory=list, max_length=MAX_RECALLED_PART)
@@ -128,7 +127,7 @@ class Recalled(Message):
 class ReadInput(Message):
     """The agent's copy of the job's input has `offset` bytes: send what follows, now and as the
     input grows, and then its end. Said when the attempt is confirmed, after every welcome, and
-    whenever something between was lost. Since version 4."""
+    whenever something between was lost."""
 
     type: Literal["read_input"] = "read_input"
     attempt: AttemptId
@@ -136,7 +135,7 @@ class ReadInput(Message):
 
 
 class InputAck(Message):
-    """Every byte of the input before `offset` is in the agent's copy. Since version 4."""
+    """Every byte of the input before `offset` is in the agent's copy."""
 
     type: Literal["input_ack"] = "input_ack"
     attempt: AttemptId

@@ -364,6 +364,6 @@ class VersionView(View):
 
     product: Literal["remote-server"] = "remote-server"
     version: str
-    protocol_oldest: int
-    protocol_newest: int
+    protocol: int
+    """Version of the agent protocol that it speaks."""
     api: str = "v1"

@@ -18,7 +18,6 @@ from remote_protocol.limits import (
     MAX_AGENT_MESSAGE,
     MAX_PAYLOAD,
     MAX_SERVER_MESSAGE,
-    OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import AgentMessage, Message, ServerMessage
@@ -132,12 +131,12 @@ def _decode_chunk(wanted: int, frame: bytes) -> Chunk:
 
 
 def negotiate(oldest: int, newest: int) -> int:
-    """The newest version that both sides speak. RemoteProtocolError when there is none."""
-    version = min(newest, PROTOCOL_VERSION)
-    if version < max(oldest, OLDEST_PROTOCOL_VERSION):
+    """The version that this side and a peer of such a range speak. RemoteProtocolError when there
+    is none."""
+    if not oldest <= PROTOCOL_VERSION <= newest:
         raise RemoteProtocolError(
             f"the agent speaks protocol versions {oldest} to {newest}, the server "
-            f"{OLDEST_PROTOCOL_VERSION} to {PROTOCOL_VERSION}; update the older of the two",
+            f"{PROTOCOL_VERSION}; update the older of the two",
             CloseCode.UNSUPPORTED_VERSION,
         )
-    return version
+    return PROTOCOL_VERSION

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-PROTOCOL_VERSION: Final = 4
-"""The newest version of the agent protocol that this code speaks. 2: agents say `missing`.
-3: they take up again what they had settled, for a restored server. 4: they fetch the input of
-jobs, and send a long inventory in parts."""
-OLDEST_PROTOCOL_VERSION: Final = 1
-"""The oldest one it still understands."""
+PROTOCOL_VERSION: Final = 1
+"""The version of the agent protocol that this code speaks."""
 SUBPROTOCOL: Final = "remote-agent.v1"
-"""Named for the oldest version: agents and servers negotiate the newest one in the hello."""
+"""Named for the first version: agents and servers agree on a newer one in the hello."""
 
 MAX_PAYLOAD: Final = 256 * 1024
 """Bytes in one chunk: big enough for 400 MB/s, small enough for control messages to pass."""

@@ -179,7 +179,7 @@ class Refusal(StrEnum):
     CAPACITY = "capacity"
     DISK = "disk"
     USED = "used"
-    """An attempt of that number has run here. Since version 3."""
+    """An attempt of that number has run here."""
     POLICY = "policy"
     """The agent never runs such a job: it ends as `rejected`."""
 

@@ -92,21 +92,20 @@ class Settled(Message):
 
 
 class Recall(Message):
-    """An older copy of the database was restored: say what you have settled. Since version 3."""
+    """An older copy of the database was restored: say what you have settled."""
 
     type: Literal["recall"] = "recall"
 
 
 class Revive(Message):
-    """Take these attempts up again, as ended ones, and say hello. Since version 3."""
+    """Take these attempts up again, as ended ones, and say hello."""
 
     type: Literal["revive"] = "revive"
     attempts: list[AttemptId] = Field(default_factory=list, max_length=MAX_RECALLED)
 
 
 class InputEnd(Message):
-    """The job's input is complete and has `size` bytes; sent after the last of them. Since
-    version 4."""
+    """The job's input is complete and has `size` bytes; sent after the last of them."""
 
     type: Literal["input_end"] = "input_end"
     attempt: AttemptId

@@ -207,7 +207,14 @@ def _text(**fields: object) -> bytes:
 
 
 def _hello(**fields: object) -> bytes:
-    start = {"type": "hello", "oldest": 1, "newest": 3, "session": _SESSION, "agent_version": "x"}
+    start = {
+        "type": "hello",
+        "oldest": 1,
+        "newest": 1,
+        "installation": "i",
+        "session": _SESSION,
+        "agent_version": "x",
+    }
     return _text(**{**start, **fields})
 
 

@@ -81,7 +81,8 @@ def say(message: Tree, times: int = 1) -> Step:
 HELLO: Final[dict[str, Any]] = {
     "type": "hello",
     "oldest": 1,
-    "newest": 3,
+    "newest": 1,
+    "installation": "fuzz",
     "session": "01JD0000000000000000000000",
     "agent_version": "fuzz",
     "settings": {"queues": ["fuzz"]},

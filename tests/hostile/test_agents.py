@@ -42,7 +42,14 @@ SESSION = "01JD0000000000000000000000"
 
 def hello(**fields: Any) -> str:
     """A hello as text, with whatever fields."""
-    start = {"type": "hello", "oldest": 1, "newest": 3, "session": SESSION, "agent_version": "x"}
+    start = {
+        "type": "hello",
+        "oldest": 1,
+        "newest": 1,
+        "installation": "i",
+        "session": SESSION,
+        "agent_version": "x",
+    }
     return json.dumps({**start, **fields})
 
 
@@ -190,13 +197,13 @@ async def test_an_empty_installation_takes_no_name_over(place: Place) -> None:
     _name, token = await asyncio.to_thread(place.rogue, "sandbox-3")
     async with FakeAgent(place.link(), token) as agent:
         await agent.hello(installation="the host")
-        for wrong in ("", "another"):
+        for wrong, why in (("", CloseCode.BAD_MESSAGE), ("another", CloseCode.COPIED)):
             async with FakeAgent(place.link(), token) as thief:
                 await thief.say(hello(installation=wrong))
                 answering = asyncio.ensure_future(keep_answering(agent))
                 code = await heard_of(thief, 10)
                 answering.cancel()
-                assert code == CloseCode.COPIED
+                assert code == why
         assert (await agent.beat()).eligible
 
 

@@ -88,9 +88,7 @@ def test_defaults_are_careful() -> None:
 
 
 def test_a_page_holds_its_items() -> None:
-    page = Page[VersionView].model_validate(
-        {"items": [{"version": "1", "protocol_oldest": 1, "protocol_newest": 1}]}
-    )
+    page = Page[VersionView].model_validate({"items": [{"version": "1", "protocol": 1}]})
     assert page.items[0].api == "v1"
     assert page.next_cursor is None
 

@@ -17,7 +17,6 @@ from remote_protocol.errors import CloseCode, LocalProtocolError, RemoteProtocol
 from remote_protocol.limits import (
     MAX_AGENT_MESSAGE,
     MAX_PAYLOAD,
-    OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import Accept, Ack, Ended, Hello, Offer, Settled
@@ -97,7 +96,14 @@ def test_a_message_has_a_limit() -> None:
 
 def test_an_inventory_has_a_limit() -> None:
     item = {"attempt": f"{JOB}.1", "phase": "running"}
-    hello = {"type": "hello", "oldest": 1, "newest": 1, "session": JOB, "agent_version": "1"}
+    hello = {
+        "type": "hello",
+        "oldest": 1,
+        "newest": 1,
+        "installation": "i",
+        "session": JOB,
+        "agent_version": "1",
+    }
     frame = json.dumps({**hello, "inventory": [item] * 501})
     with pytest.raises(RemoteProtocolError, match="inventory"):
         codec.decode_from_agent(frame)
@@ -161,14 +167,14 @@ def test_any_text_is_a_message_or_a_fault(text: str) -> None:
         codec.decode_from_agent(text)
 
 
-def test_the_newest_common_version_is_spoken() -> None:
-    assert codec.negotiate(1, PROTOCOL_VERSION + 7) == PROTOCOL_VERSION
-    assert codec.negotiate(OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION) == PROTOCOL_VERSION
+def test_a_common_version_is_spoken() -> None:
+    assert codec.negotiate(0, PROTOCOL_VERSION + 7) == PROTOCOL_VERSION
+    assert codec.negotiate(PROTOCOL_VERSION, PROTOCOL_VERSION) == PROTOCOL_VERSION
 
 
 @pytest.mark.parametrize(
     ("oldest", "newest"),
-    [(PROTOCOL_VERSION + 1, PROTOCOL_VERSION + 3), (0, OLDEST_PROTOCOL_VERSION - 1), (3, 1)],
+    [(PROTOCOL_VERSION + 1, PROTOCOL_VERSION + 3), (0, PROTOCOL_VERSION - 1), (3, 1)],
 )
 def test_without_a_common_version_the_link_is_closed(oldest: int, newest: int) -> None:
     with pytest.raises(RemoteProtocolError, match="update the older") as caught:

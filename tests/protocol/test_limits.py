@@ -83,6 +83,5 @@ def test_the_largest_job_fits_an_offer() -> None:
     assert job < limits.MAX_JOB_BODY < limits.MAX_SERVER_MESSAGE
 
 
-def test_versions() -> None:
-    assert limits.OLDEST_PROTOCOL_VERSION <= limits.PROTOCOL_VERSION
-    assert f"remote-agent.v{limits.OLDEST_PROTOCOL_VERSION}" == limits.SUBPROTOCOL
+def test_the_subprotocol_is_named_for_the_first_version() -> None:
+    assert f"remote-agent.v{limits.PROTOCOL_VERSION}" == limits.SUBPROTOCOL

@@ -282,7 +282,13 @@ async def test_contact_is_saved_once_a_minute(store: Store) -> None:
     scene = Scene(store)
     from remote_protocol.messages import Hello
 
-    hello = Hello(oldest=1, newest=1, session="01ARZ3NDEKTSV4RRFFQ69G5FAV", agent_version="1")
+    hello = Hello(
+        oldest=1,
+        newest=1,
+        installation="i",
+        session="01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        agent_version="1",
+    )
     for name in ("a", "b"):
         await store.bump_epoch(name, hello, "", NOW)
         scene.links.connect(name)

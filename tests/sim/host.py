@@ -86,7 +86,7 @@ class Host:
     # Process -----------------------------------------------------------------------------------
 
     def _boot(self) -> None:
-        self.session = Session(HostFacts("sim"))
+        self.session = Session(HostFacts("sim", "i"))
         self.storing: list[Offer] = []
         self.taken: tuple[AttemptId, int, bytes] | None = None
         self.disk = {key: place for key, place in self.disk.items() if not place.settled}

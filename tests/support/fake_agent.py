@@ -218,6 +218,7 @@ class FakeAgent:
         values: dict[str, Any] = {
             "oldest": 1,
             "newest": 1,
+            "installation": "fake",
             "session": make_ulid(int(time.time() * 1000), os.urandom(10)),
             "agent_version": "fake",
             "inventory": list(inventory),

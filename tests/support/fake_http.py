@@ -47,8 +47,7 @@ def problem(status: int, code: str, detail: str) -> Answer:
 VERSION = {
     "product": "remote-server",
     "version": "0.1.0",
-    "protocol_oldest": 1,
-    "protocol_newest": 1,
+    "protocol": 1,
     "api": "v1",
 }
 

@@ -156,6 +156,7 @@ class Live:
                 Hello(
                     oldest=1,
                     newest=1,
+                    installation="fake",
                     session=make_ulid(1, b"0" * 10),
                     agent_version="test",
                     settings=Settings(),

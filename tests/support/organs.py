@@ -10,6 +10,7 @@ from remote_agent.local.desired_state import Moment, WishBook
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
+from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import (
     AgentMessage,
     Assignment,
@@ -95,21 +96,20 @@ class Body:
         self.now = 1000.0
         self.organ = Organ()
         wishes = WishBook(state_dir, lambda: Moment(self.now, self.now, "boot"))
-        self.host = Host(Session(HostFacts("test")), wishes, now=lambda: self.now)
+        self.host = Host(Session(HostFacts("test", "i")), wishes, now=lambda: self.now)
         self.host.attach(Organs(*[self.organ] * 5))
 
     def welcome(
         self,
         wishes: Wishes | None = None,
         rulings: list[Ruling] | None = None,
-        version: int = 1,
     ) -> None:
         """Open a link and have it welcomed."""
         session = new_key().job
         self.host.link_opened(session)
         self.hear(
             Welcome(
-                version=version,
+                version=PROTOCOL_VERSION,
                 session=session,
                 epoch=1,
                 agent="fake",

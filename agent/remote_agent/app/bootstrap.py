@@ -72,8 +72,8 @@ def facts_of(config: Config, identity: Identity) -> HostFacts:
     """What a hello says about this host and its agent. OSError when that cannot be kept."""
     return HostFacts(
         __version__,
-        boot_id(),
         installation(config.state_dir),
+        boot_id(),
         _platform(),
         settings_of(config, identity),
     )

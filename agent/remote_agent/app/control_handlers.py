@@ -19,7 +19,7 @@ from remote_agent.local.desired_state import LocalWishes
 from remote_agent.processes import boottime
 from remote_agent.session.attempt import Attempt
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
+from remote_protocol.limits import PROTOCOL_VERSION
 
 
 class Answers:
@@ -95,7 +95,7 @@ def document(host: Host, identity: Identity, now: float) -> dict[str, Any]:
         "attempts": [_attempt(key, attempt) for key, attempt in session.attempts.items()],
         "pid": os.getpid(),
         "version": __version__,
-        "protocol": [OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION],
+        "protocol": PROTOCOL_VERSION,
     }
 
 

@@ -35,14 +35,6 @@ from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Start
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 
-SAYS_USED: Final = 3
-"""Version from which on it understands that a number was used."""
-FETCHES_INPUT: Final = 4
-"""Version from which on a server sends the input of jobs."""
-SAYS_MISSING: Final = 2
-"""Version of the protocol from which on a server understands `missing`."""
-
-
 _ENDED: Final = Phase.ENDED
 
 
@@ -55,8 +47,6 @@ class Attempts:
         """Whether messages may be sent: the link is open and welcomed."""
         self.uploading = False
         """Whether chunks may be sent: no welcome with its rulings is awaited."""
-        self.version = 1
-        """Of the protocol, as the server's last welcome says."""
         self._round: deque[AttemptId] = deque()
 
     @property
@@ -157,7 +147,7 @@ class Attempts:
                 # A hint of its growth was ahead of the disk.
                 return []
             until = attempt.cursor.size
-        if self.version < SAYS_MISSING or attempt.doomed:
+        if attempt.doomed:
             return []
         if attempt.ended is None:
             attempt.cursor.grow(until)
@@ -350,8 +340,7 @@ class Attempts:
 
     def _ask_input(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
         copy = attempt.input
-        able = self.talking and self.version >= FETCHES_INPUT and attempt.reads
-        return copy.ask(key) if copy is not None and able else []
+        return copy.ask(key) if copy is not None and self.talking and attempt.reads else []
 
     def say(self, message: m.AgentMessage) -> list[Effect]:
         """Send it if anything may be sent; else the next welcome makes good for it."""
@@ -362,7 +351,4 @@ class Attempts:
 
     def refuse(self, key: AttemptId, serial: int, reason: Refusal, detail: str) -> list[Effect]:
         """Not taken, and never started."""
-        if reason is Refusal.USED and self.version < SAYS_USED:
-            reason = Refusal.STALE
-        message = m.Refuse(attempt=key, serial=serial, reason=reason, detail=detail)
-        return self.say(message)
+        return self.say(m.Refuse(attempt=key, serial=serial, reason=reason, detail=detail))

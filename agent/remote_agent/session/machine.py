@@ -59,7 +59,6 @@ from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import (
     MAX_PART,
     MAX_RECALLED_PART,
-    OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import Phase, Refusal
@@ -84,8 +83,8 @@ class HostFacts:
     """What an agent tells about itself in a hello."""
 
     agent_version: str
+    installation: str
     boot_id: str = ""
-    installation: str = ""
     platform: m.Platform = field(default_factory=m.Platform)
     settings: m.Settings = field(default_factory=m.Settings)
 
@@ -248,7 +247,7 @@ class Session:
 
     def _first_part(self, inventory: list[m.InventoryItem], following: int) -> m.Hello:
         return m.Hello(
-            oldest=OLDEST_PROTOCOL_VERSION,
+            oldest=PROTOCOL_VERSION,
             newest=PROTOCOL_VERSION,
             session=self._session,
             agent_version=self._facts.agent_version,
@@ -345,10 +344,9 @@ class Session:
         return self._attempts.about(message, message.attempt)
 
     def _welcome(self, message: m.Welcome) -> list[Effect]:
-        if message.session != self._session:
-            raise RemoteProtocolError("the welcome names another session")
+        if (message.session, message.version) != (self._session, PROTOCOL_VERSION):
+            raise RemoteProtocolError("the welcome is of another session or protocol version")
         self._turn(_Link.WELCOMED)
-        self._attempts.version = message.version
         self._interval = message.heartbeat_interval
         self._offer_ttl = message.offer_ttl
         self._capacity = message.assignment.capacity

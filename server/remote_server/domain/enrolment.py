@@ -188,8 +188,7 @@ def connected(agent: Agent, hello: Hello, address: str, now: float) -> Agent:
         version=hello.agent_version,
         platform=hello.platform,
         boot_id=hello.boot_id,
-        # An agent of an older version does not say.
-        installation=hello.installation or agent.installation,
+        installation=hello.installation,
         condition=hello.condition,
         address=address,
         epoch=agent.epoch + 1,

@@ -56,8 +56,6 @@ _ENDING: Final = (Recorded, RecordStale, LeaseEnded)
 """Events that may end a lease."""
 STALE: Final = 2.0
 """Heartbeat intervals of silence after which an agent counts as stale."""
-RECALLS: Final = 3
-"""Version of the protocol from which on agents can be asked for what they have settled."""
 SILENCE: Final = 3.0
 """Heartbeat intervals of silence after which its link is closed."""
 
@@ -284,7 +282,7 @@ class AgentSession:
         self._wishes = event.wishes
         self.condition = hello.condition
         self._delivery.hello()
-        asking = event.recall and version >= RECALLS and not self._recalled
+        asking = event.recall and not self._recalled
         rulings, before, after = self._leases.reconcile(event, now, asking)
         self._asked = asking
         if asking:

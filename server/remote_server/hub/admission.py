@@ -38,16 +38,6 @@ async def admit(hub: Registry, link: Link, hello: Hello) -> None:
         return
     if last is None or last == hello.installation:
         return
-    if not hello.installation:
-        # Saying nothing must not be a way around the question.
-        hub.log.write(log.warning, "a hello without an installation was refused", link.name)
-        link.close(
-            CloseCode.COPIED,
-            f"the agent {link.name!r} has named its installation before, and this one names none: "
-            "its identity is a copy, or its program is older; delete the agent and register it "
-            "again, if it is not a copy",
-        )
-        return
     holder = hub.holder(link.name)
     if holder is not None:
         if await _is_alive(hub, holder):

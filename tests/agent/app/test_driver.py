@@ -84,7 +84,7 @@ def test_an_attempt_to_its_end(body):
 
 
 def test_inputs_reach_the_disk_and_are_asked_for_again_when_it_is_full(body):
-    body.welcome(version=4)
+    body.welcome()
     key = body.take(spec=JobSpec(command=["cat"], stdin=True))
     assert body.said(ReadInput)[-1].offset == 0
     body.host.link_fed(Chunk(key, 0, memoryview(b"abc")))

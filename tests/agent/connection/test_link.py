@@ -41,7 +41,9 @@ class Ear:
     def link_opened(self, session: str) -> None:
         self.opened.append(session)
         assert self.link is not None
-        self.link.send(Hello(oldest=1, newest=1, session=session, agent_version="test"))
+        self.link.send(
+            Hello(oldest=1, newest=1, installation="i", session=session, agent_version="test")
+        )
 
     def link_received(self, message: ServerMessage) -> None:
         self.got.append(message)

@@ -261,7 +261,7 @@ async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
         waiting = old.store("echo later")
         await until(lambda: old.started(running) and old.ended(over))
     async with ticking(World(tmp_path)) as new:
-        session = Session(HostFacts("test"))
+        session = Session(HostFacts("test", "i"))
         new.runner.reattach(session)
         phases = {key: str(attempt.phase) for key, attempt in session.attempts.items()}
         assert phases == {running: "running", over: "ended", waiting: "accepted"}

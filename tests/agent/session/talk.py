@@ -37,7 +37,7 @@ class Talk:
     """One agent; its clock only moves when told."""
 
     def __init__(self) -> None:
-        self.session = Session(HostFacts("1.0", boot_id="b"))
+        self.session = Session(HostFacts("1.0", "i", boot_id="b"))
         self.now = 100.0
 
     def do(self, event: ev.Event) -> list[Effect]:

@@ -369,11 +369,11 @@ def test_a_start_is_reported_once(talk: Talk) -> None:
 
 
 def held(talk: Talk, size: int, end: bool = False) -> Talk:
-    """Running with `size` bytes that were sent, on a link of the newest version."""
+    """Running with `size` bytes that were sent, on a new link."""
     talk.do(ev.LinkClosed())
     talk.open(OTHER)
     talk.adopt(Phase.RUNNING, size=size)
-    talk.welcome(ruling(Verdict.KEEP), session=OTHER, version=2)
+    talk.welcome(ruling(Verdict.KEEP), session=OTHER)
     if end:
         talk.do(ev.AttemptEnded(KEY, ended(size=size)))
     assert talk.session.next_chunk() == (KEY, 0, size)
@@ -413,13 +413,6 @@ def test_a_rewind_in_between_is_obeyed_first(talk: Talk) -> None:
     assert kinds(talk.do(ev.SpoolMissing(KEY, 0, 4))) == []
 
 
-def test_an_old_server_hears_nothing_that_it_does_not_know(talk: Talk) -> None:
-    talk.adopt(Phase.RUNNING, size=9)
-    reopen(talk, ruling(Verdict.KEEP))
-    talk.session.next_chunk()
-    assert missing(talk, 0, 4) == []
-
-
 def test_what_is_missing_of_a_stranger_is_nothing(talk: Talk) -> None:
     assert talk.do(ev.SpoolMissing(OTHER_KEY, 0, 4)) == []
 
@@ -443,11 +436,8 @@ def test_what_was_settled_is_taken_up_again_for_a_server_that_forgot(talk: Talk)
     assert talk.say("settled") == [Remember(ended(size=5)), Forget(KEY)]
 
 
-def test_an_older_server_hears_no_new_word_for_a_used_number(talk: Talk) -> None:
-    for version, reason in ((2, Refusal.STALE), (3, Refusal.USED)):
-        talk.open()
-        talk.welcome(version=version)
-        talk.offer()
-        (refusal,) = sent(talk.do(ev.OfferFailed(KEY, Refusal.USED, "has run")))
-        assert isinstance(refusal, m.Refuse)
-        assert refusal.reason is reason
+def test_a_used_number_is_refused_as_such(talk: Talk) -> None:
+    talk.offer()
+    (refusal,) = sent(talk.do(ev.OfferFailed(KEY, Refusal.USED, "has run")))
+    assert isinstance(refusal, m.Refuse)
+    assert refusal.reason is Refusal.USED

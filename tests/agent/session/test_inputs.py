@@ -41,7 +41,7 @@ def end(talk: Talk, size: int) -> list[Effect]:
 def talk() -> Talk:
     talk = Talk()
     talk.open()
-    talk.welcome(version=4)
+    talk.welcome()
     talk.running(spec=READS)
     return talk
 
@@ -49,7 +49,7 @@ def talk() -> Talk:
 def test_a_job_is_started_before_its_input_is_asked_for() -> None:
     talk = Talk()
     talk.open()
-    talk.welcome(version=4)
+    talk.welcome()
     talk.accepted(spec=READS)
     effects = talk.say("confirm")
     assert kinds(effects) == ["Start", "read_input"] and asked(effects) == [0]
@@ -58,18 +58,10 @@ def test_a_job_is_started_before_its_input_is_asked_for() -> None:
 def test_a_job_without_input_asks_for_nothing() -> None:
     talk = Talk()
     talk.open()
-    talk.welcome(version=4)
+    talk.welcome()
     talk.accepted(spec=SPEC)
     assert kinds(talk.say("confirm")) == ["Start"]
     assert piece(talk, 0, b"x") == [] and end(talk, 0) == []
-
-
-def test_an_older_server_is_not_asked() -> None:
-    talk = Talk()
-    talk.open()
-    talk.welcome(version=3)
-    talk.accepted(spec=READS)
-    assert kinds(talk.say("confirm")) == ["Start"]
 
 
 def test_pieces_are_appended_once_and_the_end_is_noted(talk: Talk) -> None:
@@ -115,12 +107,12 @@ def test_every_welcome_is_followed_by_the_question(talk: Talk) -> None:
     assert talk.do(ev.InputReceived(KEY, 3, memoryview(b"x"))) == [], "of a link that is gone"
     talk.open()
     assert talk.do(ev.InputReceived(KEY, 3, memoryview(b"x"))) == [], "before the welcome"
-    assert asked(talk.welcome(ruling(Verdict.KEEP), version=4)) == [3]
+    assert asked(talk.welcome(ruling(Verdict.KEEP))) == [3]
     end(talk, 3)
     talk.do(ev.InputEnded(KEY))
     talk.do(ev.LinkClosed())
     talk.open()
-    assert asked(talk.welcome(ruling(Verdict.KEEP), version=4)) == [], "it has everything"
+    assert asked(talk.welcome(ruling(Verdict.KEEP))) == [], "it has everything"
 
 
 def test_a_new_agent_goes_on_with_the_copy_of_the_former() -> None:
@@ -129,7 +121,7 @@ def test_a_new_agent_goes_on_with_the_copy_of_the_former() -> None:
     copy = InputCopy(5)
     talk.session.adopt(KEY, READS, Phase.RUNNING, 0, started=started, copy=copy)
     talk.open()
-    assert asked(talk.welcome(ruling(Verdict.KEEP), version=4)) == [5]
+    assert asked(talk.welcome(ruling(Verdict.KEEP))) == [5]
     assert appended(piece(talk, 0, b"abcdefg")) == [(5, b"fg")]
 
 
@@ -137,7 +129,7 @@ def test_a_job_that_a_former_agent_started_is_asked_for_when_that_shows() -> Non
     talk = Talk()
     talk.session.adopt(KEY, READS, Phase.ACCEPTED, 0, copy=InputCopy())
     talk.open()
-    assert asked(talk.welcome(ruling(Verdict.KEEP), version=4)) == []
+    assert asked(talk.welcome(ruling(Verdict.KEEP))) == []
     assert asked(talk.do(ev.AttemptStarted(KEY, 7, 1.0))) == [0]
     assert asked(talk.say("confirm")) == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from remote_agent.session import events as ev
@@ -17,6 +19,7 @@ from remote_agent.session.machine import FIRST_INTERVAL
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
+from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import Condition, Phase, Refusal, Verdict
 from remote_protocol.spec import JobSpec, OnDisconnect
 from tests.agent.session.talk import (
@@ -81,10 +84,11 @@ def test_the_server_says_nothing_before_the_welcome_either(message: m.ServerMess
     assert effect.code is CloseCode.BAD_MESSAGE
 
 
-def test_a_welcome_for_another_session_closes_the_link() -> None:
+@pytest.mark.parametrize("odd", [{"session": OTHER}, {"version": PROTOCOL_VERSION + 1}])
+def test_a_welcome_to_something_else_closes_the_link(odd: dict[str, Any]) -> None:
     talk = Talk()
     talk.open()
-    assert kinds(talk.welcome(session=OTHER)) == ["CloseLink"]
+    assert kinds(talk.welcome(**odd)) == ["CloseLink"]
 
 
 def test_a_link_that_is_being_closed_is_deaf() -> None:

@@ -15,7 +15,7 @@ from tests.client.conftest import call
 from tests.support.fake_api import ID, NOW, TOKEN, FakeApi, problem
 
 ME = {"id": ID, "kind": "api", "name": "anna", "role": "operator", "created_at": NOW}
-VERSION = {"version": "0.1.0", "protocol_oldest": 1, "protocol_newest": 1}
+VERSION = {"version": "0.1.0", "protocol": 1}
 
 
 def test_login_checks_then_keeps(api: FakeApi, ctl: Any, monkeypatch: pytest.MonkeyPatch) -> None:

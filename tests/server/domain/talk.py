@@ -76,7 +76,13 @@ class Talk:
         wishes: m.Wishes | None = None,
         **fields: Any,
     ) -> list[Effect]:
-        known = {"oldest": 1, "newest": 1, "session": LINK, "agent_version": "1.0"}
+        known = {
+            "oldest": 1,
+            "newest": 1,
+            "installation": "i",
+            "session": LINK,
+            "agent_version": "1.0",
+        }
         return self.do(
             ev.HelloReceived(
                 hello=m.Hello(**{**known, **fields}, inventory=list(items)),

@@ -159,6 +159,7 @@ def test_registering_and_connecting_note_the_host() -> None:
     hello = Hello(
         oldest=1,
         newest=1,
+        installation="i",
         session="01ARZ3NDEKTSV4RRFFQ69G5FAV",
         agent_version="2",
         boot_id="b",

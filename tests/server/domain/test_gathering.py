@@ -13,7 +13,7 @@ from remote_protocol.messages import Phase
 from remote_protocol.parts import parts
 from remote_server.domain.gathering import Gathering
 
-HELLO = m.Hello(oldest=1, newest=4, session="0" * 26, agent_version="x")
+HELLO = m.Hello(oldest=1, newest=1, installation="i", session="0" * 26, agent_version="x")
 BEAT = m.Heartbeat(seq=1)
 
 

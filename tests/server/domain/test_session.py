@@ -85,7 +85,7 @@ def test_nothing_is_said_before_the_welcome(event: ev.Event) -> None:
 
 
 def test_a_hello_is_for_the_hub_to_reconcile(talk: Talk) -> None:
-    hello = m.Hello(oldest=1, newest=1, session=LINK, agent_version="1")
+    hello = m.Hello(oldest=1, newest=1, installation="i", session=LINK, agent_version="1")
     (close,) = talk.hear(hello)
     assert isinstance(close, ev.Close)
     assert close.code is CloseCode.INTERNAL

@@ -30,7 +30,9 @@ async def test_a_deleted_agent_does_not_come_back_by_a_hello_on_its_way(
         await first.hello()
     place.store.gate = asyncio.Event()
     async with place.agent() as agent:
-        await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
+        await agent.send(
+            m.Hello(oldest=1, newest=1, installation="fake", session="0" * 26, agent_version="x")
+        )
         await until(lambda: place.hub._hellos._locks)
         await place.store.delete_agent("a", time.time())
         place.store.gate.set()
@@ -86,7 +88,9 @@ async def test_an_agent_that_says_hello_all_the_time_is_slowed(
         async with place.agent() as agent:
             await agent.hello()
     async with place.agent() as agent, place.agent("b") as other:
-        await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
+        await agent.send(
+            m.Hello(oldest=1, newest=1, installation="fake", session="0" * 26, agent_version="x")
+        )
         assert "too often" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.TRY_AGAIN
         await other.hello()
@@ -98,7 +102,9 @@ async def test_a_long_inventory_comes_in_parts_and_holds_up_nobody(place: LiveHu
     pieces = [*parts(claims, MAX_PART)]
     async with place.agent() as agent, place.agent("b") as other:
         await other.hello()
-        hello = m.Hello(oldest=1, newest=4, session="0" * 26, agent_version="x")
+        hello = m.Hello(
+            oldest=1, newest=1, installation="fake", session="0" * 26, agent_version="x"
+        )
         (first, rest), *more = pieces
         turns = 0
 
@@ -121,7 +127,7 @@ async def test_a_long_inventory_comes_in_parts_and_holds_up_nobody(place: LiveHu
 
 
 async def test_parts_that_do_not_follow_each_other_close_the_link(place: LiveHub) -> None:
-    hello = m.Hello(oldest=1, newest=4, session="0" * 26, agent_version="x")
+    hello = m.Hello(oldest=1, newest=1, installation="fake", session="0" * 26, agent_version="x")
     async with place.agent() as agent:
         await agent.send(hello.model_copy(update={"following": 5}))
         assert await agent.closed() == CloseCode.BAD_MESSAGE
@@ -132,7 +138,7 @@ async def test_parts_that_do_not_follow_each_other_close_the_link(place: LiveHub
 
 async def test_nothing_is_recalled_that_was_not_asked_for(place: LiveHub) -> None:
     async with place.agent() as agent:
-        await agent.hello(newest=4)
+        await agent.hello()
         await agent.send(m.Recalled(attempts=[AttemptId("0" * 26, 1)]))
         assert "not asked for" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.BAD_MESSAGE

@@ -119,7 +119,9 @@ async def test_what_the_former_link_reported_is_committed_before_the_new_hello(
 async def test_a_link_that_ends_while_it_is_greeted_is_forgotten(place: LiveHub) -> None:
     place.store.gate = asyncio.Event()
     async with place.agent() as agent:
-        await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
+        await agent.send(
+            m.Hello(oldest=1, newest=1, installation="fake", session="0" * 26, agent_version="x")
+        )
         await until(lambda: place.hub._hellos._locks)
         place.hub.committed(ChangeSet(removed_agents={"a": "deleted meanwhile"}))
         assert await agent.closed() == CloseCode.UNREGISTERED
@@ -337,7 +339,9 @@ async def test_a_deleted_agent_that_says_hello_again_is_told(place: LiveHub) -> 
     async with place.agent() as agent:
         await agent.hello()
         await place.store.delete_agent("a", time.time())
-        await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
+        await agent.send(
+            m.Hello(oldest=1, newest=1, installation="fake", session="0" * 26, agent_version="x")
+        )
         assert "deleted" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.UNREGISTERED
 
@@ -373,7 +377,6 @@ async def test_a_restored_database_asks_and_kills_nothing(place: LiveHub) -> Non
             holds(stray, Phase.RUNNING, 5),
             holds(over, Phase.ENDED),
             holds(fresh, Phase.ACCEPTED),
-            newest=3,
         )
         rulings = {said.attempt: said.verdict for said in welcome.rulings}
         assert rulings == {over: m.Verdict.SETTLED, fresh: m.Verdict.SUPERSEDED}
@@ -388,7 +391,7 @@ async def test_a_restored_database_asks_and_kills_nothing(place: LiveHub) -> Non
         assert not [said for said in agent.heard if isinstance(said, m.Superseded)]
         log = cri(b"it ran\n")
         key = AttemptId(job, 1)
-        welcome = await agent.hello(holds(key, Phase.ENDED, len(log)), newest=3)
+        welcome = await agent.hello(holds(key, Phase.ENDED, len(log)))
         assert [said.verdict for said in welcome.rulings] == [m.Verdict.KEEP]
         await agent.send_log(key, 0, log)
         await agent.finish(key, log)
@@ -397,22 +400,18 @@ async def test_a_restored_database_asks_and_kills_nothing(place: LiveHub) -> Non
         assert place.logs.path(key).read_bytes() == log
 
 
-@pytest.mark.parametrize("newest", [2, 3])
-async def test_a_lease_is_lost_only_when_the_agent_has_nothing_to_tell(
-    place: LiveHub, newest: int
-) -> None:
+async def test_a_lease_is_lost_only_when_the_agent_has_nothing_to_tell(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()
         await place.submit()
         key = await agent.start()
     await place.store.begin_life(1, time.time(), 60.0)
     async with place.agent() as agent:
-        await agent.hello(newest=newest)
-        if newest == 3:
-            assert (await place.attempt(key)).state is AttemptState.RUNNING
-            await agent.hear(m.Recall)
-            await agent.send(m.Recalled())
-            await agent.hear(m.Revive)
-            await agent.hello(newest=newest)
+        await agent.hello()
+        assert (await place.attempt(key)).state is AttemptState.RUNNING
+        await agent.hear(m.Recall)
+        await agent.send(m.Recalled())
+        await agent.hear(m.Revive)
+        await agent.hello()
         await until(lambda: place.slot().leases == {})
         assert (await place.attempt(key)).state is AttemptState.LOST

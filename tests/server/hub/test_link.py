@@ -203,7 +203,9 @@ async def test_text_that_is_not_utf8_closes_the_link(place: LiveHub) -> None:
 
 async def test_a_protocol_version_that_nobody_speaks(place: LiveHub) -> None:
     async with place.agent() as agent:
-        await agent.send(m.Hello(oldest=7, newest=9, session="0" * 26, agent_version="9"))
+        await agent.send(
+            m.Hello(oldest=7, newest=9, installation="fake", session="0" * 26, agent_version="9")
+        )
         assert "update the older" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.UNSUPPORTED_VERSION
     assert place.hub.slot("a") is None
@@ -229,7 +231,9 @@ async def test_what_is_not_the_agents_is_superseded(place: LiveHub) -> None:
 async def test_a_hello_while_the_database_is_away_is_asked_to_come_back(place: LiveHub) -> None:
     place.store.down = True
     async with place.agent() as agent:
-        await agent.send(m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x"))
+        await agent.send(
+            m.Hello(oldest=1, newest=1, installation="fake", session="0" * 26, agent_version="x")
+        )
         assert (await agent.hear(m.Error)).code == "try_again"
         assert await agent.closed() == CloseCode.TRY_AGAIN
     place.store.down = False

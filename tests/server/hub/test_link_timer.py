@@ -18,7 +18,7 @@ from tests.support.live_hub import LiveHub
 
 ROW = Agent("a", ("default",), {}, {"default": 4}, 0.0)
 TOKEN = Token("0" * 26, "agent", "a", 0.0)
-HELLO = m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="x")
+HELLO = m.Hello(oldest=1, newest=1, installation="fake", session="0" * 26, agent_version="x")
 
 
 @dataclass(eq=False)

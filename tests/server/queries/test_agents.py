@@ -12,7 +12,7 @@ from remote_server.store import Store
 from tests.support.fake_links import FakeLinks
 from tests.support.stored import NOW, running
 
-HELLO = Hello(oldest=1, newest=1, session="0" * 26, agent_version="1")
+HELLO = Hello(oldest=1, newest=1, installation="i", session="0" * 26, agent_version="1")
 
 
 async def test_an_agent_without_a_link_is_shown_from_its_row(

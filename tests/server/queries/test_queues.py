@@ -12,7 +12,7 @@ from remote_server.store import Store
 from tests.support.fake_links import FakeLinks
 from tests.support.stored import NOW, running, submitted
 
-HELLO = Hello(oldest=1, newest=1, session="0" * 26, agent_version="1")
+HELLO = Hello(oldest=1, newest=1, installation="i", session="0" * 26, agent_version="1")
 
 
 async def test_queues_have_their_load_and_their_agents(

@@ -21,7 +21,7 @@ async def test_only_jobs_that_wait_have_a_reason(store: Store) -> None:
         waits: "no agent serves queue 'default'"
     }
     assert await waiting_reasons(store, FakeLinks(), jobs[1:]) == {}
-    hello = Hello(oldest=1, newest=1, session="0" * 26, agent_version="1")
+    hello = Hello(oldest=1, newest=1, installation="i", session="0" * 26, agent_version="1")
     await store.bump_epoch("a", hello, "", NOW)
     named = await store.job(await submitted(store, agent="a"))
     assert await waiting_reasons(store, FakeLinks(), [named]) == {named.id: "agent 'a' is offline"}

@@ -41,7 +41,14 @@ async def enrol(store: Store, token: Token, digest: str = "rat1", **fields: obje
 
 def hello(**fields: object) -> Hello:
     return Hello.model_validate(
-        {"oldest": 1, "newest": 1, "session": SESSION, "agent_version": "1.0", **fields}
+        {
+            "oldest": 1,
+            "newest": 1,
+            "installation": "i",
+            "session": SESSION,
+            "agent_version": "1.0",
+            **fields,
+        }
     )
 
 

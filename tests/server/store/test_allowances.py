@@ -34,7 +34,8 @@ def wants(*queues: str, name: str = "host") -> Registration:
 def hello(*queues: str) -> Hello:
     return Hello(
         oldest=1,
-        newest=4,
+        newest=1,
+        installation="i",
         session="01ARZ3NDEKTSV4RRFFQ69G5FAV",
         agent_version="1",
         settings=Settings(queues=list(queues)),

@@ -51,7 +51,7 @@ async def test_a_job_for_an_unknown_agent_is_refused_as_one_for_an_unknown_queue
 ) -> None:
     with pytest.raises(UnknownAgent, match=r"no agent 'b'; no agent is registered yet"):
         await store.submit([spec(), spec(agent="b")], NOW)
-    hello = Hello(oldest=1, newest=1, session="0" * 26, agent_version="1")
+    hello = Hello(oldest=1, newest=1, installation="i", session="0" * 26, agent_version="1")
     await store.bump_epoch("a", hello, "", NOW)
     with pytest.raises(UnknownAgent, match=r"no agent 'b'; the agents are: a"):
         await store.submit([spec(), spec(agent="b")], NOW)

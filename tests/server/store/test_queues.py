@@ -50,6 +50,7 @@ async def test_a_queue_in_use_is_not_deleted(store: Store) -> None:
     hello = Hello(
         oldest=1,
         newest=1,
+        installation="i",
         session="01ARZ3NDEKTSV4RRFFQ69G5FAV",
         agent_version="1",
         settings=Settings(queues=["q"]),

@@ -7,7 +7,7 @@ from aiohttp import web
 import remote_server
 from remote_protocol.api import VersionView, View
 from remote_protocol.errors import ErrorCode
-from remote_protocol.limits import OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION
+from remote_protocol.limits import PROTOCOL_VERSION
 from remote_server.web import openapi
 from remote_server.web.access import PUBLIC
 from remote_server.web.http.frames import accepted
@@ -70,8 +70,7 @@ async def version(call: Call) -> web.StreamResponse:
     return answer(
         VersionView(
             version=remote_server.__version__,
-            protocol_oldest=OLDEST_PROTOCOL_VERSION,
-            protocol_newest=PROTOCOL_VERSION,
+            protocol=PROTOCOL_VERSION,
         )
     )
 

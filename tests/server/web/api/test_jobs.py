@@ -53,7 +53,7 @@ async def test_an_idempotency_key_gives_the_first_job_again(live: Live) -> None:
 async def test_a_job_asks_for_one_agent(live: Live) -> None:
     body = (await live.post("/jobs", {**TRUE, "agent": "nobody"})).problem(422, "unknown_agent")
     assert body["detail"] == "there is no agent 'nobody'; no agent is registered yet"
-    hello = Hello(oldest=1, newest=1, session="0" * 26, agent_version="1")
+    hello = Hello(oldest=1, newest=1, installation="i", session="0" * 26, agent_version="1")
     await live.server.services.store.bump_epoch("a1", hello, "", time.time())
     job = (await live.post("/jobs", {**TRUE, "agent": "a1"})).body
     assert (job["agent"], job["wanted_agent"]) == (None, "a1")
