@@ -1,7 +1,7 @@
-"""The loop that gives up what time has overtaken: leases of silent agents, offers nobody took,
-jobs that waited too long, old logs, agents that were to go with their host.
+"""The loop that ends what is overdue: leases of silent agents, offers nobody took, jobs that waited
+too long, old logs, ephemeral agents that are gone.
 
-It decides nothing by itself: `domain.expiry` judges, the store concludes. It also writes down, in
+It decides nothing by itself: `domain.expiry` judges, `domain.decisions` decides. It also writes down, in
 one batch a minute, when each agent was last heard.
 """
 
@@ -20,9 +20,9 @@ from remote_protocol.states import AttemptState, EndReason
 from remote_protocol.units import format_duration
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.expiry import (
-    Patience,
+    LeaseAction,
+    Limits,
     Seen,
-    Verdict,
     judge,
     offer_ttl,
     overdue_detail,
@@ -60,7 +60,7 @@ class SweeperSettings:
 
 
 class Sweeper:
-    """Gives up what time has overtaken."""
+    """Ends what is overdue."""
 
     def __init__(
         self,
@@ -204,12 +204,12 @@ class Sweeper:
         held: dict[tuple[AttemptId, str, AttemptState], float] = {}
         after = ("", "", 0)
         ttl = offer_ttl(self._settings.offer_ttl, len(self._links.names()))
-        bears = Patience(ttl, self._settings.start_ttl)
+        limits = Limits(ttl, self._settings.start_ttl)
         while page := await self._store.live_leases(after, _PAGE):
             for lease in page:
                 mark = (lease.key, lease.agent, lease.state)
                 since = held[mark] = self._held.get(mark, now)
-                await self._settle(lease, now, since, bears)
+                await self._settle(lease, now, since, limits)
             last = page[-1]
             after = (last.agent, last.key.job, last.key.number)
             await asyncio.sleep(0)
@@ -224,36 +224,34 @@ class Sweeper:
         contact = self._links.contact(agent)
         return now - max(self._floor, self._floor if contact is None else contact)
 
-    async def _settle(self, lease: LiveLease, now: float, since: float, bears: Patience) -> None:
+    async def _settle(self, lease: LiveLease, now: float, since: float, limits: Limits) -> None:
         linked = self._links.welcomed(lease.agent)
         silence = self._silence(lease.agent, now)
         idle = now - self._moved.get(lease.agent, since)
-        verdict = judge(lease, Seen(silence, linked, now - since, idle), bears)
-        if verdict is Verdict.KEEP:
+        action = judge(lease, Seen(silence, linked, now - since, idle), limits)
+        if action is LeaseAction.KEEP:
             return
-        if verdict is Verdict.HURRY:
-            self._hurry(lease, now, bears.start)
+        if action is LeaseAction.HURRY:
+            self._hurry(lease, now, limits.start)
             return
-        if verdict is Verdict.TIMEOUT:
+        if action is LeaseAction.TIMEOUT:
             await self._enforce_timeout(lease, now)
             return
         wall = self._clock.wall()
         quiet = f"the agent {lease.agent!r} was silent for {format_duration(max(silence, 1))}"
         try:
-            if verdict is Verdict.WITHDRAW:
+            if action is LeaseAction.WITHDRAW:
                 quiet = f"the agent {lease.agent!r} did not accept the offer in time"
                 await self._store.withdraw(lease.key, quiet, wall)
-            elif verdict is Verdict.FINALISE:
-                await self._store.finalise_cancel(lease.key, quiet, wall)
             else:
-                if linked and lease.state is AttemptState.ACCEPTED and silence < bears.offer:
-                    quiet = unstarted_detail(lease.agent, bears.start)
+                if linked and lease.state is AttemptState.ACCEPTED and silence < limits.offer:
+                    quiet = unstarted_detail(lease.agent, limits.start)
                 await self._store.lose(lease.key, quiet, wall)
         except Stale:
             # Its agent reported something in this very moment: that counts.
             return
         self._log.info(
-            "attempt given up", key=str(lease.key), agent=lease.agent, how=str(verdict), why=quiet
+            "attempt given up", key=str(lease.key), agent=lease.agent, how=str(action), why=quiet
         )
         self._links.lease_ended(lease.agent, lease.key, quiet)
 

@@ -145,7 +145,7 @@ async def test_an_offer_that_nobody_takes_goes_back(store: Store) -> None:
     assert await scene.state(again.key) is JobState.ASSIGNED
 
 
-async def test_a_cancelled_job_of_a_silent_agent_is_finalised(store: Store) -> None:
+async def test_a_cancelled_job_of_a_silent_agent_is_ended(store: Store) -> None:
     scene = Scene(store)
     key = await running(store, grace_period=5)
     other = await running(store)

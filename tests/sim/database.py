@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, JobState
-from remote_server.domain.conclude import Standing, conclude
+from remote_server.domain.decisions import Snapshot, decide
 from remote_server.domain.demand import policy_of
 from remote_server.domain.events import Change, Finished, Recovered
 from remote_server.domain.model import Lease
@@ -168,7 +168,7 @@ class Database:
         if key not in self.attempts:
             raise Stale(f"there is no attempt {key}")
         row, job = self.attempts[key], self.jobs[key.job]
-        standing = Standing(
+        snapshot = Snapshot(
             job=job.state,
             current=job.attempt,
             used=max(self._used(key.job), key.number),
@@ -184,7 +184,7 @@ class Database:
             floor=self.floor.get(key.job, 0),
             hold_until=self.hold_until if key.job in self.floor else None,
         )
-        result = conclude(key, agent, standing, change, now)
+        result = decide(key, agent, snapshot, change, now)
         if result is None:
             return []
         taken = []

@@ -195,12 +195,12 @@ class Hub:
                 taken = self.db.record(session.agent, change, self.now)
             except Stale:
                 self.seen[f"stale {type(change).__name__}"] += 1
-                self._handle(link, session, ev.RecordStale(change))
+                self._handle(link, session, ev.ChangeRefused(change))
                 return
             for effect in record.then:
                 self.seen[effect.message.type] += 1
                 link.send_down(effect.message)
-            self._handle(link, session, ev.Recorded(change))
+            self._handle(link, session, ev.ChangeRecorded(change))
             for agent, key in taken:
                 self._lease_ended(agent, key)
 

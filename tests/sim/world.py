@@ -12,7 +12,7 @@ from remote_protocol.ids import make_ulid
 from remote_protocol.spec import JobSpec, OnDisconnect, OnReturn
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain.events import Finished
-from remote_server.domain.intake import MOST_MISMATCHES
+from remote_server.domain.log_receiver import MOST_MISMATCHES
 from tests.sim.database import RAN, Database, JobRow
 from tests.sim.host import ENDLESS, IDLE, Directory, Host, Judge
 from tests.sim.hub import Hub

@@ -1,11 +1,11 @@
-"""Changes of attempts that a session has recorded, and the store concludes from. Pure types."""
+"""Changes of attempts as agents report them, which the store decides upon. Pure types."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.messages import Ended, Step
+from remote_protocol.messages import Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,4 @@ class Recovered:
     key: AttemptId
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """Something for the timeline only."""
-
-    key: AttemptId
-    step: Step
-
-
-Change = Accepted | Withdrawn | Rejected | Running | Finished | Lost | Returned | Recovered | Noted
+Change = Accepted | Withdrawn | Rejected | Running | Finished | Lost | Returned | Recovered

@@ -24,7 +24,6 @@ from remote_server.domain.changes import (
     Change,
     Finished,
     Lost,
-    Noted,
     Recovered,
     Rejected,
     Returned,
@@ -40,6 +39,8 @@ __all__ = [
     "CancelWished",
     "CapacityChanged",
     "Change",
+    "ChangeRecorded",
+    "ChangeRefused",
     "ChunkReceived",
     "Close",
     "Doubted",
@@ -58,12 +59,9 @@ __all__ = [
     "Lost",
     "MessageReceived",
     "MissingReceived",
-    "Noted",
     "Offered",
     "RecallAnswered",
     "Record",
-    "RecordStale",
-    "Recorded",
     "Recovered",
     "Rejected",
     "Returned",
@@ -204,7 +202,7 @@ class CancelWished:
 
 @dataclass(frozen=True, slots=True)
 class LeaseEnded:
-    """The server itself gave the lease up (lost, withdrawn, finalised)."""
+    """The server itself gave the lease up (lost or withdrawn)."""
 
     key: AttemptId
     detail: str
@@ -225,14 +223,14 @@ class AssignmentChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class ChangeRecorded:
     """The change is committed, and the record's `then` was sent."""
 
     change: Change
 
 
 @dataclass(frozen=True, slots=True)
-class RecordStale:
+class ChangeRefused:
     """The store refused the change: this agent does not hold the attempt any more (I2), or the
     attempt's end is committed already. A change that merely says what is known is no such case:
     it is recorded again without effect."""
@@ -284,8 +282,8 @@ Event = (
     | LeaseEnded
     | WishesChanged
     | AssignmentChanged
-    | Recorded
-    | RecordStale
+    | ChangeRecorded
+    | ChangeRefused
     | StoreFailed
     | Doubted
     | StoreRecovered
@@ -305,7 +303,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Commit the change, carry out `then`, report Recorded; else RecordStale or StoreFailed.
+    """Commit the change, send `then`, report ChangeRecorded; else ChangeRefused or StoreFailed.
 
     Records are committed in the order in which they are given, also those of one tick.
     """

@@ -16,7 +16,7 @@ from remote_server.domain.model import LiveLease
 OFFER_GRACE: Final = 15.0
 """Beyond its time to live, an offer that was not accepted is taken back."""
 CANCEL_GRACE: Final = 60.0
-"""Beyond its grace period, a cancelled job of a silent agent is finalised."""
+"""Beyond its grace period, a cancelled job of a silent agent is ended."""
 TIMEOUT_GRACE: Final = 30.0
 """Beyond timeout and grace period, the server reminds the agent of the timeout."""
 START_GRACE: Final = 30.0
@@ -26,14 +26,13 @@ STUCK: Final = 10
 _AGENTS_PER_SECOND: Final = 200
 
 
-class Verdict(StrEnum):
+class LeaseAction(StrEnum):
     """What to do with an attempt."""
 
     KEEP = "keep"
     WITHDRAW = "withdraw"
     LOSE = "lose"
-    FINALISE = "finalise"
-    """Its job was cancelled and the agent cannot be asked."""
+    """Its agent cannot be asked: if its job was cancelled, that is done with it."""
     HURRY = "hurry"
     """Ask the agent to end it: it has not started it for longer than it may."""
     TIMEOUT = "timeout"
@@ -53,8 +52,8 @@ class Seen(NamedTuple):
     """Since an attempt of its agent last ceased to wait for its start."""
 
 
-class Patience(NamedTuple):
-    """What the server bears, in seconds."""
+class Limits(NamedTuple):
+    """What the server limits, in seconds."""
 
     offer: float
     """An offer must be accepted within it. Three intervals between heartbeats: so long an open
@@ -79,32 +78,32 @@ def unstarted_detail(agent: str, limit: float) -> str:
     return f"the agent {agent!r} did not start the job within {format_duration(limit)}"
 
 
-def judge(lease: LiveLease, seen: Seen, bears: Patience) -> Verdict:
+def judge(lease: LiveLease, seen: Seen, limits: Limits) -> LeaseAction:
     """What to do with a lease."""
     silence, linked, held, _ = seen
-    patience = bears.offer if linked else 0.0
+    tolerated = limits.offer if linked else 0.0
     if lease.state is AttemptState.OFFERED:
-        return Verdict.WITHDRAW if held >= bears.offer + OFFER_GRACE else Verdict.KEEP
+        return LeaseAction.WITHDRAW if held >= limits.offer + OFFER_GRACE else LeaseAction.KEEP
     if lease.cancel_requested:
         policy = min(lease.lost_after, lease.grace_period + CANCEL_GRACE)
-        if silence >= max(policy, patience):
-            return Verdict.FINALISE
-    if silence >= max(lease.lost_after, patience):
-        return Verdict.LOSE
+        if silence >= max(policy, tolerated):
+            return LeaseAction.LOSE
+    if silence >= max(lease.lost_after, tolerated):
+        return LeaseAction.LOSE
     if lease.state is AttemptState.ACCEPTED:
-        return _judge_start(lease, seen, bears.start)
+        return _judge_start(lease, seen, limits.start)
     if lease.timeout is not None:
         overdue = held - lease.timeout - lease.grace_period
         # An agent that comes and goes never is silent for long, yet the job must end some day.
         if not linked and overdue >= lease.lost_after:
-            return Verdict.LOSE
+            return LeaseAction.LOSE
         # A wish that is being said already keeps its reason.
         if linked and not lease.cancel_requested and (lease.overdue or overdue >= TIMEOUT_GRACE):
-            return Verdict.TIMEOUT
-    return Verdict.KEEP
+            return LeaseAction.TIMEOUT
+    return LeaseAction.KEEP
 
 
-def _judge_start(lease: LiveLease, seen: Seen, limit: float) -> Verdict:
+def _judge_start(lease: LiveLease, seen: Seen, limit: float) -> LeaseAction:
     """What to do with an attempt that was accepted and has not begun.
 
     While others of its agent begin it stands in a queue there, and that may be long.
@@ -112,5 +111,5 @@ def _judge_start(lease: LiveLease, seen: Seen, limit: float) -> Verdict:
     waited = max(min(seen.held, seen.idle), seen.held - (STUCK - 1) * limit)
     # An agent that is away cannot be asked; when it comes and goes, some day it is enough.
     if waited >= limit + (START_GRACE if seen.linked else lease.lost_after):
-        return Verdict.LOSE
-    return Verdict.HURRY if seen.linked and waited >= limit else Verdict.KEEP
+        return LeaseAction.LOSE
+    return LeaseAction.HURRY if seen.linked and waited >= limit else LeaseAction.KEEP

@@ -39,7 +39,7 @@ from remote_server.domain.events import (
     VerifyLog,
     Withdrawn,
 )
-from remote_server.domain.intake import Intake, most_stored
+from remote_server.domain.log_receiver import LogReceiver, most_stored
 from remote_server.domain.model import Lease
 
 CANCEL_AGAIN: Final = 5.0
@@ -67,7 +67,7 @@ class Leases:
         self._offers = 0
         self._ending: set[AttemptId] = set()
         """Attempts whose end is being verified or committed."""
-        self._intakes: dict[AttemptId, Intake] = {}
+        self._logs: dict[AttemptId, LogReceiver] = {}
         self._given_up: set[AttemptId] = set()
         """Attempts superseded since the last hello: the agent may kill them at any moment."""
         self._cancels: dict[AttemptId, _Cancel] = {}
@@ -94,7 +94,7 @@ class Leases:
         self._serials.pop(key, None)
         self._ending.discard(key)
         self._cancels.pop(key, None)
-        self._intakes.pop(key, None)
+        self._logs.pop(key, None)
         return self.live.pop(key, None) is not None
 
     # Hello -------------------------------------------------------------------------------------
@@ -162,8 +162,8 @@ class Leases:
         self.strays = event.strays
         self._given_up.clear()
         self._serials = {key: n for key, n in self._serials.items() if key in self.live}
-        self._intakes = {key: log for key, log in self._intakes.items() if key in self.live}
-        for log in self._intakes.values():
+        self._logs = {key: log for key, log in self._logs.items() if key in self.live}
+        for log in self._logs.values():
             log.hello()
         return rulings, before, after
 
@@ -242,8 +242,8 @@ class Leases:
         first = lease.state is AttemptState.OFFERED
         if first:
             self.live[key] = lease.become(AttemptState.ACCEPTED)
-        # Recorded even when it was before: the first record may not be committed yet, and only a
-        # commit may be confirmed.
+        # Recorded even when it was before: the first record may not be committed yet, and only
+        # a commit may be confirmed.
         confirm = Send(m.Confirm(attempt=key))
         return [Record(Accepted(key, first), (confirm,))]
 
@@ -281,7 +281,7 @@ class Leases:
             return self.not_held(key)
         if key in self.failed:
             return []
-        return self._intake(key).chunk(event)
+        return self._log_of(key).chunk(event)
 
     def not_held(self, key: AttemptId) -> list[Effect]:
         """What to say about an attempt that is not this agent's."""
@@ -295,13 +295,13 @@ class Leases:
             return self.not_held(key)
         if key in self.failed:
             return []
-        return self._intake(key).missed(message.offset, event.length)
+        return self._log_of(key).missed(message.offset, event.length)
 
-    def _intake(self, key: AttemptId) -> Intake:
-        log = self._intakes.get(key)
+    def _log_of(self, key: AttemptId) -> LogReceiver:
+        log = self._logs.get(key)
         if log is None:
             cap = self.live[key].spec.max_log
-            log = self._intakes[key] = Intake(key, limit=most_stored(cap, self._max_log))
+            log = self._logs[key] = LogReceiver(key, limit=most_stored(cap, self._max_log))
         return log
 
     def ended(self, message: m.Ended) -> list[Effect]:
@@ -312,7 +312,7 @@ class Leases:
                 # Nobody here can keep its end: the agent does.
                 return [Send(m.Settled(attempt=key))]
             return self.not_held(key)
-        if key in self._ending or key in self.failed or self._intake(key).stale(message):
+        if key in self._ending or key in self.failed or self._log_of(key).stale(message):
             return []
         self._ending.add(key)
         self._cancels.pop(key, None)
@@ -324,7 +324,7 @@ class Leases:
         key = ended.attempt
         if key not in self._ending or key in self.failed:
             return []
-        effects = self._intake(key).judge(event)
+        effects = self._log_of(key).judge(event)
         if not any(isinstance(effect, Record) for effect in effects):
             self._ending.discard(key)
         return effects

@@ -1,7 +1,7 @@
 """Why a job still waits, in words. Pure.
 
-A `WaitingRoom` is made once for a request and answers for any number of its jobs: agents are sorted
-and their shares counted once for each queue, and equal demands are worked out once.
+A `PendingReasons` is made once for a request and answers for any number of its jobs: agents are
+sorted and their shares counted once for each queue, and equal demands are worked out once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from remote_server.domain.scheduling import AgentSlot, Share, shares_of
 _NAMED = 5
 
 
-class WaitingRoom:
+class PendingReasons:
     """Explains what waiting jobs wait for, from one moment's view of queues and agents."""
 
     def __init__(
@@ -35,7 +35,7 @@ class WaitingRoom:
         self._slots = sorted(slots, key=lambda slot: slot.name)
         self._agents = {slot.name: slot for slot in self._slots}
         self._existing = known
-        self._crowds: dict[str, _Crowd] = {}
+        self._by_queue: dict[str, _QueueAgents] = {}
         self._known: dict[Demand, str] = {}
 
     def reason(self, job: Job, now: float) -> str | None:
@@ -70,15 +70,15 @@ class WaitingRoom:
         if demand.agent is not None:
             return self._named(demand, demand.agent)
         serving = sorted(self._serving.get(queue, ()))
-        crowd = self._crowd(queue)
-        online = crowd.places
+        agents = self._agents_of(queue)
+        online = agents.places
         if not serving and not online:
             return f"no agent serves queue {queue!r}"
         if not online:
             return f"no agent of queue {queue!r} is online ({_names('agent', serving)})"
-        fitting = crowd.fitting(demand.labels)
+        fitting = agents.fitting(demand.labels)
         if not fitting:
-            return self._labels(demand, crowd)
+            return self._labels(demand, agents)
         able = [place for place in fitting if place.slot.could_run(demand)]
         if not able:
             names = [place.slot.name for place in fitting]
@@ -87,7 +87,7 @@ class WaitingRoom:
             )
         eligible = [place for place in able if place.slot.eligible]
         if not eligible:
-            told = "; ".join(_told(place.slot) for place in able[:_NAMED])
+            told = "; ".join(_reason_of(place.slot) for place in able[:_NAMED])
             more = f"; and {len(able) - _NAMED} more" if len(able) > _NAMED else ""
             return f"no agent of queue {queue!r} takes jobs now: {told}{more}"
         return self._room(demand, eligible)
@@ -117,21 +117,21 @@ class WaitingRoom:
             return f"agent {name!r} does not have a share of {demand.weight:g} free ({jobs})"
         return f"agent {name!r} is full ({jobs})"
 
-    def _crowd(self, queue: str) -> _Crowd:
-        crowd = self._crowds.get(queue)
-        if crowd is None:
+    def _agents_of(self, queue: str) -> _QueueAgents:
+        agents = self._by_queue.get(queue)
+        if agents is None:
             found = (slot for slot in self._slots if queue in slot.queues)
-            crowd = self._crowds[queue] = _Crowd([_place(slot, queue) for slot in found])
-        return crowd
+            agents = self._by_queue[queue] = _QueueAgents([_place(slot, queue) for slot in found])
+        return agents
 
-    def _labels(self, demand: Demand, crowd: _Crowd) -> str:
+    def _labels(self, demand: Demand, agents: _QueueAgents) -> str:
         wanted = [f"{key}={value}" for key, value in demand.labels]
         for (key, value), label in zip(demand.labels, wanted, strict=True):
-            if (key, value) not in crowd.labelled:
+            if (key, value) not in agents.labelled:
                 wanted = [label]
                 break
         label = "label " + wanted[0] if len(wanted) == 1 else "all labels " + ", ".join(wanted)
-        names = _names("agent", [place.slot.name for place in crowd.places])
+        names = _names("agent", [place.slot.name for place in agents.places])
         return f"no online agent in queue {demand.queue!r} has {label} ({names})"
 
     def _room(self, demand: Demand, eligible: list[_Place]) -> str:
@@ -158,7 +158,7 @@ class _Place(NamedTuple):
     running: int
 
 
-class _Crowd:
+class _QueueAgents:
     """The connected agents of one queue, by name, and by each of their labels."""
 
     def __init__(self, places: list[_Place]) -> None:
@@ -182,7 +182,7 @@ def _place(slot: AgentSlot, queue: str) -> _Place:
     return _Place(slot, shares_of(slot).get(kind), running)
 
 
-def _told(slot: AgentSlot) -> str:
+def _reason_of(slot: AgentSlot) -> str:
     return f"{slot.name}: {slot.reason or 'not accepting jobs'}"
 
 

@@ -2,7 +2,7 @@
 
 An agent that takes nothing of what it is offered gets nothing for a while, twice as long each time,
 until it takes something. A job that an agent gave back is not offered to that agent for a while,
-and goes to others meanwhile. What comes back again and again waits for everybody (`conclude`).
+and goes to others meanwhile. What comes back again and again waits for everybody (`decisions`).
 All of it is memory of one process: after a restart it is learnt anew.
 """
 

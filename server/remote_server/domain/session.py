@@ -24,6 +24,8 @@ from remote_server.domain.events import (
     AssignmentChanged,
     CancelWished,
     CapacityChanged,
+    ChangeRecorded,
+    ChangeRefused,
     ChunkReceived,
     Close,
     Doubted,
@@ -41,8 +43,6 @@ from remote_server.domain.events import (
     MissingReceived,
     Offered,
     RecallAnswered,
-    Recorded,
-    RecordStale,
     Send,
     StoreFailed,
     StoreRecovered,
@@ -52,7 +52,7 @@ from remote_server.domain.events import (
 from remote_server.domain.leases import Leases
 from remote_server.domain.model import Lease
 
-_ENDING: Final = (Recorded, RecordStale, LeaseEnded)
+_ENDING: Final = (ChangeRecorded, ChangeRefused, LeaseEnded)
 """Events that may end a lease."""
 STALE: Final = 2.0
 """Heartbeat intervals of silence after which an agent counts as stale."""
@@ -182,7 +182,7 @@ class AgentSession:
             case MessageReceived(message):
                 self.last_heard = now
                 return self._hear(message) if self._hello else self._rude(message.type)
-            case Recorded(change):
+            case ChangeRecorded(change):
                 return leases.recorded(change)
             case ChunkReceived():
                 self.last_heard = now
@@ -224,7 +224,7 @@ class AgentSession:
                 return [Send(m.Wish(wishes=wishes)), CapacityChanged()]
             case AssignmentChanged(assignment):
                 return [Send(self._configure(assignment)), CapacityChanged()]
-            case RecordStale(change):
+            case ChangeRefused(change):
                 return leases.stale(change)
             case StoreFailed(key):
                 return self._store_failed(key)

@@ -20,6 +20,8 @@ from remote_server.domain.events import (
     Accepted,
     AppendLog,
     CapacityChanged,
+    ChangeRecorded,
+    ChangeRefused,
     Close,
     Effect,
     Event,
@@ -27,8 +29,6 @@ from remote_server.domain.events import (
     Finished,
     LogVerified,
     Record,
-    Recorded,
-    RecordStale,
     Send,
     SendInputs,
     StoreFailed,
@@ -143,7 +143,7 @@ class Executor:
                 await owner.logs.sync(change.key)
             outcome = await owner.store.record(name, change, time.time())
         except Stale:
-            self._carrier.feed(RecordStale(change))
+            self._carrier.feed(ChangeRefused(change))
             return
         except (StoreUnavailable, LogUnavailable) as error:
             self.failed(change.key, error)
@@ -154,7 +154,7 @@ class Executor:
             owner.lease_ended(agent, attempt, f"attempt {change.key.number} came back")
         for answer in record.then:
             self._carrier.send(answer.message)
-        self._carrier.feed(Recorded(change))
+        self._carrier.feed(ChangeRecorded(change))
         match change:
             case Accepted(first=True):
                 owner.took(name, change.key)

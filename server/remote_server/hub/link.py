@@ -31,7 +31,7 @@ from remote_server.domain.events import (
     MessageReceived,
     MissingReceived,
 )
-from remote_server.domain.gathering import Gathering
+from remote_server.domain.message_parts import PartAssembler
 from remote_server.domain.model import Agent, Token
 from remote_server.domain.session import AgentSession
 from remote_server.errors import NotFound, Refused, StoreUnavailable, UnknownQueue
@@ -78,9 +78,9 @@ class Link:
         "_budget",
         "_closing",
         "_executor",
-        "_gathering",
         "_outbox",
         "_owner",
+        "_parts",
         "_sender",
         "_socket",
         "address",
@@ -99,7 +99,7 @@ class Link:
         self._socket = wire
         self._outbox = Outbox(wire, self._too_slow, self.end)
         self._executor = Executor(owner, self)
-        self._gathering = Gathering()
+        self._parts = PartAssembler()
         self._budget = Budget(owner.terms.rates, owner.clock())
         self._closing: asyncio.Event | None = None
         self._sender: InputSender | None = None
@@ -208,7 +208,7 @@ class Link:
         wait = self._budget.message(part.type, len(text), self._owner.clock())
         if self.session is None and not isinstance(part, Hello | Inventory):
             raise RemoteProtocolError(f"{part.type} came before the hello")
-        message = self._gathering.hear(part)
+        message = self._parts.hear(part)
         if message is None:
             return wait
         if type(message) in _FOR_THE_HUB:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from remote_protocol.states import JobState
 from remote_protocol.units import format_duration
 from remote_server.domain.model import Job
-from remote_server.domain.pending import WaitingRoom
+from remote_server.domain.pending import PendingReasons
 from remote_server.queries.sources import Slots
 from remote_server.store import Store
 
@@ -25,9 +25,9 @@ async def waiting_reasons(store: Store, links: Slots, jobs: Sequence[Job]) -> di
     known = await store.existing({job.spec.agent for job in waiting if job.spec.agent})
     names = {name for names in serving.values() for name in names} | known
     slots = (slot for name in names if (slot := links.slot(name)) is not None)
-    room = WaitingRoom(await store.queues(), serving, slots, known)
+    pending = PendingReasons(await store.queues(), serving, slots, known)
     now = time.time()
-    return {job.id: room.reason(job, now) for job in waiting}
+    return {job.id: pending.reason(job, now) for job in waiting}
 
 
 def attention(job: Job, silence: float | None, now: float) -> str | None:

@@ -1,6 +1,6 @@
 """Attempts and their leases: what agents report, what the sweeper gives up. Queries live here.
 
-Every change goes through `domain.conclude`, called inside the transaction that writes what it
+Every change goes through `domain.decisions`, called inside the transaction that writes what it
 says.
 """
 
@@ -15,7 +15,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import ulid_to_bytes
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.demand import demand_from, policy_from
-from remote_server.domain.events import Change, Lost, Noted, Running, Withdrawn
+from remote_server.domain.events import Change, Lost, Running, Withdrawn
 from remote_server.domain.expiry import overdue_detail
 from remote_server.domain.model import Attempt, Lease, LiveLease, Outcome
 from remote_server.store.repository import NONE_SKIPPED, Repository
@@ -145,7 +145,7 @@ class Attempts(Repository):
         Stale when the agent does not hold the attempt.
         """
         # Their agent says these again after a power cut; nothing is acknowledged by them.
-        relaxed = isinstance(change, Running | Noted)
+        relaxed = isinstance(change, Running)
         return await self._database.write(
             lambda tx: apply(tx, change.key, agent, change, now), relaxed=relaxed
         )
@@ -156,10 +156,6 @@ class Attempts(Repository):
         Stale when nobody holds it any more.
         """
         return await self._database.write(lambda tx: apply(tx, key, None, Lost(key, detail), now))
-
-    async def finalise_cancel(self, key: AttemptId, detail: str, now: float) -> Outcome:
-        """End a cancelled job whose agent is silent: the attempt is lost, the job cancelled."""
-        return await self.lose(key, detail, now)
 
     async def withdraw(self, key: AttemptId, detail: str, now: float) -> Outcome:
         """Take an offer back that was never accepted. Stale when it was accepted meanwhile."""

@@ -1,6 +1,6 @@
-"""Writes down what `domain.conclude` says: the one way in which attempts and their jobs change.
+"""Writes down what `domain.decisions` says: the one way in which attempts and their jobs change.
 
-Runs inside the transaction that reads the standing.
+Runs inside the transaction that reads the snapshot.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, func, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
-from remote_server.domain.conclude import Conclusion, End, Standing, conclude
+from remote_server.domain.decisions import Decision, End, Snapshot, decide
 from remote_server.domain.demand import policy_from
 from remote_server.domain.events import Change, Recovered
 from remote_server.domain.model import Outcome
@@ -126,7 +126,7 @@ def apply(
         raise Stale(f"there is no attempt {key}")
     (state, current, used, policy, cancelled_at, why, expires_at, holder, attempt, *rest) = row
     started_at, since, queue, demand, held, floor, uncounted, hold_until, refusals = rest
-    standing = Standing(
+    snapshot = Snapshot(
         job=_JOB_STATES[state],
         current=current,
         used=used,
@@ -143,24 +143,24 @@ def apply(
         hold_until=hold_until,
         refusals=refusals or 0,
     )
-    found = conclude(key, holder if agent is None else agent, standing, change, now)
+    found = decide(key, holder if agent is None else agent, snapshot, change, now)
     if found is None:
-        return Outcome(standing.job)
+        return Outcome(snapshot.job)
     superseded = _supersede(tx, key, current, now) if found.supersedes else None
-    if found.attempt is not standing.attempt:
+    if found.attempt is not snapshot.attempt:
         _write_attempt(tx, key, found, now)
-    if found.job is not standing.job or found.supersedes:
-        _write_job(tx, key, holder, standing, found)
+    if found.job is not snapshot.job or found.supersedes:
+        _write_job(tx, key, holder, snapshot, found)
         reason = found.job_end.reason if found.job_end is not None else None
-        tx.moves(queue, standing.job, found.job, reason)
-        if standing.job is JobState.QUEUED and not held:
+        tx.moves(queue, snapshot.job, found.job, reason)
+        if snapshot.job is JobState.QUEUED and not held:
             tx.ready(demand, -1)
         elif found.job is JobState.QUEUED:
             if found.not_before is None:
                 tx.ready(demand, 1)
             else:
                 tx.changes.defer(found.not_before)
-    for note in found.notes:
+    for note in found.events:
         tx.note(
             key.job,
             note.at,
@@ -174,7 +174,7 @@ def apply(
     return Outcome(found.job, found.job is JobState.QUEUED, superseded)
 
 
-def _write_attempt(tx: Transaction, key: AttemptId, found: Conclusion, now: float) -> None:
+def _write_attempt(tx: Transaction, key: AttemptId, found: Decision, now: float) -> None:
     row: dict[str, object] = {
         "at_job": key.job,
         "at_number": key.number,
@@ -200,7 +200,7 @@ def _write_attempt(tx: Transaction, key: AttemptId, found: Conclusion, now: floa
 
 
 def _write_job(
-    tx: Transaction, key: AttemptId, holder: str, standing: Standing, found: Conclusion
+    tx: Transaction, key: AttemptId, holder: str, snapshot: Snapshot, found: Decision
 ) -> None:
     row: dict[str, object] = {"job": key.job, "state": found.job.value}
     if found.job is JobState.RUNNING:
@@ -217,14 +217,14 @@ def _write_job(
         row |= {
             # A withdrawn attempt has not run: its number is given again.
             "attempt": key.number - 1 if back else key.number,
-            "used": standing.used - 1 if again else standing.used,
+            "used": snapshot.used - 1 if again else snapshot.used,
             "reuse": int(again),
             "held": int(found.not_before is not None),
             "not_before": found.not_before,
         }
         tx.run(_QUEUE_JOB, row)
         if found.refusal is not None:
-            counted = standing.refusals + 1
+            counted = snapshot.refusals + 1
             tx.run(_COUNT_REFUSAL, {"job": key.job, "refusals": counted, "refusal": found.refusal})
         if found.number_used:
             tx.run(_SKIP_NUMBER, {"job": key.job})

@@ -18,7 +18,7 @@ from remote_protocol.states import (
     advance_job,
 )
 from remote_server.domain.change_set import ChangeSet
-from remote_server.domain.conclude import EXPIRED, is_told
+from remote_server.domain.decisions import EXPIRED, is_told
 from remote_server.domain.demand import demand_from, demand_text
 from remote_server.domain.model import Demand, Lease, QueueLoad, Waiting
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state

@@ -106,7 +106,7 @@ class Talk:
         (offer,) = sent(self.offer(key))
         assert isinstance(offer, m.Offer)
         self.say("accept", key, serial=offer.serial)
-        self.do(ev.Recorded(ev.Accepted(key)))
+        self.do(ev.ChangeRecorded(ev.Accepted(key)))
         self.say("started", key, pid=7, at=1.0)
         return self
 

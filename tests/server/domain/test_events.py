@@ -12,7 +12,7 @@ import pytest
 import remote_server
 from remote_protocol.attempt_id import AttemptId
 from remote_server.domain import changes, events
-from remote_server.domain.events import Accepted, Change, Effect, Event, Record, Recorded
+from remote_server.domain.events import Accepted, Change, ChangeRecorded, Effect, Event, Record
 
 KEY = AttemptId("01ARYZ6S410000000000000000", 1)
 
@@ -55,4 +55,4 @@ def test_every_effect_is_carried_out(effect: type) -> None:
 def test_a_record_says_nothing_unless_told() -> None:
     record = Record(Accepted(KEY))
     assert record.then == ()
-    assert Recorded(record.change) == Recorded(Accepted(KEY))
+    assert ChangeRecorded(record.change) == ChangeRecorded(Accepted(KEY))

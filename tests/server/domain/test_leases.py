@@ -146,9 +146,9 @@ def test_an_end_is_verified_then_committed_then_settled(talk: Talk) -> None:
     )
     assert KEY in talk.session.leases
     assert isinstance(record, ev.Record)
-    assert talk.do(ev.Recorded(record.change)) == [ev.CapacityChanged()]
+    assert talk.do(ev.ChangeRecorded(record.change)) == [ev.CapacityChanged()]
     assert KEY not in talk.session.leases
-    assert talk.do(ev.Recorded(record.change)) == []
+    assert talk.do(ev.ChangeRecorded(record.change)) == []
 
 
 def test_a_short_log_is_rewound_to_its_length(talk: Talk) -> None:
@@ -233,19 +233,19 @@ def test_what_is_ending_is_not_counted_as_open(talk: Talk) -> None:
 )
 def test_what_the_store_calls_stale_is_superseded(talk: Talk, change: ev.Change) -> None:
     talk.running()
-    effects = talk.do(ev.RecordStale(change))
+    effects = talk.do(ev.ChangeRefused(change))
     assert kinds(effects) == ["superseded"]
     assert ev.CapacityChanged() in effects
     assert not talk.session.leases
 
 
 def test_a_withdrawal_that_fails_asks_for_the_truth(talk: Talk) -> None:
-    assert kinds(talk.do(ev.RecordStale(ev.Withdrawn(KEY, "")))) == ["resync"]
+    assert kinds(talk.do(ev.ChangeRefused(ev.Withdrawn(KEY, "")))) == ["resync"]
 
 
 @pytest.mark.parametrize("change", [ev.Lost(KEY, ""), ev.Rejected(KEY, "")])
 def test_what_is_over_already_stays_over(talk: Talk, change: ev.Change) -> None:
-    assert talk.do(ev.RecordStale(change)) == []
+    assert talk.do(ev.ChangeRefused(change)) == []
 
 
 def test_a_lease_that_the_server_gave_up_is_superseded(talk: Talk) -> None:

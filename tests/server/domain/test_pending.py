@@ -12,7 +12,7 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 from remote_server.domain.enrolment import newcomer
 from remote_server.domain.model import Agent, Job, Queue
-from remote_server.domain.pending import WaitingRoom
+from remote_server.domain.pending import PendingReasons
 from remote_server.domain.scheduling import AgentSlot
 
 NOW = 1000.0
@@ -41,7 +41,7 @@ def slot(name: str, taken: int = 0, capacity: int = 4, **fields: Any) -> AgentSl
 def reason(one: Job, queues: list[Queue], known: list[Agent], *slots: AgentSlot) -> str | None:
     serving = {"default": [agent.name for agent in known if "default" in agent.queues]}
     names = {agent.name for agent in known}
-    return WaitingRoom(queues, serving, slots, names).reason(one, NOW)
+    return PendingReasons(queues, serving, slots, names).reason(one, NOW)
 
 
 CASES: list[tuple[str, Job, list[Queue], list[Agent], list[AgentSlot]]] = [
@@ -219,7 +219,7 @@ def test_agents_are_counted_once_for_any_number_of_demands() -> None:
             return super().class_of(queue)
 
     slots = [Counted(f"a{n}", frozenset({"default"}), {}, {"default": 1}) for n in range(10)]
-    room = WaitingRoom([DEFAULT], {"default": [slot.name for slot in slots]}, slots)
+    room = PendingReasons([DEFAULT], {"default": [slot.name for slot in slots]}, slots)
     room.reason(job(labels={"n": "0"}), NOW)
     first = looks
     for n in range(100):

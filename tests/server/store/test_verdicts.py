@@ -1,4 +1,4 @@
-"""What agents report is written as `domain.conclude` says: rows, timeline and counts agree."""
+"""What agents report is written as `domain.decisions` says: rows, timeline and counts agree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from remote_server.domain.events import (
     Change,
     Finished,
     Lost,
-    Noted,
     Rejected,
     Returned,
     Running,
@@ -154,10 +153,10 @@ async def test_nothing_returns_to_a_job_that_has_ended(store: Store) -> None:
         await store.record("a", Returned(key), NOW)
 
 
-async def test_a_cancelled_job_of_a_silent_agent_is_finalised(store: Store) -> None:
+async def test_a_cancelled_job_of_a_silent_agent_is_ended(store: Store) -> None:
     key = await running(store, max_attempts=5)
     await store.request_cancel(key.job, "enough", NOW)
-    outcome = await store.finalise_cancel(key, "the agent 'a' was silent", NOW + 60)
+    outcome = await store.lose(key, "the agent 'a' was silent", NOW + 60)
     assert outcome.job_state is JobState.CANCELLED
     job = await store.job(key.job)
     assert job.end_reason is EndReason.CANCELLED
@@ -182,15 +181,14 @@ async def test_an_end_without_a_start_is_complete(store: Store) -> None:
     assert (job.state, job.exit_code, job.started_at) == (JobState.FAILED, 127, NOW + 1)
 
 
-async def test_notes_only_touch_the_timeline(store: Store) -> None:
+async def test_steps_of_a_host_with_a_wrong_clock_are_inside_what_the_server_knows(
+    store: Store,
+) -> None:
     key = await running(store)
-    before = await store.job(key.job)
     step = Step(at=NOW - 9999, what="interrupt", detail="SIGTERM")
-    await store.record("a", Noted(key, step), NOW + 3)
-    assert await store.job(key.job) == before
-    entry = (await store.timeline(key.job))[-1]
-    # The host's clock is wrong: the time is shown inside what the server knows.
-    assert (entry.what, entry.source, entry.at, entry.state) == ("interrupt", "agent", NOW, None)
+    await finish(store, key, now=NOW + 3, steps=[step])
+    (entry,) = [event for event in await store.timeline(key.job) if event.what == "interrupt"]
+    assert (entry.source, entry.at, entry.state) == ("agent", NOW, None)
 
 
 _REPORTS = st.lists(

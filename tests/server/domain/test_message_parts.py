@@ -11,7 +11,7 @@ from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_INVENTORY, MAX_PART, MAX_RECALLED, MAX_RECALLED_PART
 from remote_protocol.messages import Phase
 from remote_protocol.parts import parts
-from remote_server.domain.gathering import Gathering
+from remote_server.domain.message_parts import PartAssembler
 
 HELLO = m.Hello(oldest=1, newest=1, installation="i", session="0" * 26, agent_version="x")
 BEAT = m.Heartbeat(seq=1)
@@ -36,7 +36,7 @@ def inventory(count: int) -> list[m.AgentMessage]:
 
 @pytest.mark.parametrize("count", [0, 1, MAX_PART, MAX_PART + 1, 3 * MAX_PART, MAX_INVENTORY])
 def test_an_inventory_is_whole_in_the_end(count: int) -> None:
-    gathering = Gathering()
+    gathering = PartAssembler()
     *before, last = inventory(count)
     assert [gathering.hear(part) for part in before] == [None] * len(before)
     whole = gathering.hear(last)
@@ -48,7 +48,7 @@ def test_an_inventory_is_whole_in_the_end(count: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, MAX_RECALLED_PART, MAX_RECALLED_PART + 1, MAX_RECALLED])
 def test_what_is_recalled_is_whole_in_the_end(count: int) -> None:
-    gathering = Gathering()
+    gathering = PartAssembler()
     for _ in range(2):
         found = [
             gathering.hear(m.Recalled(attempts=part, following=rest))
@@ -80,7 +80,7 @@ BAD: list[list[m.AgentMessage]] = [
 
 @pytest.mark.parametrize("messages", BAD)
 def test_parts_follow_each_other(messages: list[m.AgentMessage]) -> None:
-    gathering = Gathering()
+    gathering = PartAssembler()
     *before, last = messages
     for message in before:
         assert gathering.hear(message) is None

@@ -16,7 +16,7 @@ from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED
 _IN_PARTS: Final = frozenset({m.Hello, m.Inventory, m.Recalled})
 
 
-class Gathering:
+class PartAssembler:
     """One link's messages: `hear` gives each of them when it is whole."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """What a report about an attempt means for the attempt, its job and its timeline. Pure.
 
-`conclude` is called inside the transaction that read the `Standing`, and says what to write:
+`decide` is called inside the transaction that read the `Snapshot`, and says what to write:
 the only place where a job changes its state because of what an agent did or failed to do.
 It refuses what is stale (I2), repeats nothing (None), and never touches a terminal state (I3).
 """
@@ -28,7 +28,6 @@ from remote_server.domain.events import (
     Change,
     Finished,
     Lost,
-    Noted,
     Recovered,
     Rejected,
     Returned,
@@ -54,7 +53,7 @@ _KNOWN: Final = {
 
 
 @frozen
-class Standing:
+class Snapshot:
     """An attempt and its job as the database has them."""
 
     job: JobState
@@ -84,7 +83,7 @@ class Standing:
 
 
 @frozen
-class Note:
+class NewEvent:
     """A timeline entry to write."""
 
     at: float
@@ -110,12 +109,12 @@ class End:
 
 
 @frozen
-class Conclusion:
+class Decision:
     """What to write."""
 
     attempt: AttemptState
     job: JobState
-    notes: tuple[Note, ...]
+    events: tuple[NewEvent, ...]
     started_at: float | None = None
     end: End | None = None
     """Set when the attempt is over."""
@@ -131,40 +130,38 @@ class Conclusion:
     """The job's present attempt, another one, has to be given up for this one."""
 
 
-def conclude(
-    key: AttemptId, agent: str, standing: Standing, change: Change, now: float
-) -> Conclusion | None:
+def decide(
+    key: AttemptId, agent: str, snapshot: Snapshot, change: Change, now: float
+) -> Decision | None:
     """What `change`, reported by `agent` (or by the server in its name), leads to.
 
     None when it is known already. Raises Stale when `agent` does not hold the attempt.
     """
-    if standing.agent != agent:
-        raise Stale(f"attempt {key} is held by agent {standing.agent!r}, not by {agent!r}")
-    if isinstance(change, Noted):
-        return _noted(standing, change, now)
+    if snapshot.agent != agent:
+        raise Stale(f"attempt {key} is held by agent {snapshot.agent!r}, not by {agent!r}")
     if isinstance(change, Returned | Recovered):
-        return _returned(key, standing, change, now)
-    if not standing.attempt.live:
-        if isinstance(change, _KNOWN[standing.attempt]):
+        return _returned(key, snapshot, change, now)
+    if not snapshot.attempt.live:
+        if isinstance(change, _KNOWN[snapshot.attempt]):
             return None
-        raise Stale(f"attempt {key} is over for the server: {standing.attempt}")
+        raise Stale(f"attempt {key} is over for the server: {snapshot.attempt}")
     match change:
         case Accepted():
-            return _accepted(standing, now)
+            return _accepted(snapshot, now)
         case Running():
-            return _running(standing, change, now)
+            return _running(snapshot, change, now)
         case Withdrawn():
-            return _withdrawn(key, standing, change, now)
+            return _withdrawn(key, snapshot, change, now)
         case Rejected():
             end = End(
                 now, None, EndReason.REJECTED, change.detail or "the agent's policy forbids it"
             )
-            return _over(key, standing, end, AttemptEvent.END, ())
+            return _over(key, snapshot, end, AttemptEvent.END, ())
         case Lost():
             end = End(now, None, EndReason.LOST, change.detail)
-            return _over(key, standing, end, AttemptEvent.LOSE, ())
+            return _over(key, snapshot, end, AttemptEvent.LOSE, ())
         case Finished():
-            return _finished(key, standing, change, now)
+            return _finished(key, snapshot, change, now)
 
 
 def is_told(count: int) -> bool:
@@ -179,105 +176,99 @@ def refusal_wait(count: int) -> float:
     return min(2.0 ** (over - 1), _LONGEST_WAIT) if over > 0 else 0.0
 
 
-def _within(at: float | None, standing: Standing, now: float) -> float:
+def _within(at: float | None, snapshot: Snapshot, now: float) -> float:
     """An agent's wall clock may be wrong: its times are shown inside the bounds we know."""
-    return now if at is None else max(min(at, now), min(standing.since, now))
+    return now if at is None else max(min(at, now), min(snapshot.since, now))
 
 
-def _noted(standing: Standing, change: Noted, now: float) -> Conclusion:
-    step = change.step
-    note = Note(_within(step.at, standing, now), step.what, step.detail, None, True)
-    return Conclusion(standing.attempt, standing.job, (note,))
-
-
-def _accepted(standing: Standing, now: float) -> Conclusion | None:
-    if standing.attempt is not AttemptState.OFFERED:
+def _accepted(snapshot: Snapshot, now: float) -> Decision | None:
+    if snapshot.attempt is not AttemptState.OFFERED:
         return None
-    state = advance_attempt(standing.attempt, AttemptEvent.ACCEPT)
-    notes: tuple[Note, ...] = (Note(now, "accepted"),)
-    if not is_told(standing.refusals + 1):
-        detail = f"after it came back {standing.refusals} times"
-        notes = (Note(now, "assigned", detail, standing.job), *notes)
-    return Conclusion(state, standing.job, notes)
+    state = advance_attempt(snapshot.attempt, AttemptEvent.ACCEPT)
+    events: tuple[NewEvent, ...] = (NewEvent(now, "accepted"),)
+    if not is_told(snapshot.refusals + 1):
+        detail = f"after it came back {snapshot.refusals} times"
+        events = (NewEvent(now, "assigned", detail, snapshot.job), *events)
+    return Decision(state, snapshot.job, events)
 
 
-def _running(standing: Standing, change: Running, now: float) -> Conclusion | None:
-    if standing.attempt is AttemptState.RUNNING:
+def _running(snapshot: Snapshot, change: Running, now: float) -> Decision | None:
+    if snapshot.attempt is AttemptState.RUNNING:
         return None
-    at = _within(change.at, standing, now)
-    job = advance_job(standing.job, JobEvent.START)
-    return Conclusion(
-        advance_attempt(standing.attempt, AttemptEvent.START),
+    at = _within(change.at, snapshot, now)
+    job = advance_job(snapshot.job, JobEvent.START)
+    return Decision(
+        advance_attempt(snapshot.attempt, AttemptEvent.START),
         job,
-        (Note(at, "started", f"process {change.pid}", job),),
+        (NewEvent(at, "started", f"process {change.pid}", job),),
         started_at=at,
     )
 
 
-def _withdrawn(key: AttemptId, standing: Standing, change: Withdrawn, now: float) -> Conclusion:
+def _withdrawn(key: AttemptId, snapshot: Snapshot, change: Withdrawn, now: float) -> Decision:
     detail = change.detail
-    if standing.attempt is not AttemptState.OFFERED:
+    if snapshot.attempt is not AttemptState.OFFERED:
         raise Stale(f"attempt {key} was accepted and cannot be handed back")
-    attempt = advance_attempt(standing.attempt, AttemptEvent.WITHDRAW)
-    if standing.cancelled:
-        end = End(now, None, EndReason.CANCELLED, _cancel_text(standing, "before it started"))
-        return _final(standing, attempt, JobEvent.CANCEL, None, end, (_withdrawal(now, detail),))
-    if standing.expires_at is not None and standing.expires_at <= now:
+    attempt = advance_attempt(snapshot.attempt, AttemptEvent.WITHDRAW)
+    if snapshot.cancelled:
+        end = End(now, None, EndReason.CANCELLED, _cancel_text(snapshot, "before it started"))
+        return _final(snapshot, attempt, JobEvent.CANCEL, None, end, (_withdrawal(now, detail),))
+    if snapshot.expires_at is not None and snapshot.expires_at <= now:
         end = End(now, None, EndReason.EXPIRED, EXPIRED)
-        return _final(standing, attempt, JobEvent.FAIL, None, end, (_withdrawal(now, detail),))
-    count = standing.refusals + 1
+        return _final(snapshot, attempt, JobEvent.FAIL, None, end, (_withdrawal(now, detail),))
+    count = snapshot.refusals + 1
     if change.refused and count >= MOST_REFUSALS:
         end = End(now, None, EndReason.REJECTED, f"it came back {count} times, the last: {detail}")
-        return _final(standing, attempt, JobEvent.FAIL, None, end, (_withdrawal(now, detail),))
-    job = advance_job(standing.job, JobEvent.WITHDRAW)
+        return _final(snapshot, attempt, JobEvent.FAIL, None, end, (_withdrawal(now, detail),))
+    job = advance_job(snapshot.job, JobEvent.WITHDRAW)
     wait = refusal_wait(count)
     said = f"{detail} (it came back {count} times)" if count > REFUSALS_TOLD else detail
-    notes = (Note(now, "withdrawn", said, job),) if is_told(count) else ()
-    return Conclusion(
+    events = (NewEvent(now, "withdrawn", said, job),) if is_told(count) else ()
+    return Decision(
         attempt,
         job,
-        notes,
+        events,
         not_before=now + wait if wait else None,
         refusal=detail,
         number_used=change.used,
     )
 
 
-def _withdrawal(now: float, detail: str) -> Note:
-    return Note(now, "withdrawn", detail)
+def _withdrawal(now: float, detail: str) -> NewEvent:
+    return NewEvent(now, "withdrawn", detail)
 
 
 def _returned(
-    key: AttemptId, standing: Standing, change: Returned | Recovered, now: float
-) -> Conclusion | None:
-    if standing.attempt.live:
+    key: AttemptId, snapshot: Snapshot, change: Returned | Recovered, now: float
+) -> Decision | None:
+    if snapshot.attempt.live:
         return None
     if isinstance(change, Recovered):
         # Of two attempts from a former life, the later one was the job's.
-        wanted = standing.current < key.number <= standing.floor
+        wanted = snapshot.current < key.number <= snapshot.floor
         what, detail = "recovered", "its agent holds it; the restored database did not know it"
     else:
-        wanted = standing.policy.keep_first and key.number <= standing.current
+        wanted = snapshot.policy.keep_first and key.number <= snapshot.current
         what, detail = "returned", "it was given up as lost, and is kept by the job's policy"
-    if not wanted or standing.attempt is not AttemptState.LOST or standing.job.terminal:
-        raise Stale(f"attempt {key} is over for the server: {standing.attempt}")
-    job = advance_job(standing.job, JobEvent.RETURN)
-    supersedes = key.number != standing.current and standing.job is not JobState.QUEUED
-    return Conclusion(
-        advance_attempt(standing.attempt, AttemptEvent.RETURN),
+    if not wanted or snapshot.attempt is not AttemptState.LOST or snapshot.job.terminal:
+        raise Stale(f"attempt {key} is over for the server: {snapshot.attempt}")
+    job = advance_job(snapshot.job, JobEvent.RETURN)
+    supersedes = key.number != snapshot.current and snapshot.job is not JobState.QUEUED
+    return Decision(
+        advance_attempt(snapshot.attempt, AttemptEvent.RETURN),
         job,
-        (Note(now, what, detail, job),),
-        started_at=standing.started_at or now,
+        (NewEvent(now, what, detail, job),),
+        started_at=snapshot.started_at or now,
         supersedes=supersedes,
     )
 
 
-def _finished(key: AttemptId, standing: Standing, change: Finished, now: float) -> Conclusion:
+def _finished(key: AttemptId, snapshot: Snapshot, change: Finished, now: float) -> Decision:
     ended = change.ended
-    started = standing.started_at
+    started = snapshot.started_at
     if started is None and ended.started_at is not None:
-        started = _within(ended.started_at, standing, now)
-    at = max(_within(ended.ended_at, standing, now), started or 0.0)
+        started = _within(ended.started_at, snapshot, now)
+    at = max(_within(ended.ended_at, snapshot, now), started or 0.0)
     end = End(
         at,
         ended.exit_code,
@@ -288,79 +279,79 @@ def _finished(key: AttemptId, standing: Standing, change: Finished, now: float) 
         None if change.torn else ended.checksum,
     )
     steps = tuple(
-        Note(_within(step.at, standing, now), step.what, step.detail, None, True)
+        NewEvent(_within(step.at, snapshot, now), step.what, step.detail, None, True)
         for step in ended.steps
     )
     if change.torn:
-        steps = (*steps, Note(at, "log_incomplete", change.torn))
-    return _over(key, standing, end, AttemptEvent.END, steps, started)
+        steps = (*steps, NewEvent(at, "log_incomplete", change.torn))
+    return _over(key, snapshot, end, AttemptEvent.END, steps, started)
 
 
 def _over(
     key: AttemptId,
-    standing: Standing,
+    snapshot: Snapshot,
     end: End,
     event: AttemptEvent,
-    steps: tuple[Note, ...],
+    steps: tuple[NewEvent, ...],
     started_at: float | None = None,
-) -> Conclusion:
+) -> Decision:
     """The attempt is over: does the job end, and how, or does it get another attempt?"""
-    attempt = advance_attempt(standing.attempt, event)
+    attempt = advance_attempt(snapshot.attempt, event)
     if end.reason is EndReason.EXIT and end.exit_code == 0:
-        return _final(standing, attempt, JobEvent.SUCCEED, end, end, steps, started_at)
-    if standing.cancelled and end.reason in {EndReason.CANCELLED, EndReason.LOST}:
+        return _final(snapshot, attempt, JobEvent.SUCCEED, end, end, steps, started_at)
+    if snapshot.cancelled and end.reason in {EndReason.CANCELLED, EndReason.LOST}:
         job_end = end
         if end.reason is EndReason.LOST:
-            job_end = End(end.at, None, EndReason.CANCELLED, _cancel_text(standing, end.detail))
-        return _final(standing, attempt, JobEvent.CANCEL, end, job_end, steps, started_at)
-    policy = standing.policy
+            job_end = End(end.at, None, EndReason.CANCELLED, _cancel_text(snapshot, end.detail))
+        return _final(snapshot, attempt, JobEvent.CANCEL, end, job_end, steps, started_at)
+    policy = snapshot.policy
     if (
         end.reason in policy.retry_on
-        and standing.tries < policy.max_attempts
-        and not standing.cancelled
+        and snapshot.tries < policy.max_attempts
+        and not snapshot.cancelled
     ):
-        return _retry(key, standing, attempt, end, steps, started_at)
+        return _retry(key, snapshot, attempt, end, steps, started_at)
     if end.reason is EndReason.CANCELLED:
-        return _final(standing, attempt, JobEvent.CANCEL, end, end, steps, started_at)
-    return _final(standing, attempt, JobEvent.FAIL, end, end, steps, started_at)
+        return _final(snapshot, attempt, JobEvent.CANCEL, end, end, steps, started_at)
+    return _final(snapshot, attempt, JobEvent.FAIL, end, end, steps, started_at)
 
 
 def _retry(
     key: AttemptId,
-    standing: Standing,
+    snapshot: Snapshot,
     attempt: AttemptState,
     end: End,
-    steps: tuple[Note, ...],
+    steps: tuple[NewEvent, ...],
     started_at: float | None,
-) -> Conclusion:
-    wait = standing.policy.backoff(max(1, standing.tries))
-    wait = max(wait, (standing.hold_until or 0.0) - end.at)
-    job = advance_job(standing.job, JobEvent.RETRY)
+) -> Decision:
+    wait = snapshot.policy.backoff(max(1, snapshot.tries))
+    wait = max(wait, (snapshot.hold_until or 0.0) - end.at)
+    job = advance_job(snapshot.job, JobEvent.RETRY)
     detail = (
-        f"attempt {standing.tries + 1} of {standing.policy.max_attempts} "
+        f"attempt {snapshot.tries + 1} of {snapshot.policy.max_attempts} "
         f"follows in {format_duration(wait)}"
     )
-    notes = (
+    events = (
         *steps,
-        Note(end.at, str(attempt), _end_text(end)),
-        Note(end.at, "retry", detail, job),
+        NewEvent(end.at, str(attempt), _end_text(end)),
+        NewEvent(end.at, "retry", detail, job),
     )
-    return Conclusion(attempt, job, notes, started_at=started_at, end=end, not_before=end.at + wait)
+    return Decision(attempt, job, events, started_at=started_at, end=end, not_before=end.at + wait)
 
 
 def _final(
-    standing: Standing,
+    snapshot: Snapshot,
     attempt: AttemptState,
     event: JobEvent,
     end: End | None,
     job_end: End,
-    steps: tuple[Note, ...],
+    steps: tuple[NewEvent, ...],
     started_at: float | None = None,
-) -> Conclusion:
-    job = advance_job(standing.job, event)
+) -> Decision:
+    job = advance_job(snapshot.job, event)
     what = str(attempt) if end is not None else str(job_end.reason)
-    note = Note(job_end.at, what, _end_text(job_end), job)
-    return Conclusion(attempt, job, (*steps, note), started_at=started_at, end=end, job_end=job_end)
+    ended = NewEvent(job_end.at, what, _end_text(job_end), job)
+    return Decision(attempt, job, (*steps, ended), started_at=started_at, end=end, job_end=job_end)
 
 
 def _end_text(end: End) -> str:
@@ -368,6 +359,6 @@ def _end_text(end: End) -> str:
     return f"{end.reason}{code}" + (f": {end.detail}" if end.detail else "")
 
 
-def _cancel_text(standing: Standing, circumstance: str) -> str:
-    said = f" ({standing.cancel_detail})" if standing.cancel_detail else ""
+def _cancel_text(snapshot: Snapshot, circumstance: str) -> str:
+    said = f" ({snapshot.cancel_detail})" if snapshot.cancel_detail else ""
     return f"cancelled{said}: {circumstance}"

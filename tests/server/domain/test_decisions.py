@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Step
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.conclude import MOST_REFUSALS, Conclusion, Standing, conclude
+from remote_server.domain.decisions import MOST_REFUSALS, Decision, Snapshot, decide
 from remote_server.domain.demand import Policy
 from remote_server.domain.events import (
     Accepted,
     Change,
     Finished,
     Lost,
-    Noted,
     Rejected,
     Returned,
     Running,
@@ -28,7 +27,7 @@ from remote_server.errors import Stale
 
 KEY = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
 NOW = 1000.0
-RUNNING = Standing(
+RUNNING = Snapshot(
     job=JobState.RUNNING,
     current=1,
     used=1,
@@ -67,8 +66,8 @@ def ended(code: int | None, reason: EndReason, **fields: object) -> Finished:
     )
 
 
-def concluded(standing: Standing, change: Change, agent: str = "a") -> Conclusion:
-    found = conclude(KEY, agent, standing, change, NOW)
+def decided(snapshot: Snapshot, change: Change, agent: str = "a") -> Decision:
+    found = decide(KEY, agent, snapshot, change, NOW)
     assert found is not None
     return found
 
@@ -95,7 +94,7 @@ def concluded(standing: Standing, change: Change, agent: str = "a") -> Conclusio
 def test_the_end_of_the_only_attempt(
     code: int | None, reason: EndReason, cancelled: bool, state: JobState
 ) -> None:
-    found = concluded(replace(RUNNING, cancelled=cancelled), ended(code, reason))
+    found = decided(replace(RUNNING, cancelled=cancelled), ended(code, reason))
     assert found.job is state
     assert found.attempt is AttemptState.ENDED
     assert found.end is not None and found.job_end is not None
@@ -104,55 +103,55 @@ def test_the_end_of_the_only_attempt(
         assert found.job_end == found.end
     else:
         assert found.job_end.reason is EndReason.CANCELLED
-    assert [note.state for note in found.notes] == [state]
+    assert [event.state for event in found.events] == [state]
 
 
 @pytest.mark.parametrize("reason", [r for r in EndReason if r is not EndReason.EXPIRED])
 def test_another_attempt_is_made_for_the_reasons_that_were_named(reason: EndReason) -> None:
     policy = Policy(max_attempts=3, retry_on=(reason,), retry_backoff=4.0)
-    found = concluded(replace(RUNNING, policy=policy, used=2, tries=2), ended(1, reason))
+    found = decided(replace(RUNNING, policy=policy, used=2, tries=2), ended(1, reason))
     assert (found.job, found.not_before, found.job_end) == (JobState.QUEUED, 998.0, None)
-    assert [note.what for note in found.notes] == ["ended", "retry"]
-    assert found.notes[1].detail == "attempt 3 of 3 follows in 8s"
-    for standing in (
+    assert [event.what for event in found.events] == ["ended", "retry"]
+    assert found.events[1].detail == "attempt 3 of 3 follows in 8s"
+    for snapshot in (
         replace(RUNNING, policy=policy, used=3, tries=3),
         replace(RUNNING, policy=policy, cancelled=True),
         replace(RUNNING, policy=policy._replace(retry_on=())),
     ):
-        assert concluded(standing, ended(1, reason)).job.terminal
+        assert decided(snapshot, ended(1, reason)).job.terminal
 
 
 def test_success_is_never_repeated() -> None:
     policy = Policy(max_attempts=9, retry_on=(EndReason.EXIT,))
-    found = concluded(replace(RUNNING, policy=policy), ended(0, EndReason.EXIT))
+    found = decided(replace(RUNNING, policy=policy), ended(0, EndReason.EXIT))
     assert found.job is JobState.SUCCEEDED
 
 
 def test_an_offer_that_was_not_taken_leaves_no_trace_but_in_the_timeline() -> None:
-    found = concluded(OFFERED, Withdrawn(KEY, "full"))
+    found = decided(OFFERED, Withdrawn(KEY, "full"))
     assert (found.job, found.attempt, found.not_before) == (
         JobState.QUEUED,
         AttemptState.WITHDRAWN,
         None,
     )
-    assert [(note.what, note.detail, note.state) for note in found.notes] == [
+    assert [(event.what, event.detail, event.state) for event in found.events] == [
         ("withdrawn", "full", JobState.QUEUED)
     ]
-    late = concluded(replace(OFFERED, expires_at=NOW), Withdrawn(KEY, "full"))
+    late = decided(replace(OFFERED, expires_at=NOW), Withdrawn(KEY, "full"))
     assert late.job is JobState.FAILED
     assert late.job_end is not None and late.job_end.reason is EndReason.EXPIRED
-    cancelled = concluded(
+    cancelled = decided(
         replace(OFFERED, cancelled=True, cancel_detail="why"), Withdrawn(KEY, "full")
     )
     assert cancelled.job is JobState.CANCELLED
     assert cancelled.job_end is not None
     assert cancelled.job_end.detail == "cancelled (why): before it started"
     for found in (late, cancelled):
-        assert [note.state for note in found.notes if note.state] == [found.job]
+        assert [event.state for event in found.events if event.state] == [found.job]
 
 
 def test_a_refusal_by_policy_is_final() -> None:
-    found = concluded(OFFERED, Rejected(KEY, "not here"))
+    found = decided(OFFERED, Rejected(KEY, "not here"))
     assert found.job is JobState.FAILED
     assert found.job_end is not None
     assert (found.job_end.reason, found.job_end.detail) == (EndReason.REJECTED, "not here")
@@ -160,17 +159,17 @@ def test_a_refusal_by_policy_is_final() -> None:
 
 def test_times_of_wrong_clocks_are_shown_inside_what_is_known() -> None:
     accepted = replace(OFFERED, attempt=AttemptState.ACCEPTED, since=905.0)
-    assert concluded(accepted, Running(KEY, 1, 950.0)).started_at == 950.0
-    assert concluded(accepted, Running(KEY, 1, 5.0)).started_at == 905.0
-    assert concluded(accepted, Running(KEY, 1, 1e12)).started_at == NOW
+    assert decided(accepted, Running(KEY, 1, 950.0)).started_at == 950.0
+    assert decided(accepted, Running(KEY, 1, 5.0)).started_at == 905.0
+    assert decided(accepted, Running(KEY, 1, 1e12)).started_at == NOW
     steps = [Step(at=0.0, what="interrupt"), Step(at=1e11, what="kill")]
-    found = concluded(RUNNING, ended(1, EndReason.TIMEOUT, ended_at=1e11, steps=steps))
-    assert [(note.what, note.at, note.from_agent) for note in found.notes] == [
+    found = decided(RUNNING, ended(1, EndReason.TIMEOUT, ended_at=1e11, steps=steps))
+    assert [(event.what, event.at, event.from_agent) for event in found.events] == [
         ("interrupt", 910.0, True),
         ("kill", NOW, True),
         ("ended", NOW, False),
     ]
-    early = concluded(accepted, ended(0, EndReason.EXIT, started_at=960.0, ended_at=950.0))
+    early = decided(accepted, ended(0, EndReason.EXIT, started_at=960.0, ended_at=950.0))
     assert early.started_at == 960.0
     assert early.end is not None and early.end.at == 960.0
 
@@ -178,12 +177,12 @@ def test_times_of_wrong_clocks_are_shown_inside_what_is_known() -> None:
 def test_what_others_say_is_stale() -> None:
     for change in (Accepted(KEY), Running(KEY, 1, NOW), Lost(KEY, ""), Returned(KEY)):
         with pytest.raises(Stale, match="held by agent 'a', not by 'b'"):
-            conclude(KEY, "b", RUNNING, change, NOW)
+            decide(KEY, "b", RUNNING, change, NOW)
 
 
 def test_the_end_of_a_cancelled_jobs_words() -> None:
-    standing = replace(RUNNING, cancelled=True, cancel_detail="enough")
-    found = concluded(standing, Lost(KEY, "silent for 70s"))
+    snapshot = replace(RUNNING, cancelled=True, cancel_detail="enough")
+    found = decided(snapshot, Lost(KEY, "silent for 70s"))
     assert found.attempt is AttemptState.LOST
     assert found.job_end is not None
     assert found.job_end.detail == "cancelled (enough): silent for 70s"
@@ -197,14 +196,13 @@ CHANGES = st.sampled_from(
         Rejected(KEY, "r"),
         Lost(KEY, "l"),
         Returned(KEY),
-        Noted(KEY, Step(at=930.0, what="interrupt")),
         *(ended(code, reason) for code in (0, 1) for reason in EndReason),
     ]
 )
 
 
 @st.composite
-def standings(draw: st.DrawFn) -> Standing:
+def standings(draw: st.DrawFn) -> Snapshot:
     attempt = draw(st.sampled_from(AttemptState))
     current = draw(st.integers(1, 3))
     if attempt.live:
@@ -213,7 +211,7 @@ def standings(draw: st.DrawFn) -> Standing:
         current = 1
     else:
         job = draw(st.sampled_from(JobState))
-    return Standing(
+    return Snapshot(
         job=job,
         current=current,
         used=draw(st.integers(current, 4)),
@@ -233,63 +231,63 @@ def standings(draw: st.DrawFn) -> Standing:
     )
 
 
-@given(standing=standings(), change=CHANGES)
-def test_whatever_is_said_the_rules_hold(standing: Standing, change: Change) -> None:
+@given(snapshot=standings(), change=CHANGES)
+def test_whatever_is_said_the_rules_hold(snapshot: Snapshot, change: Change) -> None:
     try:
-        found = conclude(KEY, "a", standing, change, NOW)
+        found = decide(KEY, "a", snapshot, change, NOW)
     except Stale:
-        assert not standing.attempt.live or isinstance(change, Withdrawn | Returned)
+        assert not snapshot.attempt.live or isinstance(change, Withdrawn | Returned)
         return
     if found is None:
         return
-    moved = found.job is not standing.job or found.supersedes or isinstance(change, Returned)
-    if standing.job.terminal:
+    moved = found.job is not snapshot.job or found.supersedes or isinstance(change, Returned)
+    if snapshot.job.terminal:
         assert not moved  # I3
-    stated = [note.state for note in found.notes if note.state is not None]
+    stated = [event.state for event in found.events if event.state is not None]
     assert stated == ([found.job] if moved else [])
-    assert (found.job_end is not None) == (found.job.terminal and not standing.job.terminal)
+    assert (found.job_end is not None) == (found.job.terminal and not snapshot.job.terminal)
     assert not found.attempt.live or found.job in {JobState.ASSIGNED, JobState.RUNNING} or not moved
     if found.not_before is not None:
-        assert found.job is JobState.QUEUED and standing.tries < standing.policy.max_attempts
-    assert all(standing.since <= note.at <= NOW for note in found.notes)
+        assert found.job is JobState.QUEUED and snapshot.tries < snapshot.policy.max_attempts
+    assert all(snapshot.since <= event.at <= NOW for event in found.events)
     # Said again, it changes nothing, or is refused.
     after = replace(
-        standing,
+        snapshot,
         job=found.job,
         attempt=found.attempt,
-        started_at=found.started_at or standing.started_at,
+        started_at=found.started_at or snapshot.started_at,
     )
     try:
-        again = conclude(KEY, "a", after, change, NOW)
+        again = decide(KEY, "a", after, change, NOW)
     except Stale:
         return
-    assert again is None or isinstance(change, Noted)
+    assert again is None
 
 
 def test_what_comes_back_again_and_again_waits_and_ends() -> None:
     waits, told = [], 0
     for count in range(MOST_REFUSALS - 1):
         back = Withdrawn(KEY, "a refused it (disk): no room", refused=True)
-        found = concluded(replace(OFFERED, refusals=count), back)
+        found = decided(replace(OFFERED, refusals=count), back)
         assert (found.job, found.refusal) == (JobState.QUEUED, back.detail)
         waits.append(0.0 if found.not_before is None else found.not_before - NOW)
-        told += len(found.notes)
+        told += len(found.events)
     assert waits[:6] == [0.0, 0.0, 1.0, 2.0, 4.0, 8.0]
     assert waits == sorted(waits) and waits[-1] == 60.0
     assert told < 10, "a timeline is bounded whatever agents do"
-    last = concluded(replace(OFFERED, refusals=MOST_REFUSALS - 1), back)
+    last = decided(replace(OFFERED, refusals=MOST_REFUSALS - 1), back)
     assert last.job is JobState.FAILED
     assert last.job_end is not None and last.job_end.reason is EndReason.REJECTED
     assert last.job_end.detail == "it came back 50 times, the last: a refused it (disk): no room"
     # A link that is lost is no refusal: the job waits, and does not end by it.
-    lost = concluded(replace(OFFERED, refusals=999), Withdrawn(KEY, "the link to a was lost"))
+    lost = decided(replace(OFFERED, refusals=999), Withdrawn(KEY, "the link to a was lost"))
     assert lost.job is JobState.QUEUED
     assert lost.not_before == NOW + 60.0
 
 
 def test_an_acceptance_tells_what_was_left_out_of_the_timeline() -> None:
-    notes = concluded(replace(OFFERED, refusals=20), Accepted(KEY)).notes
-    assert [note.what for note in notes] == ["assigned", "accepted"]
-    assert [n.what for n in concluded(replace(OFFERED, refusals=2), Accepted(KEY)).notes] == [
+    events = decided(replace(OFFERED, refusals=20), Accepted(KEY)).events
+    assert [event.what for event in events] == ["assigned", "accepted"]
+    assert [n.what for n in decided(replace(OFFERED, refusals=2), Accepted(KEY)).events] == [
         "accepted"
     ]

@@ -44,7 +44,7 @@ def most_stored(*caps: int | None) -> int:
 
 
 @dataclass(slots=True)
-class Intake:
+class LogReceiver:
     """What a session must know of one log."""
 
     key: AttemptId
