@@ -1,8 +1,8 @@
 """The loop that ends what is overdue: leases of silent agents, offers nobody took, jobs that waited
 too long, old logs, ephemeral agents that are gone.
 
-It decides nothing by itself: `domain.expiry` judges, `domain.decisions` decides. It also writes down, in
-one batch a minute, when each agent was last heard.
+It decides nothing by itself: `domain.expiry` judges, `domain.decisions` decides. It also writes
+down, in one batch a minute, when each agent was last heard.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Sweeper:
         self._last_contact = now
         self._last_retention = now
         self._saved: dict[str, float] = {}
-        self._held: dict[tuple[AttemptId, str, AttemptState], float] = {}
+        self._seen: dict[tuple[AttemptId, str, AttemptState], float] = {}
         self._reminded: dict[AttemptId, float] = {}
         self._moved: dict[str, float] = {}
         """When an attempt of each agent last ceased to wait for its start."""
@@ -170,16 +170,16 @@ class Sweeper:
         return count
 
     async def _forget_before(self, queue: str, before: float) -> int:
-        count, behind = 0, ""
+        count, after = 0, ""
         while count < _MOST_FORGOTTEN:
-            old = await self._store.old_jobs(queue, before, behind)
+            old = await self._store.old_jobs(queue, before, after)
             if not old:
                 break
             # Logs first: what a crash leaves behind is found again by its rows.
             for key in (key for job in old for key in job.attempts):
                 await self._delete_log(key)
             count += await self._store.forget_jobs([job.id for job in old])
-            behind = old[-1].id
+            after = old[-1].id
             await asyncio.sleep(0)
         return count
 
@@ -201,23 +201,23 @@ class Sweeper:
         return min(self._settings.interval, max(0.02, due - self._clock.wall()))
 
     async def _sweep_leases(self, now: float) -> None:
-        held: dict[tuple[AttemptId, str, AttemptState], float] = {}
+        seen: dict[tuple[AttemptId, str, AttemptState], float] = {}
         after = ("", "", 0)
         ttl = offer_ttl(self._settings.offer_ttl, len(self._links.names()))
         limits = Limits(ttl, self._settings.start_ttl)
         while page := await self._store.live_leases(after, _PAGE):
             for lease in page:
                 mark = (lease.key, lease.agent, lease.state)
-                since = held[mark] = self._held.get(mark, now)
+                since = seen[mark] = self._seen.get(mark, now)
                 await self._settle(lease, now, since, limits)
             last = page[-1]
             after = (last.agent, last.key.job, last.key.number)
             await asyncio.sleep(0)
-        for _, agent, state in self._held.keys() - held.keys():
+        for _, agent, state in self._seen.keys() - seen.keys():
             if state is AttemptState.ACCEPTED:
                 self._moved[agent] = now
-        self._held = held
-        live = {mark[0] for mark in held}
+        self._seen = seen
+        live = {mark[0] for mark in seen}
         self._reminded = {key: at for key, at in self._reminded.items() if key in live}
 
     def _silence(self, agent: str, now: float) -> float:
