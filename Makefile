@@ -27,7 +27,7 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(filter-out %/test_api.py,$(wildcard tests/protocol/test_*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-docs test-wine check fmt bench chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-docs test-wine check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ fmt: setup-dev ## repair what can be repaired
 
 bench: setup-dev ## run the benchmarks and print their tables
 	@$(BIN)/python benchmarks/run_all.py $(ARGS)
+
+bench-pair: setup-dev ## this checkout beside another one, measured in turn: BEFORE=FOLDER
+	@$(BIN)/python -m benchmarks.pair --before "$(or $(BEFORE),$(error BEFORE=FOLDER names a checkout in which make setup was run))" $(ARGS)
 
 chaos: setup-dev ## a seeded chaos run (root): SEED=1 MINUTES=1
 	@$(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
