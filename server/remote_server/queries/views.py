@@ -38,21 +38,24 @@ def when_if(seconds: float | None) -> datetime | None:
 
 def attempt_view(attempt: Attempt) -> AttemptView:
     """One attempt as shown."""
-    return AttemptView.model_construct(
-        number=attempt.number,
-        state=attempt.state,
-        agent=attempt.agent,
-        offered_at=when(attempt.offered_at),
-        accepted_at=when_if(attempt.accepted_at),
-        started_at=when_if(attempt.started_at),
-        ended_at=when_if(attempt.ended_at),
-        exit_code=attempt.exit_code,
-        end_reason=attempt.end_reason,
-        end_detail=attempt.end_detail,
-        usage=attempt.usage,
-        log_size=attempt.log_size,
-        log_complete=attempt.log_complete,
-        log_checksum=attempt.log_checksum,
+    return _made(
+        AttemptView,
+        {
+            "number": attempt.number,
+            "state": attempt.state,
+            "agent": attempt.agent,
+            "offered_at": when(attempt.offered_at),
+            "accepted_at": when_if(attempt.accepted_at),
+            "started_at": when_if(attempt.started_at),
+            "ended_at": when_if(attempt.ended_at),
+            "exit_code": attempt.exit_code,
+            "end_reason": attempt.end_reason,
+            "end_detail": attempt.end_detail,
+            "usage": attempt.usage,
+            "log_size": attempt.log_size,
+            "log_complete": attempt.log_complete,
+            "log_checksum": attempt.log_checksum,
+        },
     )
 
 
@@ -62,6 +65,10 @@ _DEFAULTS: Final[dict[str, Any]] = {
     for name, field in JobView.model_fields.items()
 }
 """Of what a caller adds to a view, if anything; never changed in place."""
+_FIELDS: Final[dict[type[BaseModel], set[str]]] = {
+    model: set(model.model_fields) for model in (Actor, AttemptView, JobView, TimelineEntry)
+}
+"""Names of all fields of a view; never changed in place."""
 HIDDEN: Final = "(hidden)"
 """Instead of the value of a variable, where whoever looks may not see it."""
 
@@ -77,7 +84,7 @@ def _made(model: type[V], values: dict[str, Any]) -> V:
     made = model.__new__(model)
     place = object.__setattr__
     place(made, "__dict__", values)
-    place(made, "__pydantic_fields_set__", set(values))
+    place(made, "__pydantic_fields_set__", _FIELDS[model])
     place(made, "__pydantic_extra__", None)
     place(made, "__pydantic_private__", None)
     return made
@@ -131,17 +138,20 @@ def input_view(state: Input, ttl: float) -> InputView:
 
 def timeline_entry(entry: TimelineEvent) -> TimelineEntry:
     """One thing that happened, as shown."""
-    return TimelineEntry.model_construct(
-        seq=entry.seq,
-        job=entry.job,
-        at=when(entry.at),
-        what=entry.what,
-        state=entry.state,
-        attempt=entry.attempt,
-        agent=entry.agent,
-        source=entry.source,
-        detail=entry.detail,
-        by=actor_view(entry.by),
+    return _made(
+        TimelineEntry,
+        {
+            "seq": entry.seq,
+            "job": entry.job,
+            "at": when(entry.at),
+            "what": entry.what,
+            "state": entry.state,
+            "attempt": entry.attempt,
+            "agent": entry.agent,
+            "source": entry.source,
+            "detail": entry.detail,
+            "by": actor_view(entry.by),
+        },
     )
 
 
