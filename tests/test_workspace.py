@@ -22,6 +22,7 @@ WITHOUT_TEST = {
     "__init__": "re-exports and docstrings",
     "__main__": "loads and calls cli.main; the end-to-end tests run it",
     "limits": "constants only",
+    "ports": "protocols without behaviour; the driver's tests use every one",
     "events": "plain types without behaviour; the sessions' tests use every one",
     "owner": "plain types without behaviour; the tests of links use every one",
     "registry": "plain types without behaviour; the tests of hellos use every one",

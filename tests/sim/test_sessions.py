@@ -1,9 +1,11 @@
-"""The two pure sessions against each other, over links that fail in every way.
+"""The server's pure session against real agents over fakes of their I/O, over links that fail in
+every way.
 
-Thousands of random schedules: links cut with any suffix lost in each direction, frozen, half-open;
-agent, server, database, log files and disks that fail and come back; cancels and pauses at any
-time. The invariants of docs/architecture.md are asserted while a world runs (`world.World`), and
-that everything ends once it is left in peace. A failure names its seed:
+An agent here is the real session driver with the real uploader and shutdown; only link, disk,
+shims and clock are simulated. Thousands of random schedules: links cut with any suffix lost in each
+direction, frozen, half-open; agent, server, database, log files and disks that fail and come back;
+cancels and pauses at any time. The invariants of docs/architecture.md are asserted while a world
+runs (`world.World`), and that everything ends once it is left in peace. A failure names its seed:
 
     SIM_SEED=4711 SIM_SCHEDULES=1 pytest tests/sim
 """
@@ -58,7 +60,7 @@ def test_schedules_reach_every_corner() -> None:
     records = {"Accepted", "Withdrawn", "Running", "Finished", "Returned"}
     effects = {"Kill", "Stop", "CloseLink", "TruncateLog", "FillLog", "Close", "sweep Lost"}
     effects |= {"AppendInput", "EndInput", "input sent", "eaten"}
-    effects |= {"torn", "Proven", "forsaken", "sweep unstarted"}
+    effects |= {"torn", "ContactConfirmed", "forsaken", "sweep unstarted"}
     assert (messages | records | effects) - seen.keys() == set()
     assert {"exit", "cancelled", "spawn_error", "lost"} <= ends.keys()
 
@@ -81,5 +83,5 @@ def test_restored_databases_keep_the_invariants() -> None:
         except Exception as error:
             error.add_note(f"seed {seed}, a world of restorations")
             raise
-    reached = {"restore", "recall", "revive", "Recovered", "LookUp", "Remember"}
+    reached = {"restore", "recall", "revive", "Recovered", "FindSettled", "KeepEnd"}
     assert SCHEDULES < 100 or reached - seen.keys() == set()

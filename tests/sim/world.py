@@ -6,7 +6,6 @@ import zlib
 from collections import Counter
 from random import Random
 
-from remote_agent.session import events as agent_events
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.spec import JobSpec, OnDisconnect, OnReturn
@@ -14,7 +13,8 @@ from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain.events import Finished
 from remote_server.domain.log_receiver import MOST_MISMATCHES
 from tests.sim.database import RAN, Database, JobRow
-from tests.sim.host import ENDLESS, IDLE, Directory, Host, Judge
+from tests.sim.disk import ENDLESS, IDLE, Directory, Judge
+from tests.sim.host import Host
 from tests.sim.hub import Hub
 from tests.sim.inputs import SentInput
 from tests.sim.wire import Link
@@ -83,7 +83,7 @@ class World:
 
     def _finished(self, agent: str, change: Finished) -> None:
         key = change.key
-        place = self.hosts[agent].disk.get(key)
+        place = self.hosts[agent].disk.attempts.get(key)
         assert place is not None, "I4: forgotten before its end was committed"
         log = bytes(self.db.logs.get(key, b""))
         if change.torn:
@@ -109,6 +109,8 @@ class World:
         assert place.whole in (None, len(whole)), f"{key} takes a cut of its input for its end"
 
     def check(self) -> None:
+        for host in self.hosts.values():
+            host.check()
         for job, row in self.db.jobs.items():
             if row.state.terminal:
                 end = (row.state, row.reason)
@@ -209,9 +211,9 @@ class World:
     def _go_on(self, host: Host, draw: float) -> bool:
         server = self.server
         if draw < 0.15:
-            return host.launch()
+            return host.disk.launch()
         if draw < 0.35:
-            return host.work(finish=0.1)
+            return host.disk.work(finish=0.1)
         if draw < 0.65 and host.acts:
             return self.rng.choice([host.read, host.read, host.store, host.upload, host.scan])()
         if draw < 0.65 or server is None:
@@ -231,7 +233,7 @@ class World:
     def _loops(self, host: Host, draw: float) -> None:
         if draw < 0.25:
             if host.acts:
-                host.handle(agent_events.Tick())
+                host.tick()
         elif draw < 0.5:
             self.connect(host)
         elif draw < 0.6 and self.server:
@@ -262,11 +264,11 @@ class World:
         elif kind == "pause" and host.acts:
             host.pause(rng.random() < 0.5)
         elif kind == "disk full":
-            host.disk_full = True
+            host.disk.full = True
         elif kind == "damage" and self.db.logs:
             self._damage_log()
-        elif kind == "trim" and host.acts and host.disk:
-            host.trim(rng.choice([*host.disk]))
+        elif kind == "trim" and host.acts and host.disk.attempts:
+            host.trim(rng.choice([*host.disk.attempts]))
         elif kind == "no database" and server:
             server.store_works = False
         elif kind == "no log files" and server:
@@ -278,7 +280,7 @@ class World:
         elif draw < 0.4 and not self.server:
             self._start_server()
         elif draw < 0.6:
-            host.stopped = host.disk_full = False
+            host.stopped = host.disk.full = False
         elif draw < 0.8:
             if self.server and not (self.server.store_works and self.server.files_work):
                 self.server.recover()
@@ -312,7 +314,7 @@ class World:
         for link in self.links:
             link.frozen = False
         for host in self.hosts.values():
-            host.stopped = host.disk_full = False
+            host.stopped = host.disk.full = False
             if not host.alive:
                 host.restart()
             host.pause(False)
@@ -336,10 +338,10 @@ class World:
         while server.dispatch() and server.flush():
             pass
         for host in self.hosts.values():
-            host.handle(agent_events.Tick())
+            host.tick()
             self.connect(host)
             for _ in range(5):
-                host.work(finish=0.5)
+                host.disk.work(finish=0.5)
         moved, steps = True, 0
         while moved:
             steps += 1
@@ -348,20 +350,20 @@ class World:
             for host in self.hosts.values():
                 moved = server.read(host.name) or moved
                 moved = server.send_input(host.name) or moved
-                moved = host.read() or host.store() or host.launch() or moved
+                moved = host.read() or host.store() or host.disk.launch() or moved
                 moved = host.scan() or host.upload() or moved
             self.check()
 
     def settled(self) -> bool:
         return all(row.state.terminal for row in self.db.jobs.values()) and not any(
-            host.disk or host.session.attempts for host in self.hosts.values()
+            host.disk.attempts or host.session.attempts for host in self.hosts.values()
         )
 
     def _verdict(self, server: Hub) -> None:
         waiting = {job: row for job, row in self.db.jobs.items() if not row.state.terminal}
         assert not waiting, f"jobs without an end: {waiting}"
         for host in self.hosts.values():
-            assert not host.disk, f"{host.name} still has {host.disk}"
+            assert not host.disk.attempts, f"{host.name} still has {host.disk.attempts}"
             assert not host.session.attempts
         assert not server.lost_by_hello, "an agent lost what it had accepted"
         for _, session in server.links.values():
@@ -398,7 +400,7 @@ class RestoredWorld(World):
 
     def settle(self) -> None:
         for host in self.hosts.values():
-            for key, place in host.disk.items():
+            for key, place in host.disk.attempts.items():
                 if key.job not in self.db.jobs:
                     # Nobody can cancel it any more; it ends by itself.
                     place.stop = EndReason.CANCELLED

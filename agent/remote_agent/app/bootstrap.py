@@ -8,6 +8,7 @@ import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -15,15 +16,27 @@ from remote_agent import __version__
 from remote_agent.config import Config
 from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.identity import Identity, installation
+from remote_agent.connection.uploader import MOST_OPEN
 from remote_agent.errors import ConfigError, os_words
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.users import Users
-from remote_agent.processes import boot_id, can_enter, cgroup, host_facts, unnamed_account
+from remote_agent.processes import (
+    boot_id,
+    can_enter,
+    cgroup,
+    host_facts,
+    raise_descriptors,
+    unnamed_account,
+)
 from remote_agent.session.machine import HostFacts
 from remote_agent.values import is_open_way, open_way_words
 from remote_protocol.messages import Platform, Settings
 
 log = structlog.get_logger("agent")
+
+_FEW_FILES: Final = 64
+"""Open files that the agent needs, whatever runs."""
+_LEAST_SPOOLS: Final = 8
 
 
 def job_group(wanted: str) -> str | None:
@@ -45,6 +58,24 @@ def job_group(wanted: str) -> str | None:
         log.warning("no control groups; limits are watched instead", reason=os_words(error, wanted))
         return None
     return folder
+
+
+class FileLimits(NamedTuple):
+    """How many files may be open."""
+
+    of_jobs: int | None
+    """By each job: as many as the agent before it raised its own limit."""
+    open_spools: int
+    """For logs, that the agent keeps open."""
+
+
+def file_limits() -> FileLimits:
+    """Raise the agent's own limit, and share it out."""
+    before, now = raise_descriptors()
+    if now < _FEW_FILES:
+        log.warning("the agent may open few files; raise LimitNOFILE= or ulimit -n", files=now)
+    spools = max(_LEAST_SPOOLS, min(MOST_OPEN, (now - _FEW_FILES) // 2))
+    return FileLimits(before, spools)
 
 
 def check_users(users: Users, files: JobFiles) -> None:
@@ -90,10 +121,8 @@ def endpoint_of(config: Config, identity: Identity) -> Endpoint:
         return None if path is None else str(path)
 
     server, url = config.server, identity.server
-    if server.url is not None and server.url != url:
-        from remote_agent.connection.enrolment import check_url
-
-        url = check_url(server.url)
+    if server.url is not None:
+        url = server.url  # checked by the configuration
     if is_open_way(url) and not (server.insecure or identity.insecure):
         raise ConfigError(open_way_words(url))
     _look_after_key(server.client_key)

@@ -1,6 +1,6 @@
 """What the running agent answers to the command line of its host: status, pause, resume, drain.
 
-May touch the wishes; everything else is only read.
+May change the desired state; everything else is only read.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ from dataclasses import replace
 from typing import Any
 
 from remote_agent import __version__
-from remote_agent.app.driver import Host
+from remote_agent.app.driver import SessionDriver
 from remote_agent.connection.identity import Identity
 from remote_agent.errors import AgentError, os_words
 from remote_agent.local.control import Handler
-from remote_agent.local.desired_state import LocalWishes
+from remote_agent.local.desired_state import LocalRequest
 from remote_agent.processes import boottime
-from remote_agent.session.attempt import Attempt
+from remote_agent.session.attempt import HeldAttempt
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import PROTOCOL_VERSION
+from remote_protocol.messages import Condition
 
 
-class Answers:
-    """The handlers of the control socket."""
+class ControlHandlers:
+    """The handlers of the control socket. `jobs_run_as` is for people to read."""
 
-    def __init__(self, host: Host, identity: Callable[[], Identity], jobs_run_as: str) -> None:
-        self._host = host
-        self._jobs_run_as = jobs_run_as
+    def __init__(
+        self, driver: SessionDriver, identity: Callable[[], Identity], jobs_run_as: str
+    ) -> None:
+        self._driver = driver
         self._identity = identity
+        self._jobs_run_as = jobs_run_as
 
     def handlers(self) -> dict[str, Handler]:
         """By the `do` of the request."""
@@ -40,56 +43,59 @@ class Answers:
         }
 
     async def _status(self, request: dict[str, Any]) -> dict[str, Any]:
-        known = document(self._host, self._identity(), boottime())
+        known = document(self._driver, self._identity(), boottime())
         return {**known, "jobs_run_as": self._jobs_run_as}
 
     async def _pause(self, request: dict[str, Any]) -> dict[str, Any]:
         comment = str(request.get("comment") or "")[:1000]
-        return self._say(replace(self._host.wishes.local, paused=True, comment=comment))
+        return self._keep(replace(self._driver.desired.local, paused=True, comment=comment))
 
     async def _resume(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._say(LocalWishes())
+        return self._keep(LocalRequest())
 
     async def _drain(self, request: dict[str, Any]) -> dict[str, Any]:
         given = request.get("deadline")
         try:
             deadline = None if given is None else float(given)
         except (TypeError, ValueError):
-            raise AgentError("a drain's deadline is a number of seconds") from None
-        local = self._host.wishes.local
-        return self._say(replace(local, draining=True, drain_deadline=deadline))
+            raise AgentError("the deadline of a drain must be a number of seconds") from None
+        local = self._driver.desired.local
+        return self._keep(replace(local, draining=True, drain_deadline=deadline))
 
-    def _say(self, local: LocalWishes) -> dict[str, Any]:
-        """Keep the wish; `condition` in the answer says what holds now, all wishes together."""
+    def _keep(self, local: LocalRequest) -> dict[str, Any]:
+        """Keep it durably; `condition` in the answer says what holds now, with the server's."""
         try:
-            self._host.wishes.say(local)
+            self._driver.desired.set_local(local)
         except OSError as error:
             why = os_words(error, "the state directory")
-            raise AgentError(f"the wish cannot be kept: {why}") from None
-        self._host.reconsider()
-        condition = self._host.wishes.condition()
-        return {"condition": "taking jobs" if condition.accepting else condition.reason}
+            raise AgentError(f"this cannot be kept, so nothing has changed: {why}") from None
+        self._driver.reconsider()
+        return {"condition": _words(self._driver.desired.condition())}
 
 
-def document(host: Host, identity: Identity, now: float) -> dict[str, Any]:
-    """The status as JSON-able values. `now` is by the clock of `host`; secrets are left out."""
-    condition, session, welcome = host.wishes.condition(), host.session, host.welcome
-    connected = host.connected_at is not None
+def _words(condition: Condition) -> str:
+    return "taking jobs" if condition.accepting else condition.reason
+
+
+def document(driver: SessionDriver, identity: Identity, now: float) -> dict[str, Any]:
+    """The status as JSON-able values. `now` is by the driver's clock; secrets are left out."""
+    desired, session, welcome = driver.desired, driver.session, driver.welcome
+    condition, since, assignment = desired.condition(), driver.connected_at, driver.assignment
     return {
         "name": identity.name,
         "server": identity.server,
-        "link": "online" if connected else "away, trying again",
-        "connected_seconds": round(now - host.connected_at, 3) if host.connected_at else None,
-        "epoch": welcome.epoch if welcome and connected else None,
+        "link": "away, trying again" if since is None else "online",
+        "connected_seconds": None if since is None else round(now - since, 3),
+        "epoch": None if welcome is None or since is None else welcome.epoch,
         "server_version": welcome.server_version if welcome else None,
         "heartbeat_interval": welcome.heartbeat_interval if welcome else None,
-        "condition": "taking jobs" if condition.accepting else condition.reason,
+        "condition": _words(condition),
         "accepting": condition.accepting,
         "draining": condition.draining,
-        "paused": host.wishes.local.paused or host.wishes.server.paused,
-        "queues": host.assignment.queues if host.assignment else [],
-        "labels": host.assignment.labels if host.assignment else {},
-        "capacity": host.assignment.capacity if host.assignment else {},
+        "paused": desired.local.paused or desired.server.paused,
+        "queues": assignment.queues if assignment else [],
+        "labels": assignment.labels if assignment else {},
+        "capacity": assignment.capacity if assignment else {},
         "jobs": session.running,
         "spool_bytes": session.spool_bytes,
         "attempts": [_attempt(key, attempt) for key, attempt in session.attempts.items()],
@@ -99,8 +105,8 @@ def document(host: Host, identity: Identity, now: float) -> dict[str, Any]:
     }
 
 
-def _attempt(key: AttemptId, attempt: Attempt) -> dict[str, Any]:
-    # One that was settled and is told again to a server that forgot it has no specification.
+def _attempt(key: AttemptId, attempt: HeldAttempt) -> dict[str, Any]:
+    # One that was settled and is reported again to a server that forgot it has no specification.
     spec = attempt.spec
     return {
         "job": key.job,

@@ -1,6 +1,6 @@
-"""When and how the agent leaves: drained, stopped by a signal, or after its one job. No I/O.
+"""When and how the agent exits: drained, stopped by a signal, or after its one job. No I/O.
 
-It may leave when nothing is held any more, or at once, as `on_stop` says: shims and jobs run on
+It may exit when it holds no attempt any more, or at once, as `on_stop` says: shims and jobs run on
 without it, and the next start finds them.
 """
 
@@ -11,8 +11,9 @@ from typing import Final, Literal
 
 import structlog
 
-from remote_agent.app.driver import Host
+from remote_agent.local.desired_state import DesiredState
 from remote_agent.processes import boottime
+from remote_agent.session.machine import Session
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase
 from remote_protocol.states import EndReason
@@ -20,109 +21,107 @@ from remote_protocol.states import EndReason
 log = structlog.get_logger("agent")
 
 HANDSHAKE: Final = 1.0
-"""Seconds between telling the server that no more jobs are taken and leaving: an offer that was
+"""Seconds between telling the server that no more jobs are taken and exiting: an offer that was
 on its way meanwhile is read and refused, so that it need not time out."""
-SETTLE: Final = 10.0
+DELIVERY_TIMEOUT: Final = 10.0
 """Seconds that cancelled jobs' ends may take to reach the server when the agent is stopped."""
 
 OnStop = Literal["leave", "drain", "cancel"]
 Stop = Callable[[AttemptId, EndReason, str], None]
 
 
-class Leaving:
-    """Watches over the agent's end; `reason` says why it is time to go, empty while it is not."""
+class Shutdown:
+    """Decides about the agent's exit; `reason` says why it is time, empty while it is not.
+
+    What it changes in the desired state, the session driver must be told by `reconsider`.
+    """
 
     def __init__(
         self,
-        host: Host,
+        session: Session,
+        desired: DesiredState,
         stop: Stop,
         on_stop: OnStop,
         once: bool = False,
         now: Callable[[], float] = boottime,
     ) -> None:
         self.reason = ""
-        self._host = host
-        self._stop = stop
         self.on_stop: OnStop = on_stop
+        self.signalled = False
+        self._session = session
+        self._desired = desired
+        self._stop = stop
         self._once = once
         self._now = now
-        self.signalled = False
-        self._settle = SETTLE
+        self._delivery_timeout = DELIVERY_TIMEOUT
         self._finishing = ""
-        """Why the agent finishes what it holds and then goes."""
-        self._worked = False
+        """Why the agent finishes what it holds and then exits."""
+        self._could_work = False
         """It could take jobs, or held some: only then can it become drained."""
         self._since: float | None = None
-        self._deadline: tuple[float | None, float | None] = (None, None)
-        """The server's, as last said, and when it is over."""
+        self._server_deadline: tuple[float | None, float | None] = (None, None)
+        """The server's, as last received, and when it is over."""
         self._cancelled = False
 
     def signal(self, orphaned: bool = False) -> bool:
-        """Somebody wants the agent to stop; False the second time: then it goes at once.
+        """Somebody wants the agent to stop; False the second time: then it exits at once.
 
         `orphaned`: the server was its parent and is gone; the ends of jobs wait for the next start.
         """
         if self.signalled:
             return False
         self.signalled = True
-        held = len(self._host.session.attempts)
+        held = len(self._session.attempts)
         log.info("stopping", on_stop=self.on_stop, attempts=held)
-        self._host.wishes.stopping = True
+        self._desired.stopping = True
         self._finishing = "stopped"
         if orphaned:
-            self._settle = 0.0
+            self._delivery_timeout = 0.0
         if self.on_stop == "leave" or not held:
             self.reason = "stopped; jobs run on" if held else "stopped"
         elif self.on_stop == "cancel":
             self.cancel_all("the agent was stopped")
-        self._host.reconsider()
         return True
 
     def cancel_all(self, detail: str) -> None:
         """End everything that runs."""
         self._cancelled = True
-        for key, attempt in self._host.session.attempts.items():
+        for key, attempt in self._session.attempts.items():
             if attempt.phase is not Phase.ENDED:
                 self._stop(key, EndReason.CANCELLED, detail)
 
-    def took(self) -> None:
+    def attempt_taken(self) -> None:
         """An attempt was taken: with `--once` it was the only one."""
-        self._worked = True
+        self._could_work = True
         if self._once and not self._finishing:
             self._finishing = "its one job is done"
-            self._host.wishes.stopping = True
-            self._host.reconsider()
+            self._desired.stopping = True
 
-    def look(self) -> None:
-        """About once a second: is it time to go?"""
-        host, now = self._host, self._now()
-        wishes = host.wishes
-        held = host.session.attempts
-        if held or (host.session.welcomed and wishes.condition().accepting):
-            self._worked = True
-        if wishes.draining and not self._finishing:
-            # Drained from the server before this start: the operator's `resume` must find us.
-            draining = self._worked or wishes.local.draining
-        else:
-            draining = False
+    def check(self) -> None:
+        """About once a second: is it time to exit?"""
+        now, desired = self._now(), self._desired
+        held = self._session.attempts
+        if held or (self._session.welcomed and desired.condition().accepting):
+            self._could_work = True
+        # Drained from the server before this start: the operator's `resume` must find us.
+        draining = desired.draining and (self._could_work or desired.local.draining)
         if not draining and not self._finishing:
-            self._since, self._deadline = None, (None, None)
+            self._since, self._server_deadline = None, (None, None)
             return
         if self._since is None:
             self._since = now
-        self._obey_deadline(now)
+        self._apply_deadline(now)
         ended = all(attempt.phase is Phase.ENDED for attempt in held.values())
-        late = self._cancelled and self._finishing and now - self._since > self._settle
+        late = self._cancelled and self._finishing and now - self._since > self._delivery_timeout
         if now - self._since >= HANDSHAKE and (not held or (ended and late)):
             self.reason = self._finishing or "drained"
 
-    def _obey_deadline(self, now: float) -> None:
-        wishes = self._host.wishes
-        given = wishes.server_deadline
-        if given != self._deadline[0]:
+    def _apply_deadline(self, now: float) -> None:
+        given = self._desired.server_deadline
+        if given != self._server_deadline[0]:
             # The server says at each welcome how much of it is left.
-            self._deadline = (given, None if given is None else now + given)
-        ends = [at for at in (wishes.local_end, self._deadline[1]) if at is not None]
+            self._server_deadline = (given, None if given is None else now + given)
+        ends = [at for at in (self._desired.local_end, self._server_deadline[1]) if at is not None]
         if ends and now >= min(ends) and not self._cancelled:
-            log.warning("the drain's deadline has passed; cancelling what still runs")
+            log.warning("the deadline of the drain has passed; cancelling the jobs that still run")
             self.cancel_all("the deadline of the agent's drain has passed")

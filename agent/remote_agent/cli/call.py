@@ -11,10 +11,20 @@ import sys
 from pathlib import Path
 
 from remote_agent.cli.variables import text_of, variable_of
-from remote_agent.config import FLAGS
+from remote_agent.config import FLAGS, Config
+from remote_agent.config import load as load_config
 from remote_agent.connection.identity import Identity
 from remote_agent.errors import ConfigError
 from remote_agent.processes import run_again
+
+
+def load(
+    options: argparse.Namespace, flags: dict[tuple[str, str], object] | None = None
+) -> tuple[Config, dict[tuple[str, ...], str]]:
+    """The effective configuration for these options, and the origins of its values."""
+    file = Path(options.config) if options.config else None
+    state_dir = Path(options.state_dir) if options.state_dir else None
+    return load_config(file, os.environ, flags, state_dir)
 
 
 def flags_of(options: argparse.Namespace) -> dict[tuple[str, str], object]:

@@ -5,31 +5,20 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 from remote_agent import __version__
 from remote_agent import config as configuration
-from remote_agent.cli.call import flags_of, forget_token, read_token, to_enrol
+from remote_agent.cli.call import flags_of, forget_token, load, read_token, to_enrol
 from remote_agent.connection.identity import Identity, load_identity
 from remote_agent.errors import ConfigError
-from remote_agent.journal.journal import parse_key
+from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
-from remote_agent.shim.layout import EXIT, SETTLED
 from remote_protocol.units import format_duration, format_size, parse_duration
 
 VERSION: Final = f"remote-agent {__version__}"
-
-
-def load(
-    options: argparse.Namespace, flags: dict[tuple[str, str], object] | None = None
-) -> tuple[configuration.Config, dict[tuple[str, ...], str]]:
-    """The effective configuration for these options, and the origins of its values."""
-    file = Path(options.config) if options.config else None
-    state_dir = Path(options.state_dir) if options.state_dir else None
-    return configuration.load(file, os.environ, flags, state_dir)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         register_first(settings, options)
     forget_token()
     gc.disable()  # until the agent has settled
-    from remote_agent.app.agent import run as run_agent
+    from remote_agent.app.start import run as run_agent
 
     return run_agent(
         settings,
@@ -73,21 +62,9 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
-def on_disk(state_dir: Path) -> tuple[list[str], list[str]]:
-    """Attempts (`job.number`) on the disk that have not ended, and those whose end the server
-    does not have yet."""
-    running: list[str] = []
-    undelivered: list[str] = []
-    for entry in sorted((state_dir / "attempts").glob("*.*")):
-        if parse_key(entry.name) is None or os.path.lexists(entry / SETTLED):
-            continue
-        (undelivered if os.path.lexists(entry / EXIT) else running).append(entry.name)
-    return running, undelivered
-
-
 def _asleep(state_dir: Path) -> dict[str, Any]:
     identity = load_identity(state_dir)
-    running, undelivered = on_disk(state_dir)
+    running, undelivered = unsettled(state_dir)
     return {
         "registered": identity is not None,
         "name": identity.name if identity else None,

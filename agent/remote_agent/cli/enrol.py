@@ -18,11 +18,11 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from remote_agent import __version__, backoff
-from remote_agent.cli.call import flags_of, read_token, to_enrol
-from remote_agent.cli.commands import load, on_disk
+from remote_agent.cli.call import flags_of, load, read_token, to_enrol
 from remote_agent.cli.variables import switch_of
 from remote_agent.config import Config
 from remote_agent.connection import enrolment
+from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.identity import (
     DamagedIdentity,
     Identity,
@@ -32,6 +32,7 @@ from remote_agent.connection.identity import (
     save_identity,
 )
 from remote_agent.errors import AgentError, ConfigError, TokenRefused, Unreachable
+from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
 from remote_agent.session.capacity import unused
 from remote_agent.values import is_open_way, open_way_words
@@ -47,7 +48,7 @@ _NEED_TOKEN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Options:
     """How a host wants to be enrolled, besides its configuration."""
 
     token: str | None = field(default=None, repr=False)
@@ -58,7 +59,7 @@ class Wanted:
 def register(options: argparse.Namespace) -> int:
     """Enrol this host; the same settings again change nothing."""
     config, _ = load(options, flags_of(options))
-    wanted = Wanted(read_token(options), options.replace, options.ephemeral)
+    wanted = Options(read_token(options), options.replace, options.ephemeral)
     try:
         known = load_identity(config.state_dir)
     except DamagedIdentity:
@@ -103,11 +104,11 @@ def register_first(config: Config, options: argparse.Namespace | None = None) ->
         )
     replace = options.replace if options else switch_of("--replace")
     ephemeral = options.ephemeral if options else switch_of("--ephemeral")
-    wanted = Wanted(token, known is not None or replace, ephemeral)
-    save_identity(config.state_dir, _enrol_patiently(config, known, wanted))
+    wanted = Options(token, known is not None or replace, ephemeral)
+    save_identity(config.state_dir, _enrol_with_retries(config, known, wanted))
 
 
-def _enrol_patiently(config: Config, known: Identity | None, wanted: Wanted) -> Identity:
+def _enrol_with_retries(config: Config, known: Identity | None, wanted: Options) -> Identity:
     """Enrol as soon as the server is there: a service may start before it."""
     said, failures = "", 0
     while True:
@@ -128,13 +129,13 @@ def unregister(options: argparse.Namespace) -> int:
     if known is None:
         print("not registered; nothing to do")
         return 0
-    running, undelivered = on_disk(config.state_dir)
+    running, undelivered = unsettled(config.state_dir)
     if (running or undelivered) and not options.force:
         raise AgentError(
             f"{len(running)} jobs run here and {len(undelivered)} results have not reached the "
             "server: first remote-agent drain, or leave them behind with --force"
         )
-    enrolment.unregister(_door(config, known, known.server), known.token)
+    enrolment.unregister(_endpoint(config, known, known.server), known.token)
     remove_identity(config.state_dir)
     print(f"{known.name} has left {known.server}; logs of its jobs stay in {config.state_dir}")
     if _process(config.state_dir) is not None:
@@ -142,7 +143,7 @@ def unregister(options: argparse.Namespace) -> int:
     return 0
 
 
-def enrol(config: Config, known: Identity | None, wanted: Wanted) -> tuple[Identity, Registered]:
+def enrol(config: Config, known: Identity | None, wanted: Options) -> tuple[Identity, Registered]:
     """Register with the server; the identity to keep, and its answer. AgentError says why not."""
     url = config.server.url or (known.server if known else None)
     if url is None:
@@ -162,7 +163,7 @@ def enrol(config: Config, known: Identity | None, wanted: Wanted) -> tuple[Ident
             "of its own"
         )
     tokens = _tokens(mine, wanted.token)
-    door = _door(config, known, url)
+    endpoint = _endpoint(config, known, url)
     fingerprint = known.fingerprint if known else None
     if mine is None:
         fingerprint = reserve_identity(config.state_dir, fingerprint)
@@ -175,14 +176,14 @@ def enrol(config: Config, known: Identity | None, wanted: Wanted) -> tuple[Ident
         platform=host_platform(),
         fingerprint=fingerprint or "",
     )
-    token, answer = _register_with(door, tokens, request, mine)
+    token, answer = _register_with(endpoint, tokens, request, mine)
     identity = Identity(
         server=url,
         name=answer.name,
         token=answer.token or token,
         fingerprint=request.fingerprint,
-        ca_file=door.ca_file,
-        proxy=door.proxy,
+        ca_file=endpoint.ca_file,
+        proxy=endpoint.proxy,
         ephemeral=request.ephemeral,
         insecure=insecure and is_open_way(url),
         settings=json.loads(request.settings.model_dump_json(exclude_none=True)),
@@ -192,7 +193,7 @@ def enrol(config: Config, known: Identity | None, wanted: Wanted) -> tuple[Ident
 
 def _tokens(mine: Identity | None, given: str | None) -> list[str]:
     """Which tokens to show, in this order: the agent's own before a registration token, so that
-    no use of that is spent, but behind an agent token that somebody made for it anew."""
+    no use of that is spent, but after an agent token that somebody made for it anew."""
     if given is None and mine is None:
         raise ConfigError("missing: " + _NEED_TOKEN)
     if given is not None and (mine is None or kind_of(given) is TokenKind.AGENT):
@@ -201,15 +202,15 @@ def _tokens(mine: Identity | None, given: str | None) -> list[str]:
 
 
 def _register_with(
-    door: enrolment.Door, tokens: list[str], request: Registration, mine: Identity | None
+    endpoint: Endpoint, tokens: list[str], request: Registration, mine: Identity | None
 ) -> tuple[str, Registered]:
     for token in tokens[:-1]:
         try:
-            return token, enrolment.register(door, token, request)
+            return token, enrolment.register(endpoint, token, request)
         except TokenRefused:
             continue
     try:
-        return tokens[-1], enrolment.register(door, tokens[-1], request)
+        return tokens[-1], enrolment.register(endpoint, tokens[-1], request)
     except TokenRefused as error:
         if mine is None or tokens != [mine.token]:
             raise
@@ -224,9 +225,9 @@ def _settings(config: Config, mine: Identity | None) -> Settings:
     return Settings.model_validate((mine.settings if mine else {}) | said)
 
 
-def _door(config: Config, known: Identity | None, url: str) -> enrolment.Door:
+def _endpoint(config: Config, known: Identity | None, url: str) -> Endpoint:
     server = config.server
-    return enrolment.Door(
+    return Endpoint(
         url=url,
         proxy=server.proxy or (known.proxy if known else None),
         ca_file=_text(server.ca_file) or (known.ca_file if known else None),

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from remote_agent.cli.commands import load
+from remote_agent.cli.call import load
 from remote_agent.errors import AgentError
-from remote_agent.journal.journal import parse_key
+from remote_agent.journal.folder import parse_key
 from remote_agent.processes import READ, open_file
 from remote_agent.shim.layout import EXIT, SETTLED
 from remote_agent.spool import SpoolReader

@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
@@ -36,8 +36,9 @@ class Endpoint:
 
     url: str
     """As configured: `https://host[:port][/prefix]`."""
-    token: str
-    proxy: str | None = None
+    token: str = field(default="", repr=False)
+    """Empty before the agent is registered."""
+    proxy: str | None = field(default=None, repr=False)
     """None: whatever HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."""
     ca_file: str | None = None
     """Certificates that are trusted instead of the system's."""
@@ -99,7 +100,7 @@ def place_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-class Complaint:
+class FailureLog:
     """Tells a failure once, then again only when it changes or has lasted."""
 
     def __init__(self) -> None:

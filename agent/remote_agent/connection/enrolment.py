@@ -12,13 +12,14 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from pydantic import ValidationError
 
 from remote_agent.connection.endpoint import (
+    Endpoint,
     certificate_cure,
     place_of,
     proxy_authorization,
@@ -32,7 +33,6 @@ from remote_agent.errors import (
     TokenRefused,
     Unreachable,
 )
-from remote_agent.values import server_url
 from remote_protocol.api import Problem, Registered, Registration, VersionView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TokenKind, kind_of
@@ -65,25 +65,6 @@ _SETTINGS_CODES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A server's HTTP side: base URL, proxy (None: as the environment says) and private CA."""
-
-    url: str
-    proxy: str | None = field(default=None, repr=False)
-    ca_file: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-
-
-def check_url(url: str) -> str:
-    """The URL without a trailing slash. ConfigError names exactly what is wrong with it."""
-    try:
-        return server_url(url)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-
 def check_token(token: str) -> str:
     """A registration or agent token. ConfigError when it can be neither."""
     token = token.strip()
@@ -99,24 +80,26 @@ def check_token(token: str) -> str:
     raise ConfigError(f"this is no token of ours; register needs {wanted}, copied whole")
 
 
-def find_server(door: Door) -> VersionView:
+def find_server(server: Endpoint) -> VersionView:
     """What answers at the URL. ConfigError says exactly what is wrong when it is not our server."""
-    status, body = _call(door, "GET", _VERSION, None, None)
+    status, body = _call(server, "GET", _VERSION, None, None)
     version = _version(status, body)
     if version is not None:
         return version
     if status in _AWAY:
-        raise Unreachable(f"{door.url} answers HTTP {status}: the server behind it is away")
-    parts = urlsplit(door.url)
+        raise Unreachable(
+            f"{server.url} answers HTTP {status}: the server is not reachable from there"
+        )
+    parts = urlsplit(server.url)
     hint = "check host and port, and that no proxy answers in its place"
     if parts.path:
         root = f"{parts.scheme}://{parts.netloc}"
-        if _version(*_call(replace(door, url=root), "GET", _VERSION, None, None)) is not None:
+        if _version(*_call(replace(server, url=root), "GET", _VERSION, None, None)) is not None:
             hint = f"leave the path {parts.path} out: the server is at {root}"
         else:
             hint = f"check host, port and the path {parts.path}"
     raise ConfigError(
-        f"something answers at {door.url} (HTTP {status}), but it is no remote-server; {hint}"
+        f"something answers at {server.url} (HTTP {status}), but it is no remote-server; {hint}"
     )
 
 
@@ -127,39 +110,41 @@ def _version(status: int, body: bytes) -> VersionView | None:
         return None
 
 
-def register(door: Door, token: str, registration: Registration) -> Registered:
+def register(server: Endpoint, token: str, registration: Registration) -> Registered:
     """Enrol at the server. TokenRefused or ServerRefused with a sentence when it refuses."""
-    find_server(door)
+    find_server(server)
     body = registration.model_dump_json(exclude_none=True).encode()
-    status, answer = _call(door, "POST", "/api/v1/agent/register", token, body)
+    status, answer = _call(server, "POST", "/api/v1/agent/register", token, body)
     if status in (200, 201):
         try:
             return Registered.model_validate_json(answer)
         except ValidationError:
-            raise AgentError(f"{door.url} gave an answer that this version does not know") from None
-    raise _refusal(door, status, answer)
+            raise AgentError(
+                f"{server.url} gave an answer that this version does not know"
+            ) from None
+    raise _refusal(server, status, answer)
 
 
-def unregister(door: Door, token: str) -> None:
+def unregister(server: Endpoint, token: str) -> None:
     """Delete this agent on the server. An agent that is unknown there already is no error."""
-    status, answer = _call(door, "DELETE", "/api/v1/agent/registration", token, None)
+    status, answer = _call(server, "DELETE", "/api/v1/agent/registration", token, None)
     if status in (200, 204):
         return
-    refusal = _refusal(door, status, answer)
+    refusal = _refusal(server, status, answer)
     gone = isinstance(refusal, ServerRefused) and refusal.code == ErrorCode.NOT_FOUND
     if not gone and not isinstance(refusal, TokenRefused):
         raise refusal
 
 
-def _refusal(door: Door, status: int, answer: bytes) -> AgentError:
+def _refusal(server: Endpoint, status: int, answer: bytes) -> AgentError:
     try:
         problem = Problem.model_validate_json(answer)
     except ValidationError:
-        return AgentError(f"{door.url} answered {status} without saying why; check the URL")
+        return AgentError(f"{server.url} answered {status} without saying why; check the URL")
     sentence = problem.detail or problem.title
     faults = "".join(f"\n  {f.get('field', '')}: {f.get('message', '')}" for f in problem.errors)
     cure = next((cure for code, cure in _CURES.items() if code == problem.code), "")
-    # Our server names the cure itself, behind a semicolon; an older one may not.
+    # Our server names the cure itself, after a semicolon; an older one may not.
     text = sentence + (f"; {cure}" if cure and ";" not in sentence else "") + faults
     if problem.code in _TOKEN_CODES:
         return TokenRefused(text)
@@ -167,9 +152,9 @@ def _refusal(door: Door, status: int, answer: bytes) -> AgentError:
 
 
 def _call(
-    door: Door, method: str, path: str, token: str | None, body: bytes | None
+    server: Endpoint, method: str, path: str, token: str | None, body: bytes | None
 ) -> tuple[int, bytes]:
-    request = urllib.request.Request(door.url + path, data=body, method=method)
+    request = urllib.request.Request(server.url + path, data=body, method=method)
     request.add_header("User-Agent", "remote-agent")
     if token is not None:
         # Not sent on to where a redirect points.
@@ -177,19 +162,21 @@ def _call(
     if body is not None:
         request.add_header("Content-Type", "application/json")
     try:
-        with _opener(door).open(request, timeout=_TIMEOUT) as response:
+        with _opener(server).open(request, timeout=_TIMEOUT) as response:
             return response.status, response.read(_LARGEST)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 407:
-                raise Unreachable(explain(door, error)) from None
+                raise Unreachable(explain(server, error)) from None
             if error.code in (301, 302, 303, 307, 308):
-                raise ConfigError(_redirected(door, path, error.headers.get("Location"))) from None
+                raise ConfigError(
+                    _redirected(server, path, error.headers.get("Location"))
+                ) from None
             return error.code, error.read(_LARGEST)
     except (OSError, http.client.HTTPException, ValueError) as error:
         cause = getattr(error, "reason", None)
         known = cause if isinstance(cause, BaseException) else error
-        raise Unreachable(explain(door, known)) from None
+        raise Unreachable(explain(server, known)) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -199,15 +186,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _via(door: Door) -> str | None:
+def _via(server: Endpoint) -> str | None:
     """The proxy to go through: one that was named is for every host, NO_PROXY belongs to the
     environment's. ConfigError when it is of a kind that we do not speak."""
-    proxy = door.proxy or proxy_for(door.url)
+    proxy = server.proxy or proxy_for(server.url)
     kind = urlsplit(proxy).scheme if proxy else "http"
     if kind != "http":
         raise ConfigError(
-            f"the environment names a proxy of the kind {kind}:// for {door.url}; only http:// is "
-            "supported: name another with --proxy, or the host in NO_PROXY"
+            f"the environment names a proxy of the kind {kind}:// for {server.url}; only http:// "
+            "is supported: name another with --proxy, or the host in NO_PROXY"
         )
     return proxy
 
@@ -223,49 +210,49 @@ class _OneProxy(urllib.request.ProxyHandler):
         req.set_proxy(parts.netloc.rpartition("@")[2], parts.scheme)
 
 
-def _opener(door: Door) -> urllib.request.OpenerDirector:
+def _opener(server: Endpoint) -> urllib.request.OpenerDirector:
     try:
-        tls = ssl.create_default_context(cafile=door.ca_file)
+        tls = ssl.create_default_context(cafile=server.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"the CA file {door.ca_file} cannot be used: {_words(error)}; it holds certificates "
+            f"the CA file {server.ca_file} cannot be used: {_words(error)}; it holds certificates "
             "in PEM format"
         ) from None
-    if door.client_cert:
+    if server.client_cert:
         try:
-            tls.load_cert_chain(door.client_cert, door.client_key)
+            tls.load_cert_chain(server.client_cert, server.client_key)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
-                f"the client certificate {door.client_cert} cannot be used: {_words(error)}"
+                f"the client certificate {server.client_cert} cannot be used: {_words(error)}"
             ) from None
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.HTTPSHandler(context=tls),
         _NoRedirect(),
     ]
-    via = _via(door)
+    via = _via(server)
     # Without one, an empty table: what the environment says has been asked already.
     handlers.append(_OneProxy({"http": via, "https": via} if via else {}))
     return urllib.request.build_opener(*handlers)
 
 
-def _redirected(door: Door, path: str, location: str | None) -> str:
+def _redirected(server: Endpoint, path: str, location: str | None) -> str:
     if not location:
-        return f"{door.url} redirects to nowhere; check the URL"
-    target = urljoin(door.url + path, location)
+        return f"{server.url} redirects to nowhere; check the URL"
+    target = urljoin(server.url + path, location)
     better = target.removesuffix(path)
     cure = f"use {better}" if better != target else "check the URL"
-    return f"{door.url} redirects to {target}; {cure}"
+    return f"{server.url} redirects to {target}; {cure}"
 
 
 def _words(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def explain(door: Door, error: BaseException) -> str:
+def explain(server: Endpoint, error: BaseException) -> str:
     """Why nothing came back from the server, and what helps. Holds no secret."""
-    cause, text, via = _words(error), str(error).lower(), _via(door)
+    cause, text, via = _words(error), str(error).lower(), _via(server)
     if isinstance(error, socket.gaierror):
-        host = urlsplit(via or door.url).hostname
+        host = urlsplit(via or server.url).hostname
         cause, cure = f"the name {host} cannot be resolved ({cause})", "check it, and DNS"
     elif isinstance(error, ssl.SSLCertVerificationError):
         cause = f"its certificate is not trusted: {error.verify_message}"
@@ -293,9 +280,9 @@ def explain(door: Door, error: BaseException) -> str:
         cause = f"no HTTP answer ({cause})"
         cure = (
             "if the port speaks TLS, use https://"
-            if door.url.startswith("http:")
+            if server.url.startswith("http:")
             else ("check host and port")
         )
     else:
         cure = "check the URL"
-    return f"cannot reach {door.url}: {cause.rstrip('.')}; {cure}"
+    return f"cannot reach {server.url}: {cause.rstrip('.')}; {cure}"

@@ -12,6 +12,7 @@ import random
 import socket
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -28,7 +29,7 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from remote_agent import backoff
-from remote_agent.connection.endpoint import OPEN_TIMEOUT, Complaint, Endpoint, explain, problem_of
+from remote_agent.connection.endpoint import OPEN_TIMEOUT, Endpoint, FailureLog, explain, problem_of
 from remote_agent.connection.tunnel import open_tunnel
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_protocol.codec import (
@@ -52,12 +53,16 @@ FENCED_DELAY: Final = (30.0, 60.0)
 """Seconds, uniformly: another agent has this one's identity and the newest wins, so that a fast
 retry would only make the two throw each other out."""
 UNSENT: Final = 256 * 1024
-"""Bytes not yet sent that the kernel may hold: a control message waits behind no more."""
+"""Bytes not yet sent that the kernel may hold: a control message waits for no more."""
 _DEFINITIVE: Final = frozenset(
     {ErrorCode.INVALID_TOKEN, ErrorCode.EXPIRED_TOKEN, ErrorCode.WRONG_TOKEN_KIND}
 )
 """Refusals that only a person can cure. A 401 without such a code may come from anything that
 stands between, and is tried again."""
+
+
+Connect = Callable[[Endpoint], Awaitable[ClientConnection]]
+"""Opens a WebSocket to an endpoint."""
 
 
 class Listener(Protocol):
@@ -69,7 +74,7 @@ class Listener(Protocol):
     def link_received(self, message: ServerMessage) -> None:
         """A message came. RemoteProtocolError closes the link with the error's code."""
 
-    def link_fed(self, chunk: Chunk) -> None:
+    def link_input(self, chunk: Chunk) -> None:
         """A piece of an input came."""
 
     def link_closed(self, reason: str) -> None:
@@ -79,16 +84,22 @@ class Listener(Protocol):
 class Link:
     """Keeps one WebSocket open. `run` is its loop; everything else may be called at any time."""
 
-    def __init__(self, endpoint: Endpoint, listener: Listener) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        connect: Connect | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.endpoint = endpoint
         """Replaced by a reload; holds from the next connect on."""
-        self._listener = listener
+        self._connect = connect or open_websocket
+        self._sleep = sleep
         self._socket: ClientConnection | None = None
         self._closing: set[asyncio.Task[None]] = set()
-        self._complaint = Complaint()
+        self._failures = FailureLog()
         self._finished = False
         self._heard = False
-        self._verdict: tuple[CloseCode, str] | None = None
+        self._closed_with: tuple[CloseCode, str] | None = None
         """Why this side closed the present link."""
 
     @property
@@ -112,7 +123,7 @@ class Link:
         return True
 
     async def drain(self) -> None:
-        """Wait until the buffer has room again, so that messages never queue behind much."""
+        """Wait until the buffer has room again, so that no message waits for much."""
         if self._socket is not None:
             try:
                 await self._socket.drain()
@@ -122,20 +133,20 @@ class Link:
     def close(self, code: CloseCode, detail: str) -> None:
         """Close the link; `run` makes a new one after the backoff."""
         if self._socket is not None:
-            self._forget(code, detail)
+            self._drop(code, detail)
 
     async def finish(self) -> None:
         """Close the link for good, having sent what was written."""
         self._finished = True
-        self._forget(CloseCode.NORMAL, "")
+        self._drop(CloseCode.NORMAL, "")
         if self._closing:
             await asyncio.wait(self._closing, timeout=CLOSE_TIMEOUT + 1)
 
-    def _forget(self, code: CloseCode, detail: str) -> None:
+    def _drop(self, code: CloseCode, detail: str) -> None:
         dying, self._socket = self._socket, None
         if dying is None:
             return
-        self._verdict = (code, detail)
+        self._closed_with = (code, detail)
         # RFC 6455 §5.5: a close frame has room for 123 bytes of reason.
         reason = detail.encode()[:120].decode(errors="ignore")
         task = asyncio.ensure_future(dying.close(code, reason))
@@ -144,20 +155,20 @@ class Link:
 
     # The loop ----------------------------------------------------------------------------
 
-    async def run(self) -> None:
+    async def run(self, listener: Listener) -> None:
         """Connect until `finish`. TokenRefused when only a person can help."""
         failures = 0
         while not self._finished:
             try:
-                wire = await self._connect()
+                wire = await self._connect(self.endpoint)
             except (OSError, InvalidHandshake, InvalidProxy, InvalidURI, EOFError) as error:
-                self._complaint.failed(self._explain(error))
+                self._failures.failed(self._explain(error))
                 wait = self._delay(failures)
                 failures += 1
             else:
-                self._complaint.over(self.endpoint.place)
+                self._failures.over(self.endpoint.place)
                 opened = time.monotonic()
-                code, reason = await self._serve(wire)
+                code, reason = await self._serve(wire, listener)
                 if self._finished:
                     return
                 if time.monotonic() - opened > PROVEN_AFTER:
@@ -166,61 +177,36 @@ class Link:
                     # A server that spoke to us is there: come back within seconds.
                     failures = min(failures + 1, 2) if self._heard else failures + 1
                 wait = self._after(code, reason, failures)
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
 
-    async def _connect(self) -> ClientConnection:
-        endpoint = self.endpoint
-        options: dict[str, Any] = {}
-        if endpoint.session_url.startswith("wss:"):
-            options["ssl"] = _tls(endpoint)
-        via = endpoint.via
-        if via is not None:
-            async with asyncio.timeout(OPEN_TIMEOUT):
-                options["sock"] = await open_tunnel(via, *endpoint.address)
-        return await connect(
-            endpoint.session_url,
-            additional_headers={"Authorization": f"Bearer {endpoint.token}"},
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            compression=None,
-            proxy=None,
-            open_timeout=OPEN_TIMEOUT,
-            close_timeout=CLOSE_TIMEOUT,
-            ping_interval=None,
-            max_size=MAX_SERVER_MESSAGE,
-            max_queue=64,
-            # Drained below the low mark after each chunk: at most one of them is in the way.
-            write_limit=(64 * 1024, 32 * 1024),
-            **options,
-        )
-
-    async def _serve(self, wire: ClientConnection) -> tuple[int | None, str]:
+    async def _serve(self, wire: ClientConnection, listener: Listener) -> tuple[int | None, str]:
         _keep_kernel_buffer_short(wire)
         self._socket = wire
         self._heard = False
-        self._verdict = None
+        self._closed_with = None
         try:
-            self._listener.link_opened(make_ulid(time.time_ns() // 1_000_000, _entropy()))
+            listener.link_opened(make_ulid(time.time_ns() // 1_000_000, _entropy()))
             make_ready_from_server()  # while the server makes its answer
             while self._socket is wire:
                 frame = await wire.recv()
                 if isinstance(frame, str):
-                    self._listener.link_received(decode_from_server(frame))
+                    listener.link_received(decode_from_server(frame))
                 else:
-                    self._listener.link_fed(decode_input(frame))
+                    listener.link_input(decode_input(frame))
                 self._heard = True
         except ConnectionClosed:
             pass
         except RemoteProtocolError as error:
             log.error("the server broke the protocol", detail=str(error))
-            self._forget(error.code, str(error))
+            self._drop(error.code, str(error))
         finally:
             if self._socket is wire:
                 self._socket = None
             code: int | None = wire.close_code
             reason = wire.close_reason or _cause(wire)
-            if self._verdict is not None:
-                code, reason = self._verdict
-            self._listener.link_closed(reason)
+            if self._closed_with is not None:
+                code, reason = self._closed_with
+            listener.link_closed(reason)
         return code, reason
 
     def _after(self, code: int | None, reason: str, failures: int) -> float:
@@ -274,6 +260,32 @@ class Link:
                 f" {urlsplit(self.endpoint.session_url).path}); check [server] url"
             )
         return f"{self.endpoint.place} answered HTTP {status} instead of opening a WebSocket"
+
+
+async def open_websocket(endpoint: Endpoint) -> ClientConnection:
+    """A WebSocket to the server, through its proxy if it has one. Raises what `explain` knows."""
+    options: dict[str, Any] = {}
+    if endpoint.session_url.startswith("wss:"):
+        options["ssl"] = _tls(endpoint)
+    via = endpoint.via
+    if via is not None:
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            options["sock"] = await open_tunnel(via, *endpoint.address)
+    return await connect(
+        endpoint.session_url,
+        additional_headers={"Authorization": f"Bearer {endpoint.token}"},
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        compression=None,
+        proxy=None,
+        open_timeout=OPEN_TIMEOUT,
+        close_timeout=CLOSE_TIMEOUT,
+        ping_interval=None,
+        max_size=MAX_SERVER_MESSAGE,
+        max_queue=64,
+        # Drained below the low mark after each chunk: at most one of them is in the way.
+        write_limit=(64 * 1024, 32 * 1024),
+        **options,
+    )
 
 
 def _tls(endpoint: Endpoint) -> ssl.SSLContext:

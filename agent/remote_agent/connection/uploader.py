@@ -2,7 +2,7 @@
 
 May read spools and delete their acknowledged segments. What to send next is the session's
 choice (round robin, bounded window for each attempt); here only bytes move: one buffer, read
-into behind the packed header, handed to the link as a view.
+into after the packed header, handed to the link as a view.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum, auto
 from itertools import islice
 from typing import Final, Protocol
 
@@ -31,10 +32,13 @@ RETRY: Final = 0.5
 
 
 class Source(Protocol):
-    """Who says what may be sent now (the session)."""
+    """Who decides what may be sent now, and hears what became of it (the session driver)."""
 
     def next_chunk(self) -> tuple[AttemptId, int, int] | None:
         """Attempt, offset and length of the next chunk; None when nothing may be sent."""
+
+    def handle(self, event: Event) -> None:
+        """What happened to the chunk."""
 
 
 class Sink(Protocol):
@@ -60,33 +64,49 @@ class Readable(Protocol):
         """Let go of its files."""
 
 
+class Step(Enum):
+    """What the uploader's next step has to wait for."""
+
+    SENT = auto()
+    """Room on the link."""
+    SKIPPED = auto()
+    """Nothing: a spool could not be read, the next one may."""
+    RETRY = auto()
+    """Some time: no spool that has something to send can be read."""
+    IDLE = auto()
+    """`wake`: there is nothing to send, or no link."""
+
+
 class Uploader:
-    """Moves log bytes while there are any. `wake` it when there may be more."""
+    """Moves log bytes while there are any. `wake` it when there may be more.
+
+    Of each spool it keeps the newest `keep` segments of `segment_size` bytes when the server has
+    them, and the files of up to `most_open` spools open between two reads.
+    """
 
     def __init__(
         self,
-        source: Source,
         sink: Sink,
         open_spool: Callable[[AttemptId], Readable],
-        report: Callable[[Event], None],
         keep: int,
         segment_size: int,
+        most_open: int = MOST_OPEN,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._source = source
         self._sink = sink
         self._open_spool = open_spool
-        self._report = report
         self._keep = keep
         self._segment_size = segment_size
+        self._most_open = most_open
+        self._now = now
         self._awake = asyncio.Event()
         self._spools: dict[AttemptId, Readable] = {}
-        self._ill: dict[AttemptId, float] = {}
+        self._unreadable: dict[AttemptId, float] = {}
+        """Spools that could not be read, with the time from which they are tried again."""
         self._trimmed: dict[AttemptId, int] = {}
         self._buffer = bytearray(HEADER_SIZE + MAX_PAYLOAD)
-        self.most_open = MOST_OPEN
-        """Spools whose files stay open between two reads."""
-        self.sent = 0
-        """Log bytes handed to the link since the start."""
+        self._view = memoryview(self._buffer)
+        self._skipped = 0
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -97,7 +117,7 @@ class Uploader:
         spool = self._spools.pop(key, None)
         if spool is not None:
             spool.close()
-        self._ill.pop(key, None)
+        self._unreadable.pop(key, None)
         self._trimmed.pop(key, None)
 
     def acknowledged(self, key: AttemptId, offset: int) -> None:
@@ -112,46 +132,51 @@ class Uploader:
             try:
                 self._spool(key).drop_acked(offset, self._keep)
             except OSError as error:
-                self._complain(key, str(error))
+                self._cannot_read(key, str(error))
 
-    async def run(self) -> None:
+    async def run(self, source: Source) -> None:
         """The loop; ends by cancellation."""
-        view = memoryview(self._buffer)
-        skipped = 0
         while True:
             self._awake.clear()
-            piece = self._source.next_chunk()
-            if piece is None:
-                await self._awake.wait()
-                continue
-            key, offset, length = piece
-            read = self._read(key, view[HEADER_SIZE : HEADER_SIZE + length], offset)
-            if isinstance(read, SpoolMissing) or read == 0:
-                self._report(ChunkSent(key, 0))
-                if isinstance(read, SpoolMissing):
-                    # The session goes on behind the gap, if it may.
-                    self._report(read)
-                skipped += 1
-                if skipped > len(self._ill):
-                    # A whole round of nothing but spools that cannot be read.
-                    skipped = 0
-                    await self._nap()
-                continue
-            skipped = 0
-            pack_header(self._buffer, key, offset)
-            if not self._sink.write(view[: HEADER_SIZE + read]):
-                # The session learns of a lost link in this very tick, and has nothing to send.
-                await self._awake.wait()
-                continue
-            # Before anything is awaited: a rewind that arrives meanwhile must find the cursor
-            # where this chunk put it.
-            self.sent += read
-            self._report(ChunkSent(key, read))
-            await self._sink.drain()
-            # A chunk that fits the socket's buffer awaits nothing: messages get their turn here.
-            await asyncio.sleep(0)
+            match self.step(source):
+                case Step.IDLE:
+                    await self._awake.wait()
+                case Step.RETRY:
+                    await self._pause()
+                case Step.SENT:
+                    await self._sink.drain()
+                    # A chunk that fits the socket's buffer awaits nothing: messages get their
+                    # turn here.
+                    await asyncio.sleep(0)
 
-    async def _nap(self) -> None:
+    def step(self, source: Source) -> Step:
+        """Send one chunk, if there is one. Nothing here waits: a rewind that arrives later finds
+        the cursor where this chunk put it."""
+        piece = source.next_chunk()
+        if piece is None:
+            return Step.IDLE
+        key, offset, length = piece
+        read = self._read(key, self._view[HEADER_SIZE : HEADER_SIZE + length], offset)
+        if isinstance(read, SpoolMissing) or read == 0:
+            source.handle(ChunkSent(key, 0))
+            if isinstance(read, SpoolMissing):
+                # The session goes on after the gap, if it may.
+                source.handle(read)
+            self._skipped += 1
+            if self._skipped <= len(self._unreadable):
+                return Step.SKIPPED
+            # A whole round of nothing but spools that cannot be read.
+            self._skipped = 0
+            return Step.RETRY
+        self._skipped = 0
+        pack_header(self._buffer, key, offset)
+        if not self._sink.write(self._view[: HEADER_SIZE + read]):
+            # The session learns of a lost link in this very tick, and has nothing to send.
+            return Step.IDLE
+        source.handle(ChunkSent(key, read))
+        return Step.SENT
+
+    async def _pause(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(RETRY):
                 await self._awake.wait()
@@ -162,36 +187,40 @@ class Uploader:
             spool = self._open_spool(key)
         # In the order of their use: the one that was read last comes last.
         self._spools[key] = spool
-        if len(self._spools) > self.most_open:
-            idle = next(islice(self._spools, len(self._spools) - self.most_open - 1, None))
+        if len(self._spools) > self._most_open:
+            idle = next(islice(self._spools, len(self._spools) - self._most_open - 1, None))
             self._spools[idle].close()
         return spool
 
     def _read(self, key: AttemptId, room: memoryview, offset: int) -> int | SpoolMissing:
         """How many bytes were read; 0 when the spool cannot be read now."""
-        if self._ill and self._ill.get(key, 0.0) > time.monotonic():
+        if self._unreadable and self._unreadable.get(key, 0.0) > self._now():
             return 0
         try:
             read = self._spool(key).read_into(room, offset)
         except SpoolError as error:
-            self._complain(key, str(error))
+            self._cannot_read(key, str(error))
             return SpoolMissing(key, offset, error.until)
         except UnexpectedEntry as error:
             # Somebody has put it where the log was: what came before it is gone.
-            self._complain(key, f"{error.filename}: {error.strerror}")
+            self._cannot_read(key, f"{error.filename}: {error.strerror}")
             return SpoolMissing(key, offset, None)
         except OSError as error:
-            self._complain(key, str(error))
+            self._cannot_read(key, str(error))
             return 0
         if read == 0:
-            self._complain(key, f"it ends before byte {offset}")
+            self._cannot_read(key, f"it ends before byte {offset}")
             return SpoolMissing(key, offset, None)
-        elif self._ill.pop(key, None) is not None:
-            log.info("a spool can be read again", attempt=str(key))
+        if self._unreadable.pop(key, None) is not None:
+            log.info("the log of a job can be read again", attempt=str(key))
         return read
 
-    def _complain(self, key: AttemptId, why: str) -> None:
-        if key not in self._ill:
-            log.error("a spool cannot be read; trying again", attempt=str(key), reason=why)
+    def _cannot_read(self, key: AttemptId, why: str) -> None:
+        if key not in self._unreadable:
+            log.error(
+                "the log of a job cannot be read from the disk; trying again",
+                attempt=str(key),
+                reason=why,
+            )
         # Only this attempt waits: the others go on.
-        self._ill[key] = time.monotonic() + RETRY
+        self._unreadable[key] = self._now() + RETRY

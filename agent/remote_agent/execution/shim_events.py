@@ -1,8 +1,8 @@
-"""Hints of shims: datagrams that say what has just happened to an attempt. May touch that socket.
+"""Events that shims report: datagrams about an attempt. May touch the socket for them.
 
 They only make the agent fast. Any may be lost, doubled or forged by who can write to the state
-directory: whoever hears one looks at the disk before believing an end. Only the record of an end
-that a full disk does not take is in the hint itself.
+directory: whoever receives one looks at the disk before an end counts. Only the record of an end
+that a full disk does not take is in the event itself.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _LARGEST_PID: Final = 1 << 32
 _LATEST: Final = 1e11
 """Seconds since 1970 that a calendar still has (`parts.Seconds`)."""
 _AT_ONCE: Final = 256
-"""Hints taken before other things of the loop get their turn."""
+"""ShimEventSocket taken before other things of the loop get their turn."""
 
 
-class Hint(NamedTuple):
+class ShimEvent(NamedTuple):
     """What a shim says: `started` with `pid` and `at`, `grew` with `size`, or `ended`."""
 
     key: AttemptId
@@ -38,11 +38,11 @@ class Hint(NamedTuple):
     """With `ended`: the exit record that the disk did not take."""
 
 
-def parse(data: bytes) -> Hint | None:
-    """The hint in a datagram; None when it is none."""
+def parse(data: bytes) -> ShimEvent | None:
+    """The event in a datagram; None when it is none."""
     try:
         body = from_json(data)
-        hint = Hint(
+        event = ShimEvent(
             AttemptId.parse(body["k"]),
             str(body["e"]),
             int(body.get("size", 0)),
@@ -52,45 +52,45 @@ def parse(data: bytes) -> Hint | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    _, _, size, pid, at, record = hint
+    _, _, size, pid, at, record = event
     sensible = (
         0 <= size < _LARGEST_LOG
         and 0 <= pid < _LARGEST_PID
         and 0 <= at < _LATEST
         and (record is None or isinstance(record, dict))
     )
-    return hint if sensible else None
+    return event if sensible else None
 
 
-class Hints:
-    """Listens for hints and gives each to `heard`."""
+class ShimEventSocket:
+    """Listens for events of shims."""
 
-    def __init__(self, state_dir: Path, heard: Callable[[Hint], None]) -> None:
+    def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
-        self._heard = heard
-        self._box: DatagramSocket | None = None
+        self._socket: DatagramSocket | None = None
 
-    def open(self) -> None:
-        """Listen, in place of what a former agent left. OSError when that is impossible."""
+    def open(self, heard: Callable[[ShimEvent], None]) -> None:
+        """Listen, in place of what a former agent left, and give each event to `heard`. OSError
+        when that is impossible."""
         with Folder(self._state_dir, follow=True) as folder:
-            self._box = DatagramSocket(folder.near(FILE), private=True)
-        asyncio.get_running_loop().add_reader(self._box.fileno(), self._read)
+            self._socket = DatagramSocket(folder.near(FILE), private=True)
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read, heard)
 
     def close(self) -> None:
         """Stop listening; shims go on without."""
-        if self._box is not None:
-            asyncio.get_running_loop().remove_reader(self._box.fileno())
-            self._box.close()
-            self._box = None
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
 
-    def _read(self) -> None:
+    def _read(self, heard: Callable[[ShimEvent], None]) -> None:
         for _ in range(_AT_ONCE):
-            if self._box is None:
+            if self._socket is None:
                 return
             try:
-                data = self._box.take()
+                data = self._socket.take()
             except BlockingIOError:
                 return
-            hint = parse(data)
-            if hint is not None:
-                self._heard(hint)
+            event = parse(data)
+            if event is not None:
+                heard(event)

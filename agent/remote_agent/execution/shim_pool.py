@@ -20,7 +20,7 @@ SPARE: Final = 8
 """Shims that are kept ready beyond those that run an attempt; fewer when the capacity is less."""
 
 
-class Crew:
+class ShimPool:
     """The shims of one agent. `logs` is the folder for what they complain about, `descriptors`
     how many files jobs may open; None: as many as the agent."""
 

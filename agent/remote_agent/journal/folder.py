@@ -16,10 +16,13 @@ import structlog
 
 from remote_agent.journal.spares import make_empty
 from remote_agent.processes import NEW, Folder, remove_tree, rename, restore_access
-from remote_agent.shim.layout import ORDER, WORK
+from remote_agent.shim.layout import EXIT, ORDER, SETTLED, WORK
+from remote_protocol.attempt_id import AttemptId
 
 log = structlog.get_logger("journal")
 
+ATTEMPTS: Final = "attempts"
+"""Its name in the state directory."""
 _PROBE: Final = ".probe"
 _PROBE_SIZE: Final = 64 * 1024
 _BROKEN: Final = ".broken"
@@ -78,3 +81,23 @@ class AttemptsFolder:
             rename(source, target)
         except OSError as error:
             log.error("it cannot be moved", path=str(source), reason=error.strerror)
+
+
+def parse_key(name: str) -> AttemptId | None:
+    """The attempt that a directory's name means; None for other names."""
+    try:
+        return AttemptId.parse(name)
+    except ValueError:
+        return None
+
+
+def unsettled(state_dir: Path) -> tuple[list[str], list[str]]:
+    """Attempts (`job.number`) on the disk that have not ended, and those whose end the server
+    does not have yet."""
+    running: list[str] = []
+    undelivered: list[str] = []
+    for entry in sorted((state_dir / ATTEMPTS).glob("*.*")):
+        if parse_key(entry.name) is None or os.path.lexists(entry / SETTLED):
+            continue
+        (undelivered if os.path.lexists(entry / EXIT) else running).append(entry.name)
+    return running, undelivered

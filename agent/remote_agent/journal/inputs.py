@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from remote_agent.processes import KEEP, READ, Folder, write_at
-from remote_agent.session.inputs import InputCopy
+from remote_agent.session.input_copy import InputCopy
 from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import INPUT, INPUT_END
 from remote_agent.shim.record import read_record, write_record

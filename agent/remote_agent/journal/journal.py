@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from pydantic import ValidationError
@@ -31,7 +31,7 @@ from remote_agent.journal.directory import (
     write_directory,
 )
 from remote_agent.journal.files import JobFiles
-from remote_agent.journal.folder import AttemptsFolder
+from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, parse_key
 from remote_agent.journal.inputs import InputFiles
 from remote_agent.journal.ledger import Ledger
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
@@ -58,8 +58,6 @@ from remote_protocol.messages import Ended, Offer, Phase
 from remote_protocol.states import EndReason
 
 log = structlog.get_logger("journal")
-
-ATTEMPTS: Final = "attempts"
 
 
 class Kept(NamedTuple):
@@ -366,11 +364,3 @@ class Journal:
         little, or in a thread."""
         done = self._trash.purge(most)
         return done + self.files.purge(most - done)
-
-
-def parse_key(name: str) -> AttemptId | None:
-    """The attempt that a directory's name means; None for other names."""
-    try:
-        return AttemptId.parse(name)
-    except ValueError:
-        return None

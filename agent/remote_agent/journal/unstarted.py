@@ -17,7 +17,7 @@ from remote_protocol.states import EndReason
 log = structlog.get_logger("journal")
 
 
-def forestall(directory: Path, reason: EndReason, detail: str) -> dict[str, Any] | None:
+def end_before_start(directory: Path, reason: EndReason, detail: str) -> dict[str, Any] | None:
     """End an attempt that has not begun, so that it never will (I1): its exit record, kept unless
     the disk refuses. None when it has begun, or may begin.
 

@@ -32,7 +32,7 @@ Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class ControlServer:
-    """Answers requests by the handler that their `do` names."""
+    """ControlHandlers requests by the handler that their `do` names."""
 
     def __init__(self, state_dir: Path, handlers: Mapping[str, Handler]) -> None:
         self._state_dir = state_dir

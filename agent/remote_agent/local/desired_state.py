@@ -1,8 +1,8 @@
-"""What people want of this agent, and what follows for taking jobs. May touch wishes.json only.
+"""What people want of this agent, and what follows for taking jobs. May touch desired_state.json.
 
-There are wishes said on the host (`remote-agent pause`, `drain`) and wishes said on the server;
-each is kept where it was said (I7) and the agent obeys the stricter of the two. A local wish
-survives restarts; a drain ends with the agent's exit, for then it has come true.
+It is asked for on the host (`remote-agent pause`, `drain`) and on the server; each request is kept
+where it was made (I7) and the agent obeys the stricter of the two. A request on the host survives
+restarts; a drain ends with the agent's exit, which completes it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import structlog
 from remote_agent.processes import REPLACE, boot_id, boottime, open_file, rename
 from remote_protocol.messages import Condition, Wishes
 
-log = structlog.get_logger("wishes")
+log = structlog.get_logger("desired_state")
 
-FILE: Final = "wishes.json"
+FILE: Final = "desired_state.json"
 
 
-class Moment(NamedTuple):
+class ClockReading(NamedTuple):
     """One moment by the clocks of the host."""
 
     boot: float
@@ -34,72 +34,76 @@ class Moment(NamedTuple):
     boot_id: str
 
 
-def host_moment() -> Moment:
+def read_clocks() -> ClockReading:
     """Now."""
-    return Moment(boottime(), time.time(), boot_id())
+    return ClockReading(boottime(), time.time(), boot_id())
 
 
 @dataclass(frozen=True, slots=True)
-class LocalWishes:
-    """The wishes said on the host."""
+class LocalRequest:
+    """What was asked for on the host."""
 
     paused: bool = False
     comment: str = ""
     draining: bool = False
     drain_deadline: float | None = None
-    """Seconds from the wish until jobs that still run are cancelled."""
+    """Seconds from the request until jobs that still run are cancelled."""
 
 
-class WishBook:
-    """All wishes and hindrances that hold now, and the condition that they add up to."""
+class DesiredState:
+    """All requests and blocked reasons that hold now, and the condition that follows from them."""
 
-    def __init__(self, state_dir: Path, now: Callable[[], Moment] = host_moment) -> None:
+    def __init__(self, state_dir: Path, now: Callable[[], ClockReading] = read_clocks) -> None:
         self._file = state_dir / FILE
         self._now = now
-        self.local, said = _load(self._file)
-        self._said = said or now()
-        """When the host's drain was wished for."""
-        self._ends = self._end(now())
+        self.local, requested_at = _load(self._file)
+        self._requested_at = requested_at or now()
+        """When the host's drain was asked for."""
+        self._local_end = self._end(now())
         self.server = Wishes()
-        self.hindrance = ""
+        self.blocked_reason = ""
         """A sentence while the host itself cannot take jobs (its disk is too full)."""
         self.stopping = False
         """The agent is about to exit."""
 
-    def say(self, local: LocalWishes) -> None:
-        """Replace the host's own wishes, durably. OSError when the disk refuses.
+    def set_local(self, local: LocalRequest) -> None:
+        """Replace the host's own request, durably. OSError when the disk refuses.
 
-        The time of a drain's deadline counts from the wish: other wishes, restarts of the agent
-        and of the host do not grant it anew.
+        A drain's deadline counts from its request: other requests, restarts of the agent and of
+        the host do not extend it.
         """
         old, now = self.local, self._now()
         same = old.draining and old.drain_deadline == local.drain_deadline
-        said = self._said if same else now
+        at = self._requested_at if same else now
         temporary = self._file.with_suffix(".tmp")
         descriptor = open_file(temporary, REPLACE, 0o600)
         with open(descriptor, "w") as file:
-            json.dump({"v": 1, **asdict(local), "said": said._asdict()}, file)
+            json.dump({"v": 1, **asdict(local), "requested_at": at._asdict()}, file)
             file.flush()
             os.fsync(file.fileno())
         rename(temporary, self._file)
-        self.local, self._said = local, said
-        self._ends = self._end(now)
+        self.local, self._requested_at = local, at
+        self._local_end = self._end(now)
 
-    def _end(self, now: Moment) -> float | None:
+    def block(self, reason: str) -> None:
+        """The host itself cannot take jobs; an empty `reason`: it can again."""
+        self.blocked_reason = reason
+
+    def _end(self, now: ClockReading) -> float | None:
         """When the local drain's deadline is over, by the clock that never jumps."""
-        deadline, said = self.local.drain_deadline, self._said
+        deadline, at = self.local.drain_deadline, self._requested_at
         if not self.local.draining or deadline is None:
             return None
-        if said.boot_id == now.boot_id:
-            return said.boot + deadline
+        if at.boot_id == now.boot_id:
+            return at.boot + deadline
         # The host was restarted: only its wall clock knows for how long. It may be wrong, but
         # cannot make the time longer than it was.
-        return now.boot + min(deadline, max(0.0, deadline - (now.wall - said.wall)))
+        return now.boot + min(deadline, max(0.0, deadline - (now.wall - at.wall)))
 
-    def came_true(self) -> None:
-        """The agent is drained: the host's own wish for it is over."""
+    def end_local_drain(self) -> None:
+        """The agent is drained: the host's own request for it is complete."""
         if self.local.draining:
-            self.say(replace(self.local, draining=False, drain_deadline=None))
+            self.set_local(replace(self.local, draining=False, drain_deadline=None))
 
     @property
     def draining(self) -> bool:
@@ -109,11 +113,11 @@ class WishBook:
     @property
     def local_end(self) -> float | None:
         """When the deadline of the host's own drain is over (CLOCK_BOOTTIME); None without one."""
-        return self._ends
+        return self._local_end
 
     @property
     def server_deadline(self) -> float | None:
-        """Seconds until the end of the server's drain, as of when it was last said."""
+        """Seconds until the end of the server's drain, as of its last message about it."""
         return self.server.drain_deadline if self.server.draining else None
 
     def condition(self) -> Condition:
@@ -122,9 +126,9 @@ class WishBook:
         return Condition(accepting=not reason, reason=reason[:2000], draining=self.draining)
 
     @property
-    def only_hindered(self) -> bool:
+    def only_blocked(self) -> bool:
         """Whether nothing but the host's own state keeps it from taking jobs."""
-        return bool(self.hindrance) and self._reason() == self.hindrance
+        return bool(self.blocked_reason) and self._reason() == self.blocked_reason
 
     def _reason(self) -> str:
         if self.stopping:
@@ -136,37 +140,37 @@ class WishBook:
             return _with("paused on the host", self.local.comment)
         if self.server.paused:
             return _with("paused", self.server.comment)
-        return self.hindrance
+        return self.blocked_reason
 
 
 def _with(text: str, comment: str) -> str:
     return f"{text}: {comment}" if comment else text
 
 
-def _load(file: Path) -> tuple[LocalWishes, Moment | None]:
-    """The wishes, and when a drain among them was said."""
+def _load(file: Path) -> tuple[LocalRequest, ClockReading | None]:
+    """The request, and when a drain in it was asked for."""
     try:
         known = json.loads(file.read_bytes())
         deadline = known.get("drain_deadline")
-        wishes = LocalWishes(
+        request = LocalRequest(
             paused=bool(known.get("paused")),
             comment=str(known.get("comment", "")),
             draining=bool(known.get("draining")),
             drain_deadline=None if deadline is None else float(deadline),
         )
-        return wishes, _moment(known.get("said"))
+        return request, _clocks(known["requested_at"]) if known.get("draining") else None
     except FileNotFoundError:
-        return LocalWishes(), None
+        return LocalRequest(), None
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        # Safer not to take jobs than to forget that somebody wished so.
+        # Safer not to take jobs than to forget that somebody asked for that.
         log.error(
-            "the wishes of this host cannot be read; paused until `resume`", reason=str(error)
+            "the file that keeps pause and drain cannot be read; paused until remote-agent resume",
+            path=str(file),
+            reason=str(error),
         )
-        comment = f"{file.name} was damaged; resume writes it anew"
-        return LocalWishes(paused=True, comment=comment), None
+        comment = f"{file.name} was damaged; remote-agent resume writes it anew"
+        return LocalRequest(paused=True, comment=comment), None
 
 
-def _moment(said: dict[str, Any] | None) -> Moment | None:
-    if said is None:
-        return None
-    return Moment(float(said["boot"]), float(said["wall"]), str(said["boot_id"]))
+def _clocks(reading: dict[str, Any]) -> ClockReading:
+    return ClockReading(float(reading["boot"]), float(reading["wall"]), str(reading["boot_id"]))

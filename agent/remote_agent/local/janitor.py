@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -35,27 +35,40 @@ RELAX: Final = 0.9
 """Share of the quota below which jobs' output goes on again."""
 
 
+class Unsent(Protocol):
+    """Who knows how much of the logs the server does not have (the session)."""
+
+    @property
+    def spool_bytes(self) -> int:
+        """Log bytes that the server has not acknowledged."""
+
+
 class Janitor:
-    """Looks after the disk of one agent."""
+    """Looks after the disk of one agent.
+
+    `block` is told why the host takes no jobs, with an empty text when it can again;
+    `pause_output` whether the running jobs' output waits.
+    """
 
     def __init__(
         self,
         config: Config,
         journal: Journal,
-        unsent: Callable[[], int],
-        hinder: Callable[[str], None],
-        hold: Callable[[bool], None],
+        unsent: Unsent,
+        block: Callable[[str], None],
+        pause_output: Callable[[bool], None],
         free: Callable[[], int] | None = None,
     ) -> None:
         self._config = config
         self._journal = journal
         self._unsent = unsent
-        self._hinder = hinder
-        self._hold = hold
+        self._block = block
+        self._pause_output = pause_output
         self._free = free or self._measure
         self._short = False
-        self._held = False
-        self._trouble = ""
+        self._over_quota = False
+        self._write_error = ""
+        """Why the disk takes no attempt; empty while it does."""
         self._swept_at: float | None = None
 
     def adjust(self, config: Config) -> None:
@@ -83,33 +96,35 @@ class Janitor:
             await self.sweep()
         await self._purge()
         self.judge()
-        if self._trouble:
-            self._try()
+        if self._write_error:
+            self._probe()
         elif not self._short:
             self._journal.prepare()
 
-    def trouble(self, reason: str) -> None:
-        """The disk has refused an attempt, however much is free: no jobs until it takes one."""
-        if not self._trouble:
-            log.error("no attempt can be written", reason=reason)
-        self._trouble = reason
-        self._say()
+    def refused(self, reason: str) -> None:
+        """The disk has refused an attempt, however much is free: no jobs until it takes one.
+        `reason` is a sentence."""
+        if not self._write_error:
+            log.error("taking no jobs until the disk takes one", reason=reason)
+        self._write_error = reason
+        self._report()
 
-    def _try(self) -> None:
+    def _probe(self) -> None:
         try:
             self._journal.probe()
         except OSError as error:
-            self._trouble = os_words(error, "the state directory")
+            why = os_words(error, "the state directory")
+            self._write_error = f"no attempt can be written to the disk: {why}"
         else:
             log.info("attempts can be written again")
-            self._trouble = ""
-        self._say()
+            self._write_error = ""
+        self._report()
 
     async def sweep(self) -> None:
         """Remove settled logs that are too old, or too much together, or in the way of jobs."""
         logs = self._config.logs
         kept = sorted(self._journal.kept(), key=lambda entry: entry.settled_at)
-        total = sum(entry.size for entry in kept) + self._unsent()
+        total = sum(entry.size for entry in kept) + self._unsent.spool_bytes
         # No decision about jobs rests on this clock: it only ages files that nobody needs.
         oldest = time.time() - logs.retention
         removed = 0
@@ -143,27 +158,32 @@ class Janitor:
     def judge(self) -> None:
         """Whether the disk lets the host take jobs, and lets those that run write on."""
         reserve, free = self._config.limits.min_free_disk, self._free()
-        quota, unsent = self._config.logs.max_total, self._unsent()
+        quota, unsent = self._config.logs.max_total, self._unsent.spool_bytes
         short = free < (reserve * BACK if self._short else reserve)
-        full = unsent > (quota * RELAX if self._held else quota)
-        if full != self._held:
-            log.warning("jobs' output waits" if full else "jobs' output goes on", unsent=unsent)
-            self._hold(full)
-        # Said once and not anew with every byte: each change goes to the server.
-        if (short, full) != (self._short, self._held):
-            self._short, self._held = short, full
-            self._say()
+        full = unsent > (quota * RELAX if self._over_quota else quota)
+        if full != self._over_quota:
+            log.warning(
+                "the output of running jobs is paused: too much of it has not been uploaded yet"
+                if full
+                else "the output of running jobs goes on",
+                unsent=unsent,
+            )
+            self._pause_output(full)
+        # Once and not anew with every byte: each change goes to the server.
+        if (short, full) != (self._short, self._over_quota):
+            self._short, self._over_quota = short, full
+            self._report()
 
-    def _say(self) -> None:
-        self._hinder(self._sentence(self._free(), self._unsent()))
+    def _report(self) -> None:
+        self._block(self._sentence(self._free(), self._unsent.spool_bytes))
 
     def _sentence(self, free: int, unsent: int) -> str:
-        if self._trouble:
-            return f"no attempt can be written here: {self._trouble}"
+        if self._write_error:
+            return self._write_error
         if self._short:
             reserve = format_size(self._config.limits.min_free_disk)
             return f"disk below its reserve: {format_size(free)} free of {reserve}"
-        if self._held:
+        if self._over_quota:
             quota = format_size(self._config.logs.max_total)
             return f"{format_size(unsent)} of logs wait for the server, {quota} are allowed"
         return ""

@@ -17,8 +17,8 @@ _LOOK_EVERY: Final = 0.05
 
 
 @contextmanager
-def alone(state_dir: Path, patience: float = 0.0) -> Iterator[None]:
-    """Hold the lock. ConfigError when another agent still has it after `patience` seconds."""
+def exclusive(state_dir: Path, timeout: float = 0.0) -> Iterator[None]:
+    """Hold the lock. ConfigError when another agent still has it after `timeout` seconds."""
     try:
         descriptor = open_file(state_dir / LOCK, KEEP, 0o600)
     except OSError as error:
@@ -26,7 +26,7 @@ def alone(state_dir: Path, patience: float = 0.0) -> Iterator[None]:
             f"{state_dir} cannot be used ({error.strerror}); see --state-dir"
         ) from None
     try:
-        _take(descriptor, state_dir, time.monotonic() + patience)
+        _take(descriptor, state_dir, time.monotonic() + timeout)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         yield

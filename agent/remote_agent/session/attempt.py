@@ -1,23 +1,41 @@
-"""One attempt as its agent's session knows it. Pure."""
+"""One attempt as its agent's session holds it. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from remote_agent.session.inputs import InputCopy
+from remote_agent.session.input_copy import InputCopy
+from remote_agent.session.lifecycle import OVER, SILENT, UNSTORED, State
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Phase, Started
 from remote_protocol.spec import JobSpec
 from remote_protocol.stream import Cursor
 
 
-@dataclass(slots=True)
-class Attempt:
-    """What is held for one attempt, from its offer until it may be forgotten."""
+class FoundAttempt(NamedTuple):
+    """An attempt that was found on the disk, before the first link."""
 
+    key: AttemptId
+    spec: JobSpec | None
+    """None when its directory was damaged: it has ended then."""
+    phase: Phase
+    size: int
+    """Length of its log in bytes."""
+    started: Started | None = None
+    ended: Ended | None = None
+    input: InputCopy | None = None
+    """What it has of the job's input."""
+
+
+@dataclass(slots=True)
+class HeldAttempt:
+    """What is known of one attempt, from its offer until it may be forgotten."""
+
+    key: AttemptId
     spec: JobSpec | None
     """None for one that was settled, and taken up again for a server that forgot it."""
-    phase: Phase | None = None
-    """None while its directory is being made durable: it does not count as held yet."""
+    state: State = State.STORING
     cursor: Cursor = field(default_factory=Cursor)
     input: InputCopy | None = None
     """The copy of the job's input; None for a job that has none."""
@@ -25,36 +43,62 @@ class Attempt:
     ended: Ended | None = None
     serial: int = 0
     """That of its last offer on this link; 0 when there was none."""
-    begun: bool = False
-    """Its start was asked for, or may have been by a former process of the agent."""
-    confirmed: bool = False
-    """The server has committed the acceptance."""
-    stopping: bool = False
-    """Its end was asked for."""
-    dropped: bool = False
-    """Withdrawn, or the link of its offer lost, before it was durable."""
-    doomed: bool = False
-    """Superseded, its kill is under way: nothing is said about it any more."""
-    reported: bool = False
-    """Its end was sent on this session and its whole log before it."""
-    handed: int | None = None
-    """Offset of the chunk that the uploader has in its hands."""
-    queued: bool = False
-    """It stands in the round of attempts with something to send."""
+    in_hand: int | None = None
+    """Offset of the chunk that the uploader is sending."""
 
     def __post_init__(self) -> None:
         if self.input is None and self.spec is not None and self.spec.stdin:
             self.input = InputCopy()
 
+    @staticmethod
+    def adopt(found: FoundAttempt) -> HeldAttempt:
+        """One that was accepted and has not begun waits for the server's `confirm`: it may have
+        been given to another agent meanwhile."""
+        state = State.FOUND if found.phase is Phase.ACCEPTED else State.RUNNING
+        attempt = HeldAttempt(found.key, found.spec, state, input=found.input)
+        attempt.started = found.started
+        attempt.cursor.grow(found.size)
+        if found.ended is not None:
+            attempt.finish(found.ended)
+            attempt.state = State.ENDED
+        return attempt
+
+    @staticmethod
+    def revive(ended: Ended) -> HeldAttempt:
+        """One that was settled, for a server that has forgotten it."""
+        attempt = HeldAttempt(ended.attempt, None, State.ENDED)
+        attempt.finish(ended)
+        return attempt
+
+    @property
+    def phase(self) -> Phase | None:
+        """What the server is told; None while it does not count as held."""
+        if self.state in UNSTORED:
+            return None
+        if self.ended is not None:
+            return Phase.ENDED
+        began = self.state is State.RUNNING or self.started is not None
+        return Phase.RUNNING if began else Phase.ACCEPTED
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.state in OVER
+
+    @property
+    def sends(self) -> bool:
+        """Whether its log is sent."""
+        return self.state not in SILENT
+
     @property
     def reads(self) -> bool:
         """Whether its job may still read its input."""
-        return self.input is not None and self.phase is not Phase.ENDED and not self.doomed
+        return self.input is not None and not self.over and self.state is not State.SUPERSEDED
 
     @property
     def open(self) -> bool:
         """Whether the server, having read everything sent so far, counts it as held."""
-        return self.phase is not None and not self.doomed and not self.reported
+        return self.state not in SILENT and self.state is not State.REPORTED
 
     @property
     def stop_after(self) -> float | None:
@@ -62,14 +106,12 @@ class Attempt:
         return None if self.spec is None else self.spec.on_disconnect.stop_after
 
     def rewind(self, offset: int) -> None:
-        """Send the log from `offset` on, and the end once more after it."""
+        """Send the log from `offset` on."""
         self.cursor.rewind(offset)
-        self.handed = None
-        self.reported = False
+        self.in_hand = None
 
     def finish(self, ended: Ended) -> None:
         """It is over, its log has its final size."""
-        self.phase = Phase.ENDED
         self.ended = ended
-        # A hint of its growth may have been ahead of what reached the disk.
+        # An event of its growth may have been ahead of what reached the disk.
         self.cursor.size = max(ended.size, self.cursor.sent)

@@ -1,68 +1,70 @@
 """The attempts that an agent holds, and what happens to each of them. Pure.
 
-Life of an attempt here:
-
-    offer → Store → durable → `accept` → `confirm` → Start → `started` → chunks → `ended`
-          → `settled` → Forget
-
-Nothing starts before the server has committed the acceptance, so that the server may give an
-attempt whose acceptance never arrived to another agent (I1). What is not durable is not held: an
-offer whose link dies before its directory is on the disk is dropped (I4).
+`lifecycle` has the states and transitions; here they are applied, and the log of each attempt is
+handed to the uploader in turns.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from math import inf
 from typing import Final
 
-from remote_agent.session.attempt import Attempt
+from remote_agent.session.attempt import FoundAttempt, HeldAttempt
 from remote_agent.session.effects import (
+    Acknowledged,
     Effect,
     Forget,
+    KeepEnd,
     Kill,
-    Remember,
     Send,
     Start,
     Stop,
     WakeUploader,
 )
 from remote_agent.session.events import AttemptStarted, OfferFailed, SpoolMissing
+from remote_agent.session.lifecycle import EXPECTED_TO_RUN, TRANSITIONS, Action, State, Trigger
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
 from remote_protocol.spec import JobSpec
-from remote_protocol.states import EndReason
 
-_ENDED: Final = Phase.ENDED
+Cause = m.Offer | m.Cancel | m.Superseded | m.Ruling | OfferFailed | None
+"""The message or event of a trigger, if an action needs more of it."""
+
+
+_TRIGGERS: Final[dict[type[m.ServerMessage], Trigger]] = {
+    m.Confirm: Trigger.CONFIRM,
+    m.Cancel: Trigger.CANCEL,
+    m.Settled: Trigger.SETTLE,
+    m.Superseded: Trigger.SUPERSEDE,
+}
 
 
 class Attempts:
     """Every attempt that is held or being stored."""
 
     def __init__(self) -> None:
-        self.held: dict[AttemptId, Attempt] = {}
+        self.held: dict[AttemptId, HeldAttempt] = {}
         self.talking = False
         """Whether messages may be sent: the link is open and welcomed."""
         self.uploading = False
         """Whether chunks may be sent: no welcome with its rulings is awaited."""
-        self._round: deque[AttemptId] = deque()
+        self._turns: dict[AttemptId, None] = {}
+        """Those with something to send, in the order of their turns."""
 
     @property
     def running(self) -> int:
         """Attempts that have not ended."""
-        return sum(attempt.phase is not Phase.ENDED for attempt in self.held.values())
+        return sum(not attempt.over for attempt in self.held.values())
 
     def running_specs(self) -> list[JobSpec]:
-        """The jobs of attempts that run, or will. What is being killed counts for the server no
-        more."""
+        """The jobs of attempts that run, or will. What is being killed does not count for the
+        server any more."""
         return [
             attempt.spec
             for attempt in self.held.values()
-            if attempt.phase is not _ENDED
-            and attempt.spec is not None
-            and not (attempt.doomed or attempt.dropped)
+            if attempt.state in EXPECTED_TO_RUN and attempt.spec is not None
         ]
 
     @property
@@ -71,23 +73,32 @@ class Attempts:
         return sum(attempt.open for attempt in self.held.values())
 
     @property
-    def patience(self) -> float:
+    def shortest_absence(self) -> float:
         """The shortest absence of the server that ends one of the jobs; infinite for none."""
-        limits = (a.stop_after for a in self.held.values() if not a.ended)
+        limits = (a.stop_after for a in self.held.values() if not a.over)
         return min((limit for limit in limits if limit is not None), default=inf)
 
     @property
     def spool_bytes(self) -> int:
         """Log bytes that the server has not acknowledged."""
-        return sum(a.cursor.size - a.cursor.acked for a in self.held.values() if not a.doomed)
+        return sum(a.cursor.size - a.cursor.acked for a in self.held.values() if a.sends)
 
     def inventory(self) -> list[InventoryItem]:
         """All that is durable here and not about to be forgotten, for a hello."""
         return [
-            InventoryItem(attempt=key, phase=a.phase, size=a.cursor.size)
+            InventoryItem(attempt=key, phase=phase, size=a.cursor.size)
             for key, a in self.held.items()
-            if a.phase is not None and not a.doomed
+            if a.sends and (phase := a.phase) is not None
         ]
+
+    def adopt(self, found: FoundAttempt) -> None:
+        """Take up an attempt that was found on the disk, before the first link."""
+        self.held[found.key] = HeldAttempt.adopt(found)
+
+    def revive(self, ends: tuple[Ended, ...]) -> None:
+        """Take up again what was settled: the server has forgotten it."""
+        for ended in ends:
+            self.held.setdefault(ended.attempt, HeldAttempt.revive(ended))
 
     def change_link(self) -> None:
         """A new link: what is not durable yet never will be held, it is in no inventory."""
@@ -98,23 +109,23 @@ class Attempts:
     def drop_unstored(self) -> None:
         """What is not durable yet never will be held."""
         for attempt in self.held.values():
-            attempt.dropped = attempt.dropped or attempt.phase is None
+            self._fire(attempt, Trigger.DISCONNECT)
 
     # Log ---------------------------------------------------------------------------------------
 
     def next_chunk(self) -> tuple[AttemptId, int, int] | None:
         """`(key, offset, length)` of what to send next, attempt by attempt in turns."""
-        while self.uploading and self._round:
-            key = self._round.popleft()
+        while self.uploading and self._turns:
+            key = next(iter(self._turns))
+            del self._turns[key]
             attempt = self.held.get(key)
             if attempt is None:
                 continue
             offset, length = attempt.cursor.next_chunk()
-            if length and not attempt.doomed:
-                self._round.append(key)
-                attempt.handed = offset
+            if length and attempt.sends:
+                self._turns[key] = None
+                attempt.in_hand = offset
                 return key, offset, length
-            attempt.queued = False
         return None
 
     def chunk_sent(self, key: AttemptId, length: int) -> list[Effect]:
@@ -123,119 +134,97 @@ class Attempts:
         if attempt is None:
             return []
         # A rewind or a new session in between has made this chunk an old one.
-        if attempt.handed == attempt.cursor.sent:
+        if attempt.in_hand == attempt.cursor.sent:
             attempt.cursor.advance(length)
-        attempt.handed = None
+        attempt.in_hand = None
         return self._report(attempt)
 
     def grew(self, key: AttemptId, size: int) -> list[Effect]:
         """The spool has at least `size` bytes."""
         attempt = self.held.get(key)
-        if attempt is None or attempt.phase is Phase.ENDED:
+        if attempt is None or attempt.over:
             return []
         attempt.cursor.grow(size)
-        return self._enqueue(key, attempt)
+        return self._enqueue(attempt)
 
     def missing(self, event: SpoolMissing) -> list[Effect]:
-        """Bytes that the server wants are not to be had: say so, and go on behind them."""
+        """Bytes that the server wants are not to be had: say so, and go on after them."""
         key, until = event.key, event.until
         attempt = self.held.get(key)
         if attempt is None or not self.uploading or event.offset != attempt.cursor.sent:
             return []
+        if not attempt.sends:
+            return []
         if until is None:
             if attempt.ended is None:
-                # A hint of its growth was ahead of the disk.
+                # An event of its growth was ahead of the disk.
                 return []
             until = attempt.cursor.size
-        if attempt.doomed:
-            return []
         if attempt.ended is None:
             attempt.cursor.grow(until)
         until = min(until, attempt.cursor.size)
-        attempt.rewind(until)
-        missing = Send(m.Missing(attempt=key, offset=until))
-        return [missing, *self._enqueue(key, attempt), *self._report(attempt)]
+        self._rewind(attempt, until)
+        return [Send(m.Missing(attempt=key, offset=until)), *self._send_log(attempt)]
 
-    def _enqueue(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
-        if attempt.queued or attempt.doomed or not attempt.cursor.next_chunk()[1]:
+    def _rewind(self, attempt: HeldAttempt, offset: int) -> None:
+        """Send the log from `offset` on, and the end once more after it."""
+        attempt.rewind(offset)
+        self._fire(attempt, Trigger.REWIND)
+
+    def _send_log(self, attempt: HeldAttempt) -> list[Effect]:
+        return self._enqueue(attempt) + self._report(attempt)
+
+    def _enqueue(self, attempt: HeldAttempt) -> list[Effect]:
+        if attempt.key in self._turns or not attempt.sends or not attempt.cursor.next_chunk()[1]:
             return []
-        attempt.queued = True
-        self._round.append(key)
+        self._turns[attempt.key] = None
         return [WakeUploader()] if self.uploading else []
 
-    def _report(self, attempt: Attempt) -> list[Effect]:
+    def _report(self, attempt: HeldAttempt) -> list[Effect]:
         ended = attempt.ended
-        if ended is None or attempt.reported or attempt.doomed or not self.talking:
+        if ended is None or not self.talking or attempt.cursor.sent < ended.size:
             return []
-        if attempt.cursor.sent < ended.size:
-            return []
-        attempt.reported = True
-        return [Send(ended)]
+        return self._fire(attempt, Trigger.REPORT)
 
     # Things that happen on the host ------------------------------------------------------------
+
+    def offer(self, offer: m.Offer) -> None:
+        """An offer that is taken, if it can be stored."""
+        self.held[offer.attempt] = HeldAttempt(offer.attempt, offer.spec, serial=offer.serial)
 
     def stored(self, key: AttemptId) -> list[Effect]:
         """Its directory is durable: it is held from now on."""
         attempt = self.held.get(key)
-        if attempt is None or attempt.phase is not None:
-            return []
-        if attempt.dropped:
-            del self.held[key]
-            return [Forget(key)]
-        attempt.phase = Phase.ACCEPTED
-        effects = self._accept(key, attempt)
-        return effects + (self._start(key, attempt) if attempt.confirmed else [])
+        return [] if attempt is None else self._fire(attempt, Trigger.STORED)
 
     def store_failed(self, event: OfferFailed) -> list[Effect]:
         """Its directory could not be made durable."""
         attempt = self.held.get(event.key)
-        if attempt is None or attempt.phase is not None:
-            return []
-        del self.held[event.key]
-        if attempt.dropped:
-            return []
-        return self.refuse(event.key, attempt.serial, event.reason, event.detail)
+        return [] if attempt is None else self._fire(attempt, Trigger.NOT_STORED, event)
 
     def started(self, event: AttemptStarted) -> list[Effect]:
         """Its process exists."""
-        key = event.key
-        attempt = self.held.get(key)
+        attempt = self.held.get(event.key)
         if attempt is None or attempt.phase is not Phase.ACCEPTED:
             return []
-        attempt.phase = Phase.RUNNING
-        # One that a former agent has started is asked for now: no start of ours did.
-        asking = [] if attempt.confirmed else self._ask_input(key, attempt)
-        attempt.begun = attempt.confirmed = True
-        attempt.started = Started(attempt=key, pid=event.pid, at=event.at)
-        return [] if attempt.doomed else [*self.say(attempt.started), *asking]
+        attempt.started = Started(attempt=event.key, pid=event.pid, at=event.at)
+        return self._fire(attempt, Trigger.STARTED)
 
     def ended(self, key: AttemptId, ended: Ended) -> list[Effect]:
         """It is over."""
         attempt = self.held.get(key)
         if attempt is None or attempt.phase in (None, Phase.ENDED):
             return []
-        if attempt.doomed:
-            del self.held[key]
-            return [Forget(key)]
         attempt.finish(ended)
-        return self._enqueue(key, attempt) + self._report(attempt)
+        return self._fire(attempt, Trigger.END)
 
     # What the server says ----------------------------------------------------------------------
 
-    def offered_again(self, key: AttemptId, attempt: Attempt, serial: int) -> list[Effect]:
+    def offered_again(self, attempt: HeldAttempt, offer: m.Offer) -> list[Effect]:
         """An offer of what is here already: say how far it is."""
-        if attempt.doomed:
-            text = "its superseded start is still being undone"
-            return self.refuse(key, serial, Refusal.STALE, text)
-        attempt.serial = serial
-        if attempt.phase is None:
-            attempt.dropped = False
-            return []
-        if attempt.phase is Phase.ENDED:
-            attempt.reported = False
-            return self._report(attempt)
-        effects = self._accept(key, attempt)
-        return effects + (self.say(attempt.started) if attempt.started else [])
+        if attempt.state is not State.SUPERSEDED:
+            attempt.serial = offer.serial
+        return self._fire(attempt, Trigger.OFFER, offer)
 
     def about(self, message: m.ServerMessage, key: AttemptId) -> list[Effect]:
         """A message about one attempt. RemoteProtocolError when it makes no sense."""
@@ -243,112 +232,100 @@ class Attempts:
         if attempt is None:
             # Its end and this message have crossed; else the next heartbeat's count differs.
             return []
-        match message:
-            case m.Ack(offset=offset):
-                attempt.cursor.ack(offset)
-                return self._enqueue(key, attempt) + self._report(attempt)
-            case m.Confirm():
-                return self._confirm(key, attempt)
-            case m.Settled():
-                return self._settled(key, attempt)
-            case m.Rewind(offset=offset):
-                attempt.rewind(offset)
-                return self._enqueue(key, attempt) + self._report(attempt)
-            case m.Cancel(reason=reason, detail=detail):
-                return self._cancel(key, attempt, reason, detail)
-            case m.Superseded(detail=detail):
-                return self._supersede(key, attempt, detail)
+        # By type: a model's `isinstance` runs Python, for each message that is none.
+        kind = type(message)
+        if isinstance(message, m.Ack):
+            attempt.cursor.ack(message.offset)
+            return [Acknowledged(key, message.offset), *self._send_log(attempt)]
+        trigger = _TRIGGERS.get(kind)
+        if trigger is not None:
+            return self._fire(attempt, trigger, message)  # type: ignore[arg-type] # by the table
+        if isinstance(message, m.Rewind):
+            self._rewind(attempt, message.offset)
+            return self._send_log(attempt)
         raise RemoteProtocolError(f"{message.type} is not about an attempt")
 
     def rule(self, ruling: m.Ruling) -> list[Effect]:
         """The server's verdict on an item of the inventory."""
-        key = ruling.attempt
-        attempt = self.held.get(key)
+        attempt = self.held.get(ruling.attempt)
         if attempt is None:
             return []
         match ruling.verdict:
             case m.Verdict.KEEP:
-                return self._keep(key, attempt, ruling.offset)
+                # A host that lost power may have lost the tail of a spool that the server has.
+                attempt.rewind(min(ruling.offset, attempt.cursor.size))
+                known = Acknowledged(attempt.key, ruling.offset)
+                return [known, *self._fire(attempt, Trigger.KEEP)]
             case m.Verdict.SETTLED:
-                return self._settled(key, attempt)
+                return self._fire(attempt, Trigger.SETTLE)
             case m.Verdict.SUPERSEDED:
-                return self._supersede(key, attempt, ruling.detail)
+                return self._fire(attempt, Trigger.SUPERSEDE, ruling)
 
-    def _keep(self, key: AttemptId, attempt: Attempt, offset: int) -> list[Effect]:
-        # Superseded and taken back again meanwhile: it dies all the same, but its end is reported.
-        attempt.doomed = False
-        # A host that lost power may have lost the tail of a spool that the server still has.
-        attempt.rewind(min(offset, attempt.cursor.size))
+    # Transitions -------------------------------------------------------------------------------
+
+    def _fire(self, attempt: HeldAttempt, trigger: Trigger, cause: Cause = None) -> list[Effect]:
+        """Change an attempt's state as its table says, and what is to be done about it."""
+        transition = TRANSITIONS[attempt.state].get(trigger)
+        if transition is None:
+            if trigger is Trigger.SETTLE:
+                raise RemoteProtocolError(f"attempt {attempt.key} is settled, but has not ended")
+            return []
+        if transition.state is None:
+            del self.held[attempt.key]
+            self._turns.pop(attempt.key, None)
+        else:
+            attempt.state = transition.state
         effects: list[Effect] = []
-        if attempt.phase is Phase.ACCEPTED:
-            effects += self._accept(key, attempt)
-        elif attempt.phase is Phase.RUNNING and attempt.started is not None:
-            effects.append(Send(attempt.started))
-        if attempt.confirmed:
-            effects += self._ask_input(key, attempt)
-        return effects + self._enqueue(key, attempt) + self._report(attempt)
+        for action in transition.actions:
+            effects += self._act(attempt, action, cause)
+        return effects
 
-    def _confirm(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
-        first, attempt.confirmed = not attempt.confirmed, True
-        waits = attempt.phase is Phase.ACCEPTED and not attempt.stopping and not attempt.doomed
-        return self._start(key, attempt) if first and waits else []
-
-    def _cancel(
-        self, key: AttemptId, attempt: Attempt, reason: EndReason, text: str
-    ) -> list[Effect]:
-        if attempt.phase is Phase.ENDED or attempt.doomed:
-            return []
-        if attempt.phase is None:
-            attempt.dropped = True
-            text = "cancelled before it was accepted"
-            return self.refuse(key, attempt.serial, Refusal.STALE, text)
-        attempt.stopping = True
-        return [Stop(key, reason, text)]
-
-    def _settled(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
-        if attempt.phase is not Phase.ENDED:
-            raise RemoteProtocolError(f"attempt {key} is settled, but it has not ended")
-        del self.held[key]
-        remembered: list[Effect] = [] if attempt.ended is None else [Remember(attempt.ended)]
-        return [*remembered, Forget(key)]
-
-    def revive(self, ends: tuple[Ended, ...]) -> None:
-        """Take up again what was settled: the server has forgotten it."""
-        for ended in ends:
-            key = ended.attempt
-            if key not in self.held:
-                attempt = self.held[key] = Attempt(None, begun=True, confirmed=True)
-                attempt.finish(ended)
-
-    def _supersede(self, key: AttemptId, attempt: Attempt, detail: str) -> list[Effect]:
-        if attempt.phase is None:
-            attempt.dropped = True
-            return []
-        if attempt.phase is Phase.ENDED or not (attempt.begun or attempt.stopping):
-            del self.held[key]
-            return [Forget(key)]
-        if attempt.doomed:
-            return []
-        attempt.doomed = True
-        return [Kill(key, detail)]
-
-    # Words -------------------------------------------------------------------------------------
-
-    def _start(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
-        attempt.begun = True
-        return [Start(key), *self._ask_input(key, attempt)]
-
-    def _ask_input(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
-        copy = attempt.input
-        return copy.ask(key) if copy is not None and self.talking and attempt.reads else []
+    def _act(self, attempt: HeldAttempt, action: Action, cause: Cause) -> list[Effect]:
+        key = attempt.key
+        match action:
+            case Action.ACCEPT:
+                return self.say(m.Accept(attempt=key, serial=attempt.serial))
+            case Action.START:
+                return [Start(key)]
+            case Action.ASK_INPUT:
+                copy = attempt.input
+                able = copy is not None and self.talking and attempt.reads
+                return copy.ask(key) if copy is not None and able else []
+            case Action.SAY_STARTED:
+                return self.say(attempt.started) if attempt.started else []
+            case Action.SAY_PROGRESS:
+                said = attempt.started or m.Accept(attempt=key, serial=attempt.serial)
+                return self.say(said)
+            case Action.SEND_LOG:
+                return self._send_log(attempt)
+            case Action.SAY_ENDED:
+                return [] if attempt.ended is None else [Send(attempt.ended)]
+            case Action.STOP:
+                assert isinstance(cause, m.Cancel)
+                return [Stop(key, cause.reason, cause.detail)]
+            case Action.KILL:
+                assert isinstance(cause, m.Superseded | m.Ruling)
+                return [Kill(key, cause.detail)]
+            case Action.KEEP_END:
+                return [] if attempt.ended is None else [KeepEnd(attempt.ended)]
+            case Action.FORGET:
+                return [Forget(key)]
+            case Action.REFUSE_UNSTORED:
+                assert isinstance(cause, OfferFailed)
+                return self.refuse(key, attempt.serial, cause.reason, cause.detail)
+            case Action.REFUSE_CANCELLED:
+                text = "cancelled before it was accepted"
+                return self.refuse(key, attempt.serial, Refusal.STALE, text)
+            case Action.REFUSE_STILL_ENDING:
+                assert isinstance(cause, m.Offer)
+                text = "its superseded start is still being undone"
+                return self.refuse(key, cause.serial, Refusal.STALE, text)
 
     def say(self, message: m.AgentMessage) -> list[Effect]:
         """Send it if anything may be sent; else the next welcome makes good for it."""
         return [Send(message)] if self.talking else []
 
-    def _accept(self, key: AttemptId, attempt: Attempt) -> list[Effect]:
-        return self.say(m.Accept(attempt=key, serial=attempt.serial))
-
     def refuse(self, key: AttemptId, serial: int, reason: Refusal, detail: str) -> list[Effect]:
         """Not taken, and never started."""
-        return self.say(m.Refuse(attempt=key, serial=serial, reason=reason, detail=detail))
+        message = m.Refuse(attempt=key, serial=serial, reason=reason, detail=detail)
+        return self.say(message)

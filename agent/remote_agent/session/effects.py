@@ -5,8 +5,9 @@ The loops around the session only carry them out, in order, and report back by e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from remote_agent.session.events import distinct
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import AgentMessage, Ended, Offer, Welcome, Wishes
@@ -14,29 +15,29 @@ from remote_protocol.messages import Assignment as ServerAssignment
 from remote_protocol.states import EndReason
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+@distinct
+class Send(NamedTuple):
     """Put a message on the link; dropped silently when there is no link any more."""
 
     message: AgentMessage
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+@distinct
+class Store(NamedTuple):
     """Make the attempt's directory durable (fsync), then report OfferStored or OfferFailed."""
 
     offer: Offer
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+@distinct
+class Start(NamedTuple):
     """Have a shim run the attempt; idempotent by the shim's start lock (I1)."""
 
     key: AttemptId
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+@distinct
+class Stop(NamedTuple):
     """End the attempt politely: signal, grace period, kill. Idempotent. Its end is reported.
 
     An attempt that has not begun never will: its start marker is taken, an exit record with
@@ -48,8 +49,8 @@ class Stop:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+@distinct
+class Kill(NamedTuple):
     """End a superseded attempt at once. Its end is reported too, and then forgotten.
 
     As with `Stop`, an attempt that has not begun never will. Its end reason is `lost`: should the
@@ -60,40 +61,48 @@ class Kill:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+@distinct
+class Forget(NamedTuple):
     """The server needs nothing more of the attempt: its journal may go, its log copy stays
     until retention."""
 
     key: AttemptId
 
 
-@dataclass(frozen=True, slots=True)
-class Remember:
+@distinct
+class KeepEnd(NamedTuple):
     """The server has settled an attempt's end: keep it for a server that forgets."""
 
     ended: Ended
 
 
-@dataclass(frozen=True, slots=True)
-class Recount:
-    """Look up which settled attempts are remembered, then report Recounted."""
+@distinct
+class ListSettled(NamedTuple):
+    """Look up which settled attempts are remembered, then report SettledListed."""
 
 
-@dataclass(frozen=True, slots=True)
-class LookUp:
-    """Look up the remembered ends of these attempts, then report Found."""
+@distinct
+class FindSettled(NamedTuple):
+    """Look up the remembered ends of these attempts, then report SettledFound."""
 
     keys: tuple[AttemptId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WakeUploader:
+@distinct
+class WakeUploader(NamedTuple):
     """There may be log bytes that can be sent now."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppendInput:
+@distinct
+class Acknowledged(NamedTuple):
+    """The server has every log byte of the attempt before `offset`."""
+
+    key: AttemptId
+    offset: int
+
+
+@distinct
+class AppendInput(NamedTuple):
     """Write these bytes at `offset` of the attempt's copy of its input, where that ends now, then
     report InputStored or InputFailed before anything else is heard."""
 
@@ -102,8 +111,8 @@ class AppendInput:
     payload: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class EndInput:
+@distinct
+class EndInput(NamedTuple):
     """Note that the attempt's copy of its input is complete with `size` bytes, then report
     InputEnded or InputFailed."""
 
@@ -111,36 +120,36 @@ class EndInput:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Online:
+@distinct
+class Online(NamedTuple):
     """The server has welcomed this session."""
 
     welcome: Welcome
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+@distinct
+class ContactConfirmed(NamedTuple):
     """The server has answered what was sent `at` this moment: it was there and heard us."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyWishes:
+@distinct
+class ApplyWishes(NamedTuple):
     """The operators' wishes as they stand now."""
 
     wishes: Wishes
 
 
-@dataclass(frozen=True, slots=True)
-class ApplyAssignment:
+@distinct
+class ApplyAssignment(NamedTuple):
     """Queues, labels and capacity as the server decided them."""
 
     assignment: ServerAssignment
 
 
-@dataclass(frozen=True, slots=True)
-class CloseLink:
+@distinct
+class CloseLink(NamedTuple):
     """Close the link with this code; a new one is made after the backoff."""
 
     code: CloseCode
@@ -154,14 +163,15 @@ Effect = (
     | Stop
     | Kill
     | Forget
-    | Remember
-    | Recount
-    | LookUp
+    | KeepEnd
+    | ListSettled
+    | FindSettled
     | WakeUploader
+    | Acknowledged
     | AppendInput
     | EndInput
     | Online
-    | Proven
+    | ContactConfirmed
     | ApplyWishes
     | ApplyAssignment
     | CloseLink

@@ -13,18 +13,18 @@ from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
 
-from remote_agent.session.attempt import Attempt
+from remote_agent.session.attempt import FoundAttempt, HeldAttempt
 from remote_agent.session.attempts import Attempts
 from remote_agent.session.capacity import fits
 from remote_agent.session.effects import (
     ApplyAssignment,
     ApplyWishes,
     CloseLink,
+    ContactConfirmed,
     Effect,
-    LookUp,
+    FindSettled,
+    ListSettled,
     Online,
-    Proven,
-    Recount,
     Send,
     Store,
     WakeUploader,
@@ -35,24 +35,25 @@ from remote_agent.session.events import (
     ChunkSent,
     ConditionChanged,
     Event,
-    Found,
     InputEnded,
     InputFailed,
     InputReceived,
     InputStored,
-    Leaving,
     LinkClosed,
     LinkOpened,
     OfferFailed,
     OfferStored,
     Received,
-    Recounted,
     SettingsChanged,
+    SettledFound,
+    SettledListed,
+    ShuttingDown,
     SpoolGrew,
     SpoolMissing,
     Tick,
 )
-from remote_agent.session.inputs import InputCopy, Inputs
+from remote_agent.session.heartbeat import FIRST_INTERVAL, Heartbeats
+from remote_agent.session.inputs import Inputs
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode, RemoteProtocolError
@@ -61,19 +62,10 @@ from remote_protocol.limits import (
     MAX_RECALLED_PART,
     PROTOCOL_VERSION,
 )
-from remote_protocol.messages import Phase, Refusal
+from remote_protocol.messages import Refusal
 from remote_protocol.parts import parts
-from remote_protocol.spec import JobSpec
 from remote_protocol.units import format_duration
 
-FIRST_INTERVAL: Final = 15.0
-"""Heartbeat interval until the first welcome says another one, in seconds."""
-SILENCE: Final = 2.5
-"""Heartbeat intervals without a word from the server after which the link counts as dead."""
-PROOFS: Final = 3
-"""Heartbeats within the shortest time for which a held job bears the server's absence."""
-MISMATCHES: Final = 2
-"""Heartbeats in a row with another count of attempts after which the agent says hello again."""
 _MOST: Final = (1 << 63) - 1
 """Of an `Offset`: the records of damaged attempts may claim any size."""
 
@@ -106,21 +98,15 @@ class Session:
         self._inputs = Inputs(self._attempts.held)
         self._link = _Link.NONE
         self._session = ""
-        self._interval = FIRST_INTERVAL
+        self._heartbeats = Heartbeats()
         self._offer_ttl = 3 * FIRST_INTERVAL
         self._capacity: Mapping[str, int] = {}
         self._condition = m.Condition()
         self._refusal = Refusal.PAUSED
         self._leaving = False
-        self._heard_at = 0.0
-        self._proven_at = 0.0
-        self._beat_at = 0.0
-        self._beat_seq = 0
-        self._beat_open = 0
-        self._mismatches = 0
 
     @property
-    def attempts(self) -> Mapping[AttemptId, Attempt]:
+    def attempts(self) -> Mapping[AttemptId, HeldAttempt]:
         """Every attempt that is held or being stored. Only to be read."""
         return MappingProxyType(self._attempts.held)
 
@@ -139,29 +125,9 @@ class Session:
         """Whether the link is open and the server has welcomed it."""
         return self._link is _Link.WELCOMED
 
-    def adopt(
-        self,
-        key: AttemptId,
-        spec: JobSpec | None,
-        phase: Phase,
-        size: int,
-        started: m.Started | None = None,
-        ended: m.Ended | None = None,
-        copy: InputCopy | None = None,
-    ) -> None:
-        """Take up an attempt that was found on the disk, before the first link.
-
-        `spec` is None when its directory was damaged: it has ended then. `size` is the length of
-        its spool in bytes, `copy` what it has of the job's input. One that was accepted and has
-        not begun waits for the server's `confirm`: it may have been given to another agent
-        meanwhile.
-        """
-        attempt = Attempt(spec, phase, input=copy, started=started, begun=True)
-        attempt.confirmed = phase is not Phase.ACCEPTED
-        attempt.cursor.grow(size)
-        if ended is not None:
-            attempt.finish(ended)
-        self._attempts.held[key] = attempt
+    def adopt(self, found: FoundAttempt) -> None:
+        """Take up an attempt that was found on the disk, before the first link."""
+        self._attempts.adopt(found)
 
     def next_chunk(self) -> tuple[AttemptId, int, int] | None:
         """`(key, offset, length)` of the log bytes to send next; None when there are none.
@@ -213,15 +179,15 @@ class Session:
             case LinkClosed():
                 self._turn(_Link.NONE)
                 return []
-            case Recounted(keys):
+            case SettledListed(keys):
                 said: list[Effect] = []
                 for part, rest in parts(keys, MAX_RECALLED_PART):
                     said += attempts.say(m.Recalled(attempts=part, following=rest))
                 return said
-            case Found(ends):
+            case SettledFound(ends):
                 attempts.revive(ends)
                 return self._hello() if self.welcomed else []
-            case Leaving(reason):
+            case ShuttingDown(reason):
                 self._leaving = True
                 attempts.drop_unstored()
                 return attempts.say(m.Goodbye(reason=reason))
@@ -233,8 +199,7 @@ class Session:
     def _opened(self, session: str, now: float) -> list[Effect]:
         self._turn(_Link.GREETED)
         self._session = session
-        self._heard_at = self._beat_at = self._proven_at = now
-        self._mismatches = 0
+        self._heartbeats.restart(now)
         self._attempts.change_link()
         return self._hello()
 
@@ -263,33 +228,23 @@ class Session:
     def _read_input(self, event: InputReceived, now: float) -> list[Effect]:
         if not self.welcomed:
             return []
-        self._heard_at = now
+        self._heartbeats.heard(now)
         return self._inputs.received(event)
 
     def _tick(self, now: float) -> list[Effect]:
         if self._link in (_Link.GREETED, _Link.WELCOMED):
-            if now - self._heard_at > SILENCE * self._interval:
-                quiet = format_duration(now - self._heard_at)
+            silence = self._heartbeats.silent_for(now)
+            if silence is not None:
+                quiet = format_duration(silence)
                 return self._close(CloseCode.SILENT, f"the server was silent for {quiet}")
             if self.welcomed:
-                beat = self._heartbeat(now) if now - self._beat_at >= self._pace else []
-                return beat + self._inputs.again()
+                due = self._heartbeats.due(now, self._attempts.shortest_absence)
+                return (self._heartbeat(now) if due else []) + self._inputs.retry()
         return []
 
-    @property
-    def _pace(self) -> float:
-        """Seconds between heartbeats: more of them when a held job needs surer contact."""
-        if self._proven_at < self._beat_at:
-            # Not answered yet: one more would only make the answer on its way an old one.
-            return self._interval
-        return min(self._interval, self._attempts.patience / PROOFS)
-
     def _heartbeat(self, now: float) -> list[Effect]:
-        self._beat_seq += 1
-        self._beat_at = now
-        self._beat_open = self._attempts.open
         beat = m.Heartbeat(
-            seq=self._beat_seq,
+            seq=self._heartbeats.send(now, self._attempts.open),
             condition=self._condition,
             running=self.running,
             spool_bytes=min(self.spool_bytes, _MOST),
@@ -303,7 +258,7 @@ class Session:
     def _received(self, message: m.ServerMessage, now: float) -> list[Effect]:
         if self._link not in (_Link.GREETED, _Link.WELCOMED):
             return []
-        self._heard_at = now
+        self._heartbeats.heard(now)
         try:
             return self._obey(message, now)
         except RemoteProtocolError as error:
@@ -329,30 +284,30 @@ class Session:
             case m.Wish(wishes=wishes):
                 return [ApplyWishes(wishes)]
             case m.Configure():
-                self._interval = message.heartbeat_interval
+                self._heartbeats.interval = message.heartbeat_interval
                 self._offer_ttl = message.offer_ttl
                 self._capacity = message.assignment.capacity
                 return [ApplyAssignment(message.assignment)]
             case m.Resync():
                 return self._hello()
             case m.Recall():
-                return [Recount()]
+                return [ListSettled()]
             case m.InputEnd(attempt=key, size=size):
                 return self._inputs.finish(key, size)
             case m.Revive(attempts=wanted):
-                return [LookUp(tuple(wanted))]
+                return [FindSettled(tuple(wanted))]
         return self._attempts.about(message, message.attempt)
 
     def _welcome(self, message: m.Welcome) -> list[Effect]:
         if (message.session, message.version) != (self._session, PROTOCOL_VERSION):
             raise RemoteProtocolError("the welcome is of another session or protocol version")
         self._turn(_Link.WELCOMED)
-        self._interval = message.heartbeat_interval
+        self._heartbeats.interval = message.heartbeat_interval
         self._offer_ttl = message.offer_ttl
         self._capacity = message.assignment.capacity
         effects: list[Effect] = [
             Online(message),
-            Proven(self._proven_at),
+            ContactConfirmed(self._heartbeats.confirmed_at),
             ApplyAssignment(message.assignment),
             ApplyWishes(message.wishes),
         ]
@@ -361,38 +316,32 @@ class Session:
         return [*effects, WakeUploader()]
 
     def _heartbeat_acked(self, message: m.HeartbeatAck) -> list[Effect]:
-        if message.seq > self._beat_seq:
-            raise RemoteProtocolError(f"heartbeat {message.seq} was never sent")
-        if message.seq < self._beat_seq:
+        if not self._heartbeats.answered(message):
             return []
-        self._proven_at = self._beat_at
-        self._mismatches = self._mismatches + 1 if message.leases != self._beat_open else 0
-        if self._mismatches < MISMATCHES:
-            return [Proven(self._proven_at)]
-        self._mismatches = 0
-        return [Proven(self._proven_at), *self._hello()]
+        known: list[Effect] = [ContactConfirmed(self._heartbeats.confirmed_at)]
+        return known + (self._hello() if self._heartbeats.out_of_step() else [])
 
     def _offer(self, offer: m.Offer, now: float) -> list[Effect]:
         key = offer.attempt
         attempts = self._attempts
         attempt = attempts.held.get(key)
         if attempt is not None:
-            return attempts.offered_again(key, attempt, offer.serial)
+            return attempts.offered_again(attempt, offer)
         if self._leaving:
             return attempts.refuse(
-                key, offer.serial, Refusal.DRAINING, "the agent is about to leave"
+                key, offer.serial, Refusal.DRAINING, "the agent is about to exit"
             )
         if not self._condition.accepting:
             reason = self._condition.reason or "the agent takes no jobs"
             return attempts.refuse(key, offer.serial, self._refusal, reason)
-        age = now - self._proven_at
+        age = now - self._heartbeats.confirmed_at
         if age > self._offer_ttl:
             text = f"the offer may be {format_duration(age)} old"
             return attempts.refuse(key, offer.serial, Refusal.STALE, text)
         if not fits(self._capacity, attempts.running_specs(), offer.spec):
             text = "the agent runs as many jobs as were agreed"
             return attempts.refuse(key, offer.serial, Refusal.CAPACITY, text)
-        attempts.held[key] = Attempt(offer.spec, serial=offer.serial)
-        impatient = offer.spec.on_disconnect.stop_after is not None
+        attempts.offer(offer)
+        urgent = offer.spec.on_disconnect.stop_after is not None
         # Answered before the job is confirmed, so that it starts with fresh contact.
-        return [*(self._heartbeat(now) if impatient else ()), Store(offer)]
+        return [*(self._heartbeat(now) if urgent else ()), Store(offer)]

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.app.agent import _settle
+from remote_agent.app.agent import _after_start
 from remote_agent.errors import AgentError, ConfigError
-from remote_agent.local.lock import alone
+from remote_agent.local.lock import exclusive
 from remote_protocol import cri
 from remote_protocol.codec import encode
 from remote_protocol.messages import Assignment, Error, Refusal, Wish, Wishes
@@ -310,7 +310,7 @@ async def test_a_refused_token_ends_it_with_code_4(server, tmp_path):
 
 
 async def test_a_second_agent_on_the_directory_says_so(server, agent):
-    with pytest.raises(ConfigError, match=f"process {agent.process.pid}"), alone(agent.state):
+    with pytest.raises(ConfigError, match=f"process {agent.process.pid}"), exclusive(agent.state):
         raise AssertionError("the lock was free")
 
 
@@ -472,7 +472,7 @@ async def test_a_start_loads_nothing_that_it_does_not_need(server, tmp_path):
 def test_once_settled_the_collector_works_on_what_is_new():
     gc.disable()
     try:
-        _settle()
+        _after_start()
         assert gc.isenabled()
         assert gc.get_freeze_count() > 0
     finally:

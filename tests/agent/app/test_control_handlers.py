@@ -6,26 +6,26 @@ import json
 
 import pytest
 
-from remote_agent.app.control_handlers import Answers
+from remote_agent.app.control_handlers import ControlHandlers
 from remote_agent.connection.identity import Identity
 from remote_agent.errors import AgentError
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.losses import lost
-from remote_agent.session.events import AttemptStarted, Found, SpoolGrew
+from remote_agent.session.events import AttemptStarted, SettledFound, SpoolGrew
 from remote_protocol.messages import Wish, Wishes
+from tests.support.driven import Driven
 from tests.support.fake_server import TOKEN, new_key
-from tests.support.organs import Body
 
 
 @pytest.fixture
-def body(tmp_path):
-    return Body(tmp_path)
+def driven(tmp_path):
+    return Driven(tmp_path)
 
 
 @pytest.fixture
-def answers(body):
+def answers(driven):
     identity = Identity(server="https://here", name="fake", token=TOKEN)
-    return Answers(body.host, lambda: identity, "somebody").handlers()
+    return ControlHandlers(driven.driver, lambda: identity, "somebody").handlers()
 
 
 async def test_status_before_the_first_link(answers):
@@ -35,11 +35,11 @@ async def test_status_before_the_first_link(answers):
     assert (document["name"], document["server"]) == ("fake", "https://here")
 
 
-async def test_status_with_an_attempt_is_json_without_the_token(body, answers):
-    body.welcome()
-    key = body.take()
-    body.host.handle(AttemptStarted(key, 42, 5.0))
-    body.host.handle(SpoolGrew(key, 100))
+async def test_status_with_an_attempt_is_json_without_the_token(driven, answers):
+    driven.welcome()
+    key = driven.take()
+    driven.driver.handle(AttemptStarted(key, 42, 5.0))
+    driven.driver.handle(SpoolGrew(key, 100))
     document = json.loads(json.dumps(await answers["status"]({})))
     assert TOKEN not in str(document)
     assert document["link"] == "online" and document["accepting"] is True
@@ -49,40 +49,40 @@ async def test_status_with_an_attempt_is_json_without_the_token(body, answers):
     assert (attempt["size"], attempt["acked"], document["spool_bytes"]) == (100, 0, 100)
 
 
-async def test_pause_and_resume(body, answers):
+async def test_pause_and_resume(driven, answers):
     answer = await answers["pause"]({"comment": "lunch"})
     assert answer == {"condition": "paused on the host: lunch"}
     assert await answers["resume"]({}) == {"condition": "taking jobs"}
 
 
-async def test_resume_here_tells_that_the_server_still_pauses(body, answers):
-    body.welcome()
-    body.hear(Wish(wishes=Wishes(paused=True, comment="night")))
+async def test_resume_here_says_that_the_server_still_pauses(driven, answers):
+    driven.welcome()
+    driven.hear(Wish(wishes=Wishes(paused=True, comment="night")))
     await answers["pause"]({})
     assert await answers["resume"]({}) == {"condition": "paused: night"}
 
 
-async def test_drain_with_a_deadline(body, answers):
+async def test_drain_with_a_deadline(driven, answers):
     await answers["drain"]({"deadline": 60})
-    assert body.host.wishes.draining and body.host.wishes.local.drain_deadline == 60.0
+    assert driven.desired.draining and driven.desired.local.drain_deadline == 60.0
     with pytest.raises(AgentError, match="number of seconds"):
         await answers["drain"]({"deadline": "soon"})
 
 
-async def test_a_wish_that_cannot_be_kept_is_not_obeyed(body, answers, monkeypatch):
+async def test_a_request_that_cannot_be_kept_changes_nothing(driven, answers, monkeypatch):
     def full(local):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(body.host.wishes, "say", full)
+    monkeypatch.setattr(driven.desired, "set_local", full)
     with pytest.raises(AgentError, match="No space left"):
         await answers["pause"]({})
-    assert body.host.wishes.condition().accepting
+    assert driven.desired.condition().accepting
 
 
-async def test_status_with_an_attempt_that_was_settled_and_is_told_again(body, answers):
-    body.welcome()
+async def test_status_with_an_attempt_that_was_settled_and_is_reported_again(driven, answers):
+    driven.welcome()
     key = new_key()
     ended = ended_from(key, lost("the shim died", 0, 0, None))
-    body.host.handle(Found((ended,)))
+    driven.driver.handle(SettledFound((ended,)))
     (attempt,) = json.loads(json.dumps(await answers["status"]({})))["attempts"]
     assert (attempt["job"], attempt["phase"], attempt["name"]) == (key.job, "ended", None)

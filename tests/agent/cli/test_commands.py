@@ -14,8 +14,8 @@ import pytest
 
 from remote_agent import __version__
 from remote_agent.cli import main
-from remote_agent.cli.commands import on_disk
 from remote_agent.connection.identity import Identity, save_identity
+from remote_agent.journal.folder import unsettled
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_status_without_an_agent_shows_what_lies_on_the_disk(
         (state / "attempts" / attempt).mkdir(parents=True)
         for name in files:
             (state / "attempts" / attempt / name).write_text("")
-    assert on_disk(state) == ([f"{a}.1"], [f"{b}.2"])
+    assert unsettled(state) == ([f"{a}.1"], [f"{b}.2"])
     assert main(["status"]) == 1
     text = capsys.readouterr().out
     assert "not running" in text and "web-7" in text

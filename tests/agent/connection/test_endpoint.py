@@ -8,7 +8,7 @@ import ssl
 import pytest
 from websockets.exceptions import InvalidProxy
 
-from remote_agent.connection.endpoint import Complaint, Endpoint, explain, problem_of
+from remote_agent.connection.endpoint import Endpoint, FailureLog, explain, problem_of
 from tests.support.fake_server import TOKEN
 
 
@@ -37,12 +37,12 @@ def test_the_place_hides_credentials():
 
 
 def test_a_failure_is_told_once_and_again_when_it_changes(capsys):
-    complaint = Complaint()
+    failures = FailureLog()
     for _ in range(5):
-        complaint.failed("nothing listens at here:1")
-    complaint.failed("here:1 did not answer")
-    complaint.over("here:1")
-    complaint.over("here:1")
+        failures.failed("nothing listens at here:1")
+    failures.failed("here:1 did not answer")
+    failures.over("here:1")
+    failures.over("here:1")
     printed = capsys.readouterr().out
     assert printed.count("cannot reach the server; running jobs go on") == 2
     assert printed.count("reached the server again") == 1

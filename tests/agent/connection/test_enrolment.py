@@ -16,10 +16,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.enrolment import (
-    Door,
     check_token,
-    check_url,
     find_server,
     register,
     unregister,
@@ -47,7 +46,7 @@ def server(answer: Answer) -> FakeHttp:
 
 def test_registering_sends_the_token_and_gives_the_answer() -> None:
     with server(answer_json(REGISTERED, 201)) as fake:
-        answer = register(Door(fake.url), "rrt_secret", WHO)
+        answer = register(Endpoint(fake.url), "rrt_secret", WHO)
     assert answer.token == "rat_new"
     asked = fake.asked[-1]
     assert (asked.method, asked.path) == ("POST", "/api/v1/agent/register")
@@ -72,7 +71,7 @@ def test_a_refusal_names_cause_and_cure(code: str, kind: type[AgentError], cure:
         server(problem(403, code, "the server said so")) as fake,
         pytest.raises(kind) as caught,
     ):
-        register(Door(fake.url), "rrt_secret", WHO)
+        register(Endpoint(fake.url), "rrt_secret", WHO)
     assert "said so" in str(caught.value) and cure in str(caught.value)
     assert "rrt_secret" not in str(caught.value)
 
@@ -82,7 +81,7 @@ def test_something_else_behind_the_url_is_said() -> None:
         FakeHttp(lambda asked: Answer(200, b"<html>welcome</html>")) as fake,
         pytest.raises(AgentError, match="no remote-server"),
     ):
-        find_server(Door(fake.url))
+        find_server(Endpoint(fake.url))
 
 
 def test_nobody_behind_the_url_is_said() -> None:
@@ -90,7 +89,7 @@ def test_nobody_behind_the_url_is_said() -> None:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(AgentError, match="check that the server runs"):
-            find_server(Door(url))
+            find_server(Endpoint(url))
 
 
 def test_a_proxy_that_wants_a_password_is_said() -> None:
@@ -98,45 +97,22 @@ def test_a_proxy_that_wants_a_password_is_said() -> None:
         FakeHttp(lambda asked: Answer(407)) as proxy,
         pytest.raises(AgentError, match="wants a user and a password"),
     ):
-        find_server(Door("http://server.invalid:80", proxy=proxy.url))
+        find_server(Endpoint("http://server.invalid:80", proxy=proxy.url))
 
 
 def test_an_explicit_proxy_carries_the_request() -> None:
     with FakeHttp(lambda asked: answer_json(VERSION)) as proxy:
-        assert find_server(Door("http://server.invalid:80", proxy=proxy.url)).version == "0.1.0"
+        assert find_server(Endpoint("http://server.invalid:80", proxy=proxy.url)).version == "0.1.0"
     assert proxy.asked[0].path == "http://server.invalid:80/api/v1/version"
 
 
 def test_unregistering_an_unknown_agent_is_no_error() -> None:
     with server(problem(401, "invalid_token", "unknown")) as fake:
-        unregister(Door(fake.url), "rat_x")
+        unregister(Endpoint(fake.url), "rat_x")
     with server(Answer(204)) as fake:
-        unregister(Door(fake.url), "rat_x")
+        unregister(Endpoint(fake.url), "rat_x")
     with server(problem(503, "store_unavailable", "later")) as fake, pytest.raises(ServerRefused):
-        unregister(Door(fake.url), "rat_x")
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("jobs.example.com", "no scheme"),
-        ("ftp://h", "http or https"),
-        ("wss://h", "https://h"),
-        ("http://", "host and a port"),
-        ("http://h:99999", "host and a port"),
-        ("http://h/api/v1", "leave /api/v1 out"),
-        ("http://u:p@h", "a user or a password"),
-        ("http://h?x=1", "only scheme"),
-    ],
-)
-def test_each_mistake_in_a_url_has_its_words(url: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        check_url(url)
-
-
-def test_a_good_url_loses_its_trailing_slash() -> None:
-    assert check_url(" https://h:8750/ ") == "https://h:8750"
-    assert check_url("http://h/prefix/") == "http://h/prefix"
+        unregister(Endpoint(fake.url), "rat_x")
 
 
 def test_only_tokens_that_can_register_pass() -> None:
@@ -156,7 +132,7 @@ def test_exit_codes_say_whether_other_settings_help() -> None:
         ("store_unavailable", 1),
     ):
         with server(problem(409, code, "no")) as fake, pytest.raises(ServerRefused) as caught:
-            register(Door(fake.url), "rrt_secret", WHO)
+            register(Endpoint(fake.url), "rrt_secret", WHO)
         assert (caught.value.code, caught.value.exit_code) == (code, exit_code)
 
 
@@ -175,7 +151,7 @@ def test_every_fault_of_a_validation_is_shown() -> None:
         422,
     )
     with server(answer) as fake, pytest.raises(ServerRefused) as caught:
-        register(Door(fake.url), "rrt_secret", WHO)
+        register(Endpoint(fake.url), "rrt_secret", WHO)
     assert "settings.labels: too many" in str(caught.value)
     assert "name: too long" in str(caught.value)
 
@@ -185,12 +161,12 @@ def test_an_answer_that_is_no_problem_document() -> None:
         server(Answer(502, b"<html>bad gateway</html>")) as fake,
         pytest.raises(AgentError, match="answered 502 without saying why"),
     ):
-        register(Door(fake.url), "rrt_secret", WHO)
+        register(Endpoint(fake.url), "rrt_secret", WHO)
     with (
         server(Answer(200, b"{}")) as fake,
         pytest.raises(AgentError, match="an answer that this version does not know"),
     ):
-        register(Door(fake.url), "rrt_secret", WHO)
+        register(Endpoint(fake.url), "rrt_secret", WHO)
 
 
 def test_a_wrong_path_is_told_from_a_wrong_server() -> None:
@@ -201,12 +177,12 @@ def test_a_wrong_path_is_told_from_a_wrong_server() -> None:
         FakeHttp(route) as fake,
         pytest.raises(ConfigError, match="leave the path /jobs out: the server is at http"),
     ):
-        find_server(Door(fake.url + "/jobs"))
+        find_server(Endpoint(fake.url + "/jobs"))
     with (
         FakeHttp(lambda asked: Answer(404)) as fake,
         pytest.raises(ConfigError, match="check host, port and the path /jobs"),
     ):
-        find_server(Door(fake.url + "/jobs"))
+        find_server(Endpoint(fake.url + "/jobs"))
 
 
 def test_a_server_below_a_path_is_found() -> None:
@@ -214,7 +190,7 @@ def test_a_server_below_a_path_is_found() -> None:
         return answer_json(VERSION) if asked.path == "/jobs/api/v1/version" else Answer(404)
 
     with FakeHttp(route) as fake:
-        assert find_server(Door(fake.url + "/jobs")).product == "remote-server"
+        assert find_server(Endpoint(fake.url + "/jobs")).product == "remote-server"
 
 
 def test_a_redirect_names_the_better_url_and_is_not_followed() -> None:
@@ -224,14 +200,14 @@ def test_a_redirect_names_the_better_url_and_is_not_followed() -> None:
             return Answer(301, headers={"Location": target.url + asked.path})
 
         with FakeHttp(route) as fake, pytest.raises(ConfigError) as caught:
-            find_server(Door(fake.url))
+            find_server(Endpoint(fake.url))
         assert str(caught.value).endswith(f"; use {target.url}")
         assert target.asked == []
 
 
 def test_an_unknown_host_is_named() -> None:
     with pytest.raises(Unreachable, match=r"the name no-such-host\.invalid cannot be resolved"):
-        find_server(Door("http://no-such-host.invalid:1"))
+        find_server(Endpoint("http://no-such-host.invalid:1"))
 
 
 @contextmanager
@@ -269,11 +245,11 @@ def one_shot(answer: bytes, tls: ssl.SSLContext | None = None) -> Iterator[int]:
 
 def test_something_that_speaks_no_http() -> None:
     with one_shot(b"SSH-2.0-OpenSSH_9.6\r\n") as port, pytest.raises(Unreachable) as caught:
-        find_server(Door(f"http://127.0.0.1:{port}"))
+        find_server(Endpoint(f"http://127.0.0.1:{port}"))
     assert "no HTTP answer" in str(caught.value)
     assert "use https://" in str(caught.value)
     with one_shot(b"") as port, pytest.raises(Unreachable, match="no HTTP answer"):
-        find_server(Door(f"http://127.0.0.1:{port}"))
+        find_server(Endpoint(f"http://127.0.0.1:{port}"))
 
 
 def test_https_at_a_port_without_tls() -> None:
@@ -281,7 +257,7 @@ def test_https_at_a_port_without_tls() -> None:
         one_shot(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port,
         pytest.raises(Unreachable, match="speaks no TLS: use http://"),
     ):
-        find_server(Door(f"https://127.0.0.1:{port}"))
+        find_server(Endpoint(f"https://127.0.0.1:{port}"))
 
 
 @pytest.fixture
@@ -302,9 +278,11 @@ def test_a_private_authority(authority: trustme.CA, tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     with one_shot(REPLY, context(authority.issue_cert("127.0.0.1"))) as port:
         url = f"https://127.0.0.1:{port}"
-        assert find_server(Door(url, ca_file=str(tmp_path / "ca.pem"))).product == "remote-server"
+        assert (
+            find_server(Endpoint(url, ca_file=str(tmp_path / "ca.pem"))).product == "remote-server"
+        )
         with pytest.raises(Unreachable, match=r"not trusted.*--ca-file"):
-            find_server(Door(url))
+            find_server(Endpoint(url))
 
 
 def test_a_certificate_for_another_name(authority: trustme.CA, tmp_path: Path) -> None:
@@ -313,17 +291,17 @@ def test_a_certificate_for_another_name(authority: trustme.CA, tmp_path: Path) -
         one_shot(b"", context(authority.issue_cert("other.example"))) as port,
         pytest.raises(Unreachable, match="use the host name that it was made for"),
     ):
-        find_server(Door(f"https://127.0.0.1:{port}", ca_file=str(tmp_path / "ca.pem")))
+        find_server(Endpoint(f"https://127.0.0.1:{port}", ca_file=str(tmp_path / "ca.pem")))
 
 
 def test_certificate_files_that_are_no_use(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nonsense")
     with pytest.raises(ConfigError, match=r"the CA file .*ca\.pem cannot be used"):
-        find_server(Door("https://127.0.0.1:1", ca_file=str(tmp_path / "ca.pem")))
+        find_server(Endpoint("https://127.0.0.1:1", ca_file=str(tmp_path / "ca.pem")))
     with pytest.raises(ConfigError, match="No such file"):
-        find_server(Door("https://127.0.0.1:1", ca_file=str(tmp_path / "none.pem")))
+        find_server(Endpoint("https://127.0.0.1:1", ca_file=str(tmp_path / "none.pem")))
     with pytest.raises(ConfigError, match="the client certificate"):
-        find_server(Door("https://127.0.0.1:1", client_cert=str(tmp_path / "ca.pem")))
+        find_server(Endpoint("https://127.0.0.1:1", client_cert=str(tmp_path / "ca.pem")))
 
 
 def test_the_proxy_gets_user_and_password_and_ignores_no_proxy(
@@ -332,7 +310,7 @@ def test_the_proxy_gets_user_and_password_and_ignores_no_proxy(
     monkeypatch.setenv("NO_PROXY", "*")
     with FakeHttp(lambda asked: answer_json(VERSION)) as proxy:
         url = proxy.url.replace("http://", "http://me:p%40ss@")
-        find_server(Door("http://server.invalid", proxy=url))
+        find_server(Endpoint("http://server.invalid", proxy=url))
     wanted = "Basic " + b64encode(b"me:p@ss").decode()
     assert {k.lower(): v for k, v in proxy.asked[0].headers.items()}[
         "proxy-authorization"
@@ -345,18 +323,18 @@ def test_the_environments_proxy_and_its_exceptions(monkeypatch: pytest.MonkeyPat
             monkeypatch.delenv(name)
     with FakeHttp(lambda asked: answer_json(VERSION)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        find_server(Door("http://server.invalid"))
+        find_server(Endpoint("http://server.invalid"))
         assert proxy.asked
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         with FakeHttp(lambda asked: answer_json(VERSION)) as direct:
-            find_server(Door(direct.url))
+            find_server(Endpoint(direct.url))
             assert direct.asked[0].path == "/api/v1/version"
 
 
 def test_a_proxy_of_another_kind_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", "socks5://me:hunter2@127.0.0.1:1080")
     with pytest.raises(ConfigError, match="kind socks5://") as caught:
-        find_server(Door("https://server.invalid"))
+        find_server(Endpoint("https://server.invalid"))
     assert "hunter2" not in str(caught.value)
 
 
@@ -379,7 +357,7 @@ def test_a_proxy_that_makes_no_tunnel(status: int, says: str) -> None:
         url = f"http://me:hunter2@127.0.0.1:{proxy.server_address[1]}"
         try:
             with pytest.raises(Unreachable, match=says) as caught:
-                find_server(Door("https://server.invalid", proxy=url))
+                find_server(Endpoint("https://server.invalid", proxy=url))
         finally:
             proxy.shutdown()
             thread.join()
@@ -387,11 +365,11 @@ def test_a_proxy_that_makes_no_tunnel(status: int, says: str) -> None:
 
 
 def test_a_door_shows_no_password() -> None:
-    assert "hunter2" not in repr(Door("http://h", proxy="http://me:hunter2@h"))
+    assert "hunter2" not in repr(Endpoint("http://h", proxy="http://me:hunter2@h"))
 
 
 def test_a_cure_that_the_server_names_is_not_said_twice() -> None:
     detail = "the name is held by another host (db); choose another --name"
     with server(problem(409, "name_taken", detail)) as fake, pytest.raises(ServerRefused) as caught:
-        register(Door(fake.url), "rrt_secret", WHO)
+        register(Endpoint(fake.url), "rrt_secret", WHO)
     assert str(caught.value) == detail

@@ -17,7 +17,7 @@ from websockets.asyncio.server import serve
 from remote_agent import backoff
 from remote_agent.connection import link
 from remote_agent.connection.endpoint import Endpoint
-from remote_agent.connection.link import Link
+from remote_agent.connection.link import Link, open_websocket
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, Chunk, pack_header
@@ -51,7 +51,7 @@ class Ear:
             fault, self.fault = self.fault, None
             raise fault
 
-    def link_fed(self, chunk: Chunk) -> None:
+    def link_input(self, chunk: Chunk) -> None:
         self.fed.append((chunk.attempt, chunk.offset, bytes(chunk.payload)))
 
     def link_closed(self, reason: str) -> None:
@@ -72,8 +72,8 @@ def _fast(monkeypatch):
 async def linked(url: str, **more: Any) -> AsyncIterator[tuple[Link, Ear, asyncio.Task[None]]]:
     """A link that runs, and who listens to it."""
     ear = Ear()
-    ear.link = Link(Endpoint(url, TOKEN, **more), ear)
-    task = asyncio.create_task(ear.link.run())
+    ear.link = Link(Endpoint(url, TOKEN, **more))
+    task = asyncio.create_task(ear.link.run(ear))
     try:
         yield ear.link, ear, task
     finally:
@@ -242,9 +242,9 @@ async def _refusal_of(answer: bytes) -> str:
     server = await asyncio.start_server(reply, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        lost = Link(Endpoint(url, TOKEN), Ear())
+        lost = Link(Endpoint(url, TOKEN))
         with pytest.raises(Exception) as caught:
-            await lost._connect()
+            await open_websocket(lost.endpoint)
         return lost._explain(caught.value)
 
 
@@ -262,9 +262,9 @@ async def test_a_private_authority_is_trusted_when_named(tmp_path):
     protocols = [SUBPROTOCOL]
     async with serve(greet, "localhost", 0, ssl=context, subprotocols=protocols) as server:  # type: ignore[arg-type]
         url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
-        stranger = Link(Endpoint(url, TOKEN), Ear())
+        stranger = Link(Endpoint(url, TOKEN))
         with pytest.raises(ssl.SSLCertVerificationError) as caught:
-            await stranger._connect()
+            await open_websocket(stranger.endpoint)
         assert "ca_file" in stranger._explain(caught.value)
         async with linked(url, ca_file=str(tmp_path / "ca.pem")):
             await until(lambda: seen)
@@ -301,9 +301,9 @@ async def test_a_proxy_with_credentials():
     proxy = await _proxy(log, "me:secret")
     port = proxy.sockets[0].getsockname()[1]
     async with FakeServer() as server, proxy:
-        nobody = Link(Endpoint(server.url, TOKEN, proxy=f"http://127.0.0.1:{port}"), Ear())
+        nobody = Link(Endpoint(server.url, TOKEN, proxy=f"http://127.0.0.1:{port}"))
         with pytest.raises(Exception) as caught:
-            await nobody._connect()
+            await open_websocket(nobody.endpoint)
         assert "HTTP 407; put user:password@" in nobody._explain(caught.value)
         async with linked(server.url, proxy=f"http://me:secret@127.0.0.1:{port}"):
             await server.online()
@@ -326,7 +326,7 @@ async def test_the_proxy_of_the_environment_and_its_exceptions(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["gopher", "socks5"])
 async def test_a_proxy_of_another_kind_is_said_without_its_password(kind):
-    lost = Link(Endpoint("http://127.0.0.1:1", TOKEN, proxy=f"{kind}://me:hunter2@x"), Ear())
+    lost = Link(Endpoint("http://127.0.0.1:1", TOKEN, proxy=f"{kind}://me:hunter2@x"))
     with pytest.raises(Exception) as caught:
-        await lost._connect()
+        await open_websocket(lost.endpoint)
     assert "hunter2" not in lost._explain(caught.value)

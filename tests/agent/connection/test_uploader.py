@@ -47,7 +47,7 @@ class Spool:
 class World:
     """A session, a link and spools, as simple as can be."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_open: int = 512) -> None:
         self.spools: dict[AttemptId, Spool] = {}
         self.sent: dict[AttemptId, int] = {}
         self.missing: list[SpoolMissing] = []
@@ -59,7 +59,7 @@ class World:
         self.room = asyncio.Event()
         self.room.set()
         self.uploader = Uploader(
-            self, self, self.spools.__getitem__, self.report, keep=3, segment_size=8
+            self, self.spools.__getitem__, keep=3, segment_size=8, most_open=most_open
         )
 
     def spool(self, data: bytes) -> AttemptId:
@@ -75,7 +75,7 @@ class World:
                 return key, self.sent[key], length
         return None
 
-    def report(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         if isinstance(event, SpoolMissing):
             self.missing.append(event)
             if event.until is not None:
@@ -96,9 +96,9 @@ class World:
 
 
 @asynccontextmanager
-async def world():
-    it = World()
-    task = asyncio.create_task(it.uploader.run())
+async def world(most_open: int = 512):
+    it = World(most_open)
+    task = asyncio.create_task(it.uploader.run(it))
     try:
         yield it
     finally:
@@ -118,7 +118,7 @@ async def test_it_sends_what_there_is_and_then_waits_for_a_wake():
         assert len(it.frames) == 3
         it.uploader.wake()
         await until(lambda: len(it.frames) == 4)
-        assert it.uploader.sent == 12
+        assert b"".join(payload for _, _, payload in it.frames) == b"0123456789ab"
 
 
 async def test_one_chunk_at_a_time_is_written_and_counted_before_the_wait():
@@ -158,14 +158,14 @@ async def test_a_spool_that_cannot_be_read_is_named_and_tried_again(monkeypatch,
     assert capsys.readouterr().out.count("the disk is tired") == 1
 
 
-async def test_an_ill_spool_slows_nobody_else(monkeypatch):
+async def test_an_unreadable_spool_slows_nobody_else(monkeypatch):
     monkeypatch.setattr(module, "RETRY", 60.0)
     async with world() as it:
-        ill, well = it.spool(b"x" * 400), it.spool(b"y" * 4000)
-        it.spools[ill].broken = True
+        bad, good = it.spool(b"x" * 400), it.spool(b"y" * 4000)
+        it.spools[bad].broken = True
         it.uploader.wake()
-        await until(lambda: it.sent[well] == 4000, deadline=5.0)
-        assert it.sent[ill] == 0
+        await until(lambda: it.sent[good] == 4000, deadline=5.0)
+        assert it.sent[bad] == 0
 
 
 async def test_forgetting_an_attempt_closes_its_files():
@@ -213,8 +213,7 @@ async def test_a_spool_that_ends_early_is_reported(monkeypatch):
 
 
 async def test_only_so_many_spools_stay_open():
-    async with world() as it:
-        it.uploader.most_open = 2
+    async with world(most_open=2) as it:
         keys = [it.spool(b"12345678") for _ in range(4)]
         it.uploader.wake()
         await until(lambda: len(it.frames) == 8)

@@ -14,7 +14,7 @@ from remote_agent.config import AgentPart, Config
 from remote_agent.execution import runner as module
 from remote_agent.execution import stopping
 from remote_agent.execution.runner import Runner
-from remote_agent.execution.shim_events import Hint
+from remote_agent.execution.shim_events import ShimEvent
 from remote_agent.journal import Journal
 from remote_agent.journal.losses import lost
 from remote_agent.journal.plan import Circumstances
@@ -37,12 +37,12 @@ class World:
         self.journal = Journal(config, Circumstances("tester", os.environ))
         self.events: list[object] = []
         self.mark = state_dir / "mark"
-        self.runner = Runner(state_dir, self.journal, self.events.append)
+        self.runner = Runner(state_dir, self.journal)
 
     def store(self, script: str, **more) -> AttemptId:
         key = new_key()
         spec = JobSpec(command=["sh", "-c", script], **more)
-        self.runner.store(Offer(attempt=key, spec=spec))
+        self.journal.store(Offer(attempt=key, spec=spec))
         return key
 
     def run(self, script: str, **more) -> AttemptId:
@@ -73,7 +73,7 @@ class World:
 @asynccontextmanager
 async def ticking(world: World):
     """Open the runner and look after it, a little faster than the agent does."""
-    world.runner.open()
+    world.runner.open(world.events.append)
 
     async def tick() -> None:
         while True:
@@ -103,8 +103,8 @@ async def test_a_start_is_heard_from_spawn_to_end(world):
     assert world.runner.running == 0
 
 
-async def test_without_any_hint_the_disk_tells_it_all(world):
-    world.runner._hints.close()
+async def test_without_any_event_the_disk_tells_it_all(world):
+    world.runner._socket.close()
     key = world.run("echo a; sleep 0.5; echo b")
     await until(lambda: world.started(key))
     await until(lambda: any(isinstance(e, SpoolGrew) for e in world.events))
@@ -233,7 +233,7 @@ async def test_a_job_that_damages_its_directory_ends_and_the_others_go_on(world,
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 async def test_a_job_that_has_damaged_its_directory_can_be_cancelled(world, damage, monkeypatch):
-    monkeypatch.setattr(stopping, "DEAF", 0.3)
+    monkeypatch.setattr(stopping, "UNHEARD_FOR", 0.3)
     key = world.run(f"{damage}; touch $REMOTE_MARK; sleep 60", env={"REMOTE_MARK": str(world.mark)})
     await until(lambda: world.started(key) and world.mark.exists(), "the damage is done")
     pid = world.started(key).pid
@@ -243,12 +243,12 @@ async def test_a_job_that_has_damaged_its_directory_can_be_cancelled(world, dama
     await until(lambda: not running(pid), "its job is gone")
 
 
-async def test_records_that_a_full_disk_does_not_take_come_as_hints(world):
+async def test_records_that_a_full_disk_does_not_take_come_as_events(world):
     key = world.run("sleep 60")
     await until(lambda: world.started(key), "it starts")
     body = lost("no room", 0, 0, None) | {"exit_code": 143, "end_reason": "cancelled"}
     for record in ({**body, "checksum": -1}, body):
-        world.runner._heard(Hint(key, "ended", record=record))
+        world.runner._heard(ShimEvent(key, "ended", record=record))
     ended = world.ended(key)
     assert ended is not None and ended.end_reason is EndReason.CANCELLED
     os.kill(world.started(key).pid, signal.SIGKILL)
@@ -261,12 +261,13 @@ async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
         waiting = old.store("echo later")
         await until(lambda: old.started(running) and old.ended(over))
     async with ticking(World(tmp_path)) as new:
-        session = Session(HostFacts("test", "i"))
-        new.runner.reattach(session)
+        session = Session(HostFacts("test", "installation"))
+        for found in new.runner.reattach():
+            session.adopt(found)
         phases = {key: str(attempt.phase) for key, attempt in session.attempts.items()}
         assert phases == {running: "running", over: "ended", waiting: "accepted"}
-        found, end = session.attempts[running].started, session.attempts[over].ended
-        assert found is not None and found.pid == old.started(running).pid
+        started, end = session.attempts[running].started, session.attempts[over].ended
+        assert started is not None and started.pid == old.started(running).pid
         assert end is not None and end.exit_code == 5
         assert (await new.end_of(running)).exit_code == 0
         assert new.output(running) == b"a\nb\n"
@@ -305,19 +306,19 @@ async def test_held_output_waits_and_goes_on(world):
     key = world.run("while :; do echo x; sleep 0.01; done")
     log = world.journal.path(key) / "output.log"
     await until(log.exists)
-    world.runner.hold(True)
+    world.runner.pause_output(True)
     await asyncio.sleep(0.3)
     size = log.stat().st_size
     await asyncio.sleep(0.2)
     assert log.stat().st_size == size
-    world.runner.hold(False)
+    world.runner.pause_output(False)
     await until(lambda: log.stat().st_size > size)
     world.runner.kill(key, "")
     await world.end_of(key)
 
 
 async def test_a_dead_launcher_is_replaced_and_starts_are_asked_for_again(world, capsys):
-    os.kill(world.runner._crew.pid, signal.SIGKILL)
+    os.kill(world.runner._shims.pid, signal.SIGKILL)
     keys = [world.run("true") for _ in range(12)]
     for key in keys:
         await world.end_of(key)
@@ -327,14 +328,14 @@ async def test_a_dead_launcher_is_replaced_and_starts_are_asked_for_again(world,
 async def test_a_start_that_nobody_heard_is_asked_for_again(world, monkeypatch):
     monkeypatch.setattr(module, "UNHEARD", 0.1)
     asked: list[Path] = []
-    ask = world.runner._crew.request
+    ask = world.runner._shims.request
 
     def deaf_once(directory: Path) -> None:
         asked.append(directory)
         if len(asked) > 1:
             ask(directory)
 
-    monkeypatch.setattr(world.runner._crew, "request", deaf_once)
+    monkeypatch.setattr(world.runner._shims, "request", deaf_once)
     assert (await world.end_of(world.run("echo late"))).exit_code == 0
     assert len(asked) >= 2
 

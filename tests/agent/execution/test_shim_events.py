@@ -1,4 +1,4 @@
-"""Hints: heard as they come, garbage dropped, a long state directory no obstacle."""
+"""Events of shims: heard as they come, garbage dropped, a long state directory no obstacle."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from contextlib import contextmanager
 
 import pytest
 
-from remote_agent.execution.shim_events import FILE, Hints
+from remote_agent.execution.shim_events import FILE, ShimEventSocket
 from tests.support.fake_server import new_key, until
 
 
 @contextmanager
 def listening(state_dir):
     heard: list[tuple] = []
-    hints = Hints(state_dir, lambda hint: heard.append((hint.key, hint.what)))
-    hints.open()
+    events = ShimEventSocket(state_dir)
+    events.open(lambda event: heard.append((event.key, event.what)))
     try:
         yield heard
     finally:
-        hints.close()
-        hints.close()
+        events.close()
+        events.close()
 
 
 def say(state_dir, *texts: bytes) -> None:
@@ -32,7 +32,7 @@ def say(state_dir, *texts: bytes) -> None:
     os.close(folder)
 
 
-async def test_a_hint_is_heard_and_garbage_is_dropped(tmp_path):
+async def test_an_event_is_heard_and_garbage_is_dropped(tmp_path):
     key = new_key(3)
     with listening(tmp_path) as heard:
         good = b'{"k":"%s","e":"ended"}' % str(key).encode()
@@ -61,4 +61,4 @@ async def test_a_path_longer_than_a_socket_address(tmp_path):
 
 async def test_a_directory_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
-        Hints(tmp_path / "nowhere", lambda hint: None).open()
+        ShimEventSocket(tmp_path / "nowhere").open(lambda event: None)

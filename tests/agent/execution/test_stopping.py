@@ -8,7 +8,7 @@ import pytest
 
 from remote_agent.config import AgentPart, Config
 from remote_agent.execution import stopping as module
-from remote_agent.execution.stopping import Stopper, Watched, as_wished
+from remote_agent.execution.stopping import RunningAttempt, Stopper, with_requested_reason
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.losses import lost
@@ -28,14 +28,14 @@ def test_what_has_not_begun_never_does(tmp_path):
     journal = Journal(config, Circumstances("a", os.environ))
     key = new_key()
     journal.store(Offer(attempt=key, spec=JobSpec(command=["true"])))
-    watched = Watched(journal.path(key), wish=STOP)
-    ended = Stopper(journal).say(key, watched, 1.0)
+    watched = RunningAttempt(journal.path(key), stop_request=STOP)
+    ended = Stopper(journal).deliver(key, watched, 1.0)
     assert ended is not None and ended.end_detail == "enough; it had not started"
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("", 137)])
 async def test_past_a_shim_that_cannot_be_told(tmp_path, monkeypatch, script, code):
-    monkeypatch.setattr(module, "DEAF", 0.2)
+    monkeypatch.setattr(module, "UNHEARD_FOR", 0.2)
     async with ticking(World(tmp_path)) as world:
         trap = f"trap '{script}' TERM; rm -f ../control; while :; do sleep 0.05; done"
         key = world.run(trap, grace_period=0.5)
@@ -51,10 +51,15 @@ async def test_past_a_shim_that_cannot_be_told(tmp_path, monkeypatch, script, co
 def test_only_ends_by_force_get_another_reason(tmp_path):
     body = lost("killed by SIGKILL", 0, 0, None) | {"end_reason": "signal", "exit_code": 137}
     ended = ended_from(new_key(), body)
-    assert as_wished(ended, Watched(tmp_path)) is ended
-    assert as_wished(ended, Watched(tmp_path, wish=STOP)) is ended
-    forced = as_wished(ended, Watched(tmp_path, wish=STOP, forced_at=1.0))
+    assert with_requested_reason(ended, RunningAttempt(tmp_path)) is ended
+    assert with_requested_reason(ended, RunningAttempt(tmp_path, stop_request=STOP)) is ended
+    forced = with_requested_reason(
+        ended, RunningAttempt(tmp_path, stop_request=STOP, forced_at=1.0)
+    )
     assert forced.end_reason is EndReason.CANCELLED
     assert forced.end_detail == "enough; killed by SIGKILL"
     memory = ended.model_copy(update={"end_reason": EndReason.MEMORY_LIMIT})
-    assert as_wished(memory, Watched(tmp_path, wish=STOP, forced_at=1.0)) is memory
+    assert (
+        with_requested_reason(memory, RunningAttempt(tmp_path, stop_request=STOP, forced_at=1.0))
+        is memory
+    )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.journal.folder import AttemptsFolder
+from remote_agent.journal.folder import AttemptsFolder, parse_key
+from remote_protocol.attempt_id import AttemptId
 from tests.support.powerless import powerless
 
 
@@ -47,3 +48,18 @@ def test_a_probe_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "attempts").rmdir()
     with pytest.raises(FileNotFoundError):
         folder.probe()
+
+
+def test_keys() -> None:
+    job = "01HF7YAT00" + "0" * 16
+    assert parse_key(f"{job}.1") == AttemptId(job, 1)
+    for name in (
+        job,
+        f"{job}.0",
+        f"{job}.01",
+        f"{job}.x",
+        f"{job}.1.2",
+        "x.1",
+        f"{job}.4294967296",
+    ):
+        assert parse_key(name) is None

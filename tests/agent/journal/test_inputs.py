@@ -9,7 +9,7 @@ import pytest
 
 from remote_agent.journal import Journal
 from remote_agent.journal.inputs import InputFiles, measure
-from remote_agent.session.inputs import InputCopy
+from remote_agent.session.input_copy import InputCopy
 from remote_agent.shim.layout import INPUT
 from remote_protocol.attempt_id import AttemptId
 from tests.agent.journal.conftest import Offers

@@ -17,7 +17,6 @@ import pytest
 from remote_agent.config import Config
 from remote_agent.journal import Journal, Record
 from remote_agent.journal.directory import NumberUsed
-from remote_agent.journal.journal import parse_key
 from remote_agent.shim.launcher_client import LauncherClient, tell
 from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED
 from remote_protocol import cri
@@ -340,21 +339,6 @@ def test_adjusting(journal: Journal, config: Config, offers: Offers) -> None:
     journal.store(offer)
     order = json.loads((journal.path(key_of(offer)) / ORDER).read_bytes().splitlines()[0])
     assert (order["segments"], order["segment_size"]) == (6, 100_000)
-
-
-def test_keys() -> None:
-    job = "01HF7YAT00" + "0" * 16
-    assert parse_key(f"{job}.1") == AttemptId(job, 1)
-    for name in (
-        job,
-        f"{job}.0",
-        f"{job}.01",
-        f"{job}.x",
-        f"{job}.1.2",
-        "x.1",
-        f"{job}.4294967296",
-    ):
-        assert parse_key(name) is None
 
 
 @pytest.mark.parametrize("durability", ["full", "normal"])

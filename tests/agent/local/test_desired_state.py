@@ -7,59 +7,59 @@ from dataclasses import replace
 
 import pytest
 
-from remote_agent.local.desired_state import FILE, LocalWishes, Moment, WishBook
+from remote_agent.local.desired_state import FILE, ClockReading, DesiredState, LocalRequest
 from remote_protocol.messages import Wishes
 
 
-def test_without_wishes_the_agent_takes_jobs(tmp_path):
-    condition = WishBook(tmp_path).condition()
+def test_without_a_request_the_agent_takes_jobs(tmp_path):
+    condition = DesiredState(tmp_path).condition()
     assert condition.accepting and not condition.reason and not condition.draining
 
 
 def test_a_local_pause_survives_a_restart_with_its_comment(tmp_path):
-    WishBook(tmp_path).say(LocalWishes(paused=True, comment="changing the disk"))
-    condition = WishBook(tmp_path).condition()
+    DesiredState(tmp_path).set_local(LocalRequest(paused=True, comment="changing the disk"))
+    condition = DesiredState(tmp_path).condition()
     assert not condition.accepting
     assert condition.reason == "paused on the host: changing the disk"
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
 def test_resuming_here_does_not_overrule_the_server(tmp_path):
-    book = WishBook(tmp_path)
-    book.say(LocalWishes(paused=True))
-    book.server = Wishes(paused=True, comment="holidays")
-    book.say(LocalWishes())
-    assert book.condition().reason == "paused: holidays"
-    book.server = Wishes()
-    assert book.condition().accepting
+    desired = DesiredState(tmp_path)
+    desired.set_local(LocalRequest(paused=True))
+    desired.server = Wishes(paused=True, comment="holidays")
+    desired.set_local(LocalRequest())
+    assert desired.condition().reason == "paused: holidays"
+    desired.server = Wishes()
+    assert desired.condition().accepting
 
 
-def test_a_drain_survives_a_kill_and_ends_when_it_came_true(tmp_path):
-    WishBook(tmp_path).say(LocalWishes(draining=True, drain_deadline=60.0))
-    book = WishBook(tmp_path)
-    assert book.draining and book.condition().draining
-    book.came_true()
-    assert not WishBook(tmp_path).draining
+def test_a_drain_survives_a_kill_and_ends_when_it_is_complete(tmp_path):
+    DesiredState(tmp_path).set_local(LocalRequest(draining=True, drain_deadline=60.0))
+    desired = DesiredState(tmp_path)
+    assert desired.draining and desired.condition().draining
+    desired.end_local_drain()
+    assert not DesiredState(tmp_path).draining
 
 
-DRAIN = LocalWishes(draining=True, drain_deadline=60.0)
+DRAIN = LocalRequest(draining=True, drain_deadline=60.0)
 
 
 class Clocks:
     """The clocks of a host, moved by hand."""
 
     def __init__(self) -> None:
-        self.moment = Moment(100.0, 5000.0, "first")
+        self.reading = ClockReading(100.0, 5000.0, "first")
 
-    def __call__(self) -> Moment:
-        return self.moment
+    def __call__(self) -> ClockReading:
+        return self.reading
 
-    def pass_by(self, boot: float, wall: float) -> None:
-        now = self.moment
-        self.moment = now._replace(boot=now.boot + boot, wall=now.wall + wall)
+    def advance(self, boot: float, wall: float) -> None:
+        now = self.reading
+        self.reading = now._replace(boot=now.boot + boot, wall=now.wall + wall)
 
     def restart(self, wall: float) -> None:
-        self.moment = Moment(7.0, self.moment.wall + wall, "second")
+        self.reading = ClockReading(7.0, self.reading.wall + wall, "second")
 
 
 @pytest.fixture
@@ -68,63 +68,66 @@ def clocks():
 
 
 def test_a_restart_of_the_agent_grants_no_more_time(tmp_path, clocks):
-    WishBook(tmp_path, clocks).say(DRAIN)
+    DesiredState(tmp_path, clocks).set_local(DRAIN)
     # The wall clock is set meanwhile: that changes nothing.
-    clocks.pass_by(boot=50, wall=-3000)
-    book = WishBook(tmp_path, clocks)
-    assert book.local_end == 160.0
-    clocks.pass_by(boot=500, wall=500)
-    assert WishBook(tmp_path, clocks).local_end == 160.0
+    clocks.advance(boot=50, wall=-3000)
+    desired = DesiredState(tmp_path, clocks)
+    assert desired.local_end == 160.0
+    clocks.advance(boot=500, wall=500)
+    assert DesiredState(tmp_path, clocks).local_end == 160.0
 
 
 @pytest.mark.parametrize(("away", "left"), [(20.0, 40.0), (600.0, 0.0), (-600.0, 60.0)])
 def test_a_restart_of_the_host_grants_no_more_time(tmp_path, clocks, away, left):
-    WishBook(tmp_path, clocks).say(DRAIN)
+    DesiredState(tmp_path, clocks).set_local(DRAIN)
     clocks.restart(wall=away)
-    assert WishBook(tmp_path, clocks).local_end == 7.0 + left
+    assert DesiredState(tmp_path, clocks).local_end == 7.0 + left
 
 
-def test_other_wishes_grant_no_more_time_and_another_deadline_does(tmp_path, clocks):
-    book = WishBook(tmp_path, clocks)
-    book.say(DRAIN)
-    clocks.pass_by(boot=50, wall=50)
-    book.say(replace(DRAIN, paused=True))
-    assert book.local_end == WishBook(tmp_path, clocks).local_end == 160.0
-    book.say(replace(DRAIN, drain_deadline=70.0))
-    assert book.local_end == WishBook(tmp_path, clocks).local_end == 220.0
-
-
-def test_wishes_of_an_earlier_version_count_from_the_start(tmp_path, clocks):
-    (tmp_path / FILE).write_text('{"v": 1, "draining": true, "drain_deadline": 60.0}')
-    assert WishBook(tmp_path, clocks).local_end == 160.0
+def test_other_requests_grant_no_more_time_and_another_deadline_does(tmp_path, clocks):
+    desired = DesiredState(tmp_path, clocks)
+    desired.set_local(DRAIN)
+    clocks.advance(boot=50, wall=50)
+    desired.set_local(replace(DRAIN, paused=True))
+    assert desired.local_end == DesiredState(tmp_path, clocks).local_end == 160.0
+    desired.set_local(replace(DRAIN, drain_deadline=70.0))
+    assert desired.local_end == DesiredState(tmp_path, clocks).local_end == 220.0
 
 
 def test_a_drain_that_does_not_hold_has_no_deadline(tmp_path, clocks):
-    book = WishBook(tmp_path, clocks)
-    book.server = Wishes(draining=False, drain_deadline=5.0)
-    assert book.server_deadline is None and book.local_end is None and not book.draining
-    book.server = Wishes(draining=True, drain_deadline=5.0)
-    assert book.server_deadline == 5.0
-    book.say(replace(DRAIN, drain_deadline=None))
-    assert book.local_end is None
+    desired = DesiredState(tmp_path, clocks)
+    desired.server = Wishes(draining=False, drain_deadline=5.0)
+    assert desired.server_deadline is None and desired.local_end is None and not desired.draining
+    desired.server = Wishes(draining=True, drain_deadline=5.0)
+    assert desired.server_deadline == 5.0
+    desired.set_local(replace(DRAIN, drain_deadline=None))
+    assert desired.local_end is None
 
 
 def test_reasons_have_an_order(tmp_path):
-    book = WishBook(tmp_path)
-    book.hindrance = "disk below its reserve"
-    assert book.condition().reason == "disk below its reserve"
-    book.server = Wishes(draining=True)
-    assert book.condition().reason == "draining, as asked for by the server"
-    book.stopping = True
-    assert book.condition().reason == "the agent is stopping"
+    desired = DesiredState(tmp_path)
+    desired.blocked_reason = "disk below its reserve"
+    assert desired.condition().reason == "disk below its reserve"
+    desired.server = Wishes(draining=True)
+    assert desired.condition().reason == "draining, as asked for by the server"
+    desired.stopping = True
+    assert desired.condition().reason == "the agent is stopping"
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"{", b"[]", b'{"drain_deadline": "soon"}', b'{"said": {}}']
+    "damage",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"drain_deadline": "soon"}',
+        b'{"draining": true}',
+        b'{"draining": true, "requested_at": {}}',
+    ],
 )
-def test_damaged_wishes_pause_the_agent_until_resume(tmp_path, damage):
+def test_a_damaged_file_pauses_the_agent_until_resume(tmp_path, damage):
     (tmp_path / FILE).write_bytes(damage)
-    book = WishBook(tmp_path)
-    assert book.local.paused and "damaged" in book.local.comment
-    book.say(LocalWishes())
-    assert WishBook(tmp_path).condition().accepting
+    desired = DesiredState(tmp_path)
+    assert desired.local.paused and "damaged" in desired.local.comment
+    desired.set_local(LocalRequest())
+    assert DesiredState(tmp_path).condition().accepting

@@ -53,9 +53,9 @@ class World:
     def __init__(self, state_dir, **limits) -> None:
         self.shelf = Shelf()
         self.free = 10 * GIB
-        self.unsent = 0
+        self.spool_bytes = 0
         self.said: list[str] = []
-        self.held: list[bool] = []
+        self.paused: list[bool] = []
         self.config = Config(
             state_dir=state_dir,
             logs=LogsPart(retention=3600.0, max_total=10_000_000),
@@ -64,9 +64,9 @@ class World:
         self.janitor = Janitor(
             self.config,
             self.shelf,  # type: ignore[arg-type]
-            lambda: self.unsent,
+            self,
             self.said.append,
-            self.held.append,
+            self.paused.append,
             lambda: self.free + self.shelf.freed,
         )
 
@@ -92,7 +92,7 @@ async def test_above_the_total_the_oldest_go_first(world):
 
 async def test_logs_that_wait_for_the_server_count_too(world):
     keys = [world.shelf.put(age, 4_000_000) for age in (300, 200)]
-    world.unsent = 4_000_000
+    world.spool_bytes = 4_000_000
     await world.janitor.look()
     assert set(world.shelf.logs) == {keys[1]}
 
@@ -123,20 +123,20 @@ async def test_the_reserve_is_named_once_and_taken_back_with_a_margin(world):
     world.free = 2 * GIB
     await world.janitor.look()
     assert world.said[1:] == [""]
-    assert world.held == []
+    assert world.paused == []
     assert world.shelf.prepared == 1
 
 
 async def test_over_the_quota_output_waits_until_the_server_took_enough(world):
-    world.unsent = 11_000_000
+    world.spool_bytes = 11_000_000
     await world.janitor.look()
-    assert world.held == [True] and "wait for the server" in world.said[0]
-    world.unsent = 9_500_000
+    assert world.paused == [True] and "wait for the server" in world.said[0]
+    world.spool_bytes = 9_500_000
     await world.janitor.look()
-    assert world.held == [True]
-    world.unsent = 1_000
+    assert world.paused == [True]
+    world.spool_bytes = 1_000
     await world.janitor.look()
-    assert world.held == [True, False] and world.said[-1] == ""
+    assert world.paused == [True, False] and world.said[-1] == ""
 
 
 async def test_other_limits_after_a_reload(world):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from remote_agent.session import events as ev
-from remote_agent.session.effects import Effect, Send
+from remote_agent.session.attempt import FoundAttempt
+from remote_agent.session.effects import Acknowledged, Effect, Send
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
@@ -94,7 +95,7 @@ class Talk:
         return self
 
     def adopt(self, phase: Phase, key: AttemptId = KEY, size: int = 0, **fields: Any) -> Talk:
-        self.session.adopt(key, SPEC, phase, size, **fields)
+        self.session.adopt(FoundAttempt(key, SPEC, phase, size, **fields))
         return self
 
 
@@ -107,8 +108,10 @@ def sent(effects: list[Effect]) -> list[m.AgentMessage]:
 
 
 def kinds(effects: list[Effect]) -> list[str]:
-    """What was said and done: types of messages, names of other effects."""
+    """What was said and done: types of messages, names of other effects. What the server is known
+    to have (`Acknowledged`) is left out: it comes with most messages, and has a test of its own."""
     return [
         effect.message.type if isinstance(effect, Send) else type(effect).__name__
         for effect in effects
+        if not isinstance(effect, Acknowledged)
     ]

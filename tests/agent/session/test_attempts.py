@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from remote_agent.session import events as ev
-from remote_agent.session.effects import Forget, Kill, LookUp, Recount, Remember, Start, Stop
+from remote_agent.session.effects import (
+    Acknowledged,
+    FindSettled,
+    Forget,
+    KeepEnd,
+    Kill,
+    ListSettled,
+    Start,
+    Stop,
+)
 from remote_protocol import messages as m
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
 from remote_protocol.messages import Phase, Refusal, Verdict
@@ -36,10 +45,11 @@ def test_nothing_starts_before_it_is_confirmed(talk: Talk) -> None:
     assert talk.say("confirm") == []
 
 
-def test_a_confirmation_waits_for_the_disk(talk: Talk) -> None:
+def test_a_confirmation_of_what_was_not_accepted_counts_for_nothing(talk: Talk) -> None:
     talk.offer()
     assert talk.say("confirm") == []
-    assert kinds(talk.do(ev.OfferStored(KEY))) == ["accept", "Start"]
+    assert kinds(talk.do(ev.OfferStored(KEY))) == ["accept"]
+    assert talk.say("confirm") == [Start(KEY)]
 
 
 def test_a_full_disk_refuses(talk: Talk) -> None:
@@ -92,7 +102,7 @@ def test_an_attempt_of_a_former_process_waits_for_its_confirmation() -> None:
     assert talk.say("confirm") == [Start(KEY)]
 
 
-def test_hints_about_strangers_are_nothing(talk: Talk) -> None:
+def test_events_about_unknown_attempts_are_nothing(talk: Talk) -> None:
     assert talk.do(ev.OfferStored(KEY)) == []
     assert talk.do(ev.OfferFailed(KEY, Refusal.DISK, "")) == []
     assert talk.do(ev.AttemptStarted(KEY, 1, 1.0)) == []
@@ -102,7 +112,7 @@ def test_hints_about_strangers_are_nothing(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("kind", ["confirm", "settled", "superseded", "cancel"])
-def test_messages_about_strangers_are_harmless(talk: Talk, kind: str) -> None:
+def test_messages_about_unknown_attempts_are_harmless(talk: Talk, kind: str) -> None:
     assert talk.say(kind) == []
 
 
@@ -196,7 +206,7 @@ def test_an_end_is_kept_until_it_is_settled(talk: Talk) -> None:
     talk.running()
     talk.do(ev.AttemptEnded(KEY, ended()))
     assert reopen(talk, ruling(Verdict.KEEP)) == ["ended", "WakeUploader"]
-    assert talk.say("settled") == [Remember(ended()), Forget(KEY)]
+    assert talk.say("settled") == [KeepEnd(ended()), Forget(KEY)]
     assert not talk.session.attempts
 
 
@@ -245,7 +255,7 @@ def test_a_spool_that_lost_its_tail_with_the_power_is_no_fault_of_the_server() -
 def test_a_settled_verdict_forgets(talk: Talk) -> None:
     talk.running()
     talk.do(ev.AttemptEnded(KEY, ended()))
-    assert reopen(talk, ruling(Verdict.SETTLED)) == ["Remember", "Forget", "WakeUploader"]
+    assert reopen(talk, ruling(Verdict.SETTLED)) == ["KeepEnd", "Forget", "WakeUploader"]
 
 
 def test_a_verdict_on_a_stranger_is_nothing(talk: Talk) -> None:
@@ -365,11 +375,22 @@ def test_a_start_is_reported_once(talk: Talk) -> None:
     assert talk.do(ev.AttemptStarted(KEY, 7, 1.0)) == []
 
 
+def test_what_the_server_has_may_be_trimmed(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.SpoolGrew(KEY, 9))
+    talk.session.next_chunk()
+    talk.do(ev.ChunkSent(KEY, 9))
+    assert talk.say("ack", offset=5) == [Acknowledged(KEY, 5)]
+    talk.do(ev.LinkClosed())
+    talk.open(OTHER)
+    assert Acknowledged(KEY, 7) in talk.welcome(ruling(Verdict.KEEP, offset=7), session=OTHER)
+
+
 # What is not in the spool any more -----------------------------------------------------------
 
 
 def held(talk: Talk, size: int, end: bool = False) -> Talk:
-    """Running with `size` bytes that were sent, on a new link."""
+    """Running with `size` bytes that were sent, on another link."""
     talk.do(ev.LinkClosed())
     talk.open(OTHER)
     talk.adopt(Phase.RUNNING, size=size)
@@ -413,18 +434,18 @@ def test_a_rewind_in_between_is_obeyed_first(talk: Talk) -> None:
     assert kinds(talk.do(ev.SpoolMissing(KEY, 0, 4))) == []
 
 
-def test_what_is_missing_of_a_stranger_is_nothing(talk: Talk) -> None:
+def test_what_is_missing_of_an_unknown_attempt_is_nothing(talk: Talk) -> None:
     assert talk.do(ev.SpoolMissing(OTHER_KEY, 0, 4)) == []
 
 
 def test_what_was_settled_is_taken_up_again_for_a_server_that_forgot(talk: Talk) -> None:
     talk.open()
     talk.welcome()
-    assert talk.hear(m.Recall()) == [Recount()]
+    assert talk.hear(m.Recall()) == [ListSettled()]
     known = [KEY]
-    assert sent(talk.do(ev.Recounted((KEY,)))) == [m.Recalled(attempts=known)]
-    assert talk.hear(m.Revive(attempts=known)) == [LookUp((KEY,))]
-    (hello,) = sent(talk.do(ev.Found((ended(size=5),))))
+    assert sent(talk.do(ev.SettledListed((KEY,)))) == [m.Recalled(attempts=known)]
+    assert talk.hear(m.Revive(attempts=known)) == [FindSettled((KEY,))]
+    (hello,) = sent(talk.do(ev.SettledFound((ended(size=5),))))
     assert isinstance(hello, m.Hello)
     assert hello.inventory == [
         m.InventoryItem(attempt=KEY, phase=Phase.ENDED, size=5),
@@ -433,7 +454,7 @@ def test_what_was_settled_is_taken_up_again_for_a_server_that_forgot(talk: Talk)
     talk.welcome(ruling(Verdict.KEEP))
     assert talk.session.next_chunk() == (KEY, 0, 5)
     assert sent(talk.do(ev.ChunkSent(KEY, 5))) == [ended(size=5)]
-    assert talk.say("settled") == [Remember(ended(size=5)), Forget(KEY)]
+    assert talk.say("settled") == [KeepEnd(ended(size=5)), Forget(KEY)]
 
 
 def test_a_used_number_is_refused_as_such(talk: Talk) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 from pathlib import Path
 from typing import get_args
 
@@ -18,7 +17,7 @@ def test_every_effect_is_in_the_union() -> None:
     defined = {
         thing
         for thing in vars(effects).values()
-        if dataclasses.is_dataclass(thing) and thing.__module__ == effects.__name__
+        if isinstance(thing, type) and thing.__module__ == effects.__name__
     }
     assert set(get_args(Effect)) == defined
 
@@ -26,13 +25,13 @@ def test_every_effect_is_in_the_union() -> None:
 @pytest.mark.parametrize("effect", get_args(Effect))
 def test_effects_cannot_be_changed(effect: type) -> None:
     assert effect.__doc__
-    assert effect.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert issubclass(effect, tuple)
 
 
 @pytest.mark.parametrize("effect", get_args(Effect))
 def test_every_effect_is_carried_out(effect: type) -> None:
     package = Path(remote_agent.__file__).parent
-    carriers = [package / name for name in ("app/agent.py", "app/driver.py", "app/shutdown.py")]
+    carriers = [package / name for name in ("app/driver.py",)]
     cases = {
         node.cls.attr if isinstance(node.cls, ast.Attribute) else getattr(node.cls, "id", "")
         for path in carriers

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from remote_agent.session import events as ev
+from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.effects import AppendInput, Effect, EndInput
-from remote_agent.session.inputs import ACK_AFTER, InputCopy
+from remote_agent.session.input_copy import ACK_AFTER, InputCopy
 from remote_protocol import messages as m
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.spec import JobSpec
@@ -119,7 +120,7 @@ def test_a_new_agent_goes_on_with_the_copy_of_the_former() -> None:
     talk = Talk()
     started = m.Started(attempt=KEY, pid=7, at=1.0)
     copy = InputCopy(5)
-    talk.session.adopt(KEY, READS, Phase.RUNNING, 0, started=started, copy=copy)
+    talk.session.adopt(FoundAttempt(KEY, READS, Phase.RUNNING, 0, started, input=copy))
     talk.open()
     assert asked(talk.welcome(ruling(Verdict.KEEP))) == [5]
     assert appended(piece(talk, 0, b"abcdefg")) == [(5, b"fg")]
@@ -127,7 +128,7 @@ def test_a_new_agent_goes_on_with_the_copy_of_the_former() -> None:
 
 def test_a_job_that_a_former_agent_started_is_asked_for_when_that_shows() -> None:
     talk = Talk()
-    talk.session.adopt(KEY, READS, Phase.ACCEPTED, 0, copy=InputCopy())
+    talk.session.adopt(FoundAttempt(KEY, READS, Phase.ACCEPTED, 0, input=InputCopy()))
     talk.open()
     assert asked(talk.welcome(ruling(Verdict.KEEP))) == []
     assert asked(talk.do(ev.AttemptStarted(KEY, 7, 1.0))) == [0]

@@ -11,11 +11,11 @@ from remote_agent.session.effects import (
     ApplyAssignment,
     ApplyWishes,
     CloseLink,
+    ContactConfirmed,
     Effect,
     Online,
-    Proven,
 )
-from remote_agent.session.machine import FIRST_INTERVAL
+from remote_agent.session.heartbeat import FIRST_INTERVAL
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
@@ -56,7 +56,7 @@ def test_a_welcome_is_applied() -> None:
     effects = talk.welcome(wishes=wishes)
     assert kinds(effects) == [
         "Online",
-        "Proven",
+        "ContactConfirmed",
         "ApplyAssignment",
         "ApplyWishes",
         "WakeUploader",
@@ -160,7 +160,7 @@ def test_wishes_and_assignment_are_applied_live() -> None:
 def test_leaving_says_goodbye_and_takes_nothing_more() -> None:
     talk = Talk().online()
     talk.offer()
-    assert kinds(talk.do(ev.Leaving("stopped"))) == ["goodbye"]
+    assert kinds(talk.do(ev.ShuttingDown("stopped"))) == ["goodbye"]
     assert kinds(talk.do(ev.OfferStored(KEY))) == ["Forget"]
     (message,) = sent(talk.offer(OTHER_KEY))
     assert isinstance(message, m.Refuse)
@@ -194,7 +194,7 @@ def answered(talk: Talk, leases: int, seq: int) -> list[Effect]:
 
 
 def acked(talk: Talk, leases: int, seq: int) -> list[str]:
-    return [kind for kind in kinds(answered(talk, leases, seq)) if kind != "Proven"]
+    return [kind for kind in kinds(answered(talk, leases, seq)) if kind != "ContactConfirmed"]
 
 
 def test_two_differing_counts_in_a_row_say_hello() -> None:
@@ -284,7 +284,7 @@ IMPATIENT = JobSpec(command=["true"], on_disconnect=OnDisconnect(stop_after=6.0)
 
 
 def proofs(effects: list[Effect]) -> list[float]:
-    return [effect.at for effect in effects if isinstance(effect, Proven)]
+    return [effect.at for effect in effects if isinstance(effect, ContactConfirmed)]
 
 
 def test_an_answer_proves_that_the_server_was_there_at_the_question() -> None:

@@ -1,12 +1,15 @@
-"""A host whose link, runner and uploader only remember what they were told."""
+"""A session driver whose ports only remember what they were told."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from remote_agent.app.driver import Host, Organs
-from remote_agent.local.desired_state import Moment, WishBook
+from remote_agent.app.driver import SessionDriver
+from remote_agent.app.ports import Ports
+from remote_agent.app.shutdown import OnStop, Shutdown
+from remote_agent.execution.storing import AttemptStore
+from remote_agent.local.desired_state import ClockReading, DesiredState
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
@@ -30,14 +33,17 @@ from tests.support.fake_server import new_key
 SPEC = JobSpec(command=["true"])
 
 
-class Organ:
-    """Link, runner, uploader and ledger in one. `full` makes every store fail."""
+class RecordingPort:
+    """All ports in one. `full` makes every store fail."""
 
     def __init__(self) -> None:
         self.done: list[tuple[Any, ...]] = []
         self.sent: list[Message] = []
         self.full = False
-        self.remembered: dict[AttemptId, Ended] = {}
+        self.settled: dict[AttemptId, Ended] = {}
+        self.contacts: list[float] = []
+        self.refusals: list[str] = []
+        self.statuses: list[str] = []
 
     def send(self, message: AgentMessage) -> None:
         self.sent.append(message)
@@ -49,6 +55,9 @@ class Organ:
         if self.full:
             raise OSError(28, "No space left on device")
         self.done.append(("store", offer.attempt))
+
+    def mend(self) -> bool:
+        return False
 
     def start(self, key: AttemptId) -> None:
         self.done.append(("start", key))
@@ -66,13 +75,13 @@ class Organ:
         self.done.append(("resize", capacity))
 
     def add(self, ended: Ended) -> None:
-        self.remembered[ended.attempt] = ended
+        self.settled[ended.attempt] = ended
 
     def keys(self) -> list[AttemptId]:
-        return list(self.remembered)
+        return list(self.settled)
 
     def find(self, keys: set[AttemptId]) -> list[Ended]:
-        return [end for key, end in self.remembered.items() if key in keys]
+        return [end for key, end in self.settled.items() if key in keys]
 
     def append(self, key: AttemptId, offset: int, payload: memoryview) -> bool:
         self.done.append(("append", key, offset, bytes(payload)))
@@ -88,16 +97,42 @@ class Organ:
     def acknowledged(self, key: AttemptId, offset: int) -> None:
         self.done.append(("acknowledged", key, offset))
 
+    def note(self, at: float) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.contacts.append(at)
 
-class Body:
-    """A host on a clock of its own, with organs that remember."""
+    def refused(self, reason: str) -> None:
+        self.refusals.append(reason)
 
-    def __init__(self, state_dir: Path) -> None:
+    def report(self, text: str) -> None:
+        self.statuses.append(text)
+
+
+class Driven:
+    """A session driver on a clock of its own, with ports that remember."""
+
+    def __init__(self, state_dir: Path, on_stop: OnStop = "leave", once: bool = False) -> None:
         self.now = 1000.0
-        self.organ = Organ()
-        wishes = WishBook(state_dir, lambda: Moment(self.now, self.now, "boot"))
-        self.host = Host(Session(HostFacts("test", "i")), wishes, now=lambda: self.now)
-        self.host.attach(Organs(*[self.organ] * 5))
+        self.port = port = RecordingPort()
+        self.session = Session(HostFacts("test", "installation"))
+        self.desired = DesiredState(state_dir, lambda: ClockReading(self.now, self.now, "boot"))
+        self.shutdown = Shutdown(
+            self.session, self.desired, port.stop, on_stop, once, now=lambda: self.now
+        )
+        ports = Ports(
+            link=port,
+            store=AttemptStore(port),  # type: ignore[arg-type]
+            runner=port,
+            uploader=port,
+            ledger=port,
+            inputs=port,
+            contact=port,
+            disk=port,
+            shutdown=self.shutdown,
+            status=port,
+        )
+        self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
 
     def welcome(
         self,
@@ -106,7 +141,7 @@ class Body:
     ) -> None:
         """Open a link and have it welcomed."""
         session = new_key().job
-        self.host.link_opened(session)
+        self.driver.link_opened(session)
         self.hear(
             Welcome(
                 version=PROTOCOL_VERSION,
@@ -123,7 +158,7 @@ class Body:
 
     def hear(self, message: ServerMessage) -> None:
         """A message of the server."""
-        self.host.link_received(message)
+        self.driver.link_received(message)
 
     def take(self, confirm: bool = True, spec: JobSpec = SPEC) -> AttemptId:
         """Offer a job and, by default, confirm its acceptance."""
@@ -135,7 +170,7 @@ class Body:
 
     def said(self, kind: type[Message]) -> list[Any]:
         """The messages of one type that were sent."""
-        return [message for message in self.organ.sent if isinstance(message, kind)]
+        return [message for message in self.port.sent if isinstance(message, kind)]
 
 
 def an_end(key: AttemptId, **more: Any) -> Ended:

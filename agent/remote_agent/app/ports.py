@@ -1,0 +1,129 @@
+"""What the session driver acts upon. Each port has one implementation in the agent, which the docs
+of its method name, and a fake in the tests; the simulation has ports of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from remote_agent.session.events import OfferFailed, OfferStored
+from remote_protocol.attempt_id import AttemptId
+from remote_protocol.errors import CloseCode
+from remote_protocol.messages import AgentMessage, Ended, Offer
+from remote_protocol.states import EndReason
+
+
+class LinkPort(Protocol):
+    """The WebSocket (`connection.link.Link`)."""
+
+    def send(self, message: AgentMessage) -> None:
+        """Write a message now."""
+
+    def close(self, code: CloseCode, detail: str) -> None:
+        """Close the link; a new one is made."""
+
+
+class StorePort(Protocol):
+    """Where attempts are made durable (`execution.storing.AttemptStore`)."""
+
+    def store(self, offer: Offer) -> OfferStored | OfferFailed | None:
+        """Make an attempt durable; how it went. None: that is reported later, as an event."""
+
+
+class RunnerPort(Protocol):
+    """What runs on this host (`execution.runner.Runner`)."""
+
+    def start(self, key: AttemptId) -> None:
+        """Have a shim run the attempt."""
+
+    def stop(self, key: AttemptId, reason: EndReason, detail: str) -> None:
+        """End it politely."""
+
+    def kill(self, key: AttemptId, detail: str) -> None:
+        """End it at once."""
+
+    def forget(self, key: AttemptId) -> None:
+        """The server needs nothing more of it."""
+
+    def resize(self, capacity: int) -> None:
+        """So many attempts may run at a time."""
+
+
+class UploaderPort(Protocol):
+    """The upload of log bytes (`connection.uploader.Uploader`)."""
+
+    def wake(self) -> None:
+        """There may be something to send."""
+
+    def forget(self, key: AttemptId) -> None:
+        """Nothing of this attempt is sent any more."""
+
+    def acknowledged(self, key: AttemptId, offset: int) -> None:
+        """The server has all before `offset`."""
+
+
+class LedgerPort(Protocol):
+    """The settled ends that are kept (`journal.ledger.Ledger`)."""
+
+    def add(self, ended: Ended) -> None:
+        """Keep one for a server that forgets."""
+
+    def keys(self) -> list[AttemptId]:
+        """The attempts whose ends are kept."""
+
+    def find(self, keys: set[AttemptId]) -> list[Ended]:
+        """Their ends."""
+
+
+class InputsPort(Protocol):
+    """The copies of inputs (`journal.inputs.InputFiles`)."""
+
+    def append(self, key: AttemptId, offset: int, payload: memoryview) -> bool:
+        """Write a piece at the end of a copy; False when the disk does not take it."""
+
+    def end(self, key: AttemptId, size: int) -> bool:
+        """Note that a copy is complete; False when the disk does not take it."""
+
+
+class ContactPort(Protocol):
+    """What shims read about the server's absence (`shim.contact.ContactNote`)."""
+
+    def note(self, at: float) -> None:
+        """The server has answered what was sent at this moment of the boot clock. OSError."""
+
+
+class DiskPort(Protocol):
+    """Who looks after the disk (`local.janitor.Janitor`)."""
+
+    def refused(self, reason: str) -> None:
+        """The disk has refused an attempt."""
+
+
+class ShutdownPort(Protocol):
+    """Who decides about the agent's exit (`app.shutdown.Shutdown`)."""
+
+    def attempt_taken(self) -> None:
+        """An attempt was taken. The desired state may have changed by that."""
+
+
+class StatusPort(Protocol):
+    """The service manager (`local.notify.ServiceStatus`)."""
+
+    def report(self, text: str) -> None:
+        """The agent's status in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that the effects of a session act upon."""
+
+    link: LinkPort
+    store: StorePort
+    runner: RunnerPort
+    uploader: UploaderPort
+    ledger: LedgerPort
+    inputs: InputsPort
+    contact: ContactPort
+    disk: DiskPort
+    shutdown: ShutdownPort
+    status: StatusPort

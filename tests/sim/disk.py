@@ -1,0 +1,278 @@
+"""The disk and the shims of a simulated host: what outlives its agent. Fakes of the driver's ports
+to the journal, the inputs, the settled ends and the runner."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from remote_agent.session.attempt import FoundAttempt
+from remote_agent.session.events import OfferFailed, OfferStored
+from remote_agent.session.input_copy import InputCopy
+from remote_agent.spool import SpoolError
+from remote_protocol.attempt_id import AttemptId
+from remote_protocol.messages import Ended, Offer, Phase, Refusal, Started
+from remote_protocol.states import EndReason
+
+ENDLESS = "endless"
+"""Name of jobs that only end when they are stopped."""
+IDLE = "idle"
+"""Name of jobs that end without having read all of their input."""
+
+
+@dataclass
+class Directory:
+    """One attempt on the disk."""
+
+    offer: Offer
+    begun: bool = False
+    started: Started | None = None
+    spool: bytearray = field(default_factory=bytearray)
+    ended: Ended | None = None
+    stop: EndReason | None = None
+    first: int = 0
+    """Bytes of the spool's front that were dropped after the server had acknowledged them."""
+    input: bytearray = field(default_factory=bytearray)
+    """The copy of the job's input."""
+    whole: int | None = None
+    """Length of the complete input, once it is known."""
+    eaten: int = 0
+    """Bytes of it that the job has read."""
+    settled: bool = False
+    """Only its log and the way it ended are kept."""
+
+    @property
+    def found(self) -> FoundAttempt:
+        """What a new agent makes of it."""
+        phase = Phase.ACCEPTED
+        if self.ended is not None:
+            phase = Phase.ENDED
+        elif self.started is not None:
+            phase = Phase.RUNNING
+        spec, size = self.offer.spec, len(self.spool)
+        copy = InputCopy(len(self.input), self.whole is not None) if spec.stdin else None
+        return FoundAttempt(self.offer.attempt, spec, phase, size, self.started, self.ended, copy)
+
+
+@dataclass
+class Judge:
+    """What the world watches on a host."""
+
+    began: Callable[[str, AttemptId], None]
+    forgotten: Callable[[str, AttemptId, Directory], None]
+    fed: Callable[[AttemptId, Directory], None]
+    checksum: Callable[[bytes], int]
+    seen: Counter[str]
+
+
+class Disk:
+    """The attempts of one host and its launcher, with the processes of jobs."""
+
+    def __init__(self, host: str, rng: Random, judge: Judge) -> None:
+        self.host = host
+        self.rng = rng
+        self.judge = judge
+        self.full = False
+        self.now = 0.0
+        self.contact = 0.0
+        """What the agent has noted for the shims."""
+        self.attempts: dict[AttemptId, Directory] = {}
+        self.kept: dict[AttemptId, Directory] = {}
+        """What was settled; it is among the attempts, too, while it is taken up again."""
+        self.launching: list[AttemptId] = []
+        self.storing: list[Offer] = []
+
+    # What becomes of an agent's process ----------------------------------------------------
+
+    def crash(self) -> None:
+        """Stores under way may or may not have come to the disk."""
+        for offer in self.storing:
+            if self.rng.random() < 0.5:
+                self.attempts[offer.attempt] = Directory(offer)
+        self.storing = []
+
+    def boot(self) -> list[FoundAttempt]:
+        """What a new agent finds."""
+        self.attempts = {key: it for key, it in self.attempts.items() if not it.settled}
+        return [place.found for place in self.attempts.values()]
+
+    # Store ---------------------------------------------------------------------------------
+
+    def store(self, offer: Offer) -> None:
+        """It takes a while: `stored` says when it is done."""
+        assert offer.attempt not in self.attempts
+        assert offer not in self.storing
+        self.storing.append(offer)
+
+    def stored(self) -> OfferStored | OfferFailed | None:
+        """The oldest store is done; None when there is none."""
+        if not self.storing:
+            return None
+        offer = self.storing.pop(0)
+        if self.full:
+            return OfferFailed(offer.attempt, Refusal.DISK, "no space left on device")
+        self.attempts[offer.attempt] = Directory(offer)
+        return OfferStored(offer.attempt)
+
+    # Runner --------------------------------------------------------------------------------
+
+    def resize(self, capacity: int) -> None:
+        assert capacity > 0
+
+    def start(self, key: AttemptId) -> None:
+        assert key in self.attempts
+        self.judge.seen["Start"] += 1
+        self.launching.append(key)
+
+    def stop(self, key: AttemptId, reason: EndReason, detail: str) -> None:
+        self.judge.seen["Stop"] += 1
+        self._stop(key, reason)
+
+    def kill(self, key: AttemptId, detail: str) -> None:
+        self.judge.seen["Kill"] += 1
+        self._stop(key, EndReason.LOST)
+
+    def _stop(self, key: AttemptId, reason: EndReason) -> None:
+        place = self.attempts[key]
+        if place.ended is None and not place.begun:
+            # The start marker is taken so that no launch under way can begin it any more.
+            place.begun = True
+            self._end(key, place, reason, None)
+        elif place.ended is None:
+            place.stop = place.stop or reason
+
+    def forget(self, key: AttemptId) -> None:
+        self.judge.forgotten(self.host, key, self.attempts.pop(key))
+
+    # Inputs --------------------------------------------------------------------------------
+
+    def append(self, key: AttemptId, offset: int, payload: memoryview) -> bool:
+        self.judge.seen["AppendInput"] += 1
+        place, piece = self.attempts[key], bytes(payload)
+        assert offset <= len(place.input)
+        if self.full:
+            # Some of it may be there all the same.
+            piece = piece[: self.rng.randint(0, len(piece))]
+        place.input[offset : offset + len(piece)] = piece
+        self.judge.fed(key, place)
+        return not self.full
+
+    def end(self, key: AttemptId, size: int) -> bool:
+        self.judge.seen["EndInput"] += 1
+        place = self.attempts[key]
+        assert size == len(place.input)
+        place.whole = None if self.full else size
+        return not self.full
+
+    # Settled ends --------------------------------------------------------------------------
+
+    def add(self, ended: Ended) -> None:
+        self.judge.seen["KeepEnd"] += 1
+        place = self.attempts[ended.attempt]
+        place.settled = True
+        self.kept[ended.attempt] = place
+
+    def keys(self) -> list[AttemptId]:
+        return list(self.kept)
+
+    def find(self, keys: set[AttemptId]) -> list[Ended]:
+        self.judge.seen["FindSettled"] += 1
+        found = {key: self.kept[key] for key in sorted(keys) if key in self.kept}
+        self.attempts.update(found)
+        return [place.ended for place in found.values() if place.ended is not None]
+
+    # Spools --------------------------------------------------------------------------------
+
+    def spool(self, key: AttemptId) -> Spool:
+        return Spool(self.attempts[key], self.rng)
+
+    # Shims ---------------------------------------------------------------------------------
+
+    def note(self, at: float) -> None:
+        self.judge.seen["ContactConfirmed"] += 1
+        self.contact = at
+
+    def launch(self) -> bool:
+        """Some shim takes a request."""
+        if not self.launching:
+            return False
+        key = self.launching.pop(self.rng.randrange(len(self.launching)))
+        place = self.attempts.get(key)
+        if place is not None and not place.begun:
+            place.begun = True
+            self.judge.began(self.host, key)
+        return True
+
+    def work(self, finish: float) -> bool:
+        """One step of some job."""
+        busy = [key for key, place in self.attempts.items() if place.begun and place.ended is None]
+        if not busy:
+            return False
+        key = self.rng.choice(busy)
+        place = self.attempts[key]
+        limit = place.offer.spec.on_disconnect.stop_after
+        if limit is not None and self.now - self.contact >= limit:
+            place.stop = place.stop or EndReason.LOST
+            self.judge.seen["forsaken"] += 1
+        draw = self.rng.random()
+        endless = place.offer.spec.name == ENDLESS
+        if place.started is None:
+            if draw < 0.05:
+                self._end(key, place, EndReason.SPAWN_ERROR, 127)
+            else:
+                place.started = Started(attempt=key, pid=7, at=self.now)
+        elif not place.stop and self._eat(key, place):
+            pass
+        elif draw < (0.5 if place.stop else 0.0 if endless else finish):
+            self._end(key, place, place.stop or EndReason.EXIT, None if place.stop else 0)
+        else:
+            place.spool += self.rng.randbytes(
+                self.rng.randint(1, 12) if len(place.spool) < 200 else 0
+            )
+        return True
+
+    def _eat(self, key: AttemptId, place: Directory) -> bool:
+        """The job reads its input, to the end unless it is idle; whether it still wants more."""
+        idle = place.offer.spec.name == IDLE and self.rng.random() < 0.1
+        if not place.offer.spec.stdin or place.eaten == place.whole or idle:
+            return False
+        place.eaten = min(len(place.input), place.eaten + self.rng.randint(0, 30))
+        if place.eaten == place.whole:
+            self.judge.seen["eaten"] += 1
+            self.judge.fed(key, place)
+        return True
+
+    def _end(self, key: AttemptId, place: Directory, reason: EndReason, code: int | None) -> None:
+        if self.rng.random() < 0.5 and place.started is not None:
+            place.spool += self.rng.randbytes(self.rng.randint(0, 5))
+        place.ended = Ended(
+            attempt=key,
+            exit_code=code,
+            end_reason=reason,
+            size=len(place.spool),
+            checksum=self.judge.checksum(bytes(place.spool)),
+            ended_at=self.now,
+        )
+
+
+class Spool:
+    """The log of one attempt, read a few bytes at a time."""
+
+    def __init__(self, place: Directory, rng: Random) -> None:
+        self._place = place
+        self._rng = rng
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        if offset < self._place.first:
+            raise SpoolError("it was dropped", self._place.first)
+        piece = self._place.spool[offset : offset + min(len(buffer), self._rng.randint(1, 8))]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def drop_acked(self, acked: int, keep: int) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
