@@ -97,7 +97,7 @@ class HelloReceived:
     """Length of the server's log file for each of the inventory's attempts."""
     assignment: AgentAssignment
     wishes: Wishes
-    strays: frozenset[AttemptId] = frozenset()
+    unknown: frozenset[AttemptId] = frozenset()
     """Attempts of the inventory whose jobs a restored database does not know: they run on."""
     warning: str = ""
     """What of the host's settings is not allowed, in words."""

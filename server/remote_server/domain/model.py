@@ -146,24 +146,6 @@ class Lease:
     before_restore: bool = False
     """Its number is one that a former life of the database may have given."""
 
-    def become(self, state: AttemptState) -> Lease:
-        """The same in another state: `replace` costs five times this, and each job needs two."""
-        return Lease(
-            self.key,
-            self.agent,
-            state,
-            self.queue,
-            self.weight,
-            self.spec,
-            self.offered_at,
-            self.cancel_requested,
-            self.cancel_reason,
-            self.cancel_detail,
-            self.may_return,
-            self.unknown,
-            self.before_restore,
-        )
-
 
 @frozen
 class LiveLease:

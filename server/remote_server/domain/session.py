@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from remote_protocol import messages as m
@@ -49,8 +48,8 @@ from remote_server.domain.events import (
     Tick,
     WishesChanged,
 )
+from remote_server.domain.held_lease import HeldLease
 from remote_server.domain.leases import Leases
-from remote_server.domain.model import Lease
 
 _ENDING: Final = (ChangeRecorded, ChangeRefused, LeaseEnded)
 """Events that may end a lease."""
@@ -103,14 +102,9 @@ class AgentSession:
         return self._asked
 
     @property
-    def strays(self) -> frozenset[AttemptId]:
-        """Attempts of jobs that a restored database does not know."""
-        return self._leases.strays
-
-    @property
-    def leases(self) -> Mapping[AttemptId, Lease]:
+    def leases(self) -> Mapping[AttemptId, HeldLease]:
         """Every lease that takes capacity of this agent. Only to be read."""
-        return MappingProxyType(self._leases.live)
+        return self._leases.held
 
     @property
     def hello(self) -> m.Hello | None:
@@ -149,8 +143,8 @@ class AgentSession:
 
     def reads(self, key: AttemptId) -> bool:
         """Whether the agent holds this attempt of a job that takes an input."""
-        lease = self._leases.live.get(key)
-        return lease is not None and lease.spec.stdin
+        held = self._leases.held.get(key)
+        return held is not None and held.lease.spec.stdin
 
     def next_input(self) -> tuple[AttemptId, int, int] | None:
         """`(key, offset, length)` of the input bytes to send next; None when there are none.
@@ -169,7 +163,7 @@ class AgentSession:
             return []
         effects = self._react(event, now)
         if isinstance(event, _ENDING):
-            self._delivery.keep(self._leases.live)
+            self._delivery.keep(self._leases.held)
         if self._hello is None:
             # Nothing is said before the welcome, which says it all.
             return [effect for effect in effects if not isinstance(effect, Send)]
@@ -181,19 +175,19 @@ class AgentSession:
             # What happens most often comes first.
             case MessageReceived(message):
                 self.last_heard = now
-                return self._hear(message) if self._hello else self._rude(message.type)
+                return self._hear(message) if self._hello else self._too_early(message.type)
             case ChangeRecorded(change):
                 return leases.recorded(change)
             case ChunkReceived():
                 self.last_heard = now
-                return leases.chunk(event) if self._hello else self._rude("log bytes")
+                return leases.chunk(event) if self._hello else self._too_early("log bytes")
             case Offered(lease):
                 return leases.offer(lease)
             case LogVerified():
                 return leases.verified(event)
             case InputRead():
                 self.last_heard = now
-                return self._read_input(event) if self._hello else self._rude("read_input")
+                return self._read_input(event) if self._hello else self._too_early("read_input")
             case InputSent(key, length):
                 return self._delivery.sent(key, length)
             case InputGone(key):
@@ -203,7 +197,7 @@ class AgentSession:
                 return self._delivery.changed(event)
             case MissingReceived():
                 self.last_heard = now
-                return leases.missing(event) if self._hello else self._rude("missing")
+                return leases.missing(event) if self._hello else self._too_early("missing")
             case CancelWished(key, reason, detail):
                 return leases.cancel(key, reason, detail, now)
             case Tick():
@@ -218,7 +212,7 @@ class AgentSession:
                 self._asked, self._recalled = False, True
                 return [Send(m.Revive(attempts=list(wanted)))]
             case LeaseEnded(key, detail):
-                return leases.end(key, detail)
+                return leases.supersede(key, detail)
             case WishesChanged(wishes):
                 self._wishes = wishes
                 return [Send(m.Wish(wishes=wishes)), CapacityChanged()]
@@ -238,7 +232,7 @@ class AgentSession:
                 return leases.withdraw_offers(f"the link to {self.agent} was lost")
 
     def _read_input(self, event: InputRead) -> list[Effect]:
-        if event.key not in self._leases.live:
+        if event.key not in self._leases.held:
             return self._leases.not_held(event.key)
         return self._delivery.read(event) if self.reads(event.key) else []
 
@@ -248,7 +242,7 @@ class AgentSession:
         self._closed = True
         return [Close(code, detail)]
 
-    def _rude(self, what: str) -> list[Effect]:
+    def _too_early(self, what: str) -> list[Effect]:
         return self._close(CloseCode.BAD_MESSAGE, f"{what} came before the hello")
 
     def _configure(self, assignment: m.Assignment) -> m.Configure:
@@ -267,7 +261,7 @@ class AgentSession:
 
     def _store_failed(self, key: AttemptId | None) -> list[Effect]:
         self._store_down = True
-        self._leases.failed |= self._leases.live.keys() if key is None else {key}
+        self._leases.suspend(key)
         return [CapacityChanged()]
 
     # Messages of the agent ---------------------------------------------------------------------
@@ -283,7 +277,7 @@ class AgentSession:
         self.condition = hello.condition
         self._delivery.hello()
         asking = event.recall and not self._recalled
-        rulings, before, after = self._leases.reconcile(event, now, asking)
+        rulings, before, after = self._leases.hello(event, now, asking)
         self._asked = asking
         if asking:
             after.append(Send(m.Recall()))

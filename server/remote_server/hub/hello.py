@@ -103,8 +103,8 @@ class HelloHandler:
         store = self._hub.store
         keys = [item.attempt for item in hello.inventory]
         before = await store.leases_of(link.name)
-        strange = [key for key in keys if key not in before]
-        found = await self._look_up(link, strange)
+        unheld = [key for key in keys if key not in before]
+        found = await self._look_up(link, unheld)
         if link.closed:
             return
         # From here on reads do not let others run: nothing changes between them and the event.
@@ -125,13 +125,13 @@ class HelloHandler:
                 lengths=lengths,
                 assignment=assignment_of(link.agent),
                 wishes=wishes_of(link.agent),
-                strays=frozenset(found.strays),
+                unknown=frozenset(found.unknown),
                 recall=await store.asks_agents(),
                 warning=left_out(link.agent, hello.settings),
             )
         )
-        if found.strays:
-            some = sorted(found.strays)
+        if found.unknown:
+            some = sorted(found.unknown)
             self._hub.log.write(
                 log.warning,
                 "attempts belong to no job of this restored database; they may run to their end",
@@ -140,10 +140,10 @@ class HelloHandler:
                 attempts=", ".join(map(str, some[:_NAMED])),
             )
 
-    async def _look_up(self, link: Link, strange: Sequence[AttemptId]) -> _Found:
+    async def _look_up(self, link: Link, unheld: Sequence[AttemptId]) -> _Found:
         """What the database knows of attempts that the agent does not hold, by and by."""
         found = _Found()
-        for part in slices(strange, SLICE):
+        for part in slices(unheld, SLICE):
             if found.looked:
                 await asyncio.sleep(0)
             if link.closed:
@@ -158,7 +158,7 @@ class HelloHandler:
             found.leases = await store.leases(keys, agent)
             rest = [key for key in keys if key not in found.leases]
             found.ended = set(await store.ended_keys(rest))
-            found.strays = set(await store.strays(rest))
+            found.unknown = set(await store.strays(rest))
         return found
 
     async def recalled(self, link: Link, message: Recalled) -> None:
@@ -174,13 +174,13 @@ class _Found:
     def __init__(self) -> None:
         self.leases: dict[AttemptId, Lease] = {}
         self.ended: set[AttemptId] = set()
-        self.strays: set[AttemptId] = set()
+        self.unknown: set[AttemptId] = set()
         self.looked = False
 
     def take(self, other: _Found) -> None:
         self.leases |= other.leases
         self.ended |= other.ended
-        self.strays |= other.strays
+        self.unknown |= other.unknown
         self.looked = self.looked or other.looked
 
 

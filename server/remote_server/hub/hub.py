@@ -22,7 +22,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import Hello, Recalled
-from remote_protocol.states import AgentState, AttemptState, EndReason
+from remote_protocol.states import AgentState, EndReason
 from remote_server import __version__
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.enrolment import left_out
@@ -32,6 +32,7 @@ from remote_server.domain.events import (
     Offered,
     StoreRecovered,
 )
+from remote_server.domain.held_lease import LeaseState
 from remote_server.domain.links import AgentStatus
 from remote_server.domain.model import Lease, Token
 from remote_server.domain.refusals import Refusals
@@ -239,7 +240,9 @@ class Hub:
             queues=frozenset(agent.queues),
             labels=agent.labels,
             capacity=agent.capacity,
-            leases={key: (lease.queue, lease.weight) for key, lease in session.leases.items()},
+            leases={
+                key: (held.lease.queue, held.lease.weight) for key, held in session.leases.items()
+            },
             eligible=not reason,
             reason=reason,
         )
@@ -293,7 +296,7 @@ class Hub:
         link = self._links.get(agent)
         if link is not None:
             offered = link.session and link.session.leases.get(key)
-            if offered and offered.state is AttemptState.OFFERED:
+            if offered and offered.state is LeaseState.OFFERED:
                 self.gave_back(agent, key, detail)
             link.feed(LeaseEnded(key, detail))
 

@@ -1,0 +1,169 @@
+"""What a hello makes of an agent's leases."""
+
+from __future__ import annotations
+
+import pytest
+
+from remote_protocol import messages as m
+from remote_protocol.attempt_id import AttemptId
+from remote_protocol.messages import Phase, Verdict
+from remote_protocol.states import AttemptState, EndReason
+from remote_server.domain import events as ev
+from remote_server.domain.held_lease import LeaseState
+from tests.server.domain.talk import (
+    KEY,
+    OTHER_KEY,
+    Talk,
+    ended,
+    item,
+    kinds,
+    lease,
+    sent,
+    welcome_of,
+)
+
+ACCEPTED, RUNNING, OFFERED = AttemptState.ACCEPTED, AttemptState.RUNNING, AttemptState.OFFERED
+RETURNING = lease(AttemptState.LOST, may_return=True)
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk().online()
+
+
+def records(effects: list[ev.Effect]) -> list[ev.Record]:
+    return [effect for effect in effects if isinstance(effect, ev.Record)]
+
+
+def verdicts(effects: list[ev.Effect]) -> list[tuple[AttemptId, Verdict, int]]:
+    return [(r.attempt, r.verdict, r.offset) for r in welcome_of(effects).rulings]
+
+
+# Hello ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("state", [OFFERED, ACCEPTED, RUNNING])
+def test_what_is_held_and_leased_is_kept(phase: Phase, state: AttemptState) -> None:
+    talk = Talk()
+    effects = talk.hello(item(phase), leases=(lease(state),), lengths={KEY: 5})
+    assert verdicts(effects) == [(KEY, Verdict.KEEP, 5)]
+    assert records(effects) == []
+    assert set(talk.session.leases) == {KEY}
+
+
+def test_what_is_not_leased_is_superseded() -> None:
+    assert verdicts(Talk().hello(item(Phase.RUNNING))) == [(KEY, Verdict.SUPERSEDED, 0)]
+
+
+@pytest.mark.parametrize(
+    ("phase", "verdict"),
+    [(Phase.ENDED, Verdict.SETTLED), (Phase.RUNNING, Verdict.SUPERSEDED)],
+)
+def test_what_is_committed_as_ended(phase: Phase, verdict: Verdict) -> None:
+    effects = Talk().hello(item(phase), ended=frozenset({KEY}))
+    assert verdicts(effects) == [(KEY, verdict, 0)]
+
+
+@pytest.mark.parametrize(
+    ("state", "record"), [(OFFERED, "Withdrawn"), (ACCEPTED, "Lost"), (RUNNING, "Lost")]
+)
+def test_what_a_new_link_lacks(state: AttemptState, record: str) -> None:
+    talk = Talk()
+    effects = talk.hello(leases=(lease(state),))
+    assert kinds(effects) == [record, "welcome"]
+    assert not talk.session.leases
+
+
+def test_an_offer_of_this_link_may_be_on_its_way(talk: Talk) -> None:
+    talk.offer()
+    effects = talk.hello(leases=(lease(),))
+    assert kinds(effects) == ["welcome", "offer"]
+    assert kinds(talk.say("accept", serial=1)) == ["Accepted"]
+
+
+def test_an_offer_before_the_hello_follows_the_welcome() -> None:
+    talk = Talk()
+    talk.offer()
+    assert kinds(talk.hello()) == ["welcome", "offer"]
+    assert set(talk.session.leases) == {KEY}
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.ENDED])
+def test_a_welcome_return(phase: Phase) -> None:
+    talk = Talk()
+    effects = talk.hello(item(phase), leases=(RETURNING,), lengths={KEY: 4})
+    assert kinds(effects) == ["Returned", "welcome"]
+    assert verdicts(effects) == [(KEY, Verdict.KEEP, 4)]
+    assert talk.session.leases[KEY].state is LeaseState.RUNNING
+
+
+def test_what_never_started_does_not_return() -> None:
+    effects = Talk().hello(item(Phase.ACCEPTED), leases=(RETURNING,))
+    assert kinds(effects) == ["welcome"]
+    assert verdicts(effects) == [(KEY, Verdict.SUPERSEDED, 0)]
+
+
+def test_what_was_just_given_up_does_not_return(talk: Talk) -> None:
+    # The agent kills it when it reads the superseded that stands before the welcome.
+    talk.running()
+    talk.do(ev.LeaseEnded(KEY, "lost"))
+    effects = talk.hello(item(Phase.RUNNING), leases=(RETURNING,))
+    assert verdicts(effects) == [(KEY, Verdict.SUPERSEDED, 0)]
+    again = talk.hello(item(Phase.RUNNING), leases=(RETURNING,))
+    assert verdicts(again) == [(KEY, Verdict.KEEP, 0)]
+
+
+def test_what_may_return_and_does_not_is_left_alone() -> None:
+    assert kinds(Talk().hello(leases=(RETURNING,))) == ["welcome"]
+
+
+def test_cancels_are_said_again_behind_the_welcome() -> None:
+    wished = lease(RUNNING, cancel_requested=True, cancel_detail="enough")
+    effects = Talk().hello(item(Phase.RUNNING), leases=(wished,))
+    assert kinds(effects) == ["welcome", "cancel"]
+    cancel = sent(effects)[-1]
+    assert isinstance(cancel, m.Cancel)
+    assert (cancel.reason, cancel.detail) == (EndReason.CANCELLED, "enough")
+
+
+def test_an_enforced_timeout_is_said_again_as_one() -> None:
+    wished = lease(RUNNING, cancel_requested=True, cancel_reason=EndReason.TIMEOUT)
+    effects = Talk().hello(item(Phase.RUNNING), leases=(wished,))
+    cancel = sent(effects)[-1]
+    assert isinstance(cancel, m.Cancel)
+    assert cancel.reason is EndReason.TIMEOUT
+
+
+def test_the_first_wish_gives_the_reason(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.CancelWished(KEY, EndReason.TIMEOUT, "too long"))
+    (cancel,) = sent(talk.do(ev.CancelWished(KEY, EndReason.CANCELLED, "by a user")))
+    assert isinstance(cancel, m.Cancel)
+    assert (cancel.reason, cancel.detail) == (EndReason.TIMEOUT, "too long")
+
+
+def test_a_cancel_before_the_hello_follows_the_offer() -> None:
+    # Found by the simulation: the inventory cannot hold what was not offered yet.
+    talk = Talk()
+    talk.offer()
+    talk.do(ev.CancelWished(KEY, EndReason.TIMEOUT, ""))
+    effects = talk.hello(leases=(lease(cancel_requested=True),))
+    assert kinds(effects) == ["welcome", "offer", "cancel"]
+    cancel = sent(effects)[-1]
+    assert isinstance(cancel, m.Cancel)
+    assert cancel.reason is EndReason.TIMEOUT
+
+
+def test_a_hello_forgets_what_was_under_way(talk: Talk) -> None:
+    talk.running()
+    talk.hear(ended())
+    talk.hello(item(Phase.ENDED), leases=(lease(RUNNING),))
+    assert kinds(talk.hear(ended())) == ["VerifyLog"]
+
+
+def test_two_attempts_are_ruled_apart() -> None:
+    effects = Talk().hello(
+        item(Phase.RUNNING), item(Phase.ENDED, OTHER_KEY), leases=(lease(RUNNING),)
+    )
+    assert verdicts(effects) == [(KEY, Verdict.KEEP, 0), (OTHER_KEY, Verdict.SUPERSEDED, 0)]
