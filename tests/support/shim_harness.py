@@ -54,9 +54,9 @@ class ShimHarness:
         self.root = root
         (root / "attempts").mkdir(parents=True)
         self.shims = LauncherClient(root / "shim.log")
-        self.hints = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.hints.bind(str(root / "agent.sock"))
-        self.hints.settimeout(20)
+        self.notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notifications.bind(str(root / "agent.sock"))
+        self.notifications.settimeout(20)
         self._count = 0
 
     def make(self, argv: list[str], **fields: Any) -> Path:
@@ -71,7 +71,7 @@ class ShimHarness:
         return directory
 
     def start(self, argv: list[str], **fields: Any) -> Path:
-        """Make an attempt and ask a shim to keep it."""
+        """Make an attempt and ask a shim to run it."""
         directory = self.make(argv, **fields)
         self.shims.request(directory)
         return directory
@@ -80,12 +80,12 @@ class ShimHarness:
         """Start an attempt and wait for its end."""
         directory = self.start(argv, **fields)
         run = Run(directory, self.ended(directory, limit))
-        # A full queue of hints would make every shim wait a little for its agent.
-        self.hints.settimeout(0)
+        # A full queue of notifications would make every shim wait a little for its agent.
+        self.notifications.settimeout(0)
         with suppress(BlockingIOError):
-            while self.hints.recv(4096):
+            while self.notifications.recv(4096):
                 pass
-        self.hints.settimeout(20)
+        self.notifications.settimeout(20)
         return run
 
     def ended(self, directory: Path, limit: float = 30.0) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class ShimHarness:
         return eventually(note, what=f"for {path}: {self.log()}")
 
     def log(self) -> str:
-        """What the shims complained about."""
+        """What the shims reported."""
         path = self.root / "shim.log"
         return path.read_text() if path.exists() else ""
 
@@ -117,7 +117,7 @@ class ShimHarness:
         pid = self.shims.pid
         workers = self.workers()
         self.shims.close()
-        self.hints.close()
+        self.notifications.close()
         stuck = []
         for process in [*workers, *([pid] if pid else [])]:
             try:

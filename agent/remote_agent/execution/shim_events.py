@@ -88,7 +88,7 @@ class ShimEventSocket:
             if self._socket is None:
                 return
             try:
-                data = self._socket.take()
+                data = self._socket.receive()
             except BlockingIOError:
                 return
             event = parse(data)

@@ -222,7 +222,7 @@ class Journal:
             return self.abandon(key, str(error))
         if reading is None:
             return None
-        if reading.order.get("sole") and isinstance(uid := reading.order.get("uid"), int):
+        if reading.order.get("exclusive_user") and isinstance(uid := reading.order.get("uid"), int):
             self.users.hold(key, uid)
         ended, phase = None, Phase.RUNNING
         if reading.exit is not None:

@@ -109,8 +109,8 @@ def make_order(
             "uid": user.uid,
             "gid": user.gid,
             "groups": list(user.groups),
-            "sole": config.jobs.user_range is not None,
-            "alone": config.jobs.no_new_privileges,
+            "exclusive_user": config.jobs.user_range is not None,
+            "no_new_privileges": config.jobs.no_new_privileges,
         }
     weights = (spec.cpu_weight, spec.io_weight)
     return Order(

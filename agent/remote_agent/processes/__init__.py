@@ -12,6 +12,7 @@ import sys
 
 from remote_agent.processes.command import run_again, shim_command, shim_environment
 from remote_agent.processes.environment import TEMPORARY_NAMES, child_env, inherited_env
+from remote_agent.processes.memory import memory_file
 from remote_agent.processes.types import (
     HOST_FAULTS,
     SCARCE,
@@ -73,7 +74,9 @@ if sys.platform == "win32":
         connect,
         listen,
         notify,
+        receive_descriptor,
         send_datagram,
+        send_descriptor,
     )
     from remote_agent.processes.windows.system import (
         WATCHES_PIPES,
@@ -85,6 +88,7 @@ if sys.platform == "win32":
         boottime,
         continue_stopped,
         die_with_parent,
+        forbid_inspection,
         host_facts,
         ignored_signals,
         kill_marked,
@@ -166,7 +170,9 @@ else:
         connect,
         listen,
         notify,
+        receive_descriptor,
         send_datagram,
+        send_descriptor,
     )
     from remote_agent.processes.posix_users import (
         account,
@@ -187,6 +193,7 @@ else:
             boot_id,
             boot_time,
             die_with_parent,
+            forbid_inspection,
             kill_marked,
             kill_orphans,
             kill_tree,
@@ -206,6 +213,7 @@ else:
             boot_id,
             boot_time,
             die_with_parent,
+            forbid_inspection,
             kill_marked,
             kill_orphans,
             kill_tree,
@@ -257,6 +265,7 @@ __all__ = [
     "continue_stopped",
     "die_with_parent",
     "exit_status",
+    "forbid_inspection",
     "host_facts",
     "ignored_signals",
     "inherited_env",
@@ -270,6 +279,7 @@ __all__ = [
     "listen",
     "living_users",
     "lock_file",
+    "memory_file",
     "missing_privileges",
     "name_problem",
     "notify",
@@ -279,6 +289,7 @@ __all__ = [
     "protect_from_oom",
     "raise_descriptors",
     "read_at",
+    "receive_descriptor",
     "reload_signals",
     "remove_tree",
     "rename",
@@ -289,6 +300,7 @@ __all__ = [
     "script_command",
     "script_name",
     "send_datagram",
+    "send_descriptor",
     "sequenced_pair",
     "set_mode",
     "shim_command",

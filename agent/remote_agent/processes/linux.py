@@ -20,6 +20,7 @@ from remote_agent.processes.posix_users import users_of
 from remote_agent.processes.types import Swept, Usage
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _JOB_OOM_SCORE: Final = 500
@@ -87,6 +88,12 @@ def die_with_parent(parent: int) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def forbid_inspection() -> None:
+    """Let no process of the same user read this one's memory or its open files, nor any core dump
+    show them (prctl(2), PR_SET_DUMPABLE)."""
+    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def prefer_as_oom_victim(pid: int) -> None:

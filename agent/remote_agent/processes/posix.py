@@ -55,21 +55,23 @@ def spawn(
     without, it is vforked (0.6 ms). SpawnFailed with a sentence when there is no such program.
     `stop_signal` is for systems that must know it beforehand.
     """
-    with open(os.devnull, "rb", buffering=0) as empty:
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                env=env,
-                cwd=cwd,
-                stdin=empty if stdin is None else stdin,
-                stdout=output[0],
-                stderr=output[1],
-                start_new_session=True,
-                umask=-1 if umask is None else umask,
-                preexec_fn=before_exec,  # noqa: PLW1509 - shims have one thread
-            )
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            raise _reason(error, argv[0], env, cwd) from error
+    empty = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            env=env,
+            cwd=cwd,
+            stdin=empty if stdin is None else stdin,
+            stdout=output[0],
+            stderr=output[1],
+            start_new_session=True,
+            umask=-1 if umask is None else umask,
+            preexec_fn=before_exec,  # noqa: PLW1509 - shims have one thread
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise _reason(error, argv[0], env, cwd) from error
+    finally:
+        os.close(empty)
     # The shim reaps by itself, with resource usage: Popen must neither wait nor warn.
     process.returncode = 0
     return process.pid
@@ -157,6 +159,10 @@ WATCHES_PIPES: Final = True
 def become_subreaper() -> bool:
     """Become the parent of all orphaned descendants. False where the system cannot do that."""
     return False
+
+
+def forbid_inspection() -> None:
+    """Let no other process read this one's memory; nothing where the system cannot be told."""
 
 
 def prefer_as_oom_victim(pid: int) -> None:
@@ -336,16 +342,18 @@ def start_detached(
     log: Path,
     inherited: Sequence[int] = (),
     descriptors: int | None = None,
+    stdin: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one, with a session and a log of its own.
 
-    `descriptors`: how many files it may open, when that is not as many as this one.
+    `descriptors`: how many files it may open, when that is not as many as this one. `stdin` is
+    its standard input; None: it is empty.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
             list(command),
             env=dict(env),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=output,
             stderr=output,
             cwd="/",

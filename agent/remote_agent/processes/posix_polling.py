@@ -19,7 +19,7 @@ class Poller:
 
     def __init__(self) -> None:
         self._poll = select.poll()
-        self._inlets: set[int] = set()
+        self._inputs: set[int] = set()
 
     def pipe(self) -> tuple[int, int]:
         """A large pipe: the end to `read`, and the one to hand to a job and to close then."""
@@ -27,18 +27,18 @@ class Poller:
         _enlarge(pipe)
         return pipe, end
 
-    def inlet(self) -> tuple[int, int]:
+    def input_pipe(self) -> tuple[int, int]:
         """A large pipe the other way: the end to `write`, and the one to hand to a job and to
         close then. It is a source, too: it has room."""
-        end, inlet = os.pipe()
-        _enlarge(inlet)
-        os.set_blocking(inlet, False)
-        self._inlets.add(inlet)
-        return inlet, end
+        end, pipe = os.pipe()
+        _enlarge(pipe)
+        os.set_blocking(pipe, False)
+        self._inputs.add(pipe)
+        return pipe, end
 
     def add(self, source: int) -> None:
         """Wait for this one too."""
-        self._poll.register(source, select.POLLOUT if source in self._inlets else select.POLLIN)
+        self._poll.register(source, select.POLLOUT if source in self._inputs else select.POLLIN)
 
     def drop(self, source: int) -> None:
         """Do not wait for it any more."""
@@ -52,21 +52,21 @@ class Poller:
         """Up to `size` bytes of a pipe for which `wait` has woken; empty at its end."""
         return os.read(pipe, size)
 
-    def idle(self, inlet: int) -> bool:
+    def idle(self, pipe: int) -> bool:
         """Whether all that was written is in the pipe."""
         return True
 
-    def write(self, inlet: int, data: memoryview) -> int:
-        """Write some of it into an idle inlet; how many bytes were taken. BrokenPipeError when
+    def write(self, pipe: int, data: memoryview) -> int:
+        """Write some of it into an idle one; how many bytes were taken. BrokenPipeError when
         nobody can read them any more."""
         try:
-            return os.write(inlet, data)
+            return os.write(pipe, data)
         except BlockingIOError:
             return 0
 
     def close(self, pipe: int) -> None:
-        """Close a pipe or an inlet, which must not be waited for."""
-        self._inlets.discard(pipe)
+        """Close a pipe, which must not be waited for."""
+        self._inputs.discard(pipe)
         os.close(pipe)
 
 

@@ -1,7 +1,7 @@
-"""Local talk between agent, shims and command line: Unix sockets named in a folder (POSIX).
+"""Sockets between agent, shims and command line: Unix sockets named in a folder (POSIX).
 
-Who may open the folder may talk; nobody else can. Datagrams for hints and wishes, a stream for
-the agent's control door.
+Who may open the folder may use them; nobody else can. Datagrams between agent and shims, a stream
+for the agent's control socket, and open files that go with a message.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import Final
 from remote_agent.processes.posix_files import Folder
 
 _LARGEST: Final = 1 << 16
+_CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # macOS has none
 _LONGEST_ADDRESS: Final = 100
 """sun_path has 108 bytes on Linux, 104 on macOS (unix(7))."""
 
 
 class DatagramSocket:
-    """Takes datagrams at a name in a folder, and sends some. `path` must be short (`near`);
+    """Receives datagrams at a name in a folder, and sends some. `path` must be short (`near`);
     `private` where the folder might let others in."""
 
     def __init__(self, path: str, private: bool = False) -> None:
@@ -31,7 +32,7 @@ class DatagramSocket:
             try:
                 self._socket.bind(path)
             except OSError:
-                # The name of somebody who died: whoever holds the folder's lock may take it.
+                # The name of a process that died: whoever holds the folder's lock may take it.
                 with suppress(FileNotFoundError):
                     os.unlink(path)
                 self._socket.bind(path)
@@ -49,17 +50,16 @@ class DatagramSocket:
         """What a `Poller` takes."""
         return self._socket.fileno()
 
-    def take(self) -> bytes:
+    def receive(self) -> bytes:
         """The next datagram. BlockingIOError when there is none."""
         return self._socket.recv(_LARGEST)
 
     def send(self, data: bytes, path: str) -> None:
-        """Send to another letterbox. BlockingIOError when that is full, OSError when nobody is
-        there."""
+        """Send to another one. BlockingIOError when that is full, OSError when nobody is there."""
         self._socket.sendto(data, path)
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """Receive nothing any more."""
         self._socket.close()
 
     def remove(self) -> None:
@@ -70,7 +70,7 @@ class DatagramSocket:
 
 
 def send_datagram(folder: Path, name: str, data: bytes) -> None:
-    """Send a datagram to a letterbox. OSError when nobody is there, or it is full."""
+    """Send a datagram to a name in a folder. OSError when nobody is there, or the queue is full."""
     path = str(folder / name)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
@@ -128,3 +128,15 @@ def notify(address: str, text: bytes) -> None:
     target = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.sendto(text, target)
+
+
+def send_descriptor(to: socket.socket, data: bytes, descriptor: int) -> None:
+    """Send a message with an open file (SCM_RIGHTS, unix(7)). BlockingIOError when the queue of
+    the other side is full, OSError when it is gone."""
+    socket.send_fds(to, [data], [descriptor])
+
+
+def receive_descriptor(source: socket.socket, size: int) -> tuple[bytes, int | None]:
+    """The next message, of `size` bytes at the most, and the open file that came with it."""
+    data, found, _, _ = socket.recv_fds(source, size, 1, _CLOSE_ON_EXEC)
+    return data, found[0] if found else None

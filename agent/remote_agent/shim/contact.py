@@ -2,7 +2,7 @@
 that must not outlive the contact by long (`stop_after`).
 
 The moment is the file's modification time, in seconds of the boot clock, which nobody can set and
-which counts the host's sleep. So a full disk cannot hinder it, and nobody can read one half of it.
+which counts the host's sleep. So it needs no room on the disk, and nobody can read half of it.
 The content is the id of the boot to which that clock belongs.
 """
 
@@ -14,27 +14,27 @@ from pathlib import Path
 from typing import Final
 
 from remote_agent.processes import READ, REPLACE, boot_id, boottime, open_file, rename
-from remote_agent.shim.words import duration_words
+from remote_protocol.units import format_duration
 
-_SELDOM: Final = 1.0
-"""Seconds between two notes of the agent."""
-_LOOK: Final = 5.0
+_MIN_INTERVAL: Final = 1.0
+"""Seconds between two notes of the agent at the least."""
+_MAX_INTERVAL: Final = 5.0
 """Seconds between two looks of a shim at the most: poll(2) does not count the host's sleep."""
 _LARGEST: Final = 256
 _NS: Final = 1_000_000_000
 
 
 class ContactNote:
-    """The agent's hand on the file. A new agent lets stand what a former one has noted."""
+    """The agent's side of the file. A new agent keeps what a former one has noted."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._noted = -_SELDOM
+        self._noted = -_MIN_INTERVAL
         self._ready = False
 
     def note(self, at: float) -> None:
         """The server has answered what was sent `at` this moment of the boot clock. OSError."""
-        if at - self._noted < _SELDOM:
+        if at - self._noted < _MIN_INTERVAL:
             return
         if not self._ready:
             self._prepare(boot_id())
@@ -66,19 +66,19 @@ class Absence:
         self._limit = limit
         self._boot = boot
         self._begin = boottime()
-        self.look_at: float | None = None if limit is None else 0.0
+        self.check_at: float | None = None if limit is None else 0.0
         """When to look again, in monotonic seconds; None for never."""
 
-    def unbearable(self, now: float) -> str | None:
+    def expired(self, now: float) -> str | None:
         """Why the job must end, when the server was away for too long; None while it need not."""
-        if self._limit is None or self.look_at is None or now < self.look_at:
+        if self._limit is None or self.check_at is None or now < self.check_at:
             return None
         away = boottime() - self._last_contact()
         if away < self._limit:
-            self.look_at = now + min(self._limit - away, _LOOK)
+            self.check_at = now + min(self._limit - away, _MAX_INTERVAL)
             return None
-        self.look_at = None
-        return f"stopped: the server was away for {duration_words(away)}"
+        self.check_at = None
+        return f"stopped: the server was away for {format_duration(away)}"
 
     def _last_contact(self) -> float:
         try:

@@ -1,4 +1,4 @@
-"""The agent's handle on its shims: starts the launcher, hands attempts over. Processes, sockets.
+"""The agent's side of its shims: starts the launcher, hands attempts over. Processes, sockets.
 
 Every call is quick and none blocks, so an event loop may call them. The launcher is detached and
 outlives nothing but its shims: when the agent is gone, running attempts go on and the rest ends.
@@ -10,21 +10,25 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from remote_agent.processes import (
+    memory_file,
     send_datagram,
+    send_descriptor,
     sequenced_pair,
     shim_command,
     shim_environment,
     start_detached,
 )
 from remote_agent.shim.layout import CONTROL, VERSION
+from remote_agent.shim.secrets import pack
 
 
 class LauncherClient:
-    """A launcher and its shims. `log` is the file for what they complain about, `descriptors` how
-    many files they and their jobs may open; None: as many as this process."""
+    """A launcher and its shims. `log` is the file for what they report, `descriptors` how many
+    files they and their jobs may open; None: as many as this process."""
 
     def __init__(self, log: Path, descriptors: int | None = None) -> None:
         self._log = log
@@ -45,7 +49,7 @@ class LauncherClient:
         (requests, taken), (control, controlled) = pairs[0], pairs[1]
         inherited = (controlled.fileno(), requests.fileno(), taken.fileno())
         try:
-            command = shim_command("pool", *map(str, inherited))
+            command = shim_command("launcher", *map(str, inherited))
             env = shim_environment(os.environ)
             self._process = start_detached(command, env, self._log, inherited, self._descriptors)
         except OSError:
@@ -77,27 +81,41 @@ class LauncherClient:
         if self._control is not None:
             self._control.send(json.dumps({"v": VERSION, "shims": shims}).encode())
 
-    def request(self, directory: Path) -> None:
-        """Have a shim keep the attempt in this directory, as soon as one is free.
+    def request(self, directory: Path, secrets: Mapping[str, str] | None = None) -> None:
+        """Have a shim run the attempt in this directory, as soon as one is free.
+
+        `secrets` are the values of the variables that its order names as such. They go through
+        memory to the shim and nowhere else, so they must be given with each request: a shim leaves
+        an attempt alone that needs some and came without.
 
         BlockingIOError when too many wait already, OSError when the launcher is gone: ask again
-        later; an attempt that is asked for twice still starts once.
+        later; an attempt that is asked for twice still starts once. SecretsError for what no
+        environment can hold.
         """
-        if self._alone is not None:
-            self._start_alone(directory)
-            return
-        if self._requests is None:
+        if self._alone is None and self._requests is None:
             raise ConnectionError("the launcher of the shims was not started")
-        self._requests.send(json.dumps({"v": VERSION, "dir": str(directory)}).encode())
+        payload = memory_file(pack(secrets)) if secrets else None
+        try:
+            if self._alone is not None:
+                self._alone.append(self._start_alone(directory, payload))
+                return
+            request = json.dumps({"v": VERSION, "dir": str(directory)}).encode()
+            assert self._requests is not None
+            if payload is None:
+                self._requests.send(request)
+            else:
+                send_descriptor(self._requests, request, payload)
+        finally:
+            if payload is not None:
+                os.close(payload)
 
-    def _start_alone(self, directory: Path) -> None:
-        assert self._alone is not None
-        command = shim_command("run", str(directory))
+    def _start_alone(self, directory: Path, payload: int | None) -> subprocess.Popen[bytes]:
+        command = shim_command("run", str(directory), *([] if payload is None else ["secrets"]))
         env, soft = shim_environment(os.environ), self._descriptors
-        self._alone.append(start_detached(command, env, self._log, descriptors=soft))
+        return start_detached(command, env, self._log, descriptors=soft, stdin=payload)
 
     def close(self) -> None:
-        """Let go: free shims end, those that keep an attempt go on."""
+        """Let go: free shims end, those that run an attempt go on."""
         for end in (self._requests, self._control):
             if end is not None:
                 end.close()
@@ -110,7 +128,7 @@ class LauncherClient:
 
 
 def tell(directory: Path, message: dict[str, object]) -> bool:
-    """Send a control message to the shim that keeps this attempt; False when nobody listens."""
+    """Send a control message to the shim that runs this attempt; False when nobody listens."""
     body = json.dumps({"v": VERSION, **message}).encode()
     try:
         send_datagram(directory, CONTROL, body)

@@ -9,15 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 VERSION: Final = 1
-"""Version of the records, the control messages, and of start orders that any shim understands."""
-ORDER_VERSION: Final = 2
-"""Newest version of the start order. 2: it may name another user, whom an older shim would not
-become."""
+"""Version of the start order, the records and the control messages."""
 ORDER: Final = "attempt.jsonl"
 """First line: what the shim needs (`order.Order`). Second line: the offer as it came."""
 STARTED: Final = "started.json"
 """Made empty, with O_EXCL, before the job is spawned: an attempt starts once (I1). Then it gets
-the pids. One file for both: making a file is the dearest thing a shim does."""
+the pids. One file for both: making a file is the most expensive thing a shim does."""
 EXIT: Final = "exit.json"
 CLEAN: Final = "clean"
 """Field of the exit record: the shim has seen the last process of the job end."""
@@ -34,7 +31,7 @@ INPUT: Final = "input"
 INPUT_END: Final = "input.end"
 """Record with the `size` of the complete input."""
 TEMPORARY: Final = "tmp"
-HINTS: Final = "../../agent.sock"
+AGENT_SOCKET: Final = "../../agent.sock"
 """The agent's datagram socket, as seen from an attempt's directory."""
 CONTACT: Final = "../../contact"
 """When the server was last there (`contact`), as seen from an attempt's directory."""

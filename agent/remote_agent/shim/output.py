@@ -1,4 +1,4 @@
-"""The writing side of the spool: CRI records, segments, the cap, and patience with a full disk.
+"""The writing side of the spool: the filter, CRI records, the cap, segments, a full disk.
 
 Writes in an attempt's directory. What was read from the job is not dropped: while the disk is
 full, or while more closed segments lie here than allowed, `ready` says no and the job's pipes
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Final
 from zlib import crc32
 
 from remote_agent.processes import APPEND, GROW, Folder, UnexpectedEntry, sync_data, write_some
 from remote_agent.shim.cap import Cap
+from remote_agent.shim.filters import Filter
 from remote_agent.shim.order import Order
 from remote_agent.shim.stamp import Stamper
 from remote_agent.spool import CHECKSUMS, LIVE, closed_name
@@ -32,8 +34,11 @@ _SPACE_STEP: Final = 1 << 20
 class Output:
     """Spool of one attempt. `size` and `checksum` are of the whole log, `counts` of the job."""
 
-    def __init__(self, directory: Folder, order: Order) -> None:
+    def __init__(
+        self, directory: Folder, order: Order, filters: Mapping[bytes, Filter] | None = None
+    ) -> None:
         self._directory = directory
+        self._filters = filters
         self._segment_size = order.segment_size
         self._segments = order.segments
         self._reserve = order.reserve
@@ -52,13 +57,18 @@ class Output:
 
     def take(self, data: bytes, stream: bytes) -> None:
         """Put what one read brought into the spool, under one time stamp."""
-        stamp = self._stamper.stamp(time.time_ns())
         self.counts[stream] += len(data)
+        if self._filters is not None:
+            data = self._filters[stream].feed(data)
+        self._keep(data, stream)
+
+    def _keep(self, data: bytes, stream: bytes) -> None:
+        stamp = self._stamper.stamp(time.time_ns())
         step = len(data)
         # One-byte lines grow forty-fold: cut those reads up, so that memory stays bounded (I9).
         if step > _SLICE and data.count(b"\n") * _PREFIX > _LARGEST_RECORDS:
             step = _SLICE
-        for start in range(0, len(data), step):
+        for start in range(0, len(data), step or 1):
             part = data[start : start + step]
             if self._cap is None:
                 self._put(encode(part, stamp, stream))
@@ -66,7 +76,9 @@ class Output:
                 self._put(self._cap.admit(part, stamp, stream))
 
     def end(self) -> None:
-        """The job's output is complete: put what the cap held back behind the rest."""
+        """The job's output is complete: put what filters and cap held back after the rest."""
+        for stream, held in (self._filters or {}).items():
+            self._keep(held.flush(), stream)
         if self._cap is not None:
             self._put(self._cap.end(self._stamper.stamp(time.time_ns())))
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from remote_agent.processes import NEW, READ, Folder, UnexpectedEntry
 from remote_agent.shim.layout import STARTED, VERSION
-from remote_agent.shim.words import size_words
+from remote_protocol.units import plain_size
 
 LARGEST: Final = 1 << 20
 """Bytes of a record at the most; the steps of an exit record take some ten thousand."""
@@ -85,7 +85,7 @@ def read_record(directory: Folder, name: str) -> dict[str, Any] | None:
         return None
     data = read_bounded(descriptor, LARGEST)
     if len(data) > LARGEST:
-        raise UnexpectedEntry(name, f"it is larger than {size_words(LARGEST)}")
+        raise UnexpectedEntry(name, f"it is larger than {plain_size(LARGEST)}")
     try:
         body = _DECODER.decode(data.decode())
     except (ValueError, RecursionError):

@@ -5,36 +5,38 @@ from __future__ import annotations
 from remote_agent.processes import Folder, Poller, close_end
 from remote_agent.shim.feed import Feed
 from remote_agent.shim.order import Order
+from remote_agent.shim.workload.base import JobPipes
 from remote_protocol.cri import STDERR, STDOUT
 
 
 class Streams:
-    """Makes a job's pipes as its order says. `ends` is for the job, the rest for its shim."""
+    """Makes a job's pipes as its order says."""
 
-    def __init__(self, directory: Folder, order: Order, waiter: Poller) -> None:
+    def __init__(self, directory: Folder, order: Order, poller: Poller) -> None:
         self._directory = directory
         self._order = order
-        self._waiter = waiter
+        self._poller = poller
         self._ends: list[int] = []
         self.outputs: dict[int, bytes] = {}
         """Pipes that the job writes to, each with the name of its stream."""
         self.feed: Feed | None = None
         """What fills the job's standard input; None when that is empty, or has been closed."""
 
-    def open(self) -> tuple[int | None, int, int]:
-        """Standard input (None: empty), output and error for the job; `release` them then."""
+    def open(self) -> JobPipes:
+        """The ends for the job; `release` them then."""
         out = err = self._output(STDOUT)
         if not self._order.merge:
             err = self._output(STDERR)
-        if not self._order.stdin:
-            return None, out, err
-        inlet, stdin = self._waiter.inlet()
+        if not self._order.stdin and not self._order.payload:
+            return JobPipes(None, out, err)
+        pipe, stdin = self._poller.input_pipe()
         self._ends.append(stdin)
-        self.feed = Feed(self._directory, self._waiter, inlet)
-        return stdin, out, err
+        order = self._order
+        self.feed = Feed(self._directory, self._poller, pipe, order.payload, order.stdin)
+        return JobPipes(stdin, out, err)
 
     def _output(self, stream: bytes) -> int:
-        pipe, end = self._waiter.pipe()
+        pipe, end = self._poller.pipe()
         self.outputs[pipe] = stream
         self._ends.append(end)
         return end
@@ -45,17 +47,35 @@ class Streams:
             close_end(end)
         self._ends.clear()
 
+    def feed_more(self, now: float, told: bool = False) -> str:
+        """Feed the job when it is time to look at its input, or at once when somebody `told` of
+        bytes or room. What became of the input, in words, once it is closed."""
+        feed = self.feed
+        if feed is None:
+            return ""
+        if told:
+            feed.go_on(now)
+        else:
+            feed.tick(now)
+        if feed.outcome:
+            self.feed = None
+        return feed.outcome
+
     def end(self, pipe: int) -> None:
         """This output is at its end."""
-        self._waiter.drop(pipe)
-        self._waiter.close(pipe)
+        self._poller.drop(pipe)
+        self._poller.close(pipe)
         del self.outputs[pipe]
 
     def close(self) -> None:
         """Close what is open; no output may be waited for any more."""
         for pipe in self.outputs:
-            self._waiter.close(pipe)
+            self._poller.close(pipe)
         self.outputs.clear()
+        self.close_input()
+
+    def close_input(self) -> None:
+        """The job reads no more: let go of its input, wherever it is."""
         if self.feed is not None:
             self.feed.close()
             self.feed = None

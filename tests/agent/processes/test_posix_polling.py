@@ -33,7 +33,7 @@ def test_pipes_wake_until_they_end() -> None:
 
 def test_an_inlet_wakes_while_it_has_room() -> None:
     waiter = Poller()
-    inlet, end = waiter.inlet()
+    inlet, end = waiter.input_pipe()
     assert os.get_blocking(end) and not os.get_inheritable(inlet)
     waiter.add(inlet)
     assert waiter.wait(0) == [inlet] and waiter.idle(inlet)

@@ -20,12 +20,12 @@ def test_a_letterbox_takes_what_is_posted(tmp_path: Path) -> None:
         box = sockets.DatagramSocket(folder.near("box"), private=True)
         assert (deep / "box").stat().st_mode & 0o777 == 0o600
         sockets.send_datagram(deep, "box", b"one")
-        assert box.take() == b"one" and box.waitable() == box.fileno()
+        assert box.receive() == b"one" and box.waitable() == box.fileno()
         with pytest.raises(BlockingIOError):
-            box.take()
+            box.receive()
         again = sockets.DatagramSocket(folder.near("box"))
         sockets.send_datagram(deep, "box", b"two")
-        assert again.take() == b"two", "the name of one that died is taken over"
+        assert again.receive() == b"two", "the name of one that died is taken over"
         box.close()
         again.remove()
     assert not list(deep.iterdir())

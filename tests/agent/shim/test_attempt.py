@@ -141,16 +141,16 @@ def test_both_streams_are_told_apart_and_in_order(harness: ShimHarness) -> None:
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", s) for s in stamps)
 
 
-def test_hints_tell_of_start_growth_and_end(harness: ShimHarness) -> None:
+def test_notifications_tell_of_start_growth_and_end(harness: ShimHarness) -> None:
     directory = harness.start(["echo", "hello"])
-    hints = [json.loads(harness.hints.recv(4096))]
-    while hints[-1]["e"] != "ended":
-        hints.append(json.loads(harness.hints.recv(4096)))
-    assert [hint["e"] for hint in hints] == ["started", "grew", "ended"]
-    assert {hint["k"] for hint in hints} == {directory.name}
+    said = [json.loads(harness.notifications.recv(4096))]
+    while said[-1]["e"] != "ended":
+        said.append(json.loads(harness.notifications.recv(4096)))
+    assert [message["e"] for message in said] == ["started", "grew", "ended"]
+    assert {message["k"] for message in said} == {directory.name}
     record = harness.ended(directory)
-    assert hints[1]["size"] == record["size"]
-    assert hints[0]["pid"] == harness.started(directory)["pid"]
+    assert said[1]["size"] == record["size"]
+    assert said[0]["pid"] == harness.started(directory)["pid"]
 
 
 def peak_of(pid: int) -> int:
@@ -286,7 +286,7 @@ def test_kill_is_immediate(harness: ShimHarness) -> None:
     assert run.detail == "superseded; killed by SIGKILL"
 
 
-def test_garbage_at_the_door_changes_nothing(harness: ShimHarness) -> None:
+def test_garbage_on_the_channel_changes_nothing(harness: ShimHarness) -> None:
     directory = harness.start(sh("sleep 0.3; exit 4"))
     harness.started(directory)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -432,11 +432,11 @@ sys.exit(main(["run", sys.argv[1]]))
 """
 
 
-@pytest.mark.parametrize(("hints", "sync"), [("heard", True), ("nobody", True), ("nobody", False)])
+@pytest.mark.parametrize(("agent", "sync"), [("there", True), ("nobody", True), ("nobody", False)])
 def test_an_end_of_which_no_agent_hears_is_forced_to_the_disk(
-    harness: ShimHarness, hints: str, sync: bool
+    harness: ShimHarness, agent: str, sync: bool
 ) -> None:
-    where = {} if hints == "heard" else {"hints": "../../nobody.sock"}
+    where = {} if agent == "there" else {"agent_socket": "../../nobody.sock"}
     directory = harness.make(["echo", "hi"], sync=sync, **where)
     call = [sys.executable, "-c", _COUNTED, str(directory)]
     done = subprocess.run(call, stdout=subprocess.PIPE, check=True, timeout=60, text=True)
@@ -445,7 +445,7 @@ def test_an_end_of_which_no_agent_hears_is_forced_to_the_disk(
     names = ["attempt.jsonl", "exit.json", "output.log", "started.json", "work"]
     assert sorted(os.listdir(directory)) == names
     forced = ["fdatasync output.log", "fsync exit.json", f"fsync {directory.name}"]
-    assert done.stdout.splitlines() == (forced if sync and hints == "nobody" else [])
+    assert done.stdout.splitlines() == (forced if sync and agent == "nobody" else [])
 
 
 def test_a_job_in_a_group_of_its_own(harness: ShimHarness, tmp_path: Path) -> None:

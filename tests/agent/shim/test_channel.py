@@ -1,4 +1,4 @@
-"""The shim's socket: control in, hints out, and nobody there."""
+"""The shim's socket: control in, notifications out, and nobody there."""
 
 from __future__ import annotations
 
@@ -26,43 +26,43 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_control_messages(place: Path) -> None:
     assert not tell(place, {"do": "kill"})
-    door = Channel(Folder("."), "J.1", "../nobody.sock")
+    channel = Channel(Folder("."), "J.1", "../nobody.sock")
     for number in range(3):
         assert tell(place, {"do": "hold", "n": number})
-    assert [message["n"] for message in door.messages()] == [0, 1, 2]
-    assert door.messages() == []
-    door.close()
+    assert [message["n"] for message in channel.receive()] == [0, 1, 2]
+    assert channel.receive() == []
+    channel.close()
     assert not tell(place, {"do": "kill"}) and not os.listdir(place)
 
 
 def test_the_name_of_a_dead_shim_is_taken_over(place: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind("control")
-    door = Channel(Folder("."), "J.1", "../nobody.sock")
-    assert tell(place, {"do": "go"}) and len(door.messages()) == 1
-    door.close()
+    channel = Channel(Folder("."), "J.1", "../nobody.sock")
+    assert tell(place, {"do": "go"}) and len(channel.receive()) == 1
+    channel.close()
 
 
-def test_hints_without_an_agent_are_no_trouble(place: Path) -> None:
-    door = Channel(Folder("."), "J.1", "../nobody.sock")
-    door.started(1, 2.0)
-    assert door.grew(5)
-    assert not door.ended()
-    door.close()
+def test_notifications_without_an_agent_are_no_trouble(place: Path) -> None:
+    channel = Channel(Folder("."), "J.1", "../nobody.sock")
+    channel.started(1, 2.0)
+    assert channel.grew(5)
+    assert not channel.ended()
+    channel.close()
 
 
-def test_hints_to_a_busy_agent_are_said_again(place: Path) -> None:
+def test_notifications_to_a_busy_agent_are_sent_again(place: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as agent:
         agent.bind("../agent.sock")
-        door = Channel(Folder("."), "J.1", "../agent.sock")
+        channel = Channel(Folder("."), "J.1", "../agent.sock")
         size = 1
-        while door.grew(size):
+        while channel.grew(size):
             size += 1
         assert 1 < size < 2000, "the queue of datagrams is bounded"
         first = json.loads(agent.recv(4096))
         assert first == {"k": "J.1", "e": "grew", "size": 1}
-        assert door.grew(size)
+        assert channel.grew(size)
         before = time.monotonic()
-        assert not door.ended()
+        assert not channel.ended()
         assert 0.4 < time.monotonic() - before < 3, "it gives up: the disk is the truth"
-        door.close()
+        channel.close()

@@ -1,4 +1,4 @@
-"""The last writes of an attempt: they wait for a full disk, unless somebody wants the end."""
+"""The last writes of an attempt: they wait for a full disk, unless the job is to end."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", place], check=True)
 
 
-def hint(harness: ShimHarness, what: str) -> dict[str, object]:
-    """The next hint of this kind that carries a record."""
+def notification(harness: ShimHarness, what: str) -> dict[str, object]:
+    """The next notification of this kind that carries a record."""
     while True:
-        said = json.loads(harness.hints.recv(1 << 16))
+        said = json.loads(harness.notifications.recv(1 << 16))
         if said["e"] == what and "record" in said:
             return said["record"]
 
@@ -44,13 +44,13 @@ def test_a_cancelled_job_on_a_full_disk_ends(small_disk: Path) -> None:
         directory = harness.start(["sh", "-c", "yes 0123456789abcde"], segment_size=100_000)
         pid = harness.started(directory)["pid"]
         eventually(lambda: os.statvfs(small_disk).f_bavail == 0, what="the disk is full")
-        harness.hints.settimeout(0)
+        harness.notifications.settimeout(0)
         with pytest.raises(BlockingIOError):
             while True:
-                harness.hints.recv(1 << 16)
-        harness.hints.settimeout(30)
+                harness.notifications.recv(1 << 16)
+        harness.notifications.settimeout(30)
         assert tell(directory, {"do": "stop", "reason": "cancelled", "detail": "enough"})
-        record = hint(harness, "ended")
+        record = notification(harness, "ended")
         assert record["end_reason"] == "cancelled" and not running(pid)
         assert "of its log were dropped: the disk is full" in str(record["end_detail"])
         assert not (directory / layout.EXIT).exists()
@@ -83,9 +83,9 @@ def test_socket_of_the_agent_is_not_needed(tmp_path: Path) -> None:
     harness = ShimHarness(tmp_path)
     harness.shims.start(1)
     try:
-        harness.hints.close()
+        harness.notifications.close()
         directory = harness.start(["true"], sync=True)
         assert harness.ended(directory)["exit_code"] == 0
     finally:
-        harness.hints = socket.socket()
+        harness.notifications = socket.socket()
         harness.close()

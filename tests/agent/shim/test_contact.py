@@ -1,4 +1,4 @@
-"""The file that says when the server was last there: one hand writes it, many eyes read it."""
+"""The file that says when the server was last there: one agent writes it, many shims read it."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ def noted(state: Path) -> float:
 
 def test_what_is_noted_is_seen(tmp_path: Path) -> None:
     ContactNote(tmp_path / "contact").note(boottime() - 10)
-    why = watch(tmp_path, 9.0).unbearable(time.monotonic())
+    why = watch(tmp_path, 9.0).expired(time.monotonic())
     assert why is not None and why.startswith("stopped: the server was away for 10")
-    assert watch(tmp_path, 60.0).unbearable(time.monotonic()) is None
+    assert watch(tmp_path, 60.0).expired(time.monotonic()) is None
 
 
-def test_a_job_without_the_wish_is_never_looked_after(tmp_path: Path) -> None:
+def test_a_job_without_a_limit_is_never_ended(tmp_path: Path) -> None:
     ContactNote(tmp_path / "contact").note(0.0)
     absence = watch(tmp_path, None)
-    assert absence.look_at is None
-    assert absence.unbearable(time.monotonic()) is None
+    assert absence.check_at is None
+    assert absence.expired(time.monotonic()) is None
 
 
 def test_the_next_look_is_due_when_it_may_be_too_long(tmp_path: Path) -> None:
     ContactNote(tmp_path / "contact").note(boottime())
     now = time.monotonic()
     short, long = watch(tmp_path, 3.0), watch(tmp_path, 3600.0)
-    assert short.unbearable(now) is long.unbearable(now) is None
-    assert short.look_at == pytest.approx(now + 3.0, abs=0.5)
+    assert short.expired(now) is long.expired(now) is None
+    assert short.check_at == pytest.approx(now + 3.0, abs=0.5)
     # poll(2) does not count the sleep of the host: no trust in one long wait.
-    assert long.look_at == now + 5.0
+    assert long.check_at == now + 5.0
 
 
 def test_it_is_noted_seldom(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_the_contact_of_another_boot_is_none(tmp_path: Path, found: str | None) 
     if found is not None:
         (tmp_path / "contact").write_text(found)
         os.utime(tmp_path / "contact", (0, 0))
-    assert watch(tmp_path, 3.0).unbearable(time.monotonic()) is None
+    assert watch(tmp_path, 3.0).expired(time.monotonic()) is None
     ContactNote(tmp_path / "contact").note(boottime() - 4)
-    assert watch(tmp_path, 3.0).unbearable(time.monotonic()) is not None
+    assert watch(tmp_path, 3.0).expired(time.monotonic()) is not None
 
 
 def test_a_shim_ends_its_job_without_any_agent(harness: ShimHarness) -> None:

@@ -1,71 +1,72 @@
-"""Reasons, sentences, and which of two wishes wins."""
+"""Reasons, sentences, and which of two requests wins."""
 
 from __future__ import annotations
 
-from remote_agent.shim.ending import Ending, Steps, Verdict, memory_words, timeout_words
+from remote_agent.processes import ExitStatus, exit_status
+from remote_agent.shim.ending import Ending, EndResult, Timeline, memory_detail, timeout_detail
 from remote_agent.shim.order import Order
 
 ORDER = Order("J.1", ["x"], {}, "/", grace=7.0, stop_signal="SIGINT", memory_limit=512 << 20)
 
 
-def exited(code: int) -> int:
-    return code << 8
+def exited(code: int) -> ExitStatus:
+    return exit_status(code << 8)
 
 
 def test_by_itself() -> None:
-    assert Ending(ORDER).verdict(exited(3)) == Verdict(3, "exit", "exited with code 3")
-    assert Ending(ORDER).verdict(15) == Verdict(143, "signal", "killed by SIGTERM")
-    dumped = Ending(ORDER).verdict(11 | 0x80)
-    assert dumped == Verdict(139, "signal", "killed by SIGSEGV (core dumped)")
+    assert Ending(ORDER).result(exited(3)) == EndResult(3, "exit", "exited with code 3")
+    assert Ending(ORDER).result(exit_status(15)) == EndResult(143, "signal", "killed by SIGTERM")
+    dumped = Ending(ORDER).result(exit_status(11 | 0x80))
+    assert dumped == EndResult(139, "signal", "killed by SIGSEGV (core dumped)")
 
 
 def test_the_first_reason_wins() -> None:
     ending = Ending(ORDER)
-    assert ending.interrupt(10.0, "timeout", timeout_words(90), None, None) == "SIGINT"
+    assert ending.interrupt(10.0, "timeout", timeout_detail(90), None, None) == "SIGINT"
     assert ending.kill_at == 17.0
     assert ending.interrupt(11.0, "cancelled", "later", 0.0, "SIGTERM") is None
     assert ending.kill("cancelled", "") is True and ending.kill("cancelled", "") is False
     assert ending.kill_at is None
-    assert ending.verdict(9) == Verdict(
+    assert ending.result(exit_status(9)) == EndResult(
         137,
         "timeout",
         "timeout of 1m30s reached; killed by SIGKILL after SIGINT and a grace period of 7s",
     )
 
 
-def test_a_wish_has_its_own_grace_and_signal() -> None:
+def test_a_request_has_its_own_grace_and_signal() -> None:
     ending = Ending(ORDER)
     assert ending.interrupt(10.0, "cancelled", "by anna", 1.0, "SIGHUP") == "SIGHUP"
     assert ending.kill_at == 11.0
-    assert ending.verdict(exited(0)) == Verdict(
+    assert ending.result(exited(0)) == EndResult(
         0, "cancelled", "by anna; exited with code 0 after SIGHUP"
     )
     ending = Ending(ORDER)
     ending.interrupt(10.0, "cancelled", "by anna", 1.0, None)
     ending.kill("", "")
-    assert "a grace period of 1s" in ending.verdict(9).end_detail
+    assert "a grace period of 1s" in ending.result(exit_status(9)).end_detail
 
 
 def test_memory() -> None:
     ending = Ending(ORDER)
-    assert ending.kill("memory_limit", memory_words(512 << 20, 42.0, 530 << 20))
-    assert ending.verdict(9) == Verdict(
+    assert ending.kill("memory_limit", memory_detail(512 << 20, 42.0, 530 << 20))
+    assert ending.result(exit_status(9)) == EndResult(
         137, "memory_limit", "killed: memory limit 512 MiB reached at 0:42 (peak 530 MiB)"
     )
-    assert Ending(ORDER).verdict(9, oom_kills=1) == Verdict(
+    assert Ending(ORDER).result(exit_status(9), killed_for_memory=True) == EndResult(
         137, "memory_limit", "killed: memory limit 512 MiB reached"
     )
 
 
-def test_steps_are_bounded() -> None:
-    steps = Steps()
+def test_the_timeline_is_bounded() -> None:
+    timeline = Timeline()
     for number in range(1000):
-        steps.add(number / 3, "hold", "why" if number else "")
-    assert len(steps.entries) == 10
+        timeline.add(number / 3, "hold", "why" if number else "")
+    assert len(timeline.entries) == 10
     for number in range(1000):
-        steps.add(1.0, f"step {number}")
-    assert len(steps.entries) == 100
-    assert steps.entries[:2] == [
+        timeline.add(1.0, f"step {number}")
+    assert len(timeline.entries) == 100
+    assert timeline.entries[:2] == [
         {"at": 0.0, "what": "hold"},
         {"at": 0.333333, "what": "hold", "detail": "why"},
     ]

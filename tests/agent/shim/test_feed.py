@@ -10,7 +10,7 @@ from pathlib import Path
 
 from remote_agent.processes import Folder, Poller
 from remote_agent.shim import layout
-from remote_agent.shim.feed import LOOK, Feed
+from remote_agent.shim.feed import CHECK_EVERY, Feed
 from tests.support.shim_harness import Run, ShimHarness, eventually, tell
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
@@ -132,23 +132,23 @@ def test_a_job_that_closes_its_input_goes_on(harness: ShimHarness, tmp_path: Pat
 
 
 def test_waiting_for_input_wakes_nobody(tmp_path: Path) -> None:
-    waiter = Poller()
-    inlet, end_of_job = waiter.inlet()
+    poller = Poller()
+    pipe, end_of_job = poller.input_pipe()
     with Folder(tmp_path) as folder:
-        feed = Feed(folder, waiter, inlet)
+        feed = Feed(folder, poller, pipe, b"", streamed=True)
         feed.tick(100.0)
-        assert waiter.wait(0) == [], "there is room, but nothing to put there"
-        assert feed.look_at == 100.0 + LOOK
+        assert poller.wait(0) == [], "there is room, but nothing to put there"
+        assert feed.check_at == 100.0 + CHECK_EVERY
         (tmp_path / layout.INPUT).write_bytes(bytes(1 << 22))
         feed.tick(100.0)
         assert feed.offset == 0, "it is not time yet"
         feed.go_on(100.0)
-        assert waiter.wait(0) == [inlet]
-        while waiter.wait(0):
+        assert poller.wait(0) == [pipe]
+        while poller.wait(0):
             feed.go_on(100.0)
         assert 0 < feed.offset < 1 << 22, "the pipe is full, and the job does not read"
         feed.close()
-        assert (feed.inlet, waiter.wait(0)) == (None, [])
+        assert (feed.pipe, poller.wait(0)) == (None, [])
     os.close(end_of_job)
 
 
@@ -163,3 +163,39 @@ def test_limits_work_while_a_job_waits_for_its_input(harness: ShimHarness) -> No
 
 def test_without_an_input_standard_input_is_empty(harness: ShimHarness) -> None:
     assert harness.run(["cat"]).stdout == b""
+
+
+def test_a_payload_is_the_whole_input(harness: ShimHarness) -> None:
+    run = harness.run(["cat"], payload=b"print('hi')\n\xff\0")
+    assert (run.code, run.stdout) == (0, b"print('hi')\n\xff\0")
+    (step,) = [step for step in run.record["steps"] if step["what"] == "input_closed"]
+    assert step["detail"] == "14 bytes"
+    assert not (run.directory / layout.INPUT).exists(), "it is in the order and nowhere else"
+
+
+def test_a_large_payload_waits_for_a_slow_reader(harness: ShimHarness) -> None:
+    payload = os.urandom(1 << 20)
+    run = harness.run(
+        ["sh", "-c", f"sleep 0.2; exec {sys.executable} -I -S -c '{SUM}'"], payload=payload
+    )
+    assert run.stdout.decode().strip() == hashlib.sha256(payload).hexdigest()
+
+
+def test_a_payload_comes_before_what_is_streamed(harness: ShimHarness) -> None:
+    directory = harness.start(["cat"], payload=b"given ", stdin=True)
+    prints(directory, b"given")
+    append(directory, b"and streamed\n")
+    assert not (directory / layout.EXIT).exists(), "the payload is not the end of the input"
+    end(directory)
+    run = Run(directory, harness.ended(directory))
+    assert run.stdout == b"given and streamed\n"
+
+
+def test_what_is_left_reads_an_input_that_was_never_read(harness: ShimHarness) -> None:
+    """The pipe is full and its reader outlives the job: it is swept, and the attempt ends."""
+    directory = harness.make(["sh", "-c", "sleep 60 <&0 & echo up; exit 5"], stdin=True)
+    append(directory, bytes(4_000_000))
+    harness.shims.request(directory)
+    run = Run(directory, harness.ended(directory))
+    assert (run.code, run.reason, run.stdout) == (5, "exit", b"up\n")
+    assert "unforeseen" not in harness.log()

@@ -22,13 +22,41 @@ def test_a_line_gives_the_order_back() -> None:
         assert parse(order.line()) == order
 
 
+def test_what_kinds_of_jobs_add() -> None:
+    order = PLAIN._replace(
+        workload="container",
+        options={"image": "x:1"},
+        payload=b"\xff\0",
+        secrets=["TOKEN"],
+        filter="m",
+    )
+    assert parse(order.line()) == order
+    assert b"payload" not in PLAIN.line()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("payload", "%%"),
+        ("payload", 3),
+        ("payload", "A" * 1_400_000),
+        ("secrets", "TOKEN"),
+        ("secrets", [1]),
+    ],
+)
+def test_what_kinds_add_is_checked(field: str, value: object) -> None:
+    line = json.dumps({**json.loads(PLAIN.line()), field: value}).encode()
+    with pytest.raises(OrderError, match="damaged"):
+        parse(line)
+
+
 def test_versions_differ() -> None:
     body = json.loads(PLAIN.line())
-    assert parse(json.dumps({**body, "new_wish": 1}).encode()) == PLAIN
+    assert parse(json.dumps({**body, "new_field": 1}).encode()) == PLAIN
     old = {name: body[name] for name in ("v", "key", "argv", "env", "cwd")}
     assert parse(json.dumps(old).encode()) == PLAIN
-    with pytest.raises(OrderError, match="version 3, this shim understands up to 2; restart"):
-        parse(json.dumps({**body, "v": 3}).encode())
+    with pytest.raises(OrderError, match="version 2, this shim understands up to 1; restart"):
+        parse(json.dumps({**body, "v": 2}).encode())
 
 
 def test_one_segment_would_block_for_ever() -> None:
@@ -68,10 +96,9 @@ def test_only_the_first_line_is_read(tmp_path: Path) -> None:
             read_order(directory)
 
 
-def test_a_user_makes_an_order_that_older_shims_refuse() -> None:
-    assert json.loads(PLAIN.line())["v"] == 1
-    mine = PLAIN._replace(uid=80000, gid=80000, groups=[80000], sole=True)
-    assert json.loads(mine.line())["v"] == 2 and parse(mine.line()) == mine
+def test_a_user_is_a_number_and_never_root() -> None:
+    mine = PLAIN._replace(uid=80000, gid=80000, groups=[80000], exclusive_user=True)
+    assert parse(mine.line()) == mine
     for uid in (0, -1, True, "80000", 1 << 32, 5.0):
         with pytest.raises(OrderError, match="no user"):
             parse(mine._replace(uid=cast(int, uid)).line())

@@ -265,3 +265,54 @@ def test_what_the_disk_does_not_take_can_be_given_up(small_disk: Path) -> None:
         output.close()
     log = (small_disk / LIVE).read_bytes()
     assert (output.size, output.checksum) == (len(log), crc32(log))
+
+
+class Shout:
+    """Makes letters large, and holds back half a line until the rest of it comes."""
+
+    def __init__(self) -> None:
+        self.held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        whole, line, self.held = (self.held + data).rpartition(b"\n")
+        return (whole + line).upper()
+
+    def flush(self) -> bytes:
+        held, self.held = self.held, b""
+        return held.upper()
+
+
+def test_a_filter_sees_each_stream_apart_and_before_anything_is_kept(
+    directory: Folder, tmp_path: Path
+) -> None:
+    filters = {cri.STDOUT: Shout(), cri.STDERR: Shout()}
+    output = Output(directory, order(), filters)
+    for data, stream in ((b"one\ntw", cri.STDOUT), (b"err", cri.STDERR), (b"o\n", cri.STDOUT)):
+        output.take(data, stream)
+    before = (tmp_path / LIVE).read_bytes()
+    assert cri.decode(before, cri.STDOUT) == b"ONE\nTWO\n" and not cri.decode(before, cri.STDERR)
+    output.end()
+    output.close()
+    log = (tmp_path / LIVE).read_bytes()
+    assert (cri.decode(log, cri.STDOUT), cri.decode(log, cri.STDERR)) == (b"ONE\nTWO\n", b"ERR")
+    assert (output.size, output.checksum) == (len(log), crc32(log))
+    assert output.counts == {cri.STDOUT: 8, cri.STDERR: 3}, "what the job has written"
+
+
+class Double:
+    def feed(self, data: bytes) -> bytes:
+        return data * 2
+
+    def flush(self) -> bytes:
+        return b"the end\n"
+
+
+def test_the_cap_counts_what_a_filter_lets_through(directory: Folder, tmp_path: Path) -> None:
+    filters = {cri.STDOUT: Double(), cri.STDERR: Double()}
+    output = Output(directory, order(max_log=1000), filters)
+    output.take(b"0123456789abcde\n" * 100, cri.STDOUT)
+    output.end()
+    output.close()
+    text = cri.decode((tmp_path / LIVE).read_bytes()).decode()
+    assert text.startswith("0123456789abcde\n") and text.endswith("the end\nthe end\n")
+    assert "2216 bytes omitted here" in text, "3,200 and twice 8 bytes, of which 1,000 are kept"

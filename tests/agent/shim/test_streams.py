@@ -13,8 +13,8 @@ from remote_protocol.cri import STDERR, STDOUT
 from tests.support.shim_harness import ShimHarness
 
 
-def order(stdin: bool = False, merge: bool = False) -> Order:
-    return Order("J.1", ["true"], {}, "/", stdin=stdin, merge=merge)
+def order(stdin: bool = False, merge: bool = False, payload: bytes = b"") -> Order:
+    return Order("J.1", ["true"], {}, "/", stdin=stdin, merge=merge, payload=payload)
 
 
 def descriptors() -> set[str]:
@@ -29,10 +29,12 @@ def test_all_pipes_are_closed_in_the_end(tmp_path: Path) -> None:
             order(stdin=True),
             order(merge=True),
             order(stdin=True, merge=True),
+            order(payload=b"x"),
         ):
             streams = Streams(folder, wanted, Poller())
             stdin, out, err = streams.open()
-            assert (stdin is not None) == wanted.stdin == (streams.feed is not None)
+            has_input = wanted.stdin or bool(wanted.payload)
+            assert (stdin is not None) == has_input == (streams.feed is not None)
             assert (out == err) == wanted.merge
             streams.release()
             streams.close()
@@ -41,17 +43,17 @@ def test_all_pipes_are_closed_in_the_end(tmp_path: Path) -> None:
 
 
 def test_streams_are_named(tmp_path: Path) -> None:
-    waiter = Poller()
+    poller = Poller()
     with Folder(tmp_path) as folder:
-        streams = Streams(folder, order(), waiter)
+        streams = Streams(folder, order(), poller)
         _, out, err = streams.open()
         os.write(err, b"e")
         os.write(out, b"o")
         streams.release()
-        found = {name: waiter.read(pipe, 9) for pipe, name in streams.outputs.items()}
+        found = {name: poller.read(pipe, 9) for pipe, name in streams.outputs.items()}
         assert found == {STDOUT: b"o", STDERR: b"e"}
         for pipe in list(streams.outputs):
-            waiter.add(pipe)
+            poller.add(pipe)
             streams.end(pipe)
         assert not streams.outputs
         streams.close()

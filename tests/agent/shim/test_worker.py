@@ -51,8 +51,8 @@ def test_one_attempt(harness: ShimHarness) -> None:
 def test_two_shims_start_it_once(harness: ShimHarness, tmp_path: Path) -> None:
     directory = harness.make(["sh", "-c", f"echo start >> {tmp_path}/starts; sleep 1"])
     shims = [shim(directory) for _ in range(3)]
-    complaints = "".join(end(process) for process in shims)
-    assert complaints.count("another shim keeps") == 2
+    reports = "".join(end(process) for process in shims)
+    assert reports.count("another shim keeps") == 2
     assert (tmp_path / "starts").read_text() == "start\n"
 
 

@@ -1,7 +1,7 @@
 """Waiting for several things at once, and the pipes of a job: overlapped I/O (Windows).
 
 One read of each pipe is under way while it is waited for, and none otherwise: so a job whose
-output has no room waits in its write, and memory stays bounded. Of each inlet at most one write is
+output has no room waits in its write, and memory stays bounded. Of each pipe at most one write is
 under way.
 """
 
@@ -69,7 +69,7 @@ class _Pipe:
         _winapi.CloseHandle(self._handle)
 
 
-class _Inlet:
+class _InputPipe:
     """The writing end of a named pipe."""
 
     def __init__(self, handle: int) -> None:
@@ -125,7 +125,7 @@ class Poller:
     their `waitable`."""
 
     def __init__(self) -> None:
-        self._pipes: dict[int, _Pipe | _Inlet] = {}
+        self._pipes: dict[int, _Pipe | _InputPipe] = {}
         self._sources: list[int] = []
 
     def pipe(self) -> tuple[int, int]:
@@ -134,12 +134,12 @@ class Poller:
         self._pipes[pipe] = _Pipe(pipe)
         return pipe, end
 
-    def inlet(self) -> tuple[int, int]:
+    def input_pipe(self) -> tuple[int, int]:
         """A large pipe the other way: the end to `write`, and the one to hand to a job and to
         close then. It is a source, too: it has room."""
-        inlet, end = self._make(_PIPE_ACCESS_OUTBOUND, _winapi.GENERIC_READ)
-        self._pipes[inlet] = _Inlet(inlet)
-        return inlet, end
+        pipe, end = self._make(_PIPE_ACCESS_OUTBOUND, _winapi.GENERIC_READ)
+        self._pipes[pipe] = _InputPipe(pipe)
+        return pipe, end
 
     def _make(self, access: int, other: int) -> tuple[int, int]:
         name = rf"\\.\pipe\remote-agent-{os.getpid()}-{next(_NUMBERS)}-{os.urandom(8).hex()}"
@@ -204,21 +204,21 @@ class Poller:
         held, known.held = known.held[:size], known.held[size:]
         return held
 
-    def idle(self, inlet: int) -> bool:
+    def idle(self, pipe: int) -> bool:
         """Whether all that was written is in the pipe."""
-        known = self._pipes[inlet]
-        assert isinstance(known, _Inlet)
+        known = self._pipes[pipe]
+        assert isinstance(known, _InputPipe)
         return known.idle()
 
-    def write(self, inlet: int, data: memoryview) -> int:
-        """Write some of it into an idle inlet; how many bytes were taken. BrokenPipeError when
+    def write(self, pipe: int, data: memoryview) -> int:
+        """Write some of it into an idle one; how many bytes were taken. BrokenPipeError when
         nobody can read them any more."""
-        known = self._pipes[inlet]
-        assert isinstance(known, _Inlet)
+        known = self._pipes[pipe]
+        assert isinstance(known, _InputPipe)
         return known.write(data)
 
     def close(self, pipe: int) -> None:
-        """Close a pipe or an inlet, which must not be waited for."""
+        """Close a pipe, which must not be waited for."""
         self._pipes.pop(pipe).close()
 
 

@@ -1,6 +1,6 @@
-"""Local talk between agent, shims and command line over the loopback interface (Windows).
+"""Sockets between agent, shims and command line on the loopback interface (Windows).
 
-The file of a name holds the port and a random key; whoever can read the file may talk, and
+The file of a name holds the port and a random key; whoever can read the file may use them, and
 nobody else: every datagram begins with the key, every stream with a line that is the key. The
 folder's access list keeps others from the file.
 """
@@ -70,7 +70,7 @@ def _address(path: str) -> _Address:
 
 
 class DatagramSocket:
-    """Takes datagrams at a name, and sends some."""
+    """Receives datagrams at a name, and sends some."""
 
     def __init__(self, path: str, private: bool = False) -> None:
         self._path = path
@@ -98,7 +98,7 @@ class DatagramSocket:
                 raise api.failure(ctypes.get_last_error(), self._path)
         return self._event
 
-    def take(self) -> bytes:
+    def receive(self) -> bytes:
         """The next datagram of somebody who knows the key. BlockingIOError when there is none."""
         while True:
             try:
@@ -112,7 +112,7 @@ class DatagramSocket:
                 return data[_KEY:]
 
     def send(self, data: bytes, path: str) -> None:
-        """Send to another letterbox. OSError when nobody is there."""
+        """Send to another one. OSError when nobody is there."""
         found = os.stat(path)
         sign = (found.st_mtime_ns, found.st_ino)
         if self._known is None or self._known[:2] != (path, sign):
@@ -123,7 +123,7 @@ class DatagramSocket:
         self._socket.sendto(to.key.encode() + data, to.place)
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """Receive nothing any more."""
         self._socket.close()
         if self._event is not None:
             api.close_handle(self._event)
@@ -137,7 +137,7 @@ class DatagramSocket:
 
 
 def send_datagram(folder: Path, name: str, data: bytes) -> None:
-    """Send a datagram to a letterbox. OSError when nobody is there."""
+    """Send a datagram to a name in a folder. OSError when nobody is there."""
     to = _address(str(folder / name))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
@@ -175,3 +175,13 @@ def connect(folder: Folder, name: str, timeout: float) -> socket.socket:
 
 def notify(address: str, text: bytes) -> None:
     """Nothing: no service manager listens this way here."""
+
+
+def send_descriptor(to: socket.socket, data: bytes, descriptor: int) -> None:
+    """OSError: without a launcher's sockets no open file goes with a message."""
+    raise OSError(95, "no open file goes with a message on Windows")
+
+
+def receive_descriptor(source: socket.socket, size: int) -> tuple[bytes, int | None]:
+    """OSError, as `send_descriptor`."""
+    raise OSError(95, "no open file goes with a message on Windows")

@@ -143,6 +143,7 @@ def start_detached(
     log: Path,
     inherited: Sequence[int] = (),
     descriptors: int | None = None,
+    stdin: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one, with a console and a log of its own.
 
@@ -151,22 +152,22 @@ def start_detached(
     output = open_file(log, APPEND)
     try:
         try:
-            return _start(command, env, output, subprocess.CREATE_BREAKAWAY_FROM_JOB)
+            return _start(command, env, output, stdin, subprocess.CREATE_BREAKAWAY_FROM_JOB)
         except PermissionError as error:
             if error.winerror != _NO_BREAKAWAY:
                 raise
-            return _start(command, env, output, 0)
+            return _start(command, env, output, stdin, 0)
     finally:
         os.close(output)
 
 
 def _start(
-    command: Sequence[str], env: Mapping[str, str], output: int, flags: int
+    command: Sequence[str], env: Mapping[str, str], output: int, stdin: int | None, flags: int
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         list(command),
         env=dict(env),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=output,
         stderr=output,
         cwd=env.get("SYSTEMROOT"),
@@ -184,6 +185,10 @@ def become_subreaper() -> bool:
 
 def die_with_parent(parent: int) -> None:
     """Nothing, as above."""
+
+
+def forbid_inspection() -> None:
+    """Nothing: processes of one user can read each other's memory on Windows."""
 
 
 def prefer_as_oom_victim(pid: int) -> None:

@@ -26,11 +26,11 @@ def test_a_letterbox_takes_what_is_posted(tmp_path: Path) -> None:
     assert waiter.wait(0) == []
     sockets.send_datagram(tmp_path, "box", b"one")
     other = sockets.DatagramSocket(str(tmp_path / "other"))
-    assert waiter.wait(5000) and box.take() == b"one"
+    assert waiter.wait(5000) and box.receive() == b"one"
     other.send(b"two", str(tmp_path / "box"))
-    assert waiter.wait(5000) and box.take() == b"two"
+    assert waiter.wait(5000) and box.receive() == b"two"
     with pytest.raises(BlockingIOError):
-        box.take()
+        box.receive()
     box.remove()
     other.remove()
     assert not list(tmp_path.iterdir())
@@ -45,7 +45,7 @@ def test_who_does_not_know_the_key_is_not_heard(tmp_path: Path) -> None:
     sockets.send_datagram(tmp_path, "box", b"friend")
     waiter = Poller()
     waiter.add(box.waitable())
-    assert waiter.wait(5000) and box.take() == b"friend"
+    assert waiter.wait(5000) and box.receive() == b"friend"
     box.remove()
 
 
@@ -71,9 +71,9 @@ def test_a_new_agent_is_found_by_an_old_shim(tmp_path: Path) -> None:
     shim.send(b"b", str(tmp_path / "agent"))
     waiter = Poller()
     waiter.add(second.waitable())
-    assert waiter.wait(5000) and second.take() == b"b"
+    assert waiter.wait(5000) and second.receive() == b"b"
     with pytest.raises(BlockingIOError):
-        shim.take()
+        shim.receive()
     second.remove()
     shim.remove()
 

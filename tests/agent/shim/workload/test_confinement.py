@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from remote_agent.shim.confine import Confinement
 from remote_agent.shim.order import Order
+from remote_agent.shim.workload.confinement import Confinement
 
 ORDER = Order("J.1", ["x"], {}, "/")
 
@@ -31,7 +31,7 @@ def test_nice_and_death_with_the_parent() -> None:
 
 def test_the_watch_sees_the_tree_and_its_peak() -> None:
     confine = Confinement(ORDER._replace(memory_limit=40 << 20), guarded=True)
-    assert confine.look_at == 0.0 and not confine.exceeded(5.0) and confine.look_at == 5.25
+    assert confine.check_at == 0.0 and not confine.exceeded(5.0) and confine.check_at == 5.25
     program = "b = bytearray(60 << 20); print('up', flush=True); input()"
     with subprocess.Popen(
         ["sh", "-c", f"'{sys.executable}' -c \"{program}\"; true"],
@@ -50,5 +50,5 @@ def test_the_watch_sees_the_tree_and_its_peak() -> None:
 def test_a_group_that_cannot_be_had_is_said_and_memory_is_watched(tmp_path: Path) -> None:
     order = ORDER._replace(memory_limit=1 << 30, cgroup=str(tmp_path / "absent"))
     confine = Confinement(order, guarded=True)
-    assert confine.note.startswith("no cgroup for this attempt") and confine.look_at is not None
+    assert confine.note.startswith("no cgroup for this attempt") and confine.check_at is not None
     assert Confinement(order._replace(memory_limit=None), guarded=True).note == ""

@@ -1,7 +1,7 @@
-"""What holds a job within its limits from outside: its cgroup or a watch on its memory, its nice.
+"""What keeps a job within its limits from outside: its cgroup or a watch on its memory, its nice.
 
 Touches /sys/fs/cgroup and /proc through `processes`. A group is made only where the order names a
-delegated one and asks for something that needs it; else memory is looked at four times a second.
+delegated one and asks for something that needs it; else memory is checked four times a second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from remote_agent.processes import die_with_parent, kill_user, switch_user, tree
 from remote_agent.processes.cgroup import Group, Limits
 from remote_agent.shim.order import Order
 
-_LOOK: Final = 0.25
+_CHECK_EVERY: Final = 0.25
+"""Seconds between two looks at the memory of a job."""
 
 
 class Confinement:
@@ -39,7 +40,7 @@ class Confinement:
             except OSError as error:
                 self.note = f"no cgroup for this attempt: {error}"
         watched = self._limit is not None and self._group is None
-        self.look_at: float | None = 0.0 if watched else None
+        self.check_at: float | None = 0.0 if watched else None
         """When `exceeded` wants to be asked, in monotonic seconds; None for never."""
 
     @property
@@ -67,7 +68,7 @@ class Confinement:
                     os.nice(self._nice)
             if user is not None:
                 self._change(user)
-            # Behind the change of the user, which would undo it.
+            # After the change of the user, which would undo it.
             if not self._guarded:
                 die_with_parent(parent)
 
@@ -77,7 +78,7 @@ class Confinement:
         order = self._order
         step = f"it cannot become user {uid}"
         try:
-            switch_user(uid, order.gid, list(order.groups), order.alone)
+            switch_user(uid, order.gid, list(order.groups), order.no_new_privileges)
             # It was entered as the agent's user, who may be allowed more.
             step = f"user {uid} cannot enter the working directory {order.cwd!r}"
             os.chdir(order.cwd)
@@ -104,13 +105,13 @@ class Confinement:
     def end_user(self) -> int:
         """Kill what is left of a user who was only this job; how many processes."""
         order = self._order
-        return kill_user(order.uid) if order.sole and order.uid is not None else 0
+        return kill_user(order.uid) if order.exclusive_user and order.uid is not None else 0
 
     def exceeded(self, now: float) -> bool:
         """Whether the whole tree takes more memory than it may. Costs a walk through /proc."""
-        if self._limit is None or self.look_at is None:
+        if self._limit is None or self.check_at is None:
             return False
-        self.look_at = now + _LOOK
+        self.check_at = now + _CHECK_EVERY
         me = os.getpid()
         used = tree_memory(me)
         if used > self._limit:

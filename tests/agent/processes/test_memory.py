@@ -1,0 +1,35 @@
+"""Bytes without a name: read once by whoever gets the descriptor, whole, whatever their size."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from remote_agent.processes import memory
+
+
+def read_all(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("system", ["linux", "elsewhere"])
+@pytest.mark.parametrize("data", [b"", b"secret", bytes(range(256)) * 4096])
+def test_all_bytes_arrive(system: str, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "sys", SimpleNamespace(platform=system))
+    assert read_all(memory.memory_file(data)) == data
+
+
+def test_it_has_no_name_and_is_not_inherited() -> None:
+    descriptor = memory.memory_file(b"secret")
+    target = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+    assert not os.get_inheritable(descriptor) and not target.exists()
+    os.close(descriptor)
+
+
+def test_a_reader_that_dies_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "sys", SimpleNamespace(platform="elsewhere"))
+    os.close(memory.memory_file(bytes(1 << 20)))
