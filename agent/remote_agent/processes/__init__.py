@@ -206,7 +206,7 @@ else:
             watch_exit,
         )
     else:
-        from remote_agent.processes.posix import (
+        from remote_agent.processes.bsd import (
             WHOLE_TREES,
             alive,
             become_subreaper,

@@ -1,4 +1,4 @@
-"""Starting programs, and what any POSIX system can do (with `ps` in place of /proc)."""
+"""Starting programs, watching them, and the words for how they ended."""
 
 from __future__ import annotations
 
@@ -77,23 +77,7 @@ def test_boottime_only_grows() -> None:
     assert posix.boottime() - time.monotonic() >= -1
 
 
-def test_ps_in_place_of_proc() -> None:
-    with subprocess.Popen(["sh", "-c", "sleep 60; true"], start_new_session=True) as process:
-        started = posix.start_time(process.pid)
-        assert started and posix.alive(process.pid, started)
-        assert not posix.alive(process.pid, "Thu Jan  1 00:00:00 1970")
-        eventually(lambda: posix.tree_memory(process.pid) > 100_000)
-        posix.kill_tree(process.pid)
-        eventually(lambda: not running(process.pid))
-        assert not posix.alive(process.pid, started)
-    assert posix.start_time(process.pid) is None
-    assert not posix.become_subreaper()
-    assert posix.sweep(process.pid).survivors == 0
-    assert posix.kill_marked({}, 0) == 0
-    eventually(lambda: posix.kill_marked({}, process.pid) == 0)
-
-
-def test_what_was_stopped_is_roused() -> None:
+def test_what_was_stopped_is_continued() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         os.kill(process.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
@@ -101,14 +85,6 @@ def test_what_was_stopped_is_roused() -> None:
         process.communicate(timeout=10)
     assert process.returncode == 0
     posix.continue_stopped(process.pid)
-
-
-def test_what_only_linux_can_does_nothing_here() -> None:
-    posix.prefer_as_oom_victim(1)
-    posix.protect_from_oom()
-    posix.die_with_parent(1)
-    assert posix.kill_orphans(frozenset(), "KEEP") == 0
-    assert posix.boot_time() == 0.0
 
 
 @pytest.mark.parametrize("early", [True, False])
