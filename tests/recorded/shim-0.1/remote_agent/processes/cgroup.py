@@ -79,6 +79,11 @@ def prepare(folder: str) -> frozenset[str]:
     return frozenset(_text(f"{folder}/cgroup.subtree_control").split())
 
 
+def is_group_of(folder: str, name: str) -> bool:
+    """Whether a folder can be the group of the attempt of this name."""
+    return folder.startswith("/") and folder.endswith(f"/{_JOB_PREFIX}{name}")
+
+
 class Group:
     """The group of one attempt. Made by `create`, gone after `remove`."""
 

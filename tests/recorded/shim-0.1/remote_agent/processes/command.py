@@ -8,8 +8,9 @@ before it imports anything heavy.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import remote_agent
@@ -27,6 +28,15 @@ def shim_command(*arguments: str) -> list[str]:
     shared = Path(remote_protocol.__file__).resolve().parent.parent
     script = ours / "shim" / "__main__.py"
     return [sys.executable, "-I", "-S", str(script), f"--path={shared}", *arguments]
+
+
+def run_again(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Become this program anew, with other arguments and environment. OSError.
+
+    Returns on Windows: no process becomes another there, and none can read another's environment.
+    """
+    if sys.platform != "win32":
+        os.execve(sys.executable, list(arguments), dict(environ))
 
 
 def shim_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -18,28 +18,28 @@ ALLOWED: Final = frozenset(
         "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR",
         "TEMP", "TMP", "HOSTNAME", "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT",
         "SYSTEMDRIVE", "USERPROFILE", "USERNAME", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA",
-        "PROGRAMFILES", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE",
+        "PROGRAMFILES", "PROGRAMFILES(X86)", "PROGRAMW6432", "COMMONPROGRAMFILES",
+        "COMMONPROGRAMFILES(X86)", "COMMONPROGRAMW6432", "ALLUSERSPROFILE", "PUBLIC", "OS",
+        "COMPUTERNAME", "USERDOMAIN", "HOMEDRIVE", "HOMEPATH", "PSMODULEPATH", "DRIVERDATA",
+        "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE",
     ]
 )
 # fmt: on
 """Names that a job inherits from the agent; `LC_*` too."""
+TEMPORARY_NAMES: Final = ("TEMP", "TMP") if sys.platform == "win32" else ("TMPDIR",)
+"""Variables that name the folder for temporary files."""
 _BUNDLED_LIBRARIES: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _OWN: Final = "REMOTE_AGENT_"
+_ONE_CASE: Final = sys.platform == "win32"
 
 
-def child_env(
-    environ: Mapping[str, str],
-    job: Mapping[str, str],
-    attempt: Mapping[str, str],
-    allow: Iterable[str] = (),
-) -> dict[str, str]:
-    """The whole environment of a job.
+def inherited_env(environ: Mapping[str, str], allow: Iterable[str] = ()) -> dict[str, str]:
+    """What all jobs have of the agent's own environment, which is `environ`.
 
-    `environ` is the agent's own, `job` what the job's specification asks for, `attempt` the
-    `REMOTE_*` names that the agent sets, `allow` further names the host's owner lets through.
-    The agent's own settings (`REMOTE_AGENT_*`) never pass, not even when allowed.
+    `allow` are further names that the host's owner lets through. The agent's own settings
+    (`REMOTE_AGENT_*`) never pass, not even when allowed.
     """
-    passed = ALLOWED.union(allow)
+    passed = ALLOWED.union(map(_spelling, allow))
     env = {
         name: value
         for name, value in _unfrozen(environ).items()
@@ -48,9 +48,23 @@ def child_env(
     env.setdefault("PATH", os.defpath)
     for name, value in _account().items():
         env.setdefault(name, value)
-    env.update(job)
-    env.update(attempt)
     return env
+
+
+def child_env(inherited: Mapping[str, str], *given: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of a job: what it inherits, then what else is `given`; the last one
+    wins."""
+    env = dict(inherited)
+    for more in given:
+        if _ONE_CASE:
+            more = {_spelling(name): value for name, value in more.items()}
+        env.update(more)
+    return env
+
+
+def _spelling(name: str) -> str:
+    """Windows knows `Path` and `PATH` as one name: there all are written large, as Python does."""
+    return name.upper() if _ONE_CASE else name
 
 
 def _unfrozen(environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,17 +15,24 @@ from contextlib import suppress
 from errno import ENOSYS
 from typing import Final
 
-from remote_agent.processes.posix import ExitWatch, Swept
+from remote_agent.processes.posix import ExitWatch, reap
+from remote_agent.processes.posix_users import users_of
+from remote_agent.processes.types import Swept, Usage
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _JOB_OOM_SCORE: Final = 500
+_OWN_OOM_SCORE: Final = -500
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _ROUND: Final = 0.002
 """Seconds between two looks at a tree that is dying."""
 _FREEZES: Final = 50
 """Looks for new processes before what is stopped is killed; a bomb needs a few."""
+
+WHOLE_TREES: Final = True
+"""Every process of a job is found at its end, wherever it has hidden itself."""
 
 
 def boot_id() -> str:
@@ -72,7 +78,7 @@ def alive(pid: int, started: str) -> bool:
     return fields[19].decode() == started and fields[0] not in (b"Z", b"X")
 
 
-def adopt_orphans() -> bool:
+def become_subreaper() -> bool:
     """Become the parent of all orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER)."""
     return bool(_LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
@@ -84,12 +90,32 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def forbid_inspection() -> None:
+    """Let no process of the same user read this one's memory or its open files, nor any core dump
+    show them (prctl(2), PR_SET_DUMPABLE)."""
+    _LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def prefer_as_oom_victim(pid: int) -> None:
     """Have the kernel kill this process before the agent and its shims when memory runs out."""
+    _set_oom_score(pid, _JOB_OOM_SCORE)
+
+
+def protect_from_oom() -> None:
+    """Have the kernel spare this process, and what it starts, when memory runs out.
+
+    Nothing where that is not allowed (CAP_SYS_RESOURCE), or where more is set already.
+    """
+    with suppress(OSError, ValueError):
+        if int(_read("/proc/self/oom_score_adj")) > _OWN_OOM_SCORE:
+            _set_oom_score(os.getpid(), _OWN_OOM_SCORE)
+
+
+def _set_oom_score(pid: int, score: int) -> None:
     with suppress(OSError):
         descriptor = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(descriptor, b"%d" % _JOB_OOM_SCORE)
+            os.write(descriptor, b"%d" % score)
         finally:
             os.close(descriptor)
 
@@ -157,7 +183,7 @@ def _freeze_and_kill(find: Callable[[], list[int]]) -> set[int]:
     return known
 
 
-def slay(find: Callable[[], list[int]], limit: float = 5.0) -> tuple[int, int]:
+def kill_until_gone(find: Callable[[], list[int]], limit: float = 5.0) -> tuple[int, int]:
     """Kill what `find` finds until it finds nothing that runs: `(killed, survivors)`."""
     killed: set[int] = set()
     deadline = time.monotonic() + limit
@@ -174,7 +200,7 @@ def _kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def strike(leader: int) -> None:
+def kill_tree(leader: int) -> None:
     """SIGKILL to the group of `leader` and to everything else below this process; reaps nothing.
 
     `leader` must not have been reaped, or its number may belong to somebody else.
@@ -207,6 +233,7 @@ def sweep(leader: int, limit: float = 5.0) -> Swept:
         # A group that has members keeps its number from being used again.
         if any((stat := _stat(pid)) and int(stat[2]) == leader for pid in left):
             _kill_group(leader)
+        killed.update(left)
         killed |= _freeze_and_kill(lambda: _running(descendants(me)))
         time.sleep(_ROUND)
 
@@ -232,7 +259,7 @@ def kill_orphans(spare: frozenset[int], keep: str, limit: float = 5.0) -> int:
         orphans = descendants(os.getpid(), spare)
         return [pid for pid in orphans if kept not in environ_of(pid)]
 
-    return slay(find, limit)[0]
+    return kill_until_gone(find, limit)[0]
 
 
 def kill_marked(marks: Mapping[str, str], session: int, limit: float = 5.0) -> int:
@@ -252,7 +279,15 @@ def kill_marked(marks: Mapping[str, str], session: int, limit: float = 5.0) -> i
             marked |= {pid for pid in pids if (stat := _stat(pid)) and stat[3] in sessions}
         return sorted(marked)
 
-    return slay(find, limit)[0]
+    return kill_until_gone(find, limit)[0]
+
+
+def kill_user(uid: int, limit: float = 5.0) -> int:
+    """Kill every process of a user who has no others than those of one job. How many.
+
+    Not by kill(-1) as that user: a capability that is left would make it everybody's end.
+    """
+    return kill_until_gone(lambda: [pid for pid in _all() if uid in users_of(pid)], limit)[0]
 
 
 def tree_memory(root: int, exact: bool = False) -> int:
@@ -296,14 +331,13 @@ class PidWatch(ExitWatch):
         self._pid = pid
         self._descriptor = os.pidfd_open(pid)
 
-    def fileno(self) -> int:
-        """The descriptor to poll."""
+    def waitable(self) -> int:
+        """What a `Poller` takes."""
         return self._descriptor
 
-    def reap(self) -> tuple[int, resource.struct_rusage] | None:
-        """Wait status and resource usage of the child; None when it still runs."""
-        pid, status, usage = os.wait4(self._pid, os.WNOHANG)
-        return (status, usage) if pid else None
+    def reap(self) -> tuple[int, Usage] | None:
+        """Wait status and usage of the child; None when it still runs."""
+        return reap(self._pid)
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -1,42 +1,39 @@
-"""What every POSIX system can do: start a job, watch it, kill its process group.
+"""What every POSIX system does alike: start a job, watch and interrupt it, start a shim, signals.
 
-Linux replaces most of it by something stronger (`linux.py`). Uses signals, fork through
-`subprocess`, and `ps` where there is no /proc.
+What Linux does better is in `linux.py`, what the others do instead in `bsd.py`. Uses signals, and
+fork through `subprocess`.
 """
 
 from __future__ import annotations
 
 import os
-import resource
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from errno import EACCES, ENOENT, ENOEXEC, ENOTDIR
-from typing import Final, NamedTuple
+from errno import EACCES, ENOENT, ENOEXEC, ENOTDIR, EPROTONOSUPPORT
+from pathlib import Path
+from typing import Final
 
-NOT_FOUND: Final = 127
-NOT_EXECUTABLE: Final = 126
-"""Exit codes for a program that could not be started, as POSIX shells use them (XCU 2.8.2)."""
+from remote_agent.processes.posix_limits import give_descriptors
+from remote_agent.processes.types import (
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    ExitStatus,
+    HostFacts,
+    SpawnFailed,
+    Usage,
+    not_found_cure,
+)
 
-
-class SpawnFailed(Exception):
-    """The job's program could not be started; `exit_code` is 126 or 127, the text a sentence."""
-
-    def __init__(self, sentence: str, exit_code: int) -> None:
-        super().__init__(sentence)
-        self.exit_code = exit_code
-
-
-class Swept(NamedTuple):
-    """What was left of a tree: CPU seconds of what was reaped, how many could not be killed."""
-
-    killed: int
-    cpu_user: float
-    cpu_system: float
-    survivors: int
+SCRIPT_ENDINGS: Final = ("",)
+"""What `script_name` may put behind a name."""
+_RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+"""getrusage(2): kilobytes, but bytes on macOS."""
 
 
 def spawn(
@@ -45,27 +42,35 @@ def spawn(
     cwd: str,
     output: tuple[int, int],
     before_exec: Callable[[], None] | None = None,
+    stop_signal: str = "SIGTERM",
+    stdin: int | None = None,
+    umask: int | None = None,
 ) -> int:
-    """Start a job and return its pid: own session, empty standard input, `output` as 1 and 2.
+    """Start a job and return its pid: own session, `output` as 1 and 2, `stdin` as 0 (None: it
+    is empty).
 
     The program is looked up in the *job's* PATH. Everything but 0, 1 and 2 is closed, signals
     are at their defaults. With `before_exec` the child is forked and calls it (1.2 ms here);
     without, it is vforked (0.6 ms). SpawnFailed with a sentence when there is no such program.
+    `stop_signal` is for systems that must know it beforehand.
     """
-    with open(os.devnull, "rb", buffering=0) as empty:
-        try:
-            process = subprocess.Popen(
-                list(argv),
-                env=env,
-                cwd=cwd,
-                stdin=empty,
-                stdout=output[0],
-                stderr=output[1],
-                start_new_session=True,
-                preexec_fn=before_exec,  # noqa: PLW1509 - shims have one thread
-            )
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            raise _reason(error, argv[0], env, cwd) from error
+    empty = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            env=env,
+            cwd=cwd,
+            stdin=empty if stdin is None else stdin,
+            stdout=output[0],
+            stderr=output[1],
+            start_new_session=True,
+            umask=-1 if umask is None else umask,
+            preexec_fn=before_exec,  # noqa: PLW1509 - shims have one thread
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise _reason(error, argv[0], env, cwd) from error
+    finally:
+        os.close(empty)
     # The shim reaps by itself, with resource usage: Popen must neither wait nor warn.
     process.returncode = 0
     return process.pid
@@ -80,15 +85,13 @@ def _reason(error: Exception, program: str, env: Mapping[str, str], cwd: str) ->
             f"the working directory {cwd!r} cannot be entered: {error.strerror}", NOT_EXECUTABLE
         )
     if code in (ENOENT, ENOTDIR):
-        if "/" not in program:
-            return SpawnFailed(
-                f"program {program!r} not found in PATH {env.get('PATH', os.defpath)!r}", NOT_FOUND
-            )
+        if cure := not_found_cure(program):
+            return SpawnFailed(f"program {program!r} not found; {cure}", NOT_FOUND)
         if os.path.exists(os.path.join(cwd, program)):
             return SpawnFailed(
                 f"the interpreter that {program!r} names in its #! line was not found", NOT_FOUND
             )
-        return SpawnFailed(f"program {program!r} not found", NOT_FOUND)
+        return SpawnFailed(f"program {program!r} not found on this host", NOT_FOUND)
     if code == EACCES:
         return SpawnFailed(
             f"program {program!r} is not executable; it is a directory or lacks the x permission",
@@ -110,99 +113,144 @@ def boottime() -> float:
     return time.monotonic()
 
 
-def _ps(*arguments: str) -> list[str]:
-    """Lines of `ps`, with a fixed locale; none when it fails."""
-    done = subprocess.run(
-        ["ps", *arguments], capture_output=True, text=True, check=False, env={"LC_ALL": "C"}
-    )
-    return done.stdout.splitlines()
+WATCHES_PIPES: Final = True
+"""Whether an event loop can watch a pipe."""
 
 
-def boot_id() -> str:
-    """A text that changes when the host restarts; empty when the system has none."""
-    name = "kern.bootsessionuuid" if sys.platform == "darwin" else "kern.boottime"
-    with suppress(OSError):
-        done = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, check=False)
-        return done.stdout.strip()
-    return ""
-
-
-def boot_time() -> float:
-    """Unix time at which the host came up, as its wall clock sees it now; 0 when unknown."""
-    return 0.0
-
-
-def start_time(pid: int) -> str | None:
-    """When a process started, in the system's own words; None when there is no such process."""
-    lines = _ps("-o", "lstart=", "-p", str(pid))
-    return lines[0].strip() if lines else None
-
-
-def alive(pid: int, started: str) -> bool:
-    """Whether `pid` is still the process that started at `started`, and no zombie."""
-    lines = _ps("-o", "stat=,lstart=", "-p", str(pid))
-    if not lines:
-        return False
-    state, _, at = lines[0].strip().partition(" ")
-    return not state.startswith("Z") and at.strip() == started
-
-
-def adopt_orphans() -> bool:
-    """Become the parent of all orphaned descendants. False where the system cannot do that."""
-    return False
-
-
-def prefer_as_oom_victim(pid: int) -> None:
-    """Have the kernel kill this process before the agent and its shims when memory runs out."""
-
-
-def strike(leader: int) -> None:
-    """SIGKILL to the process group of `leader`; reaps nothing."""
+def continue_stopped(pid: int) -> None:
+    """Let a process go on that somebody has stopped (SIGSTOP); nothing for one that runs."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+        os.kill(pid, signal.SIGCONT)
 
 
-def sweep(leader: int, limit: float = 5.0) -> Swept:
-    """Kill what is left of a job's process group after its leader was reaped."""
-    strike(leader)
-    return Swept(0, 0.0, 0.0, 0)
+def reap(pid: int) -> tuple[int, Usage] | None:
+    """Wait status and usage of a child that has ended; None when it still runs."""
+    ended, status, used = os.wait4(pid, os.WNOHANG)
+    if not ended:
+        return None
+    return status, Usage(used.ru_utime, used.ru_stime, used.ru_maxrss * _RSS_UNIT)
 
 
-def kill_orphans(spare: frozenset[int], keep: str, limit: float = 5.0) -> int:
-    """Kill what dead shims left to their launcher; without a subreaper it never gets any."""
-    return 0
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies; nothing where it cannot."""
-
-
-def kill_marked(marks: Mapping[str, str], session: int, limit: float = 5.0) -> int:
-    """Kill what a dead shim left behind; here only the process group. Returns how many."""
-    if session <= 1:
-        return 0
+def exit_status(status: int) -> ExitStatus:
+    """What a wait status means; 128+N for signal N, as shells say it."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return ExitStatus(code, f"exited with code {code}", forced=False)
     try:
-        os.killpg(session, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return 0
-    return 1
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"  # real-time signals have no name of their own
+    dumped = " (core dumped)" if os.WCOREDUMP(status) else ""
+    return ExitStatus(128 - code, f"killed by {name}{dumped}", forced=True)
 
 
-def tree_memory(root: int, exact: bool = False) -> int:
-    """Resident bytes of all descendants of `root` together."""
-    rows = [[int(n) for n in line.split()] for line in _ps("-A", "-o", "pid=,ppid=,rss=")]
-    below, total, grew = {root}, 0, True
-    while grew:
-        found = {row[0] for row in rows if row[1] in below} - below
-        total += sum(row[2] * 1024 for row in rows if row[0] in found)
-        below |= found
-        grew = bool(found)
-    return total
+def is_signal(name: str) -> bool:
+    """Whether a job can be interrupted by a signal of this name."""
+    return name in signal.Signals.__members__
 
 
-def watch_exit(pid: int) -> ExitWatch:
-    """A watch on a child's exit."""
-    return ExitWatch(pid)
+def interrupt(leader: int, name: str) -> str:
+    """The polite signal, to the process group of `leader`; what was done, in words."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.Signals[name])
+        os.killpg(leader, signal.SIGCONT)  # a stopped job could not obey
+    return f"{name} to the process group"
+
+
+def leave_running(leader: int) -> None:
+    """What a job has left in the background outlives its shim: nothing here would end it."""
+
+
+def split_shell(text: str) -> list[str]:
+    """The words of a shell's command. ValueError when a quote is not closed."""
+    return shlex.split(text)
+
+
+def script_name(shell: Sequence[str], name: str) -> str:
+    """The name for a script's file, so that its shell takes it for a script: any will do."""
+    return name
+
+
+def script_command(shell: Sequence[str], script: str) -> list[str]:
+    """The command by which a shell runs a script's file."""
+    return [*shell, script]
+
+
+def reset_signals() -> None:
+    """Signals of a fresh shim: all at their defaults, none blocked, no SIGPIPE."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    # A job's own is in its order.
+    os.umask(0o077)
+
+
+def stop_signals() -> list[int]:
+    """Signals by which somebody stops the agent."""
+    return [signal.SIGTERM, signal.SIGINT]
+
+
+def ignored_signals() -> list[int]:
+    """Signals that mean nothing to the agent, and must not end it."""
+    return [signal.SIGUSR1, signal.SIGUSR2]
+
+
+def unblock_signals() -> None:
+    """Have no signal blocked, as whoever started this process may have left it."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def reload_signals() -> list[int]:
+    """Signals by which somebody has the agent read its configuration again."""
+    return [signal.SIGHUP]
+
+
+def host_facts() -> HostFacts:
+    """What the host is. Not by the `platform` module: it takes ten milliseconds to import."""
+    host = os.uname()
+    return HostFacts(host.sysname, host.release, host.machine, host.nodename)
+
+
+def sequenced_pair() -> tuple[socket.socket, socket.socket] | None:
+    """Two joined sockets that keep messages whole and give each to one reader; None where the
+    system has none (macOS): no launcher then."""
+    try:
+        return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError as error:
+        if error.errno != EPROTONOSUPPORT:
+            raise
+        return None
+
+
+def start_detached(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    log: Path,
+    inherited: Sequence[int] = (),
+    descriptors: int | None = None,
+    stdin: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process that outlives this one, with a session and a log of its own.
+
+    `descriptors`: how many files it may open, when that is not as many as this one. `stdin` is
+    its standard input; None: it is empty.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            list(command),
+            env=dict(env),
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            pass_fds=inherited,
+            start_new_session=True,
+        )
+    if descriptors is not None:
+        give_descriptors(process.pid, descriptors)
+    return process
 
 
 class ExitWatch:
@@ -219,15 +267,14 @@ class ExitWatch:
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 os.write(self._write, b"!")
 
-    def fileno(self) -> int:
-        """The descriptor to poll."""
+    def waitable(self) -> int:
+        """What a `Poller` takes."""
         return self._read
 
-    def reap(self) -> tuple[int, resource.struct_rusage] | None:
-        """Wait status and resource usage of the child; None when it still runs."""
+    def reap(self) -> tuple[int, Usage] | None:
+        """Wait status and usage of the child; None when it still runs."""
         os.read(self._read, 512)
-        pid, status, usage = os.wait4(self._pid, os.WNOHANG)
-        return (status, usage) if pid else None
+        return reap(self._pid)
 
     def close(self) -> None:
         """Give the descriptor and the signal handler back."""

@@ -1,34 +1,47 @@
-"""Entry of every shim process: `pool CONTROL SENDER REQUESTS` (inherited descriptors) or `run DIR`.
+"""Entry of every shim process: `launcher CONTROL SENDER REQUESTS` (inherited descriptors), or
+`run DIRECTORY [secrets]`.
 
-`pool` is the launcher with its reused shims. `run` keeps one attempt and exits: the same contract
-with a process of its own, for systems and hosts where the launcher is not wanted.
+`launcher` is the launcher with its reused shims. `run` runs one attempt and exits: the same
+contract with a process of its own, for systems that lack the launcher's sockets; with `secrets`
+those of the attempt come on its standard input.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main(arguments: list[str]) -> int:
     """Run the role that the arguments name; the exit code."""
     match arguments:
-        case ["pool", control, sender, requests]:
-            from remote_agent.shim import pool
+        case ["launcher", control, sender, requests]:
+            from remote_agent.shim import launcher
 
-            pool.main(int(control), int(sender), int(requests))
+            launcher.main(int(control), int(sender), int(requests))
             return 0
-        case ["run", directory]:
+        case ["run", directory] | ["run", directory, "secrets"]:
             from remote_agent.shim import worker
 
-            outcome = worker.keep_attempt(directory, worker.become_shim(guarded=False))
-            return 0 if outcome is None else int(outcome)
-    sys.stderr.write("usage: (pool CONTROL SENDER REQUESTS | run DIRECTORY)\n")
+            descriptor = _take_stdin() if arguments[2:] else None
+            worker.serve_request(directory, worker.become_shim(guarded=False), descriptor)
+            return 0
+    sys.stderr.write("usage: (launcher CONTROL SENDER REQUESTS | run DIRECTORY [secrets])\n")
     return 2
 
 
+def _take_stdin() -> int:
+    """What comes on standard input, which is empty from now on."""
+    given, empty = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return given
+
+
 if __name__ == "__main__":
-    # Started by its path with -I -S: no site-packages, so it says itself where its rooms are.
+    # Started by its path with -I -S: no site-packages, so it says itself where its packages are.
     given = [argument for argument in sys.argv[1:] if not argument.startswith("--path=")]
     paths = [argument[7:] for argument in sys.argv[1:] if argument.startswith("--path=")]
-    sys.path[:0] = [__file__.rsplit("/", 3)[0], *paths]
+    packages = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    sys.path[:0] = [packages, *paths]
     sys.exit(main(given))

@@ -1,59 +1,40 @@
 """One attempt from its start to its exit record: the loop of a shim. Disk and processes only.
 
-It waits for the job's process, not for the end of its output: a daemon that inherited the pipe
-holds nobody up. While the spool has no room the pipes are simply not read, so the job waits;
-limits and wishes work on.
+It waits for the end of the job, not for the end of its output: a daemon that inherited the pipe
+delays nobody. While the spool has no room the pipes are simply not read, so the job waits; limits
+and control messages work on.
 """
 
 from __future__ import annotations
 
-import fcntl
 import math
-import os
-import resource
-import select
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from remote_agent.processes import (
-    ExitWatch,
-    SpawnFailed,
-    prefer_as_oom_victim,
-    spawn,
-    start_time,
-    watch_exit,
-)
-from remote_agent.shim.confine import Confinement
-from remote_agent.shim.door import Door
-from remote_agent.shim.ending import (
-    CANCELLED,
-    MEMORY_LIMIT,
-    SPAWN_ERROR,
-    TIMEOUT,
-    Ending,
-    Steps,
-    Verdict,
-    memory_words,
-    timeout_words,
-)
-from remote_agent.shim.force import Force
-from remote_agent.shim.layout import EXIT, KEEP_MARK
+from remote_agent.processes import WHOLE_TREES, ExitStatus, Folder, Poller, SpawnFailed, Usage
+from remote_agent.shim.channel import Channel
+from remote_agent.shim.completion import Completion
+from remote_agent.shim.contact import Absence
+from remote_agent.shim.control import Control
+from remote_agent.shim.ending import CANCELLED, SPAWN_ERROR, Ending, EndResult, Timeline
+from remote_agent.shim.filters import make_filters
+from remote_agent.shim.layout import CLEAN, CONTACT
+from remote_agent.shim.limits import Limits
 from remote_agent.shim.order import Order
-from remote_agent.shim.output import RETRY, Output
-from remote_agent.shim.record import write_record, write_started
+from remote_agent.shim.output import Output
+from remote_agent.shim.reader import OutputReader
+from remote_agent.shim.record import write_started
+from remote_agent.shim.streams import Streams
+from remote_agent.shim.termination import Termination
+from remote_agent.shim.workload import make_workload
 from remote_protocol.cri import STDERR, STDOUT
 
-READ: Final = 256 * 1024
-_PIPE_SIZE: Final = 1 << 20
-_F_SETPIPE_SZ: Final = 1031
-"""fcntl(2) on Linux; elsewhere an unknown command, and the pipe stays as small as it is."""
-_DRAIN: Final = 2.0
-_HINT_AGAIN: Final = 0.005
-_HOLD: Final = 60.0
+_NOTIFY_AGAIN: Final = 0.005
 
 
-class Shim(NamedTuple):
+class ShimProcess(NamedTuple):
     """Facts about the process that runs the loop. `guarded`: a launcher kills what it leaves."""
 
     boot_id: str
@@ -62,294 +43,172 @@ class Shim(NamedTuple):
     guarded: bool
 
 
-class Attempt:
-    """Runs one attempt once. `directory` is an open, locked descriptor of its directory, which
-    must be the working directory; the attempt is marked as begun before `run`."""
+class AttemptRunner:
+    """Runs one attempt once. `directory` is its directory: open, locked and entered; the attempt
+    is marked as begun before `run`. OrderError when its order wants what this shim lacks."""
 
-    def __init__(self, directory: int, order: Order, shim: Shim) -> None:
+    def __init__(
+        self, directory: Folder, order: Order, shim: ShimProcess, secrets: Mapping[str, str]
+    ) -> None:
         self._directory = directory
         self._order = order
         self._shim = shim
-        self._output = Output(directory, order)
-        self._steps = Steps()
+        filters = make_filters(order, secrets)
+        self._workload = make_workload(order, shim.guarded)
+        self._timeline = Timeline()
         self._ending = Ending(order)
-        self._confine = Confinement(order, shim.guarded)
-        self._force = Force(self._ending, self._steps, self._confine)
-        self._door = Door(order.key, order.hints)
-        self._poll = select.poll()
-        self._pipes: dict[int, bytes] = {}
-        self._reading = False
+        self._termination = Termination(self._ending, self._timeline, self._workload)
+        absence = Absence(directory.here(CONTACT), order.stop_after, shim.boot_id)
+        self._limits = Limits(
+            order, self._workload, absence, self._ending, self._termination, self._timeline
+        )
+        self._output = Output(directory, order, filters)
+        self._channel = Channel(directory, order.key, order.agent_socket)
+        self._completion = Completion(directory, self._output, self._channel)
+        self._poller = Poller()
+        self._streams = Streams(directory, order, self._poller)
+        self._reader = OutputReader(self._poller, self._streams, self._output, self._timeline)
+        self._control = Control(self._reader, self._termination, self._completion)
         self._started = self._started_at = 0.0
-        self._timeout_at: float | None = None
-        self._look_at: float | None = None
-        self._hint_at: float | None = None
-        self._held_until = 0.0
-        self.kept = False
+        self._notify_at: float | None = None
+        self.detached = False
         """Whether processes of the job were left alive, as it wished."""
 
-    def run(self, marker: int) -> None:
-        """Start the job, note its pid in the open `marker`, keep it, write its exit record.
+    def run(self, marker: int, env: Mapping[str, str]) -> None:
+        """Start the job with this environment, note its pid in the open `marker`, wait for its
+        end, write its exit record.
 
         OSError only for what nobody foresaw.
         """
-        if self._confine.note:
-            self._steps.add(time.time(), "limits", self._confine.note)
+        if self._workload.note:
+            self._timeline.add(time.time(), "limits", self._workload.note)
         try:
-            watch = self._spawn()
+            self._start(env)
         except SpawnFailed as failure:
-            verdict = Verdict(failure.exit_code, SPAWN_ERROR, str(failure))
-            self._conclude(verdict, {"duration": 0.0})
+            result = EndResult(failure.exit_code, SPAWN_ERROR, str(failure))
+            self._write_exit(result, {"duration": 0.0})
             return
-        try:
-            with suppress(OSError):  # a full disk: the lock tells that it runs
-                self._write_started(marker)
-            self._door.started(self._force.pid, self._started_at)
-            status, usage = self._keep(watch)
-        finally:
-            watch.close()
+        with suppress(OSError):  # a full disk: the lock tells that it runs
+            self._write_started(marker)
+        self._channel.started(self._workload.pid, self._started_at)
+        status = self._loop()
+        self._streams.close_input()
         duration = time.monotonic() - self._started
-        swept = self._sweep()
-        self._drain()
-        verdict = self._ending.verdict(status, self._confine.oom_kills())
-        self._conclude(verdict, self._usage(usage, swept, duration))
+        if self._order.keep_processes and self._ending.reason is None:
+            self.detached = True
+            self._workload.detach()
+        else:
+            self._termination.sweep()
+        self._reader.drain(self._completion)
+        result = self._ending.result(status, self._workload.killed_for_memory())
+        self._write_exit(result, self._usage(self._workload.usage(), duration))
+
+    def abandon(self) -> None:
+        """Leave nothing of the job alive, after an error that nobody foresaw."""
+        if self._workload.pid:
+            with suppress(Exception):
+                self._workload.kill()
+                self._workload.sweep()
 
     def close(self) -> None:
         """Give everything back; the attempt's directory stays open, it is the caller's."""
-        for pipe in self._pipes:
-            os.close(pipe)
-        self._pipes.clear()
+        self._streams.close()
         self._output.close()
-        if not self.kept:
-            self._confine.close()
-        self._door.close()
+        self._workload.close()
+        self._channel.close()
 
     # Start --------------------------------------------------------------------------------------
 
-    def _spawn(self) -> ExitWatch:
-        out, out_end = os.pipe()
-        self._pipes[out] = STDOUT
-        err, err_end = os.pipe()
-        self._pipes[err] = STDERR
-        env = self._order.env
-        if self._order.keep_processes:
-            env = {**env, KEEP_MARK: "1"}
+    def _start(self, env: Mapping[str, str]) -> None:
+        pipes = self._streams.open()
         try:
-            for pipe in (out, err):
-                with suppress(OSError):  # above the user's share of pipe memory (pipe(7))
-                    fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_SIZE)
             self._started, self._started_at = time.monotonic(), time.time()
-            self._force.pid = spawn(
-                self._order.argv,
-                env,
-                self._order.cwd,
-                (out_end, err_end),
-                self._confine.before_exec(),
-            )
+            self._workload.start(pipes, env)
         finally:
-            os.close(out_end)
-            os.close(err_end)
-        watch = watch_exit(self._force.pid)
-        prefer_as_oom_victim(self._force.pid)
-        self._steps.add(self._started_at, "spawned", f"process {self._force.pid}")
-        if self._order.timeout is not None:
-            self._timeout_at = self._started + self._order.timeout
-        return watch
+            self._streams.release()
+        self._timeline.add(self._started_at, "spawned", f"process {self._workload.pid}")
+        self._limits.start(self._started)
 
     def _write_started(self, marker: int) -> None:
         body = {
-            "pid": self._force.pid,
-            "start_time": start_time(self._force.pid),
+            **self._workload.identity(),
             "shim_pid": self._shim.pid,
             "shim_start_time": self._shim.start_time,
-            "pgid": self._force.pid,
             "boot_id": self._shim.boot_id,
-            "cgroup": self._confine.folder,
             "at": self._started_at,
         }
         write_started(marker, body)
 
     # The loop -----------------------------------------------------------------------------------
 
-    def _keep(self, watch: ExitWatch) -> tuple[int, resource.struct_rusage]:
-        """Copy output and enforce limits until the job's main process has ended."""
-        self._poll.register(watch.fileno(), select.POLLIN)
-        self._poll.register(self._door.fileno(), select.POLLIN)
-        self._admit(time.monotonic())
+    def _loop(self) -> ExitStatus:
+        """Copy output and enforce limits until the job has ended; how."""
+        exited, channel = self._workload.waitable(), self._channel.waitable()
+        outputs = self._streams.outputs
+        self._poller.add(exited)
+        self._poller.add(channel)
+        self._reader.update(time.monotonic())
         while True:
-            ended = False
-            for descriptor, _ in self._poll.poll(self._patience()):
-                if descriptor in self._pipes:
-                    self._read(descriptor)
-                elif descriptor == watch.fileno():
+            ended = told = False
+            for source in self._poller.wait(self._timeout()):
+                if source in outputs:
+                    self._reader.read(source)
+                elif source == exited:
                     ended = True
+                elif source == channel:
+                    for message in self._channel.receive():
+                        told |= self._control.handle(message)
                 else:
-                    self._obey()
-            if ended and (reaped := watch.reap()):
-                return reaped
+                    told = True  # the job's input has room
+            if ended and (status := self._workload.reap()) is not None:
+                self._poller.drop(exited)
+                self._poller.drop(channel)
+                return status
             now = time.monotonic()
-            self._admit(now)
-            self._hint(now)
-            self._enforce(now)
+            if not self._reader.update(now) and self._directory.gone():
+                self._termination.kill(CANCELLED, "the attempt's directory was removed")
+            self._notify_at = None if self._channel.grew(self._output.size) else now + _NOTIFY_AGAIN
+            if fed := self._streams.feed_more(now, told):
+                self._timeline.add(time.time(), "input_closed", fed)
+            self._limits.enforce(now)
 
-    def _patience(self) -> float | None:
-        """Milliseconds until something has to be done without being woken."""
-        moments = [
-            moment
-            for moment in (
-                self._timeout_at,
-                self._force.next_at,
-                self._confine.look_at,
-                self._look_at,
-                self._hint_at,
-            )
-            if moment is not None
-        ]
-        if not moments:
+    def _timeout(self) -> float | None:
+        """Milliseconds until something has to be done without being woken; None: never."""
+        feed = self._streams.feed
+        checks = (
+            *self._limits.next_checks(),
+            self._reader.check_at,
+            self._notify_at,
+            None if feed is None else feed.check_at,
+        )
+        known = [moment for moment in checks if moment is not None]
+        if not known:
             return None
-        return max(0, math.ceil((min(moments) - time.monotonic()) * 1000))
-
-    def _read(self, pipe: int) -> bool:
-        """Move what a pipe holds into the spool; False when it was at its end."""
-        data = os.read(pipe, READ)
-        if not data:
-            self._poll.unregister(pipe)
-            os.close(pipe)
-            del self._pipes[pipe]
-            return False
-        if not any(self._output.counts.values()):
-            self._steps.add(time.time(), "first_output")
-        self._output.take(data, self._pipes[pipe])
-        return True
-
-    def _admit(self, now: float) -> None:
-        """Read the pipes while the spool has room; else look again soon."""
-        if self._look_at is not None and now < self._look_at:
-            return
-        held = now < self._held_until
-        ready = not held and self._output.ready()
-        self._look_at = None if ready else now + RETRY
-        if not ready and self._gone():
-            self._force.kill(CANCELLED, "the attempt's directory was removed")
-        if ready == self._reading:
-            return
-        self._reading = ready
-        if not ready:
-            why = "the agent asks it to wait" if held else self._output.waiting
-            self._steps.add(time.time(), "output_waits", why)
-        for pipe in self._pipes:
-            if ready:
-                self._poll.register(pipe, select.POLLIN)
-            else:
-                self._poll.unregister(pipe)
-
-    def _hint(self, now: float) -> None:
-        self._hint_at = None if self._door.grew(self._output.size) else now + _HINT_AGAIN
-
-    def _obey(self) -> None:
-        for message in self._door.messages():
-            with suppress(ValueError, TypeError):  # what is no message changes nothing
-                self._follow(message)
-
-    def _follow(self, message: dict[str, Any]) -> None:
-        reason = str(message.get("reason") or CANCELLED)
-        match message.get("do"):
-            case "stop":
-                self._force.interrupt(reason, str(message.get("detail") or "cancelled"), message)
-            case "kill":
-                self._force.kill(reason, str(message.get("detail") or "killed by the agent"))
-            case "hold":
-                self._held_until = time.monotonic() + float(message.get("for") or _HOLD)
-                self._look_at = None
-            case "go":
-                self._held_until, self._look_at = 0.0, None
-
-    def _enforce(self, now: float) -> None:
-        if self._timeout_at is not None and now >= self._timeout_at:
-            self._timeout_at = None
-            if self._ending.reason is None and self._order.timeout is not None:
-                detail = timeout_words(self._order.timeout)
-                self._steps.add(time.time(), TIMEOUT, detail)
-                self._force.interrupt(TIMEOUT, detail, {})
-        if self._confine.look_at is not None and now >= self._confine.look_at:
-            if self._confine.exceeded(now) and self._order.memory_limit is not None:
-                at, peak = now - self._started, self._confine.peak
-                detail = memory_words(self._order.memory_limit, at, peak)
-                self._steps.add(time.time(), MEMORY_LIMIT, detail)
-                self._force.kill(MEMORY_LIMIT, detail)
-        self._force.enforce(now)
-
-    # The end ------------------------------------------------------------------------------------
-
-    def _sweep(self) -> tuple[float, float]:
-        """End what the job left behind, unless it wished to leave it; CPU seconds of that."""
-        if self._order.keep_processes and self._ending.reason is None:
-            self.kept = True
-            return 0.0, 0.0
-        return self._force.sweep()
-
-    def _drain(self) -> None:
-        """Read what lies in the pipes, at most two seconds long if somebody still writes."""
-        self._settle()
-        self._poll = select.poll()
-        for pipe in self._pipes:
-            self._poll.register(pipe, select.POLLIN)
-        deadline = time.monotonic() + _DRAIN
-        while self._pipes and time.monotonic() < deadline:
-            ready = self._poll.poll(0)
-            if not ready:
-                break
-            for pipe, _ in ready:
-                before = time.monotonic()
-                self._read(pipe)
-                self._settle()
-                if self._output.waiting:
-                    deadline += time.monotonic() - before
-        self._output.end()
-        self._settle()
-
-    def _settle(self) -> None:
-        """Write what is pending, however long the disk stays full."""
-        while not self._output.flush() and not self._gone():
-            time.sleep(RETRY)
-
-    def _gone(self) -> bool:
-        """Whether somebody deleted the attempt's directory: then nobody waits for its end."""
-        return os.fstat(self._directory).st_nlink == 0
+        return max(0, math.ceil((min(known) - time.monotonic()) * 1000))
 
     # The record ---------------------------------------------------------------------------------
 
-    def _usage(
-        self, usage: resource.struct_rusage, swept: tuple[float, float], duration: float
-    ) -> dict[str, Any]:
+    def _usage(self, usage: Usage, duration: float) -> dict[str, Any]:
         return {
-            "cpu_user": round(usage.ru_utime + swept[0], 6),
-            "cpu_system": round(usage.ru_stime + swept[1], 6),
-            "max_rss": max(usage.ru_maxrss * 1024, self._confine.peak),
+            "cpu_user": round(usage.cpu_user, 6),
+            "cpu_system": round(usage.cpu_system, 6),
+            "max_rss": usage.max_rss,
             "stdout_bytes": self._output.counts[STDOUT],
             "stderr_bytes": self._output.counts[STDERR],
             "duration": round(duration, 6),
         }
 
-    def _conclude(self, verdict: Verdict, usage: dict[str, Any]) -> None:
-        """Write the exit record, however long the disk stays full, and say so."""
+    def _write_exit(self, result: EndResult, usage: dict[str, Any]) -> None:
         body = {
-            "exit_code": verdict.exit_code,
-            "end_reason": verdict.end_reason,
-            "end_detail": verdict.end_detail,
+            "exit_code": result.exit_code,
+            "end_reason": result.end_reason,
+            "end_detail": result.end_detail + self._completion.loss,
             "size": self._output.size,
             "checksum": self._output.checksum,
             "usage": usage,
-            "started_at": self._started_at if self._force.pid else None,
+            "started_at": self._started_at if self._workload.pid else None,
             "ended_at": time.time(),
-            "steps": self._steps.entries,
+            "steps": self._timeline.entries,
+            CLEAN: WHOLE_TREES and not (self.detached or self._termination.survivors),
         }
-        while not self._gone():
-            try:
-                if self._order.sync:
-                    self._output.sync()
-                write_record(self._directory, EXIT, body, self._order.sync)
-                break
-            except OSError:
-                time.sleep(RETRY)
-        self._door.grew(self._output.size)
-        self._door.ended()
+        self._completion.write_exit(body, self._order.sync)

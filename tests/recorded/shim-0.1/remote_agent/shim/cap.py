@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from remote_agent.shim.words import size_words
 from remote_protocol.cri import STDERR, encode
+from remote_protocol.units import plain_size
 
 _LARGEST_TAIL: Final = 256 * 1024
 _MOST_PIECES: Final = 2048
@@ -43,7 +43,7 @@ class Cap:
             self._keep(rest, stamp, stream)
             if self._omitted and not before:
                 buffers += self._note(
-                    f"log limit {size_words(self._limit)} reached; the job continues, "
+                    f"log limit {plain_size(self._limit)} reached; the job continues, "
                     "the end of its output will follow when it ends",
                     stamp,
                 )
@@ -75,7 +75,7 @@ class Cap:
         buffers: list[bytes] = []
         if self._omitted:
             buffers = self._note(
-                f"{self._omitted} bytes omitted here (limit {size_words(self._limit)})", stamp
+                f"{self._omitted} bytes omitted here (limit {plain_size(self._limit)})", stamp
             )
         for data, at, stream in self._tail:
             buffers += encode(data, at, stream)

@@ -1,31 +1,34 @@
 """How a job is being ended before it ends by itself, and the sentence about it. Pure.
 
 The first reason wins. A polite end interrupts, waits for the grace period and kills; the memory
-limit kills at once. Times are monotonic seconds; `steps` carry wall-clock time for the timeline.
+limit kills at once. Times are monotonic seconds; the timeline has wall-clock time.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Final, NamedTuple
 
+from remote_agent.processes import ExitStatus
 from remote_agent.shim.order import Order
-from remote_agent.shim.words import clock_words, duration_words, signal_name, size_words
+from remote_protocol.units import format_duration, plain_size
 
 KILLED_FOR_MEMORY: Final = 137
-_MOST_STEPS: Final = 100
-_MOST_ALIKE: Final = 10
+_MAX_ENTRIES: Final = 100
+_MAX_OF_ONE_KIND: Final = 10
 
 EXIT: Final = "exit"
 SIGNAL: Final = "signal"
 TIMEOUT: Final = "timeout"
 MEMORY_LIMIT: Final = "memory_limit"
 CANCELLED: Final = "cancelled"
+LOST: Final = "lost"
 SPAWN_ERROR: Final = "spawn_error"
 """End reasons, as `remote_protocol.states.EndReason` has them."""
+REQUESTED: Final = frozenset({CANCELLED, LOST, TIMEOUT, "rejected", "expired"})
+"""Those with which an agent may ask a shim to end its job."""
 
 
-class Verdict(NamedTuple):
+class EndResult(NamedTuple):
     """What the exit record says about the end."""
 
     exit_code: int
@@ -33,7 +36,7 @@ class Verdict(NamedTuple):
     end_detail: str
 
 
-class Steps:
+class Timeline:
     """What was done with the attempt and when, for the job's timeline."""
 
     def __init__(self) -> None:
@@ -42,7 +45,7 @@ class Steps:
     def add(self, at: float, what: str, detail: str = "") -> None:
         """Note a step at this Unix time. Repeated ones are cut, so that they hide no others."""
         alike = sum(entry["what"] == what for entry in self.entries)
-        if len(self.entries) < _MOST_STEPS and alike < _MOST_ALIKE:
+        if len(self.entries) < _MAX_ENTRIES and alike < _MAX_OF_ONE_KIND:
             entry: dict[str, object] = {"at": round(at, 6), "what": what}
             if detail:
                 entry["detail"] = detail
@@ -74,49 +77,53 @@ class Ending:
         return self.interrupted
 
     def kill(self, reason: str, detail: str) -> bool:
-        """Note that the whole tree is killed now; the reason of an earlier wish stays."""
+        """Note that everything is killed now; the reason of an earlier request stays. Whether it
+        is the first kill."""
         if self.reason is None:
             self.reason, self.detail = reason, detail
         self.kill_at = None
         first, self.killed = not self.killed, True
         return first
 
-    def verdict(self, status: int, oom_kills: int = 0) -> Verdict:
-        """What the wait status means, with what was done to the job before."""
-        code = os.waitstatus_to_exitcode(status)
-        ended = f"exited with code {code}" if code >= 0 else f"killed by {signal_name(-code)}"
-        shown = code if code >= 0 else 128 - code
+    def result(self, status: ExitStatus, killed_for_memory: bool = False) -> EndResult:
+        """What the exit status means, with what was done to the job before."""
+        limit = self._order.memory_limit
         if self.reason == MEMORY_LIMIT:
-            return Verdict(KILLED_FOR_MEMORY, MEMORY_LIMIT, self.detail)
-        if oom_kills and self.reason is None and self._order.memory_limit is not None:
-            return Verdict(KILLED_FOR_MEMORY, MEMORY_LIMIT, memory_words(self._order.memory_limit))
+            return EndResult(KILLED_FOR_MEMORY, MEMORY_LIMIT, self.detail)
+        if killed_for_memory and self.reason is None and limit is not None:
+            return EndResult(KILLED_FOR_MEMORY, MEMORY_LIMIT, memory_detail(limit))
         if self.reason is not None:
-            return Verdict(shown, self.reason, f"{self.detail}; {self._manner(ended)}")
-        if code < 0:
-            if os.WCOREDUMP(status):
-                ended += " (core dumped)"
-            return Verdict(shown, SIGNAL, ended)
-        return Verdict(shown, EXIT, ended)
+            return EndResult(status.code, self.reason, f"{self.detail}; {self._how(status.words)}")
+        return EndResult(status.code, SIGNAL if status.forced else EXIT, status.words)
 
-    def _manner(self, ended: str) -> str:
+    def _how(self, ended: str) -> str:
         if not self.interrupted:
             return ended
+        if ended == f"killed by {self.interrupted}":
+            return f"ended by {self.interrupted}"
         if self.killed:
             return (
                 f"{ended} after {self.interrupted} and a grace period of "
-                f"{duration_words(self._grace)}"
+                f"{format_duration(self._grace)}"
             )
         return f"{ended} after {self.interrupted}"
 
 
-def timeout_words(seconds: float) -> str:
+def timeout_detail(seconds: float) -> str:
     """Why a job is ended that ran too long."""
-    return f"timeout of {duration_words(seconds)} reached"
+    return f"timeout of {format_duration(seconds)} reached"
 
 
-def memory_words(limit: int, at: float | None = None, peak: int = 0) -> str:
+def memory_detail(limit: int, at: float | None = None, peak: int = 0) -> str:
     """Why a job is killed that took too much memory: `at` seconds after its start."""
-    text = f"killed: memory limit {size_words(limit)} reached"
+    text = f"killed: memory limit {plain_size(limit)} reached"
     if at is not None:
-        text += f" at {clock_words(at)}"
-    return text + (f" (peak {size_words(peak)})" if peak else "")
+        text += f" at {_clock(at)}"
+    return text + (f" (peak {plain_size(peak)})" if peak else "")
+
+
+def _clock(seconds: float) -> str:
+    """A moment in a job's life: `0:42`, `1:02:03`."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -1,5 +1,14 @@
 """The start order: everything a shim has to know about its attempt, as one line of JSON. Reads.
 
+The agent's planner fills it. Next to what every job has, there are four seams for kinds of jobs:
+
+- `workload` names what runs the job (`shim.workload`), `options` is what only that one knows;
+- `payload` is given to the job on its standard input, before what is streamed (`stdin`);
+- `secrets` names variables of the job's environment whose values must never lie on a disk: they are
+  not in the order but come with the request, `LauncherClient.request(directory, secrets)`. A shim
+  does not begin an attempt without them, so an agent that was restarted gives them again;
+- `filter` names what the job's output passes before anything of it is kept (`shim.filters`).
+
 Unknown fields are ignored and missing ones have defaults, so that shims and agents of different
 versions understand each other.
 """
@@ -8,13 +17,17 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+from base64 import b64decode, b64encode
 from typing import Any, Final, NamedTuple
 
-from remote_agent.shim.layout import HINTS, ORDER, VERSION
+from remote_agent.processes import READ, Folder, is_signal
+from remote_agent.shim.layout import AGENT_SOCKET, ORDER, VERSION
 
 _STEP: Final = 1 << 16
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _LARGEST: Final = 1 << 26
+MAX_PAYLOAD: Final = 1 << 20
+"""Bytes of a payload at the most: it is in the order; what is larger is streamed as an input."""
 DEFAULT_SEGMENT: Final = 10_000_000
 MIN_SEGMENTS: Final = 2
 
@@ -30,8 +43,14 @@ class Order(NamedTuple):
     argv: list[str]
     env: dict[str, str]
     cwd: str
+    workload: str = "process"
+    """What runs the job, by its name in `shim.workload.WORKLOADS`."""
+    options: dict[str, Any] = {}  # noqa: RUF012 - a field of a tuple, never changed
+    """What only this workload understands, such as the image of a container."""
     timeout: float | None = None
     grace: float = 10.0
+    stop_after: float | None = None
+    """The job is ended when the server was away for so long."""
     stop_signal: str = "SIGTERM"
     memory_limit: int | None = None
     nice: int = 0
@@ -47,14 +66,38 @@ class Order(NamedTuple):
     reserve: int = 0
     """Free space of the disk below which the job's output waits."""
     keep_processes: bool = False
+    stdin: bool = False
+    """Whether an input is streamed to the job."""
+    payload: bytes = b""
+    """What the job finds on its standard input first; with neither, that is empty."""
+    secrets: list[str] = []  # noqa: RUF012 - a field of a tuple, never changed
+    """Names of the variables whose values come with the request."""
+    filter: str | None = None
+    """What the output passes before it is kept, by its name in `shim.filters.FILTERS`."""
+    merge: bool = False
+    """One pipe for standard output and standard error."""
     sync: bool = True
     """Whether the end is forced to the disk before it counts."""
-    hints: str = HINTS
+    agent_socket: str = AGENT_SOCKET
+    umask: int = 0o022
+    uid: int | None = None
+    """Whose the job's processes are; None: the agent's user's."""
+    gid: int = 0
+    groups: list[int] = []  # noqa: RUF012 - a field of a tuple, never changed
+    """Supplementary groups."""
+    exclusive_user: bool = False
+    """Nobody but this job is this user: at its end everything of him is killed."""
+    no_new_privileges: bool = False
+    """No program of the job gains privileges, as sudo does."""
 
     def line(self) -> bytes:
         """The order as the first line of its file."""
         body = {"v": VERSION, **self._asdict()}
-        return json.dumps(body, separators=(",", ":")).encode() + b"\n"
+        if self.payload:
+            body["payload"] = b64encode(self.payload).decode()
+        else:
+            del body["payload"]
+        return _ENCODER.encode(body).encode() + b"\n"
 
 
 def parse(line: bytes) -> Order:
@@ -66,18 +109,43 @@ def parse(line: bytes) -> Order:
                 f"the start order has version {body['v']}, this shim understands up to {VERSION}; "
                 "restart the agent so that its shims are as new as itself"
             )
-        order = Order(**{name: body[name] for name in Order._fields if name in body})
-        getattr(signal.Signals, order.stop_signal)
-        if not order.argv or not all(isinstance(word, str) for word in order.argv):
-            raise ValueError("no program")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        known = {name: body[name] for name in Order._fields if name in body}
+        if "payload" in known:
+            known["payload"] = b64decode(known["payload"], validate=True)
+        order = Order(**known)
+        _check(order)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise OrderError(f"the start order is damaged: {error!r}") from error
     return order._replace(segments=max(MIN_SEGMENTS, order.segments))
 
 
-def read_order(directory: int) -> Order:
+def _check(order: Order) -> None:
+    if not is_signal(order.stop_signal):
+        raise ValueError(f"no signal {order.stop_signal}")
+    if not order.argv or not _are_texts(order.argv):
+        raise ValueError("no program")
+    if not _are_texts(order.secrets):
+        raise ValueError("no names of secrets")
+    if len(order.payload) > MAX_PAYLOAD:
+        raise ValueError("its payload is too large")
+    if order.uid is not None and not _is_user(order):
+        raise ValueError("no user")
+
+
+def _are_texts(words: object) -> bool:
+    return isinstance(words, list) and all(isinstance(word, str) for word in words)
+
+
+def _is_user(order: Order) -> bool:
+    numbers = [order.uid, order.gid, *order.groups]
+    return all(type(number) is int and 0 <= number < 1 << 32 for number in numbers) and (
+        order.uid != 0
+    )
+
+
+def read_order(directory: Folder) -> Order:
     """The order in an attempt's directory. OrderError when it is damaged, OSError when absent."""
-    descriptor = os.open(ORDER, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    descriptor = directory.open(ORDER, READ)
     try:
         line = b""
         while b"\n" not in line[-_STEP:] and len(line) < _LARGEST:

@@ -1,18 +1,23 @@
-"""The writing side of the spool: CRI records, segments, the cap, and patience with a full disk.
+"""The writing side of the spool: the filter, CRI records, the cap, segments, a full disk.
 
-Writes in an attempt's directory. What was read from the job is never dropped: while the disk is
+Writes in an attempt's directory. What was read from the job is not dropped: while the disk is
 full, or while more closed segments lie here than allowed, `ready` says no and the job's pipes
-fill up, so the job itself waits.
+fill up, so the job itself waits. Only the end of a cancelled job does not wait for a full disk.
+
+Names are always made new: what a job that runs as the same user has put there is moved away.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Final
 from zlib import crc32
 
+from remote_agent.processes import APPEND, GROW, Folder, UnexpectedEntry, sync_data, write_some
 from remote_agent.shim.cap import Cap
+from remote_agent.shim.filters import Filter
 from remote_agent.shim.order import Order
 from remote_agent.shim.stamp import Stamper
 from remote_agent.spool import CHECKSUMS, LIVE, closed_name
@@ -24,14 +29,16 @@ _PREFIX: Final = 40
 _LARGEST_RECORDS: Final = 4 << 20
 _SLICE: Final = 32 << 10
 _SPACE_STEP: Final = 1 << 20
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 class Output:
     """Spool of one attempt. `size` and `checksum` are of the whole log, `counts` of the job."""
 
-    def __init__(self, directory: int, order: Order) -> None:
+    def __init__(
+        self, directory: Folder, order: Order, filters: Mapping[bytes, Filter] | None = None
+    ) -> None:
         self._directory = directory
+        self._filters = filters
         self._segment_size = order.segment_size
         self._segments = order.segments
         self._reserve = order.reserve
@@ -50,13 +57,18 @@ class Output:
 
     def take(self, data: bytes, stream: bytes) -> None:
         """Put what one read brought into the spool, under one time stamp."""
-        stamp = self._stamper.stamp(time.time_ns())
         self.counts[stream] += len(data)
+        if self._filters is not None:
+            data = self._filters[stream].feed(data)
+        self._keep(data, stream)
+
+    def _keep(self, data: bytes, stream: bytes) -> None:
+        stamp = self._stamper.stamp(time.time_ns())
         step = len(data)
         # One-byte lines grow forty-fold: cut those reads up, so that memory stays bounded (I9).
         if step > _SLICE and data.count(b"\n") * _PREFIX > _LARGEST_RECORDS:
             step = _SLICE
-        for start in range(0, len(data), step):
+        for start in range(0, len(data), step or 1):
             part = data[start : start + step]
             if self._cap is None:
                 self._put(encode(part, stamp, stream))
@@ -64,7 +76,9 @@ class Output:
                 self._put(self._cap.admit(part, stamp, stream))
 
     def end(self) -> None:
-        """The job's output is complete: put what the cap held back behind the rest."""
+        """The job's output is complete: put what filters and cap held back after the rest."""
+        for stream, held in (self._filters or {}).items():
+            self._keep(held.flush(), stream)
         if self._cap is not None:
             self._put(self._cap.end(self._stamper.stamp(time.time_ns())))
 
@@ -73,9 +87,7 @@ class Output:
             return
         if not self._pending and self.size - self._segment_start >= self._segment_size:
             self._rotate()
-        for buffer in buffers:
-            self.checksum = crc32(buffer, self.checksum)
-            self._pending.append(memoryview(buffer))
+        self._pending += map(memoryview, buffers)
         self.flush()
 
     def flush(self) -> bool:
@@ -83,36 +95,50 @@ class Output:
         try:
             while self._pending:
                 if self._descriptor < 0:
-                    self._descriptor = os.open(LIVE, _FLAGS, 0o600, dir_fd=self._directory)
-                self._wrote(os.writev(self._descriptor, self._pending[:64]))
+                    self._descriptor = self._make_live()
+                self._wrote(write_some(self._descriptor, self._pending[:64]))
         except OSError as error:
             # A full disk or quota; an I/O error may pass too, and giving up would lose output.
             self.waiting = f"the log cannot be written: {error.strerror}"
             return False
         return True
 
+    def _make_live(self) -> int:
+        try:
+            return self._directory.open(LIVE, GROW)
+        except FileExistsError:
+            self._directory.clear(LIVE)
+            return self._directory.open(LIVE, GROW)
+
     def _wrote(self, count: int) -> None:
         self.size += count
         self._unchecked += count
         done = 0
         while done < len(self._pending) and count >= len(self._pending[done]):
+            self.checksum = crc32(self._pending[done], self.checksum)
             count -= len(self._pending[done])
             done += 1
         del self._pending[:done]
         if count:
+            self.checksum = crc32(self._pending[0][:count], self.checksum)
             self._pending[0] = self._pending[0][count:]
+
+    def give_up(self) -> int:
+        """Drop what the disk does not take; how many bytes."""
+        lost = sum(map(len, self._pending))
+        self._pending.clear()
+        return lost
 
     def _rotate(self) -> None:
         """Give the live segment its closed name. On failure it just grows on until the next one."""
         try:
             line = b"%d %d\n" % (self.size, self.checksum)
-            sums = os.open(CHECKSUMS, _FLAGS, 0o600, dir_fd=self._directory)
+            sums = self._open_sums()
             try:
                 os.write(sums, line)
             finally:
                 os.close(sums)
-            name = closed_name(self._segment_start)
-            os.rename(LIVE, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            self._close_segment(closed_name(self._segment_start))
         except FileNotFoundError:
             # Somebody deleted it, or the whole directory: find out by making it again.
             self.close()
@@ -123,6 +149,20 @@ class Output:
         self._closed.append(self._segment_start)
         self._segment_start = self.size
 
+    def _open_sums(self) -> int:
+        try:
+            return self._directory.open(CHECKSUMS, APPEND)
+        except UnexpectedEntry:
+            self._directory.clear(CHECKSUMS)
+            return self._directory.open(CHECKSUMS, APPEND)
+
+    def _close_segment(self, name: str) -> None:
+        try:
+            self._directory.rename(LIVE, name)
+        except IsADirectoryError:
+            self._directory.clear(name)
+            self._directory.rename(LIVE, name)
+
     def ready(self) -> bool:
         """Whether more output may be read from the job now; `waiting` says why not."""
         if self._pending and not self.flush():
@@ -132,8 +172,7 @@ class Output:
             return False
         if self._reserve and (self.waiting or self._unchecked >= _SPACE_STEP):
             self._unchecked = 0
-            disk = os.fstatvfs(self._directory)
-            if disk.f_bavail * disk.f_frsize < self._reserve:
+            if self._directory.free() < self._reserve:
                 self.waiting = "the disk is filled down to its reserve"
                 return False
         self.waiting = ""
@@ -141,14 +180,14 @@ class Output:
 
     def _dropped(self) -> bool:
         """Whether the agent has deleted closed segments, so that there is room again."""
-        names = set(os.listdir(self._directory))
+        names = set(self._directory.names())
         self._closed = [start for start in self._closed if closed_name(start) in names]
         return len(self._closed) < self._segments
 
     def sync(self) -> None:
         """Force the live segment to the disk. OSError when that fails."""
         if self._descriptor >= 0:
-            getattr(os, "fdatasync", os.fsync)(self._descriptor)  # macOS has no fdatasync
+            sync_data(self._descriptor)
 
     def close(self) -> None:
         """Close the live segment."""

@@ -11,39 +11,47 @@ import os
 from errno import ENOSPC
 from typing import Any, Final
 
+from remote_agent.processes import NEW, READ, Folder, UnexpectedEntry
 from remote_agent.shim.layout import STARTED, VERSION
+from remote_protocol.units import plain_size
 
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+LARGEST: Final = 1 << 20
+"""Bytes of a record at the most; the steps of an exit record take some ten thousand."""
+_STEP: Final = 1 << 16
+_DECODER: Final = json.JSONDecoder()
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
-def has_begun(directory: int) -> bool:
+def has_begun(directory: Folder) -> bool:
     """Whether the attempt has begun before."""
-    try:
-        os.stat(STARTED, dir_fd=directory)
-    except FileNotFoundError:
-        return False
-    return True
+    return directory.exists(STARTED)
 
 
-def mark_begun(directory: int) -> int:
+def mark_begun(directory: Folder) -> int:
     """Make the start-once marker (I1); returns it open, for `write_started`.
 
     FileExistsError when the attempt has begun before.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    return os.open(STARTED, flags, 0o600, dir_fd=directory)
+    return directory.open(STARTED, NEW)
 
 
 def write_started(marker: int, body: dict[str, Any]) -> None:
     """Put the pids into the marker, in one write: a reader sees nothing or all of it."""
-    os.write(marker, json.dumps({"v": VERSION, **body}, separators=(",", ":")).encode())
+    os.write(marker, _ENCODER.encode({"v": VERSION, **body}).encode())
 
 
-def write_record(directory: int, name: str, body: dict[str, Any], sync: bool = False) -> None:
-    """Write a record. With `sync` it is on the disk when this returns. OSError when it fails."""
-    data = json.dumps({"v": VERSION, **body}, separators=(",", ":")).encode()
+def write_record(directory: Folder, name: str, body: dict[str, Any], sync: bool = False) -> None:
+    """Write a record. With `sync` it is on the disk when this returns. OSError when it fails.
+
+    What a job has put in its place is moved out of the way.
+    """
+    data = _ENCODER.encode({"v": VERSION, **body}).encode()
     temporary = name + ".tmp"
-    descriptor = os.open(temporary, _FLAGS, 0o600, dir_fd=directory)
+    try:
+        descriptor = directory.open(temporary, NEW)
+    except FileExistsError:
+        directory.clear(temporary)
+        descriptor = directory.open(temporary, NEW)
     try:
         if os.write(descriptor, data) != len(data):
             raise OSError(ENOSPC, os.strerror(ENOSPC))
@@ -51,20 +59,47 @@ def write_record(directory: int, name: str, body: dict[str, Any], sync: bool = F
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    if sync:
-        os.fsync(directory)
-
-
-def read_record(directory: int, name: str) -> dict[str, Any] | None:
-    """A record; None when there is none or a power loss has left nothing readable of it."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        directory.rename(temporary, name)
+    except IsADirectoryError:
+        directory.clear(name)
+        directory.rename(temporary, name)
+    if sync:
+        directory.sync()
+
+
+def sync_record(directory: Folder, name: str) -> None:
+    """Force a record that was written without it to the disk. OSError when that fails."""
+    directory.sync_file(name)
+    directory.sync()
+
+
+def read_record(directory: Folder, name: str) -> dict[str, Any] | None:
+    """A record; None when there is none or a power loss has left nothing readable of it.
+
+    UnexpectedEntry when it is no plain file, or far larger than any record.
+    """
+    try:
+        descriptor = directory.open(name, READ)
     except FileNotFoundError:
         return None
-    with open(descriptor, "rb") as file:
-        try:
-            body = json.loads(file.read())
-        except ValueError:
-            return None
+    data = read_bounded(descriptor, LARGEST)
+    if len(data) > LARGEST:
+        raise UnexpectedEntry(name, f"it is larger than {plain_size(LARGEST)}")
+    try:
+        body = _DECODER.decode(data.decode())
+    except (ValueError, RecursionError):
+        return None
     return body if isinstance(body, dict) else None
+
+
+def read_bounded(descriptor: int, most: int) -> bytes:
+    """What is in an open file, and one byte more than `most` at the most; closes it."""
+    parts, left = [], most + 1
+    try:
+        while left and (part := os.read(descriptor, min(left, _STEP))):
+            parts.append(part)
+            left -= len(part)
+    finally:
+        os.close(descriptor)
+    return b"".join(parts)

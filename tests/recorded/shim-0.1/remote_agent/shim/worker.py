@@ -1,4 +1,4 @@
-"""A shim process: takes an attempt's directory, keeps the attempt, goes back. Disk, processes.
+"""A shim process: takes an attempt's directory, runs the attempt, goes back. Disk, processes.
 
 Nothing of an attempt survives in the process: its objects are made for it, its descriptors are
 closed, the working directory is left. After anything odd the process ends and is replaced.
@@ -6,22 +6,33 @@ closed, the working directory is left. After anything odd the process ends and i
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import signal
+import socket
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
-from remote_agent.processes import adopt_orphans, boot_id, start_time, sweep
-from remote_agent.shim.attempt import Attempt, Shim
+from remote_agent.processes import (
+    Folder,
+    UnexpectedEntry,
+    become_subreaper,
+    boot_id,
+    forbid_inspection,
+    receive_descriptor,
+    reset_signals,
+    start_time,
+    sweep,
+)
+from remote_agent.shim.attempt import AttemptRunner, ShimProcess
 from remote_agent.shim.ending import SPAWN_ERROR
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.order import OrderError, read_order
 from remote_agent.shim.record import has_begun, mark_begun, write_record
+from remote_agent.shim.secrets import SecretsError, read_secrets
 
 ATTEMPTS: Final = 200
 """Attempts after which a shim is replaced, so that nothing can pile up in it."""
@@ -37,80 +48,94 @@ class Outcome(IntEnum):
     """No more requests: the agent is gone, or one shim too many was there."""
     REPLACE = 3
     """Replace it by a fresh one."""
-    KEPT = 4
+    DETACHED = 4
     """The same, and processes of its last job live on, as the job wished."""
+    USED = 5
+    """The same: its memory has held secrets, and no other attempt may share it with them."""
 
 
-def complain(text: str) -> None:
+def log_line(text: str) -> None:
     """A line in the shims' own log (their standard error)."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     sys.stderr.write(f"{stamp} shim {os.getpid()}: {text}\n")
     sys.stderr.flush()
 
 
-def become_shim(guarded: bool) -> Shim:
+def become_shim(guarded: bool) -> ShimProcess:
     """Set this process up: default signals, parent of its job's orphans. Facts about it."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(number) not in (signal.SIG_DFL, None):
-            signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    os.umask(0o022)
-    adopt_orphans()
+    reset_signals()
+    become_subreaper()
     pid = os.getpid()
-    return Shim(boot_id(), pid, start_time(pid) or "", guarded)
+    return ShimProcess(boot_id(), pid, start_time(pid) or "", guarded)
 
 
-def keep_attempt(path: str, shim: Shim) -> Outcome | None:
-    """Keep the attempt in this directory, if nobody does or did. None: ready for the next one."""
+def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Outcome | None:
+    """Run the attempt in this directory, if nobody does or did. None: ready for the next one."""
     try:
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = Folder(path)
     except OSError as error:
-        complain(f"cannot open the attempt directory {path}: {error.strerror}")
+        log_line(f"cannot open the attempt directory {path}: {error.strerror}")
         return None
     try:
         if not _lock(directory):
-            complain(f"another shim keeps {path}; this one leaves it alone")
+            log_line(f"another shim keeps {path}; this one leaves it alone")
             return None
-        os.fchdir(directory)
+        directory.enter()
         if has_begun(directory):
-            complain(f"the attempt in {path} was begun before; it is not started again")
+            log_line(f"the attempt in {path} was begun before; it is not started again")
             return None
         try:
             order = read_order(directory)
-        except OrderError as error:
-            os.close(mark_begun(directory))
-            _refuse(directory, str(error))
+            if missing := [name for name in order.secrets if name not in secrets]:
+                log_line(f"{path} needs secrets that did not come with the request: {missing}")
+                return None
+            # Everything that a full disk can refuse comes first: then the attempt has not begun.
+            attempt = AttemptRunner(directory, order, shim, secrets)
+        except FileNotFoundError:
+            # Settled meanwhile, and used again: nothing of it may be touched.
+            log_line(f"there is no start order in {path}")
             return None
-        # Everything that a full disk can refuse comes first: then the attempt has not begun.
-        attempt = Attempt(directory, order, shim)
-        try:
-            marker = mark_begun(directory)
-            try:
-                attempt.run(marker)
-            finally:
-                os.close(marker)
-        finally:
-            attempt.close()
-        return Outcome.KEPT if attempt.kept else None
+        except (OrderError, UnexpectedEntry) as error:
+            os.close(mark_begun(directory))
+            _refuse(directory, error)
+            return None
+        env = order.env
+        if order.secrets:
+            env = {**env, **{name: secrets[name] for name in order.secrets}}
+        return _run(attempt, directory, env)
     finally:
-        os.chdir("/")
-        os.close(directory)
+        directory.leave()
+        directory.close()
 
 
-def _lock(directory: int) -> bool:
+def _run(attempt: AttemptRunner, directory: Folder, env: Mapping[str, str]) -> Outcome | None:
+    try:
+        marker = mark_begun(directory)
+        try:
+            attempt.run(marker, env)
+        except BaseException:
+            attempt.abandon()
+            raise
+        finally:
+            os.close(marker)
+    finally:
+        attempt.close()
+    return Outcome.DETACHED if attempt.detached else None
+
+
+def _lock(directory: Folder) -> bool:
     """The exclusive lock on an attempt; waits a moment, for the agent may be looking at it."""
     for _ in range(_LOCK_TRIES):
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_LOCK_PAUSE)
-        else:
+        if directory.lock():
             return True
+        time.sleep(_LOCK_PAUSE)
     return False
 
 
-def _refuse(directory: int, detail: str) -> None:
+def _refuse(directory: Folder, error: OrderError | UnexpectedEntry) -> None:
+    detail = str(error)
+    if isinstance(error, UnexpectedEntry):
+        detail = f"the start order cannot be read: {error.strerror}"
     body = {
         "exit_code": 126,
         "end_reason": SPAWN_ERROR,
@@ -122,23 +147,37 @@ def _refuse(directory: int, detail: str) -> None:
     write_record(directory, EXIT, body, sync=True)
 
 
-def serve(requests: int, shim: Shim) -> Outcome:
+def serve(requests: int, shim: ShimProcess) -> Outcome:
     """Take attempts from the shared socket `requests` until it is closed or it is time to go."""
+    source = socket.socket(fileno=requests)
     for _ in range(ATTEMPTS):
         # Blocking, so that the kernel wakes one shim for one request and not all of them.
-        data = os.read(requests, _LARGEST_REQUEST)
+        data, descriptor = receive_descriptor(source, _LARGEST_REQUEST)
         if not data:
             return Outcome.DONE
         try:
             request = json.loads(data)
             if request.get("retire"):
                 return Outcome.DONE
-            outcome = keep_attempt(request["dir"], shim)
+            outcome = serve_request(request["dir"], shim, descriptor)
         except Exception:
-            complain(f"unforeseen:\n{traceback.format_exc()}")
-            # Whatever state this was in, no process of the job may outlive its keeper.
+            log_line(f"unforeseen:\n{traceback.format_exc()}")
+            # Whatever state this was in, no process of the job may outlive its shim.
             sweep(0)
             return Outcome.REPLACE
         if outcome is not None:
             return outcome
     return Outcome.REPLACE
+
+
+def serve_request(path: str, shim: ShimProcess, descriptor: int | None) -> Outcome | None:
+    """Run an attempt whose secrets, if it has any, are read from this descriptor."""
+    if descriptor is None:
+        return run_attempt(path, shim, {})
+    forbid_inspection()
+    try:
+        secrets = read_secrets(descriptor)
+    except SecretsError as error:
+        log_line(f"{path} is not started: {error}")
+        return Outcome.USED
+    return run_attempt(path, shim, secrets) or Outcome.USED

@@ -1,7 +1,7 @@
-"""The launcher: keeps shims ready, replaces those that end, and guards the jobs of dead ones.
+"""The launcher: keeps shims ready, replaces those that end, and ends the jobs of dead ones.
 
 Processes only. Shims wait on one shared SEQPACKET socket, so the kernel gives each request to
-one of them and the launcher is on no job's path. It is small, and the parent of what a dead shim
+one of them and no job has to wait for the launcher. It is small, and the parent of what a dead shim
 leaves behind (a subreaper), so the death of a shim ends its job at once, whatever the job forked.
 It lives as long as its agent or one of its shims does.
 """
@@ -18,9 +18,9 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from remote_agent.processes import adopt_orphans, kill_orphans
+from remote_agent.processes import become_subreaper, kill_orphans
 from remote_agent.shim.layout import KEEP_MARK
-from remote_agent.shim.worker import Outcome, become_shim, complain, serve
+from remote_agent.shim.worker import Outcome, become_shim, log_line, serve
 
 _RETIRE: Final = b'{"v":1,"retire":true}'
 _LARGEST_MESSAGE: Final = 4096
@@ -43,7 +43,7 @@ class Launcher:
         self._wake, self._woken = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._woken, False)
-        signal.signal(signal.SIGCHLD, _awake)
+        signal.signal(signal.SIGCHLD, _ignore)
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
 
     def run(self) -> None:
@@ -62,12 +62,12 @@ class Launcher:
                 if descriptor == self._wake:
                     with suppress(BlockingIOError):
                         os.read(self._wake, 1024)
-                elif not self._obey():
+                elif not self._receive():
                     poll.unregister(self._control)
             self._reap()
 
-    def _obey(self) -> bool:
-        """Take the agent's wish; False when the agent is gone."""
+    def _receive(self) -> bool:
+        """Take how many shims the agent wants; False when the agent is gone."""
         data = self._control.recv(_LARGEST_MESSAGE)
         if not data:
             # The shims' socket only ends when nobody holds its other side any more.
@@ -119,14 +119,14 @@ class Launcher:
         code = os.waitstatus_to_exitcode(status)
         if code == Outcome.DONE:
             self._retiring = max(0, self._retiring - 1)
-        elif code not in (Outcome.REPLACE, Outcome.KEPT):
+        elif code not in (Outcome.REPLACE, Outcome.DETACHED, Outcome.USED):
             killed = kill_orphans(frozenset(self._shims), KEEP_MARK)
-            complain(f"shim {pid} died with status {code}; killed {killed} processes it left")
-        if age < _SHORT_LIFE and code not in (Outcome.DONE, Outcome.KEPT):
+            log_line(f"shim {pid} died with status {code}; killed {killed} processes it left")
+        if age < _SHORT_LIFE and code not in (Outcome.DONE, Outcome.DETACHED, Outcome.USED):
             self._not_before = time.monotonic() + _PENALTY
 
 
-def _awake(*_: object) -> None:
+def _ignore(*_: object) -> None:
     """SIGCHLD only has to reach the wakeup descriptor."""
 
 
@@ -135,7 +135,7 @@ def main(control: int, sender: int, requests: int) -> None:
     for descriptor in (control, sender, requests):
         os.set_inheritable(descriptor, False)
     os.chdir("/")
-    adopt_orphans()
+    become_subreaper()
     sending = socket.socket(fileno=sender)
     sending.setblocking(False)
     launcher = Launcher(socket.socket(fileno=control), sending, requests)

@@ -1,27 +1,31 @@
-"""What holds a job within its limits from outside: its cgroup or a watch on its memory, its nice.
+"""What keeps a job within its limits from outside: its cgroup or a watch on its memory, its nice.
 
 Touches /sys/fs/cgroup and /proc through `processes`. A group is made only where the order names a
-delegated one and asks for something that needs it; else memory is looked at four times a second.
+delegated one and asks for something that needs it; else memory is checked four times a second.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from remote_agent.processes import die_with_parent, tree_memory
+from remote_agent.processes import die_with_parent, kill_user, switch_user, tree_memory
 from remote_agent.processes.cgroup import Group, Limits
 from remote_agent.shim.order import Order
 
-_LOOK: Final = 0.25
+_CHECK_EVERY: Final = 0.25
+"""Seconds between two looks at the memory of a job."""
 
 
 class Confinement:
     """The limits of one attempt. `peak` is the most memory seen, in bytes."""
 
     def __init__(self, order: Order, guarded: bool) -> None:
+        self._order = order
+        self._fault: tuple[int, int] | None = None
+        """Through it a child says why it did not become the job."""
         self._limit = order.memory_limit
         self._nice = order.nice
         self._guarded = guarded
@@ -36,7 +40,7 @@ class Confinement:
             except OSError as error:
                 self.note = f"no cgroup for this attempt: {error}"
         watched = self._limit is not None and self._group is None
-        self.look_at: float | None = 0.0 if watched else None
+        self.check_at: float | None = 0.0 if watched else None
         """When `exceeded` wants to be asked, in monotonic seconds; None for never."""
 
     @property
@@ -49,9 +53,12 @@ class Confinement:
 
         A shim without a launcher to guard it has the kernel kill its job when it dies.
         """
-        if self._guarded and self._group is None and not self._nice:
+        user = self._order.uid
+        if self._guarded and self._group is None and not self._nice and user is None:
             return None
         parent, join = os.getpid(), self._group.joiner() if self._group else None
+        if user is not None:
+            self._fault = os.pipe()
 
         def prepare() -> None:
             if join is not None:
@@ -59,16 +66,52 @@ class Confinement:
             if self._nice:
                 with suppress(OSError):  # an agent that is nice itself cannot be less so
                     os.nice(self._nice)
+            if user is not None:
+                self._change(user)
+            # After the change of the user, which would undo it.
             if not self._guarded:
                 die_with_parent(parent)
 
         return prepare
 
+    def _change(self, uid: int) -> None:
+        order = self._order
+        step = f"it cannot become user {uid}"
+        try:
+            switch_user(uid, order.gid, list(order.groups), order.no_new_privileges)
+            # It was entered as the agent's user, who may be allowed more.
+            step = f"user {uid} cannot enter the working directory {order.cwd!r}"
+            os.chdir(order.cwd)
+        except OSError as error:
+            if self._fault is not None:
+                os.write(self._fault[1], f"{step}: {error.strerror}".encode())
+            raise
+
+    def give_streams(self, ends: Iterable[int]) -> None:
+        """Let the job open its own streams anew, as `> /dev/stderr` does."""
+        if self._order.uid is not None:
+            for end in ends:
+                os.fchown(end, self._order.uid, self._order.gid)
+
+    def fault(self) -> str:
+        """Why the child could not become what it should, after its start has failed."""
+        if self._fault is None:
+            return ""
+        os.set_blocking(self._fault[0], False)
+        with suppress(BlockingIOError):
+            return os.read(self._fault[0], 4096).decode(errors="replace")
+        return ""
+
+    def end_user(self) -> int:
+        """Kill what is left of a user who was only this job; how many processes."""
+        order = self._order
+        return kill_user(order.uid) if order.exclusive_user and order.uid is not None else 0
+
     def exceeded(self, now: float) -> bool:
         """Whether the whole tree takes more memory than it may. Costs a walk through /proc."""
-        if self._limit is None or self.look_at is None:
+        if self._limit is None or self.check_at is None:
             return False
-        self.look_at = now + _LOOK
+        self.check_at = now + _CHECK_EVERY
         me = os.getpid()
         used = tree_memory(me)
         if used > self._limit:
@@ -91,3 +134,6 @@ class Confinement:
         """Remove the group."""
         if self._group is not None:
             self._group.remove()
+        for end in self._fault or ():
+            os.close(end)
+        self._fault = None

@@ -1,0 +1,79 @@
+"""Waiting for several things at once, and the pipes of a job: poll(2) and pipe(2) (POSIX)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+from contextlib import suppress
+from typing import Final
+
+_PIPE_SIZE: Final = 1 << 20
+_F_SETPIPE_SZ: Final = 1031
+"""fcntl(2) on Linux; elsewhere an unknown command, and the pipe stays as small as it is."""
+
+
+class Poller:
+    """Waits until one of its sources has something: pipes that it made, and what others call
+    their `waitable`."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._inputs: set[int] = set()
+
+    def pipe(self) -> tuple[int, int]:
+        """A large pipe: the end to `read`, and the one to hand to a job and to close then."""
+        pipe, end = os.pipe()
+        _enlarge(pipe)
+        return pipe, end
+
+    def input_pipe(self) -> tuple[int, int]:
+        """A large pipe the other way: the end to `write`, and the one to hand to a job and to
+        close then. It is a source, too: it has room."""
+        end, pipe = os.pipe()
+        _enlarge(pipe)
+        os.set_blocking(pipe, False)
+        self._inputs.add(pipe)
+        return pipe, end
+
+    def add(self, source: int) -> None:
+        """Wait for this one too."""
+        self._poll.register(source, select.POLLOUT if source in self._inputs else select.POLLIN)
+
+    def drop(self, source: int) -> None:
+        """Do not wait for it any more."""
+        self._poll.unregister(source)
+
+    def wait(self, milliseconds: float | None) -> list[int]:
+        """The sources that have something, after so long at the most; None: however long."""
+        return [source for source, _ in self._poll.poll(milliseconds)]
+
+    def read(self, pipe: int, size: int) -> bytes:
+        """Up to `size` bytes of a pipe for which `wait` has woken; empty at its end."""
+        return os.read(pipe, size)
+
+    def idle(self, pipe: int) -> bool:
+        """Whether all that was written is in the pipe."""
+        return True
+
+    def write(self, pipe: int, data: memoryview) -> int:
+        """Write some of it into an idle one; how many bytes were taken. BrokenPipeError when
+        nobody can read them any more."""
+        try:
+            return os.write(pipe, data)
+        except BlockingIOError:
+            return 0
+
+    def close(self, pipe: int) -> None:
+        """Close a pipe, which must not be waited for."""
+        self._inputs.discard(pipe)
+        os.close(pipe)
+
+
+def _enlarge(pipe: int) -> None:
+    with suppress(OSError):  # above the user's share of pipe memory (pipe(7))
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _PIPE_SIZE)
+
+
+close_end = os.close
+"""Close the end of a pipe that was handed to a job."""
