@@ -24,7 +24,7 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   processes/test_kinds processes/test_command cli/test_parser cli/test_variables test_backoff test_errors test_spool \
   app/test_control_handlers app/test_driver app/test_shutdown connection/test_endpoint connection/test_uploader \
   local/test_janitor local/test_logging_setup)) \
-  $(filter-out %/test_api.py,$(wildcard tests/protocol/test_*.py))
+  $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-docs test-wine check fmt bench bench-pair chaos fuzz build lock clean

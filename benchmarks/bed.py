@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remote_client.client import Client
-from remote_protocol.api import RegistrationTokenCreate
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.states import AgentState
 
 _BIN = Path(sys.executable).parent

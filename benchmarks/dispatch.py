@@ -13,7 +13,7 @@ import http.client
 import time
 
 from benchmarks.bed import Bed, bed, cpu_seconds, family_seconds, quantile, summary, table
-from remote_protocol.api import JobView
+from remote_protocol.api.jobs import JobView
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 

@@ -18,7 +18,7 @@ import aiohttp
 from benchmarks.bed import Bed, bed, start_agent, start_server, table, wait_until
 from benchmarks.swarm import Swarm
 from remote_client.errors import ClientError
-from remote_protocol.api import RegistrationTokenCreate
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, JobState
 from tests.support.relay import Relay

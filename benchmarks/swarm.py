@@ -20,7 +20,8 @@ import aiohttp
 from benchmarks.bed import Bed, bed, cpu_seconds, memory, quantile, table
 from remote_agent import backoff
 from remote_protocol import messages as m
-from remote_protocol.api import Registered, Registration, RegistrationTokenCreate
+from remote_protocol.api.registration import Registered, Registration
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.codec import decode_from_server, encode
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import SUBPROTOCOL

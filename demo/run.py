@@ -27,7 +27,8 @@ from types import FrameType
 
 from remote_client.client import Client
 from remote_client.errors import ClientError
-from remote_protocol.api import JobView, RegistrationTokenCreate
+from remote_protocol.api.jobs import JobView
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.spec import JobFile, JobSpec
 from remote_protocol.states import AgentState, JobState
 from remote_protocol.units import format_duration, format_size

@@ -24,7 +24,15 @@ from pydantic import BaseModel, ValidationError
 from remote_client.calls import Calls, key
 from remote_client.errors import NotOurs
 from remote_client.transport import Document, Transport
-from remote_protocol import api, cri
+from remote_protocol import cri
+from remote_protocol.api.agents import AgentChange, AgentToken, AgentView
+from remote_protocol.api.bodies import Page
+from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.inputs import InputView
+from remote_protocol.api.jobs import JobBatch, JobBatchCreated, JobView
+from remote_protocol.api.queues import QueueChange, QueueCreate, QueueView
+from remote_protocol.api.server import VersionView
+from remote_protocol.api.tokens import RegistrationTokenCreate, TokenCreate, TokenCreated, TokenView
 from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
 
@@ -81,11 +89,11 @@ class Client:
 
     # Jobs ------------------------------------------------------------------------------------
 
-    def submit(self, spec: JobSpec) -> api.JobView:
+    def submit(self, spec: JobSpec) -> JobView:
         """Submit one job; safe to repeat by its idempotency key."""
         body = spec.model_dump(mode="json", exclude_defaults=True)
         body["command"] = spec.command
-        return self._view(api.JobView, self._calls.submit(body))
+        return self._view(JobView, self._calls.submit(body))
 
     def submit_batch(self, specs: Sequence[JobSpec]) -> list[str]:
         """Submit many jobs in one transaction; their ids in order. Each gets its own key."""
@@ -93,41 +101,41 @@ class Client:
             spec if spec.idempotency_key else spec.model_copy(update={"idempotency_key": key()})
             for spec in specs
         ]
-        body = api.JobBatch(jobs=keyed).model_dump(mode="json", exclude_none=True)
-        return self._view(api.JobBatchCreated, self._calls.submit_batch(body["jobs"])).ids
+        body = JobBatch(jobs=keyed).model_dump(mode="json", exclude_none=True)
+        return self._view(JobBatchCreated, self._calls.submit_batch(body["jobs"])).ids
 
-    def job(self, job: str, *, patient: bool = False) -> api.JobView:
+    def job(self, job: str, *, patient: bool = False) -> JobView:
         """One job with its attempts; a `patient` call bears an outage of about ten minutes."""
-        return self._view(api.JobView, self._calls.job(job, patient=patient))
+        return self._view(JobView, self._calls.job(job, patient=patient))
 
-    def jobs(self, limit: int = 50, **filters: str | None) -> api.Page[api.JobView]:
+    def jobs(self, limit: int = 50, **filters: str | None) -> Page[JobView]:
         """One page of jobs, newest first; filters: state, queue, agent, cursor."""
-        return self._view(api.Page[api.JobView], self._calls.jobs(limit=limit, **filters))
+        return self._view(Page[JobView], self._calls.jobs(limit=limit, **filters))
 
-    def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> api.JobView:
+    def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> JobView:
         """Wish that a job ends; its state follows when its agent has done it."""
-        return self._view(api.JobView, self._calls.cancel(job, reason, patient=patient))
+        return self._view(JobView, self._calls.cancel(job, reason, patient=patient))
 
-    def send_input(self, job: str, offset: int, part: bytes, end: bool = False) -> api.InputView:
+    def send_input(self, job: str, offset: int, part: bytes, end: bool = False) -> InputView:
         """Put a part of a job's input, at most 1 MiB, at `offset`: what the server has already
         changes nothing. With `end` nothing follows; only then the job sees the end."""
-        return self._view(api.InputView, self._calls.send_input(job, offset, part, end))
+        return self._view(InputView, self._calls.send_input(job, offset, part, end))
 
-    def input(self, job: str) -> api.InputView:
+    def input(self, job: str) -> InputView:
         """How much of a job's input the server has: where to go on."""
-        return self._view(api.InputView, self._calls.input(job))
+        return self._view(InputView, self._calls.input(job))
 
-    def retry(self, job: str) -> api.JobView:
+    def retry(self, job: str) -> JobView:
         """A new job from an ended one's specification."""
-        return self._view(api.JobView, self._calls.retry(job))
+        return self._view(JobView, self._calls.retry(job))
 
-    def timeline(self, job: str) -> list[api.TimelineEntry]:
+    def timeline(self, job: str) -> list[TimelineEntry]:
         """Everything that happened to a job, in order."""
-        return self._view(api.Page[api.TimelineEntry], self._calls.timeline(job)).items
+        return self._view(Page[TimelineEntry], self._calls.timeline(job)).items
 
-    def wait(self, job: str, timeout: float | None = None) -> api.JobView:
+    def wait(self, job: str, timeout: float | None = None) -> JobView:
         """The job once it has ended. ClientError when `timeout` seconds pass before."""
-        return self._view(api.JobView, self._calls.wait(job, timeout, self._sleep))
+        return self._view(JobView, self._calls.wait(job, timeout, self._sleep))
 
     # Logs and events -------------------------------------------------------------------------
 
@@ -151,41 +159,41 @@ class Client:
         for piece in self.stored_log(job, attempt=attempt, follow=True):
             yield from cri.records(piece)
 
-    def events(self, after: int = 0, follow: bool = True) -> Iterator[api.TimelineEntry]:
+    def events(self, after: int = 0, follow: bool = True) -> Iterator[TimelineEntry]:
         """Every change of job state after `after`; with `follow` it goes on for ever."""
         for event in self._calls.events(after, follow):
-            yield self._view(api.TimelineEntry, event)
+            yield self._view(TimelineEntry, event)
 
     # Agents ----------------------------------------------------------------------------------
 
-    def agents(self, limit: int = 200, cursor: str | None = None) -> api.Page[api.AgentView]:
+    def agents(self, limit: int = 200, cursor: str | None = None) -> Page[AgentView]:
         """One page of agents."""
         page = self._calls.page("agents", limit=limit, cursor=cursor)
-        return self._view(api.Page[api.AgentView], page)
+        return self._view(Page[AgentView], page)
 
-    def agent(self, name: str) -> api.AgentView:
+    def agent(self, name: str) -> AgentView:
         """One agent."""
-        return self._view(api.AgentView, self._calls.one("agents", name))
+        return self._view(AgentView, self._calls.one("agents", name))
 
-    def change_agent(self, name: str, change: api.AgentChange) -> api.AgentView:
+    def change_agent(self, name: str, change: AgentChange) -> AgentView:
         """Change queues, labels or capacity; applied live."""
-        return self._view(api.AgentView, self._calls.change("agents", name, _body(change)))
+        return self._view(AgentView, self._calls.change("agents", name, _body(change)))
 
-    def pause_agent(self, name: str, comment: str = "") -> api.AgentView:
+    def pause_agent(self, name: str, comment: str = "") -> AgentView:
         """No new jobs for an agent; kept over restarts."""
-        return self._view(api.AgentView, self._calls.wish(name, "pause", {"comment": comment}))
+        return self._view(AgentView, self._calls.wish(name, "pause", {"comment": comment}))
 
-    def resume_agent(self, name: str) -> api.AgentView:
+    def resume_agent(self, name: str) -> AgentView:
         """Take pause and drain back."""
-        return self._view(api.AgentView, self._calls.wish(name, "resume"))
+        return self._view(AgentView, self._calls.wish(name, "resume"))
 
-    def drain_agent(self, name: str, deadline: float | None = None) -> api.AgentView:
+    def drain_agent(self, name: str, deadline: float | None = None) -> AgentView:
         """Let an agent finish its jobs, then exit; `deadline` seconds later they are cancelled."""
-        return self._view(api.AgentView, self._calls.wish(name, "drain", {"deadline": deadline}))
+        return self._view(AgentView, self._calls.wish(name, "drain", {"deadline": deadline}))
 
-    def rotate_agent_token(self, name: str) -> api.AgentToken:
+    def rotate_agent_token(self, name: str) -> AgentToken:
         """A new token for an agent; the old one ends at once."""
-        return self._view(api.AgentToken, self._calls.rotate_agent_token(name))
+        return self._view(AgentToken, self._calls.rotate_agent_token(name))
 
     def delete_agent(self, name: str) -> None:
         """Remove an agent and its token."""
@@ -193,21 +201,21 @@ class Client:
 
     # Queues ----------------------------------------------------------------------------------
 
-    def queues(self) -> list[api.QueueView]:
+    def queues(self) -> list[QueueView]:
         """All queues with their load."""
-        return self._view(api.Page[api.QueueView], self._calls.page("queues")).items
+        return self._view(Page[QueueView], self._calls.page("queues")).items
 
-    def queue(self, name: str) -> api.QueueView:
+    def queue(self, name: str) -> QueueView:
         """One queue."""
-        return self._view(api.QueueView, self._calls.one("queues", name))
+        return self._view(QueueView, self._calls.one("queues", name))
 
-    def create_queue(self, queue: api.QueueCreate) -> api.QueueView:
+    def create_queue(self, queue: QueueCreate) -> QueueView:
         """Make a queue."""
-        return self._view(api.QueueView, self._calls.create("queues", _body(queue)))
+        return self._view(QueueView, self._calls.create("queues", _body(queue)))
 
-    def change_queue(self, name: str, change: api.QueueChange) -> api.QueueView:
+    def change_queue(self, name: str, change: QueueChange) -> QueueView:
         """Change a queue; fields that are not set stay."""
-        return self._view(api.QueueView, self._calls.change("queues", name, _body(change)))
+        return self._view(QueueView, self._calls.change("queues", name, _body(change)))
 
     def delete_queue(self, name: str) -> None:
         """Remove a queue that no job waits in and no agent serves."""
@@ -215,9 +223,9 @@ class Client:
 
     # Tokens ----------------------------------------------------------------------------------
 
-    def token_page(self, kind: str = "tokens") -> api.Page[api.TokenView]:
+    def token_page(self, kind: str = "tokens") -> Page[TokenView]:
         """API and agent tokens, or with `registration-tokens` those."""
-        return self._view(api.Page[api.TokenView], self._calls.page(kind))
+        return self._view(Page[TokenView], self._calls.page(kind))
 
     def create_token(
         self,
@@ -226,23 +234,23 @@ class Client:
         *,
         agent: str | None = None,
         expires: float | None = None,
-    ) -> api.TokenCreated:
+    ) -> TokenCreated:
         """An API token, or with `agent` the token of one agent to come."""
-        body = _body(api.TokenCreate(name=name, role=role, agent=agent, expires=expires))
-        return self._view(api.TokenCreated, self._calls.create("tokens", body))
+        body = _body(TokenCreate(name=name, role=role, agent=agent, expires=expires))
+        return self._view(TokenCreated, self._calls.create("tokens", body))
 
-    def create_registration_token(self, request: api.RegistrationTokenCreate) -> api.TokenCreated:
+    def create_registration_token(self, request: RegistrationTokenCreate) -> TokenCreated:
         """A token with which agents enrol."""
         body = request.model_dump(mode="json")
-        return self._view(api.TokenCreated, self._calls.create("registration-tokens", body))
+        return self._view(TokenCreated, self._calls.create("registration-tokens", body))
 
     def revoke_token(self, token: str, kind: str = "tokens") -> None:
         """End a token at once, by its id."""
         self._calls.delete(kind, token)
 
-    def version(self) -> api.VersionView:
+    def version(self) -> VersionView:
         """What the server is."""
-        return self._view(api.VersionView, self._calls.version())
+        return self._view(VersionView, self._calls.version())
 
     def _view(self, model: type[V], document: Document) -> V:
         try:

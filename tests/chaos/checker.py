@@ -14,7 +14,7 @@ from pathlib import Path
 
 from remote_client.client import Client
 from remote_protocol import cri
-from remote_protocol.api import AttemptView, JobView
+from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.states import AttemptState, EndReason, JobState
 from tests.chaos.plan import Planned
 

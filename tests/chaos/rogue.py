@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from remote_protocol.api import QueueCreate, RegistrationTokenCreate
+from remote_protocol.api.queues import QueueCreate
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, encode_chunk, pack_header
 from remote_protocol.messages import Refusal

@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.bed import memory
 from remote_client.client import Client
 from remote_client.errors import ApiError, ClientError, Unreachable
-from remote_protocol.api import TimelineEntry
+from remote_protocol.api.events import TimelineEntry
 from remote_protocol.ids import make_ulid
 from tests.chaos.checker import Verdict, check_jobs, files_left, groups_left, processes_left
 from tests.chaos.faults import ALONE, LASTING, playable

@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.bed import free_port, wait_until
 from remote_client.client import Client
 from remote_client.errors import ClientError
-from remote_protocol.api import RegistrationTokenCreate
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.states import AgentState
 from tests.chaos.cable import Cable
 from tests.chaos.checker import SECRET, carriers

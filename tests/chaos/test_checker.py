@@ -11,7 +11,8 @@ import pytest
 
 from remote_client.client import Client
 from remote_protocol import cri
-from remote_protocol.api import AttemptView, JobView, TimelineEntry
+from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from tests.chaos.checker import SECRET, Verdict, check_jobs, files_left, groups_left, processes_left

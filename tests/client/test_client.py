@@ -6,7 +6,8 @@ import pytest
 
 from remote_client.client import Client
 from remote_client.errors import ApiError, ClientError
-from remote_protocol.api import AgentChange, RegistrationTokenCreate
+from remote_protocol.api.agents import AgentChange
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState

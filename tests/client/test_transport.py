@@ -11,7 +11,7 @@ import trustme
 
 from remote_client.client import Client
 from remote_client.errors import ApiError, NotOurs, Unreachable, UsageError
-from remote_protocol.api import QueueCreate
+from remote_protocol.api.queues import QueueCreate
 from remote_protocol.spec import JobSpec
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, job_view, problem
 from tests.support.stack import free_port

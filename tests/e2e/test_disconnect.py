@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_protocol.api import JobView
+from remote_protocol.api.jobs import JobView
 from remote_protocol.spec import OnReturn
 from remote_protocol.states import EndReason, JobState
 from tests.support.relay import Relay

@@ -13,7 +13,7 @@ import pytest
 
 from remote_agent.spool import closed_name
 from remote_client.errors import ApiError
-from remote_protocol.api import JobView
+from remote_protocol.api.jobs import JobView
 from remote_protocol.states import AgentState, EndReason, JobState
 from tests.support.relay import Relay
 from tests.support.stack import Stack, until

@@ -6,7 +6,9 @@ import time
 from collections import Counter
 from datetime import datetime
 
-from remote_protocol.api import AgentChange, JobView, QueueChange, QueueCreate
+from remote_protocol.api.agents import AgentChange
+from remote_protocol.api.jobs import JobView
+from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.states import EndReason, JobState
 from tests.support.stack import Stack, until
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from remote_client.errors import ApiError
-from remote_protocol.api import JobView
+from remote_protocol.api.jobs import JobView
 from remote_protocol.states import EndReason, JobState
 from tests.support.stack import Agent, Stack, until
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from remote_protocol.api import JobView
+from remote_protocol.api.jobs import JobView
 from remote_protocol.states import EndReason, JobState
 from tests.support.stack import Stack, until
 

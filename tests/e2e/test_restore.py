@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_protocol.api import JobView
+from remote_protocol.api.jobs import JobView
 from remote_protocol.states import JobState
 from tests.support.stack import BIN, Stack, until
 

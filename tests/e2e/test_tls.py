@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from remote_protocol.api import AgentChange
+from remote_protocol.api.agents import AgentChange
 from remote_protocol.states import JobState
 from tests.support.authority import Authority
 from tests.support.stack import Stack, says, until

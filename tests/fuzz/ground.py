@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from remote_client.errors import ApiError
-from remote_protocol.api import QueueCreate, RegistrationTokenCreate
+from remote_protocol.api.queues import QueueCreate
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobState

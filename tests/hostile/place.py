@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 from remote_client.client import Client
-from remote_protocol.api import QueueCreate, RegistrationTokenCreate
+from remote_protocol.api.queues import QueueCreate
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.ids import Role
 from remote_protocol.states import EndReason, JobState
 from tests.support.rogues import enrol

@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 
 from remote_client.errors import ApiError
-from remote_protocol.api import AgentChange, QueueCreate
+from remote_protocol.api.agents import AgentChange
+from remote_protocol.api.queues import QueueCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import encode_chunk
 from remote_protocol.errors import CloseCode

@@ -12,7 +12,7 @@ import pytest
 
 from remote_client.client import Client
 from remote_client.errors import ApiError
-from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import JobState
 from remote_server import dispatcher as module

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from remote_protocol.api import QueueCreate, Registration
+from remote_protocol.api.queues import QueueCreate
+from remote_protocol.api.registration import Registration
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from remote_client.client import Client
-from remote_protocol.api import JobView, RegistrationTokenCreate
+from remote_protocol.api.jobs import JobView
+from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, JobState
 

@@ -36,7 +36,7 @@ from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
 from remote_agent.session.capacity import unused
 from remote_agent.values import is_open_way, open_way_words
-from remote_protocol.api import Registered, Registration
+from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.ids import Name, TokenKind, kind_of
 from remote_protocol.messages import Platform, Settings
 

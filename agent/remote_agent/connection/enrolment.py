@@ -33,7 +33,9 @@ from remote_agent.errors import (
     TokenRefused,
     Unreachable,
 )
-from remote_protocol.api import Problem, Registered, Registration, VersionView
+from remote_protocol.api.problems import Problem
+from remote_protocol.api.registration import Registered, Registration
+from remote_protocol.api.server import VersionView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TokenKind, kind_of
 

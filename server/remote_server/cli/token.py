@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from remote_protocol.api import TokenCreated
+from remote_protocol.api.tokens import TokenCreated
 from remote_protocol.ids import TOKEN_ENTROPY, Name, Role, TokenKind, make_token
 from remote_protocol.units import parse_duration
 from remote_server.cli.options import configuration, require_database, storage_options

@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from remote_protocol.api import AgentChange, Registration
+from remote_protocol.api.agents import AgentChange
+from remote_protocol.api.registration import Registration
 from remote_protocol.limits import MAX_LABELS
 from remote_protocol.messages import Hello, Settings
 from remote_protocol.spec import DEFAULT_QUEUE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from remote_protocol.api import AgentView
+from remote_protocol.api.agents import AgentView
 from remote_server.domain.model import Agent
 from remote_server.queries.sources import Sources
 from remote_server.queries.views import when, when_if

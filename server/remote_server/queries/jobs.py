@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from remote_protocol.api import JobView
+from remote_protocol.api.jobs import JobView
 from remote_server.domain.model import Job
 from remote_server.inputs import Input
 from remote_server.queries.sources import Sources

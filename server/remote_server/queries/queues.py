@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from remote_protocol.api import QueueView
+from remote_protocol.api.queues import QueueView
 from remote_protocol.states import AgentState
 from remote_server.domain.model import Queue
 from remote_server.queries.sources import Sources

@@ -13,14 +13,11 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
-from remote_protocol.api import (
-    Actor,
-    AttemptView,
-    InputView,
-    JobView,
-    TimelineEntry,
-    TokenView,
-)
+from remote_protocol.api.bodies import Actor
+from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.inputs import InputView
+from remote_protocol.api.jobs import AttemptView, JobView
+from remote_protocol.api.tokens import TokenView
 from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Attempt, Job, Principal, TimelineEvent, Token
 from remote_server.inputs import Input

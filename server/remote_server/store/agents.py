@@ -10,7 +10,8 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
-from remote_protocol.api import AgentChange, Registration
+from remote_protocol.api.agents import AgentChange
+from remote_protocol.api.registration import Registration
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import MAX_LABELS

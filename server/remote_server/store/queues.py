@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
-from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.model import SYSTEM, Principal, Queue
 from remote_server.errors import Conflict, NotFound

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from remote_protocol.api import Problem
+from remote_protocol.api.problems import Problem
 from remote_server.web.http.problems import MEDIA
 from remote_server.web.route import JSON, Query, Route
 

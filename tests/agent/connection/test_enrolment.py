@@ -24,7 +24,7 @@ from remote_agent.connection.enrolment import (
     unregister,
 )
 from remote_agent.errors import AgentError, ConfigError, ServerRefused, TokenRefused, Unreachable
-from remote_protocol.api import Registration
+from remote_protocol.api.registration import Registration
 from tests.support.fake_http import VERSION, Answer, Asked, FakeHttp, answer_json, problem
 
 REGISTERED = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_protocol.api import TokenCreated
+from remote_protocol.api.tokens import TokenCreated
 from tests.support.server_program import call, started
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from remote_protocol.api import AgentChange, Registration
+from remote_protocol.api.agents import AgentChange
+from remote_protocol.api.registration import Registration
 from remote_protocol.messages import Hello, Settings
 from remote_server.domain.enrolment import (
     ANY,

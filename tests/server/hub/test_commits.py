@@ -7,7 +7,7 @@ import time
 import pytest
 
 from remote_protocol import messages as m
-from remote_protocol.api import AgentChange
+from remote_protocol.api.agents import AgentChange
 from remote_protocol.errors import CloseCode
 from remote_server.domain.model import Agent
 from remote_server.errors import StoreUnavailable

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from remote_protocol import messages as m
-from remote_protocol.api import AgentChange, QueueCreate
+from remote_protocol.api.agents import AgentChange
+from remote_protocol.api.queues import QueueCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.ids import make_ulid

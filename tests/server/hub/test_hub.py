@@ -10,7 +10,7 @@ from structlog.testing import LogCapture
 
 from remote_protocol import __version__
 from remote_protocol import messages as m
-from remote_protocol.api import AgentChange
+from remote_protocol.api.agents import AgentChange
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.ids import make_ulid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remote_protocol.api import QueueCreate
+from remote_protocol.api.queues import QueueCreate
 from remote_protocol.messages import Hello
 from remote_protocol.states import AgentState
 from remote_server.domain.links import AgentStatus

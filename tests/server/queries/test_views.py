@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from remote_protocol.api import Actor, AttemptView, JobView, TimelineEntry, TokenView
+from remote_protocol.api.bodies import Actor
+from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.jobs import AttemptView, JobView
+from remote_protocol.api.tokens import TokenView
 from remote_protocol.ids import Role
 from remote_protocol.messages import Usage
 from remote_protocol.spec import JobSpec

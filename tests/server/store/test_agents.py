@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from remote_protocol.api import AgentChange, QueueCreate, Registration
+from remote_protocol.api.agents import AgentChange
+from remote_protocol.api.queues import QueueCreate
+from remote_protocol.api.registration import Registration
 from remote_protocol.errors import ErrorCode
 from remote_protocol.messages import Condition, Hello, Platform, Settings
 from remote_protocol.states import JobState

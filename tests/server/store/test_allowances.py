@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from remote_protocol.api import AgentChange, QueueCreate, Registration
+from remote_protocol.api.agents import AgentChange
+from remote_protocol.api.queues import QueueCreate
+from remote_protocol.api.registration import Registration
 from remote_protocol.messages import Hello, Settings
 from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Token

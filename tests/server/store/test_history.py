@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remote_protocol.api import QueueCreate
+from remote_protocol.api.queues import QueueCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Step
 from remote_protocol.states import JobState

@@ -41,7 +41,7 @@ async def test_pages_go_from_new_to_old_without_gaps(store: Store) -> None:
 
 
 async def test_lists_are_filtered(store: Store) -> None:
-    from remote_protocol.api import QueueCreate
+    from remote_protocol.api.queues import QueueCreate
 
     await store.create_queue(QueueCreate(name="big"), NOW)
     waiting = await submitted(store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.messages import Hello, Settings
 from remote_server.errors import Conflict, NotFound
 from remote_server.store import Store

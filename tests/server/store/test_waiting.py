@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from remote_protocol.api import QueueChange, QueueCreate
+from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.model import Demand

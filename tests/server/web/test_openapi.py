@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from remote_protocol.api import JobView
+from remote_protocol.api.jobs import JobView
 from remote_server.web.application import ROUTES, description
 from tests.support.live_server import Live
 

@@ -7,7 +7,7 @@ import time
 
 from aiohttp import web
 
-from remote_protocol.api import Registered, Registration
+from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
 from remote_protocol.messages import Assignment
 from remote_server.web.access import AGENT, ENROL

@@ -7,15 +7,8 @@ import time
 
 from aiohttp import web
 
-from remote_protocol.api import (
-    AgentChange,
-    AgentDrain,
-    AgentPause,
-    AgentToken,
-    AgentView,
-    Nothing,
-    Page,
-)
+from remote_protocol.api.agents import AgentChange, AgentDrain, AgentPause, AgentToken, AgentView
+from remote_protocol.api.bodies import Nothing, Page
 from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
 from remote_server.domain.model import Agent
 from remote_server.queries.agents import agent_views

@@ -7,7 +7,7 @@ import time
 from aiohttp import web
 from pydantic import Field
 
-from remote_protocol.api import InputView
+from remote_protocol.api.inputs import InputView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
 from remote_protocol.limits import MAX_INPUT_PART

@@ -8,15 +8,9 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field, StringConstraints, field_validator
 
-from remote_protocol.api import (
-    Cancellation,
-    JobBatch,
-    JobBatchCreated,
-    JobView,
-    Nothing,
-    Page,
-    TimelineEntry,
-)
+from remote_protocol.api.bodies import Nothing, Page
+from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.jobs import Cancellation, JobBatch, JobBatchCreated, JobView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Name, is_ulid
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY, MAX_NAME

@@ -7,7 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from remote_protocol.api import Page, QueueChange, QueueCreate, QueueView
+from remote_protocol.api.bodies import Page
+from remote_protocol.api.queues import QueueChange, QueueCreate, QueueView
 from remote_protocol.ids import Role
 from remote_protocol.units import format_duration, format_size
 from remote_server.domain.model import Queue

@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 import remote_server
-from remote_protocol.api import VersionView, View
+from remote_protocol.api.bodies import View
+from remote_protocol.api.server import VersionView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_server.web import openapi

@@ -7,13 +7,8 @@ import time
 
 from aiohttp import web
 
-from remote_protocol.api import (
-    Page,
-    RegistrationTokenCreate,
-    TokenCreate,
-    TokenCreated,
-    TokenView,
-)
+from remote_protocol.api.bodies import Page
+from remote_protocol.api.tokens import RegistrationTokenCreate, TokenCreate, TokenCreated, TokenView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
 from remote_protocol.spec import DEFAULT_QUEUE

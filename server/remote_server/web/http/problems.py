@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic import ValidationError
 
-from remote_protocol.api import Problem
+from remote_protocol.api.problems import Problem
 from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 

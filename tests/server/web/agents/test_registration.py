@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from remote_protocol.api import Registered
+from remote_protocol.api.registration import Registered
 from remote_protocol.errors import CloseCode
 from tests.support.live_server import Live
 

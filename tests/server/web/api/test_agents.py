@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from remote_protocol.api import AgentView
+from remote_protocol.api.agents import AgentView
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Accept
 from tests.support.live_server import Live

@@ -8,7 +8,7 @@ from io import BytesIO
 
 import pytest
 
-from remote_protocol.api import JobView
+from remote_protocol.api.jobs import JobView
 from remote_protocol.messages import Hello
 from remote_protocol.spec import JobSpec
 from remote_server.logs.reserve import Disk, Reserve

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remote_protocol.api import QueueView
+from remote_protocol.api.queues import QueueView
 from tests.support.live_server import Live
 
 

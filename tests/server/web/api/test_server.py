@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import remote_server
-from remote_protocol.api import VersionView
+from remote_protocol.api.server import VersionView
 from remote_server.errors import StoreUnavailable
 from tests.support.live_server import Live
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from remote_protocol.api import TokenCreated
+from remote_protocol.api.tokens import TokenCreated
 from remote_protocol.errors import CloseCode
 from tests.support.live_server import Live
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from pydantic import BaseModel, ValidationError
 
-from remote_protocol.api import Problem
+from remote_protocol.api.problems import Problem
 from remote_protocol.errors import ErrorCode
 from remote_server.errors import (
     Conflict,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from remote_protocol.api_tokens import RegistrationTokenCreate, TokenCreate
+from remote_protocol.api.tokens import RegistrationTokenCreate, TokenCreate, TokenCreated, TokenView
+from remote_protocol.ids import Role
 from tests.support.bounds import unbounded
 
 
@@ -39,3 +40,14 @@ def test_a_mistake_is_named(
 @pytest.mark.parametrize("body", [TokenCreate, RegistrationTokenCreate])
 def test_they_are_bounded(body: object) -> None:
     assert unbounded(body) == []
+
+
+def test_a_view_of_a_token_has_no_secret() -> None:
+    assert TokenCreated.model_fields.keys() - TokenView.model_fields.keys() == {"token"}
+
+
+def test_defaults_are_careful() -> None:
+    assert TokenCreate(name="x").role is Role.VIEWER
+    assert RegistrationTokenCreate().expires == 3600
+    with pytest.raises(ValidationError):
+        RegistrationTokenCreate(uses=0)

@@ -1,4 +1,4 @@
-"""The bodies of the HTTP API about tokens; `api` has all bodies. Pure."""
+"""Bodies of the calls about tokens. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from remote_protocol.bodies import Body, View
+from remote_protocol.api.bodies import Body, View
 from remote_protocol.ids import JobId, Labels, Name, Role
 from remote_protocol.limits import MAX_USES
 from remote_protocol.parts import Queues

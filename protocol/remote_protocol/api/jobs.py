@@ -1,0 +1,98 @@
+"""Bodies of the calls about jobs. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import ConfigDict, Field
+
+from remote_protocol.api.bodies import Actor, Body, View
+from remote_protocol.api.inputs import InputView
+from remote_protocol.ids import JobId
+from remote_protocol.limits import MAX_BATCH_JOBS
+from remote_protocol.parts import (
+    Text,
+    Usage,
+)
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import AttemptState, EndReason, JobState
+
+
+class JobBatch(Body):
+    """Many jobs in one transaction."""
+
+    jobs: list[JobSpec] = Field(min_length=1, max_length=MAX_BATCH_JOBS)
+
+
+class JobBatchCreated(View):
+    """Answer to a batch: the ids, in the order of the jobs."""
+
+    ids: list[JobId]
+
+
+class AttemptView(View):
+    """One attempt of a job."""
+
+    number: int
+    state: AttemptState
+    agent: str
+    offered_at: datetime
+    accepted_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    end_reason: EndReason | None = None
+    end_detail: str = ""
+    usage: Usage | None = None
+    log_size: int = 0
+    log_complete: bool = False
+    """Whether size and checksum of the log agree with what the agent reported."""
+    log_checksum: int | None = None
+    """CRC-32 of the complete log as it is stored (`Accept: application/vnd.cri-log`)."""
+
+
+class JobView(JobSpec):
+    """A job as shown: its specification and what became of it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: JobId
+    state: JobState
+    pending_reason: str | None = None
+    """Why it waits, in words, while it is queued."""
+    attention: str | None = None
+    """What is the matter with it while an agent holds it, as that the agent is offline. Filled by
+    `GET /jobs/{id}`."""
+    attempt: int = 0
+    """Number of the current or last attempt; 0 before the first."""
+    agent: str | None = None
+    """Who holds it, or held it last."""
+    wanted_agent: str | None = None
+    """The only agent that gets it: the specification's `agent`."""
+    exit_code: int | None = None
+    end_reason: EndReason | None = None
+    end_detail: str | None = None
+    cancel_requested: bool = False
+    created_at: datetime
+    assigned_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    expires_at: datetime | None = None
+    not_before: datetime | None = None
+    """A retry waits until then."""
+    usage: Usage | None = None
+    log_size: int = 0
+    submitted_by: Actor | None = None
+    input: InputView | None = None
+    """The input of a job that takes one, while it is kept: until the job has ended."""
+    attempts: list[AttemptView] = Field(default_factory=list)
+    """Filled by `GET /jobs/{id}`, empty in lists."""
+    abridged: list[str] = Field(default_factory=list)
+    """Fields of which a list shows an excerpt only, or nothing: a long command, script or
+    environment, and files. `GET /jobs/{id}` has them whole."""
+
+
+class Cancellation(Body):
+    """Why a job is cancelled; optional."""
+
+    reason: Text = ""

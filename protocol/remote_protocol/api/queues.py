@@ -1,0 +1,57 @@
+"""Bodies of the calls about queues. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from remote_protocol.api.bodies import Body, View
+from remote_protocol.ids import Name
+from remote_protocol.parts import (
+    Text,
+)
+from remote_protocol.quantities import Duration, Size
+
+
+class QueueCreate(Body):
+    """`POST /queues`."""
+
+    name: Name
+    description: Text = ""
+    log_retention: Duration | None = None
+    """Seconds that logs of ended jobs are kept; null: for ever."""
+    log_max_total: Size | None = None
+    """Bytes of logs of ended jobs that are kept; the oldest go first."""
+    job_retention: Duration | None = None
+    """Seconds that ended jobs are kept, with timeline and logs; null: as the server says."""
+
+
+class QueueChange(Body):
+    """`PATCH /queues/{name}`: fields that are left out stay."""
+
+    description: Text | None = None
+    paused: bool | None = None
+    log_retention: Duration | None = None
+    log_max_total: Size | None = None
+    job_retention: Duration | None = None
+
+
+class QueueView(View):
+    """A queue with its present load."""
+
+    name: Name
+    description: str = ""
+    paused: bool = False
+    healthy: bool = False
+    """Whether at least one agent that serves it is online."""
+    queued: int = 0
+    running: int = 0
+    oldest_seconds: float | None = None
+    """Age of the oldest job that waits."""
+    agents: list[str] = Field(default_factory=list)
+    agents_online: int = 0
+    log_retention: float | None = None
+    log_max_total: int | None = None
+    job_retention: float | None = None
+    created_at: datetime
