@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from remote_server.web.http import bodies
 from remote_server.web.http.bodies import BodyBudget, require_few_values
@@ -43,6 +46,51 @@ def test_values_are_counted_outside_of_texts(value: object, counted: int) -> Non
     require_few_values(raw, counted + 10)
     with pytest.raises(ApiProblem, match="values"):
         require_few_values(raw, counted - 2)
+
+
+@given(
+    st.lists(st.sampled_from([b'"', b"\\", b"a", b",", b"{", b"[", b'\\"', b"\\\\"]), max_size=40),
+    st.integers(1, 8),
+)
+def test_pieces_are_cut_where_nothing_is_torn(words: list[bytes], size: int) -> None:
+    raw = b"".join(words)
+    outside, inside, escaped = bytearray(), False, False
+    for byte in raw:
+        if escaped:
+            escaped = False
+            if not inside:
+                outside.append(byte)
+        elif byte == ord("\\"):
+            escaped = True
+        elif byte == ord('"'):
+            inside = not inside
+        elif not inside:
+            outside.append(byte)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(bodies, "_PIECE", size)
+        found = b"".join(bodies._outside_strings(raw))
+    assert [found.count(mark) for mark in b",{["] == [bytes(outside).count(m) for m in b",{["]
+
+
+@pytest.mark.parametrize("end", [b"", b'"]}', b"\\"])
+def test_what_has_no_end_is_counted_at_once(end: bytes) -> None:
+    # A regular expression would look for an end from each of these quotes, and not come back within
+    # the time of a test.
+    raw = b'{"command":["' + b'\\",' * 1_000_000 + end
+    require_few_values(raw, 50_000)
+
+
+def test_counting_takes_little_memory() -> None:
+    raw = b"{" + b",".join(b'"k%d":""' % number for number in range(200_000)) + b"}"
+    tracemalloc.start()
+    try:
+        require_few_values(raw, 200_010)
+        with pytest.raises(ApiProblem):
+            require_few_values(raw, 50_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
 
 
 async def slow_post(live: Live, sent: bytes, declared: int) -> bytes:
