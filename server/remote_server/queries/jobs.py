@@ -28,6 +28,12 @@ async def whole_job(sources: Sources, job: Job, *, values_shown: bool = True) ->
     sent = None
     if job.spec.stdin and not job.state.terminal:
         sent = input_view(sources.inputs.look(job.id) or Input(), sources.input_ttl)
-    view = job_view(job, reasons.get(job.id), attempts, values_shown=values_shown, sent=sent)
     silence = None if job.agent is None else sources.agents.status(job.agent).silence
-    return view.model_copy(update={"attention": attention(job, silence, time.time())})
+    return job_view(
+        job,
+        reasons.get(job.id),
+        attempts,
+        values_shown=values_shown,
+        sent=sent,
+        attention=attention(job, silence, time.time()),
+    )

@@ -94,6 +94,7 @@ def job_view(
     *,
     values_shown: bool = True,
     sent: InputView | None = None,
+    attention: str | None = None,
 ) -> JobView:
     """A job as shown; without `values_shown` the environment has names only."""
     values = _DEFAULTS | job.spec.__dict__
@@ -120,6 +121,7 @@ def job_view(
         log_size=job.log_size,
         submitted_by=actor_view(job.submitted_by),
         input=sent,
+        attention=attention,
         attempts=[attempt_view(attempt) for attempt in attempts],
         abridged=list(job.abridged),
     )
