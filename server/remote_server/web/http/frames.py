@@ -24,6 +24,7 @@ KEEP_ALIVE: Final = 15.0
 """Seconds of silence after which a follower looks whether its client is still there; proxies
 cut a silent connection after 60."""
 
+_PIECE: Final = 64 * 1024
 _KEEP_ALIVE: Final = {SSE: b": keep-alive\n\n", NDJSON: b"\n"}
 """What those who read a form pass over: a comment, an empty line."""
 
@@ -108,8 +109,14 @@ class Stream:
 
     async def write(self, data: bytes) -> None:
         """Send a piece; waits while the client is slow. ClientGone when it has left."""
-        if data:
-            await self._response.write(data)
+        if len(data) <= _PIECE:
+            if data:
+                await self._response.write(data)
+            return
+        # The socket's buffer holds the rest of what it was given last, whatever its size.
+        view = memoryview(data)
+        for start in range(0, len(view), _PIECE):
+            await self._response.write(view[start : start + _PIECE])
 
     async def keep_alive(self) -> None:
         """Show that the stream lives, where the format has a way. ClientGone when it does not."""

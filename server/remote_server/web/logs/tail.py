@@ -73,6 +73,8 @@ class Tail:
                 if not data:
                     return
                 shown, piece = self._show(form, data, piece)
+                # Whoever waits for a slow reader holds what is sent, not what it was made of.
+                del data
                 await asyncio.sleep(0)
             if shown is None:
                 return
