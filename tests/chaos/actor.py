@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+import zlib
 
 
 class Recorder:
@@ -91,6 +92,18 @@ def greedy(dice: random.Random, out: Recorder, err: Recorder) -> int:
     while True:
         held.append(b"x" * 8_000_000)
         time.sleep(0.02)
+
+
+def reading(dice: random.Random, out: Recorder, err: Recorder) -> int:
+    """Reads its input to the end, now quickly and now slowly."""
+    count, checksum, slow = 0, 0, dice.random() < 0.5
+    while data := os.read(0, 65536):
+        count += len(data)
+        checksum = zlib.crc32(data, checksum)
+        if slow:
+            time.sleep(0.01)
+    out.write(b"read %d bytes, checksum %08x\n" % (count, checksum))
+    return 0
 
 
 def damaging(dice: random.Random, out: Recorder, err: Recorder) -> int:
@@ -183,6 +196,7 @@ SHAPES = {
         forking,
         stubborn,
         greedy,
+        reading,
         damaging,
     )
 }

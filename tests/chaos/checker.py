@@ -16,7 +16,7 @@ from remote_client.client import Client
 from remote_protocol import cri
 from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.states import AttemptState, EndReason, JobState
-from tests.chaos.plan import Planned
+from tests.chaos.plan import Planned, reading_of
 
 SECRET = b"nobody may read this"
 """What the file holds that hostile jobs want to read through their agent."""
@@ -30,6 +30,8 @@ class Verdict:
     jobs: int = 0
     attempts: int = 0
     bytes_compared: int = 0
+    inputs: int = 0
+    """Attempts that have read an input to its end."""
     reasons: Counter[str] = field(default_factory=Counter)
 
     def complain(self, job: str, sentence: str) -> None:
@@ -54,6 +56,8 @@ def check_jobs(
             continue
         for attempt in job.attempts:
             _check_log(verdict, client, job, attempt, records)
+            if plan.spec.stdin:
+                _check_input(verdict, job, attempt, plan.feed, records)
     return verdict
 
 
@@ -119,6 +123,22 @@ def _check_log(
             )
     if attempt.state is AttemptState.ENDED and not attempt.log_complete:
         verdict.complain(job.id, f"attempt {attempt.number} ended without its whole log")
+
+
+def _check_input(
+    verdict: Verdict, job: JobView, attempt: AttemptView, feed: bytes, records: Path
+) -> None:
+    """Whoever read to the end has read the whole input, byte for byte, and nothing else."""
+    path = records / f"{job.id}.{attempt.number}.out"
+    said = path.read_bytes() if path.exists() else b""
+    verdict.inputs += bool(said)
+    if said and said != reading_of(feed):
+        verdict.complain(
+            job.id,
+            f"attempt {attempt.number} took {said!r} for its input, which is {len(feed)} bytes",
+        )
+    if not said and attempt.end_reason is EndReason.EXIT and attempt.exit_code == 0:
+        verdict.complain(job.id, f"attempt {attempt.number} ended well without its input")
 
 
 def _check_secret(verdict: Verdict, client: Client, job: JobView) -> None:

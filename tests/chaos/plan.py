@@ -6,6 +6,7 @@ import random
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from remote_protocol.spec import JobSpec, OnDisconnect
 from remote_protocol.states import EndReason
@@ -21,9 +22,12 @@ _WEIGHTS = {
     "forking": 5,
     "stubborn": 4,
     "greedy": 2,
+    "reading": 10,
     "damaging": 6,
 }
 LOST_AFTER = 20.0
+_FED = (0, 10, 100_000, 3_000_000, 5_000_000)
+"""Sizes of inputs: also beyond the window that is on the way at once."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Planned:
     """End reasons that need no fault and no cancel."""
     cancel_after: float | None
     """Seconds after which the run cancels it."""
+    feed: bytes = b""
+    """Its input, when it has one."""
 
     @property
     def hostile(self) -> bool:
@@ -68,6 +74,7 @@ def plan_job(dice: random.Random, records: Path) -> Planned:
         expires_in=dice.choice([None] * 9 + [5.0]),
         on_disconnect=OnDisconnect(lost_after=LOST_AFTER),
         keep_processes=False,
+        stdin=shape == "reading",
     )
     reasons = {EndReason.EXIT}
     if shape == "stubborn":
@@ -78,4 +85,10 @@ def plan_job(dice: random.Random, records: Path) -> Planned:
         # By the server's wall clock, which jumps.
         reasons.add(EndReason.EXPIRED)
     cancel = dice.uniform(0.0, 4.0) if dice.random() < 0.08 else None
-    return Planned(shape, spec, frozenset(reasons), cancel)
+    feed = dice.randbytes(dice.choice(_FED)) if spec.stdin else b""
+    return Planned(shape, spec, frozenset(reasons), cancel, feed)
+
+
+def reading_of(feed: bytes) -> bytes:
+    """What a job says that has read this input."""
+    return b"read %d bytes, checksum %08x\n" % (len(feed), crc32(feed))

@@ -27,6 +27,7 @@ from remote_protocol.ids import make_ulid
 from tests.chaos.checker import Verdict, check_jobs, files_left, groups_left, processes_left
 from tests.chaos.faults import ALONE, LASTING, playable
 from tests.chaos.hostile import Hostiles
+from tests.chaos.inputs import InputFeeder
 from tests.chaos.links import Fault
 from tests.chaos.network import leave_the_host
 from tests.chaos.plan import Planned, plan_job
@@ -46,6 +47,7 @@ class Score:
     story: list[tuple[float, str]] = field(default_factory=list)
     planned: dict[str, Planned] = field(default_factory=dict)
     hostiles: Hostiles | None = None
+    feeders: list[InputFeeder] = field(default_factory=list)
     refused: int = 0
     missed: int = 0
     """Faults that found nothing to harm."""
@@ -97,6 +99,11 @@ class Submitter(threading.Thread):
                 self._score.refused += 1
             time.sleep(0.3)
         self._score.planned[job.id] = plan
+        if spec.stdin:
+            dice = random.Random(self._dice.getrandbits(32))
+            feeder = InputFeeder(self._stage.client.again(), job.id, plan.feed, dice)
+            self._score.feeders.append(feeder)
+            feeder.start()
         if plan.cancel_after is not None:
             self._cancels.append((time.monotonic() + plan.cancel_after, job.id))
 
@@ -172,6 +179,11 @@ def play(
     submitter.stopping.set()
     stage.calm()
     submitter.join(60)
+    for feeder in score.feeders:
+        feeder.join(60)
+        if feeder.is_alive():
+            stage.complain("the input of a job could not be sent to its end")
+            feeder.stopping.set()
     if score.hostiles is not None:
         score.hostiles.leave()
     wrong = score.hostiles.error if score.hostiles is not None else None
@@ -232,7 +244,8 @@ def report(stage: Stage, seed: int, score: Score, verdict: Verdict, seconds: flo
     ends = ", ".join(f"{name} {count}" for name, count in sorted(verdict.reasons.items()))
     print(
         f"{verdict.jobs} jobs, {verdict.attempts} attempts ({ends}); "
-        f"{verdict.bytes_compared:,} log bytes compared; {len(verdict.wrong)} violations"
+        f"{verdict.bytes_compared:,} log bytes compared; {verdict.inputs} inputs read; "
+        f"{len(verdict.wrong)} violations"
     )
     if verdict.wrong:
         print("\nVIOLATIONS\n  " + "\n  ".join(verdict.wrong[:50]))

@@ -16,7 +16,7 @@ from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from tests.chaos.checker import SECRET, Verdict, check_jobs, files_left, groups_left, processes_left
-from tests.chaos.plan import Planned
+from tests.chaos.plan import Planned, reading_of
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 JOB = "01JD0000000000000000000000"
@@ -30,6 +30,7 @@ class World:
         self.records = records
         self.ends = 1
         self.shape = "short"
+        self.feed = b""
         self.stored = b"".join(cri.encode(b"one\ntwo\n", STAMP, cri.STDOUT))
         self.job_fields: dict[str, Any] = {"state": JobState.SUCCEEDED, "exit_code": 0}
         self.attempt_fields: dict[str, Any] = {}
@@ -52,7 +53,8 @@ class World:
         yield self.stored
 
     def judge(self) -> Verdict:
-        plan = Planned(self.shape, JobSpec(command=["x"]), frozenset({EndReason.EXIT}), None)
+        spec = JobSpec(command=["x"], stdin=self.shape == "reading")
+        plan = Planned(self.shape, spec, frozenset({EndReason.EXIT}), None, self.feed)
         return check_jobs(cast(Client, self), {JOB: plan}, self.records, frozenset())
 
 
@@ -151,3 +153,29 @@ def test_files_of_damaged_jobs_are_not_held_against_an_agent(tmp_path: Path) -> 
         (attempts / name).mkdir(parents=True)
     assert len(files_left(tmp_path)) == 3
     assert files_left(tmp_path, frozenset({JOB})) == []
+
+
+def reads(world: World, said: bytes) -> Verdict:
+    """A job that was given an input, and said this about it."""
+    world.shape, world.feed = "reading", b"all of it"
+    (world.records / f"{JOB}.1.out").write_bytes(said)
+    world.stored = b"".join(cri.encode(said, STAMP, cri.STDOUT)) if said else b""
+    return world.judge()
+
+
+def test_who_has_read_the_whole_input_is_believed(world: World) -> None:
+    verdict = reads(world, reading_of(b"all of it"))
+    assert (verdict.wrong, verdict.inputs) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (reading_of(b"all of "), "for its input, which is 9 bytes"),
+        (reading_of(b"all of itit"), "for its input, which is 9 bytes"),
+        (b"", "ended well without its input"),
+    ],
+)
+def test_an_input_that_was_not_whole_is_told(world: World, said: bytes, words: str) -> None:
+    world.attempt_fields["exit_code"] = 0
+    assert any(words in sentence for sentence in reads(world, said).wrong)
