@@ -20,7 +20,9 @@ import remote_agent
 import remote_protocol
 from remote_agent.config import AgentPart, Config, LimitsPart
 from remote_agent.journal.directory import write_directory
-from remote_agent.journal.plan import Circumstances, make_order, places
+from remote_agent.planning.kinds import plan
+from remote_agent.planning.order import HostContext, make_order
+from remote_agent.planning.paths import job_paths
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobFile, JobSpec
@@ -120,9 +122,10 @@ def _record_attempt(job: str, spec: JobSpec, target: Path) -> None:
         offer = Offer(attempt=AttemptId(job, 1), spec=spec)
         directory = Path(state) / "attempts" / f"{job}.1"
         directory.parent.mkdir()
-        files = places(directory, None, None)
-        order = make_order(offer, files, config, Circumstances("recorder", _ENVIRON))
-        write_directory(directory, order, offer, BOOT, files)
+        paths = job_paths(directory, None, None)
+        work = plan(spec, paths)
+        order = make_order(offer, work, paths, config, HostContext("recorder", _ENVIRON))
+        write_directory(directory, order, offer, BOOT, paths, work.files)
         shutil.copytree(directory, target / directory.name)
         written = target / directory.name / "attempt.jsonl"
         written.write_text(written.read_text().replace(state, STATE))

@@ -37,13 +37,13 @@ from remote_agent.errors import AgentError
 from remote_agent.execution.runner import Runner
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.journal import Journal
-from remote_agent.journal.plan import Circumstances
 from remote_agent.journal.users import Users
 from remote_agent.local.control import ControlServer
 from remote_agent.local.desired_state import DesiredState
 from remote_agent.local.janitor import Janitor
 from remote_agent.local.logging_setup import set_up_logging
 from remote_agent.local.notify import ServiceStatus
+from remote_agent.planning.order import HostContext
 from remote_agent.processes import SCARCE, protect_from_oom
 from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
@@ -89,7 +89,7 @@ class Agent:
         # First of all: its faults are those of the configuration.
         users = Users(config.jobs)
         group = job_group(config.limits.cgroup)
-        host = Circumstances(identity.name, os.environ, group, options.umask)
+        host = HostContext(identity.name, os.environ, group, options.umask)
         self._journal = journal = Journal(config, host, users)
         check_users(users, journal.files)
         files = file_limits()

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from remote_agent.execution.shim_events import ShimEvent, ShimEventSocket
 from remote_agent.execution.shim_pool import ShimPool
 from remote_agent.execution.stopping import RunningAttempt, Stopper, with_requested_reason
-from remote_agent.journal import Journal, Record
+from remote_agent.journal import AttemptRecord, Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import killed_words, lost
@@ -284,7 +284,7 @@ class Runner:
             return
         self._apply(key, watched, self._journal.look(key))
 
-    def _apply(self, key: AttemptId, watched: RunningAttempt, record: Record | None) -> None:
+    def _apply(self, key: AttemptId, watched: RunningAttempt, record: AttemptRecord | None) -> None:
         if record is None:
             self._gone(key)
             return

@@ -1,6 +1,6 @@
 """The journal: what this agent durably knows about its attempts. One directory for each."""
 
-from remote_agent.journal.directory import Record, Started
-from remote_agent.journal.journal import Journal, Kept
+from remote_agent.journal.directory import AttemptRecord, StartRecord
+from remote_agent.journal.journal import Journal, SettledLog
 
-__all__ = ["Journal", "Kept", "Record", "Started"]
+__all__ = ["AttemptRecord", "Journal", "SettledLog", "StartRecord"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from errno import EACCES, ENAMETOOLONG, EPERM
@@ -16,8 +17,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from remote_agent.journal.plan import FOLDERS, Places
 from remote_agent.journal.spares import make_empty
+from remote_agent.planning.paths import FOLDERS, JobPaths
+from remote_agent.planning.work import WorkFile
 from remote_agent.processes import (
     HOST_FAULTS,
     READ,
@@ -29,19 +31,16 @@ from remote_agent.processes import (
     open_file,
     remove_tree,
     rename,
-    script_name,
     set_mode,
-    split_shell,
     sync,
 )
-from remote_agent.shim.layout import EXIT, ORDER, SCRIPT, SETTLED, STARTED, VERSION
+from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED, VERSION
 from remote_agent.shim.order import Order
 from remote_agent.shim.record import has_begun, read_bounded, read_record
 from remote_agent.spool import SpoolReader
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ended, Offer, Phase
-from remote_protocol.spec import JobFile
 
 NEW: Final = ".new."
 """What the name of a directory begins with until it is complete."""
@@ -67,7 +66,7 @@ class BadFile(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartRecord:
     """What a shim noted when it had spawned the job; `at` is Unix time."""
 
     pid: int
@@ -80,7 +79,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class AttemptRecord:
     """One attempt as its directory tells it."""
 
     key: AttemptId
@@ -89,7 +88,7 @@ class Record:
     phase: Phase
     size: int
     """Length of its log in bytes."""
-    started: Started | None
+    started: StartRecord | None
     ended: Ended | None
     """Set when the phase is `ended`; `lost` when the shim died before it could say."""
 
@@ -99,54 +98,49 @@ def write_directory(
     order: Order,
     offer: Offer,
     boot_id: str,
-    places: Places,
+    paths: JobPaths,
+    files: Iterable[WorkFile] = (),
     spare: Path | None = None,
 ) -> None:
-    """Make an attempt's directory, of an empty one if there is a `spare`, and what its job needs at
-    `places`. OSError, BadFile: nothing of it is left.
+    """Make an attempt's directory, of an empty one if there is a `spare`, and its job's `files` at
+    `paths`. OSError, BadFile: nothing of it is left.
 
     It gets its name when it is complete, so a crash leaves no half attempt behind. With
     `order.sync` everything that a start needs is on the disk when this returns (I4).
     """
     new = spare or directory.with_name(f"{NEW}{directory.name}")
-    home = places.home.with_name(f"{NEW}{directory.name}") if places.apart else new
+    home = paths.home.with_name(f"{NEW}{directory.name}") if paths.apart else new
     try:
         if spare is None:
-            make_empty(new, places.folders)
-        if places.apart:
+            make_empty(new, paths.folders)
+        if paths.apart:
             make_empty(home, FOLDERS)
-        if not places.inside:
-            places.work.mkdir(mode=0o700, parents=True)
-        if offer.spec.files:
-            work = home / places.work.name if places.inside else places.work
-            _put_files(work, offer.spec.files, order.sync)
-        if offer.spec.shell is not None:
-            _write_script(home, offer, order.sync)
+        if not paths.inside:
+            paths.work.mkdir(mode=0o700, parents=True)
+        for file in files:
+            if file.own:
+                _write(home / file.path, file.data, file.mode, order.sync)
+            else:
+                work = home / paths.work.name if paths.inside else paths.work
+                _put_file(work, file, order.sync)
         _write_order(new, order, offer, boot_id)
-        if places.apart:
+        if paths.apart:
             if order.uid is not None:
                 chown_tree(str(home), order.uid, order.gid)
-            rename(home, places.home)
+            rename(home, paths.home)
         rename(new, directory)
         if order.sync:
-            # Behind the rename, so that one commit of the file system's journal carries it all:
+            # After the rename, so that one commit of the file system's journal carries it all:
             # syncing the file writes it, the directories then find nothing left to write.
             place = str(directory)
             sync(f"{place}{os.sep}{ORDER}")
             sync(place)
             sync(os.path.dirname(place))
     except BaseException:
-        for half in {new, home, places.home, places.work, directory}:
+        for half in {new, home, paths.home, paths.work, directory}:
             with suppress(OSError):
                 remove_tree(half)
         raise
-
-
-def _write_script(home: Path, offer: Offer, durable: bool) -> None:
-    script = offer.spec.script_text
-    if script is not None:
-        name = script_name(split_shell(offer.spec.shell or ""), SCRIPT)
-        _write(home / name, script.encode(), 0o700, durable)
 
 
 def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> None:
@@ -155,19 +149,18 @@ def _write_order(directory: Path, order: Order, offer: Offer, boot_id: str) -> N
     _write(f"{directory}{os.sep}{ORDER}", order.line() + body.encode(), 0o600)
 
 
-def _put_files(work: Path, files: list[JobFile], durable: bool) -> None:
-    for file in files:
-        target = work / file.path
-        if problem := name_problem(file.path):
-            raise BadFile(f"the job's file {file.path!r} cannot be put there: {problem}")
-        try:
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(target, file.data, file.mode, durable)
-        except (OSError, ValueError) as error:
-            # What no host can be blamed for: a name that is too long, or another file in the way.
-            if isinstance(error, OSError) and error.errno in HOST_FAULTS | _CLOSED:
-                raise
-            raise BadFile(_words(file.path, error)) from error
+def _put_file(work: Path, file: WorkFile, durable: bool) -> None:
+    target = work / file.path
+    if problem := name_problem(file.path):
+        raise BadFile(f"the job's file {file.path!r} cannot be put there: {problem}")
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(target, file.data, file.mode, durable)
+    except (OSError, ValueError) as error:
+        # What no host can be blamed for: a name that is too long, or another file in the way.
+        if isinstance(error, OSError) and error.errno in HOST_FAULTS | _CLOSED:
+            raise
+        raise BadFile(_words(file.path, error)) from error
 
 
 def _words(path: str, error: OSError | ValueError) -> str:
@@ -195,14 +188,14 @@ def _write(path: Path | str, data: bytes, mode: int, durable: bool = False) -> N
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DirectoryContents:
     """What lies in a directory, before it is judged. `begun` without `kept` and `exit`: dead."""
 
     offer: Offer
     boot_id: str
     begun: bool
     kept: bool
-    started: Started | None
+    started: StartRecord | None
     exit: dict[str, Any] | None
     odd: str = ""
     """What stands in the place of a record, in words; empty when nothing does."""
@@ -210,7 +203,7 @@ class Reading:
     """The start order as it was written."""
 
 
-def read_directory(directory: Path) -> Reading | None:
+def read_directory(directory: Path) -> DirectoryContents | None:
     """Read an attempt's directory; None when it is settled.
 
     BrokenDirectory when it is none, FileNotFoundError when it is gone, OSError when the host
@@ -226,7 +219,7 @@ def read_directory(directory: Path) -> Reading | None:
         raise BrokenDirectory(f"{what} cannot be opened: {error.strerror}") from None
 
 
-def _read(folder: Folder) -> Reading | None:
+def _read(folder: Folder) -> DirectoryContents | None:
     if folder.exists(SETTLED):
         return None
     order, offer, boot_id = _read_offer(folder)
@@ -236,7 +229,9 @@ def _read(folder: Folder) -> Reading | None:
     kept = begun and folder.locked()
     odd: list[str] = []
     body, started = (_record(folder, name, odd) for name in (EXIT, STARTED))
-    return Reading(offer, boot_id, begun, kept, _started(started), body, "; ".join(odd), order)
+    return DirectoryContents(
+        offer, boot_id, begun, kept, _started(started), body, "; ".join(odd), order
+    )
 
 
 def _record(folder: Folder, name: str, odd: list[str]) -> dict[str, Any] | None:
@@ -261,11 +256,11 @@ def _read_offer(directory: Folder) -> tuple[dict[str, Any], Offer, str]:
         raise BrokenDirectory(f"its {ORDER} is damaged ({words})") from None
 
 
-def _started(body: dict[str, Any] | None) -> Started | None:
+def _started(body: dict[str, Any] | None) -> StartRecord | None:
     if body is None:
         return None
     try:
-        started = Started(
+        started = StartRecord(
             pid=int(body["pid"]),
             start_time=str(body["start_time"]),
             shim_pid=int(body["shim_pid"]),

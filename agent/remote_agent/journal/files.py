@@ -13,8 +13,8 @@ from typing import Final
 
 from remote_agent.config import Config
 from remote_agent.journal.directory import NEW
-from remote_agent.journal.plan import Places, places
 from remote_agent.journal.trash import Trash
+from remote_agent.planning.paths import JobPaths, job_paths
 from remote_agent.shim.layout import TEMPORARY
 from remote_protocol.attempt_id import AttemptId
 
@@ -54,20 +54,20 @@ class JobFiles:
                 missing.mkdir(mode=_OPEN)
                 missing.chmod(_OPEN)
 
-    def places(self, directory: Path) -> Places:
+    def paths(self, directory: Path) -> JobPaths:
         """Where the job of the attempt with this directory has its files."""
         homes = self._homes if self._separate else None
-        return places(directory, self._outside, homes)
+        return job_paths(directory, self._outside, homes)
 
     @property
     def folders(self) -> tuple[str, ...]:
         """Those of a job's folders that are in its attempt's directory."""
-        return self.places(self._attempts / "any").folders
+        return self.paths(self._attempts / "any").folders
 
     def discard(self, key: AttemptId) -> None:
         """Throw away what a job had, wherever: the configuration may have changed. OSError."""
         self._home_trash.take(self._homes / str(key))
-        files = self.places(self._attempts / str(key))
+        files = self.paths(self._attempts / str(key))
         if self._separate:
             self._throw(files.home)
         else:

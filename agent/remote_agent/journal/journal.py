@@ -19,12 +19,12 @@ from pydantic import ValidationError
 from remote_agent.config import Config
 from remote_agent.journal.directory import (
     NEW,
+    AttemptRecord,
     BadFile,
     BrokenDirectory,
+    DirectoryContents,
     NumberUsed,
-    Reading,
-    Record,
-    Started,
+    StartRecord,
     ended_from,
     read_directory,
     size_of,
@@ -35,14 +35,15 @@ from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, parse_key
 from remote_agent.journal.inputs import InputFiles
 from remote_agent.journal.ledger import Ledger
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
-from remote_agent.journal.plan import FOLDERS, Circumstances, make_order
-from remote_agent.journal.spares import Spares
+from remote_agent.journal.spares import SpareDirectories
 from remote_agent.journal.trash import Trash
 from remote_agent.journal.users import Users
+from remote_agent.planning import kinds
+from remote_agent.planning.order import HostContext, make_order
+from remote_agent.planning.paths import FOLDERS
 from remote_agent.processes import NEW as NEW_FILE
 from remote_agent.processes import (
     SCARCE,
-    SCRIPT_ENDINGS,
     Account,
     Folder,
     UnexpectedEntry,
@@ -50,7 +51,7 @@ from remote_agent.processes import (
     sync,
 )
 from remote_agent.shim.launcher_client import tell
-from remote_agent.shim.layout import EXIT, INPUT, INPUT_END, ORDER, SCRIPT, SETTLED, STARTED
+from remote_agent.shim.layout import EXIT, INPUT, INPUT_END, ORDER, SETTLED, STARTED
 from remote_agent.shim.record import mark_begun, write_record
 from remote_agent.spool import LIVE, SpoolReader
 from remote_protocol.attempt_id import AttemptId
@@ -60,7 +61,7 @@ from remote_protocol.states import EndReason
 log = structlog.get_logger("journal")
 
 
-class Kept(NamedTuple):
+class SettledLog(NamedTuple):
     """A settled attempt whose log is still here: when it was settled, its size on the disk."""
 
     key: AttemptId
@@ -71,7 +72,7 @@ class Kept(NamedTuple):
 class Journal:
     """The attempts of one agent on this `host`, whose jobs are these `users`."""
 
-    def __init__(self, config: Config, host: Circumstances, users: Users | None = None) -> None:
+    def __init__(self, config: Config, host: HostContext, users: Users | None = None) -> None:
         self._config = config
         self._host = host
         self.users = users or Users(config.jobs)
@@ -87,7 +88,7 @@ class Journal:
         self._trash = Trash(self._root)
         self.files = JobFiles(config, self._root, self.users.separate)
         """Where jobs have theirs."""
-        self._spares = Spares(self._root, self.files.folders)
+        self._spares = SpareDirectories(self._root, self.files.folders)
         self._odd: set[str] = set()
         """What was said to be odd already."""
         self.adjust(config)
@@ -149,16 +150,17 @@ class Journal:
             raise FileExistsError(17, "the attempt is in this agent's journal already", str(key))
 
     def _write(self, directory: Path, offer: Offer, user: Account | None) -> None:
-        places = self.files.places(directory)
-        order = make_order(offer, places, self._config, self._host, user)
+        paths = self.files.paths(directory)
+        work = kinds.plan(offer.spec, paths)
+        order = make_order(offer, work, paths, self._config, self._host, user)
         try:
             spare = self._spares.take()
-            write_directory(directory, order, offer, self._boot_id, places, spare)
+            write_directory(directory, order, offer, self._boot_id, paths, work.files, spare)
         except BadFile as error:
             # The job can never start: it is accepted, and it has ended already.
             bare = offer.spec.model_copy(update={"files": []})
             offer = offer.model_copy(update={"spec": bare})
-            write_directory(directory, order, offer, self._boot_id, places)
+            write_directory(directory, order, offer, self._boot_id, paths)
             self._write_exit(
                 directory,
                 {
@@ -173,7 +175,7 @@ class Journal:
 
     # Find again ---------------------------------------------------------------------------------
 
-    def scan(self) -> list[Record]:
+    def scan(self) -> list[AttemptRecord]:
         """Every attempt that is not settled, by job and number. Never fails for one bad directory:
         that is moved aside, its attempt is lost, and the log says so. OSError when the host is
         short of what any look needs."""
@@ -200,11 +202,11 @@ class Journal:
         self.files.clear({str(record.key) for record in found})
         return found
 
-    def kill_rest(self, key: AttemptId, started: Started | None) -> int:
+    def kill_rest(self, key: AttemptId, started: StartRecord | None) -> int:
         """Kill what is left of an attempt's job; how many processes."""
         return kill_rest(key, started, self.users.of(key))
 
-    def look(self, key: AttemptId, again: bool = True) -> Record | None:
+    def look(self, key: AttemptId, again: bool = True) -> AttemptRecord | None:
         """What the disk says about an attempt; None when there is none, or it is settled.
 
         One whose shim died is ended here: what it left is killed, and the record says `lost`. So
@@ -226,29 +228,31 @@ class Journal:
             self.users.hold(key, uid)
         ended, phase = None, Phase.RUNNING
         if reading.exit is not None:
-            ended = self._believe(key, reading)
+            ended = self._trust_exit_record(key, reading)
         elif not reading.kept and (reading.begun or reading.boot_id != self._boot_id):
-            ended = self._bury(key, reading)
+            ended = self._record_loss(key, reading)
         elif not reading.begun:
             phase = Phase.ACCEPTED
         if ended is not None:
-            return Record(key, reading.offer, Phase.ENDED, ended.size, reading.started, ended)
+            return AttemptRecord(
+                key, reading.offer, Phase.ENDED, ended.size, reading.started, ended
+            )
         size = size_of(directory) if reading.begun else 0
-        return Record(key, reading.offer, phase, size, reading.started, None)
+        return AttemptRecord(key, reading.offer, phase, size, reading.started, None)
 
-    def _believe(self, key: AttemptId, reading: Reading) -> Ended:
+    def _trust_exit_record(self, key: AttemptId, reading: DirectoryContents) -> Ended:
         """The end as its record tells it, unless a power loss took a part of the log."""
         assert reading.exit is not None
         try:
             ended = ended_from(key, reading.exit)
         except ValidationError:
-            return self._bury(key, reading)
+            return self._record_loss(key, reading)
         rebooted = reading.boot_id != self._boot_id
         if rebooted and size_of(self.path(key)) < ended.size:
-            return self._bury(key, reading)
+            return self._record_loss(key, reading)
         return ended
 
-    def _bury(self, key: AttemptId, reading: Reading) -> Ended:
+    def _record_loss(self, key: AttemptId, reading: DirectoryContents) -> Ended:
         """Record the loss of an attempt whose shim is dead, after killing what is left of it."""
         directory, started = self.path(key), reading.started
         rebooted = (started.boot_id if started else reading.boot_id) != self._boot_id
@@ -264,14 +268,14 @@ class Journal:
             self._write_exit(directory, body)
         return ended_from(key, body)
 
-    def abandon(self, key: AttemptId, reason: str) -> Record:
+    def abandon(self, key: AttemptId, reason: str) -> AttemptRecord:
         """Give up an attempt whose directory is damaged: kill what runs of it, set it aside."""
         directory = self.path(key)
         tell(directory, {"do": "kill", "reason": EndReason.LOST.value, "detail": reason})
         killed = killed_words(self.kill_rest(key, None))
         self._folder.set_aside(directory.name, reason)
         body = lost(f"its directory on the host was damaged: {reason}{killed}", 0, 0, None)
-        return Record(key, None, Phase.ENDED, 0, None, ended_from(key, body))
+        return AttemptRecord(key, None, Phase.ENDED, 0, None, ended_from(key, body))
 
     def _write_exit(self, directory: Path, body: dict[str, Any]) -> None:
         with Folder(directory) as folder:
@@ -328,13 +332,12 @@ class Journal:
         except (FileNotFoundError, UnexpectedEntry):
             folder.clear(SETTLED)
             os.close(folder.open(SETTLED, NEW_FILE))
-        scripts = (f"{SCRIPT}{ending}" for ending in SCRIPT_ENDINGS)
-        for name in (ORDER, INPUT, INPUT_END, *scripts):
+        for name in (ORDER, INPUT, INPUT_END, *kinds.OWN_FILES):
             with suppress(FileNotFoundError):
                 folder.clear(name)
         return True
 
-    def kept(self) -> Iterator[Kept]:
+    def kept(self) -> Iterator[SettledLog]:
         """The settled attempts whose logs are still here, in no order. One odd directory is said,
         and hides no other."""
         for name in self._folder.names():
@@ -346,7 +349,7 @@ class Journal:
                 with Folder(directory) as folder:
                     at = folder.changed_at(SETTLED)
                 if at is not None:
-                    yield Kept(key, at, self.spool(key).disk_usage())
+                    yield SettledLog(key, at, self.spool(key).disk_usage())
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from remote_agent.journal.directory import Started
+from remote_agent.journal.directory import StartRecord
 from remote_agent.processes import kill_marked, kill_user
 from remote_agent.processes.cgroup import Group, is_group_of
 from remote_agent.spool import SpoolError, SpoolReader
@@ -21,7 +21,7 @@ from remote_protocol.states import EndReason
 log = structlog.get_logger("journal")
 
 
-def kill_rest(key: AttemptId, started: Started | None, uid: int | None = None) -> int:
+def kill_rest(key: AttemptId, started: StartRecord | None, uid: int | None = None) -> int:
     """Kill what is left of an attempt's job, on this boot of the host, with all processes of the
     user `uid`, who is nobody else; how many."""
     if started is not None and started.cgroup and is_group_of(started.cgroup, str(key)):
@@ -52,7 +52,7 @@ def measure(directory: Path, key: AttemptId) -> tuple[int, int]:
     return size, checksum
 
 
-def lost(detail: str, size: int, checksum: int, started: Started | None) -> dict[str, Any]:
+def lost(detail: str, size: int, checksum: int, started: StartRecord | None) -> dict[str, Any]:
     """The exit record of an attempt that is lost."""
     return {
         "exit_code": None,

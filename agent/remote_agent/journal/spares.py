@@ -27,7 +27,7 @@ LEAST: Final = 16
 _FILES: Final = frozenset({ORDER, STARTED, EXIT})
 
 
-class Spares:
+class SpareDirectories:
     """Empty directories in `root`, with these `folders` in them.
 
     What a former agent left there is removed.

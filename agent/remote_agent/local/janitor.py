@@ -17,7 +17,7 @@ import structlog
 
 from remote_agent.config import Config
 from remote_agent.errors import os_words
-from remote_agent.journal import Journal, Kept
+from remote_agent.journal import Journal, SettledLog
 from remote_protocol.units import format_size
 
 log = structlog.get_logger("janitor")
@@ -139,7 +139,7 @@ class Janitor:
         if removed:
             log.info("removed old logs of jobs", attempts=removed, left=len(kept) - removed)
 
-    def _remove(self, entry: Kept) -> None:
+    def _remove(self, entry: SettledLog) -> None:
         try:
             self._journal.remove(entry.key)
         except OSError as error:

@@ -17,7 +17,7 @@ from remote_agent.execution.runner import Runner
 from remote_agent.execution.shim_events import ShimEvent
 from remote_agent.journal import Journal
 from remote_agent.journal.losses import lost
-from remote_agent.journal.plan import Circumstances
+from remote_agent.planning.order import HostContext
 from remote_agent.session.events import AttemptEnded, AttemptStarted, SpoolGrew
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol import cri
@@ -34,7 +34,7 @@ class World:
 
     def __init__(self, state_dir: Path) -> None:
         config = Config(state_dir=state_dir, agent=AgentPart(durability="normal"))
-        self.journal = Journal(config, Circumstances("tester", os.environ))
+        self.journal = Journal(config, HostContext("tester", os.environ))
         self.events: list[object] = []
         self.mark = state_dir / "mark"
         self.runner = Runner(state_dir, self.journal)

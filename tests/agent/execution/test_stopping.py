@@ -12,7 +12,7 @@ from remote_agent.execution.stopping import RunningAttempt, Stopper, with_reques
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.losses import lost
-from remote_agent.journal.plan import Circumstances
+from remote_agent.planning.order import HostContext
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
@@ -25,7 +25,7 @@ STOP: dict[str, object] = {"do": "stop", "reason": "cancelled", "detail": "enoug
 
 def test_what_has_not_begun_never_does(tmp_path):
     config = Config(state_dir=tmp_path, agent=AgentPart(durability="normal"))
-    journal = Journal(config, Circumstances("a", os.environ))
+    journal = Journal(config, HostContext("a", os.environ))
     key = new_key()
     journal.store(Offer(attempt=key, spec=JobSpec(command=["true"])))
     watched = RunningAttempt(journal.path(key), stop_request=STOP)

@@ -11,8 +11,8 @@ from remote_agent.config import AgentPart, Config
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import NumberUsed
-from remote_agent.journal.plan import Circumstances
 from remote_agent.journal.users import NoUserFree
+from remote_agent.planning.order import HostContext
 from remote_agent.session.events import OfferFailed, OfferStored
 from remote_protocol.messages import Offer, Refusal
 from remote_protocol.spec import JobSpec
@@ -22,7 +22,7 @@ from tests.support.fake_server import new_key
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
     config = Config(state_dir=tmp_path, agent=AgentPart(durability="normal"))
-    return Journal(config, Circumstances("a", os.environ))
+    return Journal(config, HostContext("a", os.environ))
 
 
 def offer() -> Offer:

@@ -12,15 +12,22 @@ from typing import Any
 
 import pytest
 
-from remote_agent.journal import directory as room
-from remote_agent.journal.directory import BadFile, BrokenDirectory, Reading, write_directory
-from remote_agent.journal.plan import Places
+from remote_agent.journal import directory as module
+from remote_agent.journal.directory import (
+    BadFile,
+    BrokenDirectory,
+    DirectoryContents,
+    write_directory,
+)
+from remote_agent.planning import kinds
+from remote_agent.planning.paths import JobPaths
 from remote_agent.shim.layout import EXIT, ORDER, STARTED
 from remote_agent.shim.order import Order, parse
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer
 from remote_protocol.spec import JobFile
-from tests.agent.journal.conftest import Offers, with_files
+from tests.agent.conftest import Offers
+from tests.agent.journal.conftest import with_files
 
 
 def encoded(data: bytes) -> str:
@@ -33,16 +40,17 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "attempts" / "J.1"
 
 
-def read(place: Path) -> Reading:
-    reading = room.read_directory(place)
+def read(place: Path) -> DirectoryContents:
+    reading = module.read_directory(place)
     assert reading is not None
     return reading
 
 
 def write(place: Path, offer: Offer, work: Path | None = None, sync: bool = True) -> Order:
     order = Order("J.1", ["true"], {"A": "b"}, "/", sync=sync)
-    places = Places(place, work or place / "work", inside=work is None or work.parent == place)
-    write_directory(place, order, offer, "boot-1", places)
+    paths = JobPaths(place, work or place / "work", inside=work is None or work.parent == place)
+    files = kinds.plan(offer.spec, paths).files
+    write_directory(place, order, offer, "boot-1", paths, files)
     return order
 
 
@@ -168,11 +176,11 @@ def test_an_exit_record_becomes_a_message(offers: Offers) -> None:
         "ended_at": 2.0,
         "steps": [{"at": 1.0, "what": "spawned"}] * 300,
     }
-    ended = room.ended_from(key, body)
+    ended = module.ended_from(key, body)
     assert (ended.attempt, ended.exit_code) == (key, 3)
     assert len(ended.end_detail) == 2000 and len(ended.steps) == 200
     with pytest.raises(ValueError):
-        room.ended_from(key, {**body, "checksum": -1})
+        module.ended_from(key, {**body, "checksum": -1})
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "link", "huge"])
@@ -204,7 +212,7 @@ def test_no_order_no_attempt(place: Path, offers: Offers, name: str) -> None:
     shutil.rmtree(target) if name == "." else target.unlink()
     target.symlink_to("/etc")
     with pytest.raises(BrokenDirectory, match="cannot be opened"):
-        room.read_directory(place)
+        module.read_directory(place)
 
 
 def test_records_that_a_job_has_written_signal_nobody(place: Path, offers: Offers) -> None:
@@ -216,7 +224,7 @@ def test_records_that_a_job_has_written_signal_nobody(place: Path, offers: Offer
     (place / STARTED).write_text("[" * 500_000)
     assert read(place).started is None
     ended = {"end_reason": "exit", "size": 0, "checksum": 0, "ended_at": 1, "steps": 7}
-    assert room.ended_from(AttemptId(offers().attempt.job, 1), ended).steps == []
+    assert module.ended_from(AttemptId(offers().attempt.job, 1), ended).steps == []
 
 
 def test_a_name_that_no_disk_takes_is_the_jobs_fault(place: Path, offers: Offers) -> None:

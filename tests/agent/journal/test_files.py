@@ -9,7 +9,7 @@ import pytest
 
 from remote_agent.config import Config
 from remote_agent.journal.files import JobFiles
-from remote_agent.journal.plan import FOLDERS
+from remote_agent.planning.paths import FOLDERS
 from remote_protocol.attempt_id import AttemptId
 
 KEY = AttemptId("J", 1)
@@ -39,7 +39,7 @@ def test_places(
     folders: tuple[str, ...],
 ) -> None:
     files = made(tmp_path, separate, tmp_path / "w" if elsewhere else None)
-    places = files.places(tmp_path / "attempts" / str(KEY))
+    places = files.paths(tmp_path / "attempts" / str(KEY))
     assert places[:2] == (tmp_path / home, tmp_path / work)
     assert (places.apart, places.inside) == (separate, separate or not elsewhere)
     assert files.folders == folders

@@ -12,7 +12,7 @@ from remote_agent.journal.inputs import InputFiles, measure
 from remote_agent.session.input_copy import InputCopy
 from remote_agent.shim.layout import INPUT
 from remote_protocol.attempt_id import AttemptId
-from tests.agent.journal.conftest import Offers
+from tests.agent.conftest import Offers
 
 KEY = AttemptId("01ARYZ6S410000000000000000", 1)
 

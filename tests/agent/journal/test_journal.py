@@ -15,7 +15,7 @@ from zlib import crc32
 import pytest
 
 from remote_agent.config import Config
-from remote_agent.journal import Journal, Record
+from remote_agent.journal import AttemptRecord, Journal
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.shim.launcher_client import LauncherClient, tell
 from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED
@@ -23,7 +23,8 @@ from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer, Phase
 from remote_protocol.states import EndReason
-from tests.agent.journal.conftest import HOST, Offers, with_files
+from tests.agent.conftest import Offers
+from tests.agent.journal.conftest import HOST, with_files
 from tests.support.shim_harness import eventually, read_log, running
 
 
@@ -43,13 +44,13 @@ def key_of(offer: Offer) -> AttemptId:
     return offer.attempt
 
 
-def look(journal: Journal, offer: Offer) -> Record:
+def look(journal: Journal, offer: Offer) -> AttemptRecord:
     record = journal.look(key_of(offer))
     assert record is not None
     return record
 
 
-def run(journal: Journal, shims: LauncherClient, offer: Offer) -> Record:
+def run(journal: Journal, shims: LauncherClient, offer: Offer) -> AttemptRecord:
     """Store an offer and let a shim run it to its end."""
     journal.store(offer)
     shims.request(journal.path(key_of(offer)))

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from remote_agent.journal import spares as module
-from remote_agent.journal.plan import FOLDERS
-from remote_agent.journal.spares import Spares, make_empty
+from remote_agent.journal.spares import SpareDirectories, make_empty
+from remote_agent.planning.paths import FOLDERS
 from remote_agent.shim.layout import CLEAN, EXIT, ORDER, STARTED
 
 
 @pytest.fixture
-def spares(tmp_path: Path) -> Spares:
-    return Spares(tmp_path, FOLDERS)
+def spares(tmp_path: Path) -> SpareDirectories:
+    return SpareDirectories(tmp_path, FOLDERS)
 
 
 def settled(root: Path, clean: object = True) -> Path:
@@ -31,7 +31,7 @@ def settled(root: Path, clean: object = True) -> Path:
     return path
 
 
-def test_a_clean_directory_is_used_again(tmp_path: Path, spares: Spares) -> None:
+def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectories) -> None:
     path = settled(tmp_path)
     inode = path.stat().st_ino
     assert spares.keep(path) and not path.exists()
@@ -56,7 +56,7 @@ def test_a_clean_directory_is_used_again(tmp_path: Path, spares: Spares) -> None
     ],
 )
 def test_anything_odd_is_left_alone(
-    tmp_path: Path, spares: Spares, spoil: Callable[[Path], object]
+    tmp_path: Path, spares: SpareDirectories, spoil: Callable[[Path], object]
 ) -> None:
     path = settled(tmp_path)
     spoil(path)
@@ -65,7 +65,9 @@ def test_anything_odd_is_left_alone(
     assert sorted(os.listdir(path)) == before and spares.take() is None
 
 
-def test_a_link_in_place_of_a_folder_is_not_followed(tmp_path: Path, spares: Spares) -> None:
+def test_a_link_in_place_of_a_folder_is_not_followed(
+    tmp_path: Path, spares: SpareDirectories
+) -> None:
     path = settled(tmp_path)
     (tmp_path / "other").mkdir(0o700)
     (path / "work").rmdir()
@@ -73,7 +75,7 @@ def test_a_link_in_place_of_a_folder_is_not_followed(tmp_path: Path, spares: Spa
     assert not spares.keep(path)
 
 
-def test_what_lives_on_or_is_held_is_left_alone(tmp_path: Path, spares: Spares) -> None:
+def test_what_lives_on_or_is_held_is_left_alone(tmp_path: Path, spares: SpareDirectories) -> None:
     path = settled(tmp_path, clean=False)
     assert not spares.keep(path)
     (path / EXIT).write_text(json.dumps({CLEAN: True}))
@@ -85,21 +87,23 @@ def test_what_lives_on_or_is_held_is_left_alone(tmp_path: Path, spares: Spares) 
     assert not spares.keep(tmp_path / "absent")
 
 
-def test_there_are_never_too_many(tmp_path: Path, spares: Spares, monkeypatch) -> None:
+def test_there_are_never_too_many(tmp_path: Path, spares: SpareDirectories, monkeypatch) -> None:
     monkeypatch.setattr(module, "MOST", 1)
     assert spares.keep(settled(tmp_path))
     assert not spares.keep(settled(tmp_path))
 
 
-def test_some_are_made_and_those_of_a_former_agent_removed(tmp_path: Path, spares: Spares) -> None:
+def test_some_are_made_and_those_of_a_former_agent_removed(
+    tmp_path: Path, spares: SpareDirectories
+) -> None:
     spares.fill()
     assert len(os.listdir(tmp_path)) == module.LEAST
-    Spares(tmp_path, FOLDERS)
+    SpareDirectories(tmp_path, FOLDERS)
     assert os.listdir(tmp_path) == []
 
 
 def test_none_with_a_work_directory_when_those_are_elsewhere(
-    tmp_path: Path, spares: Spares
+    tmp_path: Path, spares: SpareDirectories
 ) -> None:
     spares.fill()
     spares.drop(FOLDERS[:-1])

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from remote_agent.config import Config, LimitsPart, LogsPart
-from remote_agent.journal import Kept
+from remote_agent.journal import SettledLog
 from remote_agent.local import janitor as module
 from remote_agent.local.janitor import Janitor
 from remote_protocol.attempt_id import AttemptId
@@ -32,7 +32,7 @@ class Shelf:
         return key
 
     def kept(self):
-        return iter([Kept(key, at, size) for key, (at, size) in self.logs.items()])
+        return iter([SettledLog(key, at, size) for key, (at, size) in self.logs.items()])
 
     def prepare(self) -> None:
         self.prepared += 1

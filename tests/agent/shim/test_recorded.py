@@ -11,7 +11,7 @@ import pytest
 
 from remote_agent.config import Config
 from remote_agent.journal import Journal
-from remote_agent.journal.plan import Circumstances
+from remote_agent.planning.order import HostContext
 from remote_agent.processes import boot_id
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase
@@ -22,7 +22,7 @@ from tests.support.shim_harness import Run, ShimHarness, eventually, read_log, t
 
 SMALLEST, EVERYTHING = (AttemptId(job, 1) for job in SPECS)
 
-HOST = Circumstances("a", {})
+HOST = HostContext("a", {})
 
 
 @pytest.fixture(params=RECORDS, ids=[record.name for record in RECORDS])

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from remote_agent.config import Config
-from remote_agent.journal.plan import Circumstances, backlog, make_order, nice_of, places
+from remote_agent.planning.kinds import plan
+from remote_agent.planning.order import HostContext, make_order, nice_of, segments_allowed
+from remote_agent.planning.paths import job_paths
 from remote_protocol.messages import Offer
-from tests.agent.journal.conftest import Offers
+from tests.agent.conftest import Offers
 
 DIRECTORY = Path("/state/attempts/J.1")
 ENVIRON = {"PATH": "/bin", "HOME": "/h", "REMOTE_AGENT_TOKEN": "rat_x", "SECRET": "s"}
 
 
 def order(offer: Offer, config: Config, cgroup: str | None = None):
-    files = places(DIRECTORY, config.agent.work_dir, None)
-    return make_order(offer, files, config, Circumstances("host-1", ENVIRON, cgroup, 0o027))
+    paths = job_paths(DIRECTORY, config.agent.work_dir, None)
+    host = HostContext("host-1", ENVIRON, cgroup, 0o027)
+    return make_order(offer, plan(offer.spec, paths), paths, config, host)
 
 
 def test_a_plain_command(offers: Offers, config: Config) -> None:
@@ -43,20 +44,6 @@ def test_a_plain_command(offers: Offers, config: Config) -> None:
     assert made.sync is False
 
 
-@pytest.mark.parametrize(
-    ("shell", "start"),
-    [("bash", ["bash"]), ("python3 -u -X 'dev'", ["python3", "-u", "-X", "dev"])],
-)
-def test_a_shell_gets_the_script_as_a_file(
-    offers: Offers, config: Config, shell: str, start: list[str]
-) -> None:
-    script = "/state/attempts/J.1/script"
-    assert order(offers(script="echo hi", shell=shell), config).argv == [*start, script]
-    assert order(offers(["echo", "hi"], shell=shell), config).argv == [*start, script]
-    given = order(offers(script="echo $1", shell=shell, args=["a b"]), config)
-    assert given.argv == [*start, script, "a b"]
-
-
 def test_streams_are_as_the_job_wishes(offers: Offers, config: Config) -> None:
     plain = order(offers(), config)
     assert (plain.stdin, plain.merge) == (False, False)
@@ -71,7 +58,7 @@ def test_where_it_works(offers: Offers, config: Config) -> None:
     there = config.model_copy(update={"agent": agent})
     made = order(offers(), there)
     assert made.cwd == made.env["REMOTE_WORK_DIR"] == "/scratch/J.1"
-    assert places(DIRECTORY, Path("/scratch"), None).work == Path("/scratch/J.1")
+    assert job_paths(DIRECTORY, Path("/scratch"), None).work == Path("/scratch/J.1")
 
 
 def test_the_host_bounds_time_and_log(offers: Offers, config: Config) -> None:
@@ -113,5 +100,5 @@ def test_nice() -> None:
     ]
 
 
-def test_the_backlog_leaves_the_shim_room_to_write() -> None:
-    assert [backlog(kept) for kept in (1, 2, 10)] == [2, 4, 20]
+def test_the_shim_has_room_to_write() -> None:
+    assert [segments_allowed(kept) for kept in (1, 2, 10)] == [2, 4, 20]

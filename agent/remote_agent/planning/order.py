@@ -1,31 +1,25 @@
-"""From an offer to the start order of its shim: the job's command, environment and limits. Pure
-but for the account's home directory."""
+"""The start order of a shim: what the job's kind wants run, its environment and limits. Pure."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from remote_agent.config import Config
+from remote_agent.planning.paths import JobPaths
+from remote_agent.planning.work import Work
 from remote_agent.processes import (
     TEMPORARY_NAMES,
     Account,
     child_env,
     inherited_env,
-    script_command,
-    script_name,
-    split_shell,
 )
-from remote_agent.shim.layout import ARTIFACTS, OUTPUTS, SCRIPT, TEMPORARY, WORK
+from remote_agent.shim.layout import ARTIFACTS, OUTPUTS, TEMPORARY
 from remote_agent.shim.order import MIN_SEGMENTS, Order
 from remote_protocol.messages import Offer
 
-FOLDERS: Final = (ARTIFACTS, TEMPORARY, WORK)
-"""The folders of every job."""
 LEAST_ABSENCE: Final = 3.0
 """Seconds; a shorter absence of the server cannot be told from a pause between two heartbeats."""
 _N = TypeVar("_N", int, float)
@@ -34,44 +28,8 @@ _NICE_STEP: Final = 1.25
 """One step of nice is worth a quarter of processor time (sched(7))."""
 
 
-class Places(NamedTuple):
-    """Where the files of an attempt's job are."""
-
-    home: Path
-    """The folder of all but, perhaps, its work directory: the attempt's, or the job's user's."""
-    work: Path
-    apart: bool = False
-    """Whether that is not the attempt's directory."""
-    inside: bool = True
-    """Whether the work directory is in it."""
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """Those that belong into the attempt's directory."""
-        if self.apart:
-            return ()
-        return FOLDERS if self.inside else FOLDERS[:-1]
-
-    def of(self, name: str) -> str:
-        """The path of one of them."""
-        return f"{self.home}{os.sep}{name}"
-
-
-def places(directory: Path, work_root: Path | None, jobs: Path | None) -> Places:
-    """Where the job of the attempt in `directory` has its files.
-
-    `jobs` is the folder in which jobs of other users have theirs, `work_root` the configured one.
-    """
-    if jobs is not None:
-        home = (work_root or jobs) / directory.name
-        return Places(home, home / WORK, apart=True)
-    if work_root is None:
-        return Places(directory, directory / WORK)
-    return Places(directory, work_root / directory.name, inside=False)
-
-
 @dataclass(frozen=True)
-class Circumstances:
+class HostContext:
     """What a start order takes from the host."""
 
     agent: str
@@ -91,18 +49,15 @@ class Circumstances:
 
 def make_order(
     offer: Offer,
-    places: Places,
+    work: Work,
+    paths: JobPaths,
     config: Config,
-    host: Circumstances,
+    host: HostContext,
     user: Account | None = None,
 ) -> Order:
-    """The start order of an offer whose job has its files at `places` and is `user`'s; None: the
+    """The start order of an offer whose job has its files at `paths` and is `user`'s; None: the
     agent's own user's."""
     spec, cgroup = offer.spec, host.cgroup
-    argv = list(spec.command)
-    if spec.shell is not None:
-        shell = split_shell(spec.shell)
-        argv = [*script_command(shell, places.of(script_name(shell, SCRIPT))), *spec.args]
     identity: dict[str, Any] = {}
     if user is not None:
         identity = {
@@ -115,25 +70,25 @@ def make_order(
     weights = (spec.cpu_weight, spec.io_weight)
     return Order(
         key=str(offer.attempt),
-        argv=argv,
+        argv=work.argv,
         env=child_env(
             host.inherited,
-            _own(places, user),
+            _of_user(paths, user),
             spec.env,
             {
                 "REMOTE_JOB_ID": offer.attempt.job,
                 "REMOTE_ATTEMPT": str(offer.attempt.number),
                 "REMOTE_QUEUE": spec.queue,
                 "REMOTE_AGENT": host.agent,
-                "REMOTE_WORK_DIR": str(places.work),
-                "REMOTE_OUTPUTS": places.of(OUTPUTS),
-                "REMOTE_ARTIFACTS": places.of(ARTIFACTS),
+                "REMOTE_WORK_DIR": str(paths.work),
+                "REMOTE_OUTPUTS": paths.of(OUTPUTS),
+                "REMOTE_ARTIFACTS": paths.of(ARTIFACTS),
             },
         ),
-        cwd=str(places.work) if spec.cwd is None else str(places.work / spec.cwd),
+        cwd=str(paths.work) if spec.cwd is None else str(paths.work / spec.cwd),
         timeout=_lower(spec.timeout, config.limits.max_timeout),
         grace=spec.grace_period,
-        stop_after=_bearable(spec.on_disconnect.stop_after),
+        stop_after=_tolerable(spec.on_disconnect.stop_after),
         stop_signal=spec.stop_signal,
         memory_limit=spec.memory_limit,
         nice=nice_of(spec.cpu_weight) if cgroup is None else 0,
@@ -142,7 +97,7 @@ def make_order(
         io_weight=spec.io_weight,
         max_log=_lower(spec.max_log, config.limits.max_job_log),
         segment_size=config.logs.segment_size,
-        segments=backlog(config.logs.segments),
+        segments=segments_allowed(config.logs.segments),
         reserve=config.limits.min_free_disk // 2,
         keep_processes=spec.keep_processes,
         stdin=spec.stdin,
@@ -153,12 +108,12 @@ def make_order(
     )
 
 
-def _own(places: Places, user: Account | None) -> dict[str, str]:
+def _of_user(paths: JobPaths, user: Account | None) -> dict[str, str]:
     """What a job's environment says of its user, and of the folder for what is temporary."""
-    temporary = dict.fromkeys(TEMPORARY_NAMES, places.of(TEMPORARY))
+    temporary = dict.fromkeys(TEMPORARY_NAMES, paths.of(TEMPORARY))
     if user is None:
         return temporary
-    home = user.home or str(places.home)
+    home = user.home or str(paths.home)
     return {
         **temporary,
         "HOME": home,
@@ -168,7 +123,7 @@ def _own(places: Places, user: Account | None) -> dict[str, str]:
     }
 
 
-def backlog(kept: int) -> int:
+def segments_allowed(kept: int) -> int:
     """Closed segments that may lie there before the job's output waits.
 
     Twice those that are kept as local copy: with less, the shim would stop and wait for the
@@ -186,7 +141,7 @@ def nice_of(cpu_weight: int | None) -> int:
     return nice
 
 
-def _bearable(wanted: float | None) -> float | None:
+def _tolerable(wanted: float | None) -> float | None:
     return None if wanted is None else max(LEAST_ABSENCE, wanted)
 
 

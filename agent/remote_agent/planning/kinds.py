@@ -1,0 +1,26 @@
+"""The kinds of jobs that this agent can run: the one place where a kind is registered.
+
+A new kind is a module with `plan` and `OWN_FILES`, as `command` is, and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from remote_agent.planning import command
+from remote_agent.planning.paths import JobPaths
+from remote_agent.planning.work import Planner, Work
+from remote_protocol.spec import JobSpec
+
+PLANNERS: Final[Mapping[str, Planner]] = {"command": command.plan}
+OWN_FILES: Final = frozenset(command.OWN_FILES)
+"""Names of files that planners put into a job's own folder."""
+
+
+def plan(spec: JobSpec, paths: JobPaths) -> Work:
+    """What runs a job. ValueError for a kind that this agent does not know."""
+    planner = PLANNERS.get(spec.kind)
+    if planner is None:
+        raise ValueError(f"jobs of the kind {spec.kind} need a newer agent; update this one")
+    return planner(spec, paths)

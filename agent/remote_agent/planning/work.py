@@ -1,0 +1,44 @@
+"""What the planner of a kind makes of a job: what its shim runs, and the files it needs. Pure.
+
+What every job has (limits, environment, user, streams) is the start order's, whatever the kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from remote_agent.planning.paths import JobPaths
+from remote_protocol.spec import JobSpec
+
+
+class WorkFile(NamedTuple):
+    """A file that is written before the job can start."""
+
+    path: str
+    """Below the work directory, or below the job's own folder if `own`."""
+    data: bytes
+    mode: int
+    own: bool = False
+    """It is the agent's choice, in the job's own folder; else the user's, and may be at fault."""
+
+
+class Work(NamedTuple):
+    """What a shim has to run."""
+
+    argv: list[str]
+    files: tuple[WorkFile, ...] = ()
+    workload: str = "process"
+    """What runs it in the shim (`shim.workload`)."""
+    options: dict[str, Any] = {}  # noqa: RUF012 - a field of a tuple, never changed
+    """What only that workload understands."""
+    payload: bytes = b""
+    """What the job finds on its standard input first."""
+    secrets: tuple[str, ...] = ()
+    """Variables whose values are handed to the shim, and never lie on a disk."""
+    filter: str | None = None
+    """What the output passes before it is kept (`shim.filters`)."""
+
+
+Planner = Callable[[JobSpec, JobPaths], Work]
+"""Plans a job of one kind whose files are at these paths. ValueError when it cannot run here."""
