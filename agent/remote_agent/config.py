@@ -90,7 +90,8 @@ Capacities = Annotated[Capacity, BeforeValidator(parse_capacity), AfterValidator
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when `Config` is, as a part of it: each start of the agent waits for that.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ServerPart(_Part):
@@ -176,12 +177,12 @@ class LogPart(_Part):
 class Config(_Part):
     """All of it."""
 
-    server: ServerPart = ServerPart()
-    agent: AgentPart = AgentPart()
-    logs: LogsPart = LogsPart()
-    limits: LimitsPart = LimitsPart()
-    jobs: JobsPart = JobsPart()
-    log: LogPart = LogPart()
+    server: ServerPart = Field(default_factory=ServerPart)
+    agent: AgentPart = Field(default_factory=AgentPart)
+    logs: LogsPart = Field(default_factory=LogsPart)
+    limits: LimitsPart = Field(default_factory=LimitsPart)
+    jobs: JobsPart = Field(default_factory=JobsPart)
+    log: LogPart = Field(default_factory=LogPart)
     state_dir: Path
     """Identity, attempts, spools, own log. Given by flag or environment, never by the file."""
 
@@ -251,6 +252,9 @@ def load(
     if "state_dir" in layers.values:
         layers.fault(("state_dir",), "is given by --state-dir or REMOTE_AGENT_STATE_DIR only")
     layers.values["state_dir"] = directory.expanduser().absolute()
+    for section in SECTIONS:
+        # So that a section that is left out is not built by itself.
+        layers.values.setdefault(section, {})
     config = layers.validate(Config)
     if config is not None and config.agent.queues and config.agent.capacity:
         for name in config.agent.capacity.keys() - {"default", *config.agent.queues}:

@@ -10,10 +10,9 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from errno import EACCES, ENAMETOOLONG, EPERM
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -65,8 +64,7 @@ class BadFile(Exception):
     """A file of the job cannot be put into its work directory; the text is a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartRecord:
+class StartRecord(NamedTuple):
     """What a shim noted when it had spawned the job; `at` is Unix time."""
 
     pid: int
@@ -78,8 +76,7 @@ class StartRecord:
     cgroup: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
+class AttemptRecord(NamedTuple):
     """One attempt as its directory tells it."""
 
     key: AttemptId
@@ -187,8 +184,7 @@ def _write(path: Path | str, data: bytes, mode: int, durable: bool = False) -> N
         os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryContents:
+class DirectoryContents(NamedTuple):
     """What lies in a directory, before it is judged. `begun` without `kept` and `exit`: dead."""
 
     offer: Offer
@@ -199,7 +195,7 @@ class DirectoryContents:
     exit: dict[str, Any] | None
     odd: str = ""
     """What stands in the place of a record, in words; empty when nothing does."""
-    order: dict[str, Any] = field(default_factory=dict)
+    order: dict[str, Any] = {}  # noqa: RUF012 - a field of a tuple, never changed
     """The start order as it was written."""
 
 
