@@ -17,7 +17,10 @@ from remote_agent.execution.runner import Runner
 from remote_agent.execution.shim_events import ShimEvent
 from remote_agent.journal import Journal
 from remote_agent.journal.losses import lost
+from remote_agent.planning import kinds
 from remote_agent.planning.order import HostContext
+from remote_agent.planning.paths import JobPaths
+from remote_agent.planning.work import Work, WorkFile
 from remote_agent.session.events import AttemptEnded, AttemptStarted, SpoolGrew
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol import cri
@@ -101,6 +104,17 @@ async def test_a_start_is_heard_from_spawn_to_end(world):
     assert world.started(key) and world.output(key) == b"hello\n"
     assert SpoolGrew(key, ended.size) in world.events
     assert world.runner.running == 0
+
+
+async def test_a_kind_of_its_own_needs_its_planner_and_nothing_else(world, monkeypatch):
+    def plan(spec: JobSpec, paths: JobPaths) -> Work:
+        own = WorkFile("greeting", b"hello ", 0o600, own=True)
+        return Work(["cat", paths.of(own.path), "-"], (own,), payload=b"from a payload")
+
+    monkeypatch.setattr(kinds, "PLANNERS", {"command": plan})
+    key = world.run("never run")
+    assert (await world.end_of(key)).exit_code == 0
+    assert world.output(key) == b"hello from a payload"
 
 
 async def test_without_any_event_the_disk_tells_it_all(world):

@@ -8,6 +8,7 @@ from remote_agent.config import Config
 from remote_agent.planning.kinds import plan
 from remote_agent.planning.order import HostContext, make_order, nice_of, segments_allowed
 from remote_agent.planning.paths import job_paths
+from remote_agent.planning.work import Work
 from remote_protocol.messages import Offer
 from tests.agent.conftest import Offers
 
@@ -102,3 +103,18 @@ def test_nice() -> None:
 
 def test_the_shim_has_room_to_write() -> None:
     assert [segments_allowed(kept) for kept in (1, 2, 10)] == [2, 4, 20]
+
+
+def test_all_that_a_planner_wants_is_in_the_order(offers: Offers, config: Config) -> None:
+    work = Work(
+        ["run"],
+        workload="container",
+        options={"image": "alpine"},
+        payload=b"hello",
+        secrets=("TOKEN",),
+        filter="mask",
+    )
+    paths = job_paths(DIRECTORY, None, None)
+    made = make_order(offers(), work, paths, config, HostContext("host-1", ENVIRON))
+    assert (made.argv, made.workload, made.options) == (["run"], "container", work.options)
+    assert (made.payload, made.secrets, made.filter) == (b"hello", ["TOKEN"], "mask")
