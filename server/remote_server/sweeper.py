@@ -175,7 +175,7 @@ class Sweeper:
             old = await self._store.old_jobs(queue, before, after)
             if not old:
                 break
-            # Logs first: what a crash leaves behind is found again by its rows.
+            # Logs first: what a crash leaves is found again by its rows.
             for key in (key for job in old for key in job.attempts):
                 await self._delete_log(key)
             count += await self._store.forget_jobs([job.id for job in old])

@@ -1,6 +1,6 @@
 """Lets through one log line of a kind in a while, and counts the rest. Pure: time is an argument.
 
-What strangers can cause must not fill a disk: each kind of line is written at most once in an
+What anybody can cause must not fill a disk: each kind of line is written at most once in an
 interval, and then says how many like it were left out.
 """
 

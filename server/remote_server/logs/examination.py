@@ -40,7 +40,7 @@ def _plain(path: Path, size: int) -> tuple[int, int]:
 def _packed(path: Path, size: int) -> tuple[int, int]:
     with closing(PackedLog(path)) as log:
         crc = offset = 0
-        # Also what lies behind `size`: a damaged block is a fault wherever it is.
+        # Also what lies after `size`: a damaged block is a fault wherever it is.
         while data := log.read(offset, BLOCK):
             crc = crc32(data[: max(0, size - offset)], crc)
             offset += len(data)

@@ -1,6 +1,6 @@
 """What stands in a log where bytes are missing for ever: a note for people, then nothing.
 
-Everything behind it keeps its offset. The rest of the gap is a hole in the file, without cost on
+Everything after it keeps its offset. The rest of the gap is a hole in the file, without cost on
 the disk, which is no record and is dropped by whoever decodes the log. Touches the descriptor that
 it is given.
 """

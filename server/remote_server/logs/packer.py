@@ -31,7 +31,7 @@ Ended = Callable[[Sequence[AttemptId]], Awaitable[frozenset[AttemptId]]]
 
 
 class Packer:
-    """Packs logs `after` seconds behind their end. `run` is its loop."""
+    """Packs logs `after` seconds after their end. `run` is its loop."""
 
     def __init__(self, logs: LogStore, ended: Ended, after: float) -> None:
         self._logs = logs

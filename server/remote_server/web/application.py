@@ -1,4 +1,4 @@
-"""The web application: all calls of the API, and what surrounds each of them.
+"""The web application: all calls of the API, and what is done around each of them.
 
 Around every call: who may make it, errors as problems, the time it took, and at debug level a
 line in the log that holds no token. Speaks HTTP through aiohttp.
@@ -51,10 +51,10 @@ def description() -> bytes:
 
 def build(services: Services) -> web.Application:
     """The application that serves all calls."""
-    surround = _Surround(services)
-    application = web.Application(middlewares=[surround.unmatched])
+    wrapper = _CallWrapper(services)
+    application = web.Application(middlewares=[wrapper.unmatched])
     for route in ROUTES:
-        handler = surround.around(route)
+        handler = wrapper.wrap(route)
         application.router.add_route(route.method, route.path, handler)
         if route.method == "GET" and not route.lasting:
             application.router.add_route("HEAD", route.path, handler)
@@ -69,13 +69,13 @@ def _secured(response: web.StreamResponse) -> web.StreamResponse:
     return response
 
 
-class _Surround:
+class _CallWrapper:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._refusals = Throttle(_QUIET)
         self._changes = Throttle(_QUIET)
 
-    def around(self, route: Route) -> _Handler:
+    def wrap(self, route: Route) -> _Handler:
         """The handler of one call, with everything around it."""
         services = self._services
         guarded = bool(route.access.kinds)

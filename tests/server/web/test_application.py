@@ -1,4 +1,4 @@
-"""What surrounds every call: doors, errors as problems, HEAD, times."""
+"""What is done around every call: access, errors as problems, HEAD, times."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def path_of(route: Any) -> str:
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
-async def test_every_door_is_shut(live: Live, route: Any) -> None:
+async def test_every_guarded_call_wants_a_token(live: Live, route: Any) -> None:
     path = path_of(route)
     missing = await live.ask(route.method, path, token="")
     missing.problem(401, "missing_token")
@@ -66,7 +66,7 @@ async def test_head_is_get_without_a_body(live: Live) -> None:
 async def test_an_unavailable_store_is_said_with_a_time_to_come_back(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
+    async def away(*_: object, **__: object) -> None:
         raise StoreUnavailable("the disk is full; free some space")
 
     monkeypatch.setattr(live.services.store, "submit", away)

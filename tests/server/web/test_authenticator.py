@@ -62,29 +62,29 @@ async def test_the_wrong_kind_is_named_beside_the_right_one() -> None:
     tokens = FakeTokens()
     for kind in TokenKind:
         header = tokens.add(kind, role=Role.ADMIN)
-        for door in (VIEWER, AGENT, ENROL):
-            keeper = Authenticator(tokens)
-            if kind in door.kinds:
-                assert (await keeper.admit(header, door)).id == f"id-{kind.name}"
+        for rule in (VIEWER, AGENT, ENROL):
+            authenticator = Authenticator(tokens)
+            if kind in rule.kinds:
+                assert (await authenticator.admit(header, rule)).id == f"id-{kind.name}"
                 continue
             with pytest.raises(ApiProblem) as caught:
-                await keeper.admit(header, door)
+                await authenticator.admit(header, rule)
             assert caught.value.code is ErrorCode.WRONG_TOKEN_KIND
             assert kind.words in caught.value.detail
-            for wanted in door.kinds:
+            for wanted in rule.kinds:
                 assert wanted.words in caught.value.detail
 
 
 async def test_unknown_and_revoked_tokens() -> None:
     tokens = FakeTokens()
-    keeper = Authenticator(tokens)
+    authenticator = Authenticator(tokens)
     for header in ("Bearer hunter2", f"Bearer {TEXTS[TokenKind.API]}"):
         with pytest.raises(ApiProblem) as caught:
-            await keeper.admit(header, VIEWER)
+            await authenticator.admit(header, VIEWER)
         assert caught.value.code is ErrorCode.INVALID_TOKEN
         assert header.split()[1] not in caught.value.detail
     with pytest.raises(ApiProblem) as caught:
-        await keeper.admit(tokens.add(TokenKind.API, revoked=True), VIEWER)
+        await authenticator.admit(tokens.add(TokenKind.API, revoked=True), VIEWER)
     assert caught.value.code is ErrorCode.INVALID_TOKEN
 
 
@@ -100,11 +100,11 @@ async def test_an_expired_token_is_said_to_be_so() -> None:
 async def test_a_token_expires_while_it_is_remembered() -> None:
     tokens = FakeTokens()
     header = tokens.add(TokenKind.API, expires_at=time.time() + 0.05)
-    keeper = Authenticator(tokens)
-    await keeper.admit(header, VIEWER)
+    authenticator = Authenticator(tokens)
+    await authenticator.admit(header, VIEWER)
     with pytest.raises(ApiProblem):
         while True:
-            await keeper.admit(header, VIEWER)
+            await authenticator.admit(header, VIEWER)
     assert tokens.looked_up == 1
 
 
@@ -112,54 +112,54 @@ async def test_a_token_expires_while_it_is_remembered() -> None:
 async def test_roles_include_the_lower_ones(role: Role) -> None:
     tokens = FakeTokens()
     header = tokens.add(TokenKind.API, role=role)
-    keeper = Authenticator(tokens)
-    for door in (VIEWER, OPERATOR, ADMIN):
-        assert door.role is not None
-        if role.includes(door.role):
-            await keeper.admit(header, door)
+    authenticator = Authenticator(tokens)
+    for rule in (VIEWER, OPERATOR, ADMIN):
+        assert rule.role is not None
+        if role.includes(rule.role):
+            await authenticator.admit(header, rule)
         else:
             with pytest.raises(ApiProblem) as caught:
-                await keeper.admit(header, door)
+                await authenticator.admit(header, rule)
             assert caught.value.code is ErrorCode.FORBIDDEN
-            assert f"role {door.role}" in caught.value.detail
+            assert f"role {rule.role}" in caught.value.detail
 
 
 async def test_a_token_is_remembered_until_forgotten_and_touched_once() -> None:
     tokens = FakeTokens()
     header = tokens.add(TokenKind.API)
-    keeper = Authenticator(tokens)
+    authenticator = Authenticator(tokens)
     for _ in range(3):
-        await keeper.admit(header, VIEWER)
+        await authenticator.admit(header, VIEWER)
     assert tokens.looked_up == 1
     assert tokens.touched == ["id-API"]
     tokens.rows.clear()
-    await keeper.admit(header, VIEWER)
-    keeper.committed(ChangeSet(tokens={"any"}))
+    await authenticator.admit(header, VIEWER)
+    authenticator.committed(ChangeSet(tokens={"any"}))
     with pytest.raises(ApiProblem):
-        await keeper.admit(header, VIEWER)
+        await authenticator.admit(header, VIEWER)
 
 
 async def test_registration_tokens_are_looked_up_each_time() -> None:
     tokens = FakeTokens()
     header = tokens.add(TokenKind.REGISTRATION)
-    keeper = Authenticator(tokens)
-    await keeper.admit(header, ENROL)
-    await keeper.admit(header, ENROL)
+    authenticator = Authenticator(tokens)
+    await authenticator.admit(header, ENROL)
+    await authenticator.admit(header, ENROL)
     assert tokens.looked_up == 2
 
 
 async def test_a_token_is_judged_again() -> None:
     tokens = FakeTokens()
-    keeper = Authenticator(tokens)
-    token = await keeper.admit(tokens.add(TokenKind.API, role=Role.VIEWER), VIEWER)
-    assert await keeper.judge(token) is None
+    authenticator = Authenticator(tokens)
+    token = await authenticator.admit(tokens.add(TokenKind.API, role=Role.VIEWER), VIEWER)
+    assert await authenticator.judge(token) is None
     tokens.add(TokenKind.API, expires_at=time.time() - 1)
-    refused = await keeper.judge(token)
+    refused = await authenticator.judge(token)
     assert refused is not None
     assert refused.code is ErrorCode.EXPIRED_TOKEN
     for _ in range(2):
         tokens.add(TokenKind.API, revoked=True)
-        refused = await keeper.judge(token)
+        refused = await authenticator.judge(token)
         assert refused is not None
         assert refused.code is ErrorCode.INVALID_TOKEN
         tokens.rows.clear()

@@ -46,7 +46,7 @@ class EventsQuery(Query):
     lasting=True,
 )
 async def events(call: Call) -> web.StreamResponse:
-    """Every change of a job's state; resumes behind `after` or Last-Event-ID."""
+    """Every change of a job's state; resumes after `after` or Last-Event-ID."""
     query = call.query(EventsQuery)
     services = call.services
     media = accepted(call.request, (NDJSON, SSE))
@@ -56,12 +56,12 @@ async def events(call: Call) -> web.StreamResponse:
     if after == -1:
         after = await services.store.last_seq()
     stream = Stream(call, media)
-    with services.followers.follow(TIMELINE) as news:
+    with services.followers.follow(TIMELINE) as changed:
         await stream.open()
         if media == SSE:
             await stream.write(b": events\n\n")
         while True:
-            news.clear()
+            changed.clear()
             while True:
                 async with services.streams.turn:
                     # A turn is over when the loop has turned: others get theirs.
@@ -77,7 +77,7 @@ async def events(call: Call) -> web.StreamResponse:
                 return await stream.close()
             if services.followers.closing:
                 raise ClientGone("the server stops")
-            if not await wait(news, KEEP_ALIVE):
+            if not await wait(changed, KEEP_ALIVE):
                 await stream.keep_alive()
 
 

@@ -201,15 +201,15 @@ async def _end(call: Call, stream: Stream, job: str, number: int, offset: int) -
 
 async def _follow(view: _View, job: Job) -> web.StreamResponse:
     call, media, number = view.call, view.media, view.query.attempt
-    with call.services.followers.follow(job.id) as news:
+    with call.services.followers.follow(job.id) as job_changed:
         job = await call.services.store.job(job.id)
         stream: Stream | None = None
         while not (number or job.attempt) and not job.state.terminal:
             if stream is None and media in (SSE, NDJSON):
                 stream = Stream(call, media)
                 await stream.open()
-            await _news(call, news, stream)
-            news.clear()
+            await _job_change(call, job_changed, stream)
+            job_changed.clear()
             job = await call.services.store.job(job.id)
         attempt = number or job.attempt
         if stream is None:
@@ -220,46 +220,46 @@ async def _follow(view: _View, job: Job) -> web.StreamResponse:
             await stream.event("attempt", {"attempt": attempt})
         offset = 0
         if attempt:
-            offset = await _tail(view, AttemptId(job.id, attempt), stream, news)
+            offset = await _tail(view, AttemptId(job.id, attempt), stream, job_changed)
         # A browser would come back for ever otherwise.
         await _end(call, stream, job.id, attempt, offset)
         return await stream.close()
 
 
-async def _news(call: Call, news: asyncio.Event, stream: Stream | None) -> None:
-    """Wait for news; look after the client meanwhile."""
+async def _job_change(call: Call, job_changed: asyncio.Event, stream: Stream | None) -> None:
+    """Wait for a change of the job; look after the client meanwhile."""
     if call.services.followers.closing:
         raise ClientGone("the server stops")
-    if not await wait(news, KEEP_ALIVE):
+    if not await wait(job_changed, KEEP_ALIVE):
         if stream is not None:
             await stream.keep_alive()
         elif (transport := call.request.transport) is None or transport.is_closing():
             raise ClientGone("the client has left")
 
 
-async def _tail(view: _View, key: AttemptId, stream: Stream, news: asyncio.Event) -> int:
-    """Send the log until the attempt is over and all of it was sent; the position behind it."""
+async def _tail(view: _View, key: AttemptId, stream: Stream, job_changed: asyncio.Event) -> int:
+    """Send the log until the attempt is over and all of it was sent; the position after it."""
     call = view.call
     tail, form = await view.tail(key), view.form()
-    changed = asyncio.Event()
-    with call.services.logs.follow(key, changed):
+    log_changed = asyncio.Event()
+    with call.services.logs.follow(key, log_changed):
         over = await _is_over(call, key)
         while True:
-            changed.clear()
+            log_changed.clear()
             await tail.drain(form, stream)
             if over:
                 return tail.offset
-            if await _either(call, changed, news, stream):
-                news.clear()
+            if await _either(call, log_changed, job_changed, stream):
+                job_changed.clear()
                 over = await _is_over(call, key)
 
 
-async def _either(call: Call, log: asyncio.Event, news: asyncio.Event, stream: Stream) -> bool:
-    """Wait for more log or for news of the job; whether there is news."""
+async def _either(call: Call, log: asyncio.Event, job: asyncio.Event, stream: Stream) -> bool:
+    """Wait for more of the log or a change of the job; whether the job has changed."""
     if call.services.followers.closing:
         raise ClientGone("the server stops")
-    if not news.is_set() and not log.is_set():
-        waits = {asyncio.ensure_future(event.wait()) for event in (log, news)}
+    if not job.is_set() and not log.is_set():
+        waits = {asyncio.ensure_future(event.wait()) for event in (log, job)}
         try:
             done, _ = await asyncio.wait(
                 waits, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED
@@ -269,7 +269,7 @@ async def _either(call: Call, log: asyncio.Event, news: asyncio.Event, stream: S
                 task.cancel()
         if not done:
             await stream.keep_alive()
-    return news.is_set()
+    return job.is_set()
 
 
 async def _is_over(call: Call, key: AttemptId) -> bool:

@@ -58,7 +58,7 @@ class Connection(web.RequestHandler):
         self._payload: Any = None
         self._wire: asyncio.Transport | None = None
         self.address = ""
-        self.standing = PeerKind.STRANGER
+        self.standing = PeerKind.ANONYMOUS
         self.since = 0.0
         self.stuck_since: float | None = None
         self.stream: asyncio.Task[Any] | None = None
@@ -76,7 +76,7 @@ class Connection(web.RequestHandler):
 
     @property
     def unread(self) -> int | None:
-        """Bytes that wait for a reader who is behind; None: nothing waits. 0: it is closing."""
+        """Bytes that wait for a reader that is slow; None: nothing waits. 0: it is closing."""
         wire = self._wire
         if wire is None:
             return None

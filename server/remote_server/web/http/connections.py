@@ -1,10 +1,10 @@
-"""Who may be connected: budgets for strangers, clients and agents. No I/O but closing connections.
+"""Who may be connected: budgets for anonymous peers, clients, agents. No I/O but closing.
 
-A connection starts as a stranger's. The first request with a valid token makes it a client's, an
+A connection starts as anonymous. The first request with a valid token makes it a client's, an
 agent's session makes it a link. Each kind has a budget of its own, made from the number of files
-that the process may open, so that none of them can take the room of another:
+that the process may open, so that none of them can take the place of another:
 
-    strangers   the oldest of the address that has most of them goes when a new one comes
+    anonymous   the oldest of the address that has most of them goes when a new one comes
     clients     one that is idle goes when a new one comes; without an idle one: 503, but not for
                 an admin's token: those have a reserve
     links       agents; never closed to make room; a few of each agent
@@ -31,7 +31,7 @@ from remote_server.throttle import Throttle
 from remote_server.web.http.problems import ApiProblem
 
 HEAD_TIME: Final = 15.0
-"""Seconds that a stranger has for the head of a request."""
+"""Seconds that an anonymous peer has for the head of a request."""
 EACH_AGENT: Final = 8
 """Links of one agent: its own, and former ones that are being closed."""
 RESERVE: Final = 16
@@ -47,9 +47,9 @@ _log = structlog.get_logger("remote_server.web")
 class Allowance(NamedTuple):
     """How many connections there may be of each kind."""
 
-    strangers: int
+    anonymous: int
     each_address: int
-    """Strangers of one address."""
+    """Anonymous connections of one address."""
     clients: int
     links: int
 
@@ -57,16 +57,16 @@ class Allowance(NamedTuple):
 def allowance(files: int, most: int) -> Allowance:
     """The budgets for a process that may open so many `files` and have `most` connections."""
     room = min(max(files - min(_FILES, files // 3), 64), most)
-    strangers = min(max(room // 8, 16), 1024)
+    anonymous = min(max(room // 8, 16), 1024)
     clients = min(max(room // 4, 16), 4096)
-    links = max(room - strangers - clients - RESERVE, 16)
-    return Allowance(strangers, max(strangers // 4, 8), clients, links)
+    links = max(room - anonymous - clients - RESERVE, 16)
+    return Allowance(anonymous, max(anonymous // 4, 8), clients, links)
 
 
 class PeerKind(Enum):
     """What is known of whoever is at the other end."""
 
-    STRANGER = "stranger"
+    ANONYMOUS = "anonymous"
     CLIENT = "client"
     LINK = "link"
 
@@ -91,7 +91,7 @@ class Peer(Protocol):
 
     @property
     def unread(self) -> int | None:
-        """Bytes that wait for a reader who is behind; None: nothing waits. 0: it is closing."""
+        """Bytes that wait for a reader that is slow; None: nothing waits. 0: it is closing."""
 
     def abort(self) -> None:
         """Close it at once, whatever was not sent yet."""
@@ -124,7 +124,7 @@ class Connections:
         self.allowed = allowed
         self._write_time = write_time
         self._clock = clock
-        self._strangers: OrderedDict[Peer, None] = OrderedDict()
+        self._anonymous: OrderedDict[Peer, None] = OrderedDict()
         self._of: dict[str, OrderedDict[Peer, None]] = {}
         self._clients: OrderedDict[Peer, None] = OrderedDict()
         self._links: dict[Peer, str] = {}
@@ -135,32 +135,32 @@ class Connections:
     def counts(self) -> dict[PeerKind, int]:
         """Connections of each kind."""
         return {
-            PeerKind.STRANGER: len(self._strangers),
+            PeerKind.ANONYMOUS: len(self._anonymous),
             PeerKind.CLIENT: len(self._clients),
             PeerKind.LINK: len(self._links),
         }
 
     def opened(self, peer: Peer) -> None:
-        """A stranger has come; an older one goes when there are too many."""
+        """A connection was made; an older anonymous one goes when there are too many."""
         peer.since = self._clock()
         place = network(peer.address)
         others = self._of.setdefault(place, OrderedDict())
         if place and len(others) >= self.allowed.each_address:
             self._turn_out(_first(others), "its address has too many connections")
-        elif len(self._strangers) >= self.allowed.strangers:
+        elif len(self._anonymous) >= self.allowed.anonymous:
             self.relieve()
-        self._strangers[peer] = None
+        self._anonymous[peer] = None
         self._of.setdefault(place, OrderedDict())[peer] = None
 
     def relieve(self) -> None:
-        """Close the oldest connection of the address that has most strangers."""
+        """Close the oldest connection of the address that has most anonymous ones."""
         if self._of:
             crowded = max(self._of.values(), key=len)
-            self._turn_out(_first(crowded), "there are too many connections of strangers")
+            self._turn_out(_first(crowded), "there are too many connections without a valid token")
 
     def proved(self, peer: Peer, token: Token) -> None:
         """A request came with a valid token. ApiProblem `overloaded` when there is no room."""
-        if peer.standing is not PeerKind.STRANGER:
+        if peer.standing is not PeerKind.ANONYMOUS:
             return
         full = len(self._clients) - self.allowed.clients
         if full >= 0:
@@ -211,9 +211,9 @@ class Connections:
             self.look()
 
     def look(self) -> None:
-        """Close what has taken too long: strangers without a request, readers that do not read."""
+        """Close what has taken too long: those without a request, readers that do not read."""
         now = self._clock()
-        for peer in [*self._strangers, *self._clients]:
+        for peer in [*self._anonymous, *self._clients]:
             requests, unread = peer.requests, peer.unread
             seen = self._seen.get(peer)
             if seen is None or seen[0] != requests or not peer.idle:
@@ -227,12 +227,12 @@ class Connections:
                 longest = self._write_time if unread else min(self._write_time, _CLOSING)
                 if now - peer.stuck_since > longest:
                     self._turn_out(peer, "it does not read its answer")
-            elif peer.standing is PeerKind.STRANGER and now - peer.since > HEAD_TIME:
+            elif peer.standing is PeerKind.ANONYMOUS and now - peer.since > HEAD_TIME:
                 peer.abort()
 
     def malformed(self, reason: str, address: str) -> None:
         """Something came that is no request: one line in a while says so."""
-        # One kind, whatever the reason: that holds what a stranger wrote.
+        # One kind, whatever the reason: that holds what anybody wrote.
         self._say("malformed", "malformed request", reason, address)
 
     def _say(self, kind: str, event: str, reason: str, address: str) -> None:
@@ -247,7 +247,7 @@ class Connections:
         peer.abort()
 
     def _forget(self, peer: Peer) -> None:
-        if self._strangers.pop(peer, peer) is None:
+        if self._anonymous.pop(peer, peer) is None:
             place = network(peer.address)
             others = self._of.get(place)
             if others is not None:

@@ -106,7 +106,7 @@ class Listener:
     def _begin(self, wire: socket.socket, peer: Any) -> None:
         place = network(peer[0]) if isinstance(peer, tuple) else ""
         starting, allowed = self._starting, self._connections.allowed
-        if len(starting) >= allowed.strangers:
+        if len(starting) >= allowed.anonymous:
             next(iter(starting)).cancel()
         elif place and self._tls is not None:
             own = [task for task, other in starting.items() if other == place]

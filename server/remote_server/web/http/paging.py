@@ -15,20 +15,20 @@ FOREIGN: Final = "is not a cursor of this list; give next_cursor of the former p
 def page(
     items: Iterable[T], name: Callable[[T], str], limit: int, cursor: str | None
 ) -> tuple[list[T], str | None]:
-    """At most `limit` items behind `cursor`, by `name`, and the cursor of the next page.
+    """At most `limit` items after `cursor`, by `name`, and the cursor of the next page.
 
     ApiProblem when the cursor was not made here.
     """
     ordered = sorted(items, key=name)
     if cursor is not None:
-        behind = decode(cursor)
-        ordered = [item for item in ordered if name(item) > behind]
+        after = decode(cursor)
+        ordered = [item for item in ordered if name(item) > after]
     chosen = ordered[:limit]
     return chosen, encode(name(chosen[-1])) if len(ordered) > limit else None
 
 
 def encode(name: str) -> str:
-    """A cursor behind the item with this name."""
+    """A cursor after the item with this name."""
     return urlsafe_b64encode(name.encode()).rstrip(b"=").decode()
 
 

@@ -24,7 +24,7 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-"""Headers of every answer. The product has no version there: strangers need not know it."""
+"""Headers of every answer. The product has no version there: not everybody needs to know it."""
 MOST_FAULTS: Final = 50
 """Faults that one answer names; beyond them it says how many there are."""
 _MOST_NAMED: Final = 5_000

@@ -1,6 +1,6 @@
 """The forms in which a log is shown, made from pieces of the stored CRI bytes. Pure.
 
-A form is fed whole records with the offset behind them and gives the bytes to send. Only `Raw`
+A form is fed whole records with the offset after them and gives the bytes to send. Only `Raw`
 takes cut records.
 """
 
@@ -76,7 +76,7 @@ class Records:
         self._events = events
 
     def feed(self, data: bytes, offset: int) -> bytes:
-        """The records, each with the offset behind it."""
+        """The records, each with the offset after it."""
         parts: list[str] = []
         stamp, time = b"", ""
         lines = data.split(b"\n")

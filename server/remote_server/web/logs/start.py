@@ -90,7 +90,7 @@ async def last_lines(
 
 
 def _backwards(data: bytes, first: int, begin: int) -> Iterator[tuple[int, bytes]]:
-    """The whole records behind `first`, the last one first, with their positions."""
+    """The whole records after `first`, the last one first, with their positions."""
     end = cri.complete(data)
     while end > first:
         start = data.rfind(b"\n", first, end - 1) + 1 or first
@@ -116,7 +116,7 @@ class _Look:
         if stream not in self._wanted:
             return False
         if line[_TAG] == b"F" or stream not in self._seen:
-            # Another line of this stream ends here: the one behind it is whole.
+            # Another line of this stream ends here: the one after it is whole.
             self._seen.add(stream)
             self._open.discard(stream)
             if self._left:

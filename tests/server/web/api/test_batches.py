@@ -78,7 +78,7 @@ async def test_a_large_batch_holds_nobody_up(live: Live) -> None:
     assert [hold for hold in live.server.watchdog.holds if hold.cpu > 0.5] == []
 
 
-async def test_what_no_offer_can_carry_is_refused_at_every_door(
+async def test_what_no_offer_can_carry_is_refused_by_every_call(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big = {"shell": "bash", "script": "\x01" * 30_000}

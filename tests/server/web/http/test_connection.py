@@ -32,7 +32,7 @@ async def test_a_body_is_no_head(live: Live) -> None:
 async def test_its_standing_follows_its_token(live: Live) -> None:
     assert (await live.get("/healthz", "")).status == 200
     counts = live.services.connections.counts
-    assert counts()[PeerKind.CLIENT] + counts()[PeerKind.STRANGER] >= 1
+    assert counts()[PeerKind.CLIENT] + counts()[PeerKind.ANONYMOUS] >= 1
     assert (await live.get("/jobs")).status == 200
     assert counts()[PeerKind.CLIENT] == 1
     agent = await live.register()

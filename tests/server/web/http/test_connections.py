@@ -1,4 +1,4 @@
-"""Budgets of connections: strangers, clients and links do not take each other's room."""
+"""Budgets of connections: anonymous peers, clients and links do not take each other's room."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FakePeer:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.standing = PeerKind.STRANGER
+        self.standing = PeerKind.ANONYMOUS
         self.since = 0.0
         self.stuck_since: float | None = None
         self.idle = True
@@ -44,7 +44,7 @@ class Place:
     """Connections with a clock that the test moves."""
 
     def __init__(self, **changes: int) -> None:
-        allowed = Allowance(strangers=8, each_address=4, clients=3, links=2)._replace(**changes)
+        allowed = Allowance(anonymous=8, each_address=4, clients=3, links=2)._replace(**changes)
         self.now = 1000.0
         self.connections = Connections(allowed, 60.0, lambda: self.now)
 
@@ -64,13 +64,13 @@ def test_the_budgets_fit_into_the_files(files: int) -> None:
     found = allowance(files, 20_000)
     assert min(found) >= 8
     if files >= 256:
-        assert found.strangers + found.clients + found.links + RESERVE < files
-    assert found.strangers <= 1024
+        assert found.anonymous + found.clients + found.links + RESERVE < files
+    assert found.anonymous <= 1024
     assert found.clients <= 4096
-    assert found.strangers + found.clients + found.links + RESERVE <= max(20_000, 80)
+    assert found.anonymous + found.clients + found.links + RESERVE <= max(20_000, 80)
 
 
-def test_one_address_has_few_strangers_and_its_oldest_goes() -> None:
+def test_one_address_has_few_anonymous_connections_and_its_oldest_goes() -> None:
     place = Place()
     mine = [place.come() for _ in range(4)]
     other = place.come("198.51.100.9")
@@ -90,17 +90,17 @@ def test_addresses_of_one_network_count_together() -> None:
     assert network("@unix") == "@unix"
 
 
-def test_when_strangers_are_too_many_the_crowd_pays() -> None:
+def test_when_anonymous_connections_are_too_many_the_address_with_most_pays() -> None:
     place = Place()
     few = [place.come(f"192.0.2.{n}") for n in range(5)]
     crowd = [place.come("198.51.100.9") for _ in range(3)]
     newest = place.come("203.0.113.1")
     assert [peer.aborted for peer in (*crowd, *few, newest)] == [True] + [False] * 8
-    assert place.connections.counts()[PeerKind.STRANGER] == 8
+    assert place.connections.counts()[PeerKind.ANONYMOUS] == 8
 
 
 def test_loopback_has_no_bound_of_its_own() -> None:
-    place = Place(strangers=100)
+    place = Place(anonymous=100)
     assert not any(peer.aborted for peer in [place.come("127.0.0.1") for _ in range(50)])
 
 
@@ -184,7 +184,7 @@ def test_what_is_gone_is_not_counted() -> None:
     assert not place.connections._seen
 
 
-def test_strangers_cannot_fill_the_log() -> None:
+def test_anonymous_peers_cannot_fill_the_log() -> None:
     place = Place(each_address=1)
     with capture_logs() as logs:
         for number in range(1000):
@@ -204,7 +204,7 @@ def test_who_is_being_answered_stays_before_those_who_say_nothing() -> None:
         place.come()
     assert not agent.aborted
     place.connections.linked(agent, "a")
-    assert place.connections.counts()[PeerKind.STRANGER] == 3
+    assert place.connections.counts()[PeerKind.ANONYMOUS] == 3
 
 
 def test_where_all_are_being_answered_the_oldest_goes() -> None:

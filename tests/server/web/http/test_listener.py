@@ -34,7 +34,7 @@ async def small(tmp_path: Path) -> AsyncIterator[Live]:
         yield live
 
 
-async def test_idle_strangers_leave_room_for_everybody_else(small: Live) -> None:
+async def test_idle_anonymous_connections_leave_room_for_everybody_else(small: Live) -> None:
     agent = await small.register()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(small.connect(agent))
@@ -44,7 +44,7 @@ async def test_idle_strangers_leave_room_for_everybody_else(small: Live) -> None
             assert (await small.get("/healthz", "")).status == 200
             assert (await small.get("/jobs")).status == 200
         counts = small.services.connections.counts()
-        assert counts[budget.PeerKind.STRANGER] <= 20
+        assert counts[budget.PeerKind.ANONYMOUS] <= 20
         assert counts[budget.PeerKind.LINK] == 1
 
 
@@ -54,14 +54,14 @@ async def test_a_link_is_no_stranger_and_nobody_takes_its_room(small: Live) -> N
     async with AsyncExitStack() as stack:
         links = [await stack.enter_async_context(small.connect(token)) for token in tokens]
         # The session's own connection is a client's; an upgraded one is a stranger's no more.
-        assert counts()[budget.PeerKind.STRANGER] == 0
+        assert counts()[budget.PeerKind.ANONYMOUS] == 0
         assert counts()[budget.PeerKind.LINK] == 2
         for number in range(300):
             _, writer = await stack.enter_async_context(small.wire())
             if number % 3:
                 writer.write((b"GET /healthz HT", GARBAGE)[number % 2])
         async with asyncio.timeout(DEADLINE):
-            while counts()[budget.PeerKind.STRANGER] < 20:
+            while counts()[budget.PeerKind.ANONYMOUS] < 20:
                 await asyncio.sleep(0.01)
         for link in links:
             await link.send(Heartbeat(seq=1))
@@ -74,7 +74,9 @@ async def test_a_link_is_no_stranger_and_nobody_takes_its_room(small: Live) -> N
             await asyncio.sleep(0.01)
 
 
-async def test_thousands_of_strangers_do_not_keep_agents_from_connecting(small: Live) -> None:
+async def test_thousands_of_connections_do_not_keep_agents_from_connecting(
+    small: Live,
+) -> None:
     """They come all the time, each newer than the agent's connection, and say nothing."""
     tokens = [await small.register(name) for name in "abcde"]
     small.services.connections.allowed = Allowance(64, 64, 4, 10)
