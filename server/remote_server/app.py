@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -21,9 +21,10 @@ from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
 from remote_server.addresses import is_loopback, local
 from remote_server.composition import compose
 from remote_server.config import Address, Config
-from remote_server.data_dir import DataDir
+from remote_server.data_dir import DataDir, DataDirBusy
 from remote_server.errors import ServerError
-from remote_server.store import Store
+from remote_server.store import Store, Terms
+from remote_server.store.opening import is_shared
 from remote_server.tls import Certificate
 from remote_server.watchdog import Watchdog
 from remote_server.web import (
@@ -34,6 +35,8 @@ from remote_server.web import (
     digest,
 )
 
+STAND_BY: Final = 0.3
+"""Seconds between two looks of a server that stands by."""
 _log = structlog.get_logger("remote_server")
 
 
@@ -53,6 +56,8 @@ class Server:
         self.certificate: Certificate | None = None
         self.watchdog = Watchdog()
         """Says what held the loop; `holds` are the last times that something did."""
+        self.standing_by = False
+        """Another server was at work when this one was started: it waits, or has waited."""
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -87,12 +92,11 @@ class Server:
         if cert is not None and key is not None:
             self.certificate = Certificate(cert, key)
         self.data.prepare()
-        self.data.lock()
+        await self._lock_data_dir()
         try:
-            store = await Store.open(
-                self.config.database_url, durability=self.config.server.durability
-            )
+            store = await Store.open(self.config.database_url, self._terms())
             try:
+                store.on_loss(self._lost)
                 await self._begin_life(store)
                 await self._first_admin(store)
                 parts = compose(self.config, self.data, store)
@@ -108,6 +112,27 @@ class Server:
         except BaseException:
             self.data.release()
             raise
+
+    async def _lock_data_dir(self) -> None:
+        """Where servers can stand by for each other, they may share a directory, too."""
+        while True:
+            try:
+                self.data.lock()
+                return
+            except DataDirBusy as error:
+                if not is_shared(self.config.database_url):
+                    raise
+                self._stand_by(str(error.args[0]).partition(";")[0])
+            await asyncio.sleep(STAND_BY)
+
+    def _terms(self) -> Terms:
+        database = "another server works with the database"
+        return Terms(self.config.server.durability, waits=lambda: self._stand_by(database))
+
+    def _stand_by(self, why: str) -> None:
+        if not self.standing_by:
+            self.standing_by = True
+            _log.info("stands by until the other server has ended", why=why)
 
     async def stop(self) -> None:
         """Tell agents and followers, answer what is in flight, close everything."""
@@ -135,6 +160,12 @@ class Server:
             return
         error = task.exception() or RuntimeError(f"the {task.get_name()} ended")
         _log.error("a loop of the server ended", loop=task.get_name(), exc_info=error)
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_result(error)
+
+    def _lost(self, error: Exception) -> None:
+        """Another server is at work, or this one's memory is of another database."""
+        _log.error("this server must end", cause=str(error))
         if self._failed is not None and not self._failed.done():
             self._failed.set_result(error)
 

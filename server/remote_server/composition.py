@@ -88,6 +88,8 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     ):
         bus.subscribe(subscriber)
     store.on_commit(bus.publish)
+    store.on_reconnect(hub.database_back)
+    store.on_reconnect(signal.wake)
     return Parts(
         services,
         {

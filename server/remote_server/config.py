@@ -68,7 +68,11 @@ def _path(value: object) -> object:
 
 def _url(value: str) -> str:
     if "://" not in value:
-        raise ValueError(f"{value!r} is not a URL, for example sqlite:////srv/server.db")
+        # Without the value: there may be a password in it.
+        raise ValueError(
+            "this is not a URL, for example sqlite:////srv/server.db or "
+            "postgresql://USER@HOST/DATABASE"
+        )
     return value
 
 
@@ -94,7 +98,8 @@ class ServerPart(_Part):
     data_dir: ExpandedPath = Field(default_factory=default_data_dir)
     """Database, logs, first admin token."""
     database: Annotated[str, AfterValidator(_url)] | None = None
-    """SQLAlchemy URL; null: SQLite in the data directory."""
+    """`sqlite:////path` or `postgresql://USER@HOST/DATABASE`; null: SQLite in the data
+    directory."""
     tls_cert: ExpandedPath | None = None
     """PEM file with the certificate and its chain; together with `tls_key`."""
     tls_key: ExpandedPath | None = None
@@ -181,7 +186,7 @@ class Config(_Part):
 
     @property
     def database_url(self) -> str:
-        """The SQLAlchemy URL of the database."""
+        """The URL of the database."""
         return self.server.database or f"sqlite:///{self.server.data_dir / 'server.db'}"
 
 
@@ -192,6 +197,9 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "logs": LogsPart,
     "retention": RetentionPart,
 }
+
+
+_PASSWORD: Final = re.compile(r"://[^/@]*:[^/@]+@|[?&]password=")
 
 
 def env_name(section: str, key: str) -> str:
@@ -237,6 +245,12 @@ def load(
     for key, value in (flags or {}).items():
         if value is not None:
             layers.set("server", key, value, f"--{key.replace('_', '-')}")
+        if key == "database" and _PASSWORD.search(str(value)):
+            layers.fault(
+                ("server", key),
+                "has a password, and every user of this host can read the arguments of programs; "
+                "give it by REMOTE_SERVER_DATABASE, PGPASSWORD or PGPASSFILE",
+            )
     server = layers.values.get("server")
     if isinstance(server, dict):
         for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):

@@ -2,6 +2,7 @@
 
     ServerError
     ├── StoreUnavailable      the database cannot be used now; nothing was stored; it may pass
+    │   └── CommitUnknown     the same, but nobody can say whether it was stored
     ├── DatabaseUnusable      the database cannot be used as it is: newer, foreign, damaged
     ├── NotFound              there is no such job, agent, queue or token
     ├── UnknownQueue          a job or an agent names a queue that does not exist
@@ -37,6 +38,10 @@ class StoreUnavailable(ServerError):
     """The database cannot be used now. Nothing was stored; trying again may help."""
 
     code = ErrorCode.STORE_UNAVAILABLE
+
+
+class CommitUnknown(StoreUnavailable):
+    """The database went away while it was told to store something: perhaps it has."""
 
 
 class DatabaseUnusable(ServerError):

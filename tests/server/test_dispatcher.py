@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +16,8 @@ from remote_server.dispatcher import Dispatcher
 from remote_server.domain.events import Accepted
 from remote_server.domain.model import Clock, Lease
 from remote_server.errors import Stale
-from remote_server.store import Store
+from remote_server.store import Store, Terms
+from tests.support.databases import unavailable
 from tests.support.fake_links import FakeLinks
 from tests.support.stored import finish, running, spec, started, submitted
 
@@ -27,8 +25,8 @@ CLOCK = Clock(time.time, time.monotonic)
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(str(tmp_path / "server.db"), durability="normal")
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, Terms("normal"))
     yield opened
     await opened.close()
 
@@ -274,19 +272,15 @@ async def test_a_missed_event_is_made_up_for_by_the_sweep(store: Store) -> None:
 
 
 async def test_it_recovers_when_the_database_does(
-    store: Store, links: FakeLinks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, links: FakeLinks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY", 0.02)
-    monkeypatch.setattr("remote_server.store.sqlite.BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr("remote_server.store.sqlite.connection.BUSY_TIMEOUT", 0.01)
     job = await submitted(store, time.time())
-    assert store._database._connection is not None
-    store._database._connection.execute("PRAGMA busy_timeout = 10")
-    with closing(sqlite3.connect(tmp_path / "server.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with unavailable(store):
         await connect(links, "a", capacity=1)
         await asyncio.sleep(0.1)
         assert links.offers == []
-        other.execute("ROLLBACK")
     await until(lambda: len(links.offers) == 1)
     assert links.offers[0].key.job == job
 

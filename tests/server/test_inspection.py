@@ -11,13 +11,13 @@ import pytest
 from remote_protocol.attempt_id import AttemptId
 from remote_server.inspection import Inspection
 from remote_server.logs import LogStore
-from remote_server.store import Store
+from remote_server.store import Store, Terms
 from tests.support.stored import finish, running, submitted
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    found = await Store.open(str(tmp_path / "server.db"), durability="normal")
+async def store(database_url: str) -> AsyncIterator[Store]:
+    found = await Store.open(database_url, Terms("normal"))
     yield found
     await found.close()
 

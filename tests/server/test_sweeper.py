@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +17,15 @@ from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.events import Accepted, Running
 from remote_server.domain.model import Clock
 from remote_server.errors import NotFound
-from remote_server.store import Store
+from remote_server.store import Store, Terms
 from remote_server.sweeper import Sweeper, SweeperSettings
 from tests.support.fake_links import FakeLinks, HandClock
 from tests.support.stored import NOW, finish, offered, running, spec, started, submitted
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(str(tmp_path / "server.db"), durability="normal")
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, Terms("normal"))
     yield opened
     await opened.close()
 

@@ -26,6 +26,7 @@ from remote_server.hub.hub import boot_clock
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
 from remote_server.store import Store
+from tests.support.databases import new_database
 from tests.support.fake_agent import DEADLINE, FakeAgent
 from tests.support.stored import spec
 
@@ -159,7 +160,7 @@ async def until(condition: Callable[[], Any]) -> None:
 async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     """Everything started; stopped as the server stops it."""
     (folder / "logs").mkdir(mode=0o700)
-    store = await ShakyStore.open(str(folder / "server.db"))
+    store = await ShakyStore.open(new_database(folder))
     store.recorded = []
     logs = LogStore(folder / "logs")
     inputs = InputStore(folder / "inputs", logs.reserve, boot_clock, 1 << 30)

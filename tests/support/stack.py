@@ -29,6 +29,7 @@ from remote_protocol.api.jobs import JobView
 from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, JobState
+from tests.support.databases import KIND, new_database
 
 BIN = Path(sys.executable).parent
 MARKER = "REMOTE_E2E_STACK_MARK"
@@ -158,6 +159,8 @@ class Stack:
         self.ca_file: Path | None = None
         """Who signed the server's certificate; with it, everybody comes by https."""
         self._client: Client | None = None
+        if KIND != "sqlite":
+            server_env.setdefault("DATABASE", new_database(root))
         env = self.env(**{f"REMOTE_SERVER_{key}": value for key, value in server_env.items()})
         self.server = Program(
             "remote-server",

@@ -49,7 +49,8 @@ data_dir_option = click.option(
 database_option = click.option(
     "--database",
     metavar="URL",
-    help="SQLAlchemy URL.  [env: REMOTE_SERVER_DATABASE; default: SQLite in the data directory]",
+    help="sqlite:////PATH or postgresql://USER@HOST/DATABASE.  [env: REMOTE_SERVER_DATABASE; "
+    "default: SQLite in the data directory]",
 )
 log_level_option = click.option(
     "--log-level",
@@ -71,10 +72,10 @@ def configuration(config_file: Path | None, **flags: object) -> Config:
 def require_database(config: Config) -> None:
     """DatabaseMissing where no server has made one: a misspelt directory must not get one that no
     server uses."""
-    from remote_server.store.upgrade import database_path
+    from remote_server.store.opening import missing_file
 
-    path = database_path(config.database_url)
-    if not path.exists():
+    path = missing_file(config.database_url)
+    if path is not None:
         raise DatabaseMissing(
             f"there is no database {path}; name the data directory of the server with --data-dir, "
             "or start the server once (remote-server run) to make one"

@@ -82,7 +82,8 @@ async def _run(config: Config, read: Callable[[], Config]) -> None:
     server = Server(config)
     stopping = stop_signals()
     on_signals(Reload(server, read))
-    await server.start()
+    if not await started(server, stopping):
+        return
     spare_the_collector()
     try:
         say_where(server)
@@ -97,6 +98,22 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT)
+
+
+async def started(server: Server, stopping: asyncio.Event) -> bool:
+    """Start a server, which may have to wait for the end of another one; whether it was started
+    before a signal came."""
+    starting = asyncio.ensure_future(server.start())
+    wanted = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({starting, wanted}, return_when=asyncio.FIRST_COMPLETED)
+    wanted.cancel()
+    if not starting.done() and server.standing_by:
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        return False
+    await starting
+    return True
 
 
 def say_where(server: Server) -> None:

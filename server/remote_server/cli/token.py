@@ -103,12 +103,11 @@ def create(
 async def _create(config: Config, role: Role, name: str, expires: float | None) -> TokenCreated:
     # Their imports take longer than a usage error or a help text may.
     from remote_server.queries.views import token_values
-    from remote_server.store import Store
+    from remote_server.store import Store, Terms
     from remote_server.web import digest
 
-    store = await Store.open(
-        config.database_url, durability=config.server.durability, migrate=False
-    )
+    terms = Terms(config.server.durability, migrate=False, guest=True)
+    store = await Store.open(config.database_url, terms)
     try:
         text = make_token(TokenKind.API, os.urandom(TOKEN_ENTROPY))
         now = time.time()

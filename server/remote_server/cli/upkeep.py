@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-import tarfile
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -29,7 +26,7 @@ def migrate(config_file: Path | None, **flags: object) -> None:
 
     The server must not run meanwhile. Make a backup before.
     """
-    from remote_server.store.upgrade import database_path, prepare
+    from remote_server.store.opening import migrate as bring_up_to_date
 
     config = configuration(config_file, **flags)
     require_database(config)
@@ -37,7 +34,7 @@ def migrate(config_file: Path | None, **flags: object) -> None:
     data.prepare()
     data.lock()
     try:
-        changed = prepare(database_path(config.database_url))
+        changed = bring_up_to_date(config.database_url)
     finally:
         data.release()
     click.echo("the database was brought up to date" if changed else "nothing to do")
@@ -64,14 +61,15 @@ def check(config_file: Path | None, repair: bool, **flags: object) -> None:
 async def _check(config: Config, repair: bool) -> int:
     from remote_server.inspection import Inspection
     from remote_server.logs import LogStore
-    from remote_server.store import Store
+    from remote_server.store import Store, Terms
 
     require_database(config)
     data = DataDir(config.server.data_dir)
     if repair:
         data.lock()
     try:
-        store = await Store.open(config.database_url, migrate=False)
+        terms = Terms(migrate=False, guest=not repair)
+        store = await Store.open(config.database_url, terms)
         try:
             found = Inspection(store, LogStore(data.logs), repair)
             await found.run()
@@ -100,10 +98,20 @@ async def _check(config: Config, repair: bool) -> int:
     is_flag=True,
     envvar="REMOTE_SERVER_BACKUP_NO_LOGS",
     show_envvar=True,
-    help="Only the database.",
+    help="Without the logs.",
 )
-def backup(config_file: Path | None, file: Path, no_logs: bool, **flags: object) -> None:
-    """Copy database and logs into FILE, also while the server runs.
+@click.option(
+    "--no-database",
+    is_flag=True,
+    envvar="REMOTE_SERVER_BACKUP_NO_DATABASE",
+    show_envvar=True,
+    help="Without the database: for one that has means of its own, as PostgreSQL has. Copy that "
+    "first.",
+)
+def backup(
+    config_file: Path | None, file: Path, no_logs: bool, no_database: bool, **flags: object
+) -> None:
+    """Copy database, logs and inputs of jobs into FILE, also while the server runs.
 
     FILE is a tar archive, compressed when its name ends in .gz; with a name that ends in .db it
     is the database alone. It is readable by its owner only.
@@ -111,61 +119,35 @@ def backup(config_file: Path | None, file: Path, no_logs: bool, **flags: object)
     config = configuration(config_file, **flags)
     require_database(config)
     try:
-        size = asyncio.run(_backup(config, file, logs=not no_logs))
+        size = asyncio.run(_backup(config, file, not no_database, not no_logs))
     except OSError as error:
         raise UpkeepError(f"{file} cannot be written: {error.strerror or error}") from error
     click.echo(f"{file}: {size} bytes")
 
 
-async def _backup(config: Config, file: Path, logs: bool) -> int:
-    from remote_server.store import Store
+async def _backup(config: Config, file: Path, database: bool, logs: bool) -> int:
+    from remote_server.cli.archive import Parts, write_archive
 
-    store = await Store.open(config.database_url, migrate=False)
+    if database and file.suffix == ".db":
+        return await _copy_database(config, file)
+    with tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".backup-") as folder:
+        # The database first: logs only grow, so that they hold at least what it knows. What
+        # they hold beyond it is of the same attempts, or cut off when those are accepted.
+        copy = Path(folder) / "server.db" if database else None
+        if copy is not None:
+            await _copy_database(config, copy)
+        part = Path(folder) / "archive"
+        parts = Parts(copy, config.server.data_dir, logs)
+        write_archive(part, parts, file.suffix in (".gz", ".tgz"))
+        part.replace(file)
+    return file.stat().st_size
+
+
+async def _copy_database(config: Config, file: Path) -> int:
+    from remote_server.store import Store, Terms
+
+    store = await Store.open(config.database_url, Terms(migrate=False, guest=True))
     try:
-        if file.suffix == ".db":
-            return await store.backup(file)
-        with tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".backup-") as folder:
-            copy = Path(folder) / "server.db"
-            # The database first: logs only grow, so that they hold at least what it knows. What
-            # they hold beyond it is of the same attempts, or cut off when those are accepted.
-            await store.backup(copy)
-            part = Path(folder) / "archive"
-            _archive(part, copy, config.server.data_dir, logs, file.suffix in (".gz", ".tgz"))
-            with part.open("rb") as written:
-                os.fsync(written.fileno())
-            part.replace(file)
-        return file.stat().st_size
+        return await store.backup(file)
     finally:
         await store.close()
-
-
-def _archive(part: Path, database: Path, data_dir: Path, logs: bool, packed: bool) -> None:
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with (
-        os.fdopen(descriptor, "wb") as file,
-        tarfile.open(fileobj=file, mode="w:gz" if packed else "w") as archive,
-    ):
-        archive.add(database, "server.db", filter=_private)
-        if logs:
-            for path in sorted((data_dir / "logs").rglob("*.log*")):
-                if path.suffix != ".part":
-                    _add_log(archive, path, data_dir)
-
-
-def _add_log(archive: tarfile.TarFile, path: Path, data_dir: Path) -> None:
-    """Add a log that may grow meanwhile: as long as it is now. Retention may have taken it, or it
-    was packed since the folder was listed."""
-    from remote_server.logs import sparse
-
-    for now in (path, path.with_name(path.name + ".gz")):
-        with suppress(FileNotFoundError), now.open("rb", buffering=0) as file:
-            name = now.relative_to(data_dir).as_posix()
-            entry = archive.gettarinfo(arcname=name, fileobj=file)
-            sparse.add(archive, _private(entry), file)
-            return
-
-
-def _private(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Unpacked, it is its owner's alone: a database holds the environments of jobs."""
-    entry.mode = 0o600
-    return entry

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import NamedTuple
+from hashlib import sha256
+from typing import Final, NamedTuple
 
 from remote_protocol.spec import JobSpec, OnReturn
 from remote_protocol.states import EndReason
 from remote_server.domain.model import Demand
 
+_SHORT: Final = 128
 MAX_BACKOFF = 600.0
 """Seconds that a retry waits at most."""
 
@@ -58,6 +60,14 @@ def demand_text(demand: Demand) -> str:
     """The stored form; equal demands have equal texts."""
     named = demand if demand.agent is not None else demand[:-1]
     return json.dumps(named, separators=(",", ":"), ensure_ascii=False)
+
+
+@lru_cache(maxsize=4096)
+def demand_key(text: str) -> str:
+    """A stored form, short enough for any index: labels may have kilobytes."""
+    if len(text) <= _SHORT:
+        return text
+    return f"{text[:_SHORT]}{sha256(text.encode()).hexdigest()}"
 
 
 @lru_cache(maxsize=4096)

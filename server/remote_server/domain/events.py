@@ -260,6 +260,9 @@ class Doubted:
 class StoreRecovered:
     """The database works again: ask the agent for everything once more."""
 
+    forgetful: bool = False
+    """It may have lost what it was told last, so that this concerns sessions without trouble."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:

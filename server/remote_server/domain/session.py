@@ -222,8 +222,8 @@ class AgentSession:
                 return leases.stale(change)
             case StoreFailed(key):
                 return self._store_failed(key)
-            case StoreRecovered():
-                if not self._store_down:
+            case StoreRecovered(forgetful):
+                if not (self._store_down or forgetful):
                     return []
                 self._store_down = False
                 return [Send(m.Resync(reason="the server's database works again"))]

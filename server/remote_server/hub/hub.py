@@ -203,6 +203,12 @@ class Hub:
         """There is no such agent any more, or another host has its name."""
         self._refusals.forget(agent)
 
+    def database_back(self) -> None:
+        """The database was away, and may have forgotten what it was told last: every agent says
+        again what it has."""
+        for link in list(self._links.values()):
+            link.feed(StoreRecovered(forgetful=True))
+
     def trouble(self) -> None:
         """The database or a log could not be written: probe until both work again."""
         if not self._stopping:

@@ -30,6 +30,7 @@ from remote_server.domain.events import Lost
 from remote_server.domain.model import SYSTEM, Agent, Principal, Token
 from remote_server.errors import NameTaken, NotFound, Refused
 from remote_server.store.attempts import live_keys
+from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import Repository, existing_agents, is_state, require_queues
 from remote_server.store.rows import SELECT_AGENT, agent_from, agent_row
 from remote_server.store.schema import agents, attempts
@@ -40,7 +41,6 @@ from remote_server.store.tokens import (
     require_valid,
     use_token,
 )
-from remote_server.store.transaction import Reader, Transaction
 from remote_server.store.verdicts import apply
 
 _AGENT: Final = SELECT_AGENT.where(agents.c.name == bindparam("wanted"))
@@ -204,10 +204,10 @@ class Agents(Repository):
         """The names of the agents that serve each of these queues."""
         rows = await self._database.read(lambda reader: reader.all(_SERVING))
         found: dict[str, list[str]] = {queue: [] for queue in queues}
-        for name, text in rows:
-            for queue in _queues(text):
+        for row in rows:
+            for queue in _queues(row.queues):
                 if queue in found:
-                    found[queue].append(name)
+                    found[queue].append(row.name)
         return found
 
     async def existing(self, names: Collection[str]) -> frozenset[str]:
@@ -289,7 +289,7 @@ class Agents(Repository):
         """Agents that are to be deleted when they are gone and that hold nothing, with the time
         they were last seen."""
         rows = await self._database.read(lambda reader: reader.all(_IDLE_EPHEMERAL))
-        return {row[0]: row[1] for row in rows}
+        return {row.name: row.last_seen_at for row in rows}
 
     async def _edit(
         self,

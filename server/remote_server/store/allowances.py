@@ -11,9 +11,9 @@ from typing import Final
 
 from sqlalchemy import bindparam, literal_column, select, update
 
+from remote_server.store.ports import Transaction
 from remote_server.store.schema import agents, tokens
 from remote_server.store.tokens import revoke_token
-from remote_server.store.transaction import Transaction
 
 _ALLOWED: Final = select(agents.c.name, agents.c.allowed_queues, agents.c.queues)
 _ALLOW: Final = (
@@ -37,20 +37,20 @@ def withdraw_queue(tx: Transaction, queue: str) -> list[str]:
     """
     allowed: dict[str, str] = {}
     changed: list[str] = []
-    for name, text, served in tx.all(_ALLOWED):
-        left = _without(queue, text)
+    for agent in tx.all(_ALLOWED):
+        text, left = agent.allowed_queues, _without(queue, agent.allowed_queues)
         if left is not None:
-            text = left if left != "[]" else served
-            tx.run(_ALLOW, {"wanted": name, "allowed": text})
-            tx.changes.agents.add(name)
-            changed.append(name)
-        allowed[name] = text
-    for token, text, agent in tx.all(_COVERED):
-        left = _without(queue, text)
+            text = left if left != "[]" else agent.queues
+            tx.run(_ALLOW, {"wanted": agent.name, "allowed": text})
+            tx.changes.agents.add(agent.name)
+            changed.append(agent.name)
+        allowed[agent.name] = text
+    for row in tx.all(_COVERED):
+        token, left = row.id, _without(queue, row.queues)
         if left is None:
             continue
         if left == "[]":
-            left = allowed.get(agent, left)
+            left = allowed.get(row.agent, left)
         if left == "[]":
             revoke_token(
                 tx, token, f"the token covered only the queue {queue!r}, which was deleted"

@@ -7,7 +7,7 @@ says.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select, text, tuple_, update
 
@@ -18,12 +18,12 @@ from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.events import Change, Lost, Running, Withdrawn
 from remote_server.domain.expiry import overdue_detail
 from remote_server.domain.model import Attempt, Lease, LiveLease, Outcome
+from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
 from remote_server.store.specifications import Specs
-from remote_server.store.transaction import Reader, Row, Transaction
-from remote_server.store.unknown import has_job, unknown_lease
+from remote_server.store.unknown import has_job, unknown_lease, unknown_row
 from remote_server.store.verdicts import apply
 
 CLOCK_ERROR: Final = 60.0
@@ -40,11 +40,11 @@ _LEASE: Final = (
         jobs.c.cancel_requested_at,
         jobs.c.cancel_detail,
         jobs.c.policy,
-        jobs.c.state,
+        jobs.c.state.label("job_state"),
         specs.c.spec,
         specs.c.bulk,
         attempts.c.overdue_at,
-        jobs.c.floor,
+        jobs.c.former_number,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
     .join(specs, specs.c.job == jobs.c.id)
@@ -84,10 +84,9 @@ _STATE: Final = select(attempts.c.state).where(*_THIS)
 _OF_JOB: Final = SELECT_ATTEMPT.where(attempts.c.job == bindparam("of")).order_by(attempts.c.number)
 
 
-def lease_at(reader: Reader, key: AttemptId, parsed: Specs) -> Lease | None:
-    """The attempt as its agent must know it."""
-    row = reader.one(_LEASE_AT, {"at_job": key.job, "at_number": key.number})
-    return None if row is None else _lease_from(row, parsed)
+def lease_row(reader: Reader, key: AttemptId) -> Row | None:
+    """What `lease_from` needs of an attempt; None when there is no such one."""
+    return reader.one(_LEASE_AT, {"at_job": key.job, "at_number": key.number})
 
 
 def made_at(job: str) -> float:
@@ -100,32 +99,39 @@ def live_keys(reader: Reader, agent: str) -> list[AttemptId]:
     return [AttemptId(*row) for row in reader.all(_LIVE_KEYS, {"agent": agent})]
 
 
-def _lease_from(row: Row, parsed: Specs) -> Lease:
-    job, number, agent, state, demand, offered_at, cancelled, why, policy, job_state, *rest = row
-    spec, bulk, overdue, floor = rest
-    wanted = demand_from(demand)
-    found = AttemptState(state)
+def lease_from(row: Row, parsed: Specs) -> Lease:
+    """The attempt as its agent must know it."""
+    wanted = demand_from(row.demand)
+    policy = policy_from(row.policy)
+    state = AttemptState(row.state)
+    cancelled, overdue = row.cancel_requested_at, row.overdue_at
     timeout = overdue is not None and (cancelled is None or overdue < cancelled)
-    if timeout:
-        why = overdue_detail(policy_from(policy).timeout)
     return Lease(
-        key=AttemptId(job, number),
-        agent=agent,
-        state=found,
+        key=AttemptId(row.job, row.number),
+        agent=row.agent,
+        state=state,
         queue=wanted.queue,
         weight=wanted.weight,
-        spec=parsed.parse(job, spec, bulk),
-        offered_at=offered_at,
+        spec=parsed.parse(row.job, row.spec, row.bulk),
+        offered_at=row.offered_at,
         cancel_requested=timeout or cancelled is not None,
         cancel_reason=EndReason.TIMEOUT if timeout else EndReason.CANCELLED,
-        cancel_detail=why,
+        cancel_detail=overdue_detail(policy.timeout) if timeout else row.cancel_detail,
         may_return=(
-            found is AttemptState.LOST
-            and policy_from(policy).keep_first
-            and not JobState(job_state).terminal
+            state is AttemptState.LOST
+            and policy.keep_first
+            and not JobState(row.job_state).terminal
         ),
-        before_restore=floor is not None and number <= floor,
+        before_restore=row.former_number is not None and row.number <= row.former_number,
     )
+
+
+class _Found(NamedTuple):
+    """What the database knows of an attempt that an agent names."""
+
+    key: AttemptId
+    known: Row | None
+    unknown: Row | None
 
 
 class Attempts(Repository):
@@ -175,24 +181,29 @@ class Attempts(Repository):
     async def leases_of(self, agent: str) -> dict[AttemptId, Lease]:
         """Every attempt that an agent holds."""
         rows = await self._database.read(lambda reader: reader.all(_LEASES_OF, {"agent": agent}))
-        return {lease.key: lease for lease in (_lease_from(row, self.specs) for row in rows)}
+        return {lease.key: lease for lease in (lease_from(row, self.specs) for row in rows)}
 
     async def leases(self, keys: Iterable[AttemptId], agent: str) -> dict[AttemptId, Lease]:
         """Those of `keys` that the agent holds, or may hold again (`may_return`)."""
 
-        def find(reader: Reader) -> dict[AttemptId, Lease]:
-            found = (self._lease(reader, key, agent) for key in keys)
-            return {lease.key: lease for lease in found if lease is not None}
+        def find(reader: Reader) -> list[_Found]:
+            return [self._find(reader, key) for key in keys]
 
-        return await self._database.read(find)
+        found = [self._lease(row, agent) for row in await self._database.read(find)]
+        return {lease.key: lease for lease in found if lease is not None}
 
-    def _lease(self, reader: Reader, key: AttemptId, agent: str) -> Lease | None:
-        lease = lease_at(reader, key, self.specs)
-        if lease and lease.agent == agent and (lease.state.live or lease.may_return):
-            return lease
-        if self.unknown_since is None:
+    def _find(self, reader: Reader, key: AttemptId) -> _Found:
+        unknown = None if self.unknown_since is None else unknown_row(reader, key)
+        return _Found(key, lease_row(reader, key), unknown)
+
+    def _lease(self, found: _Found, agent: str) -> Lease | None:
+        if found.known is not None:
+            lease = lease_from(found.known, self.specs)
+            if lease.agent == agent and (lease.state.live or lease.may_return):
+                return lease
+        if found.unknown is None:
             return None
-        return unknown_lease(reader, key, agent, self.specs)
+        return unknown_lease(found.unknown, found.key, agent, self.specs)
 
     async def strays(self, keys: Iterable[AttemptId]) -> frozenset[AttemptId]:
         """Those of `keys` whose jobs were made behind the copy that this database was restored
@@ -212,7 +223,7 @@ class Attempts(Repository):
             ended = set()
             for key in keys:
                 row = reader.one(_STATE, {"at_job": key.job, "at_number": key.number})
-                if row is not None and row[0] == AttemptState.ENDED.value:
+                if row is not None and row.state == AttemptState.ENDED.value:
                     ended.add(key)
             return frozenset(ended)
 
@@ -227,19 +238,18 @@ class Attempts(Repository):
         rows = await self._database.read(
             lambda reader: reader.all(_LIVE, {**where, "count": limit})
         )
-        found = []
-        for job, number, agent, state, policy, cancelled, overdue in rows:
-            wanted = policy_from(policy)
-            found.append(
-                LiveLease(
-                    AttemptId(job, number),
-                    agent,
-                    AttemptState(state),
-                    wanted.lost_after,
-                    wanted.timeout,
-                    wanted.grace_period,
-                    cancelled is not None,
-                    overdue is not None,
-                )
-            )
-        return found
+        return [_live_lease(row) for row in rows]
+
+
+def _live_lease(row: Row) -> LiveLease:
+    policy = policy_from(row.policy)
+    return LiveLease(
+        AttemptId(row.job, row.number),
+        row.agent,
+        AttemptState(row.state),
+        policy.lost_after,
+        policy.timeout,
+        policy.grace_period,
+        row.cancel_requested_at is not None,
+        row.overdue_at is not None,
+    )

@@ -10,10 +10,10 @@ from sqlalchemy import bindparam, func, literal_column, select, tuple_, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.domain.model import TimelineEvent
+from remote_server.store.ports import Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_EVENT, event_from
 from remote_server.store.schema import attempts, jobs, timeline
-from remote_server.store.transaction import Transaction
 
 # By time first: what an agent did while it was cut off is written later than it happened.
 _TIMELINE: Final = (
@@ -28,7 +28,7 @@ _EVENTS: Final = (
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
 )
-_LAST: Final = select(func.coalesce(func.max(timeline.c.seq), literal_column("0")))
+_LAST: Final = select(func.coalesce(func.max(timeline.c.seq), literal_column("0")).label("seq"))
 _LOGGED: Final = (
     attempts.c.queue == bindparam("of_queue"),
     attempts.c.ended_at.is_not(None),
@@ -42,9 +42,9 @@ _OLD_LOGS: Final = (
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
 )
-_TOTAL: Final = select(func.coalesce(func.sum(attempts.c.log_size), literal_column("0"))).where(
-    *_LOGGED
-)
+_TOTAL: Final = select(
+    func.coalesce(func.sum(attempts.c.log_size), literal_column("0")).label("size")
+).where(*_LOGGED)
 _GONE: Final = (
     update(attempts)
     .where(attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
@@ -99,7 +99,7 @@ class History(Repository):
     async def timeline(self, job: str, limit: int = 10_000) -> list[TimelineEvent]:
         """What happened to a job, in the order in which it happened."""
         rows = await self._database.read(
-            lambda reader: reader.all(_TIMELINE, {"of": job, "count": limit})
+            lambda reader: reader.all(_TIMELINE, {"of": job, "count": limit}), long=True
         )
         return [event_from(row) for row in rows]
 
@@ -114,28 +114,31 @@ class History(Repository):
     async def events(self, after: int, limit: int = 1000) -> list[TimelineEvent]:
         """The changes of jobs' states behind `after`, in the order of their commits."""
         rows = await self._database.read(
-            lambda reader: reader.all(_EVENTS, {"after": after, "count": limit})
+            lambda reader: reader.all(_EVENTS, {"after": after, "count": limit}), long=True
         )
         return [event_from(row) for row in rows]
 
     async def last_seq(self) -> int:
         """The number of the newest timeline entry; 0 when there is none."""
         row = await self._database.read(lambda reader: reader.one(_LAST))
-        return int(row[0]) if row else 0
+        return int(row.seq) if row else 0
 
     async def old_logs(self, queue: str, before: float, limit: int = 200) -> list[OldLog]:
         """Logs of a queue's jobs that ended before `before` (Unix seconds), the oldest first."""
         rows = await self._database.read(
             lambda reader: reader.all(
                 _OLD_LOGS, {"of_queue": queue, "before": before, "count": limit}
-            )
+            ),
+            long=True,
         )
-        return [OldLog(AttemptId(row[0], row[1]), row[2], row[3]) for row in rows]
+        return [OldLog(AttemptId(row.job, row.number), row.log_size, row.ended_at) for row in rows]
 
     async def logs_total(self, queue: str) -> int:
         """Bytes of a queue's logs that are kept (the full text, before compression)."""
-        row = await self._database.read(lambda reader: reader.one(_TOTAL, {"of_queue": queue}))
-        return int(row[0]) if row else 0
+        row = await self._database.read(
+            lambda reader: reader.one(_TOTAL, {"of_queue": queue}), long=True
+        )
+        return int(row.size) if row else 0
 
     async def logs_gone(self, keys: Iterable[AttemptId]) -> None:
         """Note that these logs were deleted."""
@@ -146,8 +149,10 @@ class History(Repository):
         """A page of the logs that should be there in full; go on behind `after`."""
         job, number = after or ("", 0)
         where = {"after_job": job, "after_number": number, "count": limit}
-        rows = await self._database.read(lambda reader: reader.all(_KEPT, where))
-        return [KeptLog(AttemptId(row[0], row[1]), row[2], row[3]) for row in rows]
+        rows = await self._database.read(lambda reader: reader.all(_KEPT, where), long=True)
+        return [
+            KeptLog(AttemptId(row.job, row.number), row.log_size, row.log_checksum) for row in rows
+        ]
 
     async def log_torn(self, key: AttemptId, detail: str, now: float) -> None:
         """Note that a log is not complete any more."""

@@ -12,24 +12,25 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
 from remote_server.domain.change_set import Cancel
-from remote_server.domain.demand import demand_of, demand_text, policy_of, policy_text
+from remote_server.domain.demand import demand_key, demand_of, demand_text, policy_of, policy_text
 from remote_server.domain.model import SYSTEM, CancelOutcome, Job, Principal
 from remote_server.errors import Conflict, NotFound
-from remote_server.store.attempts import lease_at
+from remote_server.store.attempts import lease_from, lease_row
+from remote_server.store.ports import Transaction
 from remote_server.store.repository import Repository, require_agents, require_queues
 from remote_server.store.rows import SELECT_JOB, job_from
 from remote_server.store.schema import jobs, specs
 from remote_server.store.specifications import Specs, SpecTexts, require_offerable, spec_texts
-from remote_server.store.transaction import Transaction
 
 _TURN: Final = 50
-_ZERO: Final = ("attempt", "used", "reuse", "held", "log_size")
+_ZERO: Final = ("attempt", "used", "reuse_withdrawn", "deferred", "log_size")
 _GIVEN: Final = (
     "id",
     "state",
     "queue",
     "priority",
     "demand",
+    "demand_key",
     "policy",
     "created_at",
     "expires_at",
@@ -55,7 +56,7 @@ _BY_KEY: Final = (
     )
 )
 _CANCELLABLE: Final = (
-    select(jobs.c.state, jobs.c.queue, jobs.c.demand, jobs.c.held, jobs.c.attempt)
+    select(jobs.c.state, jobs.c.queue, jobs.c.demand, jobs.c.deferred, jobs.c.attempt)
     .add_columns(jobs.c.agent, jobs.c.cancel_requested_at)
     .where(jobs.c.id == bindparam("job"))
     .with_for_update()
@@ -144,6 +145,7 @@ class Jobs(Repository):
                         "queue": spec.queue,
                         "priority": spec.priority,
                         "demand": demand,
+                        "demand_key": demand_key(demand),
                         "policy": policy_text(policy_of(spec)),
                         "created_at": now,
                         "expires_at": expires,
@@ -194,8 +196,7 @@ class Jobs(Repository):
             row = tx.one(_CANCELLABLE, {"job": job})
             if row is None:
                 raise NotFound("job", job)
-            name, queue, demand, held, attempt, agent, requested = row
-            state = JobState(name)
+            state = JobState(row.state)
             if state.terminal:
                 return None
             if state is JobState.QUEUED:
@@ -213,28 +214,38 @@ class Jobs(Repository):
                         "cancel_detail": detail,
                     },
                 )
-                tx.note(job, now, "cancelled", state=ended, attempt=attempt, detail=said)
-                tx.moves(queue, state, ended, EndReason.CANCELLED)
-                if not held:
-                    tx.ready(demand, -1)
+                tx.note(job, now, "cancelled", state=ended, attempt=row.attempt, detail=said)
+                tx.moves(row.queue, state, ended, EndReason.CANCELLED)
+                if not row.deferred:
+                    tx.ready(row.demand, -1)
                 return None
-            if requested is None:
+            key = AttemptId(job, row.attempt)
+            if row.cancel_requested_at is None:
                 tx.run(_WISH, {"job": job, "cancel_requested_at": now, "cancel_detail": detail})
-                tx.note(job, now, "cancel_requested", attempt=attempt, agent=agent, detail=detail)
-            key = AttemptId(job, attempt)
-            tx.changes.cancels[key] = Cancel(agent, EndReason.CANCELLED, detail)
+                tx.note(
+                    job,
+                    now,
+                    "cancel_requested",
+                    attempt=key.number,
+                    agent=row.agent,
+                    detail=detail,
+                )
+            tx.changes.cancels[key] = Cancel(row.agent, EndReason.CANCELLED, detail)
             return key
 
         key = await self._database.write(wish, by=by)
         found = await self.job(job)
         if key is None:
             return CancelOutcome(found)
-        lease = await self._database.read(lambda reader: lease_at(reader, key, self.specs))
+        wanted = key
+        held = await self._database.read(lambda reader: lease_row(reader, wanted))
+        lease = None if held is None else lease_from(held, self.specs)
         # The attempt may have ended between the commit and this read.
         return CancelOutcome(found, lease if lease and lease.state.live else None)
 
 
 def _same(key: str, known: tuple[str, str, str | None], text: str, bulk: str | None) -> str:
+    """The job that a key was used for first. Conflict when it was a different one."""
     first, *stored = known
     if stored != [text, bulk]:
         raise Conflict(

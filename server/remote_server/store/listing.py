@@ -18,11 +18,11 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, s
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
 from remote_protocol.states import JobState
 from remote_server.domain.model import Job
+from remote_server.store.ports import Reader, Row
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_LISTED_JOB, listed_job_from
 from remote_server.store.schema import jobs
 from remote_server.store.specifications import Specs
-from remote_server.store.transaction import Reader, Row
 
 MAX_PAGE: Final = 1000
 PAGE_SIZE: Final = 4 * 1024 * 1024
@@ -31,7 +31,6 @@ SLICE: Final = 4000
 """Jobs that are looked through without letting others run: some milliseconds."""
 SEARCH_TIME: Final = 1.0
 """Seconds of looking through jobs after which a page ends."""
-_TEXTS: Final = (1, 2)
 _NEWEST: Final = "~"
 _OLDEST: Final = ""
 _ACTOR_ID: Final = 26
@@ -111,7 +110,7 @@ def _id_at(moment: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
 @lru_cache(maxsize=64)
@@ -130,9 +129,9 @@ def _page(names: frozenset[str], by_id: bool) -> Select[Any]:
         if f"in_{name}" in names:
             conditions.append(jobs.c[name] == bindparam(f"in_{name}"))
     if "in_name" in names:
-        conditions.append(jobs.c.name.ilike(bindparam("in_name"), escape="\\"))
+        conditions.append(jobs.c.name.ilike(bindparam("in_name"), escape="!"))
     if "in_part" in names:
-        conditions.append(jobs.c.id.like(bindparam("in_part"), escape="\\"))
+        conditions.append(jobs.c.id.ilike(bindparam("in_part"), escape="!"))
     if "in_submitter" in names:
         actor = (
             func.substr(jobs.c.submitted_by, _START, _LENGTH)
@@ -186,8 +185,8 @@ class JobLists(Repository):
     async def _behind(self, before: str) -> str:
         """The id with which a slice of the jobs before one of them ends; "" when they are few."""
         where = {"before": before, "skipped": SLICE - 1}
-        row = await self._database.read(lambda reader: reader.one(_BEHIND, where))
-        return _OLDEST if row is None else str(row[0])
+        row = await self._database.read(lambda reader: reader.one(_BEHIND, where), long=True)
+        return _OLDEST if row is None else str(row.id)
 
     async def _rows(self, wanted: JobFilter, floor: str, before: str, count: int) -> list[Row]:
         where = wanted.parameters
@@ -200,7 +199,7 @@ class JobLists(Repository):
         def find(reader: Reader) -> list[Row]:
             return reader.all(statement, where)
 
-        return await self._database.read(find)
+        return await self._database.read(find, long=True)
 
 
 class _Page:
@@ -231,7 +230,7 @@ class _Page:
             job = listed_job_from(row, self._specs)
             if not self._wanted.has_labels(job):
                 continue
-            self._room -= sum(len(row[place] or "") for place in _TEXTS)
+            self._room -= len(row.spec) + len(row.excerpt or "")
             if not self.left or (self.jobs and self._room < 0):
                 self.full = True
                 return

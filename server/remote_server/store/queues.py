@@ -12,10 +12,10 @@ from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.model import SYSTEM, Principal, Queue
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.allowances import withdraw_queue
+from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.rows import SELECT_QUEUE, queue_from
 from remote_server.store.schema import agents, jobs, queues
-from remote_server.store.transaction import Reader, Transaction
 
 _QUEUE: Final = SELECT_QUEUE.where(queues.c.name == bindparam("wanted"))
 _QUEUES: Final = SELECT_QUEUE.order_by(queues.c.name)
@@ -128,7 +128,7 @@ class Queues(Repository):
                     f"the queue {name!r} holds jobs that have not ended; "
                     f"see: remotectl job list --queue {name}"
                 )
-            serving = [row[0] for row in tx.all(_SERVED_BY) if name in json.loads(row[1])]
+            serving = [row.name for row in tx.all(_SERVED_BY) if name in json.loads(row.queues)]
             if serving:
                 some = ", ".join(serving[:5]) + (", …" if len(serving) > 5 else "")
                 raise Conflict(

@@ -10,9 +10,8 @@ from sqlalchemy import ColumnElement, bindparam, literal_column, select
 
 from remote_protocol.ids import ULID_ENTROPY, make_ulid, ulid_from_bytes, ulid_to_bytes
 from remote_server.errors import UnknownAgent, UnknownQueue
-from remote_server.store.database import Database
+from remote_server.store.ports import Database, Reader
 from remote_server.store.schema import agents, queues
-from remote_server.store.transaction import Reader
 
 _QUEUE: Final = select(queues.c.name).where(queues.c.name == bindparam("name"))
 _QUEUES: Final = select(queues.c.name)
@@ -54,7 +53,7 @@ def require_queues(reader: Reader, names: set[str]) -> None:
     """UnknownQueue when one of the queues does not exist."""
     for name in sorted(names):
         if reader.one(_QUEUE, {"name": name}) is None:
-            raise UnknownQueue(name, [row[0] for row in reader.all(_QUEUES)])
+            raise UnknownQueue(name, [row.name for row in reader.all(_QUEUES)])
 
 
 def existing_agents(reader: Reader, names: Collection[str]) -> frozenset[str]:
@@ -65,7 +64,7 @@ def existing_agents(reader: Reader, names: Collection[str]) -> frozenset[str]:
 def require_agents(reader: Reader, names: set[str]) -> None:
     """UnknownAgent when one of the agents does not exist."""
     if missing := sorted(names - existing_agents(reader, names)):
-        raise UnknownAgent(missing[0], [row[0] for row in reader.all(_AGENTS)])
+        raise UnknownAgent(missing[0], [row.name for row in reader.all(_AGENTS)])
 
 
 def is_state(column: ColumnElement[Any], *states: str) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """The start of a server on a database that is older than what agents have seen of it.
 
-A copy says that it is one (`sqlite.backup` marks it), and a database that was put back by other
+The database says whether it is a copy (`Database.restored`), and one that was put back by other
 means counts fewer starts than its data directory does. At the first start behind it, every job
 that had not ended gets numbers that no former life of the database can have given (I1, I2), and
 waits until agents had the time to say what they hold. Queries live here.
@@ -23,10 +23,9 @@ from sqlalchemy import (
     update,
 )
 
+from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import Repository, is_state
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, meta, timeline
-from remote_server.store.sqlite import COPIED
-from remote_server.store.transaction import Reader, Transaction
 
 STARTS: Final = "starts"
 _SINCE: Final = "restored_since"
@@ -95,9 +94,11 @@ _RAISE: Final = (
     .where(_OPEN)
     .values(
         used=_FLOOR,
-        floor=_FLOOR,
-        uncounted=_FLOOR - jobs.c.used + func.coalesce(jobs.c.uncounted, literal_column("0")),
-        reuse=literal_column("0"),
+        former_number=_FLOOR,
+        skipped_numbers=_FLOOR
+        - jobs.c.used
+        + func.coalesce(jobs.c.skipped_numbers, literal_column("0")),
+        reuse_withdrawn=literal_column("0"),
         hold_until=bindparam("until"),
         expires_at=case(
             (jobs.c.expires_at < bindparam("until"), bindparam("until")), else_=jobs.c.expires_at
@@ -108,7 +109,7 @@ _HOLD: Final = (
     update(jobs)
     .where(is_state(jobs.c.state, "queued"))
     .values(
-        held=literal_column("1"),
+        deferred=literal_column("1"),
         not_before=case(
             (jobs.c.not_before > bindparam("until"), jobs.c.not_before), else_=bindparam("until")
         ),
@@ -126,13 +127,12 @@ _TELL: Final = insert(timeline).from_select(
     ).where(_OPEN),
 )
 _ANY_OPEN: Final[Select[Any]] = (
-    select(literal_column("1"))
-    .select_from(jobs)
-    .where(jobs.c.floor.is_not(None), jobs.c.ended_at.is_(None))
+    select(jobs.c.id)
+    .where(jobs.c.former_number.is_not(None), jobs.c.ended_at.is_(None))
     .limit(literal_column("1"))
     .offset(literal_column("0"))
 )
-_COUNT: Final = select(func.count()).select_from(jobs).where(_OPEN)
+_COUNT: Final = select(func.count().label("number")).select_from(jobs).where(_OPEN)
 _CANCELLED: Final = "its cancel was wished for; the database was restored while it was offered"
 _DETAIL: Final = (
     "the database was restored from an older copy: what happened to the job since is not known "
@@ -166,15 +166,14 @@ class Restoration(Repository):
 
         def begin(tx: Transaction) -> Opening:
             counted = int(_value(tx, STARTS) or 0)
-            restored = _value(tx, COPIED) is not None or starts > counted
+            restored = self._database.restored(tx) or starts > counted
             total = max(starts, counted) + 1
             _set(tx, STARTS, str(total))
-            tx.run(_FORGET, {"wanted": COPIED})
             if not restored:
                 return Opening(total, False)
             last = tx.one(_LAST_EVENT)
             known = _value(tx, _SINCE)
-            since = min(last[0] if last else 0.0, float(known or now))
+            since = min(last.at if last else 0.0, float(known or now))
             _set(tx, _SINCE, repr(since))
             return Opening(total, True, _raise_floor(tx, now, now + grace))
 
@@ -202,12 +201,12 @@ def _raise_floor(tx: Transaction, now: float, until: float) -> int:
     tx.run(_TELL, {"now": now, "detail": _DETAIL})
     tx.changes.defer(until)
     row = tx.one(_COUNT)
-    return int(row[0]) if row else 0
+    return int(row.number) if row else 0
 
 
 def _value(reader: Reader, name: str) -> str | None:
     row = reader.one(_META, {"wanted": name})
-    return None if row is None else str(row[0])
+    return None if row is None else str(row.value)
 
 
 def _set(tx: Transaction, name: str, value: str) -> None:

@@ -14,9 +14,9 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.states import JobState
 from remote_server.domain.model import OldJob
+from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs, timeline
-from remote_server.store.transaction import Reader, Transaction
 
 BATCH: Final = 100
 """Jobs forgotten in one transaction: some milliseconds."""
@@ -70,15 +70,15 @@ class Retention(Repository):
         }
 
         def find(reader: Reader) -> list[OldJob]:
-            ids = [row[0] for row in reader.all(_OLD, where)]
+            ids = [row.id for row in reader.all(_OLD, where)]
             return [
                 OldJob(
-                    job, tuple(AttemptId(job, row[0]) for row in reader.all(_ATTEMPTS, {"of": job}))
+                    job, tuple(AttemptId(job, a.number) for a in reader.all(_ATTEMPTS, {"of": job}))
                 )
                 for job in ids
             ]
 
-        return await self._database.read(find)
+        return await self._database.read(find, long=True)
 
     async def forget_jobs(self, ids: Sequence[str]) -> int:
         """Delete what is known of these jobs, but for those that have not ended; how many."""
@@ -91,7 +91,7 @@ class Retention(Repository):
                     continue
                 for statement in _FORGET:
                     tx.run(statement, {"of": job})
-                tx.moves(row[0], JobState(row[1]), None)
+                tx.moves(row.queue, JobState(row.state), None)
                 count += 1
             return count
 

@@ -12,9 +12,9 @@ from remote_protocol.messages import Condition, Platform, Usage
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.model import Agent, Attempt, Job, Principal, Queue, TimelineEvent, Token
+from remote_server.store.ports import Row
 from remote_server.store.schema import agents, attempts, jobs, queues, specs, timeline, tokens
 from remote_server.store.specifications import Specs
-from remote_server.store.transaction import Row
 
 _ID: Final = 26
 
@@ -75,71 +75,66 @@ SELECT_TOKEN: Final[Select[Any]] = select(*(column for column in tokens.c if col
 
 def job_from(row: Row, parsed: Specs) -> Job:
     """A row of SELECT_JOB."""
-    return _job(row, parsed.parse(*row[:3]))
+    return _job(row, parsed.parse(row.id, row.spec, row.bulk))
 
 
 def listed_job_from(row: Row, parsed: Specs) -> Job:
     """A row of SELECT_LISTED_JOB: what is large in its specification is cut."""
-    return _job(row, *parsed.parse_listed(*row[:3]))
+    return _job(row, *parsed.parse_listed(row.id, row.spec, row.excerpt))
 
 
 def _job(row: Row, spec: JobSpec, abridged: tuple[str, ...] = ()) -> Job:
-    (identity, _, _, state, created, number, agent, code, reason, detail, *rest) = row
-    (cancelled, why, assigned, started, ended, expires, not_before, usage, size, *rest) = rest
-    (hold, by, refusals, refusal) = rest
     return Job(
-        id=identity,
+        id=row.id,
         spec=spec,
-        state=JobState(state),
-        created_at=created,
-        attempt=number,
-        agent=agent,
-        exit_code=code,
-        end_reason=None if reason is None else EndReason(reason),
-        end_detail=detail,
-        cancel_requested_at=cancelled,
-        cancel_detail=why,
-        assigned_at=assigned,
-        started_at=started,
-        ended_at=ended,
-        expires_at=expires,
-        not_before=not_before,
-        hold_until=hold,
-        usage=None if usage is None else Usage.model_validate_json(usage),
-        log_size=size,
-        submitted_by=principal_from(by),
-        refusals=refusals or 0,
-        refusal=refusal or "",
+        state=JobState(row.state),
+        created_at=row.created_at,
+        attempt=row.attempt,
+        agent=row.agent,
+        exit_code=row.exit_code,
+        end_reason=None if row.end_reason is None else EndReason(row.end_reason),
+        end_detail=row.end_detail,
+        cancel_requested_at=row.cancel_requested_at,
+        cancel_detail=row.cancel_detail,
+        assigned_at=row.assigned_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        expires_at=row.expires_at,
+        not_before=row.not_before,
+        hold_until=row.hold_until,
+        usage=None if row.usage is None else Usage.model_validate_json(row.usage),
+        log_size=row.log_size,
+        submitted_by=principal_from(row.submitted_by),
+        refusals=row.refusals or 0,
+        refusal=row.refusal or "",
         abridged=abridged,
     )
 
 
 def attempt_from(row: Row) -> Attempt:
     """A row of SELECT_ATTEMPT."""
-    (job, number, agent, state, offered, accepted, started, ended, code, reason, *rest) = row
-    detail, usage, size, complete, checksum = rest
     return Attempt(
-        job=job,
-        number=number,
-        agent=agent,
-        state=AttemptState(state),
-        offered_at=offered,
-        accepted_at=accepted,
-        started_at=started,
-        ended_at=ended,
-        exit_code=code,
-        end_reason=None if reason is None else EndReason(reason),
-        end_detail=detail,
-        usage=None if usage is None else Usage.model_validate_json(usage),
-        log_size=size,
-        log_complete=bool(complete),
-        log_checksum=checksum,
+        job=row.job,
+        number=row.number,
+        agent=row.agent,
+        state=AttemptState(row.state),
+        offered_at=row.offered_at,
+        accepted_at=row.accepted_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        exit_code=row.exit_code,
+        end_reason=None if row.end_reason is None else EndReason(row.end_reason),
+        end_detail=row.end_detail,
+        usage=None if row.usage is None else Usage.model_validate_json(row.usage),
+        log_size=row.log_size,
+        log_complete=bool(row.log_complete),
+        log_checksum=row.log_checksum,
     )
 
 
 def agent_from(row: Row) -> Agent:
     """A row of SELECT_AGENT."""
-    found = dict(zip(agents.c.keys(), row, strict=True))
+    found = row._asdict()
     found["queues"] = tuple(json.loads(found["queues"]))
     found["allowed_queues"] = tuple(json.loads(found["allowed_queues"]))
     for name in ("labels", "capacity", "allowed_labels", "allowed_capacity", "server_labels"):
@@ -184,45 +179,41 @@ def agent_row(agent: Agent) -> dict[str, object]:
 
 def queue_from(row: Row) -> Queue:
     """A row of SELECT_QUEUE."""
-    name, description, paused, created, retention, most, jobs_kept = row
-    return Queue(name, description, bool(paused), created, retention, most, jobs_kept)
+    return Queue(**row._asdict() | {"paused": bool(row.paused)})
 
 
 def token_from(row: Row) -> Token:
     """A row of SELECT_TOKEN."""
-    (identity, kind, name, role, agent, names, left, created, expires, used, *rest) = row
-    revoked, labels, may_replace = rest
     return Token(
-        id=identity,
-        kind=kind,
-        name=name,
-        created_at=created,
-        role=None if role is None else Role(role),
-        agent=agent,
-        queues=tuple(json.loads(names)),
-        labels=json.loads(labels or "{}"),
-        allow_replace=bool(may_replace),
-        uses_left=left,
-        expires_at=expires,
-        last_used_at=used,
-        revoked=bool(revoked),
+        id=row.id,
+        kind=row.kind,
+        name=row.name,
+        created_at=row.created_at,
+        role=None if row.role is None else Role(row.role),
+        agent=row.agent,
+        queues=tuple(json.loads(row.queues)),
+        labels=json.loads(row.labels or "{}"),
+        allow_replace=bool(row.allow_replace),
+        uses_left=row.uses_left,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked=bool(row.revoked),
     )
 
 
 def event_from(row: Row) -> TimelineEvent:
     """A row of SELECT_EVENT."""
-    seq, job, at, what, state, number, agent, source, detail, actor = row
     return TimelineEvent(
-        seq,
-        job,
-        at,
-        what,
-        None if state is None else JobState(state),
-        number,
-        agent,
-        source,
-        detail,
-        principal_from(actor),
+        seq=row.seq,
+        job=row.job,
+        at=row.at,
+        what=row.what,
+        state=None if row.state is None else JobState(row.state),
+        attempt=row.attempt,
+        agent=row.agent,
+        source=row.source,
+        detail=row.detail,
+        by=principal_from(row.actor),
     )
 
 

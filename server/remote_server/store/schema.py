@@ -1,6 +1,7 @@
 """The tables. Times are Unix seconds; JSON is kept as text; flags are 0 or 1. No I/O.
 
-Every type is plain, because the statements run without SQLAlchemy's type layer (database.py).
+Every type is plain, because the statements run without SQLAlchemy's type layer (statements.py).
+Texts are ordered by their bytes everywhere, whatever the collation of the database.
 A job's specification has a table of its own: SQLite rewrites a whole row when one of its columns
 changes, and a specification may hold megabytes of files.
 """
@@ -23,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0009"
+HEAD: Final = "0001"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -35,64 +36,68 @@ metadata: Final = MetaData(
     }
 )
 
+_Text: Final = Text().with_variant(Text(collation="C"), "postgresql")
+
 jobs: Final = Table(
     "jobs",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("state", Text, nullable=False),
-    Column("queue", Text, nullable=False),
-    Column("priority", Integer, nullable=False),
-    Column("demand", Text, nullable=False),
-    Column("policy", Text, nullable=False),
+    Column("id", _Text, primary_key=True),
+    Column("state", _Text, nullable=False),
+    Column("queue", _Text, nullable=False),
+    Column("priority", BigInteger, nullable=False),
+    # What the job needs of an agent; and the same short enough for an index, whatever its labels.
+    Column("demand", _Text, nullable=False),
+    Column("demand_key", _Text, nullable=False),
+    Column("policy", _Text, nullable=False),
     Column("created_at", Double, nullable=False),
     # The current attempt's number, and the highest one that may have run. They differ when a
     # lost attempt came back and was kept.
-    Column("attempt", Integer, nullable=False),
-    Column("used", Integer, nullable=False),
+    Column("attempt", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
     # 1: the row of attempt `used + 1` exists, withdrawn, and is used again (its number too).
-    Column("reuse", SmallInteger, nullable=False),
+    Column("reuse_withdrawn", SmallInteger, nullable=False),
     # 1: queued, but waits for `not_before`.
-    Column("held", SmallInteger, nullable=False),
+    Column("deferred", SmallInteger, nullable=False),
     Column("not_before", Double),
     Column("expires_at", Double),
-    Column("agent", Text),
-    Column("exit_code", Integer),
-    Column("end_reason", Text),
-    Column("end_detail", Text),
+    Column("agent", _Text),
+    Column("exit_code", BigInteger),
+    Column("end_reason", _Text),
+    Column("end_detail", _Text),
     Column("cancel_requested_at", Double),
-    Column("cancel_detail", Text, nullable=False),
+    Column("cancel_detail", _Text, nullable=False),
     Column("assigned_at", Double),
     Column("started_at", Double),
     Column("ended_at", Double),
-    Column("usage", Text),
+    Column("usage", _Text),
     Column("log_size", BigInteger, nullable=False),
-    Column("idempotency_key", Text),
+    Column("idempotency_key", _Text),
     # The highest number that a former life of this database, restored since, may have given;
     # and how many numbers up to `used` stand for no attempt that is known.
-    Column("floor", Integer),
-    Column("uncounted", Integer),
+    Column("former_number", BigInteger),
+    Column("skipped_numbers", BigInteger),
     # Agents have until then to say what they know of the job from that life.
     Column("hold_until", Double),
-    Column("name", Text),
+    Column("name", _Text),
     # Id and name of the token that it was submitted with; null: not known.
-    Column("submitted_by", Text),
+    Column("submitted_by", _Text),
     # How often agents have refused it.
-    Column("refusals", Integer),
+    Column("refusals", BigInteger),
     # Why, the last time.
-    Column("refusal", Text),
+    Column("refusal", _Text),
 )
-_WAITING: Final = text("state = 'queued' AND held = 0")
-_HELD: Final = text("state = 'queued' AND held = 1")
+_WAITING: Final = text("state = 'queued' AND deferred = 0")
+_DEFERRED: Final = text("state = 'queued' AND deferred = 1")
 _EXPIRING: Final = text("state = 'queued' AND expires_at IS NOT NULL")
 Index(
     "ix_jobs_waiting",
-    jobs.c.demand,
+    jobs.c.demand_key,
     jobs.c.priority.desc(),
     jobs.c.id,
     sqlite_where=_WAITING,
     postgresql_where=_WAITING,
 )
-Index("ix_jobs_held", jobs.c.not_before, sqlite_where=_HELD, postgresql_where=_HELD)
+Index("ix_jobs_deferred", jobs.c.not_before, sqlite_where=_DEFERRED, postgresql_where=_DEFERRED)
 Index("ix_jobs_expiring", jobs.c.expires_at, sqlite_where=_EXPIRING, postgresql_where=_EXPIRING)
 Index("ix_jobs_state", jobs.c.state, jobs.c.id)
 Index("ix_jobs_queue", jobs.c.queue, jobs.c.id)
@@ -110,36 +115,36 @@ Index(
     postgresql_where=_KEYED,
 )
 
-_RESTORED: Final = text("floor IS NOT NULL AND ended_at IS NULL")
-Index("ix_jobs_restored", jobs.c.floor, sqlite_where=_RESTORED, postgresql_where=_RESTORED)
+_RESTORED: Final = text("former_number IS NOT NULL AND ended_at IS NULL")
+Index("ix_jobs_restored", jobs.c.former_number, sqlite_where=_RESTORED, postgresql_where=_RESTORED)
 
 specs: Final = Table(
     "job_specs",
     metadata,
-    Column("job", Text, ForeignKey("jobs.id"), primary_key=True),
-    Column("spec", Text, nullable=False),
+    Column("job", _Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("spec", _Text, nullable=False),
     # What lists show of the fields in `bulk`.
-    Column("excerpt", Text),
+    Column("excerpt", _Text),
     # Its large fields, megabytes perhaps: last, so that SQLite reads them only when asked for.
-    Column("bulk", Text),
+    Column("bulk", _Text),
 )
 
 attempts: Final = Table(
     "attempts",
     metadata,
-    Column("job", Text, ForeignKey("jobs.id"), primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("agent", Text, nullable=False),
-    Column("queue", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("job", _Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("agent", _Text, nullable=False),
+    Column("queue", _Text, nullable=False),
+    Column("state", _Text, nullable=False),
     Column("offered_at", Double, nullable=False),
     Column("accepted_at", Double),
     Column("started_at", Double),
     Column("ended_at", Double),
-    Column("exit_code", Integer),
-    Column("end_reason", Text),
-    Column("end_detail", Text, nullable=False),
-    Column("usage", Text),
+    Column("exit_code", BigInteger),
+    Column("end_reason", _Text),
+    Column("end_detail", _Text, nullable=False),
+    Column("usage", _Text),
     Column("log_size", BigInteger, nullable=False),
     Column("log_complete", SmallInteger, nullable=False),
     # 1: retention has removed the log.
@@ -173,17 +178,18 @@ Index(
 timeline: Final = Table(
     "timeline",
     metadata,
-    Column("seq", Integer, primary_key=True),
-    Column("job", Text, nullable=False),
+    # SQLite numbers rows by themselves only in a column of exactly this type.
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("job", _Text, nullable=False),
     Column("at", Double, nullable=False),
-    Column("what", Text, nullable=False),
-    Column("state", Text),
-    Column("attempt", Integer, nullable=False),
-    Column("agent", Text),
-    Column("source", Text, nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("what", _Text, nullable=False),
+    Column("state", _Text),
+    Column("attempt", BigInteger, nullable=False),
+    Column("agent", _Text),
+    Column("source", _Text, nullable=False),
+    Column("detail", _Text, nullable=False),
     # Id and name of the token of whoever did it; null: nobody's wish.
-    Column("actor", Text),
+    Column("actor", _Text),
     # A number is never used again: it is the cursor of everybody who follows the events.
     sqlite_autoincrement=True,
 )
@@ -192,40 +198,40 @@ Index("ix_timeline_job", timeline.c.job, timeline.c.seq)
 agents: Final = Table(
     "agents",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("queues", Text, nullable=False),
-    Column("labels", Text, nullable=False),
-    Column("capacity", Text, nullable=False),
+    Column("name", _Text, primary_key=True),
+    Column("queues", _Text, nullable=False),
+    Column("labels", _Text, nullable=False),
+    Column("capacity", _Text, nullable=False),
     Column("registered_at", Double, nullable=False),
     Column("paused", SmallInteger, nullable=False),
-    Column("pause_comment", Text, nullable=False),
+    Column("pause_comment", _Text, nullable=False),
     Column("draining", SmallInteger, nullable=False),
     Column("drain_deadline_at", Double),
     Column("ephemeral", SmallInteger, nullable=False),
-    Column("fingerprint", Text, nullable=False),
-    Column("allowed_queues", Text, nullable=False),
-    Column("announced", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("platform", Text, nullable=False),
-    Column("boot_id", Text, nullable=False),
-    Column("address", Text, nullable=False),
-    Column("epoch", Integer, nullable=False),
+    Column("fingerprint", _Text, nullable=False),
+    Column("allowed_queues", _Text, nullable=False),
+    Column("announced", _Text, nullable=False),
+    Column("version", _Text, nullable=False),
+    Column("platform", _Text, nullable=False),
+    Column("boot_id", _Text, nullable=False),
+    Column("address", _Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
     Column("connected_at", Double),
     Column("last_seen_at", Double),
-    Column("condition", Text, nullable=False),
+    Column("condition", _Text, nullable=False),
     # Which installation of the agent held the name last; null: it did not say.
-    Column("installation", Text),
-    Column("allowed_labels", Text),
-    Column("allowed_capacity", Text),
+    Column("installation", _Text),
+    Column("allowed_labels", _Text),
+    Column("allowed_capacity", _Text),
     # Given by its registration token: the host can neither set nor change them.
-    Column("server_labels", Text),
+    Column("server_labels", _Text),
 )
 
 queues: Final = Table(
     "queues",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("description", Text, nullable=False),
+    Column("name", _Text, primary_key=True),
+    Column("description", _Text, nullable=False),
     Column("paused", SmallInteger, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("log_retention", Double),
@@ -236,21 +242,21 @@ queues: Final = Table(
 tokens: Final = Table(
     "tokens",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("hash", Text, nullable=False, unique=True),
-    Column("role", Text),
-    Column("agent", Text),
-    Column("queues", Text, nullable=False),
-    Column("uses_left", Integer),
+    Column("id", _Text, primary_key=True),
+    Column("kind", _Text, nullable=False),
+    Column("name", _Text, nullable=False),
+    Column("hash", _Text, nullable=False, unique=True),
+    Column("role", _Text),
+    Column("agent", _Text),
+    Column("queues", _Text, nullable=False),
+    Column("uses_left", BigInteger),
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double),
     Column("last_used_at", Double),
     Column("revoked", SmallInteger, nullable=False),
     # Of a token with which hosts register: labels that it gives, and whether it may take over a
     # name that another host holds.
-    Column("labels", Text),
+    Column("labels", _Text),
     Column("allow_replace", SmallInteger),
 )
 Index("ix_tokens_agent", tokens.c.agent)
@@ -258,6 +264,6 @@ Index("ix_tokens_agent", tokens.c.agent)
 meta: Final = Table(
     "meta",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", _Text, primary_key=True),
+    Column("value", _Text, nullable=False),
 )

@@ -14,10 +14,10 @@ from remote_protocol.ids import Role
 from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import SYSTEM, Principal, Token
 from remote_server.errors import NotFound, Refused
+from remote_server.store.ports import Transaction
 from remote_server.store.repository import Repository, require_queues
 from remote_server.store.rows import SELECT_TOKEN, token_from
 from remote_server.store.schema import tokens
-from remote_server.store.transaction import Transaction
 
 _INSERT: Final = insert(tokens).values({column.name: bindparam(column.name) for column in tokens.c})
 _BY_HASH: Final = SELECT_TOKEN.where(tokens.c.hash == bindparam("digest"))
@@ -84,7 +84,7 @@ def revoke_token(tx: Transaction, token: str, why: str) -> None:
 def prune_agent_tokens(tx: Transaction, agent: str, keep: int, why: str) -> None:
     """Revoke an agent's tokens but for the newest `keep`."""
     for row in tx.all(_OF_AGENT, {"of_agent": agent})[keep:]:
-        revoke_token(tx, row[0], why)
+        revoke_token(tx, row.id, why)
 
 
 def use_token(tx: Transaction, token: str) -> None:

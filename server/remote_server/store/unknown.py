@@ -13,18 +13,18 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.model import Lease
+from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.schema import attempts, jobs, specs
 from remote_server.store.specifications import Specs
-from remote_server.store.transaction import Reader, Transaction
 
 _FOUND: Final = (
     select(
         jobs.c.state,
         jobs.c.attempt,
-        jobs.c.floor,
+        jobs.c.former_number,
         jobs.c.queue,
         jobs.c.policy,
-        attempts.c.state,
+        attempts.c.state.label("attempt_state"),
     )
     .outerjoin_from(
         jobs,
@@ -49,7 +49,7 @@ _UPDATE: Final = (
 _COUNT: Final = (
     update(jobs)
     .where(jobs.c.id == bindparam("job"))
-    .values(uncounted=jobs.c.uncounted - bindparam("more"))
+    .values(skipped_numbers=jobs.c.skipped_numbers - bindparam("more"))
 )
 
 
@@ -77,29 +77,30 @@ def is_unknown(reader: Reader, key: AttemptId) -> bool:
     row = reader.one(_FOUND, {"job": key.job, "number": key.number})
     if row is None:
         return False
-    state, current, floor, _, _, attempt = row
-    if JobState(state).terminal or floor is None or key.number > floor:
+    if JobState(row.state).terminal or row.former_number is None or key.number > row.former_number:
         return False
-    return bool(current < key.number) and attempt in (None, AttemptState.WITHDRAWN.value)
+    unused = (None, AttemptState.WITHDRAWN.value)
+    return bool(row.attempt < key.number) and row.attempt_state in unused
 
 
-def unknown_lease(reader: Reader, key: AttemptId, agent: str, parsed: Specs) -> Lease | None:
-    """The lease that an unknown attempt gets when its agent reports it; None for known ones."""
-    row = reader.one(_JOB, {"job": key.job}) if is_unknown(reader, key) else None
-    if row is None:
-        return None
-    demand, spec, bulk, cancelled, why = row
-    wanted = demand_from(demand)
+def unknown_row(reader: Reader, key: AttemptId) -> Row | None:
+    """What `unknown_lease` needs of an unknown attempt; None for known ones."""
+    return reader.one(_JOB, {"job": key.job}) if is_unknown(reader, key) else None
+
+
+def unknown_lease(row: Row, key: AttemptId, agent: str, parsed: Specs) -> Lease:
+    """The lease that an unknown attempt gets when its agent reports it."""
+    wanted = demand_from(row.demand)
     return Lease(
         key=key,
         agent=agent,
         state=AttemptState.LOST,
         queue=wanted.queue,
         weight=wanted.weight,
-        spec=parsed.parse(key.job, spec, bulk),
+        spec=parsed.parse(key.job, row.spec, row.bulk),
         offered_at=0.0,
-        cancel_requested=cancelled is not None,
-        cancel_detail=why,
+        cancel_requested=row.cancel_requested_at is not None,
+        cancel_detail=row.cancel_detail,
         may_return=True,
         unknown=True,
         before_restore=True,
@@ -112,20 +113,18 @@ def make_known(tx: Transaction, key: AttemptId, agent: str, now: float) -> None:
         return
     found = tx.one(_FOUND, {"job": key.job, "number": key.number})
     assert found is not None
-    _, current, _, queue, policy, attempt = found
     row: dict[str, object] = {
         "job": key.job,
         "number": key.number,
         "agent": agent,
         "offered_at": now,
     }
-    if attempt is None:
-        tx.run(_INSERT, row | {"queue": queue})
+    if found.attempt_state is None:
+        tx.run(_INSERT, row | {"queue": found.queue})
     else:
         tx.run(_UPDATE, row)
-    # Numbers of one life are consecutive: those in between have run, too. Behind the floor of
+    # Numbers of one life are consecutive: those in between have run, too. Behind the numbers of
     # another life, all that is known is this one.
-    more = key.number - current
-    tx.run(
-        _COUNT, {"job": key.job, "more": more if more <= policy_from(policy).max_attempts else 1}
-    )
+    more = key.number - found.attempt
+    most = policy_from(found.policy).max_attempts
+    tx.run(_COUNT, {"job": key.job, "more": more if more <= most else 1})

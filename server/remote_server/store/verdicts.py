@@ -16,12 +16,12 @@ from remote_server.domain.demand import policy_from
 from remote_server.domain.events import Change, Recovered
 from remote_server.domain.model import Outcome
 from remote_server.errors import Stale
+from remote_server.store.ports import Transaction
 from remote_server.store.schema import attempts, jobs
-from remote_server.store.transaction import Transaction
 from remote_server.store.unknown import make_known
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
-_STANDING: Final = (
+_SNAPSHOT: Final = (
     select(
         jobs.c.state,
         jobs.c.attempt,
@@ -31,14 +31,16 @@ _STANDING: Final = (
         jobs.c.cancel_detail,
         jobs.c.expires_at,
         attempts.c.agent,
-        attempts.c.state,
+        attempts.c.state.label("attempt_state"),
         attempts.c.started_at,
-        func.coalesce(attempts.c.started_at, attempts.c.accepted_at, attempts.c.offered_at),
+        func.coalesce(attempts.c.started_at, attempts.c.accepted_at, attempts.c.offered_at).label(
+            "since"
+        ),
         jobs.c.queue,
         jobs.c.demand,
-        jobs.c.held,
-        jobs.c.floor,
-        jobs.c.uncounted,
+        jobs.c.deferred,
+        jobs.c.former_number,
+        jobs.c.skipped_numbers,
         jobs.c.hold_until,
         jobs.c.refusals,
     )
@@ -82,7 +84,7 @@ _RUN_JOB: Final = (
     update(jobs)
     .where(_JOB)
     .values(
-        _set("state", "started_at", "attempt", "agent", "held")
+        _set("state", "started_at", "attempt", "agent", "deferred")
         | dict.fromkeys(("expires_at", "not_before"), literal_column("NULL"))
     )
 )
@@ -90,7 +92,7 @@ _QUEUE_JOB: Final = (
     update(jobs)
     .where(_JOB)
     .values(
-        _set("state", "attempt", "used", "reuse", "held", "not_before")
+        _set("state", "attempt", "used", "reuse_withdrawn", "deferred", "not_before")
         | dict.fromkeys(("agent", "assigned_at", "started_at"), literal_column("NULL"))
     )
 )
@@ -98,7 +100,10 @@ _COUNT_REFUSAL: Final = update(jobs).where(_JOB).values(_set("refusals", "refusa
 _SKIP_NUMBER: Final = (
     update(jobs)
     .where(_JOB)
-    .values(uncounted=func.coalesce(jobs.c.uncounted, literal_column("0")) + literal_column("1"))
+    .values(
+        skipped_numbers=func.coalesce(jobs.c.skipped_numbers, literal_column("0"))
+        + literal_column("1")
+    )
 )
 _END_JOB: Final = (
     update(jobs)
@@ -121,43 +126,42 @@ def apply(
     None stands for whoever holds it."""
     if isinstance(change, Recovered) and agent is not None:
         make_known(tx, key, agent, now)
-    row = tx.one(_STANDING, {"at_job": key.job, "at_number": key.number})
+    row = tx.one(_SNAPSHOT, {"at_job": key.job, "at_number": key.number})
     if row is None:
         raise Stale(f"there is no attempt {key}")
-    (state, current, used, policy, cancelled_at, why, expires_at, holder, attempt, *rest) = row
-    started_at, since, queue, demand, held, floor, uncounted, hold_until, refusals = rest
+    holder = row.agent
     snapshot = Snapshot(
-        job=_JOB_STATES[state],
-        current=current,
-        used=used,
-        policy=policy_from(policy),
-        cancelled=cancelled_at is not None,
-        cancel_detail=why,
-        expires_at=expires_at,
+        job=_JOB_STATES[row.state],
+        current=row.attempt,
+        used=row.used,
+        policy=policy_from(row.policy),
+        cancelled=row.cancel_requested_at is not None,
+        cancel_detail=row.cancel_detail,
+        expires_at=row.expires_at,
         agent=holder,
-        attempt=_ATTEMPT_STATES[attempt],
-        started_at=started_at,
-        since=since,
-        tries=used - (uncounted or 0),
-        floor=floor or 0,
-        hold_until=hold_until,
-        refusals=refusals or 0,
+        attempt=_ATTEMPT_STATES[row.attempt_state],
+        started_at=row.started_at,
+        since=row.since,
+        tries=row.used - (row.skipped_numbers or 0),
+        floor=row.former_number or 0,
+        hold_until=row.hold_until,
+        refusals=row.refusals or 0,
     )
     found = decide(key, holder if agent is None else agent, snapshot, change, now)
     if found is None:
         return Outcome(snapshot.job)
-    superseded = _supersede(tx, key, current, now) if found.supersedes else None
+    superseded = _supersede(tx, key, row.attempt, now) if found.supersedes else None
     if found.attempt is not snapshot.attempt:
         _write_attempt(tx, key, found, now)
     if found.job is not snapshot.job or found.supersedes:
         _write_job(tx, key, holder, snapshot, found)
         reason = found.job_end.reason if found.job_end is not None else None
-        tx.moves(queue, snapshot.job, found.job, reason)
-        if snapshot.job is JobState.QUEUED and not held:
-            tx.ready(demand, -1)
+        tx.moves(row.queue, snapshot.job, found.job, reason)
+        if snapshot.job is JobState.QUEUED and not row.deferred:
+            tx.ready(row.demand, -1)
         elif found.job is JobState.QUEUED:
             if found.not_before is None:
-                tx.ready(demand, 1)
+                tx.ready(row.demand, 1)
             else:
                 tx.changes.defer(found.not_before)
     for note in found.events:
@@ -208,7 +212,7 @@ def _write_job(
             "started_at": found.started_at,
             "attempt": key.number,
             "agent": holder,
-            "held": 0,
+            "deferred": 0,
         }
         tx.run(_RUN_JOB, row)
     elif found.job is JobState.QUEUED:
@@ -218,8 +222,8 @@ def _write_job(
             # A withdrawn attempt has not run: its number is given again.
             "attempt": key.number - 1 if back else key.number,
             "used": snapshot.used - 1 if again else snapshot.used,
-            "reuse": int(again),
-            "held": int(found.not_before is not None),
+            "reuse_withdrawn": int(again),
+            "deferred": int(found.not_before is not None),
             "not_before": found.not_before,
         }
         tx.run(_QUEUE_JOB, row)
@@ -263,5 +267,5 @@ def _supersede(
             "end_detail": detail,
         },
     )
-    tx.note(key.job, now, "superseded", attempt=current, agent=holder[0], detail=detail)
-    return holder[0], other
+    tx.note(key.job, now, "superseded", attempt=current, agent=holder.agent, detail=detail)
+    return holder.agent, other

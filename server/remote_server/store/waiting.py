@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from math import inf
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import Select, bindparam, func, insert, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import (
     AttemptState,
     EndReason,
@@ -19,26 +20,30 @@ from remote_protocol.states import (
 )
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.decisions import EXPIRED, is_told
-from remote_server.domain.demand import demand_from, demand_text
+from remote_server.domain.demand import demand_from, demand_key, demand_text
 from remote_server.domain.model import Demand, Lease, QueueLoad, Waiting
+from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import attempts, jobs, queues, specs
 from remote_server.store.specifications import Specs
-from remote_server.store.transaction import Reader, Row, Transaction
 
 _QUEUED: Final = is_state(jobs.c.state, "queued")
-_READY: Final = (_QUEUED, jobs.c.held == literal_column("0"))
-_HELD: Final = (_QUEUED, jobs.c.held == literal_column("1"))
+_READY: Final = (_QUEUED, jobs.c.deferred == literal_column("0"))
+_DEFERRED: Final = (_QUEUED, jobs.c.deferred == literal_column("1"))
 _EXPIRING: Final = (_QUEUED, jobs.c.expires_at.is_not(None))
 
-_DEMANDS: Final = select(jobs.c.demand, func.count()).where(*_READY).group_by(jobs.c.demand)
-_COUNTS: Final = select(jobs.c.queue, jobs.c.state, func.count()).group_by(
+_DEMANDS: Final = (
+    select(func.min(jobs.c.demand).label("demand"), func.count().label("number"))
+    .where(*_READY)
+    .group_by(jobs.c.demand_key)
+)
+_COUNTS: Final = select(jobs.c.queue, jobs.c.state, func.count().label("number")).group_by(
     jobs.c.queue, jobs.c.state
 )
 _PAUSED: Final = select(queues.c.name).where(queues.c.paused == literal_column("1"))
 _HEADS: Final = (
     select(jobs.c.id, jobs.c.priority)
-    .where(*_READY, jobs.c.demand == bindparam("wanted"))
+    .where(*_READY, jobs.c.demand_key == bindparam("wanted"))
     .order_by(jobs.c.priority.desc(), jobs.c.id)
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
@@ -53,9 +58,9 @@ _OLDEST: Final = (
 _CANDIDATE: Final = (
     select(
         jobs.c.state,
-        jobs.c.held,
+        jobs.c.deferred,
         jobs.c.used,
-        jobs.c.reuse,
+        jobs.c.reuse_withdrawn,
         jobs.c.queue,
         jobs.c.demand,
         jobs.c.expires_at,
@@ -70,7 +75,7 @@ _GIVE: Final = (
     .where(jobs.c.id == bindparam("job"))
     .values(
         {name: bindparam(name) for name in ("state", "attempt", "used", "agent", "assigned_at")}
-        | {"reuse": literal_column("0"), "not_before": literal_column("NULL")}
+        | {"reuse_withdrawn": literal_column("0"), "not_before": literal_column("NULL")}
     )
 )
 _NEW_ATTEMPT: Final = insert(attempts).values(
@@ -85,23 +90,25 @@ _SAME_ATTEMPT: Final = (
 )
 _DUE: Final = (
     select(jobs.c.id, jobs.c.demand)
-    .where(*_HELD, jobs.c.not_before <= bindparam("now"))
+    .where(*_DEFERRED, jobs.c.not_before <= bindparam("now"))
     .order_by(jobs.c.not_before)
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
 )
 _BEYOND: Final = (
     select(jobs.c.id, jobs.c.demand)
-    .where(*_HELD, jobs.c.not_before > bindparam("moment"))
+    .where(*_DEFERRED, jobs.c.not_before > bindparam("moment"))
     .order_by(jobs.c.not_before)
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
 )
-_RELEASE: Final = update(jobs).where(jobs.c.id == bindparam("job")).values(held=literal_column("0"))
-_NEXT_DUE: Final = select(func.min(jobs.c.not_before)).where(*_HELD)
-_NEXT_EXPIRY: Final = select(func.min(jobs.c.expires_at)).where(*_EXPIRING)
+_RELEASE: Final = (
+    update(jobs).where(jobs.c.id == bindparam("job")).values(deferred=literal_column("0"))
+)
+_NEXT_DUE: Final = select(func.min(jobs.c.not_before).label("due")).where(*_DEFERRED)
+_NEXT_EXPIRY: Final = select(func.min(jobs.c.expires_at).label("due")).where(*_EXPIRING)
 _EXPIRED: Final = (
-    select(jobs.c.id, jobs.c.queue, jobs.c.demand, jobs.c.held)
+    select(jobs.c.id, jobs.c.queue, jobs.c.demand, jobs.c.deferred)
     .where(*_EXPIRING, jobs.c.expires_at <= bindparam("now"))
     .order_by(jobs.c.expires_at)
     .limit(bindparam("count"))
@@ -116,9 +123,55 @@ BATCH: Final = 500
 K = TypeVar("K")
 
 
+class _Given(NamedTuple):
+    """A job that was given to an agent; its stored specification where that was not known."""
+
+    key: AttemptId
+    agent: str
+    demand: str
+    stored: Row | None
+
+
+def _give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> _Given | None:
+    row = tx.one(_CANDIDATE, {"job": job})
+    if row is None or row.state != JobState.QUEUED.value or row.deferred:
+        return None
+    if row.expires_at is not None and row.expires_at <= now:
+        return None
+    stored = tx.one(_SPEC, {"of": job}) if unknown else None
+    number = row.used + 1
+    tx.run(
+        _GIVE,
+        {
+            "job": job,
+            "state": JobState.ASSIGNED.value,
+            "attempt": number,
+            "used": number,
+            "agent": agent,
+            "assigned_at": now,
+        },
+    )
+    attempt: dict[str, object] = {
+        "agent": agent,
+        "state": AttemptState.OFFERED.value,
+        "offered_at": now,
+    }
+    if row.reuse_withdrawn:
+        tx.run(_SAME_ATTEMPT, attempt | {"at_job": job, "at_number": number})
+    else:
+        tx.run(_NEW_ATTEMPT, attempt | {"job": job, "number": number, "queue": row.queue})
+    if is_told((row.refusals or 0) + 1):
+        # Else it is told when it is accepted: most likely it comes back once more.
+        tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=number, agent=agent)
+    tx.ready(row.demand, -1)
+    tx.moves(row.queue, JobState.QUEUED, JobState.ASSIGNED)
+    return _Given(AttemptId(job, number), agent, row.demand, stored)
+
+
 class WaitingJobs(Repository):
     """The repository of waiting jobs. What must be counted for every decision is kept in memory and
-    follows each commit; after a failure it is counted again."""
+    follows each commit, in their order; after a failure it is counted again. Nobody else writes:
+    a server that may not be the only writer any more has no database any more, either."""
 
     specs: Specs
     _ready: dict[str, int] | None = None
@@ -144,12 +197,11 @@ class WaitingJobs(Repository):
     async def demands(self) -> dict[Demand, int]:
         """How many jobs wait for each demand; those of paused queues and those that wait for
         their next attempt's time are left out."""
-        if self._ready is None or self._paused is None:
-            ready, paused = await self._database.read(
-                lambda reader: (reader.all(_DEMANDS), reader.all(_PAUSED))
+        while self._ready is None or self._paused is None:
+            # Again, when what was counted was doubted before it was looked at.
+            await self._database.read(
+                lambda reader: (reader.all(_DEMANDS), reader.all(_PAUSED)), then=self._counted_ready
             )
-            self._ready = {row[0]: row[1] for row in ready}
-            self._paused = frozenset(row[0] for row in paused)
         wanted = {demand_from(text): count for text, count in self._ready.items()}
         if self._paused:
             return {demand: n for demand, n in wanted.items() if demand.queue not in self._paused}
@@ -157,10 +209,23 @@ class WaitingJobs(Repository):
 
     async def counts(self) -> dict[tuple[str, JobState], int]:
         """How many jobs each queue has in each state."""
-        if self._counts is None:
-            rows = await self._database.read(lambda reader: reader.all(_COUNTS))
-            self._counts = {(row[0], row[1]): row[2] for row in rows}
+        while self._counts is None:
+            await self._database.read(lambda reader: reader.all(_COUNTS), then=self._counted)
         return {(queue, JobState(state)): n for (queue, state), n in self._counts.items()}
+
+    # Called in the order of the commits, so that each of them is either counted or followed.
+
+    def _counted_ready(self, found: tuple[list[Row], list[Row]]) -> None:
+        ready, paused = found
+        self._ready = {row.demand: row.number for row in ready}
+        self._paused = frozenset(row.name for row in paused)
+
+    def _counted(self, found: list[Row]) -> None:
+        self._counts = {(row.queue, row.state): row.number for row in found}
+
+    def _know_release(self, found: Row | None) -> None:
+        due = None if found is None else found.due
+        self._release_at = inf if due is None else float(due)
 
     async def loads(self, names: Iterable[str]) -> dict[str, QueueLoad]:
         """How busy these queues are."""
@@ -177,21 +242,21 @@ class WaitingJobs(Repository):
     async def oldest(self, queue: str) -> float | None:
         """When the queue's oldest waiting job was submitted; None when none waits."""
         row = await self._database.read(lambda reader: reader.one(_OLDEST, {"in_queue": queue}))
-        return None if row is None else float(row[0])
+        return None if row is None else float(row.created_at)
 
     async def heads(self, demands: Sequence[Demand], limit: int) -> list[Waiting]:
         """The first `limit` waiting jobs of each demand, all together in rank order."""
 
         def find(reader: Reader) -> list[list[Waiting]]:
             return [
-                [
-                    Waiting(job, priority, demand)
-                    for job, priority in reader.all(
-                        _HEADS, {"wanted": demand_text(demand), "count": limit}
-                    )
-                ]
-                for demand in demands
+                [Waiting(row.id, row.priority, demand) for row in reader.all(_HEADS, where)]
+                for demand, where in wanted
             ]
+
+        wanted = [
+            (demand, {"wanted": demand_key(demand_text(demand)), "count": limit})
+            for demand in demands
+        ]
 
         lines = await self._database.read(find)
         if len(lines) == 1:
@@ -202,56 +267,25 @@ class WaitingJobs(Repository):
         """Give each job of `(job, agent)` to its agent; the leases, without those of jobs that
         are not waiting any more."""
 
-        def give(tx: Transaction) -> list[Lease]:
-            leases = (self._give(tx, job, agent, now) for job, agent in pairs)
-            return [lease for lease in leases if lease is not None]
+        known = {job: self.specs.known(job) for job, _ in pairs}
+
+        def give(tx: Transaction) -> list[_Given]:
+            given = (_give(tx, job, agent, now, known[job] is None) for job, agent in pairs)
+            return [one for one in given if one is not None]
 
         # Nothing starts before its acceptance is committed, and synced: that covers this.
-        return await self._database.write(give, relaxed=True)
+        given = await self._database.write(give, relaxed=True)
+        return [self._lease_of(one, known[one.key.job], now) for one in given]
 
-    def _give(self, tx: Transaction, job: str, agent: str, now: float) -> Lease | None:
-        row = tx.one(_CANDIDATE, {"job": job})
-        if row is None:
-            return None
-        state, held, used, reuse, queue, demand, expires_at, refusals = row
-        if state != JobState.QUEUED.value or held:
-            return None
-        if expires_at is not None and expires_at <= now:
-            return None
-        spec = self.specs.known(job)
+    def _lease_of(self, given: _Given, spec: JobSpec | None, now: float) -> Lease:
+        key, agent, demand, stored = given
         if spec is None:
-            found = tx.one(_SPEC, {"of": job})
-            if found is None:
-                return None
-            spec = self.specs.parse(job, *found)
-        number = used + 1
-        tx.run(
-            _GIVE,
-            {
-                "job": job,
-                "state": JobState.ASSIGNED.value,
-                "attempt": number,
-                "used": number,
-                "agent": agent,
-                "assigned_at": now,
-            },
+            assert stored is not None
+            spec = self.specs.parse(key.job, stored.spec, stored.bulk)
+        wanted = demand_from(demand)
+        return Lease(
+            key, agent, AttemptState.OFFERED, wanted.queue, wanted.weight, spec, offered_at=now
         )
-        attempt: dict[str, object] = {
-            "agent": agent,
-            "state": AttemptState.OFFERED.value,
-            "offered_at": now,
-        }
-        if reuse:
-            tx.run(_SAME_ATTEMPT, attempt | {"at_job": job, "at_number": number})
-        else:
-            tx.run(_NEW_ATTEMPT, attempt | {"job": job, "number": number, "queue": queue})
-        if is_told((refusals or 0) + 1):
-            # Else it is told when it is accepted: most likely it comes back once more.
-            tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=number, agent=agent)
-        tx.ready(demand, -1)
-        tx.moves(queue, JobState.QUEUED, JobState.ASSIGNED)
-        weight = demand_from(demand).weight
-        return Lease(AttemptId(job, number), agent, AttemptState.OFFERED, queue, weight, spec, now)
 
     async def release_due(self, now: float) -> int:
         """Let jobs whose next attempt's time has come be assigned; how many.
@@ -271,9 +305,9 @@ class WaitingJobs(Repository):
 
         def release(tx: Transaction) -> int:
             count = 0
-            for job, demand in tx.all(which, values):
-                tx.run(_RELEASE, {"job": job})
-                tx.ready(demand, 1)
+            for row in tx.all(which, values):
+                tx.run(_RELEASE, {"job": row.id})
+                tx.ready(row.demand, 1)
                 count += 1
             return count
 
@@ -284,9 +318,8 @@ class WaitingJobs(Repository):
 
     async def next_release(self) -> float | None:
         """When the next waiting job's next attempt may be made, or a little before."""
-        if self._release_at == -inf:
-            due = await self._minimum(_NEXT_DUE)
-            self._release_at = inf if due is None else due
+        while self._release_at == -inf:
+            await self._database.read(lambda reader: reader.one(_NEXT_DUE), then=self._know_release)
         return None if self._release_at == inf else self._release_at
 
     async def next_expiry(self) -> float | None:
@@ -295,12 +328,13 @@ class WaitingJobs(Repository):
 
     async def _minimum(self, statement: object) -> float | None:
         row: Row = await self._database.read(lambda reader: reader.one(statement))  # type: ignore[arg-type]
-        return None if row is None or row[0] is None else float(row[0])
+        return None if row is None or row.due is None else float(row.due)
 
     async def expiring(self, now: float) -> list[str]:
         """The jobs that `expire_waiting` would end now."""
         where = {"now": now, "count": BATCH}
-        return [row[0] for row in await self._database.read(lambda r: r.all(_EXPIRED, where))]
+        rows = await self._database.read(lambda reader: reader.all(_EXPIRED, where))
+        return [row.id for row in rows]
 
     async def expire_waiting(
         self, now: float, reasons: Mapping[str, str | None] | None = None
@@ -315,7 +349,8 @@ class WaitingJobs(Repository):
 
         def expire(tx: Transaction) -> list[str]:
             expired = []
-            for job, queue, demand, held in tx.all(_EXPIRED, {"now": now, "count": BATCH}):
+            for row in tx.all(_EXPIRED, {"now": now, "count": BATCH}):
+                job = row.id
                 state = advance_job(JobState.QUEUED, JobEvent.FAIL)
                 why = known.get(job)
                 detail = f"{EXPIRED}: {why}" if why else EXPIRED
@@ -330,9 +365,9 @@ class WaitingJobs(Repository):
                     },
                 )
                 tx.note(job, now, "expired", state=state, detail=detail)
-                tx.moves(queue, JobState.QUEUED, state, EndReason.EXPIRED)
-                if not held:
-                    tx.ready(demand, -1)
+                tx.moves(row.queue, JobState.QUEUED, state, EndReason.EXPIRED)
+                if not row.deferred:
+                    tx.ready(row.demand, -1)
                 expired.append(job)
             return expired
 

@@ -41,8 +41,8 @@ class Place:
             self.asked.append((agent, attempt, reason, detail))
 
 
-async def test_a_silent_input_ends_its_job(tmp_path: Path) -> None:
-    store = await Store.open(str(tmp_path / "server.db"))
+async def test_a_silent_input_ends_its_job(tmp_path: Path, database_url: str) -> None:
+    store = await Store.open(database_url)
     place = Place(tmp_path, store)
     (waiting,) = await store.submit([spec(stdin=True)], time.time())
     key = await running(store, "a", stdin=True)
@@ -64,8 +64,8 @@ async def test_a_silent_input_ends_its_job(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_what_an_earlier_process_left_is_removed(tmp_path: Path) -> None:
-    store = await Store.open(str(tmp_path / "server.db"))
+async def test_what_an_earlier_process_left_is_removed(tmp_path: Path, database_url: str) -> None:
+    store = await Store.open(database_url)
     place = Place(tmp_path, store)
     over = await running(store, "a", stdin=True)
     await finish(store, over)

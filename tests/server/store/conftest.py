@@ -1,4 +1,4 @@
-"""A real store on a real file for every test."""
+"""A real store on a fresh database for every test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from remote_server.store import Store
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(database_url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url)
+    yield opened
+    assert await opened.check() == []
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite_store(tmp_path: Path) -> AsyncIterator[Store]:
+    """A store on SQLite, whatever the run is about: for what only that database does."""
     opened = await Store.open(str(tmp_path / "server.db"))
     yield opened
     assert await opened.check() == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState
 from remote_server.domain.events import Accepted
-from remote_server.store import Store
+from remote_server.store import Store, attempts
+from tests.support.databases import sqlite_plan
 from tests.support.stored import NOW, finish, offered, running
 
 
@@ -40,17 +41,9 @@ async def test_live_leases_come_in_pages(store: Store) -> None:
     assert (last.lost_after, seen[0].cancel_requested) == (600.0, False)
 
 
-async def test_live_leases_use_their_index(store: Store) -> None:
-    from remote_server.store import attempts
-    from remote_server.store.transaction import Reader
-
-    def plan(reader: Reader) -> str:
-        text = reader._text(attempts._LIVE)
-        where = {"after_agent": "", "after_job": "", "after_number": 0, "count": 1}
-        rows = reader._connection.execute("EXPLAIN QUERY PLAN " + text, where).fetchall()
-        return " ".join(row[3] for row in rows)
-
-    found = await store._database.read(plan)
+async def test_live_leases_use_their_index(sqlite_store: Store) -> None:
+    where = {"after_agent": "", "after_job": "", "after_number": 0, "count": 1}
+    found = sqlite_plan(sqlite_store, attempts._LIVE, where)
     assert "ix_attempts_live" in found
     assert "TEMP B-TREE" not in found
 

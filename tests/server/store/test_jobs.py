@@ -11,6 +11,7 @@ from remote_server.domain.model import Principal
 from remote_server.errors import Conflict, NotFound, UnknownAgent, UnknownQueue
 from remote_server.store import Store
 from remote_server.store.specifications import Specs
+from tests.support.databases import sqlite_connection
 from tests.support.stored import NOW, finish, offered, running, spec, submitted
 
 ALICE = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "alice")
@@ -173,11 +174,11 @@ async def test_the_same_key_with_other_files_is_another_job(store: Store) -> Non
         await submitted(store, idempotency_key="k")
 
 
-async def test_a_list_does_not_read_files(store: Store) -> None:
+async def test_a_list_does_not_read_files(sqlite_store: Store) -> None:
+    store = sqlite_store
     await submitted(store, files=FILES)
     asked: list[str] = []
-    connection = store._database._connection
-    assert connection is not None
+    connection = sqlite_connection(store)
     connection.set_trace_callback(asked.append)
     await store.jobs()
     connection.set_trace_callback(None)

@@ -13,6 +13,7 @@ from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.events import Recovered, Withdrawn
 from remote_server.store import Store
 from remote_server.store.restoration import MOST_NUMBERS, Opening
+from tests.support.databases import copied
 from tests.support.stored import NOW, finish, offered, running, submitted
 
 LATER = NOW + 5000.0
@@ -20,8 +21,8 @@ GRACE = 120.0
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[Store]:
-    store = await Store.open(str(path))
+async def opened(url: str) -> AsyncIterator[Store]:
+    store = await Store.open(url)
     try:
         yield store
         assert await store.check() == []
@@ -32,8 +33,7 @@ async def opened(path: Path) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def restored(store: Store, path: Path, now: float = LATER) -> AsyncIterator[Store]:
     """A copy of the database, taken into use."""
-    copy = path / f"copy-{now}.db"
-    await store.backup(copy)
+    copy = await copied(store, path, f"copy-{now}")
     async with opened(copy) as found:
         assert (await found.begin_life(0, now, GRACE)).restored
         yield found

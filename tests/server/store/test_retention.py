@@ -11,7 +11,7 @@ from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import OldJob
 from remote_server.errors import NotFound
 from remote_server.store import Store, retention
-from remote_server.store.transaction import Reader
+from tests.support.databases import sqlite_connection, sqlite_plan
 from tests.support.stored import NOW, finish, offered, running, started, submitted
 
 OLD = NOW + 100
@@ -94,29 +94,22 @@ async def test_a_cancelled_job_that_is_still_held_is_not_forgotten(store: Store)
     assert await store.forget_jobs([key.job]) == 1
 
 
-async def test_the_room_on_the_disk_is_used_again(store: Store) -> None:
-    def pages(reader: Reader) -> int:
-        row = reader._connection.execute("PRAGMA page_count").fetchone()
-        return int(row[0])
-
+async def test_the_room_on_the_disk_is_used_again(sqlite_store: Store) -> None:
+    store = sqlite_store
     sizes = []
     for number in range(4):
         now = NOW + number
         ids = [await submitted(store, now, env={"A": "x" * 2000}) for _ in range(100)]
         for job in ids:
             await store.request_cancel(job, "", now)
-        sizes.append(await store._database.read(pages))
+        (pages,) = sqlite_connection(store).execute("PRAGMA page_count").fetchone()
+        sizes.append(pages)
         assert await store.forget_jobs(ids) == 100
     assert sizes[3] <= sizes[0] * 1.1
 
 
-async def test_old_jobs_are_found_by_an_index(store: Store) -> None:
-    def plan(reader: Reader) -> str:
-        text = reader._text(retention._OLD)
-        names = ("of_queue", "behind", "made_before", "before", "count")
-        rows = reader._connection.execute("EXPLAIN QUERY PLAN " + text, dict.fromkeys(names, 1))
-        return " ".join(row[3] for row in rows.fetchall())
-
-    found = await store._database.read(plan)
+async def test_old_jobs_are_found_by_an_index(sqlite_store: Store) -> None:
+    names = ("of_queue", "behind", "made_before", "before", "count")
+    found = sqlite_plan(sqlite_store, retention._OLD, dict.fromkeys(names, 1))
     assert "ix_jobs_queue" in found
     assert "TEMP B-TREE" not in found

@@ -7,6 +7,7 @@ from remote_server.domain.model import Agent
 from remote_server.store.rows import SELECT_AGENT, agent_from, agent_row
 from remote_server.store.schema import agents
 from remote_server.store.specifications import Specs
+from remote_server.store.sqlite.transaction import STATEMENTS
 from tests.support.stored import spec
 
 
@@ -36,7 +37,8 @@ def test_an_agent_survives_its_row() -> None:
     )
     row = agent_row(agent)
     assert set(row) == set(agents.c.keys())
-    assert agent_from(tuple(row[column.name] for column in SELECT_AGENT.selected_columns)) == agent
+    values = [row[column.name] for column in SELECT_AGENT.selected_columns]
+    assert agent_from(STATEMENTS(SELECT_AGENT).row(values)) == agent
 
 
 def test_small_specifications_are_remembered_for_a_while() -> None:

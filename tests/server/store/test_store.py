@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,14 +11,15 @@ import pytest
 
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import DatabaseUnusable, StoreUnavailable
-from remote_server.store import Store
-from remote_server.store.store import SKIPPED
+from remote_server.store import Store, Terms
+from remote_server.store.sqlite.database import SKIPPED
+from tests.support.databases import unavailable
 from tests.support.stored import NOW, finish, running, submitted
 
 
-async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'server.db'}"
-    store = await Store.open(url, durability="normal")
+async def test_what_was_stored_is_there_after_a_restart(database_url: str) -> None:
+    url = database_url
+    store = await Store.open(url, Terms("normal"))
     job = await submitted(store)
     await store.close()
     again = await Store.open(url)
@@ -39,10 +41,10 @@ async def test_a_database_that_is_newer_is_refused(tmp_path: Path) -> None:
 
 
 async def test_numbers_of_events_seen_before_a_crash_are_never_used_again(
-    store: Store, tmp_path: Path
+    sqlite_store: Store, tmp_path: Path
 ) -> None:
-    await submitted(store)
-    first = await store.last_seq()
+    await submitted(sqlite_store)
+    first = await sqlite_store.last_seq()
     # As after a power cut: the former user of the file has not closed it.
     other = await Store.open(str(tmp_path / "server.db"))
     await submitted(other)
@@ -50,9 +52,9 @@ async def test_numbers_of_events_seen_before_a_crash_are_never_used_again(
     await other.close()
 
 
-async def test_numbers_go_on_after_a_clean_stop(tmp_path: Path) -> None:
+async def test_numbers_go_on_after_a_clean_stop(database_url: str) -> None:
     for expected in (1, 2, 3):
-        opened = await Store.open(str(tmp_path / "server.db"))
+        opened = await Store.open(database_url)
         await submitted(opened)
         assert await opened.last_seq() == expected
         await opened.close()
@@ -72,20 +74,17 @@ async def test_commits_are_told(store: Store) -> None:
 
 
 async def test_counts_are_made_anew_after_a_failure(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await submitted(store)
     assert sum((await store.demands()).values()) == 1
-    monkeypatch.setattr("remote_server.store.sqlite.BUSY_TIMEOUT", 0.05)
-    assert store._database._connection is not None
-    store._database._connection.execute("PRAGMA busy_timeout = 50")
-    with closing(sqlite3.connect(tmp_path / "server.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("remote_server.store.postgresql.database.RETRY", 0.01)
+    with unavailable(store):
         with pytest.raises(StoreUnavailable):
             await submitted(store)
         with pytest.raises(StoreUnavailable):
             await store.probe()
-        other.execute("COMMIT")
+    await asyncio.sleep(0.02)
     await store.probe()
     assert sum((await store.demands()).values()) == 1
     await submitted(store)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from remote_protocol.ids import Role
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import NotFound, UnknownQueue
-from remote_server.store import Store
+from remote_server.store import Store, Terms
 from tests.support.stored import NOW
 
 
@@ -58,8 +56,8 @@ async def test_the_last_use_is_noted(store: Store) -> None:
     assert (await store.token(token.id)).last_used_at == NOW + 5
 
 
-async def test_a_token_made_offline_is_seen_at_once(store: Store, tmp_path: Path) -> None:
-    other = await Store.open(str(tmp_path / "server.db"))
+async def test_a_token_made_offline_is_seen_at_once(store: Store, database_url: str) -> None:
+    other = await Store.open(database_url, Terms(guest=True))
     await other.create_token("api", "offline", "admin", NOW, role=Role.ADMIN)
     await other.close()
     assert await store.token_by_hash("offline") is not None

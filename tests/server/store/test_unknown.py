@@ -13,6 +13,7 @@ from remote_server.domain.events import Finished, Lost, Recovered
 from remote_server.errors import Stale
 from remote_server.store import Store
 from tests.server.store.test_restoration import GRACE, LATER, restored
+from tests.support.databases import copied
 from tests.support.stored import NOW, ended, finish, offered, running, started, submitted
 
 
@@ -72,11 +73,10 @@ async def test_what_is_over_stays_over(store: Store, tmp_path: Path) -> None:
 
 async def test_jobs_made_behind_the_copy_are_strays(store: Store, tmp_path: Path) -> None:
     known = await submitted(store)
-    copy = tmp_path / "copy.db"
-    await store.backup(copy)
+    copy = await copied(store, tmp_path)
     newer = await submitted(store, NOW + 100)
     old = AttemptId(make_ulid(int((NOW - 100_000) * 1000), bytes(10)), 1)
-    found = await Store.open(str(copy))
+    found = await Store.open(copy)
     try:
         await found.begin_life(0, LATER, GRACE)
         keys = [AttemptId(known, 1), AttemptId(newer, 1), old]

@@ -22,7 +22,8 @@ from remote_server.domain.events import (
     Withdrawn,
 )
 from remote_server.errors import Stale
-from remote_server.store import Store
+from remote_server.store import Store, Terms
+from tests.support.databases import new_database
 from tests.support.stored import NOW, ended, finish, offered, running, started, submitted
 
 
@@ -213,7 +214,7 @@ async def test_any_order_of_reports_keeps_the_invariants(
     reports: list[tuple[str, str, int]],
     keep_first: bool,
 ) -> None:
-    store = await Store.open(str(tmp_path_factory.mktemp("any") / "s.db"), durability="normal")
+    store = await Store.open(new_database(tmp_path_factory.mktemp("any")), Terms("normal"))
     policy = {"on_return": "keep_first" if keep_first else "keep_replacement"}
     job = await submitted(
         store,

@@ -1,4 +1,4 @@
-"""Alembic's entry point: runs the migrations on the connection that `store.upgrade` gives it."""
+"""Alembic's entry point: runs the migrations on the connection that `store.versions` gives it."""
 
 from __future__ import annotations
 

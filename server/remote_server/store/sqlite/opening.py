@@ -1,8 +1,6 @@
-"""Makes a database ready for this program: creates it, or brings an older one up to date.
+"""Makes a SQLite file ready for this program: creates it, or brings an older one up to date.
 
-A fresh database is made from schema.py directly, because importing alembic takes longer than
-creating the tables; a test proves that the migrations lead to the very same schema. Touches the
-database file and its folder.
+Touches the database file and its folder.
 """
 
 from __future__ import annotations
@@ -11,42 +9,21 @@ import errno
 import os
 import shutil
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import structlog
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from remote_server.errors import DatabaseUnusable
-from remote_server.store.schema import HEAD, metadata
+from remote_server.store import versions
+from remote_server.store.schema import HEAD
 
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
-_VERSION_TABLE: Final = "alembic_version"
-_OURS: Final = "jobs"
 _log = structlog.get_logger("remote_server.store")
-
-
-def database_path(url: str) -> Path:
-    """The file of a SQLite URL (`sqlite:////path`, or a plain path). DatabaseUnusable for any
-    other database."""
-    if "://" not in url:
-        return Path(url)
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        parsed = None
-    if parsed is None or parsed.get_backend_name() != "sqlite":
-        raise DatabaseUnusable(
-            f"the database {url.partition('@')[2] or url!r} is of a kind that this version does "
-            "not support; use sqlite:////absolute/path/server.db"
-        )
-    if not parsed.database or parsed.database == ":memory:":
-        raise DatabaseUnusable("a database in memory would forget every job; name a file")
-    return Path(parsed.database)
 
 
 def prepare(path: Path, *, migrate: bool = True) -> bool:
@@ -65,12 +42,7 @@ def prepare(path: Path, *, migrate: bool = True) -> bool:
             return True
     except (sqlite3.Error, DBAPIError, OSError) as error:
         raise unusable(path, error) from error
-    _require_known(path, version)
-    if not migrate:
-        raise DatabaseUnusable(
-            f"the database {path} is of an older version ({version}); "
-            "bring it up to date with: remote-server migrate"
-        )
+    versions.require_older(str(path), version, migrate)
     upgrade(path)
     return True
 
@@ -93,14 +65,16 @@ def _little_room(path: Path) -> bool:
 
 def upgrade(path: Path, target: str = "head") -> None:
     """Run the migrations up to `target`, in one transaction."""
-    from alembic import command
+    with _transaction(path) as connection:
+        versions.upgrade(connection, target)
 
+
+@contextmanager
+def _transaction(path: Path) -> Iterator[Connection]:
     engine = _engine(path)
     try:
         with engine.begin() as connection:
-            config = _alembic()
-            config.attributes["connection"] = connection
-            command.upgrade(config, target)
+            yield connection
     finally:
         engine.dispose()
 
@@ -121,30 +95,6 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
-def _alembic() -> Any:
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
-
-
-def known_versions() -> list[str]:
-    """The migrations of this program, the newest first."""
-    from alembic.script import ScriptDirectory
-
-    scripts = ScriptDirectory.from_config(_alembic())
-    return [script.revision for script in scripts.walk_revisions()]
-
-
-def _require_known(path: Path, version: str) -> None:
-    if version not in known_versions():
-        raise DatabaseUnusable(
-            f"the database {path} was written by a newer remote-server (version {version}, this "
-            f"program knows up to {HEAD}); install that version, or restore an older backup"
-        )
-
-
 def _version(path: Path) -> str | None:
     """The database's version; None when the file is missing or empty."""
     if not path.exists() or path.stat().st_size == 0:
@@ -153,11 +103,11 @@ def _version(path: Path) -> str | None:
         names = {row[0] for row in found.execute("SELECT name FROM sqlite_master")}
         if not names:
             return None
-        if _VERSION_TABLE not in names or _OURS not in names:
+        if versions.VERSION_TABLE not in names or versions.OURS not in names:
             raise DatabaseUnusable(
                 f"{path} is a SQLite database, but not one of remote-server; name another file"
             )
-        row = found.execute(f"SELECT version_num FROM {_VERSION_TABLE}").fetchone()
+        row = found.execute(f"SELECT version_num FROM {versions.VERSION_TABLE}").fetchone()
     if row is None:
         raise DatabaseUnusable(f"the database {path} does not say its version; restore a backup")
     return str(row[0])
@@ -177,14 +127,5 @@ def _make_private(path: Path) -> None:
 def _create(path: Path) -> None:
     # Only its owner may read it: it holds job specifications and hashes of tokens.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
-    engine = _engine(path)
-    try:
-        with engine.begin() as connection:
-            metadata.create_all(connection)
-            connection.exec_driver_sql(
-                f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
-                f"CONSTRAINT {_VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
-            )
-            connection.exec_driver_sql(f"INSERT INTO {_VERSION_TABLE} VALUES ('{HEAD}')")
-    finally:
-        engine.dispose()
+    with _transaction(path) as connection:
+        versions.create(connection)

@@ -15,10 +15,10 @@ from sqlalchemy import bindparam, insert, select
 
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import NotFound, StoreUnavailable
-from remote_server.store.database import Database
+from remote_server.store.ports import OperationFault, Reader, Transaction
 from remote_server.store.schema import meta
-from remote_server.store.transaction import Reader, Transaction
-from remote_server.store.upgrade import prepare
+from remote_server.store.sqlite.database import SqliteDatabase
+from remote_server.store.sqlite.opening import prepare
 from tests.support.stored import NOW
 
 _PUT = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
@@ -35,14 +35,14 @@ def put(name: str, value: str = "") -> Callable[[Transaction], None]:
     return lambda tx: tx.run(_PUT, {"name": name, "value": value})
 
 
-async def names(database: Database) -> list[str]:
-    return [row[0] for row in await database.read(lambda reader: reader.all(_ALL))]
+async def names(database: SqliteDatabase) -> list[str]:
+    return [row.name for row in await database.read(lambda reader: reader.all(_ALL))]
 
 
 async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     commits: list[ChangeSet] = []
-    database.on_commit(commits.append)
+    database.listeners.on_commit(commits.append)
 
     def noted(number: int) -> Callable[[Transaction], int]:
         def write(tx: Transaction) -> int:
@@ -58,13 +58,13 @@ async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
     assert len(commits) == 1
     assert len(commits[0].jobs) == 100
     assert len(await names(database)) == 100
-    database.close()
+    await database.close()
 
 
 async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     commits: list[ChangeSet] = []
-    database.on_commit(commits.append)
+    database.listeners.on_commit(commits.append)
 
     def faulty(tx: Transaction) -> None:
         tx.run(_PUT, {"name": "half", "value": ""})
@@ -90,7 +90,7 @@ async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
     )
     assert (results[0], results[2]) == ("a", "b")
     assert isinstance(results[1], NotFound)
-    assert isinstance(results[3], sqlite3.IntegrityError)
+    assert isinstance(results[3], OperationFault)
     assert await names(database) == ["a", "b"]
     (commit,) = commits
     assert commit.jobs == {"a", "b"}
@@ -100,25 +100,25 @@ async def test_one_faulty_operation_harms_only_itself(path: Path) -> None:
             ("a",),
             ("b",),
         ]
-    database.close()
+    await database.close()
 
 
 async def test_a_cancelled_caller_leaves_the_others_alone(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     first = database.write(put("first"))
     second = database.write(put("second"))
     first.cancel()
     await second
     assert await names(database) == ["second"]
-    database.close()
+    await database.close()
 
 
 async def test_a_long_turn_is_cut_into_commits(path: Path) -> None:
     import time
 
-    database = Database(path)
+    database = SqliteDatabase(path)
     commits: list[ChangeSet] = []
-    database.on_commit(commits.append)
+    database.listeners.on_commit(commits.append)
 
     def slow(number: int) -> Callable[[Transaction], int]:
         def write(tx: Transaction) -> int:
@@ -132,16 +132,16 @@ async def test_a_long_turn_is_cut_into_commits(path: Path) -> None:
     assert await asyncio.gather(*futures) == list(range(6))
     # Three when the machine is idle; a loaded one oversleeps.
     assert 3 <= len(commits) <= 6
-    database.close()
+    await database.close()
 
 
 async def test_a_locked_database_is_unavailable_and_recovers(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remote_server.store.sqlite.BUSY_TIMEOUT", 0.05)
-    database = Database(path)
+    monkeypatch.setattr("remote_server.store.sqlite.connection.BUSY_TIMEOUT", 0.05)
+    database = SqliteDatabase(path)
     failures: list[bool] = []
-    database.on_failure(lambda: failures.append(True))
+    database.listeners.on_failure(lambda: failures.append(True))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         results = await asyncio.gather(
@@ -156,11 +156,11 @@ async def test_a_locked_database_is_unavailable_and_recovers(
     assert failures == [True]
     await database.write(put("c"))
     assert await names(database) == ["c"]
-    database.close()
+    await database.close()
 
 
 async def test_a_full_disk_is_unavailable_and_recovers(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     await database.write(put("before"))
     assert database._connection is not None
     (pages,) = database._connection.execute("PRAGMA page_count").fetchone()
@@ -174,34 +174,34 @@ async def test_a_full_disk_is_unavailable_and_recovers(path: Path) -> None:
     assert "free some space" in str(results[1])
     await database.write(put("after"))
     assert await names(database) == ["after", "before"]
-    database.close()
+    await database.close()
 
 
 async def test_a_vanished_file_is_not_silently_made_anew(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     path.unlink()
     with pytest.raises(StoreUnavailable):
         await database.write(put("a"))
     with pytest.raises(StoreUnavailable):
         await names(database)
     assert not path.exists()
-    database.close()
+    await database.close()
 
 
 async def test_closing_commits_what_is_pending(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     future = database.write(put("last"))
-    database.close()
+    await database.close()
     await future
     with pytest.raises(StoreUnavailable, match="stopping"):
         await database.write(put("late"))
-    reopened = Database(path)
+    reopened = SqliteDatabase(path)
     assert await names(reopened) == ["last"]
-    reopened.close()
+    await reopened.close()
 
 
 async def test_reads_never_see_a_part_of_a_transaction(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     seen: list[int] = []
 
     def both(tx: Transaction) -> None:
@@ -216,11 +216,11 @@ async def test_reads_never_see_a_part_of_a_transaction(path: Path) -> None:
     await database.write(both)
     assert seen == [0]
     assert await database.read(count) == 2
-    database.close()
+    await database.close()
 
 
 async def test_only_relaxed_commits_are_not_synced(path: Path) -> None:
-    database = Database(path)
+    database = SqliteDatabase(path)
     seen: list[tuple[str, int]] = []
 
     def look(name: str) -> Callable[[Transaction], None]:
@@ -238,7 +238,7 @@ async def test_only_relaxed_commits_are_not_synced(path: Path) -> None:
         database.write(look("together"), relaxed=True),
     )
     await database.write(look("relaxed"), relaxed=True)
-    database.close()
+    await database.close()
     assert seen == [
         ("strict", 2),
         ("relaxed", 1),
@@ -246,10 +246,10 @@ async def test_only_relaxed_commits_are_not_synced(path: Path) -> None:
         ("relaxed", 1),
     ]
     seen.clear()
-    database = Database(path, "normal")
+    database = SqliteDatabase(path, "normal")
     await database.write(look("normal"))
     await database.write(look("normal"), relaxed=True)
-    database.close()
+    await database.close()
     assert seen == [("normal", 1)] * 2
 
 

@@ -1,4 +1,4 @@
-"""Durability settings, copies of a live database, and what a check finds."""
+"""Copies of a live database, and what a check finds."""
 
 from __future__ import annotations
 
@@ -9,25 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from remote_server.store import Store, sqlite
-from remote_server.store.upgrade import prepare
+from remote_server.store import Store
+from remote_server.store.sqlite.files import faults
+from remote_server.store.sqlite.opening import prepare
 from tests.support.stored import NOW, running, submitted
-
-
-@pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])
-def test_durability_is_what_was_asked_for(
-    tmp_path: Path, durability: sqlite.Durability, synchronous: int
-) -> None:
-    prepare(tmp_path / "s.db")
-    with closing(sqlite.connect(tmp_path / "s.db", durability)) as connection:
-        assert connection.execute("PRAGMA synchronous").fetchone() == (synchronous,)
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
-
-
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.OperationalError):
-        sqlite.connect(tmp_path / "s.db", "full")
 
 
 async def test_a_backup_of_a_busy_database_is_whole(store: Store, tmp_path: Path) -> None:
@@ -66,13 +51,13 @@ async def test_a_check_names_contradictions(tmp_path: Path) -> None:
     store = await Store.open(str(path))
     key = await running(store, now=NOW)
     await store.close()
-    assert sqlite.faults(path) == []
+    assert faults(path) == []
     with closing(sqlite3.connect(path)) as database:
         database.execute("UPDATE attempts SET state = 'ended'")
         database.execute("DELETE FROM job_specs")
         database.execute("INSERT INTO job_specs VALUES ('nobody', '{}', NULL, NULL)")
         database.commit()
-    said = sqlite.faults(path)
+    said = faults(path)
     assert f"job {key.job} and its attempts contradict each other" in said
     assert any("points to nothing in jobs" in fault for fault in said)
 
@@ -83,6 +68,6 @@ def test_a_damaged_file_is_said_to_be_so(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[4096 * 3 : 4096 * 6] = b"\xff" * (4096 * 3)
     path.write_bytes(content)
-    assert sqlite.faults(path)
+    assert faults(path)
     path.write_bytes(b"x" * 8192)
-    assert "cannot be read" in sqlite.faults(path)[0]
+    assert "cannot be read" in faults(path)[0]

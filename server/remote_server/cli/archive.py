@@ -1,0 +1,92 @@
+"""The archive that `remote-server backup` writes: a tar file of what the data directory holds.
+
+Files are added as long as they are now: logs and inputs may grow meanwhile, be packed, ended, or
+be gone, and the server may cut a log that its agent sends again. Reads the data directory.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from remote_server.logs import sparse
+
+_LATER_NAMES: Final = {".log": ".log.gz", ".open": ".ended"}
+"""What a file is called when it was packed, or when the input is complete."""
+
+
+class Parts(NamedTuple):
+    """What goes into the archive."""
+
+    database: Path | None
+    """A copy of it."""
+    data_dir: Path
+    logs: bool = True
+
+
+def write_archive(target: Path, parts: Parts, packed: bool) -> None:
+    """Write the archive and have it on the disk; `packed`: compressed. OSError."""
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        with tarfile.open(fileobj=file, mode="w:gz" if packed else "w") as archive:
+            if parts.database is not None:
+                archive.add(parts.database, "server.db", filter=_private)
+            for path in _files(parts):
+                _add(archive, path, parts.data_dir)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _files(parts: Parts) -> Iterator[Path]:
+    # Inputs first: nobody else has the bytes of a job that waits.
+    inputs = parts.data_dir / "inputs"
+    if inputs.is_dir():
+        yield from sorted(inputs.iterdir())
+    if parts.logs:
+        for path in sorted((parts.data_dir / "logs").rglob("*.log*")):
+            if path.suffix != ".part":
+                yield path
+
+
+def _add(archive: tarfile.TarFile, path: Path, data_dir: Path) -> None:
+    later = path.with_suffix(_LATER_NAMES.get(path.suffix, path.suffix))
+    for now in (path, later):
+        with suppress(FileNotFoundError), now.open("rb", buffering=0) as file:
+            name = now.relative_to(data_dir).as_posix()
+            entry = archive.gettarinfo(arcname=name, fileobj=file)
+            with _Padded(file, entry.size) as whole:
+                sparse.add(archive, _private(entry), whole)
+            return
+
+
+class _Padded(io.FileIO):
+    """A file that has its first length whatever becomes of it: what was cut off is read as zeros.
+
+    The archive has promised that length already. A log that was cut is one whose bytes are sent
+    again, and compared with their checksum at its end.
+    """
+
+    def __init__(self, file: io.FileIO, size: int) -> None:
+        super().__init__(os.dup(file.fileno()), "rb")
+        self._size = size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes; at the end of the first length, none."""
+        left = max(0, self._size - self.tell())
+        wanted = left if size is None or size < 0 else min(size, left)
+        data = super().read(wanted) or b""
+        if not data and wanted:
+            data = bytes(wanted)
+            self.seek(wanted, os.SEEK_CUR)
+        return data
+
+
+def _private(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Unpacked, it is its owner's alone: a database holds the environments of jobs."""
+    entry.mode = 0o600
+    return entry

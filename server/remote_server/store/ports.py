@@ -1,0 +1,249 @@
+"""What the repositories need of a database. No driver, no dialect: adapters have those.
+
+An operation is a plain function of a `Reader` or `Transaction`. It may run twice, and in another
+thread than the event loop's: it has no effect but through its argument, touches nothing that the
+loop changes, and returns plain values.
+
+    OperationFault      the database refuses what the operation asks for: its own fault, not to be
+                        repeated; nothing was stored
+    StoreUnavailable    the database cannot be used now; nothing was stored
+    CommitUnknown       the same, but nobody can say whether it was stored
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import bindparam, insert
+from sqlalchemy.sql import ClauseElement
+
+from remote_protocol.states import EndReason, JobState
+from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.model import SYSTEM, Principal
+from remote_server.store.schema import timeline
+
+T = TypeVar("T")
+Durability = Literal["full", "normal"]
+"""`full`: what is acknowledged survives a power cut; `normal`: the last moments before it may be
+lost, the database stays whole."""
+Parameters = Mapping[str, object]
+Row = Any
+"""A named tuple of the statement's columns."""
+NOTHING: Final[Parameters] = {}
+INSERT_TIMELINE: Final = insert(timeline).values(
+    {column.name: bindparam(column.name) for column in timeline.c if column.name != "seq"}
+)
+
+
+class OperationFault(Exception):
+    """The database refuses a statement: a bug of the operation, or a rule of the schema."""
+
+
+class Reader(Protocol):
+    """Reads of one moment: nothing of other transactions becomes visible between them."""
+
+    def one(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> Row | None:
+        """The first row, None when there is none."""
+
+    def all(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> list[Row]:
+        """All rows."""
+
+
+class Transaction(Reader, Protocol):
+    """Reads and writes that become real together or not at all."""
+
+    by: Principal
+    """Who writes."""
+    changes: ChangeSet
+    events: list[dict[str, object]]
+    wrote: bool
+    """The operation that runs now has written something."""
+
+    def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
+        """Execute. A refusal may show later, at the commit at the latest."""
+
+    def changed(self, statement: ClauseElement, parameters: Parameters) -> int:
+        """Execute; the number of rows that were changed. Waits for the database."""
+
+    def many(self, statement: ClauseElement, parameters: Sequence[Parameters]) -> None:
+        """Execute once for each set of parameters."""
+
+    def begin(self) -> None:
+        """Nothing was changed so far."""
+        self.by = SYSTEM
+        self.changes = ChangeSet()
+        self.events = []
+        self.wrote = False
+
+    def note(
+        self,
+        job: str,
+        at: float,
+        what: str,
+        *,
+        state: JobState | None = None,
+        attempt: int = 0,
+        agent: str | None = None,
+        from_agent: bool = False,
+        detail: str = "",
+    ) -> None:
+        """Add a timeline event. The transaction writes all of them together at its end."""
+        self.wrote = True
+        self.events.append(
+            {
+                "job": job,
+                "at": at,
+                "what": what,
+                "state": None if state is None else state.value,
+                "attempt": attempt,
+                "agent": agent,
+                "source": "agent" if from_agent else "server",
+                "detail": detail,
+                "actor": self.by.text,
+            }
+        )
+        changes = self.changes
+        changes.jobs.add(job)
+        if state is not None and state.terminal:
+            changes.ended.add(job)
+        elif what == "started" and attempt == 1:
+            changes.started.append((job, at))
+
+    def ready(self, demand: str, change: int) -> None:
+        """`change` more jobs with this demand (its stored text) are ready to be assigned."""
+        counts = self.changes.ready_counts
+        counts[demand] = counts.get(demand, 0) + change
+        if change > 0:
+            self.changes.queued = True
+
+    def moves(
+        self,
+        queue: str,
+        old: JobState | None,
+        new: JobState | None,
+        reason: EndReason | None = None,
+    ) -> None:
+        """A job of `queue` changes its state; `old` is None for a new one, `new` for one that is
+        forgotten. `reason`: of its end."""
+        counts = self.changes.state_counts
+        if old is not None:
+            counts[queue, old.value] = counts.get((queue, old.value), 0) - 1
+        if new is not None:
+            counts[queue, new.value] = counts.get((queue, new.value), 0) + 1
+        if reason is not None:
+            ends = self.changes.end_counts
+            ends[queue, reason.value] = ends.get((queue, reason.value), 0) + 1
+
+    def write_timeline(self) -> None:
+        """Write the events noted; the database calls it before the commit."""
+        if self.events:
+            self.many(INSERT_TIMELINE, self.events)
+
+
+class Write(NamedTuple):
+    """An operation that waits for its turn, whose it is, and who waits for it."""
+
+    operation: Callable[[Transaction], Any]
+    by: Principal
+    future: asyncio.Future[Any]
+
+
+class Listeners:
+    """Who hears of commits and failures, in the event loop."""
+
+    def __init__(self) -> None:
+        self._commits: list[Callable[[ChangeSet], None]] = []
+        self._failures: list[Callable[[], None]] = []
+        self._reconnects: list[Callable[[], None]] = []
+        self._losses: list[Callable[[Exception], None]] = []
+
+    def on_commit(self, listener: Callable[[ChangeSet], None]) -> None:
+        """Call `listener` after each commit that changed something worth telling."""
+        self._commits.append(listener)
+
+    def on_failure(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when a commit failed: what it wrote may or may not be there."""
+        self._failures.append(listener)
+
+    def on_reconnect(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the database is there again after it was gone: it may have lost
+        what was committed `relaxed`, as in a power cut."""
+        self._reconnects.append(listener)
+
+    def on_loss(self, listener: Callable[[Exception], None]) -> None:
+        """Call `listener` when another server works with the database: this one must end."""
+        self._losses.append(listener)
+
+    def published(self, changes: ChangeSet) -> None:
+        """A commit is done."""
+        for listener in self._commits:
+            listener(changes)
+
+    def failed(self) -> None:
+        """A commit failed."""
+        for listener in self._failures:
+            listener()
+
+    def reconnected(self) -> None:
+        """The database was gone and is there again."""
+        for listener in self._reconnects:
+            listener()
+
+    def lost(self, error: Exception) -> None:
+        """The right to write is gone for good."""
+        for listener in self._losses:
+            listener(error)
+
+
+class Database(Protocol):
+    """One database, used by one event loop; the one writer of it, unless opened as a guest."""
+
+    listeners: Listeners
+
+    def write(
+        self,
+        operation: Callable[[Transaction], T],
+        *,
+        by: Principal = SYSTEM,
+        relaxed: bool = False,
+    ) -> asyncio.Future[T]:
+        """Run `operation` in a transaction, perhaps together with others.
+
+        The future has its result once that is committed, in the order of the calls. What the
+        operation raises goes to its future alone. StoreUnavailable when the database fails.
+        `relaxed`: a power cut (not a crash of the program) may undo it after it was reported.
+        """
+
+    async def read(
+        self,
+        operation: Callable[[Reader], T],
+        *,
+        then: Callable[[T], None] | None = None,
+        long: bool = False,
+    ) -> T:
+        """Run `operation` on the last commit. StoreUnavailable when the database fails.
+
+        `then` is called with the result before any later commit is published: what it sets can
+        be kept up by the change sets. `long`: it may take its time, and must not hold up others;
+        with it there is no such order.
+        """
+
+    def opened(self, transaction: Transaction) -> None:
+        """Called in the first transaction after the opening: sees to it that numbers of events are
+        never given twice."""
+
+    def restored(self, transaction: Transaction) -> bool:
+        """Whether the database was restored from a copy since this was asked last."""
+
+    async def backup(self, target: Path) -> int:
+        """Copy the database to a file while it is in use; the copy's size in bytes. ServerError
+        when that fails, or is the business of the database."""
+
+    async def check(self) -> list[str]:
+        """What is wrong with the database, a sentence for each fault."""
+
+    async def close(self) -> None:
+        """Commit what is pending and close."""

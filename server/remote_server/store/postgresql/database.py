@@ -1,0 +1,294 @@
+"""PostgreSQL as the store's database: operations run on a worker thread, many in one transaction.
+
+What waits when the thread is free becomes one batch, sent as a pipeline: the database works while
+the next statements are made. Short reads use the same connection, between two batches: they see
+the last commit, and nobody else writes. Long ones have a connection and a thread of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import psycopg
+import structlog
+
+from remote_server.domain.model import SYSTEM, Principal
+from remote_server.errors import ServerError, StoreUnavailable
+from remote_server.store.batches import Batch, carry_out, refuse, settle
+from remote_server.store.ports import Durability, Listeners, Reader, Transaction, Write
+from remote_server.store.postgresql.connection import LONG_TIMEOUT, Connection, Target, connect
+from remote_server.store.postgresql.session import RightLost, WriterSession
+from remote_server.store.postgresql.transaction import PostgresReader
+from remote_server.store.postgresql.worker import Worker
+
+T = TypeVar("T")
+MOST: Final = 64
+"""Operations in one transaction."""
+BATCH_TIME: Final = 0.1
+"""Seconds after which a batch is committed and the rest waits for the next."""
+RETRY: Final = 0.5
+"""Seconds between two attempts to reach the database; what is asked in between fails at once."""
+_TORN: Final = (
+    "SELECT id FROM jobs LEFT JOIN (SELECT job, count(*) AS holders FROM attempts"
+    " WHERE state IN ('offered', 'accepted', 'running') GROUP BY job) AS live ON live.job = id"
+    " WHERE coalesce(holders, 0) != CASE WHEN state IN ('assigned', 'running') THEN 1 ELSE 0 END"
+    " LIMIT 100"
+)
+_log = structlog.get_logger("remote_server.store")
+
+
+class _Writing(NamedTuple):
+    write: Write
+    relaxed: bool
+
+
+class _Reading(NamedTuple):
+    operation: Callable[[Reader], Any]
+    then: Callable[[Any], None] | None
+    future: asyncio.Future[Any]
+
+
+class PostgresDatabase:
+    """One database on a server, used by one event loop. `Database` of ports.py."""
+
+    def __init__(self, target: Target, session: WriterSession, durability: Durability) -> None:
+        self.listeners = Listeners()
+        self._target = target
+        self._session = session
+        self._durability = durability
+        self._worker: Worker[_Writing | _Reading] = Worker("database", self._turn)
+        self._reader: Worker[_Reading] | None = None
+        self._long: Connection | None = None
+        self._tried = 0.0
+        self._closed = False
+        self._lost: RightLost | None = None
+
+    def write(
+        self,
+        operation: Callable[[Transaction], T],
+        *,
+        by: Principal = SYSTEM,
+        relaxed: bool = False,
+    ) -> asyncio.Future[T]:
+        """Run `operation` in a transaction, together with what else waits."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            future.set_exception(StoreUnavailable("the server is stopping"))
+        else:
+            self._worker.put(_Writing(Write(operation, by, future), relaxed))
+        return future
+
+    async def read(
+        self,
+        operation: Callable[[Reader], T],
+        *,
+        then: Callable[[T], None] | None = None,
+        long: bool = False,
+    ) -> T:
+        """Run `operation` on the last commit."""
+        if self._closed:
+            raise StoreUnavailable("the server is stopping")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        reading = _Reading(operation, then, future)
+        if long or self._session.guest:
+            if self._reader is None:
+                self._reader = Worker("database reader", self._read_long)
+            self._reader.put(reading)
+        else:
+            self._worker.put(reading)
+        return await future
+
+    def opened(self, transaction: Transaction) -> None:
+        """Numbers of events are never given twice."""
+        self._session.opened(transaction)
+
+    def restored(self, transaction: Transaction) -> bool:
+        """Whether the database is another copy than at the last start."""
+        return self._session.restored(transaction)
+
+    async def backup(self, target: Path) -> int:
+        """Refused: PostgreSQL looks after its own."""
+        raise ServerError(
+            f"{self._target.name} is backed up by PostgreSQL's own means, pg_dump for example. "
+            "Do that first; then copy logs and inputs with: remote-server backup --no-database FILE"
+        )
+
+    async def check(self) -> list[str]:
+        """Jobs that contradict their attempts. The rest, PostgreSQL checks itself."""
+
+        def look(reader: Reader) -> list[str]:
+            assert isinstance(reader, PostgresReader)
+            rows = reader.plain(_TORN)
+            return [f"job {row[0]} and its attempts contradict each other" for row in rows]
+
+        return await self.read(look, long=True)
+
+    async def close(self) -> None:
+        """Commit what is pending and end the sessions."""
+        if self._closed:
+            return
+        if self._lost is None and not self._session.guest:
+            # The next one need not know: it skips some numbers then.
+            await asyncio.gather(self.write(self._session.leave), return_exceptions=True)
+        self._closed = True
+        await self._worker.stop()
+        self._session.give_up()
+        if self._reader is not None:
+            await self._reader.stop()
+        if self._long is not None:
+            self._long.close()
+
+    # In the worker's thread ----------------------------------------------------------------
+
+    def _turn(self, jobs: list[_Writing | _Reading]) -> None:
+        try:
+            self._carry_out(jobs)
+        except Exception as error:
+            # Our own bug; nobody may wait for ever because of it.
+            _log.exception("the database's thread failed")
+            self._session.close()
+            why = StoreUnavailable(f"the database cannot be used now: {error}")
+            self._worker.tell(self._failed, [_future_of(job) for job in jobs], why)
+
+    def _carry_out(self, jobs: list[_Writing | _Reading]) -> None:
+        """Everything that waited: reads first, each on the last commit, then the writes."""
+        writes: list[_Writing] = []
+        for job in jobs:
+            if isinstance(job, _Writing):
+                if not job.write.future.done():
+                    writes.append(job)
+            elif not job.future.done():
+                self._read(job)
+        while writes:
+            part, writes = writes[:MOST], writes[MOST:]
+            left = self._write([job.write for job in part], all(job.relaxed for job in part))
+            if left:
+                writes = part[-len(left) :] + writes
+
+    def _read(self, job: _Reading) -> None:
+        for last in (False, True):
+            try:
+                self._connected()
+                result = job.operation(self._session.reader())
+            except StoreUnavailable as error:
+                if last or not self._again(error):
+                    self._worker.tell(_fail_read, job, self._lost or error)
+                    return
+            except Exception as error:
+                self._worker.tell(_fail_read, job, error)
+                return
+            else:
+                self._worker.tell(_answer, job, result)
+                return
+
+    def _write(self, writes: list[Write], relaxed: bool) -> list[Write]:
+        """Run and commit some writes; those that are left."""
+        for last in (False, True):
+            try:
+                self._connected()
+                self._session.relaxed = relaxed
+                batch = carry_out(self._session, writes, BATCH_TIME)
+            except StoreUnavailable as error:
+                # Nothing was stored, so that it can be done on a new session; but perhaps it was.
+                if last or not self._again(error):
+                    self._session.close()
+                    futures = [write.future for write in writes]
+                    self._worker.tell(self._failed, futures, self._lost or error)
+                    return []
+            else:
+                self._worker.tell(self._committed, batch)
+                return list(batch.left)
+        raise AssertionError("unreachable")
+
+    def _again(self, error: StoreUnavailable) -> bool:
+        """Whether what failed may succeed at once, on a new session."""
+        if type(error) is not StoreUnavailable or self._session.connected:
+            return False
+        self._session.close()
+        try:
+            self._connected()
+        except StoreUnavailable:
+            return False
+        return True
+
+    def _connected(self) -> None:
+        """See to it that there is a session. StoreUnavailable."""
+        if self._lost is not None:
+            raise self._lost
+        if self._session.connected:
+            return
+        now = time.monotonic()
+        if now - self._tried < RETRY:
+            raise StoreUnavailable(f"the database {self._target.name} cannot be reached now")
+        self._tried = now
+        try:
+            self._session.reconnect()
+        except RightLost as error:
+            self._lost = error
+            self._worker.tell(self.listeners.lost, error)
+            raise
+        except ServerError as error:
+            raise StoreUnavailable(str(error)) from error
+        _log.warning("the database is reached again", database=self._target.name)
+        self._worker.tell(self.listeners.reconnected)
+
+    # In the event loop ---------------------------------------------------------------------
+
+    def _committed(self, batch: Batch) -> None:
+        settle(batch)
+        if batch.changes:
+            self.listeners.published(batch.changes)
+
+    def _failed(self, futures: list[asyncio.Future[Any]], error: Exception) -> None:
+        refuse(futures, error)
+        self.listeners.failed()
+
+    # In the reader's thread ----------------------------------------------------------------
+
+    def _read_long(self, jobs: list[_Reading]) -> None:
+        for job in jobs:
+            if job.future.done():
+                continue
+            try:
+                result = self._on_snapshot(job.operation)
+            except Exception as error:
+                self._worker.tell(_fail_read, job, error)
+            else:
+                self._worker.tell(_answer, job, result)
+
+    def _on_snapshot(self, operation: Callable[[Reader], T]) -> T:
+        for last in (False, True):
+            if self._long is None or self._long.closed:
+                self._long = connect(self._target, LONG_TIMEOUT)
+            connection = self._long
+            try:
+                # One moment for all statements, whatever is committed meanwhile.
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                return operation(PostgresReader(connection))
+            except (psycopg.Error, StoreUnavailable) as error:
+                if last or not connection.closed:
+                    raise StoreUnavailable(f"the database cannot be used now: {error}") from error
+            finally:
+                if not connection.closed:
+                    connection.execute("ROLLBACK")
+        raise AssertionError("unreachable")
+
+
+def _future_of(job: _Writing | _Reading) -> asyncio.Future[Any]:
+    return job.write.future if isinstance(job, _Writing) else job.future
+
+
+def _answer(job: _Reading, result: Any) -> None:
+    if not job.future.done():
+        if job.then is not None:
+            job.then(result)
+        job.future.set_result(result)
+
+
+def _fail_read(job: _Reading, error: Exception) -> None:
+    if not job.future.done():
+        job.future.set_exception(error)

@@ -1,0 +1,1 @@
+"""The store on SQLite: a file, one process, inline in the event loop."""

@@ -1,0 +1,215 @@
+"""SQLite as the store's database: every write of one turn of the event loop shares a transaction.
+
+It runs inline in the loop: on a local disk a commit is shorter than the hop to a thread and back
+(ADR 1). Reads see the last commit; a caller that awaited its write reads it.
+
+Nobody is told of a loss by power cut if what was lost is known elsewhere or will be done again:
+such writes are `relaxed`, and a commit of nothing else is not synced. The next synced commit
+covers them, because the WAL is one sequential file. Touches the database file only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sqlalchemy import bindparam, column, delete, literal_column, select, table, update
+
+from remote_server.domain.model import SYSTEM, Principal
+from remote_server.errors import ServerError, StoreUnavailable
+from remote_server.store.batches import carry_out, refuse, settle
+from remote_server.store.ports import Durability, Listeners, Reader, Transaction, Write
+from remote_server.store.schema import meta
+from remote_server.store.sqlite import files
+from remote_server.store.sqlite.connection import connect, set_synced
+from remote_server.store.sqlite.transaction import (
+    STATEMENTS,
+    SqliteReader,
+    SqliteTransaction,
+    translated,
+)
+
+T = TypeVar("T")
+FLUSH_TIME: Final = 0.02
+"""Seconds after which a flush commits what it has and leaves the rest to the next turn."""
+SKIPPED: Final = 1_000_000
+"""Numbers of events left out after a crash: more than can have been lost."""
+_sequence: Final = table("sqlite_sequence", column("name"), column("seq"))
+_SKIP: Final = (
+    update(_sequence)
+    .where(_sequence.c.name == literal_column("'timeline'"))
+    .values(seq=_sequence.c.seq + bindparam("count"))
+)
+_COPIED: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
+_FORGET: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
+
+
+class SqliteDatabase:
+    """One SQLite database, used by one event loop. `Database` of ports.py."""
+
+    def __init__(self, path: Path, durability: Durability = "full", unclean: bool = False) -> None:
+        self.path = path
+        self.listeners = Listeners()
+        self._unclean = unclean
+        """Its last user did not close it."""
+        self._durability = durability
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+        self._pending: list[Write] = []
+        self._relaxed = True
+        self._synced = True
+        self._scheduled = False
+
+    def write(
+        self,
+        operation: Callable[[Transaction], T],
+        *,
+        by: Principal = SYSTEM,
+        relaxed: bool = False,
+    ) -> asyncio.Future[T]:
+        """Run `operation` in the transaction of this turn of the loop."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._pending.append(Write(operation, by, future))
+        self._relaxed = self._relaxed and relaxed
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._flush)
+        return future
+
+    async def read(
+        self,
+        operation: Callable[[Reader], T],
+        *,
+        then: Callable[[T], None] | None = None,
+        long: bool = False,
+    ) -> T:
+        """Run `operation` on the last commit."""
+        try:
+            result = operation(SqliteReader(self._open(), STATEMENTS))
+        except StoreUnavailable:
+            self._give_up()
+            raise
+        if then is not None:
+            then(result)
+        return result
+
+    def opened(self, transaction: Transaction) -> None:
+        """After a power cut, events that somebody has seen may be gone: their numbers must not be
+        given to others."""
+        if self._unclean:
+            transaction.run(_SKIP, {"count": SKIPPED})
+
+    def restored(self, transaction: Transaction) -> bool:
+        """Whether it is a copy that says so; from now on it says so no more."""
+        copied = transaction.one(_COPIED, {"wanted": files.COPIED}) is not None
+        if copied:
+            transaction.run(_FORGET, {"wanted": files.COPIED})
+        return copied
+
+    async def backup(self, target: Path) -> int:
+        """Copy the database to a file while it is in use; the copy's size in bytes."""
+        try:
+            return await asyncio.to_thread(files.backup, self.path, target)
+        except (OSError, sqlite3.Error) as error:
+            raise ServerError(f"the backup to {target} failed: {error}") from error
+
+    async def check(self) -> list[str]:
+        """What is wrong with the database, a sentence for each fault."""
+        return await asyncio.to_thread(files.faults, self.path)
+
+    async def close(self) -> None:
+        """Commit what is pending, then close the file."""
+        while self._pending:
+            self._flush()
+        self._closed = True
+        self._give_up()
+
+    # A session of batches.py -------------------------------------------------------------------
+
+    def begin(self, isolated: bool = False) -> SqliteTransaction:
+        """Begin a transaction."""
+        self.command("BEGIN IMMEDIATE")
+        return SqliteTransaction(self._open(), STATEMENTS)
+
+    def commit(self) -> None:
+        """Make it real."""
+        self.command("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo it."""
+        self.command("ROLLBACK")
+
+    def command(self, text: str) -> None:
+        """Carry out a command about transactions."""
+        try:
+            self._open().execute(text)
+        except sqlite3.Error as error:
+            raise translated(error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreUnavailable("the server is stopping")
+        if self._connection is None:
+            try:
+                self._connection = connect(self.path, self._durability)
+            except sqlite3.Error as error:
+                raise translated(error) from error
+            self._synced = self._durability == "full"
+        return self._connection
+
+    def _give_up(self) -> None:
+        """Close the connection: after a failure its state is not worth guessing."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # Nothing is lost by an error: uncommitted work is rolled back by whoever opens it next.
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        writes = [write for write in self._pending if not write.future.done()]
+        self._pending = []
+        relaxed, self._relaxed = self._relaxed, True
+        if not writes:
+            return
+        try:
+            self._sync(not relaxed)
+            batch = carry_out(self, writes, FLUSH_TIME)
+        except Exception as error:
+            self._fail(writes, error)
+            if not isinstance(error, StoreUnavailable):
+                # Our own bug; nobody may wait for ever because of it.
+                raise
+            return
+        if batch.left:
+            self._pending = [*batch.left, *self._pending]
+            self._relaxed = self._relaxed and relaxed
+            if not self._scheduled:
+                self._scheduled = True
+                batch.left[0].future.get_loop().call_soon(self._flush)
+        settle(batch)
+        if batch.changes:
+            self.listeners.published(batch.changes)
+
+    def _sync(self, wanted: bool) -> None:
+        """Have the next commit synced, or not; with durability `normal` none ever is."""
+        wanted = wanted and self._durability == "full"
+        connection = self._open()
+        if wanted != self._synced:
+            try:
+                set_synced(connection, wanted)
+            except sqlite3.Error as error:
+                raise translated(error) from error
+            self._synced = wanted
+
+    def _fail(self, writes: list[Write], error: Exception) -> None:
+        self._give_up()
+        if not isinstance(error, StoreUnavailable):
+            error = StoreUnavailable(f"the database cannot be used now: {error}; try again later")
+        refuse((write.future for write in writes), error)
+        self.listeners.failed()

@@ -1,0 +1,96 @@
+"""Reads and writes on a connection to SQLite, and what its errors mean. Touches the database."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql import ClauseElement
+
+from remote_server.errors import StoreUnavailable
+from remote_server.store.ports import NOTHING, OperationFault, Parameters, Reader, Row, Transaction
+from remote_server.store.statements import Statements
+
+STATEMENTS: Final = Statements(sqlite.dialect(paramstyle="named"))
+_FAULTS: Final = (
+    sqlite3.IntegrityError,
+    sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,
+    sqlite3.DataError,
+)
+
+
+def translated(error: sqlite3.Error) -> Exception:
+    """The same as an error of the port."""
+    if isinstance(error, _FAULTS):
+        return OperationFault(str(error))
+    hint, text = "", str(error)
+    if "full" in text:
+        hint = "; free some space on its disk"
+    elif "locked" in text:
+        hint = "; another program is using it"
+    return StoreUnavailable(f"the database cannot be used now: {text}{hint}; try again later")
+
+
+class SqliteReader(Reader):
+    """Reads. Inline in the loop nobody else writes between them."""
+
+    __slots__ = ("_connection", "_statements")
+
+    def __init__(self, connection: sqlite3.Connection, statements: Statements) -> None:
+        self._connection = connection
+        self._statements = statements
+
+    def one(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> Row | None:
+        """The first row, None when there is none."""
+        text, make, _ = self._statements(statement)
+        try:
+            row = self._connection.execute(text, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise translated(error) from error
+        return None if row is None else make(row)
+
+    def all(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> list[Row]:
+        """All rows."""
+        text, make, _ = self._statements(statement)
+        try:
+            return list(map(make, self._connection.execute(text, parameters)))
+        except sqlite3.Error as error:
+            raise translated(error) from error
+
+
+class SqliteTransaction(SqliteReader, Transaction):
+    """Reads and writes in an open transaction."""
+
+    __slots__ = ("by", "changes", "events", "wrote")
+
+    def __init__(self, connection: sqlite3.Connection, statements: Statements) -> None:
+        super().__init__(connection, statements)
+        self.begin()
+
+    def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
+        """Execute."""
+        self.wrote = True
+        try:
+            self._connection.execute(self._statements(statement).text, parameters)
+        except sqlite3.Error as error:
+            raise translated(error) from error
+
+    def changed(self, statement: ClauseElement, parameters: Parameters) -> int:
+        """Execute; the number of rows that were changed."""
+        try:
+            count = self._connection.execute(self._statements(statement).text, parameters).rowcount
+        except sqlite3.Error as error:
+            raise translated(error) from error
+        self.wrote = self.wrote or count > 0
+        return count
+
+    def many(self, statement: ClauseElement, parameters: Sequence[Parameters]) -> None:
+        """Execute once for each set of parameters."""
+        self.wrote = True
+        try:
+            self._connection.executemany(self._statements(statement).text, parameters)
+        except sqlite3.Error as error:
+            raise translated(error) from error

@@ -1,0 +1,110 @@
+"""What a backup holds: logs and inputs as long as they were, whatever becomes of them meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote_server.cli import archive as module
+from remote_server.cli.archive import Parts, write_archive
+from remote_server.logs import sparse
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "logs" / "j").mkdir(parents=True)
+    (folder / "inputs").mkdir()
+    (folder / "logs" / "j" / "1.log").write_bytes(b"x" * 300_000)
+    (folder / "logs" / "j" / "2.log.part").write_bytes(b"half")
+    (folder / "inputs" / "waits.open").write_bytes(b"first part")
+    (folder / "inputs" / "whole.ended").write_bytes(b"all of it")
+    return folder
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    target = path.with_name(f"{path.name}.unpacked")
+    target.mkdir()
+    subprocess.run(["tar", "xf", path, "-C", target], check=True)
+    with tarfile.open(path) as archive:
+        assert {entry.mode for entry in archive.getmembers()} == {0o600}
+    files = (file for file in target.rglob("*") if file.is_file())
+    return {file.relative_to(target).as_posix(): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_logs_and_inputs_are_there(data: Path, tmp_path: Path, packed: bool) -> None:
+    database = tmp_path / "copy.db"
+    database.write_bytes(b"rows")
+    write_archive(tmp_path / "a", Parts(database, data), packed)
+    assert contents(tmp_path / "a") == {
+        "server.db": b"rows",
+        "inputs/waits.open": b"first part",
+        "inputs/whole.ended": b"all of it",
+        "logs/j/1.log": b"x" * 300_000,
+    }
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+
+
+def test_logs_and_database_can_be_left_out(data: Path, tmp_path: Path) -> None:
+    write_archive(tmp_path / "a", Parts(None, data, logs=False), False)
+    assert sorted(contents(tmp_path / "a")) == ["inputs/waits.open", "inputs/whole.ended"]
+
+
+@pytest.mark.parametrize("left", [0, 5, 200_000])
+def test_a_log_that_is_cut_meanwhile_keeps_its_length(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """The server cuts a log that its agent has to send again."""
+    log = data / "logs" / "j" / "1.log"
+    add = sparse.add
+
+    def cut(archive: Any, entry: tarfile.TarInfo, file: Any) -> None:
+        if entry.name.endswith("1.log"):
+            with log.open("r+b") as now:
+                now.truncate(left)
+        add(archive, entry, file)
+
+    monkeypatch.setattr(sparse, "add", cut)
+    write_archive(tmp_path / "a", Parts(None, data), False)
+    found = contents(tmp_path / "a")["logs/j/1.log"]
+    assert found == b"x" * left + bytes(300_000 - left)
+
+
+def test_what_got_another_name_meanwhile_is_found(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module._files
+
+    def renamed(parts: Parts) -> list[Path]:
+        found = list(real(parts))
+        (data / "inputs" / "waits.open").rename(data / "inputs" / "waits.ended")
+        (data / "logs" / "j" / "1.log").rename(data / "logs" / "j" / "1.log.gz")
+        return found
+
+    monkeypatch.setattr(module, "_files", renamed)
+    write_archive(tmp_path / "a", Parts(None, data), False)
+    assert sorted(contents(tmp_path / "a")) == [
+        "inputs/waits.ended",
+        "inputs/whole.ended",
+        "logs/j/1.log.gz",
+    ]
+
+
+def test_what_is_gone_meanwhile_is_left_out(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module._files
+
+    def removed(parts: Parts) -> list[Path]:
+        found = list(real(parts))
+        (data / "inputs" / "whole.ended").unlink()
+        return found
+
+    monkeypatch.setattr(module, "_files", removed)
+    write_archive(tmp_path / "a", Parts(None, data), False)
+    assert sorted(contents(tmp_path / "a")) == ["inputs/waits.open", "logs/j/1.log"]

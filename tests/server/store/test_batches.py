@@ -1,0 +1,152 @@
+"""Many operations in one transaction, on a session that only counts what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy.sql import ClauseElement
+
+from remote_server.domain.model import SYSTEM, Principal
+from remote_server.errors import CommitUnknown, NotFound, StoreUnavailable
+from remote_server.store.batches import carry_out, refuse, settle
+from remote_server.store.ports import NOTHING, OperationFault, Parameters, Transaction, Write
+from remote_server.store.schema import meta
+
+PUT = meta.insert()
+
+
+class FakeTransaction(Transaction):
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+        self.begin()
+
+    def one(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> Any:
+        return None
+
+    def all(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> list[Any]:
+        return []
+
+    def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
+        self.wrote = True
+        self.said.append(str(parameters["name"]))
+        if parameters["name"] == "refused":
+            raise OperationFault("refused")
+
+    def changed(self, statement: ClauseElement, parameters: Parameters) -> int:
+        return 0
+
+    def many(self, statement: ClauseElement, parameters: Sequence[Parameters]) -> None:
+        self.said += ["timeline"] * len(parameters)
+
+
+class FakeSession:
+    def __init__(self, commit: Exception | None = None) -> None:
+        self.said: list[str] = []
+        self.error = commit
+
+    def begin(self, isolated: bool = False) -> Transaction:
+        self.said.append("BEGIN ISOLATED" if isolated else "BEGIN")
+        return FakeTransaction(self.said)
+
+    def commit(self) -> None:
+        self.said.append("COMMIT")
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+    def rollback(self) -> None:
+        self.said.append("ROLLBACK")
+
+    def command(self, text: str) -> None:
+        self.said.append(text.replace(" SAVEPOINT operation", "").replace(" operation", ""))
+
+
+def write(operation: Callable[[Transaction], Any], by: Principal = SYSTEM) -> Write:
+    return Write(operation, by, asyncio.get_running_loop().create_future())
+
+
+def put(name: str) -> Callable[[Transaction], str]:
+    def operation(tx: Transaction) -> str:
+        tx.run(PUT, {"name": name})
+        return name
+
+    return operation
+
+
+async def test_everything_is_committed_once() -> None:
+    session = FakeSession()
+    alice = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "alice")
+
+    def noted(tx: Transaction) -> str | None:
+        tx.note("j", 1.0, "queued")
+        return tx.by.text
+
+    writes = [write(put("a")), write(noted, alice), write(put("b"))]
+    batch = carry_out(session, writes, 1)
+    assert session.said == ["BEGIN", "a", "b", "timeline", "COMMIT"]
+    assert [result for _, result in batch.done] == ["a", alice.text, "b"]
+    assert batch.changes.jobs == {"j"}
+    settle(batch)
+    assert [write.future.result() for write in writes] == ["a", alice.text, "b"]
+
+
+async def test_what_raises_before_it_writes_is_only_left_out() -> None:
+    session = FakeSession()
+
+    def late(tx: Transaction) -> None:
+        raise NotFound("job", "x")
+
+    batch = carry_out(session, [write(put("a")), write(late), write(put("b"))], 1)
+    assert session.said == ["BEGIN", "a", "b", "COMMIT"]
+    assert [type(error) for _, error in batch.failed] == [NotFound]
+
+
+@pytest.mark.parametrize("name", ["refused", "half"])
+async def test_what_raises_after_it_wrote_is_undone_alone(name: str) -> None:
+    session = FakeSession()
+
+    def guilty(tx: Transaction) -> None:
+        tx.run(PUT, {"name": name})
+        raise NotFound("job", "x")
+
+    batch = carry_out(session, [write(put("a")), write(guilty), write(put("b"))], 1)
+    assert session.said == [
+        *("BEGIN", "a", name, "ROLLBACK", "BEGIN ISOLATED"),
+        *("SAVEPOINT", "a", "RELEASE"),
+        *("SAVEPOINT", name, "ROLLBACK TO", "RELEASE"),
+        *("SAVEPOINT", "b", "RELEASE", "COMMIT"),
+    ]
+    assert [result for _, result in batch.done] == ["a", "b"]
+    assert len(batch.failed) == 1
+
+
+async def test_a_refusal_that_shows_at_the_commit_is_found_too() -> None:
+    session = FakeSession(OperationFault("a unique key"))
+    batch = carry_out(session, [write(put("a")), write(put("b"))], 1)
+    assert session.said[:5] == ["BEGIN", "a", "b", "COMMIT", "ROLLBACK"]
+    assert [result for _, result in batch.done] == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), CommitUnknown("perhaps")])
+async def test_a_database_that_is_away_fails_all(error: Exception) -> None:
+    session = FakeSession(error)
+    writes = [write(put("a"))]
+    with pytest.raises(type(error)):
+        carry_out(session, writes, 1)
+    assert "ROLLBACK" not in session.said
+    refuse([writes[0].future], error)
+    with pytest.raises(type(error)):
+        await writes[0].future
+
+
+async def test_what_there_is_no_time_for_is_left() -> None:
+    session = FakeSession()
+    writes = [write(put(name)) for name in "abc"]
+    batch = carry_out(session, writes, -1)
+    assert session.said == ["BEGIN", "a", "COMMIT"]
+    assert list(batch.left) == writes[1:]
+    writes[0].future.cancel()
+    settle(batch)

@@ -1,0 +1,53 @@
+"""What a transaction collects beside its rows, and who hears of what."""
+
+from __future__ import annotations
+
+from remote_protocol.states import EndReason, JobState
+from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.model import Principal
+from remote_server.store.ports import Listeners
+from tests.server.store.test_batches import FakeTransaction
+
+ALICE = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "alice")
+
+
+def test_notes_become_events_and_changes() -> None:
+    tx = FakeTransaction([])
+    tx.by = ALICE
+    tx.note("j", 1.0, "started", state=JobState.RUNNING, attempt=1, agent="a", from_agent=True)
+    tx.note("j", 2.0, "ended", state=JobState.FAILED, attempt=1)
+    assert [event["actor"] for event in tx.events] == [ALICE.text] * 2
+    assert [event["source"] for event in tx.events] == ["agent", "server"]
+    assert (tx.changes.jobs, tx.changes.ended) == ({"j"}, {"j"})
+    assert tx.changes.started == [("j", 1.0)]
+    assert tx.wrote
+    tx.begin()
+    assert not tx.changes
+    assert not tx.events
+
+
+def test_counts_follow_the_jobs() -> None:
+    tx = FakeTransaction([])
+    tx.ready("d", -1)
+    assert not tx.changes.queued
+    tx.ready("d", 1)
+    assert tx.changes.queued
+    tx.moves("q", None, JobState.QUEUED)
+    tx.moves("q", JobState.QUEUED, JobState.FAILED, EndReason.EXPIRED)
+    assert tx.changes.ready_counts == {"d": 0}
+    assert tx.changes.state_counts == {("q", "queued"): 0, ("q", "failed"): 1}
+    assert tx.changes.end_counts == {("q", "expired"): 1}
+
+
+def test_everybody_hears_of_what_they_asked_for() -> None:
+    listeners, heard = Listeners(), list[object]()
+    listeners.on_commit(heard.append)
+    listeners.on_failure(lambda: heard.append("failed"))
+    listeners.on_reconnect(lambda: heard.append("back"))
+    listeners.on_loss(heard.append)
+    changes, error = ChangeSet(queued=True), RuntimeError()
+    listeners.published(changes)
+    listeners.failed()
+    listeners.reconnected()
+    listeners.lost(error)
+    assert heard == [changes, "failed", "back", error]
