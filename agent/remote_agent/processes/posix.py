@@ -31,7 +31,7 @@ from remote_agent.processes.types import (
 )
 
 SCRIPT_ENDINGS: Final = ("",)
-"""What `script_name` may put behind a name."""
+"""What `script_name` may put after a name."""
 _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 """getrusage(2): kilobytes, but bytes on macOS."""
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from errno import EISDIR, ELOOP, ENXIO
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
+from remote_agent.processes.entries import Entries
 from remote_agent.processes.types import UnexpectedEntry
 
 _SAFE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -121,7 +121,7 @@ def restore_access(name: str | Path, mode: int, folder: int | None = None) -> No
         os.close(held)
 
 
-class Folder:
+class Folder(Entries):
     """An open directory. OSError when it cannot be opened.
 
     A link in its place is not followed, unless `follow` says so: for what people may move.
@@ -138,14 +138,7 @@ class Folder:
             self.descriptor = os.open(path, flags)
         self._owner: int | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.descriptor)
-
     def close(self) -> None:
-        """Close it; its lock goes with it."""
         os.close(self.descriptor)
 
     def open(self, name: str, how: int) -> int:
@@ -156,7 +149,7 @@ class Folder:
         try:
             descriptor = os.open(name, how, 0o600, dir_fd=self.descriptor)
         except PermissionError:
-            self._give_back(name)
+            self._restore_access(name)
             descriptor = os.open(name, how, 0o600, dir_fd=self.descriptor)
         except OSError as error:
             if error.errno in (EISDIR, ELOOP, ENXIO):
@@ -182,12 +175,12 @@ class Folder:
 
     def _odd(self, name: str, error: OSError) -> OSError:
         try:
-            self._check(name, os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
+            self._check(name, self.look(name))
         except OSError as found:
             return found
         return error
 
-    def _give_back(self, name: str) -> None:
+    def _restore_access(self, name: str) -> None:
         """Open to ourselves what a job has closed: this folder, and a file in it."""
         os.fchmod(self.descriptor, 0o700)
         with suppress(FileNotFoundError):
@@ -200,62 +193,17 @@ class Folder:
             os.fchmod(self.descriptor, 0o700)
             return call()
 
-    def exists(self, name: str) -> bool:
-        """Whether there is such a name in it."""
-        try:
-            self._do(lambda: os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
-        except FileNotFoundError:
-            return False
-        return True
-
-    def plain(self, name: str) -> bool:
-        """Whether there is a plain file of this name in it."""
-        return bool(self.sizes(name.__eq__, [name]))
-
-    def sizes(
-        self, wanted: Callable[[str], bool], names: Iterable[str] | None = None
-    ) -> dict[str, int]:
-        """Lengths of the plain files in it whose names are wanted; of all `names` by default."""
-        found = {}
-        for name in filter(wanted, self.names() if names is None else names):
-            with suppress(FileNotFoundError):
-                entry = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
-                if stat.S_ISREG(entry.st_mode):
-                    found[name] = entry.st_size
-        return found
-
-    def changed_at(self, name: str) -> float | None:
-        """Unix time at which a file in it was changed; None when there is no such name."""
-        try:
-            return self._do(
-                lambda: os.stat(name, dir_fd=self.descriptor, follow_symlinks=False).st_mtime
-            )
-        except FileNotFoundError:
-            return None
-
     def touch(self, name: str) -> None:
         """Have a plain file in it be changed now. UnexpectedEntry when it is none."""
-        self._check(name, os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
+        self._check(name, self.look(name))
         os.utime(name, dir_fd=self.descriptor, follow_symlinks=False)
 
     def rename(self, name: str, other: str) -> None:
-        """Give a file in it another name, in place of what has it: another file, or a link, not a
-        directory."""
         here = self.descriptor
         self._do(lambda: os.rename(name, other, src_dir_fd=here, dst_dir_fd=here))
 
     def remove(self, name: str) -> None:
-        """Delete a file in it."""
         self._do(lambda: os.unlink(name, dir_fd=self.descriptor))
-
-    def clear(self, name: str) -> None:
-        """Have a name be free: a file is deleted, a directory gets another name."""
-        with suppress(FileNotFoundError):
-            found = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
-            if stat.S_ISDIR(found.st_mode):
-                self.rename(name, f"odd.{time.time_ns()}.{name}")
-            else:
-                self.remove(name)
 
     def untouched(self, name: str) -> bool:
         """Whether a folder in it is still as it was made: empty, and open to its owner only."""
@@ -268,8 +216,14 @@ class Folder:
                 os.close(folder)
         return False
 
+    def look(self, name: str) -> os.stat_result:
+        try:
+            return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+        except PermissionError:
+            os.fchmod(self.descriptor, 0o700)
+            return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+
     def names(self) -> list[str]:
-        """All names in it."""
         return self._do(lambda: os.listdir(self.descriptor))
 
     def sync(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ from remote_agent.processes.posix_files import Folder
 
 _LARGEST: Final = 1 << 16
 _CLOSE_ON_EXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # macOS has none
+_INT: Final = 4
+_ROOM_FOR_ONE: Final = socket.CMSG_LEN(_INT)
 _LONGEST_ADDRESS: Final = 100
 """sun_path has 108 bytes on Linux, 104 on macOS (unix(7))."""
 
@@ -138,5 +141,7 @@ def send_descriptor(to: socket.socket, data: bytes, descriptor: int) -> None:
 
 def receive_descriptor(source: socket.socket, size: int) -> tuple[bytes, int | None]:
     """The next message, of `size` bytes at the most, and the open file that came with it."""
-    data, found, _, _ = socket.recv_fds(source, size, 1, _CLOSE_ON_EXEC)
-    return data, found[0] if found else None
+    data, ancillary, _, _ = source.recvmsg(size, _ROOM_FOR_ONE, _CLOSE_ON_EXEC)
+    if not ancillary:
+        return data, None
+    return data, int.from_bytes(ancillary[0][2][:_INT], sys.byteorder)

@@ -72,7 +72,7 @@ class AttemptRunner:
         self._started = self._started_at = 0.0
         self._notify_at: float | None = None
         self.detached = False
-        """Whether processes of the job were left alive, as it wished."""
+        """Whether processes of the job were left alive, as its order says."""
 
     def run(self, marker: int, env: Mapping[str, str]) -> None:
         """Start the job with this environment, note its pid in the open `marker`, wait for its

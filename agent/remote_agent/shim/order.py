@@ -114,9 +114,10 @@ def parse(line: bytes) -> Order:
             known["payload"] = b64decode(known["payload"], validate=True)
         order = Order(**known)
         _check(order)
+        few = order.segments < MIN_SEGMENTS
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise OrderError(f"the start order is damaged: {error!r}") from error
-    return order._replace(segments=max(MIN_SEGMENTS, order.segments))
+    return order._replace(segments=MIN_SEGMENTS) if few else order
 
 
 def _check(order: Order) -> None:
@@ -124,7 +125,7 @@ def _check(order: Order) -> None:
         raise ValueError(f"no signal {order.stop_signal}")
     if not order.argv or not _are_texts(order.argv):
         raise ValueError("no program")
-    if not _are_texts(order.secrets):
+    if order.secrets and not _are_texts(order.secrets):
         raise ValueError("no names of secrets")
     if len(order.payload) > MAX_PAYLOAD:
         raise ValueError("its payload is too large")

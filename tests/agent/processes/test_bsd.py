@@ -29,4 +29,3 @@ def test_what_only_linux_can_does_nothing_here() -> None:
     bsd.protect_from_oom()
     bsd.die_with_parent(1)
     assert bsd.kill_orphans(frozenset(), "KEEP") == 0
-    assert bsd.boot_time() == 0.0

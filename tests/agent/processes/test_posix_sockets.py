@@ -1,8 +1,10 @@
-"""Letterboxes and the stream between command line and agent, over real sockets."""
+"""Datagram sockets and the stream between command line and agent, over real sockets."""
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from remote_agent.processes import posix_sockets as sockets
 from remote_agent.processes.posix_files import Folder
 
 
-def test_a_letterbox_takes_what_is_posted(tmp_path: Path) -> None:
+def test_datagrams_arrive_at_a_name(tmp_path: Path) -> None:
     deep = tmp_path / ("y" * 120)
     deep.mkdir()
     with pytest.raises(OSError):
@@ -55,3 +57,18 @@ def test_the_service_manager_hears(tmp_path: Path) -> None:
         manager.bind(address)
         sockets.notify(address, b"READY=1")
         assert manager.recv(64) == b"READY=1"
+
+
+def test_an_open_file_goes_with_a_message() -> None:
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with one, other, tempfile.TemporaryFile() as file:
+        one.send(b"plain")
+        sockets.send_descriptor(one, b"with a file", file.fileno())
+        assert sockets.receive_descriptor(other, 100) == (b"plain", None)
+        data, descriptor = sockets.receive_descriptor(other, 100)
+        assert data == b"with a file" and descriptor is not None
+        assert os.path.sameopenfile(descriptor, file.fileno())
+        assert not os.get_inheritable(descriptor)
+        os.close(descriptor)
+        one.close()
+        assert sockets.receive_descriptor(other, 100) == (b"", None)

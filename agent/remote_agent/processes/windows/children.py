@@ -53,7 +53,7 @@ class _Child(NamedTuple):
     handle: int
     job: Job
     leads: bool
-    """Whether it leads a process group; such a one does not hear Ctrl-C."""
+    """Whether it leads a process group; such a one does not receive Ctrl-C."""
 
 
 _CHILDREN: Final[dict[int, _Child]] = {}

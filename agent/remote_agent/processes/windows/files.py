@@ -18,11 +18,11 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from remote_agent.processes.entries import Entries
 from remote_agent.processes.types import UnexpectedEntry
 from remote_agent.processes.windows import api
 
@@ -55,7 +55,8 @@ _FAR: Final = 0x7FFF_FFF0
 """Offset of the byte that is locked: locks are mandatory here, and the text stays readable."""
 _HELD: Final = (5, 32, 33)
 """ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION: pass when somebody closes."""
-_PATIENCE: Final = 0.5
+_MAX_RETRY: Final = 0.5
+"""Seconds for which what somebody holds open is tried again."""
 _PAUSE: Final = 0.01
 _OWNER_ONLY: Final = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 """Protected, inherited by all below: full access for the owner, the system and administrators."""
@@ -75,7 +76,7 @@ def open_file(path: str | Path, how: int, mode: int = 0o600) -> int:
 
 def rename(source: str | Path, target: str | Path) -> None:
     """Give a file or a folder another name, in place of what has it."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _MAX_RETRY
     while True:
         try:
             os.replace(source, target)
@@ -199,7 +200,7 @@ def remove_tree(path: Path) -> None:
         raise failed[0]
 
 
-class Folder:
+class Folder(Entries):
     """A directory by its path. OSError when it is none. `follow` means nothing here."""
 
     __slots__ = ("_lock", "path")
@@ -211,14 +212,7 @@ class Folder:
             os.stat(self.path)
             raise NotADirectoryError(20, "it is no directory", self.path)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
-        """Close it; its lock goes with it."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -232,59 +226,24 @@ class Folder:
                 raise UnexpectedEntry(name, "it is a directory") from None
             raise
 
-    def exists(self, name: str) -> bool:
-        """Whether there is such a name in it."""
-        return os.path.lexists(self.here(name))
-
-    def plain(self, name: str) -> bool:
-        """Whether there is a plain file of this name in it."""
-        return bool(self.sizes(name.__eq__, [name]))
-
-    def sizes(
-        self, wanted: Callable[[str], bool], names: Iterable[str] | None = None
-    ) -> dict[str, int]:
-        """Lengths of the plain files in it whose names are wanted; of all `names` by default."""
-        found = {}
-        for name in filter(wanted, self.names() if names is None else names):
-            with suppress(FileNotFoundError):
-                entry = os.stat(self.here(name), follow_symlinks=False)
-                if stat.S_ISREG(entry.st_mode):
-                    found[name] = entry.st_size
-        return found
-
-    def changed_at(self, name: str) -> float | None:
-        """Unix time at which a file in it was changed; None when there is no such name."""
-        try:
-            return os.stat(self.here(name)).st_mtime
-        except FileNotFoundError:
-            return None
-
     def touch(self, name: str) -> None:
         """Have a file in it be changed now."""
         os.utime(self.here(name))
 
     def rename(self, name: str, other: str) -> None:
-        """Give a file in it another name, in place of what has it."""
         rename(self.here(name), self.here(other))
 
-    def clear(self, name: str) -> None:
-        """Have a name be free: a file is deleted, a directory gets another name."""
-        with suppress(FileNotFoundError):
-            if os.path.isdir(self.here(name)):
-                self.rename(name, f"odd.{time.time_ns()}.{name}")
-            else:
-                self.remove(name)
-
     def remove(self, name: str) -> None:
-        """Delete a file in it."""
         os.unlink(self.here(name))
 
     def untouched(self, name: str) -> bool:
         """False: what access lists say of a folder is not looked into."""
         return False
 
+    def look(self, name: str) -> os.stat_result:
+        return os.stat(self.here(name), follow_symlinks=False)
+
     def names(self) -> list[str]:
-        """All names in it."""
         return os.listdir(self.path)
 
     def sync(self) -> None:

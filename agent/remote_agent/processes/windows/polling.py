@@ -177,18 +177,18 @@ class Poller:
         if ready or not handles:
             milliseconds = 0
         if handles:
-            patience = _winapi.INFINITE if milliseconds is None else math.ceil(milliseconds)
-            ready += self._signalled(handles, patience)
+            timeout = _winapi.INFINITE if milliseconds is None else math.ceil(milliseconds)
+            ready += self._signalled(handles, timeout)
         return ready
 
     def _event(self, source: int) -> int | None:
         pipe = self._pipes.get(source)
         return source if pipe is None else pipe.event
 
-    def _signalled(self, handles: dict[int, int], patience: int) -> list[int]:
+    def _signalled(self, handles: dict[int, int], timeout: int) -> list[int]:
         """Those that are signalled. An event that resets itself is taken by being looked at."""
         sources, events = [*handles], [*handles.values()]
-        first = _winapi.WaitForMultipleObjects(events, False, patience) - _winapi.WAIT_OBJECT_0
+        first = _winapi.WaitForMultipleObjects(events, False, timeout) - _winapi.WAIT_OBJECT_0
         if not 0 <= first < len(events):
             return []
         woken = [sources[first]]

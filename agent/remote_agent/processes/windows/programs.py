@@ -18,7 +18,7 @@ from typing import Final
 from remote_agent.processes.types import NOT_EXECUTABLE, NOT_FOUND, SpawnFailed
 
 SCRIPT_ENDINGS: Final = ("", ".cmd", ".ps1")
-"""What `script_name` may put behind a name."""
+"""What `script_name` may put after a name."""
 _BINARIES: Final = (".COM", ".EXE")
 _BATCHES: Final = (".BAT", ".CMD")
 _EXTENSIONS: Final = (*_BINARIES, *_BATCHES)

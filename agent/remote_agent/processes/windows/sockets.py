@@ -32,7 +32,7 @@ _HERE: Final = "127.0.0.1"
 
 
 class _Address(NamedTuple):
-    """Where somebody listens, what he wants to hear first, and who he is."""
+    """Where a process listens, what a caller sends first, and which process it is."""
 
     port: int
     key: str

@@ -24,7 +24,6 @@ from remote_agent.processes.windows.files import APPEND, open_file
 _NO_LIMIT: Final = 1 << 16
 
 _TIME_OF_DAY: Final = 3
-_EPOCH: Final = 11_644_473_600
 _TICKS: Final = 10_000_000
 _LOOK_AT: Final = 0x0010_1000
 """PROCESS_QUERY_LIMITED_INFORMATION | SYNCHRONIZE."""
@@ -33,8 +32,8 @@ _NO_BREAKAWAY: Final = 5
 _APART: Final = subprocess.CREATE_NO_WINDOW
 """A console of its own that nobody sees: Ctrl-C and Ctrl-Break can be sent to its job, and those
 of the agent's console do not come here."""
-_DEAF: Final = api.Handler(lambda event: event in (0, 1))
-"""Hears Ctrl-C and Ctrl-Break and does nothing."""
+_IGNORE_BREAKS: Final = api.Handler(lambda event: event in (0, 1))
+"""Receives Ctrl-C and Ctrl-Break and does nothing."""
 
 WHOLE_TREES: Final = False
 """A directory is not used again: its access lists would have to be looked into."""
@@ -45,21 +44,11 @@ boottime = time.monotonic
 """Monotonic seconds that also count while the machine sleeps."""
 
 
-def _time_of_day() -> api.TimeOfDay:
-    found = api.TimeOfDay()
-    api.system_information(_TIME_OF_DAY, ctypes.byref(found), ctypes.sizeof(found), None)
-    return found
-
-
 def boot_id() -> str:
     """A text that changes when the host restarts: its start, as it was measured then."""
-    found = _time_of_day()
+    found = api.TimeOfDay()
+    api.system_information(_TIME_OF_DAY, ctypes.byref(found), ctypes.sizeof(found), None)
     return f"{found.boot - found.boot_bias:x}"
-
-
-def boot_time() -> float:
-    """Unix time at which the host came up, as its wall clock sees it now."""
-    return float(_time_of_day().boot) / _TICKS - _EPOCH
 
 
 @contextmanager
@@ -115,7 +104,7 @@ def reload_signals() -> list[int]:
 def reset_signals() -> None:
     """A shim does not end by the Ctrl-C that it sends to its job; the job is not deaf to it."""
     api.handle_console(None, False)
-    api.handle_console(_DEAF, True)
+    api.handle_console(_IGNORE_BREAKS, True)
 
 
 def sequenced_pair() -> tuple[socket.socket, socket.socket] | None:

@@ -74,7 +74,7 @@ class Workload(Protocol):
         """End what the job has left behind, after its own end."""
 
     def detach(self) -> None:
-        """Leave alive what the job has left behind, as it wished."""
+        """Leave alive what the job has left behind, as its order says."""
 
     def killed_for_memory(self) -> bool:
         """Whether something other than this shim has killed it for its memory limit."""

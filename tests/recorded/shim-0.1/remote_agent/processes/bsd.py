@@ -38,11 +38,6 @@ def boot_id() -> str:
     return ""
 
 
-def boot_time() -> float:
-    """Unix time at which the host came up, as its wall clock sees it now; 0 when unknown."""
-    return 0.0
-
-
 def start_time(pid: int) -> str | None:
     """When a process started, in the system's own words; None when there is no such process."""
     lines = _ps("-o", "lstart=", "-p", str(pid))

@@ -17,7 +17,7 @@ import remote_agent
 import remote_protocol
 
 FROZEN_ROLE = "_shim"
-"""First argument by which a frozen agent knows that it shall be a shim."""
+"""First argument by which a frozen agent knows that it is to be a shim."""
 
 
 def shim_command(*arguments: str) -> list[str]:

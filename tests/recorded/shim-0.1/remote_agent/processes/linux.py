@@ -16,7 +16,7 @@ from errno import ENOSYS
 from typing import Final
 
 from remote_agent.processes.posix import ExitWatch, reap
-from remote_agent.processes.posix_users import users_of
+from remote_agent.processes.posix_users import pids, users_of
 from remote_agent.processes.types import Swept, Usage
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -38,11 +38,6 @@ WHOLE_TREES: Final = True
 def boot_id() -> str:
     """A UUID that changes when the host restarts."""
     return _read("/proc/sys/kernel/random/boot_id").decode().strip()
-
-
-def boot_time() -> float:
-    """Unix time at which the host came up, as its wall clock sees it now."""
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _read(path: str) -> bytes:
@@ -140,11 +135,7 @@ def children(pid: int) -> list[int]:
 
 def _children_by_scan(pid: int) -> list[int]:
     wanted = b"%d" % pid
-    return [other for other in _all() if (stat := _stat(other)) and stat[1] == wanted]
-
-
-def _all() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [other for other in pids() if (stat := _stat(other)) and stat[1] == wanted]
 
 
 def descendants(root: int, spare: frozenset[int] = frozenset()) -> list[int]:
@@ -265,18 +256,18 @@ def kill_orphans(spare: frozenset[int], keep: str, limit: float = 5.0) -> int:
 def kill_marked(marks: Mapping[str, str], session: int, limit: float = 5.0) -> int:
     """Kill every process whose environment has all of `marks`, and what shares its session.
 
-    For jobs whose shim died together with its launcher. A session's number is only believed when
-    a marked process is in it, so that nobody else's is hit. Returns how many were killed.
+    For jobs whose shim died together with its launcher. A session's number counts only when a
+    marked process is in it, so that nobody else's is hit. Returns how many were killed.
     """
     wanted = {(name.encode(), value.encode()) for name, value in marks.items()}
     me = os.getpid()
 
     def find() -> list[int]:
-        pids = [pid for pid in _all() if pid != me]
-        marked = {pid for pid in pids if wanted <= environ_of(pid).items()}
+        others = [pid for pid in pids() if pid != me]
+        marked = {pid for pid in others if wanted <= environ_of(pid).items()}
         sessions = {stat[3] for pid in marked if (stat := _stat(pid))} & {b"%d" % session}
         if sessions:
-            marked |= {pid for pid in pids if (stat := _stat(pid)) and stat[3] in sessions}
+            marked |= {pid for pid in others if (stat := _stat(pid)) and stat[3] in sessions}
         return sorted(marked)
 
     return kill_until_gone(find, limit)[0]
@@ -287,7 +278,7 @@ def kill_user(uid: int, limit: float = 5.0) -> int:
 
     Not by kill(-1) as that user: a capability that is left would make it everybody's end.
     """
-    return kill_until_gone(lambda: [pid for pid in _all() if uid in users_of(pid)], limit)[0]
+    return kill_until_gone(lambda: [pid for pid in pids() if uid in users_of(pid)], limit)[0]
 
 
 def tree_memory(root: int, exact: bool = False) -> int:

@@ -13,7 +13,7 @@ _ENOUGH: Final = 1 << 16
 def raise_descriptors() -> tuple[int, int]:
     """Let this process open as many files as it may; the limit before, and the one that holds now.
 
-    What it starts shall get the former one back (`start_detached`): programs that use select(2)
+    What it starts gets the former one back (`start_detached`): programs that use select(2)
     count on it.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

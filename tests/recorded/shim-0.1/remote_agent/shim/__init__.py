@@ -1,4 +1,4 @@
-"""The shim: the small, deaf keeper of one attempt's processes and output. Disk and processes only.
+"""The shim: the small process that runs one attempt and keeps its output. No network.
 
 Standard library only. `docs/attempt-directory.md` is its contract with every agent version.
 """

@@ -49,7 +49,7 @@ class Outcome(IntEnum):
     REPLACE = 3
     """Replace it by a fresh one."""
     DETACHED = 4
-    """The same, and processes of its last job live on, as the job wished."""
+    """The same, and processes of its last job live on, as its order says."""
     USED = 5
     """The same: its memory has held secrets, and no other attempt may share it with them."""
 
