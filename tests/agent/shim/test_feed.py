@@ -193,7 +193,9 @@ def test_a_payload_comes_before_what_is_streamed(harness: ShimHarness) -> None:
 
 def test_what_is_left_reads_an_input_that_was_never_read(harness: ShimHarness) -> None:
     """The pipe is full and its reader outlives the job: it is swept, and the attempt ends."""
-    directory = harness.make(["sh", "-c", "sleep 60 <&0 & echo up; exit 5"], stdin=True)
+    directory = harness.make(
+        ["sh", "-c", "exec 3<&0; sleep 60 & sleep 0.2; echo up; exit 5"], stdin=True
+    )
     append(directory, bytes(4_000_000))
     harness.shims.request(directory)
     run = Run(directory, harness.ended(directory))
