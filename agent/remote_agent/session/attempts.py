@@ -6,6 +6,7 @@ handed to the uploader in turns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
@@ -31,6 +32,7 @@ from remote_protocol.spec import JobSpec
 
 Cause = m.Offer | m.Cancel | m.Superseded | m.Ruling | OfferFailed | None
 """The message or event of a trigger, if an action needs more of it."""
+_WAKE: Final = WakeUploader()
 
 
 _TRIGGERS: Final[dict[type[m.ServerMessage], Trigger]] = {
@@ -137,7 +139,7 @@ class Attempts:
         if attempt.in_hand == attempt.cursor.sent:
             attempt.cursor.advance(length)
         attempt.in_hand = None
-        return self._report(attempt)
+        return [] if attempt.ended is None else self._report(attempt, attempt.ended)
 
     def grew(self, key: AttemptId, size: int) -> list[Effect]:
         """The spool has at least `size` bytes."""
@@ -145,7 +147,7 @@ class Attempts:
         if attempt is None or attempt.over:
             return []
         attempt.cursor.grow(size)
-        return self._enqueue(attempt)
+        return self._send_log(attempt)
 
     def missing(self, event: SpoolMissing) -> list[Effect]:
         """Bytes that the server wants are not to be had: say so, and go on after them."""
@@ -172,17 +174,18 @@ class Attempts:
         self._fire(attempt, Trigger.REWIND)
 
     def _send_log(self, attempt: HeldAttempt) -> list[Effect]:
-        return self._enqueue(attempt) + self._report(attempt)
+        """Upload what is unsent, and report the end of what is sent."""
+        effects: list[Effect] = []
+        if attempt.key not in self._turns and attempt.sends and attempt.cursor.next_chunk()[1]:
+            self._turns[attempt.key] = None
+            if self.uploading:
+                effects.append(_WAKE)
+        if attempt.ended is not None:
+            effects += self._report(attempt, attempt.ended)
+        return effects
 
-    def _enqueue(self, attempt: HeldAttempt) -> list[Effect]:
-        if attempt.key in self._turns or not attempt.sends or not attempt.cursor.next_chunk()[1]:
-            return []
-        self._turns[attempt.key] = None
-        return [WakeUploader()] if self.uploading else []
-
-    def _report(self, attempt: HeldAttempt) -> list[Effect]:
-        ended = attempt.ended
-        if ended is None or not self.talking or attempt.cursor.sent < ended.size:
+    def _report(self, attempt: HeldAttempt, ended: Ended) -> list[Effect]:
+        if not self.talking or attempt.cursor.sent < ended.size:
             return []
         return self._fire(attempt, Trigger.REPORT)
 
@@ -277,49 +280,42 @@ class Attempts:
             attempt.state = transition.state
         effects: list[Effect] = []
         for action in transition.actions:
-            effects += self._act(attempt, action, cause)
+            effects += _ACTIONS[action](self, attempt, cause)
         return effects
 
-    def _act(self, attempt: HeldAttempt, action: Action, cause: Cause) -> list[Effect]:
-        key = attempt.key
-        match action:
-            case Action.ACCEPT:
-                return self.say(m.Accept(attempt=key, serial=attempt.serial))
-            case Action.START:
-                return [Start(key)]
-            case Action.ASK_INPUT:
-                copy = attempt.input
-                able = copy is not None and self.talking and attempt.reads
-                return copy.ask(key) if copy is not None and able else []
-            case Action.SAY_STARTED:
-                return self.say(attempt.started) if attempt.started else []
-            case Action.SAY_PROGRESS:
-                said = attempt.started or m.Accept(attempt=key, serial=attempt.serial)
-                return self.say(said)
-            case Action.SEND_LOG:
-                return self._send_log(attempt)
-            case Action.SAY_ENDED:
-                return [] if attempt.ended is None else [Send(attempt.ended)]
-            case Action.STOP:
-                assert isinstance(cause, m.Cancel)
-                return [Stop(key, cause.reason, cause.detail)]
-            case Action.KILL:
-                assert isinstance(cause, m.Superseded | m.Ruling)
-                return [Kill(key, cause.detail)]
-            case Action.KEEP_END:
-                return [] if attempt.ended is None else [KeepEnd(attempt.ended)]
-            case Action.FORGET:
-                return [Forget(key)]
-            case Action.REFUSE_UNSTORED:
-                assert isinstance(cause, OfferFailed)
-                return self.refuse(key, attempt.serial, cause.reason, cause.detail)
-            case Action.REFUSE_CANCELLED:
-                text = "cancelled before it was accepted"
-                return self.refuse(key, attempt.serial, Refusal.STALE, text)
-            case Action.REFUSE_STILL_ENDING:
-                assert isinstance(cause, m.Offer)
-                text = "its superseded start is still being undone"
-                return self.refuse(key, cause.serial, Refusal.STALE, text)
+    def _accept(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
+        return self.say(m.Accept(attempt=attempt.key, serial=attempt.serial))
+
+    def _ask_input(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
+        copy = attempt.input
+        return copy.ask(attempt.key) if copy and self.talking and attempt.reads else []
+
+    def _say_started(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
+        return self.say(attempt.started) if attempt.started else []
+
+    def _say_progress(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
+        return self._say_started(attempt, cause) or self._accept(attempt, cause)
+
+    def _stop(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
+        assert isinstance(cause, m.Cancel)
+        return [Stop(attempt.key, cause.reason, cause.detail)]
+
+    def _kill(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
+        assert isinstance(cause, m.Superseded | m.Ruling)
+        return [Kill(attempt.key, cause.detail)]
+
+    def _refuse_unstored(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
+        assert isinstance(cause, OfferFailed)
+        return self.refuse(attempt.key, attempt.serial, cause.reason, cause.detail)
+
+    def _refuse_cancelled(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
+        text = "cancelled before it was accepted"
+        return self.refuse(attempt.key, attempt.serial, Refusal.STALE, text)
+
+    def _refuse_still_ending(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
+        assert isinstance(cause, m.Offer)
+        text = "its superseded start is still being undone"
+        return self.refuse(attempt.key, cause.serial, Refusal.STALE, text)
 
     def say(self, message: m.AgentMessage) -> list[Effect]:
         """Send it if anything may be sent; else the next welcome makes good for it."""
@@ -327,5 +323,22 @@ class Attempts:
 
     def refuse(self, key: AttemptId, serial: int, reason: Refusal, detail: str) -> list[Effect]:
         """Not taken, and never started."""
-        message = m.Refuse(attempt=key, serial=serial, reason=reason, detail=detail)
-        return self.say(message)
+        return self.say(m.Refuse(attempt=key, serial=serial, reason=reason, detail=detail))
+
+
+_ACTIONS: Final[dict[Action, Callable[[Attempts, HeldAttempt, Cause], list[Effect]]]] = {
+    Action.ACCEPT: Attempts._accept,
+    Action.START: lambda _, attempt, __: [Start(attempt.key)],
+    Action.ASK_INPUT: Attempts._ask_input,
+    Action.SAY_STARTED: Attempts._say_started,
+    Action.SAY_PROGRESS: Attempts._say_progress,
+    Action.SEND_LOG: lambda attempts, attempt, _: attempts._send_log(attempt),
+    Action.SAY_ENDED: lambda _, attempt, __: [Send(attempt.ended)] if attempt.ended else [],
+    Action.STOP: Attempts._stop,
+    Action.KILL: Attempts._kill,
+    Action.KEEP_END: lambda _, attempt, __: [KeepEnd(attempt.ended)] if attempt.ended else [],
+    Action.FORGET: lambda _, attempt, __: [Forget(attempt.key)],
+    Action.REFUSE_UNSTORED: Attempts._refuse_unstored,
+    Action.REFUSE_CANCELLED: Attempts._refuse_cancelled,
+    Action.REFUSE_STILL_ENDING: Attempts._refuse_still_ending,
+}

@@ -11,7 +11,7 @@ offer whose link is lost before its directory is on the disk is withdrawn (I4).
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum, auto
+from enum import StrEnum, auto
 from typing import Final, NamedTuple
 
 
@@ -63,7 +63,7 @@ class Trigger(StrEnum):
     """Its link was lost, or the agent exits."""
 
 
-class Action(Enum):
+class Action(StrEnum):
     """What is done about it, in the order of a transition's actions."""
 
     ACCEPT = auto()
