@@ -111,7 +111,7 @@ def test_register_is_idempotent(door: Stack) -> None:
     [
         ("127.0.0.1:1", "no scheme"),
         ("ftp://127.0.0.1", "scheme"),
-        ("http://127.0.0.1:{free}", "nothing listens there"),
+        ("http://127.0.0.1:{free}", "nothing listens"),
         ("http://name.invalid", "name.invalid"),
         ("http://127.0.0.1:{port}/api/v1", "api/v1"),
     ],

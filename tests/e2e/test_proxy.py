@@ -131,7 +131,7 @@ def test_a_running_agent_tells_of_a_changed_password_and_comes_back(
     agent.kill()
     agent.start()
     until(lambda: "HTTP 407" in agent.words(), "the agent says what is wrong")
-    says(agent.words(), "the proxy refused to connect", "put user:password@ into its URL")
+    says(agent.words(), "the proxy wants a user and a password", "put user:password@ into its URL")
     assert "p%40ss" not in agent.words() and "p@ss" not in agent.words()
     proxy.wanted = right
     far.online("steady")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -19,13 +18,13 @@ from urllib.parse import urljoin, urlsplit
 from pydantic import ValidationError
 
 from remote_agent.connection.endpoint import (
+    OPEN_TIMEOUT,
     Endpoint,
-    certificate_cure,
-    place_of,
     proxy_authorization,
     proxy_for,
-    tls_words,
+    tls_of,
 )
+from remote_agent.connection.faults import explain, words_of
 from remote_agent.errors import (
     AgentError,
     ConfigError,
@@ -39,7 +38,6 @@ from remote_protocol.api.server import VersionView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TokenKind, kind_of
 
-_TIMEOUT: Final = 20.0
 _LARGEST: Final = 1024 * 1024
 _AWAY: Final = (502, 503, 504)
 """What a proxy answers for a server that it cannot reach."""
@@ -164,12 +162,12 @@ def _call(
     if body is not None:
         request.add_header("Content-Type", "application/json")
     try:
-        with _opener(server).open(request, timeout=_TIMEOUT) as response:
+        with _opener(server).open(request, timeout=OPEN_TIMEOUT) as response:
             return response.status, response.read(_LARGEST)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 407:
-                raise Unreachable(explain(server, error)) from None
+                raise Unreachable(_unreachable(server, error)) from None
             if error.code in (301, 302, 303, 307, 308):
                 raise ConfigError(
                     _redirected(server, path, error.headers.get("Location"))
@@ -178,7 +176,7 @@ def _call(
     except (OSError, http.client.HTTPException, ValueError) as error:
         cause = getattr(error, "reason", None)
         known = cause if isinstance(cause, BaseException) else error
-        raise Unreachable(explain(server, known)) from None
+        raise Unreachable(_unreachable(server, known)) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -214,19 +212,20 @@ class _OneProxy(urllib.request.ProxyHandler):
 
 def _opener(server: Endpoint) -> urllib.request.OpenerDirector:
     try:
-        tls = ssl.create_default_context(cafile=server.ca_file)
+        tls = tls_of(replace(server, client_cert=None))
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"the CA file {server.ca_file} cannot be used: {_words(error)}; it holds certificates "
-            "in PEM format"
+            f"the CA file {server.ca_file} cannot be used: {words_of(error)}; it holds"
+            " certificates in PEM format"
         ) from None
-    if server.client_cert:
-        try:
+    try:
+        if server.client_cert:
             tls.load_cert_chain(server.client_cert, server.client_key)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"the client certificate {server.client_cert} cannot be used: {_words(error)}"
-            ) from None
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"the client certificate {server.client_cert} cannot be used: {words_of(error)}; it"
+            " holds a certificate and its key in PEM format, or the key is in client_key"
+        ) from None
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.HTTPSHandler(context=tls),
         _NoRedirect(),
@@ -246,45 +245,6 @@ def _redirected(server: Endpoint, path: str, location: str | None) -> str:
     return f"{server.url} redirects to {target}; {cure}"
 
 
-def _words(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def explain(server: Endpoint, error: BaseException) -> str:
+def _unreachable(server: Endpoint, error: BaseException) -> str:
     """Why nothing came back from the server, and what helps. Holds no secret."""
-    cause, text, via = _words(error), str(error).lower(), _via(server)
-    if isinstance(error, socket.gaierror):
-        host = urlsplit(via or server.url).hostname
-        cause, cure = f"the name {host} cannot be resolved ({cause})", "check it, and DNS"
-    elif isinstance(error, ssl.SSLCertVerificationError):
-        cause = f"its certificate is not trusted: {error.verify_message}"
-        cure = certificate_cure(error)
-    elif isinstance(error, ssl.SSLError):
-        cause = f"TLS failed: {tls_words(error)}"
-        plain = "wrong version number" in text or "record layer" in text or "wrong_version" in text
-        cure = "the port speaks no TLS: use http://" if plain else "check the certificates"
-    elif "407" in text:
-        cause = "the proxy wants a user and a password"
-        cure = "--proxy http://user:password@host:port, or the same in HTTPS_PROXY"
-    elif "tunnel connection failed" in text:
-        cause = f"the proxy did not connect to it ({cause})"
-        cure = "check that the proxy may reach it, or set NO_PROXY"
-    elif isinstance(error, ConnectionRefusedError):
-        cause = "nothing listens there"
-        cure = "check that the server runs and that host and port are right"
-        if via:
-            cause = f"the proxy {place_of(via)} refuses connections"
-            cure = "check --proxy, HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY"
-    elif isinstance(error, TimeoutError):
-        cause = f"no answer within {_TIMEOUT:.0f} s"
-        cure = "check routes and firewalls; behind a proxy set HTTPS_PROXY or --proxy"
-    elif isinstance(error, http.client.HTTPException | ConnectionError):
-        cause = f"no HTTP answer ({cause})"
-        cure = (
-            "if the port speaks TLS, use https://"
-            if server.url.startswith("http:")
-            else ("check host and port")
-        )
-    else:
-        cure = "check the URL"
-    return f"cannot reach {server.url}: {cause.rstrip('.')}; {cure}"
+    return f"cannot reach {server.url}: {explain(error, server)}"

@@ -10,7 +10,6 @@ import asyncio
 import os
 import random
 import socket
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
@@ -29,7 +28,8 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from remote_agent import backoff
-from remote_agent.connection.endpoint import OPEN_TIMEOUT, Endpoint, FailureLog, explain, problem_of
+from remote_agent.connection.endpoint import OPEN_TIMEOUT, Endpoint, tls_of
+from remote_agent.connection.faults import FailureLog, explain, problem_of
 from remote_agent.connection.tunnel import open_tunnel
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_protocol.codec import (
@@ -266,7 +266,7 @@ async def open_websocket(endpoint: Endpoint) -> ClientConnection:
     """A WebSocket to the server, through its proxy if it has one. Raises what `explain` knows."""
     options: dict[str, Any] = {}
     if endpoint.session_url.startswith("wss:"):
-        options["ssl"] = _tls(endpoint)
+        options["ssl"] = tls_of(endpoint)
     via = endpoint.via
     if via is not None:
         async with asyncio.timeout(OPEN_TIMEOUT):
@@ -286,13 +286,6 @@ async def open_websocket(endpoint: Endpoint) -> ClientConnection:
         write_limit=(64 * 1024, 32 * 1024),
         **options,
     )
-
-
-def _tls(endpoint: Endpoint) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=endpoint.ca_file)
-    if endpoint.client_cert:
-        context.load_cert_chain(endpoint.client_cert, endpoint.client_key)
-    return context
 
 
 def _keep_kernel_buffer_short(wire: ClientConnection) -> None:

@@ -364,8 +364,9 @@ def test_a_proxy_that_makes_no_tunnel(status: int, says: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_door_shows_no_password() -> None:
-    assert "hunter2" not in repr(Endpoint("http://h", proxy="http://me:hunter2@h"))
+def test_an_endpoint_shows_no_password() -> None:
+    shown = repr(Endpoint("http://h", "rat_secret", proxy="http://me:hunter2@h"))
+    assert "hunter2" not in shown and "rat_secret" not in shown
 
 
 def test_a_cure_that_the_server_names_is_not_said_twice() -> None:
