@@ -1,8 +1,8 @@
-"""Runs attempts through shims: asks for starts, hears their events, looks after what runs.
+"""Runs attempts through shims: asks for starts, hears their notifications, looks after what runs.
 
-May touch attempt directories, the shims' sockets and the launcher's process. Events of shims only
-make it fast; the truth is the directory (locks, records, sizes), looked at once a second while
-something runs. Requests to end an attempt are repeated until it has ended (I7).
+May touch attempt directories, the shims' sockets and the launcher's process. Notifications of
+shims only make it fast; the truth is the directory (locks, records, sizes), looked at once a second
+while something runs. Requests to end an attempt are repeated until it has ended (I7).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
-from remote_agent.execution.shim_events import ShimEvent, ShimEventSocket
+from remote_agent.execution.notifications import Notification, NotificationSocket
 from remote_agent.execution.shim_pool import ShimPool
 from remote_agent.execution.stopping import RunningAttempt, Stopper, with_requested_reason
 from remote_agent.journal import AttemptRecord, Journal
@@ -60,7 +60,7 @@ class Runner:
         self._watched: dict[AttemptId, RunningAttempt] = {}
         self._unsynced: dict[AttemptId, float] = {}
         """Ends that may be in memory only, with the time they were seen."""
-        self._socket = ShimEventSocket(state_dir)
+        self._socket = NotificationSocket(state_dir)
         self._retry_timer: asyncio.TimerHandle | None = None
         self._output_paused = False
 
@@ -187,25 +187,25 @@ class Runner:
                 if key in self._watched:
                     self._deliver(key, watched)
 
-    # Events of shims ---------------------------------------------------------------------
+    # Notifications ------------------------------------------------------------------------
 
-    def _heard(self, event: ShimEvent) -> None:
-        key = event.key
+    def _heard(self, note: Notification) -> None:
+        key = note.key
         watched = self._watched.get(key)
         if watched is None:
             return
-        match event.what:
+        match note.what:
             case "grew":
-                self._report(SpoolGrew(key, event.size))
+                self._report(SpoolGrew(key, note.size))
             case "started":
                 if not watched.started:
                     watched.started = True
-                    self._report(AttemptStarted(key, event.pid, event.at))
+                    self._report(AttemptStarted(key, note.pid, note.at))
                 self._deliver(key, watched)
-            case "ended" if event.record is not None:
+            case "ended" if note.record is not None:
                 # The disk takes no record: this one is all that there is of its end.
                 with suppress(ValidationError):
-                    self._finish(key, ended_from(key, event.record))
+                    self._finish(key, ended_from(key, note.record))
             case "ended":
                 self._look(key, watched)
 

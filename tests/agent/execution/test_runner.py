@@ -13,8 +13,8 @@ import pytest
 from remote_agent.config import AgentPart, Config
 from remote_agent.execution import runner as module
 from remote_agent.execution import stopping
+from remote_agent.execution.notifications import Notification
 from remote_agent.execution.runner import Runner
-from remote_agent.execution.shim_events import ShimEvent
 from remote_agent.journal import Journal
 from remote_agent.journal.losses import lost
 from remote_agent.planning import kinds
@@ -262,7 +262,7 @@ async def test_records_that_a_full_disk_does_not_take_come_as_events(world):
     await until(lambda: world.started(key), "it starts")
     body = lost("no room", 0, 0, None) | {"exit_code": 143, "end_reason": "cancelled"}
     for record in ({**body, "checksum": -1}, body):
-        world.runner._heard(ShimEvent(key, "ended", record=record))
+        world.runner._heard(Notification(key, "ended", record=record))
     ended = world.ended(key)
     assert ended is not None and ended.end_reason is EndReason.CANCELLED
     os.kill(world.started(key).pid, signal.SIGKILL)

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from remote_agent.execution.shim_events import FILE, ShimEventSocket
+from remote_agent.execution.notifications import FILE, NotificationSocket
 from tests.support.fake_server import new_key, until
 
 
 @contextmanager
 def listening(state_dir):
     heard: list[tuple] = []
-    events = ShimEventSocket(state_dir)
+    events = NotificationSocket(state_dir)
     events.open(lambda event: heard.append((event.key, event.what)))
     try:
         yield heard
@@ -61,4 +61,4 @@ async def test_a_path_longer_than_a_socket_address(tmp_path):
 
 async def test_a_directory_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
-        ShimEventSocket(tmp_path / "nowhere").open(lambda event: None)
+        NotificationSocket(tmp_path / "nowhere").open(lambda event: None)

@@ -1,8 +1,8 @@
-"""Events that shims report: datagrams about an attempt. May touch the socket for them.
+"""Notifications of shims: datagrams about an attempt. May touch the socket for them.
 
 They only make the agent fast. Any may be lost, doubled or forged by who can write to the state
 directory: whoever receives one looks at the disk before an end counts. Only the record of an end
-that a full disk does not take is in the event itself.
+that a full disk does not take is in the notification itself.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _LARGEST_PID: Final = 1 << 32
 _LATEST: Final = 1e11
 """Seconds since 1970 that a calendar still has (`parts.Seconds`)."""
 _AT_ONCE: Final = 256
-"""ShimEventSocket taken before other things of the loop get their turn."""
+"""Notifications taken before other things of the loop get their turn."""
 
 
-class ShimEvent(NamedTuple):
+class Notification(NamedTuple):
     """What a shim says: `started` with `pid` and `at`, `grew` with `size`, or `ended`."""
 
     key: AttemptId
@@ -38,11 +38,11 @@ class ShimEvent(NamedTuple):
     """With `ended`: the exit record that the disk did not take."""
 
 
-def parse(data: bytes) -> ShimEvent | None:
-    """The event in a datagram; None when it is none."""
+def parse(data: bytes) -> Notification | None:
+    """The notification in a datagram; None when it is none."""
     try:
         body = from_json(data)
-        event = ShimEvent(
+        note = Notification(
             AttemptId.parse(body["k"]),
             str(body["e"]),
             int(body.get("size", 0)),
@@ -52,25 +52,25 @@ def parse(data: bytes) -> ShimEvent | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    _, _, size, pid, at, record = event
+    _, _, size, pid, at, record = note
     sensible = (
         0 <= size < _LARGEST_LOG
         and 0 <= pid < _LARGEST_PID
         and 0 <= at < _LATEST
         and (record is None or isinstance(record, dict))
     )
-    return event if sensible else None
+    return note if sensible else None
 
 
-class ShimEventSocket:
-    """Listens for events of shims."""
+class NotificationSocket:
+    """Listens for notifications of shims."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._socket: DatagramSocket | None = None
 
-    def open(self, heard: Callable[[ShimEvent], None]) -> None:
-        """Listen, in place of what a former agent left, and give each event to `heard`. OSError
+    def open(self, heard: Callable[[Notification], None]) -> None:
+        """Listen, in place of what a former agent left, and give each one to `heard`. OSError
         when that is impossible."""
         with Folder(self._state_dir, follow=True) as folder:
             self._socket = DatagramSocket(folder.near(FILE), private=True)
@@ -83,7 +83,7 @@ class ShimEventSocket:
             self._socket.close()
             self._socket = None
 
-    def _read(self, heard: Callable[[ShimEvent], None]) -> None:
+    def _read(self, heard: Callable[[Notification], None]) -> None:
         for _ in range(_AT_ONCE):
             if self._socket is None:
                 return
@@ -91,6 +91,6 @@ class ShimEventSocket:
                 data = self._socket.receive()
             except BlockingIOError:
                 return
-            event = parse(data)
-            if event is not None:
-                heard(event)
+            note = parse(data)
+            if note is not None:
+                heard(note)
