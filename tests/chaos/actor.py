@@ -14,6 +14,9 @@ import sys
 import time
 import zlib
 
+DAMAGED = 4
+"""Exit code of a job that has damaged its attempt."""
+
 
 class Recorder:
     """Writes to a stream after it has written to the record."""
@@ -113,7 +116,7 @@ def damaging(dice: random.Random, out: Recorder, err: Recorder) -> int:
     DAMAGES[dice.randrange(len(DAMAGES))](place)
     out.write(b"done\n")
     time.sleep(dice.random())
-    return 4
+    return DAMAGED
 
 
 def _lock_up(place: str) -> None:

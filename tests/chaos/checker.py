@@ -6,6 +6,7 @@ Reads records, the API and /proc; decides nothing by time.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -16,8 +17,12 @@ from remote_client.client import Client
 from remote_protocol import cri
 from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.states import AttemptState, EndReason, JobState
+from tests.chaos.actor import DAMAGED
 from tests.chaos.plan import Planned, reading_of
 
+_NOTICED = frozenset({"_make_folders", "_link", "_pipe", "_delete"})
+"""Damages that leave something else in place of an attempt's files, or nothing."""
+_DAMAGE_WORDS = re.compile("damaged|directory is gone|is no attempt")
 SECRET = b"nobody may read this"
 """What the file holds that hostile jobs want to read through their agent."""
 
@@ -139,6 +144,22 @@ def _check_input(
         )
     if not said and attempt.end_reason is EndReason.EXIT and attempt.exit_code == 0:
         verdict.complain(job.id, f"attempt {attempt.number} ended well without its input")
+
+
+def unnamed_damage(
+    verdict: Verdict, client: Client, planned: dict[str, Planned], lines: list[str]
+) -> None:
+    """Complain of each job that put something in place of its attempt's files, or took them away,
+    and is not named for it: in what the agents log (`lines`), or as the reason of its end."""
+    for identity, plan in planned.items():
+        if plan.damage not in _NOTICED:
+            continue
+        job = client.job(identity)
+        done = [a for a in job.attempts if a.exit_code == DAMAGED and a.state is AttemptState.ENDED]
+        lost = job.end_reason is EndReason.LOST and job.end_detail
+        named = any(identity in line and _DAMAGE_WORDS.search(line) for line in lines)
+        if done and not (named or lost):
+            verdict.complain(identity, f"did {plan.damage} to its attempt, and nobody says so")
 
 
 def _check_secret(verdict: Verdict, client: Client, job: JobView) -> None:

@@ -7,16 +7,19 @@ What they do follows from the seed, as the faults do. Hostile jobs are planned l
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from remote_client.errors import ClientError
 from tests.chaos import strangers
 from tests.chaos.rogue import NAME, Rogue
 from tests.chaos.stage import Missed, Stage
 
+STRANGER = "127.0.0."
+"""What strangers' addresses begin with."""
 _LONGEST = 1.5
 """Seconds between two acts."""
 _MOST_LOGGED = 4 << 20
@@ -26,7 +29,42 @@ _MOST_STORED = 256 << 20
 _NAMED_FROM = 6
 """Refusals in a row after which the rogue must be named: a few may happen to anybody."""
 
+_FLOOD = 20_000
+"""Heartbeats on one link after which it must be named: ten times what is taken at once."""
+_OFTEN = 3
+"""Times that a thing was done after which it must be named: the server may be killed meanwhile, and
+leaves lines out that are like the last ones."""
+Deeds = dict[str, tuple[bool, str, str]]
 Act = Callable[[random.Random], str]
+
+
+def unnamed(rogue: Rogue, acts: Mapping[str, int], lines: Sequence[str]) -> list[str]:
+    """Who did something that harms, and is not named for it in `lines`: the server's words."""
+    deeds: Deeds = {
+        "the rogue refuses what it is offered": (
+            rogue.most_refused >= _NAMED_FROM,
+            NAME,
+            "gives back",
+        ),
+        "the rogue floods": (rogue.most_said >= _FLOOD, NAME, "sends more than it may"),
+        "the rogue sends what is too large": (
+            rogue.oversized >= _OFTEN,
+            NAME,
+            "exceeds limit|at most|beyond every log|too big|too large",
+        ),
+        "the rogue has no log": (rogue.missed >= _OFTEN, NAME, "log is incomplete"),
+        "a stranger sends what is no request": (
+            acts.get("malformed", 0) >= _OFTEN,
+            STRANGER,
+            "malformed request",
+        ),
+        "a stranger guesses tokens": (acts.get("guess", 0) >= _OFTEN, STRANGER, "sign-in refused"),
+    }
+    return [
+        f"nobody says that {what}"
+        for what, (done, name, words) in deeds.items()
+        if done and not any(name in line and re.search(words, line) for line in lines)
+    ]
 
 
 class Hostiles(threading.Thread):
@@ -102,17 +140,9 @@ class Hostiles(threading.Thread):
         shown = self._stage.client.agent(NAME)
         if set(shown.queues) - {"default", "rogue"}:
             wrong.append(f"the rogue has got queues: {shown.queues[:20]}")
-        if self.rogue.most_refused >= _NAMED_FROM and not self._named("gives back"):
-            wrong.append("nobody says that the rogue refuses what it is offered")
-        return wrong
-
-    def _named(self, word: str) -> bool:
-        """Whether the rogue is named with this word: on the agent, or in the server's log."""
-        shown = self._stage.client.agent(NAME)
-        if word in f"{shown.warning} {shown.condition.reason}":
-            return True
         lines = self._stage.server.log.read_text("utf-8", "replace").splitlines()
-        return any(word in line and NAME in line for line in lines)
+        lines.append(f"{NAME}: {shown.warning} {shown.condition.reason}")
+        return wrong + unnamed(self.rogue, self.acts, lines)
 
     def leave(self) -> None:
         """End the acts, and the rogue's jobs."""

@@ -10,6 +10,7 @@ from zlib import crc32
 
 from remote_protocol.spec import JobSpec, OnDisconnect
 from remote_protocol.states import EndReason
+from tests.chaos.actor import DAMAGES
 
 _ACTOR = Path(__file__).with_name("actor.py")
 _WEIGHTS = {
@@ -42,6 +43,13 @@ class Planned:
     """Seconds after which the run cancels it."""
     feed: bytes = b""
     """Its input, when it has one."""
+
+    @property
+    def damage(self) -> str:
+        """What a hostile job does to its attempt, by name; empty for others."""
+        if not self.hostile:
+            return ""
+        return DAMAGES[random.Random(int(self.spec.command[-2])).randrange(len(DAMAGES))].__name__
 
     @property
     def hostile(self) -> bool:

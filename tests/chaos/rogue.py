@@ -35,6 +35,12 @@ class Rogue:
         self._stage = stage
         self.most_refused = 0
         """Offers that it refused on one link."""
+        self.most_said = 0
+        """Heartbeats that it said on one link."""
+        self.oversized = 0
+        """Frames beyond a bound that it sent."""
+        self.missed = 0
+        """Attempts that it took and said to have no log of."""
         client = stage.client
         client.create_queue(QueueCreate(name=QUEUE))
         registration = RegistrationTokenCreate(queues=["default", QUEUE], uses=1)
@@ -80,7 +86,8 @@ class Rogue:
 
     def flood(self, dice: random.Random) -> str:
         """Say one thing thousands of times."""
-        text = dice.choice([_text(type="heartbeat", seq=1), _hello(), _text(type="goodbye")])
+        beat = _text(type="heartbeat", seq=1)
+        text = dice.choice([beat, _hello(), _text(type="goodbye")])
         link = self._open()
         try:
             link.say(_hello())
@@ -91,6 +98,8 @@ class Rogue:
                 count += 50
         finally:
             link.close()
+        if text == beat:
+            self.most_said = max(self.most_said, count)
         return f"said one thing {count} times"
 
     def say_missing(self, dice: random.Random) -> str:
@@ -99,6 +108,7 @@ class Rogue:
         def answer(offer: dict[str, Any]) -> bytes | None:
             if offer["spec"]["queue"] != QUEUE:
                 return _refusal(offer, dice.choice(_REASONS))
+            self.missed += 1
             about = {"attempt": offer["attempt"]}
             end = {"exit_code": 0, "end_reason": "exit", "size": 60 << 30, "checksum": 1}
             said = (
@@ -110,8 +120,8 @@ class Rogue:
             )
             return b"".join(frame(TEXT, text) for text in said)
 
-        count = self._converse(_hello(), 2.0, answer)
-        return f"missed the logs of {count} attempts"
+        self._converse(_hello(), 2.0, answer)
+        return f"missed the logs of {self.missed} attempts by now"
 
     def oversize(self, dice: random.Random) -> str:
         """Send frames that are too large, and log beyond every bound."""
@@ -121,17 +131,15 @@ class Rogue:
             header = bytearray(HEADER_SIZE)
             pack_header(header, AttemptId(dice.choice(self._jobs), 1), 2**63 - 1)
             foreign = encode_chunk(AttemptId(dice.choice(self._jobs), 1), 0, b"x" * (256 << 10))
-            link.send(
-                dice.choice(
-                    [
-                        frame(TEXT, b" " * (5 << 20)),
-                        frame(BINARY, b"\1" * (1 << 20)),
-                        frame(BINARY, bytes(header) + b"x" * 1_000),
-                        frame(BINARY, foreign) * 40,
-                    ]
-                )
-            )
+            beyond = [
+                frame(TEXT, b" " * (5 << 20)),
+                frame(BINARY, b"\1" * (1 << 20)),
+                frame(BINARY, bytes(header) + b"x" * 1_000),
+            ]
+            chosen = dice.choice([*beyond, frame(BINARY, foreign) * 40])
+            link.send(chosen)
             link.listen(0.5)
+            self.oversized += chosen in beyond and link.code is not None
         finally:
             link.close()
         return "sent too much"

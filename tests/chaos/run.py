@@ -24,7 +24,14 @@ from remote_client.client import Client
 from remote_client.errors import ApiError, ClientError, Unreachable
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.ids import make_ulid
-from tests.chaos.checker import Verdict, check_jobs, files_left, groups_left, processes_left
+from tests.chaos.checker import (
+    Verdict,
+    check_jobs,
+    files_left,
+    groups_left,
+    processes_left,
+    unnamed_damage,
+)
 from tests.chaos.faults import ALONE, LASTING, playable
 from tests.chaos.hostile import Hostiles
 from tests.chaos.inputs import InputFeeder
@@ -212,6 +219,8 @@ def judge(stage: Stage, score: Score, seconds: float) -> Verdict:
     for agent in stage.agents:
         left = files_left(agent.disk / "state", damaged)
         verdict.wrong += [f"{agent.name}: {file}" for file in left]
+    logs = [agent.log.read_text("utf-8", "replace").splitlines() for agent in stage.agents]
+    unnamed_damage(verdict, stage.client, score.planned, [line for log in logs for line in log])
     if score.hostiles is not None:
         verdict.wrong += score.hostiles.judge(seconds)
     for actor in (stage.server, *stage.agents):

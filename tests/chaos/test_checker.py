@@ -15,7 +15,16 @@ from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from tests.chaos.checker import SECRET, Verdict, check_jobs, files_left, groups_left, processes_left
+from tests.chaos.actor import DAMAGED
+from tests.chaos.checker import (
+    SECRET,
+    Verdict,
+    check_jobs,
+    files_left,
+    groups_left,
+    processes_left,
+    unnamed_damage,
+)
 from tests.chaos.plan import Planned, reading_of
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -179,3 +188,31 @@ def test_who_has_read_the_whole_input_is_believed(world: World) -> None:
 def test_an_input_that_was_not_whole_is_told(world: World, said: bytes, words: str) -> None:
     world.attempt_fields["exit_code"] = 0
     assert any(words in sentence for sentence in reads(world, said).wrong)
+
+
+def damaging(world: World, lines: list[str]) -> list[str]:
+    """What is said of a job that put links in place of its files, with these log lines."""
+    world.attempt_fields["exit_code"] = DAMAGED
+    seed = next(n for n in range(1_000) if planned("damaging", n).damage == "_link")
+    verdict = Verdict()
+    unnamed_damage(verdict, cast(Client, world), {JOB: planned("damaging", seed)}, lines)
+    return verdict.wrong
+
+
+def planned(shape: str, seed: int) -> Planned:
+    spec = JobSpec(command=["python", "actor.py", shape, str(seed), "records"])
+    return Planned(shape, spec, frozenset({EndReason.EXIT}), None)
+
+
+def test_a_job_that_damages_its_attempt_is_to_be_named(world: World) -> None:
+    named = f"a job has damaged its attempt attempt={JOB}.1"
+    assert damaging(world, [named]) == []
+    for lines in ([], ["a job has damaged its attempt attempt=other.1"], [f"online {JOB}"]):
+        (sentence,) = damaging(world, lines)
+        assert "nobody says so" in sentence
+
+
+def test_the_reason_of_an_end_names_it_too(world: World) -> None:
+    world.job_fields |= {"end_reason": EndReason.LOST, "end_detail": "its directory is gone"}
+    assert damaging(world, []) == []
+    assert planned("short", 1).damage == ""

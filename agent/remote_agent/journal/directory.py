@@ -48,6 +48,8 @@ _CLOSED: Final = frozenset({EACCES, EPERM})
 _MOST_STEPS: Final = 200
 _MOST_PIDS: Final = 1 << 31
 _LATEST: Final = 1e11
+_WRITTEN: Final = (ORDER, STARTED, EXIT, SETTLED)
+_MOST_SHOWN: Final = 10
 _LARGEST: Final = 1 << 26
 """Bytes of an order with its offer at the most: files and script are in it, escaped."""
 
@@ -280,6 +282,16 @@ def ended_from(key: AttemptId, body: dict[str, Any]) -> Ended:
     steps = body.get("steps", [])
     known["steps"] = steps[:_MOST_STEPS] if isinstance(steps, list) else []
     return Ended.model_validate({**known, "type": "ended", "attempt": key})
+
+
+def damage_by_job(folder: Folder, names: list[str]) -> list[str]:
+    """Which of these names in an attempt's directory stand for something else than its files: only
+    its job can have put that there."""
+    here = [name for name in _WRITTEN if name in names]
+    plain = folder.sizes(_WRITTEN.__contains__, here)
+    # What stood in the way of a record was given such a name (`Folder.clear`).
+    moved = [name for name in names if name.startswith("odd.")]
+    return [*(name for name in here if name not in plain), *moved][:_MOST_SHOWN]
 
 
 def size_of(directory: Path) -> int:

@@ -25,6 +25,7 @@ from remote_agent.journal.directory import (
     DirectoryContents,
     NumberUsed,
     StartRecord,
+    damage_by_job,
     ended_from,
     read_directory,
     size_of,
@@ -46,7 +47,6 @@ from remote_agent.processes import (
     SCARCE,
     Account,
     Folder,
-    UnexpectedEntry,
     boot_id,
     sync,
 )
@@ -315,27 +315,30 @@ class Journal:
             return
         try:
             with Folder(directory) as folder:
-                has_log = self._keep_log(folder)
+                names = folder.names()
+                if damage := damage_by_job(folder, names):
+                    log.warning("a job has damaged its attempt", attempt=str(key), files=damage)
+                has_log = any(name.startswith("output.") for name in names)
+                if has_log:
+                    self._keep_log(folder)
         except FileNotFoundError:
             return
         if not has_log:
             self._trash.take(directory)
 
-    def _keep_log(self, folder: Folder) -> bool:
-        """Leave only its log in an attempt's directory; False when there is none."""
-        if not any(name.startswith("output.") for name in folder.names()):
-            return False
+    def _keep_log(self, folder: Folder) -> None:
+        """Leave only its log in an attempt's directory."""
         try:
             # A rename costs a third of making a file, and this happens to every attempt.
             folder.rename(STARTED, SETTLED)
             folder.touch(SETTLED)
-        except (FileNotFoundError, UnexpectedEntry):
+        except OSError:
+            # There is none, or a job has put something else there.
             folder.clear(SETTLED)
             os.close(folder.open(SETTLED, NEW_FILE))
         for name in (ORDER, INPUT, INPUT_END, *kinds.OWN_FILES):
             with suppress(FileNotFoundError):
                 folder.clear(name)
-        return True
 
     def kept(self) -> Iterator[SettledLog]:
         """The settled attempts whose logs are still here, in no order. One odd directory is said,

@@ -269,6 +269,7 @@ class Link:
 
     async def _rest(self, wait: float) -> None:
         """The agent is over its budget: read nothing for a while."""
+        self._owner.log.write(log.warning, "an agent sends more than it may: it waits", self.name)
         if self._budget.spent(self._owner.clock()):
             raise RemoteProtocolError(
                 "the agent sends more than any agent needs, and goes on although it is slowed"

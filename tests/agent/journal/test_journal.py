@@ -250,6 +250,35 @@ def test_rubbish_is_moved_aside_and_the_rest_is_found(
     assert [record.key for record in journal.scan()] == [key_of(good)]
 
 
+@pytest.mark.parametrize("name", [STARTED, EXIT, SETTLED])
+def test_a_job_that_damages_its_attempt_is_named_and_settled(
+    journal: Journal,
+    shims: LauncherClient,
+    offers: Offers,
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    offer = offers(["echo", "x"])
+    run(journal, shims, offer)
+    directory = journal.path(key_of(offer))
+    (directory / name).unlink(missing_ok=True)
+    (directory / name / "x").mkdir(parents=True)
+    journal.settle(key_of(offer))
+    assert [kept.key for kept in journal.kept()] == [key_of(offer)]
+    assert journal.look(key_of(offer)) is None, "it is settled"
+    said = capsys.readouterr().out
+    assert "a job has damaged its attempt" in said and name in said
+
+
+def test_an_undamaged_attempt_is_not_named(
+    journal: Journal, shims: LauncherClient, offers: Offers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer = offers(["echo", "x"])
+    run(journal, shims, offer)
+    journal.settle(key_of(offer))
+    assert "damaged" not in capsys.readouterr().out
+
+
 def test_one_odd_directory_hides_no_settled_log(
     journal: Journal, shims: LauncherClient, offers: Offers, config: Config
 ) -> None:

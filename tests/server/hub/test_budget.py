@@ -50,8 +50,8 @@ def test_only_who_goes_on_is_let_go() -> None:
         assert not calm.spent(burst * 10.0)
 
 
-async def test_an_agent_that_floods_is_slowed_and_then_let_go(
-    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+async def test_an_agent_that_floods_is_slowed_and_named_and_then_let_go(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(budget, "MAX_SLOWED", 0.3)
     place.hub.terms = replace(place.hub.terms, rates=Rates(heartbeats=Rate(50, 10)))
@@ -69,3 +69,6 @@ async def test_an_agent_that_floods_is_slowed_and_then_let_go(
         with suppress(asyncio.CancelledError, ConnectionError):
             await flooding
         await other.beat()
+    said = [line for line in capsys.readouterr().out.splitlines() if "more than it may" in line]
+    assert len(said) == 1, "not once for each message"
+    assert "agent=a" in said[0]
