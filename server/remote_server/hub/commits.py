@@ -57,7 +57,7 @@ class CommitHandler:
         for attempt, cancel in changes.cancels.items():
             link = self._links.holder(cancel.agent)
             if link is not None:
-                link.tell(CancelWished(attempt, cancel.reason, cancel.detail))
+                link.feed(CancelWished(attempt, cancel.reason, cancel.detail))
         for name, why in changes.removed_agents.items():
             self._remove(name, why)
         if changes.revoked:
@@ -108,6 +108,6 @@ def _compare(link: Link, known: Agent, agent: Agent) -> None:
     """Tell an agent what differs from what it was told."""
     link.agent = agent
     if not same_assignment(known, agent):
-        link.tell(AssignmentChanged(assignment_of(agent)))
+        link.feed(AssignmentChanged(assignment_of(agent)))
     if not same_wishes(known, agent):
-        link.tell(WishesChanged(wishes_of(agent)))
+        link.feed(WishesChanged(wishes_of(agent)))

@@ -37,8 +37,6 @@ HELLOS: Final = Rate(1, 60)
 """Hellos of one agent, over all its links."""
 _MOST_KNOWN: Final = 20_000
 _NAMED: Final = 20
-_READS: Final = 10
-"""Times that all is read again because something changed meanwhile."""
 SLICE: Final = 200
 """Attempts that are looked up before other work of the loop has its turn."""
 
@@ -107,22 +105,13 @@ class HelloHandler:
         before = await store.leases_of(link.name)
         unheld = [key for key in keys if key not in before]
         found = await self._look_up(link, unheld)
-        for _ in range(_READS):
-            told = link.told
-            current = await store.leases_of(link.name)
-            gone = [key for key in keys if key in before and key not in current]
-            found.take(await self._found(link.name, gone))
-            agent, recall = await store.agent(link.name), await store.asks_agents()
-            if link.closed:
-                return
-            if link.told == told:
-                break
-            # While it was read, a wish or the end of a lease was committed, and told to a session
-            # that knows nothing yet: what was read may be older.
-        else:
-            link.close(CloseCode.TRY_AGAIN, f"too much changes around the agent {link.name!r}")
+        if link.closed:
             return
-        link.agent = agent
+        # From here on reads do not let others run: nothing changes between them and the event.
+        current = await store.leases_of(link.name)
+        gone = [key for key in keys if key in before and key not in current]
+        found.take(await self._found(link.name, gone))
+        link.agent = await store.agent(link.name)
         leases = found.leases | current
         try:
             lengths = {key: self._hub.logs.length(key) for key in keys if key in leases}
@@ -134,11 +123,11 @@ class HelloHandler:
                 leases=leases,
                 ended=frozenset(found.ended),
                 lengths=lengths,
-                assignment=assignment_of(agent),
-                wishes=wishes_of(agent),
+                assignment=assignment_of(link.agent),
+                wishes=wishes_of(link.agent),
                 unknown=frozenset(found.unknown),
-                recall=recall,
-                warning=left_out(agent, hello.settings),
+                recall=await store.asks_agents(),
+                warning=left_out(link.agent, hello.settings),
             )
         )
         if found.unknown:

@@ -304,13 +304,13 @@ class Hub:
             offered = link.session and link.session.leases.get(key)
             if offered and offered.state is LeaseState.OFFERED:
                 self.gave_back(agent, key, detail)
-            link.tell(LeaseEnded(key, detail))
+            link.feed(LeaseEnded(key, detail))
 
     def cancel(self, agent: str, key: AttemptId, reason: EndReason, detail: str) -> None:
         """Ask the agent to end the attempt."""
         link = self._links.get(agent)
         if link is not None:
-            link.tell(CancelWished(key, reason, detail))
+            link.feed(CancelWished(key, reason, detail))
 
     def contact(self, agent: str) -> float | None:
         """When the agent was last heard, by the boot clock; None: not since the server started."""

@@ -90,7 +90,6 @@ class Link:
         "opened_at",
         "session",
         "token",
-        "told",
     )
 
     def __init__(
@@ -113,8 +112,6 @@ class Link:
         """The agent's row as of the last hello or edit."""
         self.session: AgentSession | None = None
         self.closed = False
-        self.told = 0
-        """How often the session was told of a commit."""
 
     async def serve(self) -> None:
         """Read frames until the link ends."""
@@ -174,12 +171,6 @@ class Link:
                 self._executor.carry(effect, payload)
         except Exception:
             self.broke()
-
-    def tell(self, event: Event) -> None:
-        """Let the session hear of what was committed: a hello that is being looked up counts it,
-        because what was read for it may be older."""
-        self.told += 1
-        self.feed(event)
 
     def close(self, code: CloseCode, detail: str, last: Sequence[ServerMessage] = ()) -> None:
         """Say `last` and why, then close. From now on nothing is heard from it or given to it."""

@@ -16,7 +16,6 @@ from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PART
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.parts import parts
-from remote_protocol.states import AttemptState, EndReason
 from remote_server.hub import hello as module
 from remote_server.hub.budget import Rate
 from tests.support.fake_agent import holds
@@ -144,59 +143,3 @@ async def test_nothing_is_recalled_that_was_not_asked_for(place: LiveHub) -> Non
         await agent.send(m.Recalled(attempts=[AttemptId("0" * 26, 1)]))
         assert "not asked for" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.BAD_MESSAGE
-
-
-async def test_what_is_committed_while_a_hello_is_looked_up_is_not_overlooked(
-    place: LiveHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Reads of a database on another thread let others run."""
-    async with place.agent() as agent:
-        await agent.hello()
-        kept, ended = [await place.submit() for _ in range(2)]
-        keys = {key.job: key for key in [await agent.start() for _ in range(2)]}
-        for key in keys.values():
-            await place.reaches(key, AttemptState.RUNNING)
-    await until(lambda: place.hub.slot("a") is None)
-    asks, reads = place.store.asks_agents, 0
-
-    async def slow() -> bool:
-        nonlocal reads
-        reads += 1
-        found = await asks()
-        if reads == 1:
-            # All has been read: now it changes.
-            await place.store.request_cancel(kept, "no longer needed", time.time())
-            await place.store.set_wishes("a", time.time(), paused=True)
-            await place.store.lose(keys[ended], "given up", time.time())
-            place.hub.lease_ended("a", keys[ended], "given up")
-            for _ in range(5):
-                await asyncio.sleep(0)
-        return found
-
-    monkeypatch.setattr(place.store, "asks_agents", slow)
-    async with place.agent() as agent:
-        running = [holds(key, Phase.RUNNING) for key in keys.values()]
-        welcome = await agent.hello(*running)
-        assert welcome.wishes.paused
-        assert {ruling.attempt: ruling.verdict for ruling in welcome.rulings} == {
-            keys[kept]: Verdict.KEEP,
-            keys[ended]: Verdict.SUPERSEDED,
-        }
-        assert (await agent.hear(m.Cancel)).attempt == keys[kept]
-    assert reads == 2
-
-
-async def test_a_hello_that_is_never_looked_up_in_peace_is_asked_to_come_back(
-    place: LiveHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asks = place.store.asks_agents
-
-    async def busy() -> bool:
-        place.hub.cancel("a", AttemptId("0" * 26, 1), EndReason.CANCELLED, "")
-        return await asks()
-
-    monkeypatch.setattr(place.store, "asks_agents", busy)
-    async with place.agent() as agent:
-        with pytest.raises(AssertionError):
-            await agent.hello()
-        assert agent.socket.close_code == CloseCode.TRY_AGAIN
