@@ -43,7 +43,7 @@ class Segment(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Offset behind its last byte."""
+        """Offset after its last byte."""
         return self.start + self.size
 
 

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -55,7 +56,10 @@ def job_group(wanted: str) -> str | None:
         assert folder is not None
         log.info("jobs with limits get control groups", controllers=sorted(cgroup.prepare(folder)))
     except OSError as error:
-        log.warning("no control groups; limits are watched instead", reason=os_words(error, wanted))
+        log.warning(
+            "control groups cannot be used; the limits of jobs are watched instead",
+            reason=os_words(error, wanted),
+        )
         return None
     return folder
 
@@ -93,10 +97,10 @@ def check_users(users: Users, files: JobFiles) -> None:
         (log.warning if root else log.info)(words)
 
 
-def settings_of(config: Config, identity: Identity) -> Settings:
+def settings_of(config: Config, identity: Identity | None) -> Settings:
     """What the configuration says, and where it is silent, what was said to `register`."""
-    said = {k: v for k, v in config.agent.settings.model_dump().items() if v is not None}
-    return Settings.model_validate(identity.settings | said)
+    said = config.agent.settings.model_dump(exclude_none=True)
+    return Settings.model_validate((identity.settings if identity else {}) | said)
 
 
 def facts_of(config: Config, identity: Identity) -> HostFacts:
@@ -105,32 +109,36 @@ def facts_of(config: Config, identity: Identity) -> HostFacts:
         __version__,
         installation(config.state_dir),
         boot_id(),
-        _platform(),
+        host_platform(),
         settings_of(config, identity),
     )
 
 
-def _platform() -> Platform:
+def host_platform() -> Platform:
+    """What this host is, for people to read."""
     return Platform(**host_facts()._asdict(), python=sys.version.split()[0])
 
 
 def endpoint_of(config: Config, identity: Identity) -> Endpoint:
-    """The server and the way to it. ConfigError for a URL that is none."""
+    """The server and the way to it. ConfigError for plain HTTP that nobody wanted."""
+    url = config.server.url or identity.server
+    if is_open_way(url) and not (config.server.insecure or identity.insecure):
+        raise ConfigError(open_way_words(url))
+    _look_after_key(config.server.client_key)
+    return replace(way_to(url, config, identity), token=identity.token)
+
+
+def way_to(url: str, config: Config, identity: Identity | None) -> Endpoint:
+    """The way to a server, without a token: where the configuration is silent, as before."""
 
     def text(path: Path | None) -> str | None:
-        return None if path is None else str(path)
+        return None if path is None else str(path.absolute())
 
-    server, url = config.server, identity.server
-    if server.url is not None:
-        url = server.url  # checked by the configuration
-    if is_open_way(url) and not (server.insecure or identity.insecure):
-        raise ConfigError(open_way_words(url))
-    _look_after_key(server.client_key)
+    server = config.server
     return Endpoint(
         url=url,
-        token=identity.token,
-        proxy=server.proxy or identity.proxy,
-        ca_file=text(server.ca_file) or identity.ca_file,
+        proxy=server.proxy or (identity.proxy if identity else None),
+        ca_file=text(server.ca_file) or (identity.ca_file if identity else None),
         client_cert=text(server.client_cert),
         client_key=text(server.client_key),
         max_wait=server.max_reconnect_wait,

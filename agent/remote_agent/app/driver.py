@@ -1,6 +1,6 @@
 """The session driver: whatever happens goes into the session, its effects are carried out.
 
-May touch everything behind its ports, always at once and in order; nothing here waits. Between an
+May touch whatever its ports reach, always at once and in order; nothing here waits. Between an
 offer and the start of its process lie one fsync and not a single pause: that path is what users
 feel.
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
 import re
 import shlex
@@ -18,6 +17,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from remote_agent import __version__, backoff
+from remote_agent.app.bootstrap import host_platform, settings_of, way_to
 from remote_agent.cli.call import flags_of, load, read_token, to_enrol
 from remote_agent.cli.variables import switch_of
 from remote_agent.config import Config
@@ -38,7 +38,6 @@ from remote_agent.session.capacity import unused
 from remote_agent.values import is_open_way, open_way_words
 from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.ids import Name, TokenKind, kind_of
-from remote_protocol.messages import Platform, Settings
 
 _NEED_SERVER: Final = "the server (--server URL, REMOTE_AGENT_SERVER or [server] url)"
 _NEED_TOKEN: Final = (
@@ -135,7 +134,7 @@ def unregister(options: argparse.Namespace) -> int:
             f"{len(running)} jobs run here and {len(undelivered)} results have not reached the "
             "server: first remote-agent drain, or leave them behind with --force"
         )
-    enrolment.unregister(_endpoint(config, known, known.server), known.token)
+    enrolment.unregister(way_to(known.server, config, known), known.token)
     remove_identity(config.state_dir)
     print(f"{known.name} has left {known.server}; logs of its jobs stay in {config.state_dir}")
     if _process(config.state_dir) is not None:
@@ -163,13 +162,13 @@ def enrol(config: Config, known: Identity | None, wanted: Options) -> tuple[Iden
             "of its own"
         )
     tokens = _tokens(mine, wanted.token)
-    endpoint = _endpoint(config, known, url)
+    endpoint = way_to(url, config, known)
     fingerprint = known.fingerprint if known else None
     if mine is None:
         fingerprint = reserve_identity(config.state_dir, fingerprint)
     request = Registration(
         name=name,
-        settings=_settings(config, mine),
+        settings=settings_of(config, mine),
         replace=wanted.replace,
         ephemeral=wanted.ephemeral or (mine is not None and mine.ephemeral),
         agent_version=__version__,
@@ -220,26 +219,6 @@ def _register_with(
         ) from None
 
 
-def _settings(config: Config, mine: Identity | None) -> Settings:
-    said = config.agent.settings.model_dump(exclude_none=True)
-    return Settings.model_validate((mine.settings if mine else {}) | said)
-
-
-def _endpoint(config: Config, known: Identity | None, url: str) -> Endpoint:
-    server = config.server
-    return Endpoint(
-        url=url,
-        proxy=server.proxy or (known.proxy if known else None),
-        ca_file=_text(server.ca_file) or (known.ca_file if known else None),
-        client_cert=_text(server.client_cert),
-        client_key=_text(server.client_key),
-    )
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path.absolute())
-
-
 def default_name() -> str:
     """The host's name as an agent's name."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("-._") or "agent"
@@ -247,18 +226,6 @@ def default_name() -> str:
         return TypeAdapter(Name).validate_python(name)
     except ValidationError:
         raise ConfigError(f"the host name {name!r} is no agent name; give --name") from None
-
-
-def host_platform() -> Platform:
-    """What this host is, for people to read."""
-    facts = platform.uname()
-    return Platform(
-        system=facts.system,
-        release=facts.release,
-        machine=facts.machine,
-        hostname=facts.node,
-        python=platform.python_version(),
-    )
 
 
 def _process(state_dir: Path) -> int | None:

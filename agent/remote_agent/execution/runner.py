@@ -145,7 +145,11 @@ class Runner:
             self._journal.settle(key)
         except OSError as error:
             # Found again by the next start, and settled then: the server says so at its hello.
-            log.error("an attempt cannot be put away", attempt=str(key), reason=error.strerror)
+            log.error(
+                "the files of a settled attempt cannot be removed; the next start tries again",
+                attempt=str(key),
+                reason=error.strerror,
+            )
 
     def _ask(self, watched: RunningAttempt) -> None:
         try:
@@ -237,7 +241,11 @@ class Runner:
             try:
                 self._journal.sync(key)
             except OSError as error:
-                log.error("an end cannot be synced", attempt=str(key), reason=error.strerror)
+                log.error(
+                    "the end of an attempt cannot be forced to the disk; trying again",
+                    attempt=str(key),
+                    reason=error.strerror,
+                )
                 return
             del self._unsynced[key]
 
@@ -255,7 +263,9 @@ class Runner:
                 return
             if not watched.unreadable:
                 path = str(watched.directory)
-                log.error("an attempt cannot be looked at", path=path, reason=error.strerror)
+                log.error(
+                    "the directory of an attempt cannot be read", path=path, reason=error.strerror
+                )
             watched.unreadable = True
             if error.errno not in HOST_FAULTS:
                 self._apply(key, watched, self._journal.abandon(key, str(error.strerror)))

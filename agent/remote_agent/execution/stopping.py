@@ -97,7 +97,7 @@ class Stopper:
         polite = spec is not None and request.get("do") == "stop" and spec.grace_period > 0
         if watched.forced_at is None:
             log.warning(
-                "the shim of a job cannot be reached; its processes are ended without it",
+                "the shim of a job cannot be reached; the job is ended without it",
                 attempt=str(key),
             )
             watched.forced_at = now

@@ -195,7 +195,7 @@ class DirectoryContents(NamedTuple):
     kept: bool
     started: StartRecord | None
     exit: dict[str, Any] | None
-    odd: str = ""
+    damage: str = ""
     """What stands in the place of a record, in words; empty when nothing does."""
     order: dict[str, Any] = {}  # noqa: RUF012 - a field of a tuple, never changed
     """The start order as it was written."""
@@ -225,18 +225,18 @@ def _read(folder: Folder) -> DirectoryContents | None:
     # The lock first: a shim writes its exit record before it lets go. It is never tested
     # before a shim has begun: the look itself holds the lock for a moment.
     kept = begun and folder.locked()
-    odd: list[str] = []
-    body, started = (_record(folder, name, odd) for name in (EXIT, STARTED))
+    damage: list[str] = []
+    body, started = (_record(folder, name, damage) for name in (EXIT, STARTED))
     return DirectoryContents(
-        offer, boot_id, begun, kept, _started(started), body, "; ".join(odd), order
+        offer, boot_id, begun, kept, _started(started), body, "; ".join(damage), order
     )
 
 
-def _record(folder: Folder, name: str, odd: list[str]) -> dict[str, Any] | None:
+def _record(folder: Folder, name: str, damage: list[str]) -> dict[str, Any] | None:
     try:
         return read_record(folder, name)
     except UnexpectedEntry as error:
-        odd.append(f"{name}: {error.strerror}")
+        damage.append(f"{name}: {error.strerror}")
         return None
 
 

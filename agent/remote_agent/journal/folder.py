@@ -51,7 +51,9 @@ class AttemptsFolder:
             if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
                 with suppress(OSError):
                     restore_access(folder, stat.S_IMODE(folder.stat().st_mode) | 0o700)
-                    log.warning("a folder was closed to the agent; it is open", path=str(folder))
+                    log.warning(
+                        "a job had closed a folder of the agent; it is open again", path=str(folder)
+                    )
                     closed = True
         return closed
 
@@ -73,14 +75,19 @@ class AttemptsFolder:
     def set_aside(self, name: str, reason: str) -> None:
         """Move something that is no attempt out of the way, and say where it is."""
         source, target = self._root / name, self._root / _BROKEN / f"{name}.{time.time_ns()}"
-        log.error("this is no attempt", path=str(source), moved_to=str(target), why=reason)
+        log.error(
+            "a directory among the attempts cannot be understood; moving it away",
+            path=str(source),
+            moved_to=str(target),
+            why=reason,
+        )
         try:
             target.parent.mkdir(mode=0o700, exist_ok=True)
             with suppress(OSError):
                 restore_access(source, 0o700)
             rename(source, target)
         except OSError as error:
-            log.error("it cannot be moved", path=str(source), reason=error.strerror)
+            log.error("it cannot be moved away", path=str(source), reason=error.strerror)
 
 
 def parse_key(name: str) -> AttemptId | None:

@@ -72,7 +72,11 @@ class InputFiles:
     def _refused(self, key: AttemptId, error: OSError) -> bool:
         if key not in self._waiting:
             self._waiting.add(key)
-            log.warning("a job's input has to wait", attempt=str(key), reason=error.strerror)
+            log.warning(
+                "the input of a job waits: the disk does not take it",
+                attempt=str(key),
+                reason=error.strerror,
+            )
         return False
 
 

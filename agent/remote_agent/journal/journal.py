@@ -89,8 +89,8 @@ class Journal:
         self.files = JobFiles(config, self._root, self.users.separate)
         """Where jobs have theirs."""
         self._spares = SpareDirectories(self._root, self.files.folders)
-        self._odd: set[str] = set()
-        """What was said to be odd already."""
+        self._reported: set[str] = set()
+        """Names of directories that were reported as unreadable."""
         self.adjust(config)
 
     def adjust(self, config: Config) -> None:
@@ -259,8 +259,8 @@ class Journal:
         detail = "the host restarted" if rebooted else "the shim died"
         if not rebooted:
             detail += killed_words(self.kill_rest(key, started))
-        if reading.odd:
-            detail += f"; its directory was damaged: {reading.odd}"
+        if reading.damage:
+            detail += f"; its directory was damaged: {reading.damage}"
         body = lost(detail, *measure(directory, key), started)
         log.warning("an attempt is lost", attempt=str(key), reason=detail)
         # On a full disk the record is made again at the next look; nothing is lost by that.
@@ -341,8 +341,8 @@ class Journal:
                 folder.clear(name)
 
     def kept(self) -> Iterator[SettledLog]:
-        """The settled attempts whose logs are still here, in no order. One odd directory is said,
-        and hides no other."""
+        """The settled attempts whose logs are still here, in no order. One that cannot be read is
+        reported, and hides no other."""
         for name in self._folder.names():
             key = parse_key(name)
             if key is None:
@@ -356,9 +356,11 @@ class Journal:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                if name not in self._odd:
-                    log.warning("it cannot be looked at", path=str(directory), reason=str(error))
-                    self._odd.add(name)
+                if name not in self._reported:
+                    log.warning(
+                        "a settled attempt cannot be read", path=str(directory), reason=str(error)
+                    )
+                    self._reported.add(name)
 
     def remove(self, key: AttemptId) -> None:
         """Take an attempt's directory away, log and all; its disk space comes back with `purge`."""

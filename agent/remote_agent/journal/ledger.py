@@ -44,7 +44,9 @@ class Ledger:
             self._write(ended)
         except OSError as error:
             log.error(
-                "a settled end cannot be kept", attempt=str(ended.attempt), reason=error.strerror
+                "the end of a settled attempt cannot be written",
+                attempt=str(ended.attempt),
+                reason=error.strerror,
             )
 
     def _write(self, ended: Ended) -> None:
@@ -80,7 +82,11 @@ class Ledger:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                log.error("settled ends cannot be read", file=path.name, reason=error.strerror)
+                log.error(
+                    "the ends of settled attempts cannot be read",
+                    file=path.name,
+                    reason=error.strerror,
+                )
                 continue
             for line in lines:
                 try:

@@ -46,7 +46,7 @@ def measure(directory: Path, key: AttemptId) -> tuple[int, int]:
         size = spool.size()
         checksum = spool.checksum()
     except (SpoolError, OSError) as error:
-        log.error("a log is incomplete", attempt=str(key), reason=str(error))
+        log.error("the log of a lost attempt is incomplete", attempt=str(key), reason=str(error))
     finally:
         spool.close()
     return size, checksum

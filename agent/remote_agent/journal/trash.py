@@ -65,7 +65,11 @@ class Trash:
             except OSError as error:
                 where = error.filename or str(self._folder / name)
                 if name not in self._stuck:
-                    log.warning("it cannot be deleted", path=where, reason=error.strerror)
+                    log.warning(
+                        "something in the trash cannot be deleted; trying again in an hour",
+                        path=where,
+                        reason=error.strerror,
+                    )
                 self._stuck[name] = now
             else:
                 self._stuck.pop(name, None)

@@ -43,7 +43,11 @@ def end_before_start(directory: Path, reason: EndReason, detail: str) -> dict[st
     except FileExistsError:
         return None
     except OSError as error:
-        log.error("a start cannot be forestalled", at=str(directory), reason=error.strerror)
+        log.error(
+            "an attempt that has not started cannot be ended on the disk",
+            at=str(directory),
+            reason=error.strerror,
+        )
         # With the marker there it never starts, whether the record can be kept or not.
         return body if folder.exists(STARTED) else None
     finally:

@@ -83,10 +83,13 @@ class Janitor:
             try:
                 await self.look()
             except OSError as error:
-                log.error("the disk cannot be looked after", reason=os_words(error, "its state"))
+                log.error(
+                    "the clean-up of the disk failed; trying again",
+                    reason=os_words(error, "its state"),
+                )
             except Exception:
                 # Whatever a job has left there, the agent and its other jobs go on.
-                log.exception("the disk cannot be looked after")
+                log.exception("the clean-up of the disk failed; trying again")
 
     async def look(self) -> None:
         """One round: retention when it is time, the reserve, the quota of spools."""

@@ -56,7 +56,7 @@ def test_no_group_without_a_delegated_one(
     monkeypatch.setattr(cgroup, "delegated", lambda folder: False)
     assert job_group("auto") is None
     assert job_group(str(tmp_path / "absent")) is None
-    assert "limits are watched instead" in capsys.readouterr().out
+    assert "the limits of jobs are watched instead" in capsys.readouterr().out
 
 
 def test_plain_http_to_elsewhere_is_refused_unless_it_was_wanted(tmp_path: Path) -> None:

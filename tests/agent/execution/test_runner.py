@@ -313,7 +313,10 @@ async def test_a_disk_that_cannot_sync_is_asked_again(world, monkeypatch, capsys
     key = world.run("true")
     await until(lambda: len(asked) > 1)
     assert set(asked) == {key}
-    assert "an end cannot be synced" in capsys.readouterr().out
+    assert (
+        "the end of an attempt cannot be forced to the disk; trying again"
+        in capsys.readouterr().out
+    )
 
 
 async def test_held_output_waits_and_goes_on(world):
@@ -360,7 +363,7 @@ async def test_forgetting_what_cannot_be_put_away_is_told(world, monkeypatch, ca
 
     monkeypatch.setattr(world.journal, "settle", refuse)
     world.runner.forget(new_key())
-    assert "cannot be put away" in capsys.readouterr().out
+    assert "cannot be removed; the next start" in capsys.readouterr().out
 
 
 async def test_what_shims_complain_about_is_the_agents_own(tmp_path):

@@ -202,7 +202,7 @@ def test_what_stands_in_the_place_of_a_record_is_named(
             file.truncate(10 << 30)
     reading = read(place)
     assert reading.begun and reading.exit is None and reading.started is None
-    assert reading.odd.startswith(f"{name}: it is ")
+    assert reading.damage.startswith(f"{name}: it is ")
 
 
 @pytest.mark.parametrize("name", [".", ORDER])

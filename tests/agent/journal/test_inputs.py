@@ -54,7 +54,9 @@ def test_below_the_reserve_nothing_is_written(
     assert not files.append(KEY, 0, memoryview(b"abc"))
     assert not files.append(KEY, 0, memoryview(b"abc"))
     assert not (tmp_path / str(KEY) / INPUT).exists()
-    assert capsys.readouterr().out.count("a job's input has to wait") == 1, "said once"
+    assert (
+        capsys.readouterr().out.count("the input of a job waits: the disk does not take it") == 1
+    ), "said once"
     files.reserve = 0
     assert files.append(KEY, 0, memoryview(b"abc"))
 
