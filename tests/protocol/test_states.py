@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
-from pathlib import Path
 
 import pytest
 
@@ -21,42 +19,26 @@ from remote_protocol.states import (
     advance_attempt,
     advance_job,
 )
+from tests.support.diagrams import changes, ends, starts, table_arrows, titles
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
 Table = dict[StrEnum, dict[StrEnum, StrEnum]]
-TABLES = [("jobs", JOB_TRANSITIONS), ("attempts", ATTEMPT_TRANSITIONS)]
-ARROW = re.compile(r"^\s+(\S+) --> (\S+?)(?:: (.+))?$", re.MULTILINE)
-
-
-def diagram(title: str) -> set[tuple[str, ...]]:
-    """The arrows of the mermaid diagram under a heading; one line may name several events."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    block = text.split(f"### States of {title}")[1].split("```mermaid")[1].split("```")[0]
-    assert block.lstrip().startswith("stateDiagram-v2")
-    return {
-        (start, event.strip(), end)
-        for start, end, events in ARROW.findall(block)
-        for event in (events or "").split(",")
-    }
+TABLES = [("States of jobs", JOB_TRANSITIONS), ("States of attempts", ATTEMPT_TRANSITIONS)]
 
 
 @pytest.mark.parametrize(("title", "table"), TABLES)
 def test_the_diagram_is_the_table(title: str, table: Table) -> None:
-    drawn = {arrow for arrow in diagram(title) if "[*]" not in arrow}
-    assert drawn == {
-        (str(start), str(event), str(end))
-        for start, row in table.items()
-        for event, end in row.items()
-    }
+    assert changes(title) == table_arrows(table)
 
 
 @pytest.mark.parametrize(("title", "table"), TABLES)
 def test_the_diagram_ends_where_the_table_ends(title: str, table: Table) -> None:
-    arrows = diagram(title)
-    assert {start for start, _, end in arrows if end == "[*]"} == {
-        str(state) for state, row in table.items() if not row
-    }
-    assert len({end for start, _, end in arrows if start == "[*]"}) == 1
+    assert ends(title) == {str(state) for state, row in table.items() if not row}
+    assert len(starts(title)) == 1
+
+
+def test_every_diagram_of_the_document_is_compared() -> None:
+    agent, server = "States of an attempt on its agent", "States of leases"
+    assert list(titles()) == [*(title for title, _ in TABLES), agent, server]
 
 
 @pytest.mark.parametrize(("_", "table"), TABLES)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 from remote_agent.session.lifecycle import (
     OVER,
     SILENT,
@@ -14,34 +11,21 @@ from remote_agent.session.lifecycle import (
     State,
     Trigger,
 )
+from tests.support.diagrams import END, arrows, starts
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
-ARROW = re.compile(r"^\s+(\S+) --> (\S+?)(?:: (.+))?$", re.MULTILINE)
+DIAGRAM = "States of an attempt on its agent"
 SPEAKING = {Action.ACCEPT, Action.SAY_STARTED, Action.SAY_PROGRESS, Action.SAY_ENDED}
-
-
-def diagram() -> set[tuple[str, str, str]]:
-    """The arrows of the diagram; one line may name several triggers."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    block = text.split("### States of an attempt on its agent")[1]
-    block = block.split("```mermaid")[1].split("```")[0]
-    return {
-        (start, trigger.strip(), end)
-        for start, end, triggers in ARROW.findall(block)
-        for trigger in triggers.split(",")
-    }
 
 
 def test_the_diagram_is_the_table() -> None:
     changes = {
-        (str(state), str(trigger), str(transition.state or "[*]"))
+        (str(state), str(trigger), str(transition.state or END))
         for state, row in TRANSITIONS.items()
         for trigger, transition in row.items()
         if transition.state is not state
     }
-    assert {arrow for arrow in diagram() if arrow[0] != "[*]"} == changes
-    begins = {end for start, _, end in diagram() if start == "[*]"}
-    assert begins == {State.STORING, State.FOUND, State.RUNNING, State.ENDED}
+    assert {arrow for arrow in arrows(DIAGRAM) if arrow[0] != END} == changes
+    assert starts(DIAGRAM) == {State.STORING, State.FOUND, State.RUNNING, State.ENDED}
 
 
 def test_every_state_has_a_row_and_can_be_reached_and_left() -> None:

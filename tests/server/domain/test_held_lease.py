@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
 from remote_protocol import messages as m
@@ -17,27 +14,15 @@ from remote_server.domain.held_lease import (
     LeaseState,
 )
 from tests.server.domain.talk import KEY, Talk, ended, lease
+from tests.support.diagrams import changes, ends, table_arrows
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
-ARROW = re.compile(r"^\s+(\S+) --> (\S+?)(?:: (.+))?$", re.MULTILINE)
-TABLE = {
-    (str(start), str(event), str(end))
-    for start, row in LEASE_TRANSITIONS.items()
-    for event, end in row.items()
-}
+TABLE = table_arrows(LEASE_TRANSITIONS)
 HELD = [state for state in LeaseState if state is not LeaseState.GONE]
 
 
 def test_the_diagram_in_the_document_is_the_table() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8").split("### States of leases")[1]
-    block = text.split("```mermaid")[1].split("```")[0]
-    drawn = {
-        (start, event.strip(), end)
-        for start, end, events in ARROW.findall(block)
-        for event in events.split(",")
-        if "[*]" not in (start, end)
-    }
-    assert drawn == TABLE
+    assert changes("States of leases") == TABLE
+    assert ends("States of leases") == {LeaseState.GONE}
 
 
 def test_every_state_is_reached_and_only_gone_is_final() -> None:
