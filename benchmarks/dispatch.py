@@ -14,10 +14,10 @@ import time
 
 from benchmarks.bed import Bed, bed, cpu_seconds, family_seconds, quantile, summary, table
 from remote_protocol.api.jobs import JobView
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import JobState
 
-_TRUE = JobSpec(command=["/usr/bin/true"])
+_TRUE = CommandSpec(command=["/usr/bin/true"])
 
 
 def latency(place: Bed, count: int) -> list[float]:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.bed import Bed, bed, cpu_seconds, memory, quantile, table
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 
 _CTL = Path(sys.executable).with_name("remotectl")
 
@@ -53,7 +53,7 @@ def flood(place: Bed, source: Path, piped: bool) -> dict[str, float]:
 def echo(place: Bed, lines: int) -> list[float]:
     """Send lines to `cat`, one by one; milliseconds until each is back."""
     client = place.client
-    job = client.submit(JobSpec(command=["cat"], stdin=True)).id
+    job = client.submit(CommandSpec(command=["cat"], stdin=True)).id
     records = client.again().follow_log(job)
     offset, times = 0, []
     for number in range(lines):

@@ -23,7 +23,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, decode_from_server, encode, pack_header
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PAYLOAD, SUBPROTOCOL, WINDOW
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason, JobState
 
 _LINE = b"2026-11-21T03:04:05.123456789Z stdout F " + b"x" * 79 + b"\n"
@@ -103,7 +103,7 @@ async def measure(place: Bed, megabytes: int, payload: int) -> list[tuple[str, s
             oldest=1, newest=1, installation="i", session=session, agent_version="intake"
         )
         await socket.send(encode(hello))
-        job = (await asyncio.to_thread(place.client.submit, JobSpec(command=["true"]))).id
+        job = (await asyncio.to_thread(place.client.submit, CommandSpec(command=["true"]))).id
         await sender.until("offer")
         assert sender.offer is not None
         serial = sender.offer.serial

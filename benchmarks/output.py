@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.bed import Bed, bed, cpu_seconds, descendants, memory, quantile, table, wait_until
 from remote_client.client import Client
 from remote_protocol import cri
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import JobState
 
 # One write a line: the newline of an unbuffered print would be a record of its own.
@@ -46,14 +46,14 @@ class Listener(threading.Thread):
 
 def flood(place: Bed, source: Path, size: int) -> dict[str, float]:
     """Run `cat source` as a job beside a talking one; figures of it."""
-    talker = place.client.submit(JobSpec(command=[sys.executable, "-c", _TALKER]))
+    talker = place.client.submit(CommandSpec(command=[sys.executable, "-c", _TALKER]))
     listener = Listener(place.client.again(), talker.id)
     listener.start()
     wait_until(lambda: len(listener.lags) >= 10, "the talking job's lines")
     listener.lags.clear()
     server, agent = cpu_seconds(place.server.pid), cpu_seconds(place.agent_pid)
     begun = time.monotonic()
-    job = place.client.submit(JobSpec(command=["cat", str(source)]))
+    job = place.client.submit(CommandSpec(command=["cat", str(source)]))
     shim_peak = 0.0
     while not (view := place.client.job(job.id)).state.terminal:
         for pid in descendants(place.agent_pid):

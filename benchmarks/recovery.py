@@ -19,11 +19,11 @@ from benchmarks.bed import Bed, bed, start_agent, start_server, table, wait_unti
 from benchmarks.swarm import Swarm
 from remote_client.errors import ClientError
 from remote_protocol.api.tokens import RegistrationTokenCreate
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AgentState, JobState
 from tests.support.relay import Relay
 
-_SLEEPER = JobSpec(command=["sleep", "600"])
+_SLEEPER = CommandSpec(command=["sleep", "600"])
 
 
 def reattach(place: Bed, jobs: int) -> float:
@@ -86,7 +86,9 @@ def catch_up(place: Bed, megabytes: int) -> float:
     place.agent.wait(30)
     marker = place.root / "go"
     script = f"while [ ! -e {marker} ]; do sleep 0.05; done; head -c {megabytes}000000 /dev/zero"
-    job = place.client.submit(JobSpec(shell="sh", script=f"{script} | tr '\\0' 'x' | fold -w 79"))
+    job = place.client.submit(
+        CommandSpec(shell="sh", script=f"{script} | tr '\\0' 'x' | fold -w 79")
+    )
     wait_until(lambda: place.client.job(job.id).state is JobState.RUNNING, "the job")
     relay.refuse(True)
     relay.cut()

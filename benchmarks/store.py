@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.bed import quantile, table
 from remote_protocol.messages import Ended
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.events import Accepted, Finished, Running
@@ -21,7 +21,7 @@ from remote_server.domain.model import Clock, Lease
 from remote_server.store import Store
 from tests.support.fake_links import FakeLinks
 
-_SPEC = JobSpec(command=["true"])
+_SPEC = CommandSpec(command=["true"])
 
 
 class _Run:

@@ -25,7 +25,7 @@ from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.codec import decode_from_server, encode
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import SUBPROTOCOL
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 
 
@@ -164,7 +164,7 @@ async def measure(
         delays = []
         for _ in range(offers):
             asked = time.monotonic()
-            job = await asyncio.to_thread(place.client.submit, JobSpec(command=["true"]))
+            job = await asyncio.to_thread(place.client.submit, CommandSpec(command=["true"]))
             while job.id not in swarm.offered:
                 swarm.news.clear()
                 await asyncio.wait_for(swarm.news.wait(), 30)

@@ -29,7 +29,7 @@ from remote_client.client import Client
 from remote_client.errors import ClientError
 from remote_protocol.api.jobs import JobView
 from remote_protocol.api.tokens import RegistrationTokenCreate
-from remote_protocol.spec import JobFile, JobSpec
+from remote_protocol.spec import CommandSpec, JobFile, JobSpec
 from remote_protocol.states import AgentState, JobState
 from remote_protocol.units import format_duration, format_size
 
@@ -92,7 +92,7 @@ def acts() -> list[Act]:
     return [
         Act(
             "check",
-            JobSpec(
+            CommandSpec(
                 name="check",
                 command=[sys.executable, "work.py", *packages],
                 files=[program],
@@ -101,10 +101,10 @@ def acts() -> list[Act]:
             JobState.SUCCEEDED,
             0,
         ),
-        Act("fails", JobSpec(name="fails", shell="sh", script=script), JobState.FAILED, 78),
+        Act("fails", CommandSpec(name="fails", shell="sh", script=script), JobState.FAILED, 78),
         Act(
             "cancelled",
-            JobSpec(name="cancelled", shell="sh", script=endless, grace_period=2),
+            CommandSpec(name="cancelled", shell="sh", script=endless, grace_period=2),
             JobState.CANCELLED,
             None,
             cancel_after_lines=25,

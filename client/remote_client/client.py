@@ -4,7 +4,7 @@ Touches the network only. Calls that are safe to repeat are repeated when the li
 server restarts; a submitted job carries an idempotency key, so that repeating it is safe too.
 
     with Client("http://127.0.0.1:8750", token) as client:
-        job = client.submit(JobSpec(command=["make", "test"]))
+        job = client.submit(CommandSpec(command=["make", "test"]))
         for record in client.follow_log(job.id):
             sys.stdout.buffer.write(record.data)
         print(client.wait(job.id).exit_code)
@@ -91,9 +91,7 @@ class Client:
 
     def submit(self, spec: JobSpec) -> JobView:
         """Submit one job; safe to repeat by its idempotency key."""
-        body = spec.model_dump(mode="json", exclude_defaults=True)
-        body["command"] = spec.command
-        return self._view(JobView, self._calls.submit(body))
+        return self._view(JobView, self._calls.submit(json.loads(spec.short_json)))
 
     def submit_batch(self, specs: Sequence[JobSpec]) -> list[str]:
         """Submit many jobs in one transaction; their ids in order. Each gets its own key."""

@@ -21,6 +21,7 @@ from remote_protocol.limits import (
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import AgentMessage, Message, ServerMessage
+from remote_protocol.spec import JobSpec
 
 _HEADER: Final = struct.Struct(">B20sQ")
 HEADER_SIZE: Final = _HEADER.size
@@ -46,13 +47,16 @@ def make_ready_from_server() -> None:
     """Build the decoder of a server's messages, some ten milliseconds, while the first is on its
     way; nothing, when it is there."""
     _FROM_SERVER.rebuild()
+    for kind in JobSpec.kinds.values():
+        kind.model_rebuild()
 
 
 def make_ready() -> None:
     """Build whatever the first message of each type would, some ten milliseconds, so that none of
     them takes longer than the next. For a moment in which nobody waits."""
-    for adapter, union in ((_FROM_AGENT, AgentMessage), (_FROM_SERVER, ServerMessage)):
-        adapter.rebuild()
+    make_ready_from_server()
+    _FROM_AGENT.rebuild()
+    for union in (AgentMessage, ServerMessage):
         for kind in get_args(get_args(union)[0]):
             kind.model_rebuild()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from remote_protocol.spec import JobSpec, OnDisconnect
+from remote_protocol.spec import CommandSpec, OnDisconnect
 from remote_protocol.states import EndReason
 from tests.chaos.actor import DAMAGES
 
@@ -36,7 +36,7 @@ class Planned:
     """One job of the run: what is submitted, and how it may end by itself."""
 
     shape: str
-    spec: JobSpec
+    spec: CommandSpec
     reasons: frozenset[EndReason]
     """End reasons that need no fault and no cancel."""
     cancel_after: float | None
@@ -61,7 +61,7 @@ def plan_job(dice: random.Random, records: Path) -> Planned:
     """The next job of a run; everything about it follows from the dice."""
     shape = dice.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
     timeout = 2.0 if shape == "stubborn" else 120.0
-    spec = JobSpec(
+    spec = CommandSpec(
         name=f"chaos-{shape}",
         command=[
             sys.executable,

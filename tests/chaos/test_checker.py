@@ -13,7 +13,7 @@ from remote_client.client import Client
 from remote_protocol import cri
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.jobs import AttemptView, JobView
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from tests.chaos.actor import DAMAGED
 from tests.chaos.checker import (
@@ -62,7 +62,7 @@ class World:
         yield self.stored
 
     def judge(self) -> Verdict:
-        spec = JobSpec(command=["x"], stdin=self.shape == "reading")
+        spec = CommandSpec(command=["x"], stdin=self.shape == "reading")
         plan = Planned(self.shape, spec, frozenset({EndReason.EXIT}), None, self.feed)
         return check_jobs(cast(Client, self), {JOB: plan}, self.records, frozenset())
 
@@ -200,7 +200,7 @@ def damaging(world: World, lines: list[str]) -> list[str]:
 
 
 def planned(shape: str, seed: int) -> Planned:
-    spec = JobSpec(command=["python", "actor.py", shape, str(seed), "records"])
+    spec = CommandSpec(command=["python", "actor.py", shape, str(seed), "records"])
     return Planned(shape, spec, frozenset({EndReason.EXIT}), None)
 
 

@@ -9,14 +9,14 @@ from remote_client.errors import ApiError, ClientError
 from remote_protocol.api.agents import AgentChange
 from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.ids import Role
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import JobState
 from tests.support.fake_api import ID, NOW, TOKEN, Answer, FakeApi, job_view
 
 
 def test_submit_sends_what_was_asked_and_a_key(api: FakeApi, client: Client) -> None:
     api.on("POST", "/jobs", Answer(job_view(), 201))
-    job = client.submit(JobSpec(command=["echo", "hi"], timeout=5))
+    job = client.submit(CommandSpec(command=["echo", "hi"], timeout=5))
     assert (job.id, job.state) == (ID, JobState.QUEUED)
     said = api.calls[0]
     assert said.body == {"command": ["echo", "hi"], "timeout": 5.0}

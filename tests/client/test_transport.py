@@ -12,7 +12,7 @@ import trustme
 from remote_client.client import Client
 from remote_client.errors import ApiError, NotOurs, Unreachable, UsageError
 from remote_protocol.api.queues import QueueCreate
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, job_view, problem
 from tests.support.stack import free_port
 
@@ -20,7 +20,7 @@ from tests.support.stack import free_port
 def test_a_restarting_server_is_waited_for_with_the_same_key(api: FakeApi, client: Client) -> None:
     busy = problem(503, "store_unavailable", "later")
     api.on("POST", "/jobs", busy, Answer(job_view(), 201, breaks=True), Answer(job_view(), 201))
-    assert client.submit(JobSpec(command=["true"])).id == ID
+    assert client.submit(CommandSpec(command=["true"])).id == ID
     assert len({said.headers["Idempotency-Key"] for said in api.calls}) == 1
     assert len(api.calls) == 3
 
@@ -60,7 +60,7 @@ def test_problems_become_errors_with_a_code_and_all_faults(api: FakeApi, client:
     faults = [{"field": "timeout", "message": "not a duration"}]
     api.on("POST", "/jobs", problem(422, "validation", "The job is not valid", errors=faults))
     with pytest.raises(ApiError) as caught:
-        client.submit(JobSpec(command=["true"]))
+        client.submit(CommandSpec(command=["true"]))
     assert (caught.value.code, caught.value.status) == ("validation", 422)
     assert "timeout: not a duration" in str(caught.value)
 

@@ -16,7 +16,7 @@ import pytest
 from remote_agent.processes import kill_user
 from remote_protocol import cri
 from remote_protocol.messages import Assignment, Refusal
-from remote_protocol.spec import JobFile, JobSpec
+from remote_protocol.spec import CommandSpec, JobFile, JobSpec
 from remote_protocol.states import EndReason
 from tests.support.agent_process import AgentProcess
 from tests.support.fake_server import TOKEN, FakeServer, until
@@ -159,12 +159,12 @@ async def test_a_job_is_its_user_in_its_own_folder(server: FakeServer, folder: P
         assert lines[5] == lines[4].removesuffix("work") + "tmp" and lines[6] == "hi"
         assert lines[7:11] == ["nobody 700"] * 3 + ["nobody 640"]
         assert lines[11] == "out" and lines[12].split() == ["NoNewPrivs:", "1"]
-        shown = await output(server, JobSpec(script="echo $0 $(id -un)", shell="sh"))
+        shown = await output(server, CommandSpec(script="echo $0 $(id -un)", shell="sh"))
         assert shown.split()[1] == "nobody" and shown.startswith(f"{agent.state}/jobs/")
         shown = await output(server, sh("pwd", cwd="/root"), code=126)
         ended = list(server.ended.values())[-1]
         assert "cannot enter the working directory '/root'" in ended.end_detail
-        ended = await server.end_of(server.offer(JobSpec(command=["./absent"])))
+        ended = await server.end_of(server.offer(CommandSpec(command=["./absent"])))
         assert (ended.exit_code, ended.end_reason) == (127, EndReason.SPAWN_ERROR)
         await until(lambda: os.listdir(agent.state / "jobs") in ([], [".trash"]), "all is deleted")
         status = agent.ask("status")

@@ -16,7 +16,7 @@ from remote_client.errors import ApiError
 from remote_protocol.api.queues import QueueCreate
 from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.ids import Role
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason, JobState
 from tests.support.rogues import enrol
 from tests.support.stack import Stack
@@ -52,7 +52,7 @@ class Ground:
         self.rogues = [self._enrol(f"rogue-{number}") for number in range(ROGUES)]
         self._tokens["agent"] = self._enrol("fuzz-agent")
         self.feed()
-        waiting = self.client.submit(JobSpec(queue=FUZZED, command=["true"], priority=-1000))
+        waiting = self.client.submit(CommandSpec(queue=FUZZED, command=["true"], priority=-1000))
         self._go = stack.root / "go"
         self._honest = stack.submit(_BOOK.format(go=self._go), queue=HONEST).id
         stack.reaches(self._honest, JobState.RUNNING)

@@ -20,7 +20,7 @@ from remote_protocol.limits import (
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import Accept, Ack, Ended, Hello, Offer, Settled
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 
 JOB = "01ARYZ6S410000000000000000"
@@ -48,7 +48,9 @@ def test_what_is_not_said_is_not_sent() -> None:
 
 
 def test_an_offer_goes_over_the_wire() -> None:
-    offer = Offer(attempt=AttemptId(JOB, 2), spec=JobSpec(command=["echo", "ä\n"], env={"A": "b"}))
+    offer = Offer(
+        attempt=AttemptId(JOB, 2), spec=CommandSpec(command=["echo", "ä\n"], env={"A": "b"})
+    )
     assert codec.decode_from_server(codec.encode(offer)) == offer
 
 

@@ -25,7 +25,7 @@ from remote_agent.planning.order import HostContext, make_order
 from remote_agent.planning.paths import job_paths
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer
-from remote_protocol.spec import JobFile, JobSpec
+from remote_protocol.spec import CommandSpec, JobFile, JobSpec
 
 HERE: Final = Path(__file__).resolve().parent
 STATE: Final = "@STATE@"
@@ -42,8 +42,8 @@ import remote_agent.shim.__main__, remote_agent.shim.launcher, remote_agent.shim
 print(*(n for n in sys.modules if n.partition(".")[0] in ("remote_agent", "remote_protocol")))
 """
 SPECS: Final = {
-    "01KADVTZ7WSMA11ESTSMA11EST": JobSpec(command=["echo", "hi"]),
-    "01KADVTZ7WEVERYTH1NGEVERYT": JobSpec(
+    "01KADVTZ7WSMA11ESTSMA11EST": CommandSpec(command=["echo", "hi"]),
+    "01KADVTZ7WEVERYTH1NGEVERYT": CommandSpec(
         queue="berlin",
         name="everything",
         shell="sh",

@@ -12,7 +12,7 @@ import pytest
 from remote_protocol.api.queues import QueueCreate
 from remote_protocol.api.registration import Registration
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.events import Accepted, Running
 from remote_server.domain.model import Clock
@@ -437,7 +437,7 @@ async def test_a_job_that_comes_while_it_sleeps_expires_in_time(store: Store) ->
     store.on_commit(sweeper.committed)
     working = asyncio.create_task(sweeper.run())
     await asyncio.sleep(0)
-    [job] = await store.submit([JobSpec(command=["true"], expires_in=0.05)], time.time())
+    [job] = await store.submit([CommandSpec(command=["true"], expires_in=0.05)], time.time())
     try:
         async with asyncio.timeout(10):
             while (ended := await store.job(job.id)).state is not JobState.FAILED:

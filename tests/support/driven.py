@@ -26,11 +26,11 @@ from remote_protocol.messages import (
     Welcome,
     Wishes,
 )
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
 from tests.support.fake_server import new_key
 
-SPEC = JobSpec(command=["true"])
+SPEC = CommandSpec(command=["true"])
 
 
 class RecordingPort:

@@ -8,13 +8,13 @@ from remote_agent.planning.paths import JobPaths
 from remote_agent.planning.work import Work, WorkFile
 from remote_agent.processes import SCRIPT_ENDINGS, script_command, script_name, split_shell
 from remote_agent.shim.layout import SCRIPT
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 
 OWN_FILES: Final = tuple(f"{SCRIPT}{ending}" for ending in SCRIPT_ENDINGS)
 """Names that it may use in a job's own folder."""
 
 
-def plan(spec: JobSpec, paths: JobPaths) -> Work:
+def plan(spec: CommandSpec, paths: JobPaths) -> Work:
     """What runs a command."""
     files = tuple(WorkFile(file.path, file.data, file.mode) for file in spec.files)
     script = spec.script_text

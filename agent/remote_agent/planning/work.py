@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from remote_agent.planning.paths import JobPaths
-from remote_protocol.spec import JobSpec
 
 
 class WorkFile(NamedTuple):
@@ -40,5 +39,6 @@ class Work(NamedTuple):
     """What the output passes before it is kept (`shim.filters`)."""
 
 
-Planner = Callable[[JobSpec, JobPaths], Work]
-"""Plans a job of one kind whose files are at these paths. ValueError when it cannot run here."""
+Planner = Callable[[Any, JobPaths], Work]
+"""Plans a job of one kind, from its own specification, with its files at these paths. ValueError
+when it cannot run here."""

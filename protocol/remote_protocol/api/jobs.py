@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic_core import CoreSchema
 
 from remote_protocol.api.bodies import Actor, Body, View
 from remote_protocol.api.inputs import InputView
@@ -15,6 +18,7 @@ from remote_protocol.parts import (
     Usage,
 )
 from remote_protocol.spec import JobSpec
+from remote_protocol.spec.kinds import by_kind
 from remote_protocol.states import AttemptState, EndReason, JobState
 
 
@@ -52,7 +56,11 @@ class AttemptView(View):
 
 
 class JobView(JobSpec):
-    """A job as shown: its specification and what became of it."""
+    """A job as shown: its specification and what became of it.
+
+    `agent` is the one that holds it, or held it last. What is validated is an instance of the view
+    of its kind (`view_of`), which has the fields of the kind's specification, too.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -65,8 +73,6 @@ class JobView(JobSpec):
     `GET /jobs/{id}`."""
     attempt: int = 0
     """Number of the current or last attempt; 0 before the first."""
-    agent: str | None = None
-    """Who holds it, or held it last."""
     wanted_agent: str | None = None
     """The only agent that gets it: the specification's `agent`."""
     exit_code: int | None = None
@@ -90,6 +96,20 @@ class JobView(JobSpec):
     abridged: list[str] = Field(default_factory=list)
     """Fields of which a list shows an excerpt only, or nothing: a long command, script or
     environment, and files. `GET /jobs/{id}` has them whole."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return by_kind(cls, cls.kinds, view_of) if cls is JobView else handler(source)
+
+
+@cache
+def view_of(spec: type[JobSpec]) -> type[JobView]:
+    """The view of jobs of the kind that a specification's model stands for."""
+    name = spec.__name__.removesuffix("Spec") + "JobView"
+    bases: tuple[Any, ...] = (spec, JobView)
+    return create_model(name, __base__=bases, __module__=__name__)
 
 
 class Cancellation(Body):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 from remote_protocol.api.bodies import Actor
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.inputs import InputView
-from remote_protocol.api.jobs import AttemptView, JobView
+from remote_protocol.api.jobs import AttemptView, JobView, view_of
 from remote_protocol.api.tokens import TokenView
 from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Attempt, Job, Principal, TimelineEvent, Token
@@ -57,15 +58,6 @@ def attempt_view(attempt: Attempt) -> AttemptView:
 
 
 V = TypeVar("V", bound=BaseModel)
-_DEFAULTS: Final[dict[str, Any]] = {
-    name: field.get_default(call_default_factory=True, validated_data={})
-    for name, field in JobView.model_fields.items()
-}
-"""Of what a caller adds to a view, if anything; never changed in place."""
-_FIELDS: Final[dict[type[BaseModel], set[str]]] = {
-    model: set(model.model_fields) for model in (Actor, AttemptView, JobView, TimelineEntry)
-}
-"""Names of all fields of a view; never changed in place."""
 HIDDEN: Final = "(hidden)"
 """Instead of the value of a variable, where whoever looks may not see it."""
 
@@ -75,13 +67,28 @@ def actor_view(by: Principal | None) -> Actor | None:
     return None if by is None else _made(Actor, {"id": by.id, "name": by.name})
 
 
+@cache
+def _defaults(model: type[JobView]) -> dict[str, Any]:
+    """Of what a caller adds to a view, if anything; never changed in place."""
+    return {
+        name: field.get_default(call_default_factory=True, validated_data={})
+        for name, field in model.model_fields.items()
+    }
+
+
+@cache
+def _fields(model: type[BaseModel]) -> set[str]:
+    """Names of all fields of a view; never changed in place."""
+    return set(model.model_fields)
+
+
 def _made(model: type[V], values: dict[str, Any]) -> V:
     """A model of values for all of its fields: as `model_construct`, which looks for aliases and
     defaults of each of them, and costs a tenth of a submit."""
     made = model.__new__(model)
     place = object.__setattr__
     place(made, "__dict__", values)
-    place(made, "__pydantic_fields_set__", _FIELDS[model])
+    place(made, "__pydantic_fields_set__", _fields(model))
     place(made, "__pydantic_extra__", None)
     place(made, "__pydantic_private__", None)
     return made
@@ -97,7 +104,8 @@ def job_view(
     attention: str | None = None,
 ) -> JobView:
     """A job as shown; without `values_shown` the environment has names only."""
-    values = _DEFAULTS | job.spec.__dict__
+    model = view_of(type(job.spec))
+    values = _defaults(model) | job.spec.__dict__
     if not values_shown:
         values["env"] = dict.fromkeys(job.spec.env, HIDDEN)
     values.update(
@@ -125,7 +133,7 @@ def job_view(
         attempts=[attempt_view(attempt) for attempt in attempts],
         abridged=list(job.abridged),
     )
-    return _made(JobView, values)
+    return _made(model, values)
 
 
 def input_view(state: Input, ttl: float) -> InputView:

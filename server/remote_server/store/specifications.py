@@ -43,7 +43,7 @@ class SpecTexts(NamedTuple):
 
 def spec_texts(spec: JobSpec) -> SpecTexts:
     """A specification as stored."""
-    text = spec.model_dump_json(exclude_defaults=True)
+    text = spec.short_json
     if len(text) <= LARGE and not spec.files:
         return SpecTexts(text)
     return split(json.loads(text))

@@ -22,7 +22,7 @@ from remote_agent.local.lock import exclusive
 from remote_protocol import cri
 from remote_protocol.codec import encode
 from remote_protocol.messages import Assignment, Error, Refusal, Wish, Wishes
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
 from tests.support.agent_process import AgentProcess, spread
 from tests.support.fake_server import FakeServer, until
@@ -30,7 +30,7 @@ from tests.support.fake_server import FakeServer, until
 
 def sh(script: str, **more) -> JobSpec:
     """A job that a shell runs."""
-    return JobSpec(command=["sh", "-c", script], **more)
+    return CommandSpec(command=["sh", "-c", script], **more)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from remote_protocol.messages import (
     Wish,
     Wishes,
 )
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 from tests.support.driven import Driven, an_end
 
@@ -89,7 +89,7 @@ def test_an_attempt_to_its_end(driven):
 
 def test_inputs_reach_the_disk_and_are_asked_for_again_when_it_is_full(driven):
     driven.welcome()
-    key = driven.take(spec=JobSpec(command=["cat"], stdin=True))
+    key = driven.take(spec=CommandSpec(command=["cat"], stdin=True))
     assert driven.said(ReadInput)[-1].offset == 0
     driven.driver.link_input(Chunk(key, 0, memoryview(b"abc")))
     assert driven.port.done[-1] == ("append", key, 0, b"abc")

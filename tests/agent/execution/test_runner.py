@@ -26,7 +26,7 @@ from remote_agent.session.machine import HostFacts, Session
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Offer
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
 from tests.support.fake_server import new_key, until
 from tests.support.shim_harness import running
@@ -44,7 +44,7 @@ class World:
 
     def store(self, script: str, **more) -> AttemptId:
         key = new_key()
-        spec = JobSpec(command=["sh", "-c", script], **more)
+        spec = CommandSpec(command=["sh", "-c", script], **more)
         self.journal.store(Offer(attempt=key, spec=spec))
         return key
 

@@ -14,7 +14,7 @@ from remote_agent.journal.directory import ended_from
 from remote_agent.journal.losses import lost
 from remote_agent.planning.order import HostContext
 from remote_protocol.messages import Offer
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 from tests.agent.execution.test_runner import World, ticking
 from tests.support.fake_server import new_key, until
@@ -27,7 +27,7 @@ def test_what_has_not_begun_never_does(tmp_path):
     config = Config(state_dir=tmp_path, agent=AgentPart(durability="normal"))
     journal = Journal(config, HostContext("a", os.environ))
     key = new_key()
-    journal.store(Offer(attempt=key, spec=JobSpec(command=["true"])))
+    journal.store(Offer(attempt=key, spec=CommandSpec(command=["true"])))
     watched = RunningAttempt(journal.path(key), stop_request=STOP)
     ended = Stopper(journal).deliver(key, watched, 1.0)
     assert ended is not None and ended.end_detail == "enough; it had not started"

@@ -15,7 +15,7 @@ from remote_agent.journal.users import NoUserFree
 from remote_agent.planning.order import HostContext
 from remote_agent.session.events import OfferFailed, OfferStored
 from remote_protocol.messages import Offer, Refusal
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from tests.support.fake_server import new_key
 
 
@@ -26,7 +26,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def offer() -> Offer:
-    return Offer(attempt=new_key(), spec=JobSpec(command=["true"]))
+    return Offer(attempt=new_key(), spec=CommandSpec(command=["true"]))
 
 
 def test_an_attempt_is_on_the_disk(journal: Journal) -> None:

@@ -10,7 +10,7 @@ import pytest
 from remote_agent.planning.command import OWN_FILES, plan
 from remote_agent.planning.paths import JobPaths
 from remote_agent.planning.work import Work, WorkFile
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 
 HOME = Path("/state/attempts/J.1")
 PATHS = JobPaths(HOME, HOME / "work")
@@ -18,7 +18,7 @@ SCRIPT = "/state/attempts/J.1/script"
 
 
 def planned(**spec) -> Work:
-    return plan(JobSpec.model_validate(spec), PATHS)
+    return plan(CommandSpec.model_validate(spec), PATHS)
 
 
 def test_a_command_runs_as_it_is() -> None:

@@ -11,7 +11,7 @@ from remote_agent.session.machine import HostFacts, Session
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase, Verdict
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
 
 JOB = "01ARYZ6S410000000000000000"
@@ -19,7 +19,7 @@ OTHER = "01ARYZ6S410000000000000001"
 LINK = "01ARYZ6S41000000000000000A"
 KEY = AttemptId(JOB, 1)
 OTHER_KEY = AttemptId(OTHER, 1)
-SPEC = JobSpec(command=["true"])
+SPEC = CommandSpec(command=["true"])
 ASSIGNMENT = m.Assignment(queues=["default"], capacity={"default": 2})
 
 

@@ -8,7 +8,7 @@ from remote_agent.session.attempt import FoundAttempt, HeldAttempt
 from remote_agent.session.input_copy import InputCopy
 from remote_agent.session.lifecycle import State
 from remote_protocol.messages import Phase, Started
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from tests.agent.session.talk import KEY, SPEC, ended
 
 STARTED = Started(attempt=KEY, pid=7, at=1.0)
@@ -71,7 +71,7 @@ def test_what_was_found_on_the_disk() -> None:
 
 
 def test_an_input_is_read_until_its_job_is_over() -> None:
-    reads = JobSpec(command=["cat"], stdin=True)
+    reads = CommandSpec(command=["cat"], stdin=True)
     attempt = HeldAttempt(KEY, reads, State.RUNNING)
     assert attempt.input == InputCopy() and attempt.reads
     attempt.state = State.SUPERSEDED

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from remote_agent.session.capacity import fits, unused
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 
 
 def job(queue: str = "default", weight: float | None = None) -> JobSpec:
-    return JobSpec(command=["x"], queue=queue, weight=weight)
+    return CommandSpec(command=["x"], queue=queue, weight=weight)
 
 
 def test_no_more_than_was_agreed() -> None:

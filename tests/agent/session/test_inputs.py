@@ -10,10 +10,10 @@ from remote_agent.session.effects import AppendInput, Effect, EndInput
 from remote_agent.session.input_copy import ACK_AFTER, InputCopy
 from remote_protocol import messages as m
 from remote_protocol.messages import Phase, Verdict
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from tests.agent.session.talk import KEY, SPEC, Talk, ended, kinds, ruling, sent
 
-READS = JobSpec(command=["cat"], stdin=True)
+READS = CommandSpec(command=["cat"], stdin=True)
 
 
 def piece(talk: Talk, offset: int, data: bytes) -> list[Effect]:

@@ -21,7 +21,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import Condition, Phase, Refusal, Verdict
-from remote_protocol.spec import JobSpec, OnDisconnect
+from remote_protocol.spec import CommandSpec, OnDisconnect
 from tests.agent.session.talk import (
     ASSIGNMENT,
     KEY,
@@ -280,7 +280,7 @@ def test_what_is_held_is_accepted_again_even_when_nothing_is_taken() -> None:
 
 # A server that stays away --------------------------------------------------------------------
 
-IMPATIENT = JobSpec(command=["true"], on_disconnect=OnDisconnect(stop_after=6.0))
+IMPATIENT = CommandSpec(command=["true"], on_disconnect=OnDisconnect(stop_after=6.0))
 
 
 def proofs(effects: list[Effect]) -> list[float]:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from remote_protocol.api.jobs import JobBatch, JobView
 from remote_protocol.limits import MAX_BATCH_JOBS
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import JobState
 
 JOB = "01ARYZ6S410000000000000000"
@@ -17,12 +17,12 @@ AT = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def test_a_job_as_shown_is_its_specification_and_more() -> None:
-    spec = JobSpec(command=["true"], labels={"os": "linux"})
+    spec = CommandSpec(command=["true"], labels={"os": "linux"})
     fields = {**spec.model_dump(), "id": JOB, "state": "queued", "created_at": AT, "new": 1}
     view = JobView.model_validate(fields)
     assert view.state is JobState.QUEUED
     assert JobView.model_validate_json(view.model_dump_json()) == view
-    assert JobSpec.model_validate({k: fields[k] for k in JobSpec.model_fields}) == spec
+    assert JobSpec.model_validate({k: fields[k] for k in CommandSpec.model_fields}) == spec
 
 
 def test_a_batch_is_bounded() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import InventoryItem, Phase
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
 from remote_server.domain.events import Effect, Event, Record, Send
@@ -18,7 +18,7 @@ JOB = "01ARYZ6S410000000000000000"
 LINK = "01ARYZ6S41000000000000000A"
 KEY = AttemptId(JOB, 1)
 OTHER_KEY = AttemptId("01ARYZ6S410000000000000001", 1)
-SPEC = JobSpec(command=["true"])
+SPEC = CommandSpec(command=["true"])
 ASSIGNMENT = m.Assignment(queues=["default"], capacity={"default": 2})
 TERMS = Terms("1.0", heartbeat_interval=10.0, offer_ttl=30.0)
 

@@ -10,7 +10,7 @@ from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.api.tokens import TokenView
 from remote_protocol.ids import Role
 from remote_protocol.messages import Usage
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.model import Attempt, Job, Principal, TimelineEvent, Token
 from remote_server.queries.views import (
@@ -31,7 +31,7 @@ ATTEMPT = Attempt(
 def test_a_job() -> None:
     job = Job(
         id=JOB,
-        spec=JobSpec(command=["true"], name="n"),
+        spec=CommandSpec(command=["true"], name="n"),
         state=JobState.FAILED,
         created_at=0.5,
         attempt=2,
@@ -89,10 +89,10 @@ def test_entries_as_json_are_what_their_view_says() -> None:
 
 def test_a_view_has_all_fields_of_its_model() -> None:
     by = Principal(JOB, "alice")
-    job = Job(JOB, JobSpec(command=["true"]), JobState.QUEUED, 0.5, submitted_by=by)
+    job = Job(JOB, CommandSpec(command=["true"]), JobState.QUEUED, 0.5, submitted_by=by)
     view = job_view(job)
-    assert set(vars(view)) == view.model_fields_set == set(JobView.model_fields)
-    assert view == JobView.model_construct(**vars(view))
+    assert set(vars(view)) == view.model_fields_set == set(type(view).model_fields)
+    assert view == type(view).model_construct(**vars(view))
     assert view.submitted_by is not None
     assert set(vars(view.submitted_by)) == set(Actor.model_fields)
     assert view.model_copy(update={"name": "n"}).name == "n"

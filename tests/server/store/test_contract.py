@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import bindparam, delete, insert, select
 
 from remote_protocol.api.queues import QueueCreate
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import JobState
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import Conflict, NotFound, Stale, StoreUnavailable
@@ -320,7 +320,7 @@ async def test_a_queue_with_jobs_is_never_deleted(store: Store) -> None:
     for number in range(10):
         name = f"q{number}"
         await store.create_queue(QueueCreate(name=name), NOW)
-        submitting = store.submit([JobSpec(command=["true"], queue=name)], NOW)
+        submitting = store.submit([CommandSpec(command=["true"], queue=name)], NOW)
         results = await asyncio.gather(submitting, store.delete_queue(name), return_exceptions=True)
         deleted = not isinstance(results[1], Exception)
         assert deleted == isinstance(results[0], Exception), results

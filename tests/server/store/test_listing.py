@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import JobState
 from remote_server.domain.model import Principal
 from remote_server.store import Store, listing
@@ -145,12 +146,15 @@ async def test_what_is_large_is_cut_and_named(store: Store) -> None:
     assert (small.abridged, small.spec.env) == ((), {"SMALL": "1"})
     assert (filed.abridged, filed.spec.files) == (("files",), [])
     assert long.abridged == ("command",)
+    assert isinstance(long.spec, CommandSpec)
     assert long.spec.command[:2] == ["python3", "-c"]
     assert sum(map(len, long.spec.command)) <= 260
     assert scripted.abridged == ("script", "env")
+    assert isinstance(scripted.spec, CommandSpec)
     assert (scripted.spec.script or "").startswith("echo ünïcödé")
     assert len(scripted.spec.script or "") == 256
     assert set(scripted.spec.env.values()) == {""}
     assert "N7" in scripted.spec.env
     whole = await store.job(scripted.id)
+    assert isinstance(whole.spec, CommandSpec)
     assert (whole.spec.script, len(whole.spec.env), whole.abridged) == (script, 100, ())

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from remote_protocol.api.jobs import JobView
+from remote_protocol.api.jobs import view_of
+from remote_protocol.spec import CommandSpec
 from remote_server.web.application import ROUTES, description
 from tests.support.live_server import Live
 
@@ -65,8 +66,14 @@ def test_operation_ids_are_unique() -> None:
 
 def test_schemas_are_those_of_the_models() -> None:
     schemas = DOCUMENT["components"]["schemas"]
-    assert set(schemas["JobView"]["properties"]) == set(JobView.model_fields)
-    assert schemas["JobSpec"]["additionalProperties"] is False
+    assert set(schemas["CommandJobView"]["properties"]) == set(view_of(CommandSpec).model_fields)
+    assert schemas["CommandSpec"]["additionalProperties"] is False
+    for name, model in (("JobSpec", "CommandSpec"), ("JobView", "CommandJobView")):
+        ref = f"#/components/schemas/{model}"
+        assert schemas[name]["oneOf"] == [{"$ref": ref}]
+        assert schemas[name]["discriminator"] == {
+            "propertyName": "kind", "mapping": {"command": ref}
+        }  # fmt: skip
     assert set(schemas["Problem"]["required"]) >= {"title", "status", "code"}
 
 

@@ -88,13 +88,13 @@ async def test_cut_connections_lose_nothing(store: Store, url: str) -> None:
 _WRITER = """
 import asyncio, sys
 from remote_server.store import Store
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 
 async def main():
     store = await Store.open(sys.argv[1])
     async def write(lane):
         while True:
-            (job,) = await store.submit([JobSpec(command=["true"])], 1.8e9)
+            (job,) = await store.submit([CommandSpec(command=["true"])], 1.8e9)
             await store.assign([(job.id, "a")], 1.8e9)
             # One write call: the line is whole, or it is not there.
             sys.stdout.write(job.id + "\\n")

@@ -10,7 +10,7 @@ import pytest
 
 from remote_protocol.api.jobs import JobView
 from remote_protocol.messages import Hello
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_server.logs.reserve import Disk, Reserve
 from tests.support.live_server import Live
 from tests.support.stored import finish
@@ -24,8 +24,9 @@ async def test_a_job_is_submitted_and_shown_with_every_field(live: Live) -> None
     assert answer.status == 201
     job = JobView.model_validate(answer.body)
     assert answer.headers["Location"] == f"/api/v1/jobs/{job.id}"
+    assert isinstance(job, CommandSpec)
     assert (job.state, job.command, job.timeout, job.attempt) == ("queued", ["echo", "hi"], 5400, 0)
-    assert set(answer.body) == set(JobView.model_fields)
+    assert set(answer.body) == set(type(job).model_fields)
     shown = await live.get(f"/jobs/{job.id}")
     assert shown.status == 200
     assert shown.body["pending_reason"] == "no agent serves queue 'default'"
@@ -205,7 +206,7 @@ async def test_the_view_is_what_the_model_says(live: Live) -> None:
     )
     body = (await live.post("/jobs", spec.model_dump(mode="json"))).body
     view = JobView.model_validate(body)
-    assert {name: getattr(view, name) for name in JobSpec.model_fields} == dict(spec)
+    assert {name: getattr(view, name) for name in CommandSpec.model_fields} == dict(spec)
     shown = JobView.model_validate((await live.get(f"/jobs/{view.id}")).body)
     assert shown.files == spec.files
     (listed,) = (await live.get("/jobs")).body["items"]

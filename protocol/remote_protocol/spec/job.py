@@ -1,46 +1,41 @@
-"""What a user asks for: the specification of a job and its policies. Pure.
+"""What all kinds of jobs have in common: where they run, within which limits, how they are retried.
+Pure.
 
-One model serves the HTTP body, the stored row and the offer to an agent, so that nothing is
-translated and nothing can get lost on the way. Limits are part of the type.
+A kind is a subclass, in a module of its own: `class CommandSpec(JobSpec, kind="command")`. Whoever
+validates a `JobSpec` gets an instance of the subclass that the field `kind` names.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     StringConstraints,
     field_validator,
     model_validator,
 )
+from pydantic_core import CoreSchema
 
 from remote_protocol.files import JobFile, check_together
 from remote_protocol.ids import Labels, Name
 from remote_protocol.limits import (
-    MAX_ARGUMENTS,
     MAX_COMMAND_SIZE,
     MAX_ENV,
     MAX_FILES,
     MAX_NAME,
     MAX_REASONS,
-    MAX_SCRIPT_SIZE,
 )
-from remote_protocol.program import (
-    check_command,
-    check_environment,
-    check_fits,
-    check_text,
-)
+from remote_protocol.program import check_environment, check_text
 from remote_protocol.quantities import Duration, Span
+from remote_protocol.spec.kinds import DEFAULT_KIND, Kinds, by_kind
 from remote_protocol.states import EndReason
-from remote_protocol.units import MAX_SIZE, at_least, plain_size
-
-__all__ = ["DEFAULT_QUEUE", "JobFile", "JobKind", "JobSpec", "OnDisconnect", "OnReturn"]
+from remote_protocol.units import MAX_SIZE, at_least
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_RETRY_ON: Final = (EndReason.LOST,)
@@ -49,12 +44,6 @@ _NO_RETRIES: Final = frozenset(DEFAULT_RETRY_ON)
 _LEAST_MEMORY: Final = 1024 * 1024
 _LEAST_LOG: Final = 4096
 Argument = Annotated[str, StringConstraints(max_length=MAX_COMMAND_SIZE - 1)]
-
-
-class JobKind(StrEnum):
-    """How a job's work is described."""
-
-    COMMAND = "command"
 
 
 class OnReturn(StrEnum):
@@ -80,24 +69,17 @@ class OnDisconnect(_Part):
 
 
 class JobSpec(_Part):
-    """A job as submitted (`POST /api/v1/jobs`)."""
+    """A job as submitted (`POST /api/v1/jobs`), of any kind. Only its subclasses are made."""
+
+    kinds: ClassVar[Kinds] = {}
+    """The registry: every kind and its model."""
 
     queue: Name = DEFAULT_QUEUE
     agent: Name | None = None
     """Only this agent gets the job; it must serve the queue."""
     name: Annotated[str, StringConstraints(max_length=MAX_NAME)] | None = None
-    kind: JobKind = JobKind.COMMAND
-    command: Annotated[
-        list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
-    ] = Field(default_factory=list)
-    """Program and arguments; no shell is involved unless `shell` is set."""
-    shell: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
-    """Interpreter for `script`, or for `command` joined by spaces as ssh does."""
-    script: Annotated[str, StringConstraints(max_length=MAX_SCRIPT_SIZE)] | None = None
-    args: Annotated[
-        list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
-    ] = Field(default_factory=list)
-    """Arguments of `script`."""
+    kind: str = DEFAULT_KIND
+    """How its work is described; the rest of its fields depend on it."""
     stdin: bool = False
     """Whether it has an input: bytes that are sent after it was submitted
     (`PATCH /api/v1/jobs/{id}/input`). Without, its standard input is empty."""
@@ -153,13 +135,6 @@ class JobSpec(_Part):
     """Cap of the log in bytes of the job's output: head and tail are kept beyond it."""
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
 
-    @field_validator("kind", mode="before")
-    @classmethod
-    def _known_kind(cls, kind: object) -> object:
-        if kind in ("python", "container"):
-            raise ValueError(f"jobs of kind {kind!r} are not supported by this version")
-        return kind
-
     @field_validator("secrets")
     @classmethod
     def _no_secrets_yet(cls, secrets: list[str]) -> list[str]:
@@ -168,9 +143,9 @@ class JobSpec(_Part):
             raise ValueError("secrets are not supported by this version")
         return secrets
 
-    @field_validator("shell", "script", "cwd", mode="before")
+    @field_validator("cwd", mode="before")
     @classmethod
-    def _text(cls, text: object) -> object:
+    def _directory(cls, text: object) -> object:
         if isinstance(text, str):
             check_text(text, "it")
         return text
@@ -182,26 +157,26 @@ class JobSpec(_Part):
         return files
 
     @model_validator(mode="after")
-    def _something_to_run(self) -> Self:
-        if self.script is not None and self.command:
-            raise ValueError("give a command or a script, not both")
-        if self.script is not None and self.shell is None:
-            raise ValueError("a script needs a shell, for example bash")
-        if self.args and self.script is None:
-            raise ValueError("args are those of a script; those of a command follow it there")
-        if self.script is None and not (self.command and self.command[0]):
-            raise ValueError("give a command, for example ['echo', 'hi'], or a shell and a script")
+    def _retries_need_attempts(self) -> Self:
         if self.max_attempts == 1 and not _NO_RETRIES.issuperset(self.retry_on):
             raise ValueError("retry_on does nothing with max_attempts 1; give max_attempts above 1")
-        # A shell's words are joined in a file, and not given as arguments.
-        check_fits(self.args if self.shell else self.command, self.env)
-        if self.shell and sum(map(len, self.command)) + len(self.command) > MAX_SCRIPT_SIZE:
-            raise ValueError(f"the shell's text is longer than {plain_size(MAX_SCRIPT_SIZE)}")
         return self
 
     @property
-    def script_text(self) -> str | None:
-        """What the shell has to run; None when the command is executed directly."""
-        if self.shell is None:
-            return None
-        return self.script if self.script is not None else " ".join(self.command)
+    def short_json(self) -> str:
+        """JSON without the fields that have their defaults; the same job when it is validated."""
+        text = self.model_dump_json(exclude_defaults=True)
+        if self.kind == DEFAULT_KIND:
+            return text
+        return f'{{"kind":"{self.kind}"{"," if len(text) > 2 else ""}{text[1:]}'
+
+    def __init_subclass__(cls, kind: str | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if kind is not None:
+            JobSpec.kinds[kind] = cls
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return by_kind(cls, cls.kinds) if cls is JobSpec else handler(source)

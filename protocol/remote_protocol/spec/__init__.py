@@ -1,0 +1,13 @@
+"""What a user asks for: the specification of a job and its policies. Pure.
+
+One model serves the HTTP body, the stored row and the offer to an agent, so that nothing is
+translated and nothing can get lost on the way. Limits are part of the type.
+
+Every kind of job is imported here, and thereby known; nothing else in the protocol names one.
+"""
+
+from remote_protocol.files import JobFile
+from remote_protocol.spec.command import CommandSpec
+from remote_protocol.spec.job import DEFAULT_QUEUE, JobSpec, OnDisconnect, OnReturn
+
+__all__ = ["DEFAULT_QUEUE", "CommandSpec", "JobFile", "JobSpec", "OnDisconnect", "OnReturn"]
