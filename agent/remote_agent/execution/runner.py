@@ -41,6 +41,7 @@ SYNC_AFTER: Final = 1.0
 """Seconds after which an end that the server has not settled is forced to this host's disk."""
 UNHEARD: Final = 15.0
 """Seconds after which a start that was asked for is asked for again: its shim may have died."""
+_REMOVED: Final = "an attempt's directory is gone"
 
 
 class Runner:
@@ -208,6 +209,8 @@ class Runner:
                 self._deliver(key, watched)
             case "ended" if note.record is not None:
                 # The disk takes no record: this one is all that there is of its end.
+                if not watched.directory.exists():
+                    log.error(_REMOVED, path=str(watched.directory))
                 with suppress(ValidationError):
                     self._finish(key, ended_from(key, note.record))
             case "ended":
@@ -314,7 +317,7 @@ class Runner:
 
     def _gone(self, key: AttemptId) -> None:
         """Somebody has taken the directory away: its job is over, and nothing of it is left."""
-        log.error("an attempt's directory is gone", path=str(self._journal.path(key)))
+        log.error(_REMOVED, path=str(self._journal.path(key)))
         detail = "the attempt's directory was removed from the agent's disk"
         detail += killed_words(self._journal.kill_rest(key, None))
         self._finish(key, ended_from(key, lost(detail, 0, 0, None)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -266,6 +267,19 @@ async def test_records_that_a_full_disk_does_not_take_come_as_events(world):
     ended = world.ended(key)
     assert ended is not None and ended.end_reason is EndReason.CANCELLED
     os.kill(world.started(key).pid, signal.SIGKILL)
+
+
+async def test_a_removed_directory_is_named_also_when_its_end_is_known(world, capsys):
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key), "it starts")
+    pid = world.started(key).pid
+    shutil.rmtree(world.journal.path(key))
+    body = lost("no room", 0, 0, None) | {"exit_code": 4, "end_reason": "exit"}
+    world.runner._heard(Notification(key, "ended", record=body))
+    assert world.ended(key).exit_code == 4
+    said = capsys.readouterr().out
+    assert "directory is gone" in said and str(key) in said
+    os.kill(pid, signal.SIGKILL)
 
 
 async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
