@@ -22,7 +22,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 # The units that mean the same on Windows: the others speak of modes, signals, sh or POSIX paths.
 WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix tests/agent/,$(addsuffix .py, \
   processes/test_types processes/test_command cli/test_parser cli/test_variables test_backoff test_errors test_spool \
-  app/test_control_handlers app/test_driver app/test_shutdown connection/test_endpoint connection/test_uploader \
+  app/test_control_handlers app/test_driver app/test_shutdown connection/test_endpoint connection/test_faults connection/test_uploader \
   local/test_janitor local/test_logging_setup)) \
   $(wildcard tests/protocol/test_*.py)
 

@@ -21,7 +21,7 @@ from remote_agent.session.effects import (
     Acknowledged,
     AppendInput,
     ApplyAssignment,
-    ApplyWishes,
+    ApplyDesiredState,
     CloseLink,
     ContactConfirmed,
     Effect,
@@ -215,7 +215,7 @@ class SessionDriver:
                 self._online(welcome)
             case ContactConfirmed(at):
                 self._note_contact(at)
-            case ApplyWishes(wishes):
+            case ApplyDesiredState(wishes):
                 self.desired.server = wishes
                 self.reconsider()
             case ApplyAssignment(assignment):

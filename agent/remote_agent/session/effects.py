@@ -135,8 +135,8 @@ class ContactConfirmed(NamedTuple):
 
 
 @distinct
-class ApplyWishes(NamedTuple):
-    """The operators' wishes as they stand now."""
+class ApplyDesiredState(NamedTuple):
+    """What operators want of the agent, as the server has it now."""
 
     wishes: Wishes
 
@@ -172,7 +172,7 @@ Effect = (
     | EndInput
     | Online
     | ContactConfirmed
-    | ApplyWishes
+    | ApplyDesiredState
     | ApplyAssignment
     | CloseLink
 )

@@ -18,7 +18,7 @@ from remote_agent.session.attempts import Attempts
 from remote_agent.session.capacity import fits
 from remote_agent.session.effects import (
     ApplyAssignment,
-    ApplyWishes,
+    ApplyDesiredState,
     CloseLink,
     ContactConfirmed,
     Effect,
@@ -282,7 +282,7 @@ class Session:
             case m.HeartbeatAck():
                 return self._heartbeat_acked(message)
             case m.Wish(wishes=wishes):
-                return [ApplyWishes(wishes)]
+                return [ApplyDesiredState(wishes)]
             case m.Configure():
                 self._heartbeats.interval = message.heartbeat_interval
                 self._offer_ttl = message.offer_ttl
@@ -309,7 +309,7 @@ class Session:
             Online(message),
             ContactConfirmed(self._heartbeats.confirmed_at),
             ApplyAssignment(message.assignment),
-            ApplyWishes(message.wishes),
+            ApplyDesiredState(message.wishes),
         ]
         for ruling in message.rulings:
             effects += self._attempts.rule(ruling)

@@ -9,7 +9,7 @@ import pytest
 from remote_agent.session import events as ev
 from remote_agent.session.effects import (
     ApplyAssignment,
-    ApplyWishes,
+    ApplyDesiredState,
     CloseLink,
     ContactConfirmed,
     Effect,
@@ -58,11 +58,11 @@ def test_a_welcome_is_applied() -> None:
         "Online",
         "ContactConfirmed",
         "ApplyAssignment",
-        "ApplyWishes",
+        "ApplyDesiredState",
         "WakeUploader",
     ]
     assert isinstance(effects[0], Online)
-    assert effects[2:4] == [ApplyAssignment(ASSIGNMENT), ApplyWishes(wishes)]
+    assert effects[2:4] == [ApplyAssignment(ASSIGNMENT), ApplyDesiredState(wishes)]
     assert talk.session.welcomed
 
 
@@ -151,7 +151,7 @@ def test_resync_says_hello_again_and_chunks_wait() -> None:
 def test_wishes_and_assignment_are_applied_live() -> None:
     talk = Talk().online()
     wishes = m.Wishes(draining=True)
-    assert talk.hear(m.Wish(wishes=wishes)) == [ApplyWishes(wishes)]
+    assert talk.hear(m.Wish(wishes=wishes)) == [ApplyDesiredState(wishes)]
     configure = m.Configure(assignment=ASSIGNMENT, heartbeat_interval=2.0, offer_ttl=6.0)
     assert talk.hear(configure) == [ApplyAssignment(ASSIGNMENT)]
     assert kinds(talk.tick(2)) == ["heartbeat"]
