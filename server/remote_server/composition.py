@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from remote_server.bus import LocalBus
+from remote_server.bus import Bus, LocalBus
 from remote_server.config import Config
 from remote_server.data_dir import DataDir
 from remote_server.dispatch_signal import DispatchSignal
@@ -54,7 +54,8 @@ class Parts:
 
 def compose(config: Config, data: DataDir, store: Store) -> Parts:
     """Make everything that stands on an open store, and have it hear of commits."""
-    clock, bus, signal = Clock(time.time, boot_clock), LocalBus(), DispatchSignal()
+    clock, signal = Clock(time.time, boot_clock), DispatchSignal()
+    bus: Bus = LocalBus()
     durable = config.server.durability == "full"
     logs = LogStore(
         data.logs, config.logs.pack_above, Reserve(data.logs, config.limits.min_free_disk)
