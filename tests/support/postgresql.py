@@ -52,8 +52,9 @@ _SETTINGS: Final = {
 class PostgresServer:
     """One server with its own data, below a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, synced: bool = False) -> None:
         self.folder = folder
+        self._settings = _SETTINGS | ({"fsync": "on", "full_page_writes": "on"} if synced else {})
         self.port = _free_port()
         self.log = folder / "log"
         self._data = folder / "data"
@@ -63,10 +64,11 @@ class PostgresServer:
 
     @classmethod
     @contextmanager
-    def started(cls) -> Iterator[PostgresServer]:
-        """A new server that runs for as long as the context lasts."""
+    def started(cls, synced: bool = False) -> Iterator[PostgresServer]:
+        """A new server that runs for as long as the context lasts; `synced`: commits wait for the
+        disk, as benchmarks want it."""
         folder = Path(tempfile.mkdtemp(prefix="remote-pg-"))
-        server = cls(folder)
+        server = cls(folder, synced)
         try:
             server.initialize()
             server.start()
@@ -125,7 +127,7 @@ class PostgresServer:
         self.stop()
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         command = [str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port)]
-        for name, value in _SETTINGS.items():
+        for name, value in self._settings.items():
             command += ["-c", f"{name}={value}"]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(

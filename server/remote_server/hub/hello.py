@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 from weakref import WeakValueDictionary
@@ -21,7 +21,6 @@ from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Hello, Recalled
 from remote_server.domain.enrolment import left_out
 from remote_server.domain.events import HelloReceived, RecallAnswered
-from remote_server.domain.model import Lease
 from remote_server.domain.session import AgentSession
 from remote_server.errors import StoreUnavailable
 from remote_server.hub.admission import admit
@@ -30,6 +29,7 @@ from remote_server.hub.desired_state import assignment_of, wishes_of
 from remote_server.hub.link import Link
 from remote_server.hub.registry import Registry
 from remote_server.logs import LogUnavailable
+from remote_server.store.reconciliation import Known, Reconciliation
 
 log = structlog.get_logger("remote_server.hub")
 
@@ -102,36 +102,45 @@ class HelloHandler:
     async def _reconcile(self, link: Link, hello: Hello) -> None:
         store = self._hub.store
         keys = [item.attempt for item in hello.inventory]
-        before = await store.leases_of(link.name)
-        unheld = [key for key in keys if key not in before]
-        found = await self._look_up(link, unheld)
+        known = Known()
+        if len(keys) > SLICE:
+            # By and by: the rest of the loop goes on meanwhile.
+            held = await store.leases_of(link.name)
+            for part in slices((key for key in keys if key not in held), SLICE):
+                known.take(await store.look_up(link.name, part))
+                await asyncio.sleep(0)
+                if link.closed:
+                    return
+        await store.reconcile(
+            link.name, keys, known, lambda found: self._answer(link, hello, found)
+        )
+
+    def _answer(self, link: Link, hello: Hello, found: Reconciliation) -> None:
+        """Hand over what was read, before anything else happens."""
         if link.closed:
             return
-        # From here on reads do not let others run: nothing changes between them and the event.
-        current = await store.leases_of(link.name)
-        gone = [key for key in keys if key in before and key not in current]
-        found.take(await self._found(link.name, gone))
-        link.agent = await store.agent(link.name)
-        leases = found.leases | current
+        link.agent = found.agent
+        keys = (item.attempt for item in hello.inventory)
         try:
-            lengths = {key: self._hub.logs.length(key) for key in keys if key in leases}
+            lengths = {key: self._hub.logs.length(key) for key in keys if key in found.leases}
         except LogUnavailable as error:
             raise StoreUnavailable(str(error)) from error
+        unknown = found.known.unknown
         link.feed(
             HelloReceived(
                 hello=hello,
-                leases=leases,
-                ended=frozenset(found.ended),
+                leases=found.leases,
+                ended=frozenset(found.known.ended),
                 lengths=lengths,
-                assignment=assignment_of(link.agent),
-                wishes=wishes_of(link.agent),
-                unknown=frozenset(found.unknown),
-                recall=await store.asks_agents(),
-                warning=left_out(link.agent, hello.settings),
+                assignment=assignment_of(found.agent),
+                wishes=wishes_of(found.agent),
+                unknown=frozenset(unknown),
+                recall=found.recall,
+                warning=left_out(found.agent, hello.settings),
             )
         )
-        if found.unknown:
-            some = sorted(found.unknown)
+        if unknown:
+            some = sorted(unknown)
             self._hub.log.write(
                 log.warning,
                 "attempts belong to no job of this restored database; they may run to their end",
@@ -140,27 +149,6 @@ class HelloHandler:
                 attempts=", ".join(map(str, some[:_NAMED])),
             )
 
-    async def _look_up(self, link: Link, unheld: Sequence[AttemptId]) -> _Found:
-        """What the database knows of attempts that the agent does not hold, by and by."""
-        found = _Found()
-        for part in slices(unheld, SLICE):
-            if found.looked:
-                await asyncio.sleep(0)
-            if link.closed:
-                break
-            found.take(await self._found(link.name, part))
-        return found
-
-    async def _found(self, agent: str, keys: Sequence[AttemptId]) -> _Found:
-        store, found = self._hub.store, _Found()
-        if keys:
-            found.looked = True
-            found.leases = await store.leases(keys, agent)
-            rest = [key for key in keys if key not in found.leases]
-            found.ended = set(await store.ended_keys(rest))
-            found.unknown = set(await store.strays(rest))
-        return found
-
     async def recalled(self, link: Link, message: Recalled) -> None:
         """An agent says what it has settled: have it take up what this database takes for open."""
         wanted: set[AttemptId] = set()
@@ -168,20 +156,6 @@ class HelloHandler:
             wanted |= (await self._hub.store.leases(part, link.name)).keys()
             await asyncio.sleep(0)
         link.feed(RecallAnswered(tuple(sorted(wanted))))
-
-
-class _Found:
-    def __init__(self) -> None:
-        self.leases: dict[AttemptId, Lease] = {}
-        self.ended: set[AttemptId] = set()
-        self.unknown: set[AttemptId] = set()
-        self.looked = False
-
-    def take(self, other: _Found) -> None:
-        self.leases |= other.leases
-        self.ended |= other.ended
-        self.unknown |= other.unknown
-        self.looked = self.looked or other.looked
 
 
 def slices(items: Iterable[AttemptId], size: int) -> Iterator[list[AttemptId]]:

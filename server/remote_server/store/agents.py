@@ -120,7 +120,7 @@ class Agents(Repository):
                     ErrorCode.FORBIDDEN,
                     f"this token belongs to the agent {token.agent!r}, not to {name!r}",
                 )
-            known = _find(tx, name)
+            known = find_agent(tx, name)
             _require_covered(token, known, registration)
             print_ = registration.fingerprint
             same = known is not None and bool(print_) and known.fingerprint == print_
@@ -168,7 +168,7 @@ class Agents(Repository):
         def begin(tx: Transaction) -> Agent:
             if token is not None:
                 require_valid(tx, token.id, now)
-            known = _find(tx, name)
+            known = find_agent(tx, name)
             base = known
             if base is None:
                 grant = Grant() if token is None else grant_of(token)
@@ -310,13 +310,14 @@ class Agents(Repository):
         return await self._database.write(edit, by=by)
 
 
-def _find(reader: Reader, name: str) -> Agent | None:
+def find_agent(reader: Reader, name: str) -> Agent | None:
+    """One agent; None when there is no such one."""
     row = reader.one(_AGENT, {"wanted": name})
     return None if row is None else agent_from(row)
 
 
 def _get(reader: Reader, name: str) -> Agent:
-    found = _find(reader, name)
+    found = find_agent(reader, name)
     if found is None:
         raise NotFound("agent", name)
     return found

@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 from sqlalchemy import bindparam, select, text, tuple_, update
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.ids import ulid_to_bytes
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.demand import demand_from, policy_from
 from remote_server.domain.events import Change, Lost, Running, Withdrawn
@@ -23,11 +22,9 @@ from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
 from remote_server.store.specifications import Specs
-from remote_server.store.unknown import has_job, unknown_lease, unknown_row
+from remote_server.store.unknown import unknown_lease, unknown_row
 from remote_server.store.verdicts import apply
 
-CLOCK_ERROR: Final = 60.0
-"""Seconds by which the server's clock may have been set back since the copy was made."""
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
 _LEASE: Final = (
     select(
@@ -89,14 +86,14 @@ def lease_row(reader: Reader, key: AttemptId) -> Row | None:
     return reader.one(_LEASE_AT, {"at_job": key.job, "at_number": key.number})
 
 
-def made_at(job: str) -> float:
-    """When a job's id was made, in Unix seconds (ulid/spec: 48 bits of milliseconds)."""
-    return int.from_bytes(ulid_to_bytes(job)[:6], "big") / 1000
-
-
 def live_keys(reader: Reader, agent: str) -> list[AttemptId]:
     """The attempts that an agent holds."""
     return [AttemptId(*row) for row in reader.all(_LIVE_KEYS, {"agent": agent})]
+
+
+def lease_rows(reader: Reader, agent: str) -> list[Row]:
+    """What `lease_from` needs of every attempt that an agent holds."""
+    return reader.all(_LEASES_OF, {"agent": agent})
 
 
 def lease_from(row: Row, parsed: Specs) -> Lease:
@@ -126,12 +123,27 @@ def lease_from(row: Row, parsed: Specs) -> Lease:
     )
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """What the database knows of an attempt that an agent names."""
 
     key: AttemptId
     known: Row | None
     unknown: Row | None
+
+    def lease(self, agent: str, parsed: Specs) -> Lease | None:
+        """The agent's right to it: it holds it, or may hold it again (`may_return`)."""
+        if self.known is not None:
+            lease = lease_from(self.known, parsed)
+            if lease.agent == agent and (lease.state.live or lease.may_return):
+                return lease
+        if self.unknown is None:
+            return None
+        return unknown_lease(self.unknown, self.key, agent, parsed)
+
+
+def find(reader: Reader, key: AttemptId, restored: bool) -> Found:
+    """Look an attempt up; `restored`: there may be some that the database does not know."""
+    return Found(key, lease_row(reader, key), unknown_row(reader, key) if restored else None)
 
 
 class Attempts(Repository):
@@ -180,41 +192,18 @@ class Attempts(Repository):
 
     async def leases_of(self, agent: str) -> dict[AttemptId, Lease]:
         """Every attempt that an agent holds."""
-        rows = await self._database.read(lambda reader: reader.all(_LEASES_OF, {"agent": agent}))
+        rows = await self._database.read(lambda reader: lease_rows(reader, agent))
         return {lease.key: lease for lease in (lease_from(row, self.specs) for row in rows)}
 
     async def leases(self, keys: Iterable[AttemptId], agent: str) -> dict[AttemptId, Lease]:
         """Those of `keys` that the agent holds, or may hold again (`may_return`)."""
 
-        def find(reader: Reader) -> list[_Found]:
-            return [self._find(reader, key) for key in keys]
-
-        found = [self._lease(row, agent) for row in await self._database.read(find)]
-        return {lease.key: lease for lease in found if lease is not None}
-
-    def _find(self, reader: Reader, key: AttemptId) -> _Found:
-        unknown = None if self.unknown_since is None else unknown_row(reader, key)
-        return _Found(key, lease_row(reader, key), unknown)
-
-    def _lease(self, found: _Found, agent: str) -> Lease | None:
-        if found.known is not None:
-            lease = lease_from(found.known, self.specs)
-            if lease.agent == agent and (lease.state.live or lease.may_return):
-                return lease
-        if found.unknown is None:
-            return None
-        return unknown_lease(found.unknown, found.key, agent, self.specs)
-
-    async def strays(self, keys: Iterable[AttemptId]) -> frozenset[AttemptId]:
-        """Those of `keys` whose jobs were made behind the copy that this database was restored
-        from: it knows nothing of them."""
-        since = self.unknown_since
-        if since is None:
-            return frozenset()
-        made = [key for key in keys if made_at(key.job) >= since - CLOCK_ERROR]
-        return await self._database.read(
-            lambda reader: frozenset(key for key in made if not has_job(reader, key.job))
+        restored = self.unknown_since is not None
+        found = await self._database.read(
+            lambda reader: [find(reader, key, restored) for key in keys]
         )
+        leases = (one.lease(agent, self.specs) for one in found)
+        return {lease.key: lease for lease in leases if lease is not None}
 
     async def ended_keys(self, keys: Iterable[AttemptId]) -> frozenset[AttemptId]:
         """Those of `keys` whose end is committed."""

@@ -186,7 +186,12 @@ class Restoration(Repository):
         """Whether agents may know more about some job than this database does."""
         if self.unknown_since is None:
             return False
-        return await self._database.read(lambda reader: reader.one(_ANY_OPEN) is not None)
+        return await self._database.read(asks_agents)
+
+
+def asks_agents(reader: Reader) -> bool:
+    """Whether some job that has not ended may have gone on in a former life of the database."""
+    return reader.one(_ANY_OPEN) is not None
 
 
 def _raise_floor(tx: Transaction, now: float, until: float) -> int:

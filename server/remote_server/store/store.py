@@ -25,6 +25,7 @@ from remote_server.store.listing import JobLists
 from remote_server.store.opening import AS_USUAL, Terms, open_database
 from remote_server.store.ports import Database, Transaction
 from remote_server.store.queues import Queues, ensure_queue
+from remote_server.store.reconciliation import Reconciliations
 from remote_server.store.repository import Ulids
 from remote_server.store.restoration import Restoration
 from remote_server.store.retention import Retention
@@ -38,7 +39,17 @@ _PROBE: Final = insert(meta).values(name=bindparam("name"), value=bindparam("val
 
 
 class Store(
-    Jobs, JobLists, WaitingJobs, Attempts, Agents, Queues, Tokens, History, Retention, Restoration
+    Jobs,
+    JobLists,
+    WaitingJobs,
+    Attempts,
+    Reconciliations,
+    Agents,
+    Queues,
+    Tokens,
+    History,
+    Retention,
+    Restoration,
 ):
     """Jobs, attempts, agents, queues, tokens and the timeline, in one database."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PART
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.parts import parts
+from remote_protocol.states import AttemptState
 from remote_server.hub import hello as module
 from remote_server.hub.budget import Rate
 from tests.support.fake_agent import holds
@@ -143,3 +145,53 @@ async def test_nothing_is_recalled_that_was_not_asked_for(place: LiveHub) -> Non
         await agent.send(m.Recalled(attempts=[AttemptId("0" * 26, 1)]))
         assert "not asked for" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.BAD_MESSAGE
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 3])
+async def test_what_is_committed_while_a_hello_is_looked_up_is_not_overlooked(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """Reads of a database on another thread let others run: what they commit is either in the
+    answer, or told after it."""
+    async with place.agent() as agent:
+        await agent.hello()
+        job = await place.submit()
+        key = await agent.start()
+        await place.reaches(key, AttemptState.RUNNING)
+    await until(lambda: place.hub.slot("a") is None)
+    real = place.store.reconcile
+
+    async def busy(*given: Any) -> None:
+        changing = asyncio.ensure_future(place.store.request_cancel(job, "enough", time.time()))
+        for _ in range(before):
+            await asyncio.sleep(0)
+        await real(*given)
+        await changing
+
+    monkeypatch.setattr(place.store, "reconcile", busy)
+    async with place.agent() as agent:
+        welcome = await agent.hello(holds(key, Phase.RUNNING))
+        assert [ruling.verdict for ruling in welcome.rulings] == [Verdict.KEEP]
+        assert (await agent.hear(m.Cancel)).attempt == key
+
+
+async def test_an_end_that_is_told_before_the_answer_is_in_it(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        await place.reaches(key, AttemptState.RUNNING)
+    await until(lambda: place.hub.slot("a") is None)
+    real = place.store.reconcile
+
+    async def late(*given: Any) -> None:
+        await place.store.lose(key, "given up", time.time())
+        place.hub.lease_ended("a", key, "given up")
+        await real(*given)
+
+    monkeypatch.setattr(place.store, "reconcile", late)
+    async with place.agent() as agent:
+        welcome = await agent.hello(holds(key, Phase.RUNNING))
+        assert [ruling.verdict for ruling in welcome.rulings] == [Verdict.SUPERSEDED]

@@ -20,7 +20,7 @@ from tests.support.stored import NOW, ended, finish, offered, running, started, 
 async def test_without_a_restoration_nothing_is_unknown(store: Store) -> None:
     job = await submitted(store)
     assert await store.leases([AttemptId(job, 1)], "a") == {}
-    assert await store.strays([AttemptId(job.replace("0", "1"), 1)]) == frozenset()
+    assert not (await store.look_up("a", [AttemptId(job.replace("0", "1"), 1)])).unknown
     with pytest.raises(Stale):
         await store.record("a", Recovered(AttemptId(job, 1)), NOW)
 
@@ -80,6 +80,6 @@ async def test_jobs_made_behind_the_copy_are_strays(store: Store, tmp_path: Path
     try:
         await found.begin_life(0, LATER, GRACE)
         keys = [AttemptId(known, 1), AttemptId(newer, 1), old]
-        assert await found.strays(keys) == {AttemptId(newer, 1)}
+        assert (await found.look_up("a", keys)).unknown == {AttemptId(newer, 1)}
     finally:
         await found.close()

@@ -283,9 +283,14 @@ def _future_of(job: _Writing | _Reading) -> asyncio.Future[Any]:
 
 
 def _answer(job: _Reading, result: Any) -> None:
-    if not job.future.done():
+    if job.future.done():
+        return
+    try:
         if job.then is not None:
             job.then(result)
+    except Exception as error:
+        job.future.set_exception(error)
+    else:
         job.future.set_result(result)
 
 
