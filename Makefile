@@ -14,7 +14,13 @@ TOOLS     := $(VENV)/.ready-dev-$(KEY)
 TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks requirements)
 
 # Whole environments are made and large attacks carried out there: targets of their own, so that `make test` stays short.
-HEAVY := tests/hostile tests/checkout
+HEAVY := tests/hostile tests/checkout tests/postgresql
+
+# What stands on a database. The tests of SQLite's own files are left out: PostgreSQL has others beside them.
+ON_POSTGRESQL := tests/postgresql tests/server/store tests/server/hub tests/server/inputs tests/server/queries \
+  $(addprefix tests/server/test_,dispatcher.py sweeper.py inspection.py) tests/e2e
+ON_SQLITE := tests/server/store/sqlite tests/e2e/test_restore.py \
+  tests/e2e/test_doors.py::test_a_database_newer_than_the_program
 
 LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol
@@ -27,7 +33,7 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-docs test-wine check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-postgres test-docs test-wine check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +68,10 @@ test-hostile: setup-dev ## attacks of strangers, users and rogue agents on a rea
 
 test-checkout: setup-dev ## the set-up of a checkout, interrupted and repeated, for real
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/checkout $(ARGS)
+
+test-postgres: setup-dev ## the store, what stands on it, and all end-to-end tests on PostgreSQL
+	@REMOTE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n $(JOBS) --dist worksteal \
+	  $(ON_SQLITE:%=--deselect=%) $(ON_POSTGRESQL) $(ARGS)
 
 test-docs: setup-dev ## the examples of every --help, for real
 	@$(BIN)/python -m pytest tests/docs/help_examples.py $(ARGS)

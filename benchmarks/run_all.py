@@ -9,6 +9,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 _FULL = [
     ["dispatch"],
+    ["databases"],
     ["output"],
     ["input"],
     ["idle"],
@@ -19,6 +20,7 @@ _FULL = [
 ]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
+    ["databases", "--jobs", "200"],
     ["output", "--megabytes", "100"],
     ["input", "--megabytes", "50", "--lines", "20"],
     ["idle", "--seconds", "10"],

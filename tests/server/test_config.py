@@ -125,6 +125,18 @@ def test_a_database_is_a_url() -> None:
     assert "is not a URL" in faults(database="server.db")
 
 
+def test_a_password_is_no_argument(tmp_path: Path) -> None:
+    for url in ("postgresql://u:hunter2@h/d", "postgresql://u@h/d?password=hunter2"):
+        said = faults(database=url)
+        assert "--database" in said and "REMOTE_SERVER_DATABASE" in said
+        assert "hunter2" not in said
+        # Where nobody else can read it, it may stand.
+        assert load(None, {"REMOTE_SERVER_DATABASE": url}).database_url == url
+    assert "hunter2" not in faults(env={"REMOTE_SERVER_DATABASE": "postgresql/u:hunter2@h"})
+    plain = "postgresql://u@h:5432/d?sslmode=require"
+    assert load(None, {}, {"database": plain}).database_url == plain
+
+
 def test_variables_of_kubernetes_and_empty_ones_are_left_alone() -> None:
     env = {"REMOTE_SERVER_PORT": "tcp://10.0.0.1:80", "REMOTE_SERVER_LISTEN": ""}
     assert load(None, env) == load(None, {})

@@ -14,7 +14,7 @@ from remote_protocol.api.agents import AgentChange
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.ids import make_ulid
-from remote_protocol.messages import Condition, Phase, Verdict
+from remote_protocol.messages import Condition, Phase, Resync, Verdict
 from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
 from remote_server.domain.change_set import Cancel, ChangeSet
 from remote_server.domain.links import Links
@@ -327,6 +327,15 @@ async def test_stopping_tells_everyone_and_gives_offers_back(place: LiveHub) -> 
         assert await stranger.closed() == CloseCode.GOING_AWAY
         async with place.agent() as late:
             assert await late.closed() == CloseCode.GOING_AWAY
+
+
+async def test_a_database_that_may_have_forgotten_asks_every_agent(place: LiveHub) -> None:
+    async with place.agent() as agent, place.agent("b") as other:
+        for one in (agent, other):
+            await one.hello()
+        place.hub.database_back()
+        for one in (agent, other):
+            await one.hear(Resync)
 
 
 async def test_trouble_after_the_end_starts_no_loop(place: LiveHub) -> None:
