@@ -1,4 +1,4 @@
-"""Agents: register, connect, wishes, edits, contact, delete. Queries live here."""
+"""Agents: register, connect, desired state, edits, contact, delete. Queries live here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from remote_server.store.tokens import (
     require_valid,
     use_token,
 )
-from remote_server.store.verdicts import apply
+from remote_server.store.transitions import apply
 
 _AGENT: Final = SELECT_AGENT.where(agents.c.name == bindparam("wanted"))
 _AGENTS: Final = SELECT_AGENT.order_by(agents.c.name)
@@ -235,10 +235,10 @@ class Agents(Repository):
         deadline: float | None = None,
         by: Principal = SYSTEM,
     ) -> Agent:
-        """Store what operators want of an agent (I7); None leaves a wish as it is. `deadline`:
+        """Store what operators want of an agent (I7); None leaves it as it is. `deadline`:
         seconds from now until jobs of a draining agent are cancelled. NotFound."""
 
-        def wish(agent: Agent) -> Agent:
+        def change(agent: Agent) -> Agent:
             if paused is not None:
                 agent = replace(agent, paused=paused, pause_comment=comment if paused else "")
             if draining is not None:
@@ -246,7 +246,7 @@ class Agents(Repository):
                 agent = replace(agent, draining=draining, drain_deadline_at=at)
             return agent
 
-        return await self._edit(name, wish, by=by)
+        return await self._edit(name, change, by=by)
 
     async def update_agent(self, name: str, change: AgentChange, by: Principal = SYSTEM) -> Agent:
         """Store an operator's edit of queues, labels or capacity. NotFound, UnknownQueue."""

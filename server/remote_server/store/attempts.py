@@ -22,8 +22,8 @@ from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
 from remote_server.store.specifications import Specs
+from remote_server.store.transitions import apply
 from remote_server.store.unknown import unknown_lease, unknown_row
-from remote_server.store.verdicts import apply
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
 _LEASE: Final = (
@@ -169,7 +169,7 @@ class Attempts(Repository):
         )
 
     async def lose(self, key: AttemptId, detail: str, now: float) -> Outcome:
-        """Give an attempt up: its agent is silent, or gone. A wish to cancel is fulfilled by it.
+        """Give an attempt up: its agent is silent, or gone. That fulfils a request to cancel.
 
         Stale when nobody holds it any more.
         """
@@ -181,14 +181,14 @@ class Attempts(Repository):
         return await self._database.write(lambda tx: apply(tx, key, None, change, now))
 
     async def enforce_timeout(self, key: AttemptId, detail: str, now: float) -> None:
-        """Wish that an attempt ends because of its timeout; said again, it changes nothing."""
+        """Ask for the end of an attempt because of its timeout; asked again, it changes nothing."""
 
-        def wish(tx: Transaction) -> None:
+        def ask(tx: Transaction) -> None:
             where = {"at_job": key.job, "at_number": key.number, "overdue_at": now}
             if tx.changed(_OVERDUE, where):
                 tx.note(key.job, now, "timeout_enforced", attempt=key.number, detail=detail)
 
-        await self._database.write(wish)
+        await self._database.write(ask)
 
     async def leases_of(self, agent: str) -> dict[AttemptId, Lease]:
         """Every attempt that an agent holds."""
@@ -221,7 +221,7 @@ class Attempts(Repository):
     async def live_leases(
         self, after: tuple[str, str, int] = ("", "", 0), limit: int = 1000
     ) -> list[LiveLease]:
-        """A page of all attempts that some agent holds, by agent and key; go on behind `after`
+        """A page of all attempts that some agent holds, by agent and key; go on after `after`
         (agent, job, number of the last one)."""
         where = dict(zip(("after_agent", "after_job", "after_number"), after, strict=True))
         rows = await self._database.read(

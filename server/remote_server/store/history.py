@@ -112,7 +112,7 @@ class History(Repository):
         await self._database.write(note)
 
     async def events(self, after: int, limit: int = 1000) -> list[TimelineEvent]:
-        """The changes of jobs' states behind `after`, in the order of their commits."""
+        """The changes of jobs' states after the number `after`, in the order of their commits."""
         rows = await self._database.read(
             lambda reader: reader.all(_EVENTS, {"after": after, "count": limit}), long=True
         )
@@ -146,7 +146,7 @@ class History(Repository):
         await self._database.write(lambda tx: tx.many(_GONE, rows))
 
     async def kept_logs(self, after: AttemptId | None = None, limit: int = 500) -> list[KeptLog]:
-        """A page of the logs that should be there in full; go on behind `after`."""
+        """A page of the logs that should be there in full; go on after `after`."""
         job, number = after or ("", 0)
         where = {"after_job": job, "after_number": number, "count": limit}
         rows = await self._database.read(lambda reader: reader.all(_KEPT, where), long=True)

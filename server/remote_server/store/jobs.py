@@ -187,12 +187,12 @@ class Jobs(Repository):
     async def request_cancel(
         self, job: str, detail: str, now: float, by: Principal = SYSTEM
     ) -> CancelOutcome:
-        """Wish that a job ends. A waiting one is cancelled at once; for one that an agent holds
-        the wish is stored, and the lease says who must be told; a job that has ended stays as
-        it is. Repeating the wish changes nothing. NotFound.
+        """Ask for the end of a job. A waiting one is cancelled at once; for one that an agent holds
+        the request is stored, and the lease says who must be told; a job that has ended stays as
+        it is. Repeating it changes nothing. NotFound.
         """
 
-        def wish(tx: Transaction) -> AttemptId | None:
+        def ask(tx: Transaction) -> AttemptId | None:
             row = tx.one(_CANCELLABLE, {"job": job})
             if row is None:
                 raise NotFound("job", job)
@@ -233,7 +233,7 @@ class Jobs(Repository):
             tx.changes.cancels[key] = Cancel(row.agent, EndReason.CANCELLED, detail)
             return key
 
-        key = await self._database.write(wish, by=by)
+        key = await self._database.write(ask, by=by)
         found = await self.job(job)
         if key is None:
             return CancelOutcome(found)

@@ -208,7 +208,7 @@ class _Page:
     def __init__(self, wanted: JobFilter, count: int, parsed: Specs) -> None:
         self.jobs: list[Job] = []
         self.full = False
-        """There is a job for which it has no room."""
+        """There is a job that does not fit."""
         self._wanted = wanted
         self._count = count
         self._specs = parsed

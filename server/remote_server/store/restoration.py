@@ -1,7 +1,7 @@
 """The start of a server on a database that is older than what agents have seen of it.
 
 The database says whether it is a copy (`Database.restored`), and one that was put back by other
-means counts fewer starts than its data directory does. At the first start behind it, every job
+means counts fewer starts than its data directory does. At the first start after that, every job
 that had not ended gets numbers that no former life of the database can have given (I1, I2), and
 waits until agents had the time to say what they hold. Queries live here.
 """
@@ -54,7 +54,7 @@ _TAKEN_BACK: Final = (
     is_state(jobs.c.state, "assigned"),
     jobs.c.id.not_in(select(attempts.c.job).where(literal_column(LIVE_STATES))),
 )
-_WISHED: Final = (*_TAKEN_BACK, jobs.c.cancel_requested_at.is_not(None))
+_CANCEL_ASKED: Final = (*_TAKEN_BACK, jobs.c.cancel_requested_at.is_not(None))
 _TELL_CANCELLED: Final = insert(timeline).from_select(
     ["job", "at", "what", "state", "attempt", "source", "detail"],
     select(
@@ -65,11 +65,11 @@ _TELL_CANCELLED: Final = insert(timeline).from_select(
         jobs.c.attempt,
         literal_column("'server'"),
         bindparam("detail"),
-    ).where(*_WISHED),
+    ).where(*_CANCEL_ASKED),
 )
 _CANCEL: Final = (
     update(jobs)
-    .where(*_WISHED)
+    .where(*_CANCEL_ASKED)
     .values(
         state=literal_column("'cancelled'"),
         end_reason=literal_column("'cancelled'"),
@@ -133,7 +133,7 @@ _ANY_OPEN: Final[Select[Any]] = (
     .offset(literal_column("0"))
 )
 _COUNT: Final = select(func.count().label("number")).select_from(jobs).where(_OPEN)
-_CANCELLED: Final = "its cancel was wished for; the database was restored while it was offered"
+_CANCELLED: Final = "its cancel was asked for; the database was restored while it was offered"
 _DETAIL: Final = (
     "the database was restored from an older copy: what happened to the job since is not known "
     "here; agents have time to tell"

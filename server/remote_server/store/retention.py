@@ -31,7 +31,7 @@ _OLD: Final = (
     select(jobs.c.id)
     .where(
         jobs.c.queue == bindparam("of_queue"),
-        jobs.c.id > bindparam("behind"),
+        jobs.c.id > bindparam("after"),
         jobs.c.id < bindparam("made_before"),
         jobs.c.ended_at < bindparam("before"),
         is_state(jobs.c.state, *_TERMINAL),
@@ -57,13 +57,13 @@ class Retention(Repository):
     """The repository of what is kept no longer."""
 
     async def old_jobs(
-        self, queue: str, before: float, behind: str = "", limit: int = BATCH
+        self, queue: str, before: float, after: str = "", limit: int = BATCH
     ) -> list[OldJob]:
         """Jobs of a queue that ended before `before` (Unix seconds) and that nobody holds, the
-        oldest first; go on behind a job's id."""
+        oldest first; go on after a job's id."""
         where = {
             "of_queue": queue,
-            "behind": behind,
+            "after": after,
             "made_before": make_ulid(max(0, int(before * 1000)), bytes(10)),
             "before": before,
             "count": limit,

@@ -151,7 +151,7 @@ attempts: Final = Table(
     Column("log_gone", SmallInteger, nullable=False),
     # CRC-32 of the complete log; null when it is not complete, or was before there was this column.
     Column("log_checksum", BigInteger),
-    # The server wished for its end because of its timeout then.
+    # The server asked for its end then, because of its timeout.
     Column("overdue_at", Double),
     sqlite_with_rowid=False,
 )
@@ -188,7 +188,7 @@ timeline: Final = Table(
     Column("agent", _Text),
     Column("source", _Text, nullable=False),
     Column("detail", _Text, nullable=False),
-    # Id and name of the token of whoever did it; null: nobody's wish.
+    # Id and name of the token of whoever did it; null: the server itself.
     Column("actor", _Text),
     # A number is never used again: it is the cursor of everybody who follows the events.
     sqlite_autoincrement=True,

@@ -73,7 +73,7 @@ def has_job(reader: Reader, job: str) -> bool:
 
 def is_unknown(reader: Reader, key: AttemptId) -> bool:
     """Whether an attempt of a job that has not ended may have been given by a former life of the
-    database, behind all that this one knows of the job."""
+    database, after all that this one knows of the job."""
     row = reader.one(_FOUND, {"job": key.job, "number": key.number})
     if row is None:
         return False
@@ -123,7 +123,7 @@ def make_known(tx: Transaction, key: AttemptId, agent: str, now: float) -> None:
         tx.run(_INSERT, row | {"queue": found.queue})
     else:
         tx.run(_UPDATE, row)
-    # Numbers of one life are consecutive: those in between have run, too. Behind the numbers of
+    # Numbers of one life are consecutive: those in between have run, too. After the numbers of
     # another life, all that is known is this one.
     more = key.number - found.attempt
     most = policy_from(found.policy).max_attempts

@@ -109,7 +109,7 @@ async def test_the_room_on_the_disk_is_used_again(sqlite_store: Store) -> None:
 
 
 async def test_old_jobs_are_found_by_an_index(sqlite_store: Store) -> None:
-    names = ("of_queue", "behind", "made_before", "before", "count")
+    names = ("of_queue", "after", "made_before", "before", "count")
     found = sqlite_plan(sqlite_store, retention._OLD, dict.fromkeys(names, 1))
     assert "ix_jobs_queue" in found
     assert "TEMP B-TREE" not in found
