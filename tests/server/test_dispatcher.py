@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -246,9 +247,9 @@ async def test_when_there_is_nothing_to_do_it_sleeps(
     reads: list[int] = []
     read = store._database.read
 
-    async def counted(operation: object) -> object:
+    async def counted(operation: Any, **more: Any) -> Any:
         reads.append(1)
-        return await read(operation)  # type: ignore[arg-type]
+        return await read(operation, **more)
 
     monkeypatch.setattr(store._database, "read", counted)
     await connect(links, "a", capacity=1)

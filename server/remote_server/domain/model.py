@@ -167,8 +167,6 @@ class Outcome:
     """What a report about an attempt changed."""
 
     job_state: JobState
-    woke_queue: bool = False
-    """The job waits in its queue again."""
     superseded: tuple[str, AttemptId] | None = None
     """Agent and attempt that lost its lease to a returned one: the agent must be told."""
 

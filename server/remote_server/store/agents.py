@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from remote_protocol.api.agents import AgentChange
-from remote_protocol.api.registration import Registration
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.errors import ErrorCode
-from remote_protocol.limits import MAX_LABELS
 from remote_protocol.messages import Condition, Hello, Settings
 from remote_server.domain.enrolment import (
     Grant,
@@ -23,12 +20,10 @@ from remote_server.domain.enrolment import (
     connected,
     edited,
     newcomer,
-    registered,
-    uncovered,
 )
 from remote_server.domain.events import Lost
 from remote_server.domain.model import SYSTEM, Agent, Principal, Token
-from remote_server.errors import NameTaken, NotFound, Refused
+from remote_server.errors import NotFound
 from remote_server.store.attempts import live_keys
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import Repository, existing_agents, is_state, require_queues
@@ -39,14 +34,15 @@ from remote_server.store.tokens import (
     insert_token,
     prune_agent_tokens,
     require_valid,
-    use_token,
 )
 from remote_server.store.transitions import apply
 
 _AGENT: Final = SELECT_AGENT.where(agents.c.name == bindparam("wanted"))
 _AGENTS: Final = SELECT_AGENT.order_by(agents.c.name)
 _SERVING: Final = select(agents.c.name, agents.c.queues).order_by(agents.c.name)
-_INSERT: Final = insert(agents).values({column.name: bindparam(column.name) for column in agents.c})
+INSERT_AGENT: Final = insert(agents).values(
+    {column.name: bindparam(column.name) for column in agents.c}
+)
 _UPDATE: Final = (
     update(agents)
     .where(agents.c.name == bindparam("wanted"))
@@ -64,8 +60,7 @@ _CONDITION: Final = (
 )
 _DELETE: Final = delete(agents).where(agents.c.name == bindparam("wanted"))
 _DELETED: Final = "the agent was deleted on the server"
-_REPLACED: Final = "the agent's token was replaced by a new one"
-_TAKEN: Final = "another host took over the agent's name"
+REPLACED: Final = "the agent's token was replaced by a new one"
 _IDLE_EPHEMERAL: Final = select(agents.c.name, agents.c.last_seen_at).where(
     agents.c.ephemeral == literal_column("1"),
     ~select(attempts.c.job)
@@ -77,83 +72,8 @@ _IDLE_EPHEMERAL: Final = select(agents.c.name, agents.c.last_seen_at).where(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """What a registration led to."""
-
-    agent: Agent
-    changed: bool
-    """False when nothing but the token is new."""
-    token_issued: bool
-    """The offered new agent token is valid now."""
-    replaced: bool = False
-    """Another host held the name: its links must be closed."""
-
-
 class Agents(Repository):
     """The repository of agents."""
-
-    async def register(
-        self,
-        registration: Registration,
-        token: Token,
-        digest: str,
-        now: float,
-        by: Principal | None = None,
-    ) -> Enrolment:
-        """Enrol an agent, or take note that it exists.
-
-        `token` is the bearer's: a registration token, or the agent's own one. `digest` is the
-        hash of a new agent token, which becomes valid when the bearer's was a registration token.
-        UnknownQueue, NameTaken (another host holds the name and `replace` is not set), Refused
-        (a token that is used up, for another agent, or that does not cover what is asked for). A
-        use of the token is spent only if all is well.
-        """
-        name = registration.name
-        row = TokenRow(self._ulids.make(now), "agent", name, digest, now, agent=name)
-
-        def enrol(tx: Transaction) -> Enrolment:
-            require_queues(tx, set(registration.settings.queues or ()))
-            own = token.kind == "agent"
-            if own and token.agent != name:
-                raise Refused(
-                    ErrorCode.FORBIDDEN,
-                    f"this token belongs to the agent {token.agent!r}, not to {name!r}",
-                )
-            known = find_agent(tx, name)
-            _require_covered(token, known, registration)
-            print_ = registration.fingerprint
-            same = known is not None and bool(print_) and known.fingerprint == print_
-            replaced = known is not None and not same and not own
-            if replaced and known is not None:
-                _require_replaceable(known, token, registration)
-            grant = grant_of(token)
-            base = known
-            if base is None or replaced:
-                base = newcomer(name, grant, now)
-                if known is not None:
-                    # Epochs fence sessions: they never go back, whoever holds the name.
-                    base = replace(base, epoch=known.epoch)
-            # Its own token widens nothing: whoever took over the host has it, too.
-            agent = registered(base, registration, grant if known is None or not own else None)
-            _require_few_labels(agent, registration)
-            changed = known is None or agent != known
-            if known is None:
-                tx.run(_INSERT, agent_row(agent))
-            elif changed:
-                _save(tx, agent)
-            if not own:
-                if not same:
-                    use_token(tx, token.id)
-                prune_agent_tokens(tx, name, 1 if same else 0, _TAKEN if replaced else _REPLACED)
-                insert_token(tx, replace(row, queues=json.dumps(agent.allowed_queues)))
-            if changed:
-                tx.changes.agents.add(name)
-            if replaced:
-                tx.changes.removed_agents[name] = _TAKEN
-            return Enrolment(agent, changed, not own, replaced)
-
-        return await self._database.write(enrol, by=token.principal if by is None else by)
 
     async def bump_epoch(
         self, name: str, hello: Hello, address: str, now: float, token: Token | None = None
@@ -176,10 +96,10 @@ class Agents(Repository):
             agent = connected(base, hello, address, now)
             if known is None:
                 require_queues(tx, set(agent.queues))
-                tx.run(_INSERT, agent_row(agent))
+                tx.run(INSERT_AGENT, agent_row(agent))
                 tx.changes.agents.add(name)
             else:
-                _save(tx, agent)
+                save_agent(tx, agent)
             return agent
 
         return await self._database.write(begin)
@@ -280,7 +200,7 @@ class Agents(Repository):
 
         def rotate(tx: Transaction) -> None:
             allowed = _get(tx, name).allowed_queues
-            prune_agent_tokens(tx, name, 0, _REPLACED)
+            prune_agent_tokens(tx, name, 0, REPLACED)
             insert_token(tx, replace(row, queues=json.dumps(allowed)))
 
         await self._database.write(rotate, by=by)
@@ -303,7 +223,7 @@ class Agents(Repository):
             require_queues(tx, names or set())
             agent = change(known)
             if agent != known:
-                _save(tx, agent)
+                save_agent(tx, agent)
                 tx.changes.agents.add(name)
             return agent
 
@@ -323,7 +243,8 @@ def _get(reader: Reader, name: str) -> Agent:
     return found
 
 
-def _save(tx: Transaction, agent: Agent) -> None:
+def save_agent(tx: Transaction, agent: Agent) -> None:
+    """Store what is known of an agent now."""
     row = agent_row(agent)
     row["wanted"] = row.pop("name")
     tx.run(_UPDATE, row)
@@ -334,65 +255,7 @@ def grant_of(token: Token) -> Grant:
     return Grant(token.queues, token.labels)
 
 
-def _require_covered(token: Token, known: Agent | None, registration: Registration) -> None:
-    """Refused when a host asks for queues that neither its token nor a former one covers."""
-    grants = [grant_of(token)]
-    if known is not None and token.kind == "agent":
-        grants.append(Grant(known.allowed_queues))
-    forbidden = uncovered(grants, registration.settings.queues or ())
-    if forbidden:
-        covered = ", ".join(grants[-1].usual)
-        if token.kind == "agent":
-            raise Refused(
-                ErrorCode.FORBIDDEN,
-                f"the agent {registration.name!r} is not registered for the queue "
-                f"{forbidden[0]!r}, only for: {covered}; register it again with a registration "
-                "token that covers it",
-            )
-        raise Refused(
-            ErrorCode.FORBIDDEN,
-            f"this registration token does not cover the queue {forbidden[0]!r}; it covers: "
-            f"{covered}",
-        )
-
-
-def _require_replaceable(known: Agent, token: Token, registration: Registration) -> None:
-    """NameTaken or Refused when a host may not take over the name of another one."""
-    name = known.name
-    held = f"the name {name!r} is held by another host{_host(known)}"
-    if not registration.replace:
-        raise NameTaken(f"{held}; choose another --name, or take it over with --replace")
-    if not token.allow_replace:
-        raise Refused(
-            ErrorCode.FORBIDDEN,
-            f"{held}, and this registration token may not replace agents; choose another --name, "
-            "or ask an admin for a token made with --allow-replace",
-        )
-    forbidden = uncovered([grant_of(token)], known.allowed_queues)
-    if forbidden:
-        raise Refused(
-            ErrorCode.FORBIDDEN,
-            f"{held}, which may serve the queue {forbidden[0]!r}; this registration token does "
-            "not cover that queue and cannot replace the agent",
-        )
-
-
-def _require_few_labels(agent: Agent, registration: Registration) -> None:
-    labels = {**(registration.settings.labels or {}), **agent.server_labels}
-    if len(labels) > MAX_LABELS:
-        raise Refused(
-            ErrorCode.VALIDATION,
-            f"settings.labels: with the {len(agent.server_labels)} labels that its token gives, "
-            f"the agent would have {len(labels)}; at most {MAX_LABELS} are allowed",
-        )
-
-
 @lru_cache(maxsize=1024)
 def _queues(text: str) -> tuple[str, ...]:
     """Stored queues; most agents share the same few texts."""
     return tuple(json.loads(text))
-
-
-def _host(agent: Agent | None) -> str:
-    host = agent.platform.hostname if agent else ""
-    return f" ({host})" if host else ""

@@ -29,21 +29,19 @@ _COVER: Final = (
 )
 
 
-def withdraw_queue(tx: Transaction, queue: str) -> list[str]:
-    """Take a queue that nobody serves from all agents and tokens; the agents that might serve it.
+def withdraw_queue(tx: Transaction, queue: str) -> None:
+    """Take a queue that nobody serves from all agents and tokens.
 
     A token that covers nothing else is revoked: one without a queue would cover `default`. That of
     a registered agent stays, with the queues of its agent.
     """
     allowed: dict[str, str] = {}
-    changed: list[str] = []
     for agent in tx.all(_ALLOWED):
         text, left = agent.allowed_queues, _without(queue, agent.allowed_queues)
         if left is not None:
             text = left if left != "[]" else agent.queues
             tx.run(_ALLOW, {"wanted": agent.name, "allowed": text})
             tx.changes.agents.add(agent.name)
-            changed.append(agent.name)
         allowed[agent.name] = text
     for row in tx.all(_COVERED):
         token, left = row.id, _without(queue, row.queues)
@@ -58,7 +56,6 @@ def withdraw_queue(tx: Transaction, queue: str) -> list[str]:
         else:
             tx.run(_COVER, {"wanted": token, "covered": left})
             tx.changes.tokens.add(token)
-    return changed
 
 
 def _without(queue: str, text: str) -> str | None:

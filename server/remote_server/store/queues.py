@@ -112,14 +112,13 @@ class Queues(Repository):
 
         return await self._database.write(edit, by=by)
 
-    async def delete_queue(self, name: str, by: Principal = SYSTEM) -> list[str]:
+    async def delete_queue(self, name: str, by: Principal = SYSTEM) -> None:
         """Remove a queue; jobs that ended in it stay. NotFound; Conflict when it is in use.
 
-        Neither agents nor tokens may serve a later queue of this name; the agents
-        that might serve this one.
+        Neither agents nor tokens may serve a later queue of this name.
         """
 
-        def remove(tx: Transaction) -> list[str]:
+        def remove(tx: Transaction) -> None:
             _get(tx, name)
             if name == DEFAULT_QUEUE:
                 raise Conflict(f"the queue {name!r} is needed for jobs that name no queue")
@@ -137,9 +136,9 @@ class Queues(Repository):
                 )
             tx.run(_DELETE, {"wanted": name})
             tx.changes.queues.add(name)
-            return withdraw_queue(tx, name)
+            withdraw_queue(tx, name)
 
-        return await self._database.write(remove, by=by)
+        await self._database.write(remove, by=by)
 
 
 def ensure_queue(tx: Transaction, queue: Queue) -> None:

@@ -26,6 +26,7 @@ from remote_server.store.opening import AS_USUAL, Terms, open_database
 from remote_server.store.ports import Database, Transaction
 from remote_server.store.queues import Queues, ensure_queue
 from remote_server.store.reconciliation import Reconciliations
+from remote_server.store.registrations import Registrations
 from remote_server.store.repository import Ulids
 from remote_server.store.restoration import Restoration
 from remote_server.store.retention import Retention
@@ -45,6 +46,7 @@ class Store(
     Attempts,
     Reconciliations,
     Agents,
+    Registrations,
     Queues,
     Tokens,
     History,

@@ -175,7 +175,7 @@ def apply(
             from_agent=note.from_agent,
             detail=note.detail,
         )
-    return Outcome(found.job, found.job is JobState.QUEUED, superseded)
+    return Outcome(found.job, superseded)
 
 
 def _write_attempt(tx: Transaction, key: AttemptId, found: Decision, now: float) -> None:

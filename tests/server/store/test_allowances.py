@@ -8,6 +8,7 @@ from remote_protocol.api.agents import AgentChange
 from remote_protocol.api.queues import QueueCreate
 from remote_protocol.api.registration import Registration
 from remote_protocol.messages import Hello, Settings
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Token
 from remote_server.errors import Refused
@@ -24,9 +25,12 @@ async def queues(store: Store) -> Store:
 
 async def again(store: Store) -> list[str]:
     """Delete the queue and make another one of its name; the agents that might serve it."""
-    found = await store.delete_queue("prod")
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
+    await store.delete_queue("prod")
+    changed = sorted(told[0].agents)
     await store.create_queue(QueueCreate(name="prod"), NOW)
-    return found
+    return changed
 
 
 def wants(*queues: str, name: str = "host") -> Registration:

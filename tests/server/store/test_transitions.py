@@ -36,7 +36,7 @@ async def test_the_life_of_a_job_that_succeeds(store: Store) -> None:
     )
     steps = [Step(at=NOW + 3, what="first_output", detail="12 bytes")]
     outcome = await finish(store, key, 0, now=NOW + 9, at=NOW + 8, steps=steps)
-    assert (outcome.job_state, outcome.woke_queue) == (JobState.SUCCEEDED, False)
+    assert outcome.job_state is JobState.SUCCEEDED
 
     job = await store.job(key.job)
     assert (job.state, job.exit_code, job.end_reason) == (JobState.SUCCEEDED, 0, EndReason.EXIT)
@@ -88,7 +88,7 @@ async def test_repeated_reports_change_nothing(store: Store) -> None:
 async def test_a_lost_attempt_is_replaced_and_fenced(store: Store) -> None:
     key = await running(store, max_attempts=2, retry_backoff=0)
     outcome = await store.lose(key, "agent 'a' was silent", NOW + 600)
-    assert outcome.woke_queue
+    assert outcome.job_state is JobState.QUEUED
     await store.release_due(NOW + 600)
     (lease,) = await store.assign([(key.job, "b")], NOW + 601)
     assert lease.key == AttemptId(key.job, 2)

@@ -126,7 +126,7 @@ async def test_a_withdrawn_number_is_given_again(store: Store) -> None:
 async def test_a_retry_waits_for_its_time(store: Store) -> None:
     key = await running(store, max_attempts=3, retry_on=["exit"], retry_backoff=10)
     outcome = await finish(store, key, 1)
-    assert outcome.woke_queue
+    assert outcome.job_state is JobState.QUEUED
     assert await store.demands() == {}
     assert await store.heads([PLAIN], 5) == []
     assert await store.assign([(key.job, "a")], NOW) == []
