@@ -16,13 +16,13 @@ from pathlib import Path
 
 from benchmarks.bed import quantile, table
 from remote_protocol.messages import Ended
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 from remote_server.domain.events import Accepted, Finished, Running
 from remote_server.store import Store
 from tests.support.postgresql import PostgresServer
 
-_SPEC = JobSpec(command=["true"])
+_SPEC = CommandSpec(command=["true"])
 _ROUNDS = 3
 
 
