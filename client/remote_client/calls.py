@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from urllib.parse import quote
 
 from remote_client.errors import ClientError, NotOurs, Unreachable, UsageError
-from remote_client.logs import StoredLog
+from remote_client.logs import BlockingLog, StoredLog
+from remote_client.modes import Awaiting, Blocking, method, stream
 from remote_client.transport import MAX_FAILURES, Call, Document, Transport
 
 _LARGEST_PAGE = 1000
@@ -45,98 +47,109 @@ def key() -> str:
     return os.urandom(16).hex()
 
 
-class Calls:
+class CallMethods(Awaiting):
     """The API of one server. Every method raises what `Transport` does."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    _transport: Transport
 
     # Jobs ------------------------------------------------------------------------------------
 
-    def submit(self, spec: Document, *, sending: Callable[[], None] | None = None) -> Document:
+    @method
+    async def submit(
+        self, spec: Document, *, sending: Callable[[], None] | None = None
+    ) -> Document:
         """Submit one job; safe to repeat by its idempotency key.
 
         `sending` is called before the first byte leaves: until then no server can have the job.
         """
         headers = {"Idempotency-Key": spec.get("idempotency_key") or key()}
-        return self._transport.document(
+        return await self._transport.document(
             Call("POST", "/jobs", body=spec, headers=headers, sending=sending)
         )
 
-    def submit_batch(self, specs: Sequence[Document]) -> Document:
+    @method
+    async def submit_batch(self, specs: Sequence[Document]) -> Document:
         """Submit many jobs in one transaction; each has its own idempotency key."""
-        return self._transport.document(Call("POST", "/jobs/batch", body={"jobs": list(specs)}))
+        return await self._transport.document(
+            Call("POST", "/jobs/batch", body={"jobs": list(specs)})
+        )
 
-    def job(self, job: str, *, patient: bool = False) -> Document:
+    @method
+    async def job(self, job: str, *, patient: bool = False) -> Document:
         """One job with its attempts; a `patient` call bears an outage of about ten minutes."""
-        return self._transport.document(Call("GET", f"/jobs/{segment(job)}", patient=patient))
+        return await self._transport.document(Call("GET", f"/jobs/{segment(job)}", patient=patient))
 
-    def jobs(self, **filters: object) -> Document:
+    @method
+    async def jobs(self, /, **filters: object) -> Document:
         """One page of jobs, newest first."""
-        return self._transport.document(Call("GET", "/jobs", given(**filters)))
+        return await self._transport.document(Call("GET", "/jobs", given(**filters)))
 
-    def many_jobs(self, most: int | None, filters: Mapping[str, object]) -> Document:
+    @method
+    async def many_jobs(self, most: int | None, filters: Mapping[str, object]) -> Document:
         """The newest jobs, however many pages they take: `most` of them, or all."""
-        page = self.jobs(limit=min(most or _LARGEST_PAGE, _LARGEST_PAGE), **filters)
+        page = await self.jobs(limit=min(most or _LARGEST_PAGE, _LARGEST_PAGE), **filters)
         items = list(page["items"])
         while (cursor := page.get("next_cursor")) and (most is None or len(items) < most):
             limit = _LARGEST_PAGE if most is None else min(most - len(items), _LARGEST_PAGE)
-            page = self.jobs(limit=limit, cursor=cursor, **filters)
+            page = await self.jobs(limit=limit, cursor=cursor, **filters)
             items += page["items"]
         return {**page, "items": items}
 
-    def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> Document:
+    @method
+    async def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> Document:
         """Wish that a job ends; its state follows when its agent has done it."""
         path = f"/jobs/{segment(job)}/cancel"
-        return self._transport.document(
+        return await self._transport.document(
             Call("POST", path, body={"reason": reason}, patient=patient)
         )
 
-    def retry(self, job: str) -> Document:
+    @method
+    async def retry(self, job: str) -> Document:
         """A new job from an ended one's specification."""
         headers = {"Idempotency-Key": key()}
-        return self._transport.document(
+        return await self._transport.document(
             Call("POST", f"/jobs/{segment(job)}/retry", headers=headers)
         )
 
-    def send_input(
+    @method
+    async def send_input(
         self, job: str, offset: int, part: bytes, end: bool = False, *, patient: bool = False
     ) -> Document:
         """Put a part of a job's input at `offset`; with `end` nothing follows. Safe to repeat."""
         params = given(offset=offset, end="true" if end else None)
         path = f"/jobs/{segment(job)}/input"
-        return self._transport.document(Call("PATCH", path, params, body=part, patient=patient))
+        return await self._transport.document(
+            Call("PATCH", path, params, body=part, patient=patient)
+        )
 
-    def input(self, job: str, *, patient: bool = False) -> Document:
+    @method
+    async def input(self, job: str, *, patient: bool = False) -> Document:
         """How much of a job's input the server has."""
-        return self._transport.document(Call("GET", f"/jobs/{segment(job)}/input", patient=patient))
+        return await self._transport.document(
+            Call("GET", f"/jobs/{segment(job)}/input", patient=patient)
+        )
 
-    def timeline(self, job: str) -> Document:
+    @method
+    async def timeline(self, job: str) -> Document:
         """Everything that happened to a job, in order."""
-        return self._transport.document(Call("GET", f"/jobs/{segment(job)}/timeline"))
+        return await self._transport.document(Call("GET", f"/jobs/{segment(job)}/timeline"))
 
-    def wait(
-        self, job: str, timeout: float | None, sleep: Callable[[float], None] = time.sleep
-    ) -> Document:
+    @method
+    async def wait(self, job: str, timeout: float | None = None) -> Document:
         """The job once it has ended. ClientError when `timeout` seconds pass before."""
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = 0.02
         while True:
-            document = self.job(job, patient=deadline is None)
+            document = await self.job(job, patient=deadline is None)
             if document["state"] in TERMINAL:
                 return document
             if deadline is not None and time.monotonic() >= deadline:
                 raise ClientError(f"job {job} is still {document['state']} after {timeout:g} s")
-            sleep(pause)
+            await self._transport.sleep(pause)
             pause = min(pause * 1.5, 1.0)
 
-    def log(
-        self, job: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
-    ) -> StoredLog:
-        """The log of an attempt, by default of the last one, from byte `offset` on."""
-        return StoredLog(self._transport, f"/jobs/{segment(job)}", attempt, offset, follow)
-
-    def events(self, after: int, follow: bool) -> Iterator[Document]:
+    @stream
+    async def events(self, after: int, follow: bool) -> AsyncGenerator[Document, None]:
         """Every change of job state after number `after`; a broken link is bridged.
 
         Without `follow` it is over at the server's own mark: a proxy ends what was cut, too.
@@ -145,71 +158,117 @@ class Calls:
         while True:
             why: Unreachable | None = None
             try:
-                for event in self._events_of_one_answer(after, follow):
-                    if event.get("event") == "end":
-                        return
-                    if isinstance(event.get("seq"), int):
-                        after, failures = event["seq"], 0
-                        yield event
+                async with aclosing(self._events_of_one_answer(after, follow)) as events:
+                    async for event in events:
+                        if event.get("event") == "end":
+                            return
+                        if isinstance(event.get("seq"), int):
+                            after, failures = event["seq"], 0
+                            yield event
             except Unreachable as error:
                 hopeless = isinstance(error, NotOurs) or not self._transport.reached
                 if hopeless or failures >= MAX_FAILURES:
                     raise
                 why = error
-            self._transport.pause(failures, why)
+            await self._transport.pause(failures, why)
             failures += 1
 
-    def _events_of_one_answer(self, after: int, follow: bool) -> Iterator[Document]:
+    async def _events_of_one_answer(
+        self, after: int, follow: bool
+    ) -> AsyncGenerator[Document, None]:
         params = given(after=after, follow="true" if follow else None)
         pending = b""
-        for piece, _ in self._transport.stream("/events", params, "application/x-ndjson"):
-            *lines, pending = (pending + (piece or b"")).split(b"\n")
-            yield from (json.loads(line) for line in lines if line.strip())
+        answer = self._transport.stream("/events", params, "application/x-ndjson")
+        async with aclosing(answer) as pieces:
+            async for piece, _ in pieces:
+                *lines, pending = (pending + (piece or b"")).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        yield json.loads(line)
 
     # Agents, queues, tokens ------------------------------------------------------------------
 
-    def page(self, kind: str, **filters: object) -> Document:
+    @method
+    async def page(self, /, kind: str, **filters: object) -> Document:
         """One page of `agents`, `queues`, `tokens` or `registration-tokens`."""
-        return self._transport.document(Call("GET", f"/{kind}", given(**filters)))
+        return await self._transport.document(Call("GET", f"/{kind}", given(**filters)))
 
-    def every(self, kind: str) -> Document:
+    @method
+    async def every(self, kind: str) -> Document:
         """All pages of a list as one."""
-        page = self.page(kind, limit=_LARGEST_PAGE)
+        page = await self.page(kind, limit=_LARGEST_PAGE)
         items = list(page["items"])
         while cursor := page.get("next_cursor"):
-            page = self.page(kind, limit=_LARGEST_PAGE, cursor=cursor)
+            page = await self.page(kind, limit=_LARGEST_PAGE, cursor=cursor)
             items += page["items"]
         return {**page, "items": items}
 
-    def one(self, kind: str, name: str) -> Document:
+    @method
+    async def one(self, kind: str, name: str) -> Document:
         """One agent or queue."""
-        return self._transport.document(Call("GET", f"/{kind}/{segment(name)}"))
+        return await self._transport.document(Call("GET", f"/{kind}/{segment(name)}"))
 
-    def create(self, kind: str, body: Document) -> Document:
+    @method
+    async def create(self, kind: str, body: Document) -> Document:
         """A queue, a token or a registration token. Not repeated: it may have been made."""
-        return self._transport.document(Call("POST", f"/{kind}", body=body, repeat=False))
+        return await self._transport.document(Call("POST", f"/{kind}", body=body, repeat=False))
 
-    def change(self, kind: str, name: str, body: Document) -> Document:
+    @method
+    async def change(self, kind: str, name: str, body: Document) -> Document:
         """Change an agent or a queue; fields that are left out stay."""
-        return self._transport.document(Call("PATCH", f"/{kind}/{segment(name)}", body=body))
+        return await self._transport.document(Call("PATCH", f"/{kind}/{segment(name)}", body=body))
 
-    def delete(self, kind: str, name: str) -> None:
+    @method
+    async def delete(self, kind: str, name: str) -> None:
         """Remove an agent or a queue, or end a token at once."""
-        self._transport.done(Call("DELETE", f"/{kind}/{segment(name)}"))
+        await self._transport.done(Call("DELETE", f"/{kind}/{segment(name)}"))
 
-    def wish(self, agent: str, what: str, body: Document | None = None) -> Document:
+    @method
+    async def wish(self, agent: str, what: str, body: Document | None = None) -> Document:
         """`pause`, `resume` or `drain` an agent."""
-        return self._transport.document(Call("POST", f"/agents/{segment(agent)}/{what}", body=body))
+        return await self._transport.document(
+            Call("POST", f"/agents/{segment(agent)}/{what}", body=body)
+        )
 
-    def rotate_agent_token(self, agent: str) -> Document:
+    @method
+    async def rotate_agent_token(self, agent: str) -> Document:
         """A new token for an agent; the old one ends at once."""
         path = f"/agents/{segment(agent)}/rotate-token"
-        return self._transport.document(Call("POST", path, repeat=False))
+        return await self._transport.document(Call("POST", path, repeat=False))
 
-    def whoami(self) -> Document:
+    @method
+    async def whoami(self) -> Document:
         """The token with which we come, without its text."""
-        return self._transport.document(Call("GET", "/whoami"))
+        return await self._transport.document(Call("GET", "/whoami"))
 
-    def version(self) -> Document:
+    @method
+    async def version(self) -> Document:
         """What the server is."""
-        return self._transport.document(Call("GET", "/version"))
+        return await self._transport.document(Call("GET", "/version"))
+
+
+class AsyncCalls(CallMethods):
+    """To be awaited."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def log(
+        self, job: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
+    ) -> StoredLog:
+        """The log of an attempt, by default of the last one, from byte `offset` on."""
+        return StoredLog(self._transport, f"/jobs/{segment(job)}", attempt, offset, follow)
+
+
+class Calls(CallMethods, Blocking):
+    """Each call returns when it is done. The transport's network must be one that blocks."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._core = AsyncCalls(transport)
+
+    def log(
+        self, job: str, *, attempt: int | None = None, offset: int = 0, follow: bool = False
+    ) -> BlockingLog:
+        """The log of an attempt, by default of the last one, from byte `offset` on."""
+        return BlockingLog(self._transport, f"/jobs/{segment(job)}", attempt, offset, follow)

@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection (RFC 9112): h11 decides, a blocking socket carries. Touches the network.
+"""One HTTP/1.1 connection (RFC 9112): h11 decides, a wire carries.
 
 h11 has no I/O of its own, loads in a few milliseconds, and tells a message that ended from one
 that was cut. What it cannot tell is why the other side closed: see `Response.delimited`.
@@ -7,8 +7,6 @@ that was cut. What it cannot tell is why the other side closed: see `Response.de
 from __future__ import annotations
 
 import re
-import select
-import socket
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +20,7 @@ from remote_client.proxies import Proxy
 if TYPE_CHECKING:
     import ssl
 
-    from remote_client.tls import Wire
+    from remote_client.network import Network, Wire
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for each address of a host to answer, and for a TLS handshake."""
@@ -31,12 +29,6 @@ SEND_TIMEOUT: Final = 30.0
 _SENT_AT_A_TIME: Final = 64 * 1024
 _PIECE: Final = 256 * 1024
 _MOST_HEADERS: Final = 64 * 1024
-_KEEPALIVE: Final = [
-    (getattr(socket, name), seconds)
-    for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-    if hasattr(socket, name)
-]
-"""A quiet job may print nothing for hours: only the kernel can tell that the link is dead."""
 
 
 class Broken(Exception):
@@ -87,15 +79,20 @@ class Response:
 class Connection:
     """Use it for one exchange after the other: `request`, then `read` until it gives nothing.
 
-    Every method raises Broken; `request` raises Refused, too. After either of them the
-    connection is of no use.
+    Every method raises Broken; `open` raises Refused, too. After either of them the connection is
+    of no use.
     """
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Way, wire: Wire) -> None:
         self._way = way
+        self._wire = wire
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEADERS)
+
+    @classmethod
+    async def open(cls, way: Way, network: Network) -> Connection:
+        """A new one."""
         try:
-            self._wire = _open(way)
+            return cls(way, await _open(way, network))
         except OSError as error:
             raise Broken(_words(error), sent=False) from error
 
@@ -107,13 +104,13 @@ class Connection:
         if self._h11.states != {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}:
             return False
         # Whatever can be read now, bytes or the end, belongs to no request of ours.
-        return not select.select([self._wire.fileno()], [], [], 0)[0]
+        return not self._wire.readable()
 
     def close(self) -> None:
         """Close it, whatever is under way."""
         self._wire.close()
 
-    def request(
+    async def request(
         self,
         method: str,
         target: str,
@@ -135,18 +132,17 @@ class Connection:
         if sending is not None:
             sending()
         try:
-            self._wire.settimeout(SEND_TIMEOUT)
             for begin in range(0, len(data), _SENT_AT_A_TIME):
-                self._wire.sendall(data[begin : begin + _SENT_AT_A_TIME])
+                await self._wire.send(data[begin : begin + _SENT_AT_A_TIME], SEND_TIMEOUT)
         except OSError as error:
             # It may have refused a body that it did not want to read: that answer counts.
-            if not select.select([self._wire.fileno()], [], [], 0)[0]:
+            if not self._wire.readable():
                 raise Broken(_words(error)) from error
 
-    def response(self, timeout: float | None) -> Response | None:
+    async def response(self, timeout: float | None) -> Response | None:
         """The head of the answer; None when `timeout` seconds pass before: call it again."""
         while True:
-            event = self._next(timeout)
+            event = await self._next(timeout)
             if event is None:
                 return None
             if isinstance(event, h11.Response):
@@ -157,10 +153,10 @@ class Connection:
         reason = bytes(event.reason).decode("latin-1")
         return Response(event.status_code, reason, found, delimited)
 
-    def read(self, timeout: float | None) -> bytes | None:
+    async def read(self, timeout: float | None) -> bytes | None:
         """The next piece of the answer, empty at its end; None when `timeout` passes before."""
         while True:
-            event = self._next(timeout)
+            event = await self._next(timeout)
             if event is None:
                 return None
             if isinstance(event, h11.Data) and event.data:
@@ -168,7 +164,7 @@ class Connection:
             if isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
                 return b""
 
-    def _next(self, timeout: float | None) -> h11.Event | None:
+    async def _next(self, timeout: float | None) -> h11.Event | None:
         while True:
             try:
                 event = self._h11.next_event()
@@ -179,8 +175,7 @@ class Connection:
             if isinstance(event, h11.Event):
                 return event
             try:
-                self._wire.settimeout(timeout)
-                data = self._wire.recv(_PIECE)
+                data = await self._wire.receive(_PIECE, timeout)
             except TimeoutError:
                 return None
             except OSError as error:
@@ -188,62 +183,54 @@ class Connection:
             self._h11.receive_data(data)
 
 
-def _open(way: Way) -> Wire:
+async def _open(way: Way, network: Network) -> Wire:
     if way.proxy is None:
-        return _secured(_socket(way.host, way.port), way)
-    parts = urlsplit(way.proxy.url)
-    through_tls = parts.scheme == "https"
-    raw = _socket(parts.hostname or "", parts.port or (443 if through_tls else 80))
-    wire: Wire = raw
-    try:
-        if through_tls:
+        wire = await network.connect(way.host, way.port, CONNECT_TIMEOUT)
+    else:
+        parts = urlsplit(way.proxy.url)
+        secure = parts.scheme == "https"
+        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+        wire = await network.connect(host, port, CONNECT_TIMEOUT)
+        if secure:
             from remote_client.tls import trust
 
-            wire = trust(None).wrap_socket(raw, server_hostname=parts.hostname)
-        if way.tls is None:
-            return wire
-        _tunnel(wire, way, way.proxy)
-        if not through_tls:
-            return _secured(raw, way)
-        from remote_client.tls import Inner
-
-        return Inner(wire, way.tls, way.host)
-    except BaseException:
-        wire.close()
-        raise
-
-
-def _socket(host: str, port: int) -> socket.socket:
-    wire = socket.create_connection((host, port), CONNECT_TIMEOUT)
-    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, seconds in _KEEPALIVE:
-        wire.setsockopt(socket.IPPROTO_TCP, option, seconds)
-    return wire
-
-
-def _secured(wire: socket.socket, way: Way) -> Wire:
+            wire = await _secured(wire, trust(None), host)
     if way.tls is None:
         return wire
+    if way.proxy is not None:
+        try:
+            await _tunnel(wire, way, way.proxy)
+        except BaseException:
+            wire.close()
+            raise
+    return await _secured(wire, way.tls, way.host)
+
+
+async def _secured(wire: Wire, context: ssl.SSLContext, host: str) -> Wire:
+    from remote_client.tls import TlsWire
+
     try:
-        return way.tls.wrap_socket(wire, server_hostname=way.host)
+        secured = TlsWire(wire, context, host)
+        await secured.handshake(CONNECT_TIMEOUT)
     except BaseException:
         wire.close()
         raise
+    return secured
 
 
-def _tunnel(wire: Wire, way: Way, proxy: Proxy) -> None:
+async def _tunnel(wire: Wire, way: Way, proxy: Proxy) -> None:
     """CONNECT (RFC 9110 §9.3.6). Refused when the proxy does not want to."""
     host = f"[{way.host}]" if ":" in way.host else way.host
     place = f"{host}:{way.port}"
     talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEADERS)
     headers = {"Host": place, **_proxy_login(proxy)}
     request = h11.Request(method="CONNECT", target=place, headers=list(headers.items()))
-    wire.sendall((talk.send(request) or b"") + (talk.send(h11.EndOfMessage()) or b""))
+    data = (talk.send(request) or b"") + (talk.send(h11.EndOfMessage()) or b"")
+    await wire.send(data, CONNECT_TIMEOUT)
     try:
         while not isinstance(event := talk.next_event(), h11.Response):
             if event is h11.NEED_DATA:
-                talk.receive_data(wire.recv(4096))
+                talk.receive_data(await wire.receive(4096, CONNECT_TIMEOUT))
     except h11.RemoteProtocolError as error:
         raise OSError(_protocol_words(error)) from None
     if not 200 <= event.status_code < 300:

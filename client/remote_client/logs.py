@@ -9,11 +9,13 @@ network through the transport only.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from typing import Final
 
 from remote_client.connection import Response
 from remote_client.errors import NotOurs, Unreachable
+from remote_client.modes import iterate
 from remote_client.transport import MAX_FAILURES, Call, Document, Transport
 from remote_protocol import cri
 
@@ -52,13 +54,28 @@ class StoredLog:
         self._follow = follow
         self._pending = b""
         self._failures = 0
+        self._head = Response(200, "")
 
-    def __iter__(self) -> Iterator[bytes]:
-        while True:
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        over = False
+        while not over:
             began, known = time.monotonic(), self.position
             why: Unreachable | None = None
             try:
-                if (yield from self._until_over()):
+                async with aclosing(self._answer(self._follow)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                over = self._whole()
+                if self._follow:
+                    document = await self._transport.document(Call("GET", self._job, patient=True))
+                    over = self.ended(document)
+                    if not over:
+                        # The job does not tell: a lost attempt's log has the size that it has.
+                        async with aclosing(self._answer(follow=False)) as pieces:
+                            async for piece in pieces:
+                                yield piece
+                        over = self._head.headers.get(_OVER) != "false" and self._whole()
+                if over:
                     return
             except Unreachable as error:
                 if isinstance(error, NotOurs) or not self._transport.reached:
@@ -68,56 +85,43 @@ class StoredLog:
                 self._failures = 0
             if self._failures >= MAX_FAILURES and why is not None:
                 raise why
-            self._transport.pause(self._failures, why)
+            await self._transport.pause(self._failures, why)
             self._failures += 1
-
-    def _until_over(self) -> Generator[bytes, None, bool]:
-        """What comes in one answer, or two; returns whether the log is over."""
-        head = yield from self._answer(self._follow)
-        if not self._follow:
-            return self._whole(head)
-        if self.ended(self._transport.document(Call("GET", self._job, patient=True))):
-            return True
-        # The job does not tell: a lost attempt's log has the size that it has.
-        head = yield from self._answer(follow=False)
-        return head.headers.get(_OVER) != "false" and self._whole(head)
 
     @property
     def position(self) -> int:
         """Bytes that have come, a record that is cut among them."""
         return self.offset + len(self._pending)
 
-    def _answer(self, follow: bool) -> Generator[bytes, None, Response]:
-        """One answer, as far as it goes; returns its head."""
+    async def _answer(self, follow: bool) -> AsyncGenerator[bytes, None]:
+        """One answer, as far as it goes."""
         params: dict[str, str | list[str]] = {"offset": str(self.position)}
         if self.attempt is not None:
             params["attempt"] = str(self.attempt)
         if follow:
             params["follow"] = "true"
-        head = Response(200, "")
-        path = f"{self._job}/log"
-        for piece, response in self._transport.stream(path, params, CRI_LOG, self.idle):
-            if response is not None:
-                head = response
-                if self.attempt is None:
-                    # The last attempt may be another one when a broken link comes back.
-                    self.attempt = _attempt(head)
-            if piece is None:
-                yield b""
-                continue
-            if not piece:
-                break
-            self._pending = self._pending + piece if self._pending else piece
-            cut = cri.complete(self._pending)
-            if cut:
-                self.offset += cut
-                whole, self._pending = self._pending[:cut], self._pending[cut:]
-                yield whole
-        return head
+        self._head = Response(200, "")
+        answer = self._transport.stream(f"{self._job}/log", params, CRI_LOG, self.idle)
+        async with aclosing(answer) as pieces:
+            async for piece, response in pieces:
+                if response is not None:
+                    self._head = response
+                    if self.attempt is None:
+                        # The last attempt may be another one when a broken link comes back.
+                        self.attempt = _attempt(response)
+                if piece is None:
+                    yield b""
+                    continue
+                self._pending = self._pending + piece if self._pending else piece
+                cut = cri.complete(self._pending)
+                if cut:
+                    self.offset += cut
+                    whole, self._pending = self._pending[:cut], self._pending[cut:]
+                    yield whole
 
-    def _whole(self, head: Response) -> bool:
+    def _whole(self) -> bool:
         """Whether everything has come that the server had when it began to answer."""
-        size = head.headers.get(_SIZE, "")
+        size = self._head.headers.get(_SIZE, "")
         if not size.isdecimal():
             return True
         self.size = int(size)
@@ -125,6 +129,13 @@ class StoredLog:
 
     def _has_ended(self, job: Document) -> bool:
         return log_is_over(job, self.attempt, self.position)
+
+
+class BlockingLog(StoredLog):
+    """The same over a network that blocks."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iterate(self.__aiter__())
 
 
 def _attempt(head: Response) -> int | None:

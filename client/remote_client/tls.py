@@ -1,4 +1,4 @@
-"""TLS: which certificates are trusted, and TLS inside a proxy's own TLS. Touches CA files.
+"""TLS: which certificates are trusted, and a wire with TLS over any other one. Touches CA files.
 
 Loaded only for https: OpenSSL takes longer to load than a whole call over a loopback link.
 """
@@ -7,31 +7,15 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Final, TypeVar
 
 from remote_client.errors import UsageError
+from remote_client.network import Wire
 
 T = TypeVar("T")
-
-
-class Wire(Protocol):
-    """What a connection needs of a socket, plain or with TLS."""
-
-    def sendall(self, data: bytes, /) -> None:
-        """Send all of it. OSError."""
-
-    def recv(self, size: int, /) -> bytes:
-        """What has come, empty when the other side has closed. OSError."""
-
-    def settimeout(self, seconds: float | None, /) -> None:
-        """For both of them; TimeoutError when it passes."""
-
-    def fileno(self) -> int:
-        """Of the socket below."""
-
-    def close(self) -> None:
-        """Close it at once."""
+_PIECE: Final = 256 * 1024
 
 
 def trust(ca_file: str | None) -> ssl.SSLContext:
@@ -48,53 +32,57 @@ def trust(ca_file: str | None) -> ssl.SSLContext:
         ) from None
 
 
-class Inner:
-    """TLS to a server through a connection that has TLS to its proxy; the handshake is done."""
+class TlsWire:
+    """TLS over a wire, which may have TLS itself, to a proxy. `handshake` first."""
 
     def __init__(self, below: Wire, context: ssl.SSLContext, host: str) -> None:
         self._below = below
         self._come, self._go = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._come, self._go, server_hostname=host)
-        self._until_done(self._tls.do_handshake)
 
-    def sendall(self, data: bytes, /) -> None:
-        """Send all of it. OSError."""
+    async def handshake(self, timeout: float | None) -> None:
+        """Agree with the other side. OSError (ssl.SSLError is one), TimeoutError."""
+        await self._until_done(self._tls.do_handshake, timeout)
+
+    async def send(self, data: bytes, timeout: float | None) -> None:
+        """Send all of it."""
         while data:
-            data = data[self._until_done(partial(self._tls.write, data)) :]
+            data = data[await self._until_done(partial(self._tls.write, data), timeout) :]
 
-    def recv(self, size: int, /) -> bytes:
-        """What has come, empty when the other side has closed. OSError."""
+    async def receive(self, size: int, timeout: float | None) -> bytes:
+        """What has come, empty when the other side has closed."""
         try:
-            return self._until_done(partial(self._tls.read, size))
+            return await self._until_done(partial(self._tls.read, size), timeout)
         except ssl.SSLEOFError:
             return b""
 
-    def settimeout(self, seconds: float | None, /) -> None:
-        """For both of them; TimeoutError when it passes."""
-        self._below.settimeout(seconds)
-
-    def fileno(self) -> int:
-        """Of the socket below."""
-        return self._below.fileno()
+    def readable(self) -> bool:
+        """Whether something can be read now."""
+        return self._come.pending > 0 or self._below.readable()
 
     def close(self) -> None:
         """Close it at once."""
         self._below.close()
 
-    def _until_done(self, step: Callable[[], T]) -> T:
+    async def _until_done(self, step: Callable[[], T], timeout: float | None) -> T:
         while True:
             try:
                 done = step()
             except ssl.SSLWantReadError:
-                self._flush()
-                if data := self._below.recv(64 * 1024):
+                await self._flush(timeout)
+                if data := await self._below.receive(_PIECE, timeout):
                     self._come.write(data)
                 else:
                     self._come.write_eof()
+            except ssl.SSLError:
+                # The other side is told why, if it still listens.
+                with suppress(OSError):
+                    await self._flush(timeout)
+                raise
             else:
-                self._flush()
+                await self._flush(timeout)
                 return done
 
-    def _flush(self) -> None:
+    async def _flush(self, timeout: float | None) -> None:
         if data := self._go.read():
-            self._below.sendall(data)
+            await self._below.send(data, timeout)

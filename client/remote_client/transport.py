@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit
 from remote_client.config import check_url, plain_token
 from remote_client.connection import Broken, Connection, Refused, Response, Way
 from remote_client.errors import ApiError, NotOurs, Unreachable
+from remote_client.network import BlockingNetwork, Network
 from remote_client.proxies import find_proxy
 from remote_protocol.units import format_duration, format_size
 
@@ -86,7 +87,7 @@ class Transport:
     """The way to one server. `reached` tells whether it has ever answered.
 
     UsageError for a URL or token that can be none. Every method raises ApiError when the server
-    refuses, Unreachable when it gives no usable answer. Not for use by several threads at once.
+    refuses, Unreachable when it gives no usable answer. Tasks may share one; threads may not.
     """
 
     def __init__(
@@ -95,14 +96,14 @@ class Transport:
         token: str,
         ca_file: str | None = None,
         timeout: float = 30.0,
-        sleep: Callable[[float], None] = time.sleep,
+        network: Network | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._network = network or BlockingNetwork()
         self.url = check_url(url)
         token = plain_token(token)
         self.reached = False
         self._timeout = timeout
-        self._sleep = sleep
         self._outage = Outage(notice)
         self._proxy = find_proxy(self.url)
         parts = urlsplit(self.url)
@@ -128,27 +129,31 @@ class Transport:
             self._idle.close()
             self._idle = None
 
-    def pause(self, failures: int, why: object = None) -> None:
+    async def pause(self, failures: int, why: object = None) -> None:
         """Wait before the next repetition, longer after every failure; `why` the server is away."""
         if why is not None:
             self._outage.goes_on(failures, why)
-        self._sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+        await self._network.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
 
-    def document(self, call: Call) -> Document:
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        await self._network.sleep(seconds)
+
+    async def document(self, call: Call) -> Document:
         """A call whose answer is a JSON object."""
-        return self._repeated(call, self._document)
+        return await self._repeated(call, self._document)
 
-    def done(self, call: Call) -> None:
+    async def done(self, call: Call) -> None:
         """A call whose answer says nothing more."""
-        self._repeated(call, lambda *_: None)
+        await self._repeated(call, lambda *_: None)
 
-    def stream(
+    async def stream(
         self,
         path: str,
         params: Mapping[str, str | list[str]],
         accept: str,
         idle: float | None = None,
-    ) -> Iterator[tuple[bytes | None, Response | None]]:
+    ) -> AsyncGenerator[tuple[bytes | None, Response | None], None]:
         """The pieces of an answer as they come, each with the answer's head, at last an empty one.
 
         With `idle`, None whenever so many seconds pass without a piece. A clean end proves
@@ -156,19 +161,19 @@ class Transport:
         """
         call = Call("GET", path, params, headers={"Accept": accept})
         with self._sentences():
-            link = self._sent(call)
+            link = await self._sent(call)
             try:
-                while (response := link.response(idle)) is None:
+                while (response := await link.response(idle)) is None:
                     yield None, None
                 if response.status in _RETRIED:
                     self.reached = self.reached or _is_json(response)
                     raise self._busy(response)
                 if response.status != 200:
-                    self._checked(call, response, self._content(link))
+                    self._checked(call, response, await self._content(link))
                     raise self._not_ours(call, response)
                 self.reached = True
                 self._outage.over()
-                while (piece := link.read(idle)) != b"":
+                while (piece := await link.read(idle)) != b"":
                     yield piece, response
                 yield b"", response
                 self._keep(link)
@@ -178,12 +183,12 @@ class Transport:
 
     # One exchange ----------------------------------------------------------------------------
 
-    def _repeated(self, call: Call, understand: Callable[[Call, Response, bytes], T]) -> T:
+    async def _repeated(self, call: Call, understand: Callable[[Call, Response, bytes], T]) -> T:
         talked = False
         for failures in range(call.last + 1):
             try:
                 with self._sentences():
-                    response, content = self._exchanged(call)
+                    response, content = await self._exchanged(call)
                     if response.status not in _RETRIED or failures == call.last:
                         understood = understand(
                             call, response, self._checked(call, response, content)
@@ -205,22 +210,22 @@ class Transport:
                     raise
             if not (self.reached or (talked and failures < _SHORT)):
                 raise why
-            self.pause(failures, why)
+            await self.pause(failures, why)
         raise AssertionError("the last round returns or raises")
 
-    def _exchanged(self, call: Call) -> tuple[Response, bytes]:
-        link = self._sent(call)
+    async def _exchanged(self, call: Call) -> tuple[Response, bytes]:
+        link = await self._sent(call)
         try:
-            if (response := link.response(self._timeout)) is None:
+            if (response := await link.response(self._timeout)) is None:
                 raise Broken(f"no answer within {self._timeout:g} s", silenced=False)
-            content = self._content(link)
+            content = await self._content(link)
         except BaseException:
             link.close()
             raise
         self._keep(link)
         return response, content
 
-    def _sent(self, call: Call) -> Connection:
+    async def _sent(self, call: Call) -> Connection:
         """A connection on which the answer to `call` comes."""
         body, headers = b"", dict(self._headers)
         if isinstance(call.body, bytes):
@@ -238,9 +243,9 @@ class Transport:
         if link is not None and not (call.repeat and link.reusable):
             link.close()
             link = None
-        link = link or Connection(self._way)
+        link = link or await Connection.open(self._way, self._network)
         try:
-            link.request(call.method, target, headers, body, sending=call.sending)
+            await link.request(call.method, target, headers, body, sending=call.sending)
         except BaseException:
             link.close()
             raise
@@ -252,9 +257,9 @@ class Transport:
         else:
             link.close()
 
-    def _content(self, link: Connection) -> bytes:
+    async def _content(self, link: Connection) -> bytes:
         parts, size = [], 0
-        while piece := link.read(self._timeout):
+        while piece := await link.read(self._timeout):
             parts.append(piece)
             size += len(piece)
             if size > _MOST:

@@ -9,6 +9,7 @@ import pytest
 
 from remote_client.calls import TERMINAL, Calls, segment
 from remote_client.errors import ApiError, UsageError
+from remote_client.network import BlockingNetwork
 from remote_client.transport import Transport
 from remote_protocol import states
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, job_view, problem
@@ -16,7 +17,7 @@ from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, job_view, problem
 
 @pytest.fixture
 def calls(api: FakeApi) -> Iterator[Calls]:
-    with closing(Transport(api.url, TOKEN, sleep=lambda _: None)) as transport:
+    with closing(Transport(api.url, TOKEN, network=BlockingNetwork(lambda _: None))) as transport:
         yield Calls(transport)
 
 

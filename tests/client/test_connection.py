@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from remote_client.connection import Broken, Connection, Way
+from remote_client.asyncio_network import AsyncioNetwork
+from remote_client.connection import Broken, Connection, Response, Way
+from remote_client.modes import run
+from remote_client.network import BlockingNetwork, Network
+
+Drive = Callable[[Any], Any]
+"""Runs a coroutine to its end."""
+
+
+class Link:
+    """A connection, driven step by step over one of the networks."""
+
+    def __init__(self, drive: Drive, way: Way, network: Network) -> None:
+        self._drive = drive
+        self._link: Connection = drive(Connection.open(way, network))
+        self.close = self._link.close
+
+    @property
+    def reusable(self) -> bool:
+        return self._link.reusable
+
+    def request(self, *args: Any, **named: Any) -> None:
+        self._drive(self._link.request(*args, **named))
+
+    def response(self, timeout: float) -> Response | None:
+        return self._drive(self._link.response(timeout))
+
+    def read(self, timeout: float) -> bytes | None:
+        return self._drive(self._link.read(timeout))
 
 
 class Server:
     """Answers each connection with bytes, then closes it or waits for the next request."""
 
-    def __init__(self) -> None:
+    def __init__(self, drive: Drive, network: Network) -> None:
+        self.drive = drive
+        self.network = network
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.heard: list[bytes] = []
         self.threads: list[threading.Thread] = []
@@ -23,7 +55,7 @@ class Server:
     def way(self) -> Way:
         return Way("127.0.0.1", self.listener.getsockname()[1])
 
-    def says(self, *answers: bytes, closes: bool = True) -> Connection:
+    def says(self, *answers: bytes, closes: bool = True) -> Link:
         """A connection to a server that gives these answers to requests without a body."""
 
         def serve() -> None:
@@ -40,19 +72,30 @@ class Server:
 
         self.threads.append(threading.Thread(target=serve, daemon=True))
         self.threads[-1].start()
-        return Connection(self.way)
+        return self.open()
+
+    def open(self) -> Link:
+        return Link(self.drive, self.way, self.network)
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
+@pytest.fixture(params=["blocking", "asyncio"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with asyncio.Runner() as runner:
+        if request.param == "blocking":
+            made = Server(run, BlockingNetwork())
+        else:
+            made = Server(runner.run, AsyncioNetwork())
+        yield from served(made)
+
+
+def served(made: Server) -> Iterator[Server]:
     yield made
     made.listener.close()
     for thread in made.threads:
         thread.join(10)
 
 
-def whole(link: Connection) -> bytes:
+def whole(link: Link) -> bytes:
     parts = []
     while piece := link.read(10):
         parts.append(piece)
@@ -134,11 +177,11 @@ def test_what_went_wrong_in_words(server: Server, answer: bytes, says: str) -> N
     link.close()
 
 
-def test_nobody_there() -> None:
+def test_nobody_there(server: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         way = Way("127.0.0.1", free.getsockname()[1])
-    with pytest.raises(Broken, match="refused") as caught:
-        Connection(way)
+    with pytest.raises(Broken, match=r"refused|Connect call failed") as caught:
+        Link(server.drive, way, server.network)
     assert not caught.value.sent
 
 

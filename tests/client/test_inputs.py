@@ -14,6 +14,7 @@ import pytest
 from remote_client.calls import Calls
 from remote_client.errors import ApiError, Unreachable
 from remote_client.inputs import InputSender
+from remote_client.network import BlockingNetwork
 from remote_client.transport import Transport
 from remote_protocol.limits import MAX_INPUT_PART
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, Said, job_view, problem
@@ -49,7 +50,7 @@ class Server:
 
 @pytest.fixture
 def calls(api: FakeApi) -> Iterator[Calls]:
-    transport = Transport(api.url, TOKEN, sleep=lambda _: None)
+    transport = Transport(api.url, TOKEN, network=BlockingNetwork(lambda _: None))
     transport.reached = True
     yield Calls(transport)
     transport.close()
@@ -166,7 +167,7 @@ def test_a_source_that_cannot_be_read_is_no_end(api: FakeApi, calls: Calls, tmp_
 
 
 def test_a_server_that_stays_away_is_told(calls: Calls, pipe: tuple[int, int]) -> None:
-    transport = Transport("http://127.0.0.1:1", TOKEN, sleep=lambda _: None)
+    transport = Transport("http://127.0.0.1:1", TOKEN, network=BlockingNetwork(lambda _: None))
     os.write(pipe[1], b"x")
     with pytest.raises(Unreachable):
         InputSender(Calls(transport), ID, pipe[0]).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from remote_client.asyncio_network import AsyncSocket
 from remote_client.errors import UsageError
-from remote_client.tls import Inner, trust
+from remote_client.modes import run
+from remote_client.network import Socket, Wire
+from remote_client.tls import TlsWire, trust
 
 
 def test_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +36,8 @@ def context(authority: trustme.CA, name: str) -> ssl.SSLContext:
     return made
 
 
-def test_tls_inside_tls(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["blocking", "asyncio"])
+def test_tls_inside_tls(tmp_path: Path, kind: str) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     ours, theirs = socket.socketpair()
@@ -55,12 +60,19 @@ def test_tls_inside_tls(tmp_path: Path) -> None:
     thread = threading.Thread(target=serve)
     thread.start()
     trusted = trust(str(tmp_path / "ca.pem"))
-    with trusted.wrap_socket(ours, server_hostname="proxy.test") as below:
-        inner = Inner(below, trusted, "host.test")
-        inner.settimeout(20)
-        inner.sendall(b"x" * 200_000)
-        assert inner.recv(100) == b"heard"
-        assert inner.fileno() == below.fileno()
-        inner.close()
+
+    async def talk(wire: Wire) -> None:
+        for name in ("proxy.test", "host.test"):
+            wire = secured = TlsWire(wire, trusted, name)
+            await secured.handshake(20)
+        await wire.send(b"x" * 200_000, 20)
+        assert await wire.receive(100, 20) == b"heard"
+        wire.close()
+
+    if kind == "blocking":
+        run(talk(Socket(ours)))
+    else:
+        ours.setblocking(False)
+        asyncio.run(talk(AsyncSocket(ours)))
     thread.join(20)
     assert not thread.is_alive()

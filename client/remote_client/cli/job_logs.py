@@ -13,7 +13,7 @@ from remote_client.cli.options import DURATION, Command
 from remote_client.cli.output import note, stderr, stdout
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.watch import Follower, write_all, write_streams
-from remote_client.logs import StoredLog
+from remote_client.logs import BlockingLog
 from remote_client.transport import Document
 from remote_protocol import cri
 
@@ -70,7 +70,7 @@ def logs(
         follower.say_how_it_ended()
 
 
-def _copy(log: StoredLog, write: Lines) -> bool:
+def _copy(log: BlockingLog, write: Lines) -> bool:
     """Write it out; whether there was anything."""
     some = False
     for piece in log:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from remote_client.logs import StoredLog
+from remote_client.logs import BlockingLog
 from remote_protocol import cri
 
 _LONGEST: Final = 1024 * 1024
@@ -85,8 +85,8 @@ def _since(piece: bytes, earliest: str) -> bytes:
 
 
 def last_lines(
-    open_at: Callable[[int], StoredLog], count: int, stream: str | None = None
-) -> StoredLog:
+    open_at: Callable[[int], BlockingLog], count: int, stream: str | None = None
+) -> BlockingLog:
     """The log from its last `count` lines on, not yet read; its `offset` is where they begin.
 
     Looks at more and more of its end, so that a long log is not read whole.

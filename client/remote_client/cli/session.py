@@ -68,13 +68,12 @@ class Session:
     def briefly(self, seconds: float) -> Calls:
         """The API for who cannot wait: no call is repeated or takes longer, nothing is said."""
         from remote_client.calls import Calls
+        from remote_client.network import BlockingNetwork
         from remote_client.transport import Transport
 
         if self._transport is None:
-            access = self.access
-            self._transport = Transport(
-                access.url, access.token, access.ca_file, seconds, sleep=_refuse
-            )
+            access, network = self.access, BlockingNetwork(_refuse)
+            self._transport = Transport(access.url, access.token, access.ca_file, seconds, network)
         return Calls(self._transport)
 
     @contextmanager

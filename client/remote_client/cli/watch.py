@@ -13,7 +13,7 @@ from typing import BinaryIO
 from remote_client.calls import TERMINAL, Calls
 from remote_client.cli.hints import agent_is_away, hint_for_job
 from remote_client.cli.output import between, note, stderr, stdout
-from remote_client.logs import StoredLog, log_is_over
+from remote_client.logs import BlockingLog, log_is_over
 from remote_client.transport import Document
 from remote_protocol import cri
 
@@ -74,7 +74,7 @@ class Follower:
         for piece in log:
             yield from self._heard_of(piece)
 
-    def _hear(self, log: StoredLog) -> None:
+    def _hear(self, log: BlockingLog) -> None:
         def ended(job: Document) -> bool:
             self.job = job
             return log_is_over(job, log.attempt, log.position)

@@ -11,6 +11,7 @@ import pytest
 
 from remote_client.calls import Calls
 from remote_client.cli.hints import agent_is_away, hint_for_job
+from remote_client.network import BlockingNetwork
 from remote_client.transport import Transport
 from tests.support.fake_api import ID, TOKEN, FakeApi, job_view, problem
 
@@ -40,7 +41,7 @@ def test_what_was_probably_meant(job: dict[str, Any], says: str) -> None:
 
 @pytest.fixture
 def calls(api: FakeApi) -> Iterator[Calls]:
-    with closing(Transport(api.url, TOKEN, sleep=lambda _: None)) as transport:
+    with closing(Transport(api.url, TOKEN, network=BlockingNetwork(lambda _: None))) as transport:
         yield Calls(transport)
 
 

@@ -8,7 +8,8 @@ from contextlib import closing
 import pytest
 
 from remote_client.cli.lines import Lines, last_lines
-from remote_client.logs import StoredLog
+from remote_client.logs import BlockingLog
+from remote_client.network import BlockingNetwork
 from remote_client.transport import Transport
 from remote_protocol import cri
 from tests.support.fake_api import ID, TOKEN, FakeApi, cri_log
@@ -63,13 +64,13 @@ def test_a_line_without_an_end_is_not_held_for_ever() -> None:
 
 
 @pytest.fixture
-def opened(api: FakeApi) -> Iterator[Callable[[int], StoredLog]]:
-    with closing(Transport(api.url, TOKEN, sleep=lambda _: None)) as transport:
-        yield lambda offset: StoredLog(transport, f"/jobs/{ID}", None, offset, False)
+def opened(api: FakeApi) -> Iterator[Callable[[int], BlockingLog]]:
+    with closing(Transport(api.url, TOKEN, network=BlockingNetwork(lambda _: None))) as transport:
+        yield lambda offset: BlockingLog(transport, f"/jobs/{ID}", None, offset, False)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 999, 5000, 9999])
-def test_the_last_lines(api: FakeApi, opened: Callable[[int], StoredLog], count: int) -> None:
+def test_the_last_lines(api: FakeApi, opened: Callable[[int], BlockingLog], count: int) -> None:
     api.on("GET", f"/jobs/{ID}/log", cri_log(*(("stdout", b"%d\n" % n) for n in range(5000))))
     got = cri.decode(b"".join(last_lines(opened, count)))
     first = max(0, 5000 - count)
@@ -77,7 +78,7 @@ def test_the_last_lines(api: FakeApi, opened: Callable[[int], StoredLog], count:
 
 
 def test_the_last_lines_of_one_stream_and_without_an_end(
-    api: FakeApi, opened: Callable[[int], StoredLog]
+    api: FakeApi, opened: Callable[[int], BlockingLog]
 ) -> None:
     records = [("stderr", b"e1\n"), ("stdout", b"1\n"), ("stderr", b"e2\n"), ("stdout", b"2 "),
                ("stdout", b"2\n"), ("stdout", b"3")]  # fmt: skip
@@ -87,6 +88,6 @@ def test_the_last_lines_of_one_stream_and_without_an_end(
     assert cri.decode(b"".join(last_lines(opened, 1, "stderr")), b"stderr") == b"e2\n"
 
 
-def test_an_empty_log_has_no_last_lines(api: FakeApi, opened: Callable[[int], StoredLog]) -> None:
+def test_an_empty_log_has_no_last_lines(api: FakeApi, opened: Callable[[int], BlockingLog]) -> None:
     api.on("GET", f"/jobs/{ID}/log", b"")
     assert b"".join(last_lines(opened, 5)) == b""

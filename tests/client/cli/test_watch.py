@@ -11,6 +11,7 @@ import pytest
 
 from remote_client.calls import Calls
 from remote_client.cli.watch import Watch, exit_code, write_streams
+from remote_client.network import BlockingNetwork
 from remote_client.transport import Transport
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, Said, cri_log, job_view
 
@@ -19,7 +20,7 @@ view = job_view
 
 @pytest.fixture
 def client(api: FakeApi) -> Iterator[Calls]:
-    with closing(Transport(api.url, TOKEN, sleep=lambda _: None)) as transport:
+    with closing(Transport(api.url, TOKEN, network=BlockingNetwork(lambda _: None))) as transport:
         yield Calls(transport)
 
 

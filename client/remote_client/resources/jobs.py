@@ -1,0 +1,75 @@
+"""Jobs: submit, show, list, cancel, retry, wait; their inputs and timelines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from remote_client.calls import key
+from remote_client.modes import method
+from remote_client.resources.base import Resource
+from remote_protocol.api.bodies import Page
+from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.inputs import InputView
+from remote_protocol.api.jobs import JobBatch, JobBatchCreated, JobView
+from remote_protocol.spec import JobSpec
+
+
+class JobMethods(Resource):
+    """Calls about jobs."""
+
+    @method
+    async def submit(self, spec: JobSpec) -> JobView:
+        """Submit one job; safe to repeat by its idempotency key."""
+        return self._view(JobView, await self._calls.submit(json.loads(spec.short_json)))
+
+    @method
+    async def submit_batch(self, specs: Sequence[JobSpec]) -> list[str]:
+        """Submit many jobs in one transaction; their ids in order. Each gets its own key."""
+        keyed = [
+            spec if spec.idempotency_key else spec.model_copy(update={"idempotency_key": key()})
+            for spec in specs
+        ]
+        body = JobBatch(jobs=keyed).model_dump(mode="json", exclude_none=True)
+        return self._view(JobBatchCreated, await self._calls.submit_batch(body["jobs"])).ids
+
+    @method
+    async def job(self, job: str, *, patient: bool = False) -> JobView:
+        """One job with its attempts; a `patient` call bears an outage of about ten minutes."""
+        return self._view(JobView, await self._calls.job(job, patient=patient))
+
+    @method
+    async def jobs(self, /, limit: int = 50, **filters: str | None) -> Page[JobView]:
+        """One page of jobs, newest first; filters: state, queue, agent, cursor."""
+        return self._view(Page[JobView], await self._calls.jobs(limit=limit, **filters))
+
+    @method
+    async def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> JobView:
+        """Wish that a job ends; its state follows when its agent has done it."""
+        return self._view(JobView, await self._calls.cancel(job, reason, patient=patient))
+
+    @method
+    async def send_input(self, job: str, offset: int, part: bytes, end: bool = False) -> InputView:
+        """Put a part of a job's input, at most 1 MiB, at `offset`: what the server has already
+        changes nothing. With `end` nothing follows; only then the job sees the end."""
+        return self._view(InputView, await self._calls.send_input(job, offset, part, end))
+
+    @method
+    async def input(self, job: str) -> InputView:
+        """How much of a job's input the server has: where to go on."""
+        return self._view(InputView, await self._calls.input(job))
+
+    @method
+    async def retry(self, job: str) -> JobView:
+        """A new job from an ended one's specification."""
+        return self._view(JobView, await self._calls.retry(job))
+
+    @method
+    async def timeline(self, job: str) -> list[TimelineEntry]:
+        """Everything that happened to a job, in order."""
+        return self._view(Page[TimelineEntry], await self._calls.timeline(job)).items
+
+    @method
+    async def wait(self, job: str, timeout: float | None = None) -> JobView:
+        """The job once it has ended. ClientError when `timeout` seconds pass before."""
+        return self._view(JobView, await self._calls.wait(job, timeout))
