@@ -1,87 +1,19 @@
-"""The Python client against a real HTTP server: what each call says."""
+"""Both Python clients: the same methods, one server, tasks and threads."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import subprocess
+import sys
+from contextlib import aclosing, closing
+
 import pytest
 
-from remote_client.client import Client
-from remote_client.errors import ApiError, ClientError
-from remote_protocol.api.agents import AgentChange
-from remote_protocol.api.tokens import RegistrationTokenCreate
-from remote_protocol.ids import Role
-from remote_protocol.spec import CommandSpec
-from remote_protocol.states import JobState
-from tests.support.fake_api import ID, NOW, TOKEN, Answer, FakeApi, job_view
-
-
-def test_submit_sends_what_was_asked_and_a_key(api: FakeApi, client: Client) -> None:
-    api.on("POST", "/jobs", Answer(job_view(), 201))
-    job = client.submit(CommandSpec(command=["echo", "hi"], timeout=5))
-    assert (job.id, job.state) == (ID, JobState.QUEUED)
-    said = api.calls[0]
-    assert said.body == {"command": ["echo", "hi"], "timeout": 5.0}
-    assert said.headers["Idempotency-Key"]
-    assert said.headers["Authorization"] == f"Bearer {TOKEN}"
-
-
-def test_names_are_one_segment_of_the_path(api: FakeApi, client: Client) -> None:
-    with pytest.raises(ApiError):
-        client.agent("../tokens?x=1")
-    assert api.calls[0].path == "/agents/..%2Ftokens%3Fx%3D1"
-    assert api.calls[0].query == {}
-
-
-def test_wait_until_the_end_or_the_timeout(api: FakeApi, client: Client) -> None:
-    path = f"/jobs/{ID}"
-    api.on("GET", path, job_view(), job_view(state="running"), job_view(state="succeeded"))
-    assert client.wait(ID).state is JobState.SUCCEEDED
-    api.on("GET", path, job_view(state="running"))
-    with pytest.raises(ClientError, match="still running"):
-        client.wait(ID, timeout=0)
-
-
-def test_events(api: FakeApi, client: Client) -> None:
-    line = (
-        '{"seq": %d, "job": "' + ID + f'", "at": "{NOW}", "what": "queued", "state": "queued"}}\n'
-    )
-    end = '{"event": "end", "after": 11}\n'
-    # The first answer was cut, and ended by a proxy in good order.
-    cut = (line % 7 + "\n" + line % 9)[:-20]
-    api.on("GET", "/events", cut.encode(), (line % 9 + line % 11 + end).encode())
-    assert [event.seq for event in client.events(after=5, follow=False)] == [7, 9, 11]
-    assert [said.query for said in api.calls] == [{"after": "5"}, {"after": "7"}]
-
-
-def test_changes_send_only_what_is_set(api: FakeApi, client: Client) -> None:
-    view = {
-        "name": "a", "state": "online", "queues": ["q"], "capacity": {"default": 2},
-        "registered_at": NOW,
-    }  # fmt: skip
-    api.on("PATCH", "/agents/a", view)
-    client.change_agent("a", AgentChange(queues=["q"]))
-    assert api.calls[0].body == {"queues": ["q"]}
-    api.on("POST", "/agents/a/drain", view)
-    client.drain_agent("a", 30)
-    assert api.calls[1].body == {"deadline": 30}
-
-
-def test_tokens(api: FakeApi, client: Client) -> None:
-    view = {"id": ID, "kind": "api", "name": "ci", "created_at": NOW, "token": "rpt_x"}
-    api.on("POST", "/tokens", Answer(view, 201))
-    assert client.create_token("ci", Role.OPERATOR, expires=60).token == "rpt_x"
-    assert api.calls[0].body == {"name": "ci", "role": "operator", "agent": None, "expires": 60}
-    api.on("POST", "/registration-tokens", Answer({**view, "kind": "registration"}, 201))
-    client.create_registration_token(RegistrationTokenCreate(queues=["q"], uses=2, expires=None))
-    assert api.calls[1].body == {
-        "any_queue": False,
-        "labels": {},
-        "queues": ["q"],
-        "allow_replace": False,
-        "uses": 2,
-        "expires": None,
-    }
-    api.on("DELETE", f"/registration-tokens/{ID}", Answer(None, 204))
-    client.revoke_token(ID, "registration-tokens")
+from remote_client.client import AsyncClient, Client
+from remote_client.errors import ApiError
+from remote_protocol.api.jobs import JobView
+from tests.support.fake_api import ID, TOKEN, FakeApi, cri_log, job_view
 
 
 def test_another_client_for_another_thread(api: FakeApi, client: Client) -> None:
@@ -89,3 +21,66 @@ def test_another_client_for_another_thread(api: FakeApi, client: Client) -> None
     with client.again() as other:
         assert other is not client
         assert other.job(ID).id == ID
+
+
+def test_both_have_the_same_methods() -> None:
+    names = {name for name in dir(Client) if not name.startswith("_")}
+    assert names - {name for name in dir(AsyncClient) if not name.startswith("_")} == {"again"}
+    for name in ("job", "follow_log", "create_queue"):
+        assert getattr(Client, name) is getattr(AsyncClient, name)
+
+
+async def test_tasks_share_a_client(api: FakeApi) -> None:
+    api.on("GET", f"/jobs/{ID}", job_view())
+    log = cri_log(("stdout", b"x" * 100_000 + b"\n"))
+    api.on("GET", f"/jobs/{ID}/log", log)
+    async with AsyncClient(api.url, TOKEN) as client:
+        shown, bytes_of, missing = await asyncio.gather(
+            client.job(ID), client.log(ID), client.agent("nobody"), return_exceptions=True
+        )
+    assert isinstance(shown, JobView) and shown.id == ID
+    assert bytes_of == b"x" * 100_000 + b"\n"
+    assert isinstance(missing, ApiError)
+
+
+async def test_a_call_that_waits_stops_nobody_and_can_be_cancelled() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with closing(listener):
+        async with AsyncClient(url, TOKEN) as client:
+            waiting = asyncio.ensure_future(client.job(ID))
+            await asyncio.sleep(0)
+            wire, _ = await asyncio.to_thread(listener.accept)
+            assert not waiting.done()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            with wire:
+                wire.settimeout(10)
+                while wire.recv(65536):
+                    pass
+
+
+async def test_a_stream_that_is_left_early_closes_its_connection(api: FakeApi) -> None:
+    log = cri_log(*[("stdout", b"x" * 1000 + b"\n")] * 1000)
+    api.on("GET", f"/jobs/{ID}/log", log)
+    async with AsyncClient(api.url, TOKEN) as client:
+        async with aclosing(client.follow_log(ID)) as records:  # type: ignore[type-var] # has it
+            async for record in records:
+                assert record.data == b"x" * 1000 + b"\n"
+                break
+        assert client._transport._idle is None
+
+
+def test_a_blocking_client_needs_no_event_loop(api: FakeApi) -> None:
+    """Not even the module: it takes longer to load than a call takes."""
+    program = (
+        "import sys\n"
+        "from remote_client.calls import Calls\n"
+        "from remote_client.transport import Transport\n"
+        f"print(Calls(Transport({api.url!r}, {TOKEN!r})).job({ID!r})['id'])\n"
+        "print([name for name in ('asyncio', 'pydantic', 'ssl') if name in sys.modules])\n"
+    )
+    api.on("GET", f"/jobs/{ID}", job_view())
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.decode().split("\n")[:2] == [ID, "[]"]

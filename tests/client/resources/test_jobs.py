@@ -1,0 +1,63 @@
+"""Jobs by both clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from remote_client.errors import ClientError
+from remote_protocol.spec import CommandSpec
+from remote_protocol.states import JobState
+from tests.support.fake_api import ID, NOW, TOKEN, Answer, FakeApi, job_view
+
+
+def test_submit_sends_what_was_asked_and_a_key(api: FakeApi, both: Any) -> None:
+    api.on("POST", "/jobs", Answer(job_view(), 201))
+    job = both.submit(CommandSpec(command=["echo", "hi"], timeout=5))
+    assert (job.id, job.state) == (ID, JobState.QUEUED)
+    said = api.calls[0]
+    assert said.body == {"command": ["echo", "hi"], "timeout": 5.0}
+    assert said.headers["Idempotency-Key"]
+    assert said.headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+def test_wait_until_the_end_or_the_timeout(api: FakeApi, both: Any) -> None:
+    path = f"/jobs/{ID}"
+    api.on("GET", path, job_view(), job_view(state="running"), job_view(state="succeeded"))
+    assert both.wait(ID).state is JobState.SUCCEEDED
+    api.on("GET", path, job_view(state="running"))
+    with pytest.raises(ClientError, match="still running"):
+        both.wait(ID, timeout=0)
+
+
+def test_a_batch_gets_keys_of_its_own(api: FakeApi, both: Any) -> None:
+    api.on("POST", "/jobs/batch", Answer({"ids": [ID, ID]}, 201))
+    assert both.submit_batch([CommandSpec(command=["a"]), CommandSpec(command=["b"])]) == [ID, ID]
+    first, second = api.calls[0].body["jobs"]
+    assert first["idempotency_key"] != second["idempotency_key"]
+    assert (first["kind"], first["command"]) == ("command", ["a"])
+
+
+def test_pages_and_what_becomes_of_a_job(api: FakeApi, both: Any) -> None:
+    api.on("GET", "/jobs", {"items": [job_view()], "next_cursor": "c"})
+    page = both.jobs(limit=1, state="queued")
+    assert (page.items[0].id, page.next_cursor) == (ID, "c")
+    assert api.calls[0].query == {"limit": "1", "state": "queued"}
+    api.on("POST", f"/jobs/{ID}/cancel", job_view(cancel_requested=True))
+    assert both.cancel(ID, "enough").cancel_requested
+    assert api.calls[1].body == {"reason": "enough"}
+    api.on("POST", f"/jobs/{ID}/retry", job_view())
+    assert both.retry(ID).id == ID
+    api.on(
+        "GET", f"/jobs/{ID}/timeline", {"items": [{"seq": 1, "job": ID, "at": NOW, "what": "x"}]}
+    )
+    assert [entry.what for entry in both.timeline(ID)] == ["x"]
+
+
+def test_an_input_in_parts(api: FakeApi, both: Any) -> None:
+    api.on("PATCH", f"/jobs/{ID}/input", {"size": 3, "state": "ended"})
+    assert both.send_input(ID, 0, b"abc", end=True).state == "ended"
+    assert api.calls[0].query == {"offset": "0", "end": "true"}
+    api.on("GET", f"/jobs/{ID}/input", {"size": 3, "state": "ended"})
+    assert both.input(ID).size == 3
