@@ -139,7 +139,7 @@ async def test_one_that_stands_by_tolerates_a_database_that_is_away() -> None:
     assert not second.done()
     server().start()
     taken = await second
-    with pytest.raises(StoreUnavailable, match="another server"):
+    with pytest.raises(StoreUnavailable):
         await submitted(store)
     await store.close()
     await taken.close()
