@@ -34,7 +34,6 @@ from remote_agent.values import (
     parse_umask,
     parse_user_range,
     proxy_url,
-    server_url,
     split_list,
 )
 from remote_protocol.configuration import Layers
@@ -42,6 +41,7 @@ from remote_protocol.ids import LabelKey, LabelValue, Name
 from remote_protocol.limits import MAX_LABELS
 from remote_protocol.messages import Capacity, Settings
 from remote_protocol.quantities import Duration, Size
+from remote_protocol.urls import server_url
 
 ENV_PREFIX: Final = "REMOTE_AGENT_"
 _SHORT: Final = {

@@ -5,11 +5,11 @@ Each takes a text as people write it, in a file, a variable or a flag, and gives
 
 from __future__ import annotations
 
-import re
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
+
+from remote_protocol.urls import names_place
 
 _MOST_USERS: Final = (1 << 32) - 2
 _LARGEST_RANGE: Final = 100_000
@@ -57,29 +57,6 @@ def parse_capacity(value: object) -> object:
     return value
 
 
-def server_url(text: str) -> str:
-    """A server's URL without a trailing slash. ValueError names exactly what is wrong."""
-    text = text.strip()
-    parts = urlsplit(text)
-    if "://" not in text or not parts.scheme:
-        rest = re.sub(r"^(https?)?:?/*", "", text)
-        raise ValueError(f"{text!r} has no scheme; did you mean https://{rest} (or http://…)?")
-    if parts.scheme in ("ws", "wss"):
-        right = text.replace("ws", "http", 1)
-        raise ValueError(f"{text!r}: give the server's HTTP address, {right}")
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{text!r} has the scheme {parts.scheme!r}; it must be http or https")
-    if "@" in parts.netloc:
-        raise ValueError("the server's URL holds a user or a password; leave them out")
-    _check_host(text, parts)
-    if parts.query or parts.fragment:
-        raise ValueError(f"{text!r} must be only scheme, host, port and path prefix")
-    path = parts.path.rstrip("/")
-    if path.endswith(("/api", "/api/v1")):
-        raise ValueError(f"{text!r} includes the path of the API; leave /api/v1 out")
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
 def proxy_url(text: str) -> str:
     """A proxy's URL; its password never gets into the ValueError."""
     text = text.strip()
@@ -89,17 +66,9 @@ def proxy_url(text: str) -> str:
             f"proxies of the kind {parts.scheme}:// are not supported; "
             "write http://[user:password@]host:port"
         )
-    _check_host("the proxy", parts)
+    if not names_place(parts):
+        raise ValueError("'the proxy' does not name a host and a port from 1 to 65535")
     return f"http://{parts.netloc}"
-
-
-def _check_host(what: str, parts: SplitResult) -> None:
-    try:
-        right = bool(parts.hostname) and parts.port != 0 and " " not in parts.netloc
-    except ValueError:
-        right = False
-    if not right:
-        raise ValueError(f"{what!r} does not name a host and a port from 1 to 65535")
 
 
 def check_cgroup(text: str) -> str:
@@ -147,17 +116,6 @@ def parse_umask(value: object) -> object:
         except ValueError:
             raise ValueError(f"{value!r} is no octal number, such as 027") from None
     return value
-
-
-def is_open_way(url: str) -> bool:
-    """Whether what goes to this server can be read on the way: plain HTTP beyond this host."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        local = ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost" or host.endswith(".localhost")
-    return parts.scheme == "http" and not local
 
 
 def open_way_words(url: str) -> str:

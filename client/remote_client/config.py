@@ -19,8 +19,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from remote_client.errors import UsageError
-from remote_client.proxies import loopback
 from remote_protocol.limits import NAME_PATTERN, NAME_WORDS
+from remote_protocol.urls import is_unencrypted, server_url
 
 _API_TOKEN: Final = "rpt_"
 """`ids.TokenKind.API`, without the time that its module takes to load."""
@@ -118,8 +118,7 @@ def find_access(
 
 def secured(access: Access) -> Access:
     """The access. UsageError when its token would go over plain HTTP to another host."""
-    parts = urlsplit(access.url)
-    if parts.scheme == "https" or access.insecure or loopback(parts.hostname or ""):
+    if access.insecure or not is_unencrypted(access.url):
         return access
     raise UsageError(
         f"{access.url} is plain HTTP: whoever is on the way reads the token and all output. Use "
@@ -138,31 +137,9 @@ def check_name(name: str) -> str:
 def check_url(url: str) -> str:
     """The URL without a trailing slash. UsageError names exactly what is wrong with it."""
     try:
-        parts = urlsplit(url.strip())
+        return server_url(url)
     except ValueError as error:
-        raise UsageError(f"{url!r} is not a URL: {error}") from None
-    if not parts.scheme or "://" not in url:
-        rest = re.sub("^https?[:/]+|^/+", "", url.strip(), flags=re.IGNORECASE)
-        raise UsageError(f"{url!r} has no scheme; did you mean https://{rest} or http://{rest}?")
-    if parts.scheme not in ("http", "https"):
-        raise UsageError(f"{url!r} has the scheme {parts.scheme!r}; it must be http or https")
-    if not parts.hostname:
-        raise UsageError(f"{url!r} names no host")
-    if any(character.isspace() or not character.isprintable() for character in url.strip()):
-        raise UsageError(f"{url!r} contains spaces or control characters")
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise UsageError(f"{url!r} has a port that is not a number from 1 to 65535")
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        shown = re.sub("//[^/]*@", "//…@", url)
-        raise UsageError(f"{shown!r} must be only scheme, host, port and path prefix")
-    path = parts.path.rstrip("/")
-    if path.endswith("/api/v1"):
-        raise UsageError(f"{url!r} includes the path of the API; leave /api/v1 out")
-    return f"{parts.scheme}://{parts.netloc}{path}"
+        raise UsageError(str(error)) from None
 
 
 def plain_token(token: str) -> str:

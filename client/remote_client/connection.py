@@ -6,16 +6,15 @@ that was cut. What it cannot tell is why the other side closed: see `Response.de
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import h11
 
-from remote_client.proxies import Proxy
+from remote_protocol.faults import cause_of
+from remote_protocol.urls import Proxy, proxy_authorization
 
 if TYPE_CHECKING:
     import ssl
@@ -94,7 +93,7 @@ class Connection:
         try:
             return cls(way, await _open(way, network))
         except OSError as error:
-            raise Broken(_words(error), sent=False) from error
+            raise Broken(cause_of(error), sent=False) from error
 
     @property
     def reusable(self) -> bool:
@@ -123,7 +122,7 @@ class Connection:
         way, fields = self._way, {"Host": self._way.authority, **headers}
         if way.proxy is not None and way.tls is None:
             target = f"http://{way.authority}{target}"
-            fields |= _proxy_login(way.proxy)
+            fields |= _login(way.proxy)
         if body or method in ("POST", "PATCH", "PUT"):
             fields["Content-Length"] = str(len(body))
         request = h11.Request(method=method, target=target, headers=list(fields.items()))
@@ -137,7 +136,7 @@ class Connection:
         except OSError as error:
             # It may have refused a body that it did not want to read: that answer counts.
             if not self._wire.readable():
-                raise Broken(_words(error)) from error
+                raise Broken(cause_of(error)) from error
 
     async def response(self, timeout: float | None) -> Response | None:
         """The head of the answer; None when `timeout` seconds pass before: call it again."""
@@ -179,7 +178,7 @@ class Connection:
             except TimeoutError:
                 return None
             except OSError as error:
-                raise Broken(_words(error)) from error
+                raise Broken(cause_of(error)) from error
             self._h11.receive_data(data)
 
 
@@ -223,7 +222,7 @@ async def _tunnel(wire: Wire, way: Way, proxy: Proxy) -> None:
     host = f"[{way.host}]" if ":" in way.host else way.host
     place = f"{host}:{way.port}"
     talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEADERS)
-    headers = {"Host": place, **_proxy_login(proxy)}
+    headers = {"Host": place, **_login(proxy)}
     request = h11.Request(method="CONNECT", target=place, headers=list(headers.items()))
     data = (talk.send(request) or b"") + (talk.send(h11.EndOfMessage()) or b"")
     await wire.send(data, CONNECT_TIMEOUT)
@@ -237,16 +236,9 @@ async def _tunnel(wire: Wire, way: Way, proxy: Proxy) -> None:
         raise Refused(f"{event.status_code} {bytes(event.reason).decode('latin-1')}".strip())
 
 
-def _proxy_login(proxy: Proxy) -> dict[str, str]:
-    parts = urlsplit(proxy.url)
-    if parts.username is None:
-        return {}
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"}
-
-
-def _words(error: OSError) -> str:
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+def _login(proxy: Proxy) -> dict[str, str]:
+    authorization = proxy_authorization(proxy.url)
+    return {} if authorization is None else {"Proxy-Authorization": authorization}
 
 
 def _protocol_words(error: h11.RemoteProtocolError) -> str:

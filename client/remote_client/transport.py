@@ -7,7 +7,6 @@ Touches the network only.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ from remote_client.config import check_url, plain_token
 from remote_client.connection import Broken, Connection, Refused, Response, Way
 from remote_client.errors import ApiError, NotOurs, Unreachable
 from remote_client.network import BlockingNetwork, Network
-from remote_client.proxies import find_proxy
+from remote_client.proxies import find_proxy, refusal
+from remote_protocol.faults import certificate_cure, is_kind, speaks_no_tls
 from remote_protocol.units import format_duration, format_size
 
 T = TypeVar("T")
@@ -303,35 +303,35 @@ class Transport:
         """What goes wrong below, as a sentence with a cure."""
         try:
             yield
-        except Refused as refusal:
+        except Refused as refused:
             assert self._proxy is not None
-            kind = NotOurs if "407" in str(refusal) else Unreachable
-            raise kind(self._proxy.refusal(str(refusal))) from None
+            kind = NotOurs if "407" in str(refused) else Unreachable
+            raise kind(refusal(self._proxy, str(refused))) from None
         except Broken as error:
             raise self._unreachable(error) from None
 
     def _unreachable(self, error: Broken) -> Unreachable:
-        # OpenSSL names a line of its own source at the end.
-        cause = re.sub(r" \((_ssl\.c:\d+|None)\)", "", error.cause).rstrip(".")
-        text = cause.lower()
+        cause, origin = error.cause.rstrip("."), error.__cause__
         way = f" through the proxy {self._proxy.place}" if self._proxy is not None else ""
-        if "certificate" in text:
-            cure = _certificate_cure(text)
+        if is_kind(origin, "SSLCertVerificationError"):
+            cause = f"its certificate is not trusted: {cause}"
+            cure = certificate_cure(cause, "--ca-file")
             return NotOurs(f"Cannot reach {self.url}{way}: {cause}; {cure}.")
         if error.sent and self.reached:
             return Unreachable(
                 f"The link to {self.url}{way} was cut: {cause}; a proxy in between may end links "
                 "that are silent for a while."
             )
-        if "ssl" in text:
-            cure = "check whether it is http:// instead, and any proxy in between"
+        if origin is not None and is_kind(origin, "SSLError"):
+            plain = "the port speaks no TLS: use http://" if speaks_no_tls(origin) else ""
+            cure = plain or "check whether it is http:// instead, and any proxy in between"
         elif self._proxy is not None:
             cure = f"check {self._proxy.variable}, or name the host in NO_PROXY to go around it"
-        elif "name or service not known" in text or "temporary failure in name" in text:
+        elif is_kind(origin, "gaierror"):
             cure = "check the host name in the URL"
         elif error.silenced and self.url.startswith("http://"):
             cure = "check whether it is https:// instead, and any proxy in between"
-        elif "refused" in text:
+        elif is_kind(origin, "ConnectionRefusedError"):
             cure = "check that the server runs and that host and port are right"
         else:
             cure = "check the URL, the network and any proxy in between"
@@ -341,7 +341,7 @@ class Transport:
 
     def _not_ours(self, call: Call, response: Response) -> NotOurs:
         if self._proxy is not None and response.status == 407:
-            return NotOurs(self._proxy.refusal("407"))
+            return NotOurs(refusal(self._proxy, "407"))
         return NotOurs(
             f"{self.url}/api/v1{call.path} answered {response.status}, but not as a remote-server "
             f"does; check that {self.url} is the server's base URL and that no proxy answers."
@@ -350,11 +350,3 @@ class Transport:
 
 def _is_json(response: Response) -> bool:
     return "json" in response.headers.get("content-type", "")
-
-
-def _certificate_cure(text: str) -> str:
-    if "mismatch" in text or "not valid for" in text:
-        return "use the host name that it was made for"
-    if "expired" in text or "not yet valid" in text:
-        return "renew it, or set this host's clock"
-    return "check the certificate; for a private CA give --ca-file"

@@ -92,20 +92,11 @@ def pack_header(buffer: bytearray, attempt: AttemptId, offset: int) -> None:
     _HEADER.pack_into(buffer, 0, _LOG, attempt.raw, offset)
 
 
-def encode_chunk(attempt: AttemptId, offset: int, payload: bytes) -> bytes:
-    """A whole frame with a piece of a log. LocalProtocolError when the payload is too large."""
-    return _encode(_LOG, attempt, offset, payload)
-
-
 def encode_input(attempt: AttemptId, offset: int, payload: bytes) -> bytes:
     """A whole frame with a piece of an input. LocalProtocolError when the payload is too large."""
-    return _encode(_INPUT, attempt, offset, payload)
-
-
-def _encode(kind: int, attempt: AttemptId, offset: int, payload: bytes) -> bytes:
     if len(payload) > MAX_PAYLOAD:
         raise LocalProtocolError(f"a chunk carries at most {MAX_PAYLOAD} bytes")
-    return _HEADER.pack(kind, attempt.raw, offset) + payload
+    return _HEADER.pack(_INPUT, attempt.raw, offset) + payload
 
 
 def decode_chunk(frame: bytes) -> Chunk:

@@ -10,7 +10,7 @@ import pytest
 from remote_agent import config as configuration
 from remote_agent.config import FLAGS, SECTIONS, as_document, env_names, load
 from remote_agent.errors import ConfigError
-from remote_agent.values import proxy_url, server_url
+from remote_agent.values import proxy_url
 from remote_protocol.messages import Settings
 
 
@@ -185,43 +185,6 @@ def test_a_key_without_a_certificate() -> None:
 def test_the_state_directory_is_no_key_of_the_file(file: Path) -> None:
     file.write_text('state_dir = "/x"\n')
     assert "--state-dir or REMOTE_AGENT_STATE_DIR only" in faults(file)[0]
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        ("https://jobs.example.com", "https://jobs.example.com"),
-        (" https://jobs.example.com/ ", "https://jobs.example.com"),
-        ("http://[::1]:8750", "http://[::1]:8750"),
-        ("https://example.com/remote/", "https://example.com/remote"),
-    ],
-)
-def test_good_urls(given: str, kept: str) -> None:
-    assert server_url(given) == kept
-
-
-@pytest.mark.parametrize(
-    ("given", "says"),
-    [
-        ("jobs.example.com", "has no scheme; did you mean https://jobs.example.com"),
-        ("jobs.example.com:8750", "has no scheme"),
-        ("ftp://jobs.example.com", "has the scheme 'ftp'; it must be http or https"),
-        ("wss://jobs.example.com", "give the server's HTTP address, https://jobs.example.com"),
-        ("https://", "does not name a host"),
-        ("https://host:0", "a port from 1 to 65535"),
-        ("https://host:99999", "a port from 1 to 65535"),
-        ("https://host:abc", "a port from 1 to 65535"),
-        ("https://ho st", "does not name a host"),
-        ("https://host?x=1", "only scheme, host, port and path prefix"),
-        ("https://host/api/v1/", "includes the path of the API; leave /api/v1 out"),
-        ("https://me:secret@host", "holds a user or a password"),
-    ],
-)
-def test_bad_urls(given: str, says: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        server_url(given)
-    assert says in str(caught.value)
-    assert "secret" not in str(caught.value)
 
 
 def test_proxies() -> None:

@@ -14,7 +14,6 @@ from remote_agent.values import (
     parse_labels,
     parse_umask,
     parse_user_range,
-    server_url,
     split_list,
 )
 
@@ -44,26 +43,3 @@ def test_users_and_modes() -> None:
     assert check_cgroup("/a") == "/a"
     with pytest.raises(ValueError, match="neither auto"):
         check_cgroup("a")
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("jobs.example.com", "no scheme"),
-        ("ftp://h", "http or https"),
-        ("wss://h", "https://h"),
-        ("http://", "host and a port"),
-        ("http://h:99999", "host and a port"),
-        ("http://h/api/v1", "leave /api/v1 out"),
-        ("http://u:p@h", "a user or a password"),
-        ("http://h?x=1", "only scheme"),
-    ],
-)
-def test_each_mistake_in_a_url_has_its_words(url: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        server_url(url)
-
-
-def test_a_good_url_loses_its_trailing_slash() -> None:
-    assert server_url(" https://h:8750/ ") == "https://h:8750"
-    assert server_url("http://h/prefix/") == "http://h/prefix"

@@ -15,10 +15,11 @@ from typing import Any, Final
 from remote_protocol.api.queues import QueueCreate
 from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import HEADER_SIZE, encode_chunk, pack_header
+from remote_protocol.codec import HEADER_SIZE, pack_header
 from remote_protocol.messages import Refusal
 from remote_protocol.spec import JobSpec
 from tests.chaos.stage import Missed, Stage
+from tests.support.frames import encode_chunk
 from tests.support.rogues import BINARY, TEXT, RawLink, enrol, frame, open_link
 
 NAME: Final = "rogue"

@@ -32,7 +32,7 @@ TOKEN = "rpt_" + "a" * 43
         ("127.0.0.1:8750", "no scheme"),
         ("jobs.example.com", "no scheme"),
         ("ftp://host", "scheme 'ftp'"),
-        ("http://", "no host"),
+        ("http://", "does not name a host"),
         ("http://host:99999", "port"),
         ("http://host:port", "port"),
         ("http://host:0", "port"),
@@ -40,7 +40,7 @@ TOKEN = "rpt_" + "a" * 43
         ("http://two words", "spaces"),
         ("http://host/api/v1", "leave /api/v1 out"),
         ("http://host/?x=1", "only scheme"),
-        ("http://user:secret@host", "only scheme"),
+        ("http://user:secret@host", "a user or a password"),
     ],
 )
 def test_a_bad_url_is_named_exactly(url: str, says: str) -> None:

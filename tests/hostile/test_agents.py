@@ -17,7 +17,6 @@ from remote_client.errors import ApiError
 from remote_protocol.api.agents import AgentChange
 from remote_protocol.api.queues import QueueCreate
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import encode_chunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_PAYLOAD
 from remote_protocol.messages import (
@@ -33,6 +32,7 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, JobState
 from tests.hostile.place import Place, Placed
 from tests.support.fake_agent import FakeAgent, cri, ended, holds
+from tests.support.frames import encode_chunk
 from tests.support.rogues import TEXT, enrol, frame, open_link
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

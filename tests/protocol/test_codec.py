@@ -22,6 +22,7 @@ from remote_protocol.limits import (
 from remote_protocol.messages import Accept, Ack, Ended, Hello, Offer, Settled
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
+from tests.support.frames import encode_chunk
 
 JOB = "01ARYZ6S410000000000000000"
 FIRST = AttemptId(JOB, 1)
@@ -119,7 +120,7 @@ def test_an_inventory_has_a_limit() -> None:
 )
 def test_a_chunk_goes_over_the_wire(number: int, offset: int, payload: bytes) -> None:
     attempt = AttemptId(JOB, number)
-    frame = codec.encode_chunk(attempt, offset, payload)
+    frame = encode_chunk(attempt, offset, payload)
     chunk = codec.decode_chunk(frame)
     assert (chunk.attempt, chunk.offset) == (attempt, offset)
     assert bytes(chunk.payload) == payload
@@ -130,9 +131,9 @@ def test_a_chunk_goes_over_the_wire(number: int, offset: int, payload: bytes) ->
 
 def test_the_largest_chunk() -> None:
     payload = bytes(MAX_PAYLOAD)
-    assert len(codec.decode_chunk(codec.encode_chunk(FIRST, 0, payload)).payload) == MAX_PAYLOAD
-    with pytest.raises(LocalProtocolError):
-        codec.encode_chunk(FIRST, 0, payload + b"x")
+    assert len(codec.decode_chunk(encode_chunk(FIRST, 0, payload)).payload) == MAX_PAYLOAD
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_chunk(encode_chunk(FIRST, 0, payload + b"x"))
     with pytest.raises(RemoteProtocolError):
         codec.decode_chunk(bytes(codec.HEADER_SIZE + MAX_PAYLOAD + 1))
 
@@ -142,10 +143,10 @@ def test_the_largest_chunk() -> None:
     [
         b"",
         b"\x01",
-        codec.encode_chunk(FIRST, 0, b"x")[:-1],
-        b"\x02" + codec.encode_chunk(FIRST, 0, b"x")[1:],
-        codec.encode_chunk(FIRST, 0, b"x")[:17] + bytes(4) + bytes(8) + b"x",
-        codec.encode_chunk(FIRST, 1 << 63, b"x"),
+        encode_chunk(FIRST, 0, b"x")[:-1],
+        b"\x02" + encode_chunk(FIRST, 0, b"x")[1:],
+        encode_chunk(FIRST, 0, b"x")[:17] + bytes(4) + bytes(8) + b"x",
+        encode_chunk(FIRST, 1 << 63, b"x"),
     ],
 )
 def test_what_is_no_chunk(frame: bytes) -> None:
@@ -192,7 +193,7 @@ def test_pieces_of_inputs_are_no_pieces_of_logs() -> None:
     with pytest.raises(RemoteProtocolError, match="unknown kind 2"):
         codec.decode_chunk(frame)
     with pytest.raises(RemoteProtocolError, match="unknown kind 1"):
-        codec.decode_input(codec.encode_chunk(third, 5, b"abc"))
+        codec.decode_input(encode_chunk(third, 5, b"abc"))
     with pytest.raises(LocalProtocolError):
         codec.encode_input(FIRST, 0, bytes(MAX_PAYLOAD + 1))
 
@@ -205,11 +206,11 @@ def test_any_bytes_are_a_piece_of_an_input_or_a_fault(frame: bytes) -> None:
 
 def test_a_chunk_ends_where_an_acknowledgement_can_say_so() -> None:
     largest = (1 << 63) - 1
-    chunk = codec.decode_chunk(codec.encode_chunk(FIRST, largest - 3, b"abc"))
+    chunk = codec.decode_chunk(encode_chunk(FIRST, largest - 3, b"abc"))
     assert Ack(attempt=FIRST, offset=chunk.offset + 3).offset == largest
     for offset in (largest - 2, largest, 1 << 63, (1 << 64) - 1):
         with pytest.raises(RemoteProtocolError):
-            codec.decode_chunk(codec.encode_chunk(FIRST, offset, b"abc"))
+            codec.decode_chunk(encode_chunk(FIRST, offset, b"abc"))
 
 
 def test_messages_are_made_ready_when_first_used_or_all_at_once() -> None:

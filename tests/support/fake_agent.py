@@ -27,7 +27,6 @@ from remote_protocol.codec import (
     decode_from_server,
     decode_input,
     encode,
-    encode_chunk,
 )
 from remote_protocol.ids import make_ulid
 from remote_protocol.limits import MAX_PAYLOAD, SUBPROTOCOL
@@ -49,6 +48,7 @@ from remote_protocol.messages import (
     Welcome,
 )
 from remote_protocol.states import EndReason
+from tests.support.frames import encode_chunk
 
 DEADLINE: Final = 10.0
 M = TypeVar("M", bound=Message)

@@ -30,8 +30,9 @@ from remote_agent.processes import (
     unnamed_account,
 )
 from remote_agent.session.machine import HostFacts
-from remote_agent.values import is_open_way, open_way_words
+from remote_agent.values import open_way_words
 from remote_protocol.messages import Platform, Settings
+from remote_protocol.urls import is_unencrypted
 
 log = structlog.get_logger("agent")
 
@@ -122,7 +123,7 @@ def host_platform() -> Platform:
 def endpoint_of(config: Config, identity: Identity) -> Endpoint:
     """The server and the way to it. ConfigError for plain HTTP that nobody wanted."""
     url = config.server.url or identity.server
-    if is_open_way(url) and not (config.server.insecure or identity.insecure):
+    if is_unencrypted(url) and not (config.server.insecure or identity.insecure):
         raise ConfigError(open_way_words(url))
     _look_after_key(config.server.client_key)
     return replace(way_to(url, config, identity), token=identity.token)

@@ -35,9 +35,10 @@ from remote_agent.errors import AgentError, ConfigError, TokenRefused, Unreachab
 from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
 from remote_agent.session.capacity import unused
-from remote_agent.values import is_open_way, open_way_words
+from remote_agent.values import open_way_words
 from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.ids import Name, TokenKind, kind_of
+from remote_protocol.urls import is_unencrypted
 
 _NEED_SERVER: Final = "the server (--server URL, REMOTE_AGENT_SERVER or [server] url)"
 _NEED_TOKEN: Final = (
@@ -150,7 +151,7 @@ def enrol(config: Config, known: Identity | None, wanted: Options) -> tuple[Iden
             "missing: " + _NEED_SERVER + ("" if wanted.token else f"\nmissing: {_NEED_TOKEN}")
         )
     insecure = config.server.insecure or (known is not None and known.insecure)
-    if is_open_way(url) and not insecure:
+    if is_unencrypted(url) and not insecure:
         raise ConfigError(open_way_words(url))
     at_home = known is not None and known.server == url
     name = config.agent.name or (known.name if known and at_home else default_name())
@@ -184,7 +185,7 @@ def enrol(config: Config, known: Identity | None, wanted: Options) -> tuple[Iden
         ca_file=endpoint.ca_file,
         proxy=endpoint.proxy,
         ephemeral=request.ephemeral,
-        insecure=insecure and is_open_way(url),
+        insecure=insecure and is_unencrypted(url),
         settings=json.loads(request.settings.model_dump_json(exclude_none=True)),
     )
     return identity, answer

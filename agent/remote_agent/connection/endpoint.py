@@ -5,13 +5,13 @@ certificates that are named.
 from __future__ import annotations
 
 import ssl
-from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from remote_agent import backoff
+from remote_protocol.urls import choose_proxy
 
 OPEN_TIMEOUT: Final = 20.0
 """Seconds until a connection attempt is given up."""
@@ -65,21 +65,8 @@ def proxy_for(url: str) -> str | None:
 
     Enrolment and link both ask here: websockets and urllib read the variables differently.
     """
-    parts = urlsplit(url)
-    if proxy_bypass(parts.netloc):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
-
-
-def proxy_authorization(proxy: str) -> str | None:
-    """What a proxy whose URL holds a user is told (RFC 7617); None when it holds none."""
-    parts = urlsplit(proxy)
-    if parts.username is None:
-        return None
-    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"Basic {b64encode(user.encode()).decode()}"
+    proxy = choose_proxy(url, getproxies(), proxy_bypass)
+    return None if proxy is None else proxy.url
 
 
 def place_of(url: str) -> str:

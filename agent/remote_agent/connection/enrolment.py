@@ -20,7 +20,6 @@ from pydantic import ValidationError
 from remote_agent.connection.endpoint import (
     OPEN_TIMEOUT,
     Endpoint,
-    proxy_authorization,
     proxy_for,
     tls_of,
 )
@@ -37,6 +36,7 @@ from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.api.server import VersionView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TokenKind, kind_of
+from remote_protocol.urls import proxy_authorization
 
 _LARGEST: Final = 1024 * 1024
 _AWAY: Final = (502, 503, 504)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import socket
 import ssl
 import time
@@ -19,6 +18,7 @@ import structlog
 from websockets.exceptions import InvalidProxy, InvalidProxyStatus, NegotiationError, ProxyError
 
 from remote_agent.connection.endpoint import OPEN_TIMEOUT, Endpoint, place_of
+from remote_protocol.faults import cause_of, certificate_cure, speaks_no_tls
 
 log = structlog.get_logger("link")
 
@@ -28,7 +28,6 @@ _PASSWORD_CURE: Final = (
     # Not as a whole URL: the log would take the word for a password, and mask it.
     "put user:password@ into its URL (--proxy, [server] proxy or HTTPS_PROXY)"
 )
-_NO_TLS: Final = ("wrong version number", "record layer", "wrong_version")
 
 
 class FailureLog:
@@ -88,16 +87,18 @@ def _of_tls(error: BaseException, endpoint: Endpoint) -> _Fault | None:
     place = endpoint.place
     if isinstance(error, ssl.SSLCertVerificationError):
         cause = f"the certificate of {place} is not trusted: {error.verify_message}"
-        return cause, _certificate_cure(error)
+        option = "--ca-file or [server] ca_file"
+        return cause, certificate_cure(cause, option)
     if not isinstance(error, ssl.SSLError):
         return None
     text = str(error).lower()
     if "no_certificate" in text:
         cause = f"the CA file {endpoint.ca_file} holds no certificates in PEM format"
         return cause, "name another one with --ca-file or [server] ca_file"
-    plain = any(hint in text for hint in _NO_TLS)
-    cure = "the port speaks no TLS: use http://" if plain else "check the certificates"
-    return f"TLS with {place} failed: {_tls_words(error)}", cure
+    cure = (
+        "the port speaks no TLS: use http://" if speaks_no_tls(error) else "check the certificates"
+    )
+    return f"TLS with {place} failed: {cause_of(error)}", cure
 
 
 def _of_proxy(error: BaseException, endpoint: Endpoint) -> _Fault | None:
@@ -147,21 +148,6 @@ def _of_server(error: BaseException, endpoint: Endpoint) -> _Fault:
 def words_of(error: BaseException) -> str:
     """What an error says, or else what it is."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def _tls_words(error: ssl.SSLError) -> str:
-    """What OpenSSL says, without the line of its own source that it names at the end."""
-    text = getattr(error, "reason", None) or error.strerror or str(error)
-    return re.sub(r" *\((_ssl\.c:\d+|None)\)", "", text).rstrip(".")
-
-
-def _certificate_cure(error: ssl.SSLCertVerificationError) -> str:
-    words = (error.verify_message or "").lower()
-    if "expired" in words or "not yet valid" in words:
-        return "renew it, or set this host's clock"
-    if "mismatch" in words or "not valid for" in words:
-        return "use the host name that it was made for"
-    return "if a private CA signed it, name that with --ca-file or [server] ca_file"
 
 
 def problem_of(body: bytes | bytearray | None) -> tuple[str, str]:

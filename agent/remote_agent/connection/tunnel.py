@@ -16,7 +16,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidProxy, InvalidProxyMessage, InvalidProxyStatus
 from websockets.http11 import Response
 
-from remote_agent.connection.endpoint import proxy_authorization
+from remote_protocol.urls import proxy_authorization
 
 _END: Final = b"\r\n\r\n"
 _ONLY: Final = "http"

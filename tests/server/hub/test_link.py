@@ -12,7 +12,6 @@ from structlog.testing import LogCapture
 
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import encode_chunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_CHUNK_FRAME, MAX_PAYLOAD
 from remote_protocol.messages import Phase
@@ -21,6 +20,7 @@ from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.events import Accepted, Finished, Running
 from remote_server.hub import link as module
 from tests.support.fake_agent import FakeAgent, cri, ended, holds
+from tests.support.frames import encode_chunk
 from tests.support.live_hub import LiveHub, until
 
 LOG = cri(b"one\ntwo\nthree\n" * 500)
