@@ -75,9 +75,11 @@ class CallMethods(Awaiting):
         )
 
     @method
-    async def job(self, job: str, *, patient: bool = False) -> Document:
-        """One job with its attempts; a `patient` call bears an outage of about ten minutes."""
-        return await self._transport.document(Call("GET", f"/jobs/{segment(job)}", patient=patient))
+    async def job(self, job: str, *, persistent: bool = False) -> Document:
+        """One job with its attempts; a `persistent` call outlasts an outage of ten minutes."""
+        return await self._transport.document(
+            Call("GET", f"/jobs/{segment(job)}", persistent=persistent)
+        )
 
     @method
     async def jobs(self, /, **filters: object) -> Document:
@@ -96,11 +98,11 @@ class CallMethods(Awaiting):
         return {**page, "items": items}
 
     @method
-    async def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> Document:
+    async def cancel(self, job: str, reason: str = "", *, persistent: bool = False) -> Document:
         """Wish that a job ends; its state follows when its agent has done it."""
         path = f"/jobs/{segment(job)}/cancel"
         return await self._transport.document(
-            Call("POST", path, body={"reason": reason}, patient=patient)
+            Call("POST", path, body={"reason": reason}, persistent=persistent)
         )
 
     @method
@@ -113,20 +115,20 @@ class CallMethods(Awaiting):
 
     @method
     async def send_input(
-        self, job: str, offset: int, part: bytes, end: bool = False, *, patient: bool = False
+        self, job: str, offset: int, part: bytes, end: bool = False, *, persistent: bool = False
     ) -> Document:
         """Put a part of a job's input at `offset`; with `end` nothing follows. Safe to repeat."""
         params = given(offset=offset, end="true" if end else None)
         path = f"/jobs/{segment(job)}/input"
         return await self._transport.document(
-            Call("PATCH", path, params, body=part, patient=patient)
+            Call("PATCH", path, params, body=part, persistent=persistent)
         )
 
     @method
-    async def input(self, job: str, *, patient: bool = False) -> Document:
+    async def input(self, job: str, *, persistent: bool = False) -> Document:
         """How much of a job's input the server has."""
         return await self._transport.document(
-            Call("GET", f"/jobs/{segment(job)}/input", patient=patient)
+            Call("GET", f"/jobs/{segment(job)}/input", persistent=persistent)
         )
 
     @method
@@ -140,7 +142,7 @@ class CallMethods(Awaiting):
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = 0.02
         while True:
-            document = await self.job(job, patient=deadline is None)
+            document = await self.job(job, persistent=deadline is None)
             if document["state"] in TERMINAL:
                 return document
             if deadline is not None and time.monotonic() >= deadline:
@@ -224,7 +226,7 @@ class CallMethods(Awaiting):
         await self._transport.done(Call("DELETE", f"/{kind}/{segment(name)}"))
 
     @method
-    async def wish(self, agent: str, what: str, body: Document | None = None) -> Document:
+    async def ask_agent(self, agent: str, what: str, body: Document | None = None) -> Document:
         """`pause`, `resume` or `drain` an agent."""
         return await self._transport.document(
             Call("POST", f"/agents/{segment(agent)}/{what}", body=body)

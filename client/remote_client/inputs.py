@@ -48,7 +48,7 @@ class InputSender:
         while not end:
             part, end = self._next(pause)
             try:
-                answer = self._calls.send_input(self._job, self.sent, part, end, patient=True)
+                answer = self._calls.send_input(self._job, self.sent, part, end, persistent=True)
             except ApiError as error:
                 if self._has_ended(error):
                     break
@@ -87,7 +87,7 @@ class InputSender:
         if refusal.status not in (404, 409):
             return False
         try:
-            job = self._calls.job(self._job, patient=True)
+            job = self._calls.job(self._job, persistent=True)
         except ClientError:
             return False
         return job["state"] in ("succeeded", "failed", "cancelled")

@@ -67,7 +67,9 @@ class StoredLog:
                         yield piece
                 over = self._whole()
                 if self._follow:
-                    document = await self._transport.document(Call("GET", self._job, patient=True))
+                    document = await self._transport.document(
+                        Call("GET", self._job, persistent=True)
+                    )
                     over = self.ended(document)
                     if not over:
                         # The job does not tell: a lost attempt's log has the size that it has.

@@ -33,7 +33,7 @@ _PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
 _SHORT: Final = 4
 """Repetitions while no server has answered yet: the URL may as well be wrong."""
 MAX_FAILURES: Final = 120
-"""Failures in a row until a patient call, or following a log, gives up: about ten minutes."""
+"""Failures in a row until a persistent call, or following a log, gives up: about ten minutes."""
 _MOST: Final = 256 * 1024 * 1024
 """Bytes of an answer that is no stream; a page of a list has some MiB."""
 
@@ -43,7 +43,7 @@ class Call:
     """One request: `path` is below `/api/v1`, `body` a JSON document, or bytes as they are.
 
     With `repeat` it is sent again while the server restarts: it must be safe to do twice. A
-    `patient` one bears an outage as long as following a log does. `sending` is called before the
+    `persistent` one is repeated for as long as following a log is. `sending` is called before the
     first byte leaves.
     """
 
@@ -53,13 +53,13 @@ class Call:
     body: object = None
     headers: Mapping[str, str] | None = None
     repeat: bool = True
-    patient: bool = False
+    persistent: bool = False
     sending: Callable[[], None] | None = None
 
     @property
     def last(self) -> int:
         """How often it may be sent again."""
-        return (MAX_FAILURES if self.patient else len(_PAUSES)) if self.repeat else 0
+        return (MAX_FAILURES if self.persistent else len(_PAUSES)) if self.repeat else 0
 
 
 class Outage:
@@ -197,7 +197,7 @@ class Transport:
                         self._outage.over()
                         return understood
                 why: Unreachable = self._busy(response)
-                # A proxy says the same while there is no server behind it.
+                # A proxy says the same while no server answers it.
                 self.reached = self.reached or _is_json(response)
                 talked = True
             except NotOurs:

@@ -53,7 +53,7 @@ class Hello(Message):
 
 
 class Inventory(Message):
-    """A further part of a hello's inventory, directly behind it."""
+    """A further part of a hello's inventory, directly after it."""
 
     type: Literal["inventory"] = "inventory"
     items: list[InventoryItem] = Field(min_length=1, max_length=MAX_PART)

@@ -26,6 +26,7 @@ from remote_protocol.parts import (
     Assignment,
     Capacity,
     Condition,
+    DesiredMode,
     InventoryItem,
     Message,
     Offset,
@@ -38,7 +39,6 @@ from remote_protocol.parts import (
     Text,
     Usage,
     Verdict,
-    Wishes,
 )
 from remote_protocol.server_messages import (
     Ack,
@@ -54,10 +54,10 @@ from remote_protocol.server_messages import (
     Revive,
     Rewind,
     ServerMessage,
+    SetMode,
     Settled,
     Superseded,
     Welcome,
-    Wish,
 )
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "Condition",
     "Configure",
     "Confirm",
+    "DesiredMode",
     "Ended",
     "Error",
     "Goodbye",
@@ -96,6 +97,7 @@ __all__ = [
     "Rewind",
     "Ruling",
     "ServerMessage",
+    "SetMode",
     "Settings",
     "Settled",
     "Started",
@@ -105,6 +107,4 @@ __all__ = [
     "Usage",
     "Verdict",
     "Welcome",
-    "Wish",
-    "Wishes",
 ]

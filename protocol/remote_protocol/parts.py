@@ -1,4 +1,4 @@
-"""What messages are made of: the platform, settings, wishes, usage of an agent … Pure.
+"""What messages are made of: the platform, settings, desired mode, usage of an agent … Pure.
 
 Used by messages and by HTTP bodies alike. Unknown fields are ignored, so that versions can differ.
 """
@@ -81,14 +81,14 @@ class Assignment(Part):
     capacity: Capacity
 
 
-class Wishes(Part):
+class DesiredMode(Part):
     """What operators want of an agent; said again at every welcome until the facts agree (I7)."""
 
     paused: bool = False
     comment: Text = ""
     draining: bool = False
     drain_deadline: Seconds | None = None
-    """Seconds from the wish until jobs that still run are cancelled."""
+    """Seconds from the operator's call until jobs that still run are cancelled."""
 
 
 class Condition(Part):

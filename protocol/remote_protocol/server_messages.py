@@ -12,13 +12,13 @@ from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED
 from remote_protocol.parts import (
     Assignment,
     Count,
+    DesiredMode,
     Interval,
     Message,
     Offset,
     Ruling,
     Text,
     Version,
-    Wishes,
     Word,
 )
 from remote_protocol.spec import JobSpec
@@ -40,7 +40,7 @@ class Welcome(Message):
     offer_ttl: Interval
     """Seconds; an offer that may be older must not be started."""
     assignment: Assignment
-    wishes: Wishes = Wishes()
+    desired: DesiredMode = DesiredMode()
     rulings: list[Ruling] = Field(default_factory=list, max_length=MAX_INVENTORY)
     warning: Text = ""
 
@@ -113,7 +113,7 @@ class InputEnd(Message):
 
 
 class Cancel(Message):
-    """Wish: end the attempt, politely first. Repeated until its end is reported."""
+    """End the attempt, politely first. Repeated until its end is reported."""
 
     type: Literal["cancel"] = "cancel"
     attempt: AttemptId
@@ -130,11 +130,11 @@ class Superseded(Message):
     detail: Text = ""
 
 
-class Wish(Message):
-    """The operators' wishes changed."""
+class SetMode(Message):
+    """What operators want of the agent has changed."""
 
-    type: Literal["wish"] = "wish"
-    wishes: Wishes
+    type: Literal["mode"] = "mode"
+    desired: DesiredMode
 
 
 class Configure(Message):
@@ -187,7 +187,7 @@ ServerMessage = Annotated[
     | InputEnd
     | Cancel
     | Superseded
-    | Wish
+    | SetMode
     | Configure
     | HeartbeatAck
     | Resync

@@ -45,7 +45,7 @@ def test_a_link_that_was_cut_is_not_taken_for_a_wrong_url(api: FakeApi) -> None:
 def test_a_gateway_without_a_server_is_not_waited_for(api: FakeApi, client: Client) -> None:
     api.on("GET", f"/jobs/{ID}", Answer(b"<html>bad gateway", 502))
     with pytest.raises(Unreachable, match="answers 502"):
-        client.job(ID, patient=True)
+        client.job(ID, persistent=True)
     assert len(api.calls) < 8
 
 
@@ -131,7 +131,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(api: FakeApi) -> None:
 def test_a_patient_call_outlives_a_long_outage(api: FakeApi, client: Client) -> None:
     busy = problem(503, "store_unavailable", "later")
     api.on("GET", f"/jobs/{ID}", *[busy] * 50, job_view())
-    assert client.job(ID, patient=True).id == ID
+    assert client.job(ID, persistent=True).id == ID
     api.on("GET", f"/jobs/{ID}", *[busy] * 50, job_view(state="succeeded"))
     assert client.wait(ID).id == ID
     api.on("GET", f"/jobs/{ID}", *[busy] * 50, job_view())

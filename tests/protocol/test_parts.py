@@ -10,11 +10,11 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.parts import (
     Assignment,
     Condition,
+    DesiredMode,
     InventoryItem,
     Part,
     Ruling,
     Settings,
-    Wishes,
 )
 
 JOB = "01ARYZ6S410000000000000000"
@@ -34,9 +34,9 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 def test_nothing_is_wished_unless_said() -> None:
-    wishes = Wishes()
-    assert not wishes.paused
-    assert not wishes.draining
+    desired = DesiredMode()
+    assert not desired.paused
+    assert not desired.draining
     assert Condition().accepting
 
 

@@ -63,17 +63,17 @@ class Scene:
 async def test_a_silent_agents_attempt_is_lost_after_the_jobs_own_time(store: Store) -> None:
     scene = Scene(store)
     hasty = await running(store, on_disconnect={"lost_after": 30}, max_attempts=2)
-    patient = await running(store)
+    persistent = await running(store)
     other = await running(store, "b", on_disconnect={"lost_after": 30})
     scene.links.connect("b")
     await scene.pass_by(29, beat=("b",))
     assert await scene.state(hasty) is JobState.RUNNING
     await scene.pass_by(5, beat=("b",))
     assert await scene.state(hasty) is JobState.QUEUED
-    assert await scene.state(patient) is JobState.RUNNING
+    assert await scene.state(persistent) is JobState.RUNNING
     assert scene.links.ended == [("a", hasty, "the agent 'a' was silent for 34s")]
     await scene.pass_by(570, beat=("b",))
-    job = await store.job(patient.job)
+    job = await store.job(persistent.job)
     assert (job.state, job.end_reason) == (JobState.FAILED, EndReason.LOST)
     assert job.end_detail == "the agent 'a' was silent for 10m4s" or "silent" in str(job.end_detail)
     assert await scene.state(other) is JobState.RUNNING

@@ -10,12 +10,12 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     Assignment,
+    DesiredMode,
     Ended,
     Hello,
     Missing,
     ReadInput,
     Recalled,
-    Wishes,
 )
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
@@ -147,7 +147,7 @@ class Hub:
             self.db.ended_of(link.agent, inventory),
             {key: len(self.db.logs.get(key, b"")) for key in inventory},
             ASSIGNMENT,
-            Wishes(),
+            DesiredMode(),
             frozenset(key for key in inventory if key.job not in self.db.jobs),
             recall=self.db.asks(),
         )

@@ -18,13 +18,13 @@ from remote_protocol.messages import (
     AgentMessage,
     Assignment,
     Confirm,
+    DesiredMode,
     Ended,
     Message,
     Offer,
     Ruling,
     ServerMessage,
     Welcome,
-    Wishes,
 )
 from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
@@ -136,7 +136,7 @@ class Driven:
 
     def welcome(
         self,
-        wishes: Wishes | None = None,
+        desired: DesiredMode | None = None,
         rulings: list[Ruling] | None = None,
     ) -> None:
         """Open a link and have it welcomed."""
@@ -151,7 +151,7 @@ class Driven:
                 heartbeat_interval=15.0,
                 offer_ttl=45.0,
                 assignment=Assignment(queues=["default"], capacity={"default": 3, "big": 2}),
-                wishes=wishes or Wishes(),
+                desired=desired or DesiredMode(),
                 rulings=rulings or [],
             )
         )

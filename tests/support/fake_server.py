@@ -33,6 +33,7 @@ from remote_protocol.messages import (
     Cancel,
     Condition,
     Confirm,
+    DesiredMode,
     Ended,
     Goodbye,
     Heartbeat,
@@ -47,7 +48,6 @@ from remote_protocol.messages import (
     Started,
     Verdict,
     Welcome,
-    Wishes,
 )
 from remote_protocol.spec import JobSpec
 from remote_protocol.stream import Append, Gap, place
@@ -79,7 +79,7 @@ class FakeServer:
         self.heartbeat_interval = 15.0
         self.offer_ttl = 45.0
         self.assignment = Assignment(queues=["default"], capacity={"default": 100})
-        self.wishes = Wishes()
+        self.desired = DesiredMode()
         self.refusal: tuple[int, str] | None = None
         """HTTP status and problem code with which the next handshakes are refused."""
         self.confirm = True
@@ -161,7 +161,7 @@ class FakeServer:
         return key
 
     def cancel(self, key: AttemptId, detail: str = "") -> None:
-        """Wish an attempt's end; said again at every hello."""
+        """SetMode an attempt's end; said again at every hello."""
         self.cancels[key] = detail
         self.say(Cancel(attempt=key, detail=detail))
 
@@ -259,7 +259,7 @@ class FakeServer:
                 heartbeat_interval=self.heartbeat_interval,
                 offer_ttl=self.offer_ttl,
                 assignment=self.assignment,
-                wishes=self.wishes,
+                desired=self.desired,
                 rulings=[self._rule(key) for key in sorted(held)],
             )
         )

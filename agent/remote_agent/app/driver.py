@@ -215,8 +215,8 @@ class SessionDriver:
                 self._online(welcome)
             case ContactConfirmed(at):
                 self._note_contact(at)
-            case ApplyDesiredState(wishes):
-                self.desired.server = wishes
+            case ApplyDesiredState(desired):
+                self.desired.server = desired
                 self.reconsider()
             case ApplyAssignment(assignment):
                 warning = unused(assignment.capacity, assignment.queues)

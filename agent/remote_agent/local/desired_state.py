@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from remote_agent.processes import REPLACE, boot_id, boottime, open_file, rename
-from remote_protocol.messages import Condition, Wishes
+from remote_protocol.messages import Condition, DesiredMode
 
 log = structlog.get_logger("desired_state")
 
@@ -60,7 +60,7 @@ class DesiredState:
         self._requested_at = requested_at or now()
         """When the host's drain was asked for."""
         self._local_end = self._end(now())
-        self.server = Wishes()
+        self.server = DesiredMode()
         self.blocked_reason = ""
         """A sentence while the host itself cannot take jobs (its disk is too full)."""
         self.stopping = False

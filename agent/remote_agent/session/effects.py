@@ -10,7 +10,7 @@ from typing import NamedTuple
 from remote_agent.session.events import distinct
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, Ended, Offer, Welcome, Wishes
+from remote_protocol.messages import AgentMessage, DesiredMode, Ended, Offer, Welcome
 from remote_protocol.messages import Assignment as ServerAssignment
 from remote_protocol.states import EndReason
 
@@ -138,7 +138,7 @@ class ContactConfirmed(NamedTuple):
 class ApplyDesiredState(NamedTuple):
     """What operators want of the agent, as the server has it now."""
 
-    wishes: Wishes
+    desired: DesiredMode
 
 
 @distinct

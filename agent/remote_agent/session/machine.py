@@ -281,8 +281,8 @@ class Session:
                 return self._attempts.about(message, message.attempt)
             case m.HeartbeatAck():
                 return self._heartbeat_acked(message)
-            case m.Wish(wishes=wishes):
-                return [ApplyDesiredState(wishes)]
+            case m.SetMode(desired=desired):
+                return [ApplyDesiredState(desired)]
             case m.Configure():
                 self._heartbeats.interval = message.heartbeat_interval
                 self._offer_ttl = message.offer_ttl
@@ -309,7 +309,7 @@ class Session:
             Online(message),
             ContactConfirmed(self._heartbeats.confirmed_at),
             ApplyAssignment(message.assignment),
-            ApplyDesiredState(message.wishes),
+            ApplyDesiredState(message.desired),
         ]
         for ruling in message.rulings:
             effects += self._attempts.rule(ruling)

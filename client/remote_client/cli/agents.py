@@ -123,7 +123,7 @@ def pause(session: Session, name: str, comment: str, output: str) -> None:
       remotectl agent pause web-7 --comment 'disk replacement'
     """
     _done(
-        session.calls.wish(name, "pause", {"comment": comment}),
+        session.calls.ask_agent(name, "pause", {"comment": comment}),
         output,
         "is paused; its running jobs go on",
     )
@@ -140,7 +140,7 @@ def resume(session: Session, name: str, output: str) -> None:
     Example:
       remotectl agent resume web-7
     """
-    _done(session.calls.wish(name, "resume"), output, "takes jobs again")
+    _done(session.calls.ask_agent(name, "resume"), output, "takes jobs again")
 
 
 @agent.command()
@@ -156,7 +156,7 @@ def drain(session: Session, name: str, deadline: float | None, output: str) -> N
       remotectl agent drain web-7
       remotectl agent drain web-7 --deadline 1h
     """
-    view = session.calls.wish(name, "drain", {"deadline": deadline})
+    view = session.calls.ask_agent(name, "drain", {"deadline": deadline})
     _done(view, output, "drains: it exits when it is empty")
 
 

@@ -48,7 +48,7 @@ class Interrupts:
         return self._sent
 
     @property
-    def wished(self) -> bool:
+    def requested(self) -> bool:
         """Whether the user wants the job to end."""
         return self._count > 0
 
@@ -84,7 +84,7 @@ class Interrupts:
     def _cancel(self, job: str) -> None:
         try:
             with self._session.again() as calls:
-                calls.cancel(job, "interrupted in remotectl run", patient=True)
+                calls.cancel(job, "interrupted in remotectl run", persistent=True)
         except ClientError as error:
             note(f"the cancellation did not reach the server: {error}")
         else:

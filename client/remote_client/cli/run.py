@@ -150,7 +150,7 @@ def run(
         stdin.send()
     elif stdin is not None:
         stdin.start()
-    if not detach or interrupts.wished or (stdin is not None and stdin.breaks_off):
+    if not detach or interrupts.requested or (stdin is not None and stdin.breaks_off):
         ending = _Ending(title(spec), cancel_on_broken_pipe, _asks_for_json(), stdin)
         return _watch(session, job, ending)
     if stdin is not None:
@@ -214,7 +214,7 @@ def _watch(session: Session, job: Document, ending: _Ending) -> int:
         if ending.cancel_on_broken_pipe:
             note(f"nobody reads its output any more: cancelling {job['id']}")
             reason = "nobody reads the output of remotectl run"
-            session.calls.cancel(job["id"], reason, patient=True)
+            session.calls.cancel(job["id"], reason, persistent=True)
         else:
             note(f"nobody reads its output any more; {_left(job, ending.stdin)}")
         drop_stdout()

@@ -105,7 +105,7 @@ class Stdin:
         note(f"{why.rstrip('.')}. Cancelling {self._job}: its input is incomplete")
         try:
             with self._session.again() as calls:
-                calls.cancel(self._job, why, patient=True)
+                calls.cancel(self._job, why, persistent=True)
         except ClientError as error:
             note(f"the cancellation did not reach the server: {error}; it cancels the job itself "
                  "when its input is silent for long")  # fmt: skip

@@ -86,7 +86,7 @@ class Follower:
         if piece:
             yield piece
             return
-        self.job = self._calls.job(self._id, patient=True)
+        self.job = self._calls.job(self._id, persistent=True)
         if self.job["state"] in ("assigned", "running"):
             self._say(agent_is_away(self._calls, self.job), "")
 
@@ -102,7 +102,7 @@ class Follower:
                 return False
             time.sleep(pause)
             pause = min(pause * 1.3, _LONGEST_PAUSE)
-            self.job = self._calls.job(self._id, patient=True)
+            self.job = self._calls.job(self._id, persistent=True)
             if time.monotonic() - since >= _QUIET_WAIT:
                 self._say(self.job.get("pending_reason"), "waits: ")
 

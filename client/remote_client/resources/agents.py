@@ -30,17 +30,21 @@ class AgentMethods(Resource):
     @method
     async def pause_agent(self, name: str, comment: str = "") -> AgentView:
         """No new jobs for an agent; kept over restarts."""
-        return self._view(AgentView, await self._calls.wish(name, "pause", {"comment": comment}))
+        return self._view(
+            AgentView, await self._calls.ask_agent(name, "pause", {"comment": comment})
+        )
 
     @method
     async def resume_agent(self, name: str) -> AgentView:
         """Take pause and drain back."""
-        return self._view(AgentView, await self._calls.wish(name, "resume"))
+        return self._view(AgentView, await self._calls.ask_agent(name, "resume"))
 
     @method
     async def drain_agent(self, name: str, deadline: float | None = None) -> AgentView:
         """Let an agent finish its jobs, then exit; `deadline` seconds later they are cancelled."""
-        return self._view(AgentView, await self._calls.wish(name, "drain", {"deadline": deadline}))
+        return self._view(
+            AgentView, await self._calls.ask_agent(name, "drain", {"deadline": deadline})
+        )
 
     @method
     async def rotate_agent_token(self, name: str) -> AgentToken:

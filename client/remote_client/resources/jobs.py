@@ -34,9 +34,9 @@ class JobMethods(Resource):
         return self._view(JobBatchCreated, await self._calls.submit_batch(body["jobs"])).ids
 
     @method
-    async def job(self, job: str, *, patient: bool = False) -> JobView:
-        """One job with its attempts; a `patient` call bears an outage of about ten minutes."""
-        return self._view(JobView, await self._calls.job(job, patient=patient))
+    async def job(self, job: str, *, persistent: bool = False) -> JobView:
+        """One job with its attempts; a `persistent` call outlasts an outage of ten minutes."""
+        return self._view(JobView, await self._calls.job(job, persistent=persistent))
 
     @method
     async def jobs(self, /, limit: int = 50, **filters: str | None) -> Page[JobView]:
@@ -44,9 +44,9 @@ class JobMethods(Resource):
         return self._view(Page[JobView], await self._calls.jobs(limit=limit, **filters))
 
     @method
-    async def cancel(self, job: str, reason: str = "", *, patient: bool = False) -> JobView:
+    async def cancel(self, job: str, reason: str = "", *, persistent: bool = False) -> JobView:
         """Wish that a job ends; its state follows when its agent has done it."""
-        return self._view(JobView, await self._calls.cancel(job, reason, patient=patient))
+        return self._view(JobView, await self._calls.cancel(job, reason, persistent=persistent))
 
     @method
     async def send_input(self, job: str, offset: int, part: bytes, end: bool = False) -> InputView:

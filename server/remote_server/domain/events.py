@@ -11,11 +11,11 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     AgentMessage,
+    DesiredMode,
     Ended,
     Hello,
     Missing,
     ServerMessage,
-    Wishes,
 )
 from remote_protocol.messages import Assignment as AgentAssignment
 from remote_protocol.states import EndReason
@@ -43,6 +43,7 @@ __all__ = [
     "ChangeRefused",
     "ChunkReceived",
     "Close",
+    "DesiredModeChanged",
     "Doubted",
     "Effect",
     "Event",
@@ -73,7 +74,6 @@ __all__ = [
     "Tick",
     "TruncateLog",
     "VerifyLog",
-    "WishesChanged",
     "Withdrawn",
 ]
 
@@ -96,7 +96,7 @@ class HelloReceived:
     lengths: dict[AttemptId, int]
     """Length of the server's log file for each of the inventory's attempts."""
     assignment: AgentAssignment
-    wishes: Wishes
+    desired: DesiredMode
     unknown: frozenset[AttemptId] = frozenset()
     """Attempts of the inventory whose jobs a restored database does not know: they run on."""
     warning: str = ""
@@ -209,10 +209,10 @@ class LeaseEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class WishesChanged:
+class DesiredModeChanged:
     """Pause or drain was committed."""
 
-    wishes: Wishes
+    desired: DesiredMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ Event = (
     | Offered
     | CancelWished
     | LeaseEnded
-    | WishesChanged
+    | DesiredModeChanged
     | AssignmentChanged
     | ChangeRecorded
     | ChangeRefused

@@ -27,6 +27,7 @@ from remote_server.domain.events import (
     ChangeRefused,
     ChunkReceived,
     Close,
+    DesiredModeChanged,
     Doubted,
     Effect,
     Event,
@@ -46,7 +47,6 @@ from remote_server.domain.events import (
     StoreFailed,
     StoreRecovered,
     Tick,
-    WishesChanged,
 )
 from remote_server.domain.held_lease import HeldLease
 from remote_server.domain.leases import Leases
@@ -82,7 +82,7 @@ class AgentSession:
         self.terms = terms
         self._leases = Leases(terms.max_job_log)
         self._delivery = Delivery()
-        self._wishes = m.Wishes()
+        self._desired = m.DesiredMode()
         self._hello: m.Hello | None = None
         self._closed = False
         self._leaving = False
@@ -119,17 +119,17 @@ class AgentSession:
     @property
     def reason(self) -> str:
         """Why the agent gets no jobs, in words; empty when it does."""
-        wishes, condition = self._wishes, self.condition
+        desired, condition = self._desired, self.condition
         if self._hello is None:
             return "it has not said hello yet"
         if self._closed or self._leaving:
             return "it is leaving"
         if self._store_down:
             return "the server cannot write its database or its logs"
-        if wishes.draining or condition.draining:
+        if desired.draining or condition.draining:
             return "it is draining"
-        if wishes.paused:
-            return f"it is paused: {wishes.comment}" if wishes.comment else "it is paused"
+        if desired.paused:
+            return f"it is paused: {desired.comment}" if desired.comment else "it is paused"
         if not condition.accepting:
             return condition.reason or "it takes no jobs now"
         return ""
@@ -213,9 +213,9 @@ class AgentSession:
                 return [Send(m.Revive(attempts=list(wanted)))]
             case LeaseEnded(key, detail):
                 return leases.supersede(key, detail)
-            case WishesChanged(wishes):
-                self._wishes = wishes
-                return [Send(m.Wish(wishes=wishes)), CapacityChanged()]
+            case DesiredModeChanged(desired):
+                self._desired = desired
+                return [Send(m.SetMode(desired=desired)), CapacityChanged()]
             case AssignmentChanged(assignment):
                 return [Send(self._configure(assignment)), CapacityChanged()]
             case ChangeRefused(change):
@@ -273,7 +273,7 @@ class AgentSession:
         except RemoteProtocolError as error:
             return self._close(error.code, str(error))
         self._hello = hello
-        self._wishes = event.wishes
+        self._desired = event.desired
         self.condition = hello.condition
         self._delivery.hello()
         asking = event.recall and not self._recalled
@@ -290,7 +290,7 @@ class AgentSession:
             heartbeat_interval=self.terms.heartbeat_interval,
             offer_ttl=self.terms.offer_ttl,
             assignment=event.assignment,
-            wishes=event.wishes,
+            desired=event.desired,
             rulings=rulings,
             warning=event.warning[:MAX_TEXT],
         )

@@ -12,10 +12,15 @@ from typing import Final, Protocol
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Superseded
 from remote_server.domain.change_set import ChangeSet
-from remote_server.domain.events import AssignmentChanged, CancelWished, WishesChanged
+from remote_server.domain.events import AssignmentChanged, CancelWished, DesiredModeChanged
 from remote_server.domain.model import Agent
 from remote_server.errors import NotFound, StoreUnavailable
-from remote_server.hub.desired_state import assignment_of, same_assignment, same_wishes, wishes_of
+from remote_server.hub.desired_state import (
+    assignment_of,
+    desired_mode_of,
+    same_assignment,
+    same_desired_mode,
+)
 from remote_server.hub.link import Link
 
 RETRY: Final = 1.0
@@ -109,5 +114,5 @@ def _compare(link: Link, known: Agent, agent: Agent) -> None:
     link.agent = agent
     if not same_assignment(known, agent):
         link.feed(AssignmentChanged(assignment_of(agent)))
-    if not same_wishes(known, agent):
-        link.feed(WishesChanged(wishes_of(agent)))
+    if not same_desired_mode(known, agent):
+        link.feed(DesiredModeChanged(desired_mode_of(agent)))

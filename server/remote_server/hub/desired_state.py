@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from remote_protocol.messages import Assignment, Wishes
+from remote_protocol.messages import Assignment, DesiredMode
 from remote_server.domain.model import Agent
 
 
@@ -16,10 +16,10 @@ def assignment_of(agent: Agent) -> Assignment:
     return Assignment(queues=list(agent.queues), labels=agent.labels, capacity=agent.capacity)
 
 
-def wishes_of(agent: Agent) -> Wishes:
+def desired_mode_of(agent: Agent) -> DesiredMode:
     """What operators want of an agent, as it is told."""
     left = agent.drain_deadline_at
-    return Wishes(
+    return DesiredMode(
         paused=agent.paused,
         comment=agent.pause_comment,
         draining=agent.draining,
@@ -32,10 +32,10 @@ def same_assignment(one: Agent, other: Agent) -> bool:
     return (one.queues, one.labels, one.capacity) == (other.queues, other.labels, other.capacity)
 
 
-def same_wishes(one: Agent, other: Agent) -> bool:
+def same_desired_mode(one: Agent, other: Agent) -> bool:
     """Whether operators want the same of both."""
-    return _wishes(one) == _wishes(other)
+    return _desired(one) == _desired(other)
 
 
-def _wishes(agent: Agent) -> tuple[object, ...]:
+def _desired(agent: Agent) -> tuple[object, ...]:
     return agent.paused, agent.pause_comment, agent.draining, agent.drain_deadline_at

@@ -25,7 +25,7 @@ from remote_server.domain.session import AgentSession
 from remote_server.errors import StoreUnavailable
 from remote_server.hub.admission import admit
 from remote_server.hub.budget import Bucket, Rate
-from remote_server.hub.desired_state import assignment_of, wishes_of
+from remote_server.hub.desired_state import assignment_of, desired_mode_of
 from remote_server.hub.link import Link
 from remote_server.hub.registry import Registry
 from remote_server.logs import LogUnavailable
@@ -133,7 +133,7 @@ class HelloHandler:
                 ended=frozenset(found.known.ended),
                 lengths=lengths,
                 assignment=assignment_of(found.agent),
-                wishes=wishes_of(found.agent),
+                desired=desired_mode_of(found.agent),
                 unknown=frozenset(unknown),
                 recall=found.recall,
                 warning=left_out(found.agent, hello.settings),

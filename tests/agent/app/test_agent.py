@@ -21,7 +21,7 @@ from remote_agent.errors import AgentError, ConfigError
 from remote_agent.local.lock import exclusive
 from remote_protocol import cri
 from remote_protocol.codec import encode
-from remote_protocol.messages import Assignment, Error, Refusal, Wish, Wishes
+from remote_protocol.messages import Assignment, DesiredMode, Error, Refusal, SetMode
 from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
 from tests.support.agent_process import AgentProcess, spread
@@ -216,16 +216,16 @@ async def test_pause_here_is_told_kept_and_taken_back(server, agent):
 
 
 async def test_the_servers_pause_and_drain_are_obeyed(server, agent):
-    server.wishes = Wishes(paused=True, comment="release day")
-    server.say(Wish(wishes=server.wishes))
+    server.desired = DesiredMode(paused=True, comment="release day")
+    server.say(SetMode(desired=server.desired))
     await until(lambda: server.condition.reason == "paused: release day")
-    server.wishes = Wishes()
-    server.say(Wish(wishes=server.wishes))
+    server.desired = DesiredMode()
+    server.say(SetMode(desired=server.desired))
     await until(lambda: server.condition.accepting)
     key = server.offer(sh("sleep 0.3; echo end"))
     await until(lambda: key in server.started)
-    server.wishes = Wishes(draining=True)
-    server.say(Wish(wishes=server.wishes))
+    server.desired = DesiredMode(draining=True)
+    server.say(SetMode(desired=server.desired))
     await until(lambda: server.condition.draining)
     late = server.offer(sh("echo no"))
     assert await agent.wait() == 0
@@ -236,7 +236,7 @@ async def test_the_servers_pause_and_drain_are_obeyed(server, agent):
     await agent.start()
     await server.online(hellos=2)
     await asyncio.sleep(1.5)
-    server.say(Wish(wishes=Wishes()))
+    server.say(SetMode(desired=DesiredMode()))
     await until(lambda: server.condition.accepting)
 
 

@@ -12,7 +12,7 @@ from remote_agent.errors import AgentError
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.losses import lost
 from remote_agent.session.events import AttemptStarted, SettledFound, SpoolGrew
-from remote_protocol.messages import Wish, Wishes
+from remote_protocol.messages import DesiredMode, SetMode
 from tests.support.driven import Driven
 from tests.support.fake_server import TOKEN, new_key
 
@@ -57,7 +57,7 @@ async def test_pause_and_resume(driven, answers):
 
 async def test_resume_here_says_that_the_server_still_pauses(driven, answers):
     driven.welcome()
-    driven.hear(Wish(wishes=Wishes(paused=True, comment="night")))
+    driven.hear(SetMode(desired=DesiredMode(paused=True, comment="night")))
     await answers["pause"]({})
     assert await answers["resume"]({}) == {"condition": "paused: night"}
 

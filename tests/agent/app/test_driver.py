@@ -16,6 +16,7 @@ from remote_protocol.messages import (
     Assignment,
     Cancel,
     Configure,
+    DesiredMode,
     Ended,
     Error,
     Goodbye,
@@ -27,12 +28,11 @@ from remote_protocol.messages import (
     Refusal,
     Refuse,
     Ruling,
+    SetMode,
     Settings,
     Settled,
     Superseded,
     Verdict,
-    Wish,
-    Wishes,
 )
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
@@ -142,7 +142,7 @@ def test_capacity_that_no_queue_uses_is_said_once(driven, capsys):
 
 
 def test_the_desired_state_changes_the_condition_and_all_hear_of_it(driven):
-    driven.hear(Wish(wishes=Wishes(paused=True, comment="later")))
+    driven.hear(SetMode(desired=DesiredMode(paused=True, comment="later")))
     assert driven.said(Heartbeat)[-1].condition.reason == "paused: later"
     assert driven.port.statuses[-1] == "online, 0 jobs, paused: later"
     key = driven.take(confirm=False)

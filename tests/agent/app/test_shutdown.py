@@ -8,7 +8,7 @@ from remote_agent.app.shutdown import DELIVERY_TIMEOUT, HANDSHAKE, Shutdown
 from remote_agent.local.desired_state import LocalRequest
 from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.events import AttemptEnded
-from remote_protocol.messages import Phase, Settled, Wishes
+from remote_protocol.messages import DesiredMode, Phase, Settled
 from remote_protocol.states import EndReason
 from tests.support.driven import SPEC, Driven, an_end
 from tests.support.fake_server import new_key
@@ -63,7 +63,7 @@ def test_leave_says_that_jobs_run_on_and_stops_at_once_the_second_time(driven):
 def test_a_drain_waits_for_the_last_settlement_and_the_handshake(driven):
     it = leaving(driven)
     key = driven.take()
-    driven.desired.server = Wishes(draining=True)
+    driven.desired.server = DesiredMode(draining=True)
     driven.driver.reconsider()
     assert later(driven, it) == ""
     end(driven, key)
@@ -75,7 +75,7 @@ def test_a_drain_waits_for_the_last_settlement_and_the_handshake(driven):
 
 def test_an_offer_on_its_way_is_given_time_to_be_refused(driven):
     it = leaving(driven)
-    driven.desired.server = Wishes(draining=True)
+    driven.desired.server = DesiredMode(draining=True)
     it.check()
     assert it.reason == ""
     driven.now += HANDSHAKE
@@ -86,16 +86,16 @@ def test_an_offer_on_its_way_is_given_time_to_be_refused(driven):
 def test_a_drain_that_is_taken_back_is_over(driven):
     it = leaving(driven)
     driven.take()
-    driven.desired.server = Wishes(draining=True, drain_deadline=5.0)
+    driven.desired.server = DesiredMode(draining=True, drain_deadline=5.0)
     later(driven, it, 3)
-    driven.desired.server = Wishes()
+    driven.desired.server = DesiredMode()
     assert later(driven, it, 60) == ""
     assert not [entry for entry in driven.port.done if entry[0] == "stop"]
 
 
 def test_drained_before_its_start_it_waits_for_resume(tmp_path):
     driven = Driven(tmp_path)
-    driven.welcome(wishes=Wishes(draining=True))
+    driven.welcome(desired=DesiredMode(draining=True))
     it = leaving(driven)
     assert later(driven, it, 3600) == ""
 
@@ -110,7 +110,7 @@ def test_the_deadline_cancels_what_still_runs_once(driven):
     it = leaving(driven)
     key, over = driven.take(), driven.take()
     end(driven, over)
-    driven.desired.server = Wishes(draining=True, drain_deadline=10.0)
+    driven.desired.server = DesiredMode(draining=True, drain_deadline=10.0)
     later(driven, it, 9)
     assert not [entry for entry in driven.port.done if entry[0] == "stop"]
     later(driven, it, 2)
@@ -124,7 +124,7 @@ def test_the_shorter_deadline_holds(driven, local, server):
     it = leaving(driven)
     driven.take()
     driven.desired.set_local(LocalRequest(draining=True, drain_deadline=local))
-    driven.desired.server = Wishes(draining=server is not None, drain_deadline=server)
+    driven.desired.server = DesiredMode(draining=server is not None, drain_deadline=server)
     later(driven, it, 9)
     assert not [entry for entry in driven.port.done if entry[0] == "stop"]
     later(driven, it, 2)
@@ -147,9 +147,9 @@ def test_the_hosts_own_deadline_goes_on_over_a_restart(tmp_path):
 def test_a_new_deadline_counts_from_when_it_was_said(driven):
     it = leaving(driven)
     driven.take()
-    driven.desired.server = Wishes(draining=True, drain_deadline=10.0)
+    driven.desired.server = DesiredMode(draining=True, drain_deadline=10.0)
     later(driven, it, 9)
-    driven.desired.server = Wishes(draining=True, drain_deadline=20.0)
+    driven.desired.server = DesiredMode(draining=True, drain_deadline=20.0)
     later(driven, it, 15)
     assert not [entry for entry in driven.port.done if entry[0] == "stop"]
     later(driven, it, 6)

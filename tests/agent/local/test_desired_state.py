@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from remote_agent.local.desired_state import FILE, ClockReading, DesiredState, LocalRequest
-from remote_protocol.messages import Wishes
+from remote_protocol.messages import DesiredMode
 
 
 def test_without_a_request_the_agent_takes_jobs(tmp_path):
@@ -27,10 +27,10 @@ def test_a_local_pause_survives_a_restart_with_its_comment(tmp_path):
 def test_resuming_here_does_not_overrule_the_server(tmp_path):
     desired = DesiredState(tmp_path)
     desired.set_local(LocalRequest(paused=True))
-    desired.server = Wishes(paused=True, comment="holidays")
+    desired.server = DesiredMode(paused=True, comment="holidays")
     desired.set_local(LocalRequest())
     assert desired.condition().reason == "paused: holidays"
-    desired.server = Wishes()
+    desired.server = DesiredMode()
     assert desired.condition().accepting
 
 
@@ -96,9 +96,9 @@ def test_other_requests_grant_no_more_time_and_another_deadline_does(tmp_path, c
 
 def test_a_drain_that_does_not_hold_has_no_deadline(tmp_path, clocks):
     desired = DesiredState(tmp_path, clocks)
-    desired.server = Wishes(draining=False, drain_deadline=5.0)
+    desired.server = DesiredMode(draining=False, drain_deadline=5.0)
     assert desired.server_deadline is None and desired.local_end is None and not desired.draining
-    desired.server = Wishes(draining=True, drain_deadline=5.0)
+    desired.server = DesiredMode(draining=True, drain_deadline=5.0)
     assert desired.server_deadline == 5.0
     desired.set_local(replace(DRAIN, drain_deadline=None))
     assert desired.local_end is None
@@ -108,7 +108,7 @@ def test_reasons_have_an_order(tmp_path):
     desired = DesiredState(tmp_path)
     desired.blocked_reason = "disk below its reserve"
     assert desired.condition().reason == "disk below its reserve"
-    desired.server = Wishes(draining=True)
+    desired.server = DesiredMode(draining=True)
     assert desired.condition().reason == "draining, as asked for by the server"
     desired.stopping = True
     assert desired.condition().reason == "the agent is stopping"

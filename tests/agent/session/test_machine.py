@@ -52,8 +52,8 @@ def test_a_welcome_is_applied() -> None:
     talk = Talk()
     talk.open()
     assert not talk.session.welcomed
-    wishes = m.Wishes(paused=True)
-    effects = talk.welcome(wishes=wishes)
+    desired = m.DesiredMode(paused=True)
+    effects = talk.welcome(desired=desired)
     assert kinds(effects) == [
         "Online",
         "ContactConfirmed",
@@ -62,7 +62,7 @@ def test_a_welcome_is_applied() -> None:
         "WakeUploader",
     ]
     assert isinstance(effects[0], Online)
-    assert effects[2:4] == [ApplyAssignment(ASSIGNMENT), ApplyDesiredState(wishes)]
+    assert effects[2:4] == [ApplyAssignment(ASSIGNMENT), ApplyDesiredState(desired)]
     assert talk.session.welcomed
 
 
@@ -150,8 +150,8 @@ def test_resync_says_hello_again_and_chunks_wait() -> None:
 
 def test_wishes_and_assignment_are_applied_live() -> None:
     talk = Talk().online()
-    wishes = m.Wishes(draining=True)
-    assert talk.hear(m.Wish(wishes=wishes)) == [ApplyDesiredState(wishes)]
+    desired = m.DesiredMode(draining=True)
+    assert talk.hear(m.SetMode(desired=desired)) == [ApplyDesiredState(desired)]
     configure = m.Configure(assignment=ASSIGNMENT, heartbeat_interval=2.0, offer_ttl=6.0)
     assert talk.hear(configure) == [ApplyAssignment(ASSIGNMENT)]
     assert kinds(talk.tick(2)) == ["heartbeat"]
@@ -304,7 +304,7 @@ def test_nothing_but_an_answer_is_a_proof() -> None:
     assert kinds(talk.tick(10) + talk.tick(10)) == ["heartbeat", "heartbeat"]
     # The answer to the first one, read late: who knows how late.
     assert acked(talk, 0, 1) == []
-    assert proofs(talk.hear(m.Wish(wishes=m.Wishes()))) == []
+    assert proofs(talk.hear(m.SetMode(desired=m.DesiredMode()))) == []
 
 
 def test_contact_is_proven_more_often_for_impatient_jobs() -> None:

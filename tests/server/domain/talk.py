@@ -73,7 +73,7 @@ class Talk:
         leases: tuple[Lease, ...] = (),
         ended: frozenset[AttemptId] = frozenset(),
         lengths: dict[AttemptId, int] | None = None,
-        wishes: m.Wishes | None = None,
+        desired: m.DesiredMode | None = None,
         **fields: Any,
     ) -> list[Effect]:
         known = {
@@ -90,7 +90,7 @@ class Talk:
                 ended=ended,
                 lengths=lengths or {},
                 assignment=ASSIGNMENT,
-                wishes=wishes or m.Wishes(),
+                desired=desired or m.DesiredMode(),
             )
         )
 

@@ -39,11 +39,11 @@ def beat(talk: Talk, seq: int = 1, **condition: object) -> m.HeartbeatAck:
 
 
 def test_a_welcome_echoes_the_session_and_dictates_the_terms() -> None:
-    welcome = welcome_of(Talk().hello(wishes=m.Wishes(paused=True)))
+    welcome = welcome_of(Talk().hello(desired=m.DesiredMode(paused=True)))
     assert (welcome.session, welcome.epoch, welcome.agent, welcome.version) == (LINK, 3, "a", 1)
     assert (welcome.heartbeat_interval, welcome.offer_ttl) == (10.0, 30.0)
     assert welcome.assignment == ASSIGNMENT
-    assert welcome.wishes.paused
+    assert welcome.desired.paused
 
 
 def test_without_a_common_version_the_link_is_closed() -> None:
@@ -76,7 +76,7 @@ def test_the_hello_comes_first(event: ev.Event) -> None:
         ev.Offered(lease()),
         ev.CancelWished(KEY, EndReason.CANCELLED, ""),
         ev.LeaseEnded(KEY, ""),
-        ev.WishesChanged(m.Wishes()),
+        ev.DesiredModeChanged(m.DesiredMode()),
         ev.AssignmentChanged(ASSIGNMENT),
     ],
 )
@@ -161,16 +161,16 @@ def test_an_agent_gets_jobs_from_its_welcome_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "reason"),
+    ("desired", "reason"),
     [
-        (m.Wishes(paused=True), "it is paused"),
-        (m.Wishes(paused=True, comment="new disk"), "it is paused: new disk"),
-        (m.Wishes(paused=True, draining=True), "it is draining"),
+        (m.DesiredMode(paused=True), "it is paused"),
+        (m.DesiredMode(paused=True, comment="new disk"), "it is paused: new disk"),
+        (m.DesiredMode(paused=True, draining=True), "it is draining"),
     ],
 )
-def test_wishes_keep_jobs_away(talk: Talk, wishes: m.Wishes, reason: str) -> None:
-    effects = talk.do(ev.WishesChanged(wishes))
-    assert sent(effects) == [m.Wish(wishes=wishes)]
+def test_a_desired_mode_keeps_jobs_away(talk: Talk, desired: m.DesiredMode, reason: str) -> None:
+    effects = talk.do(ev.DesiredModeChanged(desired))
+    assert sent(effects) == [m.SetMode(desired=desired)]
     assert ev.CapacityChanged() in effects
     assert talk.session.reason == reason
     assert beat(talk).reason == reason

@@ -53,14 +53,14 @@ async def test_an_agent_is_told_only_what_differs(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()
         await place.store.set_wishes("a", time.time(), paused=True)
-        assert (await agent.hear(m.Wish)).wishes.paused
+        assert (await agent.hear(m.SetMode)).desired.paused
         await place.store.set_wishes("a", time.time(), paused=True)
         await place.store.update_agent("a", AgentChange(labels={"gpu": "yes"}))
         told = await agent.hear(m.Configure)
         assert told.assignment.labels == {"gpu": "yes"}
         await agent.beat()
         heard = [type(said) for said in agent.heard]
-        assert (heard.count(m.Wish), heard.count(m.Configure)) == (1, 1)
+        assert (heard.count(m.SetMode), heard.count(m.Configure)) == (1, 1)
 
 
 async def test_an_agent_is_told_after_a_failure_of_the_database(
@@ -81,4 +81,4 @@ async def test_an_agent_is_told_after_a_failure_of_the_database(
         await agent.hello()
         place.store.agent = agent_row  # type: ignore[method-assign]
         await place.store.set_wishes("a", time.time(), paused=True)
-        assert (await agent.hear(m.Wish)).wishes.paused
+        assert (await agent.hear(m.SetMode)).desired.paused

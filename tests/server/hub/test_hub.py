@@ -164,20 +164,20 @@ async def test_wishes_reach_the_agent_and_its_next_hello(place: LiveHub) -> None
     async with place.agent() as agent:
         await agent.hello()
         await place.store.set_wishes("a", time.time(), paused=True, comment="new disk")
-        wishes = (await agent.hear(m.Wish)).wishes
-        assert (wishes.paused, wishes.comment, wishes.draining) == (True, "new disk", False)
+        desired = (await agent.hear(m.SetMode)).desired
+        assert (desired.paused, desired.comment, desired.draining) == (True, "new disk", False)
         slot = place.slot()
         assert not slot.eligible
         assert slot.reason == "it is paused: new disk"
         ack = await agent.beat()
         assert (ack.eligible, ack.reason) == (False, "it is paused: new disk")
         await place.store.set_wishes("a", time.time(), draining=True, deadline=600)
-        wishes = (await agent.hear(m.Wish)).wishes
-        assert wishes.draining
-        assert 590 < (wishes.drain_deadline or 0) <= 600
+        desired = (await agent.hear(m.SetMode)).desired
+        assert desired.draining
+        assert 590 < (desired.drain_deadline or 0) <= 600
     async with place.agent() as agent:
-        wishes = (await agent.hello()).wishes
-        assert (wishes.paused, wishes.draining) == (True, True)
+        desired = (await agent.hello()).desired
+        assert (desired.paused, desired.draining) == (True, True)
 
 
 async def test_a_new_assignment_is_applied_live(place: LiveHub) -> None:

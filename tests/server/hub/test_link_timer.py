@@ -52,7 +52,9 @@ class Clock:
 def greeted(timer: LinkTimer, agents: int, now: float) -> StillLink:
     """A welcomed agent in a fleet of so many."""
     session = AgentSession("a", 1, timer.terms(agents), now)
-    session.handle(HelloReceived(HELLO, {}, frozenset(), {}, assignment_of(ROW), m.Wishes()), now)
+    session.handle(
+        HelloReceived(HELLO, {}, frozenset(), {}, assignment_of(ROW), m.DesiredMode()), now
+    )
     return StillLink(session)
 
 

@@ -82,11 +82,11 @@ async def test_wishes_reach_the_agent_and_are_kept(live: Live) -> None:
     async with live.connect(token) as link:
         paused = await live.post("/agents/a/pause", {"comment": "new disk"})
         assert (paused.body["paused"], paused.body["pause_comment"]) == (True, "new disk")
-        told = (await link.until("wish")).wishes
+        told = (await link.until("mode")).desired
         assert (told.paused, told.comment) == (True, "new disk")
         drained = await live.post("/agents/a/drain", {"deadline": "1h"})
         assert drained.body["draining"]
-        told = (await link.until("wish")).wishes
+        told = (await link.until("mode")).desired
         assert told.draining
         assert 3590 < told.drain_deadline <= 3600
     assert (await live.get("/agents/a")).body["paused"]
