@@ -249,9 +249,15 @@ async def test_a_job_that_damages_its_directory_ends_and_the_others_go_on(world,
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 async def test_a_job_that_has_damaged_its_directory_can_be_cancelled(world, damage, monkeypatch):
     monkeypatch.setattr(stopping, "UNHEARD_FOR", 0.3)
-    key = world.run(f"{damage}; touch $REMOTE_MARK; sleep 60", env={"REMOTE_MARK": str(world.mark)})
-    await until(lambda: world.started(key) and world.mark.exists(), "the damage is done")
-    pid = world.started(key).pid
+    mark, done = {"REMOTE_MARK": str(world.mark)}, Path(f"{world.mark}.done")
+    key = world.run(
+        f"echo $$ > $REMOTE_MARK; {damage}; touch $REMOTE_MARK.done; sleep 60", env=mark
+    )
+    # Noticed half-way, or before its start is, it is lost at once.
+    await until(
+        lambda: (world.started(key) and done.exists()) or world.ended(key), "the damage is noticed"
+    )
+    pid = int(world.mark.read_text())
     world.runner.stop(key, EndReason.CANCELLED, "enough")
     ended = await world.end_of(key)
     assert ended.end_reason in (EndReason.CANCELLED, EndReason.LOST)
