@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELLS = {"sh"}
-OTHERS = {"", "json", "toml", "mermaid"}
+OTHERS = {"", "json", "toml", "mermaid", "sql"}
 """Languages of blocks that are no commands."""
-NOT_RUN = 4
+NOT_RUN = 6
 """Blocks that are shown and not run, in all documents; each says why. Fewer are better."""
 PLACE = Path(__file__).with_name("place.py")
 UNSHARE = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]

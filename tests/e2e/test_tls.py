@@ -52,7 +52,7 @@ def test_an_unknown_ca_is_named_with_its_cure(secure: Stack, stranger: Path) -> 
     for options in ([], ["--ca-file", stranger]):
         done = secure.register("unknown", *options, check=False)
         assert done.returncode == 1
-        says(done.stderr, secure.url, "certificate is not trusted", "--ca-file", "[server] ca_file")
+        says(done.stderr, secure.url, "is not trusted", "--ca-file", "[server] ca_file")
     ctl = secure.ctl("job", "list", REMOTE_CA_FILE=str(stranger))
     assert ctl.returncode == 1
     says(ctl.stderr.decode(), secure.url, "certificate", "--ca-file")
