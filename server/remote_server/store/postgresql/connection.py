@@ -136,7 +136,8 @@ def unavailable(target: Target, error: psycopg.Error) -> StoreUnavailable | Data
 
 def translated(error: psycopg.Error, connection: Connection) -> Exception:
     """An error of a statement, as an error of the port."""
-    text = " ".join(str(error).split())
+    # Not str(error): it has the details, and in them stored values, such as the hash of a token.
+    text = " ".join((error.diag.message_primary or str(error)).split())
     if isinstance(error, _OWN_FAULTS) and not connection.closed:
         return OperationFault(text)
     return StoreUnavailable(f"the database cannot be used now: {text}; try again later")
