@@ -151,6 +151,7 @@ async def test_only_the_guilty_operation_is_undone(store: Store) -> None:
     assert (results[0], results[3]) == ("~a", "~b")
     assert isinstance(results[1], NotFound)
     assert isinstance(results[2], OperationFault)
+    assert "~taken" not in str(results[2]), "the text shows no stored value"
     assert await names(store) == ["~a", "~b", "~taken"]
     assert set().union(*(changes.jobs for changes in told)) == {"a", "b"}
 

@@ -86,7 +86,7 @@ class WriterSession:
                 self._take_again(connection)
         except psycopg.Error as error:
             connection.close()
-            raise StoreUnavailable(str(translated(error, connection))) from error
+            raise StoreUnavailable(str(translated(error, connection))) from None
         except BaseException:
             connection.close()
             raise
@@ -191,7 +191,7 @@ class WriterSession:
         try:
             connection.execute(text)
         except psycopg.Error as error:
-            raise translated(error, connection) from error
+            raise translated(error, connection) from None
 
     def _leave_pipeline(self) -> None:
         self._pipeline = None

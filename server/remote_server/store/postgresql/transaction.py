@@ -34,7 +34,7 @@ class PostgresReader(Reader):
         try:
             row = self._execute(compiled, parameters).fetchone()
         except psycopg.Error as error:
-            raise translated(error, self._connection) from error
+            raise translated(error, self._connection) from None
         return None if row is None else compiled.row(row)
 
     def all(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> list[Row]:
@@ -43,14 +43,14 @@ class PostgresReader(Reader):
         try:
             return list(map(compiled.row, self._execute(compiled, parameters).fetchall()))
         except psycopg.Error as error:
-            raise translated(error, self._connection) from error
+            raise translated(error, self._connection) from None
 
     def plain(self, text: str) -> list[tuple[Any, ...]]:
         """The rows of a statement without parameters."""
         try:
             return self._connection.execute(text).fetchall()
         except psycopg.Error as error:
-            raise translated(error, self._connection) from error
+            raise translated(error, self._connection) from None
 
     def _execute(self, compiled: Compiled, parameters: Parameters) -> psycopg.Cursor[Any]:
         values = [parameters[name] for name in compiled.names]
@@ -84,7 +84,7 @@ class PostgresTransaction(PostgresReader, Transaction):
         try:
             self._execute(STATEMENTS(statement), parameters)
         except psycopg.Error as error:
-            raise translated(error, self._connection) from error
+            raise translated(error, self._connection) from None
 
     def changed(self, statement: ClauseElement, parameters: Parameters) -> int:
         """Execute and wait; the number of rows that were changed."""
@@ -94,7 +94,7 @@ class PostgresTransaction(PostgresReader, Transaction):
                 self._pipeline.sync()
             count = cursor.rowcount
         except psycopg.Error as error:
-            raise translated(error, self._connection) from error
+            raise translated(error, self._connection) from None
         self.wrote = self.wrote or count > 0
         return count
 
