@@ -1,9 +1,12 @@
-"""What holds for all tests: Ctrl-C as a terminal would give it; databases end with the run."""
+"""What holds for all tests: Ctrl-C as a terminal would give it; databases end with the run;
+no test stops a process of the run's own group."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,23 @@ import pytest
 # through exec (signal(7)): tests that press Ctrl-C would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _forbid_stops_in_our_group(event: str, arguments: tuple[object, ...]) -> None:
+    """Raise for SIGSTOP to a process of the group of this run.
+
+    A run whose parent is the machine's init, as a CI service's may be, is an orphaned process
+    group: when one of its orphans ends while another member is stopped, the kernel sends SIGHUP
+    to all of it (exit(3), "orphaned process group"), and the whole run is gone.
+    """
+    if event != "os.kill" or arguments[1] != getattr(signal, "SIGSTOP", None):
+        return
+    with suppress(ProcessLookupError):
+        if os.getpgid(int(str(arguments[0]))) == os.getpgrp():
+            raise AssertionError("start what a test stops with start_new_session=True")
+
+
+sys.addaudithook(_forbid_stops_in_our_group)
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ def test_what_is_left_of_the_job_is_killed_and_nothing_else() -> None:
     mine, other = new_key(), new_key()
     processes = [
         subprocess.Popen(
-            ["sleep", "60"], env={"REMOTE_JOB_ID": key.job, "REMOTE_ATTEMPT": str(key.number)}
+            ["sleep", "60"],
+            env={"REMOTE_JOB_ID": key.job, "REMOTE_ATTEMPT": str(key.number)},
+            start_new_session=True,
         )
         for key in (mine, other)
     ]

@@ -87,9 +87,10 @@ def test_memory_of_a_tree() -> None:
 
 
 def run(program: str) -> str:
-    """Run a program that uses `linux` in a process of its own."""
+    """Run a program that uses `linux` in a process, and a session, of its own."""
     done = subprocess.run(
         [sys.executable, "-c", "from remote_agent.processes import linux\n" + program],
+        start_new_session=True,
         capture_output=True,
         text=True,
         timeout=60,

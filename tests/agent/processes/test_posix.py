@@ -78,7 +78,7 @@ def test_boottime_only_grows() -> None:
 
 
 def test_what_was_stopped_is_continued() -> None:
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as process:
         os.kill(process.pid, signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
         posix.continue_stopped(process.pid)
