@@ -1,7 +1,7 @@
 """The agent's one WebSocket to its server: connect, carry frames, connect again, for ever.
 
-May touch the network and nothing else. It knows nothing of jobs: what comes is handed to a
-listener at once, what goes is written at once, in the order of the calls.
+Touches nothing but its ports. It knows nothing of jobs: what comes is handed to a listener at
+once, what goes is written at once, in the order of the calls.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.connection import broadcast
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -25,12 +23,11 @@ from websockets.exceptions import (
     InvalidStatus,
     InvalidURI,
 )
-from websockets.typing import Subprotocol
 
 from remote_agent import backoff
-from remote_agent.connection.endpoint import OPEN_TIMEOUT, Endpoint, tls_of
+from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.faults import FailureLog, explain, problem_of
-from remote_agent.connection.tunnel import open_tunnel
+from remote_agent.connection.websocket import CLOSE_TIMEOUT, open_websocket
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_protocol.codec import (
     Chunk,
@@ -41,19 +38,15 @@ from remote_protocol.codec import (
 )
 from remote_protocol.errors import CloseCode, ErrorCode, RemoteProtocolError
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
-from remote_protocol.limits import MAX_SERVER_MESSAGE, SUBPROTOCOL
 from remote_protocol.messages import AgentMessage, ServerMessage
 
 log = structlog.get_logger("link")
 
-CLOSE_TIMEOUT: Final = 2.0
 PROVEN_AFTER: Final = 30.0
 """A link that lived so long (seconds) counts as a success: the backoff starts anew."""
 FENCED_DELAY: Final = (30.0, 60.0)
 """Seconds, uniformly: another agent has this one's identity and the newest wins, so that a fast
 retry would only make the two throw each other out."""
-UNSENT: Final = 256 * 1024
-"""Bytes not yet sent that the kernel may hold: a control message waits for no more."""
 _DEFINITIVE: Final = frozenset(
     {ErrorCode.INVALID_TOKEN, ErrorCode.EXPIRED_TOKEN, ErrorCode.WRONG_TOKEN_KIND}
 )
@@ -61,8 +54,49 @@ _DEFINITIVE: Final = frozenset(
 stands between, and is tried again."""
 
 
-Connect = Callable[[Endpoint], Awaitable[ClientConnection]]
-"""Opens a WebSocket to an endpoint."""
+class WebSocket(Protocol):
+    """An open WebSocket to the server (`websocket.ServerSocket`)."""
+
+    @property
+    def close_code(self) -> int | None:
+        """Why it was closed; None: it was not, or nobody said so."""
+
+    @property
+    def close_reason(self) -> str | None:
+        """The same in words."""
+
+    @property
+    def fault(self) -> str:
+        """What ended it when no peer closed it."""
+
+    async def recv(self) -> str | bytes:
+        """The next frame. ConnectionClosed when there is none any more."""
+
+    def write(self, frame: str | memoryview) -> None:
+        """Write a frame without waiting."""
+
+    async def drain(self) -> None:
+        """Wait until what was written has room. OSError."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say why, and close it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPorts:
+    """What a link needs of the machine."""
+
+    connect: Callable[[Endpoint], Awaitable[WebSocket]] = open_websocket
+    """Opens a WebSocket; raises what `faults.explain` knows."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+    """Seconds that only grow."""
+    wall: Callable[[], float] = time.time
+    """Unix seconds."""
+    random: Callable[[], float] = random.random
+    """Uniform in [0, 1)."""
+    entropy: Callable[[int], bytes] = os.urandom
+    """So many random bytes."""
 
 
 class Listener(Protocol):
@@ -84,17 +118,11 @@ class Listener(Protocol):
 class Link:
     """Keeps one WebSocket open. `run` is its loop; everything else may be called at any time."""
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        connect: Connect | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, ports: LinkPorts = LinkPorts()) -> None:
         self.endpoint = endpoint
         """Replaced by a reload; holds from the next connect on."""
-        self._connect = connect or open_websocket
-        self._sleep = sleep
-        self._socket: ClientConnection | None = None
+        self._ports = ports
+        self._socket: WebSocket | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._failures = FailureLog()
         self._finished = False
@@ -112,14 +140,13 @@ class Link:
     def send(self, message: AgentMessage) -> None:
         """Write a message now; without a link it is dropped, the next hello makes up for it."""
         if self._socket is not None:
-            # The one way of websockets to write without waiting: messages are few and small.
-            broadcast((self._socket,), encode(message))
+            self._socket.write(encode(message))
 
     def write(self, frame: memoryview) -> bool:
         """Write a binary frame now; False without a link. Follow it by `drain`."""
         if self._socket is None:
             return False
-        broadcast((self._socket,), frame)
+        self._socket.write(frame)
         return True
 
     async def drain(self) -> None:
@@ -157,35 +184,34 @@ class Link:
 
     async def run(self, listener: Listener) -> None:
         """Connect until `finish`. TokenRefused when only a person can help."""
-        failures = 0
+        failures, ports = 0, self._ports
         while not self._finished:
             try:
-                wire = await self._connect(self.endpoint)
+                wire = await ports.connect(self.endpoint)
             except (OSError, InvalidHandshake, InvalidProxy, InvalidURI, EOFError) as error:
                 self._failures.failed(self._explain(error))
                 wait = self._delay(failures)
                 failures += 1
             else:
                 self._failures.over(self.endpoint.place)
-                opened = time.monotonic()
+                opened = ports.clock()
                 code, reason = await self._serve(wire, listener)
                 if self._finished:
                     return
-                if time.monotonic() - opened > PROVEN_AFTER:
+                if ports.clock() - opened > PROVEN_AFTER:
                     failures = 0
                 else:
                     # A server that spoke to us is there: come back within seconds.
                     failures = min(failures + 1, 2) if self._heard else failures + 1
                 wait = self._after(code, reason, failures)
-            await self._sleep(wait)
+            await ports.sleep(wait)
 
-    async def _serve(self, wire: ClientConnection, listener: Listener) -> tuple[int | None, str]:
-        _keep_kernel_buffer_short(wire)
+    async def _serve(self, wire: WebSocket, listener: Listener) -> tuple[int | None, str]:
         self._socket = wire
         self._heard = False
         self._closed_with = None
         try:
-            listener.link_opened(make_ulid(time.time_ns() // 1_000_000, _entropy()))
+            listener.link_opened(self._session())
             make_ready_from_server()  # while the server makes its answer
             while self._socket is wire:
                 frame = await wire.recv()
@@ -202,12 +228,16 @@ class Link:
         finally:
             if self._socket is wire:
                 self._socket = None
-            code: int | None = wire.close_code
-            reason = wire.close_reason or _cause(wire)
+            code = wire.close_code
+            reason = wire.close_reason or wire.fault
             if self._closed_with is not None:
                 code, reason = self._closed_with
             listener.link_closed(reason)
         return code, reason
+
+    def _session(self) -> str:
+        """A new ULID."""
+        return make_ulid(int(self._ports.wall() * 1000), self._ports.entropy(ULID_ENTROPY))
 
     def _after(self, code: int | None, reason: str, failures: int) -> float:
         """Say what ended the link; seconds to wait before the next one."""
@@ -223,7 +253,8 @@ class Link:
                 " register this agent under a name of its own: remote-agent register --name NAME"
             )
         if code == CloseCode.FENCED:
-            wait = random.uniform(*FENCED_DELAY)
+            shortest, longest = FENCED_DELAY
+            wait = shortest + (longest - shortest) * self._ports.random()
             log.error(
                 "another agent connected with this agent's identity and took over; the newest"
                 " wins. Register one of the two hosts under a name of its own",
@@ -236,7 +267,7 @@ class Link:
         return wait
 
     def _delay(self, failures: int) -> float:
-        return backoff.delay(failures, random.random(), self.endpoint.max_wait)
+        return backoff.delay(failures, self._ports.random(), self.endpoint.max_wait)
 
     def _explain(self, error: Exception) -> str:
         """What went wrong and what helps. TokenRefused when nothing but a person does."""
@@ -260,47 +291,3 @@ class Link:
                 f" {urlsplit(self.endpoint.session_url).path}); check [server] url"
             )
         return f"{self.endpoint.place} answered HTTP {status} instead of opening a WebSocket"
-
-
-async def open_websocket(endpoint: Endpoint) -> ClientConnection:
-    """A WebSocket to the server, through its proxy if it has one. Raises what `explain` knows."""
-    options: dict[str, Any] = {}
-    if endpoint.session_url.startswith("wss:"):
-        options["ssl"] = tls_of(endpoint)
-    via = endpoint.via
-    if via is not None:
-        async with asyncio.timeout(OPEN_TIMEOUT):
-            options["sock"] = await open_tunnel(via, *endpoint.address)
-    return await connect(
-        endpoint.session_url,
-        additional_headers={"Authorization": f"Bearer {endpoint.token}"},
-        subprotocols=[Subprotocol(SUBPROTOCOL)],
-        compression=None,
-        proxy=None,
-        open_timeout=OPEN_TIMEOUT,
-        close_timeout=CLOSE_TIMEOUT,
-        ping_interval=None,
-        max_size=MAX_SERVER_MESSAGE,
-        max_queue=64,
-        # Drained below the low mark after each chunk: at most one of them is in the way.
-        write_limit=(64 * 1024, 32 * 1024),
-        **options,
-    )
-
-
-def _keep_kernel_buffer_short(wire: ClientConnection) -> None:
-    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-    raw = wire.transport.get_extra_info("socket")
-    if option is not None and raw is not None:
-        try:
-            raw.setsockopt(socket.IPPROTO_TCP, option, UNSENT)
-        except OSError:
-            return  # only a matter of speed
-
-
-def _cause(wire: ClientConnection) -> str:
-    return str(wire.recv_exc) if wire.recv_exc else "the network cut it"
-
-
-def _entropy() -> bytes:
-    return os.urandom(ULID_ENTROPY)

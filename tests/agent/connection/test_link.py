@@ -17,7 +17,8 @@ from websockets.asyncio.server import serve
 from remote_agent import backoff
 from remote_agent.connection import link
 from remote_agent.connection.endpoint import Endpoint
-from remote_agent.connection.link import Link, open_websocket
+from remote_agent.connection.link import Link
+from remote_agent.connection.websocket import open_websocket
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import HEADER_SIZE, Chunk, pack_header

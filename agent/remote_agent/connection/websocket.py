@@ -1,0 +1,73 @@
+"""WebSockets to the server, as the link uses them. Touches the network only."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.connection import broadcast
+from websockets.typing import Subprotocol
+
+from remote_agent.connection.endpoint import OPEN_TIMEOUT, Endpoint, tls_of
+from remote_agent.connection.tunnel import open_tunnel
+from remote_protocol.limits import MAX_SERVER_MESSAGE, SUBPROTOCOL
+
+CLOSE_TIMEOUT: Final = 2.0
+UNSENT: Final = 256 * 1024
+"""Bytes not yet sent that the kernel may hold: a control message waits for no more."""
+
+
+class ServerSocket(ClientConnection):
+    """An open WebSocket to the server."""
+
+    @property
+    def fault(self) -> str:
+        """What ended it when no peer closed it."""
+        return str(self.recv_exc) if self.recv_exc else "the network cut it"
+
+    def write(self, frame: str | memoryview) -> None:
+        """Write a frame without waiting."""
+        # The one way of websockets to do so: what is written waits in its transport.
+        broadcast((self,), frame)
+
+    def keep_kernel_buffer_short(self) -> None:
+        """Have little wait in the kernel, where nothing overtakes it."""
+        option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+        raw = self.transport.get_extra_info("socket")
+        if option is not None and raw is not None:
+            try:
+                raw.setsockopt(socket.IPPROTO_TCP, option, UNSENT)
+            except OSError:
+                return  # only a matter of speed
+
+
+async def open_websocket(endpoint: Endpoint) -> ServerSocket:
+    """A WebSocket to the server, through its proxy if it has one. Raises what `explain` knows."""
+    options: dict[str, Any] = {}
+    if endpoint.session_url.startswith("wss:"):
+        options["ssl"] = tls_of(endpoint)
+    via = endpoint.via
+    if via is not None:
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            options["sock"] = await open_tunnel(via, *endpoint.address)
+    opened = await connect(
+        endpoint.session_url,
+        additional_headers={"Authorization": f"Bearer {endpoint.token}"},
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        compression=None,
+        proxy=None,
+        open_timeout=OPEN_TIMEOUT,
+        close_timeout=CLOSE_TIMEOUT,
+        ping_interval=None,
+        max_size=MAX_SERVER_MESSAGE,
+        max_queue=64,
+        # Drained below the low mark after each chunk: at most one of them is in the way.
+        write_limit=(64 * 1024, 32 * 1024),
+        create_connection=ServerSocket,
+        **options,
+    )
+    assert isinstance(opened, ServerSocket)
+    opened.keep_kernel_buffer_short()
+    return opened
