@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -52,9 +53,10 @@ class ShimPool:
         """Let go: those that keep an attempt go on, spare ones end."""
         self._shims.close()
 
-    def request(self, directory: Path) -> None:
-        """Have a shim keep the attempt in this directory. OSError: ask again later."""
-        self._shims.request(directory)
+    def request(self, directory: Path, secrets: Mapping[str, str] | None = None) -> None:
+        """Have a shim keep the attempt in this directory, given the values of its secrets with
+        each request. OSError: ask again later. SecretsError: no environment can hold them."""
+        self._shims.request(directory, secrets)
 
     def fit(self, running: int) -> None:
         """Keep enough of them. Light weights may let more attempts run than the capacity says."""

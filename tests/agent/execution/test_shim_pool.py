@@ -11,7 +11,8 @@ import pytest
 
 from remote_agent.execution import shim_pool as module
 from remote_agent.execution.shim_pool import SPARE, ShimPool
-from tests.support.shim_harness import eventually, gone, running
+from remote_agent.shim.secrets import SecretsError
+from tests.support.shim_harness import ShimHarness, eventually, gone, running
 
 
 @pytest.fixture
@@ -82,6 +83,19 @@ def test_a_launcher_that_cannot_be_started_is_tried_again(
     assert "trying again" in capsys.readouterr().out
     monkeypatch.undo()
     assert pool.revive()
+
+
+def test_secrets_reach_the_shim_in_memory_only(pool: ShimPool, tmp_path: Path) -> None:
+    harness = ShimHarness(tmp_path / "state")
+    directory = harness.make(["sh", "-c", 'exit "${#TOKEN}"'], secrets=["TOKEN"])
+    pool.open()
+    pool.request(directory, {"TOKEN": "s3cret-value"})
+    assert harness.ended(directory)["exit_code"] == len("s3cret-value")
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert kept and not [path for path in kept if b"s3cret-value" in path.read_bytes()]
+    harness.close()
+    with pytest.raises(SecretsError, match="cannot be the name"):
+        pool.request(directory, {"A=B": "s3cret-value"})
 
 
 def test_a_large_log_of_complaints_is_put_aside(
