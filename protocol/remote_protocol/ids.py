@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from remote_protocol.limits import MAX_LABELS, MAX_NAME, NAME_PATTERN
 
@@ -79,18 +79,29 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """Name of an agent or a queue: letters, digits, `.`, `_`, `-`; unique, fit for URLs and files."""
 
 
+def without_nul(text: str, what: str = "it") -> str:
+    """The text itself. ValueError when it has U+0000: no program takes it, nor does PostgreSQL."""
+    if "\0" in text:
+        raise ValueError(f"{what} cannot contain a NUL character")
+    return text
+
+
+WITHOUT_NUL: Final = AfterValidator(without_nul)
+"""Belongs to every text that people or programs choose, unless a pattern bounds it."""
+
+
 def _label_key(key: object) -> object:
     if not isinstance(key, str):
         return key
     if not key or len(key) > MAX_NAME or any(c in "=,\n\r" for c in key):
         raise ValueError(f"a label's key is 1 to {MAX_NAME} characters without = , or line ends")
-    return key
+    return without_nul(key, "a label's key")
 
 
 LabelKey = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_NAME), BeforeValidator(_label_key)
 ]
-LabelValue = Annotated[str, StringConstraints(max_length=MAX_NAME)]
+LabelValue = Annotated[str, StringConstraints(max_length=MAX_NAME), WITHOUT_NUL]
 
 
 def at_most(most: int, what: str) -> Callable[[object], object]:

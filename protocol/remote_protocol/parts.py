@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.ids import Labels, Name, at_most
+from remote_protocol.ids import WITHOUT_NUL, Labels, Name, at_most
 from remote_protocol.limits import (
     MAX_CAPACITY,
     MAX_CLASSES,
@@ -22,8 +22,11 @@ from remote_protocol.limits import (
 )
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
-"""A sentence for people."""
-Word = Annotated[str, StringConstraints(max_length=MAX_WORD)]
+"""A sentence for people, of a message. It may quote whatever a job or a host has: no report is
+refused for a character in it."""
+Comment = Annotated[Text, WITHOUT_NUL]
+"""A sentence that people give: comment, reason, description."""
+Word = Annotated[str, StringConstraints(max_length=MAX_WORD), WITHOUT_NUL]
 """A version, a host's name, an identifier."""
 Offset = Annotated[int, Field(ge=0, lt=1 << 63)]
 Seconds = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]

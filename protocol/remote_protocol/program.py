@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from remote_protocol.ids import without_nul
 from remote_protocol.limits import (
     MAX_ARGUMENTS,
     MAX_COMMAND_SIZE,
@@ -70,8 +71,7 @@ def check_fits(command: Sequence[str], environment: Mapping[str, str]) -> None:
 
 def check_text(text: str, what: str) -> None:
     """ValueError when a program cannot be given this text at all."""
-    if "\0" in text:
-        raise ValueError(f"{what} cannot contain a NUL character")
+    without_nul(text, what)
     if not text.isascii():
         try:
             text.encode()

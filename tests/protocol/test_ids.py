@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from remote_protocol.ids import (
     JobId,
     LabelKey,
+    LabelValue,
     Name,
     Role,
     TokenKind,
@@ -94,6 +95,13 @@ def test_what_is_no_name(name: str) -> None:
 def test_what_is_no_label(key: str) -> None:
     with pytest.raises(ValidationError, match="label's key"):
         TypeAdapter(LabelKey).validate_python(key)
+
+
+def test_a_label_has_no_nul() -> None:
+    with pytest.raises(ValidationError, match="a label's key cannot contain a NUL character"):
+        TypeAdapter(LabelKey).validate_python("a\0")
+    with pytest.raises(ValidationError, match="it cannot contain a NUL character"):
+        TypeAdapter(LabelValue).validate_python("a\0")
 
 
 def test_a_label() -> None:

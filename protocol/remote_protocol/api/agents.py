@@ -11,10 +11,10 @@ from remote_protocol.api.bodies import Body, View
 from remote_protocol.ids import JobId, Labels, Name
 from remote_protocol.parts import (
     Capacity,
+    Comment,
     Condition,
     Platform,
     Queues,
-    Text,
 )
 from remote_protocol.quantities import Duration
 from remote_protocol.states import AgentState
@@ -59,7 +59,7 @@ class AgentChange(Body):
 class AgentPause(Body):
     """`POST /agents/{name}/pause`."""
 
-    comment: Text = ""
+    comment: Comment = ""
 
 
 class AgentDrain(Body):

@@ -14,7 +14,7 @@ from remote_protocol.api.inputs import InputView
 from remote_protocol.ids import JobId
 from remote_protocol.limits import MAX_BATCH_JOBS
 from remote_protocol.parts import (
-    Text,
+    Comment,
     Usage,
 )
 from remote_protocol.spec import JobSpec
@@ -115,4 +115,4 @@ def view_of(spec: type[JobSpec]) -> type[JobView]:
 class Cancellation(Body):
     """Why a job is cancelled; optional."""
 
-    reason: Text = ""
+    reason: Comment = ""

@@ -9,7 +9,7 @@ from pydantic import Field
 from remote_protocol.api.bodies import Body, View
 from remote_protocol.ids import Name
 from remote_protocol.parts import (
-    Text,
+    Comment,
 )
 from remote_protocol.quantities import Duration, Size
 
@@ -18,7 +18,7 @@ class QueueCreate(Body):
     """`POST /queues`."""
 
     name: Name
-    description: Text = ""
+    description: Comment = ""
     log_retention: Duration | None = None
     """Seconds that logs of ended jobs are kept; null: for ever."""
     log_max_total: Size | None = None
@@ -30,7 +30,7 @@ class QueueCreate(Body):
 class QueueChange(Body):
     """`PATCH /queues/{name}`: fields that are left out stay."""
 
-    description: Text | None = None
+    description: Comment | None = None
     paused: bool | None = None
     log_retention: Duration | None = None
     log_max_total: Size | None = None

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from remote_protocol.files import JobFile, check_together
-from remote_protocol.ids import Labels, Name
+from remote_protocol.ids import WITHOUT_NUL, Labels, Name
 from remote_protocol.limits import (
     MAX_COMMAND_SIZE,
     MAX_ENV,
@@ -77,7 +77,7 @@ class JobSpec(_Part):
     queue: Name = DEFAULT_QUEUE
     agent: Name | None = None
     """Only this agent gets the job; it must serve the queue."""
-    name: Annotated[str, StringConstraints(max_length=MAX_NAME)] | None = None
+    name: Annotated[str, StringConstraints(max_length=MAX_NAME), WITHOUT_NUL] | None = None
     kind: str = DEFAULT_KIND
     """How its work is described; the rest of its fields depend on it."""
     stdin: bool = False
@@ -133,7 +133,9 @@ class JobSpec(_Part):
         | None
     ) = None
     """Cap of the log in bytes of the job's output: head and tail are kept beyond it."""
-    idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+    idempotency_key: (
+        Annotated[str, StringConstraints(min_length=1, max_length=255), WITHOUT_NUL] | None
+    ) = None
 
     @field_validator("secrets")
     @classmethod

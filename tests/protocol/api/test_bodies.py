@@ -9,6 +9,7 @@ from remote_protocol.api.bodies import Body, Page, View
 from remote_protocol.api.jobs import JobView
 from remote_protocol.api.server import VersionView
 from remote_protocol.ids import Name
+from remote_protocol.spec import CommandSpec
 from tests.support.api_models import API_MODULES
 
 BODIES = [body for body in Body.__subclasses__() if body.__module__ in API_MODULES]
@@ -19,6 +20,16 @@ VIEWS = [view for view in View.__subclasses__() if view.__module__ in API_MODULE
 def test_an_unknown_field_of_a_client_is_a_mistake(body: type[Body]) -> None:
     with pytest.raises(ValidationError, match="no_such_field"):
         body.model_validate({"no_such_field": 1})
+
+
+@pytest.mark.parametrize("body", [*BODIES, CommandSpec])
+def test_no_text_of_a_client_has_a_nul(body: type[Body | CommandSpec]) -> None:
+    # What a part of another model does not know is ignored, and kept nowhere.
+    for field in body.model_fields.keys() - {"platform", "settings"}:
+        for value in ("a\0", ["a\0"], {"a\0": "b"}, {"a": "b\0"}):
+            with pytest.raises(ValidationError) as refused:
+                body.model_validate({field: value})
+            assert field in {fault["loc"][0] for fault in refused.value.errors() if fault["loc"]}
 
 
 @pytest.mark.parametrize("view", [*VIEWS, JobView])

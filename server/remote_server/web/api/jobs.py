@@ -12,7 +12,7 @@ from remote_protocol.api.bodies import Nothing, Page
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.jobs import Cancellation, JobBatch, JobBatchCreated, JobView
 from remote_protocol.errors import ErrorCode
-from remote_protocol.ids import Name, is_ulid
+from remote_protocol.ids import WITHOUT_NUL, Name, is_ulid
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY, MAX_NAME
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
@@ -41,13 +41,15 @@ class JobsQuery(PageQuery):
     """Any of these."""
     queue: Name | None = None
     agent: Name | None = None
-    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)] | None = None
+    name: (
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), WITHOUT_NUL] | None
+    ) = None
     """A part of the name; upper and lower case are the same."""
     id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,26}$")] | None = None
     """A part of the id: its start, its end or anything between."""
-    label: list[Annotated[str, StringConstraints(min_length=1, max_length=2 * MAX_NAME + 1)]] = (
-        Field(default_factory=list, max_length=_MOST_LISTED)
-    )
+    label: list[
+        Annotated[str, StringConstraints(min_length=1, max_length=2 * MAX_NAME + 1), WITHOUT_NUL]
+    ] = Field(default_factory=list, max_length=_MOST_LISTED)
     """`KEY=VALUE`, or `KEY` with any value, that the job demands; may be repeated."""
     since: TimeBound | None = None
     """Submitted then or later: a time, or a duration before now."""

@@ -85,6 +85,8 @@ async def test_every_fault_of_a_job_is_named_at_once(live: Live) -> None:
     reserved = {"command": ["x"], "env": {"REMOTE_JOB_ID": "1"}}
     problem = (await live.post("/jobs", reserved)).problem(422, "validation")
     assert problem["detail"] == "env: REMOTE_JOB_ID is set by the agent and cannot be given"
+    named = (await live.post("/jobs", {**TRUE, "name": "a\0"})).problem(422, "validation")
+    assert named["detail"] == "name: it cannot contain a NUL character"
     empty = (await live.post("/jobs", {})).problem(422, "validation")
     assert "give a command" in empty["detail"]
 
