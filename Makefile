@@ -13,6 +13,9 @@ READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks requirements)
 
+# What a Windows machine never imports; the first check of types has it.
+NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher)
+
 # Whole environments are made and large attacks carried out there: targets of their own, so that `make test` stays short.
 HEAVY := tests/hostile tests/checkout tests/postgresql
 
@@ -80,6 +83,8 @@ check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(TYPED)
+	@$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 --exclude '$(NOT_ON_WINDOWS)' \
+	  $(foreach d,agent client protocol,$(d)/remote_$(d))
 	@$(BIN)/lint-imports --no-logo
 
 fmt: setup-dev ## repair what can be repaired

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -98,7 +99,7 @@ def keep_alive(raw: socket.socket) -> None:
 
 def is_readable(raw: socket.socket) -> bool:
     """Whether bytes, or the end, can be read from a socket now."""
-    if not hasattr(select, "poll"):
+    if sys.platform == "win32":
         return bool(select.select([raw], [], [], 0)[0])
     # select(2) knows no descriptor above 1023.
     poll = select.poll()

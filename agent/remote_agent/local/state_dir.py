@@ -34,14 +34,15 @@ def secure(state_dir: Path, passable: bool = False) -> None:
         raise ConfigError(f"{state_dir} is no directory; name another one with --state-dir")
     if not hasattr(os, "geteuid"):
         return
-    if found.st_uid != os.geteuid():
+    user = os.geteuid()
+    if found.st_uid != user:
         raise ConfigError(
-            f"{state_dir} belongs to user {found.st_uid}, and this is user {os.geteuid()}: run as "
+            f"{state_dir} belongs to user {found.st_uid}, and this is user {user}: run as "
             f"that user, or give it away (chown), or name another one with --state-dir"
         )
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o022:
-        _suspect(state_dir)
+        _suspect(state_dir, user)
     wanted = _PASSABLE if passable else _CLOSED
     if mode == wanted:
         return
@@ -58,11 +59,11 @@ def secure(state_dir: Path, passable: bool = False) -> None:
         )
 
 
-def _suspect(state_dir: Path) -> None:
+def _suspect(state_dir: Path, user: int) -> None:
     """Others could write here: what they have put here must not be taken for the agent's."""
     for name in os.listdir(state_dir):
         owner = os.stat(state_dir / name, follow_symlinks=False).st_uid
-        if owner != os.geteuid():
+        if owner != user:
             raise ConfigError(
                 f"{state_dir} was writable for others, and {name} in it belongs to user {owner}; "
                 "look at it and remove it, or name another directory with --state-dir"

@@ -84,10 +84,12 @@ def _unfrozen(environ: Mapping[str, str]) -> dict[str, str]:
 def _account() -> dict[str, str]:
     """Home and name of the account: services often start without them. Asked for once: it costs
     0.2 ms and stays what it is."""
-    try:
-        import pwd
+    if sys.platform == "win32":
+        return {}
+    import pwd
 
+    try:
         entry = pwd.getpwuid(os.geteuid())
-    except (ImportError, KeyError, AttributeError):
+    except KeyError:
         return {}
     return {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}

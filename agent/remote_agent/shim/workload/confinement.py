@@ -2,6 +2,7 @@
 
 Touches /sys/fs/cgroup and /proc through `processes`. A group is made only where the order names a
 delegated one and asks for something that needs it; else memory is checked four times a second.
+What is ignored as `attr-defined` is done on POSIX only, where a job has a user and a niceness.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Confinement:
                 join()
             if self._nice:
                 with suppress(OSError):  # an agent that is nice itself cannot be less so
-                    os.nice(self._nice)
+                    os.nice(self._nice)  # type: ignore[attr-defined,unused-ignore]
             if user is not None:
                 self._change(user)
             # After the change of the user, which would undo it.
@@ -89,15 +90,16 @@ class Confinement:
 
     def give_streams(self, ends: Iterable[int]) -> None:
         """Let the job open its own streams anew, as `> /dev/stderr` does."""
-        if self._order.uid is not None:
+        user, group = self._order.uid, self._order.gid
+        if user is not None:
             for end in ends:
-                os.fchown(end, self._order.uid, self._order.gid)
+                os.fchown(end, user, group)  # type: ignore[attr-defined,unused-ignore]
 
     def fault(self) -> str:
         """Why the child could not become what it should, after its start has failed."""
         if self._fault is None:
             return ""
-        os.set_blocking(self._fault[0], False)
+        os.set_blocking(self._fault[0], False)  # type: ignore[attr-defined,unused-ignore]
         with suppress(BlockingIOError):
             return os.read(self._fault[0], 4096).decode(errors="replace")
         return ""
