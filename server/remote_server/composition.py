@@ -15,6 +15,7 @@ from typing import Any
 from remote_server.bus import Bus, LocalBus
 from remote_server.config import Config
 from remote_server.data_dir import DataDir
+from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.model import Clock
@@ -23,7 +24,7 @@ from remote_server.hub import Files, Hub, HubTerms
 from remote_server.hub.hub import boot_clock
 from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
-from remote_server.logs import LogStore, Reserve
+from remote_server.logs import LogStore
 from remote_server.logs.packer import Packer
 from remote_server.queries.gauges import Gauges
 from remote_server.queries.sources import Sources

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from remote_server.logs import sparse
+from remote_server.disk import sparse
 
 _LATER_NAMES: Final = {".log": ".log.gz", ".open": ".ended"}
 """What a file is called when it was packed, or when the input is complete."""

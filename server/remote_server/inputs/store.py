@@ -19,11 +19,11 @@ import structlog
 from remote_protocol.errors import ErrorCode
 from remote_protocol.stream import Gap, place
 from remote_protocol.units import format_size
+from remote_server.disk.files import make_folder, sync_folder
+from remote_server.disk.group import GroupSync
+from remote_server.disk.reserve import Reserve
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import Conflict, ServerError
-from remote_server.logs.files import make_folder, sync_folder
-from remote_server.logs.group import GroupSync
-from remote_server.logs.reserve import Reserve
 
 _OPEN: Final = ".open"
 _ENDED: Final = ".ended"

@@ -1,6 +1,5 @@
 """Logs of attempts: files that grow, are followed, compared, packed when they have ended."""
 
-from remote_server.logs.reserve import Reserve
 from remote_server.logs.store import LogStore, LogUnavailable
 
-__all__ = ["LogStore", "LogUnavailable", "Reserve"]
+__all__ = ["LogStore", "LogUnavailable"]

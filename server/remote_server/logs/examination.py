@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from zlib import crc32
 
-from remote_server.logs.files import checksum
+from remote_server.disk.files import checksum
 from remote_server.logs.packed import BLOCK, PackedLog
 
 

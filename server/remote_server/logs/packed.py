@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 from zlib import MAX_WBITS, compressobj, crc32, decompress, error
 
-from remote_server.logs.files import sync_folder
+from remote_server.disk.files import sync_folder
 
 BLOCK: Final = 256 * 1024
 """Log bytes in one member: about a millisecond to decompress."""

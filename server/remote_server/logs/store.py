@@ -18,13 +18,13 @@ from zlib import crc32
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import ErrorCode
+from remote_server.disk.files import checksum, make_folder
+from remote_server.disk.group import GroupSync
+from remote_server.disk.reserve import Reserve
 from remote_server.errors import ServerError
 from remote_server.logs.checksums import Checksums
-from remote_server.logs.files import checksum, make_folder
 from remote_server.logs.gap import fill_gap
-from remote_server.logs.group import GroupSync
 from remote_server.logs.packed import PackedLog, pack, packed_length, unpack
-from remote_server.logs.reserve import Reserve
 
 MOST_OPEN: Final = 256
 """Descriptors that are kept open; the least recently used one is closed first."""

@@ -11,7 +11,7 @@ import pytest
 
 from remote_server.cli import archive as module
 from remote_server.cli.archive import Parts, write_archive
-from remote_server.logs import sparse
+from remote_server.disk import sparse
 
 
 @pytest.fixture

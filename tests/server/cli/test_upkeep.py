@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from remote_server.disk.sparse import extents
 from remote_server.logs.gap import fill_gap
-from remote_server.logs.sparse import extents
 from tests.support.server_program import Program, call, started
 
 

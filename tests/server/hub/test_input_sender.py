@@ -11,10 +11,10 @@ from structlog.testing import LogCapture
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
 from remote_protocol.messages import InputAck, InputEnd, Phase, ReadInput, Resync, Superseded
+from remote_server.disk.reserve import Reserve
 from remote_server.domain.events import Event, InputGone, InputRead
 from remote_server.hub.input_sender import InputSender
 from remote_server.inputs import InputStore, InputUnavailable
-from remote_server.logs.reserve import Reserve
 from tests.support.fake_agent import FakeAgent, holds
 from tests.support.live_hub import LiveHub, until
 

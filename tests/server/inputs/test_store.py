@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from remote_server.disk.reserve import Disk, Reserve
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import Conflict
 from remote_server.inputs import Input, InputStore, InputUnavailable
 from remote_server.inputs.store import InputGap, InputTooLarge
-from remote_server.logs.reserve import Disk, Reserve
 
 JOB, OTHER = "01ARYZ6S410000000000000000", "01ARYZ6S410000000000000001"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason, JobState
+from remote_server.disk.reserve import Reserve
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import StoreUnavailable
 from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
-from remote_server.logs.reserve import Reserve
 from remote_server.store import Store
 from tests.support.live_hub import until
 from tests.support.stored import finish, running, spec

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from remote_server.disk.reserve import Reserve
 from remote_server.inputs import InputStore
-from remote_server.logs import Reserve
 from remote_server.queries.sources import Sources
 from remote_server.store import Store
 from tests.support.fake_links import FakeLinks

@@ -11,7 +11,7 @@ import pytest
 from remote_protocol.api.jobs import JobView
 from remote_protocol.messages import Hello
 from remote_protocol.spec import CommandSpec, JobSpec
-from remote_server.logs.reserve import Disk, Reserve
+from remote_server.disk.reserve import Disk, Reserve
 from tests.support.live_server import Live
 from tests.support.stored import finish
 from tests.support.stored import running as run_job

@@ -1,4 +1,4 @@
-"""`remote_server.logs.files` on real files."""
+"""`remote_server.disk.files` on real files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zlib import crc32
 
 import pytest
 
-from remote_server.logs.files import checksum, make_folder, sync_folder
+from remote_server.disk.files import checksum, make_folder, sync_folder
 
 
 def test_every_new_folder_is_private(tmp_path: Path) -> None:

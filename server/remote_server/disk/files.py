@@ -1,4 +1,5 @@
-"""Short ways with files that the logs need: durable, private, compared. Touches what it is given.
+"""Short ways with files that logs and inputs need: durable, private, compared. Touches what it
+is given.
 
 Each blocks until the disk has answered.
 """

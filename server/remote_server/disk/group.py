@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from remote_server.logs.files import sync_folder
+from remote_server.disk.files import sync_folder
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from remote_protocol.errors import ErrorCode
+from remote_server.disk.reserve import Disk, DiskLow, Reserve
 from remote_server.logs import LogStore, LogUnavailable
-from remote_server.logs.reserve import Disk, DiskLow, Reserve
 from tests.server.logs.test_store import new_key
 
 MIB = 1 << 20

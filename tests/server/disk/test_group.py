@@ -1,4 +1,4 @@
-"""`remote_server.logs.group` on real files: rounds are shared, faults are not."""
+"""`remote_server.disk.group` on real files: rounds are shared, faults are not."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from remote_server.logs import group
-from remote_server.logs.files import sync_folder
-from remote_server.logs.group import GroupSync
+from remote_server.disk import group
+from remote_server.disk.files import sync_folder
+from remote_server.disk.group import GroupSync
 
 
 @pytest.fixture

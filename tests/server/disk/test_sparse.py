@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from remote_server.logs import sparse
-from remote_server.logs.sparse import Extent
+from remote_server.disk import sparse
+from remote_server.disk.sparse import Extent
 
 MIB = 1 << 20
 

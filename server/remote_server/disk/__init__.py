@@ -1,0 +1,1 @@
+"""What logs and inputs need of a local disk: private folders, syncs in groups, room, holes."""
