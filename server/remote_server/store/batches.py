@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -47,13 +47,18 @@ class _Guilty(Exception):
     """An operation wrote something, and then raised."""
 
 
-def carry_out(session: Session, writes: Sequence[Write], seconds: float) -> Batch:
+def carry_out(
+    session: Session,
+    writes: Sequence[Write],
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Batch:
     """Run the writes in one transaction and commit it; at least one, as many as there is time
     for. StoreUnavailable when nothing was stored, CommitUnknown when nobody can say."""
     batch = Batch()
     transaction = session.begin()
     try:
-        _run(transaction, writes, time.perf_counter() + seconds, batch)
+        _run(transaction, writes, clock() + seconds, clock, batch)
         transaction.write_timeline()
         session.commit()
     except (_Guilty, OperationFault):
@@ -63,7 +68,13 @@ def carry_out(session: Session, writes: Sequence[Write], seconds: float) -> Batc
     return batch
 
 
-def _run(transaction: Transaction, writes: Sequence[Write], ends: float, batch: Batch) -> None:
+def _run(
+    transaction: Transaction,
+    writes: Sequence[Write],
+    ends: float,
+    clock: Callable[[], float],
+    batch: Batch,
+) -> None:
     for number, write in enumerate(writes, 1):
         transaction.by = write.by
         transaction.wrote = False
@@ -76,7 +87,7 @@ def _run(transaction: Transaction, writes: Sequence[Write], ends: float, batch: 
                 raise _Guilty from error
             # There is nothing to undo: most often a report came too late.
             batch.failed.append((write.future, error))
-        if time.perf_counter() > ends:
+        if clock() > ends:
             batch.left = writes[number:]
             return
 

@@ -78,10 +78,13 @@ class Store(
         """
         store = cls(await open_database(url, terms), Ulids(entropy))
         if not terms.guest:
-            await store._begin(Queue(DEFAULT_QUEUE, "Jobs that name no queue", False, now()))
+            await store.begin(now())
         return store
 
-    async def _begin(self, queue: Queue) -> None:
+    async def begin(self, now: float) -> None:
+        """Write what must be there before anybody else writes; `now` in Unix seconds."""
+        queue = Queue(DEFAULT_QUEUE, "Jobs that name no queue", False, now)
+
         def begin(tx: Transaction) -> None:
             self._database.opened(tx)
             ensure_queue(tx, queue)

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -34,6 +36,19 @@ from remote_server.store.sqlite.transaction import (
 )
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SqlitePorts:
+    """What the adapter needs of the machine."""
+
+    connect: Callable[[Path, Durability], sqlite3.Connection] = connect
+    later: Callable[[Callable[[], None]], object] | None = None
+    """Has the writes of this turn of the loop carried out; None: in the loop's next turn."""
+    clock: Callable[[], float] = time.perf_counter
+    """Seconds, to see how long a transaction takes."""
+
+
 FLUSH_TIME: Final = 0.02
 """Seconds after which a flush commits what it has and leaves the rest to the next turn."""
 SKIPPED: Final = 1_000_000
@@ -51,8 +66,15 @@ _FORGET: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
 class SqliteDatabase:
     """One SQLite database, used by one event loop. `Database` of ports.py."""
 
-    def __init__(self, path: Path, durability: Durability = "full", unclean: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        durability: Durability = "full",
+        unclean: bool = False,
+        ports: SqlitePorts = SqlitePorts(),
+    ) -> None:
         self.path = path
+        self._ports = ports
         self.listeners = Listeners()
         self._unclean = unclean
         """Its last user did not close it."""
@@ -78,7 +100,7 @@ class SqliteDatabase:
         self._relaxed = self._relaxed and relaxed
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._flush)
+            (self._ports.later or loop.call_soon)(self._flush)
         return future
 
     async def read(
@@ -156,7 +178,7 @@ class SqliteDatabase:
             raise StoreUnavailable("the server is stopping")
         if self._connection is None:
             try:
-                self._connection = connect(self.path, self._durability)
+                self._connection = self._ports.connect(self.path, self._durability)
             except sqlite3.Error as error:
                 raise translated(error) from error
             self._synced = self._durability == "full"
@@ -179,7 +201,7 @@ class SqliteDatabase:
             return
         try:
             self._sync(not relaxed)
-            batch = carry_out(self, writes, FLUSH_TIME)
+            batch = carry_out(self, writes, FLUSH_TIME, self._ports.clock)
         except Exception as error:
             self._fail(writes, error)
             if not isinstance(error, StoreUnavailable):
@@ -191,7 +213,8 @@ class SqliteDatabase:
             self._relaxed = self._relaxed and relaxed
             if not self._scheduled:
                 self._scheduled = True
-                batch.left[0].future.get_loop().call_soon(self._flush)
+                loop = batch.left[0].future.get_loop()
+                (self._ports.later or loop.call_soon)(self._flush)
         settle(batch)
         if batch.changes:
             self.listeners.published(batch.changes)
