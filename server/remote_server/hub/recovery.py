@@ -12,10 +12,8 @@ from typing import Final, Protocol
 import structlog
 
 from remote_server.errors import ServerError
-from remote_server.logs import LogStore
 
 PAUSE: Final = 1.0
-_PROBE: Final = b"\0" * 4096
 
 log = structlog.get_logger("remote_server.recovery")
 
@@ -27,11 +25,18 @@ class Probed(Protocol):
         """Write something. StoreUnavailable when that is not possible now."""
 
 
+class ProbedLogs(Protocol):
+    """What is asked of the log store."""
+
+    def probe(self) -> None:
+        """Write something. LogUnavailable when that is not possible now."""
+
+
 class Recovery:
     """Probes after a failure, until it is over. `done` is called then."""
 
     def __init__(
-        self, store: Probed, logs: LogStore, done: Callable[[], None], pause: float = PAUSE
+        self, store: Probed, logs: ProbedLogs, done: Callable[[], None], pause: float = PAUSE
     ) -> None:
         self._store = store
         self._logs = logs
@@ -54,17 +59,9 @@ class Recovery:
             await asyncio.sleep(self._pause)
             try:
                 await self._store.probe()
-                self._probe_logs()
-            except (ServerError, OSError):
+                self._logs.probe()
+            except ServerError:
                 continue
             break
         log.info("database and logs work again")
         self._done()
-
-    def _probe_logs(self) -> None:
-        self._logs.require_room()
-        probe = self._logs.root / ".probe"
-        try:
-            probe.write_bytes(_PROBE)
-        finally:
-            probe.unlink(missing_ok=True)

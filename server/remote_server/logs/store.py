@@ -31,6 +31,7 @@ MOST_OPEN: Final = 256
 MOST_PACKED: Final = 8
 """Packed logs that are kept open, each with one decompressed block."""
 _MOST_FINISHED: Final = 100_000
+_PROBE: Final = b"\0" * 4096
 _SHARD: Final = 6
 """Characters of a ULID that name a folder: the jobs of 2**20 ms, about 17 minutes."""
 _SMALL: Final = 64 * 1024
@@ -152,6 +153,18 @@ class LogStore:
         """LogUnavailable when the disk has no room for logs."""
         if lack := self.reserve.lack():
             raise LogUnavailable(lack)
+
+    def probe(self) -> None:
+        """Write something, and forget it. LogUnavailable when that is not possible now."""
+        self.require_room()
+        probe = self.root / ".probe"
+        try:
+            probe.write_bytes(_PROBE)
+        except OSError as error:
+            raise LogUnavailable(f"logs cannot be written: {error.strerror}") from None
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
 
     def read(self, key: AttemptId, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset` on; empty at the end. LogUnavailable."""

@@ -13,6 +13,7 @@ from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase
 from remote_protocol.states import AttemptState, JobState
+from remote_server.logs import LogUnavailable
 from tests.support.fake_agent import cri, ended, holds
 from tests.support.live_hub import LiveHub, until
 
@@ -122,15 +123,15 @@ async def test_a_full_disk_pauses_the_session_and_loses_nothing(
         await agent.upload(key, LOG[:1000])
         real = os.pwrite
         monkeypatch.setattr(os, "pwrite", _no_space)
-        probe = place.hub._recovery._probe_logs
-        monkeypatch.setattr(place.hub._recovery, "_probe_logs", _no_space)
+        probe = place.logs.probe
+        monkeypatch.setattr(place.logs, "probe", _no_room)
         await agent.send_log(key, 1000, LOG[1000:2000])
         ack = await agent.beat()
         assert not ack.eligible
         assert "database" in ack.reason
         assert [s.offset for s in agent.heard if isinstance(s, m.Ack)] == [1000]
         monkeypatch.setattr(os, "pwrite", real)
-        monkeypatch.setattr(place.hub._recovery, "_probe_logs", probe)
+        monkeypatch.setattr(place.logs, "probe", probe)
         await agent.hear(m.Resync)
         welcome = await agent.hello(holds(key, Phase.RUNNING, len(LOG)))
         assert [(r.verdict, r.offset) for r in welcome.rulings] == [(m.Verdict.KEEP, 1000)]
@@ -182,6 +183,10 @@ async def test_a_returned_attempt_tells_the_holder_of_its_replacement(place: Liv
             assert superseded.attempt.number == 2
             await back.finish(key)
     assert (await place.job(key)).state is JobState.SUCCEEDED
+
+
+def _no_room() -> None:
+    raise LogUnavailable("no space left on device")
 
 
 def _no_space(*_: object) -> int:

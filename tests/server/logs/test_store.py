@@ -366,3 +366,12 @@ async def test_a_damaged_packed_log_is_named_not_shown(logs: LogStore) -> None:
     path.write_bytes(raw[:-1])
     with pytest.raises(LogUnavailable):
         logs.length(key)
+
+
+def test_a_probe_says_whether_logs_can_be_written(tmp_path: Path) -> None:
+    store = LogStore(tmp_path / "logs")
+    with pytest.raises(LogUnavailable, match="logs cannot be written"):
+        store.probe()
+    store.root.mkdir()
+    store.probe()
+    assert list(store.root.iterdir()) == []
