@@ -6,22 +6,20 @@ what changes in the links reaches the dispatcher through its signal.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from remote_server.bus import Bus, LocalBus
+from remote_server.clocks import CLOCK, boot_clock
 from remote_server.config import Config
 from remote_server.data_dir import DataDir
 from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
-from remote_server.domain.model import Clock
 from remote_server.file_limit import raise_file_limit
 from remote_server.hub import Files, Hub, HubTerms
-from remote_server.hub.hub import boot_clock
 from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
 from remote_server.logs import LogStore
@@ -55,7 +53,7 @@ class Parts:
 
 def compose(config: Config, data: DataDir, store: Store) -> Parts:
     """Make everything that stands on an open store, and have it hear of commits."""
-    clock, signal = Clock(time.time, boot_clock), DispatchSignal()
+    clock, signal = CLOCK, DispatchSignal()
     bus: Bus = LocalBus()
     durable = config.server.durability == "full"
     logs = LogStore(
@@ -69,7 +67,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         durable=durable,
         max_job_log=config.limits.max_job_log,
     )
-    hub = Hub(store, Files(logs, inputs), terms, signal.wake)
+    hub = Hub(store, Files(logs, inputs), terms, signal.wake, clock)
     dispatcher = Dispatcher(store, hub, clock, signal)
     sweeping = SweeperSettings(
         offer_ttl=config.agents.offer_ttl,

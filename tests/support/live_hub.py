@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.states import AttemptState, JobState
+from remote_server.clocks import CLOCK, boot_clock
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.events import Change
@@ -22,7 +23,6 @@ from remote_server.domain.model import Agent, Attempt, Clock, Job, Outcome, Toke
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
-from remote_server.hub.hub import boot_clock
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
 from remote_server.store import Store
@@ -73,10 +73,12 @@ class LiveHub:
         self.tokens: dict[str, Token] = {}
         """Tokens that agents of these names come with; others get one of their own."""
         self._signal = DispatchSignal()
-        self.hub = Hub(store, files, terms, self._changed, lambda: boot_clock() + self.late)
-        clock = Clock(time.time, boot_clock)
-        self.dispatcher = Dispatcher(store, self.hub, clock, self._signal)
+        self.hub = Hub(store, files, terms, self._changed, Clock(time.time, self._boot))
+        self.dispatcher = Dispatcher(store, self.hub, CLOCK, self._signal)
         self.server: TestServer
+
+    def _boot(self) -> float:
+        return boot_clock() + self.late
 
     def _changed(self, agent: str) -> None:
         self.changed.append(agent)

@@ -62,7 +62,7 @@ async def _is_alive(hub: Registry, holder: Link) -> bool:
     while hub.holder(holder.name) is holder and not holder.closed:
         if session.hello is not before:
             return True
-        if session.stale(hub.clock()):
+        if session.stale(hub.clock.boot()):
             return False
         await asyncio.sleep(_LOOK)
     return False

@@ -6,7 +6,7 @@ Reads the store again where a commit names an agent, so that what is told is wha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 from remote_protocol.errors import CloseCode
@@ -50,9 +50,10 @@ class Links(Protocol):
 class CommitHandler:
     """Carries out what commits mean for the links of this server."""
 
-    def __init__(self, store: AgentStore, links: Links) -> None:
+    def __init__(self, store: AgentStore, links: Links, wall: Callable[[], float]) -> None:
         self._store = store
         self._links = links
+        self._wall = wall
         self._changed: set[str] = set()
         """Agents whose rows have to be read again."""
         self._task: asyncio.Task[None] | None = None
@@ -104,15 +105,15 @@ class CommitHandler:
                 continue
             link = self._links.holder(name)
             if link is not None and link.agent is not None:
-                _compare(link, link.agent, agent)
+                _compare(link, link.agent, agent, self._wall())
             # A commit may name thousands of agents.
             await asyncio.sleep(0)
 
 
-def _compare(link: Link, known: Agent, agent: Agent) -> None:
+def _compare(link: Link, known: Agent, agent: Agent, now: float) -> None:
     """Tell an agent what differs from what it was told."""
     link.agent = agent
     if not same_assignment(known, agent):
         link.feed(AssignmentChanged(assignment_of(agent)))
     if not same_desired_mode(known, agent):
-        link.feed(DesiredModeChanged(desired_mode_of(agent)))
+        link.feed(DesiredModeChanged(desired_mode_of(agent, now)))

@@ -1,11 +1,9 @@
 """What an agent is told of its row: its assignment, and what operators want of it.
 
-Pure, save for the wall clock of a deadline.
+Pure.
 """
 
 from __future__ import annotations
-
-import time
 
 from remote_protocol.messages import Assignment, DesiredMode
 from remote_server.domain.model import Agent
@@ -16,14 +14,14 @@ def assignment_of(agent: Agent) -> Assignment:
     return Assignment(queues=list(agent.queues), labels=agent.labels, capacity=agent.capacity)
 
 
-def desired_mode_of(agent: Agent) -> DesiredMode:
-    """What operators want of an agent, as it is told."""
+def desired_mode_of(agent: Agent, now: float) -> DesiredMode:
+    """What operators want of an agent, as it is told at `now` (Unix seconds)."""
     left = agent.drain_deadline_at
     return DesiredMode(
         paused=agent.paused,
         comment=agent.pause_comment,
         draining=agent.draining,
-        drain_deadline=None if left is None else max(0.0, left - time.time()),
+        drain_deadline=None if left is None else max(0.0, left - now),
     )
 
 

@@ -7,7 +7,6 @@ commit, an ack after the append. May touch the store and log files.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
@@ -102,7 +101,7 @@ class Executor:
             case TruncateLog(attempt, length):
                 self._write(attempt, lambda: logs.truncate(attempt, length))
             case FillLog(attempt, length):
-                self._write(attempt, lambda: logs.fill(attempt, length, time.time()))
+                self._write(attempt, lambda: logs.fill(attempt, length, self._owner.clock.wall()))
             case SendInputs():
                 self._carrier.send_inputs()
             case CapacityChanged():
@@ -141,7 +140,7 @@ class Executor:
                 owner.logs.begin(change.key)
             if isinstance(change, Finished) and change.ended.size and owner.terms.durable:
                 await owner.logs.sync(change.key)
-            outcome = await owner.store.record(name, change, time.time())
+            outcome = await owner.store.record(name, change, owner.clock.wall())
         except Stale:
             self._carrier.feed(ChangeRefused(change))
             return

@@ -7,7 +7,6 @@ server gave it is done in slices, so that no hello holds the loop.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -73,7 +72,7 @@ class HelloHandler:
 
     def _affordable(self, link: Link) -> bool:
         """Each hello costs a commit or a reconciliation, and a new link counts anew."""
-        now = self._hub.clock()
+        now = self._hub.clock.boot()
         bucket = self._hellos.pop(link.name, None) or Bucket(HELLOS, now)
         self._hellos[link.name] = bucket
         if len(self._hellos) > _MOST_KNOWN:
@@ -92,11 +91,11 @@ class HelloHandler:
             await former.settle()
         if link.closed:
             return
-        now = time.time()
+        now = self._hub.clock.wall()
         agent = await self._hub.store.bump_epoch(link.name, hello, link.address, now, link.token)
         if not link.closed:
             terms = self._hub.next_terms()
-            session = AgentSession(link.name, agent.epoch, terms, self._hub.clock())
+            session = AgentSession(link.name, agent.epoch, terms, self._hub.clock.boot())
             self._hub.joined(link, session)
 
     async def _reconcile(self, link: Link, hello: Hello) -> None:
@@ -133,7 +132,7 @@ class HelloHandler:
                 ended=frozenset(found.known.ended),
                 lengths=lengths,
                 assignment=assignment_of(found.agent),
-                desired=desired_mode_of(found.agent),
+                desired=desired_mode_of(found.agent, self._hub.clock.wall()),
                 unknown=frozenset(unknown),
                 recall=found.recall,
                 warning=left_out(found.agent, hello.settings),

@@ -7,25 +7,22 @@ agent costs no timer of its own.
 from __future__ import annotations
 
 import asyncio
-import time
+import random
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from math import inf
 from typing import Any, Final, NamedTuple
 
 import structlog
-from aiohttp import web
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import Hello, Recalled
 from remote_protocol.states import AgentState, EndReason
-from remote_server import __version__
+from remote_server.clocks import CLOCK
 from remote_server.domain.change_set import ChangeSet
-from remote_server.domain.enrolment import left_out
 from remote_server.domain.events import (
     CancelWished,
     LeaseEnded,
@@ -34,17 +31,19 @@ from remote_server.domain.events import (
 )
 from remote_server.domain.held_lease import LeaseState
 from remote_server.domain.links import AgentStatus
-from remote_server.domain.model import Lease, Token
+from remote_server.domain.model import Clock, Lease, Token
 from remote_server.domain.refusals import Refusals
 from remote_server.domain.scheduling import AgentSlot
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.errors import ServerError
+from remote_server.hub.agent_status import Seen, status_of
 from remote_server.hub.commits import CommitHandler
 from remote_server.hub.hello import HelloHandler
 from remote_server.hub.link import Link
 from remote_server.hub.link_timer import LinkTimer
 from remote_server.hub.owner import HubTerms
 from remote_server.hub.recovery import Recovery
+from remote_server.hub.socket import Socket
 from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
 from remote_server.logs import LogStore
@@ -56,12 +55,6 @@ _LATER: Final = 0.01
 """Seconds that a timer comes late, so that what it waits for is over by then."""
 MAX_PENDING: Final = 256
 """Links that may be open without a hello; each holds one message at the most."""
-
-
-boot_clock: Final = partial(
-    time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-)
-"""Seconds of a clock that never jumps and counts the host's sleep where there is one."""
 
 
 class Files(NamedTuple):
@@ -83,14 +76,15 @@ class Hub:
         files: Files,
         terms: HubTerms,
         on_change: Callable[[str], None],
-        clock: Callable[[], float] = boot_clock,
+        clock: Clock = CLOCK,
+        uniform: Callable[[], float] = random.random,
     ) -> None:
         self.store = store
         self.logs = files.logs
         self.inputs = files.inputs
         self.terms = terms
         self.clock = clock
-        self.timer = LinkTimer(terms, clock)
+        self.timer = LinkTimer(terms, clock, uniform=uniform)
         self._on_change = on_change
         self._links: dict[str, Link] = {}
         self._pending: dict[Link, None] = {}
@@ -98,18 +92,18 @@ class Hub:
         self._contact: dict[str, float] = {}
         self._released: set[str] = set()
         """Agents that said goodbye."""
-        self._started_at = clock()
+        self._started_at = clock.boot()
         self._hellos = HelloHandler(self)
         self._refusals = Refusals()
-        self.log = ThrottledLog(clock)
-        self._commits = CommitHandler(store, self)
+        self.log = ThrottledLog(clock.boot)
+        self._commits = CommitHandler(store, self, clock.wall)
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovery = Recovery(store, files.logs, self._recovered)
         self._stopping = False
 
     # Links come and go -------------------------------------------------------------------------
 
-    async def serve(self, token: Token, wire: web.WebSocketResponse, address: str) -> None:
+    async def serve(self, token: Token, wire: Socket, address: str) -> None:
         """Carry the WebSocket of an agent, authenticated by its token, until it ends."""
         link = Link(self, wire, token, address)
         self._make_room(link.name)
@@ -161,7 +155,7 @@ class Hub:
             self._released.add(link.name)
         self.log.write(log.info, "agent disconnected", link.name)
         self._on_change(link.name)
-        self.spawn(_good_to_know(self.store.save_contact({link.name: time.time()})))
+        self.spawn(_good_to_know(self.store.save_contact({link.name: self.clock.wall()})))
 
     def changed(self, link: Link) -> None:
         """An agent's place for jobs changed."""
@@ -238,7 +232,7 @@ class Hub:
         session, agent = link.session, link.agent
         if session.hello is None:
             return None
-        reason = session.reason or self._refusals.blocked(link.name, self.clock())
+        reason = session.reason or self._refusals.blocked(link.name, self.clock.boot())
         if len(session.leases) >= MAX_LEASES:
             reason = reason or "it holds as many attempts as one agent may"
         return AgentSlot(
@@ -261,7 +255,7 @@ class Hub:
 
     def avoided(self, job: str) -> Collection[str]:
         """Agents that gave this job back, and are not offered it for a while."""
-        return self._refusals.avoided(job, self.clock())
+        return self._refusals.avoided(job, self.clock.boot())
 
     def took(self, agent: str, key: AttemptId) -> None:
         """An agent accepted what it was offered."""
@@ -269,7 +263,7 @@ class Hub:
 
     def gave_back(self, agent: str, key: AttemptId, detail: str) -> None:
         """An agent refused what it was offered, or did not answer while its link lasted."""
-        now = self.clock()
+        now = self.clock.boot()
         was = self._refusals.blocked(agent, now)
         wait = self._refusals.refused(agent, key.job, detail, now)
         blocked = self._refusals.blocked(agent, now)
@@ -295,7 +289,7 @@ class Hub:
         """Seconds since an agent without a link was heard; at the longest since the start."""
         if agent in self._released:
             return inf
-        return self.clock() - self._contact.get(agent, self._started_at)
+        return self.clock.boot() - self._contact.get(agent, self._started_at)
 
     def lease_ended(self, agent: str, key: AttemptId, detail: str) -> None:
         """The server gave the lease up: the agent must kill the attempt if it has it."""
@@ -326,35 +320,14 @@ class Hub:
         link = self._links.get(name)
         if link is None or link.session is None or link.session.hello is None:
             return AgentState.OFFLINE
-        return AgentState.STALE if link.session.stale(self.clock()) else AgentState.ONLINE
+        return AgentState.STALE if link.session.stale(self.clock.boot()) else AgentState.ONLINE
 
     def status(self, name: str) -> AgentStatus:
         """All that is known of an agent beyond its row."""
-        state, contact, now = self.state_of(name), self.contact(name), self.clock()
-        link = self._links.get(name)
-        session = None if link is None else link.session
+        contact, link = self.contact(name), self._links.get(name)
         since = self._started_at if contact is None else contact
-        return AgentStatus(
-            state=state,
-            silence=None if state is AgentState.ONLINE else now - since,
-            seen_at=None if contact is None else time.time() - (now - contact),
-            condition=None if session is None else session.condition,
-            spool_bytes=0 if session is None else session.spool_bytes,
-            warning=self._warning(link),
-        )
-
-    def _warning(self, link: Link | None) -> str:
-        hello = link.session.hello if link is not None and link.session is not None else None
-        if hello is None or link is None or link.agent is None:
-            return ""
-        other = hello.agent_version != __version__
-        version = f"it runs version {hello.agent_version}, the server {__version__}"
-        found = [
-            version if other else "",
-            left_out(link.agent, hello.settings),
-            self._refusals.remark(link.name),
-        ]
-        return "; ".join(text for text in found if text)
+        seen = Seen(self.state_of(name), since, contact, self._refusals.remark(name))
+        return status_of(link, seen, self.clock)
 
 
 async def _good_to_know(writing: Coroutine[Any, Any, None]) -> None:

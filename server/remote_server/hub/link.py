@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
 
 from remote_protocol.codec import decode_chunk, decode_from_agent
 from remote_protocol.errors import CloseCode, RemoteProtocolError
@@ -40,6 +40,7 @@ from remote_server.hub.executor import Executor
 from remote_server.hub.input_sender import InputSender
 from remote_server.hub.outbox import Outbox
 from remote_server.hub.owner import Owner
+from remote_server.hub.socket import Socket
 from remote_server.logs import LogUnavailable
 
 log = structlog.get_logger("remote_server.link")
@@ -92,22 +93,20 @@ class Link:
         "token",
     )
 
-    def __init__(
-        self, owner: LinkOwner, wire: web.WebSocketResponse, token: Token, address: str
-    ) -> None:
+    def __init__(self, owner: LinkOwner, wire: Socket, token: Token, address: str) -> None:
         self._owner = owner
         self._socket = wire
         self._outbox = Outbox(wire, self._too_slow, self.end)
         self._executor = Executor(owner, self)
         self._parts = PartAssembler()
-        self._budget = Budget(owner.terms.rates, owner.clock())
+        self._budget = Budget(owner.terms.rates, owner.clock.boot())
         self._closing: asyncio.Event | None = None
         self._sender: InputSender | None = None
         self.name = token.agent or ""
         self.token = token
         """The bearer's, as it was at the handshake."""
         self.address = address
-        self.opened_at = owner.clock()
+        self.opened_at = owner.clock.boot()
         self.agent: Agent | None = None
         """The agent's row as of the last hello or edit."""
         self.session: AgentSession | None = None
@@ -167,7 +166,7 @@ class Link:
         if self.session is None:
             return
         try:
-            for effect in self.session.handle(event, self._owner.clock()):
+            for effect in self.session.handle(event, self._owner.clock.boot()):
                 self._executor.carry(effect, payload)
         except Exception:
             self.broke()
@@ -205,7 +204,7 @@ class Link:
     async def _text(self, text: str) -> float:
         """Hear a message; seconds for which the agent has said enough."""
         part = decode_from_agent(text)
-        wait = self._budget.message(part.type, len(text), self._owner.clock())
+        wait = self._budget.message(part.type, len(text), self._owner.clock.boot())
         if self.session is None and not isinstance(part, Hello | Inventory):
             raise RemoteProtocolError(f"{part.type} came before the hello")
         message = self._parts.hear(part)
@@ -244,7 +243,7 @@ class Link:
         chunk = decode_chunk(frame)
         if self.session is None:
             raise RemoteProtocolError("log bytes came before the hello")
-        wait = self._budget.chunk(self._owner.clock())
+        wait = self._budget.chunk(self._owner.clock.boot())
         key = chunk.attempt
         if key not in self.session.leases:
             # Nothing is looked up on the disk for what was never given.
@@ -261,7 +260,7 @@ class Link:
     async def _rest(self, wait: float) -> None:
         """The agent is over its budget: read nothing for a while."""
         self._owner.log.write(log.warning, "an agent sends more than it may: it waits", self.name)
-        if self._budget.spent(self._owner.clock()):
+        if self._budget.spent(self._owner.clock.boot()):
             raise RemoteProtocolError(
                 "the agent sends more than any agent needs, and goes on although it is slowed"
             )

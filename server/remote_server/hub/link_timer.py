@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from remote_protocol.errors import CloseCode
 from remote_server import __version__
 from remote_server.domain.events import AssignmentChanged, Tick
+from remote_server.domain.model import Clock
 from remote_server.domain.session import Terms
 from remote_server.hub.desired_state import assignment_of
 from remote_server.hub.link import Link
@@ -36,9 +36,16 @@ agent may just have begun to wait for its former one."""
 class LinkTimer:
     """Looks at every link now and then."""
 
-    def __init__(self, terms: HubTerms, clock: Callable[[], float], tick: float = TICK) -> None:
+    def __init__(
+        self,
+        terms: HubTerms,
+        clock: Clock,
+        tick: float = TICK,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
         self._terms = terms
         self._clock = clock
+        self._uniform = uniform
         self._tick = tick
         self._turn = 0
 
@@ -53,8 +60,8 @@ class LinkTimer:
     async def beat(self, links: Mapping[str, Link], pending: Collection[Link]) -> None:
         """Wait a tick, then look at the links whose turn it is."""
         await asyncio.sleep(self._tick)
-        now = self._clock()
-        _expire([*links.values(), *pending], time.time())
+        now = self._clock.boot()
+        _expire([*links.values(), *pending], self._clock.wall())
         for link in list(pending):
             if now - link.opened_at > HELLO_TIMEOUT:
                 link.close(CloseCode.SILENT, f"{link.name} has not said hello")
@@ -84,7 +91,7 @@ class LinkTimer:
         link.feed(AssignmentChanged(assignment_of(link.agent)))
 
     def _dictate(self, interval: float) -> Terms:
-        interval *= random.uniform(1 - SPREAD, 1 + SPREAD)
+        interval *= 1 - SPREAD + 2 * SPREAD * self._uniform()
         ttl = max(self._terms.offer_ttl, 3 * interval)
         return Terms(__version__, interval, ttl, self._terms.max_job_log)
 

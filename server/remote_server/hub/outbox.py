@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from aiohttp import web
-
 from remote_protocol.codec import encode
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Ack, Error, ServerMessage
+from remote_server.hub.socket import Socket
 
 MOST_WAITING: Final = 20_000
 """Messages that may wait for a slow agent; beyond them its link is closed."""
@@ -40,9 +39,7 @@ class Outbox:
         "flushing",
     )
 
-    def __init__(
-        self, wire: web.WebSocketResponse, slow: Callable[[], None], broken: Callable[[], None]
-    ) -> None:
+    def __init__(self, wire: Socket, slow: Callable[[], None], broken: Callable[[], None]) -> None:
         self._socket = wire
         self._slow = slow
         self._broken = broken

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.domain.changes import Change
-from remote_server.domain.model import Outcome
+from remote_server.domain.model import Clock, Outcome
 from remote_server.hub.budget import Rates
 from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
@@ -46,8 +46,7 @@ class Owner(Protocol):
     logs: LogStore
     inputs: InputStore
     terms: HubTerms
-    clock: Callable[[], float]
-    """Seconds that only grow."""
+    clock: Clock
     log: ThrottledLog
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from remote_protocol import messages as m
 from remote_protocol.errors import CloseCode
 from remote_server.domain.events import AssignmentChanged, Event, HelloReceived, Tick
-from remote_server.domain.model import Agent, Token
+from remote_server.domain.model import Agent, Clock, Token
 from remote_server.domain.session import AgentSession
 from remote_server.hub.desired_state import assignment_of
 from remote_server.hub.link_timer import AT_ONCE, HELLO_TIMEOUT, SPREAD, STEP, LinkTimer
@@ -40,13 +40,18 @@ class StillLink:
         self.closed.append(code)
 
 
-class Clock:
-    """Stands still until it is moved."""
+class Still:
+    """A clock that stands still until it is moved."""
 
     now = 1000.0
 
     def __call__(self) -> float:
         return self.now
+
+
+def timer_of(terms: HubTerms, clock: Still) -> LinkTimer:
+    """A timer that does not wait for its ticks."""
+    return LinkTimer(terms, Clock(time.time, clock), tick=0)
 
 
 def greeted(timer: LinkTimer, agents: int, now: float) -> StillLink:
@@ -59,7 +64,7 @@ def greeted(timer: LinkTimer, agents: int, now: float) -> StillLink:
 
 
 def test_intervals_grow_with_the_fleet_and_are_staggered() -> None:
-    timer = LinkTimer(HubTerms(15.0, 45.0), Clock())
+    timer = timer_of(HubTerms(15.0, 45.0), Still())
     assert timer.interval(1) == timer.interval(3000) == 15
     assert timer.interval(10_000) == 50
     small = [timer.terms(1) for _ in range(200)]
@@ -72,8 +77,8 @@ def test_intervals_grow_with_the_fleet_and_are_staggered() -> None:
 
 
 async def test_a_grown_fleet_is_told_its_new_interval() -> None:
-    clock = Clock()
-    timer = LinkTimer(HubTerms(15.0, 45.0), clock, tick=0)
+    clock = Still()
+    timer = timer_of(HubTerms(15.0, 45.0), clock)
     links: dict[str, Any] = {str(n): greeted(timer, 1, clock.now) for n in range(4)}
     await timer.beat(links, [])
     assert all(link.fed == [] for link in links.values())
@@ -87,8 +92,8 @@ async def test_a_grown_fleet_is_told_its_new_interval() -> None:
 
 
 async def test_a_shrunken_fleet_is_told_step_by_step() -> None:
-    clock = Clock()
-    timer = LinkTimer(HubTerms(15.0, 45.0), clock, tick=0)
+    clock = Still()
+    timer = timer_of(HubTerms(15.0, 45.0), clock)
     link = greeted(timer, 20_000, clock.now)
     has, seen = link.session.terms.heartbeat_interval, []  # type: ignore[union-attr]
     for _ in range(20):
@@ -102,8 +107,8 @@ async def test_a_shrunken_fleet_is_told_step_by_step() -> None:
 
 
 async def test_ticks_come_only_when_something_is_due() -> None:
-    clock = Clock()
-    timer = LinkTimer(HubTerms(), clock, tick=0)
+    clock = Still()
+    timer = timer_of(HubTerms(), clock)
     link = greeted(timer, 1, clock.now)
     await timer.beat({"a": link}, [])  # type: ignore[dict-item]
     assert link.fed == []
@@ -113,8 +118,8 @@ async def test_ticks_come_only_when_something_is_due() -> None:
 
 
 async def test_a_large_fleet_takes_turns() -> None:
-    clock = Clock()
-    timer = LinkTimer(HubTerms(), clock, tick=0)
+    clock = Still()
+    timer = timer_of(HubTerms(), clock)
     links: dict[str, Any] = {
         str(n): greeted(timer, 2_500, clock.now) for n in range(2 * AT_ONCE + 500)
     }
@@ -128,8 +133,8 @@ async def test_a_large_fleet_takes_turns() -> None:
 
 
 async def test_pending_links_have_a_while_to_say_hello() -> None:
-    clock = Clock()
-    timer = LinkTimer(HubTerms(), clock, tick=0)
+    clock = Still()
+    timer = timer_of(HubTerms(), clock)
     early = StillLink(None, opened_at=clock.now - HELLO_TIMEOUT - 1)
     late = StillLink(None, opened_at=clock.now)
     await timer.beat({}, [early, late])  # type: ignore[list-item]

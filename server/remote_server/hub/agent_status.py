@@ -1,0 +1,48 @@
+"""What people are told of an agent beyond its row. Pure, but for the clock that it is given."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from remote_protocol.states import AgentState
+from remote_server import __version__
+from remote_server.domain.enrolment import left_out
+from remote_server.domain.links import AgentStatus
+from remote_server.domain.model import Clock
+from remote_server.hub.link import Link
+
+
+class Seen(NamedTuple):
+    """What the hub knows of an agent; moments by the boot clock."""
+
+    state: AgentState
+    since: float
+    """Since when it may be silent."""
+    contact: float | None
+    """When it was last heard."""
+    remark: str
+    """What it made of its last offers; empty for nothing."""
+
+
+def status_of(link: Link | None, seen: Seen, clock: Clock) -> AgentStatus:
+    """The status of an agent whose link is `link`."""
+    session, now = None if link is None else link.session, clock.boot()
+    contact = seen.contact
+    return AgentStatus(
+        state=seen.state,
+        silence=None if seen.state is AgentState.ONLINE else now - seen.since,
+        seen_at=None if contact is None else clock.wall() - (now - contact),
+        condition=None if session is None else session.condition,
+        spool_bytes=0 if session is None else session.spool_bytes,
+        warning=_warning(link, seen.remark),
+    )
+
+
+def _warning(link: Link | None, remark: str) -> str:
+    hello = link.session.hello if link is not None and link.session is not None else None
+    if hello is None or link is None or link.agent is None:
+        return ""
+    other = hello.agent_version != __version__
+    version = f"it runs version {hello.agent_version}, the server {__version__}"
+    found = [version if other else "", left_out(link.agent, hello.settings), remark]
+    return "; ".join(text for text in found if text)
