@@ -117,7 +117,9 @@ class Agent:
             status=self._status,
         )
         self._driver = SessionDriver(session, desired, ports)
-        handlers = ControlHandlers(self._driver, lambda: self._identity, users.words)
+        handlers = ControlHandlers(
+            self._driver, lambda: self._identity, users.words, lambda: link.failure
+        )
         self._control = ControlServer(state_dir, handlers.handlers())
         self._signals = Signals(self._stop, self._reload, options.with_parent)
 

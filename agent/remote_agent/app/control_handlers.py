@@ -1,4 +1,5 @@
-"""What the running agent answers to the command line of its host: status, pause, resume, drain.
+"""What the running agent answers to the command line of its host: status, environment, pause,
+resume, drain.
 
 May change the desired state; everything else is only read.
 """
@@ -16,6 +17,7 @@ from remote_agent.connection.identity import Identity
 from remote_agent.errors import AgentError, os_words
 from remote_agent.local.control import Handler
 from remote_agent.local.desired_state import LocalRequest
+from remote_agent.local.environment import notable
 from remote_agent.processes import boottime
 from remote_agent.session.attempt import HeldAttempt
 from remote_protocol.attempt_id import AttemptId
@@ -24,19 +26,26 @@ from remote_protocol.messages import Condition
 
 
 class ControlHandlers:
-    """The handlers of the control socket. `jobs_run_as` is for people to read."""
+    """The handlers of the control socket. `jobs_run_as` is for people to read, as is `failure`:
+    why the server cannot be reached."""
 
     def __init__(
-        self, driver: SessionDriver, identity: Callable[[], Identity], jobs_run_as: str
+        self,
+        driver: SessionDriver,
+        identity: Callable[[], Identity],
+        jobs_run_as: str,
+        failure: Callable[[], str],
     ) -> None:
         self._driver = driver
         self._identity = identity
         self._jobs_run_as = jobs_run_as
+        self._failure = failure
 
     def handlers(self) -> dict[str, Handler]:
         """By the `do` of the request."""
         return {
             "status": self._status,
+            "environment": self._environment,
             "pause": self._pause,
             "resume": self._resume,
             "drain": self._drain,
@@ -44,7 +53,10 @@ class ControlHandlers:
 
     async def _status(self, request: dict[str, Any]) -> dict[str, Any]:
         known = document(self._driver, self._identity(), boottime())
-        return {**known, "jobs_run_as": self._jobs_run_as}
+        return {**known, "jobs_run_as": self._jobs_run_as, "link_failure": self._failure()}
+
+    async def _environment(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"environment": notable(os.environ)}
 
     async def _pause(self, request: dict[str, Any]) -> dict[str, Any]:
         comment = str(request.get("comment") or "")[:1000]

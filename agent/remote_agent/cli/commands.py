@@ -87,6 +87,8 @@ def _print_status(document: dict[str, Any]) -> None:
     for name in ("name", "server", "link", "condition", "queues", "labels", "capacity", "version"):
         if document.get(name) not in (None, "", [], {}):
             print(f"{name:<10} {_words(document[name])}")
+            if name == "link" and document.get("link_failure"):
+                print(f"{'':<10} {document['link_failure']}")
     if "jobs_run_as" in document:
         print(f"{'jobs as':<10} {document['jobs_run_as']}")
     attempts = document.get("attempts", [])

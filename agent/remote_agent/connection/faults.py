@@ -38,6 +38,11 @@ class FailureLog:
         self._count = 0
         self._since = self._logged_at = 0.0
 
+    @property
+    def reason(self) -> str:
+        """Why the server cannot be reached; empty while it can."""
+        return self._text
+
     def failed(self, text: str) -> None:
         """The server could not be reached, for the reason in this sentence."""
         now = time.monotonic()

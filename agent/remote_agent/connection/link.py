@@ -135,6 +135,11 @@ class Link:
         """Whether frames can be written now."""
         return self._socket is not None
 
+    @property
+    def failure(self) -> str:
+        """Why the server cannot be reached; empty while it can, or before the first try."""
+        return self._failures.reason
+
     # Out ---------------------------------------------------------------------------------
 
     def send(self, message: AgentMessage) -> None:

@@ -25,7 +25,9 @@ def driven(tmp_path):
 @pytest.fixture
 def answers(driven):
     identity = Identity(server="https://here", name="fake", token=TOKEN)
-    return ControlHandlers(driven.driver, lambda: identity, "somebody").handlers()
+    return ControlHandlers(
+        driven.driver, lambda: identity, "somebody", lambda: "no route"
+    ).handlers()
 
 
 async def test_status_before_the_first_link(answers):
