@@ -46,15 +46,9 @@ def job_group(wanted: str) -> str | None:
     if wanted == "off":
         return None
     try:
-        folder: str | None = wanted
-        if wanted == "auto":
-            if not os.path.exists("/proc/self/cgroup"):
-                return None
-            texts = (Path("/proc/self/cgroup"), Path("/proc/self/mountinfo"))
-            folder = cgroup.own_group(*(text.read_text() for text in texts))
-            if folder is None or not cgroup.delegated(folder):
-                return None
-        assert folder is not None
+        folder = group_of("self") if wanted == "auto" else wanted
+        if folder is None or (wanted == "auto" and not cgroup.delegated(folder)):
+            return None
         log.info("jobs with limits get control groups", controllers=sorted(cgroup.prepare(folder)))
     except OSError as error:
         log.warning(
@@ -63,6 +57,15 @@ def job_group(wanted: str) -> str | None:
         )
         return None
     return folder
+
+
+def group_of(process: str) -> str | None:
+    """The folder of the control group of a process (a number, or `self`); None without version 2.
+    OSError when there is no such process."""
+    if not os.path.exists("/proc/self/cgroup"):
+        return None
+    texts = (Path(f"/proc/{process}/cgroup"), Path(f"/proc/{process}/mountinfo"))
+    return cgroup.own_group(*(text.read_text() for text in texts))
 
 
 class FileLimits(NamedTuple):

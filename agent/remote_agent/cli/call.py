@@ -28,9 +28,9 @@ def load(
 
 
 def flags_of(options: argparse.Namespace) -> dict[tuple[str, str], object]:
-    """What the flags say of the configuration."""
+    """What the flags say of the configuration; a command need not have all of them."""
     return {
-        place: getattr(options, flag.removeprefix("--").replace("-", "_"))
+        place: getattr(options, flag.removeprefix("--").replace("-", "_"), None)
         for place, flag in FLAGS.items()
     }
 

@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,6 +22,7 @@ from remote_agent.cli.variables import switch_of
 from remote_agent.config import Config
 from remote_agent.connection import enrolment
 from remote_agent.connection.endpoint import Endpoint
+from remote_agent.connection.enrolment import NEED_SERVER, NEED_TOKEN
 from remote_agent.connection.identity import (
     DamagedIdentity,
     Identity,
@@ -39,12 +39,6 @@ from remote_agent.values import open_way_words
 from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.ids import Name, TokenKind, kind_of
 from remote_protocol.urls import is_unencrypted
-
-_NEED_SERVER: Final = "the server (--server URL, REMOTE_AGENT_SERVER or [server] url)"
-_NEED_TOKEN: Final = (
-    "a token (--token-file FILE, REMOTE_AGENT_TOKEN_FILE or REMOTE_AGENT_TOKEN; an admin makes "
-    "one: remotectl registration-token create)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +88,8 @@ def register_first(config: Config, options: argparse.Namespace | None = None) ->
     if not to_enrol(known, url, token):
         return
     missing = [
-        *([] if url else [_NEED_SERVER]),
-        *([] if token else [_NEED_TOKEN]),
+        *([] if url else [NEED_SERVER]),
+        *([] if token else [NEED_TOKEN]),
     ]
     if missing:
         raise ConfigError(
@@ -148,7 +142,7 @@ def enrol(config: Config, known: Identity | None, wanted: Options) -> tuple[Iden
     url = config.server.url or (known.server if known else None)
     if url is None:
         raise ConfigError(
-            "missing: " + _NEED_SERVER + ("" if wanted.token else f"\nmissing: {_NEED_TOKEN}")
+            "missing: " + NEED_SERVER + ("" if wanted.token else f"\nmissing: {NEED_TOKEN}")
         )
     insecure = config.server.insecure or (known is not None and known.insecure)
     if is_unencrypted(url) and not insecure:
@@ -195,7 +189,7 @@ def _tokens(mine: Identity | None, given: str | None) -> list[str]:
     """Which tokens to show, in this order: the agent's own before a registration token, so that
     no use of that is spent, but after an agent token that somebody made for it anew."""
     if given is None and mine is None:
-        raise ConfigError("missing: " + _NEED_TOKEN)
+        raise ConfigError("missing: " + NEED_TOKEN)
     if given is not None and (mine is None or kind_of(given) is TokenKind.AGENT):
         return [given]
     return [token for token in (mine.token if mine else None, given) if token]
@@ -215,8 +209,7 @@ def _register_with(
         if mine is None or tokens != [mine.token]:
             raise
         raise TokenRefused(
-            f"the server refuses this agent's own token: {error}; register again with "
-            + _NEED_TOKEN
+            f"the server refuses this agent's own token: {error}; register again with " + NEED_TOKEN
         ) from None
 
 

@@ -167,6 +167,11 @@ def build_parser() -> argparse.ArgumentParser:
     log.own("-f", "--follow", words="go on as it grows", switch=True)
     config = command("config", "the effective configuration, and why", commands.config, "")
     config.output()
+    doctor = command(
+        "doctor", "what keeps this host from running jobs", _doctor, "", " --output json"
+    )
+    _server(doctor)
+    doctor.output()
     command("version", "print the version", commands.version, "")
     return parser
 
@@ -192,19 +197,30 @@ def _logs(options: argparse.Namespace) -> int:
     return logs(options)
 
 
-def _register(register: _Command) -> None:
-    key, own = register.key, register.own
+def _doctor(options: argparse.Namespace) -> int:
+    from remote_agent.cli.doctor import doctor
+
+    return doctor(options)
+
+
+def _server(command: _Command) -> None:
+    key = command.key
     key("--server", "SERVER", "the server", metavar="URL")
     words = "registration or agent token; others see it in ps, better --token-file"
     key("--token", "TOKEN", words, metavar="TOKEN")
     key("--token-file", "TOKEN_FILE", "file that holds it", metavar="FILE")
+    key("--proxy", "PROXY", "http://user:password@host:port", metavar="URL")
+    key("--ca-file", "CA_FILE", "certificates of a private CA", metavar="FILE")
+    words = "plain HTTP to another host, where everybody on the way is trusted"
+    key("--insecure", "INSECURE", words, action="store_const", const=True)
+
+
+def _register(register: _Command) -> None:
+    key, own = register.key, register.own
+    _server(register)
     key("--name", "NAME", "unique name; default: host name", metavar="N")
     key("--queue", "QUEUES", "queue to serve, repeatable", metavar="Q", action="append")
     key("--label", "LABELS", "what jobs may ask for, repeatable", metavar="K=V", action="append")
     key("--capacity", "CAPACITY", "jobs at a time, or default=4,monitors=10", metavar="N")
     own("--replace", words="take over the name, or leave another server for this", switch=True)
     own("--ephemeral", words="leave the server again when the agent ends", switch=True)
-    key("--proxy", "PROXY", "http://user:password@host:port", metavar="URL")
-    key("--ca-file", "CA_FILE", "certificates of a private CA", metavar="FILE")
-    words = "plain HTTP to another host, where everybody on the way is trusted"
-    key("--insecure", "INSECURE", words, action="store_const", const=True)

@@ -38,6 +38,11 @@ from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TokenKind, kind_of
 from remote_protocol.urls import proxy_authorization
 
+NEED_SERVER: Final = "the server (--server URL, REMOTE_AGENT_SERVER or [server] url)"
+NEED_TOKEN: Final = (
+    "a token (--token-file FILE, REMOTE_AGENT_TOKEN_FILE or REMOTE_AGENT_TOKEN; an admin makes "
+    "one: remotectl registration-token create)"
+)
 _LARGEST: Final = 1024 * 1024
 _AWAY: Final = (502, 503, 504)
 """What a proxy answers for a server that it cannot reach."""

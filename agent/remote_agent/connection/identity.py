@@ -84,13 +84,18 @@ class DamagedIdentity(AgentError):
 
 
 def load_identity(state_dir: Path) -> Identity | None:
-    """The stored identity; None before `register`.
+    """The stored identity, closed to others; None before `register`.
 
     DamagedIdentity when it makes no sense, AgentError when it cannot be read.
     """
+    return read_identity(state_dir, close=True)
+
+
+def read_identity(state_dir: Path, close: bool = False) -> Identity | None:
+    """The same; its mode stays as it is, unless `close` is set."""
     path = state_dir / FILE
     try:
-        if open_to_others(path.stat().st_mode):
+        if close and open_to_others(path.stat().st_mode):
             path.chmod(0o600)
             log.warning("the identity could be read by others; its mode is 0600 again")
         known = json.loads(path.read_bytes())

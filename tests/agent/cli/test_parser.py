@@ -20,6 +20,7 @@ from remote_agent.cli.parser import build_parser, parse
         "unregister",
         "logs 01J -f",
         "config --output json",
+        "doctor --server http://h --token-file f --output json",
         "version",
     ],
 )
