@@ -45,7 +45,12 @@ class Broken(Exception):
 
 
 class Refused(Exception):
-    """A proxy answered instead of leading to the server; the text is its status and reason."""
+    """A proxy answered with this status instead of leading to the server; the text is both its
+    status and its reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}".strip())
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +238,7 @@ async def _tunnel(wire: Wire, way: Way, proxy: Proxy) -> None:
     except h11.RemoteProtocolError as error:
         raise OSError(_protocol_words(error)) from None
     if not 200 <= event.status_code < 300:
-        raise Refused(f"{event.status_code} {bytes(event.reason).decode('latin-1')}".strip())
+        raise Refused(event.status_code, bytes(event.reason).decode("latin-1"))
 
 
 def _login(proxy: Proxy) -> dict[str, str]:

@@ -18,24 +18,6 @@ _ASKS_THE_SYSTEM: Final = ("darwin", "win32")
 """Where a proxy may be set besides the environment (`urllib.request.getproxies`)."""
 
 
-def refusal(proxy: Proxy, cause: str) -> str:
-    """What to say when a proxy answers itself, instead of leading to the server."""
-    if "407" not in cause:
-        return (
-            f"The proxy {proxy.place} does not let us through: {cause}; ask those who run it, or "
-            "name the server in NO_PROXY to go around it."
-        )
-    if "@" in proxy.url:
-        return (
-            f"The proxy {proxy.place} refuses the user name or the password (407); correct them in "
-            f"{proxy.variable}, with special characters percent-encoded (@ is %40)."
-        )
-    return (
-        f"The proxy {proxy.place} wants a user name and a password (407); write them into "
-        f"{proxy.variable}, as in http://user:password@{urlsplit(proxy.url).netloc}."
-    )
-
-
 def find_proxy(url: str) -> Proxy | None:
     """The proxy for the server at `url`, None for the direct way. UsageError when unusable."""
     if is_loopback(urlsplit(url).hostname or "") or not _any_is_named():

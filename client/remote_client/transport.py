@@ -15,11 +15,18 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from remote_client.config import check_url, plain_token
-from remote_client.connection import Broken, Connection, Refused, Response, Way
+from remote_client.connection import (
+    CONNECT_TIMEOUT,
+    Broken,
+    Connection,
+    Refused,
+    Response,
+    Way,
+)
 from remote_client.errors import ApiError, NotOurs, Unreachable
 from remote_client.network import BlockingNetwork, Network
-from remote_client.proxies import find_proxy, refusal
-from remote_protocol.faults import certificate_cure, is_kind, speaks_no_tls
+from remote_client.proxies import find_proxy
+from remote_protocol.faults import Fault, Route, explain, is_kind, proxy_refusal, unanswered
 from remote_protocol.units import format_duration, format_size
 
 T = TypeVar("T")
@@ -105,7 +112,9 @@ class Transport:
         self.reached = False
         self._timeout = timeout
         self._outage = Outage(notice)
-        self._proxy = find_proxy(self.url)
+        proxy = find_proxy(self.url)
+        self._route = Route(self.url, proxy, "--ca-file", CONNECT_TIMEOUT)
+        self._through = f" through the proxy {proxy.place}" if proxy is not None else ""
         parts = urlsplit(self.url)
         secure = parts.scheme == "https"
         context = None
@@ -114,7 +123,7 @@ class Transport:
 
             context = trust(ca_file)
         port = parts.port or (443 if secure else 80)
-        self._way = Way(parts.hostname or "", port, context, self._proxy)
+        self._way = Way(parts.hostname or "", port, context, proxy)
         self._prefix = f"{parts.path}/api/v1"
         self._headers = {
             "Authorization": f"Bearer {token}",
@@ -304,44 +313,38 @@ class Transport:
         try:
             yield
         except Refused as refused:
-            assert self._proxy is not None
-            kind = NotOurs if "407" in str(refused) else Unreachable
-            raise kind(refusal(self._proxy, str(refused))) from None
+            raise self._refused(refused.status, str(refused)) from None
         except Broken as error:
             raise self._unreachable(error) from None
 
     def _unreachable(self, error: Broken) -> Unreachable:
-        cause, origin = error.cause.rstrip("."), error.__cause__
-        way = f" through the proxy {self._proxy.place}" if self._proxy is not None else ""
-        if is_kind(origin, "SSLCertVerificationError"):
-            cause = f"its certificate is not trusted: {cause}"
-            cure = certificate_cure(cause, "--ca-file")
-            return NotOurs(f"Cannot reach {self.url}{way}: {cause}; {cure}.")
         if error.sent and self.reached:
+            cause = error.cause.rstrip(".")
             return Unreachable(
-                f"The link to {self.url}{way} was cut: {cause}; a proxy in between may end links "
-                "that are silent for a while."
+                f"The link to {self.url}{self._through} was cut: {cause}; a proxy in between may "
+                "end links that are silent for a while."
             )
-        if origin is not None and is_kind(origin, "SSLError"):
-            plain = "the port speaks no TLS: use http://" if speaks_no_tls(origin) else ""
-            cure = plain or "check whether it is http:// instead, and any proxy in between"
-        elif self._proxy is not None:
-            cure = f"check {self._proxy.variable}, or name the host in NO_PROXY to go around it"
-        elif is_kind(origin, "gaierror"):
-            cure = "check the host name in the URL"
-        elif error.silenced and self.url.startswith("http://"):
-            cure = "check whether it is https:// instead, and any proxy in between"
-        elif is_kind(origin, "ConnectionRefusedError"):
-            cure = "check that the server runs and that host and port are right"
+        origin = error.__cause__
+        if error.sent or origin is None:
+            fault = unanswered(error.cause.rstrip("."), self._route, error.silenced)
         else:
-            cure = "check the URL, the network and any proxy in between"
-        found = Unreachable(f"Cannot reach {self.url}{way}: {cause}; {cure}.")
+            fault = explain(origin, self._route)
+        untrusted = is_kind(origin, "SSLCertVerificationError")
+        found = (NotOurs if untrusted else Unreachable)(self._sentence(fault))
         found.silenced = error.silenced
         return found
 
-    def _not_ours(self, call: Call, response: Response) -> NotOurs:
-        if self._proxy is not None and response.status == 407:
-            return NotOurs(refusal(self._proxy, "407"))
+    def _refused(self, status: int, said: str) -> Unreachable:
+        """The proxy answered instead of leading to the server."""
+        kind = NotOurs if status == 407 else Unreachable
+        return kind(self._sentence(proxy_refusal(self._route, status, said)))
+
+    def _sentence(self, fault: Fault) -> str:
+        return f"Cannot reach {self.url}{self._through}: {fault.cause}; {fault.cure}."
+
+    def _not_ours(self, call: Call, response: Response) -> Unreachable:
+        if self._route.proxy is not None and response.status == 407:
+            return self._refused(407, "")
         return NotOurs(
             f"{self.url}/api/v1{call.path} answered {response.status}, but not as a remote-server "
             f"does; check that {self.url} is the server's base URL and that no proxy answers."

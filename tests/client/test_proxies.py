@@ -113,8 +113,8 @@ def test_plain_http_goes_through_its_proxy(api: FakeApi, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("login", "says"),
     [
-        ("", r"wants a user name and a password \(407\); write them into {}"),
-        ("me:hunter2@", r"refuses the user name or the password \(407\); correct them in {}"),
+        ("", r"wants a user name and a password \(HTTP 407\); put .* its URL \({}\)"),
+        ("me:hunter2@", r"refuses the user name or the password \(HTTP 407\); correct them in {}"),
     ],
 )
 def test_a_wrong_password_is_said_without_showing_it(

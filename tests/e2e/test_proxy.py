@@ -105,10 +105,11 @@ def test_a_wrong_password_is_named_and_not_shown(
     given = said(proxy, password)
     done = far.register("locked", *trusted(far), "--proxy", given, url=url_of(far), check=False)
     assert done.returncode == 1
-    says(done.stderr, url_of(far), "the proxy wants a user and a password", "user:password@")
+    fault = "refuses the user name or the password" if password else "wants a user name and a"
+    says(done.stderr, url_of(far), fault, "_PROXY")
     ctl = far.ctl("job", "list", **way(far, given))
     assert ctl.returncode == 1
-    says(ctl.stderr.decode(), proxy.place, "407", "_PROXY")
+    says(ctl.stderr.decode(), proxy.place, fault, "407", "_PROXY")
     assert "wrong-one" not in done.stderr + ctl.stderr.decode()
 
 
@@ -116,7 +117,7 @@ def test_a_proxy_that_is_not_there_is_named(far: Stack) -> None:
     dead = f"http://{ME}@127.0.0.1:{free_port()}"
     done = far.register("dead", "--proxy", dead, url=url_of(far), check=False)
     assert done.returncode == 1
-    says(done.stderr, url_of(far), "the proxy 127.0.0.1:", "refuses connections")
+    says(done.stderr, url_of(far), "the proxy http://127.0.0.1:", "refuses connections")
     ctl = far.ctl("job", "list", **way(far, dead))
     assert ctl.returncode == 1
     says(ctl.stderr.decode(), url_of(far), "through the proxy", "NO_PROXY")
@@ -131,7 +132,7 @@ def test_a_running_agent_tells_of_a_changed_password_and_comes_back(
     agent.kill()
     agent.start()
     until(lambda: "HTTP 407" in agent.words(), "the agent says what is wrong")
-    says(agent.words(), "the proxy wants a user and a password", "put user:password@ into its URL")
+    says(agent.words(), "refuses the user name or the password", "correct them in --proxy")
     assert "p%40ss" not in agent.words() and "p@ss" not in agent.words()
     proxy.wanted = right
     far.online("steady")

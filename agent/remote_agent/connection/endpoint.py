@@ -69,11 +69,6 @@ def proxy_for(url: str) -> str | None:
     return None if proxy is None else proxy.url
 
 
-def place_of(url: str) -> str:
-    """Host and port of a proxy, for sentences; without credentials."""
-    return urlsplit(url).netloc.rpartition("@")[2]
-
-
 def tls_of(endpoint: Endpoint) -> ssl.SSLContext:
     """The certificates that are trusted, and the client's own. OSError, ssl.SSLError."""
     context = ssl.create_default_context(cafile=endpoint.ca_file)

@@ -23,7 +23,7 @@ from remote_agent.connection.endpoint import (
     proxy_for,
     tls_of,
 )
-from remote_agent.connection.faults import explain, words_of
+from remote_agent.connection.faults import explain
 from remote_agent.errors import (
     AgentError,
     ConfigError,
@@ -35,6 +35,7 @@ from remote_protocol.api.problems import Problem
 from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.api.server import VersionView
 from remote_protocol.errors import ErrorCode
+from remote_protocol.faults import cause_of
 from remote_protocol.ids import TokenKind, kind_of
 from remote_protocol.urls import proxy_authorization
 
@@ -220,7 +221,7 @@ def _opener(server: Endpoint) -> urllib.request.OpenerDirector:
         tls = tls_of(replace(server, client_cert=None))
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"the CA file {server.ca_file} cannot be used: {words_of(error)}; it holds"
+            f"the CA file {server.ca_file} cannot be used: {cause_of(error)}; it holds"
             " certificates in PEM format"
         ) from None
     try:
@@ -228,7 +229,7 @@ def _opener(server: Endpoint) -> urllib.request.OpenerDirector:
             tls.load_cert_chain(server.client_cert, server.client_key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"the client certificate {server.client_cert} cannot be used: {words_of(error)}; it"
+            f"the client certificate {server.client_cert} cannot be used: {cause_of(error)}; it"
             " holds a certificate and its key in PEM format, or the key is in client_key"
         ) from None
     handlers: list[urllib.request.BaseHandler] = [

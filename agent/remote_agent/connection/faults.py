@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
+import re
 import ssl
 import time
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.error import HTTPError
 
 import structlog
 from websockets.exceptions import InvalidProxy, InvalidProxyStatus, NegotiationError, ProxyError
 
-from remote_agent.connection.endpoint import OPEN_TIMEOUT, Endpoint, place_of
-from remote_protocol.faults import cause_of, certificate_cure, speaks_no_tls
+from remote_agent.connection.endpoint import OPEN_TIMEOUT, Endpoint
+from remote_protocol import faults
+from remote_protocol.faults import Fault, Route, cause_of, proxy_refusal, unanswered
+from remote_protocol.urls import Proxy
 
 log = structlog.get_logger("link")
 
 REPEAT_AFTER: Final = 600.0
 """Seconds until a failure that stays the same is logged again."""
-_PASSWORD_CURE: Final = (
-    # Not as a whole URL: the log would take the word for a password, and mask it.
-    "put user:password@ into its URL (--proxy, [server] proxy or HTTPS_PROXY)"
-)
+_TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})")
+"""What urllib says of a proxy that refuses (`http.client`)."""
+_PROXY_SETTINGS: Final = "--proxy, [server] proxy, HTTPS_PROXY or HTTP_PROXY"
 
 
 class FailureLog:
@@ -69,90 +70,54 @@ class FailureLog:
 
 def explain(error: BaseException, endpoint: Endpoint) -> str:
     """A sentence with cause and cure for what can go wrong while connecting."""
+    via = endpoint.via
+    proxy = None if via is None else Proxy(via, _PROXY_SETTINGS)
+    route = Route(endpoint.url, proxy, "--ca-file or [server] ca_file", OPEN_TIMEOUT)
     cause, cure = (
-        _of_name(error, endpoint)
-        or _of_tls(error, endpoint)
-        or _of_proxy(error, endpoint)
-        or _of_server(error, endpoint)
+        _of_files(error, endpoint)
+        or _of_proxy(error, route)
+        or _of_answer(error, route)
+        or faults.explain(error, route)
     )
     return f"{cause.rstrip('.')}; {cure}"
 
 
-_Fault = tuple[str, str]
-
-
-def _of_name(error: BaseException, endpoint: Endpoint) -> _Fault | None:
-    if not isinstance(error, socket.gaierror):
-        return None
-    host = urlsplit(endpoint.via or endpoint.url).hostname
-    return f"the name {host} cannot be resolved ({words_of(error)})", "check it, and DNS"
-
-
-def _of_tls(error: BaseException, endpoint: Endpoint) -> _Fault | None:
-    place = endpoint.place
-    if isinstance(error, ssl.SSLCertVerificationError):
-        cause = f"the certificate of {place} is not trusted: {error.verify_message}"
-        option = "--ca-file or [server] ca_file"
-        return cause, certificate_cure(cause, option)
-    if not isinstance(error, ssl.SSLError):
-        return None
-    text = str(error).lower()
-    if "no_certificate" in text:
+def _of_files(error: BaseException, endpoint: Endpoint) -> Fault | None:
+    if isinstance(error, ssl.SSLError) and "no_certificate" in str(error).lower():
         cause = f"the CA file {endpoint.ca_file} holds no certificates in PEM format"
-        return cause, "name another one with --ca-file or [server] ca_file"
-    cure = (
-        "the port speaks no TLS: use http://" if speaks_no_tls(error) else "check the certificates"
-    )
-    return f"TLS with {place} failed: {cause_of(error)}", cure
-
-
-def _of_proxy(error: BaseException, endpoint: Endpoint) -> _Fault | None:
-    via, text = endpoint.via, str(error).lower()
-    refused = isinstance(error, InvalidProxyStatus) and error.response.status_code
-    if refused == 407 or "407" in text:
-        return "the proxy wants a user and a password (HTTP 407)", _PASSWORD_CURE
-    if isinstance(error, InvalidProxy):
-        # Not the library's own text: it repeats the URL, which may hold a password.
-        cure = "it looks like http://[user:password@]host:port"
-        return "the proxy's URL is not usable", cure
-    if refused or isinstance(error, ProxyError) or "tunnel connection failed" in text:
-        why = f"HTTP {refused}" if refused else words_of(error)
-        cause = f"the proxy did not connect to {endpoint.place} ({why})"
-        return cause, "check that the proxy may reach it, or set NO_PROXY"
-    if isinstance(error, ConnectionRefusedError) and via:
-        cause = f"the proxy {place_of(via)} refuses connections"
-        cure = (
-            "check --proxy, [server] proxy, HTTPS_PROXY and HTTP_PROXY, or name the server's host"
-        )
-        return cause, f"{cure} in NO_PROXY"
+        return Fault(cause, "name another one with --ca-file or [server] ca_file")
+    if isinstance(error, FileNotFoundError):
+        name = error.filename or "in ca_file, client_cert or client_key"
+        return Fault(f"the file {name} is missing", "check the paths in [server]")
     return None
 
 
-def _of_server(error: BaseException, endpoint: Endpoint) -> _Fault:
-    place = endpoint.place
-    if isinstance(error, ConnectionRefusedError):
-        cure = "check that the server runs and that host and port are right"
-        return f"nothing listens at {place}", cure
-    if isinstance(error, TimeoutError):
-        cure = (
-            "check routes and firewalls; behind a proxy set HTTPS_PROXY, --proxy or [server] proxy"
-        )
-        return f"{place} did not answer within {OPEN_TIMEOUT:.0f} s", cure
-    if isinstance(error, FileNotFoundError):
-        name = error.filename or "in ca_file, client_cert or client_key"
-        return f"the file {name} is missing", "check the paths in [server]"
+def _of_proxy(error: BaseException, route: Route) -> Fault | None:
+    if isinstance(error, InvalidProxy):
+        # Not the library's own text: it repeats the URL, which may hold a password.
+        cure = "it looks like http://[user:password@]host:port"
+        return Fault("the proxy's URL is not usable", cure)
+    tunnel = _TUNNEL.search(str(error))
+    if isinstance(error, InvalidProxyStatus):
+        status = error.response.status_code
+        return proxy_refusal(route, status, f"HTTP {status}")
+    if isinstance(error, HTTPError) or tunnel:
+        status = int(tunnel[1]) if tunnel else 407
+        return proxy_refusal(route, status, cause_of(error))
+    if isinstance(error, ProxyError):
+        return proxy_refusal(route, 0, cause_of(error))
+    return None
+
+
+def _of_answer(error: BaseException, route: Route) -> Fault | None:
     if isinstance(error, NegotiationError):
-        return f"{place} speaks another protocol ({words_of(error)})", "check [server] url"
+        cause = f"{route.place} speaks another protocol ({cause_of(error)})"
+        return Fault(cause, "check [server] url")
+    if isinstance(error, ConnectionRefusedError):
+        return None
     if isinstance(error, http.client.HTTPException | ConnectionError):
-        plain = endpoint.url.startswith("http:")
-        cure = "if the port speaks TLS, use https://" if plain else "check host and port"
-        return f"no HTTP answer from {place} ({words_of(error)})", cure
-    return f"connecting to {place} failed ({words_of(error)})", "check the URL"
-
-
-def words_of(error: BaseException) -> str:
-    """What an error says, or else what it is."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return unanswered(cause_of(error), route, closed=True)
+    return None
 
 
 def problem_of(body: bytes | bytearray | None) -> tuple[str, str]:

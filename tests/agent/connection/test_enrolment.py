@@ -95,7 +95,7 @@ def test_nobody_behind_the_url_is_said() -> None:
 def test_a_proxy_that_wants_a_password_is_said() -> None:
     with (
         FakeHttp(lambda asked: Answer(407)) as proxy,
-        pytest.raises(AgentError, match="wants a user and a password"),
+        pytest.raises(AgentError, match="wants a user name and a password"),
     ):
         find_server(Endpoint("http://server.invalid:80", proxy=proxy.url))
 
@@ -340,7 +340,7 @@ def test_a_proxy_of_another_kind_in_the_environment(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("status", "says"),
-    [(407, "the proxy wants a user and a password"), (502, "the proxy did not connect")],
+    [(407, "refuses the user name or the password"), (502, "did not connect to")],
 )
 def test_a_proxy_that_makes_no_tunnel(status: int, says: str) -> None:
     class Proxy(BaseHTTPRequestHandler):

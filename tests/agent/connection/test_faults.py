@@ -51,12 +51,17 @@ def test_a_failure_is_logged_once_and_again_when_it_changes(capsys):
         (EOFError(), "EOFError"),
         (http.client.RemoteDisconnected("gone"), "no HTTP answer from host:1 (gone)"),
         (
+            OSError("Tunnel connection failed: 407 Proxy Authentication Required"),
+            "a proxy wants a user name and a password",
+        ),
+        (ConnectionRefusedError(111, "Connect call failed ('1.2.3.4', 4073)"), "nothing listens"),
+        (
             InvalidProxyStatus(Response(407, "", Headers())),
-            "the proxy wants a user and a password",
+            "a proxy wants a user name and a password",
         ),
         (
             InvalidProxyStatus(Response(502, "", Headers())),
-            "the proxy did not connect to host:1 (HTTP 502)",
+            "a proxy did not connect to host:1 (HTTP 502)",
         ),
     ],
 )
@@ -85,7 +90,7 @@ def test_a_refused_certificate_has_its_own_cure(words, cure):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ConnectionRefusedError(), "the proxy proxy:3128 refuses connections"),
+        (ConnectionRefusedError(), "the proxy http://proxy:3128 refuses connections"),
         (socket.gaierror(-2, "Name or service not known"), "the name proxy cannot be resolved"),
     ],
 )

@@ -305,7 +305,7 @@ async def test_a_proxy_with_credentials():
         nobody = Link(Endpoint(server.url, TOKEN, proxy=f"http://127.0.0.1:{port}"))
         with pytest.raises(Exception) as caught:
             await open_websocket(nobody.endpoint)
-        assert "wants a user and a password (HTTP 407); put user:password@" in nobody._explain(
+        assert "wants a user name and a password (HTTP 407); put user:password@" in nobody._explain(
             caught.value
         )
         async with linked(server.url, proxy=f"http://me:secret@127.0.0.1:{port}"):
