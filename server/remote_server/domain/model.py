@@ -172,15 +172,6 @@ class Outcome:
 
 
 @frozen
-class CancelOutcome:
-    """What a wish to cancel led to."""
-
-    job: Job
-    lease: Lease | None = None
-    """The attempt that has to be ended by its agent; None when the job had none or has ended."""
-
-
-@frozen
 class QueueLoad:
     """How busy a queue is."""
 

@@ -72,8 +72,8 @@ class InputWatch:
             if not reads:
                 self._inputs.forget([job])
                 continue
-            outcome = await self._store.request_cancel(job, detail, time.time())
-            if outcome.job.state.terminal:
+            cancelled = await self._store.request_cancel(job, detail, time.time())
+            if cancelled.state.terminal:
                 self._inputs.forget([job])
             else:
                 # Said once; the wish itself is repeated by others.

@@ -13,9 +13,8 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
 from remote_server.domain.change_set import Cancel
 from remote_server.domain.demand import demand_key, demand_of, demand_text, policy_of, policy_text
-from remote_server.domain.model import SYSTEM, CancelOutcome, Job, Principal
+from remote_server.domain.model import SYSTEM, Job, Principal
 from remote_server.errors import Conflict, NotFound
-from remote_server.store.attempts import lease_from, lease_row
 from remote_server.store.ports import Transaction
 from remote_server.store.repository import Repository, require_agents, require_queues
 from remote_server.store.rows import SELECT_JOB, job_from
@@ -186,19 +185,19 @@ class Jobs(Repository):
 
     async def request_cancel(
         self, job: str, detail: str, now: float, by: Principal = SYSTEM
-    ) -> CancelOutcome:
+    ) -> Job:
         """Ask for the end of a job. A waiting one is cancelled at once; for one that an agent holds
-        the request is stored, and the lease says who must be told; a job that has ended stays as
-        it is. Repeating it changes nothing. NotFound.
+        the request is stored, and the change set says who must be told; a job that has ended stays
+        as it is. Repeating it changes nothing. NotFound.
         """
 
-        def ask(tx: Transaction) -> AttemptId | None:
+        def ask(tx: Transaction) -> None:
             row = tx.one(_CANCELLABLE, {"job": job})
             if row is None:
                 raise NotFound("job", job)
             state = JobState(row.state)
             if state.terminal:
-                return None
+                return
             if state is JobState.QUEUED:
                 ended = advance_job(state, JobEvent.CANCEL)
                 said = f"cancelled while it waited{f': {detail}' if detail else ''}"
@@ -218,7 +217,7 @@ class Jobs(Repository):
                 tx.moves(row.queue, state, ended, EndReason.CANCELLED)
                 if not row.deferred:
                     tx.ready(row.demand, -1)
-                return None
+                return
             key = AttemptId(job, row.attempt)
             if row.cancel_requested_at is None:
                 tx.run(_WISH, {"job": job, "cancel_requested_at": now, "cancel_detail": detail})
@@ -231,17 +230,9 @@ class Jobs(Repository):
                     detail=detail,
                 )
             tx.changes.cancels[key] = Cancel(row.agent, EndReason.CANCELLED, detail)
-            return key
 
-        key = await self._database.write(ask, by=by)
-        found = await self.job(job)
-        if key is None:
-            return CancelOutcome(found)
-        wanted = key
-        held = await self._database.read(lambda reader: lease_row(reader, wanted))
-        lease = None if held is None else lease_from(held, self.specs)
-        # The attempt may have ended between the commit and this read.
-        return CancelOutcome(found, lease if lease and lease.state.live else None)
+        await self._database.write(ask, by=by)
+        return await self.job(job)
 
 
 def _same(key: str, known: tuple[str, str, str | None], text: str, bulk: str | None) -> str:

@@ -79,12 +79,14 @@ async def test_an_idempotency_key_stores_a_job_once(store: Store) -> None:
 
 async def test_a_waiting_job_is_cancelled_at_once(store: Store) -> None:
     job = await submitted(store)
-    outcome = await store.request_cancel(job, "not needed", NOW + 1)
-    assert outcome.lease is None
-    assert outcome.job.state is JobState.CANCELLED
-    assert outcome.job.end_reason is EndReason.CANCELLED
-    assert outcome.job.end_detail == "cancelled while it waited: not needed"
-    assert outcome.job.ended_at == NOW + 1
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
+    cancelled = await store.request_cancel(job, "not needed", NOW + 1)
+    assert [changes.cancels for changes in told] == [{}]
+    assert cancelled.state is JobState.CANCELLED
+    assert cancelled.end_reason is EndReason.CANCELLED
+    assert cancelled.end_detail == "cancelled while it waited: not needed"
+    assert cancelled.ended_at == NOW + 1
     assert await store.demands() == {}
     assert [entry.what for entry in await store.timeline(job)] == ["queued", "cancelled"]
 
@@ -93,21 +95,20 @@ async def test_a_running_job_gets_a_wish_once(store: Store) -> None:
     key = await running(store)
     told: list[ChangeSet] = []
     store.on_commit(told.append)
-    outcome = await store.request_cancel(key.job, "why", NOW + 1, ALICE)
-    assert outcome.job.state is JobState.RUNNING
-    assert outcome.job.cancel_requested_at == NOW + 1
-    assert outcome.lease is not None
-    assert (outcome.lease.key, outcome.lease.agent) == (key, "a")
-    assert outcome.lease.state is AttemptState.RUNNING
-    assert (outcome.lease.cancel_requested, outcome.lease.cancel_detail) == (True, "why")
+    asked = await store.request_cancel(key.job, "why", NOW + 1, ALICE)
+    assert asked.state is JobState.RUNNING
+    assert asked.cancel_requested_at == NOW + 1
+    (lease,) = (await store.leases_of("a")).values()
+    assert (lease.key, lease.agent) == (key, "a")
+    assert lease.state is AttemptState.RUNNING
+    assert (lease.cancel_requested, lease.cancel_detail) == (True, "why")
     again = await store.request_cancel(key.job, "other", NOW + 2)
-    assert again.lease is not None
     assert [changes.cancels for changes in told] == [
         {key: Cancel("a", EndReason.CANCELLED, detail)} for detail in ("why", "other")
     ]
     by = [entry.by for entry in await store.timeline(key.job) if entry.what == "cancel_requested"]
     assert by == [ALICE]
-    assert again.job.cancel_requested_at == NOW + 1
+    assert again.cancel_requested_at == NOW + 1
     said = [entry.what for entry in await store.timeline(key.job)]
     assert said.count("cancel_requested") == 1
 
@@ -116,17 +117,17 @@ async def test_a_job_that_has_ended_stays_as_it_is(store: Store) -> None:
     key = await running(store)
     await finish(store, key)
     before = await store.job(key.job)
-    outcome = await store.request_cancel(key.job, "", NOW + 9)
-    assert outcome.job == before
-    assert outcome.lease is None
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
+    assert await store.request_cancel(key.job, "", NOW + 9) == before
+    assert not any(changes.cancels for changes in told)
     with pytest.raises(NotFound):
         await store.request_cancel("01ARZ3NDEKTSV4RRFFQ69G5FAV", "", NOW)
 
 
 async def test_a_cancel_races_with_an_offer(store: Store) -> None:
     lease = await offered(store)
-    outcome = await store.request_cancel(lease.key.job, "", NOW)
-    assert outcome.lease is not None
+    await store.request_cancel(lease.key.job, "", NOW)
     await store.withdraw(lease.key, "paused", NOW)
     job = await store.job(lease.key.job)
     assert (job.state, job.end_reason) == (JobState.CANCELLED, EndReason.CANCELLED)

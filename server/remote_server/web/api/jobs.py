@@ -183,10 +183,10 @@ async def cancel(call: Call) -> web.StreamResponse:
     """
     body = await call.read(Cancellation)
     detail = body.reason or f"cancelled by {call.token.name}"
-    outcome = await call.services.store.request_cancel(
+    job = await call.services.store.request_cancel(
         call.path("id"), detail, time.time(), by=call.principal
     )
-    return answer(await _shown(call, outcome.job), 200 if outcome.job.state.terminal else 202)
+    return answer(await _shown(call, job), 200 if job.state.terminal else 202)
 
 
 @Route(
