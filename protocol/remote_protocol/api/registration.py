@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
 from remote_protocol.api.bodies import Body, View
 from remote_protocol.ids import Name
 from remote_protocol.parts import (
@@ -36,3 +41,33 @@ class Registered(View):
     assignment: Assignment
     changed: bool = True
     """False when these settings were known already."""
+
+
+class QueueStanding(View):
+    """A queue, as far as it matters to an agent that serves it."""
+
+    name: Name
+    exists: bool = True
+    paused: bool = False
+
+
+class RegistrationView(View):
+    """`GET /agent/registration`: what the server knows of the bearer of a token."""
+
+    kind: Literal["registration", "agent"]
+    name: Name | None = None
+    """The agent that the token belongs to."""
+    registered: bool = False
+    """Whether that agent has registered."""
+    assignment: Assignment | None = None
+    """What it has been given; null before it has registered."""
+    paused: bool = False
+    pause_comment: str = ""
+    draining: bool = False
+    queues: list[QueueStanding] = Field(default_factory=list)
+    """Those of the assignment; of a registration token: those that it names."""
+    any_queue: bool = False
+    """The token covers every queue."""
+    uses_left: int | None = None
+    """How many agents may still enrol with a registration token; null: any number."""
+    expires_at: datetime | None = None

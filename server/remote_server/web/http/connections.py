@@ -34,6 +34,12 @@ HEAD_TIME: Final = 15.0
 """Seconds that an anonymous peer has for the head of a request."""
 EACH_AGENT: Final = 8
 """Links of one agent: its own, and former ones that are being closed."""
+EACH_PROBE: Final = 2
+"""Probes of one agent, or of one registration token."""
+PROBES_SHARE: Final = 8
+"""So many links for each probe that there may be."""
+_PROBE: Final = "probe/"
+"""Begins what probes are counted by; no agent has such a name."""
 RESERVE: Final = 16
 """Connections beyond the clients' budget that are kept for admins."""
 _FILES: Final = 384
@@ -129,6 +135,7 @@ class Connections:
         self._clients: OrderedDict[Peer, None] = OrderedDict()
         self._links: dict[Peer, str] = {}
         self._links_of: Counter[str] = Counter()
+        self._probes = 0
         self._seen: dict[Peer, tuple[int, int | None]] = {}
         self._throttle = Throttle(_QUIET)
 
@@ -178,6 +185,21 @@ class Connections:
         peer.standing = PeerKind.CLIENT
         self._clients[peer] = None
 
+    def probed(self, peer: Peer, who: str) -> None:
+        """An agent, or a host that wants to become one, tries its way. ApiProblem `overloaded`
+        when there is no room: probes take a small part of what there is for links."""
+        key = f"{_PROBE}{who}"
+        own, most = self._links_of[key], max(self.allowed.links // PROBES_SHARE, 1)
+        if own >= EACH_PROBE or self._probes >= most:
+            raise ApiProblem(
+                ErrorCode.OVERLOADED,
+                f"{own} probes with this token are open, {EACH_PROBE} may be, and {self._probes} "
+                f"of all agents, {most} may be; try again when they have ended",
+                headers={"Retry-After": "30", "Connection": "close"},
+            )
+        self._link(peer, key)
+        self._probes += 1
+
     def linked(self, peer: Peer, agent: str) -> None:
         """An agent's session begins. ApiProblem `overloaded` when there is no room."""
         if self._links_of[agent] >= EACH_AGENT:
@@ -187,6 +209,9 @@ class Connections:
                 "try again later",
                 headers={"Retry-After": "5", "Connection": "close"},
             )
+        self._link(peer, agent)
+
+    def _link(self, peer: Peer, key: str) -> None:
         if len(self._links) >= self.allowed.links:
             raise ApiProblem(
                 ErrorCode.OVERLOADED,
@@ -196,8 +221,8 @@ class Connections:
             )
         self._forget(peer)
         peer.standing = PeerKind.LINK
-        self._links[peer] = agent
-        self._links_of[agent] += 1
+        self._links[peer] = key
+        self._links_of[key] += 1
 
     def closed(self, peer: Peer) -> None:
         """It is gone."""
@@ -257,6 +282,7 @@ class Connections:
         self._clients.pop(peer, None)
         agent = self._links.pop(peer, None)
         if agent is not None:
+            self._probes -= agent.startswith(_PROBE)
             self._links_of[agent] -= 1
             if not self._links_of[agent]:
                 del self._links_of[agent]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from remote_protocol.api.registration import Registered
+from remote_protocol.api.registration import Registered, RegistrationView
 from remote_protocol.errors import CloseCode
 from tests.support.live_server import Live
 
@@ -96,3 +96,42 @@ async def test_an_agent_unregisters_itself(live: Live) -> None:
         assert await link.closed() == CloseCode.UNREGISTERED
     (await live.get("/agents/a")).problem(404, "not_found")
     (await live.ask("DELETE", "/agent/registration", token=token)).problem(401, "invalid_token")
+
+
+async def test_an_agent_is_told_what_the_server_knows_of_it(live: Live) -> None:
+    await live.post("/queues", {"name": "berlin"})
+    wide = await registration_token(live, queues=["berlin", "default"])
+    token = (await live.post("/agent/register", body(), wide)).body["token"]
+    await live.ask("PATCH", "/queues/berlin", {"paused": True})
+    await live.post("/agents/a/pause", {"comment": "new disk"})
+    found = RegistrationView.model_validate(
+        (await live.get("/agent/registration", token=token)).body
+    )
+    assert (found.kind, found.name, found.registered) == ("agent", "a", True)
+    assert found.assignment is not None and set(found.assignment.queues) == {"berlin", "default"}
+    assert {queue.name: queue.paused for queue in found.queues} == {
+        "berlin": True,
+        "default": False,
+    }
+    assert (found.paused, found.pause_comment, found.draining) == (True, "new disk", False)
+    assert found.uses_left is None
+
+
+async def test_a_registration_token_is_told_what_is_left_of_it(live: Live) -> None:
+    token = await registration_token(live, uses=2, expires=60)
+    for _ in range(3):  # asking spends nothing
+        found = (await live.get("/agent/registration", token=token)).body
+    assert (found["kind"], found["name"], found["uses_left"]) == ("registration", None, 2)
+    assert found["expires_at"] and found["queues"] == [
+        {"name": "default", "exists": True, "paused": False}
+    ]
+    anywhere = await registration_token(live, any_queue=True)
+    assert (await live.get("/agent/registration", token=anywhere)).body["any_queue"]
+
+
+async def test_an_agents_token_before_it_registers(live: Live) -> None:
+    made = await live.post("/tokens", {"name": "t", "agent": "later", "queues": ["default"]})
+    found = (await live.get("/agent/registration", token=made.body["token"])).body
+    assert (found["name"], found["registered"], found["assignment"]) == ("later", False, None)
+    (await live.get("/agent/registration")).problem(403, "wrong_token_kind")
+    (await live.get("/agent/registration", token="rat_" + "x" * 43)).problem(401, "invalid_token")

@@ -232,3 +232,26 @@ def test_one_agent_does_not_take_the_room_of_the_others() -> None:
     for peer in (*links, *links, *tuple(place.connections._links)):
         place.connections.closed(peer)
     assert not place.connections._links_of
+
+
+def test_probes_are_few_and_take_no_link_of_an_agent() -> None:
+    place = Place(links=16)
+    for _ in range(2):
+        place.connections.probed(place.come("127.0.0.1"), "a")
+    with pytest.raises(ApiProblem, match="2 may be"):
+        place.connections.probed(place.come("127.0.0.1"), "a")
+    # Two of sixteen links are all that probes may take.
+    with pytest.raises(ApiProblem, match="of all agents, 2 may be"):
+        place.connections.probed(place.come("127.0.0.1"), "b")
+    for _ in range(EACH_AGENT):
+        place.connections.linked(place.come("127.0.0.1"), "a")
+
+
+def test_a_probe_that_ended_makes_room() -> None:
+    place = Place(links=16)
+    peers = [place.come("127.0.0.1") for _ in range(2)]
+    for peer in peers:
+        place.connections.probed(peer, "a")
+    place.connections.closed(peers[0])
+    place.connections.probed(place.come("127.0.0.1"), "b")
+    assert place.connections.counts()[PeerKind.LINK] == 2
