@@ -22,7 +22,7 @@ from remote_server.file_limit import raise_file_limit
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
-from remote_server.logs import LogStore
+from remote_server.logs.opening import open_logs
 from remote_server.logs.packer import Packer
 from remote_server.queries.gauges import Gauges
 from remote_server.queries.sources import Sources
@@ -56,10 +56,10 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     clock, signal = CLOCK, DispatchSignal()
     bus: Bus = LocalBus()
     durable = config.server.durability == "full"
-    logs = LogStore(
-        data.logs, config.logs.pack_above, Reserve(data.logs, config.limits.min_free_disk)
-    )
-    inputs = InputStore(data.inputs, logs.reserve, boot_clock, config.limits.max_job_input, durable)
+    reserve = Reserve(data.logs, config.limits.min_free_disk)
+    archive = config.logs.archive_dir or data.archive
+    logs = open_logs(data.logs, archive, reserve, config.logs.pack_above)
+    inputs = InputStore(data.inputs, reserve, boot_clock, config.limits.max_job_input, durable)
     inputs.scan()
     terms = HubTerms(
         heartbeat_interval=config.agents.heartbeat_interval,
@@ -75,7 +75,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         job_retention=config.retention.jobs,
     )
     sweeper = Sweeper(store, hub, clock, logs.delete, sweeping)
-    services = _services(config, store, hub, logs, inputs)
+    services = _services(config, store, hub, reserve)
     for subscriber in (
         signal.committed,
         sweeper.committed,
@@ -104,15 +104,14 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     )
 
 
-def _services(
-    config: Config, store: Store, hub: Hub, logs: LogStore, inputs: InputStore
-) -> Services:
+def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Services:
     limits = config.limits
     return Services(
         config=config,
         store=store,
-        logs=logs,
-        inputs=inputs,
+        logs=hub.logs,
+        reserve=reserve,
+        inputs=hub.inputs,
         hub=hub,
         authenticator=Authenticator(store),
         followers=Followers(),
@@ -121,7 +120,7 @@ def _services(
             allowance(raise_file_limit(), limits.max_connections), limits.write_timeout
         ),
         bodies=BodyBudget(limits.max_body_memory, limits.max_body_memory // 4),
-        sources=Sources(store, hub, inputs, limits.input_ttl),
+        sources=Sources(store, hub, hub.inputs, limits.input_ttl),
         description=description(),
         gauges=Gauges(),
     )

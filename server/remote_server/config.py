@@ -130,6 +130,10 @@ class AgentsPart(_Part):
 class LogsPart(_Part):
     """`[logs]`: the packing of logs that have ended."""
 
+    archive_dir: ExpandedPath | None = None
+    """Where packed logs are kept, a directory that exists and that no other database's server uses,
+    for example on a share; null: `archive` in the data directory."""
+
     pack_after: Duration = Field(default=900.0, ge=1.0)
     """Seconds between a log's end and its packing: most logs are looked at soon after their end."""
     pack_above: Size = Field(default=16 * 1024, ge=0)

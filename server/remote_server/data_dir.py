@@ -4,6 +4,7 @@
     <data-dir>/admin-token   0600, the first   <data-dir>/lock    held while a server runs
     <data-dir>/starts        how often a server started here
     <data-dir>/inputs/       inputs of jobs that have not ended
+    <data-dir>/archive/      packed logs, unless the configuration names another directory
 
 Touches that directory only.
 """
@@ -39,6 +40,7 @@ class DataDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.logs = path / "logs"
+        self.archive = path / "archive"
         self.inputs = path / "inputs"
         self.admin_token = path / "admin-token"
         self.starts = path / "starts"
@@ -48,7 +50,7 @@ class DataDir:
         """Create it where it is missing. DataDirUnusable when it cannot be written."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folders = (self.logs, self.inputs)
+            folders = (self.logs, self.archive, self.inputs)
             for folder in folders:
                 folder.mkdir(mode=0o700, exist_ok=True)
             for folder in (self.path, *folders):

@@ -1,19 +1,17 @@
-"""Compares the database with the log files, and repairs what can be repaired.
+"""Compares the database with the logs, and repairs what can be repaired.
 
-Reads the store and the folder of logs; with `repair` it marks logs as gone or incomplete, and moves
-what belongs to no job, or is the worse of two forms of one log, aside. It deletes nothing.
+Reads the store and all logs; with `repair` it marks logs as gone or incomplete, and sets aside what
+belongs to no job, or is the worse of two forms of one log. It deletes nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from pathlib import Path
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.errors import NotFound
-from remote_server.logs import LogStore
-from remote_server.logs.examination import damage
+from remote_server.logs import Logs
+from remote_server.logs.examination import damage_in_archive, damage_in_store
 from remote_server.store import Store
 from remote_server.store.history import KeptLog
 
@@ -21,7 +19,7 @@ from remote_server.store.history import KeptLog
 class Inspection:
     """One pass over everything. `faults` holds a sentence for each fault found."""
 
-    def __init__(self, store: Store, logs: LogStore, repair: bool) -> None:
+    def __init__(self, store: Store, logs: Logs, repair: bool) -> None:
         self._store = store
         self._logs = logs
         self._repair = repair
@@ -41,20 +39,19 @@ class Inspection:
         await self._orphans()
 
     async def _look(self, log: KeptLog) -> None:
-        plain, packed = self._logs.forms(log.key)
-        found = await asyncio.to_thread(damage, plain, log.size, log.checksum)
-        other = None
-        if found != "":
-            other = await asyncio.to_thread(damage, packed, log.size, log.checksum)
-        if found == "" or (found is None and other == ""):
+        key, size, crc = log
+        found = await damage_in_store(self._logs.store, key, size, crc)
+        if found == "":
             return
-        if found is not None and other == "":
-            self._worse(log.key, found, plain)
-        elif found is None and other is None:
-            if log.size:
+        packed = await damage_in_archive(self._logs.archived, key, size, crc)
+        if packed == "":
+            if found is not None:
+                self._worse(key, found)
+        elif found is None and packed is None:
+            if size:
                 await self._missing(log)
         else:
-            await self._damaged(log.key, found or other or "")
+            await self._damaged(key, found or packed or "")
 
     async def _missing(self, log: KeptLog) -> None:
         if self._repair:
@@ -70,9 +67,9 @@ class Inspection:
             await self._store.log_torn(key, f"remote-server check: the log {fault}", time.time())
         self._say(key, text, "marked as incomplete")
 
-    def _worse(self, key: AttemptId, fault: str, path: Path) -> None:
+    def _worse(self, key: AttemptId, fault: str) -> None:
         """A crash between packing a log and removing the plain one left both."""
-        done = f"moved to {self._aside(path)}" if self._repair else ""
+        done = f"moved to {self._logs.store.set_aside(key)}" if self._repair else ""
         self._say(key, f"{fault}, but its packed form is sound", done)
 
     def _say(self, key: AttemptId, fault: str, done: str) -> None:
@@ -83,22 +80,25 @@ class Inspection:
         self.faults.append(text)
 
     async def _orphans(self) -> None:
-        for job in list(self._logs.jobs()):
-            try:
-                await self._store.job(job)
-            except NotFound:
-                folder = self._logs.path(AttemptId(job, 1)).parent
-                done = ""
-                if self._repair:
-                    aside = self._aside(folder)
-                    self.repaired += 1
-                    done = f"; moved to {aside}"
-                self.faults.append(f"{folder} belongs to no job of the database{done}")
+        store, archived = self._logs.store, self._logs.archived
+        for key in [key for key, _ in store.listing()]:
+            if await self._unknown(key):
+                done = store.set_aside(key) if self._repair else ""
+                self._orphan(store.where(key), done)
+        async for key in archived.listing():
+            if await self._unknown(key):
+                done = await archived.set_aside(key) if self._repair else ""
+                self._orphan(archived.where(key), done)
 
-    def _aside(self, found: Path) -> Path:
-        """Outside the folder of logs: a log may be all that is left of a job."""
-        name = found.name if found.is_dir() else f"{found.parent.name}.{found.name}"
-        target = self._logs.root.with_name("logs.orphaned") / name
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        found.rename(target)
-        return target
+    async def _unknown(self, key: AttemptId) -> bool:
+        try:
+            await self._store.job(key.job)
+        except NotFound:
+            return True
+        return False
+
+    def _orphan(self, place: str, done: str) -> None:
+        if done:
+            self.repaired += 1
+            done = f"; moved to {done}"
+        self.faults.append(f"{place} belongs to no job of the database{done}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
 from zlib import crc32
@@ -9,8 +10,11 @@ from zlib import crc32
 import pytest
 
 from remote_protocol.attempt_id import AttemptId
+from remote_server.disk.reserve import Reserve
 from remote_server.inspection import Inspection
-from remote_server.logs import LogStore
+from remote_server.logs import ArchiveUnavailable, Logs
+from remote_server.logs.archived import name_of
+from remote_server.logs.opening import open_logs
 from remote_server.store import Store, Terms
 from tests.support.stored import finish, running, submitted
 
@@ -23,23 +27,29 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def logs(tmp_path: Path) -> LogStore:
-    return LogStore(tmp_path / "logs")
+def logs(tmp_path: Path) -> Logs:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    return open_logs(tmp_path / "logs", archive, Reserve(tmp_path, 0))
 
 
-async def inspected(store: Store, logs: LogStore, repair: bool = False) -> Inspection:
+def path_of(logs: Logs, key: AttemptId) -> Path:
+    return Path(logs.store.where(key))
+
+
+async def inspected(store: Store, logs: Logs, repair: bool = False) -> Inspection:
     found = Inspection(store, logs, repair)
     await found.run()
     return found
 
 
-async def logged(store: Store, logs: LogStore, log: bytes) -> AttemptId:
+async def logged(store: Store, logs: Logs, log: bytes) -> AttemptId:
     """A job that ended with this log."""
     key = await running(store)
     if log:
         logs.append(key, log)
     await finish(store, key, size=len(log), checksum=crc32(log))
-    logs.close()
+    logs.store.close()
     return key
 
 
@@ -48,7 +58,7 @@ async def complete(store: Store, key: AttemptId) -> bool:
     return attempt.log_complete
 
 
-async def test_a_sound_server(store: Store, logs: LogStore) -> None:
+async def test_a_sound_server(store: Store, logs: Logs) -> None:
     for log in (b"x" * 12, b"", b"y" * 100_000):
         key = await logged(store, logs, log)
     await logs.pack(key)
@@ -58,7 +68,7 @@ async def test_a_sound_server(store: Store, logs: LogStore) -> None:
     assert (found.faults, found.jobs) == ([], 5)
 
 
-async def test_a_missing_log_is_named_and_marked(store: Store, logs: LogStore) -> None:
+async def test_a_missing_log_is_named_and_marked(store: Store, logs: Logs) -> None:
     key = await running(store)
     await finish(store, key, size=12)
     (fault,) = (await inspected(store, logs)).faults
@@ -69,7 +79,7 @@ async def test_a_missing_log_is_named_and_marked(store: Store, logs: LogStore) -
     assert (await inspected(store, logs)).faults == []
 
 
-async def test_a_log_that_retention_removed_is_not_missed(store: Store, logs: LogStore) -> None:
+async def test_a_log_that_retention_removed_is_not_missed(store: Store, logs: Logs) -> None:
     key = await logged(store, logs, b"x" * 12)
     await logs.delete(key)
     await store.logs_gone([key])
@@ -81,64 +91,92 @@ async def test_a_log_that_retention_removed_is_not_missed(store: Store, logs: Lo
     [(b"hello", "has 5 of 12 bytes"), (b"hello worlds", "not those that were written")],
 )
 async def test_a_damaged_log_is_named_kept_and_marked(
-    store: Store, logs: LogStore, now: bytes, said: str
+    store: Store, logs: Logs, now: bytes, said: str
 ) -> None:
     key = await logged(store, logs, b"hello world\n")
-    logs.path(key).write_bytes(now)
+    path_of(logs, key).write_bytes(now)
     (fault,) = (await inspected(store, logs)).faults
     assert said in fault
     assert await complete(store, key)
     repaired = await inspected(store, logs, repair=True)
     assert "marked as incomplete" in repaired.faults[0]
     assert not await complete(store, key)
-    assert logs.path(key).read_bytes() == now
+    assert path_of(logs, key).read_bytes() == now
     assert "log_incomplete" in [entry.what for entry in await store.timeline(key.job)]
     assert (await inspected(store, logs)).faults == []
 
 
-async def test_many_logs_are_looked_at_page_by_page(store: Store, logs: LogStore) -> None:
+async def test_many_logs_are_looked_at_page_by_page(store: Store, logs: Logs) -> None:
     keys = [await logged(store, logs, b"hello world\n") for _ in range(5)]
-    logs.path(keys[-1]).write_bytes(b"hello worlds")
+    path_of(logs, keys[-1]).write_bytes(b"hello worlds")
     page = await store.kept_logs(limit=2)
     assert [log.key for log in page] == keys[:2]
     assert [log.key for log in await store.kept_logs(page[-1].key, 9)] == keys[2:]
     assert len((await inspected(store, logs)).faults) == 1
 
 
-async def test_the_better_one_of_two_forms_is_kept(store: Store, logs: LogStore) -> None:
+async def test_the_better_one_of_two_forms_is_kept(store: Store, logs: Logs) -> None:
     log = b"x" * 100_000
     key = await logged(store, logs, log)
-    plain, packed = logs.forms(key)
+    plain, packed = path_of(logs, key), Path(logs.archived.where(key))
     await logs.pack(key)
+    plain.parent.mkdir(parents=True)
     plain.write_bytes(log[:50_000] + b"?" * 50_000)
     (fault,) = (await inspected(store, logs)).faults
     assert "its packed form is sound" in fault
     await inspected(store, logs, repair=True)
     assert (plain.exists(), packed.exists()) == (False, True)
     assert (await inspected(store, logs)).faults == []
-    assert logs.read(key, 99_990, 20) == b"x" * 10
+    assert await logs.read(key, 99_990, 20) == b"x" * 10
 
 
-async def test_a_log_without_a_job_is_moved_aside(store: Store, logs: LogStore) -> None:
+async def test_a_log_without_a_job_is_moved_aside(store: Store, logs: Logs) -> None:
     key = await running(store)
     stranger = key._replace(job="01ARZ3NDEKTSV4RRFFQ69G5FAV")
     logs.append(key, b"x")
     logs.append(stranger, b"precious")
-    logs.close()
+    logs.store.close()
     (fault,) = (await inspected(store, logs)).faults
     assert stranger.job in fault
     repaired = await inspected(store, logs, repair=True)
     assert repaired.repaired == 1
-    aside = logs.root.with_name("logs.orphaned") / stranger.job / "1.log"
+    aside = path_of(logs, key).parents[2].with_name("logs.orphaned") / stranger.job / "1.log"
     assert aside.read_bytes() == b"precious"
     assert (await inspected(store, logs)).faults == []
 
 
-async def test_a_damaged_packed_log_is_named(store: Store, logs: LogStore) -> None:
+async def test_a_damaged_packed_log_is_named(store: Store, logs: Logs) -> None:
     key = await logged(store, logs, b"x" * 100_000)
     await logs.pack(key)
     assert (await inspected(store, logs)).faults == []
-    path = logs.path(key).with_suffix(".log.gz")
+    path = Path(logs.archived.where(key))
     path.write_bytes(path.read_bytes()[:-1])
     (fault,) = (await inspected(store, logs)).faults
     assert "cannot be read" in fault
+
+
+async def test_a_packed_log_without_a_job_is_set_aside_in_the_archive(
+    store: Store, logs: Logs
+) -> None:
+    stranger = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
+    logs.append(stranger, b"precious")
+    await logs.pack(stranger)
+    (fault,) = (await inspected(store, logs)).faults
+    assert logs.archived.where(stranger) in fault
+    assert (await inspected(store, logs, repair=True)).repaired == 1
+    assert await logs.size(stranger) == 0
+    aside = Path(logs.archived.where(stranger)).parents[2] / "orphaned" / name_of(stranger)
+    assert gzip.decompress(aside.read_bytes()) == b"precious"
+    assert (await inspected(store, logs)).faults == []
+
+
+async def test_an_archive_that_is_away_is_not_taken_for_lost_logs(
+    store: Store, logs: Logs, tmp_path: Path
+) -> None:
+    key = await logged(store, logs, b"x" * 100_000)
+    await logs.pack(key)
+    (tmp_path / "archive").rename(tmp_path / "elsewhere")
+    with pytest.raises(ArchiveUnavailable, match="mount it"):
+        await inspected(store, logs, True)
+    (tmp_path / "elsewhere").rename(tmp_path / "archive")
+    assert (await inspected(store, logs)).faults == []

@@ -404,7 +404,7 @@ async def test_one_failing_sweep_does_not_end_the_loop(store: Store) -> None:
 
     scene.sweeper.sweep = fail  # type: ignore[method-assign]
     task = asyncio.create_task(scene.sweeper.run())
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 20
     while len(sweeps) < 3:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)

@@ -16,6 +16,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.states import AttemptState, JobState
 from remote_server.clocks import CLOCK, boot_clock
+from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.events import Change
@@ -24,7 +25,7 @@ from remote_server.domain.scheduling import AgentSlot
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
-from remote_server.logs import LogStore
+from remote_server.logs.opening import open_logs
 from remote_server.store import Store
 from tests.support.databases import new_database
 from tests.support.fake_agent import DEADLINE, FakeAgent
@@ -83,6 +84,10 @@ class LiveHub:
     def _changed(self, agent: str) -> None:
         self.changed.append(agent)
         self._signal.wake(agent)
+
+    def log_file(self, key: AttemptId) -> Path:
+        """Where an attempt's log lies while it is not packed."""
+        return Path(self.logs.store.where(key))
 
     def agent(self, name: str = "a") -> FakeAgent:
         """An agent that is about to connect."""
@@ -161,11 +166,13 @@ async def until(condition: Callable[[], Any]) -> None:
 @asynccontextmanager
 async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     """Everything started; stopped as the server stops it."""
-    (folder / "logs").mkdir(mode=0o700)
+    for name in ("logs", "archive"):
+        (folder / name).mkdir(mode=0o700)
     store = await ShakyStore.open(new_database(folder))
     store.recorded = []
-    logs = LogStore(folder / "logs")
-    inputs = InputStore(folder / "inputs", logs.reserve, boot_clock, 1 << 30)
+    reserve = Reserve(folder, 0)
+    logs = open_logs(folder / "logs", folder / "archive", reserve)
+    inputs = InputStore(folder / "inputs", reserve, boot_clock, 1 << 30)
     inputs.scan()
     place = LiveHub(store, Files(logs, inputs), terms)
     store.on_commit(place.dispatcher.signal.committed)

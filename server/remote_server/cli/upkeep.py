@@ -59,8 +59,9 @@ def check(config_file: Path | None, repair: bool, **flags: object) -> None:
 
 
 async def _check(config: Config, repair: bool) -> int:
+    from remote_server.disk.reserve import Reserve
     from remote_server.inspection import Inspection
-    from remote_server.logs import LogStore
+    from remote_server.logs.opening import open_logs
     from remote_server.store import Store, Terms
 
     require_database(config)
@@ -71,8 +72,11 @@ async def _check(config: Config, repair: bool) -> int:
         terms = Terms(migrate=False, guest=not repair)
         store = await Store.open(config.database_url, terms)
         try:
-            found = Inspection(store, LogStore(data.logs), repair)
+            archive = config.logs.archive_dir or data.archive
+            logs = open_logs(data.logs, archive, Reserve(data.logs, 0))
+            found = Inspection(store, logs, repair)
             await found.run()
+            logs.close()
         finally:
             await store.close()
     finally:
@@ -123,10 +127,13 @@ def backup(
     except OSError as error:
         raise UpkeepError(f"{file} cannot be written: {error.strerror or error}") from error
     click.echo(f"{file}: {size} bytes")
+    archive = config.logs.archive_dir
+    if archive is not None and not no_logs and file.suffix != ".db":
+        click.echo(f"without the packed logs in {archive}: copy that directory now, too", err=True)
 
 
 async def _backup(config: Config, file: Path, database: bool, logs: bool) -> int:
-    from remote_server.cli.archive import Parts, write_archive
+    from remote_server.cli.backup_file import Parts, write_backup
 
     if database and file.suffix == ".db":
         return await _copy_database(config, file)
@@ -138,7 +145,7 @@ async def _backup(config: Config, file: Path, database: bool, logs: bool) -> int
             await _copy_database(config, copy)
         part = Path(folder) / "archive"
         parts = Parts(copy, config.server.data_dir, logs)
-        write_archive(part, parts, file.suffix in (".gz", ".tgz"))
+        write_backup(part, parts, file.suffix in (".gz", ".tgz"))
         part.replace(file)
     return file.stat().st_size
 

@@ -110,9 +110,26 @@ class HelloHandler:
                 await asyncio.sleep(0)
                 if link.closed:
                     return
+        await self._reopen(link.name, keys)
+        if link.closed:
+            return
         await store.reconcile(
             link.name, keys, known, lambda found: self._answer(link, hello, found)
         )
+
+    async def _reopen(self, agent: str, keys: list[AttemptId]) -> None:
+        """Have the logs at hand that were packed before the database was restored."""
+        try:
+            packed: list[AttemptId] = []
+            for part in slices(keys, SLICE):
+                packed += self._hub.logs.perhaps_packed(part)
+                if len(keys) > SLICE:
+                    await asyncio.sleep(0)
+            if packed:
+                held = await self._hub.store.leases_of(agent)
+                await self._hub.logs.reopen(key for key in packed if key in held)
+        except LogUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
 
     def _answer(self, link: Link, hello: Hello, found: Reconciliation) -> None:
         """Hand over what was read, before anything else happens."""

@@ -46,7 +46,7 @@ from remote_server.hub.recovery import Recovery
 from remote_server.hub.socket import Socket
 from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
-from remote_server.logs import LogStore
+from remote_server.logs import Logs
 from remote_server.store import Store
 
 log = structlog.get_logger("remote_server.hub")
@@ -60,7 +60,7 @@ MAX_PENDING: Final = 256
 class Files(NamedTuple):
     """What the hub keeps outside the database."""
 
-    logs: LogStore
+    logs: Logs
     inputs: InputStore
 
 

@@ -12,7 +12,7 @@ from remote_server.domain.model import Clock, Outcome
 from remote_server.hub.budget import Rates
 from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
-from remote_server.logs import LogStore
+from remote_server.logs import Logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Owner(Protocol):
     def store(self) -> Recorder:
         """Where reports are committed."""
 
-    logs: LogStore
+    logs: Logs
     inputs: InputStore
     terms: HubTerms
     clock: Clock

@@ -1,5 +1,6 @@
-"""Logs of attempts: files that grow, are followed, compared, packed when they have ended."""
+"""Logs of attempts: appended to, followed and compared while they grow, packed when they ended."""
 
-from remote_server.logs.store import LogStore, LogUnavailable
+from remote_server.logs.logs import Logs
+from remote_server.logs.ports import Archive, ArchiveUnavailable, LogStore, LogUnavailable
 
-__all__ = ["LogStore", "LogUnavailable"]
+__all__ = ["Archive", "ArchiveUnavailable", "LogStore", "LogUnavailable", "Logs"]

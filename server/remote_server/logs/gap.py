@@ -1,26 +1,21 @@
-"""What stands in a log where bytes are missing for ever: a note for people, then nothing.
+"""What stands in a log where bytes are missing for ever: a note for people, then nothing. Pure.
 
-Everything after it keeps its offset. The rest of the gap is a hole in the file, without cost on
-the disk, which is no record and is dropped by whoever decodes the log. Touches the descriptor that
-it is given.
+Everything after it keeps its offset. The rest of the gap is zeros, which are no record and are
+dropped by whoever decodes the log.
 """
 
 from __future__ import annotations
 
-import os
 import time
 
 from remote_protocol import cri
 
 
-def fill_gap(descriptor: int, start: int, end: int, now: float) -> None:
-    """Fill a file's bytes from `start`, its length, to `end`. OSError."""
-    os.ftruncate(descriptor, end)
-    note = _note(end - start, now)
+def ends_of_gap(size: int, now: float) -> tuple[bytes, bytes]:
+    """What a gap of so many bytes begins and ends with; `now` is in Unix seconds."""
+    note = b"\n" + _note(size, now)
     # A line feed at both ends: what stands before the gap may be cut, what follows must not be.
-    if len(note) + 2 <= end - start:
-        os.pwrite(descriptor, b"\n" + note, start)
-    os.pwrite(descriptor, b"\n", end - 1)
+    return (note if len(note) < size else b""), b"\n"
 
 
 def _note(size: int, now: float) -> bytes:

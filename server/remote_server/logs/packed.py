@@ -1,182 +1,149 @@
-"""Packed logs: gzip files that can be read from any position. Touches the files it is given.
+"""The format of packed logs: gzip that can be read from any position with two requests. Pure.
 
 A packed log is a series of gzip members (RFC 1952 §2.2: they may be concatenated, so `zcat` reads
-it), each made of at most `BLOCK` bytes of the log. An extra field (§2.3.1.1) in each member's
-header says how long the member is, so that a reader finds its way without decompressing; an empty
-last member holds the length of the whole log and proves that the file is complete.
+it), each made of `BLOCK` bytes of the log, the last one of fewer. Empty members follow, which hold
+in an extra field (§2.3.1.1) the lengths of those before, and an empty last one of a fixed size,
+which says where they are and how long the log is, and so proves that the object is complete.
 """
 
 from __future__ import annotations
 
-import os
 import struct
-from bisect import bisect_right
-from pathlib import Path
-from typing import Final
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import Final, NamedTuple
 from zlib import MAX_WBITS, compressobj, crc32, decompress, error
 
-from remote_server.disk.files import sync_folder
+from remote_server.logs.ports import LogUnavailable
 
 BLOCK: Final = 256 * 1024
 """Log bytes in one member: about a millisecond to decompress."""
+TAIL: Final = 64 * 1024
+"""Bytes at the end of a packed log that most often hold its whole index, that of some GiB."""
 _LEVEL: Final = 3
-# ID1 ID2 CM FLG=FEXTRA MTIME XFL OS=unknown XLEN SI1 SI2 LEN, then eight bytes of our own.
-_HEADER: Final = struct.Struct("<4BI2BH2sHQ")
-_FIXED: Final = (0x1F, 0x8B, 8, 4, 0, 0, 255, 12)
+# ID1 ID2 CM FLG=FEXTRA MTIME XFL OS=unknown, then XLEN SI1 SI2 LEN and bytes of our own.
+_FIXED: Final = bytes((0x1F, 0x8B, 8, 4, 0, 0, 0, 0, 0, 255))
+_EXTRA: Final = struct.Struct("<H2sH")
+_HEADER: Final = len(_FIXED) + _EXTRA.size
 _TRAILER: Final = struct.Struct("<2I")
+_NOTHING: Final = b"\x03\x00" + bytes(_TRAILER.size)
+"""The rest of an empty member."""
 _PIECE: Final = b"RA"
-"""Its eight bytes: length of the member (low half) and of its plain bytes (high half)."""
+_INDEX: Final = b"RI"
 _END: Final = b"RE"
-"""Its eight bytes: length of the whole log."""
-_EMPTY: Final = b"\x03\x00"
-_END_SIZE: Final = _HEADER.size + len(_EMPTY) + _TRAILER.size
+_MOST_LENGTHS: Final = 16_000
+"""In one member of the index: an extra field has 64 KiB at the most."""
+_END_FIELDS: Final = struct.Struct("<2QI")
+"""Length of the log, where the index begins, CRC-32 of both and of the index."""
+END_SIZE: Final = _HEADER + _END_FIELDS.size + len(_NOTHING)
 
 
-class Damaged(OSError):
+class Damaged(LogUnavailable):
     """A packed log is not what was written."""
 
 
-def pack(source: Path, target: Path) -> None:
-    """Write the packed form of a log that does not grow any more, durably. OSError.
+class End(NamedTuple):
+    """What the last member says."""
 
-    `target` appears whole or not at all.
-    """
-    part = target.with_suffix(".part")
+    length: int
+    """Bytes of the log."""
+    index_at: int
+    index_size: int
+    index_crc: int
+
+
+def pack(content: Iterable[bytes]) -> Iterator[bytes]:
+    """The packed form of a log, member by member."""
+    lengths = array("I")
+    total = at = 0
+    for block in _blocks(content):
+        member = _member(block)
+        lengths.append(len(member))
+        total += len(block)
+        at += len(member)
+        yield member
+    index = b"".join(
+        _empty(_INDEX, struct.pack(f"<{len(part)}I", *part))
+        for start in range(0, len(lengths), _MOST_LENGTHS)
+        if (part := lengths[start : start + _MOST_LENGTHS])
+    )
+    yield index + _empty(_END, _END_FIELDS.pack(total, at, _crc(total, at, index)))
+
+
+def read_end(tail: bytes, size: int) -> End:
+    """What the end of a packed log of `size` bytes says; `tail` are its last bytes. Damaged."""
+    kind, fields = _field(tail[-END_SIZE:])
+    if kind != _END or len(fields) != _END_FIELDS.size:
+        raise Damaged("is damaged: its end is missing")
+    length, index_at, index_crc = _END_FIELDS.unpack(fields)
+    return End(length, index_at, size - END_SIZE - index_at, index_crc)
+
+
+def read_index(raw: bytes, end: End) -> array[int]:
+    """Where each member begins, and where the last one ends. Damaged."""
+    if len(raw) != end.index_size or _crc(end.length, end.index_at, raw) != end.index_crc:
+        raise Damaged("is damaged: its index is not what was written")
+    lengths: list[int] = []
+    while raw:
+        _, fields = _field(raw)
+        lengths += struct.unpack(f"<{len(fields) // 4}I", fields)
+        raw = raw[_HEADER + len(fields) + len(_NOTHING) :]
+    places = array("Q", accumulate(lengths, initial=0))
+    if places[-1] != end.index_at or len(lengths) != -(-end.length // BLOCK):
+        raise Damaged("is damaged: its index does not fit")
+    return places
+
+
+def read_member(member: bytes) -> bytes:
+    """The bytes of the log in a member. Damaged."""
     try:
-        with source.open("rb", buffering=0) as plain:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                total = 0
-                while data := plain.read(BLOCK):
-                    file.write(_member(data))
-                    total += len(data)
-                file.write(_HEADER.pack(*_FIXED, _END, 8, total) + _EMPTY + _TRAILER.pack(0, 0))
-                file.flush()
-                os.fsync(file.fileno())
-            times = os.fstat(plain.fileno())
-        os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
-        part.replace(target)
-        sync_folder(target.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        kind, _ = _field(member)
+        data = decompress(member[_HEADER : -_TRAILER.size], -MAX_WBITS, BLOCK)
+        if kind != _PIECE or _TRAILER.unpack(member[-_TRAILER.size :]) != (crc32(data), len(data)):
+            raise Damaged("is damaged: a block is not what was written")
+    except (error, struct.error) as fault:
+        raise Damaged(f"is damaged: {fault}") from None
+    return data
 
 
-def unpack(source: Path, target: Path) -> None:
-    """Write the plain form of a packed log, durably. OSError, Damaged."""
-    part = target.with_suffix(".part")
-    try:
-        log = PackedLog(source)
-        try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                offset = 0
-                while data := log.read(offset, BLOCK):
-                    file.write(data)
-                    offset += len(data)
-                file.flush()
-                os.fsync(file.fileno())
-        finally:
-            log.close()
-        part.replace(target)
-        sync_folder(target.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def _blocks(content: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of equal length."""
+    rest = b""
+    for part in content:
+        if rest:
+            part = rest + part
+        whole = len(part) - len(part) % BLOCK
+        for start in range(0, whole, BLOCK):
+            yield part if len(part) == BLOCK else part[start : start + BLOCK]
+        rest = part[whole:]
+    if rest:
+        yield rest
 
 
-def packed_length(path: Path) -> int:
-    """Length of the log in a packed file. FileNotFoundError, Damaged, OSError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return _length(descriptor, path)
-    finally:
-        os.close(descriptor)
-
-
-class PackedLog:
-    """One packed log, open for reading. Keeps the block that was read last."""
-
-    __slots__ = ("_block", "_descriptor", "_number", "_path", "_places", "_starts", "length")
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY)
-        try:
-            self.length = _length(self._descriptor, path)
-            self._starts, self._places = self._index()
-        except BaseException:
-            os.close(self._descriptor)
-            raise
-        self._number = -1
-        self._block = b""
-
-    def read(self, offset: int, size: int) -> bytes:
-        """At most `size` bytes from `offset` on; fewer only at the end. Damaged, OSError."""
-        parts = []
-        while size > 0 and offset < self.length:
-            number = bisect_right(self._starts, offset) - 1
-            if number != self._number:
-                self._block, self._number = self._load(number), number
-            skip = offset - self._starts[number]
-            part = self._block[skip : skip + size]
-            parts.append(part)
-            offset += len(part)
-            size -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
-
-    def _index(self) -> tuple[list[int], list[tuple[int, int, int]]]:
-        """Where each block starts in the log, and where its member lies in the file."""
-        starts, places = [], []
-        start = place = 0
-        while start < self.length:
-            kind, value = _header(os.pread(self._descriptor, _HEADER.size, place), self._path)
-            member, plain = value & 0xFFFFFFFF, value >> 32
-            if kind != _PIECE or not 0 < plain <= BLOCK or member <= _HEADER.size:
-                raise Damaged(f"{self._path} is damaged: no block at {place}")
-            starts.append(start)
-            places.append((place, member, plain))
-            start += plain
-            place += member
-        return starts, places
-
-    def _load(self, number: int) -> bytes:
-        place, size, plain = self._places[number]
-        member = os.pread(self._descriptor, size, place)
-        body = member[_HEADER.size : -_TRAILER.size]
-        try:
-            data = decompress(body, -MAX_WBITS, BLOCK)
-            trailer = _TRAILER.unpack(member[-_TRAILER.size :])
-            if len(data) != plain or trailer != (crc32(data), plain):
-                raise Damaged(f"{self._path} is damaged: wrong bytes at {place}")
-        except (error, struct.error) as fault:
-            raise Damaged(f"{self._path} is damaged at {place}: {fault}") from None
-        return data
+def _crc(length: int, index_at: int, index: bytes) -> int:
+    return crc32(struct.pack("<2Q", length, index_at), crc32(index))
 
 
 def _member(data: bytes) -> bytes:
     press = compressobj(_LEVEL, wbits=-MAX_WBITS)
     body = press.compress(data) + press.flush()
-    size = _HEADER.size + len(body) + _TRAILER.size
-    head = _HEADER.pack(*_FIXED, _PIECE, 8, len(data) << 32 | size)
-    return head + body + _TRAILER.pack(crc32(data), len(data))
+    return _head(_PIECE, b"") + body + _TRAILER.pack(crc32(data), len(data))
 
 
-def _header(raw: bytes, path: Path) -> tuple[bytes, int]:
-    if len(raw) == _HEADER.size:
-        *fixed, kind, _, value = _HEADER.unpack(raw)
-        if tuple(fixed) == _FIXED:
-            return kind, value
-    raise Damaged(f"{path} is damaged: no header where one should be")
+def _empty(kind: bytes, fields: bytes) -> bytes:
+    return _head(kind, fields) + _NOTHING
 
 
-def _length(descriptor: int, path: Path) -> int:
-    end = os.fstat(descriptor).st_size - _END_SIZE
-    kind, value = _header(os.pread(descriptor, _HEADER.size, end) if end >= 0 else b"", path)
-    if kind != _END:
-        raise Damaged(f"{path} is damaged: its end is missing")
-    return value
+def _head(kind: bytes, fields: bytes) -> bytes:
+    return _FIXED + _EXTRA.pack(len(fields) + 4, kind, len(fields)) + fields
+
+
+def _field(raw: bytes) -> tuple[bytes, bytes]:
+    """Kind and bytes of the extra field of the member that `raw` begins with."""
+    if len(raw) >= _HEADER and raw.startswith(_FIXED):
+        both, kind, length = _EXTRA.unpack_from(raw, len(_FIXED))
+        fields = raw[_HEADER : _HEADER + length]
+        if both == length + 4 and len(fields) == length:
+            return kind, fields
+    raise Damaged("is damaged: no header where one should be")

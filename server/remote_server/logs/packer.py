@@ -1,88 +1,142 @@
-"""The loop that packs logs some time after their end. Reads and writes the folder of logs.
+"""The loop that moves logs to the archive some time after their end. Works on ports only.
 
-At its start it looks through all folders once, for what an earlier process did not pack; from then
-on it takes what the store of logs calls finished. It works on one log at a time and rests longer
-than it works: viewers and agents come first.
+At its start it looks through the store once, for what an earlier process did not pack; from then on
+it takes what `Logs` calls finished. It works on one log at a time and rests longer than it works:
+viewers and agents come first. What cannot be packed now is tried again, less and less often, and
+stays where it is until the archive has it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import islice
-from typing import Final
+from heapq import heappop, heappush
+from typing import Final, NamedTuple
 
 import structlog
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.errors import StoreUnavailable
-from remote_server.logs.store import LogStore, LogUnavailable
+from remote_server.logs.logs import Logs
+from remote_server.logs.ports import ArchiveUnavailable, LogUnavailable
 
 _REST: Final = 4.0
 """Seconds of rest for each second of work: a fifth of a core at the most."""
-_AGAIN: Final = 60.0
-"""Seconds until the next try after a failure, a full disk for example."""
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 600.0
+"""Seconds until the next try after a failure; each one in a row doubles them."""
+_TURN: Final = 10.0
+"""Seconds until it looks again for what has finished."""
 _BATCH: Final = 500
+_MOST_WAITING: Final = 100_000
 
 Ended = Callable[[Sequence[AttemptId]], Awaitable[frozenset[AttemptId]]]
 """Those of some attempts whose end is committed."""
 
 
+class _Waiting(NamedTuple):
+    due: float
+    key: AttemptId
+    failures: int
+
+
+def pause_after(failures: int) -> float:
+    """Seconds to wait after so many failures in a row, at least one."""
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures - 1, 20))
+
+
 class Packer:
     """Packs logs `after` seconds after their end. `run` is its loop."""
 
-    def __init__(self, logs: LogStore, ended: Ended, after: float) -> None:
+    def __init__(
+        self,
+        logs: Logs,
+        ended: Ended,
+        after: float,
+        pause: Callable[[int], float] = pause_after,
+    ) -> None:
         self._logs = logs
         self._ended = ended
         self._after = after
-        self._waiting: deque[tuple[float, AttemptId]] = deque()
+        self._pause = pause
+        self._waiting: list[_Waiting] = []
+        self._missed = True
+        """Some logs are in the store that are known to nobody here."""
+        self._failures = 0
+        """Of the archive, in a row."""
         self._log = structlog.get_logger("remote_server.packer")
 
     async def run(self) -> None:
         """Work until cancelled."""
-        keys = iter(await asyncio.to_thread(self._left))
-        while batch := list(islice(keys, _BATCH)):
-            await self._pack_ended(batch)
         while True:
+            if self._missed and not self._waiting:
+                await self._look()
             await self._pack_ended(self.take())
-            await asyncio.sleep(min(self._after, 10.0))
+            await asyncio.sleep(min(self._after, _TURN))
 
-    def _left(self) -> list[AttemptId]:
+    async def _look(self) -> None:
+        """Take what is in the store, all of it due."""
+        self._missed = False
         try:
-            return list(self._logs.plain())
-        except OSError as error:
+            keys = await asyncio.to_thread(lambda: list(self._logs.unpacked()))
+        except (LogUnavailable, OSError) as error:
             # Retention removes folders meanwhile; the next start looks again.
-            self._log.warning("the folder of logs was not looked through", cause=str(error))
-            return []
+            self._log.warning("the store of logs was not looked through", cause=str(error))
+            return
+        for key in keys:
+            self._wait(_Waiting(0.0, key, 0))
 
-    def take(self) -> list[AttemptId]:
+    def _wait(self, one: _Waiting) -> None:
+        if len(self._waiting) < _MOST_WAITING:
+            heappush(self._waiting, one)
+        else:
+            self._missed = True
+
+    def take(self) -> list[_Waiting]:
         """Logs that finished long enough ago, at most one batch."""
-        now = time.monotonic()
-        waiting, finished = self._waiting, self._logs.finished
+        now, finished = time.monotonic(), self._logs.finished
         while finished:
-            waiting.append((now, finished.popleft()))
-        due: list[AttemptId] = []
-        while waiting and len(due) < _BATCH and waiting[0][0] + self._after <= now:
-            due.append(waiting.popleft()[1])
+            self._wait(_Waiting(now + self._after, finished.popleft(), 0))
+        due: list[_Waiting] = []
+        while self._waiting and len(due) < _BATCH and self._waiting[0].due <= now:
+            due.append(heappop(self._waiting))
+        self._logs.backlog = len(self._waiting) + len(due)
         return due
 
-    async def _pack_ended(self, keys: Sequence[AttemptId]) -> None:
-        while keys:
+    async def _pack_ended(self, due: Sequence[_Waiting]) -> None:
+        failures = 0
+        while due:
             try:
-                ended = await self._ended(keys)
+                ended = await self._ended([one.key for one in due])
                 break
             except StoreUnavailable:
-                await asyncio.sleep(_AGAIN)
-        for key in keys:
-            if key not in ended:
-                continue
-            begun = time.monotonic()
-            try:
-                await self._logs.pack(key)
-            except LogUnavailable as error:
-                self._log.warning("a log cannot be packed now", cause=str(error))
-                await asyncio.sleep(_AGAIN)
-            else:
-                await asyncio.sleep(_REST * (time.monotonic() - begun))
+                failures += 1
+                await asyncio.sleep(self._pause(failures))
+        for one in due:
+            if one.key in ended:
+                await self._pack(one)
+
+    async def _pack(self, one: _Waiting) -> None:
+        try:
+            seconds = await self._logs.pack(one.key)
+        except LogUnavailable as error:
+            again = self._pause(one.failures + 1)
+            self._wait(_Waiting(time.monotonic() + again, one.key, one.failures + 1))
+            if isinstance(error, ArchiveUnavailable):
+                # The next one would fare no better.
+                self._failures += 1
+                again = self._pause(self._failures)
+            self._log.warning(
+                "a log cannot be moved to the archive now; it stays where it is",
+                cause=str(error),
+                next_try_in_seconds=round(again),
+            )
+            if isinstance(error, ArchiveUnavailable):
+                await asyncio.sleep(again)
+            return
+        if self._failures:
+            self._failures = 0
+            self._log.info("logs are moved to the archive again")
+        self._logs.backlog = max(0, self._logs.backlog - 1)
+        await asyncio.sleep(_REST * seconds)

@@ -7,8 +7,9 @@ from collections import Counter as Tally
 
 from remote_protocol.ids import ulid_milliseconds
 from remote_protocol.states import AgentState, JobState
+from remote_server.disk.reserve import Reserve
 from remote_server.domain.change_set import ChangeSet
-from remote_server.logs import LogStore
+from remote_server.logs import Logs
 from remote_server.queries.metrics import (
     DISPATCH_BUCKETS,
     REQUEST_BUCKETS,
@@ -52,7 +53,7 @@ class Gauges:
         return self.ended.render() + self.dispatch.render() + self.requests.render()
 
 
-async def scrape(sources: Sources, logs: LogStore) -> str:
+async def scrape(sources: Sources, logs: Logs, reserve: Reserve) -> str:
     """What is read when somebody asks, as text."""
     store = sources.store
     now = time.time()
@@ -65,7 +66,6 @@ async def scrape(sources: Sources, logs: LogStore) -> str:
     ages = [((name,), 0.0 if at is None else max(0.0, now - at)) for name, at in oldest.items()]
     states = [((str(state),), agents[state]) for state in AgentState]
     received = [((), logs.received)]
-    reserve = logs.reserve
     low = [((), float(bool(reserve.lack())))]
     queue = ("queue",)
     return "".join(
@@ -108,6 +108,27 @@ async def scrape(sources: Sources, logs: LogStore) -> str:
                 "Attempts settled without their whole log since the start.",
                 (),
                 [((), logs.torn)],
+            ),
+            family(
+                "remote_logs_packed_total",
+                "counter",
+                "Logs moved to the archive since the start.",
+                (),
+                [((), logs.packed)],
+            ),
+            family(
+                "remote_log_archive_failures_total",
+                "counter",
+                "Times that a log could not be moved to the archive since the start.",
+                (),
+                [((), logs.pack_failures)],
+            ),
+            family(
+                "remote_logs_unpacked",
+                "gauge",
+                "Logs of ended attempts that wait to be moved to the archive.",
+                (),
+                [((), logs.backlog)],
             ),
         )
     )

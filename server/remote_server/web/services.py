@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from remote_server.config import Config
+from remote_server.disk.reserve import Reserve
 from remote_server.hub import Hub
 from remote_server.inputs import InputStore
-from remote_server.logs import LogStore
+from remote_server.logs import Logs
 from remote_server.queries.gauges import Gauges
 from remote_server.queries.sources import Sources
 from remote_server.store import Store
@@ -25,7 +26,9 @@ class Services:
 
     config: Config
     store: Store
-    logs: LogStore
+    logs: Logs
+    reserve: Reserve
+    """The room that logs and inputs leave on the disk."""
     inputs: InputStore
     hub: Hub
     authenticator: Authenticator

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from remote_server.disk.sparse import extents
-from remote_server.logs.gap import fill_gap
 from tests.support.server_program import Program, call, started
 
 
@@ -136,7 +135,6 @@ def test_gaps_of_logs_cost_nothing_in_a_backup(data: Path, tmp_path: Path, name:
         with (folder / f"{number}.log").open("w+b") as log:
             log.write(b"%d begins\n" % number)
             log.flush()
-            fill_gap(log.fileno(), log.tell(), gib, 0.0)
             os.pwrite(log.fileno(), b"%d ends\n" % number, gib)
     file = tmp_path / name
     said = call("backup", "--data-dir", data, file)

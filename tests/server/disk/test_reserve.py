@@ -9,8 +9,9 @@ from structlog.testing import capture_logs
 
 from remote_protocol.errors import ErrorCode
 from remote_server.disk.reserve import Disk, DiskLow, Reserve
-from remote_server.logs import LogStore, LogUnavailable
-from tests.server.logs.test_store import new_key
+from remote_server.logs import LogUnavailable
+from remote_server.logs.local.store import FileLogs
+from tests.support.log_keys import new_key
 
 MIB = 1 << 20
 
@@ -65,7 +66,7 @@ def test_the_disk_is_asked_seldom_unless_much_was_written(tmp_path: Path) -> Non
 
 def test_no_log_byte_is_taken_and_no_job(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    logs, key = LogStore(tmp_path / "logs", reserve=place.reserve), new_key()
+    logs, key = FileLogs(tmp_path / "logs", place.reserve), new_key()
     assert logs.append(key, b"one") == 3
     place.later(0)
     with pytest.raises(LogUnavailable, match="below its reserve"):

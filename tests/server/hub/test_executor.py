@@ -26,12 +26,12 @@ async def test_a_log_starts_from_nothing_whatever_lies_there(place: LiveHub) -> 
         job = await place.submit()
         # As a restored database finds it beside newer logs.
         place.logs.append(AttemptId(job, 1), cri(b"of another attempt\n"))
-        place.logs.close()
+        place.logs.store.close()
         key = await agent.start()
         await agent.upload(key, LOG)
         await agent.hello(holds(key, Phase.RUNNING, len(LOG)))
         await agent.finish(key, LOG)
-        assert place.logs.path(key).read_bytes() == LOG
+        assert place.log_file(key).read_bytes() == LOG
         assert (await place.attempt(key)).log_complete
 
 
@@ -63,7 +63,7 @@ async def test_resent_chunks_change_nothing_and_gaps_rewind(place: LiveHub) -> N
         assert (await agent.hear(m.Rewind)).offset == 1500
         await agent.upload(key, LOG[1500:], 1500)
         await agent.finish(key, LOG)
-        assert place.logs.path(key).read_bytes() == LOG
+        assert place.log_file(key).read_bytes() == LOG
 
 
 async def test_a_log_that_is_too_short_or_wrong_comes_again(place: LiveHub) -> None:
@@ -80,7 +80,7 @@ async def test_a_log_that_is_too_short_or_wrong_comes_again(place: LiveHub) -> N
         assert (await agent.hear(m.Rewind)).offset == 0, "its beginning is wrong"
         await agent.upload(key, LOG)
         await agent.finish(key, LOG)
-        assert place.logs.path(key).read_bytes() == LOG
+        assert place.log_file(key).read_bytes() == LOG
 
 
 async def test_a_log_that_cannot_be_had_whole_is_settled_as_it_is(place: LiveHub) -> None:
@@ -101,7 +101,7 @@ async def test_a_log_that_cannot_be_had_whole_is_settled_as_it_is(place: LiveHub
             await agent.send(missing)
             await agent.upload(key, LOG[7000:], 7000)
         assert isinstance(message, m.Settled)
-        log = place.logs.path(key).read_bytes()
+        log = place.log_file(key).read_bytes()
         assert (log[1000:5000], log[7000:]) == (LOG[1000:5000], LOG[7000:])
         assert b"2000 bytes of this log were lost" in log[5000:7000]
         attempt = await place.attempt(key)
@@ -137,7 +137,7 @@ async def test_a_full_disk_pauses_the_session_and_loses_nothing(
         assert [(r.verdict, r.offset) for r in welcome.rulings] == [(m.Verdict.KEEP, 1000)]
         await agent.upload(key, LOG[1000:], 1000)
         await agent.finish(key, LOG)
-        assert place.logs.path(key).read_bytes() == LOG
+        assert place.log_file(key).read_bytes() == LOG
 
 
 async def test_a_database_that_is_away_acknowledges_nothing_and_recovers(

@@ -406,7 +406,7 @@ async def test_a_restored_database_asks_and_kills_nothing(place: LiveHub) -> Non
         await agent.finish(key, log)
         assert (await place.job(key)).state is JobState.SUCCEEDED
         assert (await place.attempt(key)).log_complete
-        assert place.logs.path(key).read_bytes() == log
+        assert place.log_file(key).read_bytes() == log
 
 
 async def test_a_lease_is_lost_only_when_the_agent_has_nothing_to_tell(place: LiveHub) -> None:

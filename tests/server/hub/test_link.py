@@ -40,7 +40,7 @@ async def test_a_job_from_offer_to_settled(place: LiveHub) -> None:
         assert found.exit_code == 0
         attempt = await place.attempt(key)
         assert (attempt.log_size, attempt.log_complete) == (len(LOG), True)
-        assert place.logs.path(key).read_bytes() == LOG
+        assert place.log_file(key).read_bytes() == LOG
         assert place.store.recorded[0] == Accepted(key, first=True)
         assert isinstance(place.store.recorded[1], Running)
         assert isinstance(place.store.recorded[2], Finished)
@@ -63,7 +63,7 @@ async def test_many_jobs_at_once_keep_their_logs_apart(place: LiveHub) -> None:
         for key, log in logs.items():
             await agent.finish(key, log)
         for key, log in logs.items():
-            assert place.logs.path(key).read_bytes() == log
+            assert place.log_file(key).read_bytes() == log
 
 
 async def test_offers_go_out_as_capacity_comes_back(place: LiveHub) -> None:
@@ -219,13 +219,13 @@ async def test_what_is_not_the_agents_is_superseded(place: LiveHub) -> None:
         await agent.hear(m.Superseded)
         await agent.send(ended(strange))
         await agent.hear(m.Superseded)
-        assert not place.logs.path(strange).exists()
+        assert not place.log_file(strange).exists()
         await place.submit()
         key = await agent.start()
         other = AttemptId(key.job, 2)
         await agent.send_log(other, 0, b"x")
         assert (await agent.hear(m.Superseded)).attempt.number == 2
-        assert not place.logs.path(other).exists()
+        assert not place.log_file(other).exists()
 
 
 async def test_a_hello_while_the_database_is_away_is_asked_to_come_back(place: LiveHub) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from remote_server.errors import StoreUnavailable
 from remote_server.hub.recovery import Recovery
-from remote_server.logs import LogStore
 from tests.support.live_hub import until
+from tests.support.memory_logs import MemoryLogs
 
 
 class Probes:
@@ -24,35 +23,35 @@ class Probes:
             raise StoreUnavailable("away")
 
 
-async def test_it_says_so_when_the_database_works_again(tmp_path: Path) -> None:
+async def test_it_says_so_when_the_database_works_again() -> None:
     done: list[int] = []
     probes = Probes(3)
-    recovery = Recovery(probes, LogStore(tmp_path), lambda: done.append(1), pause=0)
+    recovery = Recovery(probes, MemoryLogs(), lambda: done.append(1), pause=0)
     recovery.begin()
     recovery.begin()
     await until(lambda: done)
     assert (probes.asked, done) == (4, [1])
-    assert list(tmp_path.iterdir()) == []
     recovery.begin()
     await until(lambda: len(done) == 2)
 
 
-async def test_it_waits_for_the_logs_too(tmp_path: Path) -> None:
+async def test_it_waits_for_the_logs_too() -> None:
     done: list[int] = []
     probes = Probes(0)
-    place = tmp_path / "logs"
-    recovery = Recovery(probes, LogStore(place), lambda: done.append(1), pause=0)
+    logs = MemoryLogs()
+    logs.fault = "the disk is full"
+    recovery = Recovery(probes, logs, lambda: done.append(1), pause=0)
     recovery.begin()
     await until(lambda: probes.asked > 3)
     assert not done
-    place.mkdir()
+    logs.fault = ""
     await until(lambda: done)
 
 
-async def test_it_can_be_stopped(tmp_path: Path) -> None:
+async def test_it_can_be_stopped() -> None:
     done: list[int] = []
     probes = Probes(10**9)
-    recovery = Recovery(probes, LogStore(tmp_path), lambda: done.append(1), pause=0)
+    recovery = Recovery(probes, MemoryLogs(), lambda: done.append(1), pause=0)
     recovery.stop()
     recovery.begin()
     await until(lambda: probes.asked)

@@ -1,17 +1,20 @@
-"""`remote_server.logs.packer` on real files: what it packs, when, and what stops it."""
+"""`remote_server.logs.packer` on logs in memory: what it packs, when, and what stops it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.errors import StoreUnavailable
-from remote_server.logs import LogStore, packer
-from remote_server.logs.packer import Packer
-from tests.server.logs.test_store import new_key
+from remote_server.logs import ArchiveUnavailable, Logs, LogUnavailable, packer
+from remote_server.logs.packer import Packer, pause_after
+from tests.support.log_keys import new_key
+from tests.support.memory_logs import MemoryArchive, MemoryLogs
 
 DATA = b"a line\n" * 10_000
 
@@ -30,84 +33,175 @@ class Ends:
         return frozenset(self.keys.intersection(keys))
 
 
+class Place:
+    def __init__(self) -> None:
+        self.store, self.archive = MemoryLogs(), MemoryArchive()
+        self.logs = Logs(self.store, self.archive)
+        self.pauses: list[int] = []
+
+    def packer(self, ends: Ends, after: float = 0.01) -> Packer:
+        return Packer(self.logs, ends, after, self.pause)
+
+    def pause(self, failures: int) -> float:
+        self.pauses.append(failures)
+        return 0.001
+
+    async def until_packed(self, *keys: AttemptId) -> None:
+        async with asyncio.timeout(10):
+            while any(key in self.store.logs for key in keys):
+                await asyncio.sleep(0.005)
+        for key in keys:
+            assert await self.logs.read(key, 0, len(DATA) + 1) == DATA
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
 @asynccontextmanager
 async def running(packer: Packer) -> AsyncIterator[None]:
     task = asyncio.create_task(packer.run())
     try:
         yield
+        assert not task.done(), "the loop has ended"
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
-async def until_packed(logs: LogStore, key: AttemptId) -> None:
-    async with asyncio.timeout(10):
-        while logs.path(key).exists():
-            await asyncio.sleep(0.005)
-    assert logs.read(key, 0, len(DATA) + 1) == DATA
-
-
-async def test_packs_what_an_earlier_process_left_if_it_has_ended(tmp_path: Path) -> None:
-    logs, ended, alive = LogStore(tmp_path), new_key(1), new_key(2)
+async def test_packs_what_an_earlier_process_left_if_it_has_ended(place: Place) -> None:
+    ended, alive = new_key(1), new_key(2)
     for key in (alive, ended):
-        logs.append(key, DATA)
-    async with running(Packer(logs, Ends(ended), after=0.01)):
-        await until_packed(logs, ended)
-    assert logs.path(alive).exists()
-    logs.close()
+        place.logs.append(key, DATA)
+    async with running(place.packer(Ends(ended))):
+        await place.until_packed(ended)
+    assert alive in place.store.logs
 
 
-async def test_a_folder_that_cannot_be_read_does_not_stop_it(tmp_path: Path, monkeypatch) -> None:
-    logs, key = LogStore(tmp_path), new_key()
-    monkeypatch.setattr(logs, "plain", lambda: iter([(tmp_path / "gone").stat()]))
-    async with running(Packer(logs, Ends(key), after=0.01)):
-        logs.append(key, DATA)
-        logs.finish(key)
-        await until_packed(logs, key)
-    logs.close()
+async def test_a_store_that_cannot_be_looked_through_does_not_stop_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = new_key()
+
+    def broken() -> Iterator[AttemptId]:
+        raise LogUnavailable("it cannot be read")
+
+    monkeypatch.setattr(place.logs, "unpacked", broken)
+    async with running(place.packer(Ends(key))):
+        place.logs.append(key, DATA)
+        place.logs.finish(key)
+        await place.until_packed(key)
 
 
-async def test_packs_finished_logs_after_a_while(tmp_path: Path) -> None:
-    logs, key = LogStore(tmp_path), new_key()
-    async with running(Packer(logs, Ends(key), after=0.01)):
+async def test_packs_finished_logs_after_a_while(place: Place) -> None:
+    key = new_key()
+    async with running(place.packer(Ends(key))):
         await asyncio.sleep(0)
-        logs.append(key, DATA)
-        logs.finish(key)
-        await until_packed(logs, key)
-    logs.close()
+        place.logs.append(key, DATA)
+        place.logs.finish(key)
+        await place.until_packed(key)
 
 
-def test_finished_logs_wait_for_their_time(tmp_path: Path) -> None:
-    logs, key = LogStore(tmp_path), new_key()
+def test_finished_logs_wait_for_their_time(place: Place) -> None:
+    key, logs = new_key(), place.logs
     logs.append(key, DATA)
     logs.finish(key)
-    assert Packer(logs, Ends(key), after=3600).take() == []
-    logs.append(key, b"")
+    assert place.packer(Ends(key), after=3600).take() == []
+    assert logs.backlog == 1
     logs.finish(key)
-    soon = Packer(logs, Ends(key), after=0)
-    assert soon.take() == [key]
+    soon = place.packer(Ends(key), after=0)
+    assert [one.key for one in soon.take()] == [key]
     assert soon.take() == []
+    assert logs.backlog == 0
 
 
-async def test_a_database_that_fails_is_asked_again(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(packer, "_AGAIN", 0.01)
-    logs, key = LogStore(tmp_path), new_key()
-    logs.append(key, DATA)
-    async with running(Packer(logs, Ends(key, failures=2), after=0.01)):
-        await until_packed(logs, key)
-    logs.close()
+async def test_a_database_that_fails_is_asked_again(place: Place) -> None:
+    key = new_key()
+    place.logs.append(key, DATA)
+    async with running(place.packer(Ends(key, failures=2))):
+        await place.until_packed(key)
+    assert place.pauses == [1, 2]
+
+
+async def test_an_archive_that_fails_is_asked_again_less_and_less_often(place: Place) -> None:
+    keys = [new_key(number) for number in range(3)]
+    for key in keys:
+        place.logs.append(key, DATA)
+    place.archive.fault = "the share is away"
+    with capture_logs() as said:
+        async with running(place.packer(Ends(*keys))):
+            async with asyncio.timeout(10):
+                while place.logs.pack_failures < 5:
+                    await asyncio.sleep(0.001)
+            for key in keys:
+                assert await place.logs.read(key, 0, len(DATA) + 1) == DATA
+            place.archive.fault = ""
+            await place.until_packed(*keys)
+            async with asyncio.timeout(10):
+                while place.logs.backlog:
+                    await asyncio.sleep(0.001)
+    assert max(place.pauses) >= 5, "each failure in a row makes the pause longer"
+    warnings = [entry for entry in said if entry["log_level"] == "warning"]
+    assert len(warnings) == place.logs.pack_failures >= 5
+    assert {entry["cause"] for entry in warnings} == {"the share is away"}
+    assert "stays where it is" in warnings[0]["event"]
+    assert [e["event"] for e in said if e["log_level"] == "info"] == [
+        "logs are moved to the archive again"
+    ]
+    assert place.logs.packed == 3
 
 
 async def test_a_log_that_cannot_be_packed_does_not_stop_the_others(
-    tmp_path: Path, monkeypatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packer, "_AGAIN", 0.01)
-    logs, bad, good = LogStore(tmp_path), new_key(1), new_key(2)
+    bad, good = new_key(1), new_key(2)
     for key in (bad, good):
-        logs.append(key, DATA)
-    logs.path(bad).with_suffix(".log.part").mkdir()
-    async with running(Packer(logs, Ends(bad, good), after=0.01)):
-        await until_packed(logs, good)
-    assert logs.read(bad, 0, 7) == b"a line\n"
-    logs.close()
+        place.logs.append(key, DATA)
+    content = place.store.content
+
+    def unreadable(key: AttemptId) -> Iterator[bytes]:
+        if key == bad and place.logs.pack_failures < 3:
+            raise LogUnavailable("the disk has a bad block")
+        return content(key)
+
+    monkeypatch.setattr(place.store, "content", unreadable)
+    async with running(place.packer(Ends(bad, good))):
+        await place.until_packed(good)
+        await place.until_packed(bad)
+    assert place.logs.pack_failures == 3
+
+
+async def test_what_is_too_much_to_remember_is_looked_for_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packer, "_MOST_WAITING", 3)
+    keys = [new_key(number) for number in range(10)]
+    for key in keys:
+        place.logs.append(key, DATA)
+    async with running(place.packer(Ends(*keys))):
+        await place.until_packed(*keys)
+
+
+async def test_a_full_archive_in_the_middle_of_an_object(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = new_key()
+    place.logs.append(key, DATA)
+    put, full = place.archive.put, [True]
+
+    async def half(name: str, content: Iterator[bytes]) -> None:
+        if full and full.pop():
+            next(iter(content))
+            raise ArchiveUnavailable("No space left on device")
+        await put(name, content)
+
+    monkeypatch.setattr(place.archive, "put", half)
+    async with running(place.packer(Ends(key))):
+        await place.until_packed(key)
+    assert place.logs.pack_failures == 1
+
+
+def test_pauses_double_up_to_ten_minutes() -> None:
+    assert [pause_after(n) for n in (1, 2, 3, 10, 11, 10_000)] == [1, 2, 4, 512, 600, 600]

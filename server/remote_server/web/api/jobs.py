@@ -101,7 +101,7 @@ async def submit(call: Call) -> web.StreamResponse:
 
 
 async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResponse:
-    call.services.logs.reserve.require()
+    call.services.reserve.require()
     key = header(call.request, "Idempotency-Key")
     if key is not None:
         spec = _with_key(spec, key)
@@ -140,7 +140,7 @@ async def submit_batch(call: Call) -> web.StreamResponse:
         # To take no notice would make every job twice where somebody relies on it.
         text = "is for one job; give each job of the batch its own idempotency_key"
         raise validation([("Idempotency-Key", text)])
-    call.services.logs.reserve.require()
+    call.services.reserve.require()
     raw = await call.read_bytes(call.services.config.limits.max_batch_body)
     wanted = await parse_batch(raw)
     jobs = await call.services.store.submit(wanted, time.time(), by=call.principal)

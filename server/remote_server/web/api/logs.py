@@ -1,4 +1,4 @@
-"""`GET /jobs/{id}/log`: one attempt's log from any position, then its tail. Reads log files.
+"""`GET /jobs/{id}/log`: one attempt's log from any position, then its tail. Reads logs.
 
 One path serves replay and tail: look whether the attempt has ended, send what is there, wait for
 more. Because the end is looked up before the length, nothing can come between the two (I5: an
@@ -123,7 +123,7 @@ class _View:
 
     async def _starts(self, key: AttemptId) -> Starts:
         logs, query = self.call.services.logs, self.query
-        size, least, starts = logs.length(key), 0, dict.fromkeys(STREAMS, 0)
+        size, least, starts = await logs.size(key), 0, dict.fromkeys(STREAMS, 0)
         if query.since is not None:
             least = await since(logs, key, size, parse_time_bound(query.since, time.time()))
         if query.tail is not None:
@@ -143,7 +143,7 @@ class _View:
         if self.media == CRI:
             headers |= await _so_far(self.call, key)
         # What comes from now on is not waited for: the answer has an end, and a length.
-        size = self.call.services.logs.length(key)
+        size = await self.call.services.logs.size(key)
         tail = await self.tail(key)
         collected = await self._measured(key, size)
         length = None if collected is None else collected.size
@@ -178,10 +178,8 @@ async def _so_far(call: Call, key: AttemptId) -> dict[str, str]:
     over and still grows.
     """
     over = await _is_over(call, key)
-    return {
-        "Remote-Log-Over": str(over).lower(),
-        "Remote-Log-Size": str(call.services.logs.length(key)),
-    }
+    size = await call.services.logs.size(key)
+    return {"Remote-Log-Over": str(over).lower(), "Remote-Log-Size": str(size)}
 
 
 async def _end(call: Call, stream: Stream, job: str, number: int, offset: int) -> None:

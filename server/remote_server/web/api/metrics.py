@@ -17,5 +17,7 @@ async def metrics(call: Call) -> web.StreamResponse:
     services = call.services
     if not services.config.server.open_metrics:
         await services.authenticator.admit(header(call.request, "Authorization"), VIEWER)
-    text = await scrape(services.sources, services.logs) + services.gauges.render()
+    text = (
+        await scrape(services.sources, services.logs, services.reserve) + services.gauges.render()
+    )
     return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})

@@ -47,7 +47,7 @@ async def healthz(call: Call) -> web.StreamResponse:
 
 def _health(call: Call) -> Health:
     # Not a failure: a balancer that sent agents and readers away would help nobody.
-    lack = call.services.logs.reserve.lack()
+    lack = call.services.reserve.lack()
     return Health(status="low_disk", detail=lack) if lack else Health(status="ok")
 
 

@@ -1,6 +1,6 @@
 """Where to start in a log that is not wanted whole: its last lines, or what came since a moment.
 
-Reads log files in blocks, and lets others run between them. A position is one for each stream: the
+Reads logs in blocks, and lets others run between them. A position is one for each stream: the
 last lines of both may begin in the middle of a line of the other.
 """
 
@@ -28,7 +28,7 @@ Starts = dict[str, int]
 class Readable(Protocol):
     """What is needed of the log store."""
 
-    def read(self, key: AttemptId, offset: int, size: int) -> bytes:
+    async def read(self, key: AttemptId, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset` on; empty at the end."""
 
 
@@ -42,7 +42,7 @@ async def since(logs: Readable, key: AttemptId, size: int, seconds: float) -> in
     """The position of the first record of that time or later; `size` when all are older."""
     wanted, offset, piece = stamp(seconds), 0, BLOCK
     while offset < size:
-        data = logs.read(key, offset, min(piece, size - offset))
+        data = await logs.read(key, offset, min(piece, size - offset))
         whole = cri.complete(data)
         if not whole:
             if len(data) < piece or piece >= LARGEST_RECORD:
@@ -74,7 +74,7 @@ async def last_lines(
     end, rest = size, b""
     while end > 0 and not look.found:
         begin = max(0, end - BLOCK)
-        data = logs.read(key, begin, end - begin) + rest
+        data = await logs.read(key, begin, end - begin) + rest
         end = begin
         first = 0 if begin == 0 else data.find(b"\n") + 1
         if begin and not first and len(data) < LARGEST_RECORD:

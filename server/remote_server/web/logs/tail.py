@@ -1,4 +1,4 @@
-"""A position in a stored log that moves on as pieces are shown. Reads log files."""
+"""A position in a stored log that moves on as pieces are shown. Reads logs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from remote_server.web.logs.forms import Form
 from remote_server.web.logs.start import LARGEST_RECORD, Readable, Starts
 
 _STREAM: Final = slice(cri.STAMP_LENGTH + 1, cri.STAMP_LENGTH + 7)
+
+
+class Source(Readable, Protocol):
+    """What is needed of the logs."""
+
+    fetching: asyncio.Semaphore
+    """Held by who reads from the archive, as long as the piece is in memory."""
+
+    def at_hand(self, key: AttemptId) -> bool:
+        """Whether reading needs no archive."""
 
 
 class Sink(Protocol):
@@ -47,7 +57,7 @@ class Tail:
 
     def __init__(
         self,
-        logs: Readable,
+        logs: Source,
         key: AttemptId,
         turn: asyncio.Semaphore,
         offset: int = 0,
@@ -67,9 +77,11 @@ class Tail:
         pieces."""
         piece = form.piece
         while True:
-            async with self._turn:
+            # Whoever waits for the archive takes no turn away from others.
+            at_hand = self._logs.at_hand(self._key)
+            async with self._turn if at_hand else self._logs.fetching:
                 # A turn is over when the loop has turned: others get theirs.
-                data = self._piece(form, piece, size)
+                data = await self._piece(form, piece, size)
                 if not data:
                     return
                 shown, piece = self._show(form, data, piece)
@@ -106,10 +118,10 @@ class Tail:
             offset += len(line) + 1
         return b"".join(shown)
 
-    def _piece(self, form: Form, piece: int, size: int | None) -> bytes:
+    async def _piece(self, form: Form, piece: int, size: int | None) -> bytes:
         while not (self._aligned or form.cut):
             # Perhaps inside a record: its rest is not shown.
-            before = self._logs.read(self._key, self.offset - 1, piece)
+            before = await self._logs.read(self._key, self.offset - 1, piece)
             end = before.find(b"\n")
             if end < 0 and len(before) < piece:
                 return b""
@@ -119,4 +131,4 @@ class Tail:
             piece = min(piece, size - self.offset)
             if piece <= 0:
                 return b""
-        return self._logs.read(self._key, self.offset, piece)
+        return await self._logs.read(self._key, self.offset, piece)

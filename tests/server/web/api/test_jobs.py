@@ -11,7 +11,7 @@ import pytest
 from remote_protocol.api.jobs import JobView
 from remote_protocol.messages import Hello
 from remote_protocol.spec import CommandSpec, JobSpec
-from remote_server.disk.reserve import Disk, Reserve
+from remote_server.disk.reserve import Disk
 from tests.support.live_server import Live
 from tests.support.stored import finish
 from tests.support.stored import running as run_job
@@ -250,8 +250,8 @@ async def test_no_job_is_taken_while_the_disk_is_low(
     store = live.services.store
     key = await run_job(store, now=time.time())
     await finish(store, key, 1, now=time.time())
-    full = Reserve(live.services.logs.root, 1 << 30, lambda: Disk(1 << 40, 5))
-    monkeypatch.setattr(live.services.logs, "reserve", full)
+    monkeypatch.setattr(live.services.reserve, "_measure", lambda: Disk(1 << 40, 5))
+    monkeypatch.setattr(live.services.reserve, "_looked_at", None)
     calls = [("/jobs", TRUE), ("/jobs/batch", {"jobs": [TRUE]}), (f"/jobs/{key.job}/retry", None)]
     for path, body in calls:
         refused = await live.post(path, body)

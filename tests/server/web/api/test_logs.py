@@ -98,7 +98,7 @@ async def test_bytes_that_are_no_text_come_as_base64(live: Live) -> None:
 
 
 async def test_the_stored_bytes_from_any_position(live: Live, key: AttemptId) -> None:
-    stored = live.services.logs.read(key, 0, 10_000)
+    stored = await live.services.logs.read(key, 0, 10_000)
     async with live.open("GET", log_path(key), headers=CRI) as response:
         assert response.headers["Content-Type"] == "application/vnd.cri-log"
         assert await response.read() == stored

@@ -24,7 +24,7 @@ class Bytes:
     def __init__(self, data: bytes) -> None:
         self.data = data
 
-    def read(self, key: AttemptId, offset: int, size: int) -> bytes:
+    async def read(self, key: AttemptId, offset: int, size: int) -> bytes:
         return self.data[offset : offset + size]
 
 

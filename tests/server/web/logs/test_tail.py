@@ -18,8 +18,17 @@ class Bytes:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.fetching = asyncio.Semaphore(2)
+        self.packed = False
+        self.answer = asyncio.Event()
+        self.answer.set()
 
-    def read(self, key: AttemptId, offset: int, size: int) -> bytes:
+    def at_hand(self, key: AttemptId) -> bool:
+        return not self.packed
+
+    async def read(self, key: AttemptId, offset: int, size: int) -> bytes:
+        if self.packed:
+            await self.answer.wait()
         return self.data[offset : offset + size]
 
 
@@ -80,3 +89,23 @@ async def test_thousands_of_readers_leave_others_their_turn() -> None:
     assert 0 < most <= 4
     await asyncio.gather(*tails)
     assert pieces[0] >= 200
+
+
+async def test_an_archive_that_does_not_answer_holds_up_nobody_else() -> None:
+    turn, packed, growing = asyncio.Semaphore(1), Bytes(record(b"old\n")), Bytes(record(b"new\n"))
+    packed.packed = True
+    packed.answer.clear()
+    old = Collected(99)
+    waiting = [
+        asyncio.create_task(Tail(packed, KEY, turn).drain(Plain(None, 0), sink))
+        for sink in (old, Collected(99), Collected(99))
+    ]
+    await asyncio.sleep(0)
+    sink = Collected(99)
+    async with asyncio.timeout(10):
+        await Tail(growing, KEY, turn).drain(Plain(None, 0), sink)
+    assert sink.whole == b"new\n"
+    assert packed.fetching.locked(), "not all of them wait with a piece in memory"
+    packed.answer.set()
+    await asyncio.gather(*waiting)
+    assert old.whole == b"old\n"

@@ -8,8 +8,8 @@ from zlib import crc32
 
 import pytest
 
-from remote_server.logs import checksums as module
-from remote_server.logs.checksums import Checksums
+from remote_server.logs.local import checksums as module
+from remote_server.logs.local.checksums import Checksums
 
 
 async def test_they_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from remote_server.cli import archive as module
-from remote_server.cli.archive import Parts, write_archive
+from remote_server.cli import backup_file as module
+from remote_server.cli.backup_file import Parts, write_backup
 from remote_server.disk import sparse
 
 
@@ -18,9 +18,12 @@ from remote_server.disk import sparse
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     (folder / "logs" / "j").mkdir(parents=True)
+    (folder / "archive" / "j").mkdir(parents=True)
     (folder / "inputs").mkdir()
     (folder / "logs" / "j" / "1.log").write_bytes(b"x" * 300_000)
-    (folder / "logs" / "j" / "2.log.part").write_bytes(b"half")
+    (folder / "logs" / "j" / "2.part").write_bytes(b"half")
+    (folder / "archive" / "j" / "3.log.gz").write_bytes(b"packed")
+    (folder / "archive" / "j" / ".4.log.gz.0a.part").write_bytes(b"half")
     (folder / "inputs" / "waits.open").write_bytes(b"first part")
     (folder / "inputs" / "whole.ended").write_bytes(b"all of it")
     return folder
@@ -40,18 +43,19 @@ def contents(path: Path) -> dict[str, bytes]:
 def test_logs_and_inputs_are_there(data: Path, tmp_path: Path, packed: bool) -> None:
     database = tmp_path / "copy.db"
     database.write_bytes(b"rows")
-    write_archive(tmp_path / "a", Parts(database, data), packed)
+    write_backup(tmp_path / "a", Parts(database, data), packed)
     assert contents(tmp_path / "a") == {
         "server.db": b"rows",
         "inputs/waits.open": b"first part",
         "inputs/whole.ended": b"all of it",
         "logs/j/1.log": b"x" * 300_000,
+        "archive/j/3.log.gz": b"packed",
     }
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
 
 
 def test_logs_and_database_can_be_left_out(data: Path, tmp_path: Path) -> None:
-    write_archive(tmp_path / "a", Parts(None, data, logs=False), False)
+    write_backup(tmp_path / "a", Parts(None, data, logs=False), False)
     assert sorted(contents(tmp_path / "a")) == ["inputs/waits.open", "inputs/whole.ended"]
 
 
@@ -70,7 +74,7 @@ def test_a_log_that_is_cut_meanwhile_keeps_its_length(
         add(archive, entry, file)
 
     monkeypatch.setattr(sparse, "add", cut)
-    write_archive(tmp_path / "a", Parts(None, data), False)
+    write_backup(tmp_path / "a", Parts(None, data), False)
     found = contents(tmp_path / "a")["logs/j/1.log"]
     assert found == b"x" * left + bytes(300_000 - left)
 
@@ -83,16 +87,33 @@ def test_what_got_another_name_meanwhile_is_found(
     def renamed(parts: Parts) -> list[Path]:
         found = list(real(parts))
         (data / "inputs" / "waits.open").rename(data / "inputs" / "waits.ended")
-        (data / "logs" / "j" / "1.log").rename(data / "logs" / "j" / "1.log.gz")
         return found
 
     monkeypatch.setattr(module, "_files", renamed)
-    write_archive(tmp_path / "a", Parts(None, data), False)
+    write_backup(tmp_path / "a", Parts(None, data), False)
     assert sorted(contents(tmp_path / "a")) == [
+        "archive/j/3.log.gz",
         "inputs/waits.ended",
         "inputs/whole.ended",
-        "logs/j/1.log.gz",
+        "logs/j/1.log",
     ]
+
+
+def test_a_log_that_is_packed_meanwhile_is_in_the_copy_of_the_archive(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module._add
+
+    def packed_first(archive: tarfile.TarFile, path: Path, data_dir: Path) -> None:
+        if path.name == "1.log":
+            path.rename(data / "archive" / "j" / "1.log.gz")
+        real(archive, path, data_dir)
+
+    monkeypatch.setattr(module, "_add", packed_first)
+    write_backup(tmp_path / "a", Parts(None, data), False)
+    found = contents(tmp_path / "a")
+    assert "logs/j/1.log" not in found
+    assert found["archive/j/1.log.gz"] == b"x" * 300_000
 
 
 def test_what_is_gone_meanwhile_is_left_out(
@@ -106,5 +127,9 @@ def test_what_is_gone_meanwhile_is_left_out(
         return found
 
     monkeypatch.setattr(module, "_files", removed)
-    write_archive(tmp_path / "a", Parts(None, data), False)
-    assert sorted(contents(tmp_path / "a")) == ["inputs/waits.open", "logs/j/1.log"]
+    write_backup(tmp_path / "a", Parts(None, data), False)
+    assert sorted(contents(tmp_path / "a")) == [
+        "archive/j/3.log.gz",
+        "inputs/waits.open",
+        "logs/j/1.log",
+    ]

@@ -1,4 +1,4 @@
-"""The archive that `remote-server backup` writes: a tar file of what the data directory holds.
+"""The file that `remote-server backup` writes: a tar archive of what the data directory holds.
 
 Files are added as long as they are now: logs and inputs may grow meanwhile, be packed, ended, or
 be gone, and the server may cut a log that its agent sends again. Reads the data directory.
@@ -16,12 +16,12 @@ from typing import Final, NamedTuple
 
 from remote_server.disk import sparse
 
-_LATER_NAMES: Final = {".log": ".log.gz", ".open": ".ended"}
-"""What a file is called when it was packed, or when the input is complete."""
+_LATER_NAMES: Final = {".open": ".ended"}
+"""What a file is called when the input is complete."""
 
 
 class Parts(NamedTuple):
-    """What goes into the archive."""
+    """What goes into the file."""
 
     database: Path | None
     """A copy of it."""
@@ -29,8 +29,8 @@ class Parts(NamedTuple):
     logs: bool = True
 
 
-def write_archive(target: Path, parts: Parts, packed: bool) -> None:
-    """Write the archive and have it on the disk; `packed`: compressed. OSError."""
+def write_backup(target: Path, parts: Parts, packed: bool) -> None:
+    """Write the file and have it on the disk; `packed`: compressed. OSError."""
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         with tarfile.open(fileobj=file, mode="w:gz" if packed else "w") as archive:
@@ -48,9 +48,9 @@ def _files(parts: Parts) -> Iterator[Path]:
     if inputs.is_dir():
         yield from sorted(inputs.iterdir())
     if parts.logs:
-        for path in sorted((parts.data_dir / "logs").rglob("*.log*")):
-            if path.suffix != ".part":
-                yield path
+        yield from sorted((parts.data_dir / "logs").rglob("*.log"))
+        # Afterwards: a log that is packed meanwhile is there before it is gone from the others.
+        yield from sorted((parts.data_dir / "archive").rglob("*.log.gz"))
 
 
 def _add(archive: tarfile.TarFile, path: Path, data_dir: Path) -> None:
@@ -67,7 +67,7 @@ def _add(archive: tarfile.TarFile, path: Path, data_dir: Path) -> None:
 class _Padded(io.FileIO):
     """A file that has its first length whatever becomes of it: what was cut off is read as zeros.
 
-    The archive has promised that length already. A log that was cut is one whose bytes are sent
+    The tar archive has promised that length already. A log that was cut is one whose bytes are sent
     again, and compared with their checksum at its end.
     """
 

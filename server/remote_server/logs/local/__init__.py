@@ -1,0 +1,1 @@
+"""Logs in directories of a local or shared file system: the adapters of `logs.ports`."""
