@@ -26,6 +26,7 @@ from remote_server.logs.opening import open_logs
 from remote_server.logs.packer import Packer
 from remote_server.queries.gauges import Gauges
 from remote_server.queries.sources import Sources
+from remote_server.retention import Retention, RetentionSettings
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
 from remote_server.web import (
@@ -72,9 +73,8 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     sweeping = SweeperSettings(
         offer_ttl=config.agents.offer_ttl,
         start_ttl=config.agents.start_ttl,
-        job_retention=config.retention.jobs,
     )
-    sweeper = Sweeper(store, hub, clock, logs.delete, sweeping)
+    sweeper = Sweeper(store, hub, clock, sweeping)
     services = _services(config, store, hub, reserve)
     for subscriber in (
         signal.committed,
@@ -95,6 +95,9 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         {
             "dispatcher": dispatcher.run,
             "sweeper": sweeper.run,
+            "retention": Retention(
+                store, clock, logs.delete, RetentionSettings(jobs=config.retention.jobs)
+            ).run,
             "hub": hub.run,
             "inputs": InputWatch(inputs, store, config.limits.input_ttl).run,
             "streams": partial(services.streams.run, services.authenticator.judge),

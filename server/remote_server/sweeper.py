@@ -1,5 +1,5 @@
 """The loop that ends what is overdue: leases of silent agents, offers nobody took, jobs that waited
-too long, old logs, ephemeral agents that are gone.
+too long, ephemeral agents that are gone.
 
 It decides nothing by itself: `domain.expiry` judges, `domain.decisions` decides. It also writes
 down, in one batch a minute, when each agent was last heard.
@@ -8,7 +8,6 @@ down, in one batch a minute, when each agent was last heard.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -29,19 +28,14 @@ from remote_server.domain.expiry import (
     unstarted_detail,
 )
 from remote_server.domain.links import Links
-from remote_server.domain.model import Clock, LiveLease, Queue
+from remote_server.domain.model import Clock, LiveLease
 from remote_server.errors import NotFound, Stale, StoreUnavailable
 from remote_server.queries.waiting import waiting_reasons
 from remote_server.store import Store
 
 _PAGE: Final = 500
-_MOST_FORGOTTEN: Final = 2000
-"""Jobs forgotten in one sweep."""
 _REMIND_EVERY: Final = 30.0
 _MOMENT: Final = 0.2
-
-DeleteLog = Callable[[AttemptId], Awaitable[object]]
-"""Removes the log file of an attempt; a missing one is no error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +46,8 @@ class SweeperSettings:
     offer_ttl: float = 45.0
     start_ttl: float = 60.0
     contact_every: float = 60.0
-    retention_every: float = 300.0
     ephemeral_after: float = 600.0
     """An ephemeral agent that was silent for so long, and holds nothing, is deleted."""
-    job_retention: float | None = None
-    """Ended jobs are kept for so long where their queue does not say otherwise; None: for ever."""
 
 
 class Sweeper:
@@ -67,20 +58,17 @@ class Sweeper:
         store: Store,
         links: Links,
         clock: Clock,
-        delete_log: DeleteLog,
         settings: SweeperSettings = SweeperSettings(),
     ) -> None:
         self._store = store
         self._links = links
         self._clock = clock
-        self._delete_log = delete_log
         self._settings = settings
         now = clock.boot()
         # Silence counts from here at the earliest: agents get their time again after a restart.
         self._floor = now
         self._last_sweep = now
         self._last_contact = now
-        self._last_retention = now
         self._saved: dict[str, float] = {}
         self._seen: dict[tuple[AttemptId, str, AttemptState], float] = {}
         self._reminded: dict[AttemptId, float] = {}
@@ -138,11 +126,6 @@ class Sweeper:
             self._last_contact = now
             await self._save_contact(now)
             await self._remove_ephemeral(now)
-        if now - self._last_retention >= self._settings.retention_every:
-            await self.retain()
-            if await self.forget() < _MOST_FORGOTTEN:
-                self._last_retention = now
-            # Else the next sweep goes on: what else it does must not wait for long.
 
     async def _expire(self) -> list[str]:
         """End jobs that waited for too long, each with what it waited for last."""
@@ -152,47 +135,6 @@ class Sweeper:
             return []
         reasons = await waiting_reasons(self._store, self._links, jobs)
         return await self._store.expire_waiting(now, reasons)
-
-    async def forget(self) -> int:
-        """Forget jobs that ended longer ago than their queues keep them; how many, not too many
-        at a time."""
-        kept = {queue.name: queue.job_retention for queue in await self._store.queues()}
-        # Jobs outlive their queue.
-        names = {name for name, _ in await self._store.counts()} | kept.keys()
-        count = 0
-        for name in sorted(names):
-            seconds = kept.get(name)
-            seconds = self._settings.job_retention if seconds is None else seconds
-            if seconds is not None:
-                count += await self._forget_before(name, self._clock.wall() - seconds)
-        if count:
-            self._log.info("jobs forgotten", count=count)
-        return count
-
-    async def _forget_before(self, queue: str, before: float) -> int:
-        count, after = 0, ""
-        while count < _MOST_FORGOTTEN:
-            old = await self._store.old_jobs(queue, before, after)
-            if not old:
-                break
-            # Logs first: what a crash leaves is found again by its rows.
-            for key in (key for job in old for key in job.attempts):
-                await self._delete_log(key)
-            count += await self._store.forget_jobs([job.id for job in old])
-            after = old[-1].id
-            await asyncio.sleep(0)
-        return count
-
-    async def retain(self) -> None:
-        """Delete logs that are older than their queues keep them, or more than they keep."""
-        for queue in await self._store.queues():
-            if queue.log_retention is not None:
-                before = self._clock.wall() - queue.log_retention
-                while count := await self._delete_before(queue, before):
-                    self._log.info("logs deleted", queue=queue.name, count=count)
-                    await asyncio.sleep(0)
-            if queue.log_max_total is not None:
-                await self._shrink(queue, queue.log_max_total)
 
     async def _pause(self) -> float:
         due = await self._store.next_expiry()
@@ -305,28 +247,3 @@ class Sweeper:
                 except NotFound:
                     continue
                 self._log.info("ephemeral agent removed", agent=name)
-
-    async def _delete_before(self, queue: Queue, before: float) -> int:
-        """Delete a batch of logs; how many."""
-        old = await self._store.old_logs(queue.name, before)
-        for log in old:
-            await self._delete_log(log.key)
-        if old:
-            await self._store.logs_gone([log.key for log in old])
-        return len(old)
-
-    async def _shrink(self, queue: Queue, most: int) -> None:
-        total = await self._store.logs_total(queue.name)
-        while total > most:
-            old = await self._store.old_logs(queue.name, self._clock.wall())
-            gone: list[AttemptId] = []
-            for log in old:
-                if total <= most:
-                    break
-                await self._delete_log(log.key)
-                gone.append(log.key)
-                total -= log.size
-            if not gone:
-                return
-            await self._store.logs_gone(gone)
-            await asyncio.sleep(0)

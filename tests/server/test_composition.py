@@ -46,6 +46,6 @@ async def test_each_loop_is_named(tmp_path: Path) -> None:
     data.prepare()
     store = await Store.open(config.database_url)
     loops = compose(config, data, store).loops
-    names = "dispatcher sweeper hub inputs streams connections packer"
+    names = "dispatcher sweeper retention hub inputs streams connections packer"
     assert set(names.split()) == {*loops}
     await store.close()

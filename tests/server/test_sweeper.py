@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from remote_protocol.api.queues import QueueCreate
 from remote_protocol.api.registration import Registration
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import CommandSpec
@@ -37,13 +36,7 @@ class Scene:
         self.store = store
         self.hands = HandClock(wall=NOW)
         self.links = FakeLinks()
-        self.deleted: list[AttemptId] = []
-        self.sweeper = Sweeper(
-            store, self.links, self.hands.clock, self._delete, SweeperSettings(**settings)
-        )
-
-    async def _delete(self, key: AttemptId) -> None:
-        self.deleted.append(key)
+        self.sweeper = Sweeper(store, self.links, self.hands.clock, SweeperSettings(**settings))
 
     async def pass_by(self, seconds: float, *, beat: tuple[str, ...] = ()) -> None:
         """Time goes by in the sweeper's own steps; agents in `beat` are heard all the time."""
@@ -257,7 +250,7 @@ async def test_what_was_cancelled_before_its_timeout_is_cancelled(store: Store) 
 async def test_waiting_jobs_expire_in_time(store: Store) -> None:
     hands = Clock(time.time, time.monotonic)
     scene = Scene(store)
-    sweeper = Sweeper(store, scene.links, hands, scene._delete)
+    sweeper = Sweeper(store, scene.links, hands)
     job = await submitted(store, time.time(), expires_in=0.1)
     task = asyncio.create_task(sweeper.run())
     deadline = time.monotonic() + 2
@@ -318,82 +311,6 @@ async def test_ephemeral_agents_go_when_they_are_silent(store: Store) -> None:
     assert [agent.name for agent in await store.agents()] == ["linked"]
 
 
-async def test_logs_go_by_age_and_by_size(store: Store) -> None:
-    scene = Scene(store)
-    for wanted in (
-        QueueCreate(name="aged", log_retention=100),
-        QueueCreate(name="sized", log_max_total=250),
-        QueueCreate(name="kept"),
-    ):
-        await store.create_queue(wanted, NOW)
-    keys: dict[str, list[AttemptId]] = {"aged": [], "sized": [], "kept": []}
-    for queue, made in keys.items():
-        for number in range(4):
-            key = await running(store, queue=queue)
-            await finish(store, key, now=NOW + number * 50, size=100)
-            made.append(key)
-    scene.hands.pass_by(201)
-    await scene.sweeper.retain()
-    assert scene.deleted == [*keys["aged"][:3], *keys["sized"][:2]]
-    scene.deleted.clear()
-    await scene.sweeper.retain()
-    assert scene.deleted == []
-    scene.hands.pass_by(1000)
-    await scene.sweeper.retain()
-    assert scene.deleted == [keys["aged"][3]]
-
-
-async def test_ended_jobs_are_forgotten_as_their_queue_or_the_server_says(store: Store) -> None:
-    scene = Scene(store, job_retention=1000)
-    await store.create_queue(QueueCreate(name="brief", job_retention=100), NOW)
-    ended = {}
-    for queue in ("default", "brief"):
-        ended[queue] = await running(store, queue=queue)
-        await finish(store, ended[queue], now=NOW + 10)
-    waiting = await submitted(store)
-    busy = await running(store, queue="brief")
-    scene.links.connect("a")
-    await scene.pass_by(109, beat=("a",))
-    await scene.sweeper.forget()
-    assert scene.deleted == []
-    await scene.pass_by(2, beat=("a",))
-    assert await scene.sweeper.forget() == 1
-    assert scene.deleted == [ended["brief"]]
-    with pytest.raises(NotFound):
-        await store.job(ended["brief"].job)
-    # Jobs outlive their queue.
-    await finish(store, busy, now=NOW + 111)
-    await store.delete_queue("brief")
-    await scene.pass_by(2000)
-    assert sorted(scene.deleted) == sorted([*ended.values(), busy])
-    assert (await store.job(waiting)).state is JobState.QUEUED
-    assert await store.counts() == {("default", JobState.QUEUED): 1}
-
-
-async def test_without_a_wish_for_it_no_job_is_forgotten(store: Store) -> None:
-    scene = Scene(store)
-    key = await running(store)
-    await finish(store, key)
-    await scene.pass_by(20_000)
-    assert await store.timeline(key.job)
-
-
-async def test_many_old_jobs_do_not_hold_up_a_sweep(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("remote_server.sweeper._MOST_FORGOTTEN", 150)
-    scene = Scene(store, job_retention=10, retention_every=0)
-    for job in await store.submit([spec() for _ in range(500)], NOW):
-        await store.request_cancel(job.id, "", NOW)
-    left: list[int] = []
-    for _ in range(4):
-        await scene.pass_by(5 if left else 15)
-        left.append(sum((await store.counts()).values()))
-    assert left[0] >= 100
-    assert left == sorted(left, reverse=True)
-    assert left[-1] == 0
-
-
 async def test_one_failing_sweep_does_not_end_the_loop(store: Store) -> None:
     scene = Scene(store, interval=0.01)
     sweeps: list[int] = []
@@ -431,7 +348,6 @@ async def test_a_job_that_comes_while_it_sleeps_expires_in_time(store: Store) ->
         store,
         FakeLinks(),
         Clock(time.time, time.monotonic),
-        nothing_to_delete,
         SweeperSettings(interval=60.0),
     )
     store.on_commit(sweeper.committed)

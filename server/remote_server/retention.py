@@ -1,0 +1,134 @@
+"""The loop that deletes old logs and forgets old jobs, as their queues and the configuration say.
+
+Logs may lie in an archive that is slow or away: nothing else waits for this loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from remote_protocol.attempt_id import AttemptId
+from remote_server.domain.model import Clock, Queue
+from remote_server.errors import StoreUnavailable
+from remote_server.logs import LogUnavailable
+from remote_server.store import Store
+
+_MOST_FORGOTTEN: Final = 2000
+"""Jobs forgotten in one round; then it goes on after a moment."""
+_MOMENT: Final = 5.0
+
+DeleteLog = Callable[[AttemptId], Awaitable[object]]
+"""Removes the log of an attempt; a missing one is no error. LogUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """Durations in seconds."""
+
+    every: float = 300.0
+    jobs: float | None = None
+    """Ended jobs are kept for so long where their queue does not say otherwise; None: for ever."""
+
+
+class Retention:
+    """Deletes what is kept no longer. `run` is its loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        delete_log: DeleteLog,
+        settings: RetentionSettings = RetentionSettings(),
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._delete_log = delete_log
+        self._settings = settings
+        self._log = structlog.get_logger("remote_server.retention")
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        pause = self._settings.every
+        while True:
+            await asyncio.sleep(pause)
+            pause = self._settings.every
+            try:
+                await self.delete_logs()
+                if await self.forget_jobs() >= _MOST_FORGOTTEN:
+                    pause = _MOMENT
+            except (StoreUnavailable, LogUnavailable) as error:
+                # What is left is found again by its rows.
+                self._log.warning("old logs and jobs cannot be deleted now", cause=str(error))
+            except Exception:
+                self._log.exception("a round of retention failed")
+
+    async def delete_logs(self) -> None:
+        """Delete logs that are older than their queues keep them, or more than they keep."""
+        for queue in await self._store.queues():
+            if queue.log_retention is not None:
+                before = self._clock.wall() - queue.log_retention
+                while count := await self._delete_before(queue, before):
+                    self._log.info("logs deleted", queue=queue.name, count=count)
+                    await asyncio.sleep(0)
+            if queue.log_max_total is not None:
+                await self._shrink(queue, queue.log_max_total)
+
+    async def forget_jobs(self) -> int:
+        """Forget jobs that ended longer ago than their queues keep them; how many, not too many
+        at a time."""
+        kept = {queue.name: queue.job_retention for queue in await self._store.queues()}
+        # Jobs outlive their queue.
+        names = {name for name, _ in await self._store.counts()} | kept.keys()
+        count = 0
+        for name in sorted(names):
+            seconds = kept.get(name)
+            seconds = self._settings.jobs if seconds is None else seconds
+            if seconds is not None:
+                count += await self._forget_before(name, self._clock.wall() - seconds)
+        if count:
+            self._log.info("jobs forgotten", count=count)
+        return count
+
+    async def _forget_before(self, queue: str, before: float) -> int:
+        count, after = 0, ""
+        while count < _MOST_FORGOTTEN:
+            old = await self._store.old_jobs(queue, before, after)
+            if not old:
+                break
+            # Logs first: what a crash leaves is found again by its rows.
+            for key in (key for job in old for key in job.attempts):
+                await self._delete_log(key)
+            count += await self._store.forget_jobs([job.id for job in old])
+            after = old[-1].id
+            await asyncio.sleep(0)
+        return count
+
+    async def _delete_before(self, queue: Queue, before: float) -> int:
+        """Delete a batch of logs; how many."""
+        old = await self._store.old_logs(queue.name, before)
+        for log in old:
+            await self._delete_log(log.key)
+        if old:
+            await self._store.logs_gone([log.key for log in old])
+        return len(old)
+
+    async def _shrink(self, queue: Queue, most: int) -> None:
+        total = await self._store.logs_total(queue.name)
+        while total > most:
+            old = await self._store.old_logs(queue.name, self._clock.wall())
+            gone: list[AttemptId] = []
+            for log in old:
+                if total <= most:
+                    break
+                await self._delete_log(log.key)
+                gone.append(log.key)
+                total -= log.size
+            if not gone:
+                return
+            await self._store.logs_gone(gone)
+            await asyncio.sleep(0)
