@@ -92,7 +92,9 @@ _QUEUE_JOB: Final = (
     update(jobs)
     .where(_JOB)
     .values(
-        _set("state", "attempt", "used", "reuse_withdrawn", "deferred", "not_before")
+        _set("state", "attempt", "used", "deferred", "not_before")
+        # A number that was withdrawn before an attempt came back is still there to be given.
+        | {"reuse_withdrawn": func.coalesce(bindparam("reuse"), jobs.c.reuse_withdrawn)}
         | dict.fromkeys(("agent", "assigned_at", "started_at"), literal_column("NULL"))
     )
 )
@@ -222,7 +224,7 @@ def _write_job(
             # A withdrawn attempt has not run: its number is given again.
             "attempt": key.number - 1 if back else key.number,
             "used": snapshot.used - 1 if again else snapshot.used,
-            "reuse_withdrawn": int(again),
+            "reuse": int(again) if back else None,
             "deferred": int(found.not_before is not None),
             "not_before": found.not_before,
         }

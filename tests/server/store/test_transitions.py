@@ -146,6 +146,24 @@ async def test_a_return_to_a_waiting_job_takes_it_out_of_the_queue(store: Store)
     assert (await finish(store, key)).job_state is JobState.SUCCEEDED
 
 
+async def test_a_withdrawn_replacement_is_given_again_after_a_return(store: Store) -> None:
+    """Its row is there already: making another one would fail, and with it every assignment."""
+    policy = {"on_return": "keep_first"}
+    key = await running(store, max_attempts=3, on_disconnect=policy, retry_backoff=0)
+    await store.lose(key, "silent", NOW)
+    await store.release_due(NOW)
+    (replacement,) = await store.assign([(key.job, "b")], NOW + 1)
+    await store.record("b", Withdrawn(replacement.key, "the link was lost"), NOW + 2)
+    await store.record("a", Returned(key), NOW + 3)
+    await finish(store, key, None, EndReason.LOST, now=NOW + 4)
+    await store.release_due(NOW + 4)
+    (again,) = await store.assign([(key.job, "c")], NOW + 5)
+    assert again.key == replacement.key
+    await started(store, again)
+    assert (await finish(store, again.key, agent="c")).job_state is JobState.SUCCEEDED
+    assert [attempt.agent for attempt in await store.attempts_of(key.job)] == ["a", "c"]
+
+
 async def test_nothing_returns_to_a_job_that_has_ended(store: Store) -> None:
     key = await running(store, on_disconnect={"on_return": "keep_first"})
     await store.lose(key, "silent", NOW)
