@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Superseded
 from remote_server.domain.change_set import ChangeSet
@@ -25,6 +26,9 @@ from remote_server.hub.link import Link
 
 RETRY: Final = 1.0
 """Seconds until the next read when the database cannot be read."""
+
+MOST_EARLY: Final = 1_000
+"""Cancels that may wait for their offers, which come within a turn of the loop."""
 
 
 class AgentStore(Protocol):
@@ -56,6 +60,8 @@ class CommitHandler:
         self._wall = wall
         self._changed: set[str] = set()
         """Agents whose rows have to be read again."""
+        self._early: dict[AttemptId, CancelWished] = {}
+        """Cancels of attempts that their links do not know yet."""
         self._task: asyncio.Task[None] | None = None
 
     def committed(self, changes: ChangeSet) -> None:
@@ -63,7 +69,7 @@ class CommitHandler:
         for attempt, cancel in changes.cancels.items():
             link = self._links.holder(cancel.agent)
             if link is not None:
-                link.feed(CancelWished(attempt, cancel.reason, cancel.detail))
+                self._cancel(link, CancelWished(attempt, cancel.reason, cancel.detail))
         for name, why in changes.removed_agents.items():
             self._remove(name, why)
         if changes.revoked:
@@ -72,6 +78,20 @@ class CommitHandler:
             self._changed |= {name for name in changes.agents if self._links.holder(name)}
             if self._changed and (self._task is None or self._task.done()):
                 self._task = asyncio.ensure_future(self._tell())
+
+    def _cancel(self, link: Link, wish: CancelWished) -> None:
+        if link.session is None or wish.key in link.session.leases:
+            link.feed(wish)
+            return
+        # It was assigned by the same commit: its offer, which does not know of this, comes next.
+        self._early[wish.key] = wish
+        if len(self._early) > MOST_EARLY:
+            del self._early[next(iter(self._early))]
+
+    def offered(self, link: Link, attempt: AttemptId) -> None:
+        """A link was given an offer: tell it what was asked meanwhile."""
+        if self._early and (wish := self._early.pop(attempt, None)) is not None:
+            link.feed(wish)
 
     def stop(self) -> None:
         """Tell no more: the next hello tells it all."""

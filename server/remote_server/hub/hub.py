@@ -280,6 +280,7 @@ class Hub:
         link = self._links.get(lease.agent)
         if link is not None:
             link.feed(Offered(lease))
+            self._commits.offered(link, lease.key)
 
     def holder(self, agent: str) -> Link | None:
         """The link that has an agent's name."""

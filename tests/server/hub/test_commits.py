@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from remote_protocol import messages as m
 from remote_protocol.api.agents import AgentChange
 from remote_protocol.errors import CloseCode
-from remote_server.domain.model import Agent
+from remote_protocol.states import JobState
+from remote_server.domain.model import Agent, Lease
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import commits as module
 from tests.support.live_hub import LiveHub
@@ -47,6 +50,27 @@ async def test_a_new_token_ends_the_link_of_the_former_one(place: LiveHub) -> No
         assert "replaced by a new one" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.UNREGISTERED
         assert not [said for said in agent.heard if isinstance(said, m.Superseded)]
+
+
+async def test_a_cancel_in_the_commit_that_assigns_follows_the_offer(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit is told before the offer is sent, which does not know of the cancel."""
+    assign, cancels = place.store.assign, []
+
+    async def assign_and_cancel(pairs: Sequence[tuple[str, str]], now: float) -> list[Lease]:
+        for job, _ in pairs:
+            asked = place.store.request_cancel(job, "at once", now)
+            cancels.append(asyncio.ensure_future(asked))
+        return await assign(pairs, now)
+
+    monkeypatch.setattr(place.store, "assign", assign_and_cancel)
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.offered()
+        assert (await agent.hear(m.Cancel)).attempt == key
+        assert (await cancels[0]).state is JobState.ASSIGNED, "it was cancelled while it waited"
 
 
 async def test_an_agent_is_told_only_what_differs(place: LiveHub) -> None:
