@@ -23,7 +23,7 @@ HEAVY := tests/hostile tests/checkout tests/postgresql
 ON_POSTGRESQL := tests/postgresql tests/server/store tests/server/hub tests/server/inputs tests/server/queries \
   $(addprefix tests/server/test_,dispatcher.py sweeper.py inspection.py) tests/e2e
 ON_SQLITE := tests/server/store/sqlite tests/e2e/test_restore.py \
-  tests/e2e/test_doors.py::test_a_database_newer_than_the_program
+  tests/e2e/test_refusals.py::test_a_database_newer_than_the_program
 
 LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol

@@ -2,7 +2,7 @@
 
 One job compiles and checks real packages of the standard library with thousands of lines of
 output, one fails with a meaningful exit code, one is cancelled half-way. Ends with a table, exit
-code 0 when all ended as intended, and leaves nothing behind. Uses the public doors only: the
+code 0 when all ended as intended, and leaves nothing behind. Uses the public interfaces only: the
 command lines and the Python client.
 """
 
@@ -288,7 +288,7 @@ def say(sentence: str) -> None:
 
 
 def show(name: str, line: str, error: bool, lock: threading.Lock) -> None:
-    """One line of a job's output behind its coloured name."""
+    """One line of a job's output after its coloured name."""
     head = f"{name:>9} {'!' if error else '|'}"
     # One line on a terminal of any width: a wrapped one breaks the column of names.
     room = (shutil.get_terminal_size().columns if sys.stdout.isatty() else 162) - len(head) - 2

@@ -1,6 +1,6 @@
 """How long to wait before the next attempt to reach the server. Pure: the randomness is given.
 
-Full jitter: each wait is drawn uniformly from a window that doubles up to a longest one. Drawn anew
+Full jitter: each wait is drawn uniformly from a window that doubles up to a longest one. Drawn
 from the whole window each time, and never added up, so that the waits of a fleet that lost its
 server at once do not cluster; bounded, so that nobody sleeps long after an outage.
 """

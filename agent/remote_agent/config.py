@@ -1,6 +1,6 @@
 """The agent's configuration: TOML file, environment, flags; parsed once, frozen, one slice a room.
 
-Every key has an environment twin, `REMOTE_AGENT_<SECTION>_<KEY>`, and the common ones a short form
+Every key has a variable, `REMOTE_AGENT_<SECTION>_<KEY>`, and the common ones have a short form
 too (`REMOTE_AGENT_SERVER`, `REMOTE_AGENT_NAME` …). May read the configuration file.
 """
 

@@ -69,7 +69,7 @@ class SpoolReader:
         self._base = 0
 
     def close(self) -> None:
-        """Close the descriptor; reading again opens it anew."""
+        """Close the descriptor; reading opens it again."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

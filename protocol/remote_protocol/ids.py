@@ -2,7 +2,7 @@
 
 Job ids are ULIDs (github.com/ulid/spec): 26 characters of Crockford base 32, sortable by the
 time of creation, 16 bytes on the wire. An agent token carries its kind in its first four
-characters, so that a token at the wrong door can be refused by name.
+characters, so that a token in the wrong place can be refused by name.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Cursor:
     """Bytes that the receiver has."""
 
     def grow(self, size: int) -> None:
-        """The spool is now `size` bytes long; a smaller value is an old hint."""
+        """The spool is now `size` bytes long; a smaller value is an old report."""
         self.size = max(self.size, size)
 
     def next_chunk(self, window: int = WINDOW, largest: int = MAX_PAYLOAD) -> tuple[int, int]:

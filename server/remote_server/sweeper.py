@@ -217,7 +217,7 @@ class Sweeper:
             return
         detail = overdue_detail(lease.timeout)
         if not lease.overdue:
-            # Behind a new link, or a restart of the server, it is still known why.
+            # After a new link, or a restart of the server, it is still known why.
             await self._store.enforce_timeout(lease.key, detail, self._clock.wall())
         self._links.cancel(lease.agent, lease.key, EndReason.TIMEOUT, detail)
 

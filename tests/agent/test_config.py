@@ -1,4 +1,4 @@
-"""The agent's configuration: precedence, twins, URL checks, every fault at once."""
+"""The agent's configuration: precedence, variables, URL checks, every fault at once."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from remote_protocol.states import AgentState
 from tests.chaos.stage import Agent, Missed, Stage
 from tests.support.fake_agent import FakeAgent
 
-_PATIENCE = 45.0
+_TIMEOUT = 45.0
 """Seconds: TCP may just be waiting to say again what a bad line has swallowed."""
 _TOLD = "another agent connected with this agent's identity"
 """What an agent logs when it was fenced."""
@@ -61,7 +61,7 @@ async def _impersonate(stage: Stage, agent: Agent, seconds: float) -> str:
 async def _close_code(clone: FakeAgent) -> int | None:
     """Read until the server closes the link; None when it does not."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             while (frame := await clone.socket.receive()).type is aiohttp.WSMsgType.TEXT:
                 continue
             closing = frame.type is aiohttp.WSMsgType.CLOSE
@@ -103,7 +103,7 @@ def _times_told(agent: Agent) -> int:
 
 
 def _soon(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
             return False

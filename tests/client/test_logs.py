@@ -107,13 +107,11 @@ def test_a_silent_job_outlives_any_number_of_idle_cuts(api: FakeApi, client: Cli
 
     api.on("GET", f"/jobs/{ID}", job_view(state="running", attempt=1))
     api.on("GET", f"/jobs/{ID}/log", answer)
-    # More of them than failures that it bears: the server was never away.
+    # More of them than failures that it tolerates: the server was never away.
     assert b"".join(client.stored_log(ID, follow=True)) == log
 
 
-def test_an_end_is_believed_only_when_the_job_or_a_head_agrees(
-    api: FakeApi, client: Client
-) -> None:
+def test_an_end_counts_only_when_the_job_or_a_head_agrees(api: FakeApi, client: Client) -> None:
     log = cri_log(*((("stdout", b"line %d\n" % n)) for n in range(50)))
     attempt = {"number": 1, "state": "ended", "log_complete": True, "log_size": len(log)}
     api.on("GET", f"/jobs/{ID}", job_view(state="failed", attempt=1, attempts=[attempt]))

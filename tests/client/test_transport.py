@@ -128,7 +128,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(api: FakeApi) -> None:
     assert said[1].startswith("reached the server again after ")
 
 
-def test_a_patient_call_outlives_a_long_outage(api: FakeApi, client: Client) -> None:
+def test_a_persistent_call_outlives_a_long_outage(api: FakeApi, client: Client) -> None:
     busy = problem(503, "store_unavailable", "later")
     api.on("GET", f"/jobs/{ID}", *[busy] * 50, job_view())
     assert client.job(ID, persistent=True).id == ID

@@ -227,7 +227,7 @@ def _spoken_for(stack: Stack, job: str, dead: str) -> bool:
 
 @pytest.fixture
 def stack_of_short_inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A server that bears two seconds of silence."""
+    """A server that tolerates two seconds of silence."""
     with Stack(tmp_path_factory.mktemp("short"), LIMITS_INPUT_TTL="2s") as stack:
         stack.start_server()
         yield stack

@@ -55,7 +55,7 @@ def test_a_job_ends_with_the_contact_also_when_its_agent_is_dead(calm: Stack) ->
     assert calm.client.wait(job, 20).state is JobState.CANCELLED
 
 
-def test_a_restart_of_the_agent_does_not_begin_the_absence_anew(calm: Stack) -> None:
+def test_a_restart_of_the_agent_does_not_reset_the_absence(calm: Stack) -> None:
     book = calm.root / "book"
     agent = calm.agent("a")
     calm.submit(WITNESS.format(book), on_disconnect={"stop_after": 5})

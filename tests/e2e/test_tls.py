@@ -26,10 +26,10 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def stranger(tmp_path: Path) -> Path:
+def other_ca(tmp_path: Path) -> Path:
     """Another CA, which signed nothing here."""
-    trustme.CA().cert_pem.write_to_path(tmp_path / "stranger.pem")
-    return tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    return tmp_path / "other.pem"
 
 
 def test_a_private_ca_by_flag_and_by_environment(secure: Stack) -> None:
@@ -48,19 +48,19 @@ def test_a_private_ca_by_flag_and_by_environment(secure: Stack) -> None:
     secure.online("flag")
 
 
-def test_an_unknown_ca_is_named_with_its_cure(secure: Stack, stranger: Path) -> None:
-    for options in ([], ["--ca-file", stranger]):
+def test_an_unknown_ca_is_named_with_its_cure(secure: Stack, other_ca: Path) -> None:
+    for options in ([], ["--ca-file", other_ca]):
         done = secure.register("unknown", *options, check=False)
         assert done.returncode == 1
         says(done.stderr, secure.url, "is not trusted", "--ca-file", "[server] ca_file")
-    ctl = secure.ctl("job", "list", REMOTE_CA_FILE=str(stranger))
+    ctl = secure.ctl("job", "list", REMOTE_CA_FILE=str(other_ca))
     assert ctl.returncode == 1
     says(ctl.stderr.decode(), secure.url, "certificate", "--ca-file")
 
 
 def test_another_host_name_is_named_with_its_cure(secure: Stack) -> None:
     url = f"https://localhost:{secure.port}"
-    done = secure.register("astray", "--ca-file", secure.ca_file, url=url, check=False)
+    done = secure.register("misnamed", "--ca-file", secure.ca_file, url=url, check=False)
     assert done.returncode == 1
     says(done.stderr, url, "'localhost'", "use the host name that it was made for")
     assert "--ca-file" not in done.stderr, "the authority is right"

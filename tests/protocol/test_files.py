@@ -46,7 +46,7 @@ def test_a_file_stays_inside_the_work_directory(path: str) -> None:
         ("\udcff", "not text in UTF-8"),
     ],
 )
-def test_a_path_that_no_disk_takes_is_refused_at_the_door(path: str, words: str) -> None:
+def test_a_path_that_no_disk_takes_is_refused(path: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         JobFile(path=path, content="")
 

@@ -42,7 +42,7 @@ def test_a_chunk_is_bounded_by_payload_window_and_spool() -> None:
     assert small.next_chunk() == (0, 7)
 
 
-def test_an_old_hint_changes_nothing() -> None:
+def test_an_old_report_changes_nothing() -> None:
     cursor = Cursor(size=7)
     cursor.grow(3)
     assert cursor.size == 7
@@ -60,7 +60,7 @@ def test_an_ack_beyond_what_was_sent_spares_sending_it() -> None:
     assert cursor.next_chunk() == (6, 3)
 
 
-def test_a_rewind_may_go_behind_what_was_acknowledged() -> None:
+def test_a_rewind_may_go_back_before_what_was_acknowledged() -> None:
     cursor = Cursor(size=9, sent=9, acked=9)
     cursor.rewind(4)
     assert cursor == Cursor(size=9, sent=4, acked=4)

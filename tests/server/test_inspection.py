@@ -132,15 +132,15 @@ async def test_the_better_one_of_two_forms_is_kept(store: Store, logs: Logs) -> 
 
 async def test_a_log_without_a_job_is_moved_aside(store: Store, logs: Logs) -> None:
     key = await running(store)
-    stranger = key._replace(job="01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    unknown = key._replace(job="01ARZ3NDEKTSV4RRFFQ69G5FAV")
     logs.append(key, b"x")
-    logs.append(stranger, b"precious")
+    logs.append(unknown, b"precious")
     logs.store.close()
     (fault,) = (await inspected(store, logs)).faults
-    assert stranger.job in fault
+    assert unknown.job in fault
     repaired = await inspected(store, logs, repair=True)
     assert repaired.repaired == 1
-    aside = path_of(logs, key).parents[2].with_name("logs.orphaned") / stranger.job / "1.log"
+    aside = path_of(logs, key).parents[2].with_name("logs.orphaned") / unknown.job / "1.log"
     assert aside.read_bytes() == b"precious"
     assert (await inspected(store, logs)).faults == []
 
@@ -158,14 +158,14 @@ async def test_a_damaged_packed_log_is_named(store: Store, logs: Logs) -> None:
 async def test_a_packed_log_without_a_job_is_set_aside_in_the_archive(
     store: Store, logs: Logs
 ) -> None:
-    stranger = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
-    logs.append(stranger, b"precious")
-    await logs.pack(stranger)
+    unknown = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)
+    logs.append(unknown, b"precious")
+    await logs.pack(unknown)
     (fault,) = (await inspected(store, logs)).faults
-    assert logs.archived.where(stranger) in fault
+    assert logs.archived.where(unknown) in fault
     assert (await inspected(store, logs, repair=True)).repaired == 1
-    assert await logs.size(stranger) == 0
-    aside = Path(logs.archived.where(stranger)).parents[2] / "orphaned" / name_of(stranger)
+    assert await logs.size(unknown) == 0
+    aside = Path(logs.archived.where(unknown)).parents[2] / "orphaned" / name_of(unknown)
     assert gzip.decompress(aside.read_bytes()) == b"precious"
     assert (await inspected(store, logs)).faults == []
 

@@ -86,7 +86,7 @@ async def test_a_heartbeat_renews_every_lease(store: Store) -> None:
     assert {await scene.state(key) for key in keys} == {JobState.FAILED}
 
 
-async def test_time_starts_anew_when_the_server_does(store: Store) -> None:
+async def test_time_starts_again_when_the_server_does(store: Store) -> None:
     key = await running(store, now=NOW - 86_400)
     scene = Scene(store)
     await scene.pass_by(595)
@@ -204,7 +204,7 @@ async def test_an_agent_is_reminded_of_a_timeout(store: Store) -> None:
     assert timeline.count("timeout_enforced") == 1
 
 
-async def test_a_timeout_stays_one_behind_a_new_link_and_a_cancel(store: Store) -> None:
+async def test_a_timeout_stays_one_after_a_new_link_and_a_cancel(store: Store) -> None:
     scene = Scene(store)
     key = await running(store, timeout=60, grace_period=10)
     scene.links.connect("a")
@@ -213,7 +213,7 @@ async def test_a_timeout_stays_one_behind_a_new_link_and_a_cancel(store: Store) 
     lease = (await store.leases_of("a"))[key]
     assert (lease.cancel_requested, lease.cancel_reason) == (True, EndReason.TIMEOUT)
     assert lease.cancel_detail == "the server enforces the timeout of 1m"
-    # A restarted server does not grant the time anew.
+    # A restarted server does not grant the time again.
     again = Scene(store)
     again.links.connect("a")
     await again.pass_by(5, beat=("a",))

@@ -200,7 +200,7 @@ class FakeAgent:
         transport = self.socket.get_extra_info("transport") or self._transport()
         transport.abort()
 
-    def deaf(self) -> None:
+    def stop_reading(self) -> None:
         """Read nothing any more, so that what the server sends piles up."""
         self._transport().pause_reading()
 

@@ -1,4 +1,4 @@
-"""A hub behind a real WebSocket server, with a real store, real log files and a dispatcher."""
+"""A hub with a real WebSocket server, with a real store, real log files and a dispatcher."""
 
 from __future__ import annotations
 

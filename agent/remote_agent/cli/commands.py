@@ -97,8 +97,8 @@ def _print_status(document: dict[str, Any]) -> None:
         line = f"  {attempt['job']} attempt {attempt['attempt']} {attempt['phase']}"
         if "size" in attempt:
             size, acked = attempt["size"], attempt.get("acked", 0)
-            behind = f", {format_size(size - acked)} not sent" if size > acked else ""
-            line += f", log {format_size(size)}{behind}"
+            unsent = f", {format_size(size - acked)} not sent" if size > acked else ""
+            line += f", log {format_size(size)}{unsent}"
         print(line)
 
 

@@ -187,7 +187,7 @@ def enrol(config: Config, known: Identity | None, wanted: Options) -> tuple[Iden
 
 def _tokens(mine: Identity | None, given: str | None) -> list[str]:
     """Which tokens to show, in this order: the agent's own before a registration token, so that
-    no use of that is spent, but after an agent token that somebody made for it anew."""
+    no use of that is spent, but after an agent token that somebody has made for it since."""
     if given is None and mine is None:
         raise ConfigError("missing: " + NEED_TOKEN)
     if given is not None and (mine is None or kind_of(given) is TokenKind.AGENT):

@@ -1,4 +1,4 @@
-"""The arguments of `remote-agent`: each flag with its environment twin, examples in each help."""
+"""The arguments of `remote-agent`: each flag with its variable, examples in each help."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ examples:
   remote-agent status
   remote-agent pause --comment 'disk replacement'
 
-Every flag has an environment twin, named in the help of its command; every key of the
-configuration file has one too: REMOTE_AGENT_<SECTION>_<KEY>. Flags win over variables, variables
-over the file. `remote-agent config` shows what holds, and why.
+Every flag has an environment variable, named in the help of its command; every key of the
+configuration file has one, too: REMOTE_AGENT_<SECTION>_<KEY>. Flags win over variables, variables
+over the file. `remote-agent config` shows each value in effect, and where it is set.
 
 exit codes: 0 clean, 1 fatal, 2 configuration, 3 restarting for an update, 4 token refused
 """
@@ -165,7 +165,9 @@ def build_parser() -> argparse.ArgumentParser:
     log = command("logs", "local copies of logs", _logs, "", " -f", " 01JD3 --follow")
     log.positional("job", "id of a job or its beginning; none: the agent's own log")
     log.own("-f", "--follow", words="go on as it grows", switch=True)
-    config = command("config", "the effective configuration, and why", commands.config, "")
+    config = command(
+        "config", "the configuration in effect, and where it is set", commands.config, ""
+    )
     config.output()
     doctor = command(
         "doctor", "what keeps this host from running jobs", _doctor, "", " --output json"

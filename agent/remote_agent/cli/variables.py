@@ -1,4 +1,4 @@
-"""The environment twins of flags that belong to the call, not to the configuration. Reads only."""
+"""Environment variables of flags that belong to the call, not to the configuration. Reads only."""
 
 from __future__ import annotations
 

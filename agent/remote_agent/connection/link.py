@@ -43,7 +43,7 @@ from remote_protocol.messages import AgentMessage, ServerMessage
 log = structlog.get_logger("link")
 
 PROVEN_AFTER: Final = 30.0
-"""A link that lived so long (seconds) counts as a success: the backoff starts anew."""
+"""A link that lived so long (seconds) counts as a success: the backoff starts again."""
 FENCED_DELAY: Final = (30.0, 60.0)
 """Seconds, uniformly: another agent has this one's identity and the newest wins, so that a fast
 retry would only make the two throw each other out."""

@@ -29,7 +29,7 @@ class ClockReading(NamedTuple):
     """One moment by the clocks of the host."""
 
     boot: float
-    """Seconds of the clock that never jumps; it starts anew with the host."""
+    """Seconds of the clock that never jumps; it starts at zero with the host."""
     wall: float
     boot_id: str
 
@@ -168,7 +168,7 @@ def _load(file: Path) -> tuple[LocalRequest, ClockReading | None]:
             path=str(file),
             reason=str(error),
         )
-        comment = f"{file.name} was damaged; remote-agent resume writes it anew"
+        comment = f"{file.name} was damaged; remote-agent resume writes a new one"
         return LocalRequest(paused=True, comment=comment), None
 
 

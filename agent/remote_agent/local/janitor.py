@@ -172,7 +172,7 @@ class Janitor:
                 unsent=unsent,
             )
             self._pause_output(full)
-        # Once and not anew with every byte: each change goes to the server.
+        # Once and not with every byte: each change goes to the server.
         if (short, full) != (self._short, self._over_quota):
             self._short, self._over_quota = short, full
             self._report()

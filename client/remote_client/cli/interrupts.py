@@ -3,7 +3,7 @@
     nothing was sent        first: leave, no job was submitted
     sent, not answered yet  first: cancel as soon as the answer names the job
     the job is known        first: cancel it
-    any                     second: leave at once and say what becomes of the job
+    any                     second: exit at once and say what becomes of the job
 
 Touches SIGINT and SIGTERM, stderr, and the network from a thread of its own.
 """
@@ -70,14 +70,14 @@ class Interrupts:
             self._begin(self._job)
         elif self._sent:
             _say("the job is on its way: it is cancelled once the server answers; Ctrl-C again "
-                 "leaves at once")  # fmt: skip
+                 "exits at once")  # fmt: skip
         else:
             # Raised where the main thread is, which therefore never sends anything.
             raise KeyboardInterrupt
 
     def _begin(self, job: str) -> None:
         self._cancelling = True
-        _say(f"cancelling {job}; Ctrl-C again leaves at once")
+        _say(f"cancelling {job}; Ctrl-C again exits at once")
         # The main thread may be inside a read or a write: only another one can ask the server now.
         threading.Thread(target=self._cancel, args=(job,), daemon=True).start()
 

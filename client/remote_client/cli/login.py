@@ -109,7 +109,7 @@ def logout(session: Session) -> None:
 @output_option
 @pass_session
 def whoami(session: Session, output: str) -> None:
-    """Who the server takes us for: name, role, and until when.
+    """Your name and role at the server, and how long the token is valid.
 
     \b
     Examples:

@@ -26,7 +26,11 @@ COMMANDS: Final = {
     "login": ("login", "login", "Check server and token, then keep them for later calls."),
     "logout": ("login", "logout", "Forget the current login, or the one that --context names."),
     "context": ("contexts", "context", "List logins, show them, choose and delete them."),
-    "whoami": ("login", "whoami", "Who the server takes us for: name, role, and until when."),
+    "whoami": (
+        "login",
+        "whoami",
+        "Your name and role at the server, and how long the token is valid.",
+    ),
     "completion": (
         "completion",
         "completion",

@@ -201,7 +201,9 @@ def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
     with_look = click.option("--quiet", "-q", is_flag=True, help="Only names or ids, one a line.")(
         with_look
     )
-    with_look = click.option("--no-headers", is_flag=True, help="No line of titles.")(with_look)
+    with_look = click.option("--no-headers", is_flag=True, help="Without the header line.")(
+        with_look
+    )
     return click.option(
         "--output",
         "-o",

@@ -29,9 +29,11 @@ from remote_client.cli.table import Column, print_list
 from remote_client.errors import UsageError
 from remote_client.transport import Document
 
-_retention = click.option("--log-retention", type=DURATION, help="Keep logs of ended jobs so long.")
-_jobs = click.option("--job-retention", type=DURATION, help="Forget ended jobs after so long.")
-_total = click.option("--log-max-total", type=SIZE, help="Keep so much of logs; oldest go.")
+_retention = click.option(
+    "--log-retention", type=DURATION, help="How long to keep logs of ended jobs."
+)
+_jobs = click.option("--job-retention", type=DURATION, help="How long to keep ended jobs.")
+_total = click.option("--log-max-total", type=SIZE, help="Most bytes of logs; the oldest go.")
 
 
 @click.group(cls=Group)

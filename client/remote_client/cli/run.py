@@ -26,7 +26,7 @@ Exit code: the job's own; 124 timeout; 125 it could not be run, expired or was l
 130 cancelled; 137 memory limit; 141 nobody reads the output any more (| head);
 255 remotectl itself failed; 2 the call is wrong.
 \b
-Ctrl-C cancels the job, a second one leaves at once.
+Ctrl-C cancels the job, a second one exits at once.
 \b
 Examples:
   remotectl run -- uname -a
@@ -61,12 +61,17 @@ _REASONS: Final = (
 )
 @click.option("--name", help="A name for people.")
 @click.option(
-    "--env", "-e", "env", multiple=True, metavar="K[=V]", help="Environment; without =V, ours."
+    "--env",
+    "-e",
+    "env",
+    multiple=True,
+    metavar="K[=V]",
+    help="A variable; without =V, its value here.",
 )
 @click.option("--label", multiple=True, type=PAIR, help="A label that the agent must have.")
-@click.option("--timeout", type=DURATION, help="End it after so long, e.g. 10m.")
+@click.option("--timeout", type=DURATION, help="The longest that it may run, e.g. 10m.")
 @click.option("--grace-period", type=DURATION, help="Between polite signal and kill (default 10s).")
-@click.option("--memory", type=SIZE, help="Kill it above so much memory, e.g. 512MiB.")
+@click.option("--memory", type=SIZE, help="The most memory that it may use, e.g. 512MiB.")
 @click.option(
     "--weight",
     type=click.FloatRange(0, 1, min_open=True),

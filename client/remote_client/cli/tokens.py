@@ -48,7 +48,7 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option("--name", required=True, type=NAME, help="Whose it is.")
+@click.option("--name", required=True, type=NAME, help="Who uses it, or what for.")
 @click.option(
     "--role",
     type=click.Choice(["viewer", "operator", "admin"]),
@@ -71,7 +71,7 @@ def token() -> None:
 @click.option(
     "--label", "labels", multiple=True, metavar="K=V", help="With --agent: a label to keep."
 )
-@click.option("--expires", type=DURATION, help="End after so long, e.g. 90d; default: never.")
+@click.option("--expires", type=DURATION, help="How long it is valid, e.g. 90d; default: for ever.")
 @secret_file
 @output_option
 @pass_session
@@ -147,12 +147,16 @@ def registration_token() -> None:
 @click.option(
     "--label", "labels", multiple=True, metavar="K=V", help="A label that hosts cannot change."
 )
-@click.option("--allow-replace", is_flag=True, help="A host may take over another one's name.")
+@click.option("--allow-replace", is_flag=True, help="A host may take over the name of another.")
 @click.option(
     "--uses", default="1", show_default=True, metavar="N", help="How many agents, or `unlimited`."
 )
 @click.option(
-    "--expires", default="1h", show_default=True, metavar="D", help="End after so long, or `never`."
+    "--expires",
+    default="1h",
+    show_default=True,
+    metavar="D",
+    help="How long it is valid, or `never` to end.",
 )
 @secret_file
 @output_option

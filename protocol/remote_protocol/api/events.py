@@ -14,7 +14,7 @@ class TimelineEntry(View):
     """One thing that happened to a job."""
 
     seq: int
-    """Grows over all jobs; `GET /events?after=` resumes behind it."""
+    """Grows over all jobs; `GET /events?after=` resumes after it."""
     job: JobId
     at: datetime
     what: str

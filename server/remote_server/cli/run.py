@@ -64,8 +64,8 @@ def run(config_file: Path | None, **flags: object) -> None:
     """Run the server.
 
     The first start creates the database, the queue `default` and an admin token. SIGTERM and
-    SIGINT end it in an orderly way, a second one at once; SIGHUP reads configuration, certificate
-    and key again.
+    SIGINT end it after what is under way, a second one at once; SIGHUP reads configuration,
+    certificate and key again.
     """
     config = configuration(config_file, **flags)
     setup_logging(config.server.log_level, config.server.log_format)

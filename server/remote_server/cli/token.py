@@ -53,7 +53,7 @@ def token() -> None:
     required=True,
     envvar="REMOTE_SERVER_TOKEN_ROLE",
     show_envvar=True,
-    help="What its bearer may do.",
+    help="What its holder may do.",
 )
 @click.option(
     "--name",
@@ -61,7 +61,7 @@ def token() -> None:
     required=True,
     envvar="REMOTE_SERVER_TOKEN_NAME",
     show_envvar=True,
-    help="Whose it is.",
+    help="Who uses it, or what for.",
 )
 @click.option(
     "--expires",
@@ -69,7 +69,7 @@ def token() -> None:
     metavar="DURATION",
     envvar="REMOTE_SERVER_TOKEN_EXPIRES",
     show_envvar=True,
-    help="Life time, for example 90d.  [default: never]",
+    help="How long it is valid, for example 90d.  [default: never]",
 )
 @click.option(
     "--output",

@@ -13,7 +13,7 @@ from remote_server.hub.link import Link
 
 
 class Seen(NamedTuple):
-    """What the hub knows of an agent; moments by the boot clock."""
+    """What the hub knows of an agent; times by the boot clock."""
 
     state: AgentState
     since: float

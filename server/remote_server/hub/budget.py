@@ -12,7 +12,7 @@ from typing import Final
 MAX_SLOWED: Final = 30.0
 """Seconds for which a link may be slowed without a break before it is closed."""
 BREAK: Final = 1.0
-"""Seconds within the budget after which that time is counted anew."""
+"""Seconds within the budget after which that time is counted from zero."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,7 +280,7 @@ def test_plain_http_to_elsewhere_is_refused_before_the_token_goes_out(
     state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(enrolment, "register", lambda door, *_: asked.append(door.url))
+    monkeypatch.setattr(enrolment, "register", lambda server, *_: asked.append(server.url))
     monkeypatch.setenv("REMOTE_AGENT_TOKEN", "rrt_enrol")
     for command in ("register", "run"):
         assert main([command, "--server", "http://10.0.0.5:8750"]) == 2

@@ -29,13 +29,13 @@ def test_every_command_of_the_contract_is_known(words: str) -> None:
     assert callable(options.run)
 
 
-def test_each_help_names_the_environment_twins(capsys: pytest.CaptureFixture) -> None:
+def test_each_help_names_the_environment_variables(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as caught:
         build_parser().parse_args(["register", "--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
-    for twin in ("SERVER", "TOKEN", "TOKEN_FILE", "NAME", "QUEUES", "LABELS", "CAPACITY", "PROXY"):
-        assert f"REMOTE_AGENT_{twin}]" in text
+    for name in ("SERVER", "TOKEN", "TOKEN_FILE", "NAME", "QUEUES", "LABELS", "CAPACITY", "PROXY"):
+        assert f"REMOTE_AGENT_{name}]" in text
     assert "examples:" in text
 
 
@@ -45,7 +45,7 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
-def test_every_flag_of_every_command_names_its_twin(name: str) -> None:
+def test_every_flag_of_every_command_names_its_variable(name: str) -> None:
     for action in commands()[name]._actions:
         if action.option_strings and action.dest != "help":
             assert "[env: REMOTE_AGENT_" in str(action.help), action.option_strings

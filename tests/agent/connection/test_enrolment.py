@@ -76,7 +76,7 @@ def test_a_refusal_names_cause_and_cure(code: str, kind: type[AgentError], cure:
     assert "rrt_secret" not in str(caught.value)
 
 
-def test_something_else_behind_the_url_is_said() -> None:
+def test_something_else_at_the_url_is_named() -> None:
     with (
         FakeHttp(lambda asked: Answer(200, b"<html>welcome</html>")) as fake,
         pytest.raises(AgentError, match="no remote-server"),
@@ -84,7 +84,7 @@ def test_something_else_behind_the_url_is_said() -> None:
         find_server(Endpoint(fake.url))
 
 
-def test_nobody_behind_the_url_is_said() -> None:
+def test_nobody_at_the_url_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -52,7 +52,7 @@ class World:
         self.sent: dict[AttemptId, int] = {}
         self.missing: list[SpoolMissing] = []
         self.short = 0
-        """Bytes that the session believes in and no spool has."""
+        """Bytes that the session knows of and no spool has."""
         self.frames: list[tuple[AttemptId, int, bytes]] = []
         self.events: list[Event] = []
         self.up = True

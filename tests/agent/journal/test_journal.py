@@ -31,8 +31,8 @@ from tests.support.shim_harness import eventually, read_log, running
 @pytest.fixture
 def shims(config: Config, journal: Journal) -> Iterator[LauncherClient]:
     shims = LauncherClient(config.state_dir / "shim.log")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hints:
-        hints.bind(str(config.state_dir / "agent.sock"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as endpoint:
+        endpoint.bind(str(config.state_dir / "agent.sock"))
         shims.start(2)
         launcher = shims.pid
         yield shims

@@ -68,8 +68,8 @@ def test_a_near_path_is_short_enough_for_a_socket(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 120)
     deep.mkdir()
     with Folder(deep) as folder, socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(folder.near("door"))
-        assert folder.here("door") == "door" and (deep / "door").is_socket()
+        listener.bind(folder.near("endpoint"))
+        assert folder.here("endpoint") == "endpoint" and (deep / "endpoint").is_socket()
 
 
 def test_modes() -> None:

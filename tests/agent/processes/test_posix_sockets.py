@@ -36,19 +36,19 @@ def test_datagrams_arrive_at_a_name(tmp_path: Path) -> None:
 def test_a_stream_to_who_listens(tmp_path: Path) -> None:
     with Folder(tmp_path) as folder:
         with pytest.raises(FileNotFoundError):
-            sockets.connect(folder, "door", 1.0)
-        listener, password = sockets.listen(folder, "door")
-        assert password == b"" and (tmp_path / "door").stat().st_mode & 0o777 == 0o600
+            sockets.connect(folder, "endpoint", 1.0)
+        listener, password = sockets.listen(folder, "endpoint")
+        assert password == b"" and (tmp_path / "endpoint").stat().st_mode & 0o777 == 0o600
         with listener:
             listener.listen()
-            with sockets.connect(folder, "door", 5.0) as peer:
+            with sockets.connect(folder, "endpoint", 5.0) as peer:
                 peer.sendall(b"x")
                 listener.setblocking(True)
                 taken = listener.accept()[0]
                 assert taken.recv(8) == b"x"
                 taken.close()
         with pytest.raises(ConnectionRefusedError):
-            sockets.connect(folder, "door", 1.0)
+            sockets.connect(folder, "endpoint", 1.0)
 
 
 def test_the_service_manager_hears(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_bytes_that_never_were_close_the_link(talk: Talk, kind: str) -> None:
 # The end -------------------------------------------------------------------------------------
 
 
-def test_the_end_is_said_behind_the_last_byte(talk: Talk) -> None:
+def test_the_end_is_said_after_the_last_byte(talk: Talk) -> None:
     talk.running()
     talk.do(ev.SpoolGrew(KEY, 5))
     assert talk.do(ev.AttemptEnded(KEY, ended(size=9))) == []
@@ -194,7 +194,7 @@ def test_an_end_without_output_is_said_at_once(talk: Talk) -> None:
     assert talk.do(ev.AttemptEnded(KEY, ended())) == []
 
 
-def test_a_hint_ahead_of_the_disk_does_not_hold_the_end(talk: Talk) -> None:
+def test_a_notification_ahead_of_the_disk_does_not_hold_up_the_end(talk: Talk) -> None:
     talk.running()
     talk.do(ev.SpoolGrew(KEY, 50))
     talk.do(ev.AttemptEnded(KEY, ended(size=5)))
@@ -258,7 +258,7 @@ def test_a_settled_verdict_forgets(talk: Talk) -> None:
     assert reopen(talk, ruling(Verdict.SETTLED)) == ["KeepEnd", "Forget", "WakeUploader"]
 
 
-def test_a_verdict_on_a_stranger_is_nothing(talk: Talk) -> None:
+def test_a_verdict_on_an_unknown_attempt_changes_nothing(talk: Talk) -> None:
     assert reopen(talk, ruling(Verdict.SUPERSEDED)) == ["WakeUploader"]
 
 

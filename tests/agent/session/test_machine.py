@@ -91,7 +91,7 @@ def test_a_welcome_to_something_else_closes_the_link(odd: dict[str, Any]) -> Non
     assert kinds(talk.welcome(**odd)) == ["CloseLink"]
 
 
-def test_a_link_that_is_being_closed_is_deaf() -> None:
+def test_a_link_that_is_being_closed_hears_nothing() -> None:
     talk = Talk().online()
     assert kinds(talk.say("ack", offset=0)) == []
     talk.accepted()
@@ -130,7 +130,7 @@ def test_a_server_that_never_welcomes_loses_the_link() -> None:
     assert kinds(talk.tick(0.1)) == ["CloseLink"]
 
 
-def test_a_new_link_starts_anew() -> None:
+def test_a_new_link_starts_afresh() -> None:
     talk = Talk().online()
     talk.do(ev.LinkClosed())
     talk.now += 500
@@ -280,7 +280,7 @@ def test_what_is_held_is_accepted_again_even_when_nothing_is_taken() -> None:
 
 # A server that stays away --------------------------------------------------------------------
 
-IMPATIENT = CommandSpec(command=["true"], on_disconnect=OnDisconnect(stop_after=6.0))
+STOPS_SOON = CommandSpec(command=["true"], on_disconnect=OnDisconnect(stop_after=6.0))
 
 
 def proofs(effects: list[Effect]) -> list[float]:
@@ -307,9 +307,9 @@ def test_nothing_but_an_answer_is_a_proof() -> None:
     assert proofs(talk.hear(m.SetMode(desired=m.DesiredMode()))) == []
 
 
-def test_contact_is_proven_more_often_for_impatient_jobs() -> None:
+def test_contact_is_proven_more_often_for_jobs_that_stop_soon() -> None:
     talk = Talk().online()
-    assert kinds(talk.offer(spec=IMPATIENT)) == ["heartbeat", "Store"]
+    assert kinds(talk.offer(spec=STOPS_SOON)) == ["heartbeat", "Store"]
     assert proofs(answered(talk, 0, 1)) == [talk.now]
     talk.do(ev.OfferStored(KEY))
     talk.say("confirm")

@@ -52,7 +52,7 @@ def test_it_is_noted_seldom(tmp_path: Path) -> None:
     assert noted(tmp_path) == 101.0
 
 
-def test_a_new_agent_does_not_begin_anew(tmp_path: Path) -> None:
+def test_a_new_agent_does_not_reset_the_time(tmp_path: Path) -> None:
     ContactNote(tmp_path / "contact").note(100.0)
     before = (tmp_path / "contact").stat()
     again = ContactNote(tmp_path / "contact")

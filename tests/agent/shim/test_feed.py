@@ -79,7 +79,7 @@ def test_an_empty_input(harness: ShimHarness) -> None:
     assert (run.code, run.stdout) == (0, b"")
 
 
-def test_an_end_is_believed_only_with_all_of_the_bytes(harness: ShimHarness) -> None:
+def test_an_end_counts_only_with_all_of_the_bytes(harness: ShimHarness) -> None:
     directory = harness.start(["cat"], stdin=True)
     harness.started(directory)
     append(directory, b"abc\n")

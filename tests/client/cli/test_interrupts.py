@@ -208,7 +208,7 @@ def test_an_interrupt_cancels_the_job_and_its_last_words_come(
     assert process.returncode == 130
     assert out == b""
     lines = err.decode().splitlines()
-    assert lines[0].startswith(f"remotectl: cancelling {ID}; Ctrl-C again leaves at once")
+    assert lines[0].startswith(f"remotectl: cancelling {ID}; Ctrl-C again exits at once")
     assert lines[1:] == ["last words", f"remotectl: {ID} (sleep 60) cancelled"]
     (said,) = api.said("POST", f"/jobs/{ID}/cancel")
     assert said.body == {"reason": "interrupted in remotectl run"}

@@ -161,7 +161,7 @@ def test_a_full_disk_says_that_the_job_goes_on(api: FakeApi) -> None:
     assert "No space left on device" in lines[1]
 
 
-def test_options_behind_the_command_are_its_own(api: FakeApi, ctl: Any) -> None:
+def test_options_after_the_command_are_its_own(api: FakeApi, ctl: Any) -> None:
     api.on("POST", "/jobs", Answer(job_view(), 201))
     assert ctl("run", "--detach", "ls", "-l", "--queue", "--", "x") == 0
     assert api.calls[0].body == {"command": ["ls", "-l", "--queue", "--", "x"]}

@@ -13,7 +13,7 @@ from remote_client.client import AsyncClient, Client
 from tests.support.fake_api import TOKEN, FakeApi
 
 
-class Impatient(AsyncioNetwork):
+class SleeplessNetwork(AsyncioNetwork):
     """Does not wait between repetitions."""
 
     async def sleep(self, seconds: float) -> None:
@@ -47,6 +47,6 @@ def both(request: pytest.FixtureRequest, api: FakeApi) -> Iterator[Any]:
             yield client
         return
     with asyncio.Runner() as runner:
-        driven = AsyncClient(api.url, TOKEN, network=Impatient())
+        driven = AsyncClient(api.url, TOKEN, network=SleeplessNetwork())
         yield Driven(runner, driven)
         driven.close()

@@ -66,9 +66,9 @@ def test_a_misspelt_data_directory_gets_no_database(
 def test_check_finds_and_repairs(data: Path) -> None:
     sound = call("check", "--data-dir", data)
     assert (sound.returncode, sound.stdout) == (0, "sound: 1 jobs\n")
-    stranger = data / "logs" / "01ARZ3" / "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-    stranger.mkdir(parents=True)
-    (stranger / "1.log").write_text("x")
+    unknown = data / "logs" / "01ARZ3" / "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    unknown.mkdir(parents=True)
+    (unknown / "1.log").write_text("x")
     found = call("check", "--data-dir", data)
     assert found.returncode == 1
     assert "belongs to no job" in found.stdout

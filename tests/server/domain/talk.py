@@ -124,7 +124,7 @@ def welcome_of(effects: list[Effect]) -> m.Welcome:
 
 
 def kinds(effects: list[Effect]) -> list[str]:
-    """What was said, recorded and done, but for the wakes of the dispatcher."""
+    """What was said, recorded and done, except for what wakes the dispatcher."""
     names: list[str] = []
     for effect in effects:
         match effect:

@@ -202,7 +202,7 @@ CHANGES = st.sampled_from(
 
 
 @st.composite
-def standings(draw: st.DrawFn) -> Snapshot:
+def snapshots(draw: st.DrawFn) -> Snapshot:
     attempt = draw(st.sampled_from(AttemptState))
     current = draw(st.integers(1, 3))
     if attempt.live:
@@ -231,7 +231,7 @@ def standings(draw: st.DrawFn) -> Snapshot:
     )
 
 
-@given(snapshot=standings(), change=CHANGES)
+@given(snapshot=snapshots(), change=CHANGES)
 def test_whatever_is_said_the_rules_hold(snapshot: Snapshot, change: Change) -> None:
     try:
         found = decide(KEY, "a", snapshot, change, NOW)

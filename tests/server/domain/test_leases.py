@@ -61,7 +61,7 @@ def test_a_confirmation_waits_for_the_commit(talk: Talk) -> None:
 
 
 def test_a_repeated_acceptance_is_recorded_again(talk: Talk) -> None:
-    # The first record may not be committed yet: only behind a commit may be confirmed.
+    # The first record may not be committed yet: only after a commit may be confirmed.
     talk.offer()
     confirm = ev.Send(m.Confirm(attempt=KEY))
     for first in (True, False):

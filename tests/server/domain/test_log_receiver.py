@@ -61,7 +61,7 @@ def test_a_damaged_copy_is_kept_until_better_bytes_are_here() -> None:
     assert kinds(log.judge(ev.LogVerified(END, 9, matches=True))) == ["Finished"]
 
 
-def test_a_log_whose_start_is_gone_is_mended_behind_it_and_settled() -> None:
+def test_a_log_whose_start_is_gone_is_mended_after_it_and_settled() -> None:
     log = LogReceiver(KEY)
     assert differs(log) == [rewind(0)]
     assert log.missed(4, 0) == [ev.FillLog(KEY, 4)]

@@ -118,7 +118,7 @@ def test_what_may_return_and_does_not_is_left_alone() -> None:
     assert kinds(Talk().hello(leases=(RETURNING,))) == ["welcome"]
 
 
-def test_cancels_are_said_again_behind_the_welcome() -> None:
+def test_cancels_are_said_again_after_the_welcome() -> None:
     wished = lease(RUNNING, cancel_requested=True, cancel_detail="enough")
     effects = Talk().hello(item(Phase.RUNNING), leases=(wished,))
     assert kinds(effects) == ["welcome", "cancel"]

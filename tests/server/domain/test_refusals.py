@@ -32,7 +32,7 @@ def test_who_takes_nothing_waits_twice_as_long_each_time() -> None:
     assert sum(waits) > 1800
 
 
-def test_who_takes_something_is_believed_again_by_and_by() -> None:
+def test_who_takes_something_is_trusted_again_step_by_step() -> None:
     known = Refusals()
     for number in range(FREE):
         known.refused("a", f"j{number}", "no", float(number * 100))

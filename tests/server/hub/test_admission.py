@@ -89,7 +89,7 @@ async def test_a_holder_that_vanished_has_a_while_to_come_back(
         assert (await second.hello(installation="two")).epoch == 2
 
 
-async def test_behind_a_start_of_the_server_the_holder_is_waited_for(place: LiveHub) -> None:
+async def test_after_a_start_of_the_server_the_holder_is_waited_for(place: LiveHub) -> None:
     await place.store.bump_epoch(
         "a", m.Hello(oldest=1, newest=1, session="0" * 26, agent_version="", installation="one"),
         "192.0.2.1", 1.0,

@@ -145,7 +145,7 @@ class Place:
 KEY = AttemptId("01ARYZ6S410000000000000000", 1)
 
 
-async def test_a_wake_right_behind_the_last_piece_is_heard(tmp_path: Path) -> None:
+async def test_a_wake_right_after_the_last_piece_is_heard(tmp_path: Path) -> None:
     place = Place(tmp_path)
     await place.inputs.append(KEY.job, 0, b"abcdef")
     first, second = Source((KEY, 0, 3)), Source((KEY, 3, 3))

@@ -33,7 +33,7 @@ async def test_an_agent_that_reads_nothing_is_let_go(
     async with place.agent() as agent, place.agent("b") as other:
         await agent.hello()
         await other.hello()
-        agent.deaf()
+        agent.stop_reading()
         # More than the buffers of both sockets hold.
         flood(place, 15_000)
         await until(lambda: place.hub.slot("a") is None)
@@ -119,7 +119,7 @@ async def test_an_agent_that_speaks_and_does_not_read_is_let_go(
         own, its = agent._transport(), link._socket
         own.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         its.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        agent.deaf()
+        agent.stop_reading()
         # Answered one by one from the loop that reads, which then waits for the socket.
         unknown = m.Started(attempt=AttemptId("0" * 26, 1), pid=1, at=1.0)
 

@@ -173,4 +173,4 @@ async def test_silence_is_counted_from_the_last_word(place: Place, tmp_path: Pat
     await inputs.append(JOB, 0, b"", end=True)
     place.now = 500.0
     assert inputs.silent(50) == [OTHER], "a complete input may rest"
-    assert Place(tmp_path).inputs.silent(1) == [], "a restart begins anew"
+    assert Place(tmp_path).inputs.silent(1) == [], "a restart counts from zero"

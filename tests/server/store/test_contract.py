@@ -51,7 +51,7 @@ def put(name: str, value: str = "") -> Callable[[Transaction], str]:
 
 
 async def names(store: Store) -> list[str]:
-    """Those that tests have put there: they sort behind all others."""
+    """Those that tests have put there: they sort after all others."""
     rows = await store._database.read(lambda reader: reader.all(_ALL, {"after": "~"}))
     return [row.name for row in rows]
 

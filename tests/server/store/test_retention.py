@@ -68,7 +68,7 @@ async def test_nothing_is_left_of_a_forgotten_job(store: Store) -> None:
     assert await submitted(store, idempotency_key="k") != key.job
 
 
-async def test_events_go_on_behind_what_was_forgotten(store: Store) -> None:
+async def test_events_go_on_after_what_was_forgotten(store: Store) -> None:
     key = await over(store)
     last = await store.last_seq()
     await store.forget_jobs([key.job])

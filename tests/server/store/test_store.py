@@ -73,7 +73,7 @@ async def test_commits_are_told(store: Store) -> None:
     assert len(told) == 5
 
 
-async def test_counts_are_made_anew_after_a_failure(
+async def test_counts_are_made_again_after_a_failure(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await submitted(store)

@@ -1,4 +1,4 @@
-"""Followers are woken by news of their topic, and never more than allowed follow."""
+"""Followers are woken by changes of their topic, and never more than allowed follow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from remote_server.domain.change_set import ChangeSet
 from remote_server.web.followers import TIMELINE, Followers, wait
 
 
-async def test_news_reach_those_who_follow_the_topic() -> None:
+async def test_changes_reach_those_who_follow_the_topic() -> None:
     followers = Followers()
     with followers.follow("a") as a, followers.follow("a") as also, followers.follow("b") as b:
         followers.notify(["a", "nobody"])
@@ -25,7 +25,7 @@ async def test_closing_notifies_everyone() -> None:
         assert b.is_set()
 
 
-async def test_waiting_ends_with_news_or_time() -> None:
+async def test_waiting_ends_with_a_change_or_time() -> None:
     event = asyncio.Event()
     assert not await wait(event, 0.01)
     asyncio.get_running_loop().call_soon(event.set)

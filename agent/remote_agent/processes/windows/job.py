@@ -32,7 +32,7 @@ class Account(NamedTuple):
 
 
 class Job:
-    """Kills everything in it when its last handle is closed, thus when its shim dies."""
+    """Kills everything in it when its last handle is closed: when its shim dies, too."""
 
     def __init__(self) -> None:
         self._handle = api.check(api.create_job(None, None))
@@ -45,7 +45,7 @@ class Job:
         api.check(api.set_job(self._handle, _EXTENDED_LIMITS, ctypes.byref(limits), size))
 
     def take(self, handle: int) -> None:
-        """Put a process into it, and thereby all that it will start."""
+        """Put a process into it, and with it all that it will start."""
         api.check(api.assign_job(self._handle, handle))
 
     def kill(self) -> None:

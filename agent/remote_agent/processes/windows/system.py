@@ -102,7 +102,7 @@ def reload_signals() -> list[int]:
 
 
 def reset_signals() -> None:
-    """A shim does not end by the Ctrl-C that it sends to its job; the job is not deaf to it."""
+    """A shim does not end by the Ctrl-C that it sends to its job; the job does not ignore it."""
     api.handle_console(None, False)
     api.handle_console(_IGNORE_BREAKS, True)
 

@@ -89,7 +89,7 @@ class Confinement:
             raise
 
     def give_streams(self, ends: Iterable[int]) -> None:
-        """Let the job open its own streams anew, as `> /dev/stderr` does."""
+        """Let the job open its own streams again, as `> /dev/stderr` does."""
         user, group = self._order.uid, self._order.gid
         if user is not None:
             for end in ends:

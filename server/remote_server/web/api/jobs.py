@@ -214,7 +214,7 @@ async def retry(call: Call) -> web.StreamResponse:
     if old.spec.stdin:
         raise ApiProblem(
             ErrorCode.CONFLICT,
-            f"job {old.id} had an input, which is kept no longer; submit it anew, with its input",
+            f"job {old.id} had an input, which is kept no longer; submit it again, with its input",
         )
     spec = old.spec.model_copy(update={"idempotency_key": None})
     return await _submit(call, spec, f"retry of {old.id}")

@@ -43,8 +43,8 @@ class Connection(web.RequestHandler):
         "_payload",
         "_wire",
         "address",
+        "kind",
         "since",
-        "standing",
         "stream",
         "stuck_since",
     )
@@ -58,7 +58,7 @@ class Connection(web.RequestHandler):
         self._payload: Any = None
         self._wire: asyncio.Transport | None = None
         self.address = ""
-        self.standing = PeerKind.ANONYMOUS
+        self.kind = PeerKind.ANONYMOUS
         self.since = 0.0
         self.stuck_since: float | None = None
         self.stream: asyncio.Task[Any] | None = None

@@ -81,7 +81,7 @@ class Peer(Protocol):
     """A connection, as far as its budget is concerned."""
 
     address: str
-    standing: PeerKind
+    kind: PeerKind
     since: float
     """When it last did something, as far as `look` knows; `clock` seconds."""
     stuck_since: float | None
@@ -167,7 +167,7 @@ class Connections:
 
     def proved(self, peer: Peer, token: Token) -> None:
         """A request came with a valid token. ApiProblem `overloaded` when there is no room."""
-        if peer.standing is not PeerKind.ANONYMOUS:
+        if peer.kind is not PeerKind.ANONYMOUS:
             return
         full = len(self._clients) - self.allowed.clients
         if full >= 0:
@@ -182,7 +182,7 @@ class Connections:
                     headers={"Retry-After": "5", "Connection": "close"},
                 )
         self._forget(peer)
-        peer.standing = PeerKind.CLIENT
+        peer.kind = PeerKind.CLIENT
         self._clients[peer] = None
 
     def probed(self, peer: Peer, who: str) -> None:
@@ -220,7 +220,7 @@ class Connections:
                 headers={"Retry-After": "30", "Connection": "close"},
             )
         self._forget(peer)
-        peer.standing = PeerKind.LINK
+        peer.kind = PeerKind.LINK
         self._links[peer] = key
         self._links_of[key] += 1
 
@@ -252,7 +252,7 @@ class Connections:
                 longest = self._write_time if unread else min(self._write_time, _CLOSING)
                 if now - peer.stuck_since > longest:
                     self._turn_out(peer, "it does not read its answer")
-            elif peer.standing is PeerKind.ANONYMOUS and now - peer.since > HEAD_TIME:
+            elif peer.kind is PeerKind.ANONYMOUS and now - peer.since > HEAD_TIME:
                 peer.abort()
 
     def malformed(self, reason: str, address: str) -> None:

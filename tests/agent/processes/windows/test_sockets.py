@@ -81,12 +81,12 @@ def test_a_new_agent_is_found_by_an_old_shim(tmp_path: Path) -> None:
 def test_a_stream_begins_with_the_key(tmp_path: Path) -> None:
     with Folder(tmp_path) as folder:
         with pytest.raises(FileNotFoundError):
-            sockets.connect(folder, "door", 1.0)
-        listener, key = sockets.listen(folder, "door")
+            sockets.connect(folder, "endpoint", 1.0)
+        listener, key = sockets.listen(folder, "endpoint")
         with listener:
             listener.listen()
             listener.setblocking(True)
-            with sockets.connect(folder, "door", 5.0) as peer:
+            with sockets.connect(folder, "endpoint", 5.0) as peer:
                 peer.sendall(b"x")
                 taken = listener.accept()[0]
                 got = b""

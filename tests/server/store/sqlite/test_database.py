@@ -177,7 +177,7 @@ async def test_a_full_disk_is_unavailable_and_recovers(path: Path) -> None:
     await database.close()
 
 
-async def test_a_vanished_file_is_not_silently_made_anew(path: Path) -> None:
+async def test_a_vanished_file_is_not_silently_made_again(path: Path) -> None:
     database = SqliteDatabase(path)
     path.unlink()
     with pytest.raises(StoreUnavailable):

@@ -433,7 +433,7 @@ async def test_resuming_goes_before_the_last_lines(live: Live, lines: AttemptId)
 
 
 async def test_a_plain_answer_has_a_length(live: Live, key: AttemptId) -> None:
-    """So that a cut shows behind a hop that speaks HTTP/1.0."""
+    """So that a cut shows beyond a hop that speaks HTTP/1.0."""
     for media, size in (({}, 18), (CRI, live.services.logs.length(key))):
         async with live.open("GET", log_path(key), headers=media) as response:
             assert response.content_length == size

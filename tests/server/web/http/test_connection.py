@@ -14,7 +14,7 @@ HEAD = b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
 
 
 async def test_a_body_is_no_head(live: Live) -> None:
-    """However it is cut, and with another request behind it."""
+    """However it is cut, and with another request after it."""
     body = b'{"command":["' + b"x" * (3 * MAX_HEAD) + b'"]}'
     one = HEAD % live.token.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
     async with live.wire() as (reader, writer):
@@ -29,7 +29,7 @@ async def test_a_body_is_no_head(live: Live) -> None:
                 await reader.readexactly(length)
 
 
-async def test_its_standing_follows_its_token(live: Live) -> None:
+async def test_its_kind_follows_its_token(live: Live) -> None:
     assert (await live.get("/healthz", "")).status == 200
     counts = live.services.connections.counts
     assert counts()[PeerKind.CLIENT] + counts()[PeerKind.ANONYMOUS] >= 1

@@ -28,7 +28,7 @@ class FakePeer:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.standing = PeerKind.ANONYMOUS
+        self.kind = PeerKind.ANONYMOUS
         self.since = 0.0
         self.stuck_since: float | None = None
         self.idle = True
@@ -110,7 +110,7 @@ def test_a_new_client_takes_the_room_of_an_idle_one() -> None:
     clients[0].idle = False
     newest = place.client()
     assert [peer.aborted for peer in (*clients, newest)] == [False, True, False, False]
-    assert newest.standing is PeerKind.CLIENT
+    assert newest.kind is PeerKind.CLIENT
 
 
 def test_an_admin_finds_room_where_others_do_not() -> None:
@@ -142,7 +142,7 @@ def test_links_have_a_budget_that_nobody_else_takes() -> None:
     place.connections.linked(place.come(), "a")
 
 
-def test_a_stranger_without_a_request_is_closed_in_time() -> None:
+def test_an_anonymous_connection_without_a_request_is_closed_in_time() -> None:
     place = Place()
     silent, asking, busy = place.come(), place.come(), place.come()
     place.connections.look()

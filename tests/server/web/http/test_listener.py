@@ -48,12 +48,12 @@ async def test_idle_anonymous_connections_leave_room_for_everybody_else(small: L
         assert counts[budget.PeerKind.LINK] == 1
 
 
-async def test_a_link_is_no_stranger_and_nobody_takes_its_room(small: Live) -> None:
+async def test_a_link_is_not_anonymous_and_nobody_takes_its_room(small: Live) -> None:
     tokens = [await small.register(name) for name in ("a", "b")]
     counts = small.services.connections.counts
     async with AsyncExitStack() as stack:
         links = [await stack.enter_async_context(small.connect(token)) for token in tokens]
-        # The session's own connection is a client's; an upgraded one is a stranger's no more.
+        # The session's own connection is a client's; an upgraded one is not anonymous any more.
         assert counts()[budget.PeerKind.ANONYMOUS] == 0
         assert counts()[budget.PeerKind.LINK] == 2
         for number in range(300):
@@ -211,7 +211,7 @@ async def test_a_client_that_leaves_ends_its_stream_at_once(small: Live) -> None
 
 
 async def test_a_pipeline_is_bounded(small: Live) -> None:
-    """Requests behind one whose answers are not read."""
+    """Requests after one whose answers are not read."""
     one = b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 4000 + b"\r\n\r\n"
     async with small.wire() as (_, writer):
         with suppress(ConnectionError, TimeoutError):

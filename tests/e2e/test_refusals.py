@@ -1,4 +1,4 @@
-"""Doors and bad input: each gets a clear sentence, a non-zero exit, and nothing is lost."""
+"""Wrong tokens and bad input: each gets a clear sentence, a non-zero exit, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.support.stack import BIN, Stack, free_port, until
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A server with one agent, shared; refused calls do not change it."""
-    with Stack(tmp_path_factory.mktemp("doors")) as stack:
+    with Stack(tmp_path_factory.mktemp("refusals")) as stack:
         stack.start_server()
         stack.agent("a")
         yield stack
@@ -42,68 +42,68 @@ def agent_token(stack: Stack) -> str:
     return stack.client.rotate_agent_token("spare").token
 
 
-def test_every_door_refuses_every_wrong_token(door: Stack) -> None:
-    registration, agent = door.registration_token(), agent_token(door)
+def test_every_endpoint_refuses_every_wrong_token(place: Stack) -> None:
+    registration, agent = place.registration_token(), agent_token(place)
     for token, words in ((registration, "registration token"), (agent, "agent token")):
-        answer = call(door, "GET", "/api/v1/jobs", token)
+        answer = call(place, "GET", "/api/v1/jobs", token)
         assert (answer.status_code, answer.json()["code"]) == (403, "wrong_token_kind")
         assert words in answer.json()["detail"] and "API token" in answer.json()["detail"]
         assert answer.headers["content-type"].startswith("application/problem+json")
     for path in ("/api/v1/agent/register", "/api/v1/agent/session"):
         method = "POST" if path.endswith("register") else "GET"
-        answer = call(door, method, path, door.admin_token, json={"name": "x"})
+        answer = call(place, method, path, place.admin_token, json={"name": "x"})
         assert (answer.status_code, answer.json()["code"]) == (403, "wrong_token_kind"), path
-    assert call(door, "GET", "/api/v1/jobs", None).json()["code"] == "missing_token"
-    unknown = call(door, "GET", "/api/v1/jobs", "rpt_" + "x" * 43)
+    assert call(place, "GET", "/api/v1/jobs", None).json()["code"] == "missing_token"
+    unknown = call(place, "GET", "/api/v1/jobs", "rpt_" + "x" * 43)
     assert (unknown.status_code, unknown.json()["code"]) == (401, "invalid_token")
 
 
-def test_roles(door: Stack) -> None:
-    viewer = door.client.create_token("v", Role.VIEWER).token
-    operator = door.client.create_token("o", Role.OPERATOR).token
-    assert door.ctl("job", "list", token=viewer).returncode == 0
-    refused = door.ctl("run", "--", "true", token=viewer)
+def test_roles(place: Stack) -> None:
+    viewer = place.client.create_token("v", Role.VIEWER).token
+    operator = place.client.create_token("o", Role.OPERATOR).token
+    assert place.ctl("job", "list", token=viewer).returncode == 0
+    refused = place.ctl("run", "--", "true", token=viewer)
     assert refused.returncode == 255 and b"operator" in refused.stderr
-    assert door.ctl("run", "--", "true", token=operator).returncode == 0
-    refused = door.ctl("token", "create", "--name", "x", token=operator)
+    assert place.ctl("run", "--", "true", token=operator).returncode == 0
+    refused = place.ctl("token", "create", "--name", "x", token=operator)
     assert refused.returncode == 1 and b"admin" in refused.stderr
 
 
-def test_a_revoked_and_an_expired_token(door: Stack) -> None:
-    made = door.client.create_token("gone")
-    door.client.revoke_token(made.id)
-    assert door.ctl("job", "list", token=made.token).returncode == 1
-    short = door.client.create_token("short", expires=0.2)
+def test_a_revoked_and_an_expired_token(place: Stack) -> None:
+    made = place.client.create_token("gone")
+    place.client.revoke_token(made.id)
+    assert place.ctl("job", "list", token=made.token).returncode == 1
+    short = place.client.create_token("short", expires=0.2)
     until(
-        lambda: call(door, "GET", "/api/v1/jobs", short.token).status_code == 401,
+        lambda: call(place, "GET", "/api/v1/jobs", short.token).status_code == 401,
         "the token expires",
     )
-    answer = call(door, "GET", "/api/v1/jobs", short.token)
+    answer = call(place, "GET", "/api/v1/jobs", short.token)
     assert answer.json()["code"] == "expired_token"
 
 
-def test_registration_tokens_expire_and_are_used_up(door: Stack) -> None:
-    once = door.registration_token(uses=1)
-    assert door.register("one", token=once).returncode == 0
-    used = door.register("two", token=once, check=False)
+def test_registration_tokens_expire_and_are_used_up(place: Stack) -> None:
+    once = place.registration_token(uses=1)
+    assert place.register("one", token=once).returncode == 0
+    used = place.register("two", token=once, check=False)
     assert used.returncode == 4 and "used" in used.stderr, used.stderr
-    short = door.registration_token(expires=0.05)
+    short = place.registration_token(expires=0.05)
     time.sleep(0.1)  # the token's own life time, no condition to wait for
-    expired = door.register("three", token=short, check=False)
+    expired = place.register("three", token=short, check=False)
     assert expired.returncode == 4 and "expired" in expired.stderr, expired.stderr
-    wrong = door.register("four", token=door.admin_token, check=False)
+    wrong = place.register("four", token=place.admin_token, check=False)
     assert wrong.returncode != 0 and "API token" in wrong.stderr, wrong.stderr
 
 
-def test_register_is_idempotent(door: Stack) -> None:
-    token = door.registration_token()
-    first = door.register("twice", "--label", "a=b", token=token)
-    identity = door.root / "agent-twice" / "identity.json"
+def test_register_is_idempotent(place: Stack) -> None:
+    token = place.registration_token()
+    first = place.register("twice", "--label", "a=b", token=token)
+    identity = place.root / "agent-twice" / "identity.json"
     before = identity.read_bytes()
     assert first.returncode == 0 and identity.stat().st_mode & 0o777 == 0o600
-    again = door.register("twice", "--label", "a=b", token=token)
+    again = place.register("twice", "--label", "a=b", token=token)
     assert again.returncode == 0 and identity.read_bytes() == before
-    assert [agent.name for agent in door.client.agents().items].count("twice") == 1
+    assert [agent.name for agent in place.client.agents().items].count("twice") == 1
 
 
 @pytest.mark.parametrize(
@@ -116,30 +116,30 @@ def test_register_is_idempotent(door: Stack) -> None:
         ("http://127.0.0.1:{port}/api/v1", "api/v1"),
     ],
 )
-def test_bad_server_urls_are_named(door: Stack, url: str, says: str) -> None:
-    url = url.format(free=free_port(), port=door.port)
-    done = door.register("lost", url=url, token="rrt_" + "x" * 43, check=False)
+def test_bad_server_urls_are_named(place: Stack, url: str, says: str) -> None:
+    url = url.format(free=free_port(), port=place.port)
+    done = place.register("lost", url=url, token="rrt_" + "x" * 43, check=False)
     assert done.returncode != 0
     assert says in done.stderr and "Traceback" not in done.stderr, done.stderr
-    ctl = door.ctl("job", "list", REMOTE_URL=url)
+    ctl = place.ctl("job", "list", REMOTE_URL=url)
     assert ctl.returncode in (1, 2)
     assert b"Traceback" not in ctl.stderr and ctl.stderr.startswith(b"remotectl: "), ctl.stderr
 
 
-def test_bad_toml_names_all_faults_with_lines(door: Stack, tmp_path: Path) -> None:
+def test_bad_toml_names_all_faults_with_lines(place: Stack, tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
     file.write_text('[agent]\nnaem = "x"\n[logs]\nsegments = "many"\nretention = "soon"\n')
     done = subprocess.run(
         [BIN / "remote-agent", "run", "--state-dir", tmp_path / "s", "--config", file],
-        capture_output=True, text=True, env=door.env(), timeout=30, check=False,
+        capture_output=True, text=True, env=place.env(), timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    for place in ("agent.toml:2", "agent.toml:4", "agent.toml:5"):
-        assert place in done.stderr, done.stderr
+    for where in ("agent.toml:2", "agent.toml:4", "agent.toml:5"):
+        assert where in done.stderr, done.stderr
     file.write_text('[server]\nlisten = "nowhere"\ncolour = 1\n')
     done = subprocess.run(
         [BIN / "remote-server", "run", "--config", file, "--data-dir", tmp_path / "d"],
-        capture_output=True, text=True, env=door.env(), timeout=30, check=False,
+        capture_output=True, text=True, env=place.env(), timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "agent.toml:2" in done.stderr and "agent.toml:3" in done.stderr, done.stderr
@@ -152,17 +152,17 @@ def server(stack: Stack, *options: object) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_port_in_use_is_named(door: Stack, tmp_path: Path) -> None:
-    done = server(door, "--listen", f"127.0.0.1:{door.port}", "--data-dir", tmp_path / "d")
+def test_a_port_in_use_is_named(place: Stack, tmp_path: Path) -> None:
+    done = server(place, "--listen", f"127.0.0.1:{place.port}", "--data-dir", tmp_path / "d")
     assert done.returncode != 0
-    assert str(door.port) in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert str(place.port) in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-def test_a_data_dir_in_use_and_one_that_cannot_be_written(door: Stack, tmp_path: Path) -> None:
-    done = server(door, "--listen", "127.0.0.1:0", "--data-dir", door.data_dir)
+def test_a_data_dir_in_use_and_one_that_cannot_be_written(place: Stack, tmp_path: Path) -> None:
+    done = server(place, "--listen", "127.0.0.1:0", "--data-dir", place.data_dir)
     assert done.returncode != 0 and "Traceback" not in done.stderr, done.stderr
     (tmp_path / "file").touch()
-    done = server(door, "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "file" / "below")
+    done = server(place, "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "file" / "below")
     assert done.returncode != 0 and "Traceback" not in done.stderr, done.stderr
     assert str(tmp_path / "file") in done.stderr
 
@@ -177,9 +177,9 @@ def test_a_database_newer_than_the_program(stack: Stack) -> None:
     assert "newer" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-def test_bad_bodies(door: Stack) -> None:
+def test_bad_bodies(place: Stack) -> None:
     def submit(**options: Any) -> httpx.Response:
-        return call(door, "POST", "/api/v1/jobs", door.admin_token, **options)
+        return call(place, "POST", "/api/v1/jobs", place.admin_token, **options)
 
     assert submit(content=b"{nope").json()["code"] == "bad_request"
     many = submit(json={"command": [], "weight": 7, "colour": "red"})
@@ -192,20 +192,20 @@ def test_bad_bodies(door: Stack) -> None:
     huge = {"path": "f", "content": base64.b64encode(bytes(8 * 1024**2)).decode()}
     assert submit(json={"command": ["true"], "files": [huge]}).status_code in (413, 422)
     assert submit(content=b" " * (13 * 1024**2)).json()["code"] == "body_too_large"
-    assert door.ctl("run", "--", "true").returncode == 0
+    assert place.ctl("run", "--", "true").returncode == 0
 
 
-def test_what_does_not_exist(door: Stack) -> None:
+def test_what_does_not_exist(place: Stack) -> None:
     for path in ("jobs/01KADVTZ7WFFFFFFFFFFFFFFFF", "agents/none", "queues/none", "nothing"):
-        answer = call(door, "GET", f"/api/v1/{path}", door.admin_token)
+        answer = call(place, "GET", f"/api/v1/{path}", place.admin_token)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
-    done = door.ctl("job", "cancel", "01KADVTZ7WFFFFFFFFFFFFFFFF")
+    done = place.ctl("job", "cancel", "01KADVTZ7WFFFFFFFFFFFFFFFF")
     assert done.returncode == 1 and b"01KADVTZ7WFFFFFFFFFFFFFFFF" in done.stderr
 
 
 @pytest.mark.parametrize("garbage", [b"\x00\xff" * 500, b"\x81\x85\0\0\0\0hello", os.urandom(4000)])
-def test_garbage_on_the_websocket_harms_nobody(door: Stack, garbage: bytes) -> None:
-    token = agent_token(door)
+def test_garbage_on_the_websocket_harms_nobody(place: Stack, garbage: bytes) -> None:
+    token = agent_token(place)
     request = (
         "GET /api/v1/agent/session HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         f"Authorization: Bearer {token}\r\n"
@@ -213,7 +213,7 @@ def test_garbage_on_the_websocket_harms_nobody(door: Stack, garbage: bytes) -> N
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         "Sec-WebSocket-Protocol: remote-agent.v1\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", door.port), 10) as wire:
+    with socket.create_connection(("127.0.0.1", place.port), 10) as wire:
         wire.sendall(request.encode())
         status = wire.recv(4096).split(b"\r\n", 1)[0]
         assert b" 101 " in status, status
@@ -222,8 +222,8 @@ def test_garbage_on_the_websocket_harms_nobody(door: Stack, garbage: bytes) -> N
         with contextlib.suppress(ConnectionResetError):
             while wire.recv(65536):
                 pass
-    assert door.ctl("run", "--", "true").returncode == 0
-    assert "Traceback" not in door.server.words()
+    assert place.ctl("run", "--", "true").returncode == 0
+    assert "Traceback" not in place.server.words()
 
 
 def test_an_agent_whose_token_is_rotated_ends_with_4(stack: Stack) -> None:
@@ -236,8 +236,8 @@ def test_an_agent_whose_token_is_rotated_ends_with_4(stack: Stack) -> None:
     stack.online("a")
 
 
-def test_a_second_agent_in_the_same_directory_is_refused(door: Stack) -> None:
-    agent = door.agents["a"]
+def test_a_second_agent_in_the_same_directory_is_refused(place: Stack) -> None:
+    agent = place.agents["a"]
     done = subprocess.run(
         agent.command, capture_output=True, text=True, env=agent.env, timeout=30, check=False
     )
