@@ -21,6 +21,7 @@ from remote_server.domain.demand import (
 )
 
 _LABEL = st.text("abc=ü'\" ", min_size=1, max_size=5).filter(lambda key: "=" not in key)
+_VALUE = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=5)
 
 
 def spec(**fields: Any) -> JobSpec:
@@ -28,7 +29,7 @@ def spec(**fields: Any) -> JobSpec:
 
 
 @given(
-    labels=st.dictionaries(_LABEL, st.text(max_size=5)),
+    labels=st.dictionaries(_LABEL, _VALUE),
     weight=st.one_of(st.none(), st.floats(0.001, 1)),
     agent=st.sampled_from([None, "a1"]),
 )
