@@ -74,7 +74,6 @@ class Response:
     """The head of an answer. Names of headers are in lower case."""
 
     status: int
-    reason: str
     headers: dict[str, str] = field(default_factory=dict)
     delimited: bool = True
     """Whether its end can be told from a cut: it has a length, or comes in chunks."""
@@ -154,8 +153,7 @@ class Connection:
         found = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
         delimited = "content-length" in found or "transfer-encoding" in found
         delimited = delimited or event.status_code in (204, 304)
-        reason = bytes(event.reason).decode("latin-1")
-        return Response(event.status_code, reason, found, delimited)
+        return Response(event.status_code, found, delimited)
 
     async def read(self, timeout: float | None) -> bytes | None:
         """The next piece of the answer, empty at its end; None when `timeout` passes before."""

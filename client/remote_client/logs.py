@@ -54,7 +54,7 @@ class StoredLog:
         self._follow = follow
         self._pending = b""
         self._failures = 0
-        self._head = Response(200, "")
+        self._head = Response(200)
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         over = False
@@ -102,7 +102,7 @@ class StoredLog:
             params["attempt"] = str(self.attempt)
         if follow:
             params["follow"] = "true"
-        self._head = Response(200, "")
+        self._head = Response(200)
         answer = self._transport.stream(f"{self._job}/log", params, CRI_LOG, self.idle)
         async with aclosing(answer) as pieces:
             async for piece, response in pieces:

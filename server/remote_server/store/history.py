@@ -35,7 +35,7 @@ _LOGGED: Final = (
     attempts.c.log_gone == literal_column("0"),
 )
 _OLD_LOGS: Final = (
-    select(attempts.c.job, attempts.c.number, attempts.c.log_size, attempts.c.ended_at)
+    select(attempts.c.job, attempts.c.number, attempts.c.log_size)
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
     .where(*_LOGGED, attempts.c.ended_at < bindparam("before"), jobs.c.ended_at.is_not(None))
     .order_by(attempts.c.ended_at)
@@ -90,7 +90,6 @@ class OldLog(NamedTuple):
 
     key: AttemptId
     size: int
-    ended_at: float
 
 
 class History(Repository):
@@ -131,7 +130,7 @@ class History(Repository):
             ),
             long=True,
         )
-        return [OldLog(AttemptId(row.job, row.number), row.log_size, row.ended_at) for row in rows]
+        return [OldLog(AttemptId(row.job, row.number), row.log_size) for row in rows]
 
     async def logs_total(self, queue: str) -> int:
         """Bytes of a queue's logs that are kept (the full text, before compression)."""

@@ -36,8 +36,6 @@ class Enrolment:
     """False when nothing but the token is new."""
     token_issued: bool
     """The offered new agent token is valid now."""
-    replaced: bool = False
-    """Another host held the name: its links must be closed."""
 
 
 class Registrations(Repository):
@@ -101,7 +99,7 @@ class Registrations(Repository):
                 tx.changes.agents.add(name)
             if replaced:
                 tx.changes.removed_agents[name] = _TAKEN
-            return Enrolment(agent, changed, not own, replaced)
+            return Enrolment(agent, changed, not own)
 
         return await self._database.write(enrol, by=token.principal if by is None else by)
 

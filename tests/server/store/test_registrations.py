@@ -54,8 +54,11 @@ def hello(**fields: object) -> Hello:
 
 async def test_a_new_agent_gets_its_own_token(store: Store) -> None:
     token = await registration_token(store)
+    told: list[ChangeSet] = []
+    store.on_commit(told.append)
     made = await enrol(store, token, labels={"gpu": "1"}, capacity={"default": 8})
-    assert (made.changed, made.token_issued, made.replaced) == (True, True, False)
+    assert (made.changed, made.token_issued) == (True, True)
+    assert not told[0].removed_agents
     agent = await store.agent("a")
     assert agent == made.agent
     assert (agent.queues, agent.labels, agent.capacity) == (
@@ -105,7 +108,6 @@ async def test_a_name_of_another_host_is_taken(store: Store) -> None:
     taken = await enrol(store, right, "rat2", fingerprint="f2", replace=True)
     assert told[0].removed_agents == {"a": "another host took over the agent's name"}
     assert list(told[0].revoked.values()) == ["another host took over the agent's name"]
-    assert taken.replaced
     assert taken.agent.fingerprint == "f2"
     assert taken.agent.epoch == 1
     assert [t.revoked for t in await store.tokens("agent")] == [True, False]
