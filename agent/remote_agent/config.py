@@ -72,7 +72,7 @@ FLAGS: Final = {
 """The keys that have a flag."""
 _CALL: Final = (
     *("CONFIG", "STATE_DIR", "TOKEN", "TOKEN_FILE", "REPLACE", "EPHEMERAL"),
-    *("ONCE", "OUTPUT", "COMMENT", "DEADLINE", "FOLLOW", "FORCE"),
+    *("ONCE", "OUTPUT", "COMMENT", "DEADLINE", "FOLLOW", "FORCE", "IDLE"),
 )
 CALL_VARIABLES: Final = frozenset(ENV_PREFIX + name for name in _CALL)
 """Variables that belong to the call, not to the configuration."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from remote_agent.doctor.examination import STATIC
+from remote_agent.doctor.examination import LIVE, STATIC
 from remote_protocol.report import Check
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +25,7 @@ def known(*checks: Check) -> set[tuple[str, str]]:
 
 def test_the_codes_of_the_agents_checks() -> None:
     assert table("Checks of the agent") == known(*STATIC)
+    assert table("Live checks") == known(*LIVE)
 
 
 def test_every_code_is_injected_in_a_test() -> None:
@@ -34,6 +35,14 @@ def test_every_code_is_injected_in_a_test() -> None:
         for folder in ("agent/doctor", "agent/cli", "client/doctor", "client/cli", "e2e")
         for path in (ROOT / "tests" / folder).glob("*.py")
     )
-    codes = {code for check in STATIC for code in check.codes}
+    codes = {code for check in (*STATIC, *LIVE) for code in check.codes}
     # Windows only: no test of this system can see it.
     assert {code for code in codes if f'"{code}"' not in texts} == {"no_posix_programs"}
+
+
+def test_other_documents_name_codes_that_exist() -> None:
+    text = (ROOT / "docs/doctor.md").read_text(encoding="utf-8")
+    section = text.partition("## Where you come from")[2]
+    codes = {code for check in (*STATIC, *LIVE) for code in check.codes}
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section)) - {"memory_limit"}
+    assert len(named) > 15 and named <= codes

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from remote_agent.config import load
+from remote_agent.connection.endpoint import Endpoint
+from remote_agent.doctor.examination import Known, examine_host, examine_server
+from remote_agent.doctor.settings import IDENTITY, GivenToken
+from remote_protocol.api.queues import QueueChange
+from remote_protocol.api.tokens import RegistrationTokenCreate
+from remote_protocol.report import as_json
+from remote_protocol.states import AgentState
+from tests.support.old_proxy import OldProxy
+from tests.support.relay import Relay
 from tests.support.stack import Agent, Stack, until
 
-Findings = dict[str, dict[str, str]]
+Findings = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +35,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-def examine(agent: Agent, *words: str, **env: str) -> Findings:
-    """What doctor finds beside an agent; its exit code must fit."""
-    before, agent.env = agent.env, {**agent.env, **env}
-    try:
-        done = agent.cli("doctor", "--output", "json", *words, check=False)
-    finally:
-        agent.env = before
-    found = json.loads(done.stdout)
-    assert done.returncode == int(any(one["status"] == "fail" for one in found)), done.stderr
-    assert "secret" not in done.stdout
-    return {f"{one['level']} {one['check']}": one for one in found}
+def examine(agent: Agent, url: str | None = None, **env: str) -> Findings:
+    """What doctor finds beside an agent, in a shell with these variables."""
+    environ = {**agent.env, **env}
+    flags = {("server", "url"): url}
+    found, known = examine_host(
+        lambda: load(None, environ, flags, agent.state_dir)[0], GivenToken(), environ
+    )
+    found += examine_server(known, None)
+    assert "secret" not in as_json(found)
+    return {f"{one.level} {one.check}": asdict(one) for one in found}
 
 
 def failures(found: Findings) -> set[str]:
@@ -41,11 +53,95 @@ def failures(found: Findings) -> set[str]:
 
 
 def test_an_agent_that_is_well(place: Stack) -> None:
-    found = examine(place.agents["web-7"])
+    done = place.agents["web-7"].cli("doctor", "--output", "json")
+    assert "secret" not in done.stdout
+    found = {f"{one['level']} {one['check']}": one for one in json.loads(done.stdout)}
     assert failures(found) == set()
     assert "online at" in found["static link"]["finding"]
     assert found["static capacity"]["finding"] == "0 of 4 places are taken"
     assert found["static environment"]["finding"] == "the agent's is like this shell's"
+    live = {name: one["status"] for name, one in found.items() if name.startswith("live")}
+    assert {name for name, status in live.items() if status == "skip"} == {"live tls", "live idle"}
+    assert found["live token"]["finding"] == "good: agent token of the agent web-7"
+    assert place.client.agent("web-7").state is AgentState.ONLINE, "its session goes on"
+
+
+def look(url: str, token: str, idle: float | None = None, queues: tuple[str, ...] = ()) -> Findings:
+    """What the live checks find of a server, for an agent with this token."""
+    known = Known(Endpoint(url, token), "no proxy is named", queues, IDENTITY)
+    return {one.check: asdict(one) for one in examine_server(known, idle)}
+
+
+def test_a_host_before_it_registers(place: Stack, tmp_path: Path) -> None:
+    token, file = place.registration_token(uses=1), tmp_path / "token"
+    file.write_text(token)
+    words = ("--server", place.url, "--token-file", str(file), "--state-dir", str(tmp_path / "new"))
+    done = place.remote_agent("doctor", *words, "--idle", "1s", "-o", "json")
+    found = {f"{one['level']} {one['check']}": one for one in json.loads(done.stdout)}
+    assert failures(found) == set() and done.returncode == 0
+    assert found["static identity"]["code"] == "registers_at_start"
+    assert "1 uses left" in found["live token"]["finding"]
+    assert found["live websocket"]["status"] == found["live idle"]["status"] == "pass"
+    assert token not in done.stdout
+    found = look(place.url, token, queues=("berlni",))
+    assert "1 uses left" in found["token"]["finding"], "doctor spends none"
+
+
+def test_a_middlebox_that_knows_no_websocket(place: Stack) -> None:
+    with OldProxy(("127.0.0.1", place.port)) as proxy:
+        found = look(proxy.url, place.registration_token())
+    assert failures(found) == {"upgrade_blocked"}
+    assert "removed the Upgrade header" in found["websocket"]["why"]
+
+
+def test_a_proxy_that_cuts_silent_links(place: Stack) -> None:
+    relay = Relay(("127.0.0.1", place.port)).start()
+    try:
+        token = place.registration_token()
+        timer = threading.Timer(0.7, relay.cut)
+        timer.start()
+        found = look(f"http://127.0.0.1:{relay.port}", token, idle=60)
+        timer.join()
+    finally:
+        relay.stop()
+    assert failures(found) == {"idle_cut"}
+
+
+def test_tokens_that_hold_no_more(place: Stack) -> None:
+    made = place.client.create_registration_token(RegistrationTokenCreate(uses=1))
+    place.client.revoke_token(made.id, "registration-tokens")
+    assert failures(look(place.url, made.token)) == {"token_unknown"}
+    used = place.registration_token(uses=1)
+    place.register("once", token=used)
+    assert failures(look(place.url, used)) == {"token_used_up"}
+    short = place.registration_token(expires=0.05)
+    until(lambda: failures(look(place.url, short)) == {"token_expired"}, "it expires")
+    found = look(place.url, place.admin_token)
+    assert failures(found) == {"token_of_wrong_kind"}
+    assert found["websocket"]["why"] == "needs: token"
+    assert look(place.url, "")["token"]["code"] == "no_token"
+
+
+def test_queues_that_are_paused_or_not_given(place: Stack) -> None:
+    agent = place.agents["web-7"]
+    place.client.change_queue("default", QueueChange(paused=True))
+    assert failures(examine(agent)) == {"queue_paused"}
+    place.client.change_queue("default", QueueChange(paused=False))
+    found = examine(agent, REMOTE_AGENT_AGENT_QUEUES="default,berlni")
+    assert failures(found) == {"queue_not_given"}
+    assert "berlni" in found["live queues"]["finding"]
+    place.client.pause_agent("web-7", "night")
+    until(lambda: failures(examine(agent)) == {"server_pauses", "agent_paused"}, "it is paused")
+    place.client.resume_agent("web-7")
+    until(lambda: not failures(examine(agent)), "it is resumed")
+
+
+def test_plain_http_that_is_refused(place: Stack) -> None:
+    found = examine(place.agents["web-7"], "http://jobs.invalid:8750")
+    assert failures(found) == {"unencrypted_server"}
+    assert {one["why"] for name, one in found.items() if name.startswith("live")} == {
+        "needs: configuration"
+    }
 
 
 def test_who_paused_it_and_why(place: Stack) -> None:
@@ -82,7 +178,7 @@ def test_a_server_that_is_gone(place: Stack) -> None:
 
     until(said, "the agent says why it is not connected")
     found = examine(agent)
-    assert "link_down" in failures(found)
+    assert failures(found) == {"link_down", "connection_refused"}
     assert "nothing listens at" in found["static link"]["why"]
     assert "nothing listens at" in agent.cli("status").stdout
     place.start_server()

@@ -222,6 +222,10 @@ class Stack:
         request = RegistrationTokenCreate(**{"uses": None, "allow_replace": True, **fields})
         return self.client.create_registration_token(request).token
 
+    def remote_agent(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """Any call of `remote-agent`."""
+        return _run([BIN / "remote-agent", *words], self.env(), check=False)
+
     def register(
         self,
         name: str,

@@ -170,9 +170,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     config.output()
     doctor = command(
-        "doctor", "what keeps this host from running jobs", _doctor, "", " --output json"
+        "doctor",
+        "what keeps this host from running jobs",
+        _doctor,
+        *("", " --output json", " --idle 90s"),
+        " --server https://jobs.example.com --token-file token",
     )
     _server(doctor)
+    doctor.own("--idle", words="try so long a silence on a WebSocket, too", metavar="DURATION")
     doctor.output()
     command("version", "print the version", commands.version, "")
     return parser

@@ -36,11 +36,18 @@ class Endpoint:
 
     @property
     def session_url(self) -> str:
-        """The WebSocket's address."""
+        """The address of the session's WebSocket."""
+        return self._websocket("/api/v1/agent/session")
+
+    @property
+    def probe_url(self) -> str:
+        """The address of the WebSocket that sends back what comes."""
+        return self._websocket("/api/v1/agent/probe")
+
+    def _websocket(self, path: str) -> str:
         parts = urlsplit(self.url)
         scheme = {"https": "wss", "http": "ws"}.get(parts.scheme, parts.scheme)
-        path = parts.path.rstrip("/") + "/api/v1/agent/session"
-        return urlunsplit((scheme, parts.netloc, path, "", ""))
+        return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + path, "", ""))
 
     @property
     def address(self) -> tuple[str, int]:

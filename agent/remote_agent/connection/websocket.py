@@ -43,17 +43,19 @@ class ServerSocket(ClientConnection):
                 return  # only a matter of speed
 
 
-async def open_websocket(endpoint: Endpoint) -> ServerSocket:
-    """A WebSocket to the server, through its proxy if it has one. Raises what `explain` knows."""
+async def open_websocket(endpoint: Endpoint, url: str | None = None) -> ServerSocket:
+    """A WebSocket to the server, through its proxy if it has one; `url`: another one than the
+    session's. Raises what `explain` knows."""
+    url = url or endpoint.session_url
     options: dict[str, Any] = {}
-    if endpoint.session_url.startswith("wss:"):
+    if url.startswith("wss:"):
         options["ssl"] = tls_of(endpoint)
     via = endpoint.via
     if via is not None:
         async with asyncio.timeout(OPEN_TIMEOUT):
             options["sock"] = await open_tunnel(via, *endpoint.address)
     opened = await connect(
-        endpoint.session_url,
+        url,
         additional_headers={"Authorization": f"Bearer {endpoint.token}"},
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         compression=None,

@@ -15,10 +15,14 @@ from remote_agent.connection.enrolment import NEED_SERVER, NEED_TOKEN, check_tok
 from remote_agent.connection.identity import FILE, DamagedIdentity, Identity, read_identity
 from remote_agent.errors import AgentError, ConfigError
 from remote_agent.processes import open_to_others
+from remote_agent.values import open_way_words
 from remote_protocol.ids import TokenKind, kind_of
 from remote_protocol.report import Check, Finding, Level
+from remote_protocol.urls import is_unencrypted
 
-CONFIGURATION: Final = Check("configuration", Level.STATIC, ("configuration_invalid",))
+CONFIGURATION: Final = Check(
+    "configuration", Level.STATIC, ("configuration_invalid", "unencrypted_server")
+)
 IDENTITY: Final = Check(
     "identity",
     Level.STATIC,
@@ -68,6 +72,18 @@ def configuration(load: Callable[[], Config]) -> tuple[Finding, Config | None]:
             None,
         )
     return CONFIGURATION.passed("no faults", f"state directory: {config.state_dir}"), config
+
+
+def unencrypted(url: str | None, insecure: bool) -> Finding | None:
+    """The finding when the agent refuses to send its token over plain HTTP; `insecure`: it does."""
+    if url is None or insecure or not is_unencrypted(url):
+        return None
+    return CONFIGURATION.failed(
+        "unencrypted_server",
+        f"{url} is plain HTTP, and not on this host",
+        open_way_words(url),
+        "use https://, or --insecure where everybody on the way is trusted",
+    )
 
 
 def identity(

@@ -62,3 +62,9 @@ def test_the_token_comes_from_flag_variable_or_file(
     assert found["code"] == "token_file_unreadable" and missing in found["finding"]
     monkeypatch.setenv("REMOTE_AGENT_TOKEN_FILE", missing)
     assert findings(capsys)["given token"]["code"] == "token_file_unreadable"
+
+
+@pytest.mark.parametrize("words", ["soon", "1h"])
+def test_a_silence_that_cannot_be_tried(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--idle", words]) == 2
+    assert "--idle" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from remote_protocol.report import Status
 def test_each_check_once_and_in_order(config: Config) -> None:
     findings, known = examine_host(lambda: config, GivenToken(), {})
     assert [one.check for one in findings] == [check.name for check in STATIC]
-    assert known is not None and known.identity is None
+    assert known is not None and known.endpoint is None
     codes = {one.check: one.code for one in findings}
     assert codes["identity"] == "not_registered" and codes["agent"] == "not_registered"
 
@@ -23,7 +23,8 @@ def test_each_check_once_and_in_order(config: Config) -> None:
 def test_a_registered_host_without_an_agent(config: Config) -> None:
     save_identity(config.state_dir, Identity("https://h", "web-7", "rat_x"))
     findings, known = examine_host(lambda: config, GivenToken(), {})
-    assert known is not None and known.identity is not None
+    assert known is not None and known.endpoint is not None
+    assert (known.endpoint.url, known.endpoint.token) == ("https://h", "rat_x")
     assert [one.code for one in findings if one.status is Status.FAIL] == ["agent_not_running"]
 
 
