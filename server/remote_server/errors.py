@@ -2,7 +2,8 @@
 
     ServerError
     ├── StoreUnavailable      the database cannot be used now; nothing was stored; it may pass
-    │   └── CommitUnknown     the same, but nobody can say whether it was stored
+    │   ├── CommitUnknown     the same, but nobody can say whether it was stored
+    │   └── StoreOverloaded   too much waits for the database
     ├── DatabaseUnusable      the database cannot be used as it is: newer, foreign, damaged
     ├── NotFound              there is no such job, agent, queue or token
     ├── UnknownQueue          a job or an agent names a queue that does not exist
@@ -42,6 +43,12 @@ class StoreUnavailable(ServerError):
 
 class CommitUnknown(StoreUnavailable):
     """The database went away while it was told to store something: perhaps it has."""
+
+
+class StoreOverloaded(StoreUnavailable):
+    """So much waits for the database that nothing more is taken. Nothing was stored."""
+
+    retry_after = 5
 
 
 class DatabaseUnusable(ServerError):

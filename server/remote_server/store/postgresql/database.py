@@ -17,7 +17,7 @@ import psycopg
 import structlog
 
 from remote_server.domain.model import SYSTEM, Principal
-from remote_server.errors import ServerError, StoreUnavailable
+from remote_server.errors import ServerError, StoreOverloaded, StoreUnavailable
 from remote_server.store.batches import Batch, carry_out, refuse, settle
 from remote_server.store.ports import Durability, Listeners, Reader, Transaction, Write
 from remote_server.store.postgresql.connection import LONG_TIMEOUT, Connection, Target, connect
@@ -28,6 +28,9 @@ from remote_server.store.postgresql.worker import Worker
 T = TypeVar("T")
 MOST: Final = 64
 """Operations in one transaction."""
+MOST_WAITING: Final = 50_000
+"""Operations that wait for a thread; what comes then is refused. Each agent of a large fleet may
+have some at a restart."""
 BATCH_TIME: Final = 0.1
 """Seconds after which a batch is committed and the rest waits for the next."""
 RETRY: Final = 0.5
@@ -60,7 +63,7 @@ class PostgresDatabase:
         self._target = target
         self._session = session
         self._durability = durability
-        self._worker: Worker[_Writing | _Reading] = Worker("database", self._turn)
+        self._worker: Worker[_Writing | _Reading] = Worker("database", self._turn, MOST_WAITING)
         self._reader: Worker[_Reading] | None = None
         self._long: Connection | None = None
         self._tried = 0.0
@@ -78,8 +81,8 @@ class PostgresDatabase:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
             future.set_exception(StoreUnavailable("the server is stopping"))
-        else:
-            self._worker.put(_Writing(Write(operation, by, future), relaxed))
+        elif not self._worker.put(_Writing(Write(operation, by, future), relaxed)):
+            future.set_exception(_overloaded())
         return future
 
     async def read(
@@ -96,10 +99,12 @@ class PostgresDatabase:
         reading = _Reading(operation, then, future)
         if long or self._session.guest:
             if self._reader is None:
-                self._reader = Worker("database reader", self._read_long)
-            self._reader.put(reading)
+                self._reader = Worker("database reader", self._read_long, MOST_WAITING)
+            taken = self._reader.put(reading)
         else:
-            self._worker.put(reading)
+            taken = self._worker.put(reading)
+        if not taken:
+            raise _overloaded()
         return await future
 
     def opened(self, transaction: Transaction) -> None:
@@ -276,6 +281,12 @@ class PostgresDatabase:
                 if not connection.closed:
                     connection.execute("ROLLBACK")
         raise AssertionError("unreachable")
+
+
+def _overloaded() -> StoreOverloaded:
+    return StoreOverloaded(
+        f"{MOST_WAITING} operations wait for the database already; try again later"
+    )
 
 
 def _future_of(job: _Writing | _Reading) -> asyncio.Future[Any]:

@@ -15,19 +15,24 @@ _MOST: Final = 256
 
 
 class Worker(Generic[J]):
-    """One thread; `work` gets all jobs that have come since it was called last."""
+    """One thread; `work` gets all jobs that have come since it was called last. At most `most` wait
+    for it: those whom nobody waits for any more count, too, until it comes to them."""
 
-    def __init__(self, name: str, work: Callable[[list[J]], None]) -> None:
+    def __init__(self, name: str, work: Callable[[list[J]], None], most: int) -> None:
         self._queue: SimpleQueue[J | None] = SimpleQueue()
         self._work = work
+        self._most = most
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, job: J) -> None:
-        """Hand over a job."""
+    def put(self, job: J) -> bool:
+        """Hand over a job; false when too many wait already."""
+        if self._queue.qsize() >= self._most:
+            return False
         self._queue.put(job)
+        return True
 
     def tell(self, callback: Callable[..., None], *arguments: Any) -> None:
         """Have something called in the event loop, in the order of these calls."""

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from remote_protocol.states import JobState
-from remote_server.errors import CommitUnknown, ServerError, StoreUnavailable
+from remote_server.errors import CommitUnknown, ServerError, StoreOverloaded, StoreUnavailable
 from remote_server.store import Store
 from remote_server.store.postgresql.database import PostgresDatabase
 from tests.server.store.postgresql.test_session import eventually
@@ -199,3 +199,33 @@ async def test_a_check_names_contradictions(store: Store) -> None:
 
     await store._database.write(tear)
     assert await store.check() == [f"job {key.job} and its attempts contradict each other"]
+
+
+async def test_what_is_too_much_for_a_slow_database_is_refused_and_the_rest_is_done(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remote_server.store.postgresql.database.MOST_WAITING", 10)
+    store = await Store.open(url)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_: object) -> None:
+        begun.set()
+        go_on.wait(30)
+
+    held = store._database.write(slow)
+    await asyncio.to_thread(begun.wait, 30)
+    submits = [asyncio.ensure_future(submitted(store)) for _ in range(15)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreOverloaded, match="10 operations wait") as refused:
+        await store.queues()
+    assert refused.value.retry_after == 5
+    go_on.set()
+    await held
+    results = await asyncio.gather(*submits, return_exceptions=True)
+    taken = [found for found in results if isinstance(found, str)]
+    assert len(taken) == 10
+    assert all(isinstance(found, str | StoreOverloaded) for found in results)
+    assert sum((await store.counts()).values()) == 10
+    for job in taken:
+        assert (await store.job(job)).state is JobState.QUEUED
+    await store.close()
