@@ -63,12 +63,15 @@ def cli(stack: Stack, *arguments: object, **env: str) -> subprocess.CompletedPro
 
 
 def take_over(stack: Stack, folder: Path, logs: bool) -> None:
-    """Kill the server while jobs run and another one stands by."""
+    """Kill the server while jobs run and another one stands by. Without `logs` it has those only
+    that are packed."""
     command = [*stack.server.command[:-1], folder]
     other = Program("stand-by", command, stack.server.env, stack.root / "stand-by.out")
-    before = some(stack, 2) if logs else []
+    before = some(stack, 2)
     for job in before:
         stack.client.wait(job, 30)
+    kept = stack.data_dir / "logs"
+    until(lambda: logs or not list(kept.rglob("*.log")), "what has ended is packed")
     counter = Counter(stack)
     jobs = some(stack, 8, 2)
     try:
@@ -80,8 +83,9 @@ def take_over(stack: Stack, folder: Path, logs: bool) -> None:
         until(lambda: "server listens" in other.words(), "it has taken over")
         assert stack.admin_token == token, "the database's tokens are what they were"
         counter.finish()
-        # In a directory of its own it has no logs of jobs that ended before.
         ended_once(stack, before + jobs, logs)
+        for job in before:
+            assert stack.client.log(job).count(b"\n") == 20
         # The former one comes back, and stands by.
         stack.server.start()
         until(lambda: stack.server.words().count("stands by") == 1, "it stands by now")

@@ -146,5 +146,12 @@ def test_an_answer_says_that_the_database_is_away(stack: Stack) -> None:
     assert stack.run("true").state is JobState.SUCCEEDED
 
 
-def test_a_stand_by_with_a_directory_of_its_own_takes_over(stack: Stack) -> None:
+def test_a_stand_by_with_a_directory_of_its_own_has_the_logs_of_the_archive(stack: Stack) -> None:
+    archive = stack.root / "archive"
+    archive.mkdir()
+    packing = {"ARCHIVE_DIR": str(archive), "PACK_AFTER": "1s", "PACK_ABOVE": "0"}
+    stack.server.stop()
+    stack.server.env |= {f"REMOTE_SERVER_LOGS_{key}": value for key, value in packing.items()}
+    stack.start_server()
+    stack.online("a")
     take_over(stack, stack.root / "other", logs=False)
