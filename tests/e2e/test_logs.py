@@ -119,6 +119,8 @@ def test_an_archive_that_cannot_be_written_or_is_away(tmp_path: Path, archive: P
         answer = get(stack, f"/api/v1/jobs/{jobs['one']}/log")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
         assert "mount it, or make the directory" in answer.json()["detail"]
+        done = stack.ctl("run", "--", "true")
+        assert (done.returncode, done.stderr) == (0, b""), "a job that prints nothing"
         four = job(stack, "four")
         complete(stack, {"four": four})
         assert not archive.exists(), "logs do not go to the disk below a mount"

@@ -55,6 +55,10 @@ class ArchivedLogs:
         self._timeout = timeout
         self._open: OrderedDict[AttemptId, _Packed] = OrderedDict()
 
+    async def probe(self) -> None:
+        """ArchiveUnavailable when the archive cannot be used now."""
+        await self._in_time(self._archive.size("probe"))
+
     async def length(self, key: AttemptId) -> int | None:
         """Bytes of a log; None when it is not in the archive. ArchiveUnavailable, Damaged."""
         packed = await self._opened(key)

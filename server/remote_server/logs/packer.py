@@ -69,6 +69,10 @@ class Packer:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        try:
+            await self._logs.archived.probe()
+        except ArchiveUnavailable as error:
+            self._log.warning("packed logs cannot be read now, nor any packed", cause=str(error))
         while True:
             if self._missed and not self._waiting:
                 await self._look()

@@ -143,7 +143,8 @@ async def test_an_archive_that_fails_is_asked_again_less_and_less_often(place: P
                 while place.logs.backlog:
                     await asyncio.sleep(0.001)
     assert max(place.pauses) >= 5, "each failure in a row makes the pause longer"
-    warnings = [entry for entry in said if entry["log_level"] == "warning"]
+    at_start, *warnings = [entry for entry in said if entry["log_level"] == "warning"]
+    assert "packed logs cannot be read" in at_start["event"]
     assert len(warnings) == place.logs.pack_failures >= 5
     assert {entry["cause"] for entry in warnings} == {"the share is away"}
     assert "stays where it is" in warnings[0]["event"]
@@ -205,3 +206,14 @@ async def test_a_full_archive_in_the_middle_of_an_object(
 
 def test_pauses_double_up_to_ten_minutes() -> None:
     assert [pause_after(n) for n in (1, 2, 3, 10, 11, 10_000)] == [1, 2, 4, 512, 600, 600]
+
+
+async def test_an_archive_that_is_away_at_the_start_is_said(place: Place) -> None:
+    place.archive.fault = "the directory is not there"
+    with capture_logs() as said:
+        async with running(place.packer(Ends())):
+            async with asyncio.timeout(10):
+                while not said:
+                    await asyncio.sleep(0.001)
+    assert [entry["cause"] for entry in said] == ["the directory is not there"]
+    assert "cannot be read now" in said[0]["event"]

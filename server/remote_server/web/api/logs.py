@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Final, Literal, Self
 
 from aiohttp import web
@@ -115,15 +116,15 @@ class _View:
     async def tail(self, key: AttemptId) -> Tail:
         """Where it begins in the log of an attempt."""
         services, query = self.call.services, self.query
-        turn = services.streams.turn
+        turn, packed = services.streams.turn, partial(_packed, self.call, key)
         if self.resumed is None and (query.tail is not None or query.since is not None):
-            return Tail(services.logs, key, turn, starts=await self._starts(key))
+            return Tail(services.logs, key, turn, packed, starts=await self._starts(key))
         offset = query.offset if self.resumed is None else self.resumed
-        return Tail(services.logs, key, turn, 0 if self.media == TEXT else offset)
+        return Tail(services.logs, key, turn, packed, 0 if self.media == TEXT else offset)
 
     async def _starts(self, key: AttemptId) -> Starts:
         logs, query = self.call.services.logs, self.query
-        size, least, starts = await logs.size(key), 0, dict.fromkeys(STREAMS, 0)
+        size, least, starts = await _size(self.call, key), 0, dict.fromkeys(STREAMS, 0)
         if query.since is not None:
             least = await since(logs, key, size, parse_time_bound(query.since, time.time()))
         if query.tail is not None:
@@ -143,7 +144,7 @@ class _View:
         if self.media == CRI:
             headers |= await _so_far(self.call, key)
         # What comes from now on is not waited for: the answer has an end, and a length.
-        size = await self.call.services.logs.size(key)
+        size = await _size(self.call, key)
         tail = await self.tail(key)
         collected = await self._measured(key, size)
         length = None if collected is None else collected.size
@@ -178,7 +179,7 @@ async def _so_far(call: Call, key: AttemptId) -> dict[str, str]:
     over and still grows.
     """
     over = await _is_over(call, key)
-    size = await call.services.logs.size(key)
+    size = await _size(call, key)
     return {"Remote-Log-Over": str(over).lower(), "Remote-Log-Size": str(size)}
 
 
@@ -277,6 +278,18 @@ async def _is_over(call: Call, key: AttemptId) -> bool:
         return True
     # A withdrawn attempt's number is used again, unless the job has ended without it.
     return not attempt.state.live and (await call.services.store.job(key.job)).state.terminal
+
+
+async def _packed(call: Call, key: AttemptId) -> bool:
+    """Whether the log may be in the archive: nobody who reads another one depends on that."""
+    attempt = await _attempt(call, key)
+    return attempt is not None and attempt.state is AttemptState.ENDED and attempt.log_size > 0
+
+
+async def _size(call: Call, key: AttemptId) -> int:
+    """Bytes of the log that are there."""
+    logs = call.services.logs
+    return await logs.size(key) if logs.at_hand(key) or await _packed(call, key) else 0
 
 
 async def _attempt(call: Call, key: AttemptId) -> Attempt | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from remote_protocol import cri
@@ -53,13 +54,15 @@ class Collected:
 
 
 class Tail:
-    """A position in the log of an attempt. `starts`: records before them are left out."""
+    """A position in the log of an attempt. `packed`: whether it may be in the archive, which is
+    asked for no other. `starts`: records before them are left out."""
 
     def __init__(
         self,
         logs: Source,
         key: AttemptId,
         turn: asyncio.Semaphore,
+        packed: Callable[[], Awaitable[bool]],
         offset: int = 0,
         starts: Starts | None = None,
     ) -> None:
@@ -71,6 +74,7 @@ class Tail:
         self.offset = min(self._starts.values(), default=offset)
         self._from = max(self._starts.values(), default=0)
         self._aligned = bool(starts) or offset == 0
+        self._packed = packed
 
     async def drain(self, form: Form, sink: Sink, size: int | None = None) -> None:
         """Show everything that has arrived, up to the position `size`; others run between the
@@ -79,6 +83,8 @@ class Tail:
         while True:
             # Whoever waits for the archive takes no turn away from others.
             at_hand = self._logs.at_hand(self._key)
+            if not at_hand and not await self._packed():
+                return
             async with self._turn if at_hand else self._logs.fetching:
                 # A turn is over when the loop has turned: others get theirs.
                 data = await self._piece(form, piece, size)

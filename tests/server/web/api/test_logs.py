@@ -254,6 +254,50 @@ async def test_an_offer_handed_back_is_not_the_end_of_the_attempt(live: Live) ->
         assert await viewer == "from b\n"
 
 
+async def test_who_reads_what_was_never_packed_depends_on_no_archive(live: Live) -> None:
+    """Of jobs that have printed nothing, while they run and afterwards."""
+    archive = live.server.data.archive
+    archive.rename(archive.with_name("away"))
+    key = await begun(live)
+    for query in ("", "tail=3", "since=1h"):
+        for headers in ({}, CRI, NDJSON):
+            answer = await live.get(log_path(key, query), headers=headers)
+            assert answer.status == 200, answer.text
+    viewer = asyncio.create_task(live.get(log_path(key, "follow=true")))
+    async with asyncio.timeout(DEADLINE):
+        while not live.services.logs._followers:
+            await asyncio.sleep(0.005)
+    await finish(live.services.store, key, now=time.time(), size=0)
+    assert ((await viewer).status, (await viewer).text) == (200, "")
+    assert (await live.get(log_path(key))).status == 200
+
+
+async def test_a_packed_log_is_shown_in_every_form_and_its_archive_missed(live: Live) -> None:
+    key, logs = await begun(live), live.services.logs
+    lines = b"".join(b"%d\n" % number for number in range(100_000))
+    write(live, key, lines)
+    whole = await logs.read(key, 0, logs.length(key))
+    await end(live, key)
+
+    async def shown() -> list[str]:
+        forms: list[tuple[dict[str, str], str]]
+        forms = [({}, ""), (CRI, ""), (CRI, "offset=300000"), (NDJSON, "tail=3")]
+        queries = [(form, f"{more}&{how}") for form, more in forms for how in ("", "follow=true")]
+        return [(await live.get(log_path(key, q), headers=form)).text for form, q in queries]
+
+    plain = await shown()
+    assert plain[:2] == [lines.decode()] * 2
+    assert plain[2:4] == [whole.decode()] * 2
+    await logs.pack(key)
+    assert not logs.at_hand(key)
+    assert await shown() == plain
+    archive = live.server.data.archive
+    archive.rename(archive.with_name("away"))
+    logs.archived.forget(key)
+    problem = (await live.get(log_path(key))).problem(503, "store_unavailable")
+    assert "mount it" in problem["detail"]
+
+
 async def test_each_attempt_has_its_own_log(live: Live) -> None:
     store = live.services.store
     first = await begun(live, max_attempts=2, retry_backoff=0)

@@ -32,6 +32,10 @@ class Bytes:
         return self.data[offset : offset + size]
 
 
+async def packed() -> bool:
+    return True
+
+
 def record(text: bytes, stream: bytes = cri.STDOUT) -> bytes:
     return b"".join(cri.encode(text, STAMP, stream))
 
@@ -44,7 +48,7 @@ async def test_starts_of_both_streams() -> None:
         starts = {"stdout": at[stdout], "stderr": at[stderr]}
         for form in (Plain(None, 0), Raw()):
             sink = Collected(9999)
-            tail = Tail(logs, KEY, asyncio.Semaphore(1), starts=starts)
+            tail = Tail(logs, KEY, asyncio.Semaphore(1), packed, starts=starts)
             await tail.drain(form, sink)
             text = sink.whole or b""
             text = cri.decode(text) if isinstance(form, Raw) else text
@@ -54,7 +58,7 @@ async def test_starts_of_both_streams() -> None:
 
 async def test_it_ends_at_a_position_and_goes_on_from_there() -> None:
     whole = record(b"one\n") + record(b"two\n")
-    tail = Tail(Bytes(whole), KEY, asyncio.Semaphore(1))
+    tail = Tail(Bytes(whole), KEY, asyncio.Semaphore(1), packed)
     sink = Collected(99)
     await tail.drain(Plain(None, 0), sink, len(record(b"one\n")))
     assert sink.whole == b"one\n"
@@ -79,7 +83,8 @@ async def test_thousands_of_readers_leave_others_their_turn() -> None:
             pieces[0] += 1
 
     tails = [
-        asyncio.create_task(Tail(logs, KEY, turn).drain(Plain(None, 0), Sink())) for _ in range(200)
+        asyncio.create_task(Tail(logs, KEY, turn, packed).drain(Plain(None, 0), Sink()))
+        for _ in range(200)
     ]
     most = 0
     for _ in range(50):
@@ -92,20 +97,34 @@ async def test_thousands_of_readers_leave_others_their_turn() -> None:
 
 
 async def test_an_archive_that_does_not_answer_holds_up_nobody_else() -> None:
-    turn, packed, growing = asyncio.Semaphore(1), Bytes(record(b"old\n")), Bytes(record(b"new\n"))
-    packed.packed = True
-    packed.answer.clear()
-    old = Collected(99)
+    turn, old, growing = asyncio.Semaphore(1), Bytes(record(b"old\n")), Bytes(record(b"new\n"))
+    old.packed = True
+    old.answer.clear()
+    first = Collected(99)
     waiting = [
-        asyncio.create_task(Tail(packed, KEY, turn).drain(Plain(None, 0), sink))
-        for sink in (old, Collected(99), Collected(99))
+        asyncio.create_task(Tail(old, KEY, turn, packed).drain(Plain(None, 0), sink))
+        for sink in (first, Collected(99), Collected(99))
     ]
     await asyncio.sleep(0)
     sink = Collected(99)
     async with asyncio.timeout(10):
-        await Tail(growing, KEY, turn).drain(Plain(None, 0), sink)
+        await Tail(growing, KEY, turn, packed).drain(Plain(None, 0), sink)
     assert sink.whole == b"new\n"
-    assert packed.fetching.locked(), "not all of them wait with a piece in memory"
-    packed.answer.set()
+    assert old.fetching.locked(), "not all of them wait with a piece in memory"
+    old.answer.set()
     await asyncio.gather(*waiting)
-    assert old.whole == b"old\n"
+    assert first.whole == b"old\n"
+
+
+async def test_the_archive_is_asked_for_nothing_that_it_cannot_have() -> None:
+    logs = Bytes(record(b"of somebody else\n"))
+    logs.packed = True
+    logs.answer.clear()
+
+    async def never() -> bool:
+        return False
+
+    sink = Collected(99)
+    async with asyncio.timeout(10):
+        await Tail(logs, KEY, asyncio.Semaphore(1), never).drain(Plain(None, 0), sink)
+    assert sink.size == 0
