@@ -43,7 +43,9 @@ _OVER: Final = frozenset({AttemptState.ENDED, AttemptState.LOST})
 _MEASURED: Final = 256 << 20
 """Bytes of a stored log up to which an answer without an end mark gets a length: it has to be
 gone through twice."""
-_COLLECTED: Final = 1 << 20
+_COLLECTED: Final = Plain.piece
+"""Bytes of a stored log up to which it is gone through once, and kept until it is sent: no more
+than whoever sends a large one keeps."""
 
 
 class LogQuery(Query):
@@ -162,7 +164,8 @@ class _View:
         HTTP/1.0 makes an answer without a length one that may end anywhere."""
         if self.media not in (TEXT, CRI) or size > _MEASURED:
             return None
-        collected = Collected(_COLLECTED)
+        # Of a larger log nothing is kept while it is measured: many may do so at a time.
+        collected = Collected(_COLLECTED if size <= _COLLECTED else 0)
         tail = await self.tail(key)
         await tail.drain(self.form(), collected, size)
         return collected

@@ -98,6 +98,8 @@ class Tail:
                 return
             if shown:
                 await sink.write(shown)
+            # Whoever waits for a turn holds nothing.
+            del shown
 
     def _show(self, form: Form, data: bytes, piece: int) -> tuple[bytes | None, int]:
         """What a piece of the log looks like, None when it has no whole record yet; and how much
