@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from array import array
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeVar
@@ -30,6 +31,8 @@ T = TypeVar("T")
 MOST_OPEN: Final = 8
 TIMEOUT: Final = 30.0
 """Seconds for one request to the archive, save for a put."""
+AHEAD: Final = 1024 * 1024
+"""Bytes of an object that are asked for at once by who reads one block after the other."""
 _SHARD: Final = 6
 _SUFFIX: Final = ".log.gz"
 _ASIDE: Final = "orphaned/"
@@ -38,13 +41,16 @@ _ASIDE: Final = "orphaned/"
 class _Packed:
     """One packed log that is open for reading."""
 
-    __slots__ = ("block", "length", "number", "places")
+    __slots__ = ("ahead", "ahead_at", "block", "length", "number", "places")
 
     def __init__(self, length: int, places: array[int]) -> None:
         self.length = length
         self.places = places
         self.number = -1
         self.block = b""
+        self.ahead = b""
+        """Bytes of the object from `ahead_at` on, which were asked for together."""
+        self.ahead_at = 0
 
 
 class ArchivedLogs:
@@ -196,12 +202,18 @@ class ArchivedLogs:
         if packed is None or number + 1 >= len(packed.places):
             return None
         place, end = packed.places[number : number + 2]
-        member = await self._part(name_of(key), place, end - place)
-        if member is None:
-            self.forget(key)
-            return None
+        if place < packed.ahead_at or end > packed.ahead_at + len(packed.ahead):
+            last = end
+            if number == packed.number + 1:
+                last = max(end, packed.places[bisect_right(packed.places, place + AHEAD) - 1])
+            raw = await self._part(name_of(key), place, last - place)
+            if raw is None:
+                self.forget(key)
+                return None
+            packed.ahead, packed.ahead_at = raw, place
+        start = place - packed.ahead_at
         try:
-            block = read_member(member)
+            block = read_member(packed.ahead[start : start + end - place])
         except Damaged as fault:
             raise self._damaged(key, str(fault)) from None
         packed.number, packed.block = number, block

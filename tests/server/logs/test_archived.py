@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.logs import ArchiveUnavailable
-from remote_server.logs.archived import MOST_OPEN, ArchivedLogs, key_of, name_of
+from remote_server.logs.archived import AHEAD, MOST_OPEN, ArchivedLogs, key_of, name_of
 from remote_server.logs.packed import BLOCK, TAIL, Damaged
 from tests.support.log_keys import new_key
 from tests.support.memory_logs import MemoryArchive
@@ -49,7 +49,7 @@ def test_reads_from_any_position(reads: list[tuple[int, int]]) -> None:
     asyncio.run(read())
 
 
-async def test_opening_takes_two_requests_and_each_block_one(
+async def test_opening_takes_two_requests_and_reading_on_few(
     archive: MemoryArchive, logs: ArchivedLogs
 ) -> None:
     key = await put(logs)
@@ -58,7 +58,30 @@ async def test_opening_takes_two_requests_and_each_block_one(
     for offset in range(0, len(DATA), 1000):
         await logs.read(key, offset, 1000)
     name = name_of(key)
-    assert archive.asked == [("size", name), *[("get", name)] * 4]
+    assert archive.asked == [("size", name), *[("get", name)] * 2]
+
+
+async def test_reading_here_and_there_asks_for_one_block_each(
+    archive: MemoryArchive, logs: ArchivedLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    get = archive.get
+
+    async def measured(name: str, offset: int, size: int) -> bytes | None:
+        sizes.append(size)
+        return await get(name, offset, size)
+
+    data = os.urandom(9 * BLOCK)
+    key = await put(logs, data)
+    monkeypatch.setattr(archive, "get", measured)
+    for number in (8, 2, 6, 4):
+        assert await logs.read(key, number * BLOCK, 9) == data[number * BLOCK :][:9]
+    assert max(sizes) < BLOCK + 1000
+    sizes.clear()
+    logs.forget(key)
+    assert b"".join([block async for block in logs.content(key)]) == data
+    assert max(sizes) <= AHEAD
+    assert len(sizes) < 9
 
 
 async def test_a_long_index_takes_one_request_more(
@@ -81,10 +104,10 @@ async def test_a_missing_log_is_none(logs: ArchivedLogs) -> None:
 async def test_one_that_is_deleted_while_it_is_read_is_missing(
     archive: MemoryArchive, logs: ArchivedLogs
 ) -> None:
-    key = await put(logs)
+    key = await put(logs, os.urandom(6 * BLOCK))
     assert await logs.read(key, 0, 9)
     archive.objects.clear()
-    assert await logs.read(key, BLOCK, 9) is None
+    assert await logs.read(key, 5 * BLOCK, 9) is None
     assert await logs.read(key, 0, 9) is None
 
 
@@ -151,7 +174,7 @@ async def test_the_whole_of_it_for_a_thread(logs: ArchivedLogs) -> None:
 async def test_one_that_leaves_the_archive_meanwhile_is_not_half(
     archive: MemoryArchive, logs: ArchivedLogs
 ) -> None:
-    key = await put(logs)
+    key = await put(logs, os.urandom(6 * BLOCK))
     blocks = await logs.blocks(key)
     assert await asyncio.to_thread(next, blocks)
     archive.objects.clear()
