@@ -96,7 +96,7 @@ class Agent:
         logs, state_dir = config.logs, config.state_dir
         self._session = session = Session(facts_of(config, identity))
         self._desired = desired = DesiredState(state_dir)
-        self._status = ServiceStatus(os.environ.get("NOTIFY_SOCKET"))
+        self._status = ServiceStatus(os.environ)
         self._link = link = Link(endpoint_of(config, identity))
         self._runner = runner = Runner(state_dir, journal, files.of_jobs)
         self._uploader = Uploader(
@@ -167,6 +167,7 @@ class Agent:
             self._driver.tick()
             self._runner.tick()
             self._shutdown.check()
+            self._status.turn(time.monotonic())
             await self._pause()
 
     async def _pause(self) -> None:

@@ -6,6 +6,7 @@ Takes the lock of the state directory, so that one agent at a time works on it.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 from collections.abc import Callable
 from typing import Final
@@ -18,6 +19,7 @@ from remote_agent.connection.identity import Identity, load_identity
 from remote_agent.errors import AgentError, ConfigError
 from remote_agent.local.lock import exclusive
 from remote_agent.local.logging_setup import set_up_logging
+from remote_agent.local.notify import watchdog_interval
 from remote_agent.local.state_dir import secure
 
 log = structlog.get_logger("agent")
@@ -43,6 +45,8 @@ def run(
         )
     secure(config.state_dir, passable=config.jobs.separate)
     set_up_logging(config.state_dir, config.log.level, config.log.format)
+    if watchdog_interval(os.environ):
+        faulthandler.enable()  # systemd aborts an agent that hangs: its journal then says where
     # What the agent makes is its own; its jobs have the umask that it was started with.
     options = RunOptions(once, with_parent, os.umask(0o077))
     timeout = _ORPHAN_ENDS if with_parent else 0.0

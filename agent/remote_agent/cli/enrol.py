@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import shlex
@@ -12,6 +13,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,11 +36,15 @@ from remote_agent.connection.identity import (
 from remote_agent.errors import AgentError, ConfigError, TokenRefused, Unreachable
 from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
+from remote_agent.local.notify import ServiceStatus
 from remote_agent.session.capacity import unused
 from remote_agent.values import open_way_words
 from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.ids import Name, TokenKind, kind_of
 from remote_protocol.urls import is_unencrypted
+
+_ONE_TRY: Final = 90.0
+"""Seconds that one try to enrol surely takes less than: systemd waits for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ def register_first(config: Config, options: argparse.Namespace | None = None) ->
 def _enrol_with_retries(config: Config, known: Identity | None, wanted: Options) -> Identity:
     """Enrol as soon as the server is there: a service may start before it."""
     said, failures = "", 0
+    service = ServiceStatus(os.environ)
     while True:
         try:
             return enrol(config, known, wanted)[0]
@@ -112,7 +119,9 @@ def _enrol_with_retries(config: Config, known: Identity | None, wanted: Options)
             if str(error) != said:
                 said = str(error)
                 print(f"remote-agent: {error}; trying again", file=sys.stderr, flush=True)
-        time.sleep(backoff.delay(failures, random.random(), config.server.max_reconnect_wait))
+        wait = backoff.delay(failures, random.random(), config.server.max_reconnect_wait)
+        service.waiting(f"not registered yet: {said}", wait + _ONE_TRY)
+        time.sleep(wait)
         failures += 1
 
 
