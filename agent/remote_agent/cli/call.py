@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from remote_agent.cli.variables import text_of, variable_of
 from remote_agent.config import FLAGS, Config
@@ -16,6 +17,9 @@ from remote_agent.config import load as load_config
 from remote_agent.connection.identity import Identity
 from remote_agent.errors import ConfigError
 from remote_agent.processes import run_again
+
+CREDENTIAL: Final = "token"
+"""Name of the credential by which a service gets a registration token."""
 
 
 def load(
@@ -35,8 +39,9 @@ def flags_of(options: argparse.Namespace) -> dict[tuple[str, str], object]:
     }
 
 
-def read_token(options: argparse.Namespace | None) -> str | None:
-    """The token from a flag, or else from the environment. ConfigError when it can be none."""
+def read_token(options: argparse.Namespace | None, with_credential: bool = True) -> str | None:
+    """The token from a flag, else from the environment, else, with `with_credential`, from the
+    service's credentials. ConfigError when it can be none."""
     flag, file = (options.token, options.token_file) if options else (None, None)
     if not flag and not file:
         flag, file = None, text_of("--token-file")
@@ -49,12 +54,30 @@ def read_token(options: argparse.Namespace | None) -> str | None:
             raise ConfigError(f"the token file {file} cannot be read: {cause}") from None
         if not flag.strip():
             raise ConfigError(f"the token file {file} is empty")
+    if not flag and with_credential:
+        flag = _credential()
     if not flag:
         return None
     # Imported only here: `run` of a host that is registered has no token any more.
     from remote_agent.connection.enrolment import check_token
 
     return check_token(flag)
+
+
+def _credential() -> str | None:
+    """The credential `token` that systemd loaded (systemd.exec(5)); None for none. The unit's
+    default, when the file is missing, is `-`."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return None
+    try:
+        text = (Path(folder) / CREDENTIAL).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(f"the credential {CREDENTIAL} cannot be read: {cause}") from None
+    return None if text in ("", "-") else text
 
 
 def to_enrol(known: Identity | None, url: str | None, token: str | None) -> bool:

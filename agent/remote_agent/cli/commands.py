@@ -25,7 +25,10 @@ def run(options: argparse.Namespace) -> int:
     """Run the agent until it is stopped."""
     settings, _ = load(options, flags_of(options))
     known = load_identity(settings.state_dir)
-    if to_enrol(known, settings.server.url, read_token(options)):
+    url = settings.server.url
+    # A service keeps its credential, and needs it only once.
+    foreign = known is None or url not in (None, known.server)
+    if to_enrol(known, url, read_token(options, with_credential=foreign)):
         # Imported only here: most starts are those of a host that is registered.
         from remote_agent.cli.enrol import register_first
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from remote_agent.cli.call import flags_of, read_token, to_enrol
@@ -42,3 +44,21 @@ def test_what_is_no_token_is_refused_before_anything_is_sent() -> None:
     assert read_token(parse(["run", "--token", " rrt_enrol\n"])) == "rrt_enrol"
     with pytest.raises(ConfigError):
         read_token(parse(["run", "--token", "two words"]))
+
+
+def test_a_service_finds_its_token_among_its_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    options = parse(["run"])
+    assert read_token(options) is None
+    for nothing in ("-", "-\n", ""):  # `-` is the unit's default for a file that is missing
+        (tmp_path / "token").write_text(nothing)
+        assert read_token(options) is None
+    (tmp_path / "token").write_text("rrt_credential\n")
+    assert read_token(options) == "rrt_credential"
+    assert read_token(options, with_credential=False) is None
+    assert read_token(parse(["run", "--token", "rrt_flag"])) == "rrt_flag"
+    (tmp_path / "token").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="credential token cannot be read: it is no text"):
+        read_token(options)
