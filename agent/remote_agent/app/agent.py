@@ -98,7 +98,7 @@ class Agent:
         self._desired = desired = DesiredState(state_dir)
         self._status = ServiceStatus(os.environ)
         self._link = link = Link(endpoint_of(config, identity))
-        self._runner = runner = Runner(state_dir, journal, files.of_jobs)
+        self._runner = runner = Runner(state_dir, journal, files.of_jobs, group)
         self._uploader = Uploader(
             link, journal.spool, logs.segments, logs.segment_size, files.open_spools
         )

@@ -46,8 +46,9 @@ def job_group(wanted: str) -> str | None:
     if wanted == "off":
         return None
     try:
-        folder = group_of("self") if wanted == "auto" else wanted
-        if folder is None or (wanted == "auto" and not cgroup.delegated(folder)):
+        own = group_of("self") if wanted == "auto" else None
+        folder = wanted if wanted != "auto" else own and cgroup.group_for_jobs(own)
+        if folder is None:
             return None
         log.info("jobs with limits get control groups", controllers=sorted(cgroup.prepare(folder)))
     except OSError as error:

@@ -45,11 +45,13 @@ def control_groups(wanted: str, own: str | None) -> Finding:
     if wanted == "auto":
         if own is None:
             return CONTROL_GROUPS.skipped("no_cgroups", f"no cgroup version 2 here; {watched}")
-        if not cgroup.delegated(own):
+        folder = cgroup.group_for_jobs(own)
+        if folder is None:
             return CONTROL_GROUPS.skipped(
                 "not_delegated", f"{own} is not delegated to the agent (Delegate=yes); {watched}"
             )
-    folder = own if wanted == "auto" and own is not None else wanted
+    else:
+        folder = wanted
     if why := _unusable(folder):
         return CONTROL_GROUPS.failed(
             "cgroup_unusable",

@@ -52,11 +52,13 @@ class Runner:
         state_dir: Path,
         journal: Journal,
         descriptors: int | None = None,
+        group: str | None = None,
     ) -> None:
-        """`descriptors`: how many files a job may open; None: as many as the agent."""
+        """`descriptors`: how many files a job may open; None: as many as the agent. `group`: the
+        control group of shims; None: the agent's."""
         self._journal = journal
         self._report: Callable[[Event], None] = _nobody
-        self._shims = ShimPool(state_dir / "logs", descriptors)
+        self._shims = ShimPool(state_dir / "logs", descriptors, group)
         self._stopper = Stopper(journal)
         self._watched: dict[AttemptId, RunningAttempt] = {}
         self._unsynced: dict[AttemptId, float] = {}

@@ -9,7 +9,8 @@ from typing import Final
 
 import structlog
 
-from remote_agent.processes import rename
+from remote_agent.errors import os_words
+from remote_agent.processes import cgroup, rename
 from remote_agent.shim.launcher_client import LauncherClient
 
 log = structlog.get_logger("runner")
@@ -23,11 +24,15 @@ SPARE: Final = 8
 
 class ShimPool:
     """The shims of one agent. `logs` is the folder for what they complain about, `descriptors`
-    how many files jobs may open; None: as many as the agent."""
+    how many files jobs may open; None: as many as the agent. `group` is the control group that
+    shims live in; None: in that of the agent."""
 
-    def __init__(self, logs: Path, descriptors: int | None = None) -> None:
+    def __init__(
+        self, logs: Path, descriptors: int | None = None, group: str | None = None
+    ) -> None:
         self._log = logs / SHIMS_LOG
-        self._shims = LauncherClient(self._log, descriptors)
+        self._group = group
+        self._shims = LauncherClient(self._log, descriptors, self._move if group else None)
         self._wanted = 0
         self.capacity = 1
         """Attempts that are expected to run at a time."""
@@ -69,6 +74,16 @@ class ShimPool:
         self._wanted = need
         with suppress(OSError):
             self._shims.resize(need)
+
+    def _move(self, launcher: int) -> None:
+        assert self._group is not None
+        try:
+            cgroup.adopt(self._group, launcher)
+        except OSError as error:
+            log.warning(
+                "shims stay in the agent's control group; the limits of jobs are watched instead",
+                reason=os_words(error, self._group),
+            )
 
     def revive(self) -> bool:
         """Start another launcher if it has died; True when there is a new one, which knows of no

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 CONTROLLERS: Final = ("cpu", "io", "memory", "pids")
 _JOB_PREFIX: Final = "job-"
 _AGENT_LEAF: Final = "agent"
+_SERVICE: Final = ".service"
+_OF_JOBS: Final = "-jobs.service"
 
 
 class Limits(NamedTuple):
@@ -57,6 +59,27 @@ def delegated(folder: str) -> bool:
             if os.getxattr(folder, mark) == b"1":
                 return True
     return False
+
+
+def beside(own: str) -> str | None:
+    """The group of the service that is there for the jobs of the one in `own`, by its name:
+    `a-jobs.service` for `a.service`. None when `own` is no service's."""
+    return own.removesuffix(_SERVICE) + _OF_JOBS if own.endswith(_SERVICE) else None
+
+
+def group_for_jobs(own: str) -> str | None:
+    """The delegated group for the jobs of an agent in `own`; None when there is none.
+
+    That of a service beside it goes first: a group with controllers for its subgroups takes no
+    processes (version 2), so systemd could not start the agent again in its own one while jobs
+    run below it.
+    """
+    return next((group for group in (beside(own), own) if group and delegated(group)), None)
+
+
+def adopt(folder: str, pid: int) -> None:
+    """Move a process into the leaf of a prepared group. OSError."""
+    _put(f"{folder}/{_AGENT_LEAF}/cgroup.procs", str(pid))
 
 
 def prepare(folder: str) -> frozenset[str]:

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from remote_agent.processes import (
@@ -28,10 +28,17 @@ from remote_agent.shim.secrets import pack
 
 class LauncherClient:
     """A launcher and its shims. `log` is the file for what they report, `descriptors` how many
-    files they and their jobs may open; None: as many as this process."""
+    files they and their jobs may open; None: as many as this process. `place` gets the launcher's
+    pid before it has shims, to move it to where they belong."""
 
-    def __init__(self, log: Path, descriptors: int | None = None) -> None:
+    def __init__(
+        self,
+        log: Path,
+        descriptors: int | None = None,
+        place: Callable[[int], None] | None = None,
+    ) -> None:
         self._log = log
+        self._place = place
         self._descriptors = descriptors
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
@@ -62,6 +69,8 @@ class LauncherClient:
         requests.setblocking(False)
         control.setblocking(False)
         self._requests, self._control = requests, control
+        if self._place is not None:
+            self._place(self._process.pid)
         self.resize(shims)
 
     @property

@@ -57,6 +57,33 @@ def test_a_little_less_work_changes_nothing(pool: ShimPool, asked: list[int]) ->
     assert asked[1:] == [SPARE]
 
 
+def test_shims_move_to_the_group_for_jobs(tmp_path: Path) -> None:
+    (tmp_path / "group" / "agent").mkdir(parents=True)
+    pool = ShimPool(tmp_path / "logs", group=str(tmp_path / "group"))
+    pool.open()
+    try:
+        moved = (tmp_path / "group" / "agent" / "cgroup.procs").read_text()
+        assert moved == str(pool.pid)
+    finally:
+        pid = pool.pid
+        pool.close()
+        gone(pid or 0)
+
+
+def test_shims_whose_group_is_gone_start_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = ShimPool(tmp_path / "logs", group=str(tmp_path / "absent"))
+    pool.open()
+    try:
+        assert pool.pid and running(pool.pid)
+        assert "shims stay in the agent's control group" in capsys.readouterr().out
+    finally:
+        pid = pool.pid
+        pool.close()
+        gone(pid or 0)
+
+
 def test_a_dead_launcher_is_replaced(pool: ShimPool, capsys: pytest.CaptureFixture[str]) -> None:
     pool.open()
     first = pool.pid

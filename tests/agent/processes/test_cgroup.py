@@ -79,6 +79,27 @@ def test_delegation(tmp_path: Path) -> None:
         assert not cgroup.delegated(str(tmp_path)), "root owns every group"
 
 
+def test_the_group_of_the_service_for_jobs_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, jobs = "/sys/fs/cgroup/a.slice/a.service", "/sys/fs/cgroup/a.slice/a-jobs.service"
+    delegated: set[str] = set()
+    monkeypatch.setattr(cgroup, "delegated", delegated.__contains__)
+    assert cgroup.group_for_jobs(own) is None
+    delegated.add(own)
+    assert cgroup.group_for_jobs(own) == own
+    delegated.add(jobs)
+    assert cgroup.group_for_jobs(own) == jobs
+    assert cgroup.beside("/sys/fs/cgroup/user.slice/session-1.scope") is None
+    assert cgroup.group_for_jobs("/sys/fs/cgroup") is None
+
+
+def test_a_process_is_adopted_by_the_leaf(tmp_path: Path) -> None:
+    (tmp_path / "agent").mkdir()
+    cgroup.adopt(str(tmp_path), 12)
+    assert (tmp_path / "agent" / "cgroup.procs").read_text() == "12"
+    with pytest.raises(OSError):
+        cgroup.adopt(str(tmp_path / "absent"), 12)
+
+
 def test_prepare_moves_the_agent_into_a_leaf(tmp_path: Path) -> None:
     files = Files(tmp_path)
     (tmp_path / "cgroup.procs").write_text("12\n")

@@ -34,6 +34,15 @@ def test_starting_again_replaces_the_launcher(tmp_path: Path) -> None:
     eventually(lambda: not running(second or 0))
 
 
+def test_the_launcher_is_placed_before_it_has_shims(tmp_path: Path) -> None:
+    placed: list[int] = []
+    shims = LauncherClient(tmp_path / "log", place=placed.append)
+    shims.start(1)
+    assert placed == [shims.pid]
+    shims.close()
+    eventually(lambda: not running(placed[0]))
+
+
 def test_too_many_requests_are_said(harness: ShimHarness) -> None:
     harness.shims.resize(0)
     eventually(lambda: not harness.workers())
