@@ -25,6 +25,7 @@ WITHOUT_TEST = {
 # The same, as long as no function or property in them does anything.
 WITHOUT_BEHAVIOUR = {
     "limits": "constants",
+    "port": "a protocol and its types; the tests of both sides of it use every one",
     "ports": "protocols; the tests of who asks and who answers use every one",
     "events": "plain types; the sessions' tests use every one",
     "owner": "plain types; the tests of links use every one",

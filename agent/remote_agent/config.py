@@ -73,6 +73,7 @@ FLAGS: Final = {
 _CALL: Final = (
     *("CONFIG", "STATE_DIR", "TOKEN", "TOKEN_FILE", "REPLACE", "EPHEMERAL"),
     *("ONCE", "OUTPUT", "COMMENT", "DEADLINE", "FOLLOW", "FORCE", "IDLE"),
+    *("USER", "PROFILE", "NO_START", "NOW"),
 )
 CALL_VARIABLES: Final = frozenset(ENV_PREFIX + name for name in _CALL)
 """Variables that belong to the call, not to the configuration."""
@@ -207,7 +208,10 @@ def default_state_dir() -> Path:
 
 
 def default_file() -> Path:
-    """`/etc/remote-agent/agent.toml` for root, else in the user's configuration directory."""
+    """`/etc/remote-agent/agent.toml` for root, and for the service (systemd.exec(5):
+    ConfigurationDirectory=), else in the user's configuration directory."""
+    if folder := os.environ.get("CONFIGURATION_DIRECTORY"):
+        return Path(folder.partition(":")[0]) / "agent.toml"
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/etc/remote-agent/agent.toml")
     from platformdirs import user_config_path

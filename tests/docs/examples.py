@@ -41,7 +41,18 @@ BEFORE = {
 }
 """What the reader's world is like before an example that needs it to be otherwise."""
 _COMMAND = re.compile(r" *(export|source|([A-Z_]+=\S+ )*(remotectl|remote-agent|remote-server))\b")
-NOT_RUN = {"source <(remotectl completion zsh)": "zsh is not everywhere"}
+NOT_RUN = {
+    "source <(remotectl completion zsh)": "zsh is not everywhere",
+    **dict.fromkeys(
+        (
+            "remote-agent service install --server https://jobs.example.com --token-file token",
+            "remote-agent service status",
+            "remote-agent service restart",
+            "remote-agent service uninstall",
+        ),
+        "tests/systemd runs them, in a booted systemd",
+    ),
+}
 
 
 def examples_of(command: click.Command, context: click.Context) -> Iterator[str]:

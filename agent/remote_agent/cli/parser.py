@@ -32,6 +32,25 @@ examples:
 Running it again with the same settings changes nothing and exits 0. Settings that are left out
 stay as they are on the server.
 """
+_SERVICE: Final = """\
+examples:
+  remote-agent service install --server https://jobs.example.com --token-file token
+  remote-agent service status
+  remote-agent service restart
+  remote-agent service uninstall
+
+install      writes the units of systemd, makes the account, starts the agent and waits until it is
+             online, or says why not. Again: changes what differs. It starts the program that you
+             call, so an upgrade is: NEW/remote-agent service install. Jobs run on meanwhile.
+start, stop, restart   jobs run on; stop --now kills them
+status       exit code 0 when it is active
+uninstall    prints what it removed. It refuses while jobs run here or results have not reached the
+             server; --force kills and deletes them. Works without a server, and again.
+
+profiles of jobs: strict (no privileges, no homes, system read-only), users (strict, and every job a
+user of its own: no job reaches the agent's token), open (what the account may do in a shell)
+"""
+_SERVICE_VERBS: Final = ("install", "start", "stop", "restart", "status", "uninstall")
 _RUN: Final = """\
 examples:
   remote-agent run
@@ -109,6 +128,9 @@ class _Command:
     def positional(self, name: str, words: str) -> None:
         self._parser.add_argument(name, nargs="?", help=words)
 
+    def choice(self, name: str, words: str, choices: tuple[str, ...]) -> None:
+        self._parser.add_argument(name, choices=choices, metavar=name.upper(), help=words)
+
     def key(self, flag: str, variable: str, words: str, **rest: Any) -> None:
         self._parser.add_argument(flag, help=f"{words} [env: REMOTE_AGENT_{variable}]", **rest)
 
@@ -179,6 +201,22 @@ def build_parser() -> argparse.ArgumentParser:
     _server(doctor)
     doctor.own("--idle", words="try so long a silence on a WebSocket, too", metavar="DURATION")
     doctor.output()
+    service = command(
+        "service", "install and run the agent as a service of this host", _service, text=_SERVICE
+    )
+    service.choice("verb", f"what to do: {', '.join(_SERVICE_VERBS)}", _SERVICE_VERBS)
+    service.key("--server", "SERVER", "install: the server, when not registered yet", metavar="URL")
+    words = "install: registration token, better --token-file"
+    service.key("--token", "TOKEN", words, metavar="TOKEN")
+    service.key("--token-file", "TOKEN_FILE", "install: file that holds it", metavar="FILE")
+    service.own("--user", words="install: account; default: remote-agent", metavar="U")
+    service.own("--profile", words="install: strict (default), users or open", metavar="P")
+    service.own("--no-start", words="install: leave the start to the next boot", switch=True)
+    words = "install, start, restart: how long to wait for the connection; default: 30s"
+    service.own("--deadline", words=words, metavar="DURATION")
+    service.own("--now", words="stop: kill its jobs, too", switch=True)
+    service.own("--force", words="uninstall: even while jobs run or await delivery", switch=True)
+    service.output()
     command("version", "print the version", commands.version, "")
     return parser
 
@@ -196,6 +234,12 @@ def _unregister(options: argparse.Namespace) -> int:
     from remote_agent.cli.enrol import unregister
 
     return unregister(options)
+
+
+def _service(options: argparse.Namespace) -> int:
+    from remote_agent.cli.service import service
+
+    return service(options)
 
 
 def _logs(options: argparse.Namespace) -> int:

@@ -21,6 +21,8 @@ from remote_agent.cli.parser import build_parser, parse
         "logs 01J -f",
         "config --output json",
         "doctor --server http://h --token-file f --output json",
+        "service install --server http://h --token-file f --user u --profile strict --no-start",
+        "service uninstall --force",
         "version",
     ],
 )

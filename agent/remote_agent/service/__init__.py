@@ -1,0 +1,1 @@
+"""Installs the agent as a service of the host."""

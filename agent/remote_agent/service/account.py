@@ -1,0 +1,116 @@
+"""The account of the service: made and removed, and whether it can run the program.
+
+Calls useradd, userdel and the agent itself.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from remote_agent.errors import AgentError
+from remote_agent.processes import account
+from remote_agent.service.units import STATE_DIR
+
+_COMMENT: Final = "remote-agent service"
+"""By this in the database of users we know an account that we have made."""
+_TIMEOUT: Final = 60.0
+_HIDDEN: Final = {
+    "strict": ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"),
+    "users": ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"),
+}
+"""What the profiles keep from the service."""
+
+
+def exists(name: str) -> bool:
+    """Whether there is such a user."""
+    try:
+        account(name)
+    except KeyError:
+        return False
+    return True
+
+
+def make(name: str) -> None:
+    """Make a user without a login for the service. AgentError."""
+    _run(
+        "useradd",
+        *("--system", "--user-group", "--home-dir", STATE_DIR, "--no-create-home"),
+        *("--shell", "/usr/sbin/nologin", "--comment", _COMMENT, name),
+    )
+
+
+def remove(name: str) -> bool:
+    """Remove a user that `make` has made; False when it is none of ours. AgentError."""
+    if not is_ours(name):
+        return False
+    _run("userdel", name)
+    return True
+
+
+def is_ours(name: str, database: Path = Path("/etc/passwd")) -> bool:
+    """Whether `make` has made this user (passwd(5))."""
+    try:
+        lines = database.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    entries = (line.split(":") for line in lines)
+    return any(entry[0] == name and entry[4:5] == [_COMMENT] for entry in entries)
+
+
+def check_program(program: str, user: str, profile: str) -> None:
+    """Have the account run the program. AgentError says what keeps it from that."""
+    own = (sys.prefix, sys.base_prefix) if not getattr(sys, "frozen", False) else ()
+    for path in dict.fromkeys(map(os.path.realpath, (program, *own))):
+        for folder in _HIDDEN.get(profile, ()):
+            if path.startswith(folder):
+                raise AgentError(
+                    f"the program lies in {path}, and the profile {profile} hides {folder} from "
+                    "services: install it below /opt or /usr/local, or choose --profile open"
+                )
+    who = account(user)
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            user=who.uid,
+            group=who.gid,
+            extra_groups=who.groups,
+            env={"PATH": os.defpath},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise AgentError(f"{program} --version did not end within {_TIMEOUT:g} s") from None
+    except OSError as error:
+        why = error.strerror or str(error)
+    else:
+        if not done.returncode:
+            return
+        why = (done.stderr or done.stdout).strip().rpartition("\n")[2] or "it failed"
+    raise AgentError(
+        f"user {user} cannot run {program} ({why}): install it where all users may read it, below "
+        "/opt or /usr/local, or name another account with --user"
+    )
+
+
+def _run(*command: str) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except OSError as error:
+        raise AgentError(f"{command[0]}: {error.strerror}; make the account yourself") from None
+    if done.returncode:
+        raise AgentError(f"{command[0]} failed: {done.stderr.strip()}")

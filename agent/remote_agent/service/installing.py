@@ -1,0 +1,121 @@
+"""From a host with the program to a service that is online. Files of the service, its account."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from remote_agent.errors import AgentError, ConfigError, os_words
+from remote_agent.service import account
+from remote_agent.service.online import DEADLINE, wait_until_online
+from remote_agent.service.port import ServicePort
+from remote_agent.service.units import ACCOUNT, CONFIG_DIR, PROFILES, USER_RANGE, Choice
+
+TOKEN_FILE: Final = "token"
+ENVIRONMENT: Final = "agent.env"
+_SERVER: Final = "REMOTE_AGENT_SERVER"
+_JOBS: Final = ("REMOTE_AGENT_JOBS_RUN_AS", "REMOTE_AGENT_JOBS_USER_RANGE")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the caller wants of the service. None: as it is, or the default."""
+
+    program: str
+    user: str | None = None
+    profile: str | None = None
+    server: str | None = None
+    token: str | None = None
+    start: bool = True
+    deadline: float = DEADLINE
+    """Seconds until it has to be online."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What has come of it."""
+
+    changed: list[str]
+    """Paths that were written, and the account that was made."""
+    user: str
+    profile: str
+    status: dict[str, Any] | None
+    """The agent's; None when it was not to be started."""
+
+
+def install(
+    port: ServicePort,
+    wish: Wish,
+    separate: bool = False,
+    config_dir: Path = Path(CONFIG_DIR),
+) -> Installed:
+    """Install the service or change it, start it, and wait until it is online.
+
+    `separate`: the configuration names users of jobs. AgentError says what is in the way; what
+    was done until then stays, and the next call goes on from there.
+    """
+    before = port.state()
+    user = wish.user or before.user or ACCOUNT
+    profile = wish.profile or before.profile or "strict"
+    if profile not in PROFILES:
+        raise ConfigError(f"--profile: {profile!r} is none of {', '.join(PROFILES)}")
+    port.check()
+    changed: list[str] = []
+    if not account.exists(user):
+        if user != ACCOUNT:
+            raise ConfigError(f"there is no user {user} on this host; make it, or leave out --user")
+        account.make(user)
+        changed.append(f"user {user}")
+    account.check_program(wish.program, user, profile)
+    changed += _write_settings(config_dir, wish)
+    ranged = profile == "users" and not separate and not _names_users(config_dir / ENVIRONMENT)
+    choice = Choice(wish.program, user, profile, USER_RANGE if ranged else None)
+    changed += port.install(choice)
+    if not wish.start:
+        return Installed(changed, user, profile, None)
+    if changed and before.active in ("active", "activating"):
+        port.restart()
+    else:
+        port.start()
+    return Installed(changed, user, profile, wait_until_online(port, wish.deadline))
+
+
+def _write_settings(config_dir: Path, wish: Wish) -> list[str]:
+    """Keep server and token where the unit reads them; the paths that have changed."""
+    changed = []
+    try:
+        if wish.token is not None and _put(config_dir / TOKEN_FILE, f"{wish.token}\n", 0o600):
+            changed.append(str(config_dir / TOKEN_FILE))
+        if wish.server is not None:
+            path = config_dir / ENVIRONMENT
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            kept = [line for line in text.splitlines() if not line.startswith(f"{_SERVER}=")]
+            if _put(path, "\n".join([*kept, f"{_SERVER}={wish.server}"]) + "\n", 0o644):
+                changed.append(str(path))
+    except OSError as error:
+        raise AgentError(f"{os_words(error, config_dir)}; nothing was started") from None
+    return changed
+
+
+def _names_users(environment: Path) -> bool:
+    try:
+        text = environment.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return any(line.partition("=")[0] in _JOBS for line in text.splitlines())
+
+
+def _put(path: Path, text: str, mode: int) -> bool:
+    """Have this text in a file, which is never open to others than `mode` says."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)
+    return True

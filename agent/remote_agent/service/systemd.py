@@ -1,0 +1,225 @@
+"""The service of hosts that systemd runs. Writes units, calls systemctl and journalctl."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from remote_agent.errors import AgentError, os_words
+from remote_agent.service import units
+from remote_agent.service.port import ServiceState
+from remote_agent.service.units import Choice
+
+_BOOTED: Final = Path("run/systemd/system")
+"""Exists where systemd is the init (sd_booted(3))."""
+_UNITS: Final = Path("etc/systemd/system")
+_PROFILE: Final = "profile.conf"
+_PROPERTIES: Final = "ActiveState,MainPID,NRestarts,StatusText,UnitFileState"
+_TIMEOUT: Final = 150.0
+"""Seconds: longer than the time-outs of the unit."""
+_LINES: Final = 30
+_AT_STEP: Final = f"{units.AGENT}: Failed at step "
+_CREDENTIALS: Final = f"{units.AGENT}: Failed to set up credentials"
+_AT_ITS_END: Final = "taking no jobs"
+Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
+
+
+def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a program without a terminal. OSError."""
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT,
+        check=False,
+    )
+
+
+class Systemd:
+    """systemd of this host. `root` is where its file system begins."""
+
+    def __init__(self, root: Path = Path("/"), run: Run = run) -> None:
+        self._root = root
+        self._run = run
+        self.state_dir = root / units.STATE_DIR.lstrip("/")
+        self._folder = root / _UNITS
+        self._drop_in = self._folder / f"{units.AGENT}.d" / _PROFILE
+
+    @property
+    def _booted(self) -> bool:
+        return (self._root / _BOOTED).exists()
+
+    def check(self) -> None:
+        """AgentError without systemd, and for users other than root."""
+        if not self._booted:
+            raise AgentError(
+                "systemd does not run this host: have what runs it start `remote-agent run`"
+            )
+        if not hasattr(os, "geteuid") or os.geteuid():
+            raise AgentError("only root can change services of this host: sudo remote-agent …")
+
+    def state(self) -> ServiceState:
+        """What there is now."""
+        unit = self._text(self._folder / units.AGENT)
+        if unit is None:
+            return ServiceState(installed=False)
+        known: dict[str, str] = {}
+        if self._booted:
+            text = self._systemctl("show", units.AGENT, "-p", _PROPERTIES)
+            known = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        profile = re.search("--profile (\\S+)", self._text(self._drop_in) or "")
+        return ServiceState(
+            installed=True,
+            active=known.get("ActiveState", "inactive"),
+            enabled=known.get("UnitFileState") == "enabled",
+            pid=int(known.get("MainPID") or 0),
+            restarts=int(known.get("NRestarts") or 0),
+            words=known.get("StatusText", ""),
+            user=_value(unit, "User"),
+            program=_value(unit, "ExecStart").removesuffix(" run").strip('"'),
+            profile=profile[1] if profile else "strict",
+        )
+
+    def install(self, choice: Choice) -> list[str]:
+        """Write the units, have the agent start with the host; the paths that have changed."""
+        wanted = {
+            self._folder / units.AGENT: units.agent_unit(choice),
+            self._folder / units.JOBS: units.jobs_unit(choice),
+            self._drop_in: units.profile_drop_in(choice),
+        }
+        try:
+            changed = [str(path) for path, text in wanted.items() if self._write(path, text)]
+        except OSError as error:
+            raise AgentError(f"{os_words(error, self._folder)}; nothing was started") from None
+        if changed:
+            self._systemctl("daemon-reload")
+        if not self.state().enabled:
+            self._systemctl("enable", "--quiet", units.AGENT)
+        return changed
+
+    def start(self) -> None:
+        """Start it, without waiting: what it waits for is told by who waits."""
+        self._systemctl("start", "--no-block", units.AGENT)
+
+    def restart(self) -> None:
+        """Start it anew; jobs run on."""
+        self._systemctl("restart", "--no-block", units.AGENT)
+
+    def stop(self, jobs_too: bool) -> None:
+        """Stop it; `jobs_too` kills its jobs."""
+        self._systemctl("stop", units.AGENT)
+        if jobs_too:
+            self._systemctl("stop", units.JOBS)
+
+    def remove(self) -> list[str]:
+        """Stop it, remove its units; what was there."""
+        found = [path for path in self._files() if os.path.lexists(path)]
+        if self._booted:
+            # What is not loaded is no fault; what could not be stopped shows below.
+            for unit in (units.AGENT, units.JOBS):
+                with suppress(AgentError):
+                    self._systemctl("disable", "--now", "--quiet", unit)
+                with suppress(AgentError):
+                    self._systemctl("stop", unit)
+            with suppress(AgentError):
+                self._systemctl("stop", units.SLICE)
+        removed = []
+        for path in found:
+            try:
+                if path.is_dir() and not path.is_symlink():
+                    path.rmdir()
+                else:
+                    path.unlink(missing_ok=True)  # systemctl disable removes its links itself
+                removed.append(str(path))
+            except OSError as error:
+                # A folder with drop-ins of the host's owner stays.
+                if not path.is_dir():
+                    raise AgentError(f"{os_words(error, path)}; remove it, then repeat") from None
+        if self._booted:
+            self._systemctl("daemon-reload")
+            for unit in (units.AGENT, units.JOBS):
+                with suppress(AgentError):
+                    self._systemctl("reset-failed", unit)
+        return removed
+
+    def _files(self) -> list[Path]:
+        wants = self._folder / "multi-user.target.wants" / units.AGENT
+        own = [self._folder / name for name in (units.AGENT, units.JOBS)]
+        return [wants, self._drop_in, self._drop_in.parent, *own]
+
+    def complaints(self) -> list[str]:
+        """The latest errors and warnings in its journal."""
+        command = ["journalctl", "-u", units.AGENT, "-n", str(_LINES), "-o", "cat", "--no-pager"]
+        try:
+            lines = self._run(command).stdout.splitlines()
+        except (OSError, subprocess.TimeoutExpired):
+            return []
+        found = (complaint(line) for line in lines)
+        return list(dict.fromkeys(text for text in found if text))
+
+    def _systemctl(self, *words: str) -> str:
+        try:
+            done = self._run(["systemctl", *words])
+        except subprocess.TimeoutExpired:
+            raise AgentError(f"systemctl {' '.join(words)} did not end") from None
+        except OSError as error:
+            raise AgentError(f"systemctl cannot be called: {error.strerror}") from None
+        if done.returncode:
+            why = done.stderr.strip() or done.stdout.strip() or "it does not say why"
+            raise AgentError(f"systemctl {' '.join(words)}: {why}")
+        return done.stdout
+
+    def _write(self, path: Path, text: str) -> bool:
+        """Have this text in a file, none for an empty one; whether that changed anything."""
+        before = self._text(path)
+        if before == (text or None):
+            return False
+        if not text:
+            path.unlink()
+            with suppress(OSError):
+                path.parent.rmdir()
+            return True
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.new")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        return True
+
+    @staticmethod
+    def _text(path: Path) -> str | None:
+        try:
+            return path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError):
+            return ""  # a damaged one is written anew
+
+
+def _value(unit: str, key: str) -> str:
+    found = re.search(f"^{key}=(.*)$", unit, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def complaint(line: str) -> str:
+    """What a line of the journal complains about, for people; empty for other lines."""
+    if line.startswith("{"):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return ""
+        # That one which was restarted took no jobs at its end explains nothing.
+        if entry.get("level") not in ("warning", "error") or entry.get("event") == _AT_ITS_END:
+            return ""
+        return ": ".join(str(entry[key]) for key in ("event", "reason") if entry.get(key))
+    if line.startswith("remote-agent: "):
+        return line.removeprefix("remote-agent: ")
+    # systemd's own.
+    return line if line.startswith((_AT_STEP, _CREDENTIALS)) else ""

@@ -1,0 +1,69 @@
+"""A service manager in memory, and a `systemctl` that remembers what it was told."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from remote_agent.service.port import ServiceState
+from remote_agent.service.units import Choice
+
+
+class FakePort:
+    """What the agent's service is, as far as anybody can see; `calls` are the verbs."""
+
+    def __init__(self, state_dir: Path, state: ServiceState | None = None) -> None:
+        self.state_dir = state_dir
+        self.known = state or ServiceState(installed=False)
+        self.choice: Choice | None = None
+        self.words: list[str] = []
+        self.calls: list[str] = []
+
+    def check(self) -> None:
+        self.calls.append("check")
+
+    def state(self) -> ServiceState:
+        return self.known
+
+    def install(self, choice: Choice) -> list[str]:
+        changed = self.choice != choice
+        self.choice = choice
+        self.known = replace(self.known, installed=True, user=choice.user, profile=choice.profile)
+        return ["unit"] if changed else []
+
+    def start(self) -> None:
+        self.calls.append("start")
+        self.known = replace(self.known, active="active")
+
+    def restart(self) -> None:
+        self.calls.append("restart")
+
+    def stop(self, jobs_too: bool) -> None:
+        self.calls.append("stop jobs" if jobs_too else "stop")
+
+    def remove(self) -> list[str]:
+        self.calls.append("remove")
+        was, self.known = self.known.installed, ServiceState(installed=False)
+        return ["unit"] if was else []
+
+    def complaints(self) -> list[str]:
+        return self.words
+
+
+class Systemctl:
+    """Answers `systemctl` and `journalctl`; `calls` are the words after the program."""
+
+    def __init__(self, **answers: str) -> None:
+        self.answers = answers
+        self.failing: set[str] = set()
+        self.calls: list[str] = []
+
+    def __call__(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        words = " ".join(command[1:])
+        self.calls.append(words)
+        verb = command[0] if command[0] == "journalctl" else command[1]
+        code = 1 if verb in self.failing else 0
+        why = f"{verb} was refused" if code else ""
+        return subprocess.CompletedProcess(list(command), code, self.answers.get(verb, ""), why)

@@ -1,0 +1,86 @@
+"""The account: made by useradd and known again, and whether it can run the program."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from remote_agent.errors import AgentError
+from remote_agent.service import account
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    made: list[Sequence[str]] = []
+    monkeypatch.setattr(account, "_run", lambda *command: made.append(command))
+    return made
+
+
+def test_an_account_without_a_login(calls: list[Sequence[str]]) -> None:
+    account.make("remote-agent")
+    ((program, *words),) = calls
+    assert program == "useradd" and words[-1] == "remote-agent"
+    assert "--system" in words and "/usr/sbin/nologin" in words
+
+
+def test_only_what_we_made_is_removed(
+    calls: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert account.exists(ME) and not account.is_ours(ME)
+    assert not account.remove(ME) and not account.remove("nobody-of-this-name")
+    assert not account.exists("nobody-of-this-name") and calls == []
+    database = tmp_path / "passwd"
+    database.write_text(
+        "root:x:0:0:root:/root:/bin/sh\nremote-agent:x:999:999:remote-agent service:/v:/n\nodd\n"
+    )
+    assert account.is_ours("remote-agent", database)
+    assert not account.is_ours("root", database) and not account.is_ours("x", tmp_path / "absent")
+    monkeypatch.setattr(account, "is_ours", lambda name: True)
+    assert account.remove("remote-agent") and calls == [("userdel", "remote-agent")]
+
+
+def test_a_failure_of_useradd_is_a_sentence() -> None:
+    with pytest.raises(AgentError, match="no-such-program: No such file"):
+        account._run("no-such-program")
+    with pytest.raises(AgentError, match="sh failed: taken"):
+        account._run("sh", "-c", "echo taken >&2; exit 9")
+
+
+def program(folder: Path, text: str, mode: int = 0o755) -> str:
+    file = folder / "remote-agent"
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(mode)
+    return str(file)
+
+
+def test_the_account_runs_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "_HIDDEN", {})
+    account.check_program(program(tmp_path, '[ "$1" = --version ]'), ME, "strict")
+    with pytest.raises(AgentError, match=r"cannot run .* \(no libc\): install it where"):
+        account.check_program(program(tmp_path, "echo no libc >&2; exit 1"), ME, "strict")
+    with pytest.raises(AgentError, match="Permission denied"):
+        account.check_program(program(tmp_path, "", mode=0o644), ME, "strict")
+    with pytest.raises(AgentError, match="No such file"):
+        account.check_program(str(tmp_path / "absent"), ME, "strict")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_what_the_account_cannot_reach_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "_HIDDEN", {})
+    tmp_path.chmod(0o700)
+    with pytest.raises(AgentError, match=r"user nobody cannot run .*Permission denied"):
+        account.check_program(program(tmp_path, "true"), "nobody", "strict")
+
+
+def test_what_the_profile_hides_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for profile in ("strict", "users"):
+        with pytest.raises(AgentError, match=r"hides /home/ .*or choose --profile open"):
+            account.check_program("/home/me/bin/remote-agent", ME, profile)

@@ -1,0 +1,59 @@
+"""The service manager of this host, and the program that is started by it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from remote_agent.errors import AgentError
+from remote_agent.service import platform
+from remote_agent.service.platform import own_program, service_manager
+from remote_agent.service.systemd import Systemd
+
+
+class Facts:
+    def __init__(self, system: str) -> None:
+        self.system = system
+
+
+def test_each_system_has_its_own_or_says_that_it_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "host_facts", lambda: Facts("Linux"))
+    assert isinstance(service_manager(), Systemd)
+    monkeypatch.setattr(platform, "host_facts", lambda: Facts("Windows"))
+    with pytest.raises(AgentError, match=r"not installed on Windows yet: .*remote-agent run"):
+        service_manager()
+
+
+def executable(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_program_is_the_one_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = executable(tmp_path / "called" / "remote-agent")
+    link = tmp_path / "bin" / "remote-agent"
+    link.parent.mkdir()
+    link.symlink_to(called)
+    monkeypatch.setattr(sys, "argv", [str(link), "service"])
+    assert own_program() == str(link), "a link may lead to the next version one day"
+    # python -m remote_agent: the script beside the interpreter.
+    beside = executable(tmp_path / "venv" / "remote-agent")
+    monkeypatch.setattr(sys, "argv", ["/x/remote_agent/__main__.py", "service"])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "python3"))
+    assert own_program() == beside
+    Path(beside).unlink()
+    monkeypatch.setenv("PATH", str(link.parent))
+    assert own_program() == str(link)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    with pytest.raises(AgentError, match="no program remote-agent was found"):
+        own_program()
+
+
+def test_one_binary_is_its_own_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", "/usr/local/bin/remote-agent")
+    assert own_program() == "/usr/local/bin/remote-agent"
