@@ -17,7 +17,7 @@ TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchm
 NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher)
 
 # Whole environments are made and large attacks carried out there: targets of their own, so that `make test` stays short.
-HEAVY := tests/hostile tests/checkout tests/postgresql
+HEAVY := tests/hostile tests/checkout tests/postgresql tests/systemd
 
 # What stands on a database. The tests of SQLite's own files are left out: PostgreSQL has others beside them.
 ON_POSTGRESQL := tests/postgresql tests/server/store tests/server/hub tests/server/inputs tests/server/queries \
@@ -36,7 +36,7 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-postgres test-docs test-wine check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-postgres test-docs test-systemd test-wine check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,14 @@ test-postgres: setup-dev ## the store, what stands on it, and all end-to-end tes
 
 test-docs: setup-dev ## the examples of every --help, for real
 	@$(BIN)/python -m pytest tests/docs/help_examples.py $(ARGS)
+
+test-systemd: setup-dev ## the service in a really booted systemd (root); REMOTE_TEST_SYSTEMD=off leaves it out
+ifeq ($(REMOTE_TEST_SYSTEMD),off)
+	@echo "make: test-systemd is LEFT OUT, because REMOTE_TEST_SYSTEMD=off"
+else
+	@bash tests/systemd/set_up.sh
+	@unshare --mount $(BIN)/python -m pytest tests/systemd $(ARGS)
+endif
 
 check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .

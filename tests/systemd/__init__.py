@@ -1,0 +1,1 @@
+"""A really booted systemd, and the service in it."""
