@@ -203,14 +203,16 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _begin_life(self, store: Store) -> None:
-        grace = self.config.agents.restore_grace
-        found = await store.begin_life(self.data.read_starts(), time.time(), grace)
+        run = self.config.jobs.after_restore == "run"
+        found = await store.begin_life(self.data.read_starts(), time.time(), run)
         if found.restored:
             _log.warning(
-                "the database was restored from an older copy; jobs that had not ended in it wait"
-                " until agents had the time to say what they know",
-                jobs=found.jobs,
-                seconds=grace,
+                "the database was restored from an older copy; what may have run since is not "
+                "started again by itself (see [jobs] after_restore)",
+                ended=found.ended,
+                queued=found.queued,
+                left_to_agents=found.left,
+                offers_taken_back=found.withdrawn,
             )
         # After the commit: a crash in between must not look like a restoration.
         self.data.write_starts(found.starts)

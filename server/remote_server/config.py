@@ -120,11 +120,18 @@ class AgentsPart(_Part):
     """Seconds; stretched with the size of the fleet and staggered."""
     offer_ttl: Duration = Field(default=45.0, ge=0.1)
     """Seconds within which an offer must be accepted."""
-    restore_grace: Duration = Field(default=120.0, ge=0.0)
-    """Seconds that the jobs of a restored database wait for what agents know more about them."""
     start_ttl: Duration = Field(default=60.0, ge=1.0)
     """Seconds within which an accepted job must be started, while no other job of that agent is.
     Then the agent is asked to end it, and a short time later the attempt is lost."""
+
+
+class JobsPart(_Part):
+    """`[jobs]`: what holds for all jobs."""
+
+    after_restore: Literal["end", "run"] = "end"
+    """What becomes of waiting jobs when an older copy of the database was restored. `end`: they
+    end as lost, for they may have run since; `run`: they run, because you know that nothing has
+    run since the copy was made."""
 
 
 class LogsPart(_Part):
@@ -184,6 +191,7 @@ class Config(_Part):
 
     server: ServerPart = ServerPart()
     agents: AgentsPart = AgentsPart()
+    jobs: JobsPart = JobsPart()
     limits: LimitsPart = LimitsPart()
     logs: LogsPart = LogsPart()
     retention: RetentionPart = RetentionPart()
@@ -197,6 +205,7 @@ class Config(_Part):
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "server": ServerPart,
     "agents": AgentsPart,
+    "jobs": JobsPart,
     "limits": LimitsPart,
     "logs": LogsPart,
     "retention": RetentionPart,

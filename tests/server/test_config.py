@@ -79,6 +79,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ("server", "open_metrics", "true"),
         ("server", "durability", "normal"),
         ("agents", "heartbeat_interval", "5s"),
+        ("jobs", "after_restore", "run"),
         ("limits", "max_followers", "7"),
     ],
 )

@@ -10,9 +10,10 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.decisions import Snapshot, decide
 from remote_server.domain.demand import policy_of
-from remote_server.domain.events import Change, Finished, Recovered
+from remote_server.domain.events import Change, Finished
 from remote_server.domain.model import Lease
 from remote_server.errors import Stale
+from remote_server.store.restoration import NO_MORE_TRIES
 from tests.sim.inputs import SentInput
 
 RAN = {AttemptState.ACCEPTED, AttemptState.RUNNING, AttemptState.ENDED, AttemptState.LOST}
@@ -45,11 +46,15 @@ class Database:
     jobs: dict[str, JobRow] = field(default_factory=dict)
     attempts: dict[AttemptId, AttemptRow] = field(default_factory=dict)
     logs: dict[AttemptId, bytearray] = field(default_factory=dict)
-    floor: dict[str, int] = field(default_factory=dict)
-    """Highest numbers that a former life may have given, of jobs that were open when an older
-    copy was restored."""
-    hold_until: float = 0.0
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Highest numbers that a former life may have given, of jobs that may run after an older copy
+    was restored."""
+    marked: set[str] = field(default_factory=set)
+    """Jobs of which nobody knows what happened since the copy was made: nothing of them is started
+    again."""
     lives: int = 1
+    confirmed: set[AttemptId] = field(default_factory=set)
+    """Attempts that were ever confirmed, in any life."""
     inputs: dict[str, SentInput] = field(default_factory=dict)
     """Files beside the database: no restoration takes them back."""
 
@@ -58,43 +63,56 @@ class Database:
         jobs = {job: replace(row) for job, row in self.jobs.items()}
         attempts = {key: replace(row) for key, row in self.attempts.items()}
         logs = {key: bytearray(log) for key, log in self.logs.items()}
-        return Database(self.finished, jobs, attempts, logs, dict(self.floor))
+        skipped, marked = dict(self.skipped), set(self.marked)
+        return Database(self.finished, jobs, attempts, logs, skipped, marked)
 
-    def restore(self, backup: Database, now: float, grace: float) -> None:
-        """Forget what happened since; the logs are those of the backup, or the newer ones."""
+    def restore(self, backup: Database, run: bool) -> None:
+        """Forget what happened since; the logs are those of the backup, or the newer ones. `run`:
+        jobs that waited may run."""
         older = backup.copy()
-        self.jobs, self.attempts, self.floor = older.jobs, older.attempts, older.floor
+        self.jobs, self.attempts = older.jobs, older.attempts
+        self.skipped, self.marked = older.skipped, older.marked
         self.lives += 1
-        self.hold_until = now + grace
         for key, row in self.attempts.items():
             if row.state is AttemptState.OFFERED:
                 row.state = AttemptState.WITHDRAWN
-                job_row = self.jobs[key.job]
-                job_row.state, job_row.attempt = JobState.QUEUED, key.number - 1
-                if job_row.cancelled:
-                    job_row.state, job_row.reason = JobState.CANCELLED, "cancelled"
-        for job, open_job in self.jobs.items():
-            if not open_job.state.terminal:
-                self.floor[job] = 1000 * self.lives
-                open_job.not_before = max(open_job.not_before, self.hold_until)
+                job = self.jobs[key.job]
+                job.state, job.attempt = JobState.QUEUED, key.number - 1
+            elif row.state is AttemptState.ACCEPTED and not run:
+                row.state = AttemptState.RUNNING
+        for name, job in self.jobs.items():
+            if job.state.terminal:
+                continue
+            if job.state is JobState.QUEUED and job.cancelled:
+                job.state, job.reason = JobState.CANCELLED, "cancelled"
+            elif run:
+                self.skipped[name] = 1000 * self.lives
+                continue
+            elif job.state is JobState.QUEUED:
+                job.state, job.reason = JobState.FAILED, "lost"
+            else:
+                job.state = JobState.RUNNING
+            self.marked.add(name)
 
-    def unknown(self, key: AttemptId) -> bool:
-        """Whether an attempt of a former life may be taken in."""
-        job, row = self.jobs.get(key.job), self.attempts.get(key)
-        if job is None or job.state.terminal or (row and row.state is not AttemptState.WITHDRAWN):
+    def of_former_life(self, key: AttemptId) -> bool:
+        """Whether a former life may have given an attempt."""
+        return key.job in self.marked or key.number <= self.skipped.get(key.job, 0)
+
+    def is_left_alone(self, key: AttemptId) -> bool:
+        """Whether an attempt that its agent does not hold runs to its end without a record."""
+        job = self.jobs.get(key.job)
+        if job is None:
+            return True
+        if key.job not in self.marked or job.cancelled:
             return False
-        return job.attempt < key.number <= self.floor.get(key.job, 0)
-
-    def asks(self) -> bool:
-        """Whether agents may know more."""
-        return any(not self.jobs[job].state.terminal for job in self.floor)
+        return key.number > self._used(key.job) or job.reason == "lost"
 
     def _ran(self, job: str) -> set[int]:
         rows = self.attempts.items()
         return {key.number for key, row in rows if key.job == job and row.state in RAN}
 
     def _used(self, job: str) -> int:
-        return max(self._ran(job) | {self.floor.get(job, 0)})
+        return max(self._ran(job) | {self.skipped.get(job, 0)})
 
     def assign(self, job: str, agent: str, now: float) -> Lease | None:
         row = self.jobs[job]
@@ -118,7 +136,6 @@ class Database:
             row.offered_at,
             cancel_requested=job.cancelled and not job.state.terminal,
             may_return=row.state is AttemptState.LOST and back,
-            before_restore=key.number <= self.floor.get(key.job, 0),
         )
 
     def leases_of(self, agent: str, inventory: set[AttemptId]) -> dict[AttemptId, Lease]:
@@ -128,22 +145,6 @@ class Database:
                 lease = self.lease(key)
                 if row.state.live or lease.may_return:
                     found[key] = lease
-        for key in inventory:
-            if key not in found and self.unknown(key):
-                spec = self.jobs[key.job].spec
-                found[key] = Lease(
-                    key,
-                    agent,
-                    AttemptState.LOST,
-                    "default",
-                    None,
-                    spec,
-                    0.0,
-                    cancel_requested=self.jobs[key.job].cancelled,
-                    may_return=True,
-                    unknown=True,
-                    before_restore=True,
-                )
         return found
 
     def ended_of(self, agent: str, inventory: set[AttemptId]) -> frozenset[AttemptId]:
@@ -163,11 +164,10 @@ class Database:
     def record(self, agent: str, change: Change, now: float) -> list[tuple[str, AttemptId]]:
         """Write a change; gives leases of other agents that it took. Raises Stale."""
         key = change.key
-        if isinstance(change, Recovered) and self.unknown(key):
-            self.attempts[key] = AttemptRow(agent, AttemptState.LOST, now)
         if key not in self.attempts:
             raise Stale(f"there is no attempt {key}")
         row, job = self.attempts[key], self.jobs[key.job]
+        ran = self._ran(key.job) | {key.number}
         snapshot = Snapshot(
             job=job.state,
             current=job.attempt,
@@ -180,9 +180,7 @@ class Database:
             attempt=row.state,
             started_at=row.started_at,
             since=row.offered_at,
-            tries=len(self._ran(key.job) | {key.number}),
-            floor=self.floor.get(key.job, 0),
-            hold_until=self.hold_until if key.job in self.floor else None,
+            tries=NO_MORE_TRIES if key.job in self.marked else len(ran),
         )
         result = decide(key, agent, snapshot, change, now)
         if result is None:

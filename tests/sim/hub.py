@@ -10,12 +10,12 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import (
     Assignment,
+    Confirm,
     DesiredMode,
     Ended,
     Hello,
     Missing,
     ReadInput,
-    Recalled,
 )
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain import events as ev
@@ -96,10 +96,6 @@ class Hub:
                 key = frame.attempt
                 length = len(self.db.logs.get(key, b""))
                 self._handle(link, session, ev.MissingReceived(frame, length))
-            case Recalled(attempts=known):
-                keys = set(known)
-                wanted = sorted(keys & self.db.leases_of(agent, keys).keys())
-                self._handle(link, session, ev.RecallAnswered(tuple(wanted)))
             case Hello():
                 if not self.store_works:
                     self.disconnect(agent)
@@ -141,16 +137,18 @@ class Hub:
 
     def _hello(self, link: Link, session: AgentSession, hello: Hello) -> None:
         inventory = {item.attempt for item in hello.inventory}
+        leases = self.db.leases_of(link.agent, inventory)
+        ended = self.db.ended_of(link.agent, inventory)
         event = ev.HelloReceived(
             hello,
-            self.db.leases_of(link.agent, inventory),
-            self.db.ended_of(link.agent, inventory),
+            leases,
+            ended,
             {key: len(self.db.logs.get(key, b"")) for key in inventory},
             ASSIGNMENT,
             DesiredMode(),
-            frozenset(key for key in inventory if key.job not in self.db.jobs),
-            recall=self.db.asks(),
+            frozenset(filter(self.db.is_left_alone, inventory - leases.keys() - ended)),
         )
+        self.seen["left alone"] += len(event.left_alone)
         self._handle(link, session, event)
 
     def _handle(
@@ -182,9 +180,7 @@ class Hub:
 
     def _record(self, link: Link, session: AgentSession, record: ev.Record) -> None:
         change = record.change
-        if isinstance(change, ev.Accepted) and change.first:
-            self.db.logs.pop(change.key, None)
-        if isinstance(change, ev.Lost) and change.key.number > self.db.floor.get(change.key.job, 0):
+        if isinstance(change, ev.Lost) and not self.db.of_former_life(change.key):
             self.lost_by_hello.append(change.key)
 
         def operation(works: bool) -> None:
@@ -199,6 +195,8 @@ class Hub:
                 return
             for effect in record.then:
                 self.seen[effect.message.type] += 1
+                if isinstance(effect.message, Confirm):
+                    self.db.confirmed.add(change.key)
                 link.send_down(effect.message)
             self._handle(link, session, ev.ChangeRecorded(change))
             for agent, key in taken:

@@ -83,5 +83,5 @@ def test_restored_databases_keep_the_invariants() -> None:
         except Exception as error:
             error.add_note(f"seed {seed}, a world of restorations")
             raise
-    reached = {"restore", "recall", "revive", "Recovered", "FindSettled", "KeepEnd"}
+    reached = {"restore", "restore to run", "left alone", "started on the way", "Lost", "Kill"}
     assert SCHEDULES < 100 or reached - seen.keys() == set()

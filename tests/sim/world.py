@@ -8,6 +8,7 @@ from random import Random
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
+from remote_protocol.messages import Confirm
 from remote_protocol.spec import JobSpec, OnDisconnect, OnReturn
 from remote_protocol.states import AttemptState, EndReason
 from remote_server.domain.events import Finished
@@ -21,7 +22,6 @@ from tests.sim.wire import Link
 
 SETTLING_ROUNDS = 400
 LONGEST_ROUND = 5000
-GRACE = 30.0
 RESTORES = 0.15
 FAULTS = (
     "cut",
@@ -68,7 +68,8 @@ class World:
         key = AttemptId(*held)
         self.starts[key] += 1
         assert self.starts[key] == 1, f"I1: attempt {key} was started twice"
-        if key.job not in self.db.jobs or key.number <= self.db.floor.get(key.job, 0):
+        assert key in self.db.confirmed
+        if key.job not in self.db.jobs or self.db.of_former_life(key):
             # Confirmed by a former life of the database.
             return
         row = self.db.attempts[key]
@@ -96,8 +97,8 @@ class World:
 
     def _forgotten(self, agent: str, key: AttemptId, place: Directory) -> None:
         row = self.db.attempts.get(AttemptId(*key))
-        if row is None or key.number <= self.db.floor.get(key.job, 0):
-            # Settled by a former life of the database: the agent is asked for it.
+        if row is None or self.db.of_former_life(key):
+            # Settled by a former life of the database, or left alone until its end.
             return
         held = row.agent == agent and row.state in (AttemptState.ACCEPTED, AttemptState.RUNNING)
         assert not held, f"I4: {agent} forgets {key}, which is {row.state}"
@@ -375,9 +376,24 @@ class World:
 
 
 class RestoredWorld(World):
-    """A world in which now and then an older copy of the database is restored."""
+    """A world in which now and then an older copy of the database is restored.
 
-    backup: Database | None = None
+    What may have run since the copy was made is started by nobody, unless by a confirmation of
+    before; and no attempt is killed for want of being known.
+    """
+
+    def __init__(self, rng: Random, agents: int = 2) -> None:
+        self.backup: Database | None = None
+        self.on_the_way: set[AttemptId] = set()
+        """Attempts that were about to start when the copy was restored."""
+        super().__init__(rng, agents)
+
+    def _began(self, agent: str, held: AttemptId) -> None:
+        super()._began(agent, held)
+        key = AttemptId(*held)
+        if key.job in self.db.marked:
+            assert key in self.on_the_way, f"{key} may have run, and is started again"
+            self.seen["started on the way"] += 1
 
     def _fault(self, host: Host) -> None:
         if self.rng.random() < RESTORES:
@@ -389,21 +405,28 @@ class RestoredWorld(World):
             super()._fault(host)
 
     def _restore(self, backup: Database) -> None:
-        self.seen["restore"] += 1
+        run = self.rng.random() < 0.3
+        self.seen["restore to run" if run else "restore"] += 1
         if self.server is not None:
             self.kill_server()
-        self.db.restore(backup, self.now, GRACE)
+        self.db.restore(backup, run)
         if self.rng.random() < 0.5:
             self.db.logs = backup.copy().logs
-        ended = {job for job, row in self.db.jobs.items() if row.state.terminal}
+        ended = {job for job, row in backup.jobs.items() if row.state.terminal}
         self.ends = {job: end for job, end in self.ends.items() if job in ended}
+        self.on_the_way = {key for host in self.hosts.values() for key in host.disk.launching}
+        for link in self.links:
+            self.on_the_way |= {said.attempt for said in link.down if isinstance(said, Confirm)}
 
     def settle(self) -> None:
         for host in self.hosts.values():
             for key, place in host.disk.attempts.items():
-                if key.job not in self.db.jobs:
-                    # Nobody can cancel it any more; it ends by itself.
-                    place.stop = EndReason.CANCELLED
+                spec = place.offer.spec
+                if key.job in self.db.jobs and key.job not in self.db.marked:
+                    continue
+                if spec.name == ENDLESS or spec.stdin:
+                    # Nobody can cancel it any more, or send it more: it ends by itself.
+                    place.stop = place.stop or EndReason.CANCELLED
         super().settle()
 
 

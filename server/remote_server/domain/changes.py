@@ -15,7 +15,7 @@ class Accepted:
     key: AttemptId
     first: bool = False
     """Until now it was only offered, so that none of its log can have come: what lies under its
-    name, left by a restored database, is another attempt's."""
+    name is another attempt's, which the database lost in a power cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,6 @@ class Withdrawn:
     detail: str
     refused: bool = False
     """The agent itself gave it back."""
-    used: bool = False
-    """The agent knows another attempt of that number: the next one gets the next number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +70,4 @@ class Returned:
     key: AttemptId
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """An agent holds an attempt that the database, restored from an older copy, does not know."""
-
-    key: AttemptId
-
-
-Change = Accepted | Withdrawn | Rejected | Running | Finished | Lost | Returned | Recovered
+Change = Accepted | Withdrawn | Rejected | Running | Finished | Lost | Returned

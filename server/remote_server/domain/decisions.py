@@ -28,7 +28,6 @@ from remote_server.domain.events import (
     Change,
     Finished,
     Lost,
-    Recovered,
     Rejected,
     Returned,
     Running,
@@ -74,10 +73,6 @@ class Snapshot:
     """The last thing known of the attempt (offered, accepted or started) happened then."""
     tries: int
     """Attempts that count for the policy."""
-    floor: int = 0
-    """The highest number that a former life of a restored database may have given."""
-    hold_until: float | None = None
-    """No other attempt before then: agents may know of one from that life."""
     refusals: int = 0
     """How often the job came back from agents that it was offered to."""
 
@@ -124,8 +119,6 @@ class Decision:
     """Set when another attempt waits until then."""
     refusal: str | None = None
     """Set when it came back once more: why."""
-    number_used: bool = False
-    """The number of a withdrawn attempt must not be given again."""
     supersedes: bool = False
     """The job's present attempt, another one, has to be given up for this one."""
 
@@ -139,8 +132,8 @@ def decide(
     """
     if snapshot.agent != agent:
         raise Stale(f"attempt {key} is held by agent {snapshot.agent!r}, not by {agent!r}")
-    if isinstance(change, Returned | Recovered):
-        return _returned(key, snapshot, change, now)
+    if isinstance(change, Returned):
+        return _returned(key, snapshot, now)
     if not snapshot.attempt.live:
         if isinstance(change, _KNOWN[snapshot.attempt]):
             return None
@@ -224,40 +217,27 @@ def _withdrawn(key: AttemptId, snapshot: Snapshot, change: Withdrawn, now: float
     wait = refusal_wait(count)
     said = f"{detail} (it came back {count} times)" if count > REFUSALS_TOLD else detail
     events = (NewEvent(now, "withdrawn", said, job),) if is_told(count) else ()
-    return Decision(
-        attempt,
-        job,
-        events,
-        not_before=now + wait if wait else None,
-        refusal=detail,
-        number_used=change.used,
-    )
+    not_before = now + wait if wait else None
+    return Decision(attempt, job, events, not_before=not_before, refusal=detail)
 
 
 def _withdrawal(now: float, detail: str) -> NewEvent:
     return NewEvent(now, "withdrawn", detail)
 
 
-def _returned(
-    key: AttemptId, snapshot: Snapshot, change: Returned | Recovered, now: float
-) -> Decision | None:
+def _returned(key: AttemptId, snapshot: Snapshot, now: float) -> Decision | None:
     if snapshot.attempt.live:
         return None
-    if isinstance(change, Recovered):
-        # Of two attempts from a former life, the later one was the job's.
-        wanted = snapshot.current < key.number <= snapshot.floor
-        what, detail = "recovered", "its agent holds it; the restored database did not know it"
-    else:
-        wanted = snapshot.policy.keep_first and key.number <= snapshot.current
-        what, detail = "returned", "it was given up as lost, and is kept by the job's policy"
+    wanted = snapshot.policy.keep_first and key.number <= snapshot.current
     if not wanted or snapshot.attempt is not AttemptState.LOST or snapshot.job.terminal:
         raise Stale(f"attempt {key} is over for the server: {snapshot.attempt}")
     job = advance_job(snapshot.job, JobEvent.RETURN)
+    detail = "it was given up as lost, and is kept by the job's policy"
     supersedes = key.number != snapshot.current and snapshot.job is not JobState.QUEUED
     return Decision(
         advance_attempt(snapshot.attempt, AttemptEvent.RETURN),
         job,
-        (NewEvent(now, what, detail, job),),
+        (NewEvent(now, "returned", detail, job),),
         started_at=snapshot.started_at or now,
         supersedes=supersedes,
     )
@@ -325,7 +305,6 @@ def _retry(
     started_at: float | None,
 ) -> Decision:
     wait = snapshot.policy.backoff(max(1, snapshot.tries))
-    wait = max(wait, (snapshot.hold_until or 0.0) - end.at)
     job = advance_job(snapshot.job, JobEvent.RETRY)
     detail = (
         f"attempt {snapshot.tries + 1} of {snapshot.policy.max_attempts} "

@@ -24,7 +24,6 @@ from remote_server.domain.changes import (
     Change,
     Finished,
     Lost,
-    Recovered,
     Rejected,
     Returned,
     Running,
@@ -61,9 +60,7 @@ __all__ = [
     "MessageReceived",
     "MissingReceived",
     "Offered",
-    "RecallAnswered",
     "Record",
-    "Recovered",
     "Rejected",
     "Returned",
     "Running",
@@ -97,19 +94,11 @@ class HelloReceived:
     """Length of the server's log file for each of the inventory's attempts."""
     assignment: AgentAssignment
     desired: DesiredMode
-    unknown: frozenset[AttemptId] = frozenset()
-    """Attempts of the inventory whose jobs a restored database does not know: they run on."""
+    left_alone: frozenset[AttemptId] = frozenset()
+    """Attempts of the inventory that the database cannot tell what they are: they run to their end
+    without a record."""
     warning: str = ""
     """What of the host's settings is not allowed, in words."""
-    recall: bool = False
-    """Agents may have settled attempts that a restored database takes for open: ask."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecallAnswered:
-    """The agent said what it has settled; the hub has looked up what the database wants of it."""
-
-    wanted: tuple[AttemptId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +260,6 @@ class Tick:
 
 Event = (
     HelloReceived
-    | RecallAnswered
     | MessageReceived
     | ChunkReceived
     | MissingReceived

@@ -24,7 +24,6 @@ from remote_server.domain.events import (
     Lost,
     MissingReceived,
     Record,
-    Recovered,
     Rejected,
     Returned,
     Running,
@@ -52,17 +51,17 @@ class Leases:
         self._offers = 0
         self._given_up: set[AttemptId] = set()
         """Attempts superseded since the last hello: the agent may kill them at any moment."""
-        self.unknown: frozenset[AttemptId] = frozenset()
-        """Attempts of jobs that a restored database does not know. Nothing is said about those
-        that run: killing them would lose work, and their bytes have no place here."""
+        self._left_alone: set[AttemptId] = set()
+        """Attempts that run to their end without a record: killing them would lose work, and their
+        bytes have no place here."""
         self.held: Mapping[AttemptId, HeldLease] = MappingProxyType(self._held)
         """Every lease that takes capacity of the agent. Only to be read."""
 
     @property
     def open(self) -> int:
-        """Accepted leases whose end has not been reported."""
+        """Accepted attempts whose end has not been reported."""
         states = (LeaseState.ACCEPTED, LeaseState.RUNNING)
-        return sum(held.state in states for held in self._held.values())
+        return len(self._left_alone) + sum(held.state in states for held in self._held.values())
 
     @property
     def cancel_due(self) -> float | None:
@@ -77,20 +76,20 @@ class Leases:
         self._cancelled.pop(key, None)
 
     def hello(
-        self, event: HelloReceived, now: float, asking: bool = False
+        self, event: HelloReceived, now: float
     ) -> tuple[list[m.Ruling], list[Effect], list[Effect]]:
         """Take over what a hello leads to.
 
         Gives the rulings, the records to make before the welcome and the messages to send after
-        it. `asking`: the agent is asked what it has settled, so that nothing is lost before.
+        it.
         """
-        found: Reconciliation = reconcile(event, self._held, self._given_up, asking)
+        found: Reconciliation = reconcile(event, self._held, self._given_up)
         wished = {key: held.cancel for key, held in self._held.items() if held.cancel}
         self._held.clear()
         self._held |= {held.lease.key: held for held in found.held}
         self._cancelled.clear()
         self._given_up.clear()
-        self.unknown = event.unknown
+        self._left_alone = found.left_alone
         after: list[Effect] = []
         for key, held in self._held.items():
             if (known := wished.get(key)) is not None:
@@ -203,8 +202,7 @@ class Leases:
             return self._gone(Lost(key, detail))
         if message.reason.final:
             return self._gone(Rejected(key, detail))
-        used = message.reason is m.Refusal.USED
-        return self._gone(Withdrawn(key, detail, refused=True, used=used))
+        return self._gone(Withdrawn(key, detail, refused=True))
 
     def started(self, message: m.Started) -> list[Effect]:
         """Its process exists."""
@@ -219,12 +217,15 @@ class Leases:
         """Log bytes came: append them, once."""
         held = self._held.get(event.key)
         if held is None:
+            if event.key in self._left_alone:
+                # Nobody keeps it, and its job is not to wait for that.
+                return [Send(m.Ack(attempt=event.key, offset=event.offset + event.size))]
             return self.not_held(event.key)
         return [] if held.suspended else self._log_of(held).chunk(event)
 
     def not_held(self, key: AttemptId) -> list[Effect]:
         """What to say about an attempt that is not this agent's."""
-        return [] if key in self.unknown else [_superseded(key)]
+        return [] if key in self._left_alone else [_superseded(key)]
 
     def missing(self, event: MissingReceived) -> list[Effect]:
         """Log bytes that were asked for are not to be had."""
@@ -245,8 +246,8 @@ class Leases:
         key = message.attempt
         held = self._held.get(key)
         if held is None:
-            if key in self.unknown:
-                # Nobody here can keep its end: the agent does.
+            if key in self._left_alone:
+                self._left_alone.discard(key)
                 return [Send(m.Settled(attempt=key))]
             return self.not_held(key)
         if held.suspended or self._log_of(held).stale(message) or not held.hear(LeaseEvent.END):
@@ -283,7 +284,7 @@ class Leases:
             case Withdrawn(key):
                 # Accepted after all on a former session, or withdrawn already: ask.
                 return [Send(m.Resync(reason=f"{key} could not be withdrawn"))]
-            case Accepted(key) | Running(key) | Finished(key) | Returned(key) | Recovered(key):
+            case Accepted(key) | Running(key) | Finished(key) | Returned(key):
                 return self.supersede(key, "the attempt is not this agent's any more")
         return []
 

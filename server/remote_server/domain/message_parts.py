@@ -1,4 +1,4 @@
-"""Puts together what an agent says in parts: a hello with its inventory, what it recalls. Pure.
+"""Puts together what an agent says in parts: a hello with its inventory. Pure.
 
 A part says how many items follow. Nothing else may come in between, so that a link never waits for
 more than one message to be whole.
@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from remote_protocol import messages as m
-from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
-from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED
+from remote_protocol.limits import MAX_INVENTORY
 
-_IN_PARTS: Final = frozenset({m.Hello, m.Inventory, m.Recalled})
+_IN_PARTS: Final = frozenset({m.Hello, m.Inventory})
 
 
 class PartAssembler:
@@ -22,7 +21,6 @@ class PartAssembler:
     def __init__(self) -> None:
         self._hello: m.Hello | None = None
         self._items: list[m.InventoryItem] = []
-        self._known: list[AttemptId] = []
         self._following = 0
 
     def hear(self, message: m.AgentMessage) -> m.AgentMessage | None:
@@ -44,13 +42,6 @@ class PartAssembler:
                 self._continue(message.type, self._hello is not None, len(items), rest)
                 self._items += items
                 return None if rest else self._whole_hello()
-            case m.Recalled(attempts=known, following=rest) if rest or self._following:
-                if self._following:
-                    self._continue(message.type, bool(self._known), len(known), rest)
-                else:
-                    self._expect(len(known), rest, MAX_RECALLED)
-                self._known += known
-                return None if rest else self._whole_recalled()
         if self._following:
             raise RemoteProtocolError(
                 f"{message.type} came while {self._following} attempts of a message were missing"
@@ -82,7 +73,3 @@ class PartAssembler:
         items, self._items = self._items, []
         # Bounded by _expect, beyond what one part of it may have.
         return hello and hello.model_copy(update={"inventory": items, "following": 0})
-
-    def _whole_recalled(self) -> m.Recalled:
-        known, self._known = self._known, []
-        return m.Recalled().model_copy(update={"attempts": known})

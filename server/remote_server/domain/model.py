@@ -109,8 +109,6 @@ class Job:
     ended_at: float | None = None
     expires_at: float | None = None
     not_before: float | None = None
-    hold_until: float | None = None
-    """The database was restored: agents have until then to say what they know of the job."""
     refusals: int = 0
     """How often it came back from agents that it was offered to."""
     refusal: str = ""
@@ -140,11 +138,6 @@ class Lease:
     cancel_detail: str = ""
     may_return: bool = False
     """The attempt was given up as lost, but by the job's policy its return is welcome."""
-    unknown: bool = False
-    """With `may_return`: a former life of the database gave it, before an older copy was
-    restored."""
-    before_restore: bool = False
-    """Its number is one that a former life of the database may have given."""
 
 
 @frozen

@@ -45,9 +45,6 @@ class PendingReasons:
         queue = self._queues.get(job.spec.queue)
         if queue is not None and queue.paused:
             return f"queue {queue.name!r} is paused"
-        if job.hold_until is not None and job.hold_until > now:
-            left = format_duration(job.hold_until - now)
-            return f"the database was restored: for {left}, agents may say that it has run"
         back = ""
         if job.refusal:
             times = "once" if job.refusals == 1 else f"{job.refusals} times"

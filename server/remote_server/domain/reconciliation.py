@@ -18,7 +18,6 @@ from remote_server.domain.events import (
     HelloReceived,
     Lost,
     Record,
-    Recovered,
     Returned,
     Withdrawn,
 )
@@ -31,6 +30,7 @@ _STATES: Final = {
     AttemptState.RUNNING: LeaseState.RUNNING,
 }
 _WITHOUT: Final = "the agent came back without it"
+_UNSTARTED: Final = "it may have run, and the agent came back as if it had not started it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,40 +43,42 @@ class Reconciliation:
     """What is said about each attempt of the inventory; nothing about some."""
     records: list[Effect] = field(default_factory=list)
     """To be made before the welcome."""
+    left_alone: set[AttemptId] = field(default_factory=set)
+    """Attempts that run to their end without a record."""
 
 
 def reconcile(
     event: HelloReceived,
     former: Mapping[AttemptId, HeldLease],
     given_up: Collection[AttemptId],
-    asking: bool,
 ) -> Reconciliation:
     """Compare an agent's inventory with the database.
 
     `former`: what the session held until now; `given_up`: what was superseded since the last
-    hello. `asking`: the agent is asked what it has settled, so that nothing is lost before.
+    hello.
     """
     found = Reconciliation()
-    inventory = {item.attempt: item.phase for item in event.hello.inventory}
-    for key, phase in inventory.items():
-        lease = event.leases.get(key)
-        if key in event.unknown:
-            if phase is not Phase.RUNNING:
-                _rule(found, key, Verdict.SETTLED if phase is Phase.ENDED else Verdict.SUPERSEDED)
+    inventory = {item.attempt: item for item in event.hello.inventory}
+    for key, item in inventory.items():
+        lease, phase = event.leases.get(key), item.phase
+        if key in event.left_alone:
+            _leave(found, item)
         elif lease is None or (lease.may_return and (phase is Phase.ACCEPTED or key in given_up)):
             settled = key in event.ended and phase is Phase.ENDED
             _rule(found, key, Verdict.SETTLED if settled else Verdict.SUPERSEDED)
+        elif lease.state is AttemptState.RUNNING and phase is Phase.ACCEPTED:
+            # Whatever its agent has forgotten: what may have run is not started again (I1).
+            found.records.append(Record(Lost(key, _UNSTARTED)))
+            _rule(found, key, Verdict.SUPERSEDED)
         else:
             if lease.may_return:
-                found.records.append(Record(Recovered(key) if lease.unknown else Returned(key)))
+                found.records.append(Record(Returned(key)))
             _keep(found, lease, former)
             _rule(found, key, Verdict.KEEP, event.lengths.get(key, 0))
     for key, lease in event.leases.items():
         if key in inventory or lease.may_return:
             continue
-        if asking and lease.before_restore:
-            _keep(found, lease, former)
-        elif lease.state is not AttemptState.OFFERED:
+        if lease.state is not AttemptState.OFFERED:
             found.records.append(Record(Lost(key, _WITHOUT)))
         elif _offered_here(former.get(key)):
             # The offer may be on its way after the hello.
@@ -102,6 +104,18 @@ def _keep(found: Reconciliation, lease: Lease, former: Mapping[AttemptId, HeldLe
         if held.log is not None:
             held.log.hello()
     found.held.append(held)
+
+
+def _leave(found: Reconciliation, item: m.InventoryItem) -> None:
+    """What runs goes on, and of its log only what comes from now on is sent: nobody keeps it."""
+    match item.phase:
+        case Phase.RUNNING:
+            found.left_alone.add(item.attempt)
+            _rule(found, item.attempt, Verdict.KEEP, item.size)
+        case Phase.ENDED:
+            _rule(found, item.attempt, Verdict.SETTLED)
+        case Phase.ACCEPTED:
+            _rule(found, item.attempt, Verdict.SUPERSEDED)
 
 
 def _rule(found: Reconciliation, key: AttemptId, verdict: Verdict, offset: int = 0) -> None:

@@ -42,7 +42,6 @@ from remote_server.domain.events import (
     MessageReceived,
     MissingReceived,
     Offered,
-    RecallAnswered,
     Send,
     StoreFailed,
     StoreRecovered,
@@ -87,19 +86,11 @@ class AgentSession:
         self._closed = False
         self._leaving = False
         self._store_down = False
-        self._asked = False
-        self._recalled = False
-        """Whether the agent has said on this link what it has settled."""
 
     @property
     def leaving(self) -> bool:
         """Whether the agent said goodbye."""
         return self._leaving
-
-    @property
-    def recalling(self) -> bool:
-        """Whether the agent was asked what it has settled, and has not answered."""
-        return self._asked
 
     @property
     def leases(self) -> Mapping[AttemptId, HeldLease]:
@@ -207,10 +198,6 @@ class AgentSession:
                 return self._welcome(event, now)
             case Doubted():
                 return [Send(m.Resync(reason="another installation wants this agent's name"))]
-            case RecallAnswered(wanted):
-                self.last_heard = now
-                self._asked, self._recalled = False, True
-                return [Send(m.Revive(attempts=list(wanted)))]
             case LeaseEnded(key, detail):
                 return leases.supersede(key, detail)
             case DesiredModeChanged(desired):
@@ -276,11 +263,7 @@ class AgentSession:
         self._desired = event.desired
         self.condition = hello.condition
         self._delivery.hello()
-        asking = event.recall and not self._recalled
-        rulings, before, after = self._leases.hello(event, now, asking)
-        self._asked = asking
-        if asking:
-            after.append(Send(m.Recall()))
+        rulings, before, after = self._leases.hello(event, now)
         welcome = m.Welcome(
             version=version,
             session=hello.session,
@@ -314,7 +297,7 @@ class AgentSession:
             case m.Goodbye():
                 self._leaving = True
                 return [*leases.withdraw_offers(f"{self.agent} has left"), CapacityChanged()]
-            case m.Hello() | m.Inventory() | m.Recalled() | m.ReadInput() | m.Missing():
+            case m.Hello() | m.Inventory() | m.ReadInput() | m.Missing():
                 return self._close(CloseCode.INTERNAL, f"a {message.type} is for the hub")
 
     def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:

@@ -135,7 +135,7 @@ class Executor:
     async def _commit(self, record: Record) -> None:
         change, owner, name = record.change, self._owner, self._carrier.name
         try:
-            if isinstance(change, Accepted) and change.first:
+            if isinstance(change, Accepted) and change.first and not owner.terms.durable:
                 # Before the commit: after a crash in between, nobody would know what to cut.
                 owner.logs.begin(change.key)
             if isinstance(change, Finished) and change.ended.size and owner.terms.durable:

@@ -17,9 +17,9 @@ import structlog
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Hello, Recalled
+from remote_protocol.messages import Hello
 from remote_server.domain.enrolment import left_out
-from remote_server.domain.events import HelloReceived, RecallAnswered
+from remote_server.domain.events import HelloReceived
 from remote_server.domain.session import AgentSession
 from remote_server.errors import StoreUnavailable
 from remote_server.hub.admission import admit
@@ -48,6 +48,8 @@ class HelloHandler:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._hellos: OrderedDict[str, Bucket] = OrderedDict()
         """What each agent may still say, over all its links: the most recent ones of them."""
+        self._named: dict[AttemptId, None] = {}
+        """Attempts without a record that the log has named: the most recent ones of them."""
 
     async def handle(self, link: Link, hello: Hello) -> None:
         """Reconcile a hello with the database."""
@@ -141,7 +143,7 @@ class HelloHandler:
             lengths = {key: self._hub.logs.length(key) for key in keys if key in found.leases}
         except LogUnavailable as error:
             raise StoreUnavailable(str(error)) from error
-        unknown = found.known.unknown
+        left_alone = found.known.left_alone
         link.feed(
             HelloReceived(
                 hello=hello,
@@ -150,28 +152,27 @@ class HelloHandler:
                 lengths=lengths,
                 assignment=assignment_of(found.agent),
                 desired=desired_mode_of(found.agent, self._hub.clock.wall()),
-                unknown=frozenset(unknown),
-                recall=found.recall,
+                left_alone=frozenset(left_alone),
                 warning=left_out(found.agent, hello.settings),
             )
         )
-        if unknown:
-            some = sorted(unknown)
-            self._hub.log.write(
-                log.warning,
-                "attempts belong to no job of this restored database; they may run to their end",
-                link.name,
-                count=len(some),
-                attempts=", ".join(map(str, some[:_NAMED])),
-            )
+        self._name(link.name, left_alone)
 
-    async def recalled(self, link: Link, message: Recalled) -> None:
-        """An agent says what it has settled: have it take up what this database takes for open."""
-        wanted: set[AttemptId] = set()
-        for part in slices(message.attempts, SLICE):
-            wanted |= (await self._hub.store.leases(part, link.name)).keys()
-            await asyncio.sleep(0)
-        link.feed(RecallAnswered(tuple(sorted(wanted))))
+    def _name(self, agent: str, left_alone: set[AttemptId]) -> None:
+        """Tell people, once, what the database has no record of."""
+        new = sorted(left_alone - self._named.keys())
+        some = new[:_NAMED]
+        if some and self._hub.log.write(
+            log.warning,
+            "attempts that the restored database does not know: what runs is left to run to its "
+            "end, and neither ends nor logs are recorded here",
+            agent,
+            count=len(new),
+            attempts=", ".join(map(str, some)),
+        ):
+            self._named |= dict.fromkeys(some)
+            while len(self._named) > _MOST_KNOWN:
+                del self._named[next(iter(self._named))]
 
 
 def slices(items: Iterable[AttemptId], size: int) -> Iterator[list[AttemptId]]:

@@ -19,7 +19,7 @@ import structlog
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_LEASES
-from remote_protocol.messages import Hello, Recalled
+from remote_protocol.messages import Hello
 from remote_protocol.states import AgentState, EndReason
 from remote_server.clocks import CLOCK
 from remote_server.domain.change_set import ChangeSet
@@ -128,10 +128,6 @@ class Hub:
     async def hello(self, link: Link, hello: Hello) -> None:
         """Reconcile a hello with the database."""
         await self._hellos.handle(link, hello)
-
-    async def recalled(self, link: Link, message: Recalled) -> None:
-        """An agent has answered what it has settled."""
-        await self._hellos.recalled(link, message)
 
     def joined(self, link: Link, session: AgentSession) -> None:
         """A link's agent said hello: it has the name from now on."""

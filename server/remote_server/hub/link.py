@@ -21,7 +21,6 @@ from remote_protocol.messages import (
     Inventory,
     Missing,
     ReadInput,
-    Recalled,
     ServerMessage,
 )
 from remote_server.domain.events import (
@@ -51,7 +50,7 @@ TURN: Final = 64
 """Frames of one link that are handled before others have their turn."""
 NAP: Final = 1.0
 """Seconds at the longest for which a link over its budget is not looked at."""
-_FOR_THE_HUB: Final = frozenset({Hello, Recalled, ReadInput, Missing})
+_FOR_THE_HUB: Final = frozenset({Hello, ReadInput, Missing})
 _QUIET: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 _NOTHING: Final = memoryview(b"")
 
@@ -61,9 +60,6 @@ class LinkOwner(Owner, Protocol):
 
     async def hello(self, link: Link, hello: Hello) -> None:
         """Reconcile a hello with the database."""
-
-    async def recalled(self, link: Link, message: Recalled) -> None:
-        """An agent has answered what it has settled."""
 
     def changed(self, link: Link) -> None:
         """The place for jobs of a link's agent changed."""
@@ -220,10 +216,6 @@ class Link:
         """Messages that say something of what is kept outside the session."""
         if isinstance(message, Hello):
             await self._owner.hello(self, message)
-        elif isinstance(message, Recalled):
-            if self.session is None or not self.session.recalling:
-                raise RemoteProtocolError("recalled came, but was not asked for")
-            await self._owner.recalled(self, message)
         elif isinstance(message, ReadInput):
             self._read_input(message)
         elif isinstance(message, Missing):

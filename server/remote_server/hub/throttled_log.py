@@ -21,9 +21,11 @@ class ThrottledLog:
         self._clock = clock
         self._throttle = Throttle(QUIET)
 
-    def write(self, method: Callable[..., Any], event: str, agent: str, **values: object) -> None:
-        """Write a line by one of a logger's methods, or count it as left out."""
+    def write(self, method: Callable[..., Any], event: str, agent: str, **values: object) -> bool:
+        """Write a line by one of a logger's methods, or count it as left out; whether it was
+        written."""
         left_out = self._throttle.take((event, agent), self._clock())
         if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
             method(event, agent=agent, **values, **more)
+        return left_out is not None

@@ -61,8 +61,8 @@ class Logs:
         return self.store.length(key) or 0
 
     def begin(self, key: AttemptId) -> None:
-        """Nothing of this log has come yet: what lies under its name is not its own. A newer log
-        lies there when an older database was restored beside the logs. LogUnavailable."""
+        """Nothing of this log has come yet: what lies under its name is not its own. It is that of
+        an attempt which the database lost in a power cut. LogUnavailable."""
         self._changed(key)
         self.store.delete(key)
         if key.job < self._oldest_new:

@@ -7,7 +7,7 @@ says.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy import bindparam, select, text, tuple_, update
 
@@ -23,7 +23,6 @@ from remote_server.store.rows import SELECT_ATTEMPT, attempt_from
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs
 from remote_server.store.specifications import Specs
 from remote_server.store.transitions import apply
-from remote_server.store.unknown import unknown_lease, unknown_row
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
 _LEASE: Final = (
@@ -41,7 +40,6 @@ _LEASE: Final = (
         specs.c.spec,
         specs.c.bulk,
         attempts.c.overdue_at,
-        jobs.c.former_number,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
     .join(specs, specs.c.job == jobs.c.id)
@@ -119,38 +117,21 @@ def lease_from(row: Row, parsed: Specs) -> Lease:
             and policy.keep_first
             and not JobState(row.job_state).terminal
         ),
-        before_restore=row.former_number is not None and row.number <= row.former_number,
     )
 
 
-class Found(NamedTuple):
-    """What the database knows of an attempt that an agent names."""
-
-    key: AttemptId
-    known: Row | None
-    unknown: Row | None
-
-    def lease(self, agent: str, parsed: Specs) -> Lease | None:
-        """The agent's right to it: it holds it, or may hold it again (`may_return`)."""
-        if self.known is not None:
-            lease = lease_from(self.known, parsed)
-            if lease.agent == agent and (lease.state.live or lease.may_return):
-                return lease
-        if self.unknown is None:
-            return None
-        return unknown_lease(self.unknown, self.key, agent, parsed)
-
-
-def find(reader: Reader, key: AttemptId, restored: bool) -> Found:
-    """Look an attempt up; `restored`: there may be some that the database does not know."""
-    return Found(key, lease_row(reader, key), unknown_row(reader, key) if restored else None)
+def right_of(agent: str, row: Row | None, parsed: Specs) -> Lease | None:
+    """An agent's right to an attempt: it holds it, or may hold it again (`may_return`)."""
+    if row is None:
+        return None
+    lease = lease_from(row, parsed)
+    return lease if lease.agent == agent and (lease.state.live or lease.may_return) else None
 
 
 class Attempts(Repository):
     """The repository of attempts."""
 
     specs: Specs
-    unknown_since: float | None
 
     async def attempts_of(self, job: str) -> list[Attempt]:
         """All attempts of a job, the first one first."""
@@ -197,12 +178,8 @@ class Attempts(Repository):
 
     async def leases(self, keys: Iterable[AttemptId], agent: str) -> dict[AttemptId, Lease]:
         """Those of `keys` that the agent holds, or may hold again (`may_return`)."""
-
-        restored = self.unknown_since is not None
-        found = await self._database.read(
-            lambda reader: [find(reader, key, restored) for key in keys]
-        )
-        leases = (one.lease(agent, self.specs) for one in found)
+        rows = await self._database.read(lambda reader: [lease_row(reader, key) for key in keys])
+        leases = (right_of(agent, row, self.specs) for row in rows)
         return {lease.key: lease for lease in leases if lease is not None}
 
     async def ended_keys(self, keys: Iterable[AttemptId]) -> frozenset[AttemptId]:

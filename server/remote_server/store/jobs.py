@@ -22,7 +22,7 @@ from remote_server.store.schema import jobs, specs
 from remote_server.store.specifications import Specs, SpecTexts, require_offerable, spec_texts
 
 _TURN: Final = 50
-_ZERO: Final = ("attempt", "used", "reuse_withdrawn", "deferred", "log_size")
+_ZERO: Final = ("attempt", "used", "tries", "reuse_withdrawn", "deferred", "log_size")
 _GIVEN: Final = (
     "id",
     "state",

@@ -54,6 +54,8 @@ jobs: Final = Table(
     # lost attempt came back and was kept.
     Column("attempt", BigInteger, nullable=False),
     Column("used", BigInteger, nullable=False),
+    # How many of its attempts count for its policy.
+    Column("tries", BigInteger, nullable=False),
     # 1: the row of attempt `used + 1` exists, withdrawn, and is used again (its number too).
     Column("reuse_withdrawn", SmallInteger, nullable=False),
     # 1: queued, but waits for `not_before`.
@@ -72,12 +74,6 @@ jobs: Final = Table(
     Column("usage", _Text),
     Column("log_size", BigInteger, nullable=False),
     Column("idempotency_key", _Text),
-    # The highest number that a former life of this database, restored since, may have given;
-    # and how many numbers up to `used` stand for no attempt that is known.
-    Column("former_number", BigInteger),
-    Column("skipped_numbers", BigInteger),
-    # Agents have until then to say what they know of the job from that life.
-    Column("hold_until", Double),
     Column("name", _Text),
     # Id and name of the token that it was submitted with; null: not known.
     Column("submitted_by", _Text),
@@ -114,9 +110,6 @@ Index(
     sqlite_where=_KEYED,
     postgresql_where=_KEYED,
 )
-
-_RESTORED: Final = text("former_number IS NOT NULL AND ended_at IS NULL")
-Index("ix_jobs_restored", jobs.c.former_number, sqlite_where=_RESTORED, postgresql_where=_RESTORED)
 
 specs: Final = Table(
     "job_specs",

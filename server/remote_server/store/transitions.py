@@ -13,12 +13,11 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.decisions import Decision, End, Snapshot, decide
 from remote_server.domain.demand import policy_from
-from remote_server.domain.events import Change, Recovered
+from remote_server.domain.events import Change
 from remote_server.domain.model import Outcome
 from remote_server.errors import Stale
 from remote_server.store.ports import Transaction
 from remote_server.store.schema import attempts, jobs
-from remote_server.store.unknown import make_known
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
 _SNAPSHOT: Final = (
@@ -39,9 +38,7 @@ _SNAPSHOT: Final = (
         jobs.c.queue,
         jobs.c.demand,
         jobs.c.deferred,
-        jobs.c.former_number,
-        jobs.c.skipped_numbers,
-        jobs.c.hold_until,
+        jobs.c.tries,
         jobs.c.refusals,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
@@ -92,21 +89,13 @@ _QUEUE_JOB: Final = (
     update(jobs)
     .where(_JOB)
     .values(
-        _set("state", "attempt", "used", "deferred", "not_before")
+        _set("state", "attempt", "used", "tries", "deferred", "not_before")
         # A number that was withdrawn before an attempt came back is still there to be given.
         | {"reuse_withdrawn": func.coalesce(bindparam("reuse"), jobs.c.reuse_withdrawn)}
         | dict.fromkeys(("agent", "assigned_at", "started_at"), literal_column("NULL"))
     )
 )
 _COUNT_REFUSAL: Final = update(jobs).where(_JOB).values(_set("refusals", "refusal"))
-_SKIP_NUMBER: Final = (
-    update(jobs)
-    .where(_JOB)
-    .values(
-        skipped_numbers=func.coalesce(jobs.c.skipped_numbers, literal_column("0"))
-        + literal_column("1")
-    )
-)
 _END_JOB: Final = (
     update(jobs)
     .where(_JOB)
@@ -126,8 +115,6 @@ def apply(
 ) -> Outcome:
     """Conclude from a change and write it down. Stale when `agent` does not hold the attempt;
     None stands for whoever holds it."""
-    if isinstance(change, Recovered) and agent is not None:
-        make_known(tx, key, agent, now)
     row = tx.one(_SNAPSHOT, {"at_job": key.job, "at_number": key.number})
     if row is None:
         raise Stale(f"there is no attempt {key}")
@@ -144,9 +131,7 @@ def apply(
         attempt=_ATTEMPT_STATES[row.attempt_state],
         started_at=row.started_at,
         since=row.since,
-        tries=row.used - (row.skipped_numbers or 0),
-        floor=row.former_number or 0,
-        hold_until=row.hold_until,
+        tries=row.tries,
         refusals=row.refusals or 0,
     )
     found = decide(key, holder if agent is None else agent, snapshot, change, now)
@@ -219,12 +204,12 @@ def _write_job(
         tx.run(_RUN_JOB, row)
     elif found.job is JobState.QUEUED:
         back = found.attempt is AttemptState.WITHDRAWN
-        again = back and not found.number_used
         row |= {
             # A withdrawn attempt has not run: its number is given again.
-            "attempt": key.number - 1 if back else key.number,
-            "used": snapshot.used - 1 if again else snapshot.used,
-            "reuse": int(again) if back else None,
+            "attempt": key.number - back,
+            "used": snapshot.used - back,
+            "tries": snapshot.tries - back,
+            "reuse": 1 if back else None,
             "deferred": int(found.not_before is not None),
             "not_before": found.not_before,
         }
@@ -232,8 +217,6 @@ def _write_job(
         if found.refusal is not None:
             counted = snapshot.refusals + 1
             tx.run(_COUNT_REFUSAL, {"job": key.job, "refusals": counted, "refusal": found.refusal})
-        if found.number_used:
-            tx.run(_SKIP_NUMBER, {"job": key.job})
     elif found.job_end is not None:
         tx.run(_END_JOB, row | _end_row(found.job_end) | {"began_at": found.started_at})
 

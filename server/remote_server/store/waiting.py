@@ -76,6 +76,7 @@ _GIVE: Final = (
     .values(
         {name: bindparam(name) for name in ("state", "attempt", "used", "agent", "assigned_at")}
         | {"reuse_withdrawn": literal_column("0"), "not_before": literal_column("NULL")}
+        | {"tries": jobs.c.tries + literal_column("1")}
     )
 )
 _NEW_ATTEMPT: Final = insert(attempts).values(

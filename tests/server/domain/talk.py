@@ -74,6 +74,7 @@ class Talk:
         ended: frozenset[AttemptId] = frozenset(),
         lengths: dict[AttemptId, int] | None = None,
         desired: m.DesiredMode | None = None,
+        left_alone: frozenset[AttemptId] = frozenset(),
         **fields: Any,
     ) -> list[Effect]:
         known = {
@@ -91,6 +92,7 @@ class Talk:
                 lengths=lengths or {},
                 assignment=ASSIGNMENT,
                 desired=desired or m.DesiredMode(),
+                left_alone=left_alone,
             )
         )
 

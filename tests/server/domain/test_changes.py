@@ -23,6 +23,6 @@ def test_every_change_names_its_attempt_and_is_known_to_events() -> None:
 def test_they_are_values() -> None:
     assert Lost(KEY, "gone") == Lost(KEY, "gone")
     withdrawn = Withdrawn(KEY, "full", refused=True)
-    assert (withdrawn.refused, withdrawn.used) == (True, False)
+    assert (withdrawn.refused, Withdrawn(KEY, "full").refused) == (True, False)
     with pytest.raises(FrozenInstanceError):
         withdrawn.detail = "other"  # type: ignore[misc]

@@ -8,7 +8,7 @@ from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.ids import make_ulid
-from remote_protocol.limits import MAX_INVENTORY, MAX_PART, MAX_RECALLED, MAX_RECALLED_PART
+from remote_protocol.limits import MAX_INVENTORY, MAX_PART
 from remote_protocol.messages import Phase
 from remote_protocol.parts import parts
 from remote_server.domain.message_parts import PartAssembler
@@ -22,10 +22,6 @@ def items(count: int) -> list[m.InventoryItem]:
         m.InventoryItem(attempt=AttemptId(make_ulid(n, bytes(10)), 1), phase=Phase.RUNNING)
         for n in range(count)
     ]
-
-
-def known(count: int) -> list[AttemptId]:
-    return [AttemptId(make_ulid(n, bytes(10)), 1) for n in range(count)]
 
 
 def inventory(count: int) -> list[m.AgentMessage]:
@@ -46,20 +42,6 @@ def test_an_inventory_is_whole_in_the_end(count: int) -> None:
     assert gathering.hear(HELLO) is HELLO
 
 
-@pytest.mark.parametrize("count", [0, 1, MAX_RECALLED_PART, MAX_RECALLED_PART + 1, MAX_RECALLED])
-def test_what_is_recalled_is_whole_in_the_end(count: int) -> None:
-    gathering = PartAssembler()
-    for _ in range(2):
-        found = [
-            gathering.hear(m.Recalled(attempts=part, following=rest))
-            for part, rest in parts(known(count), MAX_RECALLED_PART)
-        ]
-        whole = found.pop()
-        assert isinstance(whole, m.Recalled)
-        assert whole.attempts == known(count)
-        assert set(found) <= {None}
-
-
 PART = m.Inventory(items=items(2), following=0)
 BAD: list[list[m.AgentMessage]] = [
     [PART],
@@ -69,12 +51,8 @@ BAD: list[list[m.AgentMessage]] = [
     [HELLO.model_copy(update={"inventory": items(1), "following": 2}), BEAT],
     [HELLO.model_copy(update={"inventory": items(1), "following": 2}), HELLO],
     [HELLO.model_copy(update={"inventory": items(1), "following": MAX_INVENTORY})],
-    [HELLO.model_copy(update={"inventory": items(1), "following": 2}), m.Recalled()],
-    [m.Recalled(attempts=known(1), following=2), PART],
-    [m.Recalled(attempts=known(1), following=2), m.Recalled(attempts=known(1), following=2)],
-    [m.Recalled(attempts=known(1), following=2), m.Recalled()],
-    [m.Recalled(attempts=known(1), following=MAX_RECALLED)],
-    [m.Recalled(following=1)],
+    [HELLO.model_copy(update={"inventory": items(1), "following": 2}), m.Goodbye()],
+    [HELLO.model_copy(update={"following": MAX_INVENTORY + 1})],
 ]
 
 

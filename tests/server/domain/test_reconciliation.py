@@ -42,14 +42,57 @@ def verdicts(effects: list[ev.Effect]) -> list[tuple[AttemptId, Verdict, int]]:
 # Hello ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("phase", Phase)
-@pytest.mark.parametrize("state", [OFFERED, ACCEPTED, RUNNING])
+@pytest.mark.parametrize(
+    ("phase", "state"),
+    [
+        *((phase, state) for phase in Phase for state in (OFFERED, ACCEPTED)),
+        (Phase.RUNNING, RUNNING),
+        (Phase.ENDED, RUNNING),
+    ],
+)
 def test_what_is_held_and_leased_is_kept(phase: Phase, state: AttemptState) -> None:
     talk = Talk()
     effects = talk.hello(item(phase), leases=(lease(state),), lengths={KEY: 5})
     assert verdicts(effects) == [(KEY, Verdict.KEEP, 5)]
     assert records(effects) == []
     assert set(talk.session.leases) == {KEY}
+
+
+def test_what_has_started_is_not_started_again() -> None:
+    """Its agent, or a restored database, has forgotten something."""
+    talk = Talk()
+    effects = talk.hello(item(Phase.ACCEPTED), leases=(lease(RUNNING),))
+    assert verdicts(effects) == [(KEY, Verdict.SUPERSEDED, 0)]
+    (record,) = records(effects)
+    assert isinstance(record.change, ev.Lost)
+    assert not talk.session.leases
+
+
+def test_what_runs_is_left_alone() -> None:
+    talk = Talk()
+    effects = talk.hello(item(Phase.RUNNING, size=7), left_alone=frozenset({KEY}))
+    assert (verdicts(effects), records(effects)) == ([(KEY, Verdict.KEEP, 7)], [])
+    assert not talk.session.leases
+    assert talk.say("accept") == talk.say("started", pid=7, at=1.5) == []
+    (ack,) = sent(talk.hear(m.Heartbeat(seq=1)))
+    assert isinstance(ack, m.HeartbeatAck)
+    assert ack.leases == 1, "or its agent says hello again and again"
+    # Or more than a window of its log would keep it from its end.
+    assert sent(talk.chunk(7, 5, 0)) == [m.Ack(attempt=KEY, offset=12)]
+    assert sent(talk.hear(ended(size=12))) == [m.Settled(attempt=KEY)]
+    (ack,) = sent(talk.hear(m.Heartbeat(seq=2)))
+    assert isinstance(ack, m.HeartbeatAck)
+    assert ack.leases == 0
+    assert kinds(talk.hear(ended(size=12))) == ["superseded"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "verdict"),
+    [(Phase.ACCEPTED, Verdict.SUPERSEDED), (Phase.ENDED, Verdict.SETTLED)],
+)
+def test_what_does_not_run_is_not_left_alone(phase: Phase, verdict: Verdict) -> None:
+    effects = Talk().hello(item(phase), left_alone=frozenset({KEY}))
+    assert (verdicts(effects), records(effects)) == ([(KEY, verdict, 0)], [])
 
 
 def test_what_is_not_leased_is_superseded() -> None:

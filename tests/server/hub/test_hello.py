@@ -139,14 +139,6 @@ async def test_parts_that_do_not_follow_each_other_close_the_link(place: LiveHub
         assert await agent.closed() == CloseCode.BAD_MESSAGE
 
 
-async def test_nothing_is_recalled_that_was_not_asked_for(place: LiveHub) -> None:
-    async with place.agent() as agent:
-        await agent.hello()
-        await agent.send(m.Recalled(attempts=[AttemptId("0" * 26, 1)]))
-        assert "not asked for" in (await agent.hear(m.Error)).detail
-        assert await agent.closed() == CloseCode.BAD_MESSAGE
-
-
 @pytest.mark.parametrize("before", [0, 1, 2, 3])
 async def test_what_is_committed_while_a_hello_is_looked_up_is_not_overlooked(
     place: LiveHub, monkeypatch: pytest.MonkeyPatch, before: int

@@ -19,7 +19,7 @@ from remote_protocol.states import AgentState, AttemptState, EndReason, JobState
 from remote_server.domain.change_set import Cancel, ChangeSet
 from remote_server.domain.links import Links
 from remote_server.hub import hub as module
-from tests.support.fake_agent import DEADLINE, cri, ended, holds
+from tests.support.fake_agent import ended, holds
 from tests.support.live_hub import LiveHub, until
 
 
@@ -376,54 +376,49 @@ async def test_comings_and_goings_leave_nothing(
     assert not [entry for entry in said.entries if entry["log_level"] == "error"]
 
 
-async def test_a_restored_database_asks_and_kills_nothing(place: LiveHub) -> None:
-    job, started = await place.submit(), time.time()
-    await place.store.begin_life(1, started, 60.0)
-    made = int(started * 1000)
+async def test_a_restored_database_kills_nothing_and_names_it_once(
+    place: LiveHub, said: LogCapture
+) -> None:
+    job, now = await place.submit(), time.time()
+    await place.store.begin_life(1, now)
+    made = int(now * 1000)
     stray, over, fresh = (AttemptId(make_ulid(made, bytes([n] * 10)), 1) for n in range(3))
+    known = AttemptId(job, 1)
     async with place.agent() as agent:
+        running = holds(stray, Phase.RUNNING, 5), holds(known, Phase.RUNNING, 3)
         welcome = await agent.hello(
-            holds(stray, Phase.RUNNING, 5),
-            holds(over, Phase.ENDED),
-            holds(fresh, Phase.ACCEPTED),
+            *running, holds(over, Phase.ENDED), holds(fresh, Phase.ACCEPTED)
         )
-        rulings = {said.attempt: said.verdict for said in welcome.rulings}
-        assert rulings == {over: m.Verdict.SETTLED, fresh: m.Verdict.SUPERSEDED}
-        await agent.hear(m.Recall)
-        await agent.send_log(stray, 0, b"12345")
-        await agent.send(m.Missing(attempt=stray, offset=5), ended(stray))
-        settled = await agent.hear(m.Settled)
-        assert settled.attempt == stray
-        known = [AttemptId(job, 1), over]
-        await agent.send(m.Recalled(attempts=known))
-        assert (await agent.hear(m.Revive)).attempts == known[:1]
-        assert not [said for said in agent.heard if isinstance(said, m.Superseded)]
-        log = cri(b"it ran\n")
-        key = AttemptId(job, 1)
-        welcome = await agent.hello(holds(key, Phase.ENDED, len(log)))
-        assert [said.verdict for said in welcome.rulings] == [m.Verdict.KEEP]
-        await agent.send_log(key, 0, log)
-        await agent.finish(key, log)
-        assert (await place.job(key)).state is JobState.SUCCEEDED
-        assert (await place.attempt(key)).log_complete
-        assert place.log_file(key).read_bytes() == log
+        rulings = {about.attempt: (about.verdict, about.offset) for about in welcome.rulings}
+        assert rulings == {
+            stray: (m.Verdict.KEEP, 5),
+            known: (m.Verdict.KEEP, 3),
+            over: (m.Verdict.SETTLED, 0),
+            fresh: (m.Verdict.SUPERSEDED, 0),
+        }
+        await agent.hello(*running)
+        await agent.send_log(stray, 5, b"12345")
+        assert await agent.hear(m.Ack) == m.Ack(attempt=stray, offset=10)
+        await agent.send(m.Missing(attempt=stray, offset=5), ended(stray, b"0123456789"))
+        assert (await agent.hear(m.Settled)).attempt == stray
+        assert not [heard for heard in agent.heard if isinstance(heard, m.Superseded)]
+    assert not place.log_file(stray).exists()
+    found = await place.job(job)
+    assert (found.state, found.end_reason) == (JobState.FAILED, EndReason.LOST)
+    (named,) = [entry for entry in said.entries if "left to run" in entry["event"]]
+    assert set(named["attempts"].split(", ")) == {str(key) for key in (stray, over, fresh, known)}
 
 
-async def test_a_lease_is_lost_only_when_the_agent_has_nothing_to_tell(place: LiveHub) -> None:
+async def test_what_an_agent_comes_back_without_has_no_other_attempt(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()
-        await place.submit()
+        await place.submit(max_attempts=5)
         key = await agent.start()
-    await place.store.begin_life(1, time.time(), 60.0)
+        await place.reaches(key, AttemptState.RUNNING)
+    await place.store.begin_life(1, time.time())
     async with place.agent() as agent:
-        await agent.hello()
-        assert (await place.attempt(key)).state is AttemptState.RUNNING
-        await agent.hear(m.Recall)
-        await agent.send(m.Recalled())
-        await agent.hear(m.Revive)
         await agent.hello()
         # The session knows before the database does, when that is on another thread.
         await until(lambda: place.slot().leases == {})
-        async with asyncio.timeout(DEADLINE):
-            while (await place.attempt(key)).state is not AttemptState.LOST:
-                await asyncio.sleep(0.01)
+        await place.reaches(key, AttemptState.LOST)
+        assert (await place.job(key)).state is JobState.FAILED

@@ -77,13 +77,13 @@ async def test_each_sending_has_the_whole_time(monkeypatch: pytest.MonkeyPatch) 
     loop = asyncio.get_running_loop()
     wire = SlowSocket()
     box = Outbox(wire, lambda: slow.append(loop.time()), lambda: None)
-    box.put(m.Recall())
+    box.put(m.Resync())
     await until(lambda: wire.sent == 1 and not box.flushing)
     await asyncio.sleep(0.2)
     # Begun while the timer of the first one runs.
     wire.gate.clear()
     begun = loop.time()
-    box.put(m.Recall())
+    box.put(m.Resync())
     await until(lambda: slow)
     assert slow[0] - begun >= 0.4
     assert len(slow) == 1
@@ -96,7 +96,7 @@ async def test_sendings_in_time_are_not_slow(monkeypatch: pytest.MonkeyPatch) ->
     wire = SlowSocket()
     box = Outbox(wire, lambda: slow.append(None), lambda: None)
     for count in range(1, 11):
-        box.put(m.Recall())
+        box.put(m.Resync())
         await until(lambda: not box.flushing)
         assert wire.sent == count
         await asyncio.sleep(0.02)

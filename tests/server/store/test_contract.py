@@ -243,8 +243,7 @@ async def test_large_numbers_are_kept(store: Store) -> None:
     assert (await store.job(key.job)).exit_code == 2**32 - 1
     await submitted(store)
     late = 2_200_000_000.0
-    assert (await store.begin_life(7, late, 0)).restored
-    await store.release_due(late + 1)
+    assert (await store.begin_life(7, late, run=True)).restored
     waiting = await submitted(store)
     (head, *_) = await store.heads(list(await store.demands()), 5)
     assert head.job != waiting
@@ -308,7 +307,7 @@ async def test_lives_are_counted_once_each(url: str) -> None:
     seen = []
     for _ in range(3):
         store = await Store.open(url)
-        seen.append((await store.begin_life(0, NOW, 0)).starts)
+        seen.append((await store.begin_life(0, NOW)).starts)
         await store.close()
     assert seen == [1, 2, 3]
 

@@ -58,8 +58,7 @@ async def test_everything_is_known_by_one_read(
     assert found.agent.name == "a"
     assert found.leases.keys() == {live, lost}
     assert found.leases[lost].may_return
-    assert (found.known.ended, found.known.unknown) == ({done}, set())
-    assert not found.recall
+    assert (found.known.ended, found.known.left_alone) == ({done}, set())
 
 
 async def test_what_was_looked_up_before_is_not_read_again(store: Store) -> None:
@@ -114,17 +113,21 @@ async def test_an_answer_that_fails_says_so(store: Store) -> None:
         await store.reconcile("a", [], Known(), fails)
 
 
-async def test_a_restored_database_asks_for_more(store: Store, tmp_path: Path) -> None:
+async def test_a_restored_database_leaves_alone_what_it_cannot_tell(
+    store: Store, tmp_path: Path
+) -> None:
     await store.bump_epoch("a", HELLO, "", NOW)
     live = await running(store)
     found = await Store.open(await copied(store, tmp_path))
     newer = AttemptId(make_ulid(int((NOW + 100) * 1000), bytes(10)), 1)
+    later = AttemptId(live.job, 2)
     try:
-        await found.begin_life(0, NOW + 500, 60)
-        answer = await reconciled(found, [live, newer, AttemptId(live.job, 2)])
-        assert answer.recall
-        assert answer.known.unknown == {newer}
-        assert answer.leases.keys() == {live, AttemptId(live.job, 2)}
-        assert answer.leases[AttemptId(live.job, 2)].unknown
+        await found.begin_life(0, NOW + 500)
+        answer = await reconciled(found, [live, newer, later])
+        assert answer.leases.keys() == {live}
+        assert answer.known.left_alone == {newer, later}
+        # So it is after the next start, too.
+        await found.begin_life(1, NOW + 600)
+        assert (await reconciled(found, [later])).known.left_alone == {later}
     finally:
         await found.close()

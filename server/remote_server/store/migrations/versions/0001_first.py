@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("attempt", sa.BigInteger(), nullable=False),
         sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.Column("tries", sa.BigInteger(), nullable=False),
         sa.Column("reuse_withdrawn", sa.SmallInteger(), nullable=False),
         sa.Column("deferred", sa.SmallInteger(), nullable=False),
         sa.Column("not_before", sa.Double(), nullable=True),
@@ -77,9 +78,6 @@ def upgrade() -> None:
         sa.Column("usage", _TEXT, nullable=True),
         sa.Column("log_size", sa.BigInteger(), nullable=False),
         sa.Column("idempotency_key", _TEXT, nullable=True),
-        sa.Column("former_number", sa.BigInteger(), nullable=True),
-        sa.Column("skipped_numbers", sa.BigInteger(), nullable=True),
-        sa.Column("hold_until", sa.Double(), nullable=True),
         sa.Column("name", _TEXT, nullable=True),
         sa.Column("submitted_by", _TEXT, nullable=True),
         sa.Column("refusals", sa.BigInteger(), nullable=True),
@@ -107,13 +105,6 @@ def upgrade() -> None:
         "ix_jobs_oldest", "jobs", ["queue", "id"], unique=False, **_where("state = 'queued'")
     )
     op.create_index("ix_jobs_queue", "jobs", ["queue", "id"], unique=False)
-    op.create_index(
-        "ix_jobs_restored",
-        "jobs",
-        ["former_number"],
-        unique=False,
-        **_where("former_number IS NOT NULL AND ended_at IS NULL"),
-    )
     op.create_index("ix_jobs_state", "jobs", ["state", "id"], unique=False)
     op.create_index(
         "ix_jobs_waiting",
