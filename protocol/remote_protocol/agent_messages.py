@@ -8,7 +8,7 @@ from pydantic import Field
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import JobId
-from remote_protocol.limits import MAX_INVENTORY, MAX_PART, MAX_RECALLED_PART, MAX_STEPS
+from remote_protocol.limits import MAX_INVENTORY, MAX_PART, MAX_STEPS
 from remote_protocol.parts import (
     Condition,
     Count,
@@ -116,14 +116,6 @@ class Missing(Message):
     offset: Offset
 
 
-class Recalled(Message):
-    """Answer to `recall`: settled attempts whose end the agent still knows."""
-
-    type: Literal["recalled"] = "recalled"
-    attempts: list[AttemptId] = Field(default_factory=list, max_length=MAX_RECALLED_PART)
-    following: Rest = 0
-
-
 class ReadInput(Message):
     """The agent's copy of the job's input has `offset` bytes: send what follows, now and as the
     input grows, and then its end. Said when the attempt is confirmed, after every welcome, and
@@ -169,7 +161,6 @@ AgentMessage = Annotated[
     | Started
     | Ended
     | Missing
-    | Recalled
     | ReadInput
     | InputAck
     | Heartbeat

@@ -19,9 +19,6 @@ MAX_PROBE_FRAME: Final = 125
 """A frame of a probe (`GET /agent/probe`), which comes back as it went."""
 MAX_PART: Final = 500
 """Attempts in one part of an inventory."""
-MAX_RECALLED: Final = 10_000
-"""Settled attempts that an agent names to a restored server, the newest ones."""
-MAX_RECALLED_PART: Final = 1_000
 MAX_SERVER_MESSAGE: Final = 16 * 1024 * 1024
 """A text frame from the server; the largest is an `offer` with files."""
 MAX_OFFERED: Final = MAX_SERVER_MESSAGE - 4096

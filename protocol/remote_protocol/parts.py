@@ -176,13 +176,12 @@ class Refusal(StrEnum):
     """Why an agent does not take an offer."""
 
     STALE = "stale"
-    """It cannot prove that the offer is younger than its time to live."""
+    """It cannot prove that the offer is younger than its time to live, or the attempt has run
+    here."""
     PAUSED = "paused"
     DRAINING = "draining"
     CAPACITY = "capacity"
     DISK = "disk"
-    USED = "used"
-    """An attempt of that number has run here."""
     POLICY = "policy"
     """The agent never runs such a job: it ends as `rejected`."""
 

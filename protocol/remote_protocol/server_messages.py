@@ -8,7 +8,7 @@ from pydantic import Field
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import JobId, Name
-from remote_protocol.limits import MAX_INVENTORY, MAX_RECALLED
+from remote_protocol.limits import MAX_INVENTORY
 from remote_protocol.parts import (
     Assignment,
     Count,
@@ -91,19 +91,6 @@ class Settled(Message):
     attempt: AttemptId
 
 
-class Recall(Message):
-    """An older copy of the database was restored: say what you have settled."""
-
-    type: Literal["recall"] = "recall"
-
-
-class Revive(Message):
-    """Take these attempts up again, as ended ones, and say hello."""
-
-    type: Literal["revive"] = "revive"
-    attempts: list[AttemptId] = Field(default_factory=list, max_length=MAX_RECALLED)
-
-
 class InputEnd(Message):
     """The job's input is complete and has `size` bytes; sent after the last of them."""
 
@@ -182,8 +169,6 @@ ServerMessage = Annotated[
     | Ack
     | Rewind
     | Settled
-    | Recall
-    | Revive
     | InputEnd
     | Cancel
     | Superseded

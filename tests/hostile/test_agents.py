@@ -391,7 +391,6 @@ FLOODS: dict[str, tuple[str, str]] = {
              "checksum": 0, "ended_at": 0}
         ),
     ),
-    "recalled": (hello(), '{"type":"recalled","attempts":[]}'),
     "goodbyes": (hello(), '{"type":"goodbye"}'),
 }  # fmt: skip
 

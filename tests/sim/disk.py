@@ -1,5 +1,5 @@
 """The disk and the shims of a simulated host: what outlives its agent. Fakes of the driver's ports
-to the journal, the inputs, the settled ends and the runner."""
+to the journal, the inputs and the runner."""
 
 from __future__ import annotations
 
@@ -40,8 +40,6 @@ class Directory:
     """Length of the complete input, once it is known."""
     eaten: int = 0
     """Bytes of it that the job has read."""
-    settled: bool = False
-    """Only its log and the way it ended are kept."""
 
     @property
     def found(self) -> FoundAttempt:
@@ -79,8 +77,6 @@ class Disk:
         self.contact = 0.0
         """What the agent has noted for the shims."""
         self.attempts: dict[AttemptId, Directory] = {}
-        self.kept: dict[AttemptId, Directory] = {}
-        """What was settled; it is among the attempts, too, while it is taken up again."""
         self.launching: list[AttemptId] = []
         self.storing: list[Offer] = []
 
@@ -95,7 +91,6 @@ class Disk:
 
     def boot(self) -> list[FoundAttempt]:
         """What a new agent finds."""
-        self.attempts = {key: it for key, it in self.attempts.items() if not it.settled}
         return [place.found for place in self.attempts.values()]
 
     # Store ---------------------------------------------------------------------------------
@@ -165,23 +160,6 @@ class Disk:
         assert size == len(place.input)
         place.whole = None if self.full else size
         return not self.full
-
-    # Settled ends --------------------------------------------------------------------------
-
-    def add(self, ended: Ended) -> None:
-        self.judge.seen["KeepEnd"] += 1
-        place = self.attempts[ended.attempt]
-        place.settled = True
-        self.kept[ended.attempt] = place
-
-    def keys(self) -> list[AttemptId]:
-        return list(self.kept)
-
-    def find(self, keys: set[AttemptId]) -> list[Ended]:
-        self.judge.seen["FindSettled"] += 1
-        found = {key: self.kept[key] for key in sorted(keys) if key in self.kept}
-        self.attempts.update(found)
-        return [place.ended for place in found.values() if place.ended is not None]
 
     # Spools --------------------------------------------------------------------------------
 

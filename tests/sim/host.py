@@ -65,7 +65,6 @@ class Host:
             store=disk,
             runner=disk,
             uploader=self.uploader,
-            ledger=disk,
             inputs=disk,
             contact=disk,
             disk=self,

@@ -125,7 +125,6 @@ class Driven:
             store=AttemptStore(port),  # type: ignore[arg-type]
             runner=port,
             uploader=port,
-            ledger=port,
             inputs=port,
             contact=port,
             disk=port,

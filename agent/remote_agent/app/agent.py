@@ -109,7 +109,6 @@ class Agent:
             store=AttemptStore(journal),
             runner=runner,
             uploader=self._uploader,
-            ledger=journal.ledger,
             inputs=journal.inputs,
             contact=ContactNote(state_dir / "contact"),
             disk=self._janitor,

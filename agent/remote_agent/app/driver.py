@@ -26,11 +26,8 @@ from remote_agent.session.effects import (
     ContactConfirmed,
     Effect,
     EndInput,
-    FindSettled,
     Forget,
-    KeepEnd,
     Kill,
-    ListSettled,
     Online,
     Send,
     Start,
@@ -51,8 +48,6 @@ from remote_agent.session.events import (
     OfferStored,
     Received,
     SettingsChanged,
-    SettledFound,
-    SettledListed,
     ShuttingDown,
     Tick,
 )
@@ -205,12 +200,6 @@ class SessionDriver:
             case EndInput(key, size):
                 taken = ports.inputs.end(key, size)
                 self.handle(InputEnded(key) if taken else InputFailed(key))
-            case KeepEnd(ended):
-                ports.ledger.add(ended)
-            case ListSettled():
-                self.handle(SettledListed(tuple(ports.ledger.keys())))
-            case FindSettled(keys):
-                self.handle(SettledFound(tuple(ports.ledger.find(set(keys)))))
             case Online(welcome):
                 self._online(welcome)
             case ContactConfirmed(at):

@@ -9,7 +9,7 @@ from typing import Protocol
 from remote_agent.session.events import OfferFailed, OfferStored
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, Ended, Offer
+from remote_protocol.messages import AgentMessage, Offer
 from remote_protocol.states import EndReason
 
 
@@ -62,19 +62,6 @@ class UploaderPort(Protocol):
         """The server has all before `offset`."""
 
 
-class LedgerPort(Protocol):
-    """The settled ends that are kept (`journal.ledger.Ledger`)."""
-
-    def add(self, ended: Ended) -> None:
-        """Keep one for a server that forgets."""
-
-    def keys(self) -> list[AttemptId]:
-        """The attempts whose ends are kept."""
-
-    def find(self, keys: set[AttemptId]) -> list[Ended]:
-        """Their ends."""
-
-
 class InputsPort(Protocol):
     """The copies of inputs (`journal.inputs.InputFiles`)."""
 
@@ -121,7 +108,6 @@ class Ports:
     store: StorePort
     runner: RunnerPort
     uploader: UploaderPort
-    ledger: LedgerPort
     inputs: InputsPort
     contact: ContactPort
     disk: DiskPort

@@ -28,7 +28,7 @@ class AttemptStore:
             self._write(offer)
         except NumberUsed as error:
             log.error("an offer was refused", attempt=str(key), reason=str(error))
-            return OfferFailed(key, Refusal.USED, str(error))
+            return OfferFailed(key, Refusal.STALE, str(error))
         except NoUserFree as error:
             return OfferFailed(key, Refusal.CAPACITY, str(error))
         except OSError as error:

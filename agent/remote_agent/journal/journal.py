@@ -34,7 +34,6 @@ from remote_agent.journal.directory import (
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, parse_key
 from remote_agent.journal.inputs import InputFiles
-from remote_agent.journal.ledger import Ledger
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
 from remote_agent.journal.spares import SpareDirectories
 from remote_agent.journal.trash import Trash
@@ -83,7 +82,6 @@ class Journal:
         self._paths: dict[AttemptId, Path] = {}
         """Directories of attempts that were stored and not settled: making a path costs more than
         most of what is done with it."""
-        self.ledger = Ledger(config.state_dir)
         self.inputs = InputFiles(self.path, config.limits.min_free_disk // 2)
         self._trash = Trash(self._root)
         self.files = JobFiles(config, self._root, self.users.separate)

@@ -34,7 +34,7 @@ class HeldAttempt:
 
     key: AttemptId
     spec: JobSpec | None
-    """None for one that was settled, and taken up again for a server that forgot it."""
+    """None for one whose directory was damaged: it has ended."""
     state: State = State.STORING
     cursor: Cursor = field(default_factory=Cursor)
     input: InputCopy | None = None
@@ -61,13 +61,6 @@ class HeldAttempt:
         if found.ended is not None:
             attempt.finish(found.ended)
             attempt.state = State.ENDED
-        return attempt
-
-    @staticmethod
-    def revive(ended: Ended) -> HeldAttempt:
-        """One that was settled, for a server that has forgotten it."""
-        attempt = HeldAttempt(ended.attempt, None, State.ENDED)
-        attempt.finish(ended)
         return attempt
 
     @property

@@ -15,7 +15,6 @@ from remote_agent.session.effects import (
     Acknowledged,
     Effect,
     Forget,
-    KeepEnd,
     Kill,
     Send,
     Start,
@@ -96,11 +95,6 @@ class Attempts:
     def adopt(self, found: FoundAttempt) -> None:
         """Take up an attempt that was found on the disk, before the first link."""
         self.held[found.key] = HeldAttempt.adopt(found)
-
-    def revive(self, ends: tuple[Ended, ...]) -> None:
-        """Take up again what was settled: the server has forgotten it."""
-        for ended in ends:
-            self.held.setdefault(ended.attempt, HeldAttempt.revive(ended))
 
     def change_link(self) -> None:
         """A new link: what is not durable yet never will be held, it is in no inventory."""
@@ -336,7 +330,6 @@ _ACTIONS: Final[dict[Action, Callable[[Attempts, HeldAttempt, Cause], list[Effec
     Action.SAY_ENDED: lambda _, attempt, __: [Send(attempt.ended)] if attempt.ended else [],
     Action.STOP: Attempts._stop,
     Action.KILL: Attempts._kill,
-    Action.KEEP_END: lambda _, attempt, __: [KeepEnd(attempt.ended)] if attempt.ended else [],
     Action.FORGET: lambda _, attempt, __: [Forget(attempt.key)],
     Action.REFUSE_UNSTORED: Attempts._refuse_unstored,
     Action.REFUSE_CANCELLED: Attempts._refuse_cancelled,

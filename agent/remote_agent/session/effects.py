@@ -10,7 +10,7 @@ from typing import NamedTuple
 from remote_agent.session.events import distinct
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, DesiredMode, Ended, Offer, Welcome
+from remote_protocol.messages import AgentMessage, DesiredMode, Offer, Welcome
 from remote_protocol.messages import Assignment as ServerAssignment
 from remote_protocol.states import EndReason
 
@@ -67,25 +67,6 @@ class Forget(NamedTuple):
     until retention."""
 
     key: AttemptId
-
-
-@distinct
-class KeepEnd(NamedTuple):
-    """The server has settled an attempt's end: keep it for a server that forgets."""
-
-    ended: Ended
-
-
-@distinct
-class ListSettled(NamedTuple):
-    """Look up which settled attempts are remembered, then report SettledListed."""
-
-
-@distinct
-class FindSettled(NamedTuple):
-    """Look up the remembered ends of these attempts, then report SettledFound."""
-
-    keys: tuple[AttemptId, ...]
 
 
 @distinct
@@ -163,9 +144,6 @@ Effect = (
     | Stop
     | Kill
     | Forget
-    | KeepEnd
-    | ListSettled
-    | FindSettled
     | WakeUploader
     | Acknowledged
     | AppendInput

@@ -137,20 +137,6 @@ class InputFailed(NamedTuple):
 
 
 @distinct
-class SettledListed(NamedTuple):
-    """These settled attempts are remembered (answer to `ListSettled`)."""
-
-    keys: tuple[AttemptId, ...]
-
-
-@distinct
-class SettledFound(NamedTuple):
-    """How they ended (answer to `FindSettled`)."""
-
-    ends: tuple[Ended, ...]
-
-
-@distinct
 class ConditionChanged(NamedTuple):
     """Whether the agent takes jobs has changed on the host (pause, drain, disk …)."""
 
@@ -194,8 +180,6 @@ Event = (
     | InputStored
     | InputEnded
     | InputFailed
-    | SettledListed
-    | SettledFound
     | ConditionChanged
     | SettingsChanged
     | ShuttingDown

@@ -78,7 +78,6 @@ class Action(StrEnum):
     SAY_ENDED = auto()
     STOP = auto()
     KILL = auto()
-    KEEP_END = auto()
     FORGET = auto()
     REFUSE_UNSTORED = auto()
     REFUSE_CANCELLED = auto()
@@ -107,7 +106,6 @@ def _waiting(superseded: Transition) -> dict[Trigger, Transition]:
 
 _FORGOTTEN: Final = Transition(None, (Action.FORGET,))
 _KILLED: Final = Transition(State.SUPERSEDED, (Action.KILL,))
-_SETTLED: Final = Transition(None, (Action.KEEP_END, Action.FORGET))
 _SENT_AGAIN: Final = Transition(State.ENDED, (Action.SEND_LOG,))
 _REPEATED: Final = (Action.ACCEPT, Action.SAY_STARTED)
 
@@ -170,14 +168,14 @@ TRANSITIONS: Final[dict[State, dict[Trigger, Transition]]] = {
         Trigger.REPORT: Transition(State.REPORTED, (Action.SAY_ENDED,)),
         Trigger.KEEP: _SENT_AGAIN,
         Trigger.SUPERSEDE: _FORGOTTEN,
-        Trigger.SETTLE: _SETTLED,
+        Trigger.SETTLE: _FORGOTTEN,
     },
     State.REPORTED: {
         Trigger.OFFER: _SENT_AGAIN,
         Trigger.REWIND: Transition(State.ENDED),
         Trigger.KEEP: _SENT_AGAIN,
         Trigger.SUPERSEDE: _FORGOTTEN,
-        Trigger.SETTLE: _SETTLED,
+        Trigger.SETTLE: _FORGOTTEN,
     },
 }
 """What a trigger does in a state. What is not here changes nothing: a message that comes late, or

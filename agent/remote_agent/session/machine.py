@@ -22,8 +22,6 @@ from remote_agent.session.effects import (
     CloseLink,
     ContactConfirmed,
     Effect,
-    FindSettled,
-    ListSettled,
     Online,
     Send,
     Store,
@@ -45,8 +43,6 @@ from remote_agent.session.events import (
     OfferStored,
     Received,
     SettingsChanged,
-    SettledFound,
-    SettledListed,
     ShuttingDown,
     SpoolGrew,
     SpoolMissing,
@@ -59,7 +55,6 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import (
     MAX_PART,
-    MAX_RECALLED_PART,
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import Refusal
@@ -179,14 +174,6 @@ class Session:
             case LinkClosed():
                 self._turn(_Link.NONE)
                 return []
-            case SettledListed(keys):
-                said: list[Effect] = []
-                for part, rest in parts(keys, MAX_RECALLED_PART):
-                    said += attempts.say(m.Recalled(attempts=part, following=rest))
-                return said
-            case SettledFound(ends):
-                attempts.revive(ends)
-                return self._hello() if self.welcomed else []
             case ShuttingDown(reason):
                 self._leaving = True
                 attempts.drop_unstored()
@@ -290,12 +277,8 @@ class Session:
                 return [ApplyAssignment(message.assignment)]
             case m.Resync():
                 return self._hello()
-            case m.Recall():
-                return [ListSettled()]
             case m.InputEnd(attempt=key, size=size):
                 return self._inputs.finish(key, size)
-            case m.Revive(attempts=wanted):
-                return [FindSettled(tuple(wanted))]
         return self._attempts.about(message, message.attempt)
 
     def _welcome(self, message: m.Welcome) -> list[Effect]:

@@ -11,8 +11,9 @@ from remote_agent.connection.identity import Identity
 from remote_agent.errors import AgentError
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.losses import lost
-from remote_agent.session.events import AttemptStarted, SettledFound, SpoolGrew
-from remote_protocol.messages import DesiredMode, SetMode
+from remote_agent.session.attempt import FoundAttempt
+from remote_agent.session.events import AttemptStarted, SpoolGrew
+from remote_protocol.messages import DesiredMode, Phase, SetMode
 from tests.support.driven import Driven
 from tests.support.fake_server import TOKEN, new_key
 
@@ -81,10 +82,10 @@ async def test_a_request_that_cannot_be_kept_changes_nothing(driven, answers, mo
     assert driven.desired.condition().accepting
 
 
-async def test_status_with_an_attempt_that_was_settled_and_is_reported_again(driven, answers):
+async def test_status_with_an_attempt_whose_directory_was_damaged(driven, answers):
     driven.welcome()
     key = new_key()
     ended = ended_from(key, lost("the shim died", 0, 0, None))
-    driven.driver.handle(SettledFound((ended,)))
+    driven.session.adopt(FoundAttempt(key, None, Phase.ENDED, 0, ended=ended))
     (attempt,) = json.loads(json.dumps(await answers["status"]({})))["attempts"]
     assert (attempt["job"], attempt["phase"], attempt["name"]) == (key.job, "ended", None)

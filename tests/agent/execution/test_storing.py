@@ -38,7 +38,7 @@ def test_an_attempt_is_on_the_disk(journal: Journal) -> None:
 @pytest.mark.parametrize(
     ("error", "reason", "words"),
     [
-        (NumberUsed("it has run here"), Refusal.USED, "it has run here"),
+        (NumberUsed("it has run here"), Refusal.STALE, "it has run here"),
         (NoUserFree("all 3 users are taken"), Refusal.CAPACITY, "all 3 users"),
         (OSError(28, "No space left"), Refusal.DISK, "can be written to the disk: .*No space"),
         (ValueError("No closing quotation"), Refusal.POLICY, "cannot prepare the job: No closing"),

@@ -7,11 +7,8 @@ import pytest
 from remote_agent.session import events as ev
 from remote_agent.session.effects import (
     Acknowledged,
-    FindSettled,
     Forget,
-    KeepEnd,
     Kill,
-    ListSettled,
     Start,
     Stop,
 )
@@ -206,7 +203,7 @@ def test_an_end_is_kept_until_it_is_settled(talk: Talk) -> None:
     talk.running()
     talk.do(ev.AttemptEnded(KEY, ended()))
     assert reopen(talk, ruling(Verdict.KEEP)) == ["ended", "WakeUploader"]
-    assert talk.say("settled") == [KeepEnd(ended()), Forget(KEY)]
+    assert talk.say("settled") == [Forget(KEY)]
     assert not talk.session.attempts
 
 
@@ -255,7 +252,7 @@ def test_a_spool_that_lost_its_tail_with_the_power_is_no_fault_of_the_server() -
 def test_a_settled_verdict_forgets(talk: Talk) -> None:
     talk.running()
     talk.do(ev.AttemptEnded(KEY, ended()))
-    assert reopen(talk, ruling(Verdict.SETTLED)) == ["KeepEnd", "Forget", "WakeUploader"]
+    assert reopen(talk, ruling(Verdict.SETTLED)) == ["Forget", "WakeUploader"]
 
 
 def test_a_verdict_on_an_unknown_attempt_changes_nothing(talk: Talk) -> None:
@@ -436,29 +433,3 @@ def test_a_rewind_in_between_is_obeyed_first(talk: Talk) -> None:
 
 def test_what_is_missing_of_an_unknown_attempt_is_nothing(talk: Talk) -> None:
     assert talk.do(ev.SpoolMissing(OTHER_KEY, 0, 4)) == []
-
-
-def test_what_was_settled_is_taken_up_again_for_a_server_that_forgot(talk: Talk) -> None:
-    talk.open()
-    talk.welcome()
-    assert talk.hear(m.Recall()) == [ListSettled()]
-    known = [KEY]
-    assert sent(talk.do(ev.SettledListed((KEY,)))) == [m.Recalled(attempts=known)]
-    assert talk.hear(m.Revive(attempts=known)) == [FindSettled((KEY,))]
-    (hello,) = sent(talk.do(ev.SettledFound((ended(size=5),))))
-    assert isinstance(hello, m.Hello)
-    assert hello.inventory == [
-        m.InventoryItem(attempt=KEY, phase=Phase.ENDED, size=5),
-    ]
-    assert not talk.tick(0.0)
-    talk.welcome(ruling(Verdict.KEEP))
-    assert talk.session.next_chunk() == (KEY, 0, 5)
-    assert sent(talk.do(ev.ChunkSent(KEY, 5))) == [ended(size=5)]
-    assert talk.say("settled") == [KeepEnd(ended(size=5)), Forget(KEY)]
-
-
-def test_a_used_number_is_refused_as_such(talk: Talk) -> None:
-    talk.offer()
-    (refusal,) = sent(talk.do(ev.OfferFailed(KEY, Refusal.USED, "has run")))
-    assert isinstance(refusal, m.Refuse)
-    assert refusal.reason is Refusal.USED
