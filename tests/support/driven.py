@@ -40,7 +40,6 @@ class RecordingPort:
         self.done: list[tuple[Any, ...]] = []
         self.sent: list[Message] = []
         self.full = False
-        self.settled: dict[AttemptId, Ended] = {}
         self.contacts: list[float] = []
         self.refusals: list[str] = []
         self.statuses: list[str] = []
@@ -73,15 +72,6 @@ class RecordingPort:
 
     def resize(self, capacity: int) -> None:
         self.done.append(("resize", capacity))
-
-    def add(self, ended: Ended) -> None:
-        self.settled[ended.attempt] = ended
-
-    def keys(self) -> list[AttemptId]:
-        return list(self.settled)
-
-    def find(self, keys: set[AttemptId]) -> list[Ended]:
-        return [end for key, end in self.settled.items() if key in keys]
 
     def append(self, key: AttemptId, offset: int, payload: memoryview) -> bool:
         self.done.append(("append", key, offset, bytes(payload)))
