@@ -102,7 +102,10 @@ def test_what_may_have_run_is_not_started_again(stack: Stack) -> None:
     agent.cli("resume")
     stack.reaches(silent.id, JobState.SUCCEEDED)
     stack.reaches(late.id, JobState.RUNNING)
-    stray = gated(stack, "stray", "go")
+    # Of more output than a window: somebody has to acknowledge it, or it never ends.
+    much = f"head -c 5000000 /dev/zero | tr '\\0' x; echo 'stray out' >> {stack.root}/effects"
+    wait = f"while [ ! -e {stack.root}/go ]; do sleep 0.05; done"
+    stray = counted(stack, "stray", f"{wait}; {much}")
     stack.reaches(stray.id, JobState.RUNNING)
     (stack.root / "stop").touch()
     stack.reaches(gone.id, JobState.SUCCEEDED)
@@ -131,10 +134,10 @@ def test_what_may_have_run_is_not_started_again(stack: Stack) -> None:
     (stack.root / "go").touch()
     found = stack.reaches(going.id, JobState.SUCCEEDED)
     assert (found.attempt, stack.client.log(going.id)) == (1, b"on\n")
-    until(lambda: {"late over", "stray over"} <= {*effects(stack)}, "they end by themselves")
+    until(lambda: {"late over", "stray out"} <= {*effects(stack)}, "they end by themselves")
     until(lambda: not json.loads(agent.cli("status", "--output", "json").stdout)["attempts"])
     is_ended(stack, late)
-    assert effects(stack) == sorted([*ran, "going over", "late over", "stray over"])
+    assert effects(stack) == sorted([*ran, "going over", "late over", "stray out"])
 
     # The cure.
     again = stack.ctl("job", "retry", silent.id, check=True).stdout.decode().strip()
