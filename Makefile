@@ -11,13 +11,17 @@ PYPROJECT := $(DISTS:%=%/pyproject.toml)
 KEY       := $(firstword $(shell printf '%s' "$(CURDIR)" | cksum))
 READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
-TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks requirements)
+BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks requirements installers/binary)
 
 # What a Windows machine never imports; the first check of types has it.
 NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher)
 
 # Whole environments are made and large attacks carried out there: targets of their own, so that `make test` stays short.
-HEAVY := tests/hostile tests/checkout tests/postgresql tests/systemd
+HEAVY := tests/hostile tests/checkout tests/postgresql tests/systemd tests/binary
+
+# End-to-end tests that are run with the binary, too.
+WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
 
 # What stands on a database. The tests of SQLite's own files are left out: PostgreSQL has others beside them.
 ON_POSTGRESQL := tests/postgresql tests/server/store tests/server/hub tests/server/inputs tests/server/queries \
@@ -36,7 +40,7 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-postgres test-docs test-systemd test-wine check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-wine check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +61,9 @@ $(READY): requirements/run.txt $(PYPROJECT)
 $(TOOLS): requirements/dev.txt $(READY)
 	@$(PYTHON) requirements/set_up.py $(VENV) $(KEY) dev
 
+$(BUILDERS): requirements/build.txt
+	@$(PYTHON) requirements/set_up.py $(VENV)-build $(KEY) build
+
 demo: setup ## start a server and an agent, run real jobs live, show the results
 	@$(BIN)/python demo/run.py $(ARGS)
 
@@ -75,6 +82,9 @@ test-checkout: setup-dev ## the set-up of a checkout, interrupted and repeated, 
 test-postgres: setup-dev ## the store, what stands on it, and all end-to-end tests on PostgreSQL
 	@REMOTE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n $(JOBS) --dist worksteal \
 	  $(ON_SQLITE:%=--deselect=%) $(ON_POSTGRESQL) $(ARGS)
+
+test-binary: setup-dev build ## the binaries of `make build`: a whole life, updates, damage, hostile places
+	@AGENT=dist/remote-agent $(BIN)/python -m pytest -n 2 --dist worksteal tests/binary $(WITH_BINARY) $(ARGS)
 
 test-docs: setup-dev ## the examples of every --help, for real
 	@$(BIN)/python -m pytest tests/docs/help_examples.py $(ARGS)
@@ -118,16 +128,16 @@ test-wine: setup-dev ## a Windows agent in Wine (root): WINE=FOLDER, made by tes
 	@"$(WINE)/w" python "Z:$(CURDIR)/tests/wine/inside.py" "$(CURDIR)" pytest -p no:cacheprovider $(WINE_TESTS)
 	@WINE="$(abspath $(WINE))" $(BIN)/python -m pytest -p no:cacheprovider tests/wine/windows_jobs.py $(ARGS)
 
-build: setup-dev ## wheels and sdists of the four distributions, into dist/
-	@rm -rf dist
-	@for d in $(DISTS); do $(BIN)/python -m build --no-isolation --outdir dist $$d || exit 1; done
+build: $(BUILDERS) ## wheels and sdists, the binaries remote-agent and remotectl, their sums, into dist/
+	@$(VENV)-build/bin/python installers/binary/build.py --work build/binary --output dist
 
 lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
 	@$(LOCK) --upgrade --output-file requirements/dev.txt $(PYPROJECT) requirements/run.in requirements/dev.in
 	@# What a lock file holds already is kept: the same versions.
-	@cp requirements/dev.txt requirements/run.txt
+	@for kind in run build; do cp requirements/dev.txt requirements/$$kind.txt; done
 	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
+	@$(LOCK) --output-file requirements/build.txt $(filter-out server/%,$(PYPROJECT)) requirements/build.in
 
 clean: ## remove .venv, caches and built files
-	@rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-build dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,12 +1,13 @@
 """Make the virtual environment of this checkout: `make setup` calls it.
 
-    python3 requirements/set_up.py VENV KEY run|dev
+    python3 requirements/set_up.py VENV KEY run|dev|build
 
 `run` installs what the programs need (run.txt) and the four distributions, editable; `dev` adds
-what testing, checking and building need (dev.txt). An environment is whole when it holds its
-stamp, `.ready-run-KEY`. The stamp goes before anything is changed and comes back at the end: what
-an interrupted set-up left behind, at whatever moment, is thrown away and made anew. KEY stands for
-the path of the checkout: scripts and editable installs hold it, so that a copied checkout sets
+what testing and checking need (dev.txt). `build` makes another environment, with what builds
+(build.txt) and nothing else. An environment is whole when it holds its stamp, `.ready-run-KEY` or
+`.ready-build-KEY`. The stamp goes before anything is changed and comes back at the end: what an
+interrupted set-up left behind, at whatever moment, is thrown away and made anew. KEY stands for the
+path of the checkout: scripts and editable installs hold it, so that a copied checkout sets
 itself up again.
 
 Standard library only. Touches VENV, starts pip.
@@ -102,9 +103,9 @@ class SetUp:
         """The file that says that the environment is whole; make compares its age."""
         return self.venv / f".ready-{kind}-{self.key}"
 
-    def whole(self) -> bool:
+    def whole(self, kind: str = "run") -> bool:
         """Whether the environment was finished, and its interpreter still starts."""
-        if not self.stamp("run").exists():
+        if not self.stamp(kind).exists():
             return False
         try:
             return subprocess.run([self.python, "-c", ""], check=False).returncode == 0
@@ -117,10 +118,7 @@ class SetUp:
         progress = Progress(2 if whole else 3)
         self._forget()
         if not whole:
-            self._refuse_what_is_not_ours()
-            progress.begin(f"a virtual environment in {self._shown()}")
-            self._call(progress, sys.executable, "-m", "venv", "--clear", self.venv)
-            progress.end()
+            self._make(progress)
         progress.begin("the run-time packages")
         self._pip(progress, "--require-hashes", "--no-deps", "-r", "requirements/run.txt")
         progress.end()
@@ -142,9 +140,27 @@ class SetUp:
         self.stamp("run").touch()
         self.stamp("dev").touch()
 
+    def build(self) -> None:
+        """What builds, in an environment of its own that is always made anew."""
+        progress = Progress(2)
+        self._forget()
+        self._make(progress)
+        progress.begin("the tools that build")
+        self._pip(progress, "--require-hashes", "--no-deps", "-r", "requirements/build.txt")
+        self._call(progress, self.python, "-m", "pip", "check", *_QUIET)
+        progress.end()
+        self.stamp("build").touch()
+
+    def _make(self, progress: Progress) -> None:
+        self._refuse_what_is_not_ours()
+        progress.begin(f"a virtual environment in {self._shown()}")
+        self._call(progress, sys.executable, "-m", "venv", "--clear", self.venv)
+        progress.end()
+
     def _refuse_what_is_not_ours(self) -> None:
         """It is about to be emptied. Failed when it is a folder with somebody's files."""
-        ours = self.venv == ROOT / ".venv" or (self.venv / "pyvenv.cfg").exists()
+        ours = self.venv.parent == ROOT and self.venv.name in (".venv", ".venv-build")
+        ours = ours or (self.venv / "pyvenv.cfg").exists()
         if not ours and self.venv.exists() and any(self.venv.iterdir()):
             raise Failed(
                 f"set-up: {self.venv} is not a virtual environment, and holds files; name another "
@@ -276,9 +292,11 @@ def main(venv: str, key: str, kind: str) -> int:
     setup = SetUp(Path(venv).absolute(), key)
     try:
         with alone() as waited:
-            if waited and setup.whole() and setup.stamp(kind).exists():
+            if waited and setup.whole(kind):
                 return 0
-            if kind == "run" or not setup.whole():
+            if kind == "build":
+                setup.build()
+            elif kind == "run" or not setup.whole():
                 setup.run()
             if kind == "dev":
                 setup.dev()

@@ -191,7 +191,7 @@ def test_no_file_names(kind: str) -> None:
 
 
 def pins(kind: str) -> dict[str, str]:
-    """The requirements of `run.txt` or `dev.txt` with their markers and hashes, by name."""
+    """The requirements of `run.txt`, `dev.txt`, `build.txt` with markers and hashes, by name."""
     text = (ROOT / "requirements" / f"{kind}.txt").read_text(encoding="utf-8")
     assert "://" not in text
     assert [
@@ -203,9 +203,19 @@ def pins(kind: str) -> dict[str, str]:
 
 def test_pins_have_hashes_and_no_addresses() -> None:
     assert len(pins("dev")) > 50
-    for requirement in (*pins("dev").values(), *pins("run").values()):
+    for requirement in (*pins("dev").values(), *pins("run").values(), *pins("build").values()):
         assert re.match(r"[a-z0-9][a-z0-9._-]*==\S+ ", requirement), requirement
         assert "--hash=sha256:" in requirement, requirement
+
+
+def test_what_builds_is_pinned_like_what_is_tested() -> None:
+    build, dev = pins("build"), pins("dev")
+    versions = {
+        name: (line.split()[0], dev[name].split()[0]) for name, line in build.items() if name in dev
+    }
+    assert len(versions) > 20
+    assert {name: pair for name, pair in versions.items() if pair[0] != pair[1]} == {}
+    assert {name.partition("[")[0] for name in wanted("build")} <= build.keys()
 
 
 def test_both_lock_files_pin_the_same_versions() -> None:

@@ -1,0 +1,5 @@
+"""Where the binary `remotectl` begins."""
+
+from remote_client.__main__ import main
+
+main()

@@ -1,0 +1,3 @@
+module remote-agent/installers/binary/unpacker
+
+go 1.25
