@@ -1,8 +1,8 @@
 """How to start a shim's interpreter: a command line and its environment. Touches nothing.
 
 A shim starts with `-I -S`: no site-packages scan, no user paths, no PYTHON* variables, so it is
-up in a few milliseconds and sees nothing of the job's environment. A frozen binary starts itself
-with `_shim` as its first argument; its command line must hand the rest to `shim.__main__.main`
+up in a few milliseconds and sees nothing of the job's environment. A binary starts its own unpacked
+program with `_shim` as the first argument; its command line hands the rest to `shim.__main__.main`
 before it imports anything heavy.
 """
 
@@ -40,12 +40,5 @@ def run_again(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
 
 
 def shim_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Environment for a shim process: the given one without the agent's own settings.
-
-    A frozen one-file binary must unpack a copy of its own: the agent's folder vanishes with
-    the agent, and the shims live on (PyInstaller: PYINSTALLER_RESET_ENVIRONMENT).
-    """
-    env = {name: value for name, value in environ.items() if not name.startswith("REMOTE_AGENT_")}
-    if getattr(sys, "frozen", False):
-        env["PYINSTALLER_RESET_ENVIRONMENT"] = "1"
-    return env
+    """Environment for a shim process: the given one without the agent's own settings."""
+    return {name: value for name, value in environ.items() if not name.startswith("REMOTE_AGENT_")}

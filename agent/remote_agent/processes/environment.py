@@ -28,7 +28,6 @@ ALLOWED: Final = frozenset(
 """Names that a job inherits from the agent; `LC_*` too."""
 TEMPORARY_NAMES: Final = ("TEMP", "TMP") if sys.platform == "win32" else ("TMPDIR",)
 """Variables that name the folder for temporary files."""
-_BUNDLED_LIBRARIES: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _OWN: Final = "REMOTE_AGENT_"
 _ONE_CASE: Final = sys.platform == "win32"
 
@@ -42,7 +41,7 @@ def inherited_env(environ: Mapping[str, str], allow: Iterable[str] = ()) -> dict
     passed = ALLOWED.union(map(_spelling, allow))
     env = {
         name: value
-        for name, value in _unfrozen(environ).items()
+        for name, value in environ.items()
         if (name in passed or name.startswith("LC_")) and not name.startswith(_OWN)
     }
     env.setdefault("PATH", os.defpath)
@@ -65,19 +64,6 @@ def child_env(inherited: Mapping[str, str], *given: Mapping[str, str]) -> dict[s
 def _spelling(name: str) -> str:
     """Windows knows `Path` and `PATH` as one name: there all are written large, as Python does."""
     return name.upper() if _ONE_CASE else name
-
-
-def _unfrozen(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment as it was before a PyInstaller bootloader bent it to its own libraries."""
-    env = dict(environ)
-    if not getattr(sys, "frozen", False):
-        return env
-    for name in _BUNDLED_LIBRARIES:
-        original = env.pop(f"{name}_ORIG", None)
-        env.pop(name, None)
-        if original is not None:
-            env[name] = original
-    return {n: v for n, v in env.items() if not n.startswith(("_PYI_", "_MEIPASS", "PYINSTALLER"))}
 
 
 @cache

@@ -40,7 +40,6 @@ def test_it_imports_nothing_heavy() -> None:
 def test_a_frozen_binary_starts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert shim_command("launcher", "3") == [sys.executable, "_shim", "launcher", "3"]
-    assert shim_environment({})["PYINSTALLER_RESET_ENVIRONMENT"] == "1"
 
 
 def test_the_agents_settings_do_not_reach_its_shims() -> None:

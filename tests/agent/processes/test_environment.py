@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-
-import pytest
 
 from remote_agent.processes import child_env, inherited_env
 
@@ -40,17 +37,3 @@ def test_the_attempt_wins_over_the_job_and_the_job_over_the_host() -> None:
 def test_a_bare_service_has_a_path_and_a_home() -> None:
     env = child_env(inherited_env({}))
     assert env["PATH"] == os.defpath and env["HOME"] and env["USER"]
-
-
-def test_what_pyinstaller_bent_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    bent = {
-        "LD_LIBRARY_PATH": "/tmp/_MEI1",
-        "LD_LIBRARY_PATH_ORIG": "/opt/lib",
-        "_PYI_ARCHIVE_FILE": "x",
-        "PYINSTALLER_RESET_ENVIRONMENT": "1",
-    }
-    monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert inherited_env(bent, bent)["LD_LIBRARY_PATH"] == "/opt/lib"
-    assert not any(name.startswith(("_PYI", "PYI")) for name in inherited_env(bent, bent))
-    del bent["LD_LIBRARY_PATH_ORIG"]
-    assert "LD_LIBRARY_PATH" not in inherited_env(bent, bent)
