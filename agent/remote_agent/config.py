@@ -71,7 +71,7 @@ FLAGS: Final = {
 }
 """The keys that have a flag."""
 _CALL: Final = (
-    *("CONFIG", "STATE_DIR", "TOKEN", "TOKEN_FILE", "REPLACE", "EPHEMERAL"),
+    *("CONFIG", "STATE_DIR", "PROGRAM_DIR", "TOKEN", "TOKEN_FILE", "REPLACE", "EPHEMERAL"),
     *("ONCE", "OUTPUT", "COMMENT", "DEADLINE", "FOLLOW", "FORCE", "IDLE"),
     *("USER", "PROFILE", "NO_START", "NOW"),
 )
