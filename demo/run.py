@@ -34,6 +34,8 @@ from remote_protocol.states import AgentState, JobState
 from remote_protocol.units import format_duration, format_size
 
 _BIN = Path(sys.executable).parent
+_AGENT = Path(os.environ.get("AGENT") or _BIN / "remote-agent").absolute()
+"""The agent's program: this checkout's, or a binary of `make build`."""
 _WORK = Path(__file__).with_name("work.py")
 _COLOURS = {"check": "36", "fails": "31", "cancelled": "33"}
 _SHOWN = 12
@@ -117,6 +119,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="remote-demo-"))
+        self.env = {**os.environ, "REMOTE_AGENT_PROGRAM_DIR": str(self.root / "program")}
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, name: str, *command: object) -> None:
@@ -128,7 +131,7 @@ class Stage:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    env={**os.environ, "REMOTE_AGENT_ON_STOP": "cancel"},
+                    env={**self.env, "REMOTE_AGENT_ON_STOP": "cancel"},
                     start_new_session=True,
                 )
             )
@@ -180,7 +183,7 @@ def running_system() -> Iterator[Client]:
                 client.create_registration_token(RegistrationTokenCreate(uses=1)).token
             )
             register: list[str | Path] = [
-                _BIN / "remote-agent",
+                _AGENT,
                 "register",
                 "--server",
                 url,
@@ -191,8 +194,9 @@ def running_system() -> Iterator[Client]:
                 [*register, "--name", "demo-agent", "--capacity", "4", "--state-dir", state],
                 check=True,
                 stdout=subprocess.DEVNULL,
+                env=stage.env,
             )
-            stage.start("agent", _BIN / "remote-agent", "run", "--state-dir", state)
+            stage.start("agent", _AGENT, "run", "--state-dir", state)
             _until(
                 lambda: client.agent("demo-agent").state is AgentState.ONLINE, stage, "the agent"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from remote_protocol.states import JobState
-from tests.support.stack import BIN, Agent, Stack
+from tests.support.stack import AGENT, Agent, Stack
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def copied(stack: Stack, name: str) -> Agent:
     state_dir = stack.root / "copy"
     state_dir.mkdir(mode=0o700, exist_ok=True)
     shutil.copy(stack.agents[name].state_dir / "identity.json", state_dir)
-    command = [BIN / "remote-agent", "run", "--state-dir", state_dir]
+    command = [AGENT, "run", "--state-dir", state_dir]
     agent = Agent("the copy", command, stack.env(), stack.root / "copy.out")
     agent.state_dir = state_dir
     stack.agents["copy"] = agent

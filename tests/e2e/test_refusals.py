@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from remote_protocol.ids import Role
-from tests.support.stack import BIN, Stack, free_port, until
+from tests.support.stack import AGENT, BIN, Stack, free_port, until
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_bad_toml_names_all_faults_with_lines(place: Stack, tmp_path: Path) -> N
     file = tmp_path / "agent.toml"
     file.write_text('[agent]\nnaem = "x"\n[logs]\nsegments = "many"\nretention = "soon"\n')
     done = subprocess.run(
-        [BIN / "remote-agent", "run", "--state-dir", tmp_path / "s", "--config", file],
+        [AGENT, "run", "--state-dir", tmp_path / "s", "--config", file],
         capture_output=True, text=True, env=place.env(), timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 2

@@ -32,6 +32,10 @@ from remote_protocol.states import AgentState, JobState
 from tests.support.databases import KIND, new_database
 
 BIN = Path(sys.executable).parent
+AGENT = Path(os.environ.get("AGENT") or BIN / "remote-agent").absolute()
+"""The agent's program: this checkout's, or a binary of `make build`."""
+PROGRAMS = Path(__file__).resolve().parents[2] / "build" / "programs"
+"""Where binaries unpack themselves."""
 MARKER = "REMOTE_E2E_STACK_MARK"
 DEADLINE = 20.0
 """Seconds for what should happen soon; agents wait RECONNECT at the most after an outage."""
@@ -139,7 +143,7 @@ class Agent(Program):
         """Run a `remote-agent` command on the same state directory."""
         command, *rest = [str(argument) for argument in arguments]
         return _run(
-            [BIN / "remote-agent", command, "--state-dir", self.state_dir, *rest],
+            [AGENT, command, "--state-dir", self.state_dir, *rest],
             self.env,
             check,
         )
@@ -181,7 +185,10 @@ class Stack:
         (self.root / "home").mkdir(exist_ok=True)
         kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
         home = str(self.root / "home")
-        soon = {"REMOTE_AGENT_SERVER_MAX_RECONNECT_WAIT": RECONNECT}
+        soon = {
+            "REMOTE_AGENT_SERVER_MAX_RECONNECT_WAIT": RECONNECT,
+            "REMOTE_AGENT_PROGRAM_DIR": str(PROGRAMS),
+        }
         return {**kept, "HOME": home, MARKER: self.mark, **soon, **self.everywhere, **extra}
 
     @property
@@ -237,7 +244,7 @@ class Stack:
     ) -> subprocess.CompletedProcess[str]:
         """`remote-agent register`."""
         return _run(
-            [BIN / "remote-agent", "register", "--state-dir", self.root / f"agent-{name}",
+            [AGENT, "register", "--state-dir", self.root / f"agent-{name}",
              "--server", url or self.url, "--name", name, *options],
             self.env(REMOTE_AGENT_TOKEN=token or self.registration_token(), **env),
             check,
@@ -258,7 +265,7 @@ class Stack:
         more options of `remote-agent run`, `env` is for both commands."""
         self.register(name, "--capacity", capacity, *options, url=url, check=True, **env)
         state_dir = self.root / f"agent-{name}"
-        command = [BIN / "remote-agent", "run", "--state-dir", state_dir, *run]
+        command = [AGENT, "run", "--state-dir", state_dir, *run]
         if config:
             file = self.root / f"agent-{name}.toml"
             file.write_text(config)
