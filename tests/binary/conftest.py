@@ -1,0 +1,99 @@
+"""What `make build` has built, and places to run it in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DIST = ROOT / "dist"
+
+
+@dataclass
+class Binary:
+    """A binary and the directory into which it unpacks itself."""
+
+    file: Path
+    programs: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            [self.file, *arguments], env=self.environment, capture_output=True, text=True,
+            check=check, timeout=60,
+        )  # fmt: skip
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it is started with."""
+        place = {"REMOTE_AGENT_PROGRAM_DIR": str(self.programs), "PATH": os.environ["PATH"]}
+        return {**place, **self.env}
+
+    def refuses(self) -> str:
+        """The one sentence with which it does not start."""
+        done = self.run("--version", check=False)
+        assert done.returncode == 1 and done.stdout == "", done
+        assert done.stderr.startswith("remote-agent: ") and done.stderr.count("\n") == 1
+        return done.stderr
+
+    @property
+    def version(self) -> Path:
+        """The directory with the one version that is unpacked."""
+        (found,) = self.programs.iterdir()
+        return found
+
+
+@pytest.fixture(scope="session")
+def dist() -> Path:
+    """The folder `dist`, complete."""
+    assert (DIST / "remote-agent").exists(), "make build first; make test-binary does"
+    return DIST
+
+
+@pytest.fixture
+def binary(dist: Path, tmp_path: Path) -> Binary:
+    """The agent's binary, not unpacked yet."""
+    return Binary(dist / "remote-agent", tmp_path / "programs")
+
+
+@pytest.fixture(scope="session")
+def another_version(tmp_path_factory: pytest.TempPathFactory, dist: Path) -> Path:
+    """The agent's binary as another version: the same program under another number."""
+    folder = tmp_path_factory.mktemp("another")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from installers.binary.build import rewrap\n"
+        "rewrap('remote-agent', '9.9.9', Path(sys.argv[2]), Path(sys.argv[3]))\n"
+    )
+    python = ROOT / ".venv-build" / "bin" / "python"
+    words = [str(python), "-c", code, *map(str, (ROOT, ROOT / "build" / "binary", folder))]
+    subprocess.run(words, check=True, timeout=300)
+    return folder / "remote-agent"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MB (root)."""
+    yield from _mounted(tmp_path / "small", "size=4m")
+
+
+@pytest.fixture
+def noexec_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system from which nothing can be executed (root)."""
+    yield from _mounted(tmp_path / "noexec", "noexec")
+
+
+def _mounted(place: Path, options: str) -> Iterator[Path]:
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
