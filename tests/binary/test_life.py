@@ -13,7 +13,7 @@ import pytest
 
 from remote_protocol.states import JobState
 from tests.binary.conftest import DIST, Binary
-from tests.support.stack import AGENT, BIN, Stack, until
+from tests.support.stack import AGENT, BIN, Agent, Stack, until
 
 
 @pytest.fixture
@@ -167,7 +167,28 @@ def test_remotectl_runs_a_job(stack: Stack, tmp_path: Path) -> None:
     assert "err" in done.stderr
 
 
-def test_ctrl_c_and_the_signals_arrive(stack: Stack) -> None:
+def test_a_token_of_the_environment_is_forgotten(stack: Stack, tmp_path: Path) -> None:
+    """`run` enrols, and executes the program again without the token."""
+    token = stack.registration_token()
+    agent = Agent(
+        "agent by environment",
+        [AGENT, "run", "--state-dir", tmp_path / "state"],
+        stack.env(
+            REMOTE_AGENT_SERVER=stack.url, REMOTE_AGENT_TOKEN=token, REMOTE_AGENT_NAME="bare"
+        ),
+        tmp_path / "bare.out",
+    )
+    stack.agents["bare"] = agent
+    agent.start()
+    until(lambda: [a.name for a in stack.client.agents().items] == ["bare"], "it enrols")
+    stack.online("bare")
+    environ = Path(f"/proc/{agent.pid}/environ").read_bytes()
+    assert b"REMOTE_AGENT_NAME=bare" in environ and token.encode() not in environ
+    job = stack.run("echo hi")
+    assert stack.client.log(job.id) == b"hi\n"
+
+
+def test_ctrl_c_arrives(stack: Stack) -> None:
     agent = stack.agent("a")
     agent.send(signal.SIGINT)
     assert agent.wait() == 0
