@@ -36,6 +36,11 @@ BEFORE = {
     # With the queue berlin, its agents' right to serve it was deleted.
     "remote-agent register": "remotectl agent set web-7 --queue default --queue berlin; rm token; "
     "remotectl registration-token create --output-file token --queue default --queue berlin",
+    # All is well: nothing is paused, and the agent has its queues.
+    "remote-agent doctor": "remote-agent resume; remotectl agent resume web-7; rm token; "
+    "remotectl queue create berlin; remotectl queue resume default; remotectl queue resume berlin; "
+    "remotectl agent set web-7 --queue default --queue berlin; "
+    "remotectl registration-token create --output-file token --queue default --queue berlin",
     "remotectl run --queue berlin": "remotectl agent set web-7 --queue default --queue berlin",
     "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",
 }
@@ -209,7 +214,7 @@ class World:
         """The example with what stands for something of the reader's own."""
         if "01JD3" in example:
             self.run_job()
-        text = example.replace("01JD3", self.job)
+        text = example.replace("01JD3", self.job).replace("--idle 90s", "--idle 1s")
         if "rpt_…" in text:
             text = text.replace("rpt_…", self.must("cat admin-token"))
         if "rrt_…" in text:
@@ -234,7 +239,7 @@ class World:
 
 SERVER = "remote-server run --listen :443 --tls-cert cert.pem --tls-key key.pem"
 CERTIFICATE = (
-    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 "
     "-subj /CN=jobs.example.com -addext subjectAltName=DNS:jobs.example.com,IP:127.0.0.1 "
     "-keyout key.pem -out cert.pem"
 )

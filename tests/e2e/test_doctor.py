@@ -15,7 +15,7 @@ from remote_agent.config import load
 from remote_agent.connection.endpoint import Endpoint
 from remote_agent.doctor.examination import Known, examine_host, examine_server
 from remote_agent.doctor.settings import IDENTITY, GivenToken
-from remote_protocol.api.queues import QueueChange
+from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.report import as_json
 from remote_protocol.states import AgentState
@@ -167,6 +167,26 @@ def test_an_agent_that_was_killed(place: Stack) -> None:
     assert failures(examine(agent)) == {"agent_not_running"}
     agent.start()
     place.online("web-7")
+
+
+def test_the_users_side(place: Stack) -> None:
+    def ctl(token: str | None = None) -> Findings:
+        done = place.ctl("doctor", "--output", "json", token=token)
+        found = {str(one["check"]): one for one in json.loads(done.stdout)}
+        assert done.returncode == int(bool(failures(found)))
+        return found
+
+    found = ctl()
+    assert {name for name, one in found.items() if one["status"] != "pass"} == {"tls"}
+    assert found["token"]["finding"].startswith("good: first-admin, role admin")
+    made = place.client.create_token("gone")
+    place.client.revoke_token(made.id)
+    assert failures(ctl(made.token)) == {"token_unknown"}
+    place.client.create_queue(QueueCreate(name="lonely"))
+    job = place.submit(command=["true"], queue="lonely")
+    found = ctl()
+    assert failures(found) == {"queue_not_served"} and "lonely" in found["queues"]["finding"]
+    place.client.cancel(job.id)
 
 
 def test_a_server_that_is_gone(place: Stack) -> None:

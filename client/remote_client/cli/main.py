@@ -31,6 +31,11 @@ COMMANDS: Final = {
         "whoami",
         "Your name and role at the server, and how long the token is valid.",
     ),
+    "doctor": (
+        "doctor",
+        "doctor",
+        "Look for what keeps remotectl from its server, and name the cure.",
+    ),
     "completion": (
         "completion",
         "completion",

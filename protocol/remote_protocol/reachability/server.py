@@ -40,6 +40,8 @@ SERVER: Final = Check(
 )
 CLOCK: Final = Check("clock", Level.LIVE, ("clock_differs", "no_date"))
 VERSION: Final = Check("version", Level.LIVE, ("version_incompatible",))
+API: Final = "v1"
+"""The version of the API that both programs know."""
 VERSION_PATH: Final = "/api/v1/version"
 LARGEST_SKEW: Final = 60.0
 """Seconds between two clocks that harm nothing."""
@@ -198,9 +200,18 @@ def parse_date(text: str) -> float | None:
         return None
 
 
-def version(answer: Answer) -> Finding:
+def version(target: Target, answer: Answer) -> Finding:
     view = version_of(answer)
     assert view is not None
+    if not target.for_agents:
+        if view.api == API:
+            return VERSION.passed(f"server {view.version}, API {view.api}")
+        return VERSION.failed(
+            "version_incompatible",
+            f"the server's API is {view.api}, this program knows {API}",
+            f"the server is version {view.version}",
+            "update the older of the two",
+        )
     if view.protocol == PROTOCOL_VERSION:
         return VERSION.passed(f"server {view.version}, protocol {view.protocol}")
     older = "server" if view.protocol < PROTOCOL_VERSION else "program on this host"

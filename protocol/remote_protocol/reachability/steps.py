@@ -46,4 +46,4 @@ def _steps(target: Target, network: Network) -> Iterator[Finding]:
     answer, asked_at = server.identify(target, network)
     yield server.SERVER.passed(f"{target.url} is a remote-server")
     yield server.clock(answer, asked_at)
-    yield server.version(answer)
+    yield server.version(target, answer)

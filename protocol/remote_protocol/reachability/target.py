@@ -67,6 +67,8 @@ class Target:
     """What names the proxy; without one, why there is none."""
     tunnels: bool = True
     """The proxy is asked for a tunnel for plain HTTP, too."""
+    for_agents: bool = True
+    """The protocol of agents must fit; otherwise the version of the API."""
     url_setting: str = "the URL"
     proxy_setting: str = "HTTPS_PROXY and HTTP_PROXY"
     ca_setting: str = "--ca-file"

@@ -26,6 +26,7 @@ PROXY: Final = Check(
     (
         "proxy_cannot_reach_server",
         "proxy_needs_password",
+        "proxy_not_tried",
         "proxy_refuses",
         "proxy_speaks_no_http",
         "proxy_unreachable",

@@ -65,6 +65,11 @@ def test_clocks() -> None:
 
 
 def test_versions() -> None:
-    assert server.version(ours()).status is Status.PASS
-    assert server.version(ours(PROTOCOL_VERSION - 1)).cure == "update the server"
-    assert server.version(ours(PROTOCOL_VERSION + 1)).code == "version_incompatible"
+    agent, person = Target("http://h"), Target("http://h", for_agents=False)
+    newer = ours(PROTOCOL_VERSION + 1)
+    assert server.version(agent, ours()).status is Status.PASS
+    assert server.version(agent, ours(PROTOCOL_VERSION - 1)).cure == "update the server"
+    assert server.version(agent, newer).code == "version_incompatible"
+    assert server.version(person, newer).status is Status.PASS
+    other = newer._replace(body=newer.body.replace(b"v1", b"v9"))
+    assert server.version(person, other).code == "version_incompatible"
