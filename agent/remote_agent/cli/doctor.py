@@ -22,7 +22,7 @@ def doctor(options: argparse.Namespace) -> int:
     """Run all checks; exit code 1 when one of them failed."""
     idle = _idle(options)
     findings, known = examine_host(
-        lambda: load(options, flags_of(options))[0], _given(options), os.environ
+        lambda: load(options, flags_of(options))[0], given_token(options), os.environ
     )
     findings += examine_server(known, idle)
     print(as_json(findings) if options.output == "json" else as_table(findings))
@@ -42,7 +42,7 @@ def _idle(options: argparse.Namespace) -> float | None:
     return idle
 
 
-def _given(options: argparse.Namespace) -> GivenToken:
+def given_token(options: argparse.Namespace) -> GivenToken:
     """The token that flags name, or else the environment."""
     if options.token or options.token_file:
         return GivenToken(options.token, options.token_file)

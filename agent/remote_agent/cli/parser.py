@@ -125,8 +125,8 @@ class _Command:
             run=run, parser=self._parser, texts=self._texts, switches=self._switches
         )
 
-    def positional(self, name: str, words: str) -> None:
-        self._parser.add_argument(name, nargs="?", help=words)
+    def positional(self, name: str, words: str, **rest: Any) -> None:
+        self._parser.add_argument(name, help=words, **{"nargs": "?", **rest})
 
     def choice(self, name: str, words: str, choices: tuple[str, ...]) -> None:
         self._parser.add_argument(name, choices=choices, metavar=name.upper(), help=words)
@@ -217,6 +217,15 @@ def build_parser() -> argparse.ArgumentParser:
     service.own("--now", words="stop: kill its jobs, too", switch=True)
     service.own("--force", words="uninstall: even while jobs run or await delivery", switch=True)
     service.output()
+    debug = command(
+        "debug",
+        "one file for whoever looks for a fault from afar, without secrets",
+        _debug,
+        " bundle agent.tar.gz",
+    )
+    debug.choice("what", "what to make: bundle", ("bundle",))
+    debug.positional("file", "where to write it; a .tar.gz", nargs=None)
+    _server(debug)
     command("version", "print the version", commands.version, "")
     return parser
 
@@ -252,6 +261,12 @@ def _doctor(options: argparse.Namespace) -> int:
     from remote_agent.cli.doctor import doctor
 
     return doctor(options)
+
+
+def _debug(options: argparse.Namespace) -> int:
+    from remote_agent.cli.debug import debug
+
+    return debug(options)
 
 
 def _server(command: _Command) -> None:

@@ -20,6 +20,7 @@ from remote_agent.cli.parser import build_parser, parse
         "unregister",
         "logs 01J -f",
         "config --output json",
+        "debug bundle agent.tar.gz",
         "doctor --server http://h --token-file f --output json",
         "service install --server http://h --token-file f --user u --profile strict --no-start",
         "service uninstall --force",
