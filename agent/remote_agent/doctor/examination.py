@@ -97,10 +97,9 @@ def examine_host(
 
 
 def _work(config: Config) -> Path:
-    """The folder below which jobs have their files."""
-    return config.agent.work_dir or config.state_dir / (
-        "jobs" if config.jobs.separate else "attempts"
-    )
+    """Where programs of jobs must run. Not the attempts' own folder: the agent looks there for
+    what is no attempt."""
+    return config.agent.work_dir or config.state_dir
 
 
 def origin_of(config: Config, identity: Identity | None) -> str:
