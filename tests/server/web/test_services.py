@@ -25,9 +25,10 @@ HANDLERS = sorted(
 # The only ways in which a handler may use what others depend on.
 ALLOWED = {
     "hub": {"agents/session.py": {"serve"}},
-    "authenticator": {"api/metrics.py": {"admit"}},
+    "authenticator": {"api/metrics.py": {"admit"}, "agents/probe.py": {"judge"}},
     "followers": {
-        "agents/session.py": {"closing"},
+        "agents/handshake.py": {"closing"},
+        "agents/probe.py": {"follow", "closing"},
         "api/events.py": {"follow", "closing"},
         "api/logs.py": {"follow", "closing"},
         "api/server.py": {"closing"},
