@@ -23,6 +23,7 @@ from remote_server.composition import compose
 from remote_server.config import Address, Config
 from remote_server.data_dir import DataDir, DataDirBusy
 from remote_server.errors import ServerError
+from remote_server.service_status import ServiceStatus
 from remote_server.store import Store, Terms
 from remote_server.store.opening import is_shared
 from remote_server.tls import Certificate
@@ -56,6 +57,7 @@ class Server:
         self.certificate: Certificate | None = None
         self.watchdog = Watchdog()
         """Says what held the loop; `holds` are the last times that something did."""
+        self._status = ServiceStatus(os.environ)
         self.standing_by = False
         """Another server was at work when this one was started: it waits, or has waited."""
         self._runner: web.AppRunner | None = None
@@ -73,12 +75,15 @@ class Server:
         """Make ready and listen. ServerError says what is in the way, and the cure."""
         self._failed = asyncio.get_running_loop().create_future()
         self.watchdog.start()
+        self._status.start()
         try:
             await self._start()
         except BaseException:
             self.watchdog.stop()
+            self._status.stop()
             raise
         _log.info("server listens", url=self.url, data_dir=str(self.data.path))
+        self._status.report(f"listens on {self.url}")
         if self.certificate is None and not is_loopback(self.address):
             _log.warning(
                 "plain HTTP beyond this host: who is on the way can read tokens and jobs. Give the "
@@ -133,10 +138,12 @@ class Server:
         if not self.standing_by:
             self.standing_by = True
             _log.info("stands by until the other server has ended", why=why)
+            self._status.report(f"stands by: {why}")
 
     async def stop(self) -> None:
         """Tell agents and followers, answer what is in flight, close everything."""
         _log.info("server stops")
+        self._status.stop()
         await self._halt()
         await self.services.inputs.close()
         self.services.logs.close()

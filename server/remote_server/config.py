@@ -1,8 +1,9 @@
 """The server's configuration: parsed once from a TOML file, the environment and flags, frozen.
 
-Later sources win: defaults, file, environment (`REMOTE_SERVER_LISTEN`, other sections
-`REMOTE_SERVER_AGENTS_OFFER_TTL`), flags. All faults are named at once, each with the file and
-line, variable or flag that it comes from. May read the configuration file, nothing else.
+Later sources win: defaults, file, credentials of a service (certificate and key), environment
+(`REMOTE_SERVER_LISTEN`, other sections `REMOTE_SERVER_AGENTS_OFFER_TTL`), flags. All faults are
+named at once, each with the file and line, variable or flag that it comes from. May read the
+configuration file and look for credentials, nothing else.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ _OF_SERVICES: Final = re.compile(
 """What Kubernetes sets in every container for each service, here for those whose name begins with
 `remote-server`."""
 DEFAULT_PORT: Final = 8750
+
+
+CREDENTIALS: Final = {"tls_cert": "tls.crt", "tls_key": "tls.key"}
+"""Names of the credentials by which a service gets its certificate and its key."""
+_NO_CREDENTIAL: Final = len("-\n")
 
 
 class ConfigError(ServerError):
@@ -250,6 +256,7 @@ def load(
     layers = Layers(_SECTIONS)
     if file is not None:
         _read(layers, file)
+    _read_credentials(layers, environ)
     for section, part in _SECTIONS.items():
         for key in part.model_fields:
             name = env_name(section, key)
@@ -275,6 +282,16 @@ def load(
     if layers.faults or config is None:
         raise ConfigError(layers.faults)
     return config
+
+
+def _read_credentials(layers: Layers, environ: Mapping[str, str]) -> None:
+    """Take certificate and key from a service's credentials (systemd.exec(5)), where they are. What
+    the unit gives for one whose file is missing is `-`."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    for key, name in CREDENTIALS.items() if folder else ():
+        path = Path(folder or "", name)
+        if path.is_file() and path.stat().st_size > _NO_CREDENTIAL:
+            layers.set("server", key, str(path), f"credential {name}")
 
 
 def _read(layers: Layers, file: Path) -> None:

@@ -197,3 +197,19 @@ def test_what_is_no_address(text: str) -> None:
 def test_the_configuration_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(None, {}).server = config.ServerPart()
+
+
+def test_a_service_gets_certificate_and_key_as_credentials(tmp_path: Path) -> None:
+    env = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert load(None, env).server.tls_cert is None
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).write_text("-")  # the unit's default for a file that is missing
+    assert load(None, env).server.tls_cert is None
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).write_text("-----BEGIN")
+    found = load(None, env).server
+    assert (found.tls_cert, found.tls_key) == (tmp_path / "tls.crt", tmp_path / "tls.key")
+    elsewhere = {"REMOTE_SERVER_TLS_CERT": "/c", "REMOTE_SERVER_TLS_KEY": "/k"}
+    assert load(None, env | elsewhere).server.tls_cert == Path("/c")
+    (tmp_path / "tls.key").unlink()
+    assert "tls_cert" in faults(env=env) and "needs tls_key too" in faults(env=env)

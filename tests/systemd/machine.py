@@ -146,6 +146,10 @@ class Machine:
         assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{said(done)}"
         return done.stdout
 
+    def put(self, source: Path, path: str) -> None:
+        """Copy a folder of the checkout to a path inside."""
+        shutil.copytree(source, self.root / path.lstrip("/"))
+
     def show(self, unit: str, name: str) -> str:
         """A property of a unit."""
         return self.call("systemctl", "show", unit, "-p", name, "--value").strip()
