@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from remote_agent.errors import AgentError
-from remote_agent.processes import account
+from remote_agent.processes import account, chown_tree
 from remote_agent.service.units import STATE_DIR
 
 _COMMENT: Final = "remote-agent service"
@@ -61,10 +61,22 @@ def is_ours(name: str, database: Path = Path("/etc/passwd")) -> bool:
     return any(entry[0] == name and entry[4:5] == [_COMMENT] for entry in entries)
 
 
-def check_program(program: str, user: str, profile: str) -> None:
-    """Have the account run the program. AgentError says what keeps it from that."""
-    own = (sys.prefix, sys.base_prefix) if not getattr(sys, "frozen", False) else ()
-    for path in dict.fromkeys(map(os.path.realpath, (program, *own))):
+def own(folder: Path, user: str) -> bool:
+    """Have a folder, closed to others, that is the account's with all in it, as systemd has it at
+    the start; whether it was made. OSError."""
+    who = account(user)
+    made = not folder.exists()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != who.uid:
+        chown_tree(str(folder), who.uid, who.gid)
+    return made
+
+
+def check_program(program: str, user: str, profile: str, state_dir: Path) -> None:
+    """Have the account run the program, with the state directory, which is its own. AgentError
+    says what keeps it from that."""
+    python = () if getattr(sys, "frozen", False) else (sys.prefix, sys.base_prefix)
+    for path in dict.fromkeys(map(os.path.realpath, (program, *python))):
         for folder in _HIDDEN.get(profile, ()):
             if path.startswith(folder):
                 raise AgentError(
@@ -78,7 +90,8 @@ def check_program(program: str, user: str, profile: str) -> None:
             user=who.uid,
             group=who.gid,
             extra_groups=who.groups,
-            env={"PATH": os.defpath},
+            # A binary unpacks itself below the state directory.
+            env={"PATH": os.defpath, "REMOTE_AGENT_STATE_DIR": str(state_dir)},
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,

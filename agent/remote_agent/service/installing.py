@@ -68,7 +68,12 @@ def install(
             raise ConfigError(f"there is no user {user} on this host; make it, or leave out --user")
         account.make(user)
         changed.append(f"user {user}")
-    account.check_program(wish.program, user, profile)
+    try:
+        if account.own(port.state_dir, user):
+            changed.append(str(port.state_dir))
+    except OSError as error:
+        raise AgentError(f"{os_words(error, port.state_dir)}; nothing was started") from None
+    account.check_program(wish.program, user, profile, port.state_dir)
     changed += _write_settings(config_dir, wish)
     ranged = profile == "users" and not separate and not _names_users(config_dir / ENVIRONMENT)
     choice = Choice(wish.program, user, profile, USER_RANGE if ranged else None)

@@ -28,14 +28,17 @@ def service_manager() -> ServicePort:
 
 
 def own_program() -> str:
-    """The path of the program that runs now: what a service starts. AgentError when it has none."""
-    if getattr(sys, "frozen", False):
-        return sys.executable
-    called = Path(os.path.abspath(sys.argv[0]))
-    beside = Path(sys.executable).with_name(_NAME)
-    found = shutil.which(_NAME)
-    for path in (called if called.name == _NAME else beside, beside, Path(found or "")):
-        # Links stay as they are: they may lead to another version one day.
-        if path.is_absolute() and os.access(path, os.X_OK):
-            return str(path)
+    """The path of the program that runs now: what a service starts. AgentError when it has none.
+
+    Links stay as they are: they may lead to another version one day. One binary is the file that
+    was called, not what it has unpacked.
+    """
+    called = sys.argv[0] if os.sep in sys.argv[0] else shutil.which(sys.argv[0]) or ""
+    frozen = getattr(sys, "frozen", False)
+    places = [called] if frozen or os.path.basename(called) == _NAME else []
+    if not frozen:
+        places += [str(Path(sys.executable).with_name(_NAME)), shutil.which(_NAME) or ""]
+    for place in places:
+        if os.path.isfile(place) and os.access(place, os.X_OK):
+            return os.path.abspath(place)
     raise AgentError("no program remote-agent was found; call it by its path: PATH/remote-agent …")

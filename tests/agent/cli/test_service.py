@@ -35,6 +35,7 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePort:
     monkeypatch.setattr(uninstalling.uninstall, "__defaults__", (False, tmp_path / "etc"))
     monkeypatch.setattr(account, "exists", lambda name: True)
     monkeypatch.setattr(account, "remove", lambda name: False)
+    monkeypatch.setattr(account, "own", lambda folder, user: False)
     monkeypatch.setattr(account, "check_program", lambda *given: None)
     monkeypatch.setenv("REMOTE_AGENT_STATE_DIR", str(tmp_path / "state"))
     return port

@@ -61,13 +61,13 @@ def program(folder: Path, text: str, mode: int = 0o755) -> str:
 
 def test_the_account_runs_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account, "_HIDDEN", {})
-    account.check_program(program(tmp_path, '[ "$1" = --version ]'), ME, "strict")
+    account.check_program(program(tmp_path, '[ "$1" = --version ]'), ME, "strict", tmp_path)
     with pytest.raises(AgentError, match=r"cannot run .* \(no libc\): install it where"):
-        account.check_program(program(tmp_path, "echo no libc >&2; exit 1"), ME, "strict")
+        account.check_program(program(tmp_path, "echo no libc >&2; exit 1"), ME, "strict", tmp_path)
     with pytest.raises(AgentError, match="Permission denied"):
-        account.check_program(program(tmp_path, "", mode=0o644), ME, "strict")
+        account.check_program(program(tmp_path, "", mode=0o644), ME, "strict", tmp_path)
     with pytest.raises(AgentError, match="No such file"):
-        account.check_program(str(tmp_path / "absent"), ME, "strict")
+        account.check_program(str(tmp_path / "absent"), ME, "strict", tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -77,10 +77,23 @@ def test_what_the_account_cannot_reach_is_named(
     monkeypatch.setattr(account, "_HIDDEN", {})
     tmp_path.chmod(0o700)
     with pytest.raises(AgentError, match=r"user nobody cannot run .*Permission denied"):
-        account.check_program(program(tmp_path, "true"), "nobody", "strict")
+        account.check_program(program(tmp_path, "true"), "nobody", "strict", tmp_path)
 
 
-def test_what_the_profile_hides_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_state_directory_becomes_the_accounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(account, "chown_tree", lambda *words: given.append(words))
+    state = tmp_path / "state"
+    assert account.own(state, ME) and state.stat().st_mode & 0o777 == 0o700
+    assert not account.own(state, ME) and given == []
+    other = next(entry for entry in pwd.getpwall() if entry.pw_uid != os.geteuid())
+    assert not account.own(state, other.pw_name)
+    assert given == [(str(state), other.pw_uid, other.pw_gid)]
+
+
+def test_what_the_profile_hides_is_named(tmp_path: Path) -> None:
     for profile in ("strict", "users"):
         with pytest.raises(AgentError, match=r"hides /home/ .*or choose --profile open"):
-            account.check_program("/home/me/bin/remote-agent", ME, profile)
+            account.check_program("/home/me/bin/remote-agent", ME, profile, tmp_path)

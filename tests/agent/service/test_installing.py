@@ -21,6 +21,7 @@ def users(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     known = {"builder"}
     monkeypatch.setattr(account, "exists", known.__contains__)
     monkeypatch.setattr(account, "make", known.add)
+    monkeypatch.setattr(account, "own", lambda folder, user: False)
     monkeypatch.setattr(account, "check_program", lambda *given: None)
     monkeypatch.setattr(installing, "wait_until_online", lambda port, deadline: {"name": "n"})
     return known

@@ -53,7 +53,17 @@ def test_the_program_is_the_one_that_runs(tmp_path: Path, monkeypatch: pytest.Mo
         own_program()
 
 
-def test_one_binary_is_its_own_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_binary_is_the_file_that_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = executable(tmp_path / "bin" / "remote-agent-linux")
+    unpacked = executable(tmp_path / "state" / "program" / "1" / "remote-agent")
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setattr(sys, "executable", "/usr/local/bin/remote-agent")
-    assert own_program() == "/usr/local/bin/remote-agent"
+    monkeypatch.setattr(sys, "executable", unpacked)
+    for called in (binary, "remote-agent-linux"):
+        monkeypatch.setattr(sys, "argv", [called, "service"])
+        monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+        assert own_program() == binary
+    monkeypatch.setattr(sys, "argv", ["gone", "service"])
+    with pytest.raises(AgentError, match="call it by its path"):
+        own_program()
