@@ -195,7 +195,7 @@ class Disk:
             place.stop = place.stop or EndReason.LOST
             self.judge.seen["forsaken"] += 1
         draw = self.rng.random()
-        endless = place.offer.spec.name == ENDLESS
+        endless = (place.offer.spec.name or "").startswith(ENDLESS)
         if place.started is None:
             if draw < 0.05:
                 self._end(key, place, EndReason.SPAWN_ERROR, 127)
@@ -213,7 +213,7 @@ class Disk:
 
     def _eat(self, key: AttemptId, place: Directory) -> bool:
         """The job reads its input, to the end unless it is idle; whether it still wants more."""
-        idle = place.offer.spec.name == IDLE and self.rng.random() < 0.1
+        idle = (place.offer.spec.name or "").startswith(IDLE) and self.rng.random() < 0.1
         if not place.offer.spec.stdin or place.eaten == place.whole or idle:
             return False
         place.eaten = min(len(place.input), place.eaten + self.rng.randint(0, 30))

@@ -1,28 +1,38 @@
-"""A simulated host: the agent's real session driver, uploader and shutdown over fakes of I/O."""
+"""A simulated host: the agent's real link, session driver, uploader and shutdown, fakes of I/O."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from random import Random
 
 from remote_agent.app.driver import SessionDriver
 from remote_agent.app.ports import Ports
 from remote_agent.app.shutdown import Shutdown
+from remote_agent.connection.endpoint import Endpoint
+from remote_agent.connection.link import Link, LinkPorts
 from remote_agent.connection.uploader import Step, Uploader
 from remote_agent.local.desired_state import ClockReading, DesiredState
 from remote_agent.session import events as ev
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import Chunk, decode_chunk
+from remote_protocol.codec import Chunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import WINDOW
-from remote_protocol.messages import AgentMessage, Phase
+from remote_protocol.messages import AgentMessage, Cancel, Phase, ServerMessage
+from remote_protocol.states import EndReason
 from tests.sim.disk import Disk, Judge
-from tests.sim.wire import Bytes, Closed, Link
+from tests.sim.loop import SimulatedLoop
+from tests.sim.wire import CLOSES, AgentSocket, Wire
 
 NOWHERE = Path("/nonexistent")
 """State directory without any request of an operator; nothing here writes one."""
 KEPT, SEGMENT = 2, 16
+MOVED = (Step.SENT, Step.SKIPPED)
+SERVER = Endpoint("http://192.0.2.1", "token")
+SHORTEST_WAIT = 0.25
+"""Seconds: a quarter of the shortest window that the back-off draws from, the least it takes
+here."""
 
 
 class Host:
@@ -33,27 +43,54 @@ class Host:
         self.rng = rng
         self.judge = judge
         self.disk = Disk(name, rng, judge)
-        self.link: Link | None = None
+        self.socket: AgentSocket | None = None
+        """The WebSocket that was opened last."""
+        self.connecting: asyncio.Future[Wire] | None = None
+        """The agent waits for an answer to its handshake."""
         self.alive = True
         self.stopped = False
         self.generation = 0
         self.silences = 0
         self._paused = ""
+        self._asked_at: float | None = None
+        """When the agent asked its server last."""
+        self._rests_at: float | None = None
+        """When the uploader found nothing that it can read."""
+        self.steps = (self.read, self.read, self.store, self.upload, self.scan)
         self._boot()
 
     @property
     def now(self) -> float:
         return self.disk.now
 
-    @now.setter
-    def now(self, now: float) -> None:
+    def set_clock(self, now: float) -> None:
+        """Time has passed."""
         self.disk.now = now
+        if self.acts:
+            self.loop.advance(now)
+
+    @property
+    def wire(self) -> Wire | None:
+        """The link that is open, as the agent sees it."""
+        return self.socket.wire if self.socket is not None and self.link.open else None
 
     # Process -----------------------------------------------------------------------------------
 
     def _boot(self) -> None:
         """A new agent, as `app.agent` puts it together."""
         disk = self.disk
+        self.loop = SimulatedLoop(self.now)
+        self.socket, self.connecting, self._asked_at = None, None, None
+        self.link = Link(
+            SERVER,
+            LinkPorts(
+                connect=self._connect,
+                clock=self.loop.time,
+                wall=self.loop.time,
+                random=lambda: SHORTEST_WAIT + (1 - SHORTEST_WAIT) * self.rng.random(),
+                entropy=self.rng.randbytes,
+            ),
+        )
         self.session = Session(HostFacts("sim", self.name))
         for found in disk.boot():
             self.session.adopt(found)
@@ -73,14 +110,28 @@ class Host:
         )
         self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
         self.driver.reconsider()
+        self._run = self.loop.create_task(self.link.run(self))
+        self.loop.run()
+
+    async def _connect(self, _: Endpoint) -> AgentSocket:
+        now, last = self.loop.now, self._asked_at
+        assert last is None or now - last >= SHORTEST_WAIT, "the agent spins"
+        self._asked_at = now
+        self.connecting = self.loop.create_future()
+        self.socket = AgentSocket(await self.connecting, self._closed)
+        return self.socket
+
+    def _closed(self, code: int, detail: str) -> None:
+        # After an error the agent closes with the server's code.
+        assert not self.alive or code in CLOSES, detail
 
     def crash(self) -> None:
         """kill -9 of the agent."""
         self.disk.crash()
-        if self.link:
-            self.link.close_by_agent()
-            self.link = None
         self.alive = False
+        if self.socket is not None:
+            self.socket.wire.close_by_agent()
+        self.loop.drop()
 
     def restart(self) -> None:
         self.alive, self.stopped = True, False
@@ -92,6 +143,10 @@ class Host:
         return self.alive and not self.stopped
 
     def check(self) -> None:
+        """What must hold after everything that an agent has heard."""
+        if self.alive and self._run.done():
+            self._run.result()
+            raise AssertionError("the agent's link has ended")
         for attempt in self.session.attempts.values():
             cursor = attempt.cursor
             assert 0 <= cursor.acked <= cursor.sent <= cursor.size
@@ -101,24 +156,18 @@ class Host:
 
     def send(self, message: AgentMessage) -> None:
         self.judge.seen[message.type] += 1
-        if self.link:
-            self.link.send_up(message)
+        self.link.send(message)
 
     def write(self, frame: memoryview) -> bool:
-        if self.link is None:
-            return False
-        chunk = decode_chunk(bytes(frame))
-        self.link.send_up(Bytes(chunk.attempt, chunk.offset, bytes(chunk.payload)))
-        return True
+        return self.link.write(frame)
 
     async def drain(self) -> None:
         raise AssertionError("the world takes the uploader's steps")
 
     def close(self, code: CloseCode, detail: str) -> None:
-        assert code is CloseCode.SILENT, detail
         self.judge.seen["CloseLink"] += 1
         self.silences += 1
-        self.drop_link()
+        self.link.close(code, detail)
 
     def refused(self, reason: str) -> None:
         self.desired.block(reason)
@@ -126,43 +175,68 @@ class Host:
     def report(self, text: str) -> None:
         assert text
 
+    # What the link tells -----------------------------------------------------------------------
+
+    def link_opened(self, session: str) -> None:
+        self.driver.link_opened(session)
+
+    def link_received(self, message: ServerMessage) -> None:
+        self.judge.seen[message.type] += 1
+        if isinstance(message, Cancel) and message.reason is EndReason.LOST:
+            self.judge.seen["sweep unstarted"] += 1
+        self.driver.link_received(message)
+
+    def link_input(self, chunk: Chunk) -> None:
+        self.driver.link_input(chunk)
+
+    def link_closed(self, reason: str) -> None:
+        if self.alive:
+            self.driver.link_closed(reason)
+
     # Loops -------------------------------------------------------------------------------------
 
     def tick(self) -> None:
         # The real janitor tries the disk now and then.
         self.desired.block(self._paused or ("the disk is full" if self.disk.full else ""))
-        self.driver.tick()
+        self.loop.call_soon(self.driver.tick)
+        self.loop.run()
+        self.check()
 
-    def connect(self, link: Link, session: str) -> None:
-        self.link = link
-        self.driver.link_opened(session)
+    @property
+    def retries_at(self) -> float | None:
+        """When the agent asks its server again."""
+        return self.loop.due
 
-    def drop_link(self) -> None:
-        if self.link:
-            self.link.close_by_agent()
-            self.link = None
-            self.driver.link_closed("dropped")
+    def connect(self, wire: Wire | None) -> None:
+        """The handshake is answered; None: it is refused."""
+        connecting, self.connecting = self.connecting, None
+        assert connecting is not None
+        if wire is None:
+            connecting.set_exception(ConnectionRefusedError("nobody listens"))
+        else:
+            connecting.set_result(wire)
+        self.loop.run()
 
     def read(self) -> bool:
         """Take one frame off the link."""
-        link = self.link
-        if link is None or link.frozen or not link.down:
+        if self.socket is None or not self.socket.read():
             return False
-        frame = link.down.popleft()
-        if isinstance(frame, Closed):
-            link.agent_end = False
-            self.link = None
-            self.driver.link_closed("closed by the server")
-        elif isinstance(frame, Bytes):
-            payload = memoryview(frame.payload)
-            self.driver.link_input(Chunk(frame.key, frame.offset, payload))
-        else:
-            self.driver.link_received(frame)  # type: ignore[arg-type]
+        self.loop.run()
+        self.check()
         return True
 
     def upload(self) -> bool:
         """One step of the uploader."""
-        return self.uploader.step(self.driver) in (Step.SENT, Step.SKIPPED)
+        if not self.session.attempts or self._rests_at == self.now:
+            return False
+        step = self.uploader.step(self.driver)
+        if step is Step.RETRY:
+            # It waits for a while then.
+            self._rests_at = self.now
+        if step not in MOVED:
+            return False
+        self.check()
+        return True
 
     def store(self) -> bool:
         """The disk has taken an attempt, or refused it."""
@@ -170,6 +244,7 @@ class Host:
         if answer is None:
             return False
         self.driver.handle(answer)
+        self.check()
         return True
 
     def scan(self) -> bool:
@@ -188,6 +263,8 @@ class Host:
             if place.ended is not None:
                 self.driver.handle(ev.AttemptEnded(key, place.ended))
                 changed = True
+        if changed:
+            self.check()
         return changed
 
     def trim(self, key: AttemptId) -> None:

@@ -17,16 +17,44 @@ MOST_TURNS = 20_000
 """Callbacks that a process may run without time passing."""
 
 
+class _Handle:
+    """A callback that can be taken back. Of asyncio's own, only what it is asked for here."""
+
+    __slots__ = ("args", "callback", "context", "over", "when_")
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: contextvars.Context | None,
+        when: float = 0.0,
+    ) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.when_ = when
+        self.over = False
+
+    def cancel(self) -> None:
+        self.over = True
+
+    def cancelled(self) -> bool:
+        return self.over
+
+    def when(self) -> float:
+        return self.when_
+
+
 class SimulatedLoop(asyncio.BaseEventLoop):
     """Runs callbacks when it is told to: `run` those that are ready, `advance` also timers."""
 
     def __init__(self, now: float = 0.0) -> None:
         # Nothing of the base is used: it waits for sockets.
         self.now = now
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[_Handle] = deque()
+        self._timers: list[tuple[float, int, _Handle]] = []
         self._count = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self.faults: list[BaseException] = []
         """What was raised where nobody waits for it."""
 
@@ -36,44 +64,59 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Set the clock, then do what is due by then and all that follows from it."""
         self.now = now
         timers = self._timers
+        if not timers or timers[0][0] > now:
+            return
         while timers and timers[0][0] <= now:
             handle = heappop(timers)[2]
-            if not handle.cancelled():
+            if not handle.over:
                 self._ready.append(handle)
-        if self._ready:
-            self.run()
+        self.run()
 
     def run(self) -> None:
         """Do everything that can be done without time passing."""
-        before, turns, ready = events._get_running_loop(), 0, self._ready
+        self._run()
+        if self.faults:
+            raise self.faults[0]
+
+    def _run(self) -> None:
+        turns, ready = 0, self._ready
+        if not ready:
+            return
+        before = events._get_running_loop()
         events._set_running_loop(self)
         try:
             while ready:
                 turns += 1
                 assert turns < MOST_TURNS, "it works without end and gets nowhere"
                 handle = ready.popleft()
-                if not handle.cancelled():
-                    handle._run()
+                if handle.over:
+                    continue
+                try:
+                    if handle.context is None:
+                        handle.callback(*handle.args)
+                    else:
+                        handle.context.run(handle.callback, *handle.args)
+                except Exception as error:
+                    self.faults.append(error)
         finally:
             events._set_running_loop(before)
-        if self.faults:
-            raise self.faults[0]
 
     @property
     def due(self) -> float | None:
         """When the next timer is due."""
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2].over:
             heappop(timers)
         return timers[0][0] if timers else None
 
     def drop(self) -> None:
         """The process is dead: end what it was doing. Its ports must do nothing any more."""
-        for _ in range(3):
-            for task in [task for task in self._tasks if not task.done()]:
+        while self._tasks:
+            for task in list(self._tasks):
                 task.cancel()
-            self.run()
+            self._run()
         self._timers.clear()
+        self._ready.clear()
 
     # What asyncio asks -------------------------------------------------------------------------
 
@@ -97,8 +140,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    ) -> _Handle:
+        handle = _Handle(callback, args, context)
         self._ready.append(handle)
         return handle
 
@@ -108,7 +151,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> _Handle:
         return self.call_at(self.now + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
@@ -117,14 +160,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    ) -> _Handle:
+        handle = _Handle(callback, args, context, when)
         self._count += 1
         heappush(self._timers, (when, self._count, handle))
         return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is left out when its time comes."""
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -137,8 +177,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         **_: Any,
     ) -> asyncio.Task[Any]:
         task = asyncio.Task(coro, loop=self, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -31,10 +31,16 @@ class Logs:
 
     `received` counts the bytes appended since the start, `torn` the logs that will never be
     complete. `finished` holds, oldest first, logs that ended and are worth packing, of at least
-    `worth_packing` bytes; the packer takes them.
+    `worth_packing` bytes; the packer takes them. `now`: Unix seconds.
     """
 
-    def __init__(self, store: LogStore, archive: Archive, worth_packing: int = 0) -> None:
+    def __init__(
+        self,
+        store: LogStore,
+        archive: Archive,
+        worth_packing: int = 0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.store = store
         self.archived = ArchivedLogs(archive)
         self.worth_packing = max(1, worth_packing)
@@ -50,7 +56,7 @@ class Logs:
         """Held by who reads from the archive, as long as the piece is in memory."""
         self._followers: dict[AttemptId, set[asyncio.Event]] = {}
         self._packing: set[AttemptId] = set()
-        self._oldest_new = make_ulid(int(time.time() * 1000), bytes(10))
+        self._oldest_new = make_ulid(int(now() * 1000), bytes(10))
         """Jobs from here on are of this process: nothing of them was ever packed before."""
         self._log = structlog.get_logger("remote_server.logs")
 
