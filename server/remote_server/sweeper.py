@@ -195,7 +195,6 @@ class Sweeper:
         self._log.info(
             "attempt given up", key=str(lease.key), agent=lease.agent, how=str(action), why=quiet
         )
-        self._links.lease_ended(lease.agent, lease.key, quiet)
 
     def _asked(self, key: AttemptId, now: float) -> bool:
         """Whether its agent was asked a short time ago; if not, it is now."""

@@ -37,6 +37,7 @@ class Scene:
         self.hands = HandClock(wall=NOW)
         self.links = FakeLinks()
         self.sweeper = Sweeper(store, self.links, self.hands.clock, SweeperSettings(**settings))
+        store.on_commit(self.links.committed)
 
     async def pass_by(self, seconds: float, *, beat: tuple[str, ...] = ()) -> None:
         """Time goes by in the sweeper's own steps; agents in `beat` are heard all the time."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AgentState, EndReason
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.links import AgentStatus
 from remote_server.domain.model import Clock, Lease
 from remote_server.domain.scheduling import AgentSlot
@@ -61,6 +62,10 @@ class FakeLinks:
             slot.leases[lease.key] = (lease.queue, lease.weight)
         if self.on_offer is not None:
             self.on_offer(lease)
+
+    def committed(self, changes: ChangeSet) -> None:
+        for key, (agent, detail) in changes.given_up.items():
+            self.lease_ended(agent, key, detail)
 
     def lease_ended(self, agent: str, key: AttemptId, detail: str) -> None:
         self.ended.append((agent, key, detail))

@@ -45,6 +45,9 @@ class ChangeSet:
     """How many jobs ended, for each queue and end reason."""
     cancels: dict[AttemptId, Cancel] = field(default_factory=dict)
     """Attempts that an agent holds and whose job somebody wants to end, asked for again or not."""
+    given_up: dict[AttemptId, tuple[str, str]] = field(default_factory=dict)
+    """Leases that the server gave up: whose, and why. Their agents must kill what they have. It is
+    told here and not by whoever wrote it, so that no hello that was answered since is meant."""
     agents: set[str] = field(default_factory=set)
     """Agents that were registered, or whose assignment or desired state was changed."""
     removed_agents: dict[str, str] = field(default_factory=dict)
@@ -67,6 +70,7 @@ class ChangeSet:
             or self.removed_agents
             or self.queues
             or self.cancels
+            or self.given_up
             or self.ready_counts
             or self.state_counts
         )
@@ -95,6 +99,7 @@ class ChangeSet:
         add_counts(self.state_counts, other.state_counts)
         add_counts(self.end_counts, other.end_counts)
         self.cancels |= other.cancels
+        self.given_up |= other.given_up
         self.removed_agents |= other.removed_agents
         self.revoked |= other.revoked
 

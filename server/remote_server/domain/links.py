@@ -50,9 +50,6 @@ class Links(Protocol):
         """Send a committed lease to its agent, if that is connected; else its next hello gets
         it or gives it back."""
 
-    def lease_ended(self, agent: str, key: AttemptId, detail: str) -> None:
-        """The server gave the lease up: the agent must kill the attempt if it has it."""
-
     def cancel(self, agent: str, key: AttemptId, reason: EndReason, detail: str) -> None:
         """Ask the agent to end the attempt."""
 

@@ -140,17 +140,13 @@ class Executor:
                 owner.logs.begin(change.key)
             if isinstance(change, Finished) and change.ended.size and owner.terms.durable:
                 await owner.logs.sync(change.key)
-            outcome = await owner.store.record(name, change, owner.clock.wall())
+            await owner.store.record(name, change, owner.clock.wall())
         except Stale:
             self._carrier.feed(ChangeRefused(change))
             return
         except (StoreUnavailable, LogUnavailable) as error:
             self.failed(change.key, error)
             return
-        if outcome.superseded is not None:
-            # Another agent holds the replacement of an attempt that came back.
-            agent, attempt = outcome.superseded
-            owner.lease_ended(agent, attempt, f"attempt {change.key.number} came back")
         for answer in record.then:
             self._carrier.send(answer.message)
         self._carrier.feed(ChangeRecorded(change))

@@ -187,6 +187,8 @@ class Hub:
 
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit."""
+        for attempt, (agent, detail) in changes.given_up.items():
+            self.lease_ended(agent, attempt, detail)
         self._commits.committed(changes)
 
     def forget(self, agent: str) -> None:

@@ -55,9 +55,6 @@ class Owner(Protocol):
     def trouble(self) -> None:
         """The database or a log could not be written."""
 
-    def lease_ended(self, agent: str, attempt: AttemptId, detail: str) -> None:
-        """The server gave a lease up, perhaps of another agent."""
-
     def took(self, agent: str, attempt: AttemptId) -> None:
         """An agent accepted what it was offered."""
 

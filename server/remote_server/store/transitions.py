@@ -13,7 +13,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.decisions import Decision, End, Snapshot, decide
 from remote_server.domain.demand import policy_from
-from remote_server.domain.events import Change
+from remote_server.domain.events import Change, Lost, Withdrawn
 from remote_server.domain.model import Outcome
 from remote_server.errors import Stale
 from remote_server.store.ports import Transaction
@@ -137,6 +137,8 @@ def apply(
     found = decide(key, holder if agent is None else agent, snapshot, change, now)
     if found is None:
         return Outcome(snapshot.job)
+    if agent is None and isinstance(change, Lost | Withdrawn):
+        tx.changes.given_up[key] = holder, change.detail
     superseded = _supersede(tx, key, row.attempt, now) if found.supersedes else None
     if found.attempt is not snapshot.attempt:
         _write_attempt(tx, key, found, now)
@@ -253,4 +255,5 @@ def _supersede(
         },
     )
     tx.note(key.job, now, "superseded", attempt=current, agent=holder.agent, detail=detail)
+    tx.changes.given_up[other] = holder.agent, f"attempt {key.number} came back"
     return holder.agent, other

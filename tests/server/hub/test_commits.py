@@ -73,6 +73,18 @@ async def test_a_cancel_in_the_commit_that_assigns_follows_the_offer(
         assert (await cancels[0]).state is JobState.ASSIGNED, "it was cancelled while it waited"
 
 
+async def test_a_lease_that_is_given_up_is_told_by_its_commit(place: LiveHub) -> None:
+    """Told later, it would mean what a hello after the commit may have brought back."""
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.start()
+        await place.store.lose(key, "the agent was silent", time.time())
+        told = await agent.hear(m.Superseded)
+        assert (told.attempt, told.detail) == (key, "the agent was silent")
+        assert key not in place.slot().leases
+
+
 async def test_an_agent_is_told_only_what_differs(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()
