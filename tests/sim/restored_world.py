@@ -48,7 +48,9 @@ class RestoredWorld(World):
     def _began(self, agent: str, key: AttemptId) -> None:
         super()._began(agent, key)
         row = self.file.jobs.get(key.job)
-        if row is not None and row.marked:
+        # Until a server starts on the copy, it does not say so itself.
+        ends = self.restoring and not self.machine.run_restored
+        if row is not None and (row.marked or (ends and not row.state.terminal)):
             assert key in self.on_the_way, f"{key} may have run, and is started again"
             self.seen["started on the way"] += 1
 
