@@ -30,14 +30,16 @@ from installers.binary.freeze import freeze  # noqa: E402
 
 DISTRIBUTIONS: Final = {"remote-agent": "remote_agent", "remotectl": "remote_client"}
 _LIKE_THE_STATE: Final = (
-    *("REMOTE_AGENT_PROGRAM_DIR", "REMOTE_AGENT_STATE_DIR", "/var/lib/remote-agent/program"),
+    *("REMOTE_AGENT_PROGRAM_DIR", "REMOTE_AGENT_STATE_DIR", "/var/lib/remote-agent-program"),
     *("XDG_DATA_HOME", ".local/share"),
 )
 _LIKE_A_CACHE: Final = (
-    *("REMOTE_PROGRAM_DIR", "", "/var/cache/remotectl/program", "XDG_CACHE_HOME", ".cache"),
+    *("REMOTE_PROGRAM_DIR", "", "/var/cache/remotectl-program", "XDG_CACHE_HOME", ".cache"),
 )
 PLACES: Final = {"remote-agent": _LIKE_THE_STATE, "remotectl": _LIKE_A_CACHE}
-"""Where each unpacks itself: the variables that say so, root's directory, and a user's."""
+"""Where each unpacks itself: the variables that say so, root's directory, and a user's.
+
+Root's is not below the state directory, which the account of the service may own."""
 
 
 def epoch() -> int:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from remote_agent.errors import AgentError
+from remote_agent.service import account
 from tests.binary.conftest import Binary
 
 INTERNAL = "_internal"
@@ -186,6 +188,16 @@ def test_a_user_without_rights_has_it_at_home(dist: Path, public: Path) -> None:
     assert (elsewhere / "program").is_dir()
 
 
+def test_the_account_of_the_service_is_tried_with_it(dist: Path, public: Path) -> None:
+    file, state = Path(shutil.copy(dist / "remote-agent", public)), public / "state"
+    account.own(state, "nobody")
+    account.check_program(str(file), "nobody", "open", state)
+    assert (state / "program").stat().st_uid == state.stat().st_uid != os.geteuid()
+    file.chmod(0o700)
+    with pytest.raises(AgentError, match="user nobody cannot run"):
+        account.check_program(str(file), "nobody", "open", state)
+
+
 @pytest.mark.parametrize("weakness", ["everybody", "stranger", "group", "link"])
 def test_a_place_that_others_can_change_is_refused(
     binary: Binary, tmp_path: Path, weakness: str
@@ -251,6 +263,6 @@ def test_a_host_without_a_c_library(binary: Binary, tmp_path: Path) -> None:
             assert "/var/lib/remote-agent" in done.stdout
     finally:
         subprocess.run(["umount", root / "proc"], check=True)
-    (version,) = (root / "var/lib/remote-agent/program").iterdir()
+    (version,) = (root / "var/lib/remote-agent-program").iterdir()
     assert version.name.endswith("-libc") and (version / INTERNAL / "libc.so.6").exists()
-    assert stat.S_IMODE((root / "var/lib/remote-agent").stat().st_mode) == 0o700
+    assert stat.S_IMODE(version.parent.stat().st_mode) == 0o700

@@ -24,7 +24,7 @@ type file struct {
 type program struct {
 	name, version, digest string
 	directoryVariable     string // names the directory, before everything else
-	stateVariable         string // names a directory beside whose content it goes; may be empty
+	stateVariable         string // names the state directory, for users other than root; may be empty
 	rootDirectory         string
 	userVariable          string // the XDG variable, and where it points when it is not set
 	userDirectory         string

@@ -11,14 +11,15 @@ import (
 // base is the directory for the unpacked versions of this program.
 func (p *program) base() (string, error) {
 	chosen := os.Getenv(p.directoryVariable)
-	if state := os.Getenv(p.stateVariable); chosen == "" && p.stateVariable != "" && state != "" {
-		chosen = filepath.Join(state, "program")
-	}
 	if chosen != "" {
 		return filepath.Abs(chosen)
 	}
 	if os.Geteuid() == 0 {
+		// The state directory may be that of a service, and its account's.
 		return p.rootDirectory, nil
+	}
+	if state := os.Getenv(p.stateVariable); p.stateVariable != "" && state != "" {
+		return filepath.Abs(filepath.Join(state, "program"))
 	}
 	if data := os.Getenv(p.userVariable); filepath.IsAbs(data) {
 		return filepath.Join(data, p.name, "program"), nil
