@@ -124,3 +124,22 @@ def test_the_bill_of_materials_is_valid_and_whole(dist: Path, name: str) -> None
     texts = (dist / "LICENSES.txt").read_text()
     for component in document["components"]:
         assert f"\n{component['name']} {component['version']}: " in texts, component["name"]
+
+
+def test_the_unpacker_is_formatted_and_vetted(dist: Path) -> None:
+    go = Path(
+        subprocess.run(
+            [BUILDER, "-c", "import go; print(go.__path__[0])"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    )
+    sources = ROOT / "build" / "binary" / "unpacker" / "remote-agent"
+    badly = subprocess.run(
+        [go / "bin" / "gofmt", "-l", sources], capture_output=True, text=True, check=True
+    ).stdout
+    assert badly == ""
+    env = {"PATH": os.environ["PATH"], "GOCACHE": str(ROOT / "build" / "go-cache"), "GOENV": "off"}
+    env |= {"GOPROXY": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "HOME": str(sources)}
+    subprocess.run([go / "bin" / "go", "vet", "."], cwd=sources, env=env, check=True)
