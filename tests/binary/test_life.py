@@ -112,7 +112,8 @@ def test_damage_under_a_running_job_is_repaired(stack: Stack, tmp_path: Path) ->
 def test_a_job_sees_what_it_would_of_a_checkout(stack: Stack) -> None:
     """Environment and descriptors, beside what differs for each job."""
     script = (
-        "env | sort; echo; ls /proc/self/fd; echo; ulimit -n; cat /proc/self/status | grep ^Sig"
+        "env | sort; echo; ls /proc/self/fd; echo; ulimit -n; "
+        "grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status"
     )
     seen = []
     for name, program in (("binary", AGENT), ("checkout", BIN / "remote-agent")):
