@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AgentState, EndReason
+from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.links import AgentStatus
 from remote_server.domain.model import Clock, Lease
-from remote_server.domain.scheduling import AgentSlot
 
 
 class FakeLinks:

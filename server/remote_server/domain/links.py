@@ -9,8 +9,8 @@ from typing import Protocol
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Condition
 from remote_protocol.states import AgentState, EndReason
+from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.model import Lease
-from remote_server.domain.scheduling import AgentSlot
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from remote_protocol.states import JobState
 from remote_protocol.units import format_duration
+from remote_server.domain.capacity import AgentSlot, Share, shares_of
 from remote_server.domain.demand import demand_of
 from remote_server.domain.model import Demand, Job, Queue
-from remote_server.domain.scheduling import AgentSlot, Share, shares_of
 
 _NAMED = 5
 

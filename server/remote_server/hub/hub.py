@@ -22,6 +22,7 @@ from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import Hello
 from remote_protocol.states import AgentState, EndReason
 from remote_server.clocks import CLOCK
+from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.events import (
     CancelWished,
@@ -33,7 +34,6 @@ from remote_server.domain.held_lease import LeaseState
 from remote_server.domain.links import AgentStatus
 from remote_server.domain.model import Clock, Lease, Token
 from remote_server.domain.refusals import Refusals
-from remote_server.domain.scheduling import AgentSlot
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.errors import ServerError
 from remote_server.hub.agent_status import Seen, status_of

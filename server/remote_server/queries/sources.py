@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from remote_protocol.states import AgentState
+from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.links import AgentStatus
-from remote_server.domain.scheduling import AgentSlot
 from remote_server.inputs import InputStore
 from remote_server.store import Store
 

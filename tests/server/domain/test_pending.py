@@ -10,10 +10,10 @@ import pytest
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
+from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.enrolment import newcomer
 from remote_server.domain.model import Agent, Job, Queue
 from remote_server.domain.pending import PendingReasons
-from remote_server.domain.scheduling import AgentSlot
 
 NOW = 1000.0
 DEFAULT = Queue("default", "", False, 0.0)
