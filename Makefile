@@ -65,7 +65,7 @@ $(BUILDERS): requirements/build.txt
 	@$(PYTHON) requirements/set_up.py $(VENV)-build $(KEY) build
 
 demo: setup ## start a server and an agent, run real jobs live, show the results
-	@$(BIN)/python demo/run.py $(ARGS)
+	@$(BIN)/python -m demo.run $(ARGS)
 
 dev: setup ## a server with one local agent, until Ctrl-C
 	@$(BIN)/remote-server dev $(ARGS)

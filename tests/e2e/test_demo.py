@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.support.stack import until
 
-DEMO = Path(__file__).resolve().parents[2] / "demo" / "run.py"
+ROOT = Path(__file__).resolve().parents[2]
 MARK = "REMOTE_DEMO_TEST_MARK"
 
 
@@ -26,7 +26,8 @@ def start(tmp_path: Path, mark: str, stdout: Any = None, **env: str) -> subproce
     ours = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
     with (tmp_path / "out").open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, str(DEMO)],
+            [sys.executable, "-m", "demo.run"],
+            cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output if stdout is None else stdout,
             stderr=output,
