@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from math import inf
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
-from sqlalchemy import Select, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Select, bindparam, func, literal_column, select, update
 
-from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import (
     AttemptState,
@@ -19,12 +18,13 @@ from remote_protocol.states import (
     advance_job,
 )
 from remote_server.domain.change_set import ChangeSet
-from remote_server.domain.decisions import EXPIRED, is_told
+from remote_server.domain.decisions import EXPIRED
 from remote_server.domain.demand import demand_from, demand_key, demand_text
 from remote_server.domain.model import Demand, Lease, QueueLoad, Waiting
+from remote_server.store.assignment import Given, give
 from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
-from remote_server.store.schema import attempts, jobs, queues, specs
+from remote_server.store.schema import jobs, queues
 from remote_server.store.specifications import Specs
 
 _QUEUED: Final = is_state(jobs.c.state, "queued")
@@ -54,40 +54,6 @@ _OLDEST: Final = (
     .order_by(jobs.c.id)
     .limit(literal_column("1"))
     .offset(NONE_SKIPPED)
-)
-_CANDIDATE: Final = (
-    select(
-        jobs.c.state,
-        jobs.c.deferred,
-        jobs.c.used,
-        jobs.c.reuse_withdrawn,
-        jobs.c.queue,
-        jobs.c.demand,
-        jobs.c.expires_at,
-        jobs.c.refusals,
-    )
-    .where(jobs.c.id == bindparam("job"))
-    .with_for_update()
-)
-_SPEC: Final = select(specs.c.spec, specs.c.bulk).where(specs.c.job == bindparam("of"))
-_GIVE: Final = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("job"))
-    .values(
-        {name: bindparam(name) for name in ("state", "attempt", "used", "agent", "assigned_at")}
-        | {"reuse_withdrawn": literal_column("0"), "not_before": literal_column("NULL")}
-        | {"tries": jobs.c.tries + literal_column("1")}
-    )
-)
-_NEW_ATTEMPT: Final = insert(attempts).values(
-    {name: bindparam(name) for name in ("job", "number", "agent", "queue", "state", "offered_at")}
-    | {name: literal_column("0") for name in ("log_size", "log_complete", "log_gone")}
-    | {"end_detail": literal_column("''")}
-)
-_SAME_ATTEMPT: Final = (
-    update(attempts)
-    .where(attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
-    .values({name: bindparam(name) for name in ("agent", "state", "offered_at")})
 )
 _DUE: Final = (
     select(jobs.c.id, jobs.c.demand)
@@ -122,51 +88,6 @@ _EXPIRE: Final = (
 )
 BATCH: Final = 500
 K = TypeVar("K")
-
-
-class _Given(NamedTuple):
-    """A job that was given to an agent; its stored specification where that was not known."""
-
-    key: AttemptId
-    agent: str
-    demand: str
-    stored: Row | None
-
-
-def _give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> _Given | None:
-    row = tx.one(_CANDIDATE, {"job": job})
-    if row is None or row.state != JobState.QUEUED.value or row.deferred:
-        return None
-    if row.expires_at is not None and row.expires_at <= now:
-        return None
-    stored = tx.one(_SPEC, {"of": job}) if unknown else None
-    number = row.used + 1
-    tx.run(
-        _GIVE,
-        {
-            "job": job,
-            "state": JobState.ASSIGNED.value,
-            "attempt": number,
-            "used": number,
-            "agent": agent,
-            "assigned_at": now,
-        },
-    )
-    attempt: dict[str, object] = {
-        "agent": agent,
-        "state": AttemptState.OFFERED.value,
-        "offered_at": now,
-    }
-    if row.reuse_withdrawn:
-        tx.run(_SAME_ATTEMPT, attempt | {"at_job": job, "at_number": number})
-    else:
-        tx.run(_NEW_ATTEMPT, attempt | {"job": job, "number": number, "queue": row.queue})
-    if is_told((row.refusals or 0) + 1):
-        # Else it is told when it is accepted: most likely it comes back once more.
-        tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=number, agent=agent)
-    tx.ready(row.demand, -1)
-    tx.moves(row.queue, JobState.QUEUED, JobState.ASSIGNED)
-    return _Given(AttemptId(job, number), agent, row.demand, stored)
 
 
 class WaitingJobs(Repository):
@@ -270,15 +191,15 @@ class WaitingJobs(Repository):
 
         known = {job: self.specs.known(job) for job, _ in pairs}
 
-        def give(tx: Transaction) -> list[_Given]:
-            given = (_give(tx, job, agent, now, known[job] is None) for job, agent in pairs)
+        def assign(tx: Transaction) -> list[Given]:
+            given = (give(tx, job, agent, now, known[job] is None) for job, agent in pairs)
             return [one for one in given if one is not None]
 
         # Nothing starts before its acceptance is committed, and synced: that covers this.
-        given = await self._database.write(give, relaxed=True)
+        given = await self._database.write(assign, relaxed=True)
         return [self._lease_of(one, known[one.key.job], now) for one in given]
 
-    def _lease_of(self, given: _Given, spec: JobSpec | None, now: float) -> Lease:
+    def _lease_of(self, given: Given, spec: JobSpec | None, now: float) -> Lease:
         key, agent, demand, stored = given
         if spec is None:
             assert stored is not None

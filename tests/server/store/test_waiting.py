@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Demand
 from remote_server.store import Store, waiting
 from tests.support.databases import sqlite_connection, sqlite_plan
@@ -74,53 +73,6 @@ async def test_a_paused_queue_demands_nothing(store: Store) -> None:
     await store.change_queue("q", QueueChange(paused=False))
     assert list(await store.demands()) == [Demand("q", (), None)]
     assert woken == [False, True]
-
-
-async def test_assigning_makes_leases(store: Store) -> None:
-    job = await submitted(store, weight=0.25, env={"X": "y"})
-    (lease,) = await store.assign([(job, "host1")], NOW + 2)
-    assert lease.key == AttemptId(job, 1)
-    assert (lease.agent, lease.queue, lease.weight) == ("host1", "default", 0.25)
-    assert lease.state is AttemptState.OFFERED
-    assert lease.spec.env == {"X": "y"}
-    found = await store.job(job)
-    assert (found.state, found.agent, found.attempt) == (JobState.ASSIGNED, "host1", 1)
-    assert found.assigned_at == NOW + 2
-    assert await store.leases_of("host1") == {lease.key: lease}
-
-
-async def test_only_waiting_jobs_are_assigned(store: Store) -> None:
-    good = await submitted(store)
-    cancelled = await submitted(store)
-    await store.request_cancel(cancelled, "", NOW)
-    expired = await submitted(store, expires_in=3)
-    taken = (await offered(store)).key.job
-    pairs = [(job, "a") for job in (cancelled, expired, taken, "nothing", good)]
-    leases = await store.assign(pairs, NOW + 3)
-    assert [lease.key.job for lease in leases] == [good]
-
-
-async def test_two_dispatchers_cannot_give_the_same_job(store: Store) -> None:
-    job = await submitted(store)
-    first, second = await asyncio.gather(
-        store.assign([(job, "a")], NOW), store.assign([(job, "b")], NOW)
-    )
-    assert [lease.agent for lease in first + second] == ["a"]
-
-
-async def test_a_withdrawn_number_is_given_again(store: Store) -> None:
-    lease = await offered(store)
-    await store.withdraw(lease.key, "paused", NOW)
-    job = await store.job(lease.key.job)
-    assert (job.state, job.attempt, job.agent) == (JobState.QUEUED, 0, None)
-    (again,) = await store.assign([(job.id, "b")], NOW + 5)
-    assert again.key == lease.key
-    attempts = await store.attempts_of(job.id)
-    assert [(a.number, a.agent, a.state) for a in attempts] == [(1, "b", AttemptState.OFFERED)]
-    # A second time too, and after an attempt that has run.
-    await store.withdraw(again.key, "full", NOW)
-    (third,) = await store.assign([(job.id, "a")], NOW)
-    assert third.key.number == 1
 
 
 async def test_a_retry_waits_for_its_time(store: Store) -> None:
