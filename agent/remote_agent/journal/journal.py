@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -35,13 +35,13 @@ from remote_agent.journal.files import JobFiles
 from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, parse_key
 from remote_agent.journal.inputs import InputFiles
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
+from remote_agent.journal.settled import SettledLog, keep_log
 from remote_agent.journal.spares import SpareDirectories
 from remote_agent.journal.trash import Trash
 from remote_agent.journal.users import Users
 from remote_agent.planning import kinds
 from remote_agent.planning.order import HostContext, make_order
 from remote_agent.planning.paths import FOLDERS
-from remote_agent.processes import NEW as NEW_FILE
 from remote_agent.processes import (
     SCARCE,
     Account,
@@ -50,7 +50,7 @@ from remote_agent.processes import (
     sync,
 )
 from remote_agent.shim.launcher_client import tell
-from remote_agent.shim.layout import EXIT, INPUT, INPUT_END, ORDER, SETTLED, STARTED
+from remote_agent.shim.layout import EXIT, SETTLED
 from remote_agent.shim.record import mark_begun, write_record
 from remote_agent.spool import LIVE, SpoolReader
 from remote_protocol.attempt_id import AttemptId
@@ -58,14 +58,6 @@ from remote_protocol.messages import Ended, Offer, Phase
 from remote_protocol.states import EndReason
 
 log = structlog.get_logger("journal")
-
-
-class SettledLog(NamedTuple):
-    """A settled attempt whose log is still here: when it was settled, its size on the disk."""
-
-    key: AttemptId
-    settled_at: float
-    size: int
 
 
 class Journal:
@@ -318,25 +310,11 @@ class Journal:
                     log.warning("a job has damaged its attempt", attempt=str(key), files=damage)
                 has_log = any(name.startswith("output.") for name in names)
                 if has_log:
-                    self._keep_log(folder)
+                    keep_log(folder)
         except FileNotFoundError:
             return
         if not has_log:
             self._trash.take(directory)
-
-    def _keep_log(self, folder: Folder) -> None:
-        """Leave only its log in an attempt's directory."""
-        try:
-            # A rename costs a third of making a file, and this happens to every attempt.
-            folder.rename(STARTED, SETTLED)
-            folder.touch(SETTLED)
-        except OSError:
-            # There is none, or a job has put something else there.
-            folder.clear(SETTLED)
-            os.close(folder.open(SETTLED, NEW_FILE))
-        for name in (ORDER, INPUT, INPUT_END, *kinds.OWN_FILES):
-            with suppress(FileNotFoundError):
-                folder.clear(name)
 
     def kept(self) -> Iterator[SettledLog]:
         """The settled attempts whose logs are still here, in no order. One that cannot be read is
