@@ -18,7 +18,7 @@ from benchmarks.bed import quantile, table
 from remote_protocol.messages import Ended
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
-from remote_server.domain.events import Accepted, Finished, Running
+from remote_server.domain.changes import Accepted, Finished, Running
 from remote_server.store import Store
 from tests.support.postgresql import PostgresServer
 

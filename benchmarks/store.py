@@ -16,7 +16,7 @@ from remote_protocol.messages import Ended
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 from remote_server.dispatcher import Dispatcher
-from remote_server.domain.events import Accepted, Finished, Running
+from remote_server.domain.changes import Accepted, Finished, Running
 from remote_server.domain.model import Clock, Lease
 from remote_server.store import Store
 from tests.support.fake_links import FakeLinks

@@ -14,7 +14,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import JobState
 from remote_server import dispatcher as module
 from remote_server.dispatcher import Dispatcher
-from remote_server.domain.events import Accepted
+from remote_server.domain.changes import Accepted
 from remote_server.domain.model import Clock, Lease
 from remote_server.errors import Stale
 from remote_server.store import Store, Terms

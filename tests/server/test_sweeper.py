@@ -13,7 +13,7 @@ from remote_protocol.api.registration import Registration
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.events import Accepted, Running
+from remote_server.domain.changes import Accepted, Running
 from remote_server.domain.model import Clock
 from remote_server.errors import NotFound
 from remote_server.store import Store, Terms

@@ -18,7 +18,7 @@ from remote_protocol.messages import Hello
 from remote_protocol.spec import JobSpec
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
-from remote_server.domain.events import Change
+from remote_server.domain.changes import Change
 from remote_server.domain.held_lease import LeaseState
 from remote_server.domain.model import Clock, Outcome, Token
 from remote_server.errors import ServerError, Stale, StoreUnavailable

@@ -20,7 +20,7 @@ from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.capacity import AgentSlot
-from remote_server.domain.events import Change
+from remote_server.domain.changes import Change
 from remote_server.domain.model import Agent, Attempt, Clock, Job, Outcome, Token
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms

@@ -8,7 +8,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Usage
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
-from remote_server.domain.events import Accepted, Finished, Running
+from remote_server.domain.changes import Accepted, Finished, Running
 from remote_server.domain.model import Lease, Outcome
 from remote_server.store import Store
 

@@ -22,8 +22,7 @@ from remote_protocol.states import (
     advance_job,
 )
 from remote_protocol.units import format_duration
-from remote_server.domain.demand import Policy
-from remote_server.domain.events import (
+from remote_server.domain.changes import (
     Accepted,
     Change,
     Finished,
@@ -33,6 +32,7 @@ from remote_server.domain.events import (
     Running,
     Withdrawn,
 )
+from remote_server.domain.demand import Policy
 from remote_server.errors import Stale
 
 MOST_REFUSALS: Final = 50

@@ -19,60 +19,8 @@ from remote_protocol.messages import (
 )
 from remote_protocol.messages import Assignment as AgentAssignment
 from remote_protocol.states import EndReason
-from remote_server.domain.changes import (
-    Accepted,
-    Change,
-    Finished,
-    Lost,
-    Rejected,
-    Returned,
-    Running,
-    Withdrawn,
-)
+from remote_server.domain.changes import Change
 from remote_server.domain.model import Lease
-
-__all__ = [
-    "Accepted",
-    "AppendLog",
-    "AssignmentChanged",
-    "CancelWished",
-    "CapacityChanged",
-    "Change",
-    "ChangeRecorded",
-    "ChangeRefused",
-    "ChunkReceived",
-    "Close",
-    "DesiredModeChanged",
-    "Doubted",
-    "Effect",
-    "Event",
-    "FillLog",
-    "Finished",
-    "HelloReceived",
-    "InputChanged",
-    "InputGone",
-    "InputRead",
-    "InputSent",
-    "LeaseEnded",
-    "LinkClosed",
-    "LogVerified",
-    "Lost",
-    "MessageReceived",
-    "MissingReceived",
-    "Offered",
-    "Record",
-    "Rejected",
-    "Returned",
-    "Running",
-    "Send",
-    "SendInputs",
-    "StoreFailed",
-    "StoreRecovered",
-    "Tick",
-    "TruncateLog",
-    "VerifyLog",
-    "Withdrawn",
-]
 
 # Events --------------------------------------------------------------------------------------
 

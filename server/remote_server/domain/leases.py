@@ -12,24 +12,26 @@ from typing import Final
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
-from remote_server.domain.events import (
+from remote_server.domain.changes import (
     Accepted,
-    CapacityChanged,
     Change,
-    ChunkReceived,
-    Effect,
     Finished,
-    HelloReceived,
-    LogVerified,
     Lost,
-    MissingReceived,
-    Record,
     Rejected,
     Returned,
     Running,
+    Withdrawn,
+)
+from remote_server.domain.events import (
+    CapacityChanged,
+    ChunkReceived,
+    Effect,
+    HelloReceived,
+    LogVerified,
+    MissingReceived,
+    Record,
     Send,
     VerifyLog,
-    Withdrawn,
 )
 from remote_server.domain.held_lease import Cancel, HeldLease, LeaseEvent, LeaseState
 from remote_server.domain.log_receiver import LogReceiver, most_stored

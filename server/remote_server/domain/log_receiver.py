@@ -14,12 +14,12 @@ from typing import Final
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.stream import Append, Duplicate, Gap, place
+from remote_server.domain.changes import Finished
 from remote_server.domain.events import (
     AppendLog,
     ChunkReceived,
     Effect,
     FillLog,
-    Finished,
     LogVerified,
     Record,
     Send,

@@ -13,14 +13,8 @@ from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.states import AttemptState
-from remote_server.domain.events import (
-    Effect,
-    HelloReceived,
-    Lost,
-    Record,
-    Returned,
-    Withdrawn,
-)
+from remote_server.domain.changes import Lost, Returned, Withdrawn
+from remote_server.domain.events import Effect, HelloReceived, Record
 from remote_server.domain.held_lease import HeldLease, LeaseState
 from remote_server.domain.model import Lease
 

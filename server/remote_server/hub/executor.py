@@ -15,8 +15,8 @@ import structlog
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Ended, ServerMessage
+from remote_server.domain.changes import Accepted, Finished, Withdrawn
 from remote_server.domain.events import (
-    Accepted,
     AppendLog,
     CapacityChanged,
     ChangeRecorded,
@@ -25,7 +25,6 @@ from remote_server.domain.events import (
     Effect,
     Event,
     FillLog,
-    Finished,
     LogVerified,
     Record,
     Send,
@@ -33,7 +32,6 @@ from remote_server.domain.events import (
     StoreFailed,
     TruncateLog,
     VerifyLog,
-    Withdrawn,
 )
 from remote_server.errors import Stale, StoreUnavailable
 from remote_server.hub.owner import Owner

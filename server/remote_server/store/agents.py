@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 from remote_protocol.api.agents import AgentChange
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Condition, Hello, Settings
+from remote_server.domain.changes import Lost
 from remote_server.domain.enrolment import (
     Grant,
     allow,
@@ -21,7 +22,6 @@ from remote_server.domain.enrolment import (
     edited,
     newcomer,
 )
-from remote_server.domain.events import Lost
 from remote_server.domain.model import SYSTEM, Agent, Principal, Token
 from remote_server.errors import NotFound
 from remote_server.store.attempts import live_keys

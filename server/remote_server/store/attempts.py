@@ -13,8 +13,8 @@ from sqlalchemy import bindparam, select, text, tuple_, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_server.domain.changes import Change, Lost, Running, Withdrawn
 from remote_server.domain.demand import demand_from, policy_from
-from remote_server.domain.events import Change, Lost, Running, Withdrawn
 from remote_server.domain.expiry import overdue_detail
 from remote_server.domain.model import Attempt, Lease, LiveLease, Outcome
 from remote_server.store.ports import Reader, Row, Transaction

@@ -11,9 +11,9 @@ from sqlalchemy import bindparam, func, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
+from remote_server.domain.changes import Change, Lost, Withdrawn
 from remote_server.domain.decisions import Decision, End, Snapshot, decide
 from remote_server.domain.demand import policy_from
-from remote_server.domain.events import Change, Lost, Withdrawn
 from remote_server.domain.model import Outcome
 from remote_server.errors import Stale
 from remote_server.store.ports import Transaction

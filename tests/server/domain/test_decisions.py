@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Step
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.decisions import MOST_REFUSALS, Decision, Snapshot, decide
-from remote_server.domain.demand import Policy
-from remote_server.domain.events import (
+from remote_server.domain.changes import (
     Accepted,
     Change,
     Finished,
@@ -23,6 +21,8 @@ from remote_server.domain.events import (
     Running,
     Withdrawn,
 )
+from remote_server.domain.decisions import MOST_REFUSALS, Decision, Snapshot, decide
+from remote_server.domain.demand import Policy
 from remote_server.errors import Stale
 
 KEY = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 1)

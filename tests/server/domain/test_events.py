@@ -12,7 +12,8 @@ import pytest
 import remote_server
 from remote_protocol.attempt_id import AttemptId
 from remote_server.domain import changes, events
-from remote_server.domain.events import Accepted, Change, ChangeRecorded, Effect, Event, Record
+from remote_server.domain.changes import Accepted, Change
+from remote_server.domain.events import ChangeRecorded, Effect, Event, Record
 
 KEY = AttemptId("01ARYZ6S410000000000000000", 1)
 

@@ -11,6 +11,7 @@ from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase, Refusal, Verdict
 from remote_protocol.states import AttemptState
+from remote_server.domain import changes as ch
 from remote_server.domain import events as ev
 from remote_server.domain.events import Send
 from remote_server.domain.held_lease import LeaseState
@@ -57,7 +58,7 @@ def test_a_confirmation_waits_for_the_commit(talk: Talk) -> None:
     talk.offer()
     effects = talk.say("accept", serial=1)
     confirm = ev.Send(m.Confirm(attempt=AttemptId(JOB, 1)))
-    assert effects == [ev.Record(ev.Accepted(KEY, first=True), (confirm,))]
+    assert effects == [ev.Record(ch.Accepted(KEY, first=True), (confirm,))]
 
 
 def test_a_repeated_acceptance_is_recorded_again(talk: Talk) -> None:
@@ -65,7 +66,7 @@ def test_a_repeated_acceptance_is_recorded_again(talk: Talk) -> None:
     talk.offer()
     confirm = ev.Send(m.Confirm(attempt=KEY))
     for first in (True, False):
-        assert talk.say("accept", serial=1) == [ev.Record(ev.Accepted(KEY, first), (confirm,))]
+        assert talk.say("accept", serial=1) == [ev.Record(ch.Accepted(KEY, first), (confirm,))]
 
 
 def test_the_answer_to_a_withdrawn_offer_is_not_that_to_the_next_one(talk: Talk) -> None:
@@ -90,7 +91,7 @@ def test_a_refusal_frees_the_place(talk: Talk, reason: Refusal, record: str) -> 
     assert kinds(effects) == [record]
     assert ev.CapacityChanged() in effects
     (made,) = records(effects)
-    assert isinstance(made.change, ev.Withdrawn | ev.Rejected)
+    assert isinstance(made.change, ch.Withdrawn | ch.Rejected)
     assert "sorry" in made.change.detail
     assert not talk.session.leases
 
@@ -107,7 +108,7 @@ def test_a_refusal_of_what_was_accepted_loses_it(talk: Talk) -> None:
 def test_a_start_is_recorded_once(talk: Talk) -> None:
     talk.offer()
     talk.say("accept", serial=1)
-    assert talk.say("started", pid=7, at=1.5) == [ev.Record(ev.Running(KEY, 7, 1.5))]
+    assert talk.say("started", pid=7, at=1.5) == [ev.Record(ch.Running(KEY, 7, 1.5))]
     assert talk.say("started", pid=7, at=1.5) == []
 
 
@@ -142,7 +143,7 @@ def test_an_end_is_verified_then_committed_then_settled(talk: Talk) -> None:
     assert talk.hear(ended(size=9)) == []
     (record,) = talk.do(ev.LogVerified(ended(size=9), 9, matches=True))
     assert record == ev.Record(
-        ev.Finished(KEY, ended(size=9)), (ev.Send(m.Settled(attempt=AttemptId(JOB, 1))),)
+        ch.Finished(KEY, ended(size=9)), (ev.Send(m.Settled(attempt=AttemptId(JOB, 1))),)
     )
     assert KEY in talk.session.leases
     assert isinstance(record, ev.Record)
@@ -229,9 +230,9 @@ def test_what_is_ending_is_not_counted_as_open(talk: Talk) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [ev.Accepted(KEY), ev.Running(KEY, 7, 1.0), ev.Finished(KEY, ended()), ev.Returned(KEY)],
+    [ch.Accepted(KEY), ch.Running(KEY, 7, 1.0), ch.Finished(KEY, ended()), ch.Returned(KEY)],
 )
-def test_what_the_store_calls_stale_is_superseded(talk: Talk, change: ev.Change) -> None:
+def test_what_the_store_calls_stale_is_superseded(talk: Talk, change: ch.Change) -> None:
     talk.running()
     effects = talk.do(ev.ChangeRefused(change))
     assert kinds(effects) == ["superseded"]
@@ -240,11 +241,11 @@ def test_what_the_store_calls_stale_is_superseded(talk: Talk, change: ev.Change)
 
 
 def test_a_withdrawal_that_fails_asks_for_the_truth(talk: Talk) -> None:
-    assert kinds(talk.do(ev.ChangeRefused(ev.Withdrawn(KEY, "")))) == ["resync"]
+    assert kinds(talk.do(ev.ChangeRefused(ch.Withdrawn(KEY, "")))) == ["resync"]
 
 
-@pytest.mark.parametrize("change", [ev.Lost(KEY, ""), ev.Rejected(KEY, "")])
-def test_what_is_over_already_stays_over(talk: Talk, change: ev.Change) -> None:
+@pytest.mark.parametrize("change", [ch.Lost(KEY, ""), ch.Rejected(KEY, "")])
+def test_what_is_over_already_stays_over(talk: Talk, change: ch.Change) -> None:
     assert talk.do(ev.ChangeRefused(change)) == []
 
 

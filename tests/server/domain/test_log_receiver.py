@@ -5,6 +5,7 @@ from __future__ import annotations
 from remote_protocol import cri
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_server.domain import changes as ch
 from remote_server.domain import events as ev
 from remote_server.domain.log_receiver import (
     HOLE,
@@ -70,7 +71,7 @@ def test_a_log_whose_start_is_gone_is_mended_after_it_and_settled() -> None:
     assert not log.stale(END)
     (record,) = differs(log)
     assert isinstance(record, ev.Record)
-    assert isinstance(record.change, ev.Finished)
+    assert isinstance(record.change, ch.Finished)
     assert "before byte 4" in record.change.torn
     assert record.then == (ev.Send(m.Settled(attempt=AttemptId(JOB, 1))),)
 
@@ -82,7 +83,7 @@ def test_what_is_right_after_all_is_complete() -> None:
     chunk(log, 4, 5, length=9)
     (record,) = log.judge(ev.LogVerified(END, 9, matches=True))
     assert isinstance(record, ev.Record)
-    assert record.change == ev.Finished(KEY, END)
+    assert record.change == ch.Finished(KEY, END)
 
 
 def test_an_agent_with_nothing_left_still_comes_to_its_end() -> None:
@@ -100,7 +101,7 @@ def test_a_log_that_never_matches_is_settled_some_day() -> None:
         chunk(log, 0, 9, length=9)
     (record,) = differs(log)
     assert isinstance(record, ev.Record)
-    assert isinstance(record.change, ev.Finished)
+    assert isinstance(record.change, ch.Finished)
     assert f"{MOST_MISMATCHES} times" in record.change.torn
 
 
@@ -149,7 +150,7 @@ def test_no_hole_is_made_that_no_log_can_have() -> None:
         assert log.missed(offset, 0) == []
         assert chunk(log, offset, 5, length=0) == [ack(offset + 5)]
         (record,) = log.judge(ev.LogVerified(ended(size=offset + 5), 0, matches=False))
-        assert isinstance(record, ev.Record) and isinstance(record.change, ev.Finished)
+        assert isinstance(record, ev.Record) and isinstance(record.change, ch.Finished)
         assert "any more" in record.change.torn
         assert record.change.ended.size == 0, "what is shown is what is there"
 
@@ -160,7 +161,7 @@ def test_a_log_beyond_its_cap_is_cut_and_the_job_ends() -> None:
     assert chunk(log, 8, 8, length=8) == [ev.AppendLog(KEY, 0, ack(16), 2)]
     assert chunk(log, 16, 8, length=10) == [ack(24)]
     (record,) = log.judge(ev.LogVerified(ended(size=24), 10, matches=False))
-    assert isinstance(record, ev.Record) and isinstance(record.change, ev.Finished)
+    assert isinstance(record, ev.Record) and isinstance(record.change, ch.Finished)
     assert "more than a job's log may have: 10 bytes are kept" in record.change.torn
     assert record.change.ended.size == 10
     # On a new link it comes again, and nothing is asked for in vain.

@@ -8,6 +8,7 @@ from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase, Verdict
 from remote_protocol.states import AttemptState, EndReason
+from remote_server.domain import changes as ch
 from remote_server.domain import events as ev
 from remote_server.domain.held_lease import LeaseState
 from tests.server.domain.talk import (
@@ -64,7 +65,7 @@ def test_what_has_started_is_not_started_again() -> None:
     effects = talk.hello(item(Phase.ACCEPTED), leases=(lease(RUNNING),))
     assert verdicts(effects) == [(KEY, Verdict.SUPERSEDED, 0)]
     (record,) = records(effects)
-    assert isinstance(record.change, ev.Lost)
+    assert isinstance(record.change, ch.Lost)
     assert not talk.session.leases
 
 

@@ -17,7 +17,7 @@ from remote_protocol.limits import MAX_CHUNK_FRAME, MAX_PAYLOAD
 from remote_protocol.messages import Phase
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.change_set import ChangeSet
-from remote_server.domain.events import Accepted, Finished, Running
+from remote_server.domain.changes import Accepted, Finished, Running
 from remote_server.hub import link as module
 from tests.support.fake_agent import FakeAgent, cri, ended, holds
 from tests.support.frames import encode_chunk

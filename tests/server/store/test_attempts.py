@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState
-from remote_server.domain.events import Accepted
+from remote_server.domain.changes import Accepted
 from remote_server.store import Store, attempts
 from tests.support.databases import sqlite_plan
 from tests.support.stored import NOW, finish, offered, running

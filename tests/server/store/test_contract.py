@@ -360,7 +360,7 @@ async def test_what_was_closed_is_unavailable(url: str) -> None:
 async def test_an_end_that_comes_too_late_is_stale_in_a_batch(store: Store) -> None:
     keys = [await running(store) for _ in range(8)]
     await store.lose(keys[3], "gone", NOW)
-    from remote_server.domain.events import Finished
+    from remote_server.domain.changes import Finished
 
     results = await asyncio.gather(
         *(store.record("a", Finished(key, ended(key)), NOW) for key in keys),

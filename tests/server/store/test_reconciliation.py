@@ -13,7 +13,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.messages import Hello
 from remote_server.domain.change_set import ChangeSet
-from remote_server.domain.events import Lost
+from remote_server.domain.changes import Lost
 from remote_server.errors import NotFound
 from remote_server.store import Store
 from remote_server.store.reconciliation import Known, Reconciliation

@@ -11,7 +11,7 @@ import pytest
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.events import Accepted, Lost
+from remote_server.domain.changes import Accepted, Lost
 from remote_server.domain.model import Job
 from remote_server.store import Store
 from remote_server.store.restoration import MOST_NUMBERS, Opening

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Step
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.events import (
+from remote_server.domain.changes import (
     Accepted,
     Change,
     Finished,

@@ -14,7 +14,7 @@ import pytest
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
-from remote_server.domain.events import Lost, Returned, Withdrawn
+from remote_server.domain.changes import Lost, Returned, Withdrawn
 from tests.support.live_server import Live
 from tests.support.stored import finish, offered, started, submitted
 from tests.support.stored import running as run_job
