@@ -22,6 +22,7 @@ FILLED: dict[str, Any] = {
     "state_counts": {("q", "queued"): 1},
     "end_counts": {("q", "exit"): 1},
     "cancels": {KEY: Cancel("a", EndReason.CANCELLED, "enough")},
+    "given_up": {KEY: ("a", "j")},
     "agents": {"a"},
     "removed_agents": {"b": "deleted"},
     "queues": {"q"},
