@@ -16,7 +16,7 @@ from tests.systemd.host import Host
 from tests.systemd.machine import Machine, missing
 from tests.systemd.programs import install
 
-PROGRAMS = ("systemd-nspawn", "systemctl", "nsenter", "mount", "dbus-daemon")
+PROGRAMS = ("systemd-nspawn", "systemctl", "nsenter", "setpriv", "mount", "dbus-daemon")
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,8 @@ class Machine:
         with console:
             self._nspawn = subprocess.Popen(
                 [
+                    # A run that is killed leaves no container.
+                    *("setpriv", "--pdeathsig", "TERM"),
                     *("systemd-nspawn", "-q", "-D", str(self.root)),
                     f"--machine=test-{os.getpid()}",
                     *("--register=no", "--keep-unit", "--private-network", "--resolv-conf=off"),

@@ -7,7 +7,7 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 lacking=
-for program in systemd-nspawn dbus-daemon systemctl nsenter unshare useradd; do
+for program in systemd-nspawn dbus-daemon systemctl nsenter setpriv unshare useradd; do
   command -v "$program" >/dev/null || lacking="$lacking $program"
 done
 /usr/bin/python3 -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || lacking="$lacking python3"
