@@ -139,8 +139,10 @@ class Machine:
         """What runs a program inside."""
         given = {"PATH": _PATH, "HOME": "/root", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
         words = [f"{name}={value}" for name, value in (given | dict(env or {})).items()]
+        # nsenter stops with what it has started: a power-off would wait for it.
+        orphaned = ["setpriv", "--pdeathsig", "KILL"]
         enter = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
-        return [*enter, "/usr/bin/env", "-i", "-C", "/", *words, *map(str, command)]
+        return [*orphaned, *enter, "/usr/bin/env", "-i", "-C", "/", *words, *map(str, command)]
 
     def call(self, *command: object, env: Mapping[str, str] | None = None) -> str:
         """The same; its output. AssertionError with all it said when it failed."""
