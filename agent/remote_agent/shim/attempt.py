@@ -20,6 +20,7 @@ from remote_agent.shim.contact import Absence
 from remote_agent.shim.control import Control
 from remote_agent.shim.ending import CANCELLED, SPAWN_ERROR, Ending, EndResult, Timeline
 from remote_agent.shim.filters import make_filters
+from remote_agent.shim.held_inputs import InputHolder
 from remote_agent.shim.layout import CLEAN, CONTACT
 from remote_agent.shim.limits import Limits
 from remote_agent.shim.order import Order
@@ -35,12 +36,13 @@ _NOTIFY_AGAIN: Final = 0.005
 
 
 class ShimProcess(NamedTuple):
-    """Facts about the process that runs the loop. `guarded`: a launcher kills what it leaves."""
+    """Facts about the process that runs the loop."""
 
     boot_id: str
     pid: int
     start_time: str
-    guarded: bool
+    holder: InputHolder | None
+    """The launcher, which kills what a dead shim leaves, as holder of inputs; None without one."""
 
 
 class AttemptRunner:
@@ -54,7 +56,7 @@ class AttemptRunner:
         self._order = order
         self._shim = shim
         filters = make_filters(order, secrets)
-        self._workload = make_workload(order, shim.guarded)
+        self._workload = make_workload(order, guarded=shim.holder is not None)
         self._timeline = Timeline()
         self._ending = Ending(order)
         self._termination = Termination(self._ending, self._timeline, self._workload)
@@ -66,7 +68,7 @@ class AttemptRunner:
         self._channel = Channel(directory, order.key, order.agent_socket)
         self._completion = Completion(directory, self._output, self._channel)
         self._poller = Poller()
-        self._streams = Streams(directory, order, self._poller)
+        self._streams = Streams(directory, order, self._poller, shim.holder)
         self._reader = OutputReader(self._poller, self._streams, self._output, self._timeline)
         self._control = Control(self._reader, self._termination, self._completion)
         self._started = self._started_at = 0.0

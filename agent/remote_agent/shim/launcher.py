@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Final
 
 from remote_agent.processes import become_subreaper, kill_orphans
+from remote_agent.shim.held_inputs import HeldInputs
 from remote_agent.shim.layout import KEEP_MARK
 from remote_agent.shim.worker import Outcome, become_shim, log_line, serve
 
@@ -40,6 +41,7 @@ class Launcher:
         self._retiring = 0
         self._shims: dict[int, float] = {}
         self._not_before = 0.0
+        self._inputs = HeldInputs()
         self._wake, self._woken = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._woken, False)
@@ -51,6 +53,7 @@ class Launcher:
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         poll.register(self._control, select.POLLIN)
+        poll.register(self._inputs, select.POLLIN)
         while self._sender is not None or self._shims:
             wait = None
             if self._sender is not None and len(self._shims) < self._wanted:
@@ -62,6 +65,8 @@ class Launcher:
                 if descriptor == self._wake:
                     with suppress(BlockingIOError):
                         os.read(self._wake, 1024)
+                elif descriptor == self._inputs.fileno():
+                    self._inputs.take()
                 elif not self._receive():
                     poll.unregister(self._control)
             self._reap()
@@ -103,7 +108,7 @@ class Launcher:
             if self._sender is not None:
                 self._sender.close()
             os.setsid()
-            code = int(serve(self._requests, become_shim(guarded=True)))
+            code = int(serve(self._requests, become_shim(self._inputs.become_holder())))
         finally:
             os._exit(code)
 
@@ -114,6 +119,7 @@ class Launcher:
                 born = self._shims.pop(ended[0], None)
                 if born is not None:
                     self._after(ended[0], ended[1], time.monotonic() - born)
+                    self._inputs.drop(ended[0])
 
     def _after(self, pid: int, status: int, age: float) -> None:
         code = os.waitstatus_to_exitcode(status)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from remote_agent.processes import Folder, Poller, close_end
 from remote_agent.shim.feed import Feed
+from remote_agent.shim.held_inputs import InputHolder
 from remote_agent.shim.order import Order
 from remote_agent.shim.workload.base import JobPipes
 from remote_protocol.cri import STDERR, STDOUT
 
 
 class Streams:
-    """Makes a job's pipes as its order says."""
+    """Makes a job's pipes as its order says. `holder` keeps the input open if this process dies."""
 
-    def __init__(self, directory: Folder, order: Order, poller: Poller) -> None:
+    def __init__(
+        self, directory: Folder, order: Order, poller: Poller, holder: InputHolder | None = None
+    ) -> None:
         self._directory = directory
         self._order = order
         self._poller = poller
+        self._holder = holder
         self._ends: list[int] = []
         self.outputs: dict[int, bytes] = {}
         """Pipes that the job writes to, each with the name of its stream."""
@@ -31,6 +35,8 @@ class Streams:
             return JobPipes(None, out, err)
         pipe, stdin = self._poller.input_pipe()
         self._ends.append(stdin)
+        if self._holder is not None:
+            self._holder.hold(pipe)
         order = self._order
         self.feed = Feed(self._directory, self._poller, pipe, order.payload, order.stdin)
         return JobPipes(stdin, out, err)
@@ -58,7 +64,7 @@ class Streams:
         else:
             feed.tick(now)
         if feed.outcome:
-            self.feed = None
+            self.close_input()
         return feed.outcome
 
     def end(self, pipe: int) -> None:
@@ -79,3 +85,5 @@ class Streams:
         if self.feed is not None:
             self.feed.close()
             self.feed = None
+            if self._holder is not None:
+                self._holder.release()

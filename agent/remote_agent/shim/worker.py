@@ -29,6 +29,7 @@ from remote_agent.processes import (
 )
 from remote_agent.shim.attempt import AttemptRunner, ShimProcess
 from remote_agent.shim.ending import SPAWN_ERROR
+from remote_agent.shim.held_inputs import InputHolder
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.order import OrderError, read_order
 from remote_agent.shim.record import has_begun, mark_begun, write_record
@@ -61,12 +62,13 @@ def log_line(text: str) -> None:
     sys.stderr.flush()
 
 
-def become_shim(guarded: bool) -> ShimProcess:
-    """Set this process up: default signals, parent of its job's orphans. Facts about it."""
+def become_shim(holder: InputHolder | None) -> ShimProcess:
+    """Set this process up: default signals, parent of its job's orphans. Facts about it; without
+    a launcher there is no `holder`."""
     reset_signals()
     become_subreaper()
     pid = os.getpid()
-    return ShimProcess(boot_id(), pid, start_time(pid) or "", guarded)
+    return ShimProcess(boot_id(), pid, start_time(pid) or "", holder)
 
 
 def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Outcome | None:

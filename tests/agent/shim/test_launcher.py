@@ -10,6 +10,7 @@ from pathlib import Path
 from remote_agent.shim import worker
 from remote_agent.shim.launcher_client import LauncherClient
 from tests.agent.shim.test_attempt import daemon, sh
+from tests.agent.shim.test_feed import append
 from tests.support.shim_harness import ShimHarness, eventually, gone, running
 
 
@@ -68,6 +69,36 @@ def test_the_death_of_a_shim_ends_its_whole_job_at_once(
     eventually(lambda: "died with status -9; killed" in harness.log())
     os.kill(harness.started(other)["pid"], signal.SIGKILL)
     assert harness.ended(other)["end_reason"] == "signal"
+
+
+def test_the_death_of_a_shim_is_no_end_of_its_jobs_input(
+    harness: ShimHarness, tmp_path: Path
+) -> None:
+    """A job must not take a part of its input for all of it."""
+    program = f"import sys; sys.stdin.buffer.read(); open({str(tmp_path / 'ended')!r}, 'w')"
+    directory = harness.start([sys.executable, "-I", "-S", "-c", program], stdin=True)
+    append(directory, b"a part")
+    started = harness.started(directory)
+    job, shim, launcher = started["pid"], started["shim_pid"], harness.shims.pid
+    assert launcher is not None
+    pipe = os.readlink(f"/proc/{job}/fd/0")
+    eventually(lambda: pipe in open_files(launcher))
+    # A launcher that is slow to kill leaves the job all the time that it wants.
+    os.kill(launcher, signal.SIGSTOP)
+    try:
+        os.kill(shim, signal.SIGKILL)
+        gone(shim)
+        assert pipe in open_files(launcher)
+    finally:
+        os.kill(launcher, signal.SIGCONT)
+    gone(job)
+    eventually(lambda: pipe not in open_files(launcher))
+    assert not (tmp_path / "ended").exists()
+
+
+def open_files(pid: int) -> list[str]:
+    """What a process has open."""
+    return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
 
 
 def test_kept_processes_survive_the_death_of_another_shim(
