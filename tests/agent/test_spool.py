@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from pathlib import Path
 from zlib import crc32
 
@@ -141,10 +142,15 @@ def test_a_reader_beside_a_writer_loses_nothing(tmp_path: Path) -> None:
     pieces = [dice.randbytes(dice.randrange(1, 400)) for _ in range(3000)]
 
     def write() -> None:
+        written = 0
         for number, piece in enumerate(pieces):
             writer.write(piece)
+            written += len(piece)
             if number % 5 == 0:
                 writer.rotate()
+            # Few segments at a time, as in a spool whose reader keeps up: each look lists them all.
+            while written - total > 20_000:
+                time.sleep(0)
 
     thread = threading.Thread(target=write)
     thread.start()
