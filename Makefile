@@ -40,7 +40,7 @@ WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-wine check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-wine check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ dev: setup ## a server with one local agent, until Ctrl-C
 
 test: setup-dev ## the tests, JOBS=3 at a time; heavier ones are the targets below
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(HEAVY:%=--ignore=%) $(ARGS)
+
+test-sim: setup-dev ## 1,000 random schedules of the simulation: SCHEDULES=1000 SEED=1
+	@SIM_SCHEDULES=$(or $(SCHEDULES),1000) SIM_SEED=$(or $(SEED),1) \
+	  $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/sim $(ARGS)
 
 test-hostile: setup-dev ## attacks of strangers, users and rogue agents on a real server
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/hostile $(ARGS)

@@ -10,6 +10,8 @@ asserted while a world runs (`world.World`), and that everything ends once it is
 failure names its seed:
 
     SIM_SEED=4711 SIM_SCHEDULES=1 pytest tests/sim
+
+`make test` plays 250 schedules, `make test-sim` 1,000.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from tests.sim.restored_world import RestoredWorld
 from tests.sim.world import run
 
 SEED = int(os.environ.get("SIM_SEED", "1"))
-SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "1000"))
+SCHEDULES = int(os.environ.get("SIM_SCHEDULES", "250"))
 BLOCKS = 4
 STEPS = 250
 
