@@ -27,7 +27,8 @@ WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separati
 ON_POSTGRESQL := tests/postgresql tests/server/store tests/server/hub tests/server/inputs tests/server/queries \
   $(addprefix tests/server/test_,dispatcher.py sweeper.py inspection.py) tests/e2e
 ON_SQLITE := tests/server/store/sqlite tests/e2e/test_restore.py \
-  tests/e2e/test_refusals.py::test_a_database_newer_than_the_program
+  tests/e2e/test_refusals.py::test_a_database_newer_than_the_program \
+  tests/e2e/test_logs.py::test_a_second_server_reads_what_the_first_has_packed
 
 LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol

@@ -130,7 +130,7 @@ def test_an_archive_that_cannot_be_written_or_is_away(tmp_path: Path, archive: P
         check(stack)
 
 
-def test_a_crash_between_put_and_removal_and_a_second_server(tmp_path: Path, archive: Path) -> None:
+def test_a_crash_between_put_and_removal(tmp_path: Path, archive: Path) -> None:
     archive.mkdir(parents=True)
     with stack_with(tmp_path, archive) as stack:
         program, *rest = stack.server.command
@@ -149,6 +149,14 @@ def test_a_crash_between_put_and_removal_and_a_second_server(tmp_path: Path, arc
         complete(stack, jobs)
         check(stack)
 
+
+def test_a_second_server_reads_what_the_first_has_packed(tmp_path: Path, archive: Path) -> None:
+    archive.mkdir(parents=True)
+    with stack_with(tmp_path, archive) as stack:
+        stack.start_server()
+        stack.agent("a")
+        jobs = {"one": job(stack, "one")}
+        packed(stack, archive, jobs)
         backup = tmp_path / "copy.tar"
         done = subprocess.run(
             [BIN / "remote-server", "backup", "--data-dir", stack.data_dir, backup],
