@@ -25,7 +25,10 @@ LIBC: Final = (
     *("libresolv.so.2", "libgcc_s.so.1"),
 )
 """The C library in its parts, and what threads need to end (pthread_exit(3))."""
-_NEUTRAL: Final = b"/usr/local"
+_NEUTRAL: Final = (b"/usr/local", b"/usr")
+"""Places that belong to root on every host; the longest that fits is taken."""
+_SHORTEST: Final = 6
+"""Bytes of a path: a shorter one stands in binaries by chance, too."""
 _PT_INTERP: Final = 3
 
 
@@ -54,14 +57,16 @@ def remove_paths(folder: Path, paths: Iterable[Path]) -> None:
     """
     known = sorted({str(path).encode() for path in paths}, key=len, reverse=True)
     for path in known:
-        if len(path) < len(_NEUTRAL):
+        if len(path) < _SHORTEST:
             raise BuildError(
-                f"{path.decode()}: too short to be replaced in binaries; build elsewhere"
+                f"the path {path.decode()} is too short to be replaced in binaries; build in a"
+                " folder with a longer one"
             )
     for file in _files(folder):
         content = old = file.read_bytes()
         for path in known:
-            content = content.replace(path, b"/" * (len(path) - len(_NEUTRAL)) + _NEUTRAL)
+            neutral = next(place for place in _NEUTRAL if len(place) <= len(path))
+            content = content.replace(path, neutral.rjust(len(path), b"/"))
         if content != old:
             file.write_bytes(content)
 
