@@ -197,7 +197,8 @@ def test_ctrl_c_arrives(stack: Stack) -> None:
 
 def test_the_demo_plays_with_the_binary(dist: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [BIN / "python", DIST.parent / "demo" / "run.py"],
+        [BIN / "python", "-m", "demo.run"],
+        cwd=DIST.parent,
         env={**os.environ, "AGENT": str(dist / "remote-agent"), "TMPDIR": str(tmp_path)},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=100,
     )  # fmt: skip
