@@ -14,6 +14,9 @@ TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
 TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks requirements installers/binary)
 
+# Tests start programs thousands of times: with bytecode, as when they are installed.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What a Windows machine never imports; the first check of types has it.
 NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher)
 
