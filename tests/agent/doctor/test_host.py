@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,23 @@ def test_file_systems_that_will_not_do(
 def test_a_disk_with_room(tmp_path: Path) -> None:
     assert disk(tmp_path / "later", 1).status is Status.PASS
     assert failed(disk(tmp_path, 1 << 60), "disk_below_reserve").why
+
+
+def test_no_script_of_another_user_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may look at a folder whose owner puts a script of their own in the place of ours."""
+    run, trace = subprocess.run, tmp_path / "trace"
+
+    def swapped(command: list[str], **options: Any) -> Any:
+        (ours,) = tmp_path.glob(".doctor-*")
+        theirs = tmp_path / "theirs"
+        theirs.write_text(f"#!/bin/sh\ntouch {trace}\n")
+        theirs.chmod(0o755)
+        theirs.rename(ours)
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", swapped)
+    assert programs(tmp_path).status is Status.PASS
+    assert not trace.exists()
 
 
 def test_programs_are_tried_where_jobs_have_theirs(
