@@ -27,12 +27,12 @@ from remote_agent import __version__
 from remote_agent.app.bootstrap import host_platform
 from remote_agent.config import Config, as_document, without_password
 from remote_agent.connection.identity import Identity, read_identity
-from remote_agent.errors import AgentError
+from remote_agent.errors import AgentError, os_words
 from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import ask
 from remote_agent.local.environment import notable
 from remote_agent.local.logging_setup import FILES, mask
-from remote_agent.processes import NEW, open_file, rename
+from remote_agent.processes import NEW, READ, Folder, open_file, rename
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.report import Finding
 
@@ -188,11 +188,15 @@ def _logs(folder: Path) -> Iterable[tuple[str, str]]:
     left = MOST_LOG
     for name in ("agent.log", *(f"agent.log.{number}" for number in range(1, FILES))):
         try:
-            with open(folder / name, "rb") as file:
+            # A job may have put a link in its place, to what only root can read, or a FIFO.
+            with Folder(folder) as kept, open(kept.open(name, READ), "rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - left))
                 content = file.read(left)
-        except OSError:
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield name, f"left out: {os_words(error, folder / name)}\n"
             continue
         # A line that is cut could hide the beginning of a secret.
         if size > left:

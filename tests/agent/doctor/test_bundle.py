@@ -127,6 +127,30 @@ def test_the_log_is_bounded_and_cut_between_lines(
     assert kept.startswith(b"line 00") and kept.endswith(b"line 0099\n") and len(kept) <= 100
 
 
+def test_no_file_that_a_job_names_gets_in(subject: Subject, tmp_path: Path) -> None:
+    """A job can put anything into the agent's folder, and root may make the bundle."""
+    (tmp_path / "shadow").write_text("canary-of-root\n")
+    logs = subject.state_dir / "logs"
+    for name in ("agent.log", "agent.log.1"):
+        (logs / name).unlink()
+    (logs / "agent.log").symlink_to(tmp_path / "shadow")
+    os.link(tmp_path / "shadow", logs / "agent.log.1")
+    os.mkfifo(logs / "agent.log.2")
+    file = tmp_path / "out.tar.gz"
+    write(file, subject)
+    files = unpacked(file)
+    assert "canary-of-root" not in b"".join(files.values()).decode()
+    for name in ("agent.log", "agent.log.1", "agent.log.2"):
+        assert files[f"logs/{name}"].startswith(b"left out:")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "agent.log").write_text("canary-of-root\n")
+    logs.rename(tmp_path / "old")
+    logs.symlink_to(tmp_path / "elsewhere")
+    other = tmp_path / "other.tar.gz"
+    write(other, subject)
+    assert "canary-of-root" not in b"".join(unpacked(other).values()).decode()
+
+
 def test_a_secret_that_is_too_short_blackens_nothing() -> None:
     redact = Redactor(["", "a", "secret-value"])
     assert redact("a banana, secret-value\nfine") == "a banana, ***\nfine"
