@@ -7,12 +7,13 @@ What was skipped was not looked at: it is never shown as passed.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Final
+
+from remote_protocol.printable import json_text, printable
 
 
 class Level(StrEnum):
@@ -90,7 +91,7 @@ def exit_code(findings: Iterable[Finding]) -> int:
 
 def as_json(findings: Sequence[Finding]) -> str:
     """The findings as a JSON list of objects, in their order."""
-    return json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False)
+    return json_text([asdict(finding) for finding in findings])
 
 
 def as_table(findings: Sequence[Finding]) -> str:
@@ -105,7 +106,8 @@ def as_table(findings: Sequence[Finding]) -> str:
         f"{counts[Status.PASS]} passed, {counts[Status.FAIL]} failed, "
         f"{counts[Status.SKIP]} not checked"
     )
-    return "\n".join(lines)
+    # Texts of servers and proxies are among them.
+    return printable("\n".join(lines))
 
 
 def _lines(finding: Finding) -> list[str]:

@@ -37,6 +37,17 @@ def test_json_is_the_contracts_list() -> None:
     ]  # fmt: skip
 
 
+def test_control_characters_of_a_server_reach_no_terminal() -> None:
+    findings = [
+        NAME.failed("no_dns", "a\x1b[2J\x9b1m", "b\r\x07", "c\u202e"),
+        DISK.passed("\x1b]0;t"),
+    ]
+    for text in (as_table(findings), as_json(findings)):
+        assert not set(text) & set("\x1b\x9b\r\x07\u202e")
+    assert "\\x1b[2J\\x9b1m [no_dns]" in as_table(findings)
+    assert json.loads(as_json(findings))[0]["finding"] == "a\x1b[2J\x9b1m"
+
+
 def test_the_table_keeps_levels_apart_and_shows_cause_and_cure() -> None:
     findings = [
         NAME.failed("no_dns", "no such name", "one\ntwo", "mend DNS"),

@@ -44,7 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
         code: int = options.run(options)
         sys.stdout.flush()
     except AgentError as error:
-        print(f"remote-agent: {error}", file=sys.stderr)
+        from remote_protocol.printable import printable
+
+        # A server, or a proxy, may have its words in it.
+        print(f"remote-agent: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 1

@@ -16,6 +16,7 @@ from remote_agent.connection.identity import Identity, load_identity
 from remote_agent.errors import ConfigError
 from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
+from remote_protocol.printable import printable
 from remote_protocol.units import format_duration, format_size, parse_duration
 
 VERSION: Final = f"remote-agent {__version__}"
@@ -91,7 +92,7 @@ def _print_status(document: dict[str, Any]) -> None:
         if document.get(name) not in (None, "", [], {}):
             print(f"{name:<10} {_words(document[name])}")
             if name == "link" and document.get("link_failure"):
-                print(f"{'':<10} {document['link_failure']}")
+                print(f"{'':<10} {_words(document['link_failure'])}")
     if "jobs_run_as" in document:
         print(f"{'jobs as':<10} {document['jobs_run_as']}")
     attempts = document.get("attempts", [])
@@ -107,8 +108,8 @@ def _print_status(document: dict[str, Any]) -> None:
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}={entry}" for key, entry in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        value = [f"{key}={entry}" for key, entry in value.items()]
+    return printable(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def pause(options: argparse.Namespace) -> int:

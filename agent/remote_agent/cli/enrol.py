@@ -41,6 +41,7 @@ from remote_agent.session.capacity import unused
 from remote_agent.values import open_way_words
 from remote_protocol.api.registration import Registered, Registration
 from remote_protocol.ids import Name, TokenKind, kind_of
+from remote_protocol.printable import printable
 from remote_protocol.urls import is_unencrypted
 
 _ONE_TRY: Final = 90.0
@@ -118,7 +119,8 @@ def _enrol_with_retries(config: Config, known: Identity | None, wanted: Options)
         except Unreachable as error:
             if str(error) != said:
                 said = str(error)
-                print(f"remote-agent: {error}; trying again", file=sys.stderr, flush=True)
+                shown = printable(said)
+                print(f"remote-agent: {shown}; trying again", file=sys.stderr, flush=True)
         wait = backoff.delay(failures, random.random(), config.server.max_reconnect_wait)
         service.waiting(f"not registered yet: {said}", wait + _ONE_TRY)
         time.sleep(wait)

@@ -12,9 +12,10 @@ import click
 from remote_client import __version__
 from remote_client.cli.hints import hint_for_error
 from remote_client.cli.options import Group, global_options
-from remote_client.cli.output import drop_stdout, note, printable
+from remote_client.cli.output import drop_stdout, note
 from remote_client.cli.session import Session
 from remote_client.errors import ApiError, ClientError, UsageError
+from remote_protocol.printable import printable
 
 COMMANDS: Final = {
     "run": ("run", "run", "Run COMMAND on an agent and stream what it prints."),

@@ -7,10 +7,8 @@ characters are shown, not obeyed. Only the output of jobs is theirs, byte for by
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
-import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,12 +18,9 @@ from typing import Any, BinaryIO, Final
 import click
 
 from remote_client.errors import ClientError, UsageError
+from remote_protocol.printable import json_text, printable
 from remote_protocol.units import format_duration, format_size
 
-_CONTROLS: Final = re.compile(
-    # C0 and DEL without tab and newline, C1, and what turns the direction of writing (UAX #9).
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
 _COLOURS: Final = {
     "succeeded": "32", "failed": "31", "cancelled": "33", "running": "36",
     "online": "32", "stale": "33", "offline": "31",
@@ -61,27 +56,12 @@ def note(sentence: str) -> None:
 
 def print_json(document: object) -> None:
     """The API's own document."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    # Those that JSON (RFC 8259 §7) lets stand in strings; escaped they mean the same.
-    text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    # So are halves of surrogate pairs, which no text file can hold.
-    say(re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text))
-
-
-def printable(text: str) -> str:
-    """The text with its control characters shown as `\\x1b`; tabs and newlines stay."""
-    shown = _CONTROLS.sub(_shown, text)
-    return shown if shown.isascii() else shown.encode("utf-8", "backslashreplace").decode()
+    say(json_text(document))
 
 
 def one_line(text: str) -> str:
     """The same on one line."""
     return printable(text.replace("\n", "\\n").replace("\t", "\\t"))
-
-
-def _shown(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def colours() -> bool:
