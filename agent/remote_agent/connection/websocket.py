@@ -43,6 +43,15 @@ class ServerSocket(ClientConnection):
                 return  # only a matter of speed
 
 
+class _Direct(connect):
+    """Follows no redirect: a token and jobs belong to the server that was named, and a location
+    that makes no sense would be an error of a kind that nobody expects."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """It is the answer."""
+        return exc
+
+
 async def open_websocket(endpoint: Endpoint, url: str | None = None) -> ServerSocket:
     """A WebSocket to the server, through its proxy if it has one; `url`: another one than the
     session's. Raises what `explain` knows."""
@@ -54,7 +63,7 @@ async def open_websocket(endpoint: Endpoint, url: str | None = None) -> ServerSo
     if via is not None:
         async with asyncio.timeout(OPEN_TIMEOUT):
             options["sock"] = await open_tunnel(via, *endpoint.address)
-    opened = await connect(
+    opened = await _Direct(
         url,
         additional_headers={"Authorization": f"Bearer {endpoint.token}"},
         subprotocols=[Subprotocol(SUBPROTOCOL)],
