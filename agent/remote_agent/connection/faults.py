@@ -26,6 +26,8 @@ log = structlog.get_logger("link")
 
 REPEAT_AFTER: Final = 600.0
 """Seconds until a failure that stays the same is logged again."""
+_LONGEST: Final = 2000
+"""Characters of what a server says about one fault."""
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})")
 """What urllib says of a proxy that refuses (`http.client`)."""
 _PROXY_SETTINGS: Final = "--proxy, [server] proxy, HTTPS_PROXY or HTTP_PROXY"
@@ -121,9 +123,10 @@ def _of_answer(error: BaseException, route: Route) -> Fault | None:
 
 
 def problem_of(body: bytes | bytearray | None) -> tuple[str, str]:
-    """`code` and `detail` of problem+json (RFC 9457); empty when it is something else."""
+    """`code` and `detail` of problem+json (RFC 9457), the beginnings of long ones; empty when it is
+    something else."""
     try:
         problem = json.loads(body or b"")
-        return str(problem.get("code", "")), str(problem.get("detail", ""))
-    except (ValueError, AttributeError):
+        return str(problem.get("code", ""))[:_LONGEST], str(problem.get("detail", ""))[:_LONGEST]
+    except (ValueError, AttributeError, RecursionError):
         return "", ""

@@ -7,6 +7,7 @@ percent signs and all, so that no special character ever arrives.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from contextlib import suppress
 from typing import Final
@@ -19,6 +20,7 @@ from websockets.http11 import Response
 from remote_protocol.urls import proxy_authorization
 
 _END: Final = b"\r\n\r\n"
+_STATUS: Final = re.compile(rb"[0-9]{3}")
 _ONLY: Final = "http"
 _PORT: Final = 80
 
@@ -64,7 +66,7 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
 def _check(head: bytes) -> None:
     version, _, rest = head.partition(b"\r\n")[0].partition(b" ")
     code, _, reason = rest.partition(b" ")
-    if not version.startswith(b"HTTP/1.") or not code.isdigit():
+    if not version.startswith(b"HTTP/1.") or not _STATUS.fullmatch(code):
         raise InvalidProxyMessage("no HTTP response from the proxy")
     if not 200 <= int(code) < 300:
         words = reason.decode(errors="replace")

@@ -149,10 +149,13 @@ def _not_ours(target: Target, network: Network, answer: Answer) -> Finding:
 
 
 def _redirected(target: Target, said: str, location: str) -> Finding:
-    goal = urljoin(target.url + VERSION_PATH, location)
+    try:
+        goal = urljoin(target.url + VERSION_PATH, location)
+        # Not the whole goal: a page of a login may carry anything.
+        shown = f"{urlsplit(goal).scheme}://{urlsplit(goal).netloc}"
+    except ValueError:
+        goal = shown = "what is no URL"
     better = goal.removesuffix(VERSION_PATH)
-    # Not the whole goal: a page of a login may carry anything.
-    shown = f"{urlsplit(goal).scheme}://{urlsplit(goal).netloc}"
     return SERVER.failed(
         "redirected",
         f"{target.url} redirects to {better if better != goal else shown}",
@@ -196,7 +199,7 @@ def parse_date(text: str) -> float | None:
             return None
         numbers = (int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute))
         return datetime(*numbers, min(int(second), 59), tzinfo=UTC).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

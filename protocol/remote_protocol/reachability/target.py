@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from remote_protocol.urls import proxy_authorization
 
 _MOST_HEAD: Final = 16 * 1024
+_STATUS: Final = re.compile(rb"[0-9]{3}")
 _HTTP_PORT: Final = 80
 
 
@@ -175,7 +177,7 @@ def _open_tunnel(wire: Wire, proxy: str, host: str, port: int) -> None:
     first = head.partition(b"\r\n")[0]
     words = first.decode("latin-1")[:200]
     status = first.split(b" ")[1:2]
-    if not first.startswith(b"HTTP/1.") or not status or not status[0].isdigit():
+    if not first.startswith(b"HTTP/1.") or not status or not _STATUS.fullmatch(status[0]):
         raise ProxyAnswered(0, f"it answered {words!r}" if words else "it closed the connection")
     if not 200 <= int(status[0]) < 300:
         raise ProxyAnswered(int(status[0]), words)

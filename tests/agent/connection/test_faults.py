@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import ssl
 
@@ -100,9 +101,14 @@ def test_a_failure_before_the_proxy_names_the_proxy(error, words):
     assert "hunter2" not in text
 
 
-@pytest.mark.parametrize("body", [None, b"", b"<html>", b"[1]", b"3"])
+@pytest.mark.parametrize("body", [None, b"", b"<html>", b"[1]", b"3", b"[" * 100_000])
 def test_an_answer_that_is_no_problem_has_no_code(body):
     assert problem_of(body) == ("", "")
+
+
+def test_of_a_long_detail_the_beginning_is_kept():
+    code, detail = problem_of(json.dumps({"code": "c" * 9999, "detail": "d" * 9999}).encode())
+    assert len(code) == len(detail) == 2000
 
 
 def test_code_and_detail_of_a_problem():

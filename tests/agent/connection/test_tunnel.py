@@ -63,7 +63,15 @@ async def test_a_refusal_has_its_status() -> None:
     assert refused.value.response.status_code == 502
 
 
-@pytest.mark.parametrize("answer", [b"", b"220 a.b ESMTP\r\n\r\n", b"HTTP/1.1 yes\r\n\r\n"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"220 a.b ESMTP\r\n\r\n",
+        b"HTTP/1.1 yes\r\n\r\n",
+        b"HTTP/1.1 %s\r\n\r\n" % (b"9" * 5000),
+    ],
+)
 async def test_what_is_no_proxy(answer: bytes) -> None:
     with speaker(answer) as port, pytest.raises(InvalidProxyMessage):
         await open_tunnel(f"http://127.0.0.1:{port}", "there", 1)

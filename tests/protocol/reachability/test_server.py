@@ -45,6 +45,7 @@ def test_what_is_not() -> None:
     assert code_of("http://h", Answer(504, {}, b"")) == "server_away"
     assert code_of("http://h", Answer(302, {"location": "/login"}, b"")) == "redirected"
     assert code_of("http://h", Answer(302, {}, b"")) == "redirected"
+    assert code_of("http://h", Answer(302, {"location": "http://["}, b"")) == "redirected"
     assert code_of("http://h", OSError("cut")) == "no_http_answer"
     assert code_of("http://h", OSError("cut"), speaks=True) == "port_speaks_tls"
     assert code_of("http://h", Answer(400, {}, b""), speaks=True) == "port_speaks_tls"
@@ -56,7 +57,15 @@ def test_what_is_not() -> None:
 def test_clocks() -> None:
     assert server.parse_date(DATE) == AT
     assert server.parse_date("Sat, 31 Dec 2016 23:59:60 GMT") is not None
-    for text in ("", "now", DATE.replace("Nov", "Foo"), DATE.replace("GMT", "CET"), f"{DATE} x"):
+    far = "Sun, 06 Nov 99999999999999999999 08:49:37 GMT"
+    for text in (
+        "",
+        "now",
+        far,
+        DATE.replace("Nov", "Foo"),
+        DATE.replace("GMT", "CET"),
+        f"{DATE} x",
+    ):
         assert server.parse_date(text) is None
     assert server.clock(ours(), AT).code == "no_date"
     assert server.clock(ours(date=DATE), AT + 59).status is Status.PASS

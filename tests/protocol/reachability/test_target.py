@@ -58,6 +58,7 @@ def test_plain_http_may_be_fetched_by_the_proxy() -> None:
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", 407),
         (b"HTTP/1.1 503\r\n\r\n", 503),
         (b"HTTP/1.1 ?\r\n\r\n", 0),
+        (b"HTTP/1.1 " + b"9" * 5000, 0),
         (b"SSH-2.0", 0),
         (b"", 0),
         (b"x" * 100_000, 0),
