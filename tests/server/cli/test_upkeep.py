@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import tarfile
@@ -24,13 +25,19 @@ def submit(server: Program, data: Path) -> str:
     return str(server.get("/api/v1/jobs", token, body={"command": ["true"]})["id"])
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory that a server has used."""
-    folder = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("used") / "data"
     with running(folder) as server:
         submit(server, folder)
     return folder
+
+
+@pytest.fixture
+def data(used: Path, tmp_path: Path) -> Path:
+    """One of its own for each test."""
+    return shutil.copytree(used, tmp_path / "data")
 
 
 def test_migrate(data: Path, tmp_path: Path) -> None:
