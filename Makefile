@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher)
 
 # Whole environments are made and large attacks carried out there: targets of their own, so that `make test` stays short.
-HEAVY := tests/hostile tests/checkout tests/postgresql tests/systemd tests/binary
+HEAVY := tests/hostile tests/checkout tests/postgresql tests/systemd tests/binary tests/docs/test_blocks.py
 
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
@@ -94,8 +94,8 @@ test-postgres: setup-dev ## the store, what stands on it, and all end-to-end tes
 test-binary: setup-dev build ## the binaries of `make build`: a whole life, updates, damage, hostile places
 	@AGENT=dist/remote-agent $(BIN)/python -m pytest -n 2 --dist worksteal tests/binary $(WITH_BINARY) $(ARGS)
 
-test-docs: setup-dev ## the examples of every --help, for real
-	@$(BIN)/python -m pytest tests/docs/help_examples.py $(ARGS)
+test-docs: setup-dev ## the examples of every --help and the commands of README and guides, for real
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/docs/help_examples.py tests/docs/test_blocks.py $(ARGS)
 
 test-systemd: setup-dev ## the service in a really booted systemd (root); REMOTE_TEST_SYSTEMD=off leaves it out
 ifeq ($(REMOTE_TEST_SYSTEMD),off)
