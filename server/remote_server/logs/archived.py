@@ -182,8 +182,6 @@ class ArchivedLogs:
             return None
         try:
             end = read_end(tail, size)
-            if not 0 <= end.index_at <= size - END_SIZE:
-                raise Damaged("is damaged: its index is nowhere")
             if end.index_at >= start:
                 index: bytes | None = tail[end.index_at - start : len(tail) - END_SIZE]
             else:

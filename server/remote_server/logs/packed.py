@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Final, NamedTuple
-from zlib import MAX_WBITS, compressobj, crc32, decompress, error
+from zlib import MAX_WBITS, compressobj, crc32, decompressobj, error
 
 from remote_server.logs.ports import LogUnavailable
 
@@ -32,11 +32,17 @@ _NOTHING: Final = b"\x03\x00" + bytes(_TRAILER.size)
 _PIECE: Final = b"RA"
 _INDEX: Final = b"RI"
 _END: Final = b"RE"
+_LENGTH: Final = 4
+"""Bytes of the length of a member."""
 _MOST_LENGTHS: Final = 16_000
 """In one member of the index: an extra field has 64 KiB at the most."""
 _END_FIELDS: Final = struct.Struct("<2QI")
 """Length of the log, where the index begins, CRC-32 of both and of the index."""
 END_SIZE: Final = _HEADER + _END_FIELDS.size + len(_NOTHING)
+_LONGEST_MEMBER: Final = BLOCK + BLOCK // 8 + 1024
+"""More than any deflate makes of `BLOCK` bytes."""
+MOST_BLOCKS: Final = 1 << 24
+"""In one packed log, which has 4 TiB then, and an index of 64 MiB to be held in memory."""
 
 
 class Damaged(LogUnavailable):
@@ -60,6 +66,8 @@ def pack(content: Iterable[bytes]) -> Iterator[bytes]:
     for block in _blocks(content):
         member = _member(block)
         lengths.append(len(member))
+        if len(lengths) > MOST_BLOCKS:
+            raise LogUnavailable(f"the log is too long to be packed: over {total} bytes")
         total += len(block)
         at += len(member)
         yield member
@@ -72,25 +80,39 @@ def pack(content: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def read_end(tail: bytes, size: int) -> End:
-    """What the end of a packed log of `size` bytes says; `tail` are its last bytes. Damaged."""
+    """What the end of a packed log of `size` bytes says; `tail` are its last bytes. Damaged, also
+    when the index would not be as long as that of such a log is: it is not read then."""
     kind, fields = _field(tail[-END_SIZE:])
     if kind != _END or len(fields) != _END_FIELDS.size:
         raise Damaged("is damaged: its end is missing")
     length, index_at, index_crc = _END_FIELDS.unpack(fields)
-    return End(length, index_at, size - END_SIZE - index_at, index_crc)
+    end = End(length, index_at, size - END_SIZE - index_at, index_crc)
+    count = _blocks_of(length)
+    members = -(-count // _MOST_LENGTHS)
+    wanted = count * _LENGTH + members * (_HEADER + len(_NOTHING))
+    if count > MOST_BLOCKS or end.index_size != wanted:
+        raise Damaged("is damaged: its end does not fit")
+    return end
 
 
 def read_index(raw: bytes, end: End) -> array[int]:
     """Where each member begins, and where the last one ends. Damaged."""
     if len(raw) != end.index_size or _crc(end.length, end.index_at, raw) != end.index_crc:
         raise Damaged("is damaged: its index is not what was written")
-    lengths: list[int] = []
-    while raw:
-        _, fields = _field(raw)
-        lengths += struct.unpack(f"<{len(fields) // 4}I", fields)
-        raw = raw[_HEADER + len(fields) + len(_NOTHING) :]
+    lengths = array("I")
+    at = 0
+    while at < len(raw):
+        kind, fields = _field(raw, at)
+        if kind != _INDEX or len(fields) % _LENGTH:
+            raise Damaged("is damaged: its index is none")
+        lengths.extend(struct.unpack(f"<{len(fields) // _LENGTH}I", fields))
+        at += _HEADER + len(fields) + len(_NOTHING)
     places = array("Q", accumulate(lengths, initial=0))
-    if places[-1] != end.index_at or len(lengths) != -(-end.length // BLOCK):
+    if (
+        places[-1] != end.index_at
+        or len(lengths) != _blocks_of(end.length)
+        or max(lengths, default=0) > _LONGEST_MEMBER
+    ):
         raise Damaged("is damaged: its index does not fit")
     return places
 
@@ -99,8 +121,12 @@ def read_member(member: bytes) -> bytes:
     """The bytes of the log in a member. Damaged."""
     try:
         kind, _ = _field(member)
-        data = decompress(member[_HEADER : -_TRAILER.size], -MAX_WBITS, BLOCK)
-        if kind != _PIECE or _TRAILER.unpack(member[-_TRAILER.size :]) != (crc32(data), len(data)):
+        press = decompressobj(-MAX_WBITS)
+        # Not a byte more than one beyond what belongs there, whatever it would become.
+        data = press.decompress(member[_HEADER : -_TRAILER.size], BLOCK + 1)
+        found = (crc32(data), len(data))
+        sound = kind == _PIECE and press.eof and len(data) <= BLOCK
+        if not sound or _TRAILER.unpack(member[-_TRAILER.size :]) != found:
             raise Damaged("is damaged: a block is not what was written")
     except (error, struct.error) as fault:
         raise Damaged(f"is damaged: {fault}") from None
@@ -121,6 +147,10 @@ def _blocks(content: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
+def _blocks_of(length: int) -> int:
+    return -(-length // BLOCK)
+
+
 def _crc(length: int, index_at: int, index: bytes) -> int:
     return crc32(struct.pack("<2Q", length, index_at), crc32(index))
 
@@ -139,11 +169,11 @@ def _head(kind: bytes, fields: bytes) -> bytes:
     return _FIXED + _EXTRA.pack(len(fields) + 4, kind, len(fields)) + fields
 
 
-def _field(raw: bytes) -> tuple[bytes, bytes]:
-    """Kind and bytes of the extra field of the member that `raw` begins with."""
-    if len(raw) >= _HEADER and raw.startswith(_FIXED):
-        both, kind, length = _EXTRA.unpack_from(raw, len(_FIXED))
-        fields = raw[_HEADER : _HEADER + length]
+def _field(raw: bytes, at: int = 0) -> tuple[bytes, bytes]:
+    """Kind and bytes of the extra field of the member that begins at `at`."""
+    if len(raw) - at >= _HEADER and raw.startswith(_FIXED, at):
+        both, kind, length = _EXTRA.unpack_from(raw, at + len(_FIXED))
+        fields = raw[at + _HEADER : at + _HEADER + length]
         if both == length + 4 and len(fields) == length:
             return kind, fields
     raise Damaged("is damaged: no header where one should be")
