@@ -6,7 +6,7 @@ Logs may lie in an archive that is slow or away: nothing else waits for this loo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,8 @@ from remote_server.store import Store
 _MOST_FORGOTTEN: Final = 2000
 """Jobs forgotten in one round; then it goes on after a moment."""
 _MOMENT: Final = 5.0
+_MOST_FAILURES: Final = 20
+"""Logs in a row that cannot be deleted: then the rest waits for the next round."""
 
 DeleteLog = Callable[[AttemptId], Awaitable[object]]
 """Removes the log of an attempt; a missing one is no error. LogUnavailable."""
@@ -49,6 +51,10 @@ class Retention:
         self._clock = clock
         self._delete_log = delete_log
         self._settings = settings
+        self._failures = 0
+        """Of deletions in a row."""
+        self._kept: list[tuple[AttemptId, LogUnavailable]] = []
+        """What could not be deleted in this round."""
         self._log = structlog.get_logger("remote_server.retention")
 
     async def run(self) -> None:
@@ -66,6 +72,7 @@ class Retention:
                 self._log.warning("old logs and jobs cannot be deleted now", cause=str(error))
             except Exception:
                 self._log.exception("a round of retention failed")
+            self._tell_kept()
 
     async def delete_logs(self) -> None:
         """Delete logs that are older than their queues keep them, or more than they keep."""
@@ -101,9 +108,8 @@ class Retention:
             if not old:
                 break
             # Logs first: what a crash leaves is found again by its rows.
-            for key in (key for job in old for key in job.attempts):
-                await self._delete_log(key)
-            count += await self._store.forget_jobs([job.id for job in old])
+            gone = [job.id for job in old if await self._delete_all(job.attempts)]
+            count += await self._store.forget_jobs(gone)
             after = old[-1].id
             await asyncio.sleep(0)
         return count
@@ -111,11 +117,10 @@ class Retention:
     async def _delete_before(self, queue: Queue, before: float) -> int:
         """Delete a batch of logs; how many."""
         old = await self._store.old_logs(queue.name, before)
-        for log in old:
-            await self._delete_log(log.key)
-        if old:
-            await self._store.logs_gone([log.key for log in old])
-        return len(old)
+        gone = [log.key for log in old if await self._delete(log.key)]
+        if gone:
+            await self._store.logs_gone(gone)
+        return len(gone)
 
     async def _shrink(self, queue: Queue, most: int) -> None:
         total = await self._store.logs_total(queue.name)
@@ -125,10 +130,42 @@ class Retention:
             for log in old:
                 if total <= most:
                     break
-                await self._delete_log(log.key)
-                gone.append(log.key)
+                if await self._delete(log.key):
+                    gone.append(log.key)
+                # One that stays for now is not made up for by a newer one.
                 total -= log.size
             if not gone:
                 return
             await self._store.logs_gone(gone)
             await asyncio.sleep(0)
+
+    async def _delete_all(self, keys: Iterable[AttemptId]) -> bool:
+        """Delete logs; whether all are gone."""
+        return all([await self._delete(key) for key in keys])
+
+    async def _delete(self, key: AttemptId) -> bool:
+        """Delete a log; false when that is not possible now: others need not wait for it.
+        LogUnavailable when it seems that none can be deleted."""
+        try:
+            await self._delete_log(key)
+        except LogUnavailable as error:
+            self._failures += 1
+            if self._failures > _MOST_FAILURES:
+                self._failures = 0
+                raise
+            self._kept.append((key, error))
+            return False
+        self._failures = 0
+        return True
+
+    def _tell_kept(self) -> None:
+        """Tell, once a round, what could not be deleted."""
+        if self._kept:
+            (key, error), count = self._kept[0], len(self._kept)
+            self._log.warning(
+                "some old logs cannot be deleted now",
+                count=count,
+                attempt=str(key),
+                cause=str(error),
+            )
+            self._kept.clear()

@@ -33,13 +33,16 @@ class Scene:
         self.store = store
         self.hands = HandClock(wall=NOW)
         self.deleted: list[AttemptId] = []
+        self.asked = 0
         self.fault = ""
+        self.stuck: set[AttemptId] = set()
         settings = RetentionSettings(every=0.005, jobs=jobs)
         self.retention = Retention(store, self.hands.clock, self._delete, settings)
 
     async def _delete(self, key: AttemptId) -> None:
-        if self.fault:
-            raise ArchiveUnavailable(self.fault)
+        self.asked += 1
+        if self.fault or key in self.stuck:
+            raise ArchiveUnavailable(self.fault or "it is a directory")
         self.deleted.append(key)
 
 
@@ -139,6 +142,44 @@ async def test_what_cannot_be_deleted_is_deleted_later(store: Store) -> None:
                 await asyncio.sleep(0.005)
     assert not task.done()
     task.cancel()
+
+
+async def test_one_that_cannot_be_deleted_stops_no_other(store: Store) -> None:
+    scene = Scene(store, jobs=1000)
+    for wanted in (
+        QueueCreate(name="aged", log_retention=100),
+        QueueCreate(name="sized", log_max_total=150),
+    ):
+        await store.create_queue(wanted, NOW)
+    keys = [await running(store, queue=queue) for queue in ["aged"] * 3 + ["sized"] * 3]
+    for number, key in enumerate(keys):
+        await finish(store, key, now=NOW + number, size=100)
+    scene.hands.pass_by(500)
+    scene.stuck = {keys[0], keys[3]}
+    await scene.retention.delete_logs()
+    # The newest log of the queue is not deleted in place of the one that stays.
+    assert scene.deleted == [keys[1], keys[2], keys[4]]
+    scene.deleted.clear()
+    await scene.retention.delete_logs()
+    assert scene.deleted == []
+    scene.hands.pass_by(1000)
+    assert await scene.retention.forget_jobs() == 4
+    for key in scene.stuck:
+        assert (await store.job(key.job)).id == key.job
+    scene.stuck.clear()
+    assert await scene.retention.forget_jobs() == 2
+
+
+async def test_when_many_in_a_row_cannot_be_deleted_the_round_ends(store: Store) -> None:
+    scene = Scene(store)
+    await store.create_queue(QueueCreate(name="aged", log_retention=100), NOW)
+    for _ in range(25):
+        await finish(store, await running(store, queue="aged"), now=NOW, size=100)
+    scene.hands.pass_by(500)
+    scene.fault = "the share is away"
+    with pytest.raises(ArchiveUnavailable, match="away"):
+        await scene.retention.delete_logs()
+    assert scene.asked == 21
 
 
 async def test_a_bug_does_not_end_the_loop(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
