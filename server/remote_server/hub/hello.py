@@ -121,6 +121,9 @@ class HelloHandler:
 
     async def _reopen(self, agent: str, keys: list[AttemptId]) -> None:
         """Have the logs at hand that were packed before the database was restored."""
+        if self._hub.store.restored_since is None:
+            # What an agent still holds has not ended, so nothing of it was packed.
+            return
         try:
             packed: list[AttemptId] = []
             for part in slices(keys, SLICE):

@@ -20,10 +20,12 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_server.logs.archived import ArchivedLogs
 from remote_server.logs.gap import ends_of_gap
-from remote_server.logs.ports import Archive, LogStore, LogUnavailable
+from remote_server.logs.ports import Archive, ArchiveUnavailable, LogStore, LogUnavailable
 
 _MOST_FINISHED: Final = 100_000
 _MOST_FETCHING: Final = 16
+_LOOK: Final = 5.0
+"""Seconds in which the archive must say whether it has a log that an agent's hello waits for."""
 
 
 class Logs:
@@ -210,15 +212,21 @@ class Logs:
         """Unpack those of some logs that are packed: their attempts have not ended after all. Only
         beside a restored, older database are there any.
 
-        Where the archive does not answer it goes on without: then the agent sends all of it again.
+        Where the archive does not answer it goes on without, and without those that follow: then
+        the agent sends all of it again.
         """
         for key in keys:
             try:
-                if await self.archived.length(key) is not None:
+                async with asyncio.timeout(_LOOK):
+                    length = await self.archived.length(key)
+                if length is not None:
                     blocks = await self.archived.blocks(key)
                     await asyncio.to_thread(self.store.restore, key, blocks)
-            except LogUnavailable as error:
-                self._log.warning("a packed log cannot be unpacked", cause=str(error))
+            except (LogUnavailable, TimeoutError) as error:
+                cause = str(error) or f"the archive did not answer within {_LOOK:g} seconds"
+                self._log.warning("a packed log cannot be unpacked", cause=cause)
+                if isinstance(error, ArchiveUnavailable | TimeoutError):
+                    return
 
     def _changed(self, key: AttemptId) -> None:
         """It is no longer what is being packed."""

@@ -20,8 +20,10 @@ from remote_protocol.parts import parts
 from remote_protocol.states import AttemptState
 from remote_server.hub import hello as module
 from remote_server.hub.budget import Rate
+from remote_server.logs.archived import ArchivedLogs, name_of
 from tests.support.fake_agent import holds
 from tests.support.live_hub import LiveHub, until
+from tests.support.memory_logs import MemoryArchive
 
 
 async def test_a_deleted_agent_does_not_come_back_by_a_hello_on_its_way(
@@ -42,6 +44,31 @@ async def test_a_deleted_agent_does_not_come_back_by_a_hello_on_its_way(
         assert "revoked" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.UNREGISTERED
     assert [agent.name for agent in await place.store.agents()] == []
+
+
+async def test_a_hello_waits_for_no_archive_unless_the_database_was_restored(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = MemoryArchive()
+    monkeypatch.setattr(place.logs, "archived", ArchivedLogs(archive))
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        # Nothing of its log has come, so that no file says that it is not packed.
+        attempt = await agent.offered()
+        await agent.accept(attempt)
+    # As after a restart of the server.
+    monkeypatch.setattr(place.logs, "_oldest_new", "7" + "Z" * 25)
+    archive.gate.clear()
+    async with place.agent() as agent:
+        welcome = await agent.hello(holds(attempt, Phase.RUNNING))
+        assert [ruling.verdict for ruling in welcome.rulings] == [Verdict.KEEP]
+    assert archive.asked == []
+    archive.gate.set()
+    place.store.restored_since = 0.0
+    async with place.agent() as agent:
+        await agent.hello(holds(attempt, Phase.RUNNING))
+    assert archive.asked == [("size", name_of(attempt))]
 
 
 async def test_a_hello_asks_for_no_more_than_is_allowed(place: LiveHub) -> None:

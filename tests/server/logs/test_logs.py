@@ -10,6 +10,7 @@ import pytest
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.logs import ArchiveUnavailable, Logs, LogUnavailable
+from remote_server.logs import logs as module
 from remote_server.logs.archived import name_of
 from tests.support.log_keys import new_job_key, new_key
 from tests.support.memory_logs import MemoryArchive, MemoryLogs, memory_logs
@@ -260,6 +261,24 @@ async def test_without_the_archive_it_goes_on_without_what_is_packed(place: Plac
     again = place.again()
     await again.reopen([key])
     assert again.length(key) == 0, "the agent sends all of it again"
+
+
+async def test_an_archive_that_hangs_is_waited_for_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK", 0.01)
+    keys = [await place.packed() for _ in range(3)]
+    again = place.again()
+    place.archive.gate.clear()
+    place.archive.asked.clear()
+    async with asyncio.timeout(20):
+        await again.reopen(keys)
+    assert place.archive.asked == [("size", name_of(keys[0]))]
+    place.archive.gate.set()
+    # One that is damaged keeps no other from being unpacked.
+    place.archive.objects[name_of(keys[0])] = b"no log"
+    await again.reopen(keys)
+    assert [again.length(key) for key in keys] == [0, len(DATA), len(DATA)]
 
 
 async def test_an_archive_that_is_away_is_said_to_who_reads(place: Place) -> None:
