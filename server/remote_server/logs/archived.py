@@ -264,9 +264,10 @@ def name_of(key: AttemptId) -> str:
 
 
 def key_of(name: str) -> AttemptId | None:
-    """Whose packed log an object is; None when it is none."""
-    shard, _, rest = name.partition("/")
-    job, _, last = rest.partition("/")
-    number = last.removesuffix(_SUFFIX)
-    known = job[:_SHARD] == shard and last.endswith(_SUFFIX) and number.isdecimal()
-    return AttemptId(job, int(number)) if known and job else None
+    """Whose packed log an object is; None when it is none: it may have any name."""
+    _, _, rest = name.partition("/")
+    try:
+        key = AttemptId.parse(rest.removesuffix(_SUFFIX).replace("/", "."))
+    except ValueError:
+        return None
+    return key if name_of(key) == name else None

@@ -208,5 +208,20 @@ def test_names_and_keys() -> None:
     key = AttemptId("01ARZ3NDEKTSV4RRFFQ69G5FAV", 12)
     assert name_of(key) == "01ARZ3/01ARZ3NDEKTSV4RRFFQ69G5FAV/12.log.gz"
     assert key_of(name_of(key)) == key
-    for other in ("", "x", f"orphaned/{name_of(key)}", name_of(key)[:-3], "01ARZ3/01ARZ3/x.log.gz"):
-        assert key_of(other) is None
+    folder = "01ARZ3/01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    for other in (
+        "",
+        "x",
+        f"orphaned/{name_of(key)}",
+        name_of(key)[:-3],
+        "01ARZ3/01ARZ3/x.log.gz",
+        "notes/notes/1.log.gz",
+        "01ARZ4/01ARZ3NDEKTSV4RRFFQ69G5FAV/12.log.gz",
+        f"{folder}.12.log.gz",
+        f"{folder}/012.log.gz",
+        f"{folder}/0.log.gz",
+        f"{folder}/\u0661.log.gz",
+        f"{folder}/{1 << 64}.log.gz",
+        "\udcff/\udcff/1.log.gz",
+    ):
+        assert key_of(other) is None, other

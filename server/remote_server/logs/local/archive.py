@@ -141,7 +141,10 @@ class DirectoryArchive:
     def _below(self, folder: Path, prefix: str, after: str) -> Iterator[str]:
         """Names in the order of their characters, where a folder's name counts with its slash."""
         try:
-            entries = [(f"{prefix}{e.name}", e.is_dir()) for e in os.scandir(folder)]
+            # Links are not followed: one that leads upwards would give names without end.
+            entries = [
+                (f"{prefix}{e.name}", e.is_dir(follow_symlinks=False)) for e in os.scandir(folder)
+            ]
         except FileNotFoundError:  # removed meanwhile
             return
         for name, inner in sorted(

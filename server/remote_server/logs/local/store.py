@@ -253,9 +253,10 @@ class FileLogs:
         """All files of the names that logs have."""
         for shard in sorted(self._root.glob("*")):
             for path in sorted(shard.glob("*/*.log")):
-                with suppress(FileNotFoundError):
-                    if path.stem.isdecimal():
-                        yield AttemptId(path.parent.name, int(path.stem)), path.stat().st_size
+                with suppress(FileNotFoundError, ValueError):
+                    key = AttemptId.parse(f"{path.parent.name}.{path.stem}")
+                    if Path(self.where(key)) == path:
+                        yield key, path.stat().st_size
 
     def where(self, key: AttemptId) -> str:
         """The path of a log."""

@@ -151,3 +151,15 @@ async def test_a_folder_that_was_removed_by_hand(archive: DirectoryArchive, tmp_
     assert await archive.size("a/b") is None
     await archive.put("a/b", [b"y"])
     assert await archive.get("a/b", 0, 9) == b"y"
+
+
+async def test_links_are_not_followed_when_names_are_listed(
+    archive: DirectoryArchive, tmp_path: Path
+) -> None:
+    await archive.put("a/b", [b"x"])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "c").write_bytes(b"not of the archive")
+    for name, target in (("up", "."), ("up2", "."), ("away", "../other"), ("lost", "nowhere")):
+        (tmp_path / "archive" / name).symlink_to(target)
+    (tmp_path / "archive" / "self").symlink_to("self")
+    assert await archive.names() == ["a/b", "away", "lost", "self", "up", "up2"]

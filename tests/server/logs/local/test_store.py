@@ -244,5 +244,14 @@ def test_other_files_are_no_logs(logs: FileLogs) -> None:
     logs.append(key, b"x")
     (path_of(logs, key).parent / "1.part").write_bytes(b"half")
     (path_of(logs, key).parent / "x.log").write_bytes(b"?")
-    (logs._root / "lost+found").mkdir()
+    (path_of(logs, key).parent / f"{1 << 64}.log").write_bytes(b"?")
+    (path_of(logs, key).parent / "02.log").write_bytes(b"?")
+    for foreign in (
+        "lost+found",
+        "some/notes",
+        f"some/{key.job}",
+        b"\xff/\xff".decode(errors="surrogateescape"),
+    ):
+        (logs._root / foreign).mkdir(parents=True)
+        (logs._root / foreign / "1.log").write_bytes(b"?")
     assert list(logs.listing()) == [(key, 1)]
