@@ -92,6 +92,7 @@ if sys.platform == "win32":
         ignored_signals,
         kill_marked,
         kill_orphans,
+        lower_descriptors,
         prefer_as_oom_victim,
         protect_from_oom,
         raise_descriptors,
@@ -161,7 +162,7 @@ else:
         write_at,
         write_some,
     )
-    from remote_agent.processes.posix_limits import raise_descriptors
+    from remote_agent.processes.posix_limits import lower_descriptors, raise_descriptors
     from remote_agent.processes.posix_polling import Poller, close_end
     from remote_agent.processes.posix_removal import remove_tree
     from remote_agent.processes.posix_sockets import (
@@ -275,6 +276,7 @@ __all__ = [
     "listen",
     "living_users",
     "lock_file",
+    "lower_descriptors",
     "memory_file",
     "missing_privileges",
     "name_problem",

@@ -26,6 +26,14 @@ def raise_descriptors() -> tuple[int, int]:
     return soft, soft
 
 
+def lower_descriptors(soft: int) -> None:
+    """Let this process, and what it starts, open no more than `soft` files; what it has open, it
+    keeps. Nothing where that is not possible."""
+    with suppress(OSError, ValueError):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def give_descriptors(pid: int, soft: int) -> None:
     """Set this limit of a process that was started just now; nothing where that is not possible."""
     with suppress(OSError, ValueError, AttributeError):

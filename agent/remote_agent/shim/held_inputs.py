@@ -36,7 +36,8 @@ class InputHolder:
 
 
 class HeldInputs:
-    """The launcher's side: the writing ends of its shims' jobs' inputs, each by its shim."""
+    """The launcher's side: the writing ends of its shims' jobs' inputs, each by its shim. At most
+    `most` of them: it must be able to open files of its own."""
 
     def __init__(self) -> None:
         pair = sequenced_pair()
@@ -46,6 +47,7 @@ class HeldInputs:
         self._receiving.setblocking(False)
         self._sending.setblocking(True)
         self._held: dict[int, int] = {}
+        self.most = 0
 
     def fileno(self) -> int:
         """What becomes readable when a shim says something."""
@@ -63,8 +65,12 @@ class HeldInputs:
                 data, pipe = receive_descriptor(self._receiving, _LARGEST)
                 shim = int(data)
                 self._close(shim)
-                if pipe is not None:
+                if pipe is None:
+                    continue
+                if len(self._held) < self.most:
                     self._held[shim] = pipe
+                else:
+                    os.close(pipe)
 
     def drop(self, shim: int) -> None:
         """This shim has ended, and nothing of its job is alive: let go of what it said last."""

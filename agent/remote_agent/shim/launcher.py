@@ -18,7 +18,12 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from remote_agent.processes import become_subreaper, kill_orphans
+from remote_agent.processes import (
+    become_subreaper,
+    kill_orphans,
+    lower_descriptors,
+    raise_descriptors,
+)
 from remote_agent.shim.held_inputs import HeldInputs
 from remote_agent.shim.layout import KEEP_MARK
 from remote_agent.shim.worker import Outcome, become_shim, log_line, serve
@@ -28,6 +33,8 @@ _LARGEST_MESSAGE: Final = 4096
 _PENALTY: Final = 0.5
 _SHORT_LIFE: Final = 1.0
 _MOST_SHIMS: Final = 10_000
+_OWN_FILES: Final = 64
+"""Descriptors that inputs of jobs leave to the launcher: it reads /proc to kill."""
 
 
 class Launcher:
@@ -42,6 +49,8 @@ class Launcher:
         self._shims: dict[int, float] = {}
         self._not_before = 0.0
         self._inputs = HeldInputs()
+        self._descriptors: int | None = None
+        """How many files its shims may open; None until the first one is made."""
         self._wake, self._woken = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._woken, False)
@@ -95,6 +104,10 @@ class Launcher:
             self._retiring += 1
 
     def _grow(self) -> None:
+        if self._descriptors is None:
+            # Not before: the agent sets its limit when it has started it, and then says something.
+            self._descriptors, most = raise_descriptors()
+            self._inputs.most = max(0, most - _OWN_FILES) if most >= 0 else _MOST_SHIMS
         pid = os.fork()
         if pid:
             self._shims[pid] = time.monotonic()
@@ -108,6 +121,7 @@ class Launcher:
             if self._sender is not None:
                 self._sender.close()
             os.setsid()
+            lower_descriptors(self._descriptors)
             code = int(serve(self._requests, become_shim(self._inputs.become_holder())))
         finally:
             os._exit(code)

@@ -29,3 +29,15 @@ def test_raised_here_and_as_before_there(tmp_path: Path) -> None:
     )
     assert json.loads(done.stdout) == [[100, 300], [300, 300], [300, 300]]
     assert log.read_text().strip() == "100"
+
+
+def test_lowered_again_for_itself() -> None:
+    script = """
+import json, resource
+from remote_agent.processes import lower_descriptors, raise_descriptors
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))
+lower_descriptors(raise_descriptors()[0])
+print(json.dumps(resource.getrlimit(resource.RLIMIT_NOFILE)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert json.loads(done.stdout) == [100, 300]

@@ -14,6 +14,7 @@ from remote_agent.shim.held_inputs import HeldInputs
 @pytest.fixture
 def inputs() -> Iterator[HeldInputs]:
     made = HeldInputs()
+    made.most = 10
     yield made
     made.close()
 
@@ -84,3 +85,18 @@ def test_a_launcher_that_is_gone_disturbs_nobody(inputs: HeldInputs) -> None:
     os.close(writing)
     assert ended(reading)
     os.close(reading)
+
+
+def test_no_more_are_held_than_there_is_room_for(inputs: HeldInputs) -> None:
+    inputs.most = 1
+    pipes = [os.pipe() for _ in range(2)]
+    for _, writing in pipes:
+        if (shim := os.fork()) == 0:
+            inputs.become_holder().hold(writing)
+            os._exit(0)
+        os.waitpid(shim, 0)
+        os.close(writing)
+    inputs.take()
+    assert [ended(reading) for reading, _ in pipes] == [False, True]
+    for reading, _ in pipes:
+        os.close(reading)

@@ -96,6 +96,25 @@ def test_the_death_of_a_shim_is_no_end_of_its_jobs_input(
     assert not (tmp_path / "ended").exists()
 
 
+def test_inputs_leave_the_launcher_what_it_needs_to_kill(tmp_path: Path) -> None:
+    harness = ShimHarness(tmp_path / "state")
+    harness.shims = LauncherClient(tmp_path / "state" / "shim.log", descriptors=40)
+    harness.shims.start(45)
+    try:
+        jobs = [harness.start(["sleep", "60"], stdin=True) for _ in range(44)]
+        started = [harness.started(job) for job in jobs]
+        launcher = harness.shims.pid
+        assert launcher is not None
+        eventually(lambda: len(open_files(launcher)) > 44, what="for all inputs")
+        assert harness.run(sh("ulimit -n")).stdout == b"40\n"
+        os.kill(started[-1]["shim_pid"], signal.SIGKILL)
+        gone(started[-1]["pid"])
+    finally:
+        for shim in harness.workers():
+            os.kill(shim, signal.SIGKILL)
+        harness.close()
+
+
 def open_files(pid: int) -> list[str]:
     """What a process has open."""
     return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]

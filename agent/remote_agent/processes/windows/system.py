@@ -126,6 +126,10 @@ def raise_descriptors() -> tuple[int, int]:
     return _NO_LIMIT, _NO_LIMIT
 
 
+def lower_descriptors(soft: int) -> None:
+    """Nothing: there is no limit."""
+
+
 def start_detached(
     command: Sequence[str],
     env: Mapping[str, str],
