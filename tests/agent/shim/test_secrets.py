@@ -7,6 +7,7 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
@@ -16,11 +17,15 @@ from remote_agent.shim.launcher_client import LauncherClient
 from remote_agent.shim.secrets import MAX_SECRETS, SecretsError, pack, read_secrets
 from tests.support.shim_harness import ENV, Run, ShimHarness, eventually, gone, running, tell
 
-SECRET = "s3cret-" + "Zq8" * 12
-SHOW = ["sh", "-c", 'echo "len ${#TOKEN}"; while [ ! -e "$GO" ]; do sleep 0.02; done; exit 3']
+# One for each process of tests: others that run the same test beside this one have another.
+SECRET = f"s3cret-{token_hex(16)}"
+# It waits without a child: one that starts while the test looks at /proc is not known as the job's.
+SHOW = ["sh", "-c", 'echo "len ${#TOKEN}"; read go < "$GO"; exit 3']
 
 
 def job(harness: ShimHarness, go: Path) -> Path:
+    if not go.exists():
+        os.mkfifo(go)
     return harness.make(SHOW, env={**ENV, "GO": str(go)}, secrets=["TOKEN"])
 
 
@@ -35,6 +40,7 @@ def test_what_is_packed_is_read_once_and_the_descriptor_closed() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", f"{SECRET}\0"), ("A", SECRET * MAX_SECRETS)],
+    ids=["no name", "equals sign", "NUL in the name", "NUL in the value", "too much"],
 )
 def test_what_no_environment_holds_is_refused_without_its_value(name: str, value: str) -> None:
     with pytest.raises(SecretsError) as refused:
@@ -43,7 +49,9 @@ def test_what_no_environment_holds_is_refused_without_its_value(name: str, value
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"[]", b'{"A":1}', b'{"A":"' + SECRET.encode(), b" " * (MAX_SECRETS + 1)]
+    "data",
+    [b"", b"[]", b'{"A":1}', b'{"A":"' + SECRET.encode(), b" " * (MAX_SECRETS + 1)],
+    ids=["empty", "a list", "a number", "cut off", "too much"],
 )
 def test_damage_is_said_without_what_was_read(data: bytes) -> None:
     with pytest.raises(SecretsError, match="must be given again") as damaged:
@@ -90,21 +98,16 @@ def test_a_secret_is_in_its_job_and_nowhere_else(harness: ShimHarness, tmp_path:
     assert f"len {len(SECRET)}".encode() in log.read_bytes()
     environ = Path(f"/proc/{started['pid']}/environ").read_bytes()
     assert f"TOKEN={SECRET}".encode() in environ and b"UNASKED" not in environ
-    own = {started["pid"], *children_of(started["pid"])}
-    assert places_of(SECRET.encode(), tmp_path, own) == []
+    assert places_of(SECRET.encode(), tmp_path, {started["pid"]}) == []
     shim = started["shim_pid"]
     assert not [name for name in opened(shim) if "memfd" in name], "the channel has gone"
     assert not [name for name in opened(os.getpid()) if "memfd" in name]
-    go.touch()
+    go.write_text("go\n")
     run = Run(directory, harness.ended(directory))
     assert run.code == 3
     gone(shim)
     assert places_of(SECRET.encode(), tmp_path, set()) == []
     assert harness.run(["true"]).code == 0, "another shim has taken its place"
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_other_processes_of_the_user_cannot_look_into_the_shim(
@@ -120,7 +123,7 @@ def test_other_processes_of_the_user_cannot_look_into_the_shim(
     assert status == [0, os.geteuid()]
     with pytest.raises(PermissionError):
         traced(closed)
-    go.touch()
+    go.write_text("go\n")
     assert harness.ended(directory)["exit_code"] == 3
     tell(plain, {"do": "kill"})
     harness.ended(plain)
@@ -148,7 +151,7 @@ def traced(pid: int) -> None:
 def test_an_attempt_is_not_begun_without_its_secrets(harness: ShimHarness, tmp_path: Path) -> None:
     """A restarted agent gives them again: the attempt has waited for that."""
     go = tmp_path / "go"
-    go.touch()
+    go.write_text("go\n")
     directory = job(harness, go)
     harness.shims.request(directory)
     eventually(lambda: "needs secrets that did not come" in harness.log())
@@ -169,7 +172,7 @@ def test_a_secret_that_waits_for_a_shim_outlives_its_agent(
 ) -> None:
     """It waits in the kernel with the request, which the shims still take."""
     go = tmp_path / "go"
-    go.touch()
+    go.write_text("go\n")
     busy = [harness.start(["sleep", "60"]) for _ in range(3)]
     for path in busy:
         harness.started(path)
@@ -197,9 +200,8 @@ def test_a_shim_without_a_launcher_gets_them_on_its_standard_input(
         harness.shims.request(directory, {"TOKEN": SECRET})
         started = harness.started(directory)
         assert not [name for name in opened(started["shim_pid"]) if "memfd" in name]
-        own = {started["pid"], *children_of(started["pid"])}
-        assert places_of(SECRET.encode(), tmp_path, own) == []
-        go.touch()
+        assert places_of(SECRET.encode(), tmp_path, {started["pid"]}) == []
+        go.write_text("go\n")
         assert harness.ended(directory)["exit_code"] == 3
         eventually(lambda: harness.shims.alive() and not running(started["shim_pid"]))
     finally:
