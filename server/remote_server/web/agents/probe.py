@@ -19,6 +19,9 @@ from remote_server.web.route import Call, Route
 
 MOST_FRAMES: Final = 100
 """Frames of one probe, pings among them."""
+MOST_BYTES: Final = 2 * MOST_FRAMES * (MAX_PROBE_FRAME + 8)
+"""Bytes that may come: twice those of all frames with their heads. Parts of a message, which may be
+empty, are not counted as frames."""
 LONGEST: Final = 900.0
 """Seconds of one probe, which may be silent: that finds the time-outs of proxies."""
 LOOK_EVERY: Final = 5.0
@@ -39,6 +42,7 @@ async def probe(call: Call) -> web.StreamResponse:
     if isinstance(wire, Connection):
         who = call.token.agent or call.token.id
         call.services.connections.probed(wire, who)
+        wire.bytes_left = MOST_BYTES
     call.opened = link
     await link.prepare(call.request)
     with call.services.followers.follow(f"probe/{call.token.id}") as stopping:

@@ -43,6 +43,7 @@ class Connection(web.RequestHandler):
         "_payload",
         "_wire",
         "address",
+        "bytes_left",
         "kind",
         "since",
         "stream",
@@ -61,6 +62,8 @@ class Connection(web.RequestHandler):
         self.kind = PeerKind.ANONYMOUS
         self.since = 0.0
         self.stuck_since: float | None = None
+        self.bytes_left: int | None = None
+        """Bytes that may still come after the upgrade; None: without a bound."""
         self.stream: asyncio.Task[Any] | None = None
         """What sends a long answer; it ends with the connection."""
 
@@ -109,6 +112,12 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
         if self._upgraded:
+            if self.bytes_left is not None:
+                self.bytes_left -= len(data)
+                if self.bytes_left < 0:
+                    self._connections.malformed("more came than a probe may send", self.address)
+                    self.abort()
+                    return
             super().data_received(data)
             return
         before = self._request_count

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
 from typing import Any
 
 import pytest
@@ -96,6 +99,23 @@ async def test_a_hundred_frames_are_the_most(live: Live, kind: str) -> None:
             except ConnectionError:
                 break  # it has been closed already
         assert await closed(wire) == 1008
+
+
+async def test_parts_of_a_message_without_an_end_are_bounded(live: Live) -> None:
+    """They are not counted as frames, and may be empty."""
+    parts = [b"\x01\x81\0\0\0\0x", *[b"\x00\x80\0\0\0\0"] * probe.MOST_BYTES]
+    async with opened(live, await live.register("a")) as wire:
+        raw = wire.get_extra_info("socket")
+        assert len(parts[1]) * (len(parts) - 1) > probe.MOST_BYTES
+        with (
+            socket.socket(fileno=os.dup(raw.fileno())) as peer,
+            contextlib.suppress(ConnectionError),
+        ):
+            await asyncio.get_running_loop().sock_sendall(peer, b"".join(parts))
+        assert await closed(wire) == 1006
+    async with asyncio.timeout(20):
+        while live.services.connections.counts()[PeerKind.LINK]:
+            await asyncio.sleep(0.01)
 
 
 async def test_it_ends_with_its_time(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
