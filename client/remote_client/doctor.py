@@ -28,7 +28,8 @@ from remote_protocol.errors import ErrorCode
 from remote_protocol.faults import cause_of
 from remote_protocol.ids import TokenKind, kind_of
 from remote_protocol.reachability import steps, way
-from remote_protocol.reachability.target import Answer, Target, ask
+from remote_protocol.reachability.ports import Answer
+from remote_protocol.reachability.target import Target, ask
 from remote_protocol.report import Check, Finding, Level, Status
 from remote_protocol.urls import Proxy, is_loopback
 

@@ -14,7 +14,7 @@ from remote_client import doctor
 from remote_client.config import Access, Contexts, config_file, find_access, write_contexts
 from remote_client.doctor import examine, queues, stream, token
 from remote_client.errors import UsageError
-from remote_protocol.reachability.target import Answer
+from remote_protocol.reachability.ports import Answer
 from remote_protocol.report import Finding, Status
 from tests.support.fake_api import ID, NOW, TOKEN
 from tests.support.fake_http import VERSION

@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from remote_client.sockets import SocketNetwork
+from remote_protocol.reachability.exchange import get
 from tests.support.scripted import Scripted, http
 
 
@@ -20,7 +21,7 @@ def network() -> SocketNetwork:
 def test_an_answer() -> None:
     with Scripted(http(200, b"hello", extra="Yes")) as place:
         wire = network().connect("127.0.0.1", place.port)
-        answer = network().ask(wire, "h:1", "/path", {"Accept": "*/*"})
+        answer = get(network(), wire, "h:1", "/path", {"Accept": "*/*"})
         assert (answer.status, answer.body, answer.headers["extra"]) == (200, b"hello", "Yes")
         assert place.asked[0].startswith(b"GET /path HTTP/1.1\r\n")
         assert place.asked[0].count(b"\r\nHost: h:1\r\n") == 1
@@ -32,7 +33,7 @@ def test_what_is_no_http_is_an_error_of_the_network() -> None:
     with Scripted(b"SSH-2.0-x\r\n") as place:
         wire = network().connect("127.0.0.1", place.port)
         with pytest.raises(OSError, match="not HTTP"):
-            network().ask(wire, "h", "/", {})
+            get(network(), wire, "h", "/", {})
 
 
 def test_of_a_stream_only_the_beginning_is_waited_for() -> None:
@@ -53,10 +54,10 @@ def test_of_a_stream_only_the_beginning_is_waited_for() -> None:
             thread.start()
             wire = network().connect(*listener.getsockname())
             if comes:
-                assert network().ask(wire, "h", "/", {}).body.startswith(b": e")
+                assert get(network(), wire, "h", "/", {}).body.startswith(b": e")
             else:
                 with pytest.raises(TimeoutError):
-                    network().ask(wire, "h", "/", {})
+                    get(network(), wire, "h", "/", {})
             wire.close()
             thread.join()
 

@@ -24,7 +24,7 @@ from remote_agent.connection.websocket import open_websocket
 from remote_protocol.api.registration import RegistrationView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.faults import cause_of
-from remote_protocol.reachability.target import Answer
+from remote_protocol.reachability.ports import Answer
 from remote_protocol.report import Check, Finding, Level
 from remote_protocol.units import format_duration
 

@@ -4,18 +4,16 @@ the certificates that are named. The client has one like it.
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
-from remote_protocol.reachability.target import Answer, Wire
+from remote_protocol.reachability.ports import Wire
 
 TIMEOUT: Final = 10.0
 """Seconds for each step."""
-_LARGEST: Final = 64 * 1024
 
 
 class SocketNetwork:
@@ -23,7 +21,7 @@ class SocketNetwork:
 
     def __init__(self, trust: Callable[[], ssl.SSLContext], timeout: float = TIMEOUT) -> None:
         self._trust = trust
-        self._timeout = timeout
+        self.timeout = timeout
 
     def resolve(self, host: str, port: int) -> list[str]:
         """The addresses of a name."""
@@ -32,10 +30,11 @@ class SocketNetwork:
 
     def connect(self, host: str, port: int) -> Wire:
         """A connection to one of them."""
-        return socket.create_connection((host, port), self._timeout)
+        return socket.create_connection((host, port), self.timeout)
 
     def secure(self, wire: Wire, host: str) -> tuple[Wire, float]:
         """TLS, verified; and when the certificate ends."""
+        wire.settimeout(self.timeout)
         secured = self._trust().wrap_socket(cast(socket.socket, wire), server_hostname=host)
         certificate: Mapping[str, Any] = secured.getpeercert() or {}
         return secured, float(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
@@ -45,31 +44,17 @@ class SocketNetwork:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        wire.settimeout(self.timeout)
         try:
             context.wrap_socket(cast(socket.socket, wire)).close()
         except ssl.SSLError:
             return False
         return True
 
-    def ask(self, wire: Wire, place: str, target: str, headers: Mapping[str, str]) -> Answer:
-        """The answer to a GET; the wire is closed."""
-        exchange = http.client.HTTPConnection("", timeout=self._timeout)
-        exchange.sock = cast(socket.socket, wire)
-        try:
-            asked = {"Host": place, "User-Agent": "doctor", "Connection": "close", **headers}
-            exchange.request("GET", target, headers=asked)
-            response = exchange.getresponse()
-            body = response.read(_LARGEST)
-            return Answer(
-                response.status,
-                {name.lower(): value for name, value in response.getheaders()},
-                body,
-            )
-        except http.client.HTTPException as error:
-            raise OSError(f"the answer is not HTTP ({type(error).__name__})") from error
-        finally:
-            exchange.close()
-
     def now(self) -> float:
         """This host's clock."""
         return time.time()
+
+    def clock(self) -> float:
+        """A clock that nobody sets."""
+        return time.monotonic()

@@ -12,15 +12,9 @@ from pydantic import ValidationError
 from remote_protocol.api.server import VersionView
 from remote_protocol.faults import cause_of, is_kind
 from remote_protocol.limits import PROTOCOL_VERSION
-from remote_protocol.reachability.target import (
-    Answer,
-    Network,
-    ProxyAnswered,
-    Target,
-    ask,
-    closed_on_error,
-    reach,
-)
+from remote_protocol.reachability.exchange import ProxyAnswered
+from remote_protocol.reachability.ports import Answer, Network
+from remote_protocol.reachability.target import Target, ask, closed_on_error, reach
 from remote_protocol.reachability.way import Stop, proxy_refusal
 from remote_protocol.report import Check, Finding, Level
 from remote_protocol.units import format_duration

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from remote_protocol.reachability import server, way
-from remote_protocol.reachability.target import Network, Target
+from remote_protocol.reachability.ports import Network
+from remote_protocol.reachability.target import Target
 from remote_protocol.report import Check, Finding, Status
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -2,61 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
+from remote_protocol.reachability.exchange import get, open_tunnel
+from remote_protocol.reachability.ports import Answer, Network, Wire
 from remote_protocol.urls import proxy_authorization
 
-_MOST_HEAD: Final = 16 * 1024
-_STATUS: Final = re.compile(rb"[0-9]{3}")
 _HTTP_PORT: Final = 80
-
-
-class Wire(Protocol):
-    """A byte stream to a peer, such as a socket with a time-out. Each call raises OSError."""
-
-    def sendall(self, data: bytes, /) -> None:
-        """Send all of it."""
-
-    def recv(self, size: int, /) -> bytes:
-        """What has come; empty at the end."""
-
-    def close(self) -> None:
-        """Close it."""
-
-
-class Answer(NamedTuple):
-    """An HTTP answer; names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Network(Protocol):
-    """What the checks need of a network. Everything raises OSError; waiting is bounded."""
-
-    def resolve(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of a name."""
-
-    def connect(self, host: str, port: int) -> Wire:
-        """A connection."""
-
-    def secure(self, wire: Wire, host: str) -> tuple[Wire, float]:
-        """TLS over it, verified; and when the certificate ends, in Unix seconds."""
-
-    def speaks_tls(self, wire: Wire) -> bool:
-        """Whether TLS is spoken at its other end, whatever the certificate."""
-
-    def ask(self, wire: Wire, place: str, target: str, headers: Mapping[str, str]) -> Answer:
-        """The answer to a GET; OSError also when it is not HTTP. Closes the wire."""
-
-    def now(self) -> float:
-        """Unix seconds of this host's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +70,6 @@ class Target:
         return urlsplit(self.proxy or "").netloc.rpartition("@")[2]
 
 
-class ProxyAnswered(OSError):
-    """The proxy answers itself, with this status; 0: with something that is no HTTP."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status = status
-
-
 def reach(target: Target, network: Network) -> Wire:
     """A connection to the server, through its proxy if it has one, without TLS. OSError,
     ProxyAnswered."""
@@ -130,7 +78,7 @@ def reach(target: Target, network: Network) -> Wire:
     wire = network.connect(*target.proxy_address)
     if target.tunnelled:
         with closed_on_error(wire):
-            _open_tunnel(wire, target.proxy, *target.address)
+            open_tunnel(network, wire, target.proxy, *target.address)
     return wire
 
 
@@ -148,7 +96,7 @@ def ask(
             target_path = f"{target.url}{path}"
             if (authorization := proxy_authorization(target.proxy)) is not None:
                 more["Proxy-Authorization"] = authorization
-        return network.ask(wire, target.place, target_path, more)
+        return get(network, wire, target.place, target_path, more)
 
 
 @contextmanager
@@ -159,25 +107,3 @@ def closed_on_error(wire: Wire) -> Iterator[None]:
     except BaseException:
         wire.close()
         raise
-
-
-def _open_tunnel(wire: Wire, proxy: str, host: str, port: int) -> None:
-    """CONNECT (RFC 9110 §9.3.6). ProxyAnswered when there is no tunnel afterwards."""
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
-    if (authorization := proxy_authorization(proxy)) is not None:
-        lines.append(f"Proxy-Authorization: {authorization}")
-    wire.sendall("\r\n".join([*lines, "", ""]).encode())
-    head = b""
-    while b"\r\n\r\n" not in head and len(head) < _MOST_HEAD:
-        piece = wire.recv(4096)
-        if not piece:
-            break
-        head += piece
-    first = head.partition(b"\r\n")[0]
-    words = first.decode("latin-1")[:200]
-    status = first.split(b" ")[1:2]
-    if not first.startswith(b"HTTP/1.") or not status or not _STATUS.fullmatch(status[0]):
-        raise ProxyAnswered(0, f"it answered {words!r}" if words else "it closed the connection")
-    if not 200 <= int(status[0]) < 300:
-        raise ProxyAnswered(int(status[0]), words)

@@ -9,13 +9,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from remote_protocol.faults import cause_of, is_kind
-from remote_protocol.reachability.target import (
-    Network,
-    ProxyAnswered,
-    Target,
-    closed_on_error,
-    reach,
-)
+from remote_protocol.reachability.exchange import ProxyAnswered
+from remote_protocol.reachability.ports import Network
+from remote_protocol.reachability.target import Target, closed_on_error, reach
 from remote_protocol.report import Check, Finding, Level
 from remote_protocol.units import format_duration
 

@@ -17,7 +17,7 @@ from remote_agent.connection.endpoint import Endpoint
 from remote_agent.doctor import live
 from remote_protocol.api.registration import QueueStanding, RegistrationView
 from remote_protocol.limits import SUBPROTOCOL
-from remote_protocol.reachability.target import Answer
+from remote_protocol.reachability.ports import Answer
 from remote_protocol.report import Finding, Status
 from tests.support.old_proxy import OldProxy
 from tests.support.scripted import Scripted, http

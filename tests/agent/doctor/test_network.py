@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -257,6 +258,40 @@ def test_what_is_no_remote_server() -> None:
         with Scripted(answer) as place:
             one = fails(look(url_of(place)), "server", code)
             assert "next=secret" not in str(one)
+
+
+@pytest.mark.parametrize(
+    ("begins", "code"),
+    [(b"HTTP/1.1 200 OK\r\nX: ", "no_http_answer"), (b"HTTP/1.1 ", "proxy_unreachable")],
+    ids=["server", "proxy"],
+)
+def test_who_sends_a_byte_from_time_to_time_holds_nobody(begins: bytes, code: str) -> None:
+    left = threading.Event()
+
+    def drip(wire: socket.socket) -> None:
+        with wire, suppress(OSError):
+            wire.recv(4096)
+            wire.sendall(begins)
+            while not left.wait(0.1):
+                wire.sendall(b"x")
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threads.append(threading.Thread(target=drip, args=(listener.accept()[0],)))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threads = [threading.Thread(target=serve)]
+        threads[0].start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        proxied = code.startswith("proxy")
+        found = look("https://jobs.invalid", proxy=url) if proxied else look(url)
+        left.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+    fails(found, "proxy" if proxied else "server", code)
 
 
 def test_a_redirect_to_the_server_says_where() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.reachability import server
-from remote_protocol.reachability.target import Answer, Target
+from remote_protocol.reachability.ports import Answer
+from remote_protocol.reachability.target import Target
 from remote_protocol.reachability.way import Stop
 from remote_protocol.report import Status
 from tests.support.fake_network import FakeNetwork

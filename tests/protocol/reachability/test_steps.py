@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from remote_protocol.limits import PROTOCOL_VERSION
+from remote_protocol.reachability.ports import Answer
 from remote_protocol.reachability.steps import CHECKS, examine
-from remote_protocol.reachability.target import Answer, Target
+from remote_protocol.reachability.target import Target
 from remote_protocol.report import Status
 from tests.support.fake_network import FakeNetwork
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from remote_protocol.reachability.target import Answer, ProxyAnswered, Target, ask, reach
+from remote_protocol.reachability.exchange import ProxyAnswered
+from remote_protocol.reachability.ports import Answer
+from remote_protocol.reachability.target import Target, ask, reach
 from tests.support.fake_network import FakeNetwork
 
 PROXY = "http://me:p%40ss@proxy:3128"

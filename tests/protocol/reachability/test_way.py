@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from remote_protocol.reachability import way
-from remote_protocol.reachability.target import ProxyAnswered, Target
+from remote_protocol.reachability.exchange import ProxyAnswered
+from remote_protocol.reachability.target import Target
 from remote_protocol.report import Status
 from tests.support.fake_network import FakeNetwork
 
