@@ -7,7 +7,6 @@ Touches the network only.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +24,10 @@ from remote_client.connection import (
 )
 from remote_client.errors import ApiError, NotOurs, Unreachable
 from remote_client.network import BlockingNetwork, Network
+from remote_client.outage import Outage
 from remote_client.proxies import find_proxy
 from remote_protocol.faults import Fault, Route, explain, is_kind, proxy_refusal, unanswered
-from remote_protocol.units import format_duration, format_size
+from remote_protocol.units import format_size
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -67,27 +67,6 @@ class Call:
     def last(self) -> int:
         """How often it may be sent again."""
         return (MAX_FAILURES if self.persistent else len(_PAUSES)) if self.repeat else 0
-
-
-class Outage:
-    """Tells once that the server is away and once that it is back; a short break is not told."""
-
-    def __init__(self, notice: Callable[[str], None]) -> None:
-        self._notice = notice
-        self._since: float | None = None
-
-    def goes_on(self, failures: int, why: object) -> None:
-        """After failure number `failures`, counted from zero."""
-        if failures and self._since is None:
-            self._since = time.monotonic()
-            self._notice(f"{str(why).rstrip('.')}. Trying again; jobs go on meanwhile.")
-
-    def over(self) -> None:
-        """The server has answered."""
-        if self._since is not None:
-            away = format_duration(time.monotonic() - self._since)
-            self._since = None
-            self._notice(f"reached the server again after {away}")
 
 
 class Transport:
