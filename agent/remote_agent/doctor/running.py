@@ -54,7 +54,7 @@ def agent(state_dir: Path, registered: bool) -> tuple[Finding, Status | None]:
                 "agent_not_running",
                 f"no agent runs on {state_dir}",
                 str(error),
-                "remote-agent run, or start its service: systemctl start remote-agent; "
+                "remote-agent run, or start its service: remote-agent service start; "
                 "remote-agent logs says why the last one ended",
             ),
             None,
@@ -172,10 +172,10 @@ def service(booted: Path = _BOOTED, systemctl: str | None = None) -> Finding:
     program = systemctl or shutil.which("systemctl")
     if program is None or not booted.exists():
         return SERVICE.skipped("no_service", "systemd does not run this host")
-    for scope, words in ((), "systemctl"), (("--user",), "systemctl --user"):
+    for scope in ((), ("--user",)):
         state = _unit(program, scope)
         if state.get("LoadState") == "loaded":
-            return _service(state, words)
+            return _service(state, user="--user" in scope)
     return SERVICE.skipped("no_service", f"systemd knows no {_UNIT}")
 
 
@@ -191,17 +191,18 @@ def _unit(program: str, scope: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _service(state: Mapping[str, str], systemctl: str) -> Finding:
+def _service(state: Mapping[str, str], user: bool) -> Finding:
+    """`user`: it is one of the user's own, that `remote-agent service` does not know."""
     active, result = state.get("ActiveState", ""), state.get("Result", "")
-    journal = "journalctl -u remote-agent" + (" --user" if "--user" in systemctl else "")
+    journal = "journalctl -u remote-agent" + (" --user" if user else "")
+    start = "systemctl --user enable --now remote-agent" if user else "remote-agent service start"
     why = f"{state.get('SubState')}, result {result}, {state.get('NRestarts') or 0} restarts"
     if active == "active":
         return SERVICE.passed(f"{_UNIT} is active, {state.get('UnitFileState') or 'static'}")
     if active == "failed":
-        cure = f"{journal} says why; then {systemctl} reset-failed remote-agent, and start it"
+        cure = f"{journal} says why; then {start}"
         return SERVICE.failed("service_failed", f"{_UNIT} has failed", why, cure)
     if state.get("SubState") == "auto-restart":
         cure = f"{journal} says why it ends"
         return SERVICE.failed("service_restarting", f"{_UNIT} ends again and again", why, cure)
-    cure = f"{systemctl} enable --now remote-agent"
-    return SERVICE.failed("service_inactive", f"{_UNIT} is {active or 'not active'}", why, cure)
+    return SERVICE.failed("service_inactive", f"{_UNIT} is {active or 'not active'}", why, start)

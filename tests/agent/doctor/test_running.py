@@ -114,7 +114,9 @@ def test_the_service(tmp_path: Path, state: str, code: str, scope: str) -> None:
     found = running.service(tmp_path, str(program))
     assert found.code == code, found
     if code != "ok":
-        assert scope == "system" or "--user" in found.cure
+        starts = code != "service_restarting"
+        assert ("--user" in found.cure) == (scope == "user")
+        assert ("remote-agent service start" in found.cure) == (starts and scope == "system")
 
 
 def test_no_service(tmp_path: Path) -> None:
