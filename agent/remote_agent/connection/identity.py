@@ -20,6 +20,8 @@ from remote_agent.errors import AgentError
 from remote_agent.local.state_dir import secure
 from remote_agent.processes import (
     KEEP,
+    READ,
+    Folder,
     open_file,
     open_to_others,
     rename,
@@ -35,6 +37,15 @@ INSTALLATION: Final = "installation"
 MACHINE_ID: Final = Path("/etc/machine-id")
 _ROOM: Final = 4096
 """Bytes that are reserved for it: many times its size, and a block of most file systems."""
+_KINDS: Final = {
+    **dict.fromkeys(("ca_file", "proxy"), str | None),
+    **dict.fromkeys(("ephemeral", "insecure"), bool),
+    "settings": dict,
+}
+"""What is no text in it."""
+_SHOWN: Final = ("server", "name")
+_LARGEST: Final = 1024 * 1024
+"""Bytes that are read of it at the most: settings have labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +97,24 @@ class DamagedIdentity(AgentError):
 def load_identity(state_dir: Path) -> Identity | None:
     """The stored identity, closed to others; None before `register`.
 
-    DamagedIdentity when it makes no sense, AgentError when it cannot be read.
+    DamagedIdentity when it makes no sense, AgentError when it cannot be read, or is no file of the
+    directory's owner: root reads that of an account whose jobs can put anything there.
     """
     return read_identity(state_dir, close=True)
 
 
 def read_identity(state_dir: Path, close: bool = False) -> Identity | None:
-    """The same; its mode stays as it is, unless `close` is set."""
+    """The same; that others can read it stays as it is, unless `close` is set."""
     path = state_dir / FILE
     try:
-        if close and open_to_others(path.stat().st_mode):
-            path.chmod(0o600)
-            log.warning("the identity could be read by others; its mode is 0600 again")
-        known = json.loads(path.read_bytes())
+        with Folder(state_dir, follow=True) as folder, open(folder.open(FILE, READ), "rb") as file:
+            if close and open_to_others(os.fstat(file.fileno()).st_mode):
+                set_mode(file.fileno(), 0o600)
+                log.warning("the identity could be read by others; its mode is 0600 again")
+            known = json.loads(file.read(_LARGEST))
         fields = {key: known[key] for key in Identity.__dataclass_fields__ if key in known}
+        for key, value in fields.items():
+            _check(key, value)
         return Identity(**fields)
     except FileNotFoundError:
         return None
@@ -109,10 +124,17 @@ def read_identity(state_dir: Path, close: bool = False) -> Identity | None:
         ) from None
     except OSError as error:
         raise AgentError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DamagedIdentity(
             f"{path} is damaged ({error}); register again with --replace and a token"
         ) from None
+
+
+def _check(key: str, value: object) -> None:
+    if not isinstance(value, _KINDS.get(key, str)):
+        raise TypeError(f"{key} is of a wrong kind")
+    if key in _SHOWN and not str(value).isprintable():
+        raise ValueError(f"{key} has control characters")
 
 
 def reserve_identity(state_dir: Path, fingerprint: str | None = None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -43,11 +45,40 @@ def test_a_file_that_others_can_read_is_made_private(tmp_path: Path) -> None:
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"v": 1}', "[]"])
+WRONG: list[dict[str, object]] = [
+    {"server": 1},
+    {"name": "\033[2J"},
+    {"ca_file": []},
+    {"settings": None},
+]
+ODD = [json.dumps({"server": "s", "name": "n", "token": "t", **wrong}) for wrong in WRONG]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"v": 1}', "[]", "[" * 100_000, *ODD])
 def test_damage_is_said_with_its_cure(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(AgentError, match="register again"):
         load_identity(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["a symbolic link", "a hard link", "a FIFO"])
+def test_what_a_job_has_put_in_its_place_is_not_touched(tmp_path: Path, kind: str) -> None:
+    """Root reads the identity in a directory that belongs to the account of the service."""
+    victim, planted = tmp_path / "victim", tmp_path / "state" / FILE
+    save_identity(tmp_path, WHO)
+    (tmp_path / FILE).rename(victim)
+    victim.chmod(0o644)
+    planted.parent.mkdir()
+    match kind:
+        case "a symbolic link":
+            planted.symlink_to(victim)
+        case "a hard link":
+            planted.hardlink_to(victim)
+        case _:
+            os.mkfifo(planted)
+    with pytest.raises(AgentError, match=f"cannot be read .*{kind}"):
+        load_identity(planted.parent)
+    assert victim.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
