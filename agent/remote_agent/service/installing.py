@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from remote_agent.errors import AgentError, ConfigError, os_words
+from remote_agent.processes import set_mode
 from remote_agent.service import account
 from remote_agent.service.online import DEADLINE, wait_until_online
 from remote_agent.service.port import ServicePort
@@ -16,6 +18,7 @@ from remote_agent.service.units import ACCOUNT, CONFIG_DIR, PROFILES, USER_RANGE
 TOKEN_FILE: Final = "token"
 ENVIRONMENT: Final = "agent.env"
 _SERVER: Final = "REMOTE_AGENT_SERVER"
+_BYTES: Final = "surrogateescape"
 _JOBS: Final = ("REMOTE_AGENT_JOBS_RUN_AS", "REMOTE_AGENT_JOBS_USER_RANGE")
 
 
@@ -95,32 +98,43 @@ def _write_settings(config_dir: Path, wish: Wish) -> list[str]:
             changed.append(str(config_dir / TOKEN_FILE))
         if wish.server is not None:
             path = config_dir / ENVIRONMENT
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
-            kept = [line for line in text.splitlines() if not line.startswith(f"{_SERVER}=")]
-            if _put(path, "\n".join([*kept, f"{_SERVER}={wish.server}"]) + "\n", 0o644):
+            lines, mode = _lines(path), 0o644
+            if path.exists():
+                # Its owner may have closed it: a proxy's password can stand there.
+                mode = stat.S_IMODE(path.stat().st_mode)
+            kept = [line for line in lines if not line.startswith(f"{_SERVER}=")]
+            if _put(path, "\n".join([*kept, f"{_SERVER}={wish.server}"]) + "\n", mode):
                 changed.append(str(path))
     except OSError as error:
         raise AgentError(f"{os_words(error, config_dir)}; nothing was started") from None
     return changed
 
 
-def _names_users(environment: Path) -> bool:
+def _lines(environment: Path) -> list[str]:
+    """The lines of the service's variables, in whatever encoding; none without the file."""
     try:
-        text = environment.read_text(encoding="utf-8")
+        return environment.read_text(encoding="utf-8", errors=_BYTES).splitlines()
     except FileNotFoundError:
-        return False
-    return any(line.partition("=")[0] in _JOBS for line in text.splitlines())
+        return []
+
+
+def _names_users(environment: Path) -> bool:
+    return any(line.partition("=")[0] in _JOBS for line in _lines(environment))
 
 
 def _put(path: Path, text: str, mode: int) -> bool:
-    """Have this text in a file, which is never open to others than `mode` says."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return False
+    """Have this text in a file of this mode, which is never open to others than that says; whether
+    that changed anything."""
+    content = text.encode(errors=_BYTES)
+    if path.exists() and path.read_bytes() == content:
+        if stat.S_IMODE(path.stat().st_mode) == mode:
+            return False
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:
+        set_mode(descriptor, mode)
+        file.write(content)
     temporary.replace(path)
     return True

@@ -89,3 +89,18 @@ def test_a_place_that_cannot_be_written_is_named(port: FakePort, tmp_path: Path)
     with pytest.raises(AgentError, match=r"etc.*nothing was started"):
         install(port, WISH, config_dir=tmp_path / "etc")
     assert "start" not in port.calls
+
+
+def test_what_the_owner_has_closed_stays_closed(port: FakePort, tmp_path: Path) -> None:
+    environment, token = tmp_path / "agent.env", tmp_path / "token"
+    environment.write_bytes(b"HTTPS_PROXY=http://u:p\xe4ss@p\n")
+    environment.chmod(0o600)
+    token.write_text("rrt_x\n")
+    token.chmod(0o644)
+    done = install(port, WISH, config_dir=tmp_path)
+    assert str(environment) in done.changed and environment.stat().st_mode & 0o777 == 0o600
+    assert environment.read_bytes().startswith(
+        b"HTTPS_PROXY=http://u:p\xe4ss@p\nREMOTE_AGENT_SERVER="
+    )
+    assert str(token) in done.changed and token.stat().st_mode & 0o777 == 0o600
+    assert install(port, WISH, config_dir=tmp_path).changed == []
