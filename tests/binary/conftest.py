@@ -16,7 +16,7 @@ DIST = ROOT / "dist"
 
 @dataclass
 class Binary:
-    """A binary and the directory into which it unpacks itself."""
+    """A binary, and the directory that it is told to unpack itself in."""
 
     file: Path
     programs: Path
@@ -43,9 +43,14 @@ class Binary:
         return done.stderr
 
     @property
+    def store(self) -> Path:
+        """Its own directory there."""
+        return self.programs / "remote-agent-program"
+
+    @property
     def version(self) -> Path:
         """The directory with the one version that is unpacked."""
-        (found,) = self.programs.iterdir()
+        (found,) = self.store.iterdir()
         return found
 
 

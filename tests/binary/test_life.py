@@ -53,7 +53,7 @@ def test_a_job_outlives_kills_restarts_and_an_update(
     stack: Stack, tmp_path: Path, another_version: Path
 ) -> None:
     agent = stack.agent("a")
-    programs, stop = tmp_path / "programs", tmp_path / "stop"
+    programs, stop = tmp_path / "programs" / "remote-agent-program", tmp_path / "stop"
     (old,) = programs.iterdir()
     job = stack.submit(counting(stop))
     stack.reaches(job.id, JobState.RUNNING)
@@ -87,7 +87,7 @@ def test_a_job_outlives_kills_restarts_and_an_update(
         assert stack.client.log(job.id, stream=stream) == whole
 
     until(lambda: not users_of(old), "nothing runs from the old version any more")
-    Binary(another_version, programs).run("version")
+    Binary(another_version, programs.parent).run("version")
     assert not old.exists(), "the next start removes it"
 
 
@@ -97,7 +97,7 @@ def test_damage_under_a_running_job_is_repaired(stack: Stack, tmp_path: Path) ->
     job = stack.submit(counting(stop))
     stack.reaches(job.id, JobState.RUNNING)
     agent.kill()
-    (version,) = (tmp_path / "programs").iterdir()
+    (version,) = (tmp_path / "programs" / "remote-agent-program").iterdir()
     (library,) = (version / "_internal").glob("libpython3*")
     content = library.read_bytes()
     library.unlink()
@@ -136,11 +136,11 @@ def test_a_job_sees_what_it_would_of_a_checkout(stack: Stack) -> None:
     assert seen[0] == seen[1]
 
 
-def test_shims_keep_the_directory_of_their_program(stack: Stack) -> None:
+def test_shims_keep_the_directory_of_their_program(stack: Stack, tmp_path: Path) -> None:
     agent = stack.agent("a")
     job = stack.submit("sleep 60")
     stack.reaches(job.id, JobState.RUNNING)
-    (version,) = Path(stack.everywhere["REMOTE_AGENT_PROGRAM_DIR"]).iterdir()
+    (version,) = (tmp_path / "programs" / "remote-agent-program").iterdir()
     shims = users_of(version) - {agent.pid}
     assert shims
     for shim in shims:

@@ -93,7 +93,7 @@ def test_what_does_not_belong_there_is_removed(binary: Binary) -> None:
 
 def test_an_interrupted_unpacking_is_finished(binary: Binary) -> None:
     process = subprocess.Popen([binary.file, "--version"], env=binary.environment)
-    while not list(binary.programs.glob(f"*/{INTERNAL}/*")):
+    while not list(binary.store.glob(f"*/{INTERNAL}/*")):
         assert process.poll() is None
     process.kill()
     process.wait()
@@ -122,11 +122,27 @@ def test_other_versions_go_when_nothing_runs_from_them(
     assert not old.exists() and newer.version.name.startswith("9.9.9-")
 
 
+def test_what_else_is_in_the_named_directory_is_left_alone(
+    binary: Binary, another_version: Path
+) -> None:
+    binary.programs.mkdir(mode=0o755)
+    (binary.programs / "folder").mkdir()
+    for name in ("file", "folder/file"):
+        (binary.programs / name).write_text("somebody's")
+    for file in (binary.file, another_version, binary.file.with_name("remotectl")):
+        Binary(file, binary.programs, {"REMOTE_PROGRAM_DIR": str(binary.programs)}).run("--version")
+    found = {path.name for path in binary.programs.iterdir()}
+    assert found == {"file", "folder", "remote-agent-program", "remotectl-program"}
+    assert (binary.programs / "folder" / "file").read_text() == "somebody's"
+    assert stat.S_IMODE(binary.programs.stat().st_mode) == 0o755
+    assert binary.version.name.startswith("9.9.9-")
+
+
 def test_noexec_is_named(binary: Binary, noexec_disk: Path) -> None:
     binary.programs = noexec_disk / "programs"
     said = binary.refuses()
     assert "mounted noexec" in said and "REMOTE_AGENT_PROGRAM_DIR" in said
-    assert list(binary.programs.iterdir()) == []
+    assert list(binary.store.iterdir()) == []
 
 
 def test_a_full_disk_is_named_and_left_usable(binary: Binary, small_disk: Path) -> None:

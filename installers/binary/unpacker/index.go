@@ -23,7 +23,7 @@ type file struct {
 // program is what the index says, and what this host needs of it.
 type program struct {
 	name, version, digest string
-	directoryVariable     string // names the directory, before everything else
+	directoryVariable     string // names the directory that ours is in, before everything else
 	stateVariable         string // names the state directory, for users other than root; may be empty
 	rootDirectory         string
 	userVariable          string // the XDG variable, and where it points when it is not set

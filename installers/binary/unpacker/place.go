@@ -12,7 +12,9 @@ import (
 func (p *program) base() (string, error) {
 	chosen := os.Getenv(p.directoryVariable)
 	if chosen != "" {
-		return filepath.Abs(chosen)
+		// People name directories that hold other things: those are neither closed nor removed.
+		named, err := filepath.Abs(chosen)
+		return filepath.Join(named, p.name+"-program"), err
 	}
 	if os.Geteuid() == 0 {
 		// The state directory may be that of a service, and its account's.
