@@ -13,6 +13,7 @@ from typing import Final
 
 from remote_agent.errors import AgentError
 from remote_agent.processes import account, chown_tree
+from remote_agent.service.calling import call, last_line
 from remote_agent.service.units import STATE_DIR
 
 _COMMENT: Final = "remote-agent service"
@@ -85,20 +86,9 @@ def check_program(program: str, user: str, profile: str, state_dir: Path) -> Non
                 )
     who = account(user)
     try:
-        done = subprocess.run(
-            [program, "--version"],
-            user=who.uid,
-            group=who.gid,
-            extra_groups=who.groups,
-            # A binary unpacks itself below the state directory.
-            env={"PATH": os.defpath, "REMOTE_AGENT_STATE_DIR": str(state_dir)},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
+        # A binary unpacks itself below the state directory.
+        env = {"PATH": os.defpath, "REMOTE_AGENT_STATE_DIR": str(state_dir)}
+        done = call([program, "--version"], _TIMEOUT, who, env)
     except subprocess.TimeoutExpired:
         raise AgentError(f"{program} --version did not end within {_TIMEOUT:g} s") from None
     except OSError as error:
@@ -106,7 +96,7 @@ def check_program(program: str, user: str, profile: str, state_dir: Path) -> Non
     else:
         if not done.returncode:
             return
-        why = (done.stderr or done.stdout).strip().rpartition("\n")[2] or "it failed"
+        why = last_line(done) or "it failed"
     raise AgentError(
         f"user {user} cannot run {program} ({why}): install it where all users may read it, below "
         "/opt or /usr/local, or name another account with --user"
@@ -115,14 +105,9 @@ def check_program(program: str, user: str, profile: str, state_dir: Path) -> Non
 
 def _run(*command: str) -> None:
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
+        done = call(command, _TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise AgentError(f"{command[0]} did not end within {_TIMEOUT:g} s") from None
     except OSError as error:
         raise AgentError(f"{command[0]}: {error.strerror}; make the account yourself") from None
     if done.returncode:

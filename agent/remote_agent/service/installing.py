@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ class Wish:
     user: str | None = None
     profile: str | None = None
     server: str | None = None
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     start: bool = True
     deadline: float = DEADLINE
     """Seconds until it has to be online."""

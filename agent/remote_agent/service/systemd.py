@@ -13,6 +13,7 @@ from typing import Final
 
 from remote_agent.errors import AgentError, os_words
 from remote_agent.service import units
+from remote_agent.service.calling import Done, call
 from remote_agent.service.port import ServiceState
 from remote_agent.service.units import Choice
 
@@ -27,25 +28,13 @@ _LINES: Final = 30
 _AT_STEP: Final = f"{units.AGENT}: Failed at step "
 _CREDENTIALS: Final = f"{units.AGENT}: Failed to set up credentials"
 _AT_ITS_END: Final = "taking no jobs"
-Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
-
-
-def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a program without a terminal. OSError."""
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT,
-        check=False,
-    )
+Run = Callable[[Sequence[str], float], Done]
 
 
 class Systemd:
     """systemd of this host. `root` is where its file system begins."""
 
-    def __init__(self, root: Path = Path("/"), run: Run = run) -> None:
+    def __init__(self, root: Path = Path("/"), run: Run = call) -> None:
         self._root = root
         self._run = run
         self.state_dir = root / units.STATE_DIR.lstrip("/")
@@ -158,7 +147,7 @@ class Systemd:
         """The latest errors and warnings in its journal."""
         command = ["journalctl", "-u", units.AGENT, "-n", str(_LINES), "-o", "cat", "--no-pager"]
         try:
-            lines = self._run(command).stdout.splitlines()
+            lines = self._run(command, _TIMEOUT).stdout.splitlines()
         except (OSError, subprocess.TimeoutExpired):
             return []
         found = (complaint(line) for line in lines)
@@ -166,7 +155,7 @@ class Systemd:
 
     def _systemctl(self, *words: str) -> str:
         try:
-            done = self._run(["systemctl", *words])
+            done = self._run(["systemctl", *words], _TIMEOUT)
         except subprocess.TimeoutExpired:
             raise AgentError(f"systemctl {' '.join(words)} did not end") from None
         except OSError as error:

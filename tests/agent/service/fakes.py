@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from remote_agent.service.calling import Done
 from remote_agent.service.port import ServiceState
 from remote_agent.service.units import Choice
 
@@ -60,10 +60,10 @@ class Systemctl:
         self.failing: set[str] = set()
         self.calls: list[str] = []
 
-    def __call__(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def __call__(self, command: Sequence[str], timeout: float) -> Done:
         words = " ".join(command[1:])
         self.calls.append(words)
         verb = command[0] if command[0] == "journalctl" else command[1]
         code = 1 if verb in self.failing else 0
         why = f"{verb} was refused" if code else ""
-        return subprocess.CompletedProcess(list(command), code, self.answers.get(verb, ""), why)
+        return Done(list(command), code, self.answers.get(verb, ""), why)
