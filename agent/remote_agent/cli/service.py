@@ -12,7 +12,7 @@ from remote_agent.cli.call import load, read_token
 from remote_agent.connection.enrolment import unregister
 from remote_agent.connection.identity import load_identity
 from remote_agent.errors import AgentError, ConfigError
-from remote_agent.service.installing import Wish, install
+from remote_agent.service.installing import Request, install
 from remote_agent.service.online import DEADLINE, wait_until_online
 from remote_agent.service.platform import own_program, service_manager
 from remote_agent.service.port import ServicePort, ServiceState
@@ -36,7 +36,7 @@ def service(options: argparse.Namespace) -> int:
 
 
 def _install(port: ServicePort, options: argparse.Namespace) -> int:
-    wish = Wish(
+    request = Request(
         program=own_program(),
         user=options.user,
         profile=options.profile,
@@ -45,11 +45,11 @@ def _install(port: ServicePort, options: argparse.Namespace) -> int:
         start=not options.no_start,
         deadline=_deadline(options),
     )
-    done = install(port, wish, load(options)[0].jobs.separate)
+    done = install(port, request, load(options)[0].jobs.separate)
     for path in done.changed:
         print(f"wrote    {path}")
     what = "installed" if done.changed else "installed already"
-    print(f"{what}: {wish.program}, as {done.user}, profile {done.profile}")
+    print(f"{what}: {request.program}, as {done.user}, profile {done.profile}")
     if done.status is not None:
         _print_online(done.status)
     return 0

@@ -19,10 +19,9 @@ from remote_agent.service.units import STATE_DIR
 _COMMENT: Final = "remote-agent service"
 """By this in the database of users we know an account that we have made."""
 _TIMEOUT: Final = 60.0
-_HIDDEN: Final = {
-    "strict": ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"),
-    "users": ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"),
-}
+_HIDDEN: Final = dict.fromkeys(
+    ("strict", "users"), ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")
+)
 """What the profiles keep from the service."""
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from remote_agent.errors import AgentError, ConfigError, os_words
-from remote_agent.processes import set_mode
 from remote_agent.service import account
+from remote_agent.service.files import put
 from remote_agent.service.online import DEADLINE, wait_until_online
 from remote_agent.service.port import ServicePort
 from remote_agent.service.units import ACCOUNT, CONFIG_DIR, PROFILES, USER_RANGE, Choice
@@ -23,7 +22,7 @@ _JOBS: Final = ("REMOTE_AGENT_JOBS_RUN_AS", "REMOTE_AGENT_JOBS_USER_RANGE")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Request:
     """What the caller wants of the service. None: as it is, or the default."""
 
     program: str
@@ -50,7 +49,7 @@ class Installed:
 
 def install(
     port: ServicePort,
-    wish: Wish,
+    request: Request,
     separate: bool = False,
     config_dir: Path = Path(CONFIG_DIR),
 ) -> Installed:
@@ -60,8 +59,8 @@ def install(
     was done until then stays, and the next call goes on from there.
     """
     before = port.state()
-    user = wish.user or before.user or ACCOUNT
-    profile = wish.profile or before.profile or "strict"
+    user = request.user or before.user or ACCOUNT
+    profile = request.profile or before.profile or "strict"
     if profile not in PROFILES:
         raise ConfigError(f"--profile: {profile!r} is none of {', '.join(PROFILES)}")
     port.check()
@@ -76,34 +75,35 @@ def install(
             changed.append(str(port.state_dir))
     except OSError as error:
         raise AgentError(f"{os_words(error, port.state_dir)}; nothing was started") from None
-    account.check_program(wish.program, user, profile, port.state_dir)
-    changed += _write_settings(config_dir, wish)
+    account.check_program(request.program, user, profile, port.state_dir)
+    changed += _write_settings(config_dir, request)
     ranged = profile == "users" and not separate and not _names_users(config_dir / ENVIRONMENT)
-    choice = Choice(wish.program, user, profile, USER_RANGE if ranged else None)
+    choice = Choice(request.program, user, profile, USER_RANGE if ranged else None)
     changed += port.install(choice)
-    if not wish.start:
+    if not request.start:
         return Installed(changed, user, profile, None)
     if changed and before.active in ("active", "activating"):
         port.restart()
     else:
         port.start()
-    return Installed(changed, user, profile, wait_until_online(port, wish.deadline))
+    return Installed(changed, user, profile, wait_until_online(port, request.deadline))
 
 
-def _write_settings(config_dir: Path, wish: Wish) -> list[str]:
+def _write_settings(config_dir: Path, request: Request) -> list[str]:
     """Keep server and token where the unit reads them; the paths that have changed."""
     changed = []
     try:
-        if wish.token is not None and _put(config_dir / TOKEN_FILE, f"{wish.token}\n", 0o600):
-            changed.append(str(config_dir / TOKEN_FILE))
-        if wish.server is not None:
-            path = config_dir / ENVIRONMENT
+        token, path = config_dir / TOKEN_FILE, config_dir / ENVIRONMENT
+        if request.token is not None and put(token, f"{request.token}\n".encode(), 0o600):
+            changed.append(str(token))
+        if request.server is not None:
             lines, mode = _lines(path), 0o644
             if path.exists():
                 # Its owner may have closed it: a proxy's password can stand there.
                 mode = stat.S_IMODE(path.stat().st_mode)
             kept = [line for line in lines if not line.startswith(f"{_SERVER}=")]
-            if _put(path, "\n".join([*kept, f"{_SERVER}={wish.server}"]) + "\n", mode):
+            text = "\n".join([*kept, f"{_SERVER}={request.server}"]) + "\n"
+            if put(path, text.encode(errors=_BYTES), mode):
                 changed.append(str(path))
     except OSError as error:
         raise AgentError(f"{os_words(error, config_dir)}; nothing was started") from None
@@ -120,21 +120,3 @@ def _lines(environment: Path) -> list[str]:
 
 def _names_users(environment: Path) -> bool:
     return any(line.partition("=")[0] in _JOBS for line in _lines(environment))
-
-
-def _put(path: Path, text: str, mode: int) -> bool:
-    """Have this text in a file of this mode, which is never open to others than that says; whether
-    that changed anything."""
-    content = text.encode(errors=_BYTES)
-    if path.exists() and path.read_bytes() == content:
-        if stat.S_IMODE(path.stat().st_mode) == mode:
-            return False
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:
-        set_mode(descriptor, mode)
-        file.write(content)
-    temporary.replace(path)
-    return True

@@ -14,6 +14,7 @@ from typing import Final
 from remote_agent.errors import AgentError, os_words
 from remote_agent.service import units
 from remote_agent.service.calling import Done, call
+from remote_agent.service.files import put
 from remote_agent.service.port import ServiceState
 from remote_agent.service.units import Choice
 
@@ -167,19 +168,13 @@ class Systemd:
 
     def _write(self, path: Path, text: str) -> bool:
         """Have this text in a file, none for an empty one; whether that changed anything."""
-        before = self._text(path)
-        if before == (text or None):
+        if text:
+            return put(path, text.encode(), 0o644)
+        if not os.path.lexists(path):
             return False
-        if not text:
-            path.unlink()
-            with suppress(OSError):
-                path.parent.rmdir()
-            return True
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        path.unlink()
+        with suppress(OSError):
+            path.parent.rmdir()
         return True
 
     @staticmethod
