@@ -160,6 +160,18 @@ def test_stopping_leaves_jobs_and_starting_finds_them(host: Host) -> None:
     host.is_whole(job, LINES)
 
 
+def test_a_job_that_leaves_the_group_of_jobs_is_killed_with_them(host: Host) -> None:
+    """Where the kernel lets it: a slice with controllers takes no processes."""
+    group = f"/sys/fs/cgroup/remote.slice/{units.SLICE}/cgroup.procs"
+    job = host.running(host.submit(f"echo $$ 2>/dev/null >{group}; echo $$; sleep 600"))
+    process = f"/proc/{int(host.log(job))}"
+    assert host.machine.run("test", "-e", process).returncode == 0
+    assert "its jobs were killed" in host.service("stop", "--now")
+    until(lambda: host.machine.run("test", "-e", process).returncode, "it is dead")
+    host.service("start")
+    assert host.ended(job)["state"] == "failed"
+
+
 def test_a_drained_agent_stays_away_until_it_is_started(host: Host) -> None:
     assert host.agent("drain").returncode == 0
     until(

@@ -107,6 +107,13 @@ class Systemd:
         self._systemctl("stop", units.AGENT)
         if jobs_too:
             self._systemctl("stop", units.JOBS)
+            self._kill_escaped()
+
+    def _kill_escaped(self) -> None:
+        """Kill what has left the group of jobs: the account may move processes in the slice, and
+        jobs can be that account. Both services are stopped."""
+        with suppress(AgentError):  # no process is left, and so no slice
+            self._systemctl("kill", "--signal=SIGKILL", units.SLICE)
 
     def remove(self) -> list[str]:
         """Stop it, remove its units; what was there."""
@@ -118,6 +125,7 @@ class Systemd:
                     self._systemctl("disable", "--now", "--quiet", unit)
                 with suppress(AgentError):
                     self._systemctl("stop", unit)
+            self._kill_escaped()
             with suppress(AgentError):
                 self._systemctl("stop", units.SLICE)
         removed = []

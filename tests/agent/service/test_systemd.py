@@ -81,7 +81,7 @@ def test_remove_goes_on_when_systemctl_refuses(root: Path) -> None:
     calls = Systemctl()
     systemd = Systemd(root, calls)
     systemd.install(CHOICE)
-    calls.failing = {"disable", "stop", "reset-failed"}
+    calls.failing = {"disable", "stop", "kill", "reset-failed"}
     assert len(systemd.remove()) == 2
     # The files of a disk whose systemd does not run.
     systemd.install(CHOICE)
@@ -109,7 +109,11 @@ def test_verbs(root: Path) -> None:
         f"stop {units.AGENT}",
     ]
     systemd.stop(jobs_too=True)
-    assert calls.calls[3:] == [f"stop {units.AGENT}", f"stop {units.JOBS}"]
+    assert calls.calls[3:] == [
+        f"stop {units.AGENT}",
+        f"stop {units.JOBS}",
+        f"kill --signal=SIGKILL {units.SLICE}",
+    ]
 
 
 def test_who_can_do_it(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
