@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -113,8 +114,10 @@ def ask(state_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_line(peer: socket.socket) -> dict[str, Any]:
-    received = bytearray()
+    received, ends = bytearray(), time.monotonic() + _TIMEOUT
     while not received.endswith(b"\n"):
+        # A job of the agent's account may answer in its place, a byte now and then.
+        peer.settimeout(max(0.001, ends - time.monotonic()))
         piece = peer.recv(65536)
         if not piece or len(received) > _LARGEST:
             raise ValueError("the answer was cut off")

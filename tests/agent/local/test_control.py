@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from remote_agent.errors import AgentError
+from remote_agent.local import control
 from remote_agent.local.control import FILE, ControlServer, NotRunning, ask
 
 
@@ -97,3 +100,30 @@ def test_without_an_agent_the_cure_is_named(tmp_path: Path) -> None:
         ask(tmp_path, {"do": "status"})
     with pytest.raises(NotRunning, match="no agent runs on"):
         ask(tmp_path / "missing", {"do": "status"})
+
+
+def test_who_answers_a_byte_at_a_time_is_not_heard_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_TIMEOUT", 0.5)
+    monkeypatch.chdir(tmp_path)
+    sent = bytearray()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(FILE)
+        listener.listen()
+        left = threading.Event()
+
+        def dribble() -> None:
+            peer, _ = listener.accept()
+            with peer, contextlib.suppress(OSError):
+                while not left.wait(0.1) and len(sent) < 100:
+                    peer.send(b" ")
+                    sent.extend(b" ")
+
+        thread = threading.Thread(target=dribble)
+        thread.start()
+        with pytest.raises(AgentError, match="does not answer"):
+            ask(tmp_path, {"do": "status"})
+        left.set()
+        thread.join()
+    assert len(sent) < 100
