@@ -12,6 +12,7 @@ from remote_agent.cli.call import load, read_token
 from remote_agent.connection.enrolment import unregister
 from remote_agent.connection.identity import load_identity
 from remote_agent.errors import AgentError, ConfigError
+from remote_agent.service.calling import one_line
 from remote_agent.service.installing import Request, install
 from remote_agent.service.online import DEADLINE, wait_until_online
 from remote_agent.service.platform import own_program, service_manager
@@ -70,7 +71,7 @@ def _checked(url: str) -> str:
 
 
 def _print_online(status: dict[str, object]) -> None:
-    print(f"online   {status['name']} at {status['server']}")
+    print("online  ", one_line(f"{status.get('name')} at {status.get('server')}"))
 
 
 def _start(port: ServicePort, options: argparse.Namespace) -> int:

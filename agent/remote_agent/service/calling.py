@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from remote_agent.processes import Account
+from remote_protocol.printable import printable
 
 Done = subprocess.CompletedProcess[str]
 
@@ -40,5 +41,10 @@ def call(
 
 def last_line(done: Done) -> str:
     """The last thing that a program has said, fit for a terminal; empty for nothing."""
-    said = (done.stderr or done.stdout).strip().rpartition("\n")[2]
-    return "".join(c if c.isprintable() else "?" for c in said)
+    return one_line((done.stderr or done.stdout).strip().rpartition("\n")[2])
+
+
+def one_line(text: object) -> str:
+    """A text that neither steers a terminal nor looks like lines of ours: a job can speak in the
+    name of the agent."""
+    return printable(" ".join(str(text).split()))

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from remote_agent.errors import AgentError
 from remote_agent.local.control import ask
+from remote_agent.service.calling import one_line
 from remote_agent.service.port import ServicePort
 
 DEADLINE: Final = 30.0
@@ -51,6 +52,6 @@ def _status(port: ServicePort, pid: int) -> dict[str, Any]:
 
 def _cause(port: ServicePort, status: dict[str, Any]) -> str:
     if status.get("link_failure"):
-        return str(status["link_failure"])
+        return one_line(status["link_failure"])
     found = port.complaints()
     return found[-1] if found else port.state().words or "its log does not say why"

@@ -13,7 +13,7 @@ from typing import Final
 
 from remote_agent.errors import AgentError, os_words
 from remote_agent.service import units
-from remote_agent.service.calling import Done, call
+from remote_agent.service.calling import Done, call, one_line
 from remote_agent.service.files import put
 from remote_agent.service.port import ServiceState
 from remote_agent.service.units import Choice
@@ -71,7 +71,7 @@ class Systemd:
             enabled=known.get("UnitFileState") == "enabled",
             pid=int(known.get("MainPID") or 0),
             restarts=int(known.get("NRestarts") or 0),
-            words=known.get("StatusText", ""),
+            words=one_line(known.get("StatusText", "")),
             user=_value(unit, "User"),
             program=_value(unit, "ExecStart").removesuffix(" run").strip('"'),
             profile=profile[1] if profile else "strict",
@@ -159,7 +159,7 @@ class Systemd:
             lines = self._run(command, _TIMEOUT).stdout.splitlines()
         except (OSError, subprocess.TimeoutExpired):
             return []
-        found = (complaint(line) for line in lines)
+        found = (one_line(complaint(line)) for line in lines)
         return list(dict.fromkeys(text for text in found if text))
 
     def _systemctl(self, *words: str) -> str:

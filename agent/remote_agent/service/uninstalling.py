@@ -15,6 +15,7 @@ from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import ask
 from remote_agent.processes import remove_tree
 from remote_agent.service import account
+from remote_agent.service.calling import one_line
 from remote_agent.service.installing import ENVIRONMENT, TOKEN_FILE
 from remote_agent.service.port import ServicePort
 from remote_agent.service.units import ACCOUNT, CONFIG_DIR
@@ -98,8 +99,8 @@ def _look_for_others(state_dir: Path, pid: int) -> None:
         return
     if other != pid:
         raise AgentError(
-            f"an agent that is not the service's runs on {state_dir} (process {other}): stop it "
-            "first"
+            f"an agent that is not the service's runs on {state_dir} (process "
+            f"{one_line(other)}): stop it first"
         )
 
 

@@ -70,6 +70,13 @@ def test_the_account_runs_the_program(tmp_path: Path, monkeypatch: pytest.Monkey
         account.check_program(str(tmp_path / "absent"), ME, "strict", tmp_path)
 
 
+def test_a_path_that_would_be_more_lines_of_the_unit_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "p\nExecStartPre=+sh\n"
+    folder.mkdir()
+    with pytest.raises(AgentError, match="systemd starts no program at"):
+        account.check_program(program(folder, "true"), ME, "open", tmp_path)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_what_the_account_cannot_reach_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

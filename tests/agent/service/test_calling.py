@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from remote_agent.processes import account
-from remote_agent.service.calling import call, last_line
+from remote_agent.service.calling import call, last_line, one_line
 
 TERMINAL = """
 import sys
@@ -49,6 +49,11 @@ def test_as_another_user() -> None:
 
 def test_its_last_line_cannot_steer_a_terminal() -> None:
     done = call(["sh", "-c", "echo one >&2; printf 'two\\033[2J\\377\\n' >&2"], 30)
-    assert last_line(done) == "two?[2J\ufffd"
+    assert last_line(done) == "two\\x1b[2J\ufffd"
     assert last_line(call(["sh", "-c", "echo out"], 30)) == "out"
     assert last_line(call(["true"], 30)) == ""
+
+
+def test_what_an_agent_says_of_itself_is_one_line() -> None:
+    assert one_line("a\nremoved  all\t\033c") == "a removed all \\x1bc"
+    assert one_line(None) == "None"

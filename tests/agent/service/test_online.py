@@ -43,8 +43,10 @@ def test_the_status_of_the_one_that_was_started(tmp_path: Path, status: dict[str
 
 
 def test_why_the_link_is_down(tmp_path: Path, status: dict[str, Any]) -> None:
-    status.update(pid=7, connected_seconds=None, link_failure="no route to host")
-    with pytest.raises(AgentError, match=r"the service is active, but not online .*no route"):
+    status.update(pid=7, connected_seconds=None, link_failure="no route \033[2Jto host")
+    with pytest.raises(
+        AgentError, match=r"the service is active, but not online .*no route \\x1b\[2J"
+    ):
         wait_until_online(FakePort(tmp_path, RUNNING), 0.01)
 
 

@@ -14,7 +14,7 @@ from remote_agent.service.units import Choice
 from tests.agent.service.fakes import Systemctl
 
 CHOICE = Choice("/opt/p/remote-agent", user="builder")
-SHOWN = "ActiveState=active\nMainPID=12\nNRestarts=3\nStatusText=online, 0 jobs\n"
+SHOWN = "ActiveState=active\nMainPID=12\nNRestarts=3\nStatusText=online,\033 0 jobs\n"
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_the_state_is_that_of_the_unit_and_of_systemd(root: Path) -> None:
     state = systemd.state()
     assert (state.active, state.enabled, state.pid, state.restarts) == ("active", True, 12, 3)
     assert (state.user, state.program) == ("builder", "/opt/p/remote-agent")
-    assert state.words == "online, 0 jobs"
+    assert state.words == "online,\\x1b 0 jobs"
 
 
 def test_a_damaged_unit_is_written_anew(root: Path) -> None:
