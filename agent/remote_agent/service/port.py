@@ -33,6 +33,8 @@ class ServicePort(Protocol):
 
     state_dir: Path
     """Where the service keeps what the agent keeps."""
+    program_dir: Path
+    """Where a binary that root calls unpacks itself."""
 
     def check(self) -> None:
         """AgentError when this host or this user cannot do any of it."""

@@ -39,6 +39,7 @@ class Systemd:
         self._root = root
         self._run = run
         self.state_dir = root / units.STATE_DIR.lstrip("/")
+        self.program_dir = root / units.PROGRAM_DIR.lstrip("/")
         self._folder = root / _UNITS
         self._drop_in = self._folder / f"{units.AGENT}.d" / _PROFILE
 

@@ -31,14 +31,17 @@ class Receipt:
     removed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unpacked: list[str] = field(default_factory=list)
+    """What became of the unpacked program, in lines; the call itself may have unpacked it."""
 
     def lines(self) -> list[str]:
         """For people."""
         if not (self.removed or self.kept or self.notes):
-            return ["nothing of the service is on this host; nothing to do"]
+            return ["nothing of the service is on this host; nothing to do", *self.unpacked]
         return [
             *(f"removed  {path}" for path in self.removed),
             *(f"kept     {path}" for path in self.kept),
+            *self.unpacked,
             *self.notes,
         ]
 
@@ -74,6 +77,8 @@ def uninstall(
     user = state.user or ACCOUNT
     if account.remove(user):
         receipt.removed.append(f"user {user}")
+    # The last step: this process may be running from there.
+    _remove_program(receipt, port.program_dir)
     return receipt
 
 
@@ -89,6 +94,30 @@ def _remove_files(receipt: Receipt, state_dir: Path, config_dir: Path) -> None:
     else:
         config_dir.rmdir()
         receipt.removed.append(str(config_dir))
+
+
+def _remove_program(receipt: Receipt, folder: Path) -> None:
+    """Remove what a binary has unpacked for root, unless another process runs from there."""
+    if not os.path.lexists(folder):
+        return
+    if other := _runs_from(folder):
+        receipt.unpacked.append(f"kept     {folder} (process {other} runs from it)")
+        return
+    try:
+        remove_tree(folder)
+    except OSError as error:
+        raise AgentError(f"{os_words(error, folder)}; remove it") from None
+    receipt.unpacked.append(f"removed  {folder}")
+
+
+def _runs_from(folder: Path) -> int:
+    """Another process whose program lies in a folder; 0 for none."""
+    for link in Path("/proc").glob("[0-9]*/exe"):
+        with suppress(OSError):
+            pid = int(link.parent.name)
+            if pid != os.getpid() and Path(os.readlink(link)).is_relative_to(folder):
+                return pid
+    return 0
 
 
 def _look_for_others(state_dir: Path, pid: int) -> None:

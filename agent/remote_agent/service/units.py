@@ -15,6 +15,8 @@ ACCOUNT: Final = "remote-agent"
 """The user that the service has when no other is named."""
 STATE_DIR: Final = "/var/lib/remote-agent"
 CONFIG_DIR: Final = "/etc/remote-agent"
+PROGRAM_DIR: Final = "/var/lib/remote-agent-program"
+"""Where a binary that root calls unpacks itself."""
 USER_RANGE: Final = "80000-89999"
 """Users of jobs where the profile `users` is chosen and the configuration names none."""
 

@@ -16,6 +16,7 @@ class FakePort:
 
     def __init__(self, state_dir: Path, state: ServiceState | None = None) -> None:
         self.state_dir = state_dir
+        self.program_dir = state_dir.with_name("program")
         self.known = state or ServiceState(installed=False)
         self.choice: Choice | None = None
         self.words: list[str] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,36 @@ def test_jobs_and_results_are_kept_unless_forced(
     assert "remove" not in host.calls and attempt.exists()
     uninstall(host, nobody, force=True, config_dir=tmp_path / "etc")
     assert not host.state_dir.exists()
+
+
+def test_what_a_binary_has_unpacked_for_root_goes_last(host: FakePort, tmp_path: Path) -> None:
+    version = host.program_dir / "1.0-x"
+    version.mkdir(parents=True)
+    (version / "remote-agent").write_text("")
+    lines = uninstall(host, nobody, config_dir=tmp_path / "etc").lines()
+    assert lines[-1] == f"removed  {host.program_dir}" and not host.program_dir.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/exe").exists(), reason="Linux knows who runs what")
+def test_a_program_that_runs_is_kept(
+    host: FakePort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "remove", lambda name: False)
+    host.program_dir.mkdir()
+    program = shutil.copy2(shutil.which("sleep") or "", host.program_dir)
+    process = subprocess.Popen([program, "60"])
+    kept = f"kept     {host.program_dir} (process {process.pid} runs from it)"
+    try:
+        assert kept in uninstall(host, nobody, config_dir=tmp_path / "etc").lines()
+        assert host.program_dir.exists()
+    finally:
+        process.kill()
+        process.wait()
+    # A binary that is called once more has unpacked itself again.
+    assert uninstall(host, nobody, config_dir=tmp_path / "etc").lines() == [
+        "nothing of the service is on this host; nothing to do",
+        f"removed  {host.program_dir}",
+    ]
 
 
 def test_an_agent_of_somebody_else_is_left_alone(

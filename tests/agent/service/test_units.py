@@ -71,3 +71,7 @@ def test_a_profile_is_a_drop_in() -> None:
 )
 def test_paths_are_words_of_a_command(path: str, word: str) -> None:
     assert quoted(path) == word
+
+
+def test_the_binary_unpacks_itself_where_uninstall_looks_for_it() -> None:
+    assert f'"{units.PROGRAM_DIR}"' in (FOLDER.parent / "binary" / "build.py").read_text()
