@@ -51,6 +51,8 @@ def _install(port: ServicePort, options: argparse.Namespace) -> int:
         print(f"wrote    {path}")
     what = "installed" if done.changed else "installed already"
     print(f"{what}: {request.program}, as {done.user}, profile {done.profile}")
+    if done.restarted:
+        print("restarted; its jobs run on")
     if done.status is not None:
         _print_online(done.status)
     return 0
@@ -115,6 +117,8 @@ def _status(port: ServicePort, options: argparse.Namespace) -> int:
         for name in ("words", "user", "profile", "program", "pid", "restarts"):
             if value := getattr(state, name):
                 print(f"{'agent' if name == 'words' else name:<10} {value}")
+        if state.outdated:
+            print(f"{'version':<10} it runs another one than this: remote-agent service restart")
     return 0 if state.active == "active" else 1
 
 

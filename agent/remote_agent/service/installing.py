@@ -45,6 +45,8 @@ class Installed:
     profile: str
     status: dict[str, Any] | None
     """The agent's; None when it was not to be started."""
+    restarted: bool = False
+    """Whether it ran before, and was started anew."""
 
 
 def install(
@@ -82,11 +84,13 @@ def install(
     changed += port.install(choice)
     if not request.start:
         return Installed(changed, user, profile, None)
-    if changed and before.active in ("active", "activating"):
+    restart = (changed or before.outdated) and before.active in ("active", "activating")
+    if restart:
         port.restart()
     else:
         port.start()
-    return Installed(changed, user, profile, wait_until_online(port, request.deadline))
+    status = wait_until_online(port, request.deadline)
+    return Installed(changed, user, profile, status, bool(restart))
 
 
 def _write_settings(config_dir: Path, request: Request) -> list[str]:

@@ -26,6 +26,8 @@ class ServiceState:
     user: str = ""
     program: str = ""
     profile: str = ""
+    outdated: bool = False
+    """Whether its process runs another version than that of the binary that asks."""
 
 
 class ServicePort(Protocol):

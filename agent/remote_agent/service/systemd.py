@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -66,17 +67,30 @@ class Systemd:
             text = self._systemctl("show", units.AGENT, "-p", _PROPERTIES)
             known = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         profile = re.search("--profile (\\S+)", self._text(self._drop_in) or "")
+        pid = int(known.get("MainPID") or 0)
         return ServiceState(
             installed=True,
             active=known.get("ActiveState", "inactive"),
             enabled=known.get("UnitFileState") == "enabled",
-            pid=int(known.get("MainPID") or 0),
+            pid=pid,
             restarts=int(known.get("NRestarts") or 0),
             words=one_line(known.get("StatusText", "")),
             user=_value(unit, "User"),
             program=_value(unit, "ExecStart").removesuffix(" run").strip('"'),
             profile=profile[1] if profile else "strict",
+            outdated=bool(pid) and self._runs_another(pid),
         )
+
+    def _runs_another(self, pid: int) -> bool:
+        """Whether a process runs another version than this one. A binary can be replaced while it
+        runs; each version of it unpacks itself into a directory named for what is in it."""
+        if not getattr(sys, "frozen", False):
+            return False
+        try:
+            running = Path(os.readlink(self._root / f"proc/{pid}/exe"))
+        except OSError:
+            return False  # it has just ended
+        return running.parent.name != Path(sys.executable).parent.name
 
     def install(self, choice: Choice) -> list[str]:
         """Write the units, have the agent start with the host; the paths that have changed."""

@@ -52,6 +52,15 @@ def test_again_nothing_changes_and_a_change_restarts(port: FakePort, tmp_path: P
     assert moved.changed == ["unit"] and port.calls[-1] == "restart"
 
 
+def test_a_binary_replaced_under_a_running_agent_restarts_it(
+    port: FakePort, tmp_path: Path
+) -> None:
+    assert not install(port, REQUEST, config_dir=tmp_path).restarted
+    port.known = replace(port.known, outdated=True)
+    done = install(port, REQUEST, config_dir=tmp_path)
+    assert done.changed == [] and done.restarted and port.calls[-1] == "restart"
+
+
 def test_what_is_not_said_stays(port: FakePort, tmp_path: Path) -> None:
     (tmp_path / "agent.env").write_text("HTTPS_PROXY=http://p\nREMOTE_AGENT_SERVER=https://old\n")
     first = replace(REQUEST, user="builder", profile="open", start=False)

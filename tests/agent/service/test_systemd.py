@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,24 @@ def test_the_state_is_that_of_the_unit_and_of_systemd(root: Path) -> None:
     assert (state.active, state.enabled, state.pid, state.restarts) == ("active", True, 12, 3)
     assert (state.user, state.program) == ("builder", "/opt/p/remote-agent")
     assert state.words == "online,\\x1b 0 jobs"
+
+
+def test_another_version_of_a_binary_is_told_by_its_directory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemd = Systemd(root, Systemctl(show=SHOWN))
+    systemd.install(CHOICE)
+    process = root / "proc/12"
+    process.mkdir(parents=True)
+    (process / "exe").symlink_to("/var/lib/remote-agent/program/0.1.0-abc/remote-agent")
+    assert not systemd.state().outdated, "only a binary knows"
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    for version, outdated in (("0.1.0-abc", False), ("0.1.0-abd", True)):
+        own = f"/var/lib/remote-agent-program/{version}/remote-agent"
+        monkeypatch.setattr(sys, "executable", own)
+        assert systemd.state().outdated == outdated
+    (process / "exe").unlink()
+    assert not systemd.state().outdated, "it has just ended"
 
 
 def test_a_damaged_unit_is_written_anew(root: Path) -> None:
