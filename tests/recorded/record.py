@@ -18,11 +18,12 @@ from typing import Final
 
 import remote_agent
 import remote_protocol
-from remote_agent.config import AgentPart, Config, LimitsPart
+from remote_agent.config import Config
 from remote_agent.journal.directory import write_directory
 from remote_agent.planning.kinds import plan
 from remote_agent.planning.order import HostContext, make_order
 from remote_agent.planning.paths import job_paths
+from remote_agent.sections import AgentPart, LimitsPart
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer
 from remote_protocol.spec import CommandSpec, JobFile, JobSpec

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from remote_agent.app.bootstrap import group_of
-from remote_agent.config import JobsPart
 from remote_agent.errors import ConfigError, os_words
 from remote_agent.journal.users import Users
 from remote_agent.processes import cgroup
+from remote_agent.sections import JobsPart
 from remote_protocol.report import Check, Finding, Level
 
 CONTROL_GROUPS: Final = Check(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from remote_agent.config import JobsPart
 from remote_agent.errors import ConfigError
 from remote_agent.processes import (
     Account,
@@ -18,6 +17,7 @@ from remote_agent.processes import (
     missing_privileges,
     unnamed_account,
 )
+from remote_agent.sections import JobsPart
 from remote_agent.values import UserRange
 from remote_protocol.attempt_id import AttemptId
 

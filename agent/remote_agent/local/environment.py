@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
-from remote_agent.config import ENV_PREFIX, SECTIONS, env_names, without_password
+from remote_agent.config import ENV_PREFIX, env_names, without_password
+from remote_agent.sections import SECTIONS
 
 _WAY: Final = frozenset(
     ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from remote_agent import __version__
 from remote_agent.app.bootstrap import endpoint_of, facts_of, job_group, settings_of
-from remote_agent.config import Config, ServerPart
+from remote_agent.config import Config
 from remote_agent.connection.identity import Identity
 from remote_agent.errors import ConfigError
 from remote_agent.processes import boot_id, cgroup
+from remote_agent.sections import ServerPart
 
 IDENTITY = Identity("https://h:1", "web-7", "rat_x", settings={"capacity": {"default": 3}})
 

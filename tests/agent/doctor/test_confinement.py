@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.config import JobsPart
 from remote_agent.doctor.confinement import control_groups, memory, own_group, separation
 from remote_agent.processes import cgroup
+from remote_agent.sections import JobsPart
 from remote_protocol.report import Status
 
 

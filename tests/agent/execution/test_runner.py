@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.config import AgentPart, Config
+from remote_agent.config import Config
 from remote_agent.execution import runner as module
 from remote_agent.execution import stopping
 from remote_agent.execution.notifications import Notification
@@ -22,6 +22,7 @@ from remote_agent.planning import kinds
 from remote_agent.planning.order import HostContext
 from remote_agent.planning.paths import JobPaths
 from remote_agent.planning.work import Work, WorkFile
+from remote_agent.sections import AgentPart
 from remote_agent.session.events import AttemptEnded, AttemptStarted, SpoolGrew
 from remote_agent.session.machine import HostFacts, Session
 from remote_protocol import cri

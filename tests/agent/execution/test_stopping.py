@@ -6,13 +6,14 @@ import os
 
 import pytest
 
-from remote_agent.config import AgentPart, Config
+from remote_agent.config import Config
 from remote_agent.execution import stopping as module
 from remote_agent.execution.stopping import RunningAttempt, Stopper, with_requested_reason
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.losses import lost
 from remote_agent.planning.order import HostContext
+from remote_agent.sections import AgentPart
 from remote_protocol.messages import Offer
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason

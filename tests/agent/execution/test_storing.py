@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.config import AgentPart, Config
+from remote_agent.config import Config
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
 from remote_agent.planning.order import HostContext
+from remote_agent.sections import AgentPart
 from remote_agent.session.events import OfferFailed, OfferStored
 from remote_protocol.messages import Offer, Refusal
 from remote_protocol.spec import CommandSpec

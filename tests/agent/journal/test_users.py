@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from remote_agent.config import JobsPart
 from remote_agent.errors import ConfigError
 from remote_agent.journal import users as module
 from remote_agent.journal.users import NoUserFree, Users
+from remote_agent.sections import JobsPart
 from remote_protocol.attempt_id import AttemptId
 
 KEYS = [AttemptId("J", number) for number in range(1, 9)]

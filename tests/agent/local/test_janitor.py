@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from remote_agent.config import Config, LimitsPart, LogsPart
+from remote_agent.config import Config
 from remote_agent.journal import SettledLog
 from remote_agent.local import janitor as module
 from remote_agent.local.janitor import Janitor
+from remote_agent.sections import LimitsPart, LogsPart
 from remote_protocol.attempt_id import AttemptId
 from tests.support.fake_server import new_key
 

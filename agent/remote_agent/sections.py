@@ -1,0 +1,138 @@
+"""The sections of the agent's configuration: each key with its bounds and its default. Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+from remote_agent import backoff
+from remote_agent.values import (
+    UserRange,
+    check_capacity,
+    check_cgroup,
+    expand_path,
+    parse_capacity,
+    parse_labels,
+    parse_umask,
+    parse_user_range,
+    proxy_url,
+    split_list,
+)
+from remote_protocol.ids import LabelKey, LabelValue, Name
+from remote_protocol.limits import MAX_LABELS
+from remote_protocol.messages import Capacity, Settings
+from remote_protocol.quantities import Duration, Size
+from remote_protocol.urls import server_url
+
+ExpandedPath = Annotated[Path, BeforeValidator(expand_path)]
+Queues = Annotated[list[Name], BeforeValidator(split_list), Field(min_length=1, max_length=100)]
+Labels = Annotated[
+    dict[LabelKey, LabelValue], BeforeValidator(parse_labels), Field(max_length=MAX_LABELS)
+]
+Capacities = Annotated[Capacity, BeforeValidator(parse_capacity), AfterValidator(check_capacity)]
+
+
+class Part(BaseModel):
+    """One section, or all of them: frozen, unknown keys are faults."""
+
+    # Built when `Config` is, as a part of it: each start of the agent waits for that.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class ServerPart(Part):
+    """`[server]`: where it is and how to reach it. Normally kept in the identity by `register`."""
+
+    url: Annotated[str, AfterValidator(server_url)] | None = None
+    ca_file: ExpandedPath | None = None
+    proxy: Annotated[str, AfterValidator(proxy_url)] | None = None
+    """`http://user:password@host:port`; null: HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide."""
+    client_cert: ExpandedPath | None = None
+    client_key: ExpandedPath | None = None
+    insecure: bool = False
+    """Plain HTTP to other hosts is wanted."""
+    max_reconnect_wait: Duration = Field(default=backoff.LONGEST, ge=1, le=3600)
+    """Seconds between two tries to reach the server, at the most."""
+
+
+class AgentPart(Part):
+    """`[agent]`: what this host offers. What is left out, the server decides."""
+
+    name: Name | None = None
+    queues: Queues | None = None
+    labels: Labels | None = None
+    capacity: Capacities | None = None
+    on_stop: Literal["leave", "drain", "cancel"] = "leave"
+    """What SIGTERM means for running jobs."""
+    work_dir: ExpandedPath | None = None
+    """Where jobs get their work directories; null: below the state directory."""
+    durability: Literal["full", "normal"] = "full"
+
+    @property
+    def settings(self) -> Settings:
+        """What a hello announces."""
+        return Settings(queues=self.queues, labels=self.labels, capacity=self.capacity)
+
+
+class LogsPart(Part):
+    """`[logs]`: the local copies of jobs' logs."""
+
+    segment_size: Size = Field(default=10_000_000, ge=64 * 1024)
+    segments: int = Field(default=10, ge=1, le=10_000)
+    """Newest segments of one attempt that are kept when the server has them."""
+    retention: Duration = 7 * 86400.0
+    max_total: Size = Field(default=5_000_000_000, ge=1_000_000)
+
+
+class LimitsPart(Part):
+    """`[limits]`: what no job may exceed here."""
+
+    min_free_disk: Size = 1024**3
+    """Below it the agent takes no jobs."""
+    max_timeout: Duration | None = None
+    max_job_log: Size | None = Field(default=None, ge=4096)
+    cgroup: Annotated[str, AfterValidator(check_cgroup)] = "auto"
+    """`auto` (a delegated cgroup v2 when there is one), `off`, or the path of one."""
+
+
+class JobsPart(Part):
+    """`[jobs]`: whom jobs run as. Without, they run as the agent's user, and can reach it."""
+
+    run_as: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    """Name or number of a user for all jobs."""
+    user_range: Annotated[UserRange, BeforeValidator(parse_user_range)] | None = None
+    """`FIRST-LAST`, numbers of users that nobody has: one for each running attempt."""
+    umask: Annotated[int, BeforeValidator(parse_umask), Field(ge=0, le=0o777)] | None = None
+    """Octal; null: the agent's own, as it was started with."""
+    no_new_privileges: bool = True
+    """Jobs of other users gain no privileges, by sudo or other set-user-id programs."""
+
+    @property
+    def separate(self) -> bool:
+        """Whether jobs run as other users than the agent."""
+        return self.run_as is not None or self.user_range is not None
+
+
+class LogPart(Part):
+    """`[log]`: the agent's own log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+
+
+SECTIONS: Final[dict[str, type[BaseModel]]] = {
+    "server": ServerPart,
+    "agent": AgentPart,
+    "logs": LogsPart,
+    "limits": LimitsPart,
+    "jobs": JobsPart,
+    "log": LogPart,
+}
