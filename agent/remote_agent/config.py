@@ -1,7 +1,8 @@
 """The agent's configuration: TOML file, environment, flags; parsed once, frozen, one slice a room.
 
 Every key has a variable, `REMOTE_AGENT_<SECTION>_<KEY>`, and the common ones have a short form
-too (`REMOTE_AGENT_SERVER`, `REMOTE_AGENT_NAME` …). May read the configuration file.
+too (`REMOTE_AGENT_SERVER`, `REMOTE_AGENT_NAME` …). Secrets may be in files of
+their own (`REMOTE_AGENT_PROXY_FILE`). May read the configuration file, and those.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from remote_agent.errors import ConfigError
+from remote_agent.secret_file import read_secret
 from remote_agent.sections import (
     SECTIONS,
     AgentPart,
@@ -44,6 +46,9 @@ _SHORT: Final = {
     ("agent", "work_dir"): ("REMOTE_AGENT_WORK_DIR",),
     ("agent", "durability"): ("REMOTE_AGENT_DURABILITY",),
 }
+SECRET: Final = frozenset((("server", "proxy"),))
+"""Keys whose value may hold a password: each of their variables has a twin, with `_FILE` after its
+name, that names a file with the value."""
 FLAGS: Final = {
     ("server", "url"): "--server",
     ("server", "proxy"): "--proxy",
@@ -107,6 +112,12 @@ def env_names(section: str, key: str) -> tuple[str, ...]:
     return (*(name for name in _SHORT.get((section, key), ()) if name != long), long)
 
 
+def file_names(section: str, key: str) -> tuple[str, ...]:
+    """The variables that name a file with the value of a key; none for one that is no secret."""
+    names = env_names(section, key) if (section, key) in SECRET else ()
+    return tuple(f"{name}_FILE" for name in names)
+
+
 def load(
     file: Path | None,
     environ: Mapping[str, str],
@@ -120,12 +131,7 @@ def load(
     layers = Layers(SECTIONS)
     text, name = _text(file)
     layers.read(text, name)
-    for section, part in SECTIONS.items():
-        for key in part.model_fields:
-            for variable in env_names(section, key):
-                if environ.get(variable):
-                    layers.set(section, key, environ[variable], variable)
-                    break
+    _read_environment(layers, environ)
     for (section, key), value in (flags or {}).items():
         if value is not None:
             layers.set(section, key, value, FLAGS[section, key])
@@ -157,11 +163,31 @@ def load(
     return config, layers.origins
 
 
+def _read_environment(layers: Layers, environ: Mapping[str, str]) -> None:
+    for section, part in SECTIONS.items():
+        for key in part.model_fields:
+            given = [name for name in env_names(section, key) if environ.get(name)]
+            files = [name for name in file_names(section, key) if environ.get(name)]
+            if given and files:
+                layers.faults.append(
+                    f"{given[0]} and {files[0]} are both set; leave one of them out"
+                )
+            elif given:
+                layers.set(section, key, environ[given[0]], given[0])
+            elif files:
+                try:
+                    layers.set(section, key, read_secret(environ[files[0]]), files[0])
+                except ValueError as error:
+                    layers.faults.append(
+                        f"{files[0]}: the file {environ[files[0]]} cannot be read: {error}"
+                    )
+
+
 def _misspelt(environ: Mapping[str, str]) -> list[str]:
     known = set(CALL_VARIABLES)
     for section, part in SECTIONS.items():
         for key in part.model_fields:
-            known.update(env_names(section, key))
+            known.update(env_names(section, key), file_names(section, key))
     faults = []
     for name in sorted(environ):
         if not name.startswith(ENV_PREFIX) or name in known or name.endswith(_SERVICE_LINK):

@@ -178,6 +178,36 @@ def test_no_toml(file: Path) -> None:
     assert "does not exist" in faults(file.with_name("other.toml"))[0]
 
 
+def test_a_secret_may_be_in_a_file_of_its_own(file: Path) -> None:
+    file.write_text('[server]\nproxy = "http://other:1"\n')
+    secret = file.with_name("proxy")
+    secret.write_text("http://u:hunter2@h:1\n")
+    for name in ("REMOTE_AGENT_PROXY_FILE", "REMOTE_AGENT_SERVER_PROXY_FILE"):
+        config, origins = load(file, {name: str(secret)})
+        assert config.server.proxy == "http://u:hunter2@h:1"
+        assert origins["server", "proxy"] == name
+
+
+def test_faults_of_secrets_in_files(file: Path) -> None:
+    secret = file.with_name("proxy")
+    environ = {"REMOTE_AGENT_PROXY_FILE": str(secret), "REMOTE_AGENT_CAPACITY": "x"}
+    missing, other = faults(None, environ)
+    assert missing == (
+        f"REMOTE_AGENT_PROXY_FILE: the file {secret} cannot be read: No such file or directory"
+    )
+    assert other.startswith("REMOTE_AGENT_CAPACITY:"), "all faults at once"
+    secret.write_text("socks5://u:hunter2@h:1\n")
+    (wrong,) = faults(None, {"REMOTE_AGENT_PROXY_FILE": str(secret)})
+    assert wrong.startswith("REMOTE_AGENT_PROXY_FILE: [server] proxy: ") and "hunter2" not in wrong
+    environ = {"REMOTE_AGENT_PROXY_FILE": str(secret), "REMOTE_AGENT_PROXY": "http://h:1"}
+    assert faults(None, environ) == [
+        "REMOTE_AGENT_PROXY and REMOTE_AGENT_PROXY_FILE are both set; leave one of them out"
+    ]
+    assert faults(None, {"REMOTE_AGENT_PROXI_FILE": str(secret)}) == [
+        "REMOTE_AGENT_PROXI_FILE: unknown variable; did you mean REMOTE_AGENT_PROXY_FILE?"
+    ]
+
+
 def test_a_key_without_a_certificate() -> None:
     (fault,) = faults(None, {"REMOTE_AGENT_CLIENT_KEY": "/k"})
     assert fault == "REMOTE_AGENT_CLIENT_KEY: [server] client_key: is of no use without client_cert"

@@ -17,9 +17,14 @@ from remote_agent.config import load as load_config
 from remote_agent.connection.identity import Identity
 from remote_agent.errors import ConfigError
 from remote_agent.processes import run_again
+from remote_agent.secret_file import read_secret
 
 CREDENTIAL: Final = "token"
 """Name of the credential by which a service gets a registration token."""
+TWO_TOKENS: Final = (
+    "a token and a file with one are given (--token and --token-file, or REMOTE_AGENT_TOKEN and "
+    "REMOTE_AGENT_TOKEN_FILE); leave one of them out"
+)
 
 
 def load(
@@ -39,29 +44,33 @@ def flags_of(options: argparse.Namespace) -> dict[tuple[str, str], object]:
     }
 
 
-def read_token(options: argparse.Namespace | None, with_credential: bool = True) -> str | None:
-    """The token from a flag, else from the environment, else, with `with_credential`, from the
-    service's credentials. ConfigError when it can be none."""
+def named_token(options: argparse.Namespace | None) -> tuple[str | None, str | None]:
+    """The token, and the file that holds it, as flags name them, else as the environment does."""
     flag, file = (options.token, options.token_file) if options else (None, None)
-    if not flag and not file:
-        flag, file = None, text_of("--token-file")
-        flag = None if file else text_of("--token")
-    if flag is None and file:
+    return (flag, file) if flag or file else (text_of("--token"), text_of("--token-file"))
+
+
+def read_token(options: argparse.Namespace | None) -> str | None:
+    """The token from a flag, else from the environment, else from the service's credentials.
+    ConfigError when it can be none, or when two are given."""
+    token, file = named_token(options)
+    if token and file:
+        raise ConfigError(TWO_TOKENS)
+    if file:
         try:
-            flag = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            cause = getattr(error, "strerror", None) or "it is no text"
-            raise ConfigError(f"the token file {file} cannot be read: {cause}") from None
-        if not flag.strip():
+            token = read_secret(file)
+        except ValueError as error:
+            raise ConfigError(f"the token file {file} cannot be read: {error}") from None
+        if not token.strip():
             raise ConfigError(f"the token file {file} is empty")
-    if not flag and with_credential:
-        flag = _credential()
-    if not flag:
+    if not token:
+        token = _credential()
+    if not token:
         return None
     # Imported only here: `run` of a host that is registered has no token any more.
     from remote_agent.connection.enrolment import check_token
 
-    return check_token(flag)
+    return check_token(token)
 
 
 def _credential() -> str | None:
@@ -71,12 +80,11 @@ def _credential() -> str | None:
     if not folder:
         return None
     try:
-        text = (Path(folder) / CREDENTIAL).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        cause = getattr(error, "strerror", None) or "it is no text"
-        raise ConfigError(f"the credential {CREDENTIAL} cannot be read: {cause}") from None
+        text = read_secret(str(Path(folder) / CREDENTIAL)).strip()
+    except ValueError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise ConfigError(f"the credential {CREDENTIAL} cannot be read: {error}") from None
     return None if text in ("", "-") else text
 
 

@@ -27,9 +27,9 @@ def run(options: argparse.Namespace) -> int:
     settings, _ = load(options, flags_of(options))
     known = load_identity(settings.state_dir)
     url = settings.server.url
-    # A service keeps its credential, and needs it only once.
+    # Needed only once: the token of a host that is registered may be used up, or gone.
     foreign = known is None or url not in (None, known.server)
-    if to_enrol(known, url, read_token(options, with_credential=foreign)):
+    if to_enrol(known, url, read_token(options) if foreign else None):
         # Imported only here: most starts are those of a host that is registered.
         from remote_agent.cli.enrol import register_first
 

@@ -6,8 +6,7 @@ import argparse
 import os
 from typing import Final
 
-from remote_agent.cli.call import flags_of, load
-from remote_agent.cli.variables import text_of
+from remote_agent.cli.call import flags_of, load, named_token
 from remote_agent.doctor.examination import examine_host, examine_server
 from remote_agent.doctor.settings import GivenToken
 from remote_agent.errors import ConfigError
@@ -44,7 +43,4 @@ def _idle(options: argparse.Namespace) -> float | None:
 
 def given_token(options: argparse.Namespace) -> GivenToken:
     """The token that flags name, or else the environment."""
-    if options.token or options.token_file:
-        return GivenToken(options.token, options.token_file)
-    file = text_of("--token-file")
-    return GivenToken(None if file else text_of("--token"), file)
+    return GivenToken(*named_token(options))

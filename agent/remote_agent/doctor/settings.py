@@ -15,6 +15,7 @@ from remote_agent.connection.enrolment import NEED_SERVER, NEED_TOKEN, check_tok
 from remote_agent.connection.identity import FILE, DamagedIdentity, Identity, read_identity
 from remote_agent.errors import AgentError, ConfigError
 from remote_agent.processes import open_to_others
+from remote_agent.secret_file import read_secret
 from remote_agent.values import open_way_words
 from remote_protocol.ids import TokenKind, kind_of
 from remote_protocol.report import Check, Finding, Level
@@ -39,6 +40,7 @@ GIVEN_TOKEN: Final = Check(
     Level.STATIC,
     (
         "no_token_given",
+        "token_and_file",
         "token_file_empty",
         "token_file_unreadable",
         "token_malformed",
@@ -142,16 +144,25 @@ def _unregistered(state_dir: Path, url: str | None, token_given: bool) -> Findin
 def given_token(given: GivenToken) -> tuple[Finding, str | None]:
     """The token to register with. Its text never gets into a finding."""
     text = given.text
-    if text is None and given.file:
+    if text and given.file:
+        return (
+            GIVEN_TOKEN.failed(
+                "token_and_file",
+                "a token is given, and a file with one",
+                "--token and --token-file, or REMOTE_AGENT_TOKEN and REMOTE_AGENT_TOKEN_FILE",
+                "leave one of them out",
+            ),
+            None,
+        )
+    if given.file:
         try:
-            text = Path(given.file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is no text"
+            text = read_secret(given.file)
+        except ValueError as error:
             return (
                 GIVEN_TOKEN.failed(
                     "token_file_unreadable",
                     f"the token file {given.file} cannot be read",
-                    why,
+                    str(error),
                     "check the path and who may read the file (--token-file, "
                     "REMOTE_AGENT_TOKEN_FILE; for a container: that the secret is mounted)",
                 ),

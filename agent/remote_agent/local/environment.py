@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
-from remote_agent.config import ENV_PREFIX, env_names, without_password
+from remote_agent.config import ENV_PREFIX, env_names, file_names, without_password
 from remote_agent.sections import SECTIONS
 
 _WAY: Final = frozenset(
     ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 )
 _SERVER: Final = frozenset(
-    name for key in SECTIONS["server"].model_fields for name in env_names("server", key)
+    name
+    for key in SECTIONS["server"].model_fields
+    for name in (*env_names("server", key), *file_names("server", key))
 )
 _OTHERS: Final = frozenset(("HOME", "LANG", "LC_ALL", "PATH", "TZ"))
 _SECRET: Final = f"{ENV_PREFIX}TOKEN"

@@ -57,8 +57,26 @@ def test_a_service_finds_its_token_among_its_credentials(
         assert read_token(options) is None
     (tmp_path / "token").write_text("rrt_credential\n")
     assert read_token(options) == "rrt_credential"
-    assert read_token(options, with_credential=False) is None
     assert read_token(parse(["run", "--token", "rrt_flag"])) == "rrt_flag"
     (tmp_path / "token").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="credential token cannot be read: it is no text"):
         read_token(options)
+
+
+def test_two_tokens_are_an_error_that_names_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("rrt_file\n")
+    with pytest.raises(ConfigError, match=r"--token and --token-file.*leave one of them out"):
+        read_token(parse(["run", "--token", "rrt_x", "--token-file", str(file)]))
+    monkeypatch.setenv("REMOTE_AGENT_TOKEN_FILE", str(file))
+    monkeypatch.setenv("REMOTE_AGENT_TOKEN", "rrt_env")
+    with pytest.raises(ConfigError, match="REMOTE_AGENT_TOKEN and REMOTE_AGENT_TOKEN_FILE"):
+        read_token(parse(["run"]))
+    assert read_token(parse(["run", "--token", "rrt_flag"])) == "rrt_flag"
+    monkeypatch.setenv("REMOTE_AGENT_TOKEN", "")
+    assert read_token(parse(["run"])) == "rrt_file"
+    file.write_bytes(b"r" * 100_000)
+    with pytest.raises(ConfigError, match="cannot be read: it is larger than 64 KiB"):
+        read_token(parse(["run"]))

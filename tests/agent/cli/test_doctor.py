@@ -61,6 +61,8 @@ def test_the_token_comes_from_flag_variable_or_file(
     found = findings(capsys, "--token-file", missing)["given token"]
     assert found["code"] == "token_file_unreadable" and missing in found["finding"]
     monkeypatch.setenv("REMOTE_AGENT_TOKEN_FILE", missing)
+    assert findings(capsys)["given token"]["code"] == "token_and_file"
+    monkeypatch.delenv("REMOTE_AGENT_TOKEN")
     assert findings(capsys)["given token"]["code"] == "token_file_unreadable"
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from remote_agent.cli import main
 from remote_agent.cli.enrol import default_name, register_first
-from remote_agent.config import load
+from remote_agent.config import Config, load
 from remote_agent.connection import enrolment
 from remote_agent.connection.identity import load_identity
 from remote_agent.local.control import ask
@@ -309,6 +309,7 @@ def test_the_environment_alone_is_enough_to_run(
     environ = {
         **os.environ,
         "REMOTE_AGENT_SERVER": server.url,
+        "REMOTE_AGENT_TOKEN": "",
         "REMOTE_AGENT_TOKEN_FILE": str(token),
         "REMOTE_AGENT_NAME": "container-1",
         "REMOTE_AGENT_QUEUES": "a,b",
@@ -376,6 +377,26 @@ def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.02)
+
+
+def test_a_registered_host_needs_no_token_any_more(
+    server: Enrolling, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["register", "--server", server.url, "--name", "n"]) == 0
+    started: list[Path] = []
+
+    def run(config: Config, **_: object) -> int:
+        started.append(config.state_dir)
+        return 0
+
+    monkeypatch.setattr("remote_agent.app.start.run", run)
+    monkeypatch.delenv("REMOTE_AGENT_TOKEN")
+    monkeypatch.setenv("REMOTE_AGENT_TOKEN_FILE", str(state / "used-up-and-unmounted"))
+    assert main(["run"]) == 0
+    assert started == [state]
+    with Enrolling() as other:  # needed again
+        assert main(["run", "--server", other.url]) == 2
+    assert started == [state]
 
 
 def test_a_new_server_in_the_environment_is_joined_when_there_is_a_token(

@@ -78,6 +78,8 @@ def test_tokens_that_cannot_register(tmp_path: Path) -> None:
     failed(given_token(GivenToken(file=str(file)))[0], "token_file_empty")
     file.write_bytes(b"\xff\xfe")
     failed(given_token(GivenToken(file=str(file)))[0], "token_file_unreadable")
+    both = failed(given_token(GivenToken("rrt_x", str(file)))[0], "token_and_file")
+    assert "REMOTE_AGENT_TOKEN and REMOTE_AGENT_TOKEN_FILE" in both
     assert given_token(GivenToken())[0].code == "no_token_given"
 
 
