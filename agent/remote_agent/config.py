@@ -27,6 +27,7 @@ from remote_agent.sections import (
     LogsPart,
     Part,
     ServerPart,
+    TelemetryPart,
 )
 from remote_protocol.configuration import Layers
 
@@ -45,6 +46,8 @@ _SHORT: Final = {
     ("agent", "on_stop"): ("REMOTE_AGENT_ON_STOP",),
     ("agent", "work_dir"): ("REMOTE_AGENT_WORK_DIR",),
     ("agent", "durability"): ("REMOTE_AGENT_DURABILITY",),
+    ("telemetry", "liveness_file"): ("REMOTE_AGENT_LIVENESS_FILE",),
+    ("telemetry", "readiness_file"): ("REMOTE_AGENT_READINESS_FILE",),
 }
 SECRET: Final = frozenset((("server", "proxy"),))
 """Keys whose value may hold a password: each of their variables has a twin, with `_FILE` after its
@@ -62,12 +65,13 @@ FLAGS: Final = {
 """The keys that have a flag."""
 _CALL: Final = (
     *("CONFIG", "STATE_DIR", "PROGRAM_DIR", "TOKEN", "TOKEN_FILE", "REPLACE", "EPHEMERAL"),
-    *("ONCE", "OUTPUT", "COMMENT", "DEADLINE", "FOLLOW", "FORCE", "IDLE"),
+    *("ONCE", "IDLE_TIMEOUT", "WITH_PARENT", "OUTPUT", "CHECK"),
+    *("COMMENT", "DEADLINE", "FOLLOW", "FORCE", "IDLE"),
     *("USER", "PROFILE", "NO_START", "NOW"),
 )
 CALL_VARIABLES: Final = frozenset(ENV_PREFIX + name for name in _CALL)
 """Variables that belong to the call, not to the configuration."""
-_LATER: Final = ("policy", "secrets", "telemetry")
+_LATER: Final = ("policy", "secrets")
 _SERVICE_LINK: Final = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP")
 """Kubernetes puts such variables into every container beside a service of a like name."""
 
@@ -81,6 +85,7 @@ class Config(Part):
     limits: LimitsPart = Field(default_factory=LimitsPart)
     jobs: JobsPart = Field(default_factory=JobsPart)
     log: LogPart = Field(default_factory=LogPart)
+    telemetry: TelemetryPart = Field(default_factory=TelemetryPart)
     state_dir: Path
     """Identity, attempts, spools, own log. Given by flag or environment, never by the file."""
 

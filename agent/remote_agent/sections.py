@@ -128,6 +128,15 @@ class LogPart(Part):
     format: Literal["auto", "human", "json"] = "auto"
 
 
+class TelemetryPart(Part):
+    """`[telemetry]`: files that show others how the agent is. Null: none is written."""
+
+    liveness_file: ExpandedPath | None = None
+    """Written anew every few seconds while the agent's event loop turns."""
+    readiness_file: ExpandedPath | None = None
+    """There, and as new, while the agent is connected to its server."""
+
+
 SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "server": ServerPart,
     "agent": AgentPart,
@@ -135,4 +144,5 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "limits": LimitsPart,
     "jobs": JobsPart,
     "log": LogPart,
+    "telemetry": TelemetryPart,
 }

@@ -103,6 +103,8 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("jobs", "no_new_privileges"): "false",
         ("log", "level"): "debug",
         ("log", "format"): "json",
+        ("telemetry", "liveness_file"): "/run/live",
+        ("telemetry", "readiness_file"): "~/ready",
     }
     keys = {(section, key) for section, part in SECTIONS.items() for key in part.model_fields}
     assert set(values) == keys
@@ -137,7 +139,7 @@ def test_an_empty_variable_is_none(file: Path) -> None:
 def test_every_fault_at_once_with_its_place(file: Path) -> None:
     file.write_text(
         '[server]\nulr = "x"\nproxy = "socks5://u:hunter2@h:1"\n[agent]\nname = "bad name"\n'
-        'on_stop = "explode"\n[limits]\nmin_free_disk = "1 parsec"\ncgroup = "x"\n[telemetry]\n'
+        'on_stop = "explode"\n[limits]\nmin_free_disk = "1 parsec"\ncgroup = "x"\n[secrets]\n'
     )
     found = faults(
         file,
@@ -152,7 +154,7 @@ def test_every_fault_at_once_with_its_place(file: Path) -> None:
     assert f"{file}:6: [agent] on_stop: should be 'leave', 'drain' or 'cancel'" in found
     assert f"{file}:8: [limits] min_free_disk: '1 parsec' is not a size" in text
     assert f"{file}:9: [limits] cgroup: 'x' is neither auto" in text
-    assert f"{file}:10: [telemetry]: is not supported by this version; remove the section" in found
+    assert f"{file}:10: [secrets]: is not supported by this version; remove the section" in found
     assert "REMOTE_AGENT_URL: [server] url: 'host:80' has no scheme; did you mean https" in text
     assert "--capacity: [agent] capacity: 'x' is neither a number of jobs" in text
     assert "REMOTE_AGENT_CAPACTY: unknown variable; did you mean REMOTE_AGENT_CAPACITY?" in found

@@ -40,6 +40,7 @@ from remote_agent.journal import Journal
 from remote_agent.journal.users import Users
 from remote_agent.local.control import ControlServer
 from remote_agent.local.desired_state import DesiredState
+from remote_agent.local.health_files import HealthFiles
 from remote_agent.local.janitor import Janitor
 from remote_agent.local.logging_setup import set_up_logging
 from remote_agent.local.notify import ServiceStatus
@@ -78,10 +79,12 @@ class Agent:
         config: Config,
         identity: Identity,
         options: RunOptions,
+        health: HealthFiles,
         reload: Callable[[], Config] | None = None,
     ) -> None:
         self._config = config
         self._identity = identity
+        self._health = health
         self._read_config = reload
         self._fatal: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._shortage_at = -_REPEAT_AFTER
@@ -166,7 +169,9 @@ class Agent:
             self._driver.tick()
             self._runner.tick()
             self._shutdown.check()
-            self._status.turn(time.monotonic())
+            now = time.monotonic()
+            self._status.turn(now)
+            self._health.turn(now, ready=self._driver.connected_at is not None)
             await self._pause()
 
     async def _pause(self) -> None:
@@ -248,6 +253,7 @@ class Agent:
         set_up_logging(config.state_dir, config.log.level, config.log.format)
         self._config, self._identity = config, identity
         self._link.endpoint = endpoint_of(config, identity)
+        self._health.move(config.telemetry)
         self._janitor.adjust(config)
         self._journal.adjust(config)
         self._shutdown.on_stop = config.agent.on_stop

@@ -17,6 +17,7 @@ from remote_agent.app.agent import Agent, RunOptions
 from remote_agent.config import Config
 from remote_agent.connection.identity import Identity, load_identity
 from remote_agent.errors import AgentError, ConfigError
+from remote_agent.local.health_files import HealthFiles
 from remote_agent.local.lock import exclusive
 from remote_agent.local.logging_setup import set_up_logging
 from remote_agent.local.notify import watchdog_interval
@@ -59,9 +60,10 @@ def run(
 async def _run(
     config: Config, identity: Identity, options: RunOptions, reload: Callable[[], Config] | None
 ) -> int:
+    health = HealthFiles(config.telemetry)
     try:
         try:
-            agent = Agent(config, identity, options, reload)
+            agent = Agent(config, identity, options, health, reload)
             await agent.open()
         except OSError as error:
             where = error.filename or config.state_dir
@@ -74,3 +76,5 @@ async def _run(
         # A defect of ours. Jobs run on; a fresh start reads everything from the disk.
         log.exception("the agent exits after an unexpected error; jobs run on", exit_code=1)
         return 1
+    finally:
+        health.remove()

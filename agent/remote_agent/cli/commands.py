@@ -12,10 +12,12 @@ from typing import Any, Final
 from remote_agent import __version__
 from remote_agent import config as configuration
 from remote_agent.cli.call import flags_of, forget_token, load, read_token, to_enrol
+from remote_agent.config import Config
 from remote_agent.connection.identity import Identity, load_identity
-from remote_agent.errors import ConfigError
+from remote_agent.errors import AgentError, ConfigError
 from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
+from remote_agent.local.health_files import fresh
 from remote_protocol.printable import printable
 from remote_protocol.units import format_duration, format_size, parse_duration
 
@@ -49,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """What the agent does; exit code 1 when none runs."""
     settings, _ = load(options)
+    if options.check is not None:
+        return _check(settings, options.check, options.output)
     try:
         document = ask(settings.state_dir, {"do": "status"})
     except NotRunning as error:
@@ -64,6 +68,25 @@ def status(options: argparse.Namespace) -> int:
     else:
         _print_status(document)
     return 0
+
+
+def _check(settings: Config, wanted: str, output: str | None) -> int:
+    """For probes: whether the agent's event loop turns (`live`), or it is connected (`ready`)."""
+    try:
+        document = ask(settings.state_dir, {"do": "status"})
+        good = wanted == "live" or document.get("link") == "online"
+        words = f"the agent runs; its link: {document.get('link')}"
+    except NotRunning as error:
+        # A host that is not registered yet waits for its server, and says so by the file only.
+        good = wanted == "live" and fresh(settings.telemetry.liveness_file)
+        words = "the agent waits to be registered" if good else str(error)
+    except AgentError as error:
+        good, words = False, str(error)
+    if output == "json":
+        print(json.dumps({"check": wanted, "ok": good, "reason": words}, indent=2))
+    else:
+        print(printable(f"{wanted if good else f'not {wanted}'}: {words}"))
+    return 0 if good else 1
 
 
 def _asleep(state_dir: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shlex
+import signal
 import socket
 import sys
 import time
@@ -36,6 +37,7 @@ from remote_agent.connection.identity import (
 from remote_agent.errors import AgentError, ConfigError, TokenRefused, Unreachable
 from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
+from remote_agent.local.health_files import EVERY, HealthFiles
 from remote_agent.local.notify import ServiceStatus
 from remote_agent.session.capacity import unused
 from remote_agent.values import open_way_words
@@ -110,10 +112,29 @@ def register_first(config: Config, options: argparse.Namespace | None = None) ->
 
 
 def _enrol_with_retries(config: Config, known: Identity | None, wanted: Options) -> Identity:
-    """Enrol as soon as the server is there: a service may start before it."""
+    """Enrol as soon as the server is there: a service may start before it.
+
+    It is alive meanwhile, and not ready. SIGTERM ends the process, in an orderly way.
+    """
+    health = HealthFiles(config.telemetry)
+    # Asked for here: the first process of a container is not ended by one that nobody handles.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        return _enrol_until(config, known, wanted, health)
+    except BaseException:
+        health.remove()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _enrol_until(
+    config: Config, known: Identity | None, wanted: Options, health: HealthFiles
+) -> Identity:
     said, failures = "", 0
     service = ServiceStatus(os.environ)
     while True:
+        health.turn(time.monotonic(), ready=False)
         try:
             return enrol(config, known, wanted)[0]
         except Unreachable as error:
@@ -123,7 +144,10 @@ def _enrol_with_retries(config: Config, known: Identity | None, wanted: Options)
                 print(f"remote-agent: {shown}; trying again", file=sys.stderr, flush=True)
         wait = backoff.delay(failures, random.random(), config.server.max_reconnect_wait)
         service.waiting(f"not registered yet: {said}", wait + _ONE_TRY)
-        time.sleep(wait)
+        until = time.monotonic() + wait
+        while (left := until - time.monotonic()) > 0:
+            health.turn(time.monotonic(), ready=False)
+            time.sleep(min(left, EVERY))
         failures += 1
 
 

@@ -173,7 +173,14 @@ def build_parser() -> argparse.ArgumentParser:
     _register(run)
     run.own("--once", words="run one job, then exit", switch=True)
     run.own("--with-parent", words="stop when stdin ends: its writer has died", switch=True)
-    status = command("status", "what the agent does now", commands.status, "", " --output json")
+    status = command(
+        "status",
+        "what the agent does now",
+        commands.status,
+        *("", " --output json", " --check live", " --check ready"),
+    )
+    words = "only whether it works (live), or is connected (ready): exit code 0 or 1"
+    status.own("--check", words=words, choices=["live", "ready"])
     status.output()
     pause = command(
         "pause", "take no new jobs, until resume", commands.pause, " --comment 'new disk'"

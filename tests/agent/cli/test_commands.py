@@ -53,6 +53,22 @@ def test_status_without_an_agent_says_so(capsys: pytest.CaptureFixture) -> None:
     assert (document["running"], document["registered"], document["attempts"]) == (False, False, [])
 
 
+def test_a_check_without_an_agent(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["status", "--check", "live"]) == 1
+    assert capsys.readouterr().out.startswith("not live: no agent runs on")
+    # One that waits to be registered answers nobody; its file says that it is alive.
+    monkeypatch.setenv("REMOTE_AGENT_LIVENESS_FILE", str(state / "live"))
+    (state / "live").write_text("1\n")
+    assert main(["status", "--check", "live"]) == 0
+    assert capsys.readouterr().out == "live: the agent waits to be registered\n"
+    monkeypatch.setenv("REMOTE_AGENT_CHECK", "ready")
+    assert main(["status", "-o", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["check"], document["ok"]) == ("ready", False)
+
+
 def test_status_without_an_agent_shows_what_lies_on_the_disk(
     state: Path, capsys: pytest.CaptureFixture
 ) -> None:
