@@ -81,8 +81,8 @@ def test_a_job_that_its_agent_never_starts_goes_elsewhere(tmp_path: Path) -> Non
                 os.kill(shim, signal.SIGSTOP)
         job = stack.submit(command=["true"], max_attempts=2).id
         until(lambda: stack.client.job(job).agent == "a", "the agent has it")
+        stack.client.pause_agent("a")  # before its second attempt is due
         stack.agent("b")
-        stack.client.pause_agent("a")
         view = stack.client.wait(job, 30)
         assert (view.state, view.agent, view.attempt) == (JobState.SUCCEEDED, "b", 2)
         first = view.attempts[0]

@@ -89,7 +89,7 @@ def test_a_job_that_expires_ends_remotectl_with_125(shared: Stack) -> None:
 
 
 def test_a_job_that_started_in_time_never_expires(shared: Stack) -> None:
-    job = shared.run("sleep 0.6; echo done", expires_in=0.5)
+    job = shared.run("sleep 1.6; echo done", expires_in=1.5)
     assert (job.state, shared.client.log(job.id)) == (JobState.SUCCEEDED, b"done\n")
 
 

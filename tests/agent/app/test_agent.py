@@ -33,6 +33,11 @@ def sh(script: str, **more) -> JobSpec:
     return CommandSpec(command=["sh", "-c", script], **more)
 
 
+def gate(path: Path) -> str:
+    """What a job's script waits at until the test makes `path`."""
+    return f"until [ -e {path} ]; do sleep 0.05; done"
+
+
 @pytest.fixture
 async def server():
     async with FakeServer() as it:
@@ -73,12 +78,13 @@ async def test_many_jobs_at_once_and_a_big_output_between_them(server, agent):
 
 
 async def test_kill_9_and_a_new_agent_finds_the_job_and_every_byte(server, agent):
-    go = agent.state / "go"
+    go, first = agent.state / "go", agent.state / "first"
     script = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.1; done"
-    key = server.offer(sh(f"{script}; until [ -e {go} ]; do sleep 0.1; done; exit 7"))
-    done = server.offer(sh("sleep 0.2; echo done"))
+    key = server.offer(sh(f"{script}; {gate(go)}; exit 7"))
+    done = server.offer(sh(f"{gate(first)}; echo done"))
     await until(lambda: key in server.started and done in server.started)
     await agent.kill()
+    first.touch()
     await until((agent.state / "attempts" / str(done) / "exit.json").exists)
     await agent.start()
     await server.online(hellos=2)
@@ -120,10 +126,12 @@ async def test_a_link_cut_in_the_middle_of_a_log_loses_nothing(server, agent):
 
 
 async def test_a_server_that_lost_log_bytes_gets_them_again(server, agent):
-    key = server.offer(sh("head -c 1000000 /dev/urandom; sleep 0.3"))
+    go = agent.state / "go"
+    key = server.offer(sh(f"head -c 1000000 /dev/urandom; {gate(go)}"))
     await until(lambda: len(server.logs[key]) > 900_000)
     del server.logs[key][1000:]
     server.cut()
+    go.touch()
     ended = await server.end_of(key)
     assert ended.size == len(server.logs[key])
 
@@ -222,12 +230,15 @@ async def test_the_servers_pause_and_drain_are_obeyed(server, agent):
     server.desired = DesiredMode()
     server.say(SetMode(desired=server.desired))
     await until(lambda: server.condition.accepting)
-    key = server.offer(sh("sleep 0.3; echo end"))
+    go = agent.state / "go"
+    key = server.offer(sh(f"{gate(go)}; echo end"))
     await until(lambda: key in server.started)
     server.desired = DesiredMode(draining=True)
     server.say(SetMode(desired=server.desired))
     await until(lambda: server.condition.draining)
     late = server.offer(sh("echo no"))
+    await until(lambda: late in server.refused)
+    go.touch()
     assert await agent.wait() == 0
     assert key in server.settled
     assert server.refused[late].reason == "draining"
@@ -253,11 +264,13 @@ async def test_a_drain_said_on_the_host_with_a_deadline(server, agent):
 
 
 async def test_term_leaves_jobs_running_and_the_next_start_finds_them(server, agent):
-    key = server.offer(sh("sleep 0.5; echo end"))
+    go = agent.state / "go"
+    key = server.offer(sh(f"{gate(go)}; echo end"))
     await until(lambda: key in server.started)
     agent.signal(signal.SIGTERM)
     assert await agent.wait(5) == 0
     assert server.goodbyes == ["stopped; jobs run on"]
+    go.touch()
     await agent.start()
     await server.end_of(key)
     assert cri.decode(bytes(server.logs[key])) == b"end\n"
@@ -269,9 +282,13 @@ async def test_on_stop_cancel_and_drain(server, tmp_path):
         folder.mkdir()
         async with AgentProcess(folder, server.url, f'[agent]\non_stop = "{mode}"') as agent:
             await server.online(hellos=len(server.hellos) + 1)
-            key = server.offer(sh("sleep 0.4"))
+            go = folder / "go"
+            key = server.offer(sh(gate(go)))
             await until(partial(server.started.get, key))
             agent.signal(signal.SIGINT)
+            if mode == "drain":
+                await until(lambda: not server.condition.accepting)
+                go.touch()
             assert await agent.wait() == 0
             assert server.ended[key].end_reason is reason
             assert key in server.settled
@@ -411,8 +428,10 @@ async def test_more_offers_than_were_agreed_are_refused(server, tmp_path):
     server.assignment = Assignment(queues=["default"], capacity={"default": 1})
     async with AgentProcess(tmp_path, server.url):
         await server.online()
-        keys = [server.offer(sh("sleep 0.5")) for _ in range(50)]
+        go = tmp_path / "go"
+        keys = [server.offer(sh(gate(go))) for _ in range(50)]
         await until(lambda: len(server.refused) == 49)
+        go.touch()
         assert {refusal.reason for refusal in server.refused.values()} == {Refusal.CAPACITY}
         assert server.accepted == keys[:1]
 
