@@ -36,6 +36,8 @@ BEFORE = {
     # With the queue berlin, its agents' right to serve it was deleted.
     "remote-agent register": "remotectl agent set web-7 --queue default --queue berlin; rm token; "
     "remotectl registration-token create --output-file token --queue default --queue berlin",
+    "remote-agent run --server": "rm token; "
+    "remotectl registration-token create --output-file token --queue default",
     # All is well: nothing is paused, and the agent has its queues.
     "remote-agent doctor": "remote-agent resume; remotectl agent resume web-7; rm token; "
     "remotectl queue create berlin; remotectl queue resume default; remotectl queue resume berlin; "

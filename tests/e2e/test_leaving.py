@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from remote_client.errors import ApiError
 from remote_protocol.api.jobs import JobView
-from remote_protocol.states import EndReason, JobState
-from tests.support.stack import Agent, Stack, until
+from remote_protocol.states import AgentState, EndReason, JobState
+from tests.support.stack import Agent, Stack, says, until
 
 DRAIN = '[agent]\non_stop = "drain"\n'
 CANCEL = '[agent]\non_stop = "cancel"\n'
@@ -124,3 +125,32 @@ def test_a_container_needs_the_environment_only(stack: Stack) -> None:
     assert stack.client.wait(job.id, 20).agent == "env"
     assert agent.wait() == 0, agent.words()
     assert [known.name for known in stack.client.agents().items] == []
+
+
+def test_an_idle_agent_leaves_for_good_after_its_jobs(stack: Stack) -> None:
+    agent = stack.agent("brief", "--ephemeral", run=["--idle-timeout", "2s"])
+    job, go = waiting_job(stack)
+    # A crash meanwhile changes nothing: the next one finds the job, and is not idle.
+    agent.kill()
+    agent.start()
+    stack.online("brief")
+    time.sleep(2.5)  # longer than the timeout
+    assert agent.running and stack.client.job(job.id).state is JobState.RUNNING
+    go.touch()
+    ended = stack.client.wait(job.id, 20)
+    assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)
+    assert agent.wait() == 0, agent.words()
+    says(agent.words(), "no job for 2s")
+    assert [known.name for known in stack.client.agents().items] == []
+    assert stack.client.log(job.id) == b"up\nover\n"
+
+
+def test_an_agent_that_never_gets_a_job_leaves_too(stack: Stack) -> None:
+    agent = stack.agent("brief", run=["--idle-timeout", "1s"])
+    assert agent.wait() == 0, agent.words()
+    assert stack.client.agent("brief").state is AgentState.OFFLINE
+    agent.env["REMOTE_AGENT_IDLE_TIMEOUT"] = "0.5s"
+    agent.command = agent.command[:-2]
+    agent.start()
+    assert agent.wait() == 2
+    says(agent.words(), "--idle-timeout: is 1s or longer")

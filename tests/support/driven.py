@@ -7,7 +7,7 @@ from typing import Any
 
 from remote_agent.app.driver import SessionDriver
 from remote_agent.app.ports import Ports
-from remote_agent.app.shutdown import OnStop, Shutdown
+from remote_agent.app.shutdown import FOREVER, Lifetime, OnStop, Shutdown
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.local.desired_state import ClockReading, DesiredState
 from remote_agent.session.machine import HostFacts, Session
@@ -102,13 +102,15 @@ class RecordingPort:
 class Driven:
     """A session driver on a clock of its own, with ports that remember."""
 
-    def __init__(self, state_dir: Path, on_stop: OnStop = "leave", once: bool = False) -> None:
+    def __init__(
+        self, state_dir: Path, on_stop: OnStop = "leave", lifetime: Lifetime = FOREVER
+    ) -> None:
         self.now = 1000.0
         self.port = port = RecordingPort()
         self.session = Session(HostFacts("test", "installation"))
         self.desired = DesiredState(state_dir, lambda: ClockReading(self.now, self.now, "boot"))
         self.shutdown = Shutdown(
-            self.session, self.desired, port.stop, on_stop, once, now=lambda: self.now
+            self.session, self.desired, port.stop, on_stop, lifetime, now=lambda: self.now
         )
         ports = Ports(
             link=port,

@@ -27,7 +27,7 @@ from remote_agent.app.bootstrap import (
 from remote_agent.app.control_handlers import ControlHandlers
 from remote_agent.app.driver import SessionDriver
 from remote_agent.app.ports import Ports
-from remote_agent.app.shutdown import Shutdown
+from remote_agent.app.shutdown import FOREVER, Lifetime, Shutdown
 from remote_agent.app.signals import Signals
 from remote_agent.config import Config
 from remote_agent.connection.identity import Identity, load_identity, remove_identity
@@ -63,8 +63,7 @@ _REPEAT_AFTER: Final = 60.0
 class RunOptions:
     """What ends this run besides signals, and what it was started with."""
 
-    once: bool = False
-    """It ends after one job."""
+    lifetime: Lifetime = FOREVER
     with_parent: bool = False
     """It ends with stdin."""
     umask: int = 0o022
@@ -106,7 +105,9 @@ class Agent:
             link, journal.spool, logs.segments, logs.segment_size, files.open_spools
         )
         self._janitor = Janitor(config, journal, session, desired.block, runner.pause_output)
-        self._shutdown = Shutdown(session, desired, runner.stop, config.agent.on_stop, options.once)
+        self._shutdown = Shutdown(
+            session, desired, runner.stop, config.agent.on_stop, options.lifetime
+        )
         ports = Ports(
             link=link,
             store=AttemptStore(journal),
@@ -166,9 +167,10 @@ class Agent:
         """The one timer of an idle agent; ends when it is time to exit."""
         asyncio.get_running_loop().call_later(SETTLED_AFTER, _after_start)
         while not self._shutdown.reason:
+            # First: whether it is about to exit, the driver tells the server.
+            self._shutdown.check()
             self._driver.tick()
             self._runner.tick()
-            self._shutdown.check()
             now = time.monotonic()
             self._status.turn(now)
             self._health.turn(now, ready=self._driver.connected_at is not None)

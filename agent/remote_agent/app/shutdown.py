@@ -1,4 +1,4 @@
-"""When and how the agent exits: drained, stopped by a signal, or after its one job. No I/O.
+"""When and how the agent exits: drained, stopped by a signal, after its one job, or idle. No I/O.
 
 It may exit when it holds no attempt any more, or at once, as `on_stop` says: shims and jobs run on
 without it, and the next start finds them.
@@ -7,6 +7,7 @@ without it, and the next start finds them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import structlog
@@ -17,6 +18,7 @@ from remote_agent.session.machine import Session
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase
 from remote_protocol.states import EndReason
+from remote_protocol.units import format_duration
 
 log = structlog.get_logger("agent")
 
@@ -28,6 +30,19 @@ DELIVERY_TIMEOUT: Final = 10.0
 
 OnStop = Literal["leave", "drain", "cancel"]
 Stop = Callable[[AttemptId, EndReason, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """What ends this run of the agent by itself."""
+
+    once: bool = False
+    """It ends after one job."""
+    idle_timeout: float | None = None
+    """It ends after so many seconds without a job, from the first connection on; None: never."""
+
+
+FOREVER: Final = Lifetime()
 
 
 class Shutdown:
@@ -42,7 +57,7 @@ class Shutdown:
         desired: DesiredState,
         stop: Stop,
         on_stop: OnStop,
-        once: bool = False,
+        lifetime: Lifetime = FOREVER,
         now: Callable[[], float] = boottime,
     ) -> None:
         self.reason = ""
@@ -51,13 +66,15 @@ class Shutdown:
         self._session = session
         self._desired = desired
         self._stop = stop
-        self._once = once
+        self._lifetime = lifetime
         self._now = now
         self._delivery_timeout = DELIVERY_TIMEOUT
         self._finishing = ""
         """Why the agent finishes what it holds and then exits."""
         self._could_work = False
         """It could take jobs, or held some: only then can it become drained."""
+        self._idle_since: float | None = None
+        """When it had its last job, or was connected first."""
         self._since: float | None = None
         self._server_deadline: tuple[float | None, float | None] = (None, None)
         """The server's, as last received, and when it is over."""
@@ -93,9 +110,8 @@ class Shutdown:
     def attempt_taken(self) -> None:
         """An attempt was taken: with `--once` it was the only one."""
         self._could_work = True
-        if self._once and not self._finishing:
-            self._finishing = "its one job is done"
-            self._desired.stopping = True
+        if self._lifetime.once and not self._finishing:
+            self._finish("its one job is done")
 
     def check(self) -> None:
         """About once a second: is it time to exit?"""
@@ -103,6 +119,7 @@ class Shutdown:
         held = self._session.attempts
         if held or (self._session.welcomed and desired.condition().accepting):
             self._could_work = True
+        self._watch_idleness(now)
         # Drained from the server before this start: the operator's `resume` must find us.
         draining = desired.draining and (self._could_work or desired.local.draining)
         if not draining and not self._finishing:
@@ -115,6 +132,20 @@ class Shutdown:
         late = self._cancelled and self._finishing and now - self._since > self._delivery_timeout
         if now - self._since >= HANDSHAKE and (not held or (ended and late)):
             self.reason = self._finishing or "drained"
+
+    def _watch_idleness(self, now: float) -> None:
+        if self._session.attempts or (self._idle_since is None and self._session.welcomed):
+            self._idle_since = now
+        timeout, since = self._lifetime.idle_timeout, self._idle_since
+        if timeout is None or since is None or self._finishing:
+            return
+        if now - since >= timeout:
+            self._finish(f"no job for {format_duration(timeout)}")
+
+    def _finish(self, why: str) -> None:
+        """Take no more jobs, and exit when none is held any more."""
+        self._finishing = why
+        self._desired.stopping = True
 
     def _apply_deadline(self, now: float) -> None:
         given = self._desired.server_deadline

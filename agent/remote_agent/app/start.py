@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from remote_agent.app.agent import Agent, RunOptions
+from remote_agent.app.shutdown import FOREVER, Lifetime
 from remote_agent.config import Config
 from remote_agent.connection.identity import Identity, load_identity
 from remote_agent.errors import AgentError, ConfigError
@@ -31,7 +32,7 @@ _ORPHAN_ENDS: Final = 30.0
 
 def run(
     config: Config,
-    once: bool = False,
+    lifetime: Lifetime = FOREVER,
     reload: Callable[[], Config] | None = None,
     with_parent: bool = False,
 ) -> int:
@@ -49,7 +50,7 @@ def run(
     if watchdog_interval(os.environ):
         faulthandler.enable()  # systemd aborts an agent that hangs: its journal then says where
     # What the agent makes is its own; its jobs have the umask that it was started with.
-    options = RunOptions(once, with_parent, os.umask(0o077))
+    options = RunOptions(lifetime, with_parent, os.umask(0o077))
     timeout = _ORPHAN_ENDS if with_parent else 0.0
     # The loop that watches sockets: on Windows another one is the default, which cannot.
     loop = asyncio.SelectorEventLoop

@@ -27,6 +27,7 @@ VERSION: Final = f"remote-agent {__version__}"
 def run(options: argparse.Namespace) -> int:
     """Run the agent until it is stopped."""
     settings, _ = load(options, flags_of(options))
+    idle_timeout = _idle_timeout(options.idle_timeout)
     known = load_identity(settings.state_dir)
     url = settings.server.url
     # Needed only once: the token of a host that is registered may be used up, or gone.
@@ -38,14 +39,25 @@ def run(options: argparse.Namespace) -> int:
         register_first(settings, options)
     forget_token()
     gc.disable()  # until the agent has settled
+    from remote_agent.app.shutdown import Lifetime
     from remote_agent.app.start import run as run_agent
 
     return run_agent(
         settings,
-        once=options.once,
+        Lifetime(options.once, idle_timeout),
         reload=lambda: load(options, flags_of(options))[0],
         with_parent=options.with_parent,
     )
+
+
+def _idle_timeout(text: str | None) -> float | None:
+    try:
+        seconds = None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise ConfigError(f"--idle-timeout: {error}") from None
+    if seconds is not None and seconds < 1:
+        raise ConfigError("--idle-timeout: is 1s or longer; leave it out for none")
+    return seconds
 
 
 def status(options: argparse.Namespace) -> int:

@@ -55,6 +55,8 @@ _RUN: Final = """\
 examples:
   remote-agent run
   REMOTE_AGENT_SERVER=https://jobs.example.com REMOTE_AGENT_TOKEN=rrt_… remote-agent run
+  remote-agent run --server https://jobs.example.com --token-file token --name ci-1 \\
+      --ephemeral --idle-timeout 10m
 
 A host that is not registered yet enrols first, when server and token are given, and waits for a
 server that is away. The token does not stay in the environment, or in the arguments.
@@ -172,6 +174,8 @@ def build_parser() -> argparse.ArgumentParser:
     run = command("run", "run in the foreground until stopped", commands.run, text=_RUN)
     _register(run)
     run.own("--once", words="run one job, then exit", switch=True)
+    words = "exit after so long without a job, from the first connection on"
+    run.own("--idle-timeout", words=words, metavar="DURATION")
     run.own("--with-parent", words="stop when stdin ends: its writer has died", switch=True)
     status = command(
         "status",

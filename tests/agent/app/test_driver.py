@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from remote_agent.app.shutdown import Lifetime
 from remote_agent.session.events import AttemptEnded, AttemptStarted, OfferStored, SpoolGrew
 from remote_protocol.codec import Chunk
 from remote_protocol.errors import CloseCode
@@ -159,7 +160,7 @@ def test_a_blocked_host_refuses_with_its_own_reason_from_the_next_tick_on(driven
 
 
 def test_what_was_taken_counts_before_anything_else_is_heard(tmp_path):
-    driven = Driven(tmp_path, once=True)
+    driven = Driven(tmp_path, lifetime=Lifetime(once=True))
     driven.welcome()
     key = driven.take(confirm=False)
     assert driven.said(Heartbeat)[-1].condition.reason == "the agent is stopping"

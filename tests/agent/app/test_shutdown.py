@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from remote_agent.app.shutdown import DELIVERY_TIMEOUT, HANDSHAKE, Shutdown
+from remote_agent.app.shutdown import DELIVERY_TIMEOUT, HANDSHAKE, Lifetime, Shutdown
 from remote_agent.local.desired_state import LocalRequest
 from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.events import AttemptEnded
@@ -177,7 +177,7 @@ def test_on_stop_cancel_ends_jobs_and_waits_a_little_for_the_server(driven):
 
 
 def test_once_takes_one_job_and_leaves_after_it(tmp_path):
-    driven = Driven(tmp_path, once=True)
+    driven = Driven(tmp_path, lifetime=Lifetime(once=True))
     driven.welcome()
     it = leaving(driven)
     assert later(driven, it, 30) == ""
@@ -197,3 +197,60 @@ def test_an_orphan_ends_its_jobs_but_waits_for_no_server(driven):
     assert later(driven, it) == ""
     end(driven, key)
     assert later(driven, it) == "stopped"
+
+
+def idle(tmp_path) -> Driven:
+    return Driven(tmp_path, lifetime=Lifetime(idle_timeout=8.0))
+
+
+def test_idle_it_takes_no_more_jobs_and_leaves(tmp_path):
+    driven = idle(tmp_path)
+    driven.welcome()
+    it = leaving(driven)
+    assert later(driven, it, 7) == "" and driven.desired.condition().accepting
+    driven.now += 1
+    it.check()
+    driven.driver.reconsider()
+    assert it.reason == ""
+    driven.take(confirm=False)
+    assert not driven.session.attempts, "what was on its way is refused"
+    assert later(driven, it) == "no job for 8s"
+
+
+def test_every_job_starts_the_idle_time_again(tmp_path):
+    driven = idle(tmp_path)
+    driven.welcome()
+    it = leaving(driven)
+    later(driven, it, 5)
+    key = driven.take()
+    assert driven.session.attempts
+    assert later(driven, it, 10) == ""
+    end(driven, key)
+    settle(driven, key)
+    assert later(driven, it, 7) == "" and driven.desired.condition().accepting
+    assert later(driven, it, 1) == "" and later(driven, it) == "no job for 8s"
+
+
+def test_a_job_that_is_offered_at_the_last_moment_is_done(tmp_path):
+    driven = idle(tmp_path)
+    driven.welcome()
+    it = leaving(driven)
+    driven.now += 8
+    it.check()
+    key = driven.take()
+    assert driven.session.attempts
+    assert later(driven, it, 3600) == ""
+    end(driven, key)
+    settle(driven, key)
+    it.check()
+    assert it.reason == "no job for 8s"
+
+
+def test_idle_time_counts_from_the_first_connection(tmp_path):
+    driven = idle(tmp_path)
+    it = leaving(driven)
+    assert later(driven, it, 3600) == ""
+    driven.welcome()
+    assert later(driven, it, 7) == ""
+    driven.driver.link_closed("gone")
+    assert later(driven, it, 1) == "" and later(driven, it) == "no job for 8s"

@@ -53,6 +53,12 @@ def test_status_without_an_agent_says_so(capsys: pytest.CaptureFixture) -> None:
     assert (document["running"], document["registered"], document["attempts"]) == (False, False, [])
 
 
+@pytest.mark.parametrize("text", ["0.5s", "soon", "-1s"])
+def test_an_idle_timeout_that_makes_no_sense(text: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["run", f"--idle-timeout={text}"]) == 2
+    assert "--idle-timeout: " in capsys.readouterr().err
+
+
 def test_a_check_without_an_agent(
     state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
