@@ -12,7 +12,7 @@ KEY       := $(firstword $(shell printf '%s' "$(CURDIR)" | cksum))
 READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
-TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo benchmarks requirements installers/binary)
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary)
 
 # Tests start programs thousands of times: with bytecode, as when they are installed.
 unexport PYTHONDONTWRITEBYTECODE
