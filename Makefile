@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher)
 
 # Whole environments are made and large attacks carried out there: targets of their own, so that `make test` stays short.
-HEAVY := tests/hostile tests/checkout tests/postgresql tests/systemd tests/binary tests/docs/test_blocks.py
+HEAVY := tests/hostile tests/checkout tests/postgresql tests/systemd tests/windows tests/binary tests/docs/test_blocks.py
 
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
@@ -37,14 +37,14 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
   --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol
 
 # The units that mean the same on Windows: the others speak of modes, signals, sh or POSIX paths.
-WINE_TESTS := tests/agent/processes/windows tests/agent/session $(addprefix tests/agent/,$(addsuffix .py, \
+ON_WINDOWS := tests/agent/processes/windows tests/agent/session $(addprefix tests/agent/,$(addsuffix .py, \
   processes/test_types processes/test_command cli/test_parser cli/test_variables test_backoff test_errors test_spool \
   app/test_control_handlers app/test_driver app/test_shutdown connection/test_endpoint connection/test_faults connection/test_uploader \
   local/test_janitor local/test_logging_setup)) \
   $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-wine check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-windows check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,15 @@ else
 	@unshare --mount $(BIN)/python -m pytest tests/systemd $(ARGS)
 endif
 
+test-windows: setup-dev ## a Windows agent in Wine, which it sets up (root); REMOTE_TEST_WINDOWS=off leaves it out
+ifeq ($(REMOTE_TEST_WINDOWS),off)
+	@echo "make: test-windows is LEFT OUT, because REMOTE_TEST_WINDOWS=off"
+else
+	@bash tests/windows/set_up.sh $(BIN)/python
+	@bash tests/windows/run.sh $(BIN)/python -m tests.windows.wine python -m pytest -p no:cacheprovider $(ON_WINDOWS)
+	@bash tests/windows/run.sh $(BIN)/python -m pytest -p no:cacheprovider tests/windows $(ARGS)
+endif
+
 check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -129,13 +138,6 @@ chaos: setup-dev ## a seeded chaos run (root): SEED=1 MINUTES=1
 fuzz: setup-dev ## generated requests and messages against a real server: MINUTES=1 SEED=1
 	@$(BIN)/python -m tests.fuzz.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
 
-test-wine: setup-dev ## a Windows agent in Wine (root): WINE=FOLDER, made by tests/wine/setup.sh
-	@test -x "$(WINE)/w" || { \
-	  echo "make: WINE=$(WINE) is no folder with Wine. As root, three minutes: bash tests/wine/setup.sh FOLDER;" \
-	       "then make test-wine WINE=FOLDER" >&2; exit 1; }
-	@"$(WINE)/w" python "Z:$(CURDIR)/tests/wine/inside.py" "$(CURDIR)" pytest -p no:cacheprovider $(WINE_TESTS)
-	@WINE="$(abspath $(WINE))" $(BIN)/python -m pytest -p no:cacheprovider tests/wine/windows_jobs.py $(ARGS)
-
 build: $(BUILDERS) ## wheels and sdists, the binaries remote-agent and remotectl, their sums, into dist/
 	@$(VENV)-build/bin/python installers/binary/build.py --work build/binary --output dist
 
@@ -145,6 +147,9 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	@for kind in run build; do cp requirements/dev.txt requirements/$$kind.txt; done
 	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
 	@$(LOCK) --output-file requirements/build.txt $(filter-out server/%,$(PYPROJECT)) requirements/build.in
+	@$(subst --universal --python-version 3.11,--python-platform x86_64-pc-windows-msvc --python-version 3.13,$(LOCK)) \
+	  --constraint requirements/dev.txt --constraint requirements/build.txt --output-file requirements/windows.txt \
+	  agent/pyproject.toml protocol/pyproject.toml requirements/windows.in
 
 clean: ## remove .venv, caches and built files
 	@rm -rf $(VENV) $(VENV)-build dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -191,7 +191,7 @@ def test_no_file_names(kind: str) -> None:
 
 
 def pins(kind: str) -> dict[str, str]:
-    """The requirements of `run.txt`, `dev.txt`, `build.txt` with markers and hashes, by name."""
+    """The requirements of a lock file (`run.txt`, `dev.txt` …) with markers and hashes, by name."""
     text = (ROOT / "requirements" / f"{kind}.txt").read_text(encoding="utf-8")
     assert "://" not in text
     assert [
@@ -203,19 +203,21 @@ def pins(kind: str) -> dict[str, str]:
 
 def test_pins_have_hashes_and_no_addresses() -> None:
     assert len(pins("dev")) > 50
-    for requirement in (*pins("dev").values(), *pins("run").values(), *pins("build").values()):
+    every = [line for kind in ("dev", "run", "build", "windows") for line in pins(kind).values()]
+    for requirement in every:
         assert re.match(r"[a-z0-9][a-z0-9._-]*==\S+ ", requirement), requirement
         assert "--hash=sha256:" in requirement, requirement
 
 
-def test_what_builds_is_pinned_like_what_is_tested() -> None:
-    build, dev = pins("build"), pins("dev")
+@pytest.mark.parametrize(("kind", "least"), [("build", 20), ("windows", 15)])
+def test_other_lock_files_pin_the_versions_that_are_tested(kind: str, least: int) -> None:
+    other, dev = pins(kind), {**pins("build"), **pins("dev")}
     versions = {
-        name: (line.split()[0], dev[name].split()[0]) for name, line in build.items() if name in dev
+        name: (line.split()[0], dev[name].split()[0]) for name, line in other.items() if name in dev
     }
-    assert len(versions) > 20
+    assert len(versions) > least
     assert {name: pair for name, pair in versions.items() if pair[0] != pair[1]} == {}
-    assert {name.partition("[")[0] for name in wanted("build")} <= build.keys()
+    assert {name.partition("[")[0] for name in wanted(kind)} <= other.keys()
 
 
 def test_both_lock_files_pin_the_same_versions() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 import time
 from pathlib import Path
@@ -136,10 +137,14 @@ def test_a_missing_segment_in_the_middle_is_named(tmp_path: Path) -> None:
         reader.read_into(memoryview(bytearray(1)), 12)
 
 
+# In Wine a look at a file takes a hundred times as long.
+PIECES = 3000 if sys.platform != "win32" else 500
+
+
 def test_a_reader_beside_a_writer_loses_nothing(tmp_path: Path) -> None:
     writer, reader = Writer(tmp_path), SpoolReader(tmp_path)
     dice, parts, total = random.Random(7), [], 0
-    pieces = [dice.randbytes(dice.randrange(1, 400)) for _ in range(3000)]
+    pieces = [dice.randbytes(dice.randrange(1, 400)) for _ in range(PIECES)]
 
     def write() -> None:
         written = 0
@@ -149,8 +154,8 @@ def test_a_reader_beside_a_writer_loses_nothing(tmp_path: Path) -> None:
             if number % 5 == 0:
                 writer.rotate()
             # Few segments at a time, as in a spool whose reader keeps up: each look lists them all.
-            while written - total > 20_000:
-                time.sleep(0)
+            while written - total > 5_000:
+                time.sleep(0.001)
 
     thread = threading.Thread(target=write)
     thread.start()

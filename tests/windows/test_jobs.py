@@ -1,4 +1,4 @@
-"""Real jobs on a real agent in Wine: `make test-wine WINE=FOLDER`, not part of `make test`."""
+"""Real jobs on a real agent in Wine."""
 
 from __future__ import annotations
 
@@ -10,26 +10,15 @@ import pytest
 
 from remote_protocol.states import EndReason, JobState
 from tests.support.stack import until
-from tests.wine.windows import (
-    SLOW,
-    WindowsAgent,
-    WineStack,
-    alive,
-    make_room,
-    stop_wine,
-    terminate,
-    windows,
-)
+from tests.windows.host import SLOW, WindowsAgent, WineStack, alive, make_folder, terminate
+from tests.windows.wine import windows
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[WineStack]:
-    with WineStack(make_room("jobs")) as stack:
+    with WineStack(make_folder("jobs")) as stack:
         stack.start_server()
-        try:
-            yield stack
-        finally:
-            stop_wine()
+        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -215,12 +204,12 @@ def test_a_drained_agent_finishes_and_exits(stack: WineStack, agent: WindowsAgen
 
 def test_ctrl_c_stops_the_agent_and_its_jobs_run_on(stack: WineStack) -> None:
     now, go = stack.root / "stop-now", stack.root / "go-on-too"
-    agent = stack.windows_agent("two", ("tests.wine.ctrl_c", windows(now)))
+    agent = stack.windows_agent("two", ("tests.windows.ctrl_c", windows(now)))
     job = stack.python(WAITS, windows(go), labels={"named": "two"})
     stack.prints(job.id, b"line 0", SLOW)
     now.touch()
     until(lambda: "the agent ended with 0" in agent.words(), "it leaves", SLOW)
-    agent.close()
+    assert agent.wait(SLOW) == 0
     agent.command = agent.plain
     stack.start_windows(agent)
     go.touch()

@@ -23,7 +23,7 @@ def main() -> None:
     inside = [sys.executable, str(Path(__file__).with_name("inside.py")), root.removeprefix("Z:")]
     file, *words = sys.argv[1:]
     if file != "here":
-        hidden = [*inside, "tests.wine.ctrl_c", "here", file, *words]
+        hidden = [*inside, "tests.windows.ctrl_c", "here", file, *words]
         # With one stream named the others are handed on: else they would be the console's.
         apart = subprocess.Popen(hidden, creationflags=_HIDDEN, stdin=subprocess.DEVNULL)
         raise SystemExit(apart.wait())

@@ -1,51 +1,25 @@
-"""A Windows agent in Wine beside a server on Linux: the stack of the end-to-end tests, extended.
-
-`WINE` in the environment names the folder that `tests/wine/setup.sh` has made. All state lies
-below it, because only that is seen from inside.
-"""
+"""A Windows agent in Wine beside a server on Linux: the stack of the end-to-end tests, extended."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.support.stack import Agent, Stack, until
+from tests.windows.wine import PYTHON, ROOT, RUN, inside, windows
 
-ROOT = Path(__file__).resolve().parents[2]
-INSIDE = Path(__file__).with_name("inside.py")
 SLOW = 60.0
 """A Python takes two seconds to start in Wine, and more on a busy machine."""
-
-
-def wine_folder() -> Path:
-    """The folder with Wine. AssertionError says how to get one."""
-    folder = os.environ.get("WINE", "")
-    assert folder and (Path(folder) / "w").exists(), (
-        f"WINE={folder!r} names no folder with Wine: as root, bash tests/wine/setup.sh FOLDER "
-        "makes one in three minutes; then make test-wine WINE=FOLDER"
-    )
-    return Path(folder)
-
-
-def inside(*arguments: object) -> list[object]:
-    """The command line that runs a module of the working copy in the Windows Python."""
-    return [wine_folder() / "w", "python", f"Z:{INSIDE}", ROOT, *arguments]
-
-
-def windows(path: Path) -> str:
-    """A path of Linux as Windows programs there see it."""
-    return "Z:" + str(path).replace("/", "\\")
 
 
 def run_inside(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a module of the working copy in the Windows Python and wait for its end."""
     done = subprocess.run(
-        [str(word) for word in inside(*arguments)],
+        inside(*arguments),
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -81,11 +55,6 @@ class WindowsAgent(Agent):
 
     plain: list[str]
 
-    def close(self) -> None:
-        """End what joins its output to ours: that waits for shims too, which live on."""
-        if self.running:
-            super().kill()
-
     def cli(self, *arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a `remote-agent` command on the same state directory."""
         command, *rest = arguments
@@ -95,7 +64,7 @@ class WindowsAgent(Agent):
     def kill(self) -> None:
         """TerminateProcess, as a crash does; returns when it is gone."""
         terminate(int((self.state_dir / "lock").read_text()))
-        self.close()
+        self.wait(SLOW)
 
     def status(self) -> dict[str, Any]:
         """What the running agent says about itself."""
@@ -121,7 +90,7 @@ class WineStack(Stack):
         command = inside(*through, "remote_agent", "run", *place)
         agent = WindowsAgent(f"agent {name}", command, self.env(), self.root / f"agent-{name}.out")
         agent.state_dir = state_dir
-        agent.plain = [str(word) for word in inside("remote_agent", "run", *place)]
+        agent.plain = inside("remote_agent", "run", *place)
         self.agents[name] = agent
         self.start_windows(agent)
         return agent
@@ -143,17 +112,11 @@ class WineStack(Stack):
 
 def python_program() -> str:
     """The Windows Python's program, as a job there names it."""
-    return windows(wine_folder() / "py" / "python.exe")
+    return windows(PYTHON)
 
 
-def make_room(name: str) -> Path:
-    """An empty folder that both sides see."""
-    room = wine_folder() / "run" / name
-    shutil.rmtree(room, ignore_errors=True)
-    room.mkdir(parents=True)
-    return room
-
-
-def stop_wine() -> None:
-    """End every process of this Wine."""
-    subprocess.run([str(wine_folder() / "w"), "wineserver", "-k"], cwd=ROOT, check=False)
+def make_folder(name: str) -> Path:
+    """A folder that both sides see."""
+    folder = RUN / name
+    folder.mkdir(parents=True)
+    return folder

