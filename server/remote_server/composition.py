@@ -124,6 +124,6 @@ def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Servi
         ),
         bodies=BodyBudget(limits.max_body_memory, limits.max_body_memory // 4),
         sources=Sources(store, hub, hub.inputs, limits.input_ttl),
-        description=description(),
+        description=description,
         gauges=Gauges(),
     )

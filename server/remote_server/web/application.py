@@ -7,6 +7,7 @@ line in the log that holds no token. Speaks HTTP through aiohttp.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import time
@@ -44,8 +45,10 @@ _LONGEST_BODY: Final = 500
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@functools.cache
 def description() -> bytes:
-    """The OpenAPI document of all calls, as JSON."""
+    """The OpenAPI document of all calls, as JSON. The first call takes a tenth of a second of CPU:
+    too long for the loop, and for every start."""
     return json.dumps(openapi.document(ROUTES, remote_server.__version__)).encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from remote_server.config import Config
@@ -38,7 +39,7 @@ class Services:
     bodies: BodyBudget
     sources: Sources
     """What lists and views are made from."""
-    description: bytes
-    """The OpenAPI document."""
+    description: Callable[[], bytes]
+    """The OpenAPI document; the first call takes a while."""
     gauges: Gauges = field(default_factory=Gauges)
     readiness: Readiness = field(default_factory=Readiness)

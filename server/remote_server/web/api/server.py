@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 import remote_server
@@ -79,7 +81,8 @@ async def version(call: Call) -> web.StreamResponse:
 @Route("GET", openapi.PATH, PUBLIC, media=(JSON,))
 async def describe(call: Call) -> web.StreamResponse:
     """This API as an OpenAPI 3.1 document."""
-    return web.Response(body=call.services.description, headers={"Content-Type": JSON})
+    body = await asyncio.to_thread(call.services.description)
+    return web.Response(body=body, headers={"Content-Type": JSON})
 
 
 @Route("GET", "/", PUBLIC, answer=FrontPage)
