@@ -76,7 +76,7 @@ def check_program(program: str, user: str, profile: str, state_dir: Path) -> Non
     """Have the account run the program, with the state directory, which is its own. AgentError
     says what keeps it from that."""
     if not program.isprintable():
-        raise AgentError(f"systemd starts no program at {program!r}: give it a path without that")
+        raise AgentError(f"no service starts a program at {program!r}: give it a path without that")
     python = () if getattr(sys, "frozen", False) else (sys.prefix, sys.base_prefix)
     for path in dict.fromkeys(map(os.path.realpath, (program, *python))):
         for folder in _HIDDEN.get(profile, ()):

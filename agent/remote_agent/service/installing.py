@@ -12,7 +12,7 @@ from remote_agent.service import account
 from remote_agent.service.files import put
 from remote_agent.service.online import DEADLINE, wait_until_online
 from remote_agent.service.port import ServicePort
-from remote_agent.service.units import ACCOUNT, CONFIG_DIR, PROFILES, USER_RANGE, Choice
+from remote_agent.service.units import USER_RANGE, Choice
 
 TOKEN_FILE: Final = "token"
 ENVIRONMENT: Final = "agent.env"
@@ -53,7 +53,6 @@ def install(
     port: ServicePort,
     request: Request,
     separate: bool = False,
-    config_dir: Path = Path(CONFIG_DIR),
 ) -> Installed:
     """Install the service or change it, start it, and wait until it is online.
 
@@ -61,16 +60,16 @@ def install(
     was done until then stays, and the next call goes on from there.
     """
     before = port.state()
-    user = request.user or before.user or ACCOUNT
-    profile = request.profile or before.profile or "strict"
-    if profile not in PROFILES:
-        raise ConfigError(f"--profile: {profile!r} is none of {', '.join(PROFILES)}")
+    user = request.user or before.user or port.account
+    profile = request.profile or before.profile or port.profiles[0]
+    if profile not in port.profiles:
+        raise ConfigError(f"--profile: {profile!r} is none of {', '.join(port.profiles)}")
     port.check()
     changed: list[str] = []
     if not account.exists(user):
-        if user != ACCOUNT:
+        if user != port.account:
             raise ConfigError(f"there is no user {user} on this host; make it, or leave out --user")
-        account.make(user)
+        port.make_account()
         changed.append(f"user {user}")
     try:
         if account.own(port.state_dir, user):
@@ -78,8 +77,9 @@ def install(
     except OSError as error:
         raise AgentError(f"{os_words(error, port.state_dir)}; nothing was started") from None
     account.check_program(request.program, user, profile, port.state_dir)
-    changed += _write_settings(config_dir, request)
-    ranged = profile == "users" and not separate and not _names_users(config_dir / ENVIRONMENT)
+    changed += _write_settings(port.config_dir, request)
+    named = separate or _names_users(port.config_dir / ENVIRONMENT)
+    ranged = profile == "users" and not named
     choice = Choice(request.program, user, profile, USER_RANGE if ranged else None)
     changed += port.install(choice)
     if not request.start:

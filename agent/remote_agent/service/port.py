@@ -37,9 +37,18 @@ class ServicePort(Protocol):
     """Where the service keeps what the agent keeps."""
     program_dir: Path
     """Where a binary that root calls unpacks itself."""
+    config_dir: Path
+    """Where configuration, variables and token of the service are."""
+    account: str
+    """The user whom the service has when no other is named."""
+    profiles: tuple[str, ...]
+    """What its jobs may do, by name; the default first."""
 
     def check(self) -> None:
         """AgentError when this host or this user cannot do any of it."""
+
+    def make_account(self) -> None:
+        """Make the user `account`. AgentError."""
 
     def state(self) -> ServiceState:
         """What there is now."""

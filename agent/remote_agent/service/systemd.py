@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from remote_agent.errors import AgentError, os_words
-from remote_agent.service import units
+from remote_agent.service import account, units
 from remote_agent.service.calling import Done, call, one_line
 from remote_agent.service.files import put
 from remote_agent.service.port import ServiceState
@@ -36,10 +36,14 @@ Run = Callable[[Sequence[str], float], Done]
 class Systemd:
     """systemd of this host. `root` is where its file system begins."""
 
+    account = units.ACCOUNT
+    profiles: tuple[str, ...] = tuple(units.PROFILES)
+
     def __init__(self, root: Path = Path("/"), run: Run = call) -> None:
         self._root = root
         self._run = run
         self.state_dir = root / units.STATE_DIR.lstrip("/")
+        self.config_dir = root / units.CONFIG_DIR.lstrip("/")
         self.program_dir = root / units.PROGRAM_DIR.lstrip("/")
         self._folder = root / _UNITS
         self._drop_in = self._folder / f"{units.AGENT}.d" / _PROFILE
@@ -56,6 +60,10 @@ class Systemd:
             )
         if not hasattr(os, "geteuid") or os.geteuid():
             raise AgentError("only root can change services of this host: sudo remote-agent …")
+
+    def make_account(self) -> None:
+        """Make the user of the service. AgentError."""
+        account.make(units.ACCOUNT)
 
     def state(self) -> ServiceState:
         """What there is now."""

@@ -18,7 +18,6 @@ from remote_agent.service import account
 from remote_agent.service.calling import one_line
 from remote_agent.service.installing import ENVIRONMENT, TOKEN_FILE
 from remote_agent.service.port import ServicePort
-from remote_agent.service.units import ACCOUNT, CONFIG_DIR
 
 _NAMED: Final = 5
 """Attempts that a refusal names, at the most."""
@@ -50,7 +49,6 @@ def uninstall(
     port: ServicePort,
     leave: Callable[[Path], str | None],
     force: bool = False,
-    config_dir: Path = Path(CONFIG_DIR),
 ) -> Receipt:
     """Remove the service and all that is its own.
 
@@ -69,12 +67,12 @@ def uninstall(
         if note := leave(port.state_dir):
             receipt.notes.append(note)
     try:
-        _remove_files(receipt, port.state_dir, config_dir)
+        _remove_files(receipt, port.state_dir, port.config_dir)
     except OSError as error:
         raise AgentError(
             f"{os_words(error, port.state_dir)}; remove it, then repeat this"
         ) from None
-    user = state.user or ACCOUNT
+    user = state.user or port.account
     if account.remove(user):
         receipt.removed.append(f"user {user}")
     # The last step: this process may be running from there.

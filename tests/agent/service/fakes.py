@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from remote_agent.service import account
 from remote_agent.service.calling import Done
 from remote_agent.service.port import ServiceState
 from remote_agent.service.units import Choice
@@ -16,6 +17,9 @@ class FakePort:
 
     def __init__(self, state_dir: Path, state: ServiceState | None = None) -> None:
         self.state_dir = state_dir
+        self.config_dir = state_dir.with_name("etc")
+        self.account = "remote-agent"
+        self.profiles: tuple[str, ...] = ("strict", "users", "open")
         self.program_dir = state_dir.with_name("program")
         self.known = state or ServiceState(installed=False)
         self.choice: Choice | None = None
@@ -24,6 +28,9 @@ class FakePort:
 
     def check(self) -> None:
         self.calls.append("check")
+
+    def make_account(self) -> None:
+        account.make(self.account)
 
     def state(self) -> ServiceState:
         return self.known

@@ -73,7 +73,7 @@ def test_the_account_runs_the_program(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_path_that_would_be_more_lines_of_the_unit_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "p\nExecStartPre=+sh\n"
     folder.mkdir()
-    with pytest.raises(AgentError, match="systemd starts no program at"):
+    with pytest.raises(AgentError, match="no service starts a program at"):
         account.check_program(program(folder, "true"), ME, "open", tmp_path)
 
 

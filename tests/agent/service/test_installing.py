@@ -35,7 +35,7 @@ def port(tmp_path: Path, users: set[str]) -> FakePort:
 def test_account_settings_units_and_a_start(
     port: FakePort, users: set[str], tmp_path: Path
 ) -> None:
-    done = install(port, REQUEST, config_dir=tmp_path / "etc")
+    done = install(port, REQUEST)
     assert "remote-agent" in users and "user remote-agent" in done.changed
     assert port.choice == Choice("/opt/p/remote-agent") and port.calls == ["check", "start"]
     token, environment = tmp_path / "etc" / "token", tmp_path / "etc" / "agent.env"
@@ -45,41 +45,45 @@ def test_account_settings_units_and_a_start(
 
 
 def test_again_nothing_changes_and_a_change_restarts(port: FakePort, tmp_path: Path) -> None:
-    install(port, REQUEST, config_dir=tmp_path)
-    again = install(port, REQUEST, config_dir=tmp_path)
+    install(port, REQUEST)
+    again = install(port, REQUEST)
     assert again.changed == [] and port.calls[-1] == "start"
-    moved = install(port, replace(REQUEST, program="/opt/q/remote-agent"), config_dir=tmp_path)
+    moved = install(port, replace(REQUEST, program="/opt/q/remote-agent"))
     assert moved.changed == ["unit"] and port.calls[-1] == "restart"
 
 
 def test_a_binary_replaced_under_a_running_agent_restarts_it(
     port: FakePort, tmp_path: Path
 ) -> None:
-    assert not install(port, REQUEST, config_dir=tmp_path).restarted
+    assert not install(port, REQUEST).restarted
     port.known = replace(port.known, outdated=True)
-    done = install(port, REQUEST, config_dir=tmp_path)
+    done = install(port, REQUEST)
     assert done.changed == [] and done.restarted and port.calls[-1] == "restart"
 
 
 def test_what_is_not_said_stays(port: FakePort, tmp_path: Path) -> None:
-    (tmp_path / "agent.env").write_text("HTTPS_PROXY=http://p\nREMOTE_AGENT_SERVER=https://old\n")
+    port.config_dir.mkdir()
+    (port.config_dir / "agent.env").write_text(
+        "HTTPS_PROXY=http://p\nREMOTE_AGENT_SERVER=https://old\n"
+    )
     first = replace(REQUEST, user="builder", profile="open", start=False)
-    assert install(port, first, config_dir=tmp_path).status is None
+    assert install(port, first).status is None
     assert "start" not in port.calls
-    second = install(port, Request("/opt/q"), config_dir=tmp_path)
+    second = install(port, Request("/opt/q"))
     assert (second.user, second.profile) == ("builder", "open")
-    text = (tmp_path / "agent.env").read_text()
+    text = (port.config_dir / "agent.env").read_text()
     assert text == "HTTPS_PROXY=http://p\nREMOTE_AGENT_SERVER=https://h\n"
 
 
 def test_jobs_get_users_unless_the_configuration_names_some(port: FakePort, tmp_path: Path) -> None:
     request = Request("/opt/p", profile="users")
-    install(port, request, config_dir=tmp_path)
+    install(port, request)
     assert port.choice is not None and port.choice.user_range == USER_RANGE
-    install(port, request, separate=True, config_dir=tmp_path)
+    install(port, request, separate=True)
     assert port.choice.user_range is None
-    (tmp_path / "agent.env").write_text("REMOTE_AGENT_JOBS_RUN_AS=builder\n")
-    install(port, request, config_dir=tmp_path)
+    port.config_dir.mkdir(exist_ok=True)
+    (port.config_dir / "agent.env").write_text("REMOTE_AGENT_JOBS_RUN_AS=builder\n")
+    install(port, request)
     assert port.choice.user_range is None
 
 
@@ -89,27 +93,28 @@ def test_what_makes_no_sense_is_refused_first(port: FakePort, tmp_path: Path) ->
         (Request("/p", user="ghost"), "no user ghost"),
     ):
         with pytest.raises(ConfigError, match=words):
-            install(port, wrong, config_dir=tmp_path)
+            install(port, wrong)
     assert port.choice is None and list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_named(port: FakePort, tmp_path: Path) -> None:
     (tmp_path / "etc").write_text("a file")
     with pytest.raises(AgentError, match=r"etc.*nothing was started"):
-        install(port, REQUEST, config_dir=tmp_path / "etc")
+        install(port, REQUEST)
     assert "start" not in port.calls
 
 
 def test_what_the_owner_has_closed_stays_closed(port: FakePort, tmp_path: Path) -> None:
-    environment, token = tmp_path / "agent.env", tmp_path / "token"
+    port.config_dir.mkdir()
+    environment, token = port.config_dir / "agent.env", port.config_dir / "token"
     environment.write_bytes(b"HTTPS_PROXY=http://u:p\xe4ss@p\n")
     environment.chmod(0o600)
     token.write_text("rrt_x\n")
     token.chmod(0o644)
-    done = install(port, REQUEST, config_dir=tmp_path)
+    done = install(port, REQUEST)
     assert str(environment) in done.changed and environment.stat().st_mode & 0o777 == 0o600
     assert environment.read_bytes().startswith(
         b"HTTPS_PROXY=http://u:p\xe4ss@p\nREMOTE_AGENT_SERVER="
     )
     assert str(token) in done.changed and token.stat().st_mode & 0o777 == 0o600
-    assert install(port, REQUEST, config_dir=tmp_path).changed == []
+    assert install(port, REQUEST).changed == []

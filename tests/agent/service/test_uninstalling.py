@@ -57,7 +57,7 @@ def test_all_of_it_with_a_receipt_and_then_nothing(host: FakePort, tmp_path: Pat
         there.append((state_dir / "identity.json").exists())
         return "n has left https://h"
 
-    receipt = uninstall(host, leave, config_dir=tmp_path / "etc")
+    receipt = uninstall(host, leave)
     lines = receipt.lines()
     assert lines[0] == "removed  unit" and lines[-1] == "n has left https://h"
     for path in (tmp_path / "state", tmp_path / "etc" / "token", tmp_path / "etc"):
@@ -70,13 +70,13 @@ def test_a_second_time_there_is_nothing_to_do(
     tmp_path: Path, running: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account, "remove", lambda name: False)
-    receipt = uninstall(FakePort(tmp_path / "state"), nobody, config_dir=tmp_path / "etc")
+    receipt = uninstall(FakePort(tmp_path / "state"), nobody)
     assert receipt.lines() == ["nothing of the service is on this host; nothing to do"]
 
 
 def test_what_the_owner_wrote_is_kept_and_named(host: FakePort, tmp_path: Path) -> None:
     (tmp_path / "etc" / "agent.toml").write_text("")
-    receipt = uninstall(host, nobody, config_dir=tmp_path / "etc")
+    receipt = uninstall(host, nobody)
     assert receipt.kept == [str(tmp_path / "etc" / "agent.toml")]
 
 
@@ -90,9 +90,9 @@ def test_jobs_and_results_are_kept_unless_forced(
         (attempt / "exit.json").write_text("{}")
     words = "0 jobs run here and 1 results" if ended else "1 jobs run here and 0 results"
     with pytest.raises(AgentError, match=f"{words}.*{ATTEMPT}.*--force"):
-        uninstall(host, nobody, config_dir=tmp_path / "etc")
+        uninstall(host, nobody)
     assert "remove" not in host.calls and attempt.exists()
-    uninstall(host, nobody, force=True, config_dir=tmp_path / "etc")
+    uninstall(host, nobody, force=True)
     assert not host.state_dir.exists()
 
 
@@ -100,7 +100,7 @@ def test_what_a_binary_has_unpacked_for_root_goes_last(host: FakePort, tmp_path:
     version = host.program_dir / "1.0-x"
     version.mkdir(parents=True)
     (version / "remote-agent").write_text("")
-    lines = uninstall(host, nobody, config_dir=tmp_path / "etc").lines()
+    lines = uninstall(host, nobody).lines()
     assert lines[-1] == f"removed  {host.program_dir}" and not host.program_dir.exists()
 
 
@@ -114,13 +114,13 @@ def test_a_program_that_runs_is_kept(
     process = subprocess.Popen([program, "60"])
     kept = f"kept     {host.program_dir} (process {process.pid} runs from it)"
     try:
-        assert kept in uninstall(host, nobody, config_dir=tmp_path / "etc").lines()
+        assert kept in uninstall(host, nobody).lines()
         assert host.program_dir.exists()
     finally:
         process.kill()
         process.wait()
     # A binary that is called once more has unpacked itself again.
-    assert uninstall(host, nobody, config_dir=tmp_path / "etc").lines() == [
+    assert uninstall(host, nobody).lines() == [
         "nothing of the service is on this host; nothing to do",
         f"removed  {host.program_dir}",
     ]
@@ -131,10 +131,10 @@ def test_an_agent_of_somebody_else_is_left_alone(
 ) -> None:
     running["pid"] = 8
     with pytest.raises(AgentError, match=r"not the service's .*process 8"):
-        uninstall(host, nobody, force=True, config_dir=tmp_path / "etc")
+        uninstall(host, nobody, force=True)
     assert host.state_dir.exists()
     running["pid"] = 7
-    uninstall(host, nobody, config_dir=tmp_path / "etc")
+    uninstall(host, nobody)
 
 
 def test_half_of_an_installation_goes_too(host: FakePort, tmp_path: Path) -> None:
@@ -144,5 +144,5 @@ def test_half_of_an_installation_goes_too(host: FakePort, tmp_path: Path) -> Non
     def damaged(state_dir: Path) -> str:
         raise AgentError("the identity makes no sense")
 
-    lines = uninstall(host, damaged, config_dir=tmp_path / "etc").lines()
+    lines = uninstall(host, damaged).lines()
     assert f"removed  {host.state_dir}" in lines and not host.state_dir.exists()
