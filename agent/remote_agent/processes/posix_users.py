@@ -34,7 +34,8 @@ _SHELL: Final = "/bin/sh"
 def account(name: str) -> Account:
     """The user of this name or number. KeyError when there is none."""
     entry = pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
-    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    # macOS lists more than a process may have.
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid)[: os.sysconf("SC_NGROUPS_MAX")])
     shell = entry.pw_shell or _SHELL
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, groups, entry.pw_dir, shell)
 

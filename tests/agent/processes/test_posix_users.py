@@ -30,6 +30,14 @@ def test_accounts() -> None:
     assert users.accounts_between(SOMEBODY, SOMEBODY) == []
 
 
+def test_an_account_has_no_more_groups_than_a_process_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.getgrouplist", lambda name, group: list(range(40)))
+    monkeypatch.setattr("os.sysconf", lambda name: {"SC_NGROUPS_MAX": 16}[name])
+    assert users.account(str(os.getuid())).groups == tuple(range(16))
+
+
 def test_powers() -> None:
     if not os.geteuid():
         assert users.missing_privileges() == []
