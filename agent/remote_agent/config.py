@@ -94,9 +94,12 @@ def default_state_dir() -> Path:
     """`/var/lib/remote-agent` for root, else the user's data directory of the platform."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/remote-agent")
-    from platformdirs import user_data_path
+    from platformdirs import user_config_path, user_data_path
 
-    return user_data_path("remote-agent", appauthor=False)
+    path = user_data_path("remote-agent", appauthor=False)
+    # macOS has one place for both: what goes with the agent is apart from what its user wrote.
+    one = hasattr(os, "geteuid") and path == user_config_path("remote-agent", appauthor=False)
+    return path / "state" if one else path
 
 
 def default_file() -> Path:

@@ -256,3 +256,12 @@ def test_root_uses_the_directories_of_the_system(monkeypatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert configuration.default_file().name == "agent.toml"
     assert Path.home() in configuration.default_state_dir().parents
+
+
+def test_state_and_configuration_have_places_of_their_own(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 501)
+    monkeypatch.delenv("CONFIGURATION_DIRECTORY", raising=False)
+    for name in ("user_data_path", "user_config_path"):  # as on macOS
+        monkeypatch.setattr(f"platformdirs.{name}", lambda *_, **__: tmp_path)
+    assert configuration.default_state_dir() == tmp_path / "state"
+    assert configuration.default_file() == tmp_path / "agent.toml"
