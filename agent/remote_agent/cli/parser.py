@@ -42,13 +42,15 @@ examples:
 install      writes the units of systemd, makes the account, starts the agent and waits until it is
              online, or says why not. Again: changes what differs. It starts the program that you
              call, so an upgrade is: NEW/remote-agent service install. Jobs run on meanwhile.
+             On macOS: a daemon of launchd with sudo (--user U), else an agent of your session.
 start, stop, restart   jobs run on; stop --now kills them
 status       exit code 0 when it is active
 uninstall    prints what it removed. It refuses while jobs run here or results have not reached the
              server; --force kills and deletes them. Works without a server, and again.
 
 profiles of jobs: strict (no privileges, no homes, system read-only), users (strict, and every job a
-user of its own: no job reaches the agent's token), open (what the account may do in a shell)
+user of its own: no job reaches the agent's token), open (what the account may do in a shell; the
+only one of macOS)
 """
 _SERVICE_VERBS: Final = ("install", "start", "stop", "restart", "status", "uninstall")
 _RUN: Final = """\

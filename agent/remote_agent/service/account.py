@@ -34,6 +34,11 @@ def exists(name: str) -> bool:
     return True
 
 
+def own_uid() -> int:
+    """The number of this process's user; -1 where users have none."""
+    return os.geteuid() if hasattr(os, "geteuid") else -1
+
+
 def make(name: str) -> None:
     """Make a user without a login for the service. AgentError."""
     _run(
@@ -72,6 +77,13 @@ def own(folder: Path, user: str) -> bool:
     return made
 
 
+def give(file: Path, user: str) -> None:
+    """Have a file be the account's. OSError."""
+    who = account(user)
+    if hasattr(os, "chown"):
+        os.chown(file, who.uid, who.gid, follow_symlinks=False)
+
+
 def check_program(program: str, user: str, profile: str, state_dir: Path) -> None:
     """Have the account run the program, with the state directory, which is its own. AgentError
     says what keeps it from that."""
@@ -89,7 +101,7 @@ def check_program(program: str, user: str, profile: str, state_dir: Path) -> Non
     try:
         # A binary unpacks itself below the state directory.
         env = {"PATH": os.defpath, "REMOTE_AGENT_STATE_DIR": str(state_dir)}
-        done = call([program, "--version"], _TIMEOUT, who, env)
+        done = call([program, "--version"], _TIMEOUT, None if who.uid == own_uid() else who, env)
     except subprocess.TimeoutExpired:
         raise AgentError(f"{program} --version did not end within {_TIMEOUT:g} s") from None
     except OSError as error:

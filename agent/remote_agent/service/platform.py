@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from remote_agent.errors import AgentError
-from remote_agent.processes import host_facts
+from remote_agent.processes import account, host_facts
+from remote_agent.service.account import own_uid
+from remote_agent.service.launchd import Launchd, daemon_place, login_place
 from remote_agent.service.port import ServicePort
 from remote_agent.service.systemd import Systemd
 
@@ -21,6 +23,9 @@ def service_manager() -> ServicePort:
     system = host_facts().system
     if system.lower() == "linux":
         return Systemd()
+    if system.lower() == "darwin":
+        uid = own_uid()
+        return Launchd(login_place(account(str(uid))) if uid else daemon_place())
     raise AgentError(
         f"services are not installed on {system} yet: have its service manager start "
         "`remote-agent run`"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from remote_agent.errors import AgentError, os_words
-from remote_agent.service import account, units
+from remote_agent.service import account, own_log, units
 from remote_agent.service.calling import Done, call, one_line
 from remote_agent.service.files import put
 from remote_agent.service.port import ServiceState
@@ -29,7 +28,6 @@ _TIMEOUT: Final = 150.0
 _LINES: Final = 30
 _AT_STEP: Final = f"{units.AGENT}: Failed at step "
 _CREDENTIALS: Final = f"{units.AGENT}: Failed to set up credentials"
-_AT_ITS_END: Final = "taking no jobs"
 Run = Callable[[Sequence[str], float], Done]
 
 
@@ -226,14 +224,7 @@ def _value(unit: str, key: str) -> str:
 def complaint(line: str) -> str:
     """What a line of the journal complains about, for people; empty for other lines."""
     if line.startswith("{"):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            return ""
-        # That one which was restarted took no jobs at its end explains nothing.
-        if entry.get("level") not in ("warning", "error") or entry.get("event") == _AT_ITS_END:
-            return ""
-        return ": ".join(str(entry[key]) for key in ("event", "reason") if entry.get(key))
+        return own_log.complaint(line)
     if line.startswith("remote-agent: "):
         return line.removeprefix("remote-agent: ")
     # systemd's own.

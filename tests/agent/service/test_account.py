@@ -100,6 +100,17 @@ def test_the_state_directory_becomes_the_accounts(
     assert given == [(str(state), other.pw_uid, other.pw_gid)]
 
 
+def test_a_file_becomes_the_accounts_and_no_link_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[object, ...]] = []
+    monkeypatch.setattr("os.chown", lambda *words, **more: given.append((*words, more)))
+    account.give(tmp_path / "token", ME)
+    me = pwd.getpwnam(ME)
+    assert given == [(tmp_path / "token", me.pw_uid, me.pw_gid, {"follow_symlinks": False})]
+    assert account.own_uid() == me.pw_uid
+
+
 def test_what_the_profile_hides_is_named(tmp_path: Path) -> None:
     for profile in ("strict", "users"):
         with pytest.raises(AgentError, match=r"hides /home/ .*or choose --profile open"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from remote_agent.errors import AgentError
 from remote_agent.service import platform
+from remote_agent.service.launchd import Launchd
 from remote_agent.service.platform import own_program, service_manager
 from remote_agent.service.systemd import Systemd
 
@@ -21,6 +23,11 @@ class Facts:
 def test_each_system_has_its_own_or_says_that_it_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "host_facts", lambda: Facts("Linux"))
     assert isinstance(service_manager(), Systemd)
+    monkeypatch.setattr(platform, "host_facts", lambda: Facts("Darwin"))
+    for uid, target in ((0, "system"), (os.geteuid() or 65534, "gui/")):
+        monkeypatch.setattr("os.geteuid", lambda uid=uid: uid)
+        mac = service_manager()
+        assert isinstance(mac, Launchd) and mac._place.domain.startswith(target)
     monkeypatch.setattr(platform, "host_facts", lambda: Facts("Windows"))
     with pytest.raises(AgentError, match=r"not installed on Windows yet: .*remote-agent run"):
         service_manager()
