@@ -20,8 +20,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # What a Windows machine never imports; the first check of types has it.
 NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher)
 
-# Whole environments are made and large attacks carried out there: targets of their own, so that `make test` stays short.
-HEAVY := tests/hostile tests/checkout tests/postgresql tests/systemd tests/windows tests/binary tests/docs/test_blocks.py
+# They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
+# stays short.
+HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/windows tests/binary tests/docs/test_blocks.py
 
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
@@ -29,9 +30,9 @@ WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separati
 # What stands on a database. The tests of SQLite's own files are left out: PostgreSQL has others beside them.
 ON_POSTGRESQL := tests/postgresql tests/server/store tests/server/hub tests/server/inputs tests/server/queries \
   $(addprefix tests/server/test_,dispatcher.py sweeper.py inspection.py) tests/e2e
-ON_SQLITE := tests/server/store/sqlite tests/e2e/test_restore.py \
+ON_SQLITE := tests/server/store/sqlite tests/e2e/faults/test_restore.py \
   tests/e2e/test_refusals.py::test_a_database_newer_than_the_program \
-  tests/e2e/test_logs.py::test_a_second_server_reads_what_the_first_has_packed
+  tests/e2e/faults/test_logs.py::test_a_second_server_reads_what_the_first_has_packed
 
 LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol
@@ -44,7 +45,7 @@ ON_WINDOWS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-windows check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-windows check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +81,9 @@ test: setup-dev ## the tests, JOBS=3 at a time; heavier ones are the targets bel
 test-sim: setup-dev ## 1,000 random schedules of the simulation: SCHEDULES=1000 SEED=1
 	@SIM_SCHEDULES=$(or $(SCHEDULES),1000) SIM_SEED=$(or $(SEED),1) \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/sim $(ARGS)
+
+test-faults: setup-dev ## end to end while agents, servers, links and disks fail
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests/e2e/faults $(ARGS)
 
 test-hostile: setup-dev ## attacks of strangers, users and rogue agents on a real server
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/hostile $(ARGS)

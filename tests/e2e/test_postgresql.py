@@ -11,7 +11,7 @@ import pytest
 
 from remote_protocol.api.jobs import JobView
 from remote_protocol.states import JobState
-from tests.e2e.test_faults import Counter
+from tests.support.counter import Counter
 from tests.support.databases import server
 from tests.support.stack import BIN, Program, Stack, until
 

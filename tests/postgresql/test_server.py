@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from remote_protocol.states import JobState
-from tests.e2e.test_faults import Counter
 from tests.e2e.test_postgresql import cli, database, ended_once, some, take_over
+from tests.support.counter import Counter
 from tests.support.databases import server
 from tests.support.postgresql import PASSWORD, database_of
 from tests.support.stack import BIN, Program, Stack, until
