@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.binary.builds import rewrapped
+
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "dist"
 
@@ -70,17 +72,7 @@ def binary(dist: Path, tmp_path: Path) -> Binary:
 @pytest.fixture(scope="session")
 def another_version(tmp_path_factory: pytest.TempPathFactory, dist: Path) -> Path:
     """The agent's binary as another version: the same program under another number."""
-    folder = tmp_path_factory.mktemp("another")
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from pathlib import Path\n"
-        "from installers.binary.build import rewrap\n"
-        "rewrap('remote-agent', '9.9.9', Path(sys.argv[2]), Path(sys.argv[3]))\n"
-    )
-    python = ROOT / ".venv-build" / "bin" / "python"
-    words = [str(python), "-c", code, *map(str, (ROOT, ROOT / "build" / "binary", folder))]
-    subprocess.run(words, check=True, timeout=300)
-    return folder / "remote-agent"
+    return rewrapped(tmp_path_factory.mktemp("another"))
 
 
 @pytest.fixture

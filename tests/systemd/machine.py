@@ -50,7 +50,7 @@ class Machine:
         self.folder = folder
         self.root = folder / "root"
         self._nspawn: subprocess.Popen[bytes] | None = None
-        self._leader = 0
+        self.leader = 0
 
     def __enter__(self) -> Self:
         lower, upper = self.folder / "lower", self.folder / "upper"
@@ -108,8 +108,8 @@ class Machine:
         assert self._nspawn is not None
         text = (self.folder / "console").read_text(errors="replace")
         assert self._nspawn.poll() is None, f"systemd-nspawn has ended:\n{text}"
-        self._leader = self._find_leader()
-        if not self._leader:
+        self.leader = self._find_leader()
+        if not self.leader:
             return False
         state = self.run("systemctl", "is-system-running").stdout.strip()
         return state in ("running", "degraded")
@@ -141,7 +141,7 @@ class Machine:
         words = [f"{name}={value}" for name, value in (given | dict(env or {})).items()]
         # nsenter stops with what it has started: a power-off would wait for it.
         orphaned = ["setpriv", "--pdeathsig", "KILL"]
-        enter = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
+        enter = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
         return [*orphaned, *enter, "/usr/bin/env", "-i", "-C", "/", *words, *map(str, command)]
 
     def call(self, *command: object, env: Mapping[str, str] | None = None) -> str:

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from remote_agent.service import units
 from tests.systemd.host import JOBS, STATE, UNIT, URL, Host, writer
 from tests.systemd.machine import said, until
+from tests.systemd.traces import same, settled
 
-# Written by useradd and userdel, whoever is made or removed; by the server, systemd and Python.
-VOLATILE = re.compile(
-    "/etc/(passwd|group|g?shadow|sub[ug]id)[-+]?$|/etc/[.]pwd[.]lock$|.*[.]pyc$|.*/__pycache__$"
-    "|/(var/lib/(systemd|test-server|dbus)|var/log|var/cache|run|tmp|var/tmp)(/|$)"
-    "|/etc/(machine-id|resolv.conf|localtime|hostname)$"
-)
 LINES = 3000
 STRICTEST = 3.0
 """What `systemd-analyze security` may say of the strict profile at the most."""
 
 bare: dict[str, set[tuple[str, str]]] = {}
 """What the host was like before anything was installed."""
-
-
-def settled(host: Host) -> set[tuple[str, str]]:
-    """What was made, changed and removed on the host, but for what others write."""
-    return {entry for entry in host.machine.changed() if not VOLATILE.match(entry[0])}
-
-
-def same(one: set[tuple[str, str]], other: set[tuple[str, str]], *but: str) -> None:
-    differ = sorted(entry for entry in one ^ other if entry[0] not in but)
-    assert not differ, differ
 
 
 def test_a_server_that_is_away_is_named_by_install(host: Host) -> None:
