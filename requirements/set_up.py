@@ -1,14 +1,14 @@
 """Make the virtual environment of this checkout: `make setup` calls it.
 
-    python3 requirements/set_up.py VENV KEY run|dev|build
+    python3 requirements/set_up.py VENV KEY run|dev|build|ansible
 
 `run` installs what the programs need (run.txt) and the four distributions, editable; `dev` adds
 what testing and checking need (dev.txt). `build` makes another environment, with what builds
-(build.txt) and nothing else. An environment is whole when it holds its stamp, `.ready-run-KEY` or
-`.ready-build-KEY`. The stamp goes before anything is changed and comes back at the end: what an
-interrupted set-up left behind, at whatever moment, is thrown away and made anew. KEY stands for the
-path of the checkout: scripts and editable installs hold it, so that a copied checkout sets
-itself up again.
+(build.txt) and nothing else; `ansible` one with what the role is tested with (ansible.txt). An
+environment is whole when it holds its stamp, `.ready-KIND-KEY`. The stamp goes before anything is
+changed and comes back at the end: what an interrupted set-up left behind, at whatever moment, is
+thrown away and made anew. KEY stands for the path of the checkout: scripts and editable installs
+hold it, so that a copied checkout sets itself up again.
 
 Standard library only. Touches VENV, starts pip.
 """
@@ -33,6 +33,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DISTS: Final = ("protocol", "agent", "server", "client")
+APART: Final = {"build": "the tools that build", "ansible": "Ansible and its lint"}
+"""What is in an environment of its own, by kind."""
 _EVERY: Final = 10.0
 """Seconds between two words about a step that goes on, where there is no terminal."""
 
@@ -140,16 +142,16 @@ class SetUp:
         self.stamp("run").touch()
         self.stamp("dev").touch()
 
-    def build(self) -> None:
-        """What builds, in an environment of its own that is always made anew."""
+    def apart(self, kind: str) -> None:
+        """What has an environment of its own, which is always made anew."""
         progress = Progress(2)
         self._forget()
         self._make(progress)
-        progress.begin("the tools that build")
-        self._pip(progress, "--require-hashes", "--no-deps", "-r", "requirements/build.txt")
+        progress.begin(APART[kind])
+        self._pip(progress, "--require-hashes", "--no-deps", "-r", f"requirements/{kind}.txt")
         self._call(progress, self.python, "-m", "pip", "check", *_QUIET)
         progress.end()
-        self.stamp("build").touch()
+        self.stamp(kind).touch()
 
     def _make(self, progress: Progress) -> None:
         self._refuse_what_is_not_ours()
@@ -159,7 +161,8 @@ class SetUp:
 
     def _refuse_what_is_not_ours(self) -> None:
         """It is about to be emptied. Failed when it is a folder with somebody's files."""
-        ours = self.venv.parent == ROOT and self.venv.name in (".venv", ".venv-build")
+        names = (".venv", *(f".venv-{kind}" for kind in APART))
+        ours = self.venv.parent == ROOT and self.venv.name in names
         ours = ours or (self.venv / "pyvenv.cfg").exists()
         if not ours and self.venv.exists() and any(self.venv.iterdir()):
             raise Failed(
@@ -294,8 +297,8 @@ def main(venv: str, key: str, kind: str) -> int:
         with alone() as waited:
             if waited and setup.whole(kind):
                 return 0
-            if kind == "build":
-                setup.build()
+            if kind in APART:
+                setup.apart(kind)
             elif kind == "run" or not setup.whole():
                 setup.run()
             if kind == "dev":
