@@ -12,7 +12,8 @@ KEY       := $(firstword $(shell printf '%s' "$(CURDIR)" | cksum))
 READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
-TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary)
+PLAYERS   := $(VENV)-ansible/.ready-ansible-$(KEY)
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary installers/ansible/plugins)
 
 # Tests start programs thousands of times: with bytecode, as when they are installed.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,7 +23,7 @@ NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launche
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.
-HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/windows tests/binary tests/docs/test_blocks.py
+HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/ansible tests/windows tests/binary tests/docs/test_blocks.py
 
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
@@ -45,7 +46,7 @@ ON_WINDOWS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-windows check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +69,9 @@ $(TOOLS): requirements/dev.txt $(READY)
 
 $(BUILDERS): requirements/build.txt
 	@$(PYTHON) requirements/set_up.py $(VENV)-build $(KEY) build
+
+$(PLAYERS): requirements/ansible.txt
+	@$(PYTHON) requirements/set_up.py $(VENV)-ansible $(KEY) ansible
 
 demo: setup ## start a server and an agent, run real jobs live, show the results
 	@$(BIN)/python -m demo.run $(ARGS)
@@ -118,6 +122,15 @@ else
 	@bash tests/windows/run.sh $(BIN)/python -m pytest -p no:cacheprovider tests/windows $(ARGS)
 endif
 
+test-ansible: setup-dev ## the Ansible role over ssh against a really booted systemd (root); REMOTE_TEST_ANSIBLE=off leaves it out
+ifeq ($(REMOTE_TEST_ANSIBLE),off)
+	@echo "make: test-ansible is LEFT OUT, because REMOTE_TEST_ANSIBLE=off"
+else
+	@bash tests/ansible/set_up.sh
+	@$(MAKE) --no-print-directory $(PLAYERS) dist/SHA256SUMS
+	@unshare --mount $(BIN)/python -m pytest tests/ansible $(ARGS)
+endif
+
 check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -142,19 +155,24 @@ chaos: setup-dev ## a seeded chaos run (root): SEED=1 MINUTES=1
 fuzz: setup-dev ## generated requests and messages against a real server: MINUTES=1 SEED=1
 	@$(BIN)/python -m tests.fuzz.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
 
+# For tests that need a binary, not a new one: it is built again when what it is made of has changed.
+dist/SHA256SUMS: $(BUILDERS) $(shell find $(DISTS) installers/binary -name '*.py' -o -name '*.go' -o -name pyproject.toml)
+	@$(MAKE) --no-print-directory build
+
 build: $(BUILDERS) ## wheels and sdists, the binaries remote-agent and remotectl, their sums, into dist/
 	@$(VENV)-build/bin/python installers/binary/build.py --work build/binary --output dist
 
 lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
 	@$(LOCK) --upgrade --output-file requirements/dev.txt $(PYPROJECT) requirements/run.in requirements/dev.in
 	@# What a lock file holds already is kept: the same versions.
-	@for kind in run build; do cp requirements/dev.txt requirements/$$kind.txt; done
+	@for kind in run build ansible; do cp requirements/dev.txt requirements/$$kind.txt; done
 	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
 	@$(LOCK) --output-file requirements/build.txt $(filter-out server/%,$(PYPROJECT)) requirements/build.in
+	@$(LOCK) --output-file requirements/ansible.txt requirements/ansible.in
 	@$(subst --universal --python-version 3.11,--python-platform x86_64-pc-windows-msvc --python-version 3.13,$(LOCK)) \
 	  --constraint requirements/dev.txt --constraint requirements/build.txt --output-file requirements/windows.txt \
 	  agent/pyproject.toml protocol/pyproject.toml requirements/windows.in
 
 clean: ## remove .venv, caches and built files
-	@rm -rf $(VENV) $(VENV)-build dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-build $(VENV)-ansible dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,9 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELLS = {"sh"}
-ELSEWHERE = {"docs/systemd.md": "tests/systemd/test_document.py"}
+ELSEWHERE = {
+    "docs/systemd.md": "tests/systemd/test_document.py",
+    "docs/install-ansible.md": "tests/ansible/test_document.py",
+}
 """Documents whose blocks need another world than this test's, and the test that makes it."""
-OTHERS = {"", "json", "toml", "mermaid", "sql"}
+OTHERS = {"", "json", "toml", "yaml", "mermaid", "sql"}
 """Languages of blocks that are no commands."""
 NOT_RUN = 9
 """Blocks that are shown and not run, in all documents; each says why. Fewer are better."""

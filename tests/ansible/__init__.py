@@ -1,0 +1,1 @@
+"""The Ansible collection, over ssh against a really booted systemd."""
