@@ -8,7 +8,7 @@ from pathlib import Path
 from remote_protocol.states import JobState
 from tests.support.stack import Program, Stack, says, until
 
-AUTOSCALE = Path(__file__).resolve().parents[2] / "examples" / "autoscale.py"
+AUTOSCALE = Path(__file__).resolve().parents[3] / "examples" / "autoscale.py"
 
 
 def test_as_many_agents_as_the_queue_needs(stack: Stack) -> None:
