@@ -44,6 +44,7 @@ _SHORT: Final = {
     ("agent", "labels"): ("REMOTE_AGENT_LABELS", "REMOTE_AGENT_LABEL"),
     ("agent", "capacity"): ("REMOTE_AGENT_CAPACITY",),
     ("agent", "on_stop"): ("REMOTE_AGENT_ON_STOP",),
+    ("agent", "stop_timeout"): ("REMOTE_AGENT_STOP_TIMEOUT",),
     ("agent", "work_dir"): ("REMOTE_AGENT_WORK_DIR",),
     ("agent", "durability"): ("REMOTE_AGENT_DURABILITY",),
     ("telemetry", "liveness_file"): ("REMOTE_AGENT_LIVENESS_FILE",),

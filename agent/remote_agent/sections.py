@@ -72,6 +72,8 @@ class AgentPart(Part):
     capacity: Capacities | None = None
     on_stop: Literal["leave", "drain", "cancel"] = "leave"
     """What SIGTERM means for running jobs."""
+    stop_timeout: Duration | None = None
+    """With `drain`: seconds after which jobs that still run then end as lost; null: never."""
     work_dir: ExpandedPath | None = None
     """Where jobs get their work directories; null: below the state directory."""
     durability: Literal["full", "normal"] = "full"

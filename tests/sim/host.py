@@ -96,7 +96,7 @@ class Host:
             self.session.adopt(found)
         self.desired = DesiredState(NOWHERE, lambda: ClockReading(self.now, self.now, "boot"))
         self.uploader = Uploader(self, disk.spool, KEPT, SEGMENT, now=lambda: self.now)
-        shutdown = Shutdown(self.session, self.desired, disk.stop, "leave", now=lambda: self.now)
+        shutdown = Shutdown(self.session, self.desired, disk.stop, now=lambda: self.now)
         ports = Ports(
             link=self,
             store=disk,

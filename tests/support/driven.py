@@ -110,8 +110,9 @@ class Driven:
         self.session = Session(HostFacts("test", "installation"))
         self.desired = DesiredState(state_dir, lambda: ClockReading(self.now, self.now, "boot"))
         self.shutdown = Shutdown(
-            self.session, self.desired, port.stop, on_stop, lifetime, now=lambda: self.now
+            self.session, self.desired, port.stop, lifetime, now=lambda: self.now
         )
+        self.shutdown.on_stop = on_stop
         ports = Ports(
             link=port,
             store=AttemptStore(port),  # type: ignore[arg-type]

@@ -105,9 +105,8 @@ class Agent:
             link, journal.spool, logs.segments, logs.segment_size, files.open_spools
         )
         self._janitor = Janitor(config, journal, session, desired.block, runner.pause_output)
-        self._shutdown = Shutdown(
-            session, desired, runner.stop, config.agent.on_stop, options.lifetime
-        )
+        self._shutdown = Shutdown(session, desired, runner.stop, options.lifetime)
+        self._shutdown.obey(config.agent)
         ports = Ports(
             link=link,
             store=AttemptStore(journal),
@@ -258,7 +257,7 @@ class Agent:
         self._health.move(config.telemetry)
         self._janitor.adjust(config)
         self._journal.adjust(config)
-        self._shutdown.on_stop = config.agent.on_stop
+        self._shutdown.obey(config.agent)
         self._driver.announce(settings_of(config, identity))
         log.info("the configuration was read again")
 

@@ -14,6 +14,7 @@ import structlog
 
 from remote_agent.local.desired_state import DesiredState
 from remote_agent.processes import boottime
+from remote_agent.sections import AgentPart
 from remote_agent.session.machine import Session
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase
@@ -56,12 +57,12 @@ class Shutdown:
         session: Session,
         desired: DesiredState,
         stop: Stop,
-        on_stop: OnStop,
         lifetime: Lifetime = FOREVER,
         now: Callable[[], float] = boottime,
     ) -> None:
         self.reason = ""
-        self.on_stop: OnStop = on_stop
+        self.on_stop: OnStop = "leave"
+        self.stop_timeout: float | None = None
         self.signalled = False
         self._session = session
         self._desired = desired
@@ -78,7 +79,14 @@ class Shutdown:
         self._since: float | None = None
         self._server_deadline: tuple[float | None, float | None] = (None, None)
         """The server's, as last received, and when it is over."""
-        self._cancelled = False
+        self._stop_at: float | None = None
+        """When a drain that a signal began has lasted long enough."""
+        self._ended_all: float | None = None
+        """When everything that ran was told to end."""
+
+    def obey(self, part: AgentPart) -> None:
+        """Do from now on what the configuration says about signals to stop."""
+        self.on_stop, self.stop_timeout = part.on_stop, part.stop_timeout
 
     def signal(self, orphaned: bool = False) -> bool:
         """Somebody wants the agent to stop; False the second time: then it exits at once.
@@ -97,15 +105,16 @@ class Shutdown:
         if self.on_stop == "leave" or not held:
             self.reason = "stopped; jobs run on" if held else "stopped"
         elif self.on_stop == "cancel":
-            self.cancel_all("the agent was stopped")
+            self._end_all(EndReason.CANCELLED, "the agent was stopped")
+        else:
+            self._stop_at = None if self.stop_timeout is None else self._now() + self.stop_timeout
         return True
 
-    def cancel_all(self, detail: str) -> None:
-        """End everything that runs."""
-        self._cancelled = True
+    def _end_all(self, reason: EndReason, detail: str) -> None:
+        self._ended_all = self._now()
         for key, attempt in self._session.attempts.items():
             if attempt.phase is not Phase.ENDED:
-                self._stop(key, EndReason.CANCELLED, detail)
+                self._stop(key, reason, detail)
 
     def attempt_taken(self) -> None:
         """An attempt was taken: with `--once` it was the only one."""
@@ -129,7 +138,8 @@ class Shutdown:
             self._since = now
         self._apply_deadline(now)
         ended = all(attempt.phase is Phase.ENDED for attempt in held.values())
-        late = self._cancelled and self._finishing and now - self._since > self._delivery_timeout
+        told = self._ended_all if self._finishing else None
+        late = told is not None and now - told > self._delivery_timeout
         if now - self._since >= HANDSHAKE and (not held or (ended and late)):
             self.reason = self._finishing or "drained"
 
@@ -153,6 +163,12 @@ class Shutdown:
             # The server says at each welcome how much of it is left.
             self._server_deadline = (given, None if given is None else now + given)
         ends = [at for at in (self._desired.local_end, self._server_deadline[1]) if at is not None]
-        if ends and now >= min(ends) and not self._cancelled:
+        if self._ended_all is not None:
+            return
+        if ends and now >= min(ends):
             log.warning("the deadline of the drain has passed; cancelling the jobs that still run")
-            self.cancel_all("the deadline of the agent's drain has passed")
+            self._end_all(EndReason.CANCELLED, "the deadline of the agent's drain has passed")
+        elif self._stop_at is not None and now >= self._stop_at:
+            # Nobody wants these jobs to end: whoever stops the agent is about to kill it.
+            log.warning("the time to stop is over; the jobs that still run are lost")
+            self._end_all(EndReason.LOST, "the agent was stopped, and the job did not end in time")

@@ -6,6 +6,7 @@ import pytest
 
 from remote_agent.app.shutdown import DELIVERY_TIMEOUT, HANDSHAKE, Lifetime, Shutdown
 from remote_agent.local.desired_state import LocalRequest
+from remote_agent.sections import AgentPart
 from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.events import AttemptEnded
 from remote_protocol.messages import DesiredMode, Phase, Settled
@@ -174,6 +175,44 @@ def test_on_stop_cancel_ends_jobs_and_waits_a_little_for_the_server(driven):
     assert later(driven, it, DELIVERY_TIMEOUT + 1) == ""
     end(driven, key)
     assert later(driven, it, 0) == "stopped"
+
+
+def stops(driven) -> list[tuple[object, ...]]:
+    return [entry for entry in driven.port.done if entry[0] == "stop"]
+
+
+def test_what_outlasts_the_time_to_stop_is_lost(driven):
+    it = leaving(driven)
+    it.obey(AgentPart(on_stop="drain", stop_timeout=10.0))
+    key = driven.take()
+    assert later(driven, it, 3600) == "" and not stops(driven)  # nobody has stopped it
+    it.signal()
+    assert later(driven, it, 9) == "" and not stops(driven)
+    later(driven, it, 2)
+    assert later(driven, it, 2) == ""
+    assert stops(driven) == [("stop", key, EndReason.LOST)]
+    end(driven, key)
+    assert later(driven, it, DELIVERY_TIMEOUT - 3) == ""  # the server has not answered yet
+    assert later(driven, it, 2) == "stopped"
+
+
+def test_the_deadline_of_a_drain_holds_for_one_that_is_stopped_too(driven):
+    it = leaving(driven)
+    it.obey(AgentPart(on_stop="drain", stop_timeout=60.0))
+    key = driven.take()
+    driven.desired.set_local(LocalRequest(draining=True, drain_deadline=10.0))
+    it.signal()
+    later(driven, it, 11)
+    later(driven, it, 60)
+    assert stops(driven) == [("stop", key, EndReason.CANCELLED)]
+
+
+def test_without_a_time_to_stop_a_drain_has_none(driven):
+    it = leaving(driven)
+    it.obey(AgentPart(on_stop="drain"))
+    driven.take()
+    it.signal()
+    assert later(driven, it, 86400.0) == "" and not stops(driven)
 
 
 def test_once_takes_one_job_and_leaves_after_it(tmp_path):
