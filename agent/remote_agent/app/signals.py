@@ -41,7 +41,6 @@ class Signals:
     def listen(self) -> None:
         """Handle them from now on. ConfigError when stdin cannot be watched."""
         loop = asyncio.get_running_loop()
-        unblock_signals()
         for numbers, action in (
             (stop_signals(), lambda: self._stop(False)),
             (reload_signals(), self._reload),
@@ -49,6 +48,7 @@ class Signals:
         ):
             for number in numbers:
                 _on_signal(loop, number, action)
+        unblock_signals()  # not before: one that has come meanwhile is obeyed, too
         if self._with_parent:
             self._watch_stdin(loop)
 

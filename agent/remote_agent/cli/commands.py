@@ -18,6 +18,7 @@ from remote_agent.errors import AgentError, ConfigError
 from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
 from remote_agent.local.health_files import fresh
+from remote_agent.processes import interrupt_on_stop, is_init, keep_running
 from remote_protocol.printable import printable
 from remote_protocol.units import format_duration, format_size, parse_duration
 
@@ -26,6 +27,8 @@ VERSION: Final = f"remote-agent {__version__}"
 
 def run(options: argparse.Namespace) -> int:
     """Run the agent until it is stopped."""
+    if is_init():
+        interrupt_on_stop()
     settings, _ = load(options, flags_of(options))
     idle_timeout = _idle_timeout(options.idle_timeout)
     known = load_identity(settings.state_dir)
@@ -38,6 +41,9 @@ def run(options: argparse.Namespace) -> int:
 
         register_first(settings, options)
     forget_token()
+    # Not before: the environment of process 1 can be read as long as its container lives.
+    if is_init() and (code := keep_running()) is not None:
+        return code
     gc.disable()  # until the agent has settled
     from remote_agent.app.shutdown import Lifetime
     from remote_agent.app.start import run as run_agent

@@ -90,6 +90,9 @@ if sys.platform == "win32":
         forbid_inspection,
         host_facts,
         ignored_signals,
+        interrupt_on_stop,
+        is_init,
+        keep_running,
         kill_marked,
         kill_orphans,
         lower_descriptors,
@@ -162,6 +165,7 @@ else:
         write_at,
         write_some,
     )
+    from remote_agent.processes.posix_init import interrupt_on_stop, is_init, keep_running
     from remote_agent.processes.posix_limits import lower_descriptors, raise_descriptors
     from remote_agent.processes.posix_polling import Poller, close_end
     from remote_agent.processes.posix_removal import remove_tree
@@ -267,7 +271,10 @@ __all__ = [
     "ignored_signals",
     "inherited_env",
     "interrupt",
+    "interrupt_on_stop",
+    "is_init",
     "is_signal",
+    "keep_running",
     "kill_marked",
     "kill_orphans",
     "kill_tree",

@@ -20,11 +20,11 @@ asyncio.run(main())
 """
 
 
-async def listening(with_parent: bool) -> asyncio.subprocess.Process:
+async def listening(with_parent: bool, before: str = "") -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        PROGRAM.replace("PARENT", str(with_parent)),
+        before + PROGRAM.replace("PARENT", str(with_parent)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -82,3 +82,16 @@ async def test_stdin_that_is_a_file_cannot_be_watched(tmp_path, content) -> None
         )
         _, errors = await asyncio.wait_for(process.communicate(), 20)
     assert b"needs a pipe at stdin" in errors
+
+
+async def test_a_signal_that_came_while_it_was_blocked_is_obeyed() -> None:
+    block = (
+        "import os, signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    process = await listening(with_parent=False, before=block)
+    try:
+        assert await line(process) == "stop False"
+    finally:
+        process.kill()
+        await process.wait()

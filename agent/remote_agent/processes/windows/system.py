@@ -176,6 +176,20 @@ def become_subreaper() -> bool:
     return False
 
 
+def is_init() -> bool:
+    """False: orphans are nobody's there."""
+    return False
+
+
+def interrupt_on_stop() -> None:
+    """Nothing, as above."""
+
+
+def keep_running() -> int | None:
+    """Nothing, as above."""
+    return None
+
+
 def die_with_parent(parent: int) -> None:
     """Nothing, as above."""
 
