@@ -13,7 +13,7 @@ READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
 PLAYERS   := $(VENV)-ansible/.ready-ansible-$(KEY)
-TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary installers/ansible/plugins)
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary installers/container installers/ansible/plugins)
 
 # Tests start programs thousands of times: with bytecode, as when they are installed.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,7 +23,7 @@ NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launche
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.
-HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/ansible tests/windows tests/binary tests/docs/test_blocks.py
+HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/ansible tests/windows tests/binary tests/containers tests/docs/test_blocks.py
 
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
@@ -46,7 +46,7 @@ ON_WINDOWS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows test-containers check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -131,6 +131,16 @@ else
 	@unshare --mount $(BIN)/python -m pytest tests/ansible $(ARGS)
 endif
 
+test-containers: setup-dev ## the images in a real container engine (root); REMOTE_TEST_CONTAINERS=off leaves it out
+ifeq ($(REMOTE_TEST_CONTAINERS),off)
+	@echo "make: test-containers is LEFT OUT, because REMOTE_TEST_CONTAINERS=off"
+else
+	@bash tests/containers/set_up.sh
+	@$(MAKE) --no-print-directory dist/SHA256SUMS
+	@unshare --mount --net --pid --fork --kill-child --mount-proc \
+	  $(BIN)/python -m pytest --timeout 600 tests/containers $(ARGS)
+endif
+
 check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -167,6 +177,8 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	@# What a lock file holds already is kept: the same versions.
 	@for kind in run build ansible; do cp requirements/dev.txt requirements/$$kind.txt; done
 	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
+	@cp requirements/run.txt requirements/server.txt
+	@$(LOCK) --extra postgresql --output-file requirements/server.txt $(filter-out agent/%,$(PYPROJECT))
 	@$(LOCK) --output-file requirements/build.txt $(filter-out server/%,$(PYPROJECT)) requirements/build.in
 	@$(LOCK) --output-file requirements/ansible.txt requirements/ansible.in
 	@$(subst --universal --python-version 3.11,--python-platform x86_64-pc-windows-msvc --python-version 3.13,$(LOCK)) \

@@ -19,11 +19,12 @@ SHELLS = {"sh"}
 ELSEWHERE = {
     "docs/systemd.md": "tests/systemd/test_document.py",
     "docs/install-ansible.md": "tests/ansible/test_document.py",
+    "docs/install-containers.md": "tests/containers/test_document.py",
 }
 """Documents whose blocks need another world than this test's, and the test that makes it."""
 OTHERS = {"", "json", "toml", "yaml", "mermaid", "sql"}
 """Languages of blocks that are no commands."""
-NOT_RUN = 9
+NOT_RUN = 10
 """Blocks that are shown and not run, in all documents; each says why. Fewer are better."""
 PLACE = Path(__file__).with_name("place.py")
 UNSHARE = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
