@@ -25,6 +25,9 @@ _KERNEL = (
     # What this machine happens to have installed is no part of the test.
     "systemd.mask=ssh.service",
     "systemd.mask=postgresql.service",
+    "systemd.mask=docker.service",
+    "systemd.mask=docker.socket",
+    "systemd.mask=containerd.service",
     "systemd.mask=apt-daily.timer",
     "systemd.mask=apt-daily-upgrade.timer",
     "systemd.mask=e2scrub_reap.service",
