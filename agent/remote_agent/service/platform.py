@@ -11,7 +11,6 @@ from typing import Final
 from remote_agent.errors import AgentError
 from remote_agent.processes import account, host_facts
 from remote_agent.service.account import own_uid
-from remote_agent.service.launchd import Launchd, daemon_place, login_place
 from remote_agent.service.port import ServicePort
 from remote_agent.service.systemd import Systemd
 
@@ -24,6 +23,9 @@ def service_manager() -> ServicePort:
     if system.lower() == "linux":
         return Systemd()
     if system.lower() == "darwin":
+        # Imported only there: property lists take a parser of XML, which our binaries leave out.
+        from remote_agent.service.launchd import Launchd, daemon_place, login_place
+
         uid = own_uid()
         return Launchd(login_place(account(str(uid))) if uid else daemon_place())
     raise AgentError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,6 +32,18 @@ def test_each_system_has_its_own_or_says_that_it_has_none(monkeypatch: pytest.Mo
     monkeypatch.setattr(platform, "host_facts", lambda: Facts("Windows"))
     with pytest.raises(AgentError, match=r"not installed on Windows yet: .*remote-agent run"):
         service_manager()
+
+
+def test_linux_needs_nothing_that_the_binary_leaves_out() -> None:
+    probe = (
+        "import sys; sys.modules['xml'] = None; from remote_agent.service import platform;"
+        "import remote_agent.cli.service; platform.service_manager();"
+        "assert 'plistlib' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def executable(path: Path) -> str:
