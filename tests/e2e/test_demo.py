@@ -15,8 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.stack import until
 
+pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "REMOTE_DEMO_TEST_MARK"
 
@@ -55,7 +58,7 @@ def nothing_is_left(tmp_path: Path, mark: str) -> None:
 def test_the_demo_ends_as_intended(tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
     process = start(tmp_path, mark)
-    code = process.wait(60)
+    code = process.wait(150)
     text = (tmp_path / "out").read_text()
     assert code == 0, text[-2000:]
     assert "all three ended as intended" in text and "\x1b[" not in text
@@ -66,9 +69,9 @@ def test_the_demo_ends_as_intended(tmp_path: Path) -> None:
 def test_an_interrupted_demo_leaves_nothing(tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
     process = start(tmp_path, mark)
-    until(lambda: "cancelled | step 3" in (tmp_path / "out").read_text(), "jobs run", 40)
+    until(lambda: "cancelled | step 3" in (tmp_path / "out").read_text(), "jobs run", 100)
     process.send_signal(signal.SIGINT)
-    assert process.wait(40) == 130
+    assert process.wait(100) == 130
     nothing_is_left(tmp_path, mark)
 
 
@@ -78,7 +81,7 @@ def test_a_reader_that_leaves_hears_no_complaint(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"demo: starting")
         process.stdout.close()
-        assert process.wait(60) == 141
+        assert process.wait(150) == 141
     assert (tmp_path / "out").read_text() == ""
     nothing_is_left(tmp_path, mark)
 
@@ -90,7 +93,7 @@ def test_a_narrow_terminal_of_an_old_character_set(tmp_path: Path) -> None:
     process = start(tmp_path, mark, stdout=terminal, PYTHONIOENCODING="ascii")
     os.close(terminal)
     text = b"".join(pieces(main)).decode("ascii")
-    assert process.wait(60) == 0, text[-2000:]
+    assert process.wait(150) == 0, text[-2000:]
     assert "\x1b[36m    check |\x1b[0m json/decoder.py" in text
     plain = re.sub(r"\x1b\[\d*m", "", text)
     live = [line for line in plain.split("\r\n") if " | " in line]

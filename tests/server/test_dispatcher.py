@@ -51,7 +51,7 @@ def wake(links: FakeLinks, name: str | None = None) -> None:
     links.wake(name)  # type: ignore[attr-defined]
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

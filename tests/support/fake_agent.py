@@ -50,7 +50,7 @@ from remote_protocol.messages import (
 from remote_protocol.states import EndReason
 from tests.support.frames import encode_chunk
 
-DEADLINE: Final = 10.0
+DEADLINE: Final = 30.0
 M = TypeVar("M", bound=Message)
 
 

@@ -37,7 +37,7 @@ AGENT = Path(os.environ.get("AGENT") or BIN / "remote-agent").absolute()
 PROGRAMS = Path(__file__).resolve().parents[2] / "build" / "programs"
 """Where binaries unpack themselves."""
 MARKER = "REMOTE_E2E_STACK_MARK"
-DEADLINE = 20.0
+DEADLINE = 30.0
 """Seconds for what should happen soon; agents wait RECONNECT at the most after an outage."""
 RECONNECT = "1s"
 T = TypeVar("T")

@@ -164,7 +164,7 @@ async def test_an_unreadable_spool_slows_nobody_else(monkeypatch):
         bad, good = it.spool(b"x" * 400), it.spool(b"y" * 4000)
         it.spools[bad].broken = True
         it.uploader.wake()
-        await until(lambda: it.sent[good] == 4000, deadline=5.0)
+        await until(lambda: it.sent[good] == 4000, deadline=20.0)
         assert it.sent[bad] == 0
 
 

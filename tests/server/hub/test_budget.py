@@ -70,5 +70,5 @@ async def test_an_agent_that_floods_is_slowed_and_named_and_then_let_go(
             await flooding
         await other.beat()
     said = [line for line in capsys.readouterr().out.splitlines() if "more than it may" in line]
-    assert len(said) == 1, "not once for each message"
-    assert "agent=a" in said[0]
+    assert 1 <= len(said) <= 5, "now and then, not once for each message"
+    assert all("agent=a" in line for line in said)

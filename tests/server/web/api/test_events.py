@@ -10,7 +10,7 @@ from tests.support.live_server import Live
 from tests.support.stored import finish, submitted
 from tests.support.stored import running as run_job
 
-DEADLINE = 20.0
+DEADLINE = 30.0
 SSE = {"Accept": "text/event-stream"}
 
 

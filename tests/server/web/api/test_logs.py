@@ -20,7 +20,7 @@ from tests.support.stored import finish, offered, started, submitted
 from tests.support.stored import running as run_job
 
 STAMP = b"2026-11-21T03:04:05.123456789Z"
-DEADLINE = 20.0
+DEADLINE = 30.0
 NDJSON = {"Accept": "application/x-ndjson"}
 SSE = {"Accept": "text/event-stream"}
 CRI = {"Accept": "application/vnd.cri-log"}

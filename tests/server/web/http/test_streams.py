@@ -13,7 +13,7 @@ from remote_server.web.http.streams import Streams
 from tests.support.live_server import Live
 from tests.support.stored import running as run_job
 
-DEADLINE = 20.0
+DEADLINE = 30.0
 ONE = Token("01ARZ3NDEKTSV4RRFFQ69G5FAV", "api", "one", 0.0)
 TWO = Token("01ARZ3NDEKTSV4RRFFQ69G5FAW", "api", "two", 0.0)
 FORMS = {
