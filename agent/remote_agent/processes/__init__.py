@@ -19,6 +19,9 @@ from remote_agent.processes.types import (
     Account,
     ExitStatus,
     HostFacts,
+    ServiceControl,
+    ServiceRecord,
+    ServiceSettings,
     SpawnFailed,
     Swept,
     UnexpectedEntry,
@@ -69,6 +72,8 @@ if sys.platform == "win32":
         script_name,
         split_shell,
     )
+    from remote_agent.processes.windows.service_process import report, serve
+    from remote_agent.processes.windows.services import service_control
     from remote_agent.processes.windows.sockets import (
         DatagramSocket,
         connect,
@@ -169,6 +174,7 @@ else:
     from remote_agent.processes.posix_limits import lower_descriptors, raise_descriptors
     from remote_agent.processes.posix_polling import Poller, close_end
     from remote_agent.processes.posix_removal import remove_tree
+    from remote_agent.processes.posix_service import report, serve, service_control
     from remote_agent.processes.posix_sockets import (
         DatagramSocket,
         connect,
@@ -248,6 +254,9 @@ __all__ = [
     "Folder",
     "HostFacts",
     "Poller",
+    "ServiceControl",
+    "ServiceRecord",
+    "ServiceSettings",
     "SpawnFailed",
     "Swept",
     "UnexpectedEntry",
@@ -298,6 +307,7 @@ __all__ = [
     "reload_signals",
     "remove_tree",
     "rename",
+    "report",
     "reset_signals",
     "restore_access",
     "restrict_to_owner",
@@ -307,6 +317,8 @@ __all__ = [
     "send_datagram",
     "send_descriptor",
     "sequenced_pair",
+    "serve",
+    "service_control",
     "set_mode",
     "shim_command",
     "shim_environment",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from errno import EDQUOT, EINVAL, EIO, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EROFS
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
 
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
@@ -97,3 +98,54 @@ class HostFacts(NamedTuple):
     release: str
     machine: str
     hostname: str
+
+
+class ServiceSettings(NamedTuple):
+    """What the service control manager of Windows is to know of a service."""
+
+    command: str
+    """Its command line, quoted."""
+    account: str
+    password: str | None
+    """None for accounts that have none."""
+    description: str
+
+
+class ServiceRecord(NamedTuple):
+    """What the service control manager of Windows knows of a service."""
+
+    state: str
+    """`stopped`, `starting`, `stopping`, `running`."""
+    pid: int
+    exit_code: int
+    """Of its last process; 0 when it was never started."""
+    command: str
+    account: str
+    automatic: bool
+    """Whether it starts with the host."""
+
+
+class ServiceControl(Protocol):
+    """The service control manager of Windows. Everything raises OSError."""
+
+    def allowed(self) -> bool:
+        """Whether this process may change services."""
+
+    def query(self, name: str) -> ServiceRecord | None:
+        """A service; None for none."""
+
+    def install(self, name: str, settings: ServiceSettings) -> None:
+        """Make a service or change it: it starts with the host, and again whenever it fails."""
+
+    def start(self, name: str) -> None:
+        """Start it; nothing when it runs."""
+
+    def stop(self, name: str, timeout: float) -> None:
+        """Stop it and wait for its end; nothing when it does not run. TimeoutError."""
+
+    def delete(self, name: str) -> bool:
+        """Remove it; False for none. It has been stopped."""
+
+    def protect(self, folder: Path, account: str, write: bool) -> None:
+        """Have a folder, and all that is made in it, be open to the system, to administrators and
+        to this account, for writing too if `write`, and to nobody else."""

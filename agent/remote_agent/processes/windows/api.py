@@ -20,7 +20,8 @@ _DLLS: Final = {
 _P: Final = ctypes.c_void_p
 
 
-def _declare(dll: str, name: str, result: Any, *arguments: Any) -> Any:
+def declare(dll: str, name: str, result: Any, *arguments: Any) -> Any:
+    """A function of a DLL with its types."""
     function = getattr(_DLLS[dll], name)
     function.restype, function.argtypes = result, arguments
     return function
@@ -31,6 +32,15 @@ def check(result: Any, what: str | None = None) -> Any:
     if not result:
         raise failure(ctypes.get_last_error(), what)
     return result
+
+
+def check_or_none(result: Any, usual: int, what: str | None = None) -> Any:
+    """The result of a call; None when it failed with the `usual` code. OSError for other ones."""
+    if not result:
+        code = ctypes.get_last_error()
+        if code != usual:
+            raise failure(code, what)
+    return result or None
 
 
 def failure(code: int, what: str | None = None) -> OSError:
@@ -137,42 +147,42 @@ class TimeOfDay(ctypes.Structure):
     )
 
 
-create_file = _declare(
+create_file = declare(
     "kernel32", "CreateFileW", w.HANDLE,
     w.LPCWSTR, w.DWORD, w.DWORD, _P, w.DWORD, w.DWORD, w.HANDLE,
 )  # fmt: skip
-file_information = _declare(
+file_information = declare(
     "kernel32", "GetFileInformationByHandleEx", w.BOOL, w.HANDLE, ctypes.c_int, _P, w.DWORD
 )
-disk_free = _declare("kernel32", "GetDiskFreeSpaceExW", w.BOOL, w.LPCWSTR, _P, _P, _P)
-create_event = _declare("kernel32", "CreateEventW", w.HANDLE, _P, w.BOOL, w.BOOL, w.LPCWSTR)
-close_handle = _declare("kernel32", "CloseHandle", w.BOOL, w.HANDLE)
-open_process = _declare("kernel32", "OpenProcess", w.HANDLE, w.DWORD, w.BOOL, w.DWORD)
-process_times = _declare("kernel32", "GetProcessTimes", w.BOOL, w.HANDLE, _P, _P, _P, _P)
-process_memory = _declare("kernel32", "K32GetProcessMemoryInfo", w.BOOL, w.HANDLE, _P, w.DWORD)
-resume_thread = _declare("kernel32", "ResumeThread", w.DWORD, w.HANDLE)
-wait_for = _declare("kernel32", "WaitForSingleObject", w.DWORD, w.HANDLE, w.DWORD)
-create_job = _declare("kernel32", "CreateJobObjectW", w.HANDLE, _P, w.LPCWSTR)
-set_job = _declare(
+disk_free = declare("kernel32", "GetDiskFreeSpaceExW", w.BOOL, w.LPCWSTR, _P, _P, _P)
+create_event = declare("kernel32", "CreateEventW", w.HANDLE, _P, w.BOOL, w.BOOL, w.LPCWSTR)
+close_handle = declare("kernel32", "CloseHandle", w.BOOL, w.HANDLE)
+open_process = declare("kernel32", "OpenProcess", w.HANDLE, w.DWORD, w.BOOL, w.DWORD)
+process_times = declare("kernel32", "GetProcessTimes", w.BOOL, w.HANDLE, _P, _P, _P, _P)
+process_memory = declare("kernel32", "K32GetProcessMemoryInfo", w.BOOL, w.HANDLE, _P, w.DWORD)
+resume_thread = declare("kernel32", "ResumeThread", w.DWORD, w.HANDLE)
+wait_for = declare("kernel32", "WaitForSingleObject", w.DWORD, w.HANDLE, w.DWORD)
+create_job = declare("kernel32", "CreateJobObjectW", w.HANDLE, _P, w.LPCWSTR)
+set_job = declare(
     "kernel32", "SetInformationJobObject", w.BOOL, w.HANDLE, ctypes.c_int, _P, w.DWORD
 )
-query_job = _declare(
+query_job = declare(
     "kernel32", "QueryInformationJobObject", w.BOOL, w.HANDLE, ctypes.c_int, _P, w.DWORD, _P
 )
-assign_job = _declare("kernel32", "AssignProcessToJobObject", w.BOOL, w.HANDLE, w.HANDLE)
-terminate_job = _declare("kernel32", "TerminateJobObject", w.BOOL, w.HANDLE, w.UINT)
+assign_job = declare("kernel32", "AssignProcessToJobObject", w.BOOL, w.HANDLE, w.HANDLE)
+terminate_job = declare("kernel32", "TerminateJobObject", w.BOOL, w.HANDLE, w.UINT)
 Handler: Final = ctypes.WINFUNCTYPE(w.BOOL, w.DWORD)
-handle_console = _declare("kernel32", "SetConsoleCtrlHandler", w.BOOL, _P, w.BOOL)
-console_event = _declare("kernel32", "GenerateConsoleCtrlEvent", w.BOOL, w.DWORD, w.DWORD)
-select_event = _declare(
+handle_console = declare("kernel32", "SetConsoleCtrlHandler", w.BOOL, _P, w.BOOL)
+console_event = declare("kernel32", "GenerateConsoleCtrlEvent", w.BOOL, w.DWORD, w.DWORD)
+select_event = declare(
     "ws2_32", "WSAEventSelect", ctypes.c_int, ctypes.c_size_t, w.HANDLE, ctypes.c_long
 )
-system_information = _declare(
+system_information = declare(
     "ntdll", "NtQuerySystemInformation", ctypes.c_long, ctypes.c_int, _P, w.ULONG, _P
 )
-parse_sddl = _declare(
+parse_sddl = declare(
     "advapi32", "ConvertStringSecurityDescriptorToSecurityDescriptorW", w.BOOL,
     w.LPCWSTR, w.DWORD, _P, _P,
 )  # fmt: skip
-set_file_security = _declare("advapi32", "SetFileSecurityW", w.BOOL, w.LPCWSTR, w.DWORD, _P)
-local_free = _declare("kernel32", "LocalFree", _P, _P)
+set_file_security = declare("advapi32", "SetFileSecurityW", w.BOOL, w.LPCWSTR, w.DWORD, _P)
+local_free = declare("kernel32", "LocalFree", _P, _P)

@@ -147,8 +147,13 @@ def lock_file(descriptor: int) -> bool:
 
 def restrict_to_owner(folder: Path) -> None:
     """Keep others out of a folder and of all that is made in it. OSError when that fails."""
+    set_access(folder, _OWNER_ONLY)
+
+
+def set_access(folder: Path, entries: str) -> None:
+    """Give a folder an access list, as a security descriptor (SDDL) writes it. OSError."""
     descriptor = ctypes.c_void_p()
-    api.check(api.parse_sddl(_OWNER_ONLY, 1, ctypes.byref(descriptor), None), str(folder))
+    api.check(api.parse_sddl(entries, 1, ctypes.byref(descriptor), None), str(folder))
     try:
         api.check(api.set_file_security(str(folder), _DACL, descriptor), str(folder))
     finally:
