@@ -9,9 +9,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from remote_agent.errors import AgentError
+from remote_agent.errors import AgentError, ConfigError, os_words
 from remote_agent.processes import account, chown_tree
 from remote_agent.service.calling import call, last_line
 from remote_agent.service.units import STATE_DIR
@@ -23,6 +23,34 @@ _HIDDEN: Final = dict.fromkeys(
     ("strict", "users"), ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")
 )
 """What the profiles keep from the service."""
+
+
+class Owner(Protocol):
+    """The service manager, as far as it knows of accounts."""
+
+    account: str
+    state_dir: Path
+
+    def make_account(self) -> None:
+        """Make the user `account`."""
+
+
+def prepare(owner: Owner, program: str, user: str, profile: str) -> list[str]:
+    """Have the account, which can run the program, and its state directory; what was made.
+    AgentError."""
+    made = []
+    if not exists(user):
+        if user != owner.account:
+            raise ConfigError(f"there is no user {user} on this host; make it, or leave out --user")
+        owner.make_account()
+        made.append(f"user {user}")
+    try:
+        if own(owner.state_dir, user):
+            made.append(str(owner.state_dir))
+    except OSError as error:
+        raise AgentError(f"{os_words(error, owner.state_dir)}; nothing was started") from None
+    check_program(program, user, profile, owner.state_dir)
+    return made
 
 
 def exists(name: str) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from remote_agent.errors import AgentError, ConfigError, os_words
-from remote_agent.service import account
 from remote_agent.service.files import put
 from remote_agent.service.online import DEADLINE, wait_until_online
 from remote_agent.service.port import ServicePort
@@ -30,6 +29,7 @@ class Request:
     profile: str | None = None
     server: str | None = None
     token: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
     start: bool = True
     deadline: float = DEADLINE
     """Seconds until it has to be online."""
@@ -65,22 +65,12 @@ def install(
     if profile not in port.profiles:
         raise ConfigError(f"--profile: {profile!r} is none of {', '.join(port.profiles)}")
     port.check()
-    changed: list[str] = []
-    if not account.exists(user):
-        if user != port.account:
-            raise ConfigError(f"there is no user {user} on this host; make it, or leave out --user")
-        port.make_account()
-        changed.append(f"user {user}")
-    try:
-        if account.own(port.state_dir, user):
-            changed.append(str(port.state_dir))
-    except OSError as error:
-        raise AgentError(f"{os_words(error, port.state_dir)}; nothing was started") from None
-    account.check_program(request.program, user, profile, port.state_dir)
+    changed = port.prepare(request.program, user, profile)
     changed += _write_settings(port.config_dir, request)
     named = separate or _names_users(port.config_dir / ENVIRONMENT)
     ranged = profile == "users" and not named
-    choice = Choice(request.program, user, profile, USER_RANGE if ranged else None)
+    user_range = USER_RANGE if ranged else None
+    choice = Choice(request.program, user, profile, user_range, request.password)
     changed += port.install(choice)
     if not request.start:
         return Installed(changed, user, profile, None)

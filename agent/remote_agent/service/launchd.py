@@ -133,6 +133,10 @@ class Launchd:
             profile=self.profiles[0],
         )
 
+    def prepare(self, program: str, user: str, profile: str) -> list[str]:
+        """Have the account and its state directory; what was made."""
+        return accounts.prepare(self, program, user, profile)
+
     def install(self, choice: Choice) -> list[str]:
         """Write the property list; launchd reads it at the next start, of the service or of the
         host. The variables of `agent.env` are in it."""

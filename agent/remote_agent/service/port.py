@@ -50,6 +50,10 @@ class ServicePort(Protocol):
     def make_account(self) -> None:
         """Make the user `account`. AgentError."""
 
+    def prepare(self, program: str, user: str, profile: str) -> list[str]:
+        """Have the account, which can run the program, and its folders; what was made. AgentError,
+        also for an account that is not there."""
+
     def state(self) -> ServiceState:
         """What there is now."""
 

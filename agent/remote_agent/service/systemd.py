@@ -98,6 +98,10 @@ class Systemd:
             return False  # it has just ended
         return running.parent.name != Path(sys.executable).parent.name
 
+    def prepare(self, program: str, user: str, profile: str) -> list[str]:
+        """Have the account and its state directory; what was made."""
+        return account.prepare(self, program, user, profile)
+
     def install(self, choice: Choice) -> list[str]:
         """Write the units, have the agent start with the host; the paths that have changed."""
         wanted = {

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 AGENT: Final = "remote-agent.service"
@@ -158,6 +158,8 @@ class Choice:
     profile: str = "strict"
     user_range: str | None = None
     """Set where the configuration names no users of jobs."""
+    password: str | None = field(default=None, repr=False)
+    """Of the account, on Windows, where it has one."""
 
 
 def agent_unit(choice: Choice) -> str:

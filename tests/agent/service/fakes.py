@@ -1,4 +1,4 @@
-"""A service manager in memory, and a `systemctl` that remembers what it was told."""
+"""Service managers in memory, and a `systemctl` that remembers what it was told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from remote_agent.processes import ServiceRecord, ServiceSettings
 from remote_agent.service import account
 from remote_agent.service.calling import Done
 from remote_agent.service.port import ServiceState
@@ -34,6 +35,9 @@ class FakePort:
 
     def state(self) -> ServiceState:
         return self.known
+
+    def prepare(self, program: str, user: str, profile: str) -> list[str]:
+        return account.prepare(self, program, user, profile)
 
     def install(self, choice: Choice) -> list[str]:
         changed = self.choice != choice
@@ -75,3 +79,50 @@ class Systemctl:
         code = 1 if verb in self.failing else 0
         why = f"{verb} was refused" if code else ""
         return Done(list(command), code, self.answers.get(verb, ""), why)
+
+
+class FakeControl:
+    """Windows' service control manager with one service; `calls` are the verbs."""
+
+    def __init__(self) -> None:
+        self.record: ServiceRecord | None = None
+        self.settings: ServiceSettings | None = None
+        self.calls: list[str] = []
+        self.protected: dict[Path, tuple[str, bool]] = {}
+        self.administrator = True
+        self.error: OSError | None = None
+
+    def allowed(self) -> bool:
+        return self.administrator
+
+    def query(self, name: str) -> ServiceRecord | None:
+        return self.record
+
+    def install(self, name: str, settings: ServiceSettings) -> None:
+        self._call("install")
+        self.settings = settings
+        state, pid, code = self.record[:3] if self.record else ("stopped", 0, 0)
+        self.record = ServiceRecord(state, pid, code, settings.command, settings.account, True)
+
+    def start(self, name: str) -> None:
+        self._call("start")
+        assert self.record
+        self.record = self.record._replace(state="running", pid=7)
+
+    def stop(self, name: str, timeout: float) -> None:
+        self._call("stop")
+        assert self.record
+        self.record = self.record._replace(state="stopped", pid=0)
+
+    def delete(self, name: str) -> bool:
+        self._call("delete")
+        was, self.record = self.record, None
+        return was is not None
+
+    def protect(self, folder: Path, account: str, write: bool) -> None:
+        self.protected[folder] = (account, write)
+
+    def _call(self, verb: str) -> None:
+        self.calls.append(verb)
+        if self.error is not None:
+            raise self.error

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.errors import AgentError
+from remote_agent.errors import AgentError, ConfigError
 from remote_agent.service import account
+from tests.agent.service.fakes import FakePort
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
@@ -115,3 +116,18 @@ def test_what_the_profile_hides_is_named(tmp_path: Path) -> None:
     for profile in ("strict", "users"):
         with pytest.raises(AgentError, match=r"hides /home/ .*or choose --profile open"):
             account.check_program("/home/me/bin/remote-agent", ME, profile, tmp_path)
+
+
+def test_what_it_lacks_is_made_and_a_foreign_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, known = FakePort(tmp_path / "state"), {ME}
+    monkeypatch.setattr(account, "exists", known.__contains__)
+    monkeypatch.setattr(account, "make", known.add)
+    monkeypatch.setattr(account, "own", lambda folder, user: True)
+    monkeypatch.setattr(account, "check_program", lambda *given: None)
+    made = account.prepare(port, "/p", "remote-agent", "strict")
+    assert made == ["user remote-agent", str(port.state_dir)] and "remote-agent" in known
+    assert account.prepare(port, "/p", ME, "strict") == [str(port.state_dir)]
+    with pytest.raises(ConfigError, match="no user ghost"):
+        account.prepare(port, "/p", "ghost", "strict")
