@@ -10,15 +10,42 @@ from remote_agent import __version__
 
 
 def open_streams() -> None:
-    """Have all three standard streams: what was closed (`2>&-`) becomes empty, as in a service."""
+    """Have all three standard streams: what was closed (`2>&-`) becomes empty, as in a service, and
+    so does what names a console that is not there, as in an action of an MSI."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        if getattr(sys, name) is None:
+        if getattr(sys, name) is None or not _usable(number):
             descriptor = os.open(os.devnull, os.O_RDWR)
             if descriptor != number:
                 os.dup2(descriptor, number)
                 os.close(descriptor)
             os.set_inheritable(number, True)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _serve() -> int:
+    """Be the service that the service control manager of Windows has started; the exit code."""
+    # Before all else: the manager waits only so long, and to load the rest takes a moment.
+    from remote_agent.processes import serve
+
+    def body() -> int:
+        from remote_agent.service.process import run_service
+
+        return run_service(lambda: main(["run"]))
+
+    try:
+        return serve("remote-agent", body)
+    except OSError as error:
+        why = error.strerror or error
+        print(f"remote-agent: this was not started as a service: {why}", file=sys.stderr)
+        return 1
+
+
+def _usable(number: int) -> bool:
+    """Whether a standard stream leads anywhere: on Windows a console can be gone."""
+    try:
+        return hasattr(os, "geteuid") or number == 0 or os.write(number, b"") == 0
+    except OSError:
+        return False
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         return shim(given[1:])
     open_streams()
+    if given == ["_service"]:
+        return _serve()
     if given == ["help"]:
         given = ["--help"]
     if given in (["version"], ["--version"], ["-V"]):

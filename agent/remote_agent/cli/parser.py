@@ -39,9 +39,10 @@ examples:
   remote-agent service restart
   remote-agent service uninstall
 
-install      writes the units of systemd, makes the account, starts the agent and waits until it is
-             online, or says why not. Again: changes what differs. It starts the program that you
-             call, so an upgrade is: NEW/remote-agent service install. Jobs run on meanwhile.
+install      tells the service manager of the agent, makes the account, starts the agent and waits
+             until it is online, or says why not. Again: changes what differs. It starts the program
+             that you call, so an upgrade is: NEW/remote-agent service install. Jobs run on then.
+             On Windows: a service under an account of its own.
              On macOS: a daemon of launchd with sudo (--user U), else an agent of your session.
 start, stop, restart   jobs run on; stop --now kills them
 status       exit code 0 when it is active
@@ -223,6 +224,8 @@ def build_parser() -> argparse.ArgumentParser:
     service.key("--token", "TOKEN", words, metavar="TOKEN")
     service.key("--token-file", "TOKEN_FILE", "install: file that holds it", metavar="FILE")
     service.own("--user", words="install: account; default: remote-agent", metavar="U")
+    words = "install, on Windows: file with the password of the account"
+    service.own("--password-file", words=words, metavar="FILE")
     service.own("--profile", words="install: strict (default), users or open", metavar="P")
     service.own("--no-start", words="install: leave the start to the next boot", switch=True)
     words = "install, start, restart: how long to wait for the connection; default: 30s"

@@ -43,6 +43,7 @@ def _install(port: ServicePort, options: argparse.Namespace) -> int:
         profile=options.profile,
         server=None if options.server is None else _checked(options.server),
         token=read_token(options),
+        password=_password(options),
         start=not options.no_start,
         deadline=_deadline(options),
     )
@@ -56,6 +57,16 @@ def _install(port: ServicePort, options: argparse.Namespace) -> int:
     if done.status is not None:
         _print_online(done.status)
     return 0
+
+
+def _password(options: argparse.Namespace) -> str | None:
+    if options.password_file is None:
+        return None
+    try:
+        return Path(options.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(f"--password-file: {options.password_file}: {why}") from None
 
 
 def _deadline(options: argparse.Namespace) -> float:

@@ -12,9 +12,8 @@ from remote_agent.processes import set_mode
 def put(path: Path, content: bytes, mode: int) -> bool:
     """Have this content in a file of this mode, which is never open to others than that says;
     whether that changed anything. OSError."""
-    if path.exists() and path.read_bytes() == content:
-        if stat.S_IMODE(path.stat().st_mode) == mode:
-            return False
+    if path.exists() and path.read_bytes() == content and _has(path, mode):
+        return False
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
@@ -24,3 +23,8 @@ def put(path: Path, content: bytes, mode: int) -> bool:
         file.write(content)
     temporary.replace(path)
     return True
+
+
+def _has(path: Path, mode: int) -> bool:
+    # On Windows files have access lists, which they inherit.
+    return not hasattr(os, "geteuid") or stat.S_IMODE(path.stat().st_mode) == mode

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Final
 
 from remote_agent.errors import AgentError
-from remote_agent.processes import account, host_facts
+from remote_agent.processes import account, host_facts, service_control
 from remote_agent.service.account import own_uid
 from remote_agent.service.port import ServicePort
 from remote_agent.service.systemd import Systemd
+from remote_agent.service.windows import WindowsService
 
 _NAME: Final = "remote-agent"
 
 
 def service_manager() -> ServicePort:
     """That of this host. AgentError where there is none that we serve."""
+    if (control := service_control()) is not None:
+        return WindowsService(control)
     system = host_facts().system
     if system.lower() == "linux":
         return Systemd()
@@ -40,8 +43,14 @@ def own_program() -> str:
     Links stay as they are: they may lead to another version one day. One binary is the file that
     was called, not what it has unpacked.
     """
-    called = sys.argv[0] if os.sep in sys.argv[0] else shutil.which(sys.argv[0]) or ""
     frozen = getattr(sys, "frozen", False)
+    if not hasattr(os, "geteuid"):
+        if frozen:
+            return sys.executable  # on Windows nothing is unpacked
+        # There the interpreter of a virtual environment starts another process, which the service
+        # control manager does not know.
+        raise AgentError("a service of Windows needs the program of the MSI; call that one")
+    called = sys.argv[0] if os.sep in sys.argv[0] else shutil.which(sys.argv[0]) or ""
     places = [called] if frozen or os.path.basename(called) == _NAME else []
     if not frozen:
         places += [str(Path(sys.executable).with_name(_NAME)), shutil.which(_NAME) or ""]

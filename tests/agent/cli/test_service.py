@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from remote_agent import processes
 from remote_agent.cli import main
 from remote_agent.cli import service as module
 from remote_agent.connection.identity import Identity, save_identity
@@ -108,3 +109,29 @@ def test_uninstall_leaves_the_server_or_says_that_it_could_not(
         assert words in text and f"removed  {port.state_dir}" in text
     assert main(["service", "uninstall"]) == 0
     assert "nothing to do" in capsys.readouterr().out
+
+
+def test_the_password_of_an_account_comes_from_a_file(
+    port: FakePort, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    assert main(["service", "install", "--password-file", str(file)]) == 2
+    assert "--password-file" in capsys.readouterr().err
+    file.write_text("p w\r\n")
+    assert main(["service", "install", "--password-file", str(file), "--no-start"]) == 0
+    assert port.choice is not None and port.choice.password == "p w"
+    assert "p w" not in capsys.readouterr().out and "p w" not in repr(port.choice)
+
+
+def test_the_process_of_the_service_connects_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(processes, "serve", lambda name, body: 7 if name == "remote-agent" else 0)
+    assert main(["_service"]) == 7
+
+    def nobody(name: str, body: object) -> int:
+        raise OSError(0, "no service control manager has started it", name)
+
+    monkeypatch.setattr(processes, "serve", nobody)
+    assert main(["_service"]) == 1
+    assert "not started as a service: no service control" in capsys.readouterr().err

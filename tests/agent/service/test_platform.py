@@ -14,6 +14,8 @@ from remote_agent.service import platform
 from remote_agent.service.launchd import Launchd
 from remote_agent.service.platform import own_program, service_manager
 from remote_agent.service.systemd import Systemd
+from remote_agent.service.windows import WindowsService
+from tests.agent.service.fakes import FakeControl
 
 
 class Facts:
@@ -29,9 +31,11 @@ def test_each_system_has_its_own_or_says_that_it_has_none(monkeypatch: pytest.Mo
         monkeypatch.setattr("os.geteuid", lambda uid=uid: uid)
         mac = service_manager()
         assert isinstance(mac, Launchd) and mac._place.domain.startswith(target)
-    monkeypatch.setattr(platform, "host_facts", lambda: Facts("Windows"))
-    with pytest.raises(AgentError, match=r"not installed on Windows yet: .*remote-agent run"):
+    monkeypatch.setattr(platform, "host_facts", lambda: Facts("Plan9"))
+    with pytest.raises(AgentError, match=r"not installed on Plan9 yet: .*remote-agent run"):
         service_manager()
+    monkeypatch.setattr(platform, "service_control", FakeControl)
+    assert isinstance(service_manager(), WindowsService)
 
 
 def test_linux_needs_nothing_that_the_binary_leaves_out() -> None:
@@ -87,3 +91,11 @@ def test_one_binary_is_the_file_that_was_called(
     monkeypatch.setattr(sys, "argv", ["gone", "service"])
     with pytest.raises(AgentError, match="call it by its path"):
         own_program()
+
+
+def test_on_windows_it_is_the_program_of_the_msi(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "geteuid")
+    with pytest.raises(AgentError, match="needs the program of the MSI"):
+        own_program()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert own_program() == sys.executable
