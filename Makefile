@@ -13,7 +13,7 @@ READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
 PLAYERS   := $(VENV)-ansible/.ready-ansible-$(KEY)
-TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary installers/container installers/ansible/plugins)
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary installers/windows installers/container installers/ansible/plugins)
 
 # Tests start programs thousands of times: with bytecode, as when they are installed.
 unexport PYTHONDONTWRITEBYTECODE
@@ -39,14 +39,10 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
   --no-emit-index-url --no-emit-find-links --no-emit-package remote-protocol
 
 # The units that mean the same on Windows: the others speak of modes, signals, sh or POSIX paths.
-ON_WINDOWS := tests/agent/processes/windows tests/agent/session $(addprefix tests/agent/,$(addsuffix .py, \
-  processes/test_types processes/test_command cli/test_parser cli/test_variables test_backoff test_errors test_spool \
-  app/test_control_handlers app/test_driver app/test_shutdown connection/test_endpoint connection/test_faults connection/test_uploader \
-  local/test_janitor local/test_logging_setup)) \
-  $(wildcard tests/protocol/test_*.py)
+ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows test-containers test-kubernetes check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,6 +115,7 @@ ifeq ($(REMOTE_TEST_WINDOWS),off)
 else
 	@bash tests/windows/set_up.sh $(BIN)/python
 	@bash tests/windows/run.sh $(BIN)/python -m tests.windows.wine python -m pytest -p no:cacheprovider $(ON_WINDOWS)
+	@bash tests/windows/run.sh $(BIN)/python -m tests.windows.wine python.exe installers/windows/freeze.py build/windows/frozen
 	@bash tests/windows/run.sh $(BIN)/python -m pytest -p no:cacheprovider tests/windows $(ARGS)
 endif
 
@@ -175,6 +172,10 @@ dist/SHA256SUMS: $(BUILDERS) $(shell find $(DISTS) installers/binary -name '*.py
 
 build: $(BUILDERS) ## wheels and sdists, the binaries remote-agent and remotectl, their sums, into dist/
 	@$(VENV)-build/bin/python installers/binary/build.py --work build/binary --output dist
+
+build-windows: setup-dev ## the MSI of remote-agent for Windows into dist/, made in Wine (root)
+	@bash tests/windows/set_up.sh $(BIN)/python
+	@$(BIN)/python installers/windows/build.py --work build/windows/build --output dist
 
 lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
 	@$(LOCK) --upgrade --output-file requirements/dev.txt $(PYPROJECT) requirements/run.in requirements/dev.in

@@ -50,7 +50,7 @@ def freeze(name: str, package: str, site: Path, work: Path, epoch: int) -> Path:
     (site / f"{variables}.py").write_text(_BUILD_VARIABLES)
     excluded = [f"--exclude-module={module}" for module in EXCLUDED]
     # Commands load their modules by name, when they are called.
-    ours = [f"--hidden-import={module}" for module in _modules(site, package)]
+    ours = [f"--hidden-import={module}" for module in modules(site, package)]
     command = [
         sys.executable, "-P", "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level=ERROR",
         "--onedir", "--strip", "--noupx", "--console", f"--name={name}", f"--paths={site}",
@@ -71,7 +71,7 @@ def freeze(name: str, package: str, site: Path, work: Path, epoch: int) -> Path:
     return work / "frozen" / name
 
 
-def _modules(site: Path, package: str) -> list[str]:
+def modules(site: Path, package: str) -> list[str]:
     files = sorted((site / package).rglob("*.py"))
     names = [file.relative_to(site).with_suffix("").as_posix().replace("/", ".") for file in files]
     return [name.removesuffix(".__init__") for name in names]

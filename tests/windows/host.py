@@ -14,6 +14,15 @@ from tests.windows.wine import PYTHON, ROOT, RUN, inside, windows
 
 SLOW = 60.0
 """A Python takes two seconds to start in Wine, and more on a busy machine."""
+WAITS = (
+    "import os, sys, time\n"
+    "print('line 0', flush=True)\n"
+    "number = 0\n"
+    "while not os.path.exists(sys.argv[1]):\n"
+    "    number += 1; print('line', number, flush=True); time.sleep(0.05)\n"
+    "print('last', number, flush=True)"
+)
+"""A program that counts until the file that it is given appears."""
 
 
 def run_inside(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:

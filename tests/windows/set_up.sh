@@ -59,6 +59,9 @@ if [ ! -d "$folder/system" ]; then
   rm -rf "$folder/system.new"
   mkdir "$folder/system.new"
   REMOTE_WINE_SYSTEM=system.new bash "$checkout/tests/windows/run.sh" "$python" -m tests.windows.wine wineboot --init
+  # The default of 10 s for a service to start is short on a busy machine; Windows has 30 s.
+  REMOTE_WINE_SYSTEM=system.new bash "$checkout/tests/windows/run.sh" "$python" -m tests.windows.wine reg add \
+    'HKLM\System\CurrentControlSet\Control' /v ServicesPipeTimeout /t REG_SZ /d 60000 /f >/dev/null
   mv "$folder/system.new" "$folder/system"
 fi
 say "ready"

@@ -10,7 +10,7 @@ import pytest
 
 from remote_protocol.states import EndReason, JobState
 from tests.support.stack import until
-from tests.windows.host import SLOW, WindowsAgent, WineStack, alive, make_folder, terminate
+from tests.windows.host import SLOW, WAITS, WindowsAgent, WineStack, alive, make_folder, terminate
 from tests.windows.wine import windows
 
 
@@ -155,16 +155,6 @@ def test_the_command_line_reaches_the_running_agent(stack: WineStack, agent: Win
     until(lambda: not stack.client.agent("win").condition.accepting, "it is paused", SLOW)
     agent.cli("resume")
     until(lambda: stack.client.agent("win").condition.accepting, "it is resumed", SLOW)
-
-
-WAITS = (
-    "import os, sys, time\n"
-    "print('line 0', flush=True)\n"
-    "number = 0\n"
-    "while not os.path.exists(sys.argv[1]):\n"
-    "    number += 1; print('line', number, flush=True); time.sleep(0.05)\n"
-    "print('last', number, flush=True)"
-)
 
 
 def test_jobs_outlive_a_killed_agent(stack: WineStack, agent: WindowsAgent) -> None:

@@ -66,6 +66,8 @@ def windows(path: Path) -> str:
 
 if __name__ == "__main__":
     words = sys.argv[1:]
+    if words[0] == "python.exe":
+        words[0] = str(PYTHON)
     command = inside(*words[2:]) if words[:2] == ["python", "-m"] else wine(*words)
     code = subprocess.run(command, check=False).returncode
     # Until its last process has ended, and what it keeps is on the disk.
