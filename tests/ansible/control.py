@@ -36,12 +36,15 @@ nocows = True
 retry_files_enabled = False
 [ssh_connection]
 pipelining = {pipelining}
-# No connection outlives its task.
-ssh_args = -o ControlMaster=no -o ControlPath=none -o UserKnownHostsFile=/dev/null
+# One connection for all tasks; it ends with the run, whose processes are a namespace of their own.
+ssh_args = -o ControlMaster=auto -o ControlPersist=60s -o UserKnownHostsFile=/dev/null
+control_path_dir = {folder}/ssh
 """
 _PLAY = """\
 - name: Have agents
   hosts: all
+  # The role asks for the few that it needs; the page's play gathers all.
+  gather_facts: false
   roles:
     - role: remote.agent.remote_agent
 """
@@ -81,7 +84,7 @@ class Control:
         self.home = folder / "home"
         self.home.mkdir()
         for name, pipelining in (("ansible.cfg", True), ("slow.cfg", False)):
-            (folder / name).write_text(_CONFIGURATION.format(pipelining=pipelining))
+            (folder / name).write_text(_CONFIGURATION.format(pipelining=pipelining, folder=folder))
         (folder / "play.yml").write_text(_PLAY)
         (folder / "hosts.ini").write_text(
             f"{HOST} ansible_host=127.0.0.1 ansible_port={PORT} ansible_user=root "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -55,7 +56,7 @@ options:
     type: str
     default: 60s
   restart:
-    description: Restart an agent that runs, because its settings have changed.
+    description: Restart an agent that runs, because its settings are changed by this run.
     type: bool
     default: false
   drain:
@@ -94,7 +95,13 @@ lines:
 """
 
 STATE_DIR = "/var/lib/remote-agent"
-TOKEN_FILE = "/etc/remote-agent/token"
+CONFIG_DIR = "/etc/remote-agent"
+TOKEN_FILE = f"{CONFIG_DIR}/token"
+SETTINGS = ("agent.toml", "agent.env", "ca.pem")
+"""What the agent reads at its start."""
+IN_EFFECT = f"{CONFIG_DIR}/.in-effect"
+"""Holds the digest of the settings that the agent was started with: a run that ends between
+writing them and the restart is made good by the next one."""
 UNIT = "/etc/systemd/system/remote-agent.service"
 _MOST = 64 * 1024
 """Characters of an identity."""
@@ -151,7 +158,7 @@ class Service:
         pairs = {key: (found.get(key), value) for key, value in wanted.items()}
         if state.get("outdated"):
             pairs["runs"] = ("another version", "this version")
-        if self._params["restart"] and state.get("active") == "active":
+        if self._has_new_settings(state):
             pairs["settings"] = ("of before", "new")
         return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -160,6 +167,7 @@ class Service:
         if state.get("outdated") and self._params["drain"]:
             self.drain()
             state = self.state()
+        settings = _digest()
         words = ["--deadline", self._params["deadline"]]
         for key in ("user", "profile"):
             if self._params[key]:
@@ -169,14 +177,20 @@ class Service:
         _, out, _ = self._run("install", *words, data=self._params["token"])
         restarted = any(line.startswith("restarted") for line in out.splitlines())
         changed = restarted or any(line.startswith("wrote") for line in out.splitlines())
-        if self._params["restart"] and state.get("active") == "active" and not restarted:
+        if self._has_new_settings(state) and not restarted:
             self._run("restart", "--deadline", self._params["deadline"])
             changed = True
+        _put(IN_EFFECT, settings)
         # It was needed once: the agent has a token of its own now.
         if os.path.exists(TOKEN_FILE) and self.registered():
             os.unlink(TOKEN_FILE)
             changed = True
         return changed or state.get("active") != "active"
+
+    def _has_new_settings(self, state: dict[str, Any]) -> bool:
+        """Whether it runs with others than those that are written, or about to be."""
+        new = self._params["restart"] or _text(IN_EFFECT) != _digest()
+        return bool(new) and state.get("active") == "active"
 
     def uninstall(self) -> bool:
         """Have none; whether there was any of it."""
@@ -210,6 +224,31 @@ class Service:
 
     def _fail(self, text: str) -> None:
         self._module.fail_json(msg=text.strip(), lines=self.lines)
+
+
+def _digest() -> str:
+    """Of all settings, those that are missing included."""
+    texts = {name: _text(f"{CONFIG_DIR}/{name}") for name in SETTINGS}
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def _text(path: str) -> str:
+    """Of a file of root's; empty for none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _put(path: str, text: str) -> None:
+    """Have a text in a file that only root can read, whenever this is interrupted."""
+    if _text(path) == text:
+        return
+    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)
 
 
 def _read(path: str) -> str:
