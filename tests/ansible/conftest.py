@@ -6,7 +6,7 @@ The tests of the role build on each other, in the order of their lines, as a hos
 from __future__ import annotations
 
 import os
-import tempfile
+import subprocess
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -32,15 +32,20 @@ PROGRAMS = (
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """Where all of this run lies."""
-    with tempfile.TemporaryDirectory(prefix="remote-ansible-") as folder:
-        yield Path(folder)
+    """Where all of this run lies: in memory, and seen by this run only. Nothing of it is left, not
+    by a run that is killed either."""
+    assert os.geteuid() == 0, "make test-ansible needs root, to boot systemd in a container"
+    own, outer = (os.readlink(f"/proc/{process}/ns/mnt") for process in ("self", os.getppid()))
+    assert own != outer, "start this with unshare --mount, as make test-ansible does"
+    folder = Path("/mnt")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture(scope="session")
 def host(folder: Path) -> Iterator[Host]:
     """A host with a server, whose jobs are looked at with remotectl."""
-    assert os.geteuid() == 0, "make test-ansible needs root, to boot systemd in a container"
     lacking = missing([*PROGRAMS, str(BIN / "ansible-playbook")])
     assert not lacking, f"this machine lacks {', '.join(lacking)}; make test-ansible installs them"
     with Machine(folder / "machine") as machine:

@@ -38,6 +38,7 @@ def web_server(status: int, body: bytes = b"", **headers: str) -> Iterator[tuple
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked.append(self.path)
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

@@ -13,7 +13,7 @@ from tests.systemd.traces import same
 DOCUMENT = ROOT / "docs" / "install-ansible.md"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_what_the_page_says_works(host: Host, control: Control) -> None:
     bare = kept(host)
     found = blocks(DOCUMENT.read_text())

@@ -17,7 +17,7 @@ from tests.systemd.host import STATE, UNIT, Host, writer
 from tests.systemd.machine import until
 from tests.systemd.traces import same, settled
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 FINISH = "/etc/finish"
 """Jobs write until it is there."""
 PROGRAM = "/usr/local/bin/remote-agent"
@@ -34,6 +34,11 @@ def of_server(host: Host) -> dict[str, Any]:
     """What the server knows of the agent."""
     found: dict[str, Any] = json.loads(host.ctl("agent", "show", HOST, "--output", "json"))
     return found
+
+
+def runs_new(host: Host) -> bool:
+    """Whether the process of the service is of version 9.9.9, which is in its directory's name."""
+    return "/9.9.9-" in host.machine.call("readlink", f"/proc/{host.online()}/exe")
 
 
 def registration_tokens(host: Host) -> list[str]:
@@ -208,7 +213,7 @@ def test_an_upgrade_under_load_loses_nothing(host: Host, control: Control, new: 
     control.variables |= {"remote_agent_file": str(new), "remote_agent_checksum": ""}
     assert control.changes() == 2
     host.online(other_than=pid)
-    assert of_server(host)["version"] == "9.9.9"
+    assert runs_new(host)
     assert [host.job(job)["state"] for job in jobs] == ["running"] * 3
     let_finish(host)
     for job in jobs:
@@ -224,7 +229,7 @@ def test_a_replaced_program_that_was_not_started_is_found(
     host.machine.call("chmod", "755", PROGRAM)
     control.variables["remote_agent_file"] = str(old)
     assert control.changes() == 1
-    assert of_server(host)["version"] != "9.9.9"
+    assert not runs_new(host)
 
 
 def test_settings_that_were_written_and_not_read_are_found(host: Host, control: Control) -> None:
@@ -239,17 +244,20 @@ def test_settings_that_were_written_and_not_read_are_found(host: Host, control: 
 
 def test_an_upgrade_after_draining_ends_no_job(host: Host, control: Control, new: Path) -> None:
     job = writing(host)
-    control.variables["remote_agent_file"] = str(new)
+    control.variables |= {"remote_agent_file": str(new), "remote_agent_checksum": ""}
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(control.changes, drain=True)
-        until(lambda: of_server(host)["draining"] or playing.done(), "it drains", 100)
-        assert not playing.done() and host.job(job)["state"] == "running"
-        let_finish(host)
+        try:
+            until(lambda: host.status().get("draining") or playing.done(), "it drains", 100)
+            assert not playing.done() and host.job(job)["state"] == "running"
+        finally:
+            let_finish(host)
         assert playing.result() == 2
     is_whole(host, job)
-    found = of_server(host)
-    assert found["version"] == "9.9.9"
-    assert host.job(job)["ended_at"] < found["connected_at"], "the new version came after its end"
+    assert runs_new(host)
+    assert host.job(job)["ended_at"] < of_server(host)["connected_at"], (
+        "the new version came after its end"
+    )
     host.is_whole(host.submit(writer(50)), 50)
 
 
