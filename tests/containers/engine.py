@@ -110,10 +110,14 @@ class Engine:
         )
         return done.stdout.strip()
 
-    def inspect(self, name: str) -> dict[str, Any]:
-        """What the engine knows of a container or an image."""
-        (found,) = json.loads(self.call("inspect", name))
+    def inspect(self, name: str, kind: str = "container") -> dict[str, Any]:
+        """What the engine knows of a container."""
+        (found,) = json.loads(self.call("inspect", "--type", kind, name))
         return dict(found)
+
+    def image(self, name: str) -> dict[str, Any]:
+        """What it knows of an image."""
+        return self.inspect(name, "image")
 
     def import_base(self, *tags: str) -> None:
         """The base image, by these names."""

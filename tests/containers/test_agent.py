@@ -182,9 +182,22 @@ def test_a_user_range_keeps_jobs_from_the_agent(stack: Stack) -> None:
 
 def test_volumes_as_clusters_mount_them(stack: Stack) -> None:
     """They belong to root, and the container's group may write to them."""
-    mounts = [
-        f"--tmpfs={path}:uid=0,gid=10001,mode=2775" for path in (STATE, "/run/remote-agent", "/tmp")
-    ]
+    volume = f"state-mounted:{STATE}"
+    owned = f"mkdir {STATE}/lost+found; chown 0:10001 {STATE}; chmod 2775 {STATE}"
+    stack.engine.call(
+        "run",
+        "--rm",
+        "--user",
+        "0",
+        "-v",
+        volume,
+        "--entrypoint",
+        "sh",
+        "remote-agent",
+        "-c",
+        owned,
+    )
+    mounts = ("-v", volume, "--tmpfs=/run/remote-agent:uid=0,gid=10001,mode=2775")
     stack.agent(
         "mounted",
         *mounts,
@@ -199,7 +212,10 @@ def test_volumes_as_clusters_mount_them(stack: Stack) -> None:
     )
     found = stack.ended(stack.submit("mounted", "echo one"))
     assert stack.log(found["id"]) == b"one\n"
+    said = stack.engine.call("exec", "mounted", "stat", "-c", "%u %g %a", STATE, f"{STATE}/state")
+    assert said.splitlines()[0] == "0 10001 2775" and said.splitlines()[1].startswith("10001 ")
     stack.remove("mounted")
+    stack.engine.call("volume", "rm", "state-mounted")
 
 
 def test_output_of_a_megabyte_is_whole(agent: Stack) -> None:

@@ -12,14 +12,14 @@ MEGABYTE = 1_000_000
 
 @pytest.mark.parametrize(("image", "most"), [("remote-agent", 40), ("remote-server", 95)])
 def test_an_image_is_small(images: Engine, image: str, most: int) -> None:
-    added = images.inspect(image)["Size"] - images.inspect(BASE)["Size"]
+    added = images.image(image)["Size"] - images.image(BASE)["Size"]
     print(f"\n{image}: {added / MEGABYTE:.1f} MB more than its base image")
     assert added < most * MEGABYTE
 
 
 @pytest.mark.parametrize("image", ["remote-agent", "remote-server"])
 def test_an_image_is_run_by_a_user_who_can_change_nothing_of_it(images: Engine, image: str) -> None:
-    config = images.inspect(image)["Config"]
+    config = images.image(image)["Config"]
     assert config["User"] == "10001:10001"
     assert config["Healthcheck"]["Test"]
     assert not [line for line in config["Env"] if "TOKEN" in line]
