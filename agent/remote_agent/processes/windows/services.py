@@ -49,6 +49,7 @@ _DELAYS: Final = (1000, 1000, 5000)
 """Milliseconds until it is started again after its first, its second and each later failure."""
 _DAY: Final = 86_400
 _PAUSE: Final = 0.05
+_GONE_WITHIN: Final = 10.0
 _EVENTS: Final = r"SYSTEM\CurrentControlSet\Services\EventLog\Application"
 _MESSAGES: Final = r"%SystemRoot%\System32\EventCreate.exe"
 """Comes with Windows; its messages 1 to 1000 are the text of the event and nothing else."""
@@ -121,6 +122,10 @@ class Services:
             if handle:
                 api.check_or_none(scm.delete_service(handle), _MARKED, name)
             found = bool(handle)
+        # While its process or somebody's handle is left it is marked, and cannot be made anew.
+        deadline = time.monotonic() + _GONE_WITHIN
+        while self.query(name) is not None and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
         try:
             winreg.DeleteKey(winreg.HKEY_LOCAL_MACHINE, rf"{_EVENTS}\{name}")
         except FileNotFoundError:
