@@ -21,6 +21,8 @@ from remote_agent.service.units import Choice
 _BOOTED: Final = Path("run/systemd/system")
 """Exists where systemd is the init (sd_booted(3))."""
 _UNITS: Final = Path("etc/systemd/system")
+_PACKAGED: Final = Path("usr/lib/systemd/system")
+"""Units of packages: those of the other folder win (systemd.unit(5))."""
 _PROFILE: Final = "profile.conf"
 _PROPERTIES: Final = "ActiveState,MainPID,NRestarts,StatusText,UnitFileState"
 _TIMEOUT: Final = 150.0
@@ -44,6 +46,7 @@ class Systemd:
         self.config_dir = root / units.CONFIG_DIR.lstrip("/")
         self.program_dir = root / units.PROGRAM_DIR.lstrip("/")
         self._folder = root / _UNITS
+        self._packaged = root / _PACKAGED
         self._drop_in = self._folder / f"{units.AGENT}.d" / _PROFILE
 
     @property
@@ -66,6 +69,8 @@ class Systemd:
     def state(self) -> ServiceState:
         """What there is now."""
         unit = self._text(self._folder / units.AGENT)
+        if unit is None:
+            unit = self._text(self._packaged / units.AGENT)
         if unit is None:
             return ServiceState(installed=False)
         known: dict[str, str] = {}
@@ -105,8 +110,8 @@ class Systemd:
     def install(self, choice: Choice) -> list[str]:
         """Write the units, have the agent start with the host; the paths that have changed."""
         wanted = {
-            self._folder / units.AGENT: units.agent_unit(choice),
-            self._folder / units.JOBS: units.jobs_unit(choice),
+            self._folder / units.AGENT: self._own(units.AGENT, units.agent_unit(choice)),
+            self._folder / units.JOBS: self._own(units.JOBS, units.jobs_unit(choice)),
             self._drop_in: units.profile_drop_in(choice),
         }
         try:
@@ -118,6 +123,10 @@ class Systemd:
         if not self.state().enabled:
             self._systemctl("enable", "--quiet", units.AGENT)
         return changed
+
+    def _own(self, name: str, text: str) -> str:
+        """What of a unit has to be written: nothing where a package has brought the very same."""
+        return "" if self._text(self._packaged / name) == text else text
 
     def start(self) -> None:
         """Start it, without waiting: what it waits for is told by who waits."""
@@ -206,8 +215,9 @@ class Systemd:
         if not os.path.lexists(path):
             return False
         path.unlink()
-        with suppress(OSError):
-            path.parent.rmdir()
+        if path == self._drop_in:
+            with suppress(OSError):  # the owner's drop-ins are beside it
+                path.parent.rmdir()
         return True
 
     @staticmethod

@@ -21,7 +21,7 @@ USER_RANGE: Final = "80000-89999"
 """Users of jobs where the profile `users` is chosen and the configuration names none."""
 
 _AGENT: Final = """\
-# Written by: remote-agent service install
+# Written by a package or by: remote-agent service install
 # What you change belongs into a drop-in: systemctl edit remote-agent
 [Unit]
 Description=Agent that runs jobs of a remote-server on this host
@@ -88,7 +88,7 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 """
 _JOBS: Final = """\
-# Written by: remote-agent service install.
+# Written by a package or by: remote-agent service install
 # The control group of all jobs and their shims. They outlive restarts of the agent; stopping this
 # service kills them and stops the agent.
 [Unit]

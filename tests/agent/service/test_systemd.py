@@ -86,6 +86,25 @@ def test_a_damaged_unit_is_written_anew(root: Path) -> None:
     assert systemd.install(CHOICE) == [str(folder(root) / units.AGENT)]
 
 
+def test_what_a_package_has_brought_is_used_and_left(root: Path) -> None:
+    packaged = root / "usr/lib/systemd/system"
+    packaged.mkdir(parents=True)
+    as_it_is = Choice("/usr/bin/remote-agent")
+    (packaged / units.AGENT).write_text(units.agent_unit(as_it_is))
+    (packaged / units.JOBS).write_text(units.jobs_unit(as_it_is))
+    systemd = Systemd(root, Systemctl())
+    state = systemd.state()
+    assert state.installed and (state.user, state.profile) == ("remote-agent", "strict")
+    assert systemd.install(as_it_is) == [] and not list(folder(root).glob("*.service"))
+    other = Choice("/usr/bin/remote-agent", user="builder")
+    changed = [str(folder(root) / name) for name in (units.AGENT, units.JOBS)]
+    assert systemd.install(other) == changed and systemd.state().user == "builder"
+    assert systemd.install(as_it_is) == changed and systemd.state().user == "remote-agent"
+    systemd.install(other)
+    assert systemd.remove() == changed and systemd.state().user == "remote-agent"
+    assert len(list(packaged.iterdir())) == 2
+
+
 def test_remove_says_what_there_was_and_leaves_drop_ins_of_others(root: Path) -> None:
     systemd = Systemd(root, Systemctl())
     systemd.install(Choice("/opt/p", profile="open"))
