@@ -13,7 +13,7 @@ READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
 PLAYERS   := $(VENV)-ansible/.ready-ansible-$(KEY)
-TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary installers/windows installers/container installers/ansible/plugins)
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary installers/packages installers/windows installers/container installers/ansible/plugins)
 
 # Tests start programs thousands of times: with bytecode, as when they are installed.
 unexport PYTHONDONTWRITEBYTECODE
@@ -167,10 +167,11 @@ fuzz: setup-dev ## generated requests and messages against a real server: MINUTE
 	@$(BIN)/python -m tests.fuzz.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
 
 # For tests that need a binary, not a new one: it is built again when what it is made of has changed.
-dist/SHA256SUMS: $(BUILDERS) $(shell find $(DISTS) installers/binary -name '*.py' -o -name '*.go' -o -name pyproject.toml)
+dist/SHA256SUMS: $(BUILDERS) $(shell find $(DISTS) installers/binary installers/packages installers/systemd -name '*.py' -o -name '*.go' -o -name pyproject.toml \
+  -o -path 'installers/packages/*.*' -o -name '*.service')
 	@$(MAKE) --no-print-directory build
 
-build: $(BUILDERS) ## wheels and sdists, the binaries remote-agent and remotectl, their sums, into dist/
+build: $(BUILDERS) ## wheels and sdists, the binaries remote-agent and remotectl, their packages, their sums, into dist/
 	@$(VENV)-build/bin/python installers/binary/build.py --work build/binary --output dist
 
 build-windows: setup-dev ## the MSI of remote-agent for Windows into dist/, made in Wine (root)

@@ -5,8 +5,9 @@
 Runs in the environment that `make build` makes (requirements/build.txt). From the wheels of this
 commit, PyInstaller lays each program out as a folder; that folder, compressed, and a small
 executable that unpacks it once (unpacker/) make the binary. Beside them go a bill of materials
-for each, the licences, SHA256SUMS and, if there is a key, its signature (signing.py). All of it
-depends on the commit and on the tools alone: SOURCE_DATE_EPOCH is that of the commit.
+for each, the licences, packages (../packages), SHA256SUMS and, if there is a key, its signature
+(signing.py). All of it depends on the commit and on the tools alone: SOURCE_DATE_EPOCH is that of
+the commit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from installers.binary import bom, payload, signing  # noqa: E402
 from installers.binary.freeze import freeze  # noqa: E402
+from installers.packages import packaging  # noqa: E402
 
 DISTRIBUTIONS: Final = {"remote-agent": "remote_agent", "remotectl": "remote_client"}
 _LIKE_THE_STATE: Final = (
@@ -166,6 +168,10 @@ def main() -> int:
         install(output, work / "site")
         parts = [part for name in DISTRIBUTIONS for part in build(name, work, output)]
         bom.write_licences(parts, output)
+        for name, package in DISTRIBUTIONS.items():
+            version = version_of(work / "site", package)
+            licences, folder = output / bom.LICENCES, work / "packages"
+            packaging.write(name, version, output / name, licences, folder, output, epoch())
         signing.write_sums(output)
         said = signing.sign(output)
     except (payload.BuildError, subprocess.CalledProcessError) as error:

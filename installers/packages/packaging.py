@@ -1,0 +1,68 @@
+"""Packages of the binaries for Debian's and Red Hat's families: `.deb` and `.rpm`, by nfpm.
+
+What a package holds is in its YAML file, what it does at its installation and removal in the shell
+scripts beside that. A package depends on the commit and on the tools alone. Touches the folders
+that it is given.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).resolve().parent
+UNITS: Final = HERE.parent / "systemd"
+PACKAGES: Final = ("remote-agent", "remotectl")
+FORMATS: Final = ("deb", "rpm")
+_SERVICES: Final = ("remote-agent.service", "remote-agent-jobs.service")
+_PROGRAM: Final = "/usr/bin/remote-agent"
+_PRE_RELEASE: Final = re.compile(r"[._-]?(a|b|rc|dev)(?=\d)")
+
+
+def write(
+    name: str, version: str, binary: Path, licences: Path, work: Path, output: Path, epoch: int
+) -> list[Path]:
+    """Make the packages of one binary in `output`, by way of `work`; their paths.
+
+    `version` is one of PEP 440, `epoch` the time of all that is in them, in seconds. OSError,
+    CalledProcessError.
+    """
+    folder = work / name
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copyfile(binary, folder / name)
+    shutil.copyfile(licences, folder / "copyright")
+    for unit in _SERVICES:
+        text = (UNITS / unit).read_text(encoding="utf-8")
+        text = text.replace("/usr/local/bin/remote-agent", _PROGRAM)
+        (folder / unit).write_text(text, encoding="utf-8")
+    for path in folder.iterdir():
+        os.utime(path, (epoch, epoch))
+    variables = {"VERSION": package_version(version), "SOURCE_DATE_EPOCH": str(epoch)}
+    made = []
+    for kind in FORMATS:
+        target = output / file_name(name, version, kind)
+        subprocess.run(
+            [Path(sys.executable).with_name("nfpm"), "package", "--config", f"{name}.yaml",
+             "--packager", kind, "--target", target],
+            cwd=folder, env={**os.environ, **variables, "TZ": "UTC"}, umask=0o022,
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        made.append(target)
+    return made
+
+
+def package_version(version: str) -> str:
+    """The same version as package managers order it: what is before a release sorts before it."""
+    return _PRE_RELEASE.sub(lambda found: "~~dev" if found[1] == "dev" else f"~{found[1]}", version)
+
+
+def file_name(name: str, version: str, kind: str) -> str:
+    """What a package's file is called: as its family calls it, without its `~`."""
+    version = package_version(version).replace("~", "-")
+    return f"{name}_{version}_amd64.deb" if kind == "deb" else f"{name}-{version}.x86_64.rpm"
