@@ -37,7 +37,8 @@ NotifyAccess=main
 User={user}
 Slice={slice}
 ExecStart={program} run
-ExecReload=/bin/kill -HUP $MAINPID
+# Small hosts have no /bin/kill.
+ExecReload=/bin/sh -c "kill -HUP $$MAINPID"
 EnvironmentFile=-{config_dir}/agent.env
 Environment=REMOTE_AGENT_STATE_DIR={state_dir}
 StateDirectory=remote-agent
@@ -106,6 +107,8 @@ RemainAfterExit=yes
 Delegate=yes
 KillMode=control-group
 KillSignal=SIGKILL
+# That is how it ends, and no failure.
+SuccessExitStatus=SIGKILL
 OOMPolicy=continue
 TasksMax=infinity
 """
