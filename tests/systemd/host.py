@@ -49,8 +49,7 @@ class Host:
             return self.machine.run("cat", "/var/lib/test-server/admin-token").stdout.strip()
 
         self._env["REMOTE_TOKEN"] = until(token, "the server makes its admin token")
-        ready = ["/opt/remote/1/bin/remotectl", "queue", "list"]
-        until(lambda: self.machine.run(*ready, env=self._env).returncode == 0, "a server")
+        until(lambda: self.remotectl("queue", "list").returncode == 0, "a server")
 
     def agent(self, *words: object, version: int = 1) -> subprocess.CompletedProcess[str]:
         """`remote-agent …` as root."""
@@ -64,7 +63,16 @@ class Host:
 
     def ctl(self, *words: object) -> str:
         """`remotectl …`, which must succeed; what it printed."""
-        return self.machine.call("/opt/remote/1/bin/remotectl", *words, env=self._env).strip()
+        return self._printed(*words).strip()
+
+    def remotectl(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """`remotectl …` with the server's admin token."""
+        return self.machine.run("/opt/remote/1/bin/remotectl", *words, env=self._env, timeout=90)
+
+    def _printed(self, *words: object) -> str:
+        done = self.remotectl(*words)
+        assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{said(done)}"
+        return done.stdout
 
     def token_file(self, path: str = "/root/token") -> str:
         """A registration token in a file of mode 0600; its path."""
@@ -93,15 +101,11 @@ class Host:
 
     def log(self, job: str) -> str:
         """What it has written to stdout."""
-        return self.machine.call(
-            "/opt/remote/1/bin/remotectl", "job", "logs", job, "--stream", "stdout", env=self._env
-        )
+        return self._printed("job", "logs", job, "--stream", "stdout")
 
     def ended(self, job: str) -> dict[str, Any]:
         """Wait for its end; what the server knows of it then."""
-        self.machine.run(
-            "/opt/remote/1/bin/remotectl", "job", "wait", job, env=self._env, timeout=90
-        )
+        self.remotectl("job", "wait", job)
         return self.job(job)
 
     def is_whole(self, job: str, lines: int) -> None:

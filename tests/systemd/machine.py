@@ -1,4 +1,4 @@
-"""A booted systemd in a container over this machine's own root, copy-on-write.
+"""A booted systemd in a container over a root, copy-on-write; by default this machine's own.
 
 Needs root, a mount namespace of its own (`unshare -m`) and systemd-nspawn. Everything that is
 started is ended by its pid; SIGTERM has systemd-nspawn power its systemd off in an orderly way.
@@ -49,8 +49,9 @@ def until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> 
 class Machine:
     """One container. `root` is its file system, made below `folder`; usable before it is booted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, base: Path = Path("/")) -> None:
         self.folder = folder
+        self._base = base
         self.root = folder / "root"
         self._nspawn: subprocess.Popen[bytes] | None = None
         self.leader = 0
@@ -59,7 +60,7 @@ class Machine:
         lower, upper = self.folder / "lower", self.folder / "upper"
         for path in (lower, upper, self.root):
             path.mkdir(parents=True)
-        _call("mount", "--bind", "/", lower)  # without what is mounted below it
+        _call("mount", "--bind", self._base, lower)  # without what is mounted below it
         _call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", upper)
         (upper / "data").mkdir()
         (upper / "work").mkdir()

@@ -151,6 +151,7 @@ def test_a_job_that_leaves_the_group_of_jobs_is_killed_with_them(host: Host) -> 
     assert host.machine.run("test", "-e", process).returncode == 0
     assert "its jobs were killed" in host.service("stop", "--now")
     until(lambda: host.machine.run("test", "-e", process).returncode, "it is dead")
+    assert host.machine.show(JOBS, "ActiveState") == "inactive", "not failed"
     host.service("start")
     assert host.ended(job)["state"] == "failed"
 
