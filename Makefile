@@ -23,7 +23,7 @@ NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launche
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.
-HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/docs/test_blocks.py
+HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/docs/test_blocks.py
 
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
@@ -42,7 +42,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages check fmt bench bench-pair chaos fuzz build lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -142,6 +142,15 @@ test-kubernetes: setup-dev ## charts and manifests of Kubernetes against its sch
 	@PYTHON=$(BIN)/python bash tests/kubernetes/set_up.sh
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/kubernetes $(ARGS)
 
+test-packages: setup-dev ## .deb and .rpm on a clean booted host (root); REMOTE_TEST_PACKAGES=off leaves it out
+ifeq ($(REMOTE_TEST_PACKAGES),off)
+	@echo "make: test-packages is LEFT OUT, because REMOTE_TEST_PACKAGES=off"
+else
+	@bash tests/packages/set_up.sh build/clean-host
+	@$(MAKE) --no-print-directory dist/SHA256SUMS
+	@unshare --mount $(BIN)/python -m pytest tests/packages $(ARGS)
+endif
+
 check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -168,7 +177,7 @@ fuzz: setup-dev ## generated requests and messages against a real server: MINUTE
 
 # For tests that need a binary, not a new one: it is built again when what it is made of has changed.
 dist/SHA256SUMS: $(BUILDERS) $(shell find $(DISTS) installers/binary installers/packages installers/systemd -name '*.py' -o -name '*.go' -o -name pyproject.toml \
-  -o -path 'installers/packages/*.*' -o -name '*.service')
+  -o -name '*.service' -o -name '*.sh' -o -name '*.yaml' -o -name agent.toml)
 	@$(MAKE) --no-print-directory build
 
 build: $(BUILDERS) ## wheels and sdists, the binaries remote-agent and remotectl, their packages, their sums, into dist/

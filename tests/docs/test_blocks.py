@@ -18,6 +18,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELLS = {"sh"}
 ELSEWHERE = {
     "docs/systemd.md": "tests/systemd/test_document.py",
+    "docs/install-packages.md": "tests/packages/test_document.py",
     "docs/install-ansible.md": "tests/ansible/test_document.py",
     "docs/install-containers.md": "tests/containers/test_document.py",
 }

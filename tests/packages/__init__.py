@@ -1,0 +1,1 @@
+"""The packages of `make build`, on clean hosts."""
