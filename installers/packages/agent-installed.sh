@@ -13,8 +13,9 @@ if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
   if systemctl --quiet is-active remote-agent.service; then
     if systemctl --quiet is-enabled remote-agent.service; then
-      # It restarts what runs another version, and writes anew what it wrote to /etc.
-      remote-agent service install --deadline 10s || true
+      # It restarts what runs another version, and writes anew what it wrote to /etc. Called by its
+      # path, for the unit to name that: PATH may say /bin here.
+      /usr/bin/remote-agent service install --deadline 10s || true
     else
       systemctl restart --no-block remote-agent.service
     fi

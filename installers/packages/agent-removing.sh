@@ -8,7 +8,7 @@ esac
 
 if [ -d /run/systemd/system ]; then
   if systemctl --quiet is-active remote-agent.service remote-agent-jobs.service; then
-    remote-agent service stop --now || true
+    /usr/bin/remote-agent service stop --now || true
   fi
   systemctl --quiet disable remote-agent.service || true
   systemctl stop remote-agent.slice || true

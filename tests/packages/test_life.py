@@ -89,6 +89,7 @@ def test_an_upgrade_under_load_loses_nothing(manager: Manager, host: CleanHost) 
     # What its owner changed is as he left it, and in force.
     assert "default = 2" in host.machine.call("cat", CONFIG)
     assert manager.verify() == [CONFIG]
+    assert gone(host, f"/etc/systemd/system/{UNIT}"), "that of the package is in force"
     assert f"/program/{NEW}-" in host.machine.call("readlink", f"/proc/{host.pid()}/exe")
     assert host.status()["capacity"] == {"default": 2}
 
