@@ -385,7 +385,7 @@ def test_a_registered_host_needs_no_token_any_more(
     assert main(["register", "--server", server.url, "--name", "n"]) == 0
     started: list[Path] = []
 
-    def run(config: Config, **_: object) -> int:
+    def run(config: Config, *_: object, **__: object) -> int:
         started.append(config.state_dir)
         return 0
 
