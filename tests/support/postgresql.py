@@ -154,10 +154,16 @@ class PostgresServer:
         first = self.pid
         # Stopped first: it must not make children while they are counted.
         os.kill(first, signal.SIGSTOP)
-        for pid in (*_children(first), first):
+        killed = (*_children(first), first)
+        for pid in killed:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.stop()
+        # The next one does not start while shared memory of this one is in use.
+        ends = time.monotonic() + _DEADLINE
+        while any(map(_lives, killed)):
+            assert time.monotonic() < ends, f"killed, and still there: {killed}"
+            time.sleep(0.005)
 
     def cut(self, database: str) -> int:
         """End all connections to a database; how many."""
@@ -194,10 +200,21 @@ def _children(parent: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[1]) == parent:
+                if int(_stat(int(entry.name))[1]) == parent:
                     found.append(int(entry.name))
     return found
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return _stat(pid)[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of a process after its name: its state, its parent …"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _account() -> pwd.struct_passwd | None:
