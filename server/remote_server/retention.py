@@ -53,8 +53,8 @@ class Retention:
         self._settings = settings
         self._failures = 0
         """Of deletions in a row."""
-        self._kept: list[tuple[AttemptId, LogUnavailable]] = []
-        """What could not be deleted in this round."""
+        self._kept: dict[AttemptId, LogUnavailable] = {}
+        """What could not be deleted in this round: each once, however often it was tried."""
         self._log = structlog.get_logger("remote_server.retention")
 
     async def run(self) -> None:
@@ -153,7 +153,7 @@ class Retention:
             if self._failures > _MOST_FAILURES:
                 self._failures = 0
                 raise
-            self._kept.append((key, error))
+            self._kept[key] = error
             return False
         self._failures = 0
         return True
@@ -161,10 +161,10 @@ class Retention:
     def _tell_kept(self) -> None:
         """Tell, once a round, what could not be deleted."""
         if self._kept:
-            (key, error), count = self._kept[0], len(self._kept)
+            key, error = next(iter(self._kept.items()))
             self._log.warning(
                 "some old logs cannot be deleted now",
-                count=count,
+                count=len(self._kept),
                 attempt=str(key),
                 cause=str(error),
             )
