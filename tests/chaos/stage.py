@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.bed import free_port, wait_until
+from benchmarks.bed import wait_until
 from remote_client.client import Client
 from remote_client.errors import ClientError
 from remote_protocol.api.tokens import RegistrationTokenCreate
@@ -28,6 +28,7 @@ from tests.chaos.cable import Cable
 from tests.chaos.checker import SECRET, carriers
 from tests.chaos.clock import Clock
 from tests.chaos.network import SERVER_ADDRESS, Cell, make_cell
+from tests.support.ports import free_port
 from tests.support.relay import Relay
 
 _SHIFTED = Path(__file__).with_name("shifted.py")

@@ -14,7 +14,7 @@ from remote_client.errors import NotOurs, Unreachable, UsageError
 from remote_client.proxies import find_proxy
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.fake_api import ID, TOKEN, FakeApi, cri_log, job_view
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 
 NAME = "jobs.example.test"
 

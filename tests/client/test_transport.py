@@ -14,7 +14,7 @@ from remote_client.errors import ApiError, NotOurs, Unreachable, UsageError
 from remote_protocol.api.queues import QueueCreate
 from remote_protocol.spec import CommandSpec
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, job_view, problem
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 
 
 def test_a_restarting_server_is_waited_for_with_the_same_key(api: FakeApi, client: Client) -> None:

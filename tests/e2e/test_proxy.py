@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.authority import Authority
 from tests.support.connect_proxy import ConnectProxy
-from tests.support.stack import Stack, free_port, says, until
+from tests.support.ports import free_port
+from tests.support.stack import Stack, says, until
 
 NAME = "jobs.invalid"
 ME = "me:p%40ss"

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from remote_protocol.ids import Role
-from tests.support.stack import AGENT, BIN, Stack, free_port, until
+from tests.support.ports import free_port
+from tests.support.stack import AGENT, BIN, Stack, until
 
 
 @pytest.fixture(scope="module")

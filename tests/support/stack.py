@@ -30,6 +30,7 @@ from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, JobState
 from tests.support.databases import KIND, new_database
+from tests.support.ports import free_port
 
 BIN = Path(sys.executable).parent
 AGENT = Path(os.environ.get("AGENT") or BIN / "remote-agent").absolute()
@@ -61,14 +62,6 @@ def says(text: str, *words: str) -> None:
     assert "Traceback" not in text, text
     for word in words:
         assert word in text, f"{word!r} is not in: {text}"
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Program:
@@ -377,7 +370,7 @@ class Stack:
                 with contextlib.suppress(AssertionError):
                     program.wait(5)
         # Agents leave jobs running by design: shims and jobs are ended here.
-        until(self._nobody_left, "every process of the stack has ended", 10)
+        until(self._nobody_left, "every process of the stack has ended")
 
     def _nobody_left(self) -> bool:
         left = self.survivors()

@@ -16,7 +16,7 @@ import pytest
 from remote_client.cli.main import COMMANDS, root
 from tests.client.conftest import call
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, cri_log, job_view, problem
-from tests.support.stack import free_port
+from tests.support.ports import free_port
 
 
 def test_without_a_server_it_says_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:
