@@ -45,6 +45,8 @@ class Cable:
     def __init__(self, agent: int, server: int, seed: int) -> None:
         self.weather = FINE
         self.counts: Counter[str] = Counter()
+        self.taken = 0
+        """Packets that were lost, or wait for their time, or are delivered."""
         self._ends = (agent, server)
         self._dice = random.Random(seed)
         self._due: list[tuple[float, int, int, bytes]] = []
@@ -63,6 +65,11 @@ class Cable:
         self._thread.join(5)
         for end in self._ends:
             os.close(end)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no packet waits for its time."""
+        return not self._due
 
     # The words of a relay, so that faults need not know what they harm --------------------------
 
@@ -93,6 +100,7 @@ class Cable:
                 with contextlib.suppress(OSError):
                     packet = os.read(source, _LARGEST)
                     self._take(packet, server if source == agent else agent, time.monotonic())
+                    self.taken += 1
             self._deliver(time.monotonic())
 
     def _take(self, packet: bytes, target: int, now: float) -> None:
@@ -122,9 +130,10 @@ class Cable:
 
     def _deliver(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:
-            _, _, target, packet = heapq.heappop(self._due)
+            _, _, target, packet = self._due[0]
             try:
                 os.write(target, packet)
             except OSError:
                 # The interface is down: a packet that nobody takes is lost.
                 self.counts["lost"] += 1
+            heapq.heappop(self._due)

@@ -26,6 +26,7 @@ from tests.chaos.checker import (
     unnamed_damage,
 )
 from tests.chaos.plan import Planned, reading_of
+from tests.support.stack import until
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 JOB = "01JD0000000000000000000000"
@@ -112,7 +113,8 @@ def test_a_process_that_is_left_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     marker = f"REMOTE_CHAOS_TEST={os.getpid()}"
     name, _, value = marker.partition("=")
     with subprocess.Popen(["sleep", "60"], env={**os.environ, name: value}) as process:
-        assert any(line.startswith(f"{process.pid} ") for line in processes_left(marker))
+        # While a program begins, the kernel shows no environment of it.
+        until(lambda: any(x.startswith(f"{process.pid} ") for x in processes_left(marker)))
         process.kill()
     assert processes_left(marker) == []
 

@@ -21,22 +21,22 @@ except OSError as error:
     sys.exit(f"cannot: {error}")
 listener = socket.create_server((SERVER_ADDRESS, 0))
 
-def reach():
+def reach(seconds):
     enter(cell.namespace)
     try:
-        socket.create_connection(listener.getsockname(), 1).close()
+        socket.create_connection(listener.getsockname(), seconds).close()
         print("reached", cell.cable.counts["packets"] > 0)
     except OSError as error:
         print(type(error).__name__, error.errno)
 
-def look():
-    thread = threading.Thread(target=reach)
+def look(seconds=30):
+    thread = threading.Thread(target=reach, args=(seconds,))
     thread.start()
     thread.join()
 
 look()
 cell.cable.black_hole(True)
-look()
+look(1)
 cell.cable.heal()
 cell.plug(False)
 look()
