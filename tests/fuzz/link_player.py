@@ -14,7 +14,7 @@ from tests.support.rogues import BINARY, RawLink, frame, open_link
 
 _QUIET: Final = 0.03
 _INTERNAL: Final = 1011
-_ANSWER: Final = 15.0
+_ANSWER: Final = 30.0
 _BUSY: Final = frozenset({401, 403, 429, 503})
 """Answers to a handshake that are a rogue's own fault: refused, or told to come later."""
 

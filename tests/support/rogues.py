@@ -21,6 +21,8 @@ from remote_protocol.limits import SUBPROTOCOL
 ATTACKER: Final = "127.0.0.66"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 """Opcodes (RFC 6455 §5.2)."""
+_HANDSHAKE: Final = 30.0
+"""Seconds that a handshake may take on a busy machine."""
 
 
 def enrol(url: str, name: str, registration: str, **settings: object) -> str:
@@ -191,7 +193,7 @@ def open_link(
     host: str = "127.0.0.1",
 ) -> RawLink:
     """An agent's link up to the handshake, by whatever token. OSError when it is not taken."""
-    link = dial(port, source, timeout, host)
+    link = dial(port, source, _HANDSHAKE, host)
     link.sendall(
         b"GET /api/v1/agent/session HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
@@ -209,4 +211,5 @@ def open_link(
             link.close()
             raise ConnectionError("the server closed the connection within the handshake")
         head += byte
+    link.settimeout(timeout)
     return RawLink(link, int(head.split()[1]))
