@@ -117,8 +117,11 @@ class FakeAgent:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.socket.close()
-        await self._http.close()
+        try:
+            await self.socket.close()
+        finally:
+            # Also when the time of the test is over meanwhile: else a later one hears of it.
+            await self._http.close()
 
     # Link --------------------------------------------------------------------------------------
 

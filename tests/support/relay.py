@@ -47,14 +47,14 @@ class Relay:
     def start(self) -> Relay:
         """Listen; `port` is known afterwards."""
         self._thread.start()
-        if not self._ready.wait(10):
+        if not self._ready.wait(30):
             raise TimeoutError("the relay did not start")
         return self
 
     def stop(self) -> None:
         """End all connections and the thread."""
         self._call(self._stopping.set)
-        self._thread.join(10)
+        self._thread.join(30)
 
     def cut(self) -> None:
         """Reset every connection (RST), as a broken middlebox does."""
@@ -94,7 +94,8 @@ class Relay:
             done.set()
 
         self._loop.call_soon_threadsafe(run)
-        done.wait(5)
+        if not done.wait(30):
+            raise TimeoutError("the relay does not do what it is told")
 
     @staticmethod
     def _gate(gate: asyncio.Event, blocked: bool) -> None:

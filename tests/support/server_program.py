@@ -38,7 +38,8 @@ def call(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]
     words = [PROGRAM, *map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = _FORKED.Process(target=_command, args=(words, environment(**env), out, err))
+        about = (words, os.getcwd(), environment(**env), out, err)
+        process = _FORKED.Process(target=_command, args=about)
         process.start()
         process.join(DEADLINE)
         if process.exitcode is None:
@@ -50,7 +51,8 @@ def call(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]
         )
 
 
-def _command(words: list[str], env: dict[str, str], out: Path, err: Path) -> None:
+def _command(words: list[str], folder: str, env: dict[str, str], out: Path, err: Path) -> None:
+    os.chdir(folder)
     for descriptor, path in ((1, out), (2, err)):
         with path.open("wb") as file:
             os.dup2(file.fileno(), descriptor)
