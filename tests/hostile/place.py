@@ -68,7 +68,7 @@ class Place:
 
     def short(self) -> None:
         """An honest job from its submission to its end, at once."""
-        job = self.stack.run("echo hello; echo oops >&2", queue=HONEST, deadline=40)
+        job = self.stack.run("echo hello; echo oops >&2", queue=HONEST, deadline=90)
         assert job.state is JobState.SUCCEEDED, job
         assert self.client.log(job.id) == b"hello\noops\n"
 
@@ -86,7 +86,7 @@ class Place:
                 yield watch
                 self.short()
                 go.touch()
-                ended = self.client.wait(job, 40)
+                ended = self.client.wait(job, 90)
         finally:
             go.touch()
         assert (ended.state, ended.end_reason) == (JobState.FAILED, EndReason.EXIT), ended

@@ -1,8 +1,9 @@
 """Asks a server for its health over and over, in a process of its own. Standard library only.
 
 Usage: probe_health.py HOST PORT PID. A line `ready` after the first answer, and a line of JSON for
-each: seconds until it came, and how many of them the server's main thread (PID) and this process
-waited for a processor, which on a busy machine is nobody's fault. Ends with its stdin.
+each: when it was asked for, by the monotonic clock, seconds until it came, and how many of them the
+server's main thread (PID) and this process waited for a processor, which on a busy machine is
+nobody's fault. Ends with its stdin.
 """
 
 import json
@@ -47,7 +48,8 @@ def main() -> None:
         wrong = ask(address)
         seconds = time.monotonic() - begun
         idle = waited(pid) - theirs + waited(own) - mine
-        print(json.dumps({"seconds": seconds, "idle": idle, "wrong": wrong}), flush=True)
+        said = {"asked": begun, "seconds": seconds, "idle": idle, "wrong": wrong}
+        print(json.dumps(said), flush=True)
         if not ready and not wrong:
             ready = True
             print("ready", flush=True)

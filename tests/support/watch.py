@@ -11,10 +11,12 @@ it had, and log no traceback. Time in which its main thread had no processor doe
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,13 +31,15 @@ MOST_HELD = 1.0
 MOST_MEMORY = 64.0
 """MiB above the warm server."""
 TROUBLE = re.compile(r"Traceback|unhandled|never retrieved|AssertionError|Exception in callback")
-_HELD = re.compile(r'event loop held.*?seconds"?[=:] ?([\d.]+)')
+_HELD = "event loop held"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer to the probe, in seconds; `held` is what the server itself took."""
+    """One answer to the probe, in seconds; `held` is what the server itself took, `asked` when it
+    was asked, by the monotonic clock."""
 
+    asked: float
     held: float
     wrong: str
 
@@ -49,6 +53,7 @@ class Watch:
         self.most_memory = most_memory
         self.most_held = most_held
         self.answers: list[Answer] = []
+        self._from = 0.0
         self._server = stack.server
         self._said = _size(stack.server.log)
         self._read = self._said
@@ -89,6 +94,10 @@ class Watch:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # proc(5): forget the peak
         self._base = memory(self.pid, "VmRSS")
 
+    def count_from_now(self) -> None:
+        """Judge only the answers to what is asked from now on."""
+        self._from = time.monotonic()
+
     def said(self) -> str:
         """What the server has logged since the watch began."""
         with self._server.log.open("rb") as file:
@@ -105,6 +114,8 @@ class Watch:
             return found
         fresh, self.answers = self.answers, []
         for answer in fresh:
+            if answer.asked < self._from:
+                continue
             if answer.wrong:
                 found.append(f"/healthz answered {answer.wrong}")
             elif answer.held > self.most_held:
@@ -142,8 +153,7 @@ class Watch:
         self._read += len(lines)
         found = []
         for line in lines.decode(errors="replace").splitlines():
-            held = _HELD.search(line)
-            if TROUBLE.search(line) or (held and float(held[1]) > MOST_HELD):
+            if TROUBLE.search(line) or (_HELD in line and _computed(line) > self.most_held):
                 found.append(f"the server logged: {line[:2000]}")
         return found
 
@@ -157,7 +167,7 @@ class Watch:
             if seen["wrong"] and not self._ready.is_set():
                 continue
             held = max(0.0, seen["seconds"] - seen["idle"])
-            self.answers.append(Answer(held, seen["wrong"]))
+            self.answers.append(Answer(seen["asked"], held, seen["wrong"]))
 
 
 @contextmanager
@@ -171,6 +181,13 @@ def watching(
         watch.check()
     finally:
         watch.close()
+
+
+def _computed(line: str) -> float:
+    """Seconds that the server's loop computed without a turn. How long it waited for others, the
+    probe knows."""
+    said = json.loads(line)
+    return math.inf if said.get("goes_on") else float(said["cpu"])
 
 
 def _size(file: Path) -> int:
