@@ -39,6 +39,7 @@ async def links(store: Store) -> AsyncIterator[FakeLinks]:
     dispatcher = Dispatcher(store, fake, CLOCK, sweep=3600)
     store.on_commit(dispatcher.signal.committed)
     fake.wake = dispatcher.signal.wake  # type: ignore[attr-defined]
+    fake.signal = dispatcher.signal  # type: ignore[attr-defined]
     task = asyncio.create_task(dispatcher.run())
     await asyncio.sleep(0)
     yield fake
@@ -246,6 +247,16 @@ async def test_when_there_is_nothing_to_do_it_sleeps(
 ) -> None:
     reads: list[int] = []
     read = store._database.read
+    signal: Any = links.signal  # type: ignore[attr-defined]
+    wait, asleep = signal.wait, False
+
+    async def slept(seconds: float) -> None:
+        nonlocal asleep
+        asleep = not signal.awake
+        await wait(seconds)
+        asleep = False
+
+    monkeypatch.setattr(signal, "wait", slept)
 
     async def counted(operation: Any, **more: Any) -> Any:
         reads.append(1)
@@ -254,8 +265,7 @@ async def test_when_there_is_nothing_to_do_it_sleeps(
     monkeypatch.setattr(store._database, "read", counted)
     await connect(links, "a", capacity=1)
     await store.submit([spec() for _ in range(5)], time.time())  # four of them must wait
-    await until(lambda: len(links.offers) == 1)
-    await asyncio.sleep(0.02)
+    await until(lambda: len(links.offers) == 1 and asleep and not signal.awake)
     reads.clear()
     await asyncio.sleep(0.1)
     assert reads == []
@@ -299,7 +309,7 @@ async def test_many_demands_take_turns(store: Store, monkeypatch: pytest.MonkeyP
         [spec(labels={"host": "x"}, weight=0.6 + n / 100) for n in range(30)], time.time()
     )
     dispatcher = Dispatcher(store, links, CLOCK)
-    assert await asyncio.wait_for(dispatcher.dispatch(), 5) == 10
+    assert await asyncio.wait_for(dispatcher.dispatch(), 30) == 10
     hosts = {int(lease.spec.labels["host"]) for lease in links.offers}
     assert hosts == set(range(0, 50, 5))
 

@@ -251,17 +251,17 @@ async def test_what_was_cancelled_before_its_timeout_is_cancelled(store: Store) 
 async def test_waiting_jobs_expire_in_time(store: Store) -> None:
     hands = Clock(time.time, time.monotonic)
     scene = Scene(store)
-    sweeper = Sweeper(store, scene.links, hands)
+    # Not by a sweep that comes anyway.
+    sweeper = Sweeper(store, scene.links, hands, SweeperSettings(interval=3600.0))
     job = await submitted(store, time.time(), expires_in=0.1)
     task = asyncio.create_task(sweeper.run())
-    deadline = time.monotonic() + 2
-    while (await store.job(job)).state is JobState.QUEUED:
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(30):
+        while (await store.job(job)).state is JobState.QUEUED:
+            await asyncio.sleep(0.005)
     ended = await store.job(job)
     assert ended.end_reason is EndReason.EXPIRED
     assert (ended.end_detail or "").endswith("never started: no agent serves queue 'default'")
-    assert ended.ended_at is not None and ended.ended_at - ended.created_at < 0.5
+    assert ended.ended_at is not None and ended.ended_at - ended.created_at >= 0.1
     task.cancel()
 
 
@@ -349,14 +349,14 @@ async def test_a_job_that_comes_while_it_sleeps_expires_in_time(store: Store) ->
         store,
         FakeLinks(),
         Clock(time.time, time.monotonic),
-        SweeperSettings(interval=60.0),
+        SweeperSettings(interval=3600.0),
     )
     store.on_commit(sweeper.committed)
     working = asyncio.create_task(sweeper.run())
     await asyncio.sleep(0)
     [job] = await store.submit([CommandSpec(command=["true"], expires_in=0.05)], time.time())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (ended := await store.job(job.id)).state is not JobState.FAILED:
                 await asyncio.sleep(0.005)
     finally:

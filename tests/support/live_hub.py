@@ -63,20 +63,23 @@ class ShakyStore(Store):
 
 
 class LiveHub:
-    """The rooms around one hub. `late` is added to the hub's clock."""
+    """The rooms around one hub. `late` and `ahead` are added to its boot and its wall clock."""
 
     def __init__(self, store: ShakyStore, files: Files, terms: HubTerms) -> None:
         self.store = store
         self.logs = files.logs
         self.inputs = files.inputs
-        self.late = 0.0
+        self.late = self.ahead = 0.0
         self.changed: list[str] = []
         self.tokens: dict[str, Token] = {}
         """Tokens that agents of these names come with; others get one of their own."""
         self._signal = DispatchSignal()
-        self.hub = Hub(store, files, terms, self._changed, Clock(time.time, self._boot))
+        self.hub = Hub(store, files, terms, self._changed, Clock(self._wall, self._boot))
         self.dispatcher = Dispatcher(store, self.hub, CLOCK, self._signal)
         self.server: TestServer
+
+    def _wall(self) -> float:
+        return time.time() + self.ahead
 
     def _boot(self) -> float:
         return boot_clock() + self.late

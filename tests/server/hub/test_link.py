@@ -297,7 +297,13 @@ def test_the_fake_speaks_as_an_agent() -> None:
     assert isinstance(FakeAgent("ws://127.0.0.1:1/x").heard, list)
 
 
+def throttled_by_hand(place: LiveHub) -> None:
+    """Lines of the log are throttled by a clock that stands still: `late` alone moves it."""
+    place.hub.log._clock = lambda: place.late
+
+
 async def test_an_agent_cannot_fill_the_servers_log(place: LiveHub, said: LogCapture) -> None:
+    throttled_by_hand(place)
     for _ in range(20):
         async with place.agent() as agent:
             await agent.say("{garbage")
@@ -313,6 +319,7 @@ async def test_an_agent_cannot_fill_the_servers_log(place: LiveHub, said: LogCap
 
 
 async def test_an_agent_that_comes_and_goes_cannot_either(place: LiveHub, said: LogCapture) -> None:
+    throttled_by_hand(place)
     for _ in range(20):
         async with place.agent() as agent:
             await agent.hello()
@@ -331,6 +338,7 @@ async def test_what_cannot_be_written_is_few_lines_for_each_agent(
     place: LiveHub, said: LogCapture
 ) -> None:
     kind = "nothing was acknowledged"
+    throttled_by_hand(place)
     async with place.agent() as agent:
         await agent.hello()
         keys = []

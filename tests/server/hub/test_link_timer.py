@@ -153,13 +153,14 @@ async def test_agents_hear_of_their_new_interval(place: LiveHub) -> None:
 
 async def test_an_expired_token_ends_its_link(place: LiveHub) -> None:
     token = await place.store.create_token(
-        "agent", "brief", "brief", time.time(), agent="brief", expires_at=time.time() + 0.5
+        "agent", "brief", "brief", time.time(), agent="brief", expires_at=time.time() + 3600
     )
     assert token.expires_at is not None
     place.tokens["brief"] = token
     async with place.agent("brief") as agent, place.agent() as other:
         await agent.hello()
         await other.hello()
+        place.ahead += 3600
         assert "expired" in (await agent.hear(m.Error)).detail
         assert await agent.closed() == CloseCode.UNREGISTERED
         assert place.hub.slot("brief") is None

@@ -47,7 +47,7 @@ class Place:
         return 0.001
 
     async def until_packed(self, *keys: AttemptId) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while any(key in self.store.logs for key in keys):
                 await asyncio.sleep(0.005)
         for key in keys:
@@ -132,14 +132,14 @@ async def test_an_archive_that_fails_is_asked_again_less_and_less_often(place: P
     place.archive.fault = "the share is away"
     with capture_logs() as said:
         async with running(place.packer(Ends(*keys))):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while place.logs.pack_failures < 5:
                     await asyncio.sleep(0.001)
             for key in keys:
                 assert await place.logs.read(key, 0, len(DATA) + 1) == DATA
             place.archive.fault = ""
             await place.until_packed(*keys)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while place.logs.backlog:
                     await asyncio.sleep(0.001)
     assert max(place.pauses) >= 5, "each failure in a row makes the pause longer"
@@ -212,7 +212,7 @@ async def test_an_archive_that_is_away_at_the_start_is_said(place: Place) -> Non
     place.archive.fault = "the directory is not there"
     with capture_logs() as said:
         async with running(place.packer(Ends())):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not said:
                     await asyncio.sleep(0.001)
     assert [entry["cause"] for entry in said] == ["the directory is not there"]

@@ -81,10 +81,19 @@ async def test_what_waits_together_shares_a_commit(store: Store) -> None:
     told: list[ChangeSet] = []
     store.on_commit(told.append)
 
-    def noted(number: int) -> Callable[[Transaction], None]:
-        return lambda tx: tx.note(f"job{number}", NOW, "queued")
+    # On a thread, the first may be carried out before the last one is there.
+    all_wait = threading.Event()
 
-    await asyncio.gather(*(store._database.write(noted(number)) for number in range(60)))
+    def noted(number: int) -> Callable[[Transaction], None]:
+        def write(tx: Transaction) -> None:
+            all_wait.wait(30)
+            tx.note(f"job{number}", NOW, "queued")
+
+        return write
+
+    writes = [store._database.write(noted(number)) for number in range(60)]
+    all_wait.set()
+    await asyncio.gather(*writes)
     assert sum(len(changes.jobs) for changes in told) == 60
     assert len(told) <= 3
 

@@ -167,7 +167,7 @@ async def test_a_long_read_does_not_hold_up_writes(store: Store) -> None:
     go_on = threading.Event()
 
     def waits(reader: Any) -> list[Any]:
-        go_on.wait(10)
+        go_on.wait(60)
         return list(reader.plain("SELECT 1"))
 
     reading = asyncio.ensure_future(store._database.read(waits, long=True))

@@ -13,7 +13,7 @@ async def test_jobs_are_taken_over_together_in_their_order() -> None:
 
     def work(jobs: list[int]) -> None:
         batches.append(jobs)
-        go_on.wait(10)
+        go_on.wait(30)
 
     worker = Worker("test", work, 1000)
     for number in range(20):
@@ -45,12 +45,12 @@ async def test_only_so_many_wait() -> None:
 
     def work(jobs: list[int]) -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(30)
         done.extend(jobs)
 
     worker: Worker[int] = Worker("test", work, 3)
     assert worker.put(0)
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 30)
     assert [worker.put(number) for number in range(1, 6)] == [True, True, True, False, False]
     go_on.set()
     await worker.stop()

@@ -25,7 +25,7 @@ async def test_an_api_token_works_until_it_is_revoked(live: Live) -> None:
 
 
 async def test_an_expired_token_is_said_to_be_so(live: Live) -> None:
-    made = await live.post("/tokens", {"name": "brief", "expires": 0.001})
+    made = await live.post("/tokens", {"name": "brief", "expires": 1e-6})
     expired = await live.get("/jobs", made.body["token"])
     assert "expired" in expired.problem(401, "expired_token")["detail"]
 

@@ -107,7 +107,7 @@ async def test_an_archive_that_does_not_answer_holds_up_nobody_else() -> None:
     ]
     await asyncio.sleep(0)
     sink = Collected(99)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await Tail(growing, KEY, turn, packed).drain(Plain(None, 0), sink)
     assert sink.whole == b"new\n"
     assert old.fetching.locked(), "not all of them wait with a piece in memory"
@@ -125,6 +125,6 @@ async def test_the_archive_is_asked_for_nothing_that_it_cannot_have() -> None:
         return False
 
     sink = Collected(99)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await Tail(logs, KEY, asyncio.Semaphore(1), never).drain(Plain(None, 0), sink)
     assert sink.size == 0
