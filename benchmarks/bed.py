@@ -18,6 +18,7 @@ from pathlib import Path
 from remote_client.client import Client
 from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.states import AgentState
+from tests.support.ports import free_port
 
 _BIN = Path(sys.executable).parent
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -104,14 +105,6 @@ def _start(
             stdout=output,
             stderr=output,
         )
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(port: int) -> bool:

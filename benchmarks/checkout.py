@@ -17,7 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.bed import descendants, free_port, quantile, wait_until
+from benchmarks.bed import descendants, quantile, wait_until
+from tests.support.ports import free_port
 
 CAPACITY: Final = 8
 _TRUE: Final = ["/usr/bin/true"]

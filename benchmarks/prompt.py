@@ -20,7 +20,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.bed import bed, free_port, table, wait_until
+from benchmarks.bed import bed, table, wait_until
+from tests.support.ports import free_port
 
 _NOT_KEPT = ("PYTHON", "REMOTE_", "_REMOTE")
 _BIN = Path(sys.executable).parent

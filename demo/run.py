@@ -45,6 +45,8 @@ class Stage:
         self.root = Path(tempfile.mkdtemp(prefix="remote-demo-"))
         self.env = {**os.environ, "REMOTE_AGENT_PROGRAM_DIR": str(self.root / "program")}
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._kept, self.port = _free_port()
+        """The server's port."""
 
     def start(self, name: str, *command: object) -> None:
         """Start a program with its output in a file."""
@@ -78,6 +80,7 @@ class Stage:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        self._kept.close()
         shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -86,7 +89,7 @@ def running_system() -> Iterator[Client]:
     """A server and an agent of four places; gives an admin's client."""
     stage = Stage()
     try:
-        port = _free_port()
+        port = stage.port
         url, data = f"http://127.0.0.1:{port}", stage.root / "server"
         say(f"starting a server on {url} and an agent, data in {stage.root}")
         stage.start(
@@ -215,11 +218,16 @@ def paint(text: str, colour: str) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_port() -> tuple[socket.socket, int]:
+    """A port, and the socket that keeps others from getting it. It does not listen: a server may be
+    bound beside it (SO_REUSEADDR), but on Linux only. Elsewhere it is closed already."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    port: int = kept.getsockname()[1]
+    if sys.platform != "linux":
+        kept.close()
+    return kept, port
 
 
 def _listens(port: int) -> bool:

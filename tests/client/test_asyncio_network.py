@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from remote_client.asyncio_network import AsyncioNetwork
+from tests.support.ports import free_port
 
 
 async def test_a_wire_over_a_real_socket() -> None:
@@ -40,8 +41,7 @@ async def test_waiting_stops_nobody() -> None:
 
 
 async def test_nobody_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(ConnectionRefusedError):
         await AsyncioNetwork().connect("127.0.0.1", port, 10)
     with pytest.raises(OSError, match=r"no\.such\.host|not known|resolution"):

@@ -14,6 +14,7 @@ from remote_client.asyncio_network import AsyncioNetwork
 from remote_client.connection import Broken, Connection, Response, Way
 from remote_client.modes import run
 from remote_client.network import BlockingNetwork, Network
+from tests.support.ports import free_port
 
 Drive = Callable[[Any], Any]
 """Runs a coroutine to its end."""
@@ -178,8 +179,7 @@ def test_what_went_wrong_in_words(server: Server, answer: bytes, says: str) -> N
 
 
 def test_nobody_there(server: Server) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        way = Way("127.0.0.1", free.getsockname()[1])
+    way = Way("127.0.0.1", free_port())
     with pytest.raises(Broken, match=r"refused|Connect call failed") as caught:
         Link(server.drive, way, server.network)
     assert not caught.value.sent

@@ -10,6 +10,7 @@ import pytest
 
 from remote_client.modes import run
 from remote_client.network import BlockingNetwork, Socket, is_readable
+from tests.support.ports import free_port
 
 
 def test_a_wire_over_a_real_socket() -> None:
@@ -30,8 +31,7 @@ def test_a_wire_over_a_real_socket() -> None:
 
 
 def test_nobody_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(ConnectionRefusedError):
         run(BlockingNetwork().connect("127.0.0.1", port, 10))
 
