@@ -29,11 +29,20 @@ def give_up_powers() -> None:
 
 def powerless(call: Callable[[], None]) -> None:
     """Run something in a child without powers; AssertionError, with its traceback, if it fails."""
+
+    def without() -> None:
+        give_up_powers()
+        call()
+
+    in_child(without)
+
+
+def in_child(call: Callable[[], None]) -> None:
+    """Run something in a child; AssertionError, with its traceback, if it fails."""
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
         try:
-            give_up_powers()
             call()
         except BaseException:
             os.write(writing, traceback.format_exc().encode()[:60_000])

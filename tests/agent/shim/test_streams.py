@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ def descriptors() -> set[str]:
 
 def test_all_pipes_are_closed_in_the_end(tmp_path: Path) -> None:
     with Folder(tmp_path) as folder:
+        gc.collect()  # what earlier tests have left open
         before = descriptors()
         for wanted in (
             order(),
@@ -39,7 +41,7 @@ def test_all_pipes_are_closed_in_the_end(tmp_path: Path) -> None:
             streams.release()
             streams.close()
             streams.close()
-            assert descriptors() == before
+            assert descriptors() <= before
 
 
 def test_streams_are_named(tmp_path: Path) -> None:

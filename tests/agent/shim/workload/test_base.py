@@ -19,7 +19,7 @@ from tests.support.shim_seams import extended_client
 
 ENGINE = f"""#!{sys.executable} -IS
 # Containers as processes: run, kill, inspect and rm of an engine such as docker.
-import os, signal, subprocess, sys
+import os, signal, subprocess, sys, time
 here = os.path.dirname(os.path.abspath(__file__))
 def note(text):
     with open(here + "/calls", "a") as calls: calls.write(text + "\\n")
@@ -34,6 +34,7 @@ if what == "run":
     code = inside.wait()
     sys.exit(128 - code if code < 0 else code)
 elif what == "kill":
+    while rest[1] == "SIGKILL" and os.path.exists(here + "/slow"): time.sleep(.01)
     os.killpg(int(open(here + "/" + rest[2]).read()), signal.Signals[rest[1]])
 elif what == "inspect" and os.path.exists(here + "/oom"):
     print("oom")
@@ -96,13 +97,19 @@ def test_a_container_runs_with_its_input_output_and_end(harness: ShimHarness, en
 
 
 def test_a_container_is_interrupted_and_then_killed(harness: ShimHarness, engine: Path) -> None:
-    directory = harness.start(
-        sh("trap 'echo no' TERM; echo up; while :; do sleep 0.02; done"), **container(engine)
-    )
+    said, slow = engine.parent / "said", engine.parent / "slow"
+    slow.touch()
+    script = f"trap 'echo no; : > {said}' TERM; echo up; while :; do sleep 0.02; done"
+    directory = harness.start(sh(script), **container(engine))
     log = directory / "output.log"
     eventually(lambda: log.exists() and b"up" in log.read_bytes())
-    inside = int((engine.parent / f"job-{directory.name}").read_text())
+    # The engine notes the process when the job is at work already.
+    note = engine.parent / f"job-{directory.name}"
+    inside = int(eventually(lambda: note.exists() and note.read_text()))
     assert tell(directory, {"do": "stop", "detail": "enough", "grace": 0.3})
+    # The grace period may be over before the job has answered.
+    eventually(said.exists)
+    slow.unlink()
     run = Run(directory, harness.ended(directory))
     assert (run.code, run.reason) == (137, "cancelled") and b"no" in run.stdout
     interrupt = next(step for step in run.record["steps"] if step["what"] == "interrupt")

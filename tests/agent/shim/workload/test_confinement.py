@@ -9,6 +9,7 @@ from pathlib import Path
 
 from remote_agent.shim.order import Order
 from remote_agent.shim.workload.confinement import Confinement
+from tests.support.powerless import in_child
 
 ORDER = Order("J.1", ["x"], {}, "/")
 
@@ -30,6 +31,11 @@ def test_nice_and_death_with_the_parent() -> None:
 
 
 def test_the_watch_sees_the_tree_and_its_peak() -> None:
+    # In a process of its own: below this one there may be what other tests have started.
+    in_child(watch_a_tree)
+
+
+def watch_a_tree() -> None:
     confine = Confinement(ORDER._replace(memory_limit=40 << 20), guarded=True)
     assert confine.check_at == 0.0 and not confine.exceeded(5.0) and confine.check_at == 5.25
     program = "b = bytearray(60 << 20); print('up', flush=True); input()"
