@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import socket
+import sys
+import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +25,11 @@ from remote_protocol import cri
 ENV = {"PATH": os.environ["PATH"], "HOME": "/", "LANG": "C.UTF-8"}
 
 
-def eventually(condition: Callable[[], Any], limit: float = 20.0, what: str = "") -> Any:
+LIMIT = 60.0
+"""Seconds after which a wait is given up: longer than the slowest machine takes."""
+
+
+def eventually(condition: Callable[[], Any], limit: float = LIMIT, what: str = "") -> Any:
     """Wait until `condition` is true and return what it gave; AssertionError after `limit`."""
     deadline = time.monotonic() + limit
     while True:
@@ -35,14 +42,28 @@ def eventually(condition: Callable[[], Any], limit: float = 20.0, what: str = ""
 
 def running(pid: int) -> bool:
     """Whether a process exists and is no zombie."""
+    return state(pid) not in "ZX"
+
+
+def state(pid: int) -> str:
+    """A process's state: R, S, T, Z and so on (proc(5)); X when it has gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
+        return "X"
+    return stat.rpartition(")")[2].split()[0]
 
 
-def gone(pid: int, limit: float = 20.0) -> None:
+def in_pipe(job: int) -> int:
+    """How many bytes of its standard output a job's shim has not read yet."""
+    pipe = os.open(f"/proc/{job}/fd/1", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+    finally:
+        os.close(pipe)
+
+
+def gone(pid: int, limit: float = LIMIT) -> None:
     """Wait until a process has ended."""
     eventually(lambda: not running(pid), limit, f"for process {pid} to end")
 
@@ -56,7 +77,7 @@ class ShimHarness:
         self.shims = LauncherClient(root / "shim.log")
         self.notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notifications.bind(str(root / "agent.sock"))
-        self.notifications.settimeout(20)
+        self.notifications.settimeout(LIMIT)
         self._count = 0
 
     def make(self, argv: list[str], **fields: Any) -> Path:
@@ -76,7 +97,7 @@ class ShimHarness:
         self.shims.request(directory)
         return directory
 
-    def run(self, argv: list[str], limit: float = 30.0, **fields: Any) -> Run:
+    def run(self, argv: list[str], limit: float = LIMIT, **fields: Any) -> Run:
         """Start an attempt and wait for its end."""
         directory = self.start(argv, **fields)
         run = Run(directory, self.ended(directory, limit))
@@ -85,10 +106,10 @@ class ShimHarness:
         with suppress(BlockingIOError):
             while self.notifications.recv(4096):
                 pass
-        self.notifications.settimeout(20)
+        self.notifications.settimeout(LIMIT)
         return run
 
-    def ended(self, directory: Path, limit: float = 30.0) -> dict[str, Any]:
+    def ended(self, directory: Path, limit: float = LIMIT) -> dict[str, Any]:
         """Wait for an exit record."""
         path = directory / layout.EXIT
         eventually(path.exists, limit, f"for {path}: {self.log()}")
@@ -121,10 +142,11 @@ class ShimHarness:
         stuck = []
         for process in [*workers, *([pid] if pid else [])]:
             try:
-                gone(process, 10.0)
+                gone(process, 30.0)
             except AssertionError:
                 stuck.append(process)
-                os.kill(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended meanwhile
+                    os.kill(process, signal.SIGKILL)
         assert not stuck, f"shims or launcher did not end by themselves: {stuck} {self.log()}"
 
 
@@ -155,6 +177,34 @@ class Run:
         return cri.decode(self.log, cri.STDERR)
 
 
+class Gate:
+    """What holds jobs until a test lets them go: `wait` is the shell command that waits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        os.mkfifo(path)
+        # For reading, too: then this end opens at once, and what is written waits for the jobs.
+        self._end = os.open(path, os.O_RDWR)
+        self.wait = f"read go < {path}"
+
+    def open(self, jobs: int = 1) -> None:
+        """Let so many jobs go on, those that have not come yet as well."""
+        os.write(self._end, b"\n" * jobs)
+
+    def close(self) -> None:
+        """Close this side."""
+        os.close(self._end)
+
+
+def open_files(pid: int) -> list[str]:
+    """What a process has open."""
+    names = []
+    for entry in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            names.append(os.readlink(f"/proc/{pid}/fd/{entry}"))
+    return names
+
+
 def read_log(directory: Path) -> bytes:
     """Everything in an attempt's spool that was not dropped."""
     reader, view, parts = SpoolReader(directory), memoryview(bytearray(1 << 20)), []
@@ -169,4 +219,17 @@ def read_log(directory: Path) -> bytes:
     return b"".join(parts)
 
 
-__all__ = ["ENV", "Run", "ShimHarness", "eventually", "gone", "read_log", "running", "tell"]
+__all__ = [
+    "ENV",
+    "Gate",
+    "Run",
+    "ShimHarness",
+    "eventually",
+    "gone",
+    "in_pipe",
+    "open_files",
+    "read_log",
+    "running",
+    "state",
+    "tell",
+]

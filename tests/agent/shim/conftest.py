@@ -1,4 +1,4 @@
-"""One launcher with three shims for each test."""
+"""One launcher with three shims for each test, and what holds its jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.shim_harness import ShimHarness
+from tests.support.shim_harness import Gate, ShimHarness
 
 
 @pytest.fixture
@@ -18,3 +18,13 @@ def harness(tmp_path: Path) -> Iterator[ShimHarness]:
         yield harness
     finally:
         harness.close()
+
+
+@pytest.fixture
+def gate(harness: ShimHarness, tmp_path: Path) -> Iterator[Gate]:
+    """Closed before the shims end, so that no job outlives a test that has failed."""
+    gate = Gate(tmp_path / "gate")
+    try:
+        yield gate
+    finally:
+        gate.close()

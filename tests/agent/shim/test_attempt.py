@@ -18,7 +18,18 @@ import pytest
 
 from remote_agent.processes.cgroup import own_group
 from remote_protocol import cri
-from tests.support.shim_harness import ENV, Run, ShimHarness, eventually, read_log, running, tell
+from tests.support.shim_harness import (
+    ENV,
+    Gate,
+    Run,
+    ShimHarness,
+    eventually,
+    in_pipe,
+    read_log,
+    running,
+    state,
+    tell,
+)
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 
@@ -167,7 +178,7 @@ def test_a_flood_keeps_memory_bounded_and_every_byte(harness: ShimHarness) -> No
         sh(f"yes {line} | head -c {size}"), segment_size=10_000_000, segments=100
     )
     shim = harness.started(directory)["shim_pid"]
-    record = harness.ended(directory, limit=60)
+    record = harness.ended(directory, limit=100)
     peak = peak_of(shim)
     assert peak < 32 * 1024, f"{peak} KiB"
     assert record["usage"]["stdout_bytes"] == size
@@ -193,10 +204,13 @@ def test_output_waits_for_the_agent_and_goes_on(harness: ShimHarness) -> None:
     directory = harness.start(sh("head -c 9000000 /dev/zero"), segment_size=500_000, segments=3)
     closed = lambda: sorted(directory.glob("output.0*"))  # noqa: E731
     eventually(lambda: len(closed()) == 3)
-    job = harness.started(directory)["pid"]
+    started = harness.started(directory)
+    # A shim that sleeps has looked at what it has written, and lets the rest wait.
+    eventually(lambda: state(started["shim_pid"]) == "S")
     live = directory / "output.log"
-    eventually(lambda: stands_still(live))
-    assert running(job) and len(closed()) == 3
+    size = live.stat().st_size
+    eventually(lambda: state(started["pid"]) == "S", what="for the job to find its pipe full")
+    assert live.stat().st_size == size and len(closed()) == 3
     total = 0
     while not (directory / "exit.json").exists():
         for path in closed()[:-1]:
@@ -209,19 +223,18 @@ def test_output_waits_for_the_agent_and_goes_on(harness: ShimHarness) -> None:
     assert "output_waits" in [step["what"] for step in record["steps"]]
 
 
-def stands_still(path: Path) -> bool:
-    size = path.stat().st_size if path.exists() else 0
-    time.sleep(0.3)
-    return size > 0 and path.stat().st_size == size
-
-
 def test_hold_and_go(harness: ShimHarness) -> None:
     directory = harness.start(sh("while :; do echo tick; sleep 0.01; done"))
     log = directory / "output.log"
     eventually(log.exists)
+    started = harness.started(directory)
+    job, shim = started["pid"], started["shim_pid"]
     assert tell(directory, {"do": "hold"})
-    eventually(lambda: stands_still(log))
-    size = log.stat().st_size
+    # It sleeps though there is something to read.
+    eventually(lambda: in_pipe(job) > 20 and state(shim) == "S" and in_pipe(job) > 20)
+    size, unread = log.stat().st_size, in_pipe(job)
+    eventually(lambda: in_pipe(job) > unread + 20)
+    assert log.stat().st_size == size
     assert tell(directory, {"do": "go"})
     eventually(lambda: log.stat().st_size > size)
     assert tell(directory, {"do": "kill"})
@@ -258,21 +271,21 @@ def test_cancel_is_polite_first(harness: ShimHarness) -> None:
 def test_cancel_kills_what_ignores_it_after_the_grace_period(harness: ShimHarness) -> None:
     directory = harness.start(sh("trap '' TERM; echo up; while :; do sleep 0.02; done"), grace=60.0)
     eventually((directory / "output.log").exists)
+    began = time.monotonic()
     assert tell(directory, {"do": "stop", "detail": "too late", "grace": 0.2})
     run = Run(directory, harness.ended(directory))
+    assert time.monotonic() - began >= 0.2
     assert (run.code, run.reason) == (137, "cancelled")
     assert run.detail.startswith("too late; killed by SIGKILL after SIGTERM")
     assert run.steps[2:4] == ["interrupt", "kill"]
-    at = {step["what"]: step["at"] for step in run.record["steps"]}
-    assert at["kill"] - at["interrupt"] >= 0.2
 
 
 def test_cancel_reaches_a_stopped_job_with_its_own_signal(harness: ShimHarness) -> None:
     directory = harness.start(
         sh("trap 'exit 5' INT; echo up; kill -STOP $$; sleep 30 & wait"), stop_signal="SIGINT"
     )
-    eventually((directory / "output.log").exists)
-    tell(directory, {"do": "stop"})
+    eventually(lambda: state(harness.started(directory)["pid"]) == "T")
+    assert tell(directory, {"do": "stop"})
     run = Run(directory, harness.ended(directory))
     assert (run.code, run.detail) == (5, "cancelled; exited with code 5 after SIGINT")
 
@@ -286,25 +299,26 @@ def test_kill_is_immediate(harness: ShimHarness) -> None:
     assert run.detail == "superseded; killed by SIGKILL"
 
 
-def test_garbage_on_the_channel_changes_nothing(harness: ShimHarness) -> None:
-    directory = harness.start(sh("sleep 0.3; exit 4"))
+def test_garbage_on_the_channel_changes_nothing(harness: ShimHarness, gate: Gate) -> None:
+    directory = harness.start(sh(f"{gate.wait}; exit 4"))
     harness.started(directory)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         for junk in (b"", b"\xff\x00", b"[]", b"{}", b'{"do":["x"]}', b'{"do":"hold","for":"x"}'):
             sender.sendto(junk, str(directory / "control"))
+    gate.open()
     assert harness.ended(directory)["exit_code"] == 4
 
 
 def test_timeout(harness: ShimHarness) -> None:
-    run = harness.run(sh("echo up; sleep 60"), timeout=0.3)
+    run = harness.run(["sleep", "600"], timeout=0.3)
     assert (run.code, run.reason) == (143, "timeout")
     assert run.detail == "timeout of 300ms reached; ended by SIGTERM"
-    assert run.steps[:4] == ["spawned", "first_output", "timeout", "interrupt"]
-    assert 0.3 <= run.record["usage"]["duration"] < 3
+    assert run.steps[:3] == ["spawned", "timeout", "interrupt"]
+    assert run.record["usage"]["duration"] >= 0.3
 
 
 def test_a_job_that_ends_in_time_has_no_timeout(harness: ShimHarness) -> None:
-    assert harness.run(["true"], timeout=5.0).reason == "exit"
+    assert harness.run(["true"], timeout=600.0).reason == "exit"
 
 
 MEMORY_HOG = "b = bytearray(120 * 2**20); import time; time.sleep(60)"
@@ -362,10 +376,9 @@ def test_a_daemonised_grandchild_dies_with_a_kill(harness: ShimHarness, tmp_path
 
 
 def test_an_inherited_pipe_holds_nobody_up(harness: ShimHarness) -> None:
-    began = time.monotonic()
-    run = harness.run(sh("sleep 60 & echo before; exit 2"))
+    # Whoever holds the pipe outlives what this test waits for the end.
+    run = harness.run(sh("sleep 600 & echo before; exit 2"))
     assert run.code == 2 and run.stdout == b"before\n"
-    assert time.monotonic() - began < 5
 
 
 def test_keep_processes(harness: ShimHarness, tmp_path: Path) -> None:

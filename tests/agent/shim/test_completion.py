@@ -13,7 +13,7 @@ import pytest
 
 from remote_agent.shim import layout
 from remote_agent.spool import closed_name
-from tests.support.shim_harness import ShimHarness, eventually, gone, running, tell
+from tests.support.shim_harness import LIMIT, ShimHarness, eventually, gone, running, tell
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_cancelled_job_on_a_full_disk_ends(small_disk: Path) -> None:
         with pytest.raises(BlockingIOError):
             while True:
                 harness.notifications.recv(1 << 16)
-        harness.notifications.settimeout(30)
+        harness.notifications.settimeout(LIMIT)
         assert tell(directory, {"do": "stop", "reason": "cancelled", "detail": "enough"})
         record = notification(harness, "ended")
         assert record["end_reason"] == "cancelled" and not running(pid)
@@ -74,7 +74,8 @@ def test_the_end_of_a_job_whose_directory_was_deleted_is_nobodys(tmp_path: Path)
         directory.rmdir()
         os.kill(pid, 9)
         gone(pid)
-        assert running(shim), "it is ready for the next one"
+        following = harness.started(harness.run(["true"]).directory)
+        assert following["shim_pid"] == shim, "it is ready for the next one"
     finally:
         harness.close()
 

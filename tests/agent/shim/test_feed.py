@@ -11,7 +11,7 @@ from pathlib import Path
 from remote_agent.processes import Folder, Poller
 from remote_agent.shim import layout
 from remote_agent.shim.feed import CHECK_EVERY, Feed
-from tests.support.shim_harness import Run, ShimHarness, eventually, tell
+from tests.support.shim_harness import Gate, Run, ShimHarness, eventually, open_files, tell
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 SUM = "import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"
@@ -118,13 +118,15 @@ def test_a_job_that_does_not_read_ends_all_the_same(harness: ShimHarness) -> Non
     assert (run.code, run.stdout) == (0, bytes(3))
 
 
-def test_a_job_that_closes_its_input_goes_on(harness: ShimHarness, tmp_path: Path) -> None:
-    go = tmp_path / "go"
-    script = f"exec <&-; echo closed; while [ ! -e {go} ]; do sleep 0.01; done; exit 4"
+def test_a_job_that_closes_its_input_goes_on(harness: ShimHarness, gate: Gate) -> None:
+    script = f"exec <&-; echo closed; {gate.wait}; exit 4"
     directory = harness.start(["sh", "-c", script], stdin=True)
     prints(directory, b"closed")
+    shim = harness.started(directory)["shim_pid"]
+    assert sum("pipe:" in name for name in open_files(shim)) == 3
     append(directory, bytes(3_000_000))
-    go.touch()
+    eventually(lambda: sum("pipe:" in name for name in open_files(shim)) == 2)
+    gate.open()
     run = Run(directory, harness.ended(directory))
     assert run.code == 4
     (step,) = [step for step in run.record["steps"] if step["what"] == "input_closed"]

@@ -12,7 +12,7 @@ from remote_agent.shim import worker
 from remote_agent.shim.launcher_client import LauncherClient
 from tests.agent.shim.test_attempt import daemon, sh
 from tests.agent.shim.test_feed import append
-from tests.support.shim_harness import ShimHarness, eventually, gone, running
+from tests.support.shim_harness import Gate, ShimHarness, eventually, gone, open_files, running
 
 
 def test_shims_are_reused(harness: ShimHarness) -> None:
@@ -33,15 +33,20 @@ def test_a_reused_shim_leaks_nothing(harness: ShimHarness) -> None:
         proc = Path(f"/proc/{shim}")
         status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
         return {
-            "fds": {fd.name: os.readlink(fd) for fd in (proc / "fd").iterdir()},
+            "files": sorted(open_files(shim)),
             "cwd": os.readlink(proc / "cwd"),
             "mask": [status[name].strip() for name in ("SigBlk", "SigIgn", "SigCgt", "Umask")],
             "environ": (proc / "environ").read_bytes(),
             "children": (proc / "task" / str(shim) / "children").read_text(),
         }
 
+    def idle() -> dict[str, object] | None:
+        """The state, once the shim has left the attempt, whose directory it closes last."""
+        found = state()
+        return None if str(harness.root / "attempts") in str(found) else found
+
     harness.run(["true"])
-    before = eventually(lambda: (s := state())["cwd"] == "/" and s)
+    before = eventually(idle)
     harness.run(sh("umask 0; echo out; echo err >&2; export X=1; exit 3"), timeout=9.0)
     harness.run(["no-such-program"])
     harness.run(sh("sleep 60 & sleep 60 & kill -9 $$"), memory_limit=1 << 30, max_log=5000)
@@ -117,15 +122,6 @@ def test_inputs_leave_the_launcher_what_it_needs_to_kill(tmp_path: Path) -> None
         harness.close()
 
 
-def open_files(pid: int) -> list[str]:
-    """What a process has open."""
-    names = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
-            names.append(os.readlink(entry))
-    return names
-
-
 def test_kept_processes_survive_the_death_of_another_shim(
     harness: ShimHarness, tmp_path: Path
 ) -> None:
@@ -151,25 +147,30 @@ def test_the_pool_grows_and_shrinks(harness: ShimHarness) -> None:
     assert len(harness.workers()) == 2
 
 
-def test_a_busy_shim_is_not_taken_away(harness: ShimHarness) -> None:
-    directories = [harness.start(["sleep", "1"]) for _ in range(3)]
+def test_a_busy_shim_is_not_taken_away(harness: ShimHarness, gate: Gate) -> None:
+    harness.shims.resize(4)
+    directories = [harness.start(sh(gate.wait)) for _ in range(3)]
     for directory in directories:
         harness.started(directory)
+    eventually(lambda: len(harness.workers()) == 4)
     harness.shims.resize(1)
+    eventually(lambda: len(harness.workers()) == 3, what="for the free one to go")
+    gate.open(3)
     assert [harness.ended(directory)["exit_code"] for directory in directories] == [0, 0, 0]
     eventually(lambda: len(harness.workers()) == 1)
 
 
 def test_an_attempt_that_is_asked_for_twice_starts_once(
-    harness: ShimHarness, tmp_path: Path
+    harness: ShimHarness, tmp_path: Path, gate: Gate
 ) -> None:
-    directory = harness.make(sh(f"echo start >> {tmp_path}/starts; sleep 0.3"))
+    directory = harness.make(sh(f"echo start >> {tmp_path}/starts; {gate.wait}"))
     other = LauncherClient(tmp_path / "other.log")
     other.start(2)
     try:
         for _ in range(3):
             harness.shims.request(directory)
             other.request(directory)
+        gate.open()
         harness.ended(directory)
         harness.shims.request(directory)
         assert harness.run(["true"]).code == 0
@@ -178,12 +179,15 @@ def test_an_attempt_that_is_asked_for_twice_starts_once(
     assert (tmp_path / "starts").read_text() == "start\n"
 
 
-def test_when_the_agent_goes_running_attempts_go_on_and_the_rest_ends(harness: ShimHarness) -> None:
+def test_when_the_agent_goes_running_attempts_go_on_and_the_rest_ends(
+    harness: ShimHarness, gate: Gate
+) -> None:
     launcher = harness.shims.pid
-    busy = [harness.start(sh("sleep 1; echo late")) for _ in range(3)]
+    busy = [harness.start(sh(f"{gate.wait}; echo late")) for _ in range(3)]
     waiting = [harness.start(["echo", "queued"]) for _ in range(2)]
     shims = [harness.started(directory)["shim_pid"] for directory in busy]
     harness.shims.close()
+    gate.open(3)
     for directory in [*busy, *waiting]:
         assert harness.ended(directory)["exit_code"] == 0
     for pid in [*shims, launcher]:
@@ -199,11 +203,13 @@ def test_the_launcher_guards_its_shims_jobs_without_an_agent(harness: ShimHarnes
     eventually(lambda: not running(started["pid"]))
 
 
-def test_shims_outlive_their_launcher(harness: ShimHarness) -> None:
-    directory = harness.start(sh("sleep 0.5; exit 7"))
+def test_shims_outlive_their_launcher(harness: ShimHarness, gate: Gate) -> None:
+    directory = harness.start(sh(f"{gate.wait}; exit 7"))
     harness.started(directory)
     assert harness.shims.pid is not None
     os.kill(harness.shims.pid, signal.SIGKILL)
+    gone(harness.shims.pid)
+    gate.open()
     assert harness.ended(directory)["exit_code"] == 7
     eventually(lambda: not harness.shims.alive())
     harness.shims.start(1)
@@ -225,7 +231,8 @@ def test_shims_are_replaced_after_a_number_of_attempts(tmp_path: Path) -> None:
 
 
 def test_a_shim_imports_nothing_heavy_and_stays_small(harness: ShimHarness) -> None:
-    (shim, *_) = eventually(harness.workers)
+    # All three: what they share counts for each in part.
+    (shim, *_) = eventually(lambda: len(pids := harness.workers()) == 3 and pids)
     maps = Path(f"/proc/{shim}/maps").read_text()
     for library in ("_ssl", "_asyncio", "pydantic", "websockets"):
         assert library not in maps

@@ -16,7 +16,7 @@ from remote_agent.shim.order import Order
 from remote_agent.shim.output import Output
 from remote_agent.spool import CHECKSUMS, LIVE, SpoolReader, closed_name, closed_start
 from remote_protocol import cri
-from tests.support.shim_harness import ShimHarness, eventually, read_log, tell
+from tests.support.shim_harness import ShimHarness, eventually, in_pipe, read_log, state, tell
 
 
 @pytest.fixture
@@ -131,6 +131,11 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
             segments=100,
         )
         # The job fills the disk and waits; the agent frees acknowledged segments now and then.
+        started = harness.started(directory)
+        eventually(lambda: os.statvfs(small_disk).f_bavail == 0, what="for a full disk")
+        # A shim that sleeps though there is output has tried to write more, and waits for room.
+        eventually(lambda: in_pipe(started["pid"]) > 0)
+        eventually(lambda: state(started["shim_pid"]) == "S")
         reader, view = SpoolReader(directory), memoryview(bytearray(1 << 16))
         parts, offset, waited = [], 0, 0
         while True:
@@ -160,12 +165,6 @@ def test_an_end_on_a_full_disk_is_written_when_there_is_room(small_disk: Path) -
     harness = ShimHarness(small_disk / "state")
     harness.shims.start(1)
     try:
-        directory = harness.start(["sh", "-c", "read x < go; echo late; exit 4"])
-        pid = harness.started(directory)["pid"]
-        os.mkfifo(directory / "work" / "go")
-        # The job may have looked before the pipe was there.
-        tell(directory, {"do": "kill"})
-        harness.ended(directory)
         directory = harness.make(["sh", "-c", "read x < go; echo late; exit 4"])
         os.mkfifo(directory / "work" / "go")
         harness.shims.request(directory)

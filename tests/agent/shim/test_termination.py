@@ -54,9 +54,11 @@ def test_it_is_polite_once_and_kills_when_grace_is_over(stubborn: Target) -> Non
     ended = stubborn.termination
     assert ended.next_at is None
     ended.enforce(time.monotonic() + 1e6)
+    before = time.monotonic()
     ended.interrupt("cancelled", "by anna", 3, "SIGNONE")
+    after = time.monotonic()
     ended.interrupt("timeout", "late", 0, "SIGKILL")
-    assert ended.next_at is not None and 2 < ended.next_at - time.monotonic() <= 3
+    assert ended.next_at is not None and before <= ended.next_at - 3 <= after
     ended.enforce(ended.next_at - 0.5)
     assert stubborn.said == ["interrupt"] and running(stubborn.process.pid)
     ended.enforce(ended.next_at)
@@ -69,21 +71,22 @@ def test_it_is_polite_once_and_kills_when_grace_is_over(stubborn: Target) -> Non
 
 @pytest.mark.parametrize("grace", [None, "3", -1, 1e10, float("nan")])
 def test_a_grace_period_that_makes_no_sense_is_the_orders(stubborn: Target, grace: object) -> None:
+    before = time.monotonic()
     stubborn.termination.interrupt("cancelled", "by anna", grace, ["SIGTERM"])
     next_at = stubborn.termination.next_at
-    assert next_at is not None and 4 < next_at - time.monotonic() <= 5
+    assert next_at is not None and before <= next_at - 5 <= time.monotonic()
     assert stubborn.ending.interrupted == "SIGTERM"
 
 
 def test_a_signal_of_the_requests_own(stubborn: Target) -> None:
     stubborn.termination.interrupt("cancelled", "by anna", signal="SIGUSR1")
-    assert stubborn.process.wait(20) == 7
+    assert stubborn.process.wait(60) == 7
 
 
 def test_a_kill_keeps_the_first_reason(stubborn: Target) -> None:
     stubborn.termination.interrupt("timeout", "too long")
     stubborn.termination.kill("cancelled", "superseded")
-    assert stubborn.process.wait(20) == -signal.SIGKILL
+    assert stubborn.process.wait(60) == -signal.SIGKILL
     assert (stubborn.ending.reason, stubborn.ending.detail) == ("timeout", "too long")
 
 

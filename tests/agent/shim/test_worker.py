@@ -13,7 +13,7 @@ import pytest
 
 from remote_agent.processes import shim_command, shim_environment
 from remote_agent.shim import layout
-from tests.support.shim_harness import Run, ShimHarness, eventually, running
+from tests.support.shim_harness import Gate, Run, ShimHarness, eventually, running
 
 
 @pytest.fixture
@@ -49,9 +49,13 @@ def test_one_attempt(harness: ShimHarness) -> None:
 
 
 def test_two_shims_start_it_once(harness: ShimHarness, tmp_path: Path) -> None:
-    directory = harness.make(["sh", "-c", f"echo start >> {tmp_path}/starts; sleep 1"])
+    gate = Gate(tmp_path / "gate")
+    directory = harness.make(["sh", "-c", f"echo start >> {tmp_path}/starts; {gate.wait}"])
     shims = [shim(directory) for _ in range(3)]
+    eventually(lambda: sum(process.poll() is not None for process in shims) == 2)
+    gate.open()
     reports = "".join(end(process) for process in shims)
+    gate.close()
     assert reports.count("another shim keeps") == 2
     assert (tmp_path / "starts").read_text() == "start\n"
 
