@@ -37,10 +37,24 @@ APART: Final = {"build": "the tools that build", "ansible": "Ansible and its lin
 """What is in an environment of its own, by kind."""
 _EVERY: Final = 10.0
 """Seconds between two words about a step that goes on, where there is no terminal."""
+_PAUSES: Final = (5.0, 15.0, 45.0)
+"""Seconds to wait before a download is tried again."""
+_MAY_PASS: Final = re.compile(
+    "timed out|timeout|connection|HTTP error (408|429|5)|name resolution|Name or service|SSL"
+    "|Max retries|IncompleteRead|incomplete|No matching distribution",
+    re.IGNORECASE,
+)
+"""What pip says when the index does not answer as it should; of a page that it could not have it
+says that there is no such distribution."""
 
 
 class Failed(Exception):
     """A step failed; its text says why and what to do."""
+
+    def __init__(self, text: str, may_pass: bool = False) -> None:
+        super().__init__(text)
+        self.may_pass = may_pass
+        """Whether the same may work a moment later."""
 
 
 class Progress:
@@ -71,6 +85,10 @@ class Progress:
         elif passed >= self._next:
             self._next += _EVERY
             self._write(f"{self._head()} ... {passed:.0f} s  {detail}\n")
+
+    def note(self, text: str) -> None:
+        """Say something that is worth a line of its own; the step goes on."""
+        self._write(f"{self.start_of_line}{self._head()}: {text}\n")
 
     def end(self) -> None:
         """The step is done."""
@@ -180,9 +198,16 @@ class SetUp:
         return str(self.venv)
 
     def _pip(self, progress: Progress, *words: str) -> None:
-        self._call(
-            progress, self.python, "-m", "pip", "install", "--progress-bar", "off", *_QUIET, *words
-        )
+        pip = ("-m", "pip", "install", "--progress-bar", "off", *_QUIET, *words)
+        for pause in _PAUSES:
+            try:
+                return self._call(progress, self.python, *pip)
+            except Failed as error:
+                if not error.may_pass:
+                    raise
+            progress.note(f"the package index did not answer; trying again in {pause:.0f} s")
+            time.sleep(pause)
+        self._call(progress, self.python, *pip)
 
     def _call(self, progress: Progress, *command: str | Path) -> None:
         """Run one program, show what it is at. Failed with its last words."""
@@ -210,7 +235,8 @@ class SetUp:
             _end(process)
             raise
         if code != 0:
-            raise Failed(f"{progress.start_of_line}{_why(said, code)}")
+            may_pass = any(_MAY_PASS.search(line) for line in said)
+            raise Failed(f"{progress.start_of_line}{_why(said, code)}", may_pass)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -233,8 +259,9 @@ def _lines(process: subprocess.Popen[str]) -> Iterator[str | None]:
     assert output is not None
 
     def read() -> None:
-        for line in output:
-            lines.put(line.rstrip())
+        with output:
+            for line in output:
+                lines.put(line.rstrip())
         lines.put(None)
 
     reader = threading.Thread(target=read, daemon=True)
