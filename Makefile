@@ -25,6 +25,9 @@ NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launche
 # stays short.
 HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/docs/test_blocks.py
 
+# Where a test's first fixture builds, boots or waits for a host, on a machine that has more to do: what hangs ends.
+LONG := --timeout 900
+
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
 
@@ -89,24 +92,24 @@ test-hostile: setup-dev ## attacks of strangers, users and rogue agents on a rea
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/hostile $(ARGS)
 
 test-checkout: setup-dev ## the set-up of a checkout, interrupted and repeated, for real
-	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/checkout $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(LONG) tests/checkout $(ARGS)
 
 test-postgres: setup-dev ## the store, what stands on it, and all end-to-end tests on PostgreSQL
 	@REMOTE_TEST_DATABASE=postgresql $(BIN)/python -m pytest -n $(JOBS) --dist worksteal \
 	  $(ON_SQLITE:%=--deselect=%) $(ON_POSTGRESQL) $(ARGS)
 
 test-binary: setup-dev build ## the binaries of `make build`: a whole life, updates, damage, hostile places
-	@AGENT=dist/remote-agent $(BIN)/python -m pytest -n 2 --dist worksteal tests/binary $(WITH_BINARY) $(ARGS)
+	@AGENT=dist/remote-agent $(BIN)/python -m pytest -n 2 --dist worksteal $(LONG) tests/binary $(WITH_BINARY) $(ARGS)
 
 test-docs: setup-dev ## the examples of every --help and the commands of README and guides, for real
-	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/docs/help_examples.py tests/docs/test_blocks.py $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(LONG) tests/docs/help_examples.py tests/docs/test_blocks.py $(ARGS)
 
 test-systemd: setup-dev ## the service in a really booted systemd (root); REMOTE_TEST_SYSTEMD=off leaves it out
 ifeq ($(REMOTE_TEST_SYSTEMD),off)
 	@echo "make: test-systemd is LEFT OUT, because REMOTE_TEST_SYSTEMD=off"
 else
 	@bash tests/systemd/set_up.sh
-	@unshare --mount $(BIN)/python -m pytest tests/systemd $(ARGS)
+	@unshare --mount $(BIN)/python -m pytest $(LONG) tests/systemd $(ARGS)
 endif
 
 test-windows: setup-dev ## a Windows agent in Wine, which it sets up (root); REMOTE_TEST_WINDOWS=off leaves it out
@@ -125,7 +128,7 @@ ifeq ($(REMOTE_TEST_ANSIBLE),off)
 else
 	@bash tests/ansible/set_up.sh
 	@$(MAKE) --no-print-directory $(PLAYERS) dist/SHA256SUMS
-	@unshare --mount $(BIN)/python -m pytest tests/ansible $(ARGS)
+	@unshare --mount $(BIN)/python -m pytest $(LONG) tests/ansible $(ARGS)
 endif
 
 test-containers: setup-dev ## the images in a real container engine (root); REMOTE_TEST_CONTAINERS=off leaves it out
@@ -135,12 +138,12 @@ else
 	@bash tests/containers/set_up.sh
 	@$(MAKE) --no-print-directory dist/SHA256SUMS
 	@unshare --mount --net --pid --fork --kill-child --mount-proc \
-	  $(BIN)/python -m pytest --timeout 600 tests/containers $(ARGS)
+	  $(BIN)/python -m pytest $(LONG) tests/containers $(ARGS)
 endif
 
 test-kubernetes: setup-dev ## charts and manifests of Kubernetes against its schemas, the template of ECS
 	@PYTHON=$(BIN)/python bash tests/kubernetes/set_up.sh
-	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/kubernetes $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(LONG) tests/kubernetes $(ARGS)
 
 test-packages: setup-dev ## .deb and .rpm on a clean booted host (root); REMOTE_TEST_PACKAGES=off leaves it out
 ifeq ($(REMOTE_TEST_PACKAGES),off)
@@ -148,7 +151,7 @@ ifeq ($(REMOTE_TEST_PACKAGES),off)
 else
 	@bash tests/packages/set_up.sh build/clean-host
 	@$(MAKE) --no-print-directory dist/SHA256SUMS
-	@unshare --mount $(BIN)/python -m pytest tests/packages $(ARGS)
+	@unshare --mount $(BIN)/python -m pytest $(LONG) tests/packages $(ARGS)
 endif
 
 check: setup-dev ## lint, format, types, import rules

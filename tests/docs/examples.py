@@ -136,7 +136,7 @@ class World:
         """Run a line as a reader would."""
         return subprocess.run(
             ["bash", "-c", text], cwd=self.here, env=self.environment | more, text=True,
-            capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False,
+            capture_output=True, stdin=subprocess.DEVNULL, timeout=300, check=False,
         )  # fmt: skip
 
     def must(self, text: str) -> str:
@@ -154,7 +154,7 @@ class World:
                 cwd=self.here, env=self.environment | more, stdin=subprocess.DEVNULL,
                 stdout=file, stderr=file,
             )  # fmt: skip
-        ends = time.monotonic() + 40
+        ends = time.monotonic() + 120
         while not re.search(ready, output.read_text()):
             assert process.poll() is None and time.monotonic() < ends, output.read_text()
             time.sleep(0.05)
@@ -200,7 +200,7 @@ class World:
             except AssertionError as error:
                 return str(error)
             process.terminate()
-            return "" if process.wait(40) == 0 else f"it ended with {process.returncode}"
+            return "" if process.wait(120) == 0 else f"it ended with {process.returncode}"
         if text.endswith("logs -f") and text.startswith("remote-agent"):
             text = f"timeout 2 {text}; [ $? = 124 ]"
         apart = text.startswith(("remote-server migrate", "remote-server check --repair"))

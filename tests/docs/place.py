@@ -23,7 +23,7 @@ from tests.docs.blocks import INTERRUPT, Block, blocks
 
 HOSTS = ("server", "jobs.example.com")
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1  # netdevice(7)
-_WAIT = 40
+_WAIT = 120
 """Seconds in which what runs on must have said what it is waited for."""
 
 

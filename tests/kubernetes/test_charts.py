@@ -244,7 +244,7 @@ def test_the_probes_look_at_new_files(tmp_path: Path) -> None:
         env = {"PATH": os.environ["PATH"], f"REMOTE_AGENT_{variable}_FILE": str(file)}
 
         def healthy(command: list[str] = command, env: dict[str, str] = env) -> bool:
-            done = subprocess.run(command, env=env, capture_output=True, timeout=30, check=False)
+            done = subprocess.run(command, env=env, capture_output=True, timeout=300, check=False)
             return done.returncode == 0
 
         file.unlink(missing_ok=True)
