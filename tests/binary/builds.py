@@ -18,5 +18,5 @@ def rewrapped(folder: Path, version: str = "9.9.9") -> Path:
     """Make it in a folder, from what `make build` has left in `build/binary`."""
     python = ROOT / ".venv-build" / "bin" / "python"
     words = [str(python), "-c", _CODE, *map(str, (ROOT, ROOT / "build" / "binary", folder))]
-    subprocess.run([*words, version], check=True, timeout=300)
+    subprocess.run([*words, version], check=True, timeout=800)
     return folder / "remote-agent"

@@ -28,7 +28,7 @@ class Binary:
         """Run it to its end."""
         return subprocess.run(
             [self.file, *arguments], env=self.environment, capture_output=True, text=True,
-            check=check, timeout=60,
+            check=check, timeout=300,
         )  # fmt: skip
 
     @property
