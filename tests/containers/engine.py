@@ -23,7 +23,8 @@ MADE: Final = ROOT / "build" / "containers"
 DOCKER: Final = "/usr/bin/docker"
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _GROUP: Final = "remote-test-containers"
-DEADLINE: Final = 60.0
+DEADLINE: Final = 120.0
+"""Seconds after which something is taken to hang, on a machine that has more to do."""
 T = TypeVar("T")
 
 
@@ -78,7 +79,7 @@ class Engine:
             self.run("rm", "-f", "-v", *found)
         assert self._dockerd is not None
         self._dockerd.send_signal(signal.SIGTERM)
-        self._dockerd.wait(60)
+        self._dockerd.wait(DEADLINE)
         _remove_groups()
 
     def _answers(self) -> bool:
@@ -88,7 +89,7 @@ class Engine:
         return self.run("info").returncode == 0
 
     def run(
-        self, *words: object, env: Mapping[str, str] | None = None, timeout: float = 300.0
+        self, *words: object, env: Mapping[str, str] | None = None, timeout: float = 800.0
     ) -> subprocess.CompletedProcess[str]:
         """`docker …`."""
         return subprocess.run(

@@ -100,8 +100,7 @@ def test_a_stop_lets_jobs_finish(stack: Stack) -> None:
     stack.engine.call("stop", "-t", "60", "drained")
     assert stack.engine.inspect("drained")["State"]["ExitCode"] == 0, stack.engine.log("drained")
     stack.is_whole(job, LINES)
-    row = stack.shown("drained")
-    assert row is not None and row["state"] == "offline"
+    until(lambda: (stack.shown("drained") or {}).get("state") == "offline", "it is offline")
     stack.remove("drained")
 
 
@@ -111,12 +110,11 @@ def test_what_a_stop_does_not_wait_for_is_lost_and_tried_again(stack: Stack) -> 
         "short", "echo here; [ $REMOTE_ATTEMPT = 2 ] || sleep 600", "--max-attempts", "2"
     )
     stack.running(job)
-    began = time.monotonic()
     stack.engine.call("stop", "-t", "60", "short")
-    assert time.monotonic() - began < 30
+    # Not 137, which is what the engine does after that minute.
     assert stack.engine.inspect("short")["State"]["ExitCode"] == 0
-    found = stack.job(job)
-    assert (found["state"], found["attempt"]) == ("queued", 1), found
+    until(lambda: stack.job(job)["state"] == "queued", "the server knows it")
+    assert stack.job(job)["attempt"] == 1
     stack.engine.call("start", "short")
     found = stack.ended(job)
     assert (found["state"], found["attempt"]) == ("succeeded", 2), found
@@ -151,16 +149,16 @@ def test_an_ephemeral_agent_leaves_the_server(stack: Stack) -> None:
     job = stack.ended(stack.submit("brief", "echo one"))
     assert stack.log(job["id"]) == b"one\n"
     assert stack.engine.call("wait", "brief") == "0"
-    assert stack.shown("brief") is None
+    until(lambda: stack.shown("brief") is None, "the server has forgotten it")
     stack.remove("brief")
 
 
 def test_a_stop_ends_an_agent_that_waits_for_its_server(stack: Stack) -> None:
     stack.run_agent("early", SERVER="http://127.0.0.1:1", TOKEN=stack.token())
     until(lambda: "trying again" in stack.engine.log("early"), "the agent waits")
-    began = time.monotonic()
     stack.engine.call("stop", "-t", "60", "early")
-    assert time.monotonic() - began < 30
+    # The engine did not have to kill it, after that minute.
+    assert stack.engine.inspect("early")["State"]["ExitCode"] != 137
     stack.remove("early")
 
 

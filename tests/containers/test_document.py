@@ -50,7 +50,7 @@ def test_what_the_page_says_works(shell: dict[str, str]) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=800,
             check=False,
         )
         said = f"line {block.line} of {DOCUMENT.name}:\n{done.stdout}{done.stderr}"
