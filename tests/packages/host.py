@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.systemd.host import URL, Host
-from tests.systemd.machine import Machine, until
+from tests.systemd.machine import DEADLINE, Machine, until
 from tests.systemd.traces import settled
 
 BIN = Path(sys.executable).parent
@@ -43,7 +43,7 @@ class CleanHost(Host):
         """End it."""
         if self._server is not None:
             self._server.terminate()
-            self._server.wait(60)
+            self._server.wait(DEADLINE)
 
     def admin(self) -> dict[str, str]:
         """The environment of somebody who administers the server."""
@@ -57,7 +57,7 @@ class CleanHost(Host):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=300,
             check=False,
         )
 

@@ -25,7 +25,7 @@ def pack(name: str, version: str, binary: Path, folder: Path, umask: int = 0o022
     licences = ROOT / "dist" / "LICENSES.txt"
     words = [ROOT, name, binary, licences, folder / "work", folder, version]
     command = [str(python), "-c", _CODE, *map(str, words)]
-    subprocess.run(command, check=True, timeout=120, umask=umask)
+    subprocess.run(command, check=True, timeout=600, umask=umask)
 
 
 @dataclass

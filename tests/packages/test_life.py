@@ -10,11 +10,10 @@ import pytest
 from tests.packages.conftest import NEW
 from tests.packages.host import CleanHost
 from tests.packages.managers import Manager
-from tests.systemd.host import JOBS, STATE, UNIT, URL, writer
+from tests.systemd.host import FINISH, JOBS, STATE, UNIT, URL, writer
 from tests.systemd.machine import until
 from tests.systemd.traces import same
 
-LINES = 3000
 CONFIG = "/etc/remote-agent/agent.toml"
 NEXT = "remote-agent service install --server https://SERVER --token-file FILE"
 REGISTERED = "this host is registered. Next, start the agent: remote-agent service install"
@@ -80,12 +79,13 @@ def test_an_upgrade_under_load_loses_nothing(manager: Manager, host: CleanHost) 
     with (host.machine.root / CONFIG.lstrip("/")).open("a") as config:
         config.write("[agent]\ncapacity = { default = 2 }\n")
     old = host.pid()
-    jobs = [host.running(host.submit(writer(LINES, 0.1)), 200) for _ in range(3)]
+    jobs = [host.writing() for _ in range(3)]
     said = manager.install(file(manager, "remote-agent", NEW))
     assert "restarted; its jobs run on" in said and "online" in said and NEXT not in said
     assert host.online(other_than=old) == host.pid()
+    host.let_finish()
     for job in jobs:
-        host.is_whole(job, LINES)
+        host.has_finished(job)
     # What its owner changed is as he left it, and in force.
     assert "default = 2" in host.machine.call("cat", CONFIG)
     assert manager.verify() == [CONFIG]
@@ -129,7 +129,7 @@ def test_purged_it_leaves_nothing(manager: Manager, host: CleanHost, before: Bef
     # rpm keeps what its owner changed beside the new one, and then for ever.
     kept = {"/etc/remote-agent", manager.edited} if manager.kind == "rpm" else set()
     assert {path for path, _ in host.traces()} >= kept
-    same(host.traces(), before.files, "/root/token", *kept)
+    same(host.traces(), before.files, "/root/token", FINISH, *kept)
     same(host.users(), before.users)
     until(lambda: "remote-agent" not in _units(host), "systemd has forgotten its units")
     host.machine.call("rm", "-rf", "/etc/remote-agent")
@@ -148,5 +148,5 @@ def test_remotectl_comes_and_goes(manager: Manager, host: CleanHost, before: Bef
     found = host.machine.call("remotectl", "queue", "list", "-q", env=host.admin())
     assert found.split() == ["default"]
     manager.remove("remotectl")
-    same(host.traces(), before.files, "/root/token")
+    same(host.traces(), before.files, "/root/token", FINISH)
     assert gone(host, "/var/cache/remotectl-program")

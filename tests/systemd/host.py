@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from typing import Any
 
-from tests.systemd.machine import Machine, said, until
+from tests.systemd.machine import DEADLINE, Machine, said, until
 
 URL = "http://127.0.0.1:8750"
 STATE = "/var/lib/remote-agent"
 UNIT = "remote-agent.service"
 JOBS = "remote-agent-jobs.service"
+FINISH = "/etc/finish"
+"""Jobs of `Host.writing` write until it is there."""
 _WRITER = (
     'i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo "line $i of a job, with some words"; '
     "[ $((i % 50)) = 0 ] && sleep {pause}; done; true"
@@ -51,12 +54,19 @@ class Host:
         self._env["REMOTE_TOKEN"] = until(token, "the server makes its admin token")
         until(lambda: self.remotectl("queue", "list").returncode == 0, "a server")
 
+    def listens(self, port: int) -> None:
+        """Wait until somebody does at this port of the host's loopback."""
+        ask = f"exec 3<>/dev/tcp/127.0.0.1/{port}"
+        until(lambda: self.machine.run("bash", "-c", ask).returncode == 0, f"port {port} is open")
+
     def agent(self, *words: object, version: int = 1) -> subprocess.CompletedProcess[str]:
         """`remote-agent …` as root."""
         return self.machine.run(f"/opt/remote/{version}/bin/remote-agent", *words)
 
     def service(self, *words: object, version: int = 1) -> str:
         """`remote-agent service …`, which must succeed; what it printed."""
+        if words[0] in ("install", "start", "restart"):
+            words = (*words, "--deadline", f"{DEADLINE:g}s")
         done = self.agent("service", *words, version=version)
         assert done.returncode == 0, f"service {words} ended with {done.returncode}:\n{said(done)}"
         return done.stdout
@@ -67,7 +77,7 @@ class Host:
 
     def remotectl(self, *words: object) -> subprocess.CompletedProcess[str]:
         """`remotectl …` with the server's admin token."""
-        return self.machine.run("/opt/remote/1/bin/remotectl", *words, env=self._env, timeout=90)
+        return self.machine.run("/opt/remote/1/bin/remotectl", *words, env=self._env)
 
     def _printed(self, *words: object) -> str:
         done = self.remotectl(*words)
@@ -115,11 +125,35 @@ class Host:
         text = self.log(job)
         assert hashlib.sha256(text.encode()).hexdigest() == expected(lines), text[-200:]
 
+    def writing(self) -> str:
+        """A job that writes until `let_finish`, and says then how much; its id, when it runs."""
+        self.machine.call("rm", "-f", FINISH)
+        script = (
+            f"i=0; while [ ! -e {FINISH} ]; do i=$((i+1)); echo line $i of a job, with some words; "
+            "[ $((i % 50)) = 0 ] && sleep 0.2; done; echo end of $i"
+        )
+        return self.running(self.submit(script), 200)
+
+    def let_finish(self) -> None:
+        """End the jobs of `writing`."""
+        self.machine.call("touch", FINISH)
+
+    def has_finished(self, job: str) -> None:
+        """One of `writing` has succeeded, in one attempt, and its log is what it wrote, byte for
+        byte."""
+        found = self.ended(job)
+        assert (found["state"], found["attempt"]) == ("succeeded", 1), found
+        text = self.log(job)
+        end = re.search("^end of ([0-9]+)$", text, re.MULTILINE)
+        assert end, text[-200:]
+        lines = (f"line {i} of a job, with some words\n" for i in range(1, int(end[1]) + 1))
+        assert text == "".join(lines) + end[0] + "\n"
+
     # The service -----------------------------------------------------------------------------
 
     def pid(self) -> int:
-        """The agent's process, inside."""
-        return int(self.machine.show(UNIT, "MainPID"))
+        """The agent's process, inside; it is waited for while systemd starts it again."""
+        return until(lambda: int(self.machine.show(UNIT, "MainPID")), "the agent has a process")
 
     def status(self) -> dict[str, Any]:
         """What the running agent says; empty when none answers."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from remote_agent.service import units
-from tests.systemd.host import JOBS, STATE, UNIT, URL, Host, writer
+from tests.systemd.host import FINISH, JOBS, STATE, UNIT, URL, Host, writer
 from tests.systemd.machine import said, until
 from tests.systemd.traces import same, settled
 
@@ -22,9 +20,14 @@ def test_a_server_that_is_away_is_named_by_install(host: Host) -> None:
     bare["users"] = {(line, "") for line in host.machine.call("getent", "passwd").splitlines()}
     nobody = "http://127.0.0.1:9"
     words = ["--server", nobody, "--token-file", host.token_file(), "--deadline", "5s"]
-    done = host.agent("service", "install", *words)
-    assert done.returncode == 1
-    assert "127.0.0.1:9" in done.stderr and "not online" in done.stderr, said(done)
+
+    def refused() -> bool:
+        done = host.agent("service", "install", *words)
+        assert done.returncode == 1 and "not online" in done.stderr, said(done)
+        return "127.0.0.1:9" in done.stderr
+
+    # On a slow machine it has not yet tried to connect after so short a time.
+    until(refused, "it names the server")
     # It goes on trying, and is no failure to systemd: the server may come.
     assert host.machine.show(UNIT, "ActiveState") == "activating"
 
@@ -68,9 +71,11 @@ def test_a_job_runs_in_the_group_of_jobs_and_within_the_profile(host: Host) -> N
     assert not {"/usr/x", "/etc/x"} & {path for path, _ in settled(host)}
     # Nothing but the agent is in its own group: systemd can always start it again there.
     group = host.machine.call("systemctl", "show", UNIT, "-p", "ControlGroup", "--value").strip()
-    assert host.machine.call("cat", f"/sys/fs/cgroup{group}/cgroup.procs").split() == [
-        str(host.pid())
-    ]
+    inside = f"/sys/fs/cgroup{group}/cgroup.procs"
+    until(
+        lambda: host.machine.call("cat", inside).split() == [str(host.pid())],
+        "what the agent has just started has left its group",
+    )
 
 
 def test_a_job_with_a_limit_has_a_group_of_its_own(host: Host) -> None:
@@ -84,29 +89,33 @@ def test_a_job_with_a_limit_has_a_group_of_its_own(host: Host) -> None:
 
 
 def test_a_killed_agent_comes_back_to_its_job(host: Host) -> None:
-    job = host.running(host.submit(writer(LINES)), 200)
+    job = host.writing()
     pid = host.pid()
     host.machine.call("kill", "-KILL", pid)
     host.online(other_than=pid)
-    host.is_whole(job, LINES)
+    host.let_finish()
+    host.has_finished(job)
 
 
 def test_the_watchdog_restarts_an_agent_that_hangs(host: Host) -> None:
     drop_in = f"/run/systemd/system/{UNIT}.d"
     host.machine.call("mkdir", "-p", drop_in)
-    host.machine.call("sh", "-c", f"printf '[Service]\\nWatchdogSec=3s\\n' > {drop_in}/quick.conf")
+    host.machine.call("sh", "-c", f"printf '[Service]\\nWatchdogSec=10s\\n' > {drop_in}/quick.conf")
     host.machine.call("systemctl", "daemon-reload")
     host.service("restart")
-    job = host.running(host.submit(writer(LINES, 0.15)), 200)
+    job = host.writing()
     pid = host.pid()
     host.machine.call("kill", "-STOP", pid)
     host.online(other_than=pid)
-    journal = host.machine.call("journalctl", "-u", UNIT, "-o", "cat", "-n", "40")
-    assert "Watchdog timeout" in journal
-    host.is_whole(job, LINES)
+    until(
+        lambda: "Watchdog timeout" in host.machine.call("journalctl", "-u", UNIT, "-o", "cat"),
+        "systemd says why",
+    )
+    host.let_finish()
+    host.has_finished(job)
     # One that turns is left alone: longer than the interval, with a job.
     pid = host.pid()
-    host.is_whole(host.submit(writer(LINES, 0.1)), LINES)
+    host.is_whole(host.submit(writer(LINES, 0.2)), LINES)
     assert host.pid() == pid
     host.machine.call("rm", "-r", drop_in)
     host.machine.call("systemctl", "daemon-reload")
@@ -114,9 +123,7 @@ def test_the_watchdog_restarts_an_agent_that_hangs(host: Host) -> None:
 
 def test_restarts_and_an_upgrade_under_load_lose_nothing(host: Host) -> None:
     host.service("restart")
-    jobs = [host.submit(writer(LINES, 0.1)) for _ in range(4)]
-    for job in jobs:
-        host.running(job, 200)
+    jobs = [host.writing() for _ in range(4)]
     old = host.pid()
     host.service("restart")
     host.machine.call("systemctl", "reload", UNIT)
@@ -124,8 +131,9 @@ def test_restarts_and_an_upgrade_under_load_lose_nothing(host: Host) -> None:
     assert "/opt/remote/2/bin/remote-agent" in printed
     new = host.online(other_than=old)
     assert host.status()["version"] == "0.2.0" and host.pid() == new
+    host.let_finish()
     for job in jobs:
-        host.is_whole(job, LINES)
+        host.has_finished(job)
     # Spare shims of the old version are gone with its agent.
     left = until(
         lambda: "/opt/remote/1/" not in host.machine.call("systemctl", "status", JOBS),
@@ -135,12 +143,13 @@ def test_restarts_and_an_upgrade_under_load_lose_nothing(host: Host) -> None:
 
 
 def test_stopping_leaves_jobs_and_starting_finds_them(host: Host) -> None:
-    job = host.running(host.submit(writer(LINES)), 200)
+    job = host.writing()
     assert "its jobs run on" in host.service("stop")
     assert host.machine.run("systemctl", "is-active", UNIT).stdout.strip() == "inactive"
     assert host.agent("service", "status").returncode == 1
     host.service("start")
-    host.is_whole(job, LINES)
+    host.let_finish()
+    host.has_finished(job)
 
 
 def test_a_job_that_leaves_the_group_of_jobs_is_killed_with_them(host: Host) -> None:
@@ -178,7 +187,6 @@ def test_jobs_of_users_of_their_own_cannot_reach_the_token(host: Host) -> None:
     assert host.machine.run("test", "-e", f"/etc/systemd/system/{UNIT}.d").returncode == 1
 
 
-@pytest.mark.timeout(180)
 def test_a_rebooted_host_is_online_by_itself(host: Host) -> None:
     job = host.running(host.submit(writer(100_000, 1.0)), 200)
     host.machine.reboot()
@@ -192,12 +200,13 @@ def test_a_rebooted_host_is_online_by_itself(host: Host) -> None:
 
 
 def test_uninstall_keeps_what_the_server_does_not_have(host: Host) -> None:
-    job = host.running(host.submit(writer(LINES, 0.1)), 200)
+    job = host.writing()
     pid = host.pid()
     done = host.agent("service", "uninstall", version=2)
     assert done.returncode == 1 and job in done.stderr and "--force" in done.stderr, said(done)
     assert host.pid() == pid
-    host.is_whole(job, LINES)
+    host.let_finish()
+    host.has_finished(job)
 
 
 def test_uninstall_leaves_nothing_and_says_what_it_removed(host: Host) -> None:
@@ -205,7 +214,7 @@ def test_uninstall_leaves_nothing_and_says_what_it_removed(host: Host) -> None:
     for path in (f"/etc/systemd/system/{UNIT}", STATE, "/etc/remote-agent/token", "user remote-"):
         assert f"removed  {path}" in printed
     assert "has left" in printed
-    same(settled(host), bare["files"], "/root/token")
+    same(settled(host), bare["files"], "/root/token", FINISH)
     users = {(line, "") for line in host.machine.call("getent", "passwd").splitlines()}
     same(users, bare["users"])
     assert host.machine.run("systemctl", "cat", UNIT).returncode != 0
@@ -224,7 +233,7 @@ def test_uninstall_works_offline_and_on_half_of_an_installation(host: Host) -> N
     host.machine.call("mkdir", "-p", f"{STATE}/attempts")
     host.machine.call("sh", "-c", f"echo broken > {STATE}/identity.json")
     assert STATE in host.service("uninstall")
-    same(settled(host), bare["files"], "/root/token")
+    same(settled(host), bare["files"], "/root/token", FINISH)
 
 
 def test_what_cannot_work_is_named_and_half_of_it_is_taken_back(host: Host) -> None:
