@@ -32,6 +32,10 @@ _CONFIGURATION = """\
 [defaults]
 host_key_checking = False
 interpreter_python = /usr/bin/python3
+# What the role asks of a host is kept, as where many runs follow each other.
+gathering = smart
+fact_caching = jsonfile
+fact_caching_connection = {folder}/home/facts
 nocows = True
 retry_files_enabled = False
 [ssh_connection]
@@ -71,7 +75,12 @@ class Played:
     code: int
     text: str
     counts: dict[str, int]
-    """`ok`, `changed`, `failed` and so on."""
+    """`ok`, `changed`, `failed` and so on, of the first host."""
+
+    def failure(self, host: str) -> str:
+        """What the run says of the failure of one of its hosts, in one line; empty for none."""
+        pattern = f"^(?:fatal|failed): \\[{host}(?: ->|\\]).*?(?=^[a-zA-Z\\[]|\\Z)"
+        return " ".join(" ".join(re.findall(pattern, self.text, re.M | re.S)).split())
 
 
 class Control:
@@ -86,10 +95,11 @@ class Control:
         for name, pipelining in (("ansible.cfg", True), ("slow.cfg", False)):
             (folder / name).write_text(_CONFIGURATION.format(pipelining=pipelining, folder=folder))
         (folder / "play.yml").write_text(_PLAY)
-        (folder / "hosts.ini").write_text(
-            f"{HOST} ansible_host=127.0.0.1 ansible_port={PORT} ansible_user=root "
+        self._reached = (
+            f"ansible_host=127.0.0.1 ansible_port={PORT} ansible_user=root "
             f"ansible_ssh_private_key_file={folder}/key\n"
         )
+        (folder / "hosts.ini").write_text(f"{HOST} {self._reached}")
         # The commands of the documentation are run here, too.
         for name in ("installers", "dist"):
             (folder / name).symlink_to(ROOT / name)
@@ -110,7 +120,7 @@ class Control:
         """Run one of Ansible's programs, which must succeed; all it said."""
         done = subprocess.run(
             command, cwd=cwd or self.folder, env=self._environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=110, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=800, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
@@ -126,7 +136,7 @@ class Control:
         return subprocess.run(
             [*inside, *command], cwd=self.folder, env={**self._environment, **(environment or {})},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=250, check=False,
+            timeout=800, check=False,
         )  # fmt: skip
 
     def open_door(self) -> None:
@@ -147,15 +157,34 @@ class Control:
 
     def play(self, *words: str, pipelining: bool = True, **variables: Any) -> Played:
         """Run the role; `variables` come on top of the host's, None takes one away."""
+        slow = {} if pipelining else {"ANSIBLE_CONFIG": str(self.folder / "slow.cfg")}
+        file = self._variables("variables.json", variables)
+        command = ["ansible-playbook", "-i", "hosts.ini", "-e", f"@{file}", *words, "play.yml"]
+        return self._played(self.run(*command, environment=slow), HOST)
+
+    def play_each(self, *variables: Mapping[str, Any]) -> Played:
+        """The same for several hosts in one run, `case-0` and so on, all of them the one host; each
+        has its own variables on top. For what fails before it changes anything."""
+        names = [f"case-{number}" for number, _ in enumerate(variables)]
+        folder = self.folder / "host_vars"
+        folder.mkdir(exist_ok=True)
+        for name, given in zip(names, variables, strict=True):
+            self._variables(f"host_vars/{name}.json", given)
+        (self.folder / "cases.ini").write_text("".join(f"{n} {self._reached}" for n in names))
+        command = ["ansible-playbook", "-i", "cases.ini", "-f", str(len(names)), "play.yml"]
+        return self._played(self.run(*command), names[0])
+
+    def _variables(self, name: str, variables: Mapping[str, Any]) -> Path:
         given = {**self.variables, **{f"remote_agent_{key}": v for key, v in variables.items()}}
-        file = self.folder / "variables.json"
+        file = self.folder / name
         file.unlink(missing_ok=True)
         file.touch(mode=0o600)
         file.write_text(json.dumps({key: v for key, v in given.items() if v is not None}))
-        slow = {} if pipelining else {"ANSIBLE_CONFIG": str(self.folder / "slow.cfg")}
-        command = ["ansible-playbook", "-i", "hosts.ini", "-e", f"@{file}", *words, "play.yml"]
-        done = self.run(*command, environment=slow)
-        recap = re.search(f"^{HOST} +: (.*)$", done.stdout, re.MULTILINE)
+        return file
+
+    @staticmethod
+    def _played(done: subprocess.CompletedProcess[str], host: str) -> Played:
+        recap = re.search(f"^{host} +: (.*)$", done.stdout, re.MULTILINE)
         counts = re.findall("([a-z]+)=([0-9]+)", recap[1] if recap else "")
         return Played(done.returncode, done.stdout, {key: int(n) for key, n in counts})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,13 +22,15 @@ def test_lint_finds_nothing(control: Control) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"),
-    [("lookup", "registration_token"), ("module", "service"), ("module", "settings")],
+    ("kind", "names"), [("lookup", ["registration_token"]), ("module", ["service", "settings"])]
 )
-def test_what_it_says_of_its_plugins_can_be_read(control: Control, kind: str, name: str) -> None:
-    full = f"remote.agent.{name}"
-    found = json.loads(control.call("ansible-doc", "--json", "-t", kind, full))
-    assert found[full]["doc"]["short_description"] and found[full]["examples"]
+def test_what_it_says_of_its_plugins_can_be_read(
+    control: Control, kind: str, names: list[str]
+) -> None:
+    full = [f"remote.agent.{name}" for name in names]
+    found = json.loads(control.call("ansible-doc", "--json", "-t", kind, *full))
+    assert sorted(found) == full
+    assert all(of["doc"]["short_description"] and of["examples"] for of in found.values())
 
 
 @contextmanager
@@ -65,44 +68,43 @@ def web_server(status: int, body: bytes = b"", **headers: str) -> Iterator[tuple
 SECRET = "rpt_" + "c" * 43
 
 
-def refused(control: Control, url: str) -> str:
-    """What the lookup says when it makes no token."""
-    lookup = f"lookup('remote.agent.registration_token', '{url}', api_token='{SECRET}')"
+def refusals(control: Control, *urls: str) -> list[str]:
+    """What the lookup says of each of these servers when it makes no token."""
+    lookup = f"lookup('remote.agent.registration_token', '{{}}', api_token='{SECRET}')"
+    tasks = "".join(
+        f'    - ansible.builtin.set_fact:\n        made: "{{{{ {lookup.format(url)} }}}}"\n'
+        f"      name: case {number}.\n      ignore_errors: true\n"
+        for number, url in enumerate(urls)
+    )
     (control.folder / "lookup.yml").write_text(
-        "- hosts: localhost\n  gather_facts: false\n  tasks:\n"
-        f'    - ansible.builtin.set_fact:\n        made: "{{{{ {lookup} }}}}"\n'
-        "      ignore_errors: true\n"
+        f"- hosts: localhost\n  gather_facts: false\n  tasks:\n{tasks}"
     )
     said = control.call("ansible-playbook", "lookup.yml")
-    assert "ignored=1" in said, said
-    return said
+    assert f"ignored={len(urls)} " in said, said
+    _, *parts = re.split(r"^TASK \[case \d+\.\].*$", said, flags=re.MULTILINE)
+    return parts
 
 
 def test_a_token_goes_to_the_named_server_only(control: Control) -> None:
-    with web_server(200, b"{}") as (other, reached):
-        there = f"{other}/api/v1/registration-tokens"
-        with web_server(307, Location=there) as (url, asked):
-            assert "status 307" in refused(control, url)
-        assert asked == ["/api/v1/registration-tokens"] and not reached
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("http://jobs.example.com", "is not encrypted"),
-        ("https://user:word@jobs.example.com", "has a password in it"),
-        ("jobs.example.com", "is no address of a server"),
-        ("http://127.0.0.1:9", "cannot be called"),
-    ],
-)
-def test_an_address_that_cannot_serve_is_named(control: Control, url: str, words: str) -> None:
-    assert words in refused(control, url)
-
-
-def test_what_is_no_server_of_ours_is_named(control: Control) -> None:
-    with web_server(200, b"<html>") as (url, _):
-        assert "does not answer JSON" in refused(control, url)
-    with web_server(403, json.dumps({"detail": "admin is needed"}).encode()) as (url, _):
-        assert "admin is needed (status 403)" in refused(control, url)
-    with web_server(200, b" " * (1024 * 1024 + 1)) as (url, _):
-        assert "answers too much" in refused(control, url)
+    """Neither to where that one leads to, nor to what cannot be one."""
+    with (
+        web_server(200, b"{}") as (other, reached),
+        web_server(307, Location=f"{other}/api/v1/registration-tokens") as (leads, asked),
+        web_server(200, b"<html>") as (html, _),
+        web_server(403, json.dumps({"detail": "admin is needed"}).encode()) as (refusing, _),
+        web_server(200, b" " * (1024 * 1024 + 1)) as (long, _),
+    ):
+        expected = {
+            leads: "status 307",
+            "http://jobs.example.com": "is not encrypted",
+            "https://user:word@jobs.example.com": "has a password in it",
+            "jobs.example.com": "is no address of a server",
+            "http://127.0.0.1:9": "cannot be called",
+            html: "does not answer JSON",
+            refusing: "admin is needed (status 403)",
+            long: "answers too much",
+        }
+        said = refusals(control, *expected)
+    assert asked == ["/api/v1/registration-tokens"] and not reached
+    for (url, words), text in zip(expected.items(), said, strict=True):
+        assert words in " ".join(text.split()), (url, text)

@@ -3,8 +3,6 @@ playbook: it installs and removes an agent."""
 
 from __future__ import annotations
 
-import pytest
-
 from tests.ansible.control import HOST, ROOT, Control, kept
 from tests.docs.blocks import blocks
 from tests.systemd.host import URL, Host
@@ -13,7 +11,6 @@ from tests.systemd.traces import same
 DOCUMENT = ROOT / "docs" / "install-ansible.md"
 
 
-@pytest.mark.timeout(600)
 def test_what_the_page_says_works(host: Host, control: Control) -> None:
     bare = kept(host)
     found = blocks(DOCUMENT.read_text())
