@@ -13,6 +13,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -33,6 +34,16 @@ _KERNEL = (
     # At midnight, or as late as that is made up for, timers of packages write to this disk.
     "systemd.mask=timers.target",
 )
+_GROUPS = Path("/sys/fs/cgroup")
+_IN_GROUP = f"""\
+name=$1; shift
+for top in {_GROUPS}/unified {_GROUPS}/systemd; do
+  [ -e "$top" ] && mkdir -p "$top/$name" && echo $$ >"$top/$name/cgroup.procs"
+done
+exec "$@"
+"""
+"""Starts a program in a control group of its own: below that of systemd-nspawn are those of the
+container, each time by the same name."""
 _REBOOTS = 133
 """Exit code of systemd-nspawn when its systemd wants to boot again."""
 T = TypeVar("T")
@@ -55,6 +66,7 @@ class Machine:
         self._base = base
         self.root = folder / "root"
         self._nspawn: subprocess.Popen[bytes] | None = None
+        self._name = f"remote-test-{os.getpid()}"
         self.leader = 0
 
     def __enter__(self) -> Self:
@@ -71,6 +83,10 @@ class Machine:
 
     def __exit__(self, *exc: object) -> None:
         self.power_off()
+        for top in _GROUPS.glob(f"*/{self._name}"):
+            for folder, _, _ in os.walk(top, topdown=False):
+                with suppress(OSError):  # one of a process that has not quite gone
+                    os.rmdir(folder)
         for name in ("root", "upper", "lower"):
             # Lazily: what has just been killed may not be gone yet.
             _call("umount", "--lazy", self.folder / name)
@@ -83,8 +99,10 @@ class Machine:
                 [
                     # A run that is killed leaves no container.
                     *("setpriv", "--pdeathsig", "TERM"),
+                    # Two runs at a time, and what a killed one has left, are apart.
+                    *("sh", "-c", _IN_GROUP, "sh", self._name),
                     *("systemd-nspawn", "-q", "-D", str(self.root)),
-                    f"--machine=test-{os.getpid()}",
+                    f"--machine={self._name}",
                     *("--register=no", "--keep-unit", "--private-network", "--resolv-conf=off"),
                     *("--console=pipe", "-b", *_KERNEL),
                 ],
