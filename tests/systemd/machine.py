@@ -79,6 +79,9 @@ class Machine:
         (upper / "work").mkdir()
         options = f"lowerdir={lower},upperdir={upper}/data,workdir={upper}/work"
         _call("mount", "-t", "overlay", "-o", options, "overlay", self.root)
+        # Somebody may have tried an agent on the machine below.
+        for name in ("etc/remote-agent", "var/lib/remote-agent", "var/lib/remote-agent-program"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
         return self
 
     def __exit__(self, *exc: object) -> None:
