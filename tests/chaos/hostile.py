@@ -17,6 +17,7 @@ from remote_client.errors import ClientError
 from tests.chaos import strangers
 from tests.chaos.rogue import NAME, Rogue
 from tests.chaos.stage import Missed, Stage
+from tests.support.trees import total_size
 
 STRANGER = "127.0.0."
 """What strangers' addresses begin with."""
@@ -134,7 +135,7 @@ class Hostiles(threading.Thread):
         logged = server.log.stat().st_size
         if logged > _MOST_LOGGED * minutes:
             wrong.append(f"the server has logged {logged:,} bytes")
-        stored = sum(f.stat().st_size for f in (server.disk / "data").rglob("*") if f.is_file())
+        stored = total_size(server.disk / "data")
         if stored > _MOST_STORED * minutes:
             wrong.append(f"the server keeps {stored:,} bytes, holes included")
         shown = self._stage.client.agent(NAME)

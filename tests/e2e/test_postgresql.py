@@ -14,6 +14,7 @@ from remote_protocol.states import JobState
 from tests.support.counter import Counter
 from tests.support.databases import server
 from tests.support.stack import BIN, Program, Stack, until
+from tests.support.trees import files
 
 
 @pytest.fixture
@@ -69,18 +70,21 @@ def take_over(stack: Stack, folder: Path, logs: bool) -> None:
     other = Program("stand-by", command, stack.server.env, stack.root / "stand-by.out")
     before = some(stack, 2)
     for job in before:
-        stack.client.wait(job, 30)
+        stack.client.wait(job, 60)
     kept = stack.data_dir / "logs"
-    until(lambda: logs or not list(kept.rglob("*.log")), "what has ended is packed")
+    until(
+        lambda: logs or not any(path.suffix == ".log" for path in files(kept)),
+        "what has ended is packed",
+    )
     counter = Counter(stack)
     jobs = some(stack, 8, 2)
     try:
         other.start()
-        until(lambda: "stands by" in other.words(), "it stands by")
+        until(lambda: "stands by" in other.log.read_text(), "it stands by")
         assert stack.server.running
         token = stack.admin_token
         stack.server.kill()
-        until(lambda: "server listens" in other.words(), "it has taken over")
+        until(lambda: "server listens" in other.log.read_text(), "it has taken over")
         assert stack.admin_token == token, "the database's tokens are what they were"
         counter.finish()
         ended_once(stack, before + jobs, logs)
@@ -88,7 +92,7 @@ def take_over(stack: Stack, folder: Path, logs: bool) -> None:
             assert stack.client.log(job).count(b"\n") == 20
         # The former one comes back, and stands by.
         stack.server.start()
-        until(lambda: stack.server.words().count("stands by") == 1, "it stands by now")
+        until(lambda: stack.server.log.read_text().count("stands by") == 1, "it stands by now")
         assert stack.server.stop() == 0, "a signal ends it while it stands by"
     finally:
         if other.running:

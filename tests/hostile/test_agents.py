@@ -7,7 +7,6 @@ import contextlib
 import json
 import time
 import urllib.error
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -38,6 +37,7 @@ from tests.support.frames import encode_chunk
 from tests.support.live_hub import until
 from tests.support.rogues import TEXT, enrol, frame, open_link
 from tests.support.stack import until as until_so
+from tests.support.trees import total_size
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -98,7 +98,7 @@ async def refuse_all(agent: FakeAgent, reason: Refusal, seen: list[Offer]) -> No
 
 def stored(place: Place) -> int:
     """Bytes of the server's data directory as they are counted by ls, holes included."""
-    return sum(f.stat().st_size for f in Path(place.stack.data_dir).rglob("*") if f.is_file())
+    return total_size(place.stack.data_dir)
 
 
 # What a hello claims ---------------------------------------------------------------------------

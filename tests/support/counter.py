@@ -42,7 +42,7 @@ class Counter:
     def finish(self) -> JobView:
         """Let it end; check that it ran once, ended with 7 and that no byte is missing."""
         self.go.touch()
-        job = self.stack.client.wait(self.job.id, 40)
+        job = self.stack.client.wait(self.job.id, 90)
         assert (job.state, job.exit_code, job.attempt) == (JobState.FAILED, 7, 1), job.end_detail
         log = self.stack.client.log(job.id)
         count = log.count(b"\n")
