@@ -41,6 +41,7 @@ from tests.chaos.plan import Planned, plan_job
 from tests.chaos.stage import Missed, Stage, pause
 
 _SETTLE = 240.0
+_TIDY = 60.0
 _TROUBLE = re.compile(r"Traceback|unhandled|never retrieved|AssertionError|Exception in callback")
 _MEMORY_LIMIT = 400.0
 """MiB of peak resident memory for server and agents."""
@@ -212,13 +213,7 @@ def judge(stage: Stage, score: Score, seconds: float) -> Verdict:
     """Every invariant, checked on the calm stage."""
     verdict = check_jobs(stage.client, score.planned, stage.records, frozenset(stage.disturbed))
     verdict.wrong += stage.complaints
-    damaged = frozenset(job for job, plan in score.planned.items() if plan.hostile)
-    left = processes_left(str(stage.records))
-    verdict.wrong += [f"process left: {line}" for line in left]
-    verdict.wrong += [f"group left: {group}" for group in groups_left(score.planned)]
-    for agent in stage.agents:
-        left = files_left(agent.disk / "state", damaged)
-        verdict.wrong += [f"{agent.name}: {file}" for file in left]
+    verdict.wrong += _left_for_good(stage, score)
     logs = [agent.log.read_text("utf-8", "replace").splitlines() for agent in stage.agents]
     unnamed_damage(verdict, stage.client, score.planned, [line for log in logs for line in log])
     if score.hostiles is not None:
@@ -230,6 +225,24 @@ def judge(stage: Stage, score: Score, seconds: float) -> Verdict:
         if peak > _MEMORY_LIMIT:
             verdict.wrong.append(f"{actor.name} took {peak:.0f} MiB")
     return verdict
+
+
+def _left_for_good(stage: Stage, score: Score) -> list[str]:
+    """What the jobs have left. An agent tidies up after the server has called a job ended."""
+    deadline = time.monotonic() + _TIDY
+    while (left := _left(stage, score)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
+
+
+def _left(stage: Stage, score: Score) -> list[str]:
+    damaged = frozenset(job for job, plan in score.planned.items() if plan.hostile)
+    found = [f"process left: {line}" for line in processes_left(str(stage.records))]
+    found += [f"group left: {group}" for group in groups_left(score.planned)]
+    for agent in stage.agents:
+        files = files_left(agent.disk / "state", damaged)
+        found += [f"{agent.name}: {file}" for file in files]
+    return found
 
 
 def _trouble(log: Path) -> list[str]:

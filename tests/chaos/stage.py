@@ -93,18 +93,18 @@ class Actor:
         """kill -9 and reap."""
         self.signal(signal.SIGKILL)
         if self._process is not None:
-            self._process.wait(10)
+            self._process.wait(30)
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL when that has no effect within 15 s."""
+        """SIGTERM, and SIGKILL when that has no effect within 45 s."""
         self.signal(signal.SIGTERM)
         if self._process is None:
             return
         try:
-            self._process.wait(15)
+            self._process.wait(45)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"{self.name} did not stop on SIGTERM within 15 s") from None
+            raise AssertionError(f"{self.name} did not stop on SIGTERM within 45 s") from None
 
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
