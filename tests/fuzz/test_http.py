@@ -12,6 +12,7 @@ from tests.fuzz.ground import Ground, fuzzed_ground
 from tests.fuzz.http_cases import HttpCase, http_cases
 from tests.fuzz.http_player import HttpPlayer
 
+pytestmark = pytest.mark.timeout(300)  # Hundreds of cases take a while on a busy machine.
 SEED = 7
 CASES = 500
 

@@ -12,6 +12,7 @@ from tests.fuzz.ground import Ground, fuzzed_ground
 from tests.fuzz.link_cases import LinkCase, link_cases
 from tests.fuzz.link_player import LinkPlayer
 
+pytestmark = pytest.mark.timeout(300)  # Hundreds of cases take a while on a busy machine.
 SEED = 7
 CASES = 120
 
