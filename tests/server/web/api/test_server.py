@@ -7,6 +7,7 @@ import pytest
 import remote_server
 from remote_protocol.api.server import VersionView
 from remote_server.errors import StoreUnavailable
+from remote_server.web import readiness
 from tests.support.live_server import Live
 
 
@@ -44,8 +45,9 @@ async def test_the_front_page_leads_on(live: Live) -> None:
         assert (await page.json())["openapi"] == "/api/v1/openapi.json"
 
 
-async def test_anybody_may_ask_at_any_rate(live: Live) -> None:
+async def test_anybody_may_ask_at_any_rate(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the database being written each time."""
+    monkeypatch.setattr(readiness, "GOOD_FOR", 3600.0)  # A busy machine takes its time.
     probes = 0
     probe = live.services.store.probe
 

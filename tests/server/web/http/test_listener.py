@@ -27,8 +27,11 @@ GARBAGE = b"GET /api/v1/agent/session HTTP/1.1\r\nUpgrade: websocket\r\n"
 
 
 @pytest.fixture
-async def small(tmp_path: Path) -> AsyncIterator[Live]:
-    """A server with room for few."""
+async def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Live]:
+    """A server with room for few, on which a busy machine finds no time to be over: neither that of
+    a head nor that in which a line of the log is written once."""
+    monkeypatch.setattr(budget, "HEAD_TIME", 3600.0)
+    monkeypatch.setattr(budget, "_QUIET", 3600.0)
     async with running(config_for(tmp_path)) as live:
         live.services.connections.allowed = Allowance(20, 5, 4, 5)
         yield live
@@ -97,7 +100,7 @@ async def test_thousands_of_connections_do_not_keep_agents_from_connecting(
 
     floods = [asyncio.create_task(flood()) for _ in range(8)]
     try:
-        async with asyncio.timeout(2 * DEADLINE), AsyncExitStack() as stack:
+        async with asyncio.timeout(3 * DEADLINE), AsyncExitStack() as stack:
             links = []
             for number, token in enumerate(tokens, 1):
                 while came < 600 * number:
