@@ -70,6 +70,7 @@ class Scripted:
             except ssl.SSLError:
                 # Read on: a reset would take the alert away from whoever is told by it.
                 with socket.socket(fileno=wire.detach()) as raw:
+                    raw.shutdown(socket.SHUT_WR)
                     while raw.recv(4096):
                         pass
                 return
