@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ from remote_protocol.messages import Ended, Offer
 from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
 from tests.support.fake_server import new_key, until
-from tests.support.shim_harness import running
+from tests.support.shim_harness import in_pipe, running, state
 
 
 class World:
@@ -286,12 +286,13 @@ async def test_a_removed_directory_is_named_also_when_its_end_is_known(world, ca
     assert world.ended(key).exit_code == 4
     said = capsys.readouterr().out
     assert "directory is gone" in said and str(key) in said
-    os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # its shim has seen it, too
+        os.kill(pid, signal.SIGKILL)
 
 
 async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
     async with ticking(World(tmp_path)) as old:
-        running = old.run("echo a; sleep 0.6; echo b")
+        running = old.run(f"echo a; while [ ! -e {old.mark} ]; do sleep 0.02; done; echo b")
         over = old.run("exit 5")
         waiting = old.store("echo later")
         await until(lambda: old.started(running) and old.ended(over))
@@ -304,21 +305,25 @@ async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
         started, end = session.attempts[running].started, session.attempts[over].ended
         assert started is not None and started.pid == old.started(running).pid
         assert end is not None and end.exit_code == 5
+        new.mark.touch()
         assert (await new.end_of(running)).exit_code == 0
         assert new.output(running) == b"a\nb\n"
         assert new.started(running) is None
 
 
 async def test_an_end_that_the_server_does_not_settle_is_forced_to_the_disk(world, monkeypatch):
-    monkeypatch.setattr(module, "SYNC_AFTER", 0.5)
+    monkeypatch.setattr(module, "SYNC_AFTER", 3600.0)
     synced: list[AttemptId] = []
     monkeypatch.setattr(world.journal, "sync", synced.append)
     quick, slow = world.run("true"), world.run("true")
     await world.end_of(quick)
     world.runner.forget(quick)
     await world.end_of(slow)
-    await until(lambda: synced)
-    await asyncio.sleep(0.5)
+    world.runner.tick()
+    assert synced == []
+    monkeypatch.setattr(module, "SYNC_AFTER", 0.0)
+    world.runner.tick()
+    world.runner.tick()
     assert synced == [slow]
 
 
@@ -343,11 +348,14 @@ async def test_a_disk_that_cannot_sync_is_asked_again(world, monkeypatch, capsys
 async def test_held_output_waits_and_goes_on(world):
     key = world.run("while :; do echo x; sleep 0.01; done")
     log = world.journal.path(key) / "output.log"
-    await until(log.exists)
+    await until(lambda: log.exists() and world.started(key))
     world.runner.pause_output(True)
-    await asyncio.sleep(0.3)
-    size = log.stat().st_size
-    await asyncio.sleep(0.2)
+    started = world.journal.look(key).started
+    job, shim = started.pid, started.shim_pid
+    # The shim sleeps though there is something to read.
+    await until(lambda: in_pipe(job) > 20 and state(shim) == "S" and in_pipe(job) > 20)
+    size, unread = log.stat().st_size, in_pipe(job)
+    await until(lambda: in_pipe(job) > unread + 20)
     assert log.stat().st_size == size
     world.runner.pause_output(False)
     await until(lambda: log.stat().st_size > size)

@@ -68,9 +68,12 @@ async def test_garbage_is_answered_not_fatal(state_dir: Path) -> None:
         try:
             with socket.socket(socket.AF_UNIX) as peer:
                 peer.connect(f"/proc/self/fd/{directory}/{FILE}")
-                peer.sendall(text)
-                peer.shutdown(socket.SHUT_WR)
-                return peer.makefile("rb").read()
+                # Who says too much is left before all of it was said.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    peer.sendall(text)
+                    peer.shutdown(socket.SHUT_WR)
+                    return peer.makefile("rb").read()
+                return b""
         finally:
             os.close(directory)
 

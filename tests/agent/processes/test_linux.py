@@ -54,17 +54,18 @@ def test_names_with_brackets_and_spaces_do_not_confuse(tmp_path: Path) -> None:
 
 
 def test_descendants(sleeper: subprocess.Popen[bytes]) -> None:
-    with subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60; true"]) as shell:
-        eventually(lambda: len(linux.descendants(shell.pid)) == 2)
-        mine = linux.descendants(os.getpid())
-        assert {shell.pid, sleeper.pid, *linux.descendants(shell.pid)} <= set(mine)
+    # Below a shell of its own: below this process there is also what other tests have left.
+    with subprocess.Popen(["sh", "-c", "(sleep 60 & sleep 60; true) & sleep 60; true"]) as shell:
+        eventually(lambda: len(linux.descendants(shell.pid)) == 4)
+        below = linux.descendants(shell.pid)
+        (inner,) = [pid for pid in linux.children(shell.pid) if linux.children(pid)]
+        (other,) = set(linux.children(shell.pid)) - {inner}
+        assert {shell.pid, sleeper.pid, *below} <= set(linux.descendants(os.getpid()))
+        assert set(below) == {inner, other, *linux.children(inner)}
+        assert below.index(inner) < min(map(below.index, linux.children(inner)))
         assert sorted(linux.children(shell.pid)) == sorted(linux._children_by_scan(shell.pid))
-        assert linux.descendants(os.getpid(), frozenset({shell.pid, sleeper.pid})) == [
-            pid
-            for pid in mine
-            if pid not in {shell.pid, sleeper.pid, *linux.descendants(shell.pid)}
-        ]
-        for pid in linux.descendants(shell.pid):
+        assert linux.descendants(shell.pid, frozenset({inner})) == [other]
+        for pid in below:
             os.kill(pid, signal.SIGKILL)
     assert linux.descendants(shell.pid) == []
 
@@ -122,7 +123,8 @@ def test_orphans_of_others_are_spared_and_kept_ones_too() -> None:
         "subprocess.run(['sh', '-c', 'sleep 62 & exec true'])\n"
         "subprocess.run(['sh', '-c', 'sleep 63 & exec true'], env={'KEEP_ME': '1', **os.environ})\n"
         "def second(pids):\n"
-        "    return sorted(open(f'/proc/{p}/cmdline').read().split(chr(0))[1] for p in pids)\n"
+        "    return sorted(open(f'/proc/{p}/cmdline').read().partition(chr(0))[2].split(chr(0))[0]"
+        " for p in pids)\n"
         # A child that the shell has forked is a shell until it becomes its sleep.
         "while second(linux.descendants(os.getpid())) != ['-c', '61', '62', '63']:\n"
         "    time.sleep(.01)\n"
@@ -184,7 +186,7 @@ def test_exit_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert select.select([watch.waitable()], [], [], 0)[0] == [] and watch.reap() is None
     assert process.stdin is not None
     process.stdin.close()
-    assert select.select([watch.waitable()], [], [], 10)[0] == [watch.waitable()]
+    assert select.select([watch.waitable()], [], [], 60)[0] == [watch.waitable()]
     reaped = watch.reap()
     assert reaped is not None and os.waitstatus_to_exitcode(reaped[0]) == 3
     assert reaped[1].max_rss > 0
