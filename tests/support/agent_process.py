@@ -65,7 +65,7 @@ class AgentProcess:
         assert self.process is not None
         self.process.send_signal(number)
 
-    async def wait(self, seconds: float = 20.0) -> int:
+    async def wait(self, seconds: float = 60.0) -> int:
         """Its exit code."""
         assert self.process is not None
         try:
@@ -87,7 +87,8 @@ class AgentProcess:
                 pids = json.loads(started.read_bytes())
                 for name, born in (("pid", "start_time"), ("shim_pid", "shim_start_time")):
                     if alive(pids[name], pids[born]):
-                        os.kill(pids[name], signal.SIGKILL)
+                        with suppress(ProcessLookupError):  # it has ended meanwhile
+                            os.kill(pids[name], signal.SIGKILL)
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
         """A request through the control socket."""

@@ -268,7 +268,7 @@ async def test_term_leaves_jobs_running_and_the_next_start_finds_them(server, ag
     key = server.offer(sh(f"{gate(go)}; echo end"))
     await until(lambda: key in server.started)
     agent.signal(signal.SIGTERM)
-    assert await agent.wait(20) == 0
+    assert await agent.wait() == 0
     assert server.goodbyes == ["stopped; jobs run on"]
     go.touch()
     await agent.start()
@@ -302,7 +302,7 @@ async def test_the_second_signal_ends_it_at_once(server, tmp_path):
         agent.signal(signal.SIGTERM)
         await until(lambda: not server.condition.accepting)
         agent.signal(signal.SIGTERM)
-        assert await agent.wait(20) == 1
+        assert await agent.wait() == 1
         assert os.path.exists(f"/proc/{server.started[key].pid}")
 
 
@@ -478,10 +478,11 @@ async def test_a_start_loads_nothing_that_it_does_not_need(server, tmp_path):
     try:
         await server.online()
         process.terminate()
-        output, _ = await asyncio.wait_for(process.communicate(), 20)
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()
     loaded = output.decode().splitlines()[-1].split()
     assert process.returncode == 0
     assert loaded[0] == "loaded" and "websockets.asyncio.client" in loaded

@@ -222,6 +222,6 @@ def test_help_as_a_word(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_full_disk_behind_the_output_is_a_sentence(state: Path) -> None:
     command = [sys.executable, "-m", "remote_agent", "config"]
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
     said = b"remote-agent: standard output: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, said)

@@ -79,7 +79,7 @@ def test_following_a_job_ends_with_it(state: Path) -> None:
         (directory / "exit.json").write_text("{}")
         assert process.stdout.read() == b"late\n"
         assert process.stderr.read() == b"\noops\n"
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_following_the_own_log_goes_on_after_a_rotation(state: Path) -> None:
