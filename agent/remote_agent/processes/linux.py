@@ -179,7 +179,8 @@ def kill_until_gone(find: Callable[[], list[int]], limit: float = 5.0) -> tuple[
     killed: set[int] = set()
     deadline = time.monotonic() + limit
     while left := _running(find()):
-        if time.monotonic() > deadline:
+        # Not before the first kill: this process may have been without the processor for long.
+        if killed and time.monotonic() > deadline:
             return len(killed), len(left)
         killed |= _freeze_and_kill(lambda: _running(find()))
         time.sleep(_ROUND)
@@ -219,7 +220,8 @@ def sweep(leader: int, limit: float = 5.0) -> Swept:
         except ChildProcessError:
             return Swept(len(killed), user, system, 0)
         left = _running(descendants(me))
-        if left and time.monotonic() > deadline:
+        # Not before the first kill: this process may have been without the processor for long.
+        if left and killed and time.monotonic() > deadline:
             return Swept(len(killed), user, system, len(left))
         # A group that has members keeps its number from being used again.
         if any((stat := _stat(pid)) and int(stat[2]) == leader for pid in left):

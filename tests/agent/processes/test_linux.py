@@ -115,6 +115,22 @@ def test_a_subreaper_sweeps_everything() -> None:
     assert shown == "2 0 []\n0\n"
 
 
+def test_a_sweep_that_comes_late_kills_all_the_same() -> None:
+    shown = run(
+        "import os, subprocess\n"
+        "linux.become_subreaper()\n"
+        "late = iter([0.0] + [1e9] * 100)\n"
+        "linux.time = type('Late', (), {'monotonic': lambda: next(late), 'sleep': lambda s: "
+        "os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)})\n"
+        "subprocess.run(['sh', '-c', 'sleep 62 & exit 0'])\n"
+        "print(linux.sweep(0)[0], linux.descendants(os.getpid()))\n"
+        "late = iter([0.0] + [1e9] * 100)\n"
+        "subprocess.run(['sh', '-c', 'sleep 63 & exit 0'])\n"
+        "print(linux.kill_orphans(frozenset(), 'KEEP_ME'))\n"
+    )
+    assert shown == "1 []\n1\n"
+
+
 def test_orphans_of_others_are_spared_and_kept_ones_too() -> None:
     shown = run(
         "import os, subprocess, signal, time\n"
