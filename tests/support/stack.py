@@ -21,6 +21,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -72,6 +73,8 @@ class Program:
         self.command = [str(part) for part in command]
         self.env = env
         self.log = log
+        self.started_at = datetime.max.replace(tzinfo=UTC)
+        """A moment before its process began."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -88,6 +91,7 @@ class Program:
     def start(self) -> Self:
         """Start it (again)."""
         assert not self.running, f"{self.name} runs already"
+        self.started_at = datetime.now(UTC)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command,
@@ -110,7 +114,12 @@ class Program:
         try:
             return self._process.wait(deadline)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs:\n{self.words()}") from None
+            raise AssertionError(f"{self.name} still runs:\n{self.words()[-4000:]}") from None
+
+    def freeze(self) -> None:
+        """SIGSTOP; returns when none of its threads does anything any more."""
+        self.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
     def kill(self) -> None:
         """SIGKILL, as a crash does; returns when it is gone."""
@@ -123,8 +132,8 @@ class Program:
         return self.wait()
 
     def words(self) -> str:
-        """The end of what it has printed."""
-        return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""
+        """What it has printed."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
 class Agent(Program):
@@ -209,7 +218,7 @@ class Stack:
         until(self._answers, "the server answers")
 
     def _answers(self) -> bool:
-        assert self.server.running, f"the server ended:\n{self.server.words()}"
+        assert self.server.running, f"the server ended:\n{self.server.words()[-4000:]}"
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -273,12 +282,15 @@ class Stack:
         return agent
 
     def online(self, name: str) -> None:
-        """Wait until an agent is online."""
+        """Wait until an agent is online: its present process, not one that was killed and is online
+        as long as the server has not noticed."""
         agent = self.agents[name]
 
         def reached() -> bool:
-            assert agent.running, f"{agent.name} ended:\n{agent.words()}"
-            return self.client.agent(name).state is AgentState.ONLINE
+            assert agent.running, f"{agent.name} ended:\n{agent.words()[-4000:]}"
+            view = self.client.agent(name)
+            since = view.connected_at or datetime.min.replace(tzinfo=UTC)
+            return view.state is AgentState.ONLINE and since > agent.started_at
 
         until(reached, f"agent {name} is online")
 
