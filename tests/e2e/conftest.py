@@ -22,6 +22,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """A server of its own, without agents."""
-    with Stack(tmp_path, AGENTS_HEARTBEAT_INTERVAL="0.5s") as stack:
+    with Stack(tmp_path) as stack:
+        stack.start_server()
+        yield stack
+
+
+@pytest.fixture
+def alert(tmp_path: Path) -> Iterator[Stack]:
+    """One that soon notices that an agent is silent. So it may take one for silent that has to wait
+    for the processor: jobs on it tolerate some seconds of silence."""
+    with Stack(tmp_path, AGENTS_HEARTBEAT_INTERVAL="1s") as stack:
         stack.start_server()
         yield stack

@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from remote_protocol.states import JobState
 from tests.support.stack import AGENT, Agent, Stack
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    """A server that does not take a busy machine's agent for a silent one: else its copy may
-    have its name, and rightly so."""
-    with Stack(tmp_path, AGENTS_HEARTBEAT_INTERVAL="2s") as stack:
-        stack.start_server()
-        yield stack
 
 
 def copied(stack: Stack, name: str) -> Agent:

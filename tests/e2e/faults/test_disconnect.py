@@ -1,4 +1,4 @@
-"""What a job's own policy does when its agent is cut off and comes back (B09)."""
+"""What becomes of a job whose agent is cut off and comes back, by its own policy (B09)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from remote_protocol.api.jobs import JobView
 from remote_protocol.spec import OnReturn
-from remote_protocol.states import EndReason, JobState
+from remote_protocol.states import AgentState, EndReason, JobState
+from tests.support.counter import Counter
 from tests.support.relay import Relay
 from tests.support.stack import Agent, Stack, until
 
@@ -18,6 +19,12 @@ echo "attempt $REMOTE_ATTEMPT on $REMOTE_AGENT"
 while [ ! -e {go}.$REMOTE_ATTEMPT ]; do sleep 0.02; done
 echo "end of attempt $REMOTE_ATTEMPT"
 """
+
+
+@pytest.fixture
+def stack(alert: Stack) -> Stack:
+    """These tests are about silence."""
+    return alert
 
 
 @pytest.fixture
@@ -39,7 +46,7 @@ class Divided:
             SPEAK.format(go=self.go),
             max_attempts=2,
             retry_backoff=0,
-            on_disconnect={"lost_after": 0.5, "on_return": on_return},
+            on_disconnect={"lost_after": 3, "on_return": on_return},
         ).id
         stack.prints(self.job, b"attempt 1 on a\n")
         relay.black_hole(True)
@@ -67,10 +74,21 @@ class Divided:
         """Let what still runs end; the job's end, and that it ends once."""
         self.let_go(1)
         self.let_go(2)
-        job = self.stack.client.wait(self.job, 20)
+        job = self.stack.client.wait(self.job, 30)
         states = [entry.state for entry in self.stack.client.timeline(self.job)]
         assert [state for state in states if state and state.terminal] == [JobState.SUCCEEDED]
         return job
+
+
+def test_a_black_hole_is_noticed_and_survived(stack: Stack, relay: Relay) -> None:
+    stack.agent("a", url=f"http://127.0.0.1:{relay.port}")
+    counter = Counter(stack)
+    relay.black_hole(True)
+    until(lambda: stack.client.agent("a").state is not AgentState.ONLINE, "the silence is noticed")
+    assert stack.client.job(counter.job.id).state is JobState.RUNNING
+    relay.heal()
+    stack.online("a")
+    counter.finish()
 
 
 def test_keep_replacement_kills_the_attempt_that_comes_back(stack: Stack, relay: Relay) -> None:
@@ -136,10 +154,10 @@ def test_a_forsaken_agent_stops_its_job_by_itself(stack: Stack, relay: Relay) ->
     assert not Path(f"/proc/{int(pid.read_text())}").exists()
     assert stack.client.job(job.id).state is JobState.RUNNING, "the server cannot know yet"
     relay.heal()
-    ended = stack.client.wait(job.id, 20)
+    ended = stack.client.wait(job.id, 30)
     assert (ended.state, ended.end_reason) == (JobState.FAILED, EndReason.LOST)
     assert "the server was away" in (ended.end_detail or "")
     assert ended.attempts[-1].log_complete
     # Who did not ask for it runs on.
     (stack.root / "go").touch()
-    assert stack.client.wait(other.id, 20).state is JobState.SUCCEEDED
+    assert stack.client.wait(other.id, 30).state is JobState.SUCCEEDED

@@ -11,7 +11,7 @@ import pytest
 
 from remote_agent.spool import closed_name
 from remote_client.errors import ApiError
-from remote_protocol.states import AgentState, EndReason, JobState
+from remote_protocol.states import EndReason, JobState
 from tests.support.counter import Counter
 from tests.support.relay import Relay
 from tests.support.stack import Stack, until
@@ -86,7 +86,7 @@ def test_a_submission_repeated_over_a_killed_server_makes_one_job(stack: Stack) 
     stack.start_server()
     stack.online("a")
     assert stack.submit(**fields).id == first.id
-    assert stack.client.wait(first.id, 20).state is JobState.SUCCEEDED
+    assert stack.client.wait(first.id, 30).state is JobState.SUCCEEDED
     assert stack.submit(**fields).id == first.id, "its end does not free the key"
     with pytest.raises(ApiError) as refused:
         stack.submit("echo something else", idempotency_key="once")
@@ -125,28 +125,18 @@ def test_a_cut_link_is_bridged(stack: Stack, relay: Relay) -> None:
     counter.finish()
 
 
-def test_a_black_hole_is_noticed_and_survived(stack: Stack, relay: Relay) -> None:
-    stack.agent("a", url=via(relay))
-    counter = Counter(stack)
-    relay.black_hole(True)
-    until(lambda: stack.client.agent("a").state is not AgentState.ONLINE, "the silence is noticed")
-    assert stack.client.job(counter.job.id).state is JobState.RUNNING
-    relay.heal()
-    stack.online("a")
-    counter.finish()
-
-
-def test_a_lost_agent_loses_the_attempt_and_the_job_is_run_again(stack: Stack) -> None:
+def test_a_lost_agent_loses_the_attempt_and_the_job_is_run_again(alert: Stack) -> None:
+    stack = alert
     agent = stack.agent("a", capacity=1)
     go = stack.root / "go"
     job = stack.submit(
         f"echo attempt $REMOTE_ATTEMPT on $REMOTE_AGENT; while [ ! -e {go} ]; do sleep 0.05; done",
         max_attempts=2,
         retry_backoff=0,
-        on_disconnect={"lost_after": 1},
+        on_disconnect={"lost_after": 3},
     )
     stack.prints(job.id, b"attempt 1 on a\n")
-    agent.send(signal.SIGSTOP)
+    agent.freeze()
     stack.agent("b", capacity=1)
     until(lambda: stack.client.job(job.id).agent == "b", "the job is given to b", 30)
     stack.prints(job.id, b"attempt 2 on b\n")
@@ -156,7 +146,7 @@ def test_a_lost_agent_loses_the_attempt_and_the_job_is_run_again(stack: Stack) -
     old = agent.state_dir / "attempts" / f"{job.id}.1"
     until(lambda: not old.exists() or (old / "exit.json").exists(), "the stale attempt is killed")
     go.touch()
-    ended = stack.client.wait(job.id, 20)
+    ended = stack.client.wait(job.id, 30)
     assert (ended.state, ended.attempt, ended.agent) == (JobState.SUCCEEDED, 2, "b")
     assert [attempt.end_reason for attempt in ended.attempts] == [EndReason.LOST, EndReason.EXIT]
     assert stack.client.log(job.id) == b"attempt 2 on b\n"
@@ -169,7 +159,7 @@ def test_a_dead_shim_is_said_so(stack: Stack) -> None:
     pid = int(stack.client.log(job.id))
     shim = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
     os.kill(shim, signal.SIGKILL)
-    ended = stack.client.wait(job.id, 20)
+    ended = stack.client.wait(job.id, 30)
     assert (ended.state, ended.end_reason, ended.exit_code) == (
         JobState.FAILED,
         EndReason.LOST,
