@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from remote_protocol.states import AgentState, EndReason, JobState
@@ -57,10 +58,12 @@ class Host:
     def loses_power(self) -> None:
         """SIGKILL agent, launcher, shims and jobs at once; nobody can write a last word."""
         server = self.stack.server.pid
-        victims = [pid for pid in self.stack.survivors() if pid != server]
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in victims:
-                os.kill(pid, number)
+        victims: set[int] = set()
+        # What is stopped starts nothing any more: all are found when a look finds nobody new.
+        while found := set(self.stack.survivors()) - {server} - victims:
+            send(signal.SIGSTOP, found)
+            victims |= found
+        send(signal.SIGKILL, victims)
         self.agent.wait()
         until(lambda: set(self.stack.survivors()) == {server}, "only the server is left")
 
@@ -70,6 +73,12 @@ class Host:
         for attempt in (self.agent.state_dir / "attempts").glob("*.1"):
             for name in ("attempt.jsonl", "started.json"):
                 _another_boot(attempt / name)
+
+
+def send(number: signal.Signals, pids: set[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # jobs and shims may be about to end by themselves
+            os.kill(pid, number)
 
 
 def _another_boot(file: Path) -> None:
@@ -93,12 +102,12 @@ def test_a_restarted_host_says_so_and_its_jobs_are_run_again(stack: Stack) -> No
     ended = stack.submit("echo ended in time; exit 3")
     stack.prints(once.id, b"once\n")
     stack.prints(twice.id, b"attempt 1\n")
-    stack.client.wait(ended.id, 20)
+    stack.client.wait(ended.id, 30)
     host = Host(stack, agent)
     host.loses_power()
     host.is_another_boot()
     agent.start()
-    lost = stack.client.wait(once.id, 20)
+    lost = stack.client.wait(once.id, 30)
     assert (lost.state, lost.end_reason, lost.exit_code) == (
         JobState.FAILED,
         EndReason.LOST,
@@ -106,7 +115,7 @@ def test_a_restarted_host_says_so_and_its_jobs_are_run_again(stack: Stack) -> No
     )
     assert "the host restarted" in (lost.end_detail or ""), lost.end_detail
     assert stack.client.log(once.id) == b"once\n"
-    done = stack.client.wait(twice.id, 20)
+    done = stack.client.wait(twice.id, 30)
     assert (done.state, done.attempt) == (JobState.SUCCEEDED, 2)
     assert [attempt.end_reason for attempt in done.attempts] == [EndReason.LOST, EndReason.EXIT]
     assert stack.client.log(twice.id) == b"attempt 2\n"
@@ -120,6 +129,6 @@ def test_a_killed_host_of_the_same_boot_lost_its_shims(stack: Stack) -> None:
     stack.prints(job.id, b"up\n")
     Host(stack, agent).loses_power()
     agent.start()
-    lost = stack.client.wait(job.id, 20)
+    lost = stack.client.wait(job.id, 30)
     assert lost.end_reason is EndReason.LOST
     assert "shim" in (lost.end_detail or "") and "restart" not in (lost.end_detail or "")
