@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,16 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture(autouse=True)
+def usual_signals() -> Iterator[None]:
+    """`remotectl run`, called in this process, leaves its handlers behind."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    usual = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, usual, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

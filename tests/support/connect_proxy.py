@@ -17,6 +17,8 @@ import threading
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any, Self
 
+from tests.support.quiet import Quiet
+
 
 class ConnectProxy:
     """Use as a context manager. `asked` holds the first line of every connection."""
@@ -33,7 +35,7 @@ class ConnectProxy:
             def handle(self) -> None:
                 proxy._serve(self)
 
-        class Server(ThreadingTCPServer):
+        class Server(Quiet, ThreadingTCPServer):
             daemon_threads = True
 
         self._server = Server(("127.0.0.1", 0), Handler)

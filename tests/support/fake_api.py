@@ -10,7 +10,6 @@ Real sockets, a thread, no state of its own: what it says is what the test told 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import ssl
 import threading
@@ -20,6 +19,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+from tests.support.quiet import Quiet
 
 TOKEN = "rpt_" + "t" * 43
 ID = "01KADVTZ7WFFFFFFFFFFFFFFFF"
@@ -81,13 +82,11 @@ class FakeApi:
         self._answers: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
         api = self
 
+        class Server(Quiet, ThreadingHTTPServer):
+            daemon_threads = True
+
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-
-            def handle(self) -> None:
-                # A client that was interrupted does not wait for its answer.
-                with contextlib.suppress(ConnectionError):
-                    super().handle()
 
             def answer(self) -> None:
                 api._answer(self)
@@ -97,8 +96,7 @@ class FakeApi:
             def log_message(self, format: str, *args: Any) -> None:
                 """The calls are kept instead."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), Handler)
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))

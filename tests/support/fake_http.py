@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.quiet import Quiet
+
 
 @dataclass
 class Asked:
@@ -59,6 +61,9 @@ class FakeHttp:
         self.asked: list[Asked] = []
         fake = self
 
+        class Server(Quiet, ThreadingHTTPServer):
+            daemon_threads = True
+
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
@@ -84,8 +89,7 @@ class FakeHttp:
             def log_message(self, format: str, *args: object) -> None:
                 """Tests need no access log."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property

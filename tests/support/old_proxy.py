@@ -11,12 +11,13 @@ None for never. Loopback only.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 from collections.abc import Callable
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any, Self
+
+from tests.support.quiet import Quiet
 
 
 class OldProxy:
@@ -37,11 +38,9 @@ class OldProxy:
 
         class Handler(StreamRequestHandler):
             def handle(self) -> None:
-                # Either side may leave at any time.
-                with contextlib.suppress(OSError):
-                    proxy._serve(self)
+                proxy._serve(self)
 
-        class Server(ThreadingTCPServer):
+        class Server(Quiet, ThreadingTCPServer):
             daemon_threads = True
 
         self._server = Server(("127.0.0.1", 0), Handler)

@@ -8,13 +8,14 @@ Loopback only.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import threading
 from email.utils import formatdate
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any, Self
+
+from tests.support.quiet import Quiet
 
 
 def http(status: int, body: bytes = b"", **headers: str) -> bytes:
@@ -35,11 +36,9 @@ class Scripted:
 
         class Handler(StreamRequestHandler):
             def handle(self) -> None:
-                # Either side may leave at any time.
-                with contextlib.suppress(OSError):
-                    place._serve(self)
+                place._serve(self)
 
-        class Server(ThreadingTCPServer):
+        class Server(Quiet, ThreadingTCPServer):
             daemon_threads = True
 
         self._tls = tls
