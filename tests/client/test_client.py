@@ -56,7 +56,7 @@ async def test_a_call_that_waits_stops_nobody_and_can_be_cancelled() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             with wire:
-                wire.settimeout(10)
+                wire.settimeout(30)
                 while wire.recv(65536):
                     pass
 

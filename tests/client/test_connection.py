@@ -93,7 +93,7 @@ def served(made: Server) -> Iterator[Server]:
     yield made
     made.listener.close()
     for thread in made.threads:
-        thread.join(10)
+        thread.join(30)
 
 
 def whole(link: Link) -> bytes:
@@ -147,7 +147,7 @@ def test_a_connection_that_was_closed_does_not(server: Server) -> None:
     link = server.says(LENGTH)
     link.request("GET", "/", {})
     assert link.response(10) and whole(link) == b"hello"
-    server.threads[-1].join(10)
+    server.threads[-1].join(30)
     assert not link.reusable
     link.close()
 

@@ -14,8 +14,8 @@ from remote_protocol.reachability.exchange import get
 from tests.support.scripted import Scripted, http
 
 
-def network() -> SocketNetwork:
-    return SocketNetwork(ssl.create_default_context, 0.5)
+def network(timeout: float = 30.0) -> SocketNetwork:
+    return SocketNetwork(ssl.create_default_context, timeout)
 
 
 def test_an_answer() -> None:
@@ -52,12 +52,13 @@ def test_of_a_stream_only_the_beginning_is_waited_for() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             thread = threading.Thread(target=serve, args=(pieces,))
             thread.start()
-            wire = network().connect(*listener.getsockname())
+            patient = network(30.0 if comes else 0.2)
+            wire = patient.connect(*listener.getsockname())
             if comes:
-                assert get(network(), wire, "h", "/", {}).body.startswith(b": e")
+                assert get(patient, wire, "h", "/", {}).body.startswith(b": e")
             else:
                 with pytest.raises(TimeoutError):
-                    get(network(), wire, "h", "/", {})
+                    get(patient, wire, "h", "/", {})
             wire.close()
             thread.join()
 
@@ -68,7 +69,7 @@ def test_tls_and_what_is_none() -> None:
     authority.issue_cert("127.0.0.1").configure_cert(server)
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    trusting = SocketNetwork(lambda: trust, 0.5)
+    trusting = SocketNetwork(lambda: trust, 30.0)
     with Scripted(http(200), server) as place:
         wire, ends = trusting.secure(trusting.connect("127.0.0.1", place.port), "127.0.0.1")
         assert ends > trusting.now()

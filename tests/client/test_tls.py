@@ -74,5 +74,5 @@ def test_tls_inside_tls(tmp_path: Path, kind: str) -> None:
     else:
         ours.setblocking(False)
         asyncio.run(talk(AsyncSocket(ours)))
-    thread.join(20)
+    thread.join(30)
     assert not thread.is_alive()

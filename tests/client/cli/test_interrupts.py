@@ -37,7 +37,7 @@ class Cancelled:
         return job_view(state="running", attempt=1)
 
     def log(self, said: Said) -> Answer:
-        assert self.event.wait(20)
+        assert self.event.wait(30)
         return Answer(b"")
 
 
@@ -55,7 +55,7 @@ def test_before_anything_was_sent(api: FakeApi) -> None:
             wire, _ = mute.accept()
             assert wire.recv(1)
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=30)
             wire.close()
     assert process.returncode == 130
     assert err == b"remotectl: interrupted before anything was sent: no job was submitted\n"
@@ -67,17 +67,17 @@ def test_before_the_answer_to_the_submission(api: FakeApi, options: tuple[str, .
 
     def submit(said: Said) -> Answer:
         sent.set()
-        assert answer.wait(20)
+        assert answer.wait(30)
         return Answer(job_view(), 201)
 
     api.on("POST", "/jobs", submit)
     with started(api, "true", options=options) as process:
-        assert sent.wait(20)
+        assert sent.wait(30)
         process.send_signal(signal.SIGINT)
         assert line(process).startswith("the job is on its way: it is cancelled once the server")
         answer.set()
         assert line(process).startswith(f"cancelling {ID}")
-        process.communicate(timeout=20)
+        process.communicate(timeout=30)
     assert process.returncode == 130
     assert job.event.is_set()
 
@@ -87,16 +87,16 @@ def test_when_the_answer_to_the_submission_is_lost(api: FakeApi) -> None:
 
     def lost(said: Said) -> Answer:
         sent.set()
-        assert lose.wait(20)
+        assert lose.wait(30)
         return Answer(job_view(), 201, breaks=True)
 
     api.on("POST", "/jobs", lost, Answer(job_view(), 200))
     with started(api, "true") as process:
-        assert sent.wait(20)
+        assert sent.wait(30)
         process.send_signal(signal.SIGINT)
         line(process)
         lose.set()
-        process.communicate(timeout=20)
+        process.communicate(timeout=30)
     assert process.returncode == 130
     assert job.event.is_set()
     keys = [said.headers["Idempotency-Key"] for said in api.said("POST", "/jobs")]
@@ -109,17 +109,17 @@ def test_a_second_one_before_the_answer_says_what_is_not_known(api: FakeApi) -> 
 
     def submit(said: Said) -> Answer:
         sent.set()
-        leave.wait(20)
+        leave.wait(30)
         return Answer(job_view(), 201)
 
     api.on("POST", "/jobs", submit)
     with started(api, "true") as process:
-        assert sent.wait(20)
+        assert sent.wait(30)
         process.send_signal(signal.SIGINT)
         line(process)
         process.send_signal(signal.SIGINT)
         assert line(process).startswith("left before the server answered: the job may run")
-        assert process.wait(10) == 130
+        assert process.wait(30) == 130
     leave.set()
 
 
@@ -128,14 +128,14 @@ def test_between_the_submission_and_the_stream(api: FakeApi) -> None:
 
     def state(said: Said) -> dict[str, Any]:
         asked.set()
-        assert job.event.wait(20)
+        assert job.event.wait(30)
         return job.state(said)
 
     api.on("GET", JOB, state)
     with started(api, "true") as process:
-        assert asked.wait(20)
+        assert asked.wait(30)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=30)
     assert process.returncode == 130
     assert len(api.said("POST", CANCEL)) == 1
 
@@ -169,7 +169,7 @@ def test_a_second_one_while_the_server_is_away_says_that_the_job_may_run_on(api:
         process.send_signal(signal.SIGINT)
         assert line(process).startswith(f"cancelling {ID}")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     last = err.decode().splitlines()[-1]
     assert last.endswith(f"{ID} may run on; cancel it with: remotectl job cancel {ID}")
@@ -193,7 +193,7 @@ def test_an_interrupt_cancels_the_job_and_its_last_words_come(
     def log(said: Said) -> Answer:
         if said.query["offset"] == "0":
             return Answer(cri_log(("stdout", b"begun\n")), breaks=True)
-        assert cancelled.wait(20)
+        assert cancelled.wait(30)
         return Answer(cri_log(("stderr", b"last words\n")) if said.query["offset"] == "46" else b"")
 
     api.on("POST", "/jobs", Answer(job_view(), 201))
@@ -219,12 +219,12 @@ def test_a_second_interrupt_leaves_at_once(api: FakeApi) -> None:
 
     def log(said: Said) -> Answer:
         if said.query["offset"] != "0":
-            leave.wait(20)
+            leave.wait(30)
         return Answer(cri_log(("stdout", b"begun\n")), breaks=True)
 
     def cancel(said: object) -> dict[str, Any]:
         asked.set()
-        leave.wait(20)
+        leave.wait(30)
         return job_view()
 
     api.on("POST", "/jobs", Answer(job_view(), 201))
@@ -235,9 +235,9 @@ def test_a_second_interrupt_leaves_at_once(api: FakeApi) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         process.send_signal(signal.SIGINT)
-        assert asked.wait(20)
+        assert asked.wait(30)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(30) == 130
     leave.set()
 
 
@@ -246,7 +246,7 @@ def test_in_the_background_of_a_shell_it_is_for_others(api: FakeApi) -> None:
 
     def log(said: Said) -> Answer:
         asked.set()
-        assert end.wait(20)
+        assert end.wait(30)
         return Answer(b"")
 
     states = [job_view(state="running", attempt=1), job_view(state="succeeded", attempt=1)]
@@ -255,8 +255,8 @@ def test_in_the_background_of_a_shell_it_is_for_others(api: FakeApi) -> None:
     api.on("GET", f"{JOB}/log", log)
     ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
     with started(api, "true", under=ignoring) as process:
-        assert asked.wait(20)
+        assert asked.wait(30)
         process.send_signal(signal.SIGINT)
         end.set()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, b"")

@@ -151,7 +151,7 @@ def test_a_reader_of_both_streams_that_leaves(api: FakeApi) -> None:
 def test_a_full_disk_says_that_the_job_goes_on(api: FakeApi) -> None:
     endless(api)
     with open("/dev/full", "wb") as full, started(api, "yes", stdout=full) as process:
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 255
     lines = err.decode().splitlines()
     assert lines[0] == (
