@@ -13,6 +13,7 @@ import pytest
 
 from remote_protocol.states import JobState
 from tests.support.stack import BIN, Stack, until
+from tests.support.trees import files
 
 SCRIPT = "i=0; while [ $i -lt 3000 ]; do echo line $i of $N; i=$((i+1)); done; echo end >&2"
 KILLED_AFTER_A_PUT = """
@@ -61,8 +62,9 @@ def packed(stack: Stack, archive: Path, jobs: dict[str, str]) -> None:
     """Wait until the logs are in the archive, and nowhere else."""
 
     def there() -> bool:
-        found = {path.parent.name for path in archive.rglob("*.log.gz")}
-        return found == set(jobs.values()) and not list((stack.data_dir / "logs").rglob("*.log"))
+        names = {path.parent.name for path in files(archive) if path.name.endswith(".log.gz")}
+        plain = [path for path in files(stack.data_dir / "logs") if path.suffix == ".log"]
+        return names == set(jobs.values()) and not plain
 
     until(there, "all logs are packed")
 
@@ -99,15 +101,15 @@ def test_an_archive_that_cannot_be_written_or_is_away(tmp_path: Path, archive: P
             lambda: "cannot be moved to the archive" in stack.server.words(), "the server says so"
         )
         assert str(archive) in stack.server.words()
-        assert metric(stack, "remote_log_archive_failures_total") >= 1
+        until(lambda: metric(stack, "remote_log_archive_failures_total") >= 1, "it is counted")
         jobs["three"] = job(stack, "three")
         complete(stack, jobs)
         archive.unlink()
         archive.mkdir()
         packed(stack, archive, jobs)
-        assert "moved to the archive again" in stack.server.words()
-        assert metric(stack, "remote_logs_packed_total") == 3
-        assert metric(stack, "remote_logs_unpacked") == 0
+        until(lambda: "moved to the archive again" in stack.server.words(), "the server says so")
+        until(lambda: metric(stack, "remote_logs_packed_total") == 3, "they are counted")
+        until(lambda: metric(stack, "remote_logs_unpacked") == 0, "none is left")
         complete(stack, jobs)
         for path in archive.rglob("*.log.gz"):
             assert gzip.decompress(path.read_bytes()).count(b" stdout F ") == 3000
