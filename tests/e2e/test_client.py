@@ -56,7 +56,7 @@ def test_an_interrupt_at_any_moment_leaves_no_job_behind(stack: Stack) -> None:
     jobs = stack.client.jobs().items
     assert jobs
     for job in jobs:
-        assert stack.client.wait(job.id, 10).state is JobState.CANCELLED
+        assert stack.client.wait(job.id, 30).state is JobState.CANCELLED
 
 
 def test_a_registration_that_was_cut_short_needs_no_new_token(stack: Stack) -> None:
@@ -88,6 +88,6 @@ def test_an_interrupt_while_a_program_is_loaded_is_no_traceback(
         assert process.stdout is not None
         assert process.stdout.readline() == b"loading\n"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=30)
     assert process.returncode in (1, -signal.SIGINT)
     assert err == b""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from datetime import datetime
+from pathlib import Path
 
 from remote_protocol.api.agents import AgentChange
 from remote_protocol.api.jobs import JobView
@@ -33,11 +33,19 @@ def ended(job: JobView) -> datetime:
 def test_two_agents_share_a_queue(stack: Stack) -> None:
     stack.agent("a", capacity=2)
     stack.agent("b", capacity=2)
-    jobs = [stack.submit("sleep 0.1") for _ in range(16)]
-    done = [stack.client.wait(job.id, 30) for job in jobs]
-    share = Counter(job.agent for job in done)
-    assert set(share) == {"a", "b"} and min(share.values()) >= 4, share
-    assert all(job.state is JobState.SUCCEEDED for job in done)
+    go = f"{stack.root}/go."
+    wait = f"while [ ! -e {go}$REMOTE_JOB_ID ]; do sleep 0.02; done"
+    jobs = [stack.submit(wait).id for _ in range(12)]
+    left = list(jobs)
+    while left:
+        # As long as none ends, both are full.
+        held = [stack.reaches(job, JobState.RUNNING) for job in left[:4]]
+        assert Counter(job.agent for job in held) == {"a": 2, "b": 2}
+        for job in held:
+            Path(f"{go}{job.id}").touch()
+        done = [stack.client.wait(job, 30) for job in left[:4]]
+        assert all(job.state is JobState.SUCCEEDED for job in done)
+        left = left[4:]
 
 
 def test_queues_and_labels_choose_the_agent(stack: Stack) -> None:
@@ -64,9 +72,9 @@ def test_a_waiting_job_says_why(stack: Stack) -> None:
     until(lambda: reason(stack, full), "a reason")
     assert "a" in reason(stack, full)
     stack.client.cancel(holder.id)
-    assert stack.client.wait(full.id, 20).state is JobState.SUCCEEDED
+    assert stack.client.wait(full.id, 30).state is JobState.SUCCEEDED
     stack.client.change_agent("a", AgentChange(labels={"gpu": "h100"}))
-    assert stack.client.wait(label.id, 20).state is JobState.SUCCEEDED
+    assert stack.client.wait(label.id, 30).state is JobState.SUCCEEDED
     agent.stop()
     offline = stack.submit("true")
     until(lambda: "online" in reason(stack, offline), "said to be offline")
@@ -75,7 +83,7 @@ def test_a_waiting_job_says_why(stack: Stack) -> None:
         assert waiting.stderr is not None
         assert b"no agent serves queue 'empty'" in waiting.stderr.readline()
         waiting.terminate()
-        assert waiting.wait(20) == 130
+        assert waiting.wait(30) == 130
 
 
 def test_pause_and_resume_an_agent(stack: Stack) -> None:
@@ -90,7 +98,7 @@ def test_pause_and_resume_an_agent(stack: Stack) -> None:
     assert view.paused and view.pause_comment == "disk replacement"
     assert stack.client.job(job.id).state is JobState.QUEUED
     stack.ctl("agent", "resume", "a", check=True)
-    assert stack.client.wait(job.id, 20).state is JobState.SUCCEEDED
+    assert stack.client.wait(job.id, 30).state is JobState.SUCCEEDED
 
 
 def test_pause_on_the_host(stack: Stack) -> None:
@@ -100,7 +108,7 @@ def test_pause_on_the_host(stack: Stack) -> None:
     job = stack.submit("true")
     until(lambda: "backup" in reason(stack, job), "the comment is the reason")
     agent.cli("resume")
-    assert stack.client.wait(job.id, 20).state is JobState.SUCCEEDED
+    assert stack.client.wait(job.id, 30).state is JobState.SUCCEEDED
 
 
 def test_drain_finishes_jobs_then_ends_the_agent(stack: Stack) -> None:
@@ -112,7 +120,7 @@ def test_drain_finishes_jobs_then_ends_the_agent(stack: Stack) -> None:
     until(lambda: stack.client.agent("a").draining, "it drains")
     later = stack.submit("true")
     go.touch()
-    assert stack.client.wait(job.id, 20).state is JobState.SUCCEEDED
+    assert stack.client.wait(job.id, 30).state is JobState.SUCCEEDED
     assert stack.client.log(job.id) == b"up\nover\n"
     assert agent.wait() == 0
     assert stack.client.job(later.id).state is JobState.QUEUED
@@ -123,7 +131,7 @@ def test_drain_with_a_deadline_cancels(stack: Stack) -> None:
     job = stack.submit("echo up; exec sleep 60")
     stack.prints(job.id, b"up\n")
     stack.ctl("agent", "drain", "a", "--deadline", "500ms", check=True)
-    assert stack.client.wait(job.id, 20).state is JobState.CANCELLED
+    assert stack.client.wait(job.id, 30).state is JobState.CANCELLED
     assert agent.wait() == 0
 
 
@@ -132,8 +140,8 @@ def test_a_heavy_job_runs_alone(stack: Stack) -> None:
     light = [stack.submit("sleep 0.4") for _ in range(3)]
     heavy = stack.submit("sleep 0.2", weight=1.0)
     more = [stack.submit("sleep 0.1") for _ in range(6)]
-    alone = stack.client.wait(heavy.id, 20)
-    others = [stack.client.wait(job.id, 20) for job in (*light, *more)]
+    alone = stack.client.wait(heavy.id, 30)
+    others = [stack.client.wait(job.id, 30) for job in (*light, *more)]
     for other in others:
         assert ended(other) <= begun(alone) or begun(other) >= ended(alone), other
 
@@ -144,9 +152,9 @@ def test_a_heavy_job_is_not_starved_by_light_ones(stack: Stack) -> None:
     first = [stack.submit(f"sleep {seconds}") for seconds in (0.2, 0.5)]
     heavy = stack.submit("true", weight=1.0)
     later = [stack.submit(f"sleep {0.1 + n % 3 / 10}") for n in range(8)]
-    alone = stack.client.wait(heavy.id, 20)
-    assert all(ended(stack.client.wait(job.id, 20)) <= begun(alone) for job in first)
-    after = [stack.client.wait(job.id, 20) for job in later]
+    alone = stack.client.wait(heavy.id, 30)
+    assert all(ended(stack.client.wait(job.id, 30)) <= begun(alone) for job in first)
+    after = [stack.client.wait(job.id, 30) for job in later]
     assert all(begun(job) >= ended(alone) for job in after), "nobody younger went before it"
 
 
@@ -160,7 +168,7 @@ def test_weights_add_up_to_one_at_most(stack: Stack) -> None:
     for job in jobs:
         stack.client.cancel(job.id)
     for job in jobs:
-        stack.client.wait(job.id, 20)
+        stack.client.wait(job.id, 30)
 
 
 def test_capacity_is_kept_by_class(stack: Stack) -> None:
@@ -175,7 +183,7 @@ def test_capacity_is_kept_by_class(stack: Stack) -> None:
     for job in jobs:
         stack.client.cancel(job.id)
     for job in jobs:
-        stack.client.wait(job.id, 20)
+        stack.client.wait(job.id, 30)
 
 
 def test_priority_then_age(stack: Stack) -> None:
@@ -186,16 +194,14 @@ def test_priority_then_age(stack: Stack) -> None:
     high = stack.submit("true", priority=5)
     assert "paused" in reason(stack, high)
     stack.ctl("queue", "resume", "default", check=True)
-    done = [stack.client.wait(job.id, 20) for job in (high, first, second, low)]
+    done = [stack.client.wait(job.id, 30) for job in (high, first, second, low)]
     order = [begun(job) for job in done]
     assert order == sorted(order)
 
 
 def test_a_job_that_waits_too_long_expires(stack: Stack) -> None:
-    began = time.monotonic()
-    job = stack.run("true", expires_in=0.5)
+    job = stack.run("true", expires_in=0.5, deadline=30)
     assert (job.state, job.end_reason, job.attempt) == (JobState.FAILED, EndReason.EXPIRED, 0)
-    assert time.monotonic() - began < 10
 
 
 def test_capacity_and_queues_change_while_it_runs(stack: Stack) -> None:
@@ -207,6 +213,6 @@ def test_capacity_and_queues_change_while_it_runs(stack: Stack) -> None:
     stack.ctl(
         "agent", "set", "a", "--capacity", "2", "--queue", "default", "--queue", "extra", check=True
     )
-    assert stack.client.wait(job.id, 20).state is JobState.SUCCEEDED
+    assert stack.client.wait(job.id, 30).state is JobState.SUCCEEDED
     stack.client.cancel(held.id)
-    stack.client.wait(held.id, 20)
+    stack.client.wait(held.id, 30)

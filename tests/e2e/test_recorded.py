@@ -90,21 +90,21 @@ def test_what_runs_is_taken_over(succession: Succession) -> None:
     os.kill(shim, signal.SIGKILL)
     go.touch()
 
-    ended = {job.id: stack.client.wait(job.id, 20) for job in (streaming, ending)}
+    ended = {job.id: stack.client.wait(job.id, 30) for job in (streaming, ending)}
     assert [job.exit_code for job in ended.values()] == [7, 5]
     log = stack.client.log(streaming.id)
     assert log == b"".join(b"%d\n" % n for n in range(log.count(b"\n")))
     assert stack.client.log(ending.id, stream="stderr") == b"late\n"
     assert all(job.attempt == 1 and job.attempts[-1].log_complete for job in ended.values())
 
-    done = stack.client.wait(polite.id, 20)
+    done = stack.client.wait(polite.id, 30)
     assert done.state is JobState.CANCELLED
     assert stack.client.log(polite.id, stream="stdout") == b"ready\nbye\n"
-    assert stack.client.wait(stubborn.id, 20).state is JobState.CANCELLED
+    assert stack.client.wait(stubborn.id, 30).state is JobState.CANCELLED
     steps = succession.steps(stubborn.id)
     assert "interrupt" in steps and "kill" in steps, steps
 
-    lost = stack.client.wait(doomed.id, 20)
+    lost = stack.client.wait(doomed.id, 30)
     assert lost.end_reason is EndReason.LOST and "shim" in (lost.end_detail or "")
 
 
@@ -131,7 +131,7 @@ def test_what_ended_meanwhile_is_read(succession: Succession) -> None:
         until((attempts / f"{job.id}.1" / "exit.json").exists, f"the shim ends {job.id}")
     succession.today_takes_over()
 
-    ended = {name: stack.client.wait(job.id, 20) for name, job in jobs.items()}
+    ended = {name: stack.client.wait(job.id, 30) for name, job in jobs.items()}
     assert {name: (job.end_reason, job.exit_code) for name, job in ended.items()} == {
         "exit": (EndReason.EXIT, 3),
         "signal": (EndReason.SIGNAL, 137),
@@ -141,8 +141,8 @@ def test_what_ended_meanwhile_is_read(succession: Succession) -> None:
     assert "64" in (ended["memory_limit"].end_detail or "")
     for job in ended.values():
         assert job.usage is not None and job.usage.duration > 0 and job.attempts[-1].log_complete
-    assert stack.client.wait(late.id, 20).end_reason is EndReason.TIMEOUT
-    full = stack.client.wait(flood.id, 20)
+    assert stack.client.wait(late.id, 30).end_reason is EndReason.TIMEOUT
+    full = stack.client.wait(flood.id, 30)
     assert full.exit_code == 0 and full.attempts[-1].log_complete
     log = stack.client.log(flood.id)
     assert log.startswith(b"0\n1\n") and log.endswith(b"199998\n199999\n")
@@ -155,7 +155,7 @@ def test_a_recorded_launcher_serves_todays_agent(succession: Succession) -> None
     stack = succession.stack
     succession.shim_of(stack.submit("echo $$; exec sleep 60").id)
     jobs = [stack.submit(f"echo {n}; exit {n}") for n in range(6)]
-    done = [stack.client.wait(job.id, 20) for job in jobs]
+    done = [stack.client.wait(job.id, 30) for job in jobs]
     assert [job.exit_code for job in done] == list(range(6))
     assert [stack.client.log(job.id) for job in done] == [b"%d\n" % n for n in range(6)]
     unknown = stack.run(command=["/nowhere/nothing"])

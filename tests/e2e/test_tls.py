@@ -135,5 +135,5 @@ def test_a_running_agent_tells_what_is_wrong_and_comes_back(tmp_path: Path) -> N
         stack.start_server()
         stack.online("a")
         (tmp_path / "go").touch()
-        assert stack.client.wait(job.id, 20).state is JobState.SUCCEEDED
+        assert stack.client.wait(job.id, 30).state is JobState.SUCCEEDED
         says(agent.words())

@@ -46,7 +46,7 @@ def test_as_many_agents_as_the_queue_needs(stack: Stack) -> None:
         until(lambda: "Nothing is changed" in scaler.words(), "it says so", 60)
         stack.start_server()
         agents = [
-            stack.agent(name, "--ephemeral", capacity=2, run=["--idle-timeout", "2s"])
+            stack.agent(name, "--ephemeral", capacity=2, run=["--idle-timeout", "4s"])
             for name in ("a", "b")
         ]
         for job in jobs:

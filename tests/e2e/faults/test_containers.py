@@ -39,7 +39,7 @@ def test_killed_it_goes_on_as_itself_though_its_token_is_used_up_and_gone(stack:
     agent.start()
     stack.online("pod-0")
     go.touch()
-    ended = stack.client.wait(job.id, 20)
+    ended = stack.client.wait(job.id, 30)
     assert (ended.state, ended.attempt, ended.agent) == (JobState.SUCCEEDED, 1, "pod-0")
     assert stack.client.log(job.id) == b"up\nover\n"
     assert agent.stop() == 0, agent.words()

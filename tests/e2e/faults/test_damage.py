@@ -95,13 +95,15 @@ async def test_an_agent_without_descriptors_recovers_by_itself(
 ) -> None:
     async with AgentProcess(tmp_path, server.url) as agent:
         await server.online()
-        key = server.offer(sh("sleep 1; exit 5"))
+        go = tmp_path / "go"
+        key = server.offer(sh(f"while [ ! -e {go} ]; do sleep 0.02; done; exit 5"))
         await until(lambda: key in server.started)
         assert agent.process is not None
         pid = agent.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         held = len(os.listdir(f"/proc/{pid}/fd"))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (held, before[1]))
+        go.touch()
         await until(lambda: "of an attempt cannot be read" in agent.log, "it says so")
         with socket.socket(socket.AF_UNIX) as caller:
             monkeypatch.chdir(agent.state)
