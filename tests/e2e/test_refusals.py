@@ -132,7 +132,7 @@ def test_bad_toml_names_all_faults_with_lines(place: Stack, tmp_path: Path) -> N
     file.write_text('[agent]\nnaem = "x"\n[logs]\nsegments = "many"\nretention = "soon"\n')
     done = subprocess.run(
         [AGENT, "run", "--state-dir", tmp_path / "s", "--config", file],
-        capture_output=True, text=True, env=place.env(), timeout=30, check=False,
+        capture_output=True, text=True, env=place.env(), timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     for where in ("agent.toml:2", "agent.toml:4", "agent.toml:5"):
@@ -140,7 +140,7 @@ def test_bad_toml_names_all_faults_with_lines(place: Stack, tmp_path: Path) -> N
     file.write_text('[server]\nlisten = "nowhere"\ncolour = 1\n')
     done = subprocess.run(
         [BIN / "remote-server", "run", "--config", file, "--data-dir", tmp_path / "d"],
-        capture_output=True, text=True, env=place.env(), timeout=30, check=False,
+        capture_output=True, text=True, env=place.env(), timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "agent.toml:2" in done.stderr and "agent.toml:3" in done.stderr, done.stderr
@@ -149,7 +149,7 @@ def test_bad_toml_names_all_faults_with_lines(place: Stack, tmp_path: Path) -> N
 def server(stack: Stack, *options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [BIN / "remote-server", "run", *[str(option) for option in options]],
-        capture_output=True, text=True, env=stack.env(), timeout=30, check=False,
+        capture_output=True, text=True, env=stack.env(), timeout=60, check=False,
     )  # fmt: skip
 
 
@@ -241,7 +241,7 @@ def test_an_agent_whose_token_is_rotated_ends_with_4(stack: Stack) -> None:
 def test_a_second_agent_in_the_same_directory_is_refused(place: Stack) -> None:
     agent = place.agents["a"]
     done = subprocess.run(
-        agent.command, capture_output=True, text=True, env=agent.env, timeout=30, check=False
+        agent.command, capture_output=True, text=True, env=agent.env, timeout=60, check=False
     )
     assert done.returncode == 2, done.stderr
     assert agent.running
