@@ -82,13 +82,16 @@ class AgentProcess:
         """Kill it and every shim that it left, and wait until none is there."""
         if self.process is not None and self.process.returncode is None:
             await self.kill()
+        left: list[tuple[int, str]] = []
         for started in (self.state / "attempts").glob("*/started.json"):
             with suppress(ValueError, KeyError, OSError):
                 pids = json.loads(started.read_bytes())
                 for name, born in (("pid", "start_time"), ("shim_pid", "shim_start_time")):
-                    if alive(pids[name], pids[born]):
+                    left.append((pids[name], pids[born]))
+                    if alive(*left[-1]):
                         with suppress(ProcessLookupError):  # it has ended meanwhile
                             os.kill(pids[name], signal.SIGKILL)
+        await until(lambda: not any(alive(*one) for one in left), "its shims have ended")
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
         """A request through the control socket."""
