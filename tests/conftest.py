@@ -1,5 +1,5 @@
 """What holds for all tests: Ctrl-C as a terminal would give it; databases end with the run;
-no test stops a process of the run's own group."""
+no test stops a process of the run's own group; what takes long is run first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from tests.support.order import long_first
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and children inherit that
 # through exec (signal(7)): tests that press Ctrl-C would wait for ever.
@@ -40,6 +42,13 @@ def database_url(tmp_path: Path) -> str:
     from tests.support.databases import new_database
 
     return new_database(tmp_path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let several workers begin with what takes long."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    order = long_first([item.nodeid.partition("::")[0] for item in items], workers)
+    items[:] = [items[index] for index in order]
 
 
 def pytest_sessionfinish() -> None:

@@ -53,7 +53,7 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.stream import Append, Gap, place
 
 TOKEN = "rat_" + "t" * 43
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def new_key(attempt: int = 1) -> AttemptId:
