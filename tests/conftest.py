@@ -18,6 +18,9 @@ from tests.support.order import long_first
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Programs are tried as users have them: what they could not print is in a buffer at their end.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
 
 def _forbid_stops_in_our_group(event: str, arguments: tuple[object, ...]) -> None:
     """Raise for SIGSTOP to a process of the group of this run.

@@ -126,6 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
         note(_sentence(error))
         code = UsageError.exit_code if _is_usage(error) else session.failed
     except OSError as error:  # a full disk behind stdout, a login that cannot be kept
+        if not error.filename:
+            drop_stdout()
         note(f"{error.filename or 'standard output'}: {error.strerror or error}")
         code = session.failed
     sys.exit(code if isinstance(code, int) else 0)

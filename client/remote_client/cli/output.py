@@ -50,8 +50,10 @@ def say(text: str) -> None:
 
 def note(sentence: str) -> None:
     """A sentence about the work, on stderr, so that stdout stays the job's own."""
-    with contextlib.suppress(OSError):  # nobody reads stderr: the work goes on all the same
+    try:
         click.echo(f"remotectl: {printable(sentence)}", err=True)
+    except OSError:  # nobody reads stderr: the work goes on all the same
+        _drop(2)
 
 
 def print_json(document: object) -> None:
@@ -226,5 +228,11 @@ def _show_secret(text: str) -> None:
 
 
 def drop_stdout() -> None:
-    """Its reader has gone: what is left must not raise again when Python flushes it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    """Nobody takes it any more: what is left must not fail again when Python flushes it at exit,
+    which would end the program with 120."""
+    _drop(1)
+
+
+def _drop(number: int) -> None:
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), number)

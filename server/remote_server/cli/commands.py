@@ -10,7 +10,7 @@ import click
 import remote_server
 from remote_server.cli.dev import dev
 from remote_server.cli.run import run
-from remote_server.cli.streams import fill_closed_streams
+from remote_server.cli.streams import drop_output, fill_closed_streams
 from remote_server.cli.token import token
 from remote_server.cli.upkeep import backup, check, migrate
 from remote_server.errors import ServerError
@@ -59,6 +59,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         # What a full disk behind standard output, for example, leaves to say.
+        if not error.filename:
+            drop_output()
         where = f"{error.filename}: " if error.filename else "the output cannot be written: "
         print(f"remote-server: {where}{error.strerror or error}", file=sys.stderr)
         sys.exit(1)
