@@ -35,6 +35,7 @@ from remote_server.web import (
     Connections,
     Followers,
     Services,
+    Sessions,
     Streams,
     allowance,
     description,
@@ -109,6 +110,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
 
 def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Services:
     limits = config.limits
+    authenticator = Authenticator(store)
     return Services(
         config=config,
         store=store,
@@ -116,7 +118,8 @@ def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Servi
         reserve=reserve,
         inputs=hub.inputs,
         hub=hub,
-        authenticator=Authenticator(store),
+        authenticator=authenticator,
+        sessions=Sessions(store, authenticator, config.sessions),
         followers=Followers(),
         streams=Streams(limits.max_followers, limits.max_followers_each),
         connections=Connections(

@@ -161,6 +161,15 @@ class RetentionPart(_Part):
     otherwise; null: for ever."""
 
 
+class SessionsPart(_Part):
+    """`[sessions]`: how long a browser stays signed in."""
+
+    idle_timeout: Duration = Field(default=12 * 3600.0, ge=120.0)
+    """Seconds without a request after which one must sign in again."""
+    max_age: Duration = Field(default=7 * 86400.0, ge=120.0)
+    """Seconds after which one must, in any case."""
+
+
 class LimitsPart(_Part):
     """`[limits]`: upper bounds of what clients may send and hold open."""
 
@@ -201,6 +210,7 @@ class Config(_Part):
     limits: LimitsPart = LimitsPart()
     logs: LogsPart = LogsPart()
     retention: RetentionPart = RetentionPart()
+    sessions: SessionsPart = SessionsPart()
 
     @property
     def database_url(self) -> str:
@@ -215,6 +225,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "limits": LimitsPart,
     "logs": LogsPart,
     "retention": RetentionPart,
+    "sessions": SessionsPart,
 }
 
 

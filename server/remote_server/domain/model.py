@@ -263,6 +263,19 @@ class Token:
 
 
 @frozen
+class Session:
+    """A browser that signed in with an API token (a row); of its secret only the hash is stored."""
+
+    hash: str
+    token: str
+    """The id of the token: the session may do what it may, and ends with it."""
+    created_at: float
+    used_at: float
+    expires_at: float
+    """When it ends, however much it is used."""
+
+
+@frozen
 class TimelineEvent:
     """One timeline entry (a row)."""
 

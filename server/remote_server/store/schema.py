@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -253,6 +253,18 @@ tokens: Final = Table(
     Column("allow_replace", SmallInteger),
 )
 Index("ix_tokens_agent", tokens.c.agent)
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    # Of the secret in the browser's cookie.
+    Column("hash", _Text, primary_key=True),
+    Column("token", _Text, ForeignKey("tokens.id"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("used_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+Index("ix_sessions_token", sessions.c.token)
 
 meta: Final = Table(
     "meta",

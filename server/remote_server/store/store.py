@@ -31,6 +31,7 @@ from remote_server.store.repository import Ulids
 from remote_server.store.restoration import Restoration
 from remote_server.store.retention import Retention
 from remote_server.store.schema import meta
+from remote_server.store.sessions import Sessions
 from remote_server.store.specifications import Specs
 from remote_server.store.tokens import Tokens
 from remote_server.store.waiting import WaitingJobs
@@ -49,6 +50,7 @@ class Store(
     Registrations,
     Queues,
     Tokens,
+    Sessions,
     History,
     Retention,
     Restoration,

@@ -1,4 +1,4 @@
-"""Speaks HTTP: the API under `/api/v1`, the agents' endpoint, health and metrics."""
+"""Speaks HTTP: the API under `/api/v1`, the agents' endpoint, the dashboard, health and metrics."""
 
 from remote_server.web.application import build, description
 from remote_server.web.authenticator import Authenticator, digest
@@ -9,6 +9,7 @@ from remote_server.web.http.connections import Connections, allowance
 from remote_server.web.http.listener import Listener
 from remote_server.web.http.streams import Streams
 from remote_server.web.services import Services
+from remote_server.web.sessions import Sessions
 
 __all__ = [
     "Authenticator",
@@ -18,6 +19,7 @@ __all__ = [
     "Followers",
     "Listener",
     "Services",
+    "Sessions",
     "Streams",
     "allowance",
     "build",

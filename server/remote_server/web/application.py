@@ -1,7 +1,7 @@
-"""The web application: all calls of the API, and what is done around each of them.
+"""The web application: all calls of the API, all pages, and what is done around each of them.
 
-Around every call: who may make it, errors as problems, the time it took, and at debug level a
-line in the log that holds no token. Speaks HTTP through aiohttp.
+Around every call: who may make it, errors as problems or pages, the time it took, and at debug
+level a line in the log that holds no token. Speaks HTTP through aiohttp.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 from remote_server.logging_setup import REQUESTS
 from remote_server.throttle import Throttle
-from remote_server.web import agents, api, openapi
+from remote_server.web import agents, api, openapi, pages
+from remote_server.web.access import PUBLIC
 from remote_server.web.http.connection import Connection
 from remote_server.web.http.connections import network
 from remote_server.web.http.headers import header, require_plain_body
@@ -33,15 +34,19 @@ from remote_server.web.http.problems import (
     from_http_exception,
     from_server_error,
 )
+from remote_server.web.pages.problems import problem_page, wants_page
 from remote_server.web.route import Call, Route, routes_of
 from remote_server.web.services import Services
+from remote_server.web.sessions import COOKIE
 
-ROUTES: Final[Sequence[Route]] = routes_of(api, agents)
+ROUTES: Final[Sequence[Route]] = routes_of(api, agents, pages)
 _log = structlog.get_logger(__name__)
 _API: Final = "api"
 _QUIET: Final = 10.0
 _LONGEST_BODY: Final = 500
 """Characters of a body in the log."""
+_UNMATCHED: Final = Route("GET", "/", PUBLIC, page=True)
+"""What a browser asks for that there is not."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -49,7 +54,9 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def description() -> bytes:
     """The OpenAPI document of all calls, as JSON. The first call takes a tenth of a second of CPU:
     too long for the loop, and for every start."""
-    return json.dumps(openapi.document(ROUTES, remote_server.__version__)).encode()
+    return json.dumps(
+        openapi.document([route for route in ROUTES if not route.page], remote_server.__version__)
+    ).encode()
 
 
 def build(services: Services) -> web.Application:
@@ -68,7 +75,10 @@ def _secured(response: web.StreamResponse) -> web.StreamResponse:
     """Say with every answer that browsers must not guess, keep or tell. Streams, which have begun,
     say it themselves; a signal of aiohttp would cost a call for each answer."""
     if not response.prepared:
+        kept = response.headers.get("Cache-Control")
         response.headers.update(SECURITY_HEADERS)
+        if kept is not None:
+            response.headers["Cache-Control"] = kept
     return response
 
 
@@ -93,10 +103,14 @@ class _CallWrapper:
                 require_plain_body(request)
                 if guarded:
                     await self._admit(call)
+                if route.page and route.method == "POST":
+                    await call.read_form()
                 response = await (self._stream(call) if route.streams else route.handler(call))
             except Exception as error:
-                response = _problem(error, request, call.opened)
+                response = _problem(error, request, call)
             else:
+                if call.refused is not None:
+                    self._refused(request, call.refused)
                 if logged:
                     self._log_change(call, response.status)
             finally:
@@ -119,9 +133,15 @@ class _CallWrapper:
     async def _admit(self, call: Call) -> None:
         """Find out who is calling. ApiProblem; refused tokens are written down."""
         request = call.request
+        access = call.route.access
         try:
-            authorization = header(request, "Authorization")
-            call.caller = await self._services.authenticator.admit(authorization, call.route.access)
+            if call.route.page:
+                secret = request.cookies.get(COOKIE)
+                call.signed_in = await self._services.sessions.admit(secret, access)
+                call.caller = call.signed_in.token
+            else:
+                authorization = header(request, "Authorization")
+                call.caller = await self._services.authenticator.admit(authorization, access)
         except ApiProblem as problem:
             self._refused(request, problem)
             raise
@@ -185,14 +205,14 @@ class _CallWrapper:
         try:
             return await handler(request)
         except (web.HTTPException, ApiProblem) as error:
-            return _secured(_problem(error, request))
+            call = Call(request, self._services, _UNMATCHED) if wants_page(request) else None
+            return _secured(_problem(error, request, call))
 
 
-def _problem(
-    error: Exception, request: web.Request, opened: web.StreamResponse | None = None
-) -> web.StreamResponse:
-    """The answer to an error; `opened` is one that has begun."""
+def _problem(error: Exception, request: web.Request, call: Call | None) -> web.StreamResponse:
+    """The answer to an error, which may come after an answer has begun."""
     found: ApiProblem | None
+    opened = None if call is None else call.opened
     if opened is not None or isinstance(error, ConnectionError):
         if not isinstance(error, ConnectionError):
             _log.warning("answer broke off", path=request.path, exc_info=error)
@@ -216,4 +236,6 @@ def _problem(
             ErrorCode.INTERNAL,
             "the server made a mistake; its log says more. Please report it",
         )
+    if call is not None and call.route.page:
+        return problem_page(call, found)
     return found.response()

@@ -14,8 +14,10 @@ from inspect import getdoc
 from pkgutil import iter_modules
 from types import GenericAlias, ModuleType
 from typing import Any, ClassVar, Final, TypeVar, get_origin
+from urllib.parse import parse_qsl
 
 from aiohttp import web
+from multidict import MultiDict, MultiMapping
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from remote_protocol.errors import ErrorCode
@@ -25,12 +27,17 @@ from remote_server.web.access import AccessRule
 from remote_server.web.http.bodies import Body, require_few_values
 from remote_server.web.http.problems import ApiProblem, from_validation
 from remote_server.web.services import Services
+from remote_server.web.sessions import SignedIn
 
+CSRF: Final = "csrf"
+"""The field of every form that shows that it was made for this session."""
 SMALL_BODY: Final = 256 * 1024
 """Bytes of any body that is not a job."""
 JSON: Final = "application/json"
 _MOST_VALUES: Final = 50_000
 """Values in the JSON of one body: the arguments, variables and files of a job are fewer."""
+_MOST_FIELDS: Final = 2_000
+"""Fields of a form."""
 _LONGEST_PART: Final = 256
 """Characters of a name or id in a path."""
 _JSON_HEADERS: Final = {"Content-Type": JSON}
@@ -86,6 +93,9 @@ class Route:
     """Bytes of the body."""
     headers: tuple[str, ...] = ()
     """Request headers that mean something to it, besides Authorization."""
+    page: bool = False
+    """It is for browsers: who asks is known by the session's cookie, the body is a form, and errors
+    are pages. Not a part of the API."""
     lasting: bool = False
     """It may go on for as long as the client likes: not counted among request times."""
     handler: Handler = _unbound
@@ -119,7 +129,18 @@ class Route:
 class Call:
     """One request, with whoever makes it. `caller` is None where anybody may call."""
 
-    __slots__ = ("_body", "caller", "given", "opened", "request", "route", "services")
+    __slots__ = (
+        "_body",
+        "_form",
+        "caller",
+        "given",
+        "opened",
+        "refused",
+        "request",
+        "route",
+        "services",
+        "signed_in",
+    )
 
     def __init__(
         self,
@@ -132,9 +153,14 @@ class Call:
         self.services = services
         self.route = route
         self.caller = caller
+        self.signed_in: SignedIn | None = None
+        """The browser's session, for a page."""
         self._body: Body | None = None
+        self._form: list[tuple[str, str]] = []
         self.given: BaseModel | None = None
         """The validated body."""
+        self.refused: ApiProblem | None = None
+        """Why somebody who gave a token in the body was not admitted."""
         self.opened: web.StreamResponse | None = None
         """An answer that has begun: an error can only break it off."""
 
@@ -196,26 +222,61 @@ class Call:
         except OverflowError:
             raise ApiProblem(ErrorCode.BAD_REQUEST, "a number in the body is too large") from None
 
+    async def read_form(self) -> None:
+        """Take the body as a form that was made for this session (WHATWG URL §5.1). ApiProblem when
+        it was not, or is no form."""
+        raw = await self.read_bytes(SMALL_BODY)
+        try:
+            pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            raise ApiProblem(ErrorCode.BAD_REQUEST, "the body is not a form") from None
+        if self.signed_in is not None:
+            self.signed_in.require_csrf(next((v for k, v in pairs if k == CSRF), ""))
+        self._form = [(name, value) for name, value in pairs if name != CSRF]
+
+    @property
+    def given_form(self) -> dict[str, str]:
+        """The form as it came, to be shown again beside its faults."""
+        return dict(self._form)
+
+    def form(self, model: type[M]) -> M:
+        """The form, validated; fields that were left empty count as not given. ApiProblem names
+        every fault at once."""
+        if model is not self.route.body:
+            raise TypeError(f"{self.route.path} is declared with another body")
+        given: MultiDict[str] = MultiDict(pair for pair in self._form if pair[1])
+        try:
+            self.given = made = model.model_validate(_values(given, model))
+        except ValidationError as error:
+            raise from_validation(error, depth=1) from None
+        return made
+
     def query(self, model: type[Q]) -> Q:
         """The query string, validated. ApiProblem names every fault at once."""
         if model is not self.route.query:
             raise TypeError(f"{self.route.path} is declared with another query")
-        given = self.request.query
-        values: dict[str, Any] = {}
-        for name in given:
-            field = model.model_fields.get(name)
-            if field is not None and name in model.whole:
-                values[name] = given.getall(name)
-            elif field is not None and _is_list(field.annotation):
-                values[name] = [
-                    part for value in given.getall(name) for part in value.split(",") if part
-                ]
-            else:
-                values[name] = given.getall(name)[-1]
         try:
-            return model.model_validate(values)
+            return model.model_validate(_values(self.request.query, model, model.whole))
         except ValidationError as error:
             raise from_validation(error, depth=1) from None
+
+
+def _values(
+    given: MultiMapping[str], model: type[BaseModel], whole: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """What a query or a form gives to the fields of a model."""
+    values: dict[str, Any] = {}
+    for name in given:
+        field = model.model_fields.get(name)
+        if field is not None and name in whole:
+            values[name] = given.getall(name)
+        elif field is not None and _is_list(field.annotation):
+            values[name] = [
+                part for value in given.getall(name) for part in value.split(",") if part
+            ]
+        else:
+            values[name] = given.getall(name)[-1]
+    return values
 
 
 def _is_list(annotation: Any) -> bool:

@@ -19,6 +19,7 @@ from remote_server.web.http.bodies import BodyBudget
 from remote_server.web.http.connections import Connections
 from remote_server.web.http.streams import Streams
 from remote_server.web.readiness import Readiness
+from remote_server.web.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Services:
     inputs: InputStore
     hub: Hub
     authenticator: Authenticator
+    sessions: Sessions
     followers: Followers
     streams: Streams
     connections: Connections

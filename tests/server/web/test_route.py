@@ -133,7 +133,7 @@ def test_a_route_decorates_its_handler_and_takes_its_summary_from_it() -> None:
 
 def test_every_module_of_a_package_is_asked_for_routes() -> None:
     found = {(route.method, route.path) for route in routes_of(api, agents)}
-    assert {("GET", "/api/v1/jobs"), ("GET", "/api/v1/agent/session"), ("GET", "/")} <= found
+    assert {("GET", "/api/v1/jobs"), ("GET", "/api/v1/agent/session")} <= found
     assert len(found) == len(routes_of(api, agents))
 
 

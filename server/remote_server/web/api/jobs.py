@@ -11,7 +11,6 @@ from pydantic import Field, StringConstraints, field_validator
 from remote_protocol.api.bodies import Nothing, Page
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.jobs import Cancellation, JobBatch, JobBatchCreated, JobView
-from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import WITHOUT_NUL, Name, is_ulid
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY, MAX_NAME
 from remote_protocol.spec import JobSpec
@@ -21,10 +20,11 @@ from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import job_view, timeline_entry
 from remote_server.store import JobFilter
 from remote_server.web.access import OPERATOR, VIEWER
+from remote_server.web.actions import jobs as actions
 from remote_server.web.api.batches import parse_batch
 from remote_server.web.http.headers import header
 from remote_server.web.http.paging import FOREIGN
-from remote_server.web.http.problems import ApiProblem, validation
+from remote_server.web.http.problems import validation
 from remote_server.web.http.time_bounds import TimeBound, parse_time_bound
 from remote_server.web.route import Call, PageQuery, Route, answer
 
@@ -101,14 +101,11 @@ async def submit(call: Call) -> web.StreamResponse:
 
 
 async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResponse:
-    call.services.reserve.require()
     key = header(call.request, "Idempotency-Key")
     if key is not None:
         spec = _with_key(spec, key)
     now = time.time()
-    job = (await call.services.store.submit([spec], now, by=call.principal, detail=detail))[0]
-    if job.spec.stdin and not job.state.terminal:
-        call.services.inputs.expect(job.id)
+    job = await actions.submit(call, spec, now, detail)
     # A job that an earlier call with the same key made keeps its own time.
     made = spec.idempotency_key is None or job.created_at == now
     return answer(job_view(job), 201 if made else 200, {"Location": f"/api/v1/jobs/{job.id}"})
@@ -182,10 +179,7 @@ async def cancel(call: Call) -> web.StreamResponse:
     A wish, kept until the job has ended; again changes nothing.
     """
     body = await call.read(Cancellation)
-    detail = body.reason or f"cancelled by {call.token.name}"
-    job = await call.services.store.request_cancel(
-        call.path("id"), detail, time.time(), by=call.principal
-    )
+    job = await actions.cancel(call, call.path("id"), body.reason)
     return answer(await _shown(call, job), 200 if job.state.terminal else 202)
 
 
@@ -205,19 +199,8 @@ async def retry(call: Call) -> web.StreamResponse:
     A new job from the same specification (a job ends only once).
     """
     await call.read(Nothing)
-    old = await call.services.store.job(call.path("id"))
-    if not old.state.terminal:
-        raise ApiProblem(
-            ErrorCode.CONFLICT,
-            f"job {old.id} is {old.state} and has not ended; cancel it first, or wait for it",
-        )
-    if old.spec.stdin:
-        raise ApiProblem(
-            ErrorCode.CONFLICT,
-            f"job {old.id} had an input, which is kept no longer; submit it again, with its input",
-        )
-    spec = old.spec.model_copy(update={"idempotency_key": None})
-    return await _submit(call, spec, f"retry of {old.id}")
+    old = await actions.repeatable(call, call.path("id"))
+    return await _submit(call, *actions.again(old))
 
 
 @Route("GET", "/api/v1/jobs/{id}/timeline", VIEWER, answer=Page[TimelineEntry])

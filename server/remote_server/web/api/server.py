@@ -1,4 +1,4 @@
-"""Health, readiness, version, the API's description and the front page."""
+"""Health, readiness, version and the API's description."""
 
 from __future__ import annotations
 
@@ -13,16 +13,8 @@ from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_server.web import openapi
 from remote_server.web.access import PUBLIC
-from remote_server.web.http.frames import accepted
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.route import JSON, Call, Route, answer
-
-_PAGE = """<!doctype html><meta charset="utf-8"><title>remote-server</title>
-<h1>remote-server {version}</h1>
-<p>This is the server of remote agents. Use it with <code>remotectl</code>, or by its API:
-<a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.
-Its health: <a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>.</p>
-"""
 
 
 class Health(View):
@@ -31,14 +23,6 @@ class Health(View):
     status: str
     """`ok`, or `low_disk`: everything but new jobs and logs is served."""
     detail: str = ""
-
-
-class FrontPage(View):
-    """Answer of `/` to programs."""
-
-    product: str = "remote-server"
-    version: str
-    openapi: str = openapi.PATH
 
 
 @Route("GET", "/healthz", PUBLIC, answer=Health)
@@ -83,12 +67,3 @@ async def describe(call: Call) -> web.StreamResponse:
     """This API as an OpenAPI 3.1 document."""
     body = await asyncio.to_thread(call.services.description)
     return web.Response(body=body, headers={"Content-Type": JSON})
-
-
-@Route("GET", "/", PUBLIC, answer=FrontPage)
-async def front_page(call: Call) -> web.StreamResponse:
-    """Where to go from here."""
-    if accepted(call.request, (JSON, "text/html")) == JSON:
-        return answer(FrontPage(version=remote_server.__version__))
-    text = _PAGE.format(version=remote_server.__version__)
-    return web.Response(text=text, content_type="text/html")

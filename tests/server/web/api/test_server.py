@@ -37,14 +37,6 @@ async def test_version(live: Live) -> None:
     assert (view.product, view.version) == ("remote-server", remote_server.__version__)
 
 
-async def test_the_front_page_leads_on(live: Live) -> None:
-    async with live.session.get(live.url, headers={"Accept": "text/html,*/*;q=0.8"}) as page:
-        assert page.content_type == "text/html"
-        assert "/api/v1/openapi.json" in await page.text()
-    async with live.session.get(live.url) as page:
-        assert (await page.json())["openapi"] == "/api/v1/openapi.json"
-
-
 async def test_anybody_may_ask_at_any_rate(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the database being written each time."""
     monkeypatch.setattr(readiness, "GOOD_FOR", 3600.0)  # A busy machine takes its time.

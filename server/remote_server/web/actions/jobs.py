@@ -1,0 +1,49 @@
+"""Submitting, repeating and cancelling jobs."""
+
+from __future__ import annotations
+
+import time
+
+from remote_protocol.errors import ErrorCode
+from remote_protocol.spec import JobSpec
+from remote_server.domain.model import Job
+from remote_server.web.http.problems import ApiProblem
+from remote_server.web.route import Call
+
+
+async def submit(call: Call, spec: JobSpec, now: float, detail: str = "") -> Job:
+    """Submit one job; an earlier one that was submitted with the same idempotency key is the
+    answer again. ApiProblem when the server has no room."""
+    call.services.reserve.require()
+    job = (await call.services.store.submit([spec], now, by=call.principal, detail=detail))[0]
+    if job.spec.stdin and not job.state.terminal:
+        call.services.inputs.expect(job.id)
+    return job
+
+
+async def repeatable(call: Call, name: str) -> Job:
+    """A job that can be submitted again. ApiProblem when it has not ended, or had an input."""
+    old = await call.services.store.job(name)
+    if not old.state.terminal:
+        raise ApiProblem(
+            ErrorCode.CONFLICT,
+            f"job {old.id} is {old.state} and has not ended; cancel it first, or wait for it",
+        )
+    if old.spec.stdin:
+        raise ApiProblem(
+            ErrorCode.CONFLICT,
+            f"job {old.id} had an input, which is kept no longer; submit it again, with its input",
+        )
+    return old
+
+
+def again(old: Job) -> tuple[JobSpec, str]:
+    """The specification of a job that repeats one, and what its timeline says of it."""
+    return old.spec.model_copy(update={"idempotency_key": None}), f"retry of {old.id}"
+
+
+async def cancel(call: Call, name: str, reason: str) -> Job:
+    """Ask for a job's end; a wish, kept until the job has ended."""
+    detail = reason or f"cancelled by {call.token.name}"
+    store = call.services.store
+    return await store.request_cancel(name, detail, time.time(), by=call.principal)

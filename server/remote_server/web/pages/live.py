@@ -1,0 +1,36 @@
+"""Tells a page that is being looked at when it should be drawn again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from remote_server.web.access import VIEWER
+from remote_server.web.followers import TIMELINE, wait
+from remote_server.web.http.frames import SSE, ClientGone, Stream
+from remote_server.web.route import Call, Route
+
+_SHORTEST: Final = 0.5
+"""Seconds between two drawings, however much happens."""
+_LONGEST: Final = 5.0
+"""Seconds between two, however little happens: silence of agents shows, too."""
+
+
+@Route("GET", "/live", VIEWER, page=True, media=(SSE,), lasting=True)
+async def live(call: Call) -> web.StreamResponse:
+    """Events `changed`, as server-sent events: something happened, or some time went by."""
+    followers = call.services.followers
+    stream = Stream(call, SSE)
+    with followers.follow(TIMELINE) as changed:
+        await stream.open()
+        await stream.event("open", {})
+        while True:
+            changed.clear()
+            await asyncio.sleep(_SHORTEST)
+            await wait(changed, _LONGEST - _SHORTEST)
+            if followers.closing:
+                raise ClientGone("the server stops")
+            await stream.keep_alive()
+            await stream.event("changed", {})

@@ -1,0 +1,97 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from remote_server.web.access import PUBLIC, VIEWER
+from remote_server.web.http.problems import ApiProblem, forbidden
+from remote_server.web.pages.rendering import go, render
+from remote_server.web.route import Call, Query, Route
+from remote_server.web.sessions import COOKIE
+
+
+class SignInQuery(Query):
+    """The query of the sign-in."""
+
+    next: str = Field(default="", max_length=1024)
+    done: str = Field(default="", max_length=32)
+
+
+class SignIn(BaseModel):
+    """The form of the sign-in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    token: str = Field(default="", max_length=200)
+    next: str = Field(default="", max_length=1024)
+
+
+@Route("GET", "/login", PUBLIC, page=True, query=SignInQuery)
+async def form(call: Call) -> web.StreamResponse:
+    """The form that takes an API token."""
+    query = call.query(SignInQuery)
+    return render(call, "login.html", next=query.next, fault=None)
+
+
+@Route("POST", "/login", PUBLIC, page=True, body=SignIn)
+async def sign_in(call: Call) -> web.StreamResponse:
+    """Sign in with an API token."""
+    _require_own_form(call.request)
+    given = call.form(SignIn)
+    try:
+        token = await call.services.authenticator.admit(f"Bearer {given.token.strip()}", VIEWER)
+    except ApiProblem as problem:
+        call.refused = problem
+        fault = "Type an API token." if not given.token.strip() else _sentence(problem.detail)
+        return render(call, "login.html", status=problem.status, next=given.next, fault=fault)
+    secret = await call.services.sessions.begin(token, call.request.remote or "")
+    answer = go(call, given.next if is_ours(given.next) else "")
+    # Without a path it holds for all pages, wherever a proxy puts them (RFC 6265 §5.1.4).
+    answer.headers.add("Set-Cookie", _cookie(call.request, COOKIE, secret, None))
+    return answer
+
+
+@Route("POST", "/logout", VIEWER, page=True)
+async def sign_out(call: Call) -> web.StreamResponse:
+    """Sign out."""
+    if call.signed_in is not None:
+        await call.services.sessions.end(call.signed_in, call.request.remote or "")
+    answer = go(call, "login", done="signed-out")
+    answer.headers.add("Set-Cookie", _cookie(call.request, COOKIE, "", 0))
+    return answer
+
+
+def is_ours(path: str) -> bool:
+    """Whether an address to come back to is one of our pages, relative to their root."""
+    try:
+        parts = urlsplit(path)
+    except ValueError:
+        return False
+    return (
+        path.isascii()
+        and path.isprintable()
+        and not (parts.scheme or parts.netloc)
+        and not path.startswith(("/", "\\"))
+        and ".." not in parts.path
+    )
+
+
+def _require_own_form(request: web.Request) -> None:
+    """ApiProblem when another site sent the form: it would sign its visitors in as somebody else
+    (Fetch Metadata, W3C)."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise forbidden("another site sent this form: open the page of the sign-in itself")
+
+
+def _cookie(request: web.Request, name: str, value: str, age: int | None) -> str:
+    secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
+    kept = "" if age is None else f"; Max-Age={age}"
+    return f"{name}={value}{kept}; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+
+
+def _sentence(detail: str) -> str:
+    return f"{detail[:1].upper()}{detail[1:]}."

@@ -1,0 +1,68 @@
+"""The pages of queues."""
+
+from __future__ import annotations
+
+from tests.support.live_server import Live
+from tests.support.visitor import visitor
+
+
+async def test_queues_are_listed_with_their_health(live: Live) -> None:
+    await live.register("a1")
+    await live.post("/queues", {"name": "gpu", "description": "A40"})
+    async with visitor(live, "viewer") as browser:
+        page = await browser.get("/queues")
+        assert "<title>Queues" in page.text
+        assert 'data-queue="default" data-state="unhealthy"' in page.text
+        assert "no agent online" in page.words and "no agent serves it" in page.words
+        async with live.connect(await live.register("a2")):
+            page = await browser.get("/queues")
+            assert 'data-queue="default" data-state="healthy"' in page.text
+
+
+async def test_a_queue_is_made_changed_paused_and_deleted(live: Live) -> None:
+    async with visitor(live) as browser:
+        seen = await browser.send("/queues", name="gpu", description="A40", log_retention="30d")
+        assert seen.location == "./queues/gpu?done=created"
+        made = (await live.get("/queues/gpu")).body
+        assert (made["description"], made["log_retention"]) == ("A40", 30 * 86400.0)
+        assert (
+            'name="log_retention" type="text" value="30d"'
+            in (await browser.get("/queues/gpu")).text
+        )
+        seen = await browser.send("/queues/gpu/change", description="H100", log_max_total="1GiB")
+        assert seen.location == "../../queues/gpu?done=changed"
+        made = (await live.get("/queues/gpu")).body
+        assert (made["description"], made["log_retention"]) == ("H100", None)
+        assert made["log_max_total"] == 1 << 30
+        await browser.send("/queues/gpu/pause")
+        assert "Resume" in (await browser.get("/queues/gpu")).words
+        assert (await live.get("/queues/gpu")).body["paused"]
+        await browser.send("/queues/gpu/resume")
+        assert not (await live.get("/queues/gpu")).body["paused"]
+        assert (await browser.send("/queues/gpu/delete")).location == "../../queues?done=deleted"
+        assert (await browser.get("/queues/gpu")).status == 404
+
+
+async def test_a_faulty_form_comes_back_with_what_was_typed(live: Live) -> None:
+    async with visitor(live) as browser:
+        seen = await browser.send("/queues", name="lyon plant", log_retention="soon")
+        assert seen.status == 422
+        assert 'value="lyon plant"' in seen.text and 'value="soon"' in seen.text
+        assert seen.text.count('aria-invalid="true"') == 2
+        assert (await browser.send("/queues", name="default")).status == 409
+
+
+async def test_roles_hold_for_actions_that_are_not_drawn(live: Live) -> None:
+    async with visitor(live, "viewer") as browser:
+        assert (await browser.send("/queues/default/pause")).status == 403
+        assert (await browser.send("/queues", name="x")).status == 403
+    async with visitor(live, "operator") as browser:
+        seen = await browser.send("/queues/default/change", log_retention="1s")
+        assert seen.status == 403 and "1h at least" in seen.words
+
+
+async def test_a_queue_shows_what_waits_in_it(live: Live) -> None:
+    job = (await live.post("/jobs", {"command": ["true"], "name": "waits"})).body["id"]
+    async with visitor(live, "viewer") as browser:
+        page = await browser.get("/queues/default")
+        assert f'data-job="{job}" data-state="queued"' in page.text and "waits" in page.words
