@@ -45,7 +45,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages check fmt bench bench-pair chaos fuzz build lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages check fmt bench bench-pair chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -189,6 +189,9 @@ build: $(BUILDERS) ## wheels and sdists, the binaries remote-agent and remotectl
 build-windows: setup-dev ## the MSI of remote-agent for Windows into dist/, made in Wine (root)
 	@bash tests/windows/set_up.sh $(BIN)/python
 	@$(BIN)/python installers/windows/build.py --work build/windows/build --output dist
+
+assets: ## bring the packages that pages are served with again, hash-checked (needs npm)
+	@$(PYTHON) requirements/bring_assets.py requirements/assets.txt server/remote_server/web/pages/static
 
 lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
 	@$(LOCK) --upgrade --output-file requirements/dev.txt $(PYPROJECT) requirements/run.in requirements/dev.in

@@ -23,7 +23,7 @@ ELSEWHERE = {
     "docs/install-containers.md": "tests/containers/test_document.py",
 }
 """Documents whose blocks need another world than this test's, and the test that makes it."""
-OTHERS = {"", "json", "toml", "yaml", "mermaid", "sql", "powershell"}
+OTHERS = {"", "json", "toml", "yaml", "mermaid", "sql", "powershell", "nginx"}
 """Languages of blocks that are no commands."""
 NOT_RUN = 14
 """Blocks that are shown and not run, in all documents; each says why. Fewer are better."""

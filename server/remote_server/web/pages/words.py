@@ -68,13 +68,7 @@ def _scaled(value: float, base: float, units: tuple[str, ...]) -> str:
     while value >= base * 0.9995 and index < len(units) - 1:
         value /= base
         index += 1
-    text = (
-        f"{value:.0f}"
-        if index == 0 or value >= 99.95
-        else f"{value:.2g}"
-        if value < 9.95
-        else f"{value:.0f}"
-    )
+    text = f"{value:.1f}" if index and value < 9.95 else f"{value:.0f}"
     return f"{text}{NARROW}{units[index]}"
 
 

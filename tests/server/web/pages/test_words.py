@@ -71,4 +71,6 @@ def test_what_a_form_takes_back() -> None:
     assert words.given_duration(None) == "" == words.given_size(None)
     assert words.given_duration(30 * 86400.0) == "30d"
     assert words.given_duration(86400.0 + 3600 + 61) == "90061s"
-    assert words.given_size(1 << 30) == "1 GiB" and words.given_size(1001) == "1001"
+    assert words.given_size(1 << 30) == "1 GiB"
+    assert words.given_size((1 << 30) + 1) == str((1 << 30) + 1)
+    assert words.given_size(1001) == "1001 B"
