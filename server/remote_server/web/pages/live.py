@@ -21,16 +21,16 @@ _LONGEST: Final = 5.0
 @Route("GET", "/live", VIEWER, page=True, media=(SSE,), lasting=True)
 async def live(call: Call) -> web.StreamResponse:
     """Events `changed`, as server-sent events: something happened, or some time went by."""
-    followers = call.services.followers
+    services = call.services
     stream = Stream(call, SSE)
-    with followers.follow(TIMELINE) as changed:
+    with services.followers.follow(TIMELINE) as changed:
         await stream.open()
         await stream.event("open", {})
         while True:
             changed.clear()
             await asyncio.sleep(_SHORTEST)
             await wait(changed, _LONGEST - _SHORTEST)
-            if followers.closing:
+            if services.followers.closing:
                 raise ClientGone("the server stops")
             await stream.keep_alive()
             await stream.event("changed", {})

@@ -70,8 +70,8 @@ async def test_a_newer_database_is_refused() -> None:
 async def test_an_older_one_waits_for_migrate_when_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     url = server().create_database()
     migrate(url)
-    monkeypatch.setattr(opening, "HEAD", "0002")
-    monkeypatch.setattr(versions, "known_versions", lambda: ["0002", "0001"])
+    monkeypatch.setattr(opening, "HEAD", "9999")
+    monkeypatch.setattr(versions, "known_versions", lambda: ["9999", "0002", "0001"])
     with pytest.raises(DatabaseUnusable, match="remote-server migrate"):
         await Store.open(url, Terms(migrate=False))
     assert migrate(url)

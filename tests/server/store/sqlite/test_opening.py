@@ -88,8 +88,8 @@ def test_an_older_database_waits_for_migrate_when_told_so(
 ) -> None:
     path = tmp_path / "s.db"
     prepare(path)
-    monkeypatch.setattr(versions, "known_versions", lambda: ["0002", "0001"])
-    monkeypatch.setattr("remote_server.store.sqlite.opening.HEAD", "0002")
+    monkeypatch.setattr(versions, "known_versions", lambda: ["9999", "0002", "0001"])
+    monkeypatch.setattr("remote_server.store.sqlite.opening.HEAD", "9999")
     with pytest.raises(DatabaseUnusable, match="remote-server migrate"):
         prepare(path, migrate=False)
     assert prepare(path) is True

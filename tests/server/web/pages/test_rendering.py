@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from remote_protocol.ids import Role
+from remote_server.web.application import ROUTES
+from remote_server.web.route import Route
 from tests.support.live_server import Live
 from tests.support.visitor import visitor
 
@@ -62,3 +65,40 @@ async def test_only_what_may_be_done_is_drawn(live: Live) -> None:
     async with visitor(live, "operator") as browser:
         page = await browser.get("/queues/default")
         assert "/pause" in page.text and 'href="../tokens"' not in page.text
+
+
+PAGES = [route for route in ROUTES if route.page and route.access.kinds]
+
+
+def path_of(route: Route) -> str:
+    return re.sub(r"\{\w+\}", "x", route.path)
+
+
+@pytest.mark.parametrize("route", PAGES, ids=lambda route: f"{route.method} {route.path}")
+async def test_every_page_wants_a_session(live: Live, route: Route) -> None:
+    async with visitor(live, None) as browser:
+        for secret in ("", "x" * 43):
+            cookie = {"Cookie": f"remote_session={secret}", "Authorization": f"Bearer {live.token}"}
+            seen = await browser.ask(route.method, path_of(route), None, cookie)
+            assert "login" in seen.location
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+async def test_every_page_asks_for_the_role(live: Live, role: Role) -> None:
+    async with visitor(live, role) as browser:
+        for route in PAGES:
+            if route.access.role and not role.includes(route.access.role):
+                seen = await browser.ask(route.method, path_of(route), None, {})
+                assert seen.status == 403 and f"role {route.access.role}" in seen.words
+
+
+async def test_no_action_is_done_without_the_secret_of_the_session(live: Live) -> None:
+    async with visitor(live) as browser:
+        for route in PAGES:
+            if route.method == "POST":
+                seen = await browser.ask("POST", path_of(route), {"x": "y"}, {})
+                assert seen.status == 403 and "another session" in seen.words
+
+
+def test_pages_are_asked_for_or_act() -> None:
+    assert PAGES and {route.method for route in PAGES} == {"GET", "POST"}
