@@ -37,19 +37,28 @@ def packed(name: str, content: bytes) -> bytes:
 
 
 def test_every_package_on_the_list_is_there() -> None:
+    others = script().parse((ROOT / "tests" / "browser" / "packages.txt").read_text())
+    assert {wanted.package for wanted in others} == {"axe-core", "typescript"}
     listed = script().parse((ROOT / "requirements" / "assets.txt").read_text())
     assert [wanted.name for wanted in listed] == ["idiomorph.js"]
     assert all((STATIC / wanted.name).stat().st_size > 1000 for wanted in listed)
 
 
-def test_only_the_pinned_package_is_taken() -> None:
+def test_only_the_pinned_package_is_taken(tmp_path: Path) -> None:
     module = script()
     archive = packed("package/x.js", b"let x;")
     integrity = "sha512-" + b64encode(hashlib.sha512(archive).digest()).decode()
-    (wanted,) = module.parse(f"# comment\nx 1.0 {integrity} package/x.js x.js\n")
-    assert module.taken(archive, wanted) == b"let x;"
+    one, folder, missing = module.parse(
+        f"# comment\nx 1.0 {integrity} package/x.js x.js\nx 1.0 {integrity} package/ all\n"
+        f"x 1.0 {integrity} package/y.js y.js\n"
+    )
+    module.keep(archive, one, tmp_path)
+    module.keep(archive, folder, tmp_path)
+    assert (tmp_path / "x.js").read_bytes() == (tmp_path / "all" / "x.js").read_bytes() == b"let x;"
+    with pytest.raises(ValueError, match="has no file"):
+        module.keep(archive, missing, tmp_path)
     with pytest.raises(ValueError, match="not what was pinned"):
-        module.taken(packed("package/x.js", b"let y;"), wanted)
+        module.keep(packed("package/x.js", b"let y;"), one, tmp_path)
 
 
 def test_a_faulty_list_is_named() -> None:
