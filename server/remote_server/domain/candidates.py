@@ -1,0 +1,158 @@
+"""Which agents are nearest to taking a waiting job, and all that keeps each of them from it. Pure.
+
+`domain.pending` says in a sentence why a job waits; this has the whole table behind the sentence:
+each agent is judged by every condition, so that nobody repairs one only to meet the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from enum import IntEnum
+from heapq import nsmallest
+from typing import NamedTuple
+
+from remote_server.domain.capacity import DEFAULT_CLASS, AgentSlot, Share, shares_of
+from remote_server.domain.model import Agent, Demand
+
+
+class Kind(IntEnum):
+    """What a condition is about; the larger, the more has to be done before it is met."""
+
+    ROOM = 0
+    """It becomes free by itself."""
+    TAKES_JOBS = 1
+    ONLINE = 2
+    QUEUE = 3
+    LABEL = 4
+    AGENT = 5
+    """The job wants one agent only."""
+
+
+class Requirement(NamedTuple):
+    """A condition that a job makes of its agent."""
+
+    kind: Kind
+    wanted: str = ""
+    """The queue, the label (KEY=VALUE), the agent or the share of it."""
+
+
+class Finding(NamedTuple):
+    """Whether an agent meets a condition, and what it has."""
+
+    met: bool | None
+    """None: nobody can say while the agent is away."""
+    said: str
+
+
+class Candidate(NamedTuple):
+    """An agent with a finding for each requirement, in their order."""
+
+    agent: str
+    findings: tuple[Finding, ...]
+    distance: tuple[int, int]
+    """How many conditions it misses, and how hard they are to meet."""
+
+    @property
+    def misses(self) -> int:
+        """Conditions that it does not meet."""
+        return self.distance[0]
+
+
+class Facts(NamedTuple):
+    """What is known of an agent that may or may not be connected."""
+
+    name: str
+    queues: Collection[str]
+    labels: Mapping[str, str]
+    capacity: Mapping[str, int]
+    blocked: str
+    """Why it takes no jobs; empty when it does, as far as that is known."""
+    slot: AgentSlot | None
+    """None: it is not connected."""
+
+
+def facts_of_slot(slot: AgentSlot, avoided: bool = False) -> Facts:
+    """A connected agent; `avoided`: it gave the job back and is not offered it for a while."""
+    blocked = "" if slot.eligible else slot.reason or "not accepting jobs"
+    if avoided:
+        blocked = blocked or "it gave this job back just now"
+    return Facts(slot.name, slot.queues, slot.labels, slot.capacity, blocked, slot)
+
+
+def facts_of_row(agent: Agent) -> Facts:
+    """An agent that is not connected."""
+    blocked = "paused" if agent.paused else "draining" if agent.draining else ""
+    if blocked and agent.pause_comment and agent.paused:
+        blocked = f"paused: {agent.pause_comment}"
+    return Facts(agent.name, agent.queues, agent.labels, agent.capacity, blocked, None)
+
+
+def requirements_of(demand: Demand) -> tuple[Requirement, ...]:
+    """Everything that an agent must be or have to get such a job, in the order in which people
+    look at it."""
+    share = "" if demand.weight is None else f"{demand.weight:g}"
+    return (
+        *(() if demand.agent is None else (Requirement(Kind.AGENT, demand.agent),)),
+        Requirement(Kind.QUEUE, demand.queue),
+        *(Requirement(Kind.LABEL, f"{key}={value}") for key, value in demand.labels),
+        Requirement(Kind.ONLINE),
+        Requirement(Kind.TAKES_JOBS),
+        Requirement(Kind.ROOM, share),
+    )
+
+
+def judge(demand: Demand, agent: Facts) -> Candidate:
+    """An agent, judged by every condition."""
+    findings: list[Finding] = []
+    for kind, wanted in requirements_of(demand):
+        match kind:
+            case Kind.AGENT:
+                found = Finding(agent.name == wanted, agent.name)
+            case Kind.QUEUE:
+                found = _queue(agent, wanted)
+            case Kind.LABEL:
+                key, _, value = wanted.partition("=")
+                found = Finding(agent.labels.get(key) == value, agent.labels.get(key, "none"))
+            case Kind.ONLINE:
+                found = Finding(agent.slot is not None, "offline" if agent.slot is None else "yes")
+            case Kind.TAKES_JOBS:
+                found = _takes_jobs(agent)
+            case Kind.ROOM:
+                found = _room(agent, demand)
+        findings.append(found)
+    pairs = zip(requirements_of(demand), findings, strict=True)
+    missed = [requirement.kind for requirement, found in pairs if found.met is False]
+    return Candidate(agent.name, tuple(findings), (len(missed), sum(missed)))
+
+
+def nearest(demand: Demand, agents: Iterable[Facts], count: int) -> list[Candidate]:
+    """The `count` agents that miss the least, the nearest first."""
+    judged = (judge(demand, agent) for agent in agents)
+    return nsmallest(count, judged, key=lambda candidate: (candidate.distance, candidate.agent))
+
+
+def _queue(agent: Facts, queue: str) -> Finding:
+    if queue in agent.queues:
+        return Finding(True, queue)
+    return Finding(False, ", ".join(sorted(agent.queues)) or "none")
+
+
+def _takes_jobs(agent: Facts) -> Finding:
+    if agent.blocked:
+        return Finding(False, agent.blocked)
+    return Finding(True, "yes") if agent.slot is not None else Finding(None, "not known")
+
+
+def _room(agent: Facts, demand: Demand) -> Finding:
+    kind = demand.queue if demand.queue in agent.capacity else DEFAULT_CLASS
+    size = agent.capacity.get(kind, 0)
+    if size <= 0:
+        return Finding(False, "no capacity for this queue")
+    if agent.slot is None:
+        return Finding(None, "not known")
+    share = shares_of(agent.slot).get(kind) or Share(size)
+    if demand.weight is None:
+        free = min(share.room, size)
+        return Finding(share.fits(None), f"{free} of {size} free" if free else "full")
+    left = max(0.0, float(1 - share.used))
+    return Finding(share.fits(demand.weight), f"{left:.2g} free" if left else "full")
