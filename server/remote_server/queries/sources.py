@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +28,12 @@ class LiveAgents(Slots, Protocol):
 
     def status(self, name: str) -> AgentStatus:
         """All that is known of one agent now."""
+
+    def names(self) -> Collection[str]:
+        """Those with an open link; it changes with the links."""
+
+    def avoided(self, job: str) -> Collection[str]:
+        """Those that gave this job back, and are not offered it for a while."""
 
 
 @dataclass(frozen=True, slots=True)
