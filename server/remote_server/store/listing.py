@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, select
 
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
-from remote_protocol.states import JobState
+from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Job
 from remote_server.store.ports import Reader, Row
 from remote_server.store.repository import NONE_SKIPPED, Repository
@@ -66,12 +66,14 @@ class JobFilter:
     """Submitted before."""
     submitter: str | None = None
     """Name or id of the token that it was submitted with."""
+    reasons: frozenset[EndReason] = frozenset()
+    """Why it ended: any of these."""
 
     @property
     def indexed(self) -> bool:
         """Whether an index leads from one of its jobs to the next."""
         several = bool(self.states) + (self.queue is not None) + (self.agent is not None) > 1
-        others = self.name or self.part or self.labels or self.submitter
+        others = self.name or self.part or self.labels or self.submitter or self.reasons
         return not (several or others or len(self.states) > 1)
 
     @property
@@ -86,6 +88,8 @@ class JobFilter:
         found: dict[str, object] = {
             f"state_{number}": state.value for number, state in enumerate(sorted(self.states))
         }
+        for number, reason in enumerate(sorted(self.reasons)):
+            found[f"reason_{number}"] = reason.value
         for name in ("queue", "agent", "submitter"):
             value = getattr(self, name)
             if value is not None:
@@ -125,6 +129,9 @@ def _page(names: frozenset[str], by_id: bool) -> Select[Any]:
         conditions.append(jobs.c.state == bindparam(states[0]))
     elif states:
         conditions.append(jobs.c.state.in_([bindparam(name) for name in states]))
+    reasons = sorted(name for name in names if name.startswith("reason_"))
+    if reasons:
+        conditions.append(jobs.c.end_reason.in_([bindparam(name) for name in reasons]))
     for name in ("queue", "agent"):
         if f"in_{name}" in names:
             conditions.append(jobs.c[name] == bindparam(f"in_{name}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remote_protocol.spec import CommandSpec
-from remote_protocol.states import JobState
+from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Principal
 from remote_server.store import Store, listing
 from remote_server.store.listing import JobFilter
@@ -68,6 +68,19 @@ async def test_several_states(store: Store) -> None:
     assert await ids(store, states=some) == [over.job, waiting]
     assert await ids(store, states=some, agent="a") == [over.job]
     assert await ids(store, states=frozenset(JobState)) == [over.job, live.job, waiting]
+
+
+async def test_reasons_of_the_end(store: Store) -> None:
+    waiting = await submitted(store)
+    failed, done = await running(store), await running(store)
+    await finish(store, failed, 9, EndReason.SIGNAL)
+    await finish(store, done)
+    assert await ids(store, reasons=frozenset({EndReason.SIGNAL})) == [failed.job]
+    both = frozenset({EndReason.SIGNAL, EndReason.EXIT})
+    assert await ids(store, reasons=both) == [done.job, failed.job]
+    assert await ids(store, reasons=frozenset({EndReason.LOST})) == []
+    assert await ids(store, reasons=both, states=frozenset({JobState.FAILED})) == [failed.job]
+    assert waiting in await ids(store)
 
 
 async def test_parts_of_names_and_ids(store: Store) -> None:

@@ -1,0 +1,69 @@
+"""Which jobs a list has, as a query says it: the API's list and the page's take the same words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints, field_validator
+
+from remote_protocol.ids import WITHOUT_NUL, Name, is_ulid
+from remote_protocol.limits import MAX_NAME
+from remote_protocol.states import EndReason, JobState
+from remote_server.store import JobFilter
+from remote_server.web.http.paging import FOREIGN
+from remote_server.web.http.time_bounds import TimeBound, parse_time_bound
+from remote_server.web.route import PageQuery
+
+_MOST_LISTED: Final = 64
+"""Values of one parameter."""
+
+
+class JobsQuery(PageQuery):
+    """The query of a list of jobs; all that is given must hold."""
+
+    whole = frozenset({"label"})
+    state: list[JobState] = Field(default_factory=list, max_length=_MOST_LISTED)
+    """Any of these."""
+    queue: Name | None = None
+    agent: Name | None = None
+    name: (
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), WITHOUT_NUL] | None
+    ) = None
+    """A part of the name; upper and lower case are the same."""
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,26}$")] | None = None
+    """A part of the id: its start, its end or anything between."""
+    label: list[
+        Annotated[str, StringConstraints(min_length=1, max_length=2 * MAX_NAME + 1), WITHOUT_NUL]
+    ] = Field(default_factory=list, max_length=_MOST_LISTED)
+    """`KEY=VALUE`, or `KEY` with any value, that the job demands; may be repeated."""
+    since: TimeBound | None = None
+    """Submitted then or later: a time, or a duration before now."""
+    until: TimeBound | None = None
+    """Submitted before."""
+    submitted_by: Name | None = None
+    """Name or id of an API token; `me` is the caller's."""
+    end_reason: list[EndReason] = Field(default_factory=list, max_length=_MOST_LISTED)
+    """Ended for any of these."""
+
+    @field_validator("cursor")
+    @classmethod
+    def _made_here(cls, cursor: str | None) -> str | None:
+        if cursor is not None and not is_ulid(cursor):
+            raise ValueError(FOREIGN)
+        return cursor
+
+    def filter(self, me: str, now: float) -> JobFilter:
+        """The filter for the bearer of the token `me`."""
+        labels = (label.partition("=") for label in self.label)
+        return JobFilter(
+            states=frozenset(self.state),
+            queue=self.queue,
+            agent=self.agent,
+            name=self.name,
+            part=self.id and self.id.upper(),
+            labels=tuple((key, value if equals else None) for key, equals, value in labels),
+            since=None if self.since is None else parse_time_bound(self.since, now),
+            until=None if self.until is None else parse_time_bound(self.until, now),
+            submitter=me if self.submitted_by == "me" else self.submitted_by,
+            reasons=frozenset(self.end_reason),
+        )
