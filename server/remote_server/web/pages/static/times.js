@@ -33,7 +33,9 @@ export function showTimes(part) {
     if (element.dataset.since !== undefined) {
       put(element, `${duration((now.getTime() - at.getTime()) / 1000)} ago`);
     } else {
-      put(element, at.toDateString() === now.toDateString() ? clock.format(at) : day.format(at));
+      const words = at.toDateString() === now.toDateString() ? clock.format(at) : day.format(at);
+      const exactly = element.dataset.millis !== undefined;
+      put(element, exactly ? `${words}.${String(at.getMilliseconds()).padStart(3, "0")}` : words);
     }
     if (!element.dataset.exact) {
       element.dataset.exact = "yes";
