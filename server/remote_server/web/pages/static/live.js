@@ -70,7 +70,7 @@ async function draw() {
     const fresh = page.querySelector("main");
     if (!main || !fresh) return;
     showTimes(fresh);
-    Idiomorph.morph(main, fresh, { ignoreActiveValue: true, callbacks: { beforeNodeMorphed: mayChange, beforeNodeRemoved: mayGo } });
+    Idiomorph.morph(main, fresh, { ignoreActiveValue: true, callbacks: { beforeNodeMorphed: mayChange, beforeNodeRemoved: mayGo, beforeAttributeUpdated: mayTurn } });
     updated = Date.now();
   } catch {
     // The server is away: `show` says since when.
@@ -90,6 +90,15 @@ async function draw() {
  */
 function mayChange(old) {
   return !(old instanceof Element && (old.matches("[data-keep], dialog[open], details[open] > summary") || old.matches(":popover-open")));
+}
+
+/**
+ * Whether somebody looks into it stays as they left it.
+ * @param {string} name
+ * @param {Element} element
+ */
+function mayTurn(name, element) {
+  return !(name === "open" && element instanceof HTMLDetailsElement);
 }
 
 /** @param {Node} old */
