@@ -1,0 +1,85 @@
+"""The form to submit a job: a new one, or one again with changes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import Field
+
+from remote_protocol.errors import ErrorCode
+from remote_protocol.ids import Name
+from remote_protocol.spec import DEFAULT_QUEUE, JobSpec
+from remote_server.errors import JobTooLarge, NotFound, UnknownAgent, UnknownQueue
+from remote_server.web.access import OPERATOR
+from remote_server.web.actions import jobs as actions
+from remote_server.web.http.problems import ApiProblem
+from remote_server.web.pages import submission
+from remote_server.web.pages.rendering import as_faults, go, render
+from remote_server.web.pages.submission import FaultyForm, JobForm
+from remote_server.web.route import Call, Query, Route
+
+_MOST_QUEUES: Final = 200
+"""Queues that the form suggests."""
+_FIELD_OF: Final = ((UnknownQueue, "queue"), (UnknownAgent, "agent"), (JobTooLarge, "run"))
+
+
+class SubmitQuery(Query):
+    """The query of the form."""
+
+    job: str = Field(default="", max_length=64)
+    """The job that is submitted again."""
+    queue: Name = DEFAULT_QUEUE
+    done: str = Field(default="", max_length=32)
+
+
+@Route("GET", "/submit", OPERATOR, page=True, query=SubmitQuery)
+async def form(call: Call) -> web.StreamResponse:
+    """The form to submit a job."""
+    query = call.query(SubmitQuery)
+    if not query.job:
+        return await _form(call, submission.empty(query.queue), None)
+    old = await call.services.store.job(query.job)
+    return await _form(call, submission.filled(old.spec, old.id), old.spec)
+
+
+@Route("POST", "/submit", OPERATOR, page=True, body=JobForm)
+async def submit(call: Call) -> web.StreamResponse:
+    """Submit the job."""
+    old: JobSpec | None = None
+    try:
+        if source := call.given_form.get("source"):
+            old = (await call.services.store.job(source)).spec
+        form = call.form(JobForm)
+        detail = f"like {form.source}, with changes" if old is not None else ""
+        job = await actions.submit(call, submission.spec_of(form, old), time.time(), detail)
+    except FaultyForm as faulty:
+        return await _form(call, call.given_form, old, faulty.faults)
+    except NotFound:
+        gone = "the job to repeat is not kept any more; open the form again"
+        return await _form(call, call.given_form, None, {"": gone})
+    except (UnknownQueue, UnknownAgent, JobTooLarge) as error:
+        field = next(name for kind, name in _FIELD_OF if isinstance(error, kind))
+        return await _form(call, call.given_form, old, {field: str(error)})
+    except ApiProblem as problem:
+        if problem.code is ErrorCode.FORBIDDEN:
+            raise
+        faults = as_faults(problem) or {"": problem.detail}
+        return await _form(call, call.given_form, old, faults)
+    return go(call, f"jobs/{job.id}", done="submitted")
+
+
+async def _form(
+    call: Call, given: dict[str, str], old: JobSpec | None, faults: dict[str, str] | None = None
+) -> web.Response:
+    queues = await call.services.store.queues()
+    values: dict[str, Any] = {
+        "given": given,
+        "faults": faults or {},
+        "kept": [] if old is None else submission.kept(old),
+        "had_input": old is not None and old.stdin,
+        "reasons": submission.REASONS,
+        "queues": [queue.name for queue in queues[:_MOST_QUEUES]],
+    }
+    return render(call, "submit.html", status=422 if faults else 200, **values)

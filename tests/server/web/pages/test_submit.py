@@ -1,0 +1,59 @@
+"""The pages of the form to submit a job."""
+
+from __future__ import annotations
+
+from tests.support.live_server import Live
+from tests.support.visitor import visitor
+
+
+async def test_a_job_is_submitted_and_shown(live: Live) -> None:
+    async with visitor(live, "operator") as browser:
+        page = await browser.get("/submit?queue=gpu")
+        assert "<title>Submit a job" in page.text and 'value="gpu"' in page.text
+        seen = await browser.send("/submit", run="echo hi", shell="sh", name="greets", env="A=1")
+        job = seen.location.removeprefix("./jobs/").partition("?")[0]
+        assert seen.location.endswith("?done=submitted")
+        made = (await live.get(f"/jobs/{job}")).body
+        assert (made["script"], made["name"], made["env"]) == ("echo hi", "greets", {"A": "1"})
+        assert made["submitted_by"]["name"].startswith("operator")
+
+
+async def test_a_faulty_form_loses_nothing(live: Live) -> None:
+    async with visitor(live, "operator") as browser:
+        seen = await browser.send(
+            "/submit", run="echo <b>", how="program", timeout="soon", env="A=1\nB", labels="x=<y>"
+        )
+        assert seen.status == 422
+        assert "echo &lt;b&gt;</textarea>" in seen.text and "x=&lt;y&gt;</textarea>" in seen.text
+        assert 'value="soon"' in seen.text and 'value="program" checked' in seen.text
+        assert seen.text.count('aria-invalid="true"') == 2
+        assert "line 2 has no =" in seen.words and "2 fields to correct" in seen.words
+        seen = await browser.send("/submit", run="x", shell="sh", queue="nowhere")
+        assert seen.status == 422 and "nowhere" in seen.words
+        assert seen.text.count('aria-invalid="true"') == 1
+        seen = await browser.send("/submit", run="x" * 40_000, shell="sh")
+        assert seen.status == 422 and 'aria-invalid="true"' in seen.text
+    assert (await live.get("/jobs")).body["items"] == []
+
+
+async def test_a_job_is_submitted_again_with_changes(live: Live) -> None:
+    files = [{"path": "f", "content": "YQ=="}]
+    old = (await live.post("/jobs", {"command": ["cat", "f"], "files": files})).body["id"]
+    async with visitor(live, "operator") as browser:
+        page = await browser.get(f"/submit?job={old}")
+        assert "cat\nf</textarea>" in page.text and "Kept as it was: 1 file" in page.words
+        seen = await browser.send("/submit", source=old, run="wc\nf", how="program")
+        job = seen.location.removeprefix("./jobs/").partition("?")[0]
+        made = (await live.get(f"/jobs/{job}")).body
+        assert (made["command"], len(made["files"])) == (["wc", "f"], 1)
+        timeline = (await live.get(f"/jobs/{job}/timeline")).body["items"]
+        assert timeline[0]["detail"] == f"like {old}, with changes"
+        assert (await browser.get("/submit?job=01ARZ3NDEKTSV4RRFFQ69G5FAV")).status == 404
+        gone = await browser.send("/submit", source="01ARZ3NDEKTSV4RRFFQ69G5FAV", run="x")
+        assert gone.status == 422 and "not kept any more" in gone.words
+
+
+async def test_viewers_submit_nothing(live: Live) -> None:
+    async with visitor(live, "viewer") as browser:
+        assert (await browser.get("/submit")).status == 403
+        assert (await browser.send("/submit", run="x", shell="sh")).status == 403
