@@ -1,6 +1,7 @@
 """Lists of jobs: pages by every filter, with bounded work a page. Queries live here.
 
-One of the indexed filters alone is answered by its index. Everything else looks through the jobs
+One of the indexed filters alone is answered by its index, several states by the index of states for
+each of them. Everything else looks through the jobs
 from new to old in slices, lets others run between two of them, and ends the page when its time is
 up: a page may be short, or empty, and still have a cursor.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -73,8 +74,9 @@ class JobFilter:
     def indexed(self) -> bool:
         """Whether an index leads from one of its jobs to the next."""
         several = bool(self.states) + (self.queue is not None) + (self.agent is not None) > 1
-        others = self.name or self.part or self.labels or self.submitter or self.reasons
-        return not (several or others or len(self.states) > 1)
+        return not (
+            several or self.name or self.part or self.labels or self.submitter or self.reasons
+        )
 
     @property
     def range(self) -> tuple[str, str]:
@@ -172,7 +174,7 @@ class JobLists(Repository):
         if cursor is not None:
             before = min(before, cursor)
         if wanted.indexed:
-            page.add(await self._rows(wanted, floor, before, page.left + 1))
+            page.add(await self._indexed(wanted, floor, before, page.left + 1))
             return page.jobs, page.last if page.full else None
         spent = 0.0
         while True:
@@ -194,6 +196,23 @@ class JobLists(Repository):
         where = {"before": before, "skipped": SLICE - 1}
         row = await self._database.read(lambda reader: reader.one(_BEHIND, where), long=True)
         return _OLDEST if row is None else str(row.id)
+
+    async def _indexed(self, wanted: JobFilter, floor: str, before: str, count: int) -> list[Row]:
+        """The first `count` rows of a filter with an index; of several states, each has its own."""
+        parts = [replace(wanted, states=frozenset({state})) for state in wanted.states] or [wanted]
+        questions = [part.parameters for part in parts]
+        more = {"floor": floor, "before": before, "count": count}
+
+        def find(reader: Reader) -> list[Row]:
+            # At one moment: between two, a job may go from one state to the next.
+            return [
+                row
+                for where in questions
+                for row in reader.all(_page(frozenset(where), False), where | more)
+            ]
+
+        rows = await self._database.read(find, long=True)
+        return sorted(rows, key=lambda row: str(row.id), reverse=True)[:count]
 
     async def _rows(self, wanted: JobFilter, floor: str, before: str, count: int) -> list[Row]:
         where = wanted.parameters

@@ -70,6 +70,21 @@ async def test_several_states(store: Store) -> None:
     assert await ids(store, states=frozenset(JobState)) == [over.job, live.job, waiting]
 
 
+async def test_several_states_are_found_without_a_search(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "SEARCH_TIME", -1.0)
+    monkeypatch.setattr(listing, "SLICE", 1)
+    waiting = [await submitted(store, NOW + n) for n in range(3)]
+    live = [(await running(store, now=NOW + 10 + n)).job for n in range(4)]
+    some = frozenset({JobState.QUEUED, JobState.RUNNING})
+    page, cursor = await store.jobs(JobFilter(states=some), limit=5)
+    assert [job.id for job in page] == [*live[::-1], waiting[2]]
+    assert cursor == waiting[2]
+    page, cursor = await store.jobs(JobFilter(states=some), limit=5, cursor=cursor)
+    assert ([job.id for job in page], cursor) == (waiting[1::-1], None)
+
+
 async def test_reasons_of_the_end(store: Store) -> None:
     waiting = await submitted(store)
     failed, done = await running(store), await running(store)
