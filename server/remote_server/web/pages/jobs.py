@@ -29,6 +29,8 @@ from remote_server.web.route import Call, Route
 _PAGE: Final = 50
 _MOST_EVENTS: Final = 400
 """Timeline entries that a page shows."""
+_QUICK: Final = 0.25
+"""Seconds: a list that took longer is a search, which is not repeated by itself."""
 _BOUND: Final = 10_000
 """Jobs that are counted: beyond them it says 10,000+."""
 _MOST_QUEUES: Final = 200
@@ -94,8 +96,12 @@ class JobShown(PageShown):
 async def all_jobs(call: Call) -> web.StreamResponse:
     """Jobs, the newest first."""
     given = {name: call.request.query.getall(name) for name in call.request.query}
-    given = {name: [part for part in parts if part] for name, parts in given.items()}
-    given = {name: parts for name, parts in given.items() if parts and name != "done"}
+    said = {name: [part for part in parts if part] for name, parts in given.items()}
+    if said != given and "done" not in given:
+        # A form sends its empty fields, too: addresses that people hand on are short.
+        cursor = said.get("cursor", [])
+        return go(call, "jobs" + _address(said, cursor=cursor))
+    given = {name: parts for name, parts in said.items() if parts and name != "done"}
     store = call.services.store
     queues = [queue.name for queue in await store.queues()]
     values: dict[str, Any] = {
@@ -109,14 +115,17 @@ async def all_jobs(call: Call) -> web.StreamResponse:
         query = call.query(JobsShown)
     except ApiProblem as problem:
         values |= {"jobs": [], "older": None, "faults": as_faults(problem), "groups": []}
+        values["live"] = False
         return render(call, "jobs.html", status=problem.status, **values)
     wanted = _by_id(query).filter(call.token.id, time.time())
+    begun = time.perf_counter()
     jobs, following = await store.jobs(wanted, limit=query.limit, cursor=query.cursor)
     values |= {
         "jobs": await job_views(call.services.sources, jobs, values_shown=False),
         "older": "jobs" + _address(given, cursor=[following]) if following else None,
         "groups": await _groups(call, query, given),
         "faults": {},
+        "live": time.perf_counter() - begun < _QUICK,
     }
     return render(call, "jobs.html", **values)
 
