@@ -103,8 +103,12 @@ def requirements_of(demand: Demand) -> tuple[Requirement, ...]:
 
 def judge(demand: Demand, agent: Facts) -> Candidate:
     """An agent, judged by every condition."""
+    return _judge(demand, requirements_of(demand), agent)
+
+
+def _judge(demand: Demand, requirements: tuple[Requirement, ...], agent: Facts) -> Candidate:
     findings: list[Finding] = []
-    for kind, wanted in requirements_of(demand):
+    for kind, wanted in requirements:
         match kind:
             case Kind.AGENT:
                 found = Finding(agent.name == wanted, agent.name)
@@ -120,14 +124,15 @@ def judge(demand: Demand, agent: Facts) -> Candidate:
             case Kind.ROOM:
                 found = _room(agent, demand)
         findings.append(found)
-    pairs = zip(requirements_of(demand), findings, strict=True)
-    missed = [requirement.kind for requirement, found in pairs if found.met is False]
+    pairs = zip(requirements, findings, strict=True)
+    missed = [want.kind for want, found in pairs if found.met is False]
     return Candidate(agent.name, tuple(findings), (len(missed), sum(missed)))
 
 
 def nearest(demand: Demand, agents: Iterable[Facts], count: int) -> list[Candidate]:
     """The `count` agents that miss the least, the nearest first."""
-    judged = (judge(demand, agent) for agent in agents)
+    wanted = requirements_of(demand)
+    judged = (_judge(demand, wanted, agent) for agent in agents)
     return nsmallest(count, judged, key=lambda candidate: (candidate.distance, candidate.agent))
 
 

@@ -56,7 +56,7 @@ def test_all_failing_conditions_are_told_and_not_the_first_only() -> None:
         ),
     )
     assert missed(found) == {
-        "gpu": "x",
+        "gpu": "default",
         "cuda=12": "11",
         "gpu=h100": "none",
         "TAKES_JOBS": "paused: disk",
