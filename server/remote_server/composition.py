@@ -24,6 +24,7 @@ from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
 from remote_server.logs.opening import open_logs
 from remote_server.logs.packer import Packer
+from remote_server.queries.fleet import FleetReader
 from remote_server.queries.gauges import Gauges
 from remote_server.queries.sources import Sources
 from remote_server.retention import Retention, RetentionSettings
@@ -111,6 +112,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
 def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Services:
     limits = config.limits
     authenticator = Authenticator(store)
+    sources = Sources(store, hub, hub.inputs, limits.input_ttl)
     return Services(
         config=config,
         store=store,
@@ -126,7 +128,8 @@ def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Servi
             allowance(raise_file_limit(), limits.max_connections), limits.write_timeout
         ),
         bodies=BodyBudget(limits.max_body_memory, limits.max_body_memory // 4),
-        sources=Sources(store, hub, hub.inputs, limits.input_ttl),
+        sources=sources,
         description=description,
+        fleet=FleetReader(sources),
         gauges=Gauges(),
     )

@@ -19,6 +19,7 @@ from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Queue
 from remote_server.store.agents import Agents
 from remote_server.store.attempts import Attempts
+from remote_server.store.fleet import Fleet
 from remote_server.store.history import History
 from remote_server.store.jobs import Jobs
 from remote_server.store.listing import JobLists
@@ -47,6 +48,7 @@ class Store(
     Attempts,
     Reconciliations,
     Agents,
+    Fleet,
     Registrations,
     Queues,
     Tokens,

@@ -10,6 +10,7 @@ from remote_server.disk.reserve import Reserve
 from remote_server.hub import Hub
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
+from remote_server.queries.fleet import FleetReader
 from remote_server.queries.gauges import Gauges
 from remote_server.queries.sources import Sources
 from remote_server.store import Store
@@ -43,5 +44,7 @@ class Services:
     """What lists and views are made from."""
     description: Callable[[], bytes]
     """The OpenAPI document; the first call takes a while."""
+    fleet: FleetReader
+    """All agents in short."""
     gauges: Gauges = field(default_factory=Gauges)
     readiness: Readiness = field(default_factory=Readiness)

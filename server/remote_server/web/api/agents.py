@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from aiohttp import web
 
 from remote_protocol.api.agents import AgentChange, AgentDrain, AgentPause, AgentToken, AgentView
 from remote_protocol.api.bodies import Nothing, Page
-from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
 from remote_server.domain.model import Agent
 from remote_server.queries.agents import agent_views
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
-from remote_server.web.authenticator import digest
+from remote_server.web.actions.agents import DRAIN, PAUSE, RESUME, instruct
+from remote_server.web.actions.agents import rotate_token as give_new_token
 from remote_server.web.http.paging import page
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
 
@@ -67,9 +66,7 @@ async def delete(call: Call) -> web.StreamResponse:
 async def pause(call: Call) -> web.StreamResponse:
     """Give an agent no new jobs."""
     body = await call.read(AgentPause)
-    agent = await call.services.store.set_wishes(
-        call.path("name"), time.time(), paused=True, comment=body.comment, by=call.principal
-    )
+    agent = await instruct(call, call.path("name"), PAUSE, comment=body.comment)
     return await _shown(call, agent)
 
 
@@ -87,10 +84,7 @@ async def resume(call: Call) -> web.StreamResponse:
     Takes pause and drain back.
     """
     await call.read(Nothing)
-    agent = await call.services.store.set_wishes(
-        call.path("name"), time.time(), paused=False, draining=False, by=call.principal
-    )
-    return await _shown(call, agent)
+    return await _shown(call, await instruct(call, call.path("name"), RESUME))
 
 
 @Route(
@@ -104,9 +98,7 @@ async def resume(call: Call) -> web.StreamResponse:
 async def drain(call: Call) -> web.StreamResponse:
     """Let an agent finish its jobs and exit."""
     body = await call.read(AgentDrain)
-    agent = await call.services.store.set_wishes(
-        call.path("name"), time.time(), draining=True, deadline=body.deadline, by=call.principal
-    )
+    agent = await instruct(call, call.path("name"), DRAIN, deadline=body.deadline)
     return await _shown(call, agent)
 
 
@@ -124,10 +116,8 @@ async def rotate_token(call: Call) -> web.StreamResponse:
     A new token; the old ones stop working at once.
     """
     await call.read(Nothing)
-    agent = await call.services.store.agent(call.path("name"))
-    text = make_token(TokenKind.AGENT, os.urandom(TOKEN_ENTROPY))
-    await call.services.store.rotate_token(agent.name, digest(text), time.time(), by=call.principal)
-    return answer(AgentToken(name=agent.name, token=text))
+    name = call.path("name")
+    return answer(AgentToken(name=name, token=await give_new_token(call, name)))
 
 
 async def _shown(call: Call, agent: Agent) -> web.StreamResponse:

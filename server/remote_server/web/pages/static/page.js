@@ -77,6 +77,10 @@ if (new URLSearchParams(location.search).has("done")) {
   history.replaceState(history.state, "", address);
 }
 
+// A form that came back with faults.
+const open = document.querySelector("dialog[data-open]");
+if (open instanceof HTMLDialogElement) open.showModal();
+
 showTheme(root.dataset.theme ?? "auto");
 showTimes(document);
 setInterval(() => showTimes(document), 1000);

@@ -1,0 +1,153 @@
+"""One agent: what it is, what it runs and ran, and what can be done with it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from remote_protocol.api.agents import AgentChange, AgentDrain, AgentPause
+from remote_server.errors import NotFound, UnknownQueue
+from remote_server.queries.jobs import job_views
+from remote_server.store import JobFilter
+from remote_server.web.access import ADMIN, OPERATOR, VIEWER
+from remote_server.web.actions.agents import DRAIN, PAUSE, RESUME, instruct, rotate_token
+from remote_server.web.http.problems import ApiProblem
+from remote_server.web.pages.agents import agent_rows
+from remote_server.web.pages.commands import keep_token, server_url
+from remote_server.web.pages.given import (
+    GivenCapacity,
+    GivenLabels,
+    GivenQueues,
+    capacity_text,
+    labels_text,
+)
+from remote_server.web.pages.rendering import PageShown, as_faults, go, render
+from remote_server.web.route import Call, Route
+
+_RUNNING: Final = 20
+_PAST: Final = 20
+_UNPROCESSABLE: Final = 422
+
+
+class AgentForm(BaseModel):
+    """The form that changes an agent. Without labels it has none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    queues: GivenQueues
+    labels: GivenLabels = {}
+    capacity: GivenCapacity
+
+
+@Route("GET", "/agents/{name}", VIEWER, page=True, query=PageShown)
+async def one_agent(call: Call) -> web.StreamResponse:
+    """One agent with what it runs and ran."""
+    call.query(PageShown)
+    return await _page(call)
+
+
+async def _page(call: Call, status: int = 200, **form: Any) -> web.Response:
+    services = call.services
+    (agent,) = await agent_rows(services.sources, [await services.store.agent(call.path("name"))])
+    view = agent.view
+    jobs, more = await services.store.jobs(
+        JobFilter(agent=view.name), limit=_RUNNING + _PAST, cursor=None
+    )
+    ended = [job for job in jobs if job.state.terminal]
+    held = []
+    for job in view.jobs[:_RUNNING]:
+        try:
+            held.append(await services.store.job(job))
+        except NotFound:  # it ended, and retention took it
+            continue
+    values: dict[str, Any] = {"given": {}, "faults": {}, **form}
+    return render(
+        call,
+        "agent.html",
+        status=status,
+        agent=agent,
+        running=await job_views(services.sources, held, values_shown=False),
+        past=await job_views(services.sources, ended[:_PAST], values_shown=False),
+        more=more is not None or len(ended) > _PAST,
+        capacity=capacity_text(view.capacity),
+        labels=labels_text(view.labels),
+        **values,
+    )
+
+
+@Route("POST", "/agents/{name}/pause", OPERATOR, page=True, body=AgentPause)
+async def pause(call: Call) -> web.StreamResponse:
+    """Give an agent no new jobs."""
+    name = call.path("name")
+    await instruct(call, name, PAUSE, comment=call.form(AgentPause).comment)
+    return go(call, f"agents/{name}", done="paused")
+
+
+@Route("POST", "/agents/{name}/resume", OPERATOR, page=True)
+async def resume(call: Call) -> web.StreamResponse:
+    """Give an agent jobs again."""
+    name = call.path("name")
+    await instruct(call, name, RESUME)
+    return go(call, f"agents/{name}", done="resumed")
+
+
+@Route("POST", "/agents/{name}/drain", OPERATOR, page=True, body=AgentDrain)
+async def drain(call: Call) -> web.StreamResponse:
+    """Let an agent finish its jobs and exit."""
+    name = call.path("name")
+    await instruct(call, name, DRAIN, deadline=call.form(AgentDrain).deadline)
+    return go(call, f"agents/{name}", done="draining")
+
+
+@Route("POST", "/agents/{name}/change", ADMIN, page=True, body=AgentForm)
+async def change(call: Call) -> web.StreamResponse:
+    """Change an agent's queues, labels or capacity."""
+    name = call.path("name")
+    try:
+        form = call.form(AgentForm)
+        wanted = AgentChange(queues=form.queues, labels=form.labels, capacity=form.capacity)
+        await call.services.store.update_agent(name, wanted, by=call.principal)
+    except ApiProblem as problem:
+        if not problem.errors:
+            raise
+        return await _page(call, problem.status, given=call.given_form, faults=as_faults(problem))
+    except UnknownQueue as error:
+        faults = {"queues": str(error)}
+        return await _page(call, _UNPROCESSABLE, given=call.given_form, faults=faults)
+    return go(call, f"agents/{name}", done="changed")
+
+
+@Route("POST", "/agents/{name}/rotate-token", ADMIN, page=True)
+async def rotate(call: Call) -> web.StreamResponse:
+    """Replace an agent's token, and show the new one: this once, and nowhere else."""
+    name = call.path("name")
+    text = await rotate_token(call, name)
+    return render(call, "secret.html", **_new_token(server_url(call.request), name, text))
+
+
+def _new_token(url: str, name: str, text: str) -> dict[str, Any]:
+    return {
+        "here": "agents",
+        "title": f"The new token of {name}",
+        "lead": f"The former tokens of {name} have ended, and its link is closed. It comes back "
+        "when its host has the new one:",
+        "secret": text,
+        "steps": [
+            ("on the host of the agent", keep_token(text)),
+            (
+                "on the host of the agent",
+                f"remote-agent register --server {url} --token-file token\nrm token",
+            ),
+        ],
+        "back": (f"agents/{name}", f"Back to {name}"),
+    }
+
+
+@Route("POST", "/agents/{name}/delete", ADMIN, page=True)
+async def delete(call: Call) -> web.StreamResponse:
+    """Delete an agent and revoke its token."""
+    await call.services.store.delete_agent(call.path("name"), time.time(), by=call.principal)
+    return go(call, "agents", done="deleted")
