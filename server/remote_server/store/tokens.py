@@ -15,16 +15,37 @@ from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import SYSTEM, Principal, Token
 from remote_server.errors import NotFound, Refused
 from remote_server.store.ports import Transaction
-from remote_server.store.repository import Repository, require_queues
+from remote_server.store.repository import NONE_SKIPPED, Repository, require_queues
 from remote_server.store.rows import SELECT_TOKEN, token_from
 from remote_server.store.schema import tokens
 
+_LAST: Final = "~"
+"""Behind every id."""
 _INSERT: Final = insert(tokens).values({column.name: bindparam(column.name) for column in tokens.c})
 _BY_HASH: Final = SELECT_TOKEN.where(tokens.c.hash == bindparam("digest"))
 _BY_ID: Final = SELECT_TOKEN.where(tokens.c.id == bindparam("wanted"))
 _ALL: Final = SELECT_TOKEN.order_by(tokens.c.id)
 _OF_KIND: Final = _ALL.where(tokens.c.kind == bindparam("of_kind"))
 _VALID: Final = tokens.c.revoked == literal_column("0")
+_NEWEST: Final = (
+    SELECT_TOKEN.where(tokens.c.kind == bindparam("of_kind"), tokens.c.id < bindparam("before"))
+    .order_by(tokens.c.id.desc())
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
+_NEWEST_VALID: Final = _NEWEST.where(_VALID)
+_EXPIRING: Final = (
+    SELECT_TOKEN.where(
+        _VALID,
+        tokens.c.expires_at > bindparam("after"),
+        tokens.c.expires_at <= bindparam("until"),
+        # Those that were made for a short time end as they should.
+        tokens.c.expires_at - tokens.c.created_at > bindparam("longer"),
+    )
+    .order_by(tokens.c.expires_at)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
 _OF_AGENT: Final = (
     select(tokens.c.id)
     .where(
@@ -176,6 +197,25 @@ class Tokens(Repository):
             rows = await self._database.read(lambda reader: reader.all(_ALL))
         else:
             rows = await self._database.read(lambda reader: reader.all(_OF_KIND, {"of_kind": kind}))
+        return [token_from(row) for row in rows]
+
+    async def newest_tokens(
+        self, kind: str, limit: int, before: str | None = None, *, revoked: bool = False
+    ) -> list[Token]:
+        """At most `limit` tokens of a kind, the newest first, made before the one with the id
+        `before`; the revoked ones, too, with `revoked`."""
+        where = {"of_kind": kind, "before": before or _LAST, "count": limit}
+        which = _NEWEST if revoked else _NEWEST_VALID
+        rows = await self._database.read(lambda reader: reader.all(which, where))
+        return [token_from(row) for row in rows]
+
+    async def expiring_tokens(
+        self, after: float, until: float, *, longer: float, limit: int
+    ) -> list[Token]:
+        """At most `limit` valid tokens that expire in this time (Unix seconds), the first ones
+        first; only those that were made for longer than `longer` seconds."""
+        where = {"after": after, "until": until, "longer": longer, "count": limit}
+        rows = await self._database.read(lambda reader: reader.all(_EXPIRING, where))
         return [token_from(row) for row in rows]
 
     async def revoke(self, token: str, by: Principal = SYSTEM) -> Token:
