@@ -26,6 +26,8 @@ from remote_server.logs.opening import open_logs
 from remote_server.logs.packer import Packer
 from remote_server.queries.fleet import FleetReader
 from remote_server.queries.gauges import Gauges
+from remote_server.queries.history import History
+from remote_server.queries.overview import OverviewReader
 from remote_server.queries.sources import Sources
 from remote_server.retention import Retention, RetentionSettings
 from remote_server.store import Store
@@ -86,6 +88,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         services.streams.committed,
         services.followers.committed,
         services.gauges.committed,
+        services.history.committed,
         inputs.committed,
     ):
         bus.subscribe(subscriber)
@@ -113,6 +116,7 @@ def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Servi
     limits = config.limits
     authenticator = Authenticator(store)
     sources = Sources(store, hub, hub.inputs, limits.input_ttl)
+    fleet, history = FleetReader(sources), History()
     return Services(
         config=config,
         store=store,
@@ -130,6 +134,8 @@ def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Servi
         bodies=BodyBudget(limits.max_body_memory, limits.max_body_memory // 4),
         sources=sources,
         description=description,
-        fleet=FleetReader(sources),
+        fleet=fleet,
+        overview=OverviewReader(sources, fleet, reserve, history),
+        history=history,
         gauges=Gauges(),
     )

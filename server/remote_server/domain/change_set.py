@@ -43,6 +43,8 @@ class ChangeSet:
     """How the number of jobs changed, for each queue and state."""
     end_counts: dict[tuple[str, str], int] = field(default_factory=dict)
     """How many jobs ended, for each queue and end reason."""
+    failures: int = 0
+    """How many jobs failed."""
     cancels: dict[AttemptId, Cancel] = field(default_factory=dict)
     """Attempts that an agent holds and whose job somebody wants to end, asked for again or not."""
     given_up: dict[AttemptId, tuple[str, str]] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class ChangeSet:
         add_counts(self.ready_counts, other.ready_counts)
         add_counts(self.state_counts, other.state_counts)
         add_counts(self.end_counts, other.end_counts)
+        self.failures += other.failures
         self.cancels |= other.cancels
         self.given_up |= other.given_up
         self.removed_agents |= other.removed_agents

@@ -20,7 +20,7 @@ from remote_protocol.ids import ULID_ENTROPY, make_ulid
 from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Job
 from remote_server.store.ports import Reader, Row
-from remote_server.store.repository import NONE_SKIPPED, Repository
+from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.rows import SELECT_LISTED_JOB, listed_job_from
 from remote_server.store.schema import jobs
 from remote_server.store.specifications import Specs
@@ -45,6 +45,15 @@ _BEHIND: Final = (
     .order_by(jobs.c.id.desc())
     .limit(literal_column("1"))
     .offset(bindparam("skipped"))
+)
+
+# As many run as agents have places: they are sorted, not looked for.
+_LONGEST: Final = (
+    select(jobs.c.id)
+    .where(is_state(jobs.c.state, "running"))
+    .order_by(jobs.c.started_at, jobs.c.id)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
 )
 
 
@@ -190,6 +199,13 @@ class JobLists(Repository):
             if spent > SEARCH_TIME:
                 return page.jobs, least
             await asyncio.sleep(0)
+
+    async def longest(self, count: int) -> list[str]:
+        """The ids of the `count` jobs that have run the longest."""
+        rows = await self._database.read(
+            lambda reader: reader.all(_LONGEST, {"count": count}), long=True
+        )
+        return [str(row.id) for row in rows]
 
     async def _behind(self, before: str) -> str:
         """The id with which a slice of the jobs before one of them ends; "" when they are few."""

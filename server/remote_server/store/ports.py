@@ -136,6 +136,8 @@ class Transaction(Reader, Protocol):
         if reason is not None:
             ends = self.changes.end_counts
             ends[queue, reason.value] = ends.get((queue, reason.value), 0) + 1
+            if new is JobState.FAILED:
+                self.changes.failures += 1
 
     def write_timeline(self) -> None:
         """Write the events noted; the database calls it before the commit."""

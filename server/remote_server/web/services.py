@@ -12,6 +12,8 @@ from remote_server.inputs import InputStore
 from remote_server.logs import Logs
 from remote_server.queries.fleet import FleetReader
 from remote_server.queries.gauges import Gauges
+from remote_server.queries.history import History
+from remote_server.queries.overview import OverviewReader
 from remote_server.queries.sources import Sources
 from remote_server.store import Store
 from remote_server.web.authenticator import Authenticator
@@ -46,5 +48,7 @@ class Services:
     """The OpenAPI document; the first call takes a while."""
     fleet: FleetReader
     """All agents in short."""
+    overview: OverviewReader
+    history: History
     gauges: Gauges = field(default_factory=Gauges)
     readiness: Readiness = field(default_factory=Readiness)
