@@ -97,8 +97,11 @@ def takes_jobs(member: Member) -> bool:
     return member.condition == "online"
 
 
-def of_queues(fitting: Fitting, waiting: Mapping[str, int], paused: Iterable[str]) -> list[Notice]:
-    """Queues in which jobs wait and none can start. `waiting`: jobs that wait in each."""
+def of_queues(
+    fitting: Fitting, waiting: Mapping[str, int], paused: Iterable[str], oldest: Mapping[str, float]
+) -> list[Notice]:
+    """Queues in which jobs wait and none can start. `waiting`: jobs that wait in each; `oldest`:
+    since when, as far as it is known."""
     found = []
     held = set(paused)
     for name in sorted(waiting):
@@ -115,11 +118,16 @@ def of_queues(fitting: Fitting, waiting: Mapping[str, int], paused: Iterable[str
                     f"{jobs(count)}.",
                     path,
                     "Show queue",
+                    oldest.get(name),
                 )
             )
         elif not any(member.state is AgentState.ONLINE for member in agents):
             lead = f"No agent of queue {name} is online." if agents else f"No agent serves {name}."
-            found.append(Notice("error", "error", lead, f"{jobs(count)}.", path, "Show queue"))
+            found.append(
+                Notice(
+                    "error", "error", lead, f"{jobs(count)}.", path, "Show queue", oldest.get(name)
+                )
+            )
     return found
 
 

@@ -115,6 +115,8 @@ class OverviewReader:
         running = _in_state(counts, JobState.RUNNING, JobState.ASSIGNED)
         fitting = Fitting(members)
         stuck = attention.stuck(fitting, demands) + sum(waiting.get(name, 0) for name in paused)
+        views = await queue_views(sources, _worth_showing(queues, waiting))
+        oldest = {v.name: now - v.oldest_seconds for v in views if v.oldest_seconds is not None}
         expiring = await store.expiring_tokens(now, now + _SOON, longer=_SOON, limit=_EXPIRING)
         lasted = self._history.last(_HOUR)
         failed, _ = await store.jobs(JobFilter(states=frozenset({JobState.FAILED})), limit=_JOBS)
@@ -133,12 +135,12 @@ class OverviewReader:
             minutes=self._history.last(6 * _HOUR),
             notices=[
                 *self._disk(),
-                *attention.of_queues(fitting, waiting, paused),
+                *attention.of_queues(fitting, waiting, paused, oldest),
                 *attention.of_demands(fitting, demands),
                 *attention.of_agents(members, remote_server.__version__),
                 *attention.of_tokens(expiring),
             ][:_NOTICES],
-            queues=await queue_views(sources, _worth_showing(queues, waiting)),
+            queues=views,
             queue_count=len(queues),
             cells=self._cells(members),
             longest=await self._longest(),

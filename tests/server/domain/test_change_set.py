@@ -21,6 +21,7 @@ FILLED: dict[str, Any] = {
     "ready_counts": {"d": 1},
     "state_counts": {("q", "queued"): 1},
     "end_counts": {("q", "exit"): 1},
+    "failures": 1,
     "cancels": {KEY: Cancel("a", EndReason.CANCELLED, "enough")},
     "given_up": {KEY: ("a", "j")},
     "agents": {"a"},
@@ -29,7 +30,7 @@ FILLED: dict[str, Any] = {
     "tokens": {"t"},
     "revoked": {"t": "revoked"},
 }
-_ALWAYS_WITH_ANOTHER = {"ended", "started", "deferred_until", "end_counts", "revoked"}
+_ALWAYS_WITH_ANOTHER = {"ended", "started", "deferred_until", "end_counts", "failures", "revoked"}
 
 
 def test_every_field_is_merged() -> None:

@@ -186,3 +186,9 @@ async def test_what_is_large_is_cut_and_named(store: Store) -> None:
     whole = await store.job(scripted.id)
     assert isinstance(whole.spec, CommandSpec)
     assert (whole.spec.script, len(whole.spec.env), whole.abridged) == (script, 100, ())
+
+
+async def test_jobs_that_run_the_longest_come_first(store: Store) -> None:
+    keys = [await running(store, now=NOW + after) for after in (20, 0, 10)]
+    await submitted(store, now=NOW - 50)
+    assert await store.longest(2) == [keys[1].job, keys[2].job]

@@ -36,7 +36,9 @@ def test_counts_follow_the_jobs() -> None:
     tx.moves("q", JobState.QUEUED, JobState.FAILED, EndReason.EXPIRED)
     assert tx.changes.ready_counts == {"d": 0}
     assert tx.changes.state_counts == {("q", "queued"): 0, ("q", "failed"): 1}
-    assert tx.changes.end_counts == {("q", "expired"): 1}
+    tx.moves("q", JobState.QUEUED, JobState.CANCELLED, EndReason.CANCELLED)
+    assert tx.changes.end_counts == {("q", "expired"): 1, ("q", "cancelled"): 1}
+    assert tx.changes.failures == 1
 
 
 def test_everybody_hears_of_what_they_asked_for() -> None:

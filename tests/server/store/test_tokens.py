@@ -61,3 +61,32 @@ async def test_a_token_made_offline_is_seen_at_once(store: Store, database_url: 
     await other.create_token("api", "offline", "admin", NOW, role=Role.ADMIN)
     await other.close()
     assert await store.token_by_hash("offline") is not None
+
+
+async def test_tokens_come_in_pages_the_newest_first(store: Store) -> None:
+    made = [await store.create_token("api", str(n), f"t{n}", NOW + n) for n in range(4)]
+    await store.create_token("agent", "other", "a", NOW + 9, agent="a")
+    await store.revoke(made[2].id)
+    first = await store.newest_tokens("api", 2)
+    assert [token.name for token in first] == ["t3", "t1"]
+    assert [t.name for t in await store.newest_tokens("api", 2, first[-1].id)] == ["t0"]
+    everything = await store.newest_tokens("api", 9, revoked=True)
+    assert [token.name for token in everything] == ["t3", "t2", "t1", "t0"]
+
+
+async def test_tokens_that_expire_are_found_unless_they_were_made_for_a_short_time(
+    store: Store,
+) -> None:
+    day = 86400.0
+    for name, made, expires in (
+        ("soon", NOW - 80 * day, NOW + 3 * day),
+        ("later", NOW - 80 * day, NOW + 30 * day),
+        ("gone", NOW - 80 * day, NOW - day),
+        ("short", NOW - day, NOW + day),
+        ("endless", NOW, None),
+    ):
+        await store.create_token("api", name, name, made, expires_at=expires)
+    revoked = await store.create_token("api", "r", "r", NOW - 80 * day, expires_at=NOW + day)
+    await store.revoke(revoked.id)
+    found = await store.expiring_tokens(NOW, NOW + 14 * day, longer=14 * day, limit=9)
+    assert [token.name for token in found] == ["soon"]

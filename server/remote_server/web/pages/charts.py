@@ -30,6 +30,8 @@ class Area(NamedTuple):
     """A line over an area, in a box of 100 × HEIGHT."""
 
     points: str
+    begins: str
+    """Where the line begins."""
     most: int
 
 
@@ -60,15 +62,18 @@ def bars(values: Sequence[float]) -> Bars:
     )
 
 
-def area(values: Sequence[float]) -> Area:
-    """Values as a line over an area."""
+def area(values: Sequence[float], of: int = 0) -> Area:
+    """Values as a line over an area. `of`: how many values the whole width has; where fewer are
+    known, the first part stays empty."""
     most = nice(max(values, default=0))
-    step = 100 / max(1, len(values) - 1)
+    step = 100 / max(1, max(of, len(values)) - 1)
+    first = max(0, of - len(values))
     return Area(
         " ".join(
-            f"{index * step:.2f},{HEIGHT - (HEIGHT - 2) * value / most:.1f}"
+            f"{(first + index) * step:.2f},{HEIGHT - (HEIGHT - 2) * value / most:.1f}"
             for index, value in enumerate(values)
         ),
+        f"{first * step:.2f}",
         most,
     )
 

@@ -37,14 +37,18 @@ def chart_of(seen: Overview) -> Chart:
     shown = list(seen.minutes)[-minutes:]
     ended = charts.grouped([minute.ended for minute in shown], size)
     failed = charts.grouped([minute.failed for minute in shown], size)
-    # From now back: what waits at the end of a minute, without what came and went later.
-    later = list(accumulate((minute.queued for minute in reversed(shown[1:])), initial=0))
+    # From now back: what waits at the end of a minute, without what came and went later; only as
+    # far as it was counted.
+    known = min(len(shown), 1 + int((seen.at - seen.since) / 60))
+    later = list(
+        accumulate((m.queued for m in reversed(shown[len(shown) - known + 1 :])), initial=0)
+    )
     waiting = [float(max(0, seen.waiting - change)) for change in reversed(later)]
     begins = seen.at - 60 * len(shown)
     return Chart(
         charts.bars(ended),
         charts.bars(failed),
-        charts.area(waiting[::size] if size > 1 else waiting),
+        charts.area(waiting, len(shown)),
         (ended[-1] if ended else 0.0, failed[-1] if failed else 0.0, seen.waiting),
         begins,
         seen.since if seen.since > begins else None,
