@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from remote_protocol.messages import Hello, Platform, Settings
@@ -15,7 +17,7 @@ from tests.support.fake_links import FakeLinks
 from tests.support.stored import NOW
 
 
-def member(name: str = "a", state: str = "online", **fields: object) -> Member:
+def member(name: str = "a", state: str = "online", **fields: Any) -> Member:
     row = FleetRow(
         name, ("default",), {}, {"default": 2}, False, "", False, "1", True, "", None, "{}"
     )._replace(**fields)

@@ -16,9 +16,12 @@ _BETWEEN: Final = re.compile(r"[\s,]+")
 _LINES: Final = re.compile(r"[\r\n,]+")
 
 
-def queues_from(text: object) -> object:
-    """Names, divided by commas or spaces."""
-    return [name for name in _BETWEEN.split(text) if name] if isinstance(text, str) else text
+def queues_from(given: object) -> object:
+    """Names, divided by commas or spaces; in one text, or in several that were divided before."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return given
+    return [name for text in texts for name in _BETWEEN.split(text) if name]
 
 
 def labels_from(text: object) -> object:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import urlencode
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from remote_protocol.api.tokens import RegistrationTokenCreate, TokenCreate
 from remote_protocol.ids import Name, Role
@@ -24,7 +24,7 @@ from remote_server.web.actions.tokens import (
     create_token,
     revoke_token,
 )
-from remote_server.web.http.problems import ApiProblem
+from remote_server.web.http.problems import ApiProblem, from_validation
 from remote_server.web.pages.commands import enrol, keep_token, server_url, use_api_token
 from remote_server.web.pages.given import GivenLabels, GivenQueues
 from remote_server.web.pages.rendering import as_faults, go, render
@@ -34,6 +34,7 @@ SHOWN: Final = 50
 SOON: Final = 14 * 86400.0
 """Seconds before its end from which on a token is pointed out."""
 _UNPROCESSABLE: Final = 422
+M = TypeVar("M", bound=BaseModel)
 _NEVER: Final = ("never", "unlimited")
 
 
@@ -156,7 +157,8 @@ async def _refused(call: Call, kind: str, problem: ApiProblem) -> web.Response:
     if not problem.errors:
         raise problem
     query = TokensQuery.model_validate({"kind": kind})
-    faults = as_faults(problem)
+    # What is wrong with the form as a whole is about its queues.
+    faults = {name or "queues": said for name, said in as_faults(problem).items()}
     return await _list(call, query, problem.status, given=call.given_form, faults=faults)
 
 
@@ -191,8 +193,7 @@ async def create_agent(call: Call) -> web.StreamResponse:
     """Make the token of one agent to come, and show it: this once, and nowhere else."""
     try:
         form = call.form(AgentTokenForm)
-        given = form.model_dump()
-        wanted = TokenCreate.model_validate({"name": form.agent, **given})
+        wanted = _body(TokenCreate, {"name": form.agent, **form.model_dump()})
         _, text = await create_token(call, wanted)
     except ApiProblem as problem:
         return await _refused(call, "agent", problem)
@@ -206,13 +207,21 @@ async def create_registration(call: Call) -> web.StreamResponse:
     """Make a registration token, and show it: this once, and nowhere else."""
     try:
         form = call.form(RegistrationForm)
-        wanted = RegistrationTokenCreate.model_validate(form.model_dump())
+        wanted = _body(RegistrationTokenCreate, form.model_dump())
         _, text = await create_registration_token(call, wanted)
     except ApiProblem as problem:
         return await _refused(call, REGISTRATION, problem)
     except UnknownQueue as error:
         return await _unknown_queue(call, REGISTRATION, error)
     return _enrolment(call, "The new registration token", text, REGISTRATION, "")
+
+
+def _body(model: type[M], given: dict[str, Any]) -> M:
+    """What the API takes for the same. ApiProblem."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise from_validation(error, depth=1) from None
 
 
 def _enrolment(call: Call, title: str, text: str, kind: str, name: str) -> web.Response:

@@ -65,7 +65,7 @@ async def test_a_large_list_comes_in_pages(live: Live) -> None:
     async with visitor(live, "operator") as browser:
         first = await browser.get("/agents?q=a")
         assert shown(first.text) == [f"a{number:02}" for number in range(SHOWN)]
-        assert f"{SHOWN} of {SHOWN + 2}\u00a0agents that match" in first.words
+        assert f"{SHOWN} of {SHOWN + 2} agents that match" in first.words
         following = re.search(r'rel="next" href="\.([^"]*)"', first.text)
         assert following is not None
         second = await browser.get(following[1].replace("&amp;", "&"))

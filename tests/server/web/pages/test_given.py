@@ -15,6 +15,8 @@ from remote_server.web.pages.given import (
 
 def test_texts_become_values() -> None:
     assert queues_from(" berlin, gpu  default ,") == ["berlin", "gpu", "default"]
+    assert queues_from([" berlin gpu", "default "]) == ["berlin", "gpu", "default"]
+    assert queues_from([1]) == [1]
     assert labels_from("site=berlin,\r\n note=a b = c\n,") == {"site": "berlin", "note": "a b = c"}
     assert labels_from("flag=") == {"flag": ""}
     assert capacity_from(" 4 ") == {"default": 4}
