@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import remote_server
 from remote_protocol.api.jobs import JobView
@@ -18,7 +18,7 @@ from remote_protocol.spec import DEFAULT_QUEUE
 from remote_protocol.states import JobState
 from remote_server.disk.reserve import Reserve
 from remote_server.domain.model import Queue
-from remote_server.errors import NotFound
+from remote_server.errors import NotFound, ServerError
 from remote_server.queries import attention
 from remote_server.queries.attention import Fitting, Notice
 from remote_server.queries.fleet import FleetReader, Member, Tally, tally
@@ -38,6 +38,8 @@ _EXPIRING: Final = 5
 _SOON: Final = 14 * 86400.0
 _LEAST: Final = 0.2
 """Seconds for which it is kept."""
+_SELDOM: Final = 3.0
+"""Seconds for which the numbers on every page are kept."""
 _HOUR: Final = 60
 
 
@@ -88,6 +90,16 @@ class Overview:
         return max(0, self.places - self.busy - self.held)
 
 
+class Figures(NamedTuple):
+    """The numbers beside the ways to the pages."""
+
+    agents: int
+    queues: int
+    running: int
+    attention: int
+    """Errors and warnings that need attention."""
+
+
 class OverviewReader:
     """Reads it."""
 
@@ -99,10 +111,23 @@ class OverviewReader:
         self._reserve = reserve
         self._history = history
         self._memo: Memo[Overview] = Memo(self._read, least=_LEAST)
+        self._figures: Memo[Figures | None] = Memo(self._read_figures, least=_SELDOM)
 
     async def read(self) -> Overview:
         """How it is now, or was a moment ago."""
         return await self._memo.get()
+
+    async def figures(self) -> Figures | None:
+        """The numbers that every page shows, some seconds old; None while they cannot be read."""
+        return await self._figures.get()
+
+    async def _read_figures(self) -> Figures | None:
+        try:
+            seen = await self.read()
+        except ServerError:
+            return None
+        urgent = sum(notice.tone != "note" for notice in seen.notices)
+        return Figures(seen.agents.total, seen.queue_count, seen.busy, urgent)
 
     async def _read(self) -> Overview:
         sources, store, now = self._sources, self._sources.store, time.time()

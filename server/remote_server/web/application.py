@@ -105,6 +105,8 @@ class _CallWrapper:
                     await self._admit(call)
                 if route.page and route.method == "POST":
                     await call.read_form()
+                elif call.signed_in is not None and not route.lasting:
+                    call.figures = await services.overview.figures()
                 response = await (self._stream(call) if route.streams else route.handler(call))
             except Exception as error:
                 response = _problem(error, request, call)

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
 from remote_server.domain.model import Principal, Token
+from remote_server.queries.overview import Figures
 from remote_server.web.access import AccessRule
 from remote_server.web.http.bodies import Body, require_few_values
 from remote_server.web.http.problems import ApiProblem, from_validation
@@ -133,6 +134,7 @@ class Call:
         "_body",
         "_form",
         "caller",
+        "figures",
         "given",
         "opened",
         "refused",
@@ -155,6 +157,8 @@ class Call:
         self.caller = caller
         self.signed_in: SignedIn | None = None
         """The browser's session, for a page."""
+        self.figures: Figures | None = None
+        """What the ways to the pages say, for a page."""
         self._body: Body | None = None
         self._form: list[tuple[str, str]] = []
         self.given: BaseModel | None = None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.messages import Hello, Settings
 from remote_protocol.states import AgentState
 from remote_server.disk.reserve import Disk, Reserve
 from remote_server.domain.links import AgentStatus
+from remote_server.errors import StoreUnavailable
 from remote_server.queries.fleet import FleetReader
 from remote_server.queries.history import History
 from remote_server.queries.overview import MOST_CELLS, OverviewReader
@@ -105,3 +108,26 @@ async def test_of_a_large_fleet_only_the_exceptions_are_drawn(
     seen = await reader(sources, tmp_path).read()
     assert seen.agents.total == MOST_CELLS + 1
     assert [cell.name for cell in seen.cells] == ["a007"]
+
+
+async def test_the_numbers_on_every_page_come_from_it(
+    sources: Sources, store: Store, tmp_path: Path
+) -> None:
+    await store.bump_epoch("a", hello(), "", NOW)
+    await running(store)
+    await submitted(store)
+    found = reader(sources, tmp_path)
+    # The queue without an agent online, and the agent that is offline; its version is a note.
+    assert await found.figures() == (1, 1, 1, 2)
+    await submitted(store)
+    assert await found.figures() == (1, 1, 1, 2)
+
+
+async def test_a_database_that_is_away_takes_the_numbers_from_pages_not_the_pages(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> None:
+        raise StoreUnavailable("the database is away")
+
+    monkeypatch.setattr(sources.store, "counts", away)
+    assert await reader(sources, tmp_path).figures() is None

@@ -133,7 +133,7 @@ def _new_token(url: str, name: str, text: str) -> dict[str, Any]:
         "here": "agents",
         "title": f"The new token of {name}",
         "lead": f"The former tokens of {name} have ended, and its link is closed. It comes back "
-        "when its host has the new one:",
+        "when its host has the new one and the agent was started again:",
         "secret": text,
         "steps": [
             ("on the host of the agent", keep_token(text)),

@@ -79,6 +79,7 @@ def render(call: Call, template: str, *, status: int = 200, **values: Any) -> we
             host=request.host,
             path=request.path,
             theme=theme if theme in THEMES else THEMES[0],
+            figures=call.figures,
             user=None if signed_in is None else signed_in.token,
             csrf="" if signed_in is None else signed_in.csrf,
             may=lambda role: signed_in is not None and may(call, Role(role)),

@@ -71,6 +71,9 @@ async function draw() {
     if (!main || !fresh) return;
     showTimes(fresh);
     Idiomorph.morph(main, fresh, { ignoreActiveValue: true, callbacks: { beforeNodeMorphed: mayChange, beforeNodeRemoved: mayGo, beforeAttributeUpdated: mayTurn } });
+    const nav = document.querySelector(".nav");
+    const freshNav = page.querySelector(".nav");
+    if (nav && freshNav) Idiomorph.morph(nav, freshNav);
     updated = Date.now();
   } catch {
     // The server is away: `show` says since when.
