@@ -21,6 +21,7 @@ from remote_server.web.followers import Followers
 from remote_server.web.http.bodies import BodyBudget
 from remote_server.web.http.connections import Connections
 from remote_server.web.http.streams import Streams
+from remote_server.web.logs.index import LineIndexes
 from remote_server.web.readiness import Readiness
 from remote_server.web.sessions import Sessions
 
@@ -52,3 +53,4 @@ class Services:
     history: History
     gauges: Gauges = field(default_factory=Gauges)
     readiness: Readiness = field(default_factory=Readiness)
+    line_indexes: LineIndexes = field(default_factory=LineIndexes)

@@ -16,9 +16,9 @@ from aiohttp import web
 from pydantic import Field, model_validator
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.states import AttemptState
-from remote_server.domain.model import Attempt, Job
+from remote_server.domain.model import Job
 from remote_server.web.access import VIEWER
+from remote_server.web.actions.logs import OVER, attempt_of, is_over, may_be_packed, stored_size
 from remote_server.web.followers import wait
 from remote_server.web.http.frames import (
     CRI,
@@ -39,7 +39,6 @@ from remote_server.web.logs.tail import Collected, Tail
 from remote_server.web.route import Call, Query, Route
 
 _MEDIA: Final = (TEXT, NDJSON, SSE, CRI)
-_OVER: Final = frozenset({AttemptState.ENDED, AttemptState.LOST})
 _MEASURED: Final = 256 << 20
 """Bytes of a stored log up to which an answer without an end mark gets a length: it has to be
 gone through twice."""
@@ -89,8 +88,8 @@ async def log(call: Call) -> web.StreamResponse:
     job = await call.services.store.job(call.path("id"))
     if query.attempt is not None and query.attempt > job.attempt:
         # A lost one that came back (`keep_first`) is current again; its replacement's log stays.
-        replaced = await _attempt(call, AttemptId(job.id, query.attempt))
-        if replaced is None or replaced.state not in _OVER:
+        replaced = await attempt_of(call, AttemptId(job.id, query.attempt))
+        if replaced is None or replaced.state not in OVER:
             raise not_found(f"attempt of job {job.id}", str(query.attempt))
     view = _View(call, query, media)
     if query.follow:
@@ -118,7 +117,7 @@ class _View:
     async def tail(self, key: AttemptId) -> Tail:
         """Where it begins in the log of an attempt."""
         services, query = self.call.services, self.query
-        turn, packed = services.streams.turn, partial(_packed, self.call, key)
+        turn, packed = services.streams.turn, partial(may_be_packed, self.call, key)
         if self.resumed is None and (query.tail is not None or query.since is not None):
             return Tail(services.logs, key, turn, packed, starts=await self._starts(key))
         offset = query.offset if self.resumed is None else self.resumed
@@ -126,7 +125,7 @@ class _View:
 
     async def _starts(self, key: AttemptId) -> Starts:
         logs, query = self.call.services.logs, self.query
-        size, least, starts = await _size(self.call, key), 0, dict.fromkeys(STREAMS, 0)
+        size, least, starts = await stored_size(self.call, key), 0, dict.fromkeys(STREAMS, 0)
         if query.since is not None:
             least = await since(logs, key, size, parse_time_bound(query.since, time.time()))
         if query.tail is not None:
@@ -146,7 +145,7 @@ class _View:
         if self.media == CRI:
             headers |= await _so_far(self.call, key)
         # What comes from now on is not waited for: the answer has an end, and a length.
-        size = await _size(self.call, key)
+        size = await stored_size(self.call, key)
         tail = await self.tail(key)
         collected = await self._measured(key, size)
         length = None if collected is None else collected.size
@@ -181,20 +180,20 @@ async def _so_far(call: Call, key: AttemptId) -> dict[str, str]:
     Whether more will come is looked up before the size, so that the two never mean a log that is
     over and still grows.
     """
-    over = await _is_over(call, key)
-    size = await _size(call, key)
+    over = await is_over(call, key)
+    size = await stored_size(call, key)
     return {"Remote-Log-Over": str(over).lower(), "Remote-Log-Size": str(size)}
 
 
 async def _end(call: Call, stream: Stream, job: str, number: int, offset: int) -> None:
     """Say that this is the end, and of what: an answer may be cut in good order."""
     found = await call.services.store.job(job)
-    attempt = await _attempt(call, AttemptId(job, number)) if number else None
+    attempt = await attempt_of(call, AttemptId(job, number)) if number else None
     values: dict[str, object] = {
         "attempt": number,
         "state": found.state.value,
         "offset": offset,
-        "over": found.state.terminal if attempt is None else attempt.state in _OVER,
+        "over": found.state.terminal if attempt is None else attempt.state in OVER,
     }
     if attempt is not None and attempt.log_complete:
         values |= {"size": attempt.log_size, "checksum": attempt.log_checksum}
@@ -245,7 +244,7 @@ async def _tail(view: _View, key: AttemptId, stream: Stream, job_changed: asynci
     tail, form = await view.tail(key), view.form()
     log_changed = asyncio.Event()
     with call.services.logs.follow(key, log_changed):
-        over = await _is_over(call, key)
+        over = await is_over(call, key)
         while True:
             log_changed.clear()
             await tail.drain(form, stream)
@@ -253,7 +252,7 @@ async def _tail(view: _View, key: AttemptId, stream: Stream, job_changed: asynci
                 return tail.offset
             if await _either(call, log_changed, job_changed, stream):
                 job_changed.clear()
-                over = await _is_over(call, key)
+                over = await is_over(call, key)
 
 
 async def _either(call: Call, log: asyncio.Event, job: asyncio.Event, stream: Stream) -> bool:
@@ -272,29 +271,3 @@ async def _either(call: Call, log: asyncio.Event, job: asyncio.Event, stream: St
         if not done:
             await stream.keep_alive()
     return job.is_set()
-
-
-async def _is_over(call: Call, key: AttemptId) -> bool:
-    """Whether nothing more will come to the attempt's log."""
-    attempt = await _attempt(call, key)
-    if attempt is None or attempt.state in _OVER:
-        return True
-    # A withdrawn attempt's number is used again, unless the job has ended without it.
-    return not attempt.state.live and (await call.services.store.job(key.job)).state.terminal
-
-
-async def _packed(call: Call, key: AttemptId) -> bool:
-    """Whether the log may be in the archive: nobody who reads another one depends on that."""
-    attempt = await _attempt(call, key)
-    return attempt is not None and attempt.state is AttemptState.ENDED and attempt.log_size > 0
-
-
-async def _size(call: Call, key: AttemptId) -> int:
-    """Bytes of the log that are there."""
-    logs = call.services.logs
-    return await logs.size(key) if logs.at_hand(key) or await _packed(call, key) else 0
-
-
-async def _attempt(call: Call, key: AttemptId) -> Attempt | None:
-    attempts = await call.services.store.attempts_of(key.job)
-    return next((attempt for attempt in attempts if attempt.number == key.number), None)

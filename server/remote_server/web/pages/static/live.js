@@ -75,6 +75,7 @@ async function draw() {
     const freshNav = page.querySelector(".nav");
     if (nav && freshNav) Idiomorph.morph(nav, freshNav);
     updated = Date.now();
+    document.dispatchEvent(new Event("redrawn"));
   } catch {
     // The server is away: `show` says since when.
   } finally {

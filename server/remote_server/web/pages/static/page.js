@@ -67,6 +67,10 @@ document.addEventListener("click", (event) => {
   } else if (closing) closing.closest("dialog")?.close();
 });
 
+document.addEventListener("said", (event) => {
+  if (event instanceof CustomEvent) say(String(event.detail));
+});
+
 for (const toast of document.querySelectorAll("[data-toast]")) {
   setTimeout(() => toast.remove(), 6000);
 }
