@@ -53,7 +53,9 @@ async def find(
 
     def take(data: bytes) -> bool:
         search.look(data)
-        return len(search.hits) < MOST_HITS and time.monotonic() < until
+        # What lies before the position is gone through again: lines may begin there.
+        early = search.at <= offset
+        return early or (len(search.hits) < MOST_HITS and time.monotonic() < until)
 
     await reader.go_through(start.offset, end, take)
     return search.found
@@ -69,7 +71,13 @@ class _Search:
         self._carried: dict[str, bytes] = {}
 
     @property
+    def at(self) -> int:
+        """Up to where it has looked."""
+        return self._counter.offset
+
+    @property
     def found(self) -> Found:
+        """What it has found so far."""
         return Found(sorted(self.hits.items()), max(self._offset, self._counter.offset))
 
     def look(self, data: bytes) -> None:

@@ -187,8 +187,8 @@ class LineCounter:
         if self.gaps and self.gaps[-1][0] == after:
             size += self.gaps.pop()[1]
         if after == self._said[0]:
-            # The note before it counts itself, too.
-            size = max(size, self._said[1])
+            # The note before it says how much is missing, with itself.
+            size = self._said[1]
         if len(self.gaps) < _MOST_GAPS:
             self.gaps.append((after, size))
 

@@ -60,8 +60,10 @@ function drawAttempts(section, { attempt, attempts }) {
  * @param {import("./log-address.js").Range | null} range
  */
 export function drawRuler(section, total, [first = 1, last = 1], hits, range) {
-  const ruler = section.querySelector(".ruler");
-  if (!ruler || !total) return;
+  const [ruler, box] = [section.querySelector(".ruler"), section.querySelector(".log")];
+  if (!(ruler instanceof SVGElement) || !(box instanceof HTMLElement) || !total) return;
+  // Beside the scroll bar, where that takes room.
+  ruler.style.right = `${box.offsetWidth - box.clientWidth}px`;
   const at = (/** @type {number} */ row) => `${((100 * (row - 1)) / total).toFixed(2)}%`;
   const tall = (/** @type {number} */ rows) => `${((100 * rows) / total).toFixed(2)}%`;
   const marks = [];
