@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 from pydantic import Field, model_validator
@@ -26,7 +26,7 @@ from remote_server.web.pages.log_source import (
     log_source,
 )
 from remote_server.web.pages.rendering import HEADERS, PageShown, render
-from remote_server.web.route import JSON, Call, Query, Route
+from remote_server.web.route import JSON, Call, Route
 
 _MOST_LINES: Final = 500
 _LOOKING: Final = 0.4

@@ -107,7 +107,7 @@ def test_what_is_missing_is_known(missing: int) -> None:
         list(counter.parts(piece))
     # The note is a line, too.
     noted = bool(first)
-    assert counter.gaps == [(2 + noted, missing if noted else missing)]
+    assert counter.gaps == [(2 + noted, missing)]
     assert counter.place.begun() == 3 + noted
     assert counter.offset == len(before) + missing + len(after)
 

@@ -44,12 +44,14 @@ export class Search {
         break;
       }
       if (this.round !== round) return;
+      const line = this.line;
       for (const [number] of found.hits) {
         if (known.has(number)) continue;
         known.add(number);
         this.hits.push(number);
       }
       if (found.hits.length) this.hits.sort((one, other) => one - other);
+      if (line) this.current = this.hits.indexOf(line);
       offset = found.at;
       this.part = found.size ? found.at / found.size : 1;
       if (this.current < 0) this.current = this.hits.findIndex((number) => number >= from);
