@@ -128,7 +128,16 @@ class LineIndex:
         end = self.place.offset
         start = self.before(first, None if by_number else stream)
         window = _Window(start, first, count, stream, by_number)
-        await reader.go_through(start.offset, end, window.take)
+        while start.offset < end:
+            await reader.go_through(start.offset, end, window.take)
+            if window.done or window.place.offset == start.offset:
+                break
+            start = window.place
+            if not window.open:
+                # Lines of one stream may be far from each other.
+                ahead = self.before(start.begun(stream) + 1, stream)
+                start = ahead if ahead.offset > start.offset else start
+            window.go_on(start)
         opened = {line.part.number: line for line in self._open.values()}
         return [
             opened.get(line.part.number) or self._far.get(line.part.number) or line
@@ -143,43 +152,54 @@ class _Window:
         self, start: Place, first: int, count: int, stream: str | None, by_number: bool
     ) -> None:
         self.lines: list[Line] = []
+        self.open: dict[int, Line] = {}
+        """Those that have no end yet."""
+        self.done = False
         self._counter = LineCounter(start)
         self._first = first
         self._count = count
         self._stream = stream
         self._by_number = by_number
-        self._open: dict[int, Line] = {}
         self._size = 0
         self._ahead = 0
 
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return self._counter.place
+
+    def go_on(self, place: Place) -> None:
+        """Go on from a place before which no line is missed."""
+        self._counter = LineCounter(place)
+
     def take(self, data: bytes) -> bool:
-        """A piece of the log; whether more is wanted."""
+        """A piece of the log; whether the next one is wanted."""
         if self._full:
             self._ahead += len(data)
-        elif self._before(data):
-            return True
+        elif not self.open and self._pass(data):
+            return self._stream is None
         for part in self._counter.parts(data):
             if part.begins:
                 self._begin(part)
-            elif (line := self._open.get(part.number)) is not None:
+            elif (line := self.open.get(part.number)) is not None:
                 line.add(part)
                 if part.ends:
-                    del self._open[part.number]
-        return not self._full or (bool(self._open) and self._ahead < AHEAD)
+                    del self.open[part.number]
+        self.done = self._full and (not self.open or self._ahead >= AHEAD)
+        return not self.done
 
     @property
     def _full(self) -> bool:
         return len(self.lines) >= self._count or self._size >= MOST_TEXT
 
-    def _before(self, data: bytes) -> bool:
-        """Pass over data that lies before the first line."""
-        if self.lines:
-            return False
+    def _pass(self, data: bytes) -> bool:
+        """Pass over data in which none of the lines begins."""
         counter = LineCounter(self._counter.place)
         if not counter.skip(data):
             return False
         begun = counter.place.begun(None if self._by_number else self._stream)
-        if begun >= self._first:
+        none = counter.place.begun(self._stream) == self._counter.place.begun(self._stream)
+        if begun >= self._first and not none:
             return False
         self._counter = counter
         return True
@@ -194,7 +214,7 @@ class _Window:
         self.lines.append(line)
         self._size += min(len(part.content), MOST_TEXT)
         if not part.ends:
-            self._open[part.number] = line
+            self.open[part.number] = line
 
 
 class LineIndexes:

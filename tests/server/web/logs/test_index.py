@@ -61,6 +61,8 @@ async def test_lines_by_their_number_and_by_their_place_in_a_stream(log: Log) ->
     assert await log.lines(1, 2) == ["1 out 0", "2 err 0"]
     assert await log.lines(20_199, 5) == ["20199 out 19998", "20200 out 19999"]
     assert await log.lines(20_201, 5) == []
+    found = await log.index.lines(log.reader, 10_000, 9, "stderr", by_number=True)
+    assert [line.part.ordinal for line in found] == list(range(100, 109))
     assert await log.lines(200, 9, "stderr") == ["20101 err 19900"]
     assert await log.lines(19_999, 9, "stdout") == ["20199 out 19998", "20200 out 19999"]
     found = await log.index.lines(log.reader, 20_001, 1, "stderr", by_number=True)
@@ -85,6 +87,32 @@ async def test_only_what_is_near_a_line_is_read(log: Log, monkeypatch: pytest.Mo
     assert await log.lines(90_000, 1) == ["90000 line 89999"]
     assert read < 512 * 1024
     assert log.logs.length(KEY) > 4 * 1024 * 1024
+
+
+async def test_what_lies_between_the_lines_of_one_stream_is_not_read(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        log.write(b"err %d\n" % number, cri.STDERR)
+        log.write(b"".join(b"line %d\n" % line for line in range(50_000)))
+    log.write(b"err ", cri.STDERR)
+    log.write(b"last\n")
+    log.write(b"3\n", cri.STDERR)
+    assert await log.count()
+    read, plain = 0, log.logs.read
+
+    async def counted(key: AttemptId, offset: int, size: int) -> bytes:
+        nonlocal read
+        data = await plain(key, offset, size)
+        read += len(data)
+        return data
+
+    monkeypatch.setattr(log.logs, "read", counted)
+    wanted = ["1 err 0", "50002 err 1", "100003 err 2", "150004 err 3"]
+    assert await log.lines(1, 100, "stderr") == wanted
+    found = await log.index.lines(log.reader, 2, 100, "stderr", by_number=True)
+    assert texts(found) == wanted[1:]
+    assert read < log.logs.length(KEY) // 2 > 3 * 1024 * 1024
 
 
 async def test_places_are_bounded(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,6 +148,7 @@ class Viewer {
     this.client.ended = false;
     this.client.stream = stream;
     this.lines = new Lines(stream);
+    this.box.dataset.src = stream ? "off" : "on";
     for (const button of this.section.querySelectorAll("[data-stream][aria-pressed]")) {
       button.setAttribute("aria-pressed", String(button.getAttribute("data-stream") === stream));
     }
