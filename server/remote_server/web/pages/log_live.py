@@ -68,7 +68,8 @@ async def live_log(call: Call) -> web.StreamResponse:
             else:
                 data = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
                 await stream.write(sse(data, tail.sent, "log").encode())
-            if source.over and counted:
+            # Until then there may be another attempt, which the viewer shows beside this one.
+            if source.job.state.terminal and counted:
                 await stream.event("end", {})
                 return await stream.close()
             if not counted:

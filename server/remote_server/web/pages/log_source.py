@@ -67,7 +67,7 @@ class LogSource:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come. A lost attempt may come back while its job goes on."""
+        """Whether nothing more is printed. A lost attempt may come back while its job goes on."""
         return self.attempt.state is AttemptState.ENDED or self.job.state.terminal
 
     async def size(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_server.web.pages import log_live, log_source
 from tests.server.web.api.test_logs import begun, end, write
 from tests.support.live_server import Live
+from tests.support.stored import finish, started
 from tests.support.visitor import Visitor, visitor
 
 DEADLINE = 30.0
@@ -151,6 +153,24 @@ async def test_a_log_that_is_begun_anew(live: Live) -> None:
         write(live, key, b"other\n")
         found = await event(stream)
         assert found["anew"] and texts(found) == [(1, "other")]
+
+
+async def test_the_next_attempt_is_heard_of(live: Live) -> None:
+    store = live.services.store
+    key = await begun(live, max_attempts=2, retry_backoff=0, retry_on=["exit"])
+    async with visitor(live, "viewer") as browser, listening(browser, key, "?attempt=1") as stream:
+        assert (await event(stream))["attempts"] == [[1, "running"]]
+        await finish(store, key, 1, now=time.time(), size=0)
+        found = await event(stream)
+        assert found["over"] and found["attempts"] == [[1, "failed"]]
+        while not (leases := await store.assign([(key.job, "b")], time.time())):
+            await store.release_due(time.time() + 1)
+        while len(found["attempts"]) < 2:
+            found = await event(stream)
+        second = await started(store, leases[0], time.time())
+        await finish(store, second, agent="b", now=time.time(), size=0)
+        while found["event"] != "end":
+            found = await event(stream)
 
 
 async def test_it_breaks_off_when_the_server_stops(live: Live) -> None:

@@ -30,4 +30,4 @@ async def test_a_page_of_a_job_shows_the_log_of_its_attempt(live: Live) -> None:
     write(live, key, b"hello\n")
     async with visitor(live, "viewer") as browser:
         page = await browser.get(f"/jobs/{key.job}/log?attempt=1")
-        assert 'id="log-1"' in page.text and "<code>hello</code>" in page.text
+        assert 'id="viewer"' in page.text and "<code>hello</code>" in page.text

@@ -64,6 +64,7 @@ export class LogClient {
       this.close();
     });
     source.addEventListener("error", () => {
+      if (this.source === source) this.failed("not connected, trying again");
       // A connection that broke off the browser makes again itself; one that was refused, or that a
       // proxy does not let through, is tried again, and meanwhile the log is asked for.
       if (source.readyState !== EventSource.CLOSED || this.source !== source) return;

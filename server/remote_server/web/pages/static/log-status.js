@@ -17,7 +17,6 @@ export function drawWhole(section, status) {
   line.dataset.said = said;
   const { state, icon, word, says, checksum, end } = status.whole;
   line.dataset.state = state;
-  line.removeAttribute("title");
   const head = text("span", "state", word);
   head.dataset.state = state;
   head.prepend(drawIcon(icon, 14));
@@ -29,6 +28,20 @@ export function drawWhole(section, status) {
   }
   line.replaceChildren(...parts, text("span", "end", end));
   drawAttempts(section, status);
+}
+
+/**
+ * That nothing is heard: what the line says is how it was. It is drawn again when something is.
+ * @param {HTMLElement} section
+ * @param {string} words
+ */
+export function drawFault(section, words) {
+  const line = section.querySelector('[data-part="whole"]');
+  const head = line?.querySelector(".state");
+  if (!(line instanceof HTMLElement) || !(head instanceof HTMLElement)) return;
+  line.dataset.said = "";
+  head.dataset.state = "stale";
+  head.replaceChildren(drawIcon("stale", 14), words);
 }
 
 /**

@@ -6,7 +6,7 @@ import { LogClient } from "./log-client.js";
 import { Search } from "./log-find.js";
 import { Lines } from "./log-lines.js";
 import { drawRow, textOf } from "./log-row.js";
-import { drawRuler, drawWhole } from "./log-status.js";
+import { drawFault, drawRuler, drawWhole } from "./log-status.js";
 import { Scroller } from "./log-scroll.js";
 
 /** @typedef {import("./log-client.js").Status} Status */
@@ -71,13 +71,16 @@ class Viewer {
     this.box.dataset.digits = status.lines >= 9_999_999 ? "9" : status.lines >= 999_999 ? "7" : "";
     if (first && !status.over && !this.range) this.follow(true);
     this.lines.trim(this.scroller.row);
+    // Who follows the last attempt follows the next one, too.
+    const next = (status.attempts.at(-1)?.[0] ?? 0) > status.attempt;
+    if (next && this.scroller.stuck && !new URLSearchParams(location.search).has("attempt")) location.reload();
     drawWhole(this.section, status);
     this.scroller.schedule();
   }
 
   /** @param {string} fault */
   say(fault) {
-    this.part("whole")?.setAttribute("title", fault);
+    if (!this.status?.over) drawFault(this.section, fault);
   }
 
   /** @param {Record<string, string | number | boolean>} query */
