@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from remote_server.web.pages import rendering
 from remote_server.web.pages.log_source import last_lines, plain
 from tests.server.web.api.test_logs import begun, write
 from tests.server.web.logs.test_index import Log
@@ -31,3 +32,13 @@ async def test_a_page_of_a_job_shows_the_log_of_its_attempt(live: Live) -> None:
     async with visitor(live, "viewer") as browser:
         page = await browser.get(f"/jobs/{key.job}/log?attempt=1")
         assert 'id="viewer"' in page.text and "<code>hello</code>" in page.text
+
+
+def test_a_page_that_gives_no_log_shows_the_viewer_all_the_same() -> None:
+    page = '{% import "macros.html" as m %}{% include "log.html" %}'
+    template = rendering._environment().from_string(page)
+    values = {"job": {"id": "J"}, "root": "../", "asset": lambda name: f"static/{name}"}
+    shown = template.render(attempt=2, **values)
+    assert 'data-log="../jobs/J/log" data-attempt="2"' in shown and "log.js" in shown
+    before = template.render(attempt=0, **values)
+    assert "No log yet" in before and "data-keep" not in before and "log.js" in before
