@@ -11,6 +11,7 @@ from remote_protocol.states import AttemptState
 from remote_server.domain.model import Attempt
 from remote_server.web.logs.lines import Place
 from remote_server.web.pages.completeness import Stored, attempt_state, completeness
+from remote_server.web.pages.words import size
 
 PLACE = Place(5000, 40, 2)
 
@@ -25,7 +26,7 @@ def test_a_complete_log() -> None:
     )
     found = completeness(ended, Stored(5000, PLACE))
     assert (found.state, found.word) == ("complete", "complete")
-    assert found.says == ("42\u00a0lines", "5\u00a0kB")
+    assert found.says == ("42\u00a0lines", size(5000))
     assert found.checksum == "9f3a21c4"
     assert found.end == "stdout 40 · stderr 2"
     older = completeness(replace(ended, log_checksum=None), Stored(5000, PLACE))
@@ -37,7 +38,7 @@ def test_a_complete_log() -> None:
 def test_lines_that_are_not_counted_yet_are_not_said() -> None:
     ended = attempt(AttemptState.ENDED, log_size=20_000, log_complete=True)
     found = completeness(ended, Stored(20_000, PLACE))
-    assert found.says == ("counting lines, 25\u00a0%", "20\u00a0kB")
+    assert found.says == ("counting lines, 25\u00a0%", size(20_000))
     assert found.end == ""
 
 
@@ -52,7 +53,7 @@ def test_a_running_attempt_and_one_whose_agent_is_silent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gaps", "size", "said"),
+    ("gaps", "stored", "said"),
     [
         (((12, 1_204_331),), 5000, ["1,204,331\u00a0bytes missing after line 12"]),
         ((), 4000, ["1,000\u00a0bytes missing at its end"]),
@@ -68,10 +69,10 @@ def test_a_running_attempt_and_one_whose_agent_is_silent() -> None:
     ],
 )
 def test_an_incomplete_log_says_what_is_missing(
-    gaps: tuple[tuple[int, int], ...], size: int, said: list[str]
+    gaps: tuple[tuple[int, int], ...], stored: int, said: list[str]
 ) -> None:
     ended = attempt(AttemptState.ENDED, log_size=5000)
-    found = completeness(ended, Stored(size, Place(size, 40, 2), gaps))
+    found = completeness(ended, Stored(stored, Place(stored, 40, 2), gaps))
     assert (found.state, found.word) == ("gap", "incomplete")
     assert list(found.says[2:]) == said
 
