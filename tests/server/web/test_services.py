@@ -38,7 +38,12 @@ ALLOWED = {
         "api/server.py": {"closing"},
         "pages/live.py": {"follow", "closing"},
     },
-    "streams": {"api/events.py": {"turn"}, "api/logs.py": {"turn"}},
+    "streams": {
+        "actions/logs.py": {"turn"},
+        "api/events.py": {"turn"},
+        "api/logs.py": {"turn"},
+        "pages/logs.py": {"turn"},
+    },
     "gauges": {"api/metrics.py": {"render"}},
     "bus": {},
 }

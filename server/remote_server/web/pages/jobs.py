@@ -21,6 +21,7 @@ from remote_server.web.actions.listing import JobsQuery
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.pages.command_lines import job_lines, run_line
 from remote_server.web.pages.job_words import cause
+from remote_server.web.pages.log_source import log_shown
 from remote_server.web.pages.remedies import remedies
 from remote_server.web.pages.rendering import PageShown, as_faults, go, render
 from remote_server.web.pages.timeline import picture
@@ -184,11 +185,13 @@ async def one_job(call: Call) -> web.StreamResponse:
     if job.agent is not None and not job.state.terminal:
         silence = services.sources.agents.status(job.agent).silence
     known = [one.number for one in job.attempts]
+    attempt = query.attempt if query.attempt in known else job.attempt
     return render(
         call,
         "job.html",
         job=job,
-        attempt=query.attempt if query.attempt in known else job.attempt,
+        attempt=attempt,
+        log=await log_shown(call, job.id, attempt or None),
         cause=cause(job, now),
         picture=picture(job, entries, now, silence),
         entries=entries,

@@ -169,14 +169,16 @@ class ScreenLine {
 class Look {
   constructor() {
     this.name = "";
-    this.reset();
+    this.ink = -1;
+    this.ground = -1;
+    /** @type {Set<string>} */
+    this.extras = new Set();
   }
 
   reset() {
     this.ink = -1;
     this.ground = -1;
-    /** @type {Set<string>} */
-    this.extras = new Set();
+    this.extras.clear();
   }
 
   /** @param {number[]} numbers */
