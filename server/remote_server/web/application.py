@@ -101,6 +101,8 @@ class _CallWrapper:
             call = Call(request, services, route)
             try:
                 require_plain_body(request)
+                if route.page:
+                    header(request, "Accept")  # What the API refuses, a page refuses, too.
                 if guarded:
                     await self._admit(call)
                 if route.page and route.method == "POST":
