@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -45,14 +46,14 @@ class Fitting:
 
     def __init__(self, members: Iterable[Member]) -> None:
         self._by_queue: dict[str, list[Member]] = {}
-        self._by_label: dict[tuple[str, str, str], list[Member]] = {}
-        self._names: set[str] = set()
+        self._by_label: dict[tuple[str, str], list[Member]] = {}
+        self._by_name: dict[str, Member] = {}
         for member in members:
-            self._names.add(member.row.name)
+            self._by_name[member.row.name] = member
             for queue in member.row.queues:
                 self._by_queue.setdefault(queue, []).append(member)
-                for key, value in member.row.labels.items():
-                    self._by_label.setdefault((queue, key, value), []).append(member)
+            for label in member.row.labels.items():
+                self._by_label.setdefault(label, []).append(member)
 
     def serving(self, queue: str) -> Sequence[Member]:
         """The agents of a queue."""
@@ -60,10 +61,12 @@ class Fitting:
 
     def can(self, demand: Demand, which: Callable[[Member], bool]) -> bool:
         """Whether one of the agents that `which` picks would take such a job if it held none."""
+        if demand.agent is not None:
+            only = self._by_name.get(demand.agent)
+            return only is not None and which(only) and _takes(only, demand)
         found = self.serving(demand.queue)
-        for key, value in demand.labels:
-            fewer = self._by_label.get((demand.queue, key, value), ())
-            found = min(found, fewer, key=len)
+        for label in demand.labels:
+            found = min(found, self._by_label.get(label, ()), key=len)
         return any(which(member) and _takes(member, demand) for member in found)
 
     def why_never(self, demand: Demand) -> str:
@@ -71,13 +74,14 @@ class Fitting:
         if self.can(demand, lambda _: True):
             return ""
         if demand.agent is not None:
-            if demand.agent not in self._names:
+            if demand.agent not in self._by_name:
                 return f"the agent {demand.agent} does not exist"
             return f"the agent {demand.agent} lacks the queue {demand.queue} or what they ask for"
         if not self.serving(demand.queue):
             return f"no agent serves {demand.queue}"
         for key, value in demand.labels:
-            if (demand.queue, key, value) not in self._by_label:
+            having = self._by_label.get((key, value), ())
+            if not any(demand.queue in member.row.queues for member in having):
                 return f"no agent of queue {demand.queue} has the label {key}={value}"
         return f"no agent of queue {demand.queue} has all that they ask for"
 
@@ -86,7 +90,7 @@ def _takes(member: Member, demand: Demand) -> bool:
     row = member.row
     kind = demand.queue if demand.queue in row.capacity else DEFAULT_CLASS
     return (
-        demand.agent in (None, row.name)
+        demand.queue in row.queues
         and row.capacity.get(kind, 0) > 0
         and all(row.labels.get(key) == value for key, value in demand.labels)
     )
@@ -131,15 +135,16 @@ def of_queues(
     return found
 
 
-def of_demands(fitting: Fitting, demands: Mapping[Demand, int]) -> list[Notice]:
+async def of_demands(fitting: Fitting, demands: Mapping[Demand, int]) -> list[Notice]:
     """Jobs that no agent can ever take, as agents are now; queues without agents say it
-    themselves."""
+    themselves. Others run between two demands: each may look at every agent."""
     found: dict[str, tuple[int, str]] = {}
     for demand in _largest(demands):
         why = fitting.why_never(demand) if fitting.serving(demand.queue) or demand.agent else ""
         if why:
             count, _ = found.get(why, (0, ""))
             found[why] = (count + demands[demand], demand.queue)
+        await asyncio.sleep(0)
     return [
         Notice(
             "error",
@@ -153,11 +158,13 @@ def of_demands(fitting: Fitting, demands: Mapping[Demand, int]) -> list[Notice]:
     ]
 
 
-def stuck(fitting: Fitting, demands: Mapping[Demand, int]) -> int:
-    """How many waiting jobs no agent that gets jobs now would take."""
-    return sum(
-        demands[demand] for demand in _largest(demands) if not fitting.can(demand, takes_jobs)
-    )
+async def stuck(fitting: Fitting, demands: Mapping[Demand, int]) -> int:
+    """How many waiting jobs no agent that gets jobs now would take. Others run in between."""
+    count = 0
+    for demand in _largest(demands):
+        count += 0 if fitting.can(demand, takes_jobs) else demands[demand]
+        await asyncio.sleep(0)
+    return count
 
 
 def _largest(demands: Mapping[Demand, int]) -> list[Demand]:

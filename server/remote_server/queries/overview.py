@@ -139,7 +139,8 @@ class OverviewReader:
         waiting = _in_state(counts, JobState.QUEUED)
         running = _in_state(counts, JobState.RUNNING, JobState.ASSIGNED)
         fitting = Fitting(members)
-        stuck = attention.stuck(fitting, demands) + sum(waiting.get(name, 0) for name in paused)
+        stuck = await attention.stuck(fitting, demands)
+        stuck += sum(waiting.get(name, 0) for name in paused)
         views = await queue_views(sources, _worth_showing(queues, waiting))
         oldest = {v.name: now - v.oldest_seconds for v in views if v.oldest_seconds is not None}
         expiring = await store.expiring_tokens(now, now + _SOON, longer=_SOON, limit=_EXPIRING)
@@ -161,7 +162,7 @@ class OverviewReader:
             notices=[
                 *self._disk(),
                 *attention.of_queues(fitting, waiting, paused, oldest),
-                *attention.of_demands(fitting, demands),
+                *await attention.of_demands(fitting, demands),
                 *attention.of_agents(members, remote_server.__version__),
                 *attention.of_tokens(expiring),
             ][:_NOTICES],

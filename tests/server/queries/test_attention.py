@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from remote_server.domain.model import Demand, Token
 from remote_server.queries import attention
 from remote_server.queries.attention import Fitting
+from remote_server.queries.fleet import Member
 from tests.server.queries.test_fleet import member
 
 GPU = Demand("gpu", (("gpu", "h100"),), None)
@@ -28,7 +31,7 @@ def test_a_queue_whose_jobs_cannot_start_is_named() -> None:
     assert found[0].path == "queues/down"
 
 
-def test_jobs_that_no_agent_can_ever_take_are_told_with_the_reason() -> None:
+async def test_jobs_that_no_agent_can_ever_take_are_told_with_the_reason() -> None:
     fitting = Fitting(
         [
             member("a", "offline", queues=("gpu",), labels={"gpu": "a40", "site": "oslo"}),
@@ -47,7 +50,7 @@ def test_jobs_that_no_agent_can_ever_take_are_told_with_the_reason() -> None:
         Demand("none", (), None): 1,
         Demand("nobody", (), None): 9,
     }
-    found = {notice.more: notice.lead for notice in attention.of_demands(fitting, demands)}
+    found = {notice.more: notice.lead for notice in await attention.of_demands(fitting, demands)}
     assert found == {
         "no agent of queue gpu has the label gpu=h100.": "3 jobs can never start:",
         "no agent of queue gpu has all that they ask for.": "1 job can never start:",
@@ -57,7 +60,7 @@ def test_jobs_that_no_agent_can_ever_take_are_told_with_the_reason() -> None:
     }
 
 
-def test_jobs_count_as_stuck_when_no_agent_that_gets_jobs_would_take_them() -> None:
+async def test_jobs_count_as_stuck_when_no_agent_that_gets_jobs_would_take_them() -> None:
     fitting = Fitting(
         [
             member("a", queues=("gpu",), labels={"gpu": "h100"}, paused=True),
@@ -66,7 +69,7 @@ def test_jobs_count_as_stuck_when_no_agent_that_gets_jobs_would_take_them() -> N
         ]
     )
     demands = {GPU: 5, Demand("gpu", (), None): 3, Demand("default", (), None): 2}
-    assert attention.stuck(fitting, demands) == 5
+    assert await attention.stuck(fitting, demands) == 5
 
 
 def test_agents_are_named_when_they_are_few_and_counted_when_they_are_many() -> None:
@@ -97,3 +100,35 @@ def test_a_token_that_expires_is_told_to_admins() -> None:
 def test_free_places_of_agents_that_get_no_jobs_are_held_back() -> None:
     members = [member("a"), member("b", paused=True), member("c", draining=True)]
     assert attention.held_places(members, {"a": 0, "b": 1, "c": 5}.__getitem__) == 1
+
+
+async def test_others_run_while_many_demands_meet_many_agents() -> None:
+    fitting = Fitting([member(f"a{number}", labels={"os": "linux"}) for number in range(50)])
+    demands = {Demand("default", (("os", "linux"),), None, f"a{n}"): 1 for n in range(60)}
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(others())
+    assert await attention.stuck(fitting, demands) == 10
+    assert turns >= 60
+    assert len(await attention.of_demands(fitting, demands)) == 10
+    assert turns >= 120
+    running.cancel()
+
+
+def test_a_job_for_one_agent_is_judged_by_that_agent_alone() -> None:
+    judged: list[str] = []
+
+    def which(one: Member) -> bool:
+        judged.append(one.row.name)
+        return True
+
+    fitting = Fitting([member(f"a{number}", queues=("q",)) for number in range(50)])
+    assert fitting.can(Demand("q", (), None, "a49"), which)
+    assert not fitting.can(Demand("other", (), None, "a7"), which)
+    assert judged == ["a49", "a7"]
