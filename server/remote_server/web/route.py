@@ -41,6 +41,8 @@ _MOST_FIELDS: Final = 2_000
 """Fields of a form."""
 _LONGEST_PART: Final = 256
 """Characters of a name or id in a path."""
+_OF_JOBS: Final = ("/api/v1/jobs", "/jobs/", "/submit")
+"""Where jobs are made and changed."""
 _JSON_HEADERS: Final = {"Content-Type": JSON}
 M = TypeVar("M", bound=BaseModel)
 Q = TypeVar("Q", bound="Query")
@@ -119,11 +121,9 @@ class Route:
     @property
     def logged(self) -> bool:
         """Whether the log says who called it: it changes something. Jobs and their timelines name
-        their users themselves."""
+        their users themselves, and what runs, with its environment, must not be in the log."""
         return (
-            self.method != "GET"
-            and bool(self.access.kinds)
-            and not self.path.startswith("/api/v1/jobs")
+            self.method != "GET" and bool(self.access.kinds) and not self.path.startswith(_OF_JOBS)
         )
 
 

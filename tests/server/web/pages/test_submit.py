@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from structlog.testing import capture_logs
+
 from tests.support.live_server import Live
 from tests.support.visitor import visitor
 
@@ -57,3 +59,16 @@ async def test_viewers_submit_nothing(live: Live) -> None:
     async with visitor(live, "viewer") as browser:
         assert (await browser.get("/submit")).status == 403
         assert (await browser.send("/submit", run="x", shell="sh")).status == 403
+
+
+async def test_the_log_of_the_server_has_nothing_of_what_runs(live: Live) -> None:
+    old = (await live.post("/jobs", {"command": ["true"]})).body["id"]
+    async with visitor(live, "operator") as browser:
+        with capture_logs() as logs:
+            sent = {"run": "echo hunter1", "shell": "sh", "env": "KEY=hunter2"}
+            assert (await browser.send("/submit", **sent)).status == 303
+            assert (await browser.send("/submit", **sent, timeout="soon")).status == 422
+            assert (await browser.send(f"/jobs/{old}/cancel", reason="why")).status == 303
+            assert (await browser.send("/queues/default/pause")).status == 303
+    assert [line["path"] for line in logs if line["event"] == "change"] == ["/queues/default/pause"]
+    assert "hunter" not in str(logs)
