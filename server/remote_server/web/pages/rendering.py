@@ -62,7 +62,8 @@ def _environment() -> Environment:
 
 def root_of(call: Call) -> str:
     """The relative address of the root of the pages, as seen from this one."""
-    return "../" * (call.request.path.count("/") - 1) or "./"
+    # A slash within a name, `%2F`, is none to a browser.
+    return "../" * (call.request.rel_url.raw_path.count("/") - 1) or "./"
 
 
 def render(call: Call, template: str, *, status: int = 200, **values: Any) -> web.Response:

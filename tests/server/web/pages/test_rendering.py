@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from yarl import URL
 
 from remote_protocol.ids import Role
 from remote_server.web.application import ROUTES
@@ -102,3 +103,15 @@ async def test_no_action_is_done_without_the_secret_of_the_session(live: Live) -
 
 def test_pages_are_asked_for_or_act() -> None:
     assert PAGES and {route.method for route in PAGES} == {"GET", "POST"}
+
+
+async def test_a_slash_within_a_name_is_no_step_of_the_path(live: Live) -> None:
+    """Else links and forms, with the secret of the session, would leave the pages of a proxy that
+    has other sites beside them."""
+    async with (
+        visitor(live) as browser,
+        browser.session.get(
+            URL(f"{live.url}/agents/a%2Fb%2Fc", encoded=True), headers={"Accept": "text/html"}
+        ) as answer,
+    ):
+        assert 'data-root="../"' in await answer.text()
