@@ -104,9 +104,10 @@ class Sessions:
     async def end(self, signed_in: SignedIn, address: str) -> None:
         """Sign a browser out."""
         name = digest(signed_in.secret)
-        self._known.pop(name, None)
         by = Principal(signed_in.token.id, signed_in.token.name, address)
         await self._store.end_session(name, by)
+        # Not before: a request meanwhile would read it once more.
+        self._known.pop(name, None)
 
     def _holds(self, session: Session, now: float) -> bool:
         return now < session.expires_at and now - session.used_at < self._idle

@@ -141,3 +141,18 @@ async def test_each_session_has_a_secret_for_its_forms() -> None:
         with pytest.raises(ApiProblem) as caught:
             one.require_csrf(given)
         assert caught.value.code is ErrorCode.FORBIDDEN
+
+
+async def test_a_request_while_somebody_signs_out_does_not_prolong_the_session() -> None:
+    sessions, store = made()
+    secret = await sessions.begin(TOKEN, "::1")
+    signed_in = await sessions.admit(secret, VIEWER)
+    ended = store.end_session
+
+    async def late(digest: str, by: Principal) -> None:
+        await sessions.admit(secret, VIEWER)
+        await ended(digest, by)
+
+    store.end_session = late  # type: ignore[method-assign]
+    await sessions.end(signed_in, "::1")
+    assert (await refusal(sessions, secret)).code is ErrorCode.MISSING_TOKEN
