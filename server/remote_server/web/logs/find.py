@@ -13,8 +13,8 @@ from remote_server.web.logs.reading import LogReader
 
 MOST_HITS: Final = 1000
 """Lines that one call finds."""
-_CARRIED: Final = 16 * 1024
-"""Bytes of a line without an end in which words that go on in its next record are found."""
+_LONGEST_ESCAPE: Final = 1024
+"""Bytes of a control sequence that goes on in the next record."""
 _ESCAPES: Final = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_])"
 )
@@ -88,11 +88,19 @@ class _Search:
             text = part.content
             if not part.begins:
                 text = self._carried.get(part.stream, b"") + text
+            text = folded(text)
             if part.ends:
                 self._carried.pop(part.stream, None)
             else:
-                self._carried[part.stream] = text[-_CARRIED:]
+                self._carried[part.stream] = text[self._kept_from(text) :]
             if self._stream is not None and part.stream != self._stream:
                 continue
-            if self._counter.offset > self._offset and self._words in folded(text):
+            if self._counter.offset > self._offset and self._words in text:
                 self.hits[part.number] = part.ordinal
+
+    def _kept_from(self, text: bytes) -> int:
+        """From where on a line's text may be the beginning of words that its next record ends:
+        a line of many small records must not be gone through as often as it has records."""
+        end = len(text)
+        escape = text.rfind(b"\x1b", max(0, end - _LONGEST_ESCAPE))
+        return max(0, (end if escape < 0 else escape) - len(self._words) + 1)

@@ -7,7 +7,7 @@ import pytest
 from remote_protocol import cri
 from remote_server.web.logs import find as find_module
 from remote_server.web.logs.find import find
-from tests.server.web.logs.test_index import Log
+from tests.server.web.logs.test_index import KEY, Log
 
 
 @pytest.fixture
@@ -73,3 +73,26 @@ async def test_a_line_that_goes_on_in_the_next_part_is_found(log: Log) -> None:
         log.write(b"%d\r" % number)
     log.write(b"finished\n")
     assert await every(log, "finished", seconds=0.0) == [1]
+
+
+async def test_a_line_of_many_small_records_is_gone_through_once(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that prints a byte at a time must not hold the loop: with what was carried from record
+    to record, 16 KiB of control sequences, a piece took seconds."""
+    looked = 0
+    plain = find_module.folded
+
+    def counting(data: bytes) -> bytes:
+        nonlocal looked
+        looked += len(data)
+        return plain(data)
+
+    monkeypatch.setattr(find_module, "folded", counting)
+    for _ in range(2000):
+        log.write(b"\x1b[m" * 4)
+        log.write(b"\x1b]" + b"q" * 20)
+    log.write(b"\x07the re\x1b[1")
+    log.write(b"mtry\n")
+    assert await every(log, "retry") == [1]
+    assert looked < 8 * log.logs.length(KEY)
