@@ -24,6 +24,9 @@ AHEAD: Final = 1024 * 1024
 """Bytes that are looked through for the end of lines that have begun."""
 MOST_TEXT: Final = 512 * 1024
 """Bytes of lines that are handed out at once; one line more at the most."""
+LOOKING: Final = 0.5
+"""Seconds for which one call looks for more lines when it has some: between two lines of one stream
+there may be gigabytes of the other, or of a line that never ends."""
 _FAR: Final = 64 * 1024
 _MOST_FAR: Final = 32
 """Lines whose records lie far from each other, of which the text is kept for each log: bars that
@@ -41,6 +44,8 @@ class LineIndex:
         self._open: dict[str, Line] = {}
         self._far: OrderedDict[int, Line] = OrderedDict()
         self._counting = asyncio.Lock()
+        self.looked = 0
+        """Position up to which it was looked: a record that is cut there is not counted yet."""
 
     @property
     def place(self) -> Place:
@@ -64,13 +69,19 @@ class LineIndex:
         async with self._counting:
             place = self.place
             if place.offset < size and time.monotonic() < ends:
+                broken_off = False
 
                 def take(data: bytes) -> bool:
+                    nonlocal broken_off
                     self._take(data)
                     enough = row and self._places[-1].begun() > row
-                    return not enough and time.monotonic() < ends
+                    broken_off = bool(enough) or time.monotonic() >= ends
+                    return not broken_off
 
                 await reader.go_through(place.offset, size, take, LARGE)
+                if not broken_off:
+                    self.looked = max(self.looked, size)
+            self.looked = max(self.looked, self.place.offset)
             return self.place.offset >= size
 
     def _take(self, data: bytes) -> None:
@@ -123,8 +134,8 @@ class LineIndex:
         by_number: bool = False,
     ) -> list[Line]:
         """Lines from the `first` on, of one stream or of both, as far as they are counted; fewer
-        than `count` when they are long. `by_number`: `first` is the number of a line, which may be
-        one of the other stream. LogUnavailable."""
+        than `count` when they are long or far from each other. `by_number`: `first` is the number
+        of a line, which may be one of the other stream. LogUnavailable."""
         end = self.place.offset
         start = self.before(first, None if by_number else stream)
         window = _Window(start, first, count, stream, by_number)
@@ -138,11 +149,14 @@ class LineIndex:
                 ahead = self.before(start.begun(stream) + 1, stream)
                 start = ahead if ahead.offset > start.offset else start
             window.go_on(start)
-        opened = {line.part.number: line for line in self._open.values()}
-        return [
-            opened.get(line.part.number) or self._far.get(line.part.number) or line
-            for line in window.lines
-        ]
+        known = {line.part.number: line for line in self._open.values()} | self._far
+        found: list[Line] = []
+        for line in window.lines:
+            if found and window.late and line.part.number in window.open.keys() - known.keys():
+                # Its text is not read to its end: it begins the next answer.
+                break
+            found.append(known.get(line.part.number, line))
+        return found
 
 
 class _Window:
@@ -155,6 +169,9 @@ class _Window:
         self.open: dict[int, Line] = {}
         """Those that have no end yet."""
         self.done = False
+        self.late = False
+        """It was broken off."""
+        self._until = time.monotonic() + LOOKING
         self._counter = LineCounter(start)
         self._first = first
         self._count = count
@@ -177,7 +194,8 @@ class _Window:
         if self._full:
             self._ahead += len(data)
         elif not self.open and self._pass(data):
-            return self._stream is None
+            self.late = self.done = bool(self.lines) and time.monotonic() >= self._until
+            return self._stream is None and not self.done
         for part in self._counter.parts(data):
             if part.begins:
                 self._begin(part)
@@ -185,7 +203,8 @@ class _Window:
                 line.add(part)
                 if part.ends:
                     del self.open[part.number]
-        self.done = self._full and (not self.open or self._ahead >= AHEAD)
+        self.late = bool(self.lines) and time.monotonic() >= self._until
+        self.done = self.late or (self._full and (not self.open or self._ahead >= AHEAD))
         return not self.done
 
     @property

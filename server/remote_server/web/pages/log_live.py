@@ -110,7 +110,9 @@ class _LiveTail:
         index = source.index(size, self._index)
         anew = self._index is not None and index is not self._index
         first, self._index = self._index is None, index
-        counted = await index.count(reader, size, COUNTING)
+        await index.count(reader, size, COUNTING)
+        # What a record that is cut now says is counted when more of it comes: nobody waits for it.
+        counted = index.looked >= size
         # A viewer that comes back may know a log that was begun anew meanwhile.
         anew = anew or (counted and self.sent > index.place.begun())
         if anew:

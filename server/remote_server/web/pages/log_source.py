@@ -96,7 +96,8 @@ class LogSource:
             "rows": place.begun(stream),
             "lines": place.begun(),
             "size": size,
-            "counted": place.offset,
+            # A viewer does not ask again for what is cut now.
+            "counted": max(place.offset, min(index.looked, size)),
             "over": self.over,
             "whole": asdict(self.completeness(size, index)),
         }

@@ -95,7 +95,8 @@ async def lines(call: Call) -> web.StreamResponse:
     size, reader, stream = await source.size(), source.reader, query.stream
     index = source.index(size)
     wanted = 0 if stream or query.last else (query.row or query.number or 0) + query.count
-    counted = await index.count(reader, size, COUNTING, wanted)
+    await index.count(reader, size, COUNTING, wanted)
+    counted = index.looked >= size
     found: list[dict[str, Any]] = []
     if not query.last:
         by_number = query.number is not None
@@ -118,10 +119,10 @@ async def find_lines(call: Call) -> web.StreamResponse:
     source = await _source(call, query)
     size, reader = await source.size(), source.reader
     index = source.index(size)
-    counted = await index.count(reader, size, COUNTING)
+    await index.count(reader, size, COUNTING)
     found = await find(index, reader, query.words, query.offset, _LOOKING, query.stream)
     # A record that is cut now is looked at when it is whole.
-    done = counted and found.at >= index.place.offset
+    done = index.looked >= size and found.at >= index.place.offset
     return _json({"hits": found.hits, "at": found.at, "size": size, "done": done})
 
 
@@ -154,8 +155,8 @@ async def raw(call: Call) -> web.StreamResponse:
 async def _some_lines(source: LogSource, query: RawQuery, stream: Stream, size: int) -> None:
     index, reader = source.index(size), reader_of(source.call, source.key)
     first, last = query.first or 1, query.last or _MOST_NUMBER
-    while not await index.count(reader, size, COUNTING, last) and index.place.begun() <= last:
-        pass
+    while index.looked < size and index.place.begun() <= last:
+        await index.count(reader, size, COUNTING, last)
     lines = LineRange(index.before(first), first, last, query.stream)
     piece = b""
 

@@ -197,3 +197,47 @@ async def test_a_log_that_was_begun_anew_is_counted_anew(log: Log) -> None:
     assert log.index.place.offset == 0
     await log.count()
     assert await log.lines(1, 5) == ["1 other"]
+
+
+async def test_what_is_looked_through_for_more_lines_is_bounded(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "LOOKING", 0.0)
+    log.write(b"first\nbegins")
+    for _ in range(40):
+        log.write(b"z" * 40_000)
+    assert await log.count()
+    read = []
+
+    async def reading(key: AttemptId, offset: int, size: int) -> bytes:
+        read.append(size)
+        return await whole(key, offset, size)
+
+    whole = log.logs.read
+    monkeypatch.setattr(log.logs, "read", reading)
+    assert (await log.lines(1, 100))[0] == "1 first"
+    assert sum(read) < 300_000
+
+
+async def test_a_line_that_was_not_read_to_its_end_begins_the_next_answer(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.write(b"first\nbegins")
+    for _ in range(10):
+        log.write(b"z" * 10_000)
+    log.write(b"\nthird\n")
+    log.index._far.clear()
+    assert await log.count()
+    monkeypatch.setattr(index_module, "LOOKING", 0.0)
+    log.index._far.clear()
+    assert await log.lines(1, 3) == ["1 first"]
+    monkeypatch.setattr(index_module, "LOOKING", 60.0)
+    assert len(await log.lines(2, 3)) == 2
+
+
+async def test_it_was_looked_at_a_cut_record_though_it_is_not_counted(log: Log) -> None:
+    log.write(b"one\n")
+    whole = log.logs.length(KEY)
+    log.logs.append(KEY, b"".join(cri.encode(b"two\n", STAMP, cri.STDOUT))[:40])
+    assert not await log.count()
+    assert log.index.looked == log.logs.length(KEY) > log.index.place.offset == whole

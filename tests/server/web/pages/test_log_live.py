@@ -181,3 +181,34 @@ async def test_it_breaks_off_when_the_server_stops(live: Live) -> None:
         with pytest.raises(ClientPayloadError):
             while True:
                 await stream.readany()
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_a_record_that_is_cut_keeps_nobody_busy(
+    live: Live, over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hostile agent can leave one for good: its reader must wait, or end, and not look again and
+    again without a pause."""
+    monkeypatch.setattr(log_live, "_SHORTEST", 60.0)
+    key = await begun(live)
+    write(live, key, b"one\n")
+    live.services.logs.append(key, b"2026-11-21T03:04:05.123456789Z std")
+    looks = 0
+    look = log_live._LiveTail.look
+
+    async def counting(*given: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await look(*given)
+
+    monkeypatch.setattr(log_live._LiveTail, "look", counting)
+    if over:
+        await end(live, key)
+    async with visitor(live, "viewer") as browser, listening(browser, key) as stream:
+        first = await event(stream)
+        assert texts(first) == [(1, "one")] and first["counted"] == first["size"]
+        if over:
+            assert (await event(stream))["event"] == "end"
+        for _ in range(20):
+            await browser.get("/about")
+        assert looks == 1

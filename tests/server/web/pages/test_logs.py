@@ -230,3 +230,15 @@ async def test_who_is_not_signed_in_sees_nothing(live: Live, key: AttemptId) -> 
         for what in ("", "/lines?row=1", "/raw", "/live", "/find?words=x"):
             seen = await browser.get(f"/jobs/{key.job}/log{what}")
             assert seen.status == 303 and "login" in seen.location
+
+
+async def test_a_record_that_is_cut_keeps_nobody_busy(live: Live, key: AttemptId) -> None:
+    live.services.logs.append(key, b"2026-11-21T03:04:05.123456789Z std")
+    async with visitor(live, "viewer") as browser:
+        found = await ask(browser, key, "find?words=two")
+        assert found["done"] and found["hits"] == [[2, 2]]
+        found = await ask(browser, key, "lines?number=900")
+        assert found["counted"] == found["size"] and found["found"] == []
+        async with asyncio.timeout(DEADLINE):
+            seen = await browser.get(f"/jobs/{key.job}/log/raw?first=2&last=900")
+        assert seen.text == "two\noops\nthree"
