@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from remote_protocol.states import AgentState
 from remote_server.domain.capacity import DEFAULT_CLASS
@@ -214,7 +215,7 @@ def _versions(members: Sequence[Member], version: str) -> list[Notice]:
             "restart",
             f"{counts[name]:,} {'agent runs' if counts[name] == 1 else 'agents run'} {name},",
             f"the server {version}.",
-            f"agents?version={name}",
+            f"agents?version={quote(name, safe='')}",
             "List them" if counts[name] > 1 else "Show it",
         )
         for name in most
