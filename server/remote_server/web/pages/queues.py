@@ -13,13 +13,13 @@ from remote_protocol.parts import Comment
 from remote_protocol.quantities import Duration, Size
 from remote_protocol.spec import DEFAULT_QUEUE
 from remote_protocol.states import JobState
-from remote_server.queries.agents import agent_views
 from remote_server.queries.jobs import job_views
 from remote_server.queries.queues import queue_views
 from remote_server.store import JobFilter
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
 from remote_server.web.actions.queues import change_queue
 from remote_server.web.http.problems import ApiProblem
+from remote_server.web.pages.agents import agent_rows
 from remote_server.web.pages.rendering import PageShown, as_faults, go, render
 from remote_server.web.route import Call, Route
 
@@ -83,7 +83,7 @@ async def one_queue(call: Call) -> web.StreamResponse:
         "queue.html",
         queue=view,
         default=DEFAULT_QUEUE,
-        agents=await agent_views(services.sources, agents),
+        agents=await agent_rows(services.sources, agents),
         jobs=await job_views(services.sources, jobs, values_shown=False),
         more=more is not None,
     )

@@ -66,3 +66,14 @@ async def test_a_queue_shows_what_waits_in_it(live: Live) -> None:
     async with visitor(live, "viewer") as browser:
         page = await browser.get("/queues/default")
         assert f'data-job="{job}" data-state="queued"' in page.text and "waits" in page.words
+
+
+async def test_a_queue_shows_agents_as_the_list_of_agents_does(live: Live) -> None:
+    await live.register("off")
+    token = await live.register("on")
+    await live.post("/agents/on/pause")
+    async with live.connect(token), visitor(live, "viewer") as browser:
+        for path in ("/queues/default", "/agents"):
+            page = await browser.get(path)
+            assert 'data-agent="off" data-state="offline"' in page.text
+            assert 'data-agent="on" data-state="paused"' in page.text
