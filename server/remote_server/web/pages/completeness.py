@@ -38,15 +38,6 @@ class Stored:
     """Seconds since the agent was heard; None: it is online."""
 
 
-def attempt_state(attempt: Attempt) -> str:
-    """The state of an attempt as pages show it: that of an ended one tells how it ended."""
-    if attempt.state is AttemptState.ENDED:
-        return "succeeded" if attempt.exit_code == 0 else "failed"
-    if attempt.state in (AttemptState.OFFERED, AttemptState.ACCEPTED):
-        return "assigned"
-    return "cancelled" if attempt.state is AttemptState.WITHDRAWN else attempt.state.value
-
-
 def completeness(attempt: Attempt, log: Stored) -> Completeness:
     """What is there, and what is not."""
     counted = _counted(attempt, log)

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_server.domain.model import Attempt
 from remote_server.web.pages.words import duration
 
 _FAILED: Final = {
@@ -116,13 +117,16 @@ def attempt_words(attempt: AttemptView) -> str:
     return str(attempt.state)
 
 
-def attempt_state(attempt: AttemptView) -> str:
-    """The colour of an attempt: the state of a job that ended like it."""
+def attempt_state(attempt: AttemptView | Attempt) -> str:
+    """The state of an attempt as pages show it: that of a job that ended like it."""
+    if attempt.state in (AttemptState.OFFERED, AttemptState.ACCEPTED):
+        return "assigned"
+    if attempt.state is AttemptState.WITHDRAWN or attempt.end_reason is EndReason.CANCELLED:
+        return "cancelled"
     if attempt.state is not AttemptState.ENDED:
-        return {"offered": "assigned", "accepted": "assigned"}.get(attempt.state, attempt.state)
-    if attempt.end_reason is EndReason.EXIT and attempt.exit_code == 0:
-        return "succeeded"
-    return "cancelled" if attempt.end_reason is EndReason.CANCELLED else "failed"
+        return attempt.state.value
+    exited = attempt.end_reason is EndReason.EXIT and attempt.exit_code == 0
+    return "succeeded" if exited else "failed"
 
 
 def _failure(job: JobView) -> str:

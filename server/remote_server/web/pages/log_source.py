@@ -21,12 +21,8 @@ from remote_server.web.http.problems import not_found
 from remote_server.web.logs.index import LineIndex
 from remote_server.web.logs.lines import Line, LineCounter
 from remote_server.web.logs.reading import LogReader
-from remote_server.web.pages.completeness import (
-    Completeness,
-    Stored,
-    attempt_state,
-    completeness,
-)
+from remote_server.web.pages.completeness import Completeness, Stored, completeness
+from remote_server.web.pages.job_words import attempt_state
 from remote_server.web.route import Call, Query
 
 COUNTING: Final = 0.25

@@ -10,7 +10,7 @@ import pytest
 from remote_protocol.states import AttemptState
 from remote_server.domain.model import Attempt
 from remote_server.web.logs.lines import Place
-from remote_server.web.pages.completeness import Stored, attempt_state, completeness
+from remote_server.web.pages.completeness import Stored, completeness
 from remote_server.web.pages.words import size
 
 PLACE = Place(5000, 40, 2)
@@ -83,13 +83,3 @@ def test_a_log_that_is_not_kept_any_more_and_that_of_a_lost_attempt() -> None:
     lost = completeness(attempt(AttemptState.LOST), Stored(5000, PLACE))
     assert lost.word == "not known to be complete"
     assert "osl-05" in lost.says[-1]
-
-
-def test_states_of_attempts_tell_how_they_ended() -> None:
-    assert attempt_state(attempt(AttemptState.ENDED, exit_code=0)) == "succeeded"
-    assert attempt_state(attempt(AttemptState.ENDED, exit_code=1)) == "failed"
-    assert attempt_state(attempt(AttemptState.ENDED)) == "failed"
-    assert attempt_state(attempt(AttemptState.ACCEPTED)) == "assigned"
-    assert attempt_state(attempt(AttemptState.RUNNING)) == "running"
-    assert attempt_state(attempt(AttemptState.LOST)) == "lost"
-    assert attempt_state(attempt(AttemptState.WITHDRAWN)) == "cancelled"

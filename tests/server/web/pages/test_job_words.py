@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from remote_protocol.api.jobs import AttemptView, JobView
-from remote_protocol.states import EndReason, JobState
-from remote_server.domain.model import Job
+from remote_protocol.states import AttemptState, EndReason, JobState
+from remote_server.domain.model import Attempt, Job
 from remote_server.queries.views import job_view
 from remote_server.web.pages.job_words import (
     Cause,
@@ -116,3 +116,26 @@ def test_attempts_have_a_word_and_a_colour() -> None:
     assert (attempt_words(held), attempt_state(held)) == ("accepted", "assigned")
     gone = attempt(1, end_reason="cancelled")
     assert (attempt_words(gone), attempt_state(gone)) == ("cancelled", "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"exit_code": 0, "end_reason": EndReason.EXIT}, "succeeded"),
+        ({"exit_code": 0, "end_reason": EndReason.TIMEOUT}, "failed"),
+        ({"exit_code": 1, "end_reason": EndReason.EXIT}, "failed"),
+        ({"end_reason": EndReason.SIGNAL}, "failed"),
+        ({"end_reason": EndReason.CANCELLED}, "cancelled"),
+        ({"state": AttemptState.ACCEPTED}, "assigned"),
+        ({"state": AttemptState.RUNNING}, "running"),
+        ({"state": AttemptState.LOST, "end_reason": EndReason.LOST}, "lost"),
+        ({"state": AttemptState.WITHDRAWN}, "cancelled"),
+    ],
+)
+def test_states_of_attempts_tell_how_they_ended(fields: dict[str, Any], state: str) -> None:
+    given = {"state": AttemptState.ENDED, **fields}
+    assert (
+        attempt_state(Attempt("01M8C0WSYRKNM5MZY0AKZDWVS1", 1, "b", offered_at=NOW, **given))
+        == state
+    )
+    assert attempt_state(attempt(1, **given)) == state
