@@ -11,7 +11,7 @@ from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.model import Attempt
-from remote_server.web.pages.words import duration
+from remote_server.web.pages.words import duration, sentence
 
 _FAILED: Final = {
     EndReason.EXIT: "Failed",
@@ -43,7 +43,7 @@ def cause(job: JobView, now: float) -> Cause:
     """Why a job is as it is."""
     more = _before(job)
     if job.attention:
-        more = _sentence(job.attention)
+        more = sentence(job.attention)
     if job.state is JobState.QUEUED:
         lead = f"Waits for {duration(now - job.created_at.timestamp())}"
         return Cause(lead, None, job.pending_reason or "it is about to be assigned", more)
@@ -165,10 +165,6 @@ def _bare(text: str, word: str) -> str:
     """The text without the word that stands before it already."""
     rest = text.removeprefix(word).lstrip(" :")
     return rest or text
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from remote_server.web.access import PUBLIC, VIEWER
 from remote_server.web.http.problems import ApiProblem, forbidden
 from remote_server.web.pages.rendering import go, render
+from remote_server.web.pages.words import sentence
 from remote_server.web.route import Call, Query, Route
 from remote_server.web.sessions import COOKIE
 
@@ -46,7 +47,7 @@ async def sign_in(call: Call) -> web.StreamResponse:
         token = await call.services.authenticator.admit(f"Bearer {given.token.strip()}", VIEWER)
     except ApiProblem as problem:
         call.refused = problem
-        fault = "Type an API token." if not given.token.strip() else _sentence(problem.detail)
+        fault = "Type an API token." if not given.token.strip() else sentence(problem.detail)
         return render(call, "login.html", status=problem.status, next=given.next, fault=fault)
     secret = await call.services.sessions.begin(token, call.request.remote or "")
     answer = go(call, given.next if is_ours(given.next) else "")
@@ -91,7 +92,3 @@ def _cookie(request: web.Request, name: str, value: str, age: int | None) -> str
     secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
     kept = "" if age is None else f"; Max-Age={age}"
     return f"{name}={value}{kept}; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
-
-
-def _sentence(detail: str) -> str:
-    return f"{detail[:1].upper()}{detail[1:]}."

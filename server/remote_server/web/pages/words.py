@@ -82,6 +82,11 @@ def many(count: float, one: str, several: str = "") -> str:
     return f"{number(count)}{NARROW}{one if count == 1 else several or one + 's'}"
 
 
+def sentence(text: str) -> str:
+    """A text that ends nowhere, as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def seconds_of(moment: datetime | float) -> float:
     """Unix seconds."""
     return moment.timestamp() if isinstance(moment, datetime) else float(moment)
@@ -137,5 +142,6 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "many": many,
     "memory": memory,
     "number": number,
+    "sentence": sentence,
     "size": size,
 }
