@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from urllib.parse import quote
 
 from aiohttp import web
@@ -25,7 +24,7 @@ class GoQuery(Query):
 async def about(call: Call) -> web.StreamResponse:
     """The server's version and settings, and who is signed in."""
     call.query(PageShown)
-    return render(call, "about.html", config=call.services.config, now=time.time())
+    return render(call, "about.html", config=call.services.config)
 
 
 @Route("GET", "/go", VIEWER, page=True, query=GoQuery)

@@ -53,7 +53,7 @@ async def _page(call: Call, status: int = 200, **form: Any) -> web.Response:
     services = call.services
     (agent,) = await agent_rows(services.sources, [await services.store.agent(call.path("name"))])
     view = agent.view
-    jobs, more = await services.store.jobs(
+    jobs, _ = await services.store.jobs(
         JobFilter(agent=view.name), limit=_RUNNING + _PAST, cursor=None
     )
     ended = [job for job in jobs if job.state.terminal]
@@ -71,7 +71,6 @@ async def _page(call: Call, status: int = 200, **form: Any) -> web.Response:
         agent=agent,
         running=await job_views(services.sources, held, values_shown=False),
         past=await job_views(services.sources, ended[:_PAST], values_shown=False),
-        more=more is not None or len(ended) > _PAST,
         capacity=capacity_text(view.capacity),
         labels=labels_text(view.labels),
         **values,

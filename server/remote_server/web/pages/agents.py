@@ -23,8 +23,8 @@ from remote_server.web.actions.agents import instruct_all
 from remote_server.web.http.paging import page
 from remote_server.web.pages.commands import enrol, make_registration_token, server_url
 from remote_server.web.pages.places import Places, places, used_of
-from remote_server.web.pages.rendering import go, render
-from remote_server.web.route import Call, Query, Route
+from remote_server.web.pages.rendering import PageShown, go, render
+from remote_server.web.route import Call, Route
 
 SHOWN: Final = 50
 """Agents on one page of the list."""
@@ -33,7 +33,7 @@ _OFFERED: Final = 100
 _DONE: Final = {"pause": "paused", "resume": "resumed", "drain": "draining"}
 
 
-class AgentsQuery(Query):
+class AgentsQuery(PageShown):
     """Which agents the list shows."""
 
     q: str = Field(default="", max_length=128)
@@ -42,7 +42,6 @@ class AgentsQuery(Query):
     label: str = Field(default="", max_length=300)
     version: str = Field(default="", max_length=128)
     cursor: str = Field(default="", max_length=1024)
-    done: str = Field(default="", max_length=32)
 
     @property
     def wanted(self) -> Wanted:

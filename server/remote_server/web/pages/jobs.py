@@ -50,11 +50,10 @@ _CHIPS: Final = (
 )
 
 
-class JobsShown(JobsQuery):
+class JobsShown(PageShown, JobsQuery):
     """The query of the page: as the API's; what is empty is not given."""
 
     limit: int = Field(default=_PAGE, ge=1, le=200)
-    done: str = Field(default="", max_length=32)
 
     @model_validator(mode="before")
     @classmethod
@@ -196,7 +195,6 @@ async def one_job(call: Call) -> web.StreamResponse:
         picture=picture(job, entries, now, silence),
         entries=entries,
         more_entries=len(events) > _MOST_EVENTS,
-        now=now,
         lines=job_lines(job.id, job.attempt),
         run_line=run_line(found.spec),
         **await _waiting(call, job),

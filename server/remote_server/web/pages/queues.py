@@ -75,7 +75,7 @@ async def one_queue(call: Call) -> web.StreamResponse:
     (view,) = await queue_views(services.sources, [queue])
     agents = [await services.store.agent(name) for name in view.agents]
     wanted = frozenset({JobState.QUEUED, JobState.ASSIGNED, JobState.RUNNING})
-    jobs, more = await services.store.jobs(
+    jobs, _ = await services.store.jobs(
         JobFilter(states=wanted, queue=queue.name), limit=_SHOWN, cursor=None
     )
     return render(
@@ -85,7 +85,6 @@ async def one_queue(call: Call) -> web.StreamResponse:
         default=DEFAULT_QUEUE,
         agents=await agent_rows(services.sources, agents),
         jobs=await job_views(services.sources, jobs, values_shown=False),
-        more=more is not None,
     )
 
 

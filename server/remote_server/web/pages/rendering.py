@@ -38,9 +38,10 @@ HEADERS: Final = {
 
 
 class PageShown(Query):
-    """The query of a page that has none of its own."""
+    """The query of every page; some add to it."""
 
     done: str = Field(default="", max_length=32)
+    """What was done before; a word of words.DONE."""
 
 
 @cache
@@ -56,7 +57,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(words.FILTERS | job_words.FILTERS)
-    environment.globals.update(version=remote_server.__version__, csrf_field=CSRF, Role=Role)
+    environment.globals.update(version=remote_server.__version__, csrf_field=CSRF)
     return environment
 
 
@@ -78,7 +79,6 @@ def render(call: Call, template: str, *, status: int = 200, **values: Any) -> we
             root=root,
             asset=lambda name: root + address(name),
             host=request.host,
-            path=request.path,
             theme=theme if theme in THEMES else THEMES[0],
             figures=call.figures,
             user=None if signed_in is None else signed_in.token,

@@ -9,17 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from remote_server.web.access import PUBLIC, VIEWER
 from remote_server.web.http.problems import ApiProblem, forbidden
-from remote_server.web.pages.rendering import go, render
+from remote_server.web.pages.rendering import PageShown, go, render
 from remote_server.web.pages.words import sentence
-from remote_server.web.route import Call, Query, Route
+from remote_server.web.route import Call, Route
 from remote_server.web.sessions import COOKIE
 
 
-class SignInQuery(Query):
+class SignInQuery(PageShown):
     """The query of the sign-in."""
 
     next: str = Field(default="", max_length=1024)
-    done: str = Field(default="", max_length=32)
 
 
 class SignIn(BaseModel):

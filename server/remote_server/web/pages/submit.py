@@ -16,22 +16,21 @@ from remote_server.web.access import OPERATOR
 from remote_server.web.actions import jobs as actions
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.pages import submission
-from remote_server.web.pages.rendering import as_faults, go, render
+from remote_server.web.pages.rendering import PageShown, as_faults, go, render
 from remote_server.web.pages.submission import FaultyForm, JobForm
-from remote_server.web.route import Call, Query, Route
+from remote_server.web.route import Call, Route
 
 _MOST_QUEUES: Final = 200
 """Queues that the form suggests."""
 _FIELD_OF: Final = ((UnknownQueue, "queue"), (UnknownAgent, "agent"), (JobTooLarge, "run"))
 
 
-class SubmitQuery(Query):
+class SubmitQuery(PageShown):
     """The query of the form."""
 
     job: str = Field(default="", max_length=64)
     """The job that is submitted again."""
     queue: Name = DEFAULT_QUEUE
-    done: str = Field(default="", max_length=32)
 
 
 @Route("GET", "/submit", OPERATOR, page=True, query=SubmitQuery)

@@ -27,8 +27,8 @@ from remote_server.web.actions.tokens import (
 from remote_server.web.http.problems import ApiProblem, from_validation
 from remote_server.web.pages.commands import enrol, keep_token, server_url, use_api_token
 from remote_server.web.pages.given import GivenLabels, GivenQueues
-from remote_server.web.pages.rendering import as_faults, go, render
-from remote_server.web.route import Call, Query, Route
+from remote_server.web.pages.rendering import PageShown, as_faults, go, render
+from remote_server.web.route import Call, Route
 
 SHOWN: Final = 50
 SOON: Final = 14 * 86400.0
@@ -42,14 +42,13 @@ def _endless(value: object) -> object:
     return None if value in _NEVER else value
 
 
-class TokensQuery(Query):
+class TokensQuery(PageShown):
     """Which tokens the list shows."""
 
     kind: Literal["api", "agent", "registration"] = "api"
     revoked: Literal["", "yes"] = ""
     cursor: str = Field(default="", max_length=64)
     new: Literal["", "yes"] = ""
-    done: str = Field(default="", max_length=32)
 
     def address(self, **changed: str) -> str:
         """The query of another view of the list; without the place in it."""
