@@ -35,6 +35,20 @@ async def begun(live: Live, **fields: Any) -> AttemptId:
     return await run_job(live.services.store, now=time.time(), **fields)
 
 
+async def begun_twice(live: Live) -> tuple[AttemptId, AttemptId]:
+    """Two attempts of one job, of which the first was lost: each with a line in its log."""
+    store = live.services.store
+    first = await begun(live, max_attempts=2, retry_backoff=0)
+    write(live, first, b"first\n")
+    await store.record("a", Lost(first, "gone"), time.time())
+    async with asyncio.timeout(DEADLINE):
+        while not (leases := await store.assign([(first.job, "b")], time.time())):
+            await store.release_due(time.time() + 1)
+    second = await started(store, leases[0], time.time())
+    write(live, second, b"second\n")
+    return first, second
+
+
 async def end(live: Live, key: AttemptId) -> None:
     size = live.services.logs.length(key)
     await finish(live.services.store, key, now=time.time(), size=size)
@@ -299,19 +313,12 @@ async def test_a_packed_log_is_shown_in_every_form_and_its_archive_missed(live: 
 
 
 async def test_each_attempt_has_its_own_log(live: Live) -> None:
-    store = live.services.store
-    first = await begun(live, max_attempts=2, retry_backoff=0)
-    write(live, first, b"first\n")
-    await store.record("a", Lost(first, "gone"), time.time())
-    async with asyncio.timeout(DEADLINE):
-        while not (leases := await store.assign([(first.job, "b")], time.time())):
-            await store.release_due(time.time() + 1)
-    second = await started(store, leases[0], time.time())
-    write(live, second, b"second\n")
+    first, second = await begun_twice(live)
     assert (await live.get(log_path(first))).text == "second\n"
     assert (await live.get(log_path(first, "attempt=1"))).text == "first\n"
     assert (await live.get(log_path(first, "attempt=1&follow=true"))).text == "first\n"
     (await live.get(log_path(first, "attempt=3"))).problem(404, "not_found")
+    store = live.services.store
     await finish(store, second, 1, EndReason.EXIT, agent="b", now=time.time(), size=0)
     assert (await live.get(log_path(first, "follow=true"))).text == "second\n"
 

@@ -34,6 +34,17 @@ class Log:
     def write(self, data: bytes, stream: bytes = cri.STDOUT) -> None:
         self.logs.append(KEY, b"".join(cri.encode(data, STAMP, stream)))
 
+    def count_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Count the bytes that are read from now on, as `read`."""
+        plain = self.logs.read
+
+        async def counted(key: AttemptId, offset: int, size: int) -> bytes:
+            data = await plain(key, offset, size)
+            self.read += len(data)
+            return data
+
+        monkeypatch.setattr(self.logs, "read", counted)
+
     async def count(self, seconds: float = 60.0, row: int = 0) -> bool:
         return await self.index.count(self.reader, self.logs.length(KEY), seconds, row)
 
@@ -75,17 +86,9 @@ async def test_lines_by_their_number_and_by_their_place_in_a_stream(log: Log) ->
 async def test_only_what_is_near_a_line_is_read(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     log.write(b"".join(b"line %d\n" % number for number in range(100_000)))
     assert await log.count()
-    read, plain = 0, log.logs.read
-
-    async def counted(key: AttemptId, offset: int, size: int) -> bytes:
-        nonlocal read
-        data = await plain(key, offset, size)
-        read += len(data)
-        return data
-
-    monkeypatch.setattr(log.logs, "read", counted)
+    log.count_reads(monkeypatch)
     assert await log.lines(90_000, 1) == ["90000 line 89999"]
-    assert read < 512 * 1024
+    assert log.read < 512 * 1024
     assert log.logs.length(KEY) > 4 * 1024 * 1024
 
 
@@ -99,20 +102,12 @@ async def test_what_lies_between_the_lines_of_one_stream_is_not_read(
     log.write(b"last\n")
     log.write(b"3\n", cri.STDERR)
     assert await log.count()
-    read, plain = 0, log.logs.read
-
-    async def counted(key: AttemptId, offset: int, size: int) -> bytes:
-        nonlocal read
-        data = await plain(key, offset, size)
-        read += len(data)
-        return data
-
-    monkeypatch.setattr(log.logs, "read", counted)
+    log.count_reads(monkeypatch)
     wanted = ["1 err 0", "50002 err 1", "100003 err 2", "150004 err 3"]
     assert await log.lines(1, 100, "stderr") == wanted
     found = await log.index.lines(log.reader, 2, 100, "stderr", by_number=True)
     assert texts(found) == wanted[1:]
-    assert read < log.logs.length(KEY) // 2 > 3 * 1024 * 1024
+    assert log.read < log.logs.length(KEY) // 2 > 3 * 1024 * 1024
 
 
 async def test_places_are_bounded(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,9 @@ import pytest
 
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
-from remote_server.domain.changes import Lost
-from tests.server.web.api.test_logs import begun, end, write
+from tests.server.web.api.test_logs import begun, begun_twice, end, write
 from tests.support.live_server import Live
-from tests.support.stored import started, submitted
+from tests.support.stored import submitted
 from tests.support.visitor import Visitor, visitor
 
 DEADLINE = 30.0
@@ -176,15 +175,7 @@ async def test_before_the_first_attempt(live: Live) -> None:
 
 
 async def test_each_attempt_has_its_own_lines(live: Live) -> None:
-    store = live.services.store
-    first = await begun(live, max_attempts=2, retry_backoff=0)
-    write(live, first, b"first\n")
-    await store.record("a", Lost(first, "gone"), time.time())
-    async with asyncio.timeout(DEADLINE):
-        while not (leases := await store.assign([(first.job, "b")], time.time())):
-            await store.release_due(time.time() + 1)
-    second = await started(store, leases[0], time.time())
-    write(live, second, b"second\n")
+    first, _ = await begun_twice(live)
     async with visitor(live, "viewer") as browser:
         answer = await ask(browser, first, "lines?row=1")
         assert texts(answer) == [(1, "stdout", "second")]
