@@ -1,18 +1,18 @@
 // The log viewer: the lines of one attempt, by number, as far as they are looked at.
 // @ts-check
 
-import { hashOf, linesOf, linkOf } from "./log-address.js";
+import { linesOf } from "./log-address.js";
 import { LogClient } from "./log-client.js";
 import { Search } from "./log-find.js";
 import { Lines } from "./log-lines.js";
-import { drawRow, textOf } from "./log-row.js";
+import { drawRow } from "./log-row.js";
+import { Selection } from "./log-selection.js";
 import { drawFault, drawRuler, drawWhole } from "./log-status.js";
 import { Scroller } from "./log-scroll.js";
 
 /** @typedef {import("./log-client.js").Status} Status */
 /** @typedef {import("./log-address.js").Range} Range */
 
-const MOST_COPIED = 10_000;
 const AGAIN = 250;
 
 class Viewer {
@@ -31,20 +31,16 @@ class Viewer {
     this.search = new Search((query) => this.client.ask("find", query), () => this.found());
     /** @type {Status | null} */
     this.status = null;
-    /** @type {Range | null} */
-    this.range = linesOf(location.hash);
+    this.selection = new Selection(section, this.client);
     this.asking = false;
     this.wanted = 0;
     this.round = 0;
-    this.address = 0;
-    this.marked = "";
     this.listen();
     this.restore();
     section.dataset.ready = "";
-    if (this.range) void this.go(this.range.first);
+    if (this.selection.range) void this.go(this.selection.range.first);
     else void this.fetch({ row: 1 });
     this.client.open();
-    this.drawRange();
   }
 
   /** @param {string} name */
@@ -69,7 +65,7 @@ class Viewer {
     if (status.found?.length) this.lines.put(status.found);
     this.scroller.total = this.lines.total;
     this.box.dataset.digits = status.lines >= 9_999_999 ? "9" : status.lines >= 999_999 ? "7" : "";
-    if (first && !status.over && !this.range) this.follow(true);
+    if (first && !status.over && !this.selection.range) this.follow(true);
     this.lines.trim(this.scroller.row);
     // Who follows the last attempt follows the next one, too.
     const next = (status.attempts.at(-1)?.[0] ?? 0) > status.attempt;
@@ -103,7 +99,7 @@ class Viewer {
    */
   shown(first, last) {
     this.see = [first, last];
-    drawRuler(this.section, this.lines.total, this.see, this.lines.stream ? [] : this.search.hits, this.lines.stream ? null : this.range);
+    drawRuler(this.section, this.lines.total, this.see, this.lines.stream ? [] : this.search.hits, this.lines.stream ? null : this.selection.range);
     void this.fill();
   }
 
@@ -126,7 +122,7 @@ class Viewer {
     const line = this.lines.at(row);
     const element = drawRow(row, line, this.search.words, !this.lines.stream && row <= this.lines.counted);
     const number = Number(element.dataset.number);
-    if (this.range && number >= this.range.first && number <= this.range.last) element.dataset.selected = "";
+    if (this.selection.has(number)) element.dataset.selected = "";
     if (number === this.search.line) element.querySelector("mark")?.setAttribute("aria-current", "true");
     return element;
   }
@@ -202,36 +198,14 @@ class Viewer {
     }
   }
 
-  // Selecting -----------------------------------------------------------------------------------
-
   /** @param {Range | null} range */
   select(range) {
-    this.range = range;
+    this.selection.choose(range);
     for (const [row, { element }] of this.scroller.drawn) {
       const number = Number(element.dataset.number ?? (this.lines.stream ? 0 : row));
-      element.toggleAttribute("data-selected", !!range && number >= range.first && number <= range.last);
+      element.toggleAttribute("data-selected", this.selection.has(number));
     }
-    this.drawRange();
     this.scroller.schedule();
-    // Browsers bound how often an address may change.
-    clearTimeout(this.address);
-    this.address = setTimeout(() => {
-      const address = new URL(location.href);
-      if (range) address.searchParams.set("attempt", this.attempt);
-      address.hash = hashOf(range);
-      history.replaceState(history.state, "", address);
-    }, 200);
-  }
-
-  drawRange() {
-    const [bar, range] = [this.part("range"), this.range];
-    if (!bar) return;
-    bar.hidden = !range;
-    if (!range) return;
-    const words = range.first === range.last ? `Line ${range.first}` : `Lines ${range.first}–${range.last}`;
-    const head = bar.querySelector("b");
-    if (head) head.textContent = words;
-    this.part("range-download")?.setAttribute("href", this.client.url("raw", { ...range, download: true }));
   }
 
   /**
@@ -240,46 +214,10 @@ class Viewer {
    * @param {boolean} more
    */
   step(by, more) {
-    if (!this.range) return this.select({ first: this.top(), last: this.top() });
-    const end = this.marked === "first" ? this.range.first : this.range.last;
-    const to = Math.min(Math.max(1, end + by), this.status?.lines ?? 1);
-    const other = this.marked === "first" ? this.range.last : this.range.first;
-    this.marked = more && to < other ? "first" : "last";
-    this.select(more ? { first: Math.min(to, other), last: Math.max(to, other) } : { first: to, last: to });
+    if (!this.selection.range) return this.select({ first: this.top(), last: this.top() });
+    const [to, range] = this.selection.moved(by, more, this.status?.lines ?? 1);
+    this.select(range);
     if (!this.lines.stream) this.scroller.reveal(to);
-  }
-
-  async copyLink() {
-    const address = new URL(this.section.dataset.page ?? location.href, location.href);
-    await this.copy(linkOf(location.pathname.endsWith("/log") ? location.href : address.href, this.attempt, this.range));
-  }
-
-  async copyText() {
-    const range = this.range;
-    if (!range) return;
-    const texts = [];
-    let number = range.first;
-    while (number <= range.last && texts.length < MOST_COPIED) {
-      const status = /** @type {Status | null} */ (await this.client.ask("lines", { number, count: 500 }).catch(() => null));
-      const found = (status?.found ?? []).filter((line) => line.n <= range.last);
-      texts.push(...found.map(textOf));
-      if (!found.length) break;
-      number = (found.at(-1)?.n ?? range.last) + 1;
-    }
-    await this.copy(texts.map((text) => `${text}\n`).join(""), texts.length >= MOST_COPIED ? `The first ${MOST_COPIED} lines are copied; download has all.` : "");
-  }
-
-  /**
-   * @param {string} text
-   * @param {string} words
-   */
-  async copy(text, words = "") {
-    try {
-      await navigator.clipboard.writeText(text);
-      toast(words || "Copied.");
-    } catch {
-      toast("The browser does not let this page copy: select the text instead.");
-    }
   }
 
   // Searching -----------------------------------------------------------------------------------
@@ -348,7 +286,7 @@ class Viewer {
     const stream = event.target.closest("button[data-stream]");
     const action = event.target.closest("[data-do]")?.getAttribute("data-do");
     if (number) {
-      const from = event.shiftKey && this.range ? this.range.first : number;
+      const from = event.shiftKey ? (this.selection.range?.first ?? number) : number;
       this.select({ first: Math.min(from, number), last: Math.max(from, number) });
     } else if (stream) this.choose(stream.getAttribute("data-stream") ?? "");
     else if (action) this.act(action);
@@ -360,8 +298,8 @@ class Viewer {
     else if (action === "times" || action === "wrap") this.toggle(action);
     else if (action === "next") this.next(1);
     else if (action === "before") this.next(-1);
-    else if (action === "link") void this.copyLink();
-    else if (action === "copy") void this.copyText();
+    else if (action === "link") void this.selection.copyLink();
+    else if (action === "copy") void this.selection.copyText();
     else if (action === "clear") this.select(null);
   }
 
@@ -428,11 +366,6 @@ function remember(times, wrap) {
   } catch {
     // A browser that keeps nothing.
   }
-}
-
-/** @param {string} words */
-function toast(words) {
-  document.dispatchEvent(new CustomEvent("said", { detail: words }));
 }
 
 /** @param {EventTarget | null} target */
