@@ -25,6 +25,8 @@ from remote_server.web.route import Call, Route
 
 _SHOWN = 20
 """Jobs that the page of a queue shows."""
+_AGENTS_SHOWN = 50
+"""Agents that it shows; the list of agents has all of them."""
 
 
 class QueueForm(BaseModel):
@@ -73,7 +75,7 @@ async def one_queue(call: Call) -> web.StreamResponse:
     services = call.services
     queue = await services.store.queue(call.path("name"))
     (view,) = await queue_views(services.sources, [queue])
-    agents = [await services.store.agent(name) for name in view.agents]
+    agents = await services.store.agents_named(view.agents[:_AGENTS_SHOWN])
     wanted = frozenset({JobState.QUEUED, JobState.ASSIGNED, JobState.RUNNING})
     jobs, _ = await services.store.jobs(
         JobFilter(states=wanted, queue=queue.name), limit=_SHOWN, cursor=None

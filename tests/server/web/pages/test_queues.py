@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from remote_server.web.pages import queues
 from tests.support.live_server import Live
 from tests.support.visitor import visitor
 
@@ -77,3 +80,15 @@ async def test_a_queue_shows_agents_as_the_list_of_agents_does(live: Live) -> No
             page = await browser.get(path)
             assert 'data-agent="off" data-state="offline"' in page.text
             assert 'data-agent="on" data-state="paused"' in page.text
+
+
+async def test_of_a_large_queue_some_agents_are_shown(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "_AGENTS_SHOWN", 2)
+    for name in ("a1", "a2", "a3"):
+        await live.register(name)
+    async with visitor(live, "viewer") as browser:
+        page = await browser.get("/queues/default")
+        assert page.text.count("data-agent=") == 2 and "Agents that serve it 3" in page.words
+        assert 'href="../agents?queue=default"' in page.text
