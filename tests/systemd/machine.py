@@ -24,16 +24,10 @@ _KERNEL = (
     "systemd.log_target=journal",
     "systemd.mask=systemd-networkd-wait-online.service",
     "systemd.mask=NetworkManager-wait-online.service",
-    # What this machine happens to have installed is no part of the test.
-    "systemd.mask=ssh.service",
-    "systemd.mask=postgresql.service",
-    "systemd.mask=docker.service",
-    "systemd.mask=docker.socket",
-    "systemd.mask=containerd.service",
-    "systemd.mask=e2scrub_reap.service",
     # At midnight, or as late as that is made up for, timers of packages write to this disk.
     "systemd.mask=timers.target",
 )
+_ENABLED = ("multi-user.target.wants/*.service", "sockets.target.wants/*.socket")
 _GROUPS = Path("/sys/fs/cgroup")
 _IN_GROUP = f"""\
 name=$1; shift
@@ -107,7 +101,7 @@ class Machine:
                     *("systemd-nspawn", "-q", "-D", str(self.root)),
                     f"--machine={self._name}",
                     *("--register=no", "--keep-unit", "--private-network", "--resolv-conf=off"),
-                    *("--console=pipe", "-b", *_KERNEL),
+                    *("--console=pipe", "-b", *_KERNEL, *self._masks()),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -116,6 +110,13 @@ class Machine:
                 start_new_session=True,
             )
         until(self._booted, "systemd boots in the container")
+
+    def _masks(self) -> list[str]:
+        """What this machine happens to have installed is no part of the test: its services do not
+        start in the container."""
+        enabled = self._base / "etc" / "systemd" / "system"
+        found = {path.name for pattern in _ENABLED for path in enabled.glob(pattern)}
+        return [f"systemd.mask={name}" for name in sorted(found)]
 
     def reboot(self) -> None:
         """As `systemctl reboot` does; returns when it has started again."""
