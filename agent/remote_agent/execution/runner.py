@@ -285,9 +285,11 @@ class Runner:
                 begun = has_begun(directory)
                 kept = begun and directory.locked()
         if body is not None:
-            with suppress(ValidationError):
-                self._finish(key, ended_from(key, body))
-                return
+            # When its start was not heard of, that is on the disk, too, and goes first.
+            if watched.started:
+                with suppress(ValidationError):
+                    self._finish(key, ended_from(key, body))
+                    return
             kept = False
         elif not begun:
             if watched.started:

@@ -90,6 +90,12 @@ class AttemptsFolder:
             log.error("it cannot be moved away", path=str(source), reason=error.strerror)
 
 
+def holds_something_else(directory: Path) -> bool:
+    """Whether a job has put a file or a link in the place of its attempt's directory: what lies
+    beyond it is not ours."""
+    return directory.is_symlink() or (directory.exists() and not directory.is_dir())
+
+
 def parse_key(name: str) -> AttemptId | None:
     """The attempt that a directory's name means; None for other names."""
     try:

@@ -32,7 +32,7 @@ from remote_agent.journal.directory import (
     write_directory,
 )
 from remote_agent.journal.files import JobFiles
-from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, parse_key
+from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, holds_something_else, parse_key
 from remote_agent.journal.inputs import InputFiles
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
 from remote_agent.journal.settled import SettledLog, keep_log
@@ -298,6 +298,8 @@ class Journal:
         self._paths.pop(key, None)
         self.inputs.forget(key)
         kept = self._spares.keep(directory)
+        if not kept and holds_something_else(directory):
+            self._trash.take(directory)
         if not kept or self._spares.folders != FOLDERS:
             self.files.discard(key)
         self.users.release(key)

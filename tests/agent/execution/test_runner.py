@@ -128,6 +128,19 @@ async def test_without_any_event_the_disk_tells_it_all(world):
     assert world.output(key) == b"a\nb\n"
 
 
+async def test_a_start_that_nobody_told_is_reported_before_the_end(tmp_path):
+    world = World(tmp_path)
+    world.runner.open(world.events.append)
+    world.runner._socket.close()
+    key = world.run("exit 4")
+    await until((world.journal.path(key) / "exit.json").exists)
+    world.runner.tick()
+    start, *_, end = world.events
+    assert start == world.started(key)
+    assert isinstance(end, AttemptEnded) and (end.key, end.ended.exit_code) == (key, 4)
+    world.runner.close()
+
+
 async def test_asked_for_twice_it_starts_once(world):
     key = world.run("echo once; sleep 0.2")
     world.runner.start(key)
@@ -208,6 +221,21 @@ async def test_a_directory_that_somebody_removed_is_a_lost_attempt(world):
     ended = await world.end_of(key)
     assert ended.end_reason is EndReason.LOST and "removed" in ended.end_detail
     await until(lambda: not running(world.started(key).pid), "its job was killed")
+
+
+@pytest.mark.parametrize("instead", [Path.touch, lambda path: path.symlink_to(path.parents[1])])
+async def test_what_takes_the_place_of_a_removed_directory_goes_with_the_attempt(world, instead):
+    others = world.mark.parent / "work"
+    others.mkdir()
+    key = world.run("sleep 60")
+    await until(lambda: world.started(key))
+    path = world.journal.path(key)
+    path.rename(path.parent.parent / "stolen")
+    await world.end_of(key)
+    instead(path)
+    world.runner.forget(key)
+    assert all(record.key != key for record in world.journal.scan())
+    assert others.exists(), "what a link leads to is not the attempt's"
 
 
 DAMAGES = {
