@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 _SCRIPT = """
-import json, resource, sys, time
+import json, os, resource, sys
 from pathlib import Path
 from remote_agent.processes import raise_descriptors, start_detached
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300))
@@ -16,7 +16,9 @@ before = raise_descriptors()
 again = raise_descriptors()
 mine = resource.getrlimit(resource.RLIMIT_NOFILE)
 words = [sys.executable, "-c", "import sys; sys.stdin.read(); import os; os.system('ulimit -n')"]
-child = start_detached(words, {}, Path(sys.argv[1]), descriptors=before[0])
+reads, writes = os.pipe()
+child = start_detached(words, {}, Path(sys.argv[1]), descriptors=before[0], stdin=reads)
+os.close(writes)  # it has its limit now, and goes on
 child.wait()
 print(json.dumps([before, again, mine]))
 """

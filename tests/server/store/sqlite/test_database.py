@@ -17,7 +17,7 @@ from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import NotFound, StoreUnavailable
 from remote_server.store.ports import OperationFault, Reader, Transaction
 from remote_server.store.schema import meta
-from remote_server.store.sqlite.database import SqliteDatabase
+from remote_server.store.sqlite.database import SqliteDatabase, SqlitePorts
 from remote_server.store.sqlite.opening import prepare
 from tests.support.stored import NOW
 
@@ -40,7 +40,7 @@ async def names(database: SqliteDatabase) -> list[str]:
 
 
 async def test_writes_of_one_turn_share_a_commit(path: Path) -> None:
-    database = SqliteDatabase(path)
+    database = SqliteDatabase(path, ports=SqlitePorts(clock=lambda: 0.0))
     commits: list[ChangeSet] = []
     database.listeners.on_commit(commits.append)
 
