@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from tests.support import forked
 
 PROGRAM = str(Path(sys.executable).with_name("remote-server"))
 DEADLINE = 60.0
@@ -28,40 +28,10 @@ def environment(**more: str) -> dict[str, str]:
     return {**clean, **more}
 
 
-# Its children have imported the program already: a command costs milliseconds instead of a second.
-_FORKED = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(["remote_server.cli.commands"])
-
-
 def call(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, in a process of its own."""
     words = [PROGRAM, *map(str, arguments)]
-    with tempfile.TemporaryDirectory() as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
-        about = (words, os.getcwd(), environment(**env), out, err)
-        process = _FORKED.Process(target=_command, args=about)
-        process.start()
-        process.join(DEADLINE)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            raise subprocess.TimeoutExpired(words, DEADLINE, out.read_bytes(), err.read_bytes())
-        return subprocess.CompletedProcess(
-            words, process.exitcode, out.read_text(), err.read_text()
-        )
-
-
-def _command(words: list[str], folder: str, env: dict[str, str], out: Path, err: Path) -> None:
-    os.chdir(folder)
-    for descriptor, path in ((1, out), (2, err)):
-        with path.open("wb") as file:
-            os.dup2(file.fileno(), descriptor)
-    os.environ.clear()
-    os.environ.update(env)
-    sys.argv = words
-    from remote_server.__main__ import main
-
-    main()
+    return forked.call("remote_server.__main__", words, environment(**env), DEADLINE)
 
 
 @dataclass

@@ -30,6 +30,7 @@ from remote_protocol.api.jobs import JobView
 from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, JobState
+from tests.support import forked
 from tests.support.databases import KIND, new_database
 from tests.support.ports import free_port
 
@@ -398,14 +399,19 @@ class Stack:
 def _run(
     command: Sequence[object], env: dict[str, str], check: bool
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [str(part) for part in command],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=env,
-        check=False,
-    )
+    """A call of `remote-agent` to its end."""
+    words = [str(part) for part in command]
+    if command[0] == BIN / "remote-agent":
+        done = forked.call("remote_agent.__main__", words, env, 60)
+    else:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=env,
+            check=False,
+        )
     assert not check or done.returncode == 0, f"{done.args}: {done.stdout}{done.stderr}"
     return done
