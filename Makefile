@@ -168,7 +168,7 @@ check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/mypy $(TYPED)
 	@$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 --exclude '$(NOT_ON_WINDOWS)' \
 	  $(foreach d,agent client protocol,$(d)/remote_$(d))
-	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/lint-imports
 
 fmt: setup-dev ## repair what can be repaired
 	@$(BIN)/ruff check --fix-only --quiet .
