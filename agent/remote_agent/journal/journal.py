@@ -42,13 +42,7 @@ from remote_agent.journal.users import Users
 from remote_agent.planning import kinds
 from remote_agent.planning.order import HostContext, make_order
 from remote_agent.planning.paths import FOLDERS
-from remote_agent.processes import (
-    SCARCE,
-    Account,
-    Folder,
-    boot_id,
-    sync,
-)
+from remote_agent.processes import SCARCE, Account, Folder, boot_id, sync
 from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import EXIT, SETTLED
 from remote_agent.shim.record import mark_begun, write_record
