@@ -75,6 +75,11 @@ class CallMethods(Awaiting):
         )
 
     @method
+    async def explain(self, spec: Document) -> Document:
+        """Whether and where a job would run; nothing is submitted."""
+        return await self._transport.document(Call("POST", "/jobs/explain", body=spec))
+
+    @method
     async def job(self, job: str, *, persistent: bool = False) -> Document:
         """One job with its attempts; a `persistent` call outlasts an outage of ten minutes."""
         return await self._transport.document(

@@ -5,6 +5,7 @@ What is valid is the server's to say: only what it cannot see is looked at here.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import stat
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from remote_client.errors import UsageError
 from remote_client.transport import Document
-from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE, MAX_SCRIPT_SIZE
+from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE, MAX_JOB_BODY, MAX_SCRIPT_SIZE
 from remote_protocol.units import format_size
 
 _DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1, "merge_output": False}
@@ -33,6 +34,7 @@ def job_spec(options: dict[str, Any]) -> Document:
         for name, value in options.items()
         if value not in (None, ()) and _DEFAULTS.get(name) != value
     }
+    described = _document(spec.pop("spec")) if "spec" in spec else None
     if "memory" in spec:
         spec["memory_limit"] = spec.pop("memory")
     if "label" in spec:
@@ -41,14 +43,14 @@ def job_spec(options: dict[str, Any]) -> Document:
         spec["env"] = dict(_variable(text) for text in spec["env"])
     if "script" in spec:
         _script(spec, options["script"])
-    elif "command" not in spec:
+    elif "command" not in spec and described is None:
         raise UsageError("COMMAND is missing: say what to run after --, or give --script FILE")
     if "files" in spec:
         spec["files"] = _files(spec["files"])
     for name in ("command", "args", "retry_on"):
         if name in spec:
             spec[name] = list(spec[name])
-    return spec
+    return spec if described is None else described | spec
 
 
 def flag(field: str) -> str:
@@ -79,7 +81,7 @@ def _variable(text: str) -> tuple[str, str]:
 
 def _script(spec: Document, name: str) -> None:
     """Put a script's text in place of its file's name; what follows it are its arguments."""
-    data = _script_bytes(name)
+    data = _given_file("--script", name, MAX_SCRIPT_SIZE)
     if len(data) > MAX_SCRIPT_SIZE:
         raise UsageError(
             f"--script {name}: a script may have {format_size(MAX_SCRIPT_SIZE)}; send a larger one "
@@ -96,16 +98,32 @@ def _script(spec: Document, name: str) -> None:
         spec["args"] = args
 
 
-def _script_bytes(name: str) -> bytes:
+def _given_file(option: str, name: str, most: int) -> bytes:
+    """At most a little more than `most` bytes of a file, or of standard input."""
     if name == "-":
-        from remote_client.cli.stdin import read_script
+        from remote_client.cli.stdin import read_all
 
-        return read_script()
+        return read_all(option, most)
     try:
         with open(name, "rb") as file:
-            return file.read(MAX_SCRIPT_SIZE + 1)
+            return file.read(most + 1)
     except OSError as error:
-        raise UsageError(f"--script {name}: {error.strerror}") from None
+        raise UsageError(f"{option} {name}: {error.strerror}") from None
+
+
+def _document(name: str) -> Document:
+    """The job that a file describes."""
+    data = _given_file("--spec", name, MAX_JOB_BODY)
+    if len(data) > MAX_JOB_BODY:
+        most = format_size(MAX_JOB_BODY)
+        raise UsageError(f"--spec {name}: the description of a job may have {most}")
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise UsageError(f"--spec {name} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"--spec {name} is no JSON object with the fields of a job")
+    return found
 
 
 def _interpreter(script: str) -> str:

@@ -35,6 +35,7 @@ Examples:
   cat data.csv | remotectl run -- python3 -c 'import sys; print(len(sys.stdin.read()))'
   remotectl run --script deploy.sh -- staging
   remotectl run --shell bash -- 'for i in 1 2 3; do echo $i; sleep 1; done'
+  remotectl run --queue berlin --label gpu=true --explain -- python3 train.py
   remotectl run --detach --output json -- backup --full | jq -r .id
 """
 _REASONS: Final = (
@@ -102,6 +103,18 @@ _REASONS: Final = (
     help="Run this local file (-: stdin), by --shell or what its #! line names; COMMAND are its "
     "arguments.",
 )
+@click.option(
+    "--spec",
+    metavar="FILE",
+    help="The job as a JSON document, as POST /jobs takes it (-: stdin); other options override "
+    "its fields.",
+)
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Say whether and where it would run, and submit nothing. Exit code 0: now, or when an "
+    "agent has room; 1: after somebody has acted; 125: nowhere.",
+)
 @click.option("--no-stdin", "-n", is_flag=True, help="Do not send stdin to the job.")
 @click.option("--stdin", "forced", is_flag=True, help="Send stdin even from a terminal.")
 @click.option(
@@ -122,6 +135,7 @@ def run(
     session: Session,
     /,
     detach: bool,
+    explain: bool,
     no_stdin: bool,
     forced: bool,
     cancel_on_broken_pipe: bool,
@@ -137,20 +151,25 @@ def run(
     """
     session.failed = OURS
     spec = job_spec(options)
-    if spec.get("shell", "").startswith("-"):
+    if str(spec.get("shell")).startswith("-"):
         raise UsageError(
             f"--shell needs the name of a shell; {spec['shell']!r} is none: write "
             "--shell bash -- 'COMMAND'"
         )
-    if forced and (no_stdin or options["script"] == "-"):
-        raise UsageError("--stdin contradicts --no-stdin and --script -; leave one of them out")
-    if is_sent(forced, no_stdin or options["script"] == "-", detach):
+    if explain:
+        return _explained(session, spec, output)
+    taken = no_stdin or "-" in (options["script"], options["spec"])
+    if forced and taken:
+        raise UsageError(
+            "--stdin contradicts --no-stdin, --script - and --spec -; leave one of them out"
+        )
+    if is_sent(forced, taken, detach):
         spec["stdin"] = True
     interrupts = Interrupts(session)
     job = _submit(session, spec, interrupts)
     if job is None:
         return INTERRUPTED
-    stdin = Stdin(session, job["id"]) if "stdin" in spec else None
+    stdin = Stdin(session, job["id"]) if spec.get("stdin") else None
     if stdin is not None and detach:
         stdin.send()
     elif stdin is not None:
@@ -190,12 +209,26 @@ def _submit(session: Session, spec: Document, interrupts: Interrupts) -> Documen
             ) from None
         raise
     except ApiError as error:
-        if error.code == "validation" and error.faults:
-            lines = [f"{flag(field)}: {words}" for field, words in error.faults]
-            raise UsageError("\n  ".join(["The job is not valid:", *lines])) from None
-        raise
+        raise _as_usage(error) from None
     interrupts.submitted(job["id"])
     return job
+
+
+def _explained(session: Session, spec: Document, output: str) -> int:
+    from remote_client.cli.explanation import explain
+
+    try:
+        return explain(session, spec, output)
+    except ApiError as error:
+        raise _as_usage(error) from None
+
+
+def _as_usage(error: ApiError) -> ClientError:
+    """The faults of a job under the names that they have here; any other refusal as it is."""
+    if error.code != "validation" or not error.faults:
+        return error
+    lines = [f"{flag(field)}: {words}" for field, words in error.faults]
+    return UsageError("\n  ".join(["The job is not valid:", *lines]))
 
 
 class _Ending(NamedTuple):

@@ -51,14 +51,13 @@ def _mode() -> int | None:
         return None
 
 
-def read_script() -> bytes:
-    """A script from standard input. UsageError when that is closed."""
-    from remote_protocol.limits import MAX_SCRIPT_SIZE
-
+def read_all(option: str, most: int) -> bytes:
+    """What standard input has, at most a little more than `most` bytes. UsageError when it is
+    closed; `option` is the one that asks for it."""
     if sys.stdin is None:
-        raise UsageError("--script -: standard input is closed; name a file")
+        raise UsageError(f"{option} -: standard input is closed; name a file")
     parts, size = [], 0
-    while size <= MAX_SCRIPT_SIZE and (part := os.read(STDIN, 1 << 16)):
+    while size <= most and (part := os.read(STDIN, 1 << 16)):
         parts.append(part)
         size += len(part)
     return b"".join(parts)

@@ -10,6 +10,7 @@ from remote_client.modes import method
 from remote_client.resources.base import Resource
 from remote_protocol.api.bodies import Page
 from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.api.inputs import InputView
 from remote_protocol.api.jobs import JobBatch, JobBatchCreated, JobView
 from remote_protocol.spec import JobSpec
@@ -32,6 +33,11 @@ class JobMethods(Resource):
         ]
         body = JobBatch(jobs=keyed).model_dump(mode="json", exclude_none=True)
         return self._view(JobBatchCreated, await self._calls.submit_batch(body["jobs"])).ids
+
+    @method
+    async def explain(self, spec: JobSpec) -> JobExplanation:
+        """Whether and where a job would run; nothing is submitted."""
+        return self._view(JobExplanation, await self._calls.explain(json.loads(spec.short_json)))
 
     @method
     async def job(self, job: str, *, persistent: bool = False) -> JobView:

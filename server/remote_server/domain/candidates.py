@@ -7,9 +7,9 @@ each agent is judged by every condition, so that nobody repairs one only to meet
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from heapq import nsmallest
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from remote_server.domain.capacity import DEFAULT_CLASS, AgentSlot, Share, shares_of
 from remote_server.domain.model import Agent, Demand
@@ -26,6 +26,23 @@ class Kind(IntEnum):
     LABEL = 4
     AGENT = 5
     """The job wants one agent only."""
+
+
+_FIXED: Final = frozenset({Kind.QUEUE, Kind.LABEL, Kind.AGENT})
+"""What an agent is, whatever it does now."""
+
+
+class Outlook(StrEnum):
+    """When such a job would start, the best first."""
+
+    NOW = "now"
+    """An agent has room for it."""
+    LATER = "later"
+    """As soon as an agent that takes jobs has room."""
+    BLOCKED = "blocked"
+    """Only after somebody has acted: agents that could run it are offline, paused or draining."""
+    NEVER = "never"
+    """No agent that is registered could run it, however free it is."""
 
 
 class Requirement(NamedTuple):
@@ -81,10 +98,15 @@ def facts_of_slot(slot: AgentSlot, avoided: bool = False) -> Facts:
 
 def facts_of_row(agent: Agent) -> Facts:
     """An agent that is not connected."""
-    blocked = "paused" if agent.paused else "draining" if agent.draining else ""
-    if blocked and agent.pause_comment and agent.paused:
-        blocked = f"paused: {agent.pause_comment}"
+    blocked = blocked_by(agent.paused, agent.draining, agent.pause_comment)
     return Facts(agent.name, agent.queues, agent.labels, agent.capacity, blocked, None)
+
+
+def blocked_by(paused: bool, draining: bool, comment: str) -> str:
+    """Why an agent that is not connected would take no jobs, as far as people decided that."""
+    if paused:
+        return f"paused: {comment}" if comment else "paused"
+    return "draining" if draining else ""
 
 
 def requirements_of(demand: Demand) -> tuple[Requirement, ...]:
@@ -136,6 +158,30 @@ def nearest(demand: Demand, agents: Iterable[Facts], count: int) -> list[Candida
     return nsmallest(count, judged, key=lambda candidate: (candidate.distance, candidate.agent))
 
 
+def outlook(demand: Demand, agents: Iterable[Facts]) -> Outlook:
+    """When one of these agents would take such a job, as far as agents decide it."""
+    wanted = requirements_of(demand)
+    found = {_prospect(demand, wanted, agent) for agent in agents}
+    return next((one for one in Outlook if one in found), Outlook.NEVER)
+
+
+def _prospect(demand: Demand, requirements: tuple[Requirement, ...], agent: Facts) -> Outlook:
+    judged = _judge(demand, requirements, agent)
+    pairs = zip(requirements, judged.findings, strict=True)
+    missed = {want.kind for want, found in pairs if found.met is False}
+    if not missed:
+        return Outlook.NOW
+    if missed & _FIXED or _class_of(agent, demand)[1] <= 0:
+        return Outlook.NEVER
+    return Outlook.LATER if missed == {Kind.ROOM} else Outlook.BLOCKED
+
+
+def _class_of(agent: Facts, demand: Demand) -> tuple[str, int]:
+    """The capacity class of such jobs there, and how many of them it takes."""
+    kind = demand.queue if demand.queue in agent.capacity else DEFAULT_CLASS
+    return kind, agent.capacity.get(kind, 0)
+
+
 def _queue(agent: Facts, queue: str) -> Finding:
     if queue in agent.queues:
         return Finding(True, queue)
@@ -149,8 +195,7 @@ def _takes_jobs(agent: Facts) -> Finding:
 
 
 def _room(agent: Facts, demand: Demand) -> Finding:
-    kind = demand.queue if demand.queue in agent.capacity else DEFAULT_CLASS
-    size = agent.capacity.get(kind, 0)
+    kind, size = _class_of(agent, demand)
     if size <= 0:
         return Finding(False, "no capacity for this queue")
     if agent.slot is None:

@@ -52,9 +52,10 @@ class PendingReasons:
         if job.not_before is not None and job.not_before > now:
             what = "offer" if job.refusal else "attempt"
             return f"waits {format_duration(job.not_before - now)} before the next {what}{back}"
-        return self._of_demand(demand_of(job.spec)) + back
+        return self.of_demand(demand_of(job.spec)) + back
 
-    def _of_demand(self, demand: Demand) -> str:
+    def of_demand(self, demand: Demand) -> str:
+        """Why a job with this demand waits, as far as agents decide it."""
         text = self._known.get(demand)
         if text is None:
             text = self._known[demand] = self._explain(demand)

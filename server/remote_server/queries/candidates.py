@@ -5,6 +5,7 @@ Reads the store and the live links; bounded, however large the fleet is: `domain
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -66,12 +67,15 @@ async def placement(sources: Sources, job: Job) -> Placement | None:
     """Where a waiting job could run; None when it does not wait."""
     if job.state is not JobState.QUEUED:
         return None
-    demand = demand_of(job.spec)
+    return await place(sources, demand_of(job.spec), sources.agents.avoided(job.id))
+
+
+async def place(sources: Sources, demand: Demand, avoided: Collection[str] = ()) -> Placement:
+    """Where a job with this demand could run; `avoided`: agents that gave it back."""
     store, links = sources.store, sources.agents
     names = (await store.serving([demand.queue]))[demand.queue]
     if demand.agent is not None and demand.agent not in names:
         names = [demand.agent, *names]
-    avoided = links.avoided(job.id)
     facts: dict[str, Facts] = {}
     last: dict[str, float | None] = {}
     rows = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 from remote_protocol.units import format_duration
 from remote_server.domain.model import Job
@@ -21,13 +22,18 @@ async def waiting_reasons(store: Store, links: Slots, jobs: Sequence[Job]) -> di
     waiting = [job for job in jobs if job.state is JobState.QUEUED]
     if not waiting:
         return {}
-    serving = await store.serving({job.spec.queue for job in waiting})
-    known = await store.existing({job.spec.agent for job in waiting if job.spec.agent})
-    names = {name for names in serving.values() for name in names} | known
-    slots = (slot for name in names if (slot := links.slot(name)) is not None)
-    pending = PendingReasons(await store.queues(), serving, slots, known)
+    pending = await pending_reasons(store, links, [job.spec for job in waiting])
     now = time.time()
     return {job.id: pending.reason(job, now) for job in waiting}
+
+
+async def pending_reasons(store: Store, links: Slots, specs: Sequence[JobSpec]) -> PendingReasons:
+    """What explains why jobs of these specifications wait."""
+    serving = await store.serving({spec.queue for spec in specs})
+    known = await store.existing({spec.agent for spec in specs if spec.agent})
+    names = {name for names in serving.values() for name in names} | known
+    slots = (slot for name in names if (slot := links.slot(name)) is not None)
+    return PendingReasons(await store.queues(), serving, slots, known)
 
 
 def attention(job: Job, silence: float | None, now: float) -> str | None:

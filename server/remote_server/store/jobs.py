@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlalchemy import bindparam, insert, literal_column, select, update
@@ -14,8 +14,8 @@ from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
 from remote_server.domain.change_set import Cancel
 from remote_server.domain.demand import demand_key, demand_of, demand_text, policy_of, policy_text
 from remote_server.domain.model import SYSTEM, Job, Principal
-from remote_server.errors import Conflict, NotFound
-from remote_server.store.ports import Transaction
+from remote_server.errors import Conflict, NotFound, ServerError
+from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import Repository, require_agents, require_queues
 from remote_server.store.rows import SELECT_JOB, job_from
 from remote_server.store.schema import jobs, specs
@@ -174,6 +174,24 @@ class Jobs(Repository):
             found.append(
                 Job(job, spec, JobState.QUEUED, now, expires_at=expires, submitted_by=submitter)
             )
+        return found
+
+    async def refusals(self, spec: JobSpec) -> list[ServerError]:
+        """Why `submit` would refuse a job, as things stand; nothing is stored."""
+        found: list[ServerError] = []
+
+        def check(requires: Callable[[], None]) -> None:
+            try:
+                requires()
+            except ServerError as error:
+                found.append(error)
+
+        def look(reader: Reader) -> None:
+            check(lambda: require_queues(reader, {spec.queue}))
+            check(lambda: require_agents(reader, {spec.agent} if spec.agent else set()))
+
+        check(lambda: require_offerable(spec, spec_texts(spec)))
+        await self._database.read(look)
         return found
 
     async def job(self, job: str) -> Job:

@@ -22,6 +22,13 @@ def test_submit_sends_what_was_asked_and_a_key(api: FakeApi, both: Any) -> None:
     assert said.headers["Authorization"] == f"Bearer {TOKEN}"
 
 
+def test_a_job_is_explained(api: FakeApi, both: Any) -> None:
+    found = {"outlook": "now", "reason": "r", "serving": 1, "judged": 1, "fitting": 1}
+    api.on("POST", "/jobs/explain", {**found, "candidates": []})
+    assert both.explain(CommandSpec(command=["echo"], queue="q")).outlook == "now"
+    assert api.calls[0].body == {"command": ["echo"], "queue": "q"}
+
+
 def test_wait_until_the_end_or_the_timeout(api: FakeApi, both: Any) -> None:
     path = f"/jobs/{ID}"
     api.on("GET", path, job_view(), job_view(state="running"), job_view(state="succeeded"))

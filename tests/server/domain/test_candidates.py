@@ -11,10 +11,12 @@ from remote_server.domain.candidates import (
     Facts,
     Finding,
     Kind,
+    Outlook,
     facts_of_row,
     facts_of_slot,
     judge,
     nearest,
+    outlook,
     requirements_of,
 )
 from remote_server.domain.capacity import AgentSlot
@@ -134,3 +136,18 @@ def test_an_agent_that_gave_the_job_back_says_so() -> None:
     slot = AgentSlot("a", frozenset({"gpu"}), {}, {"default": 1})
     found = judge(PLAIN, facts_of_slot(slot, avoided=True))
     assert missed(found, PLAIN) == {"TAKES_JOBS": "it gave this job back just now"}
+
+
+def test_the_outlook_is_the_best_that_an_agent_offers() -> None:
+    none = agent("none", queues=("other",))
+    empty = agent("empty", capacity=0)
+    paused = agent("paused", eligible=False, reason="paused")
+    full = agent("full", 2)
+    assert outlook(PLAIN, []) is Outlook.NEVER
+    assert outlook(PLAIN, [none, empty]) is Outlook.NEVER
+    assert outlook(H100, [full, paused]) is Outlook.NEVER, "none has the label"
+    assert outlook(PLAIN, [none, paused]) is Outlook.BLOCKED
+    assert outlook(PLAIN, [paused, full]) is Outlook.LATER
+    assert outlook(PLAIN, [paused, full, agent("free")]) is Outlook.NOW
+    away = facts_of_row(replace(newcomer("away", (), 0.0), queues=("gpu",)))
+    assert outlook(PLAIN, [away]) is Outlook.BLOCKED

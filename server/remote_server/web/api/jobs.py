@@ -8,10 +8,12 @@ from aiohttp import web
 
 from remote_protocol.api.bodies import Nothing, Page
 from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.api.jobs import Cancellation, JobBatch, JobBatchCreated, JobView
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.spec import JobSpec
 from remote_server.domain.model import Job
+from remote_server.queries import explanation
 from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import job_view, timeline_entry
 from remote_server.web.access import OPERATOR, VIEWER
@@ -86,6 +88,23 @@ async def submit_batch(call: Call) -> web.StreamResponse:
     wanted = await parse_batch(raw)
     jobs = await call.services.store.submit(wanted, time.time(), by=call.principal)
     return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
+
+
+@Route(
+    "POST",
+    "/api/v1/jobs/explain",
+    VIEWER,
+    body=JobSpec,
+    answer=JobExplanation,
+    largest=MAX_JOB_BODY,
+)
+async def explain(call: Call) -> web.StreamResponse:
+    """Say whether and where a job would run, without submitting it."""
+    services = call.services
+    spec = await call.read(JobSpec, services.config.limits.max_job_body)
+    members = await services.fleet.members()
+    lack = services.reserve.lack()
+    return answer(await explanation.explain(services.sources, members, spec, lack))
 
 
 @Route("GET", "/api/v1/jobs", VIEWER, query=JobsQuery, answer=Page[JobView])

@@ -8,6 +8,7 @@ from io import BytesIO
 
 import pytest
 
+from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.api.jobs import JobView
 from remote_protocol.messages import Hello
 from remote_protocol.spec import CommandSpec, JobSpec
@@ -355,3 +356,23 @@ async def test_lists_are_filtered_by_everything(live: Live) -> None:
     wrong = await live.get("/jobs?since=yesterday&id=a_b&label=")
     faults = {fault["field"] for fault in wrong.problem(422, "validation")["errors"]}
     assert faults >= {"since", "id"}
+
+
+async def test_a_job_is_explained_without_being_submitted(live: Live) -> None:
+    viewer = await live.token_for("viewer")
+    body = (await live.post("/jobs/explain", TRUE, viewer)).body
+    assert (body["outlook"], body["reason"]) == ("never", "no agent serves queue 'default'")
+    token = await live.register("a")
+    assert (await live.post("/jobs/explain", TRUE, viewer)).body["outlook"] == "blocked"
+    async with live.connect(token):
+        found = await live.post("/jobs/explain", TRUE, viewer)
+        assert (found.status, found.body["outlook"]) == (200, "now")
+        assert JobExplanation.model_validate(found.body).candidates[0].agent == "a"
+    refused = (await live.post("/jobs/explain", {**TRUE, "queue": "q"}, viewer)).body
+    assert (refused["outlook"], refused["refusals"][0]["code"]) == ("refused", "unknown_queue")
+    bad = await live.post("/jobs/explain", {"command": [], "colour": 1, "priority": 10**6}, viewer)
+    assert {e["field"] for e in bad.problem(422, "validation")["errors"]} >= {"colour", "priority"}
+    live.services.reserve._measure = lambda: Disk(1 << 40, 0)
+    live.services.reserve._looked_at = None
+    assert (await live.post("/jobs/explain", TRUE, viewer)).body["outlook"] == "refused"
+    assert (await live.get("/jobs")).body["items"] == []
