@@ -44,6 +44,8 @@ class Hello(Message):
     boot_id: Word = ""
     installation: Annotated[Word, Field(min_length=1)]
     """Tells this installation of the agent from one that has its identity copied."""
+    process: Word = ""
+    """Made anew at each start of the agent; empty: it cannot be restarted from the server."""
     platform: Platform = Platform()
     settings: Settings = Settings()
     condition: Condition = Condition()

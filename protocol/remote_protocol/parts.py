@@ -92,6 +92,9 @@ class DesiredMode(Part):
     draining: bool = False
     drain_deadline: Seconds | None = None
     """Seconds from the operator's call until jobs that still run are cancelled."""
+    restart: Word = ""
+    """The process of the agent (`process` of its hello) that is to make room for a new one, with
+    its jobs running on; empty: none. Another process has nothing to do: it is the new one."""
 
 
 class Condition(Part):

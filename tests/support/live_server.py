@@ -146,7 +146,7 @@ class Live:
         return str(answer.body["token"])
 
     @asynccontextmanager
-    async def connect(self, token: str) -> AsyncIterator[AgentLink]:
+    async def connect(self, token: str, process: str = "") -> AsyncIterator[AgentLink]:
         """An agent's WebSocket, welcomed."""
         async with self.session.ws_connect(
             f"{self.url}/api/v1/agent/session",
@@ -159,12 +159,13 @@ class Live:
                     oldest=1,
                     newest=1,
                     installation="fake",
+                    process=process,
                     session=make_ulid(1, b"0" * 10),
                     agent_version="test",
                     settings=Settings(),
                 )
             )
-            await link.until("welcome")
+            link.welcome = await link.until("welcome")
             yield link
 
 
@@ -173,6 +174,7 @@ class AgentLink:
     """The agent's end of a link."""
 
     wire: ClientWebSocketResponse
+    welcome: Any = None
 
     async def send(self, message: Message) -> None:
         await self.wire.send_str(encode(message))

@@ -36,6 +36,8 @@ class AgentView(View):
     paused: bool = False
     pause_comment: str = ""
     draining: bool = False
+    restart_requested_at: datetime | None = None
+    """Since when its process is to make room for a new one; null: it is not, or has done so."""
     ephemeral: bool = False
     version: str = ""
     platform: Platform = Platform()

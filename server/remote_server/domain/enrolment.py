@@ -183,13 +183,17 @@ def registered(agent: Agent, registration: Registration, grant: Grant | None = N
 
 
 def connected(agent: Agent, hello: Hello, address: str, now: float) -> Agent:
-    """The agent after its hello on a new session: the epoch grows."""
+    """The agent after its hello on a new session: the epoch grows. Another process than the last
+    one is the restart that was asked for."""
+    same = hello.process == agent.process
     return replace(
         announce(agent, hello.settings),
         version=hello.agent_version,
         platform=hello.platform,
         boot_id=hello.boot_id,
         installation=hello.installation,
+        process=hello.process,
+        restart_requested_at=agent.restart_requested_at if same else None,
         condition=hello.condition,
         address=address,
         epoch=agent.epoch + 1,

@@ -211,6 +211,10 @@ class Agent:
     condition: Condition = field(default_factory=Condition)
     installation: str | None = None
     """Which installation of the agent held the name last; None: it did not say."""
+    process: str = ""
+    """The process of its last hello; empty: it did not say."""
+    restart_requested_at: float | None = None
+    """When an operator asked for another one; None: nobody has, or it is here."""
 
 
 @frozen

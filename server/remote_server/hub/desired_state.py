@@ -22,6 +22,7 @@ def desired_mode_of(agent: Agent, now: float) -> DesiredMode:
         comment=agent.pause_comment,
         draining=agent.draining,
         drain_deadline=None if left is None else max(0.0, left - now),
+        restart="" if agent.restart_requested_at is None else agent.process,
     )
 
 
@@ -36,4 +37,10 @@ def same_desired_mode(one: Agent, other: Agent) -> bool:
 
 
 def _desired(agent: Agent) -> tuple[object, ...]:
-    return agent.paused, agent.pause_comment, agent.draining, agent.drain_deadline_at
+    return (
+        agent.paused,
+        agent.pause_comment,
+        agent.draining,
+        agent.drain_deadline_at,
+        agent.restart_requested_at,
+    )

@@ -32,6 +32,7 @@ async def agent_views(sources: Sources, agents: Sequence[Agent]) -> list[AgentVi
                 paused=agent.paused,
                 pause_comment=agent.pause_comment,
                 draining=agent.draining,
+                restart_requested_at=when_if(agent.restart_requested_at),
                 ephemeral=agent.ephemeral,
                 version=agent.version,
                 platform=agent.platform,

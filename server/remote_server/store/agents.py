@@ -23,7 +23,7 @@ from remote_server.domain.enrolment import (
     newcomer,
 )
 from remote_server.domain.model import SYSTEM, Agent, Principal, Token
-from remote_server.errors import NotFound
+from remote_server.errors import Conflict, NotFound
 from remote_server.store.attempts import live_keys
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import Repository, existing_agents, is_state, require_queues
@@ -168,6 +168,17 @@ class Agents(Repository):
 
         return await self._edit(name, change, by=by)
 
+    async def request_restart(self, name: str, now: float, by: Principal = SYSTEM) -> Agent:
+        """Have the process that an agent had at its last hello make room for a new one. Asked for
+        again before that, it stays one restart. NotFound; Conflict when it has none that can."""
+
+        def change(agent: Agent) -> Agent:
+            if not agent.process:
+                raise Conflict(_why_not(agent))
+            return replace(agent, restart_requested_at=agent.restart_requested_at or now)
+
+        return await self._edit(name, change, by=by)
+
     async def update_agent(self, name: str, change: AgentChange, by: Principal = SYSTEM) -> Agent:
         """Store an operator's edit of queues, labels or capacity. NotFound, UnknownQueue."""
         names = set(change.queues or ())
@@ -228,6 +239,17 @@ class Agents(Repository):
             return agent
 
         return await self._database.write(edit, by=by)
+
+
+def _why_not(agent: Agent) -> str:
+    if agent.connected_at is None:
+        return (
+            f"{agent.name} was never connected: there is nothing to restart; start it on its host"
+        )
+    return (
+        f"{agent.name} runs version {agent.version}, which cannot be restarted from here; "
+        "restart it on its host: remote-agent service restart"
+    )
 
 
 def find_agent(reader: Reader, name: str) -> Agent | None:

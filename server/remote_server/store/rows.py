@@ -137,6 +137,7 @@ def agent_from(row: Row) -> Agent:
     found["allowed_queues"] = tuple(json.loads(found["allowed_queues"]))
     for name in ("labels", "capacity", "allowed_labels", "allowed_capacity", "server_labels"):
         found[name] = json.loads(found[name] or "{}")
+    found["process"] = found["process"] or ""
     found["platform"] = Platform.model_validate_json(found["platform"])
     found["condition"] = Condition.model_validate_json(found["condition"])
     for flag in ("paused", "draining", "ephemeral"):
@@ -172,6 +173,8 @@ def agent_row(agent: Agent) -> dict[str, object]:
         "last_seen_at": agent.last_seen_at,
         "condition": agent.condition.model_dump_json(),
         "installation": agent.installation,
+        "process": agent.process,
+        "restart_requested_at": agent.restart_requested_at,
     }
 
 

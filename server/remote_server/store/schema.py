@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0002"
+HEAD: Final = "0004"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -218,6 +218,9 @@ agents: Final = Table(
     Column("allowed_capacity", _Text),
     # Given by its registration token: the host can neither set nor change them.
     Column("server_labels", _Text),
+    # The process of its last hello, and since when operators want another one.
+    Column("process", _Text),
+    Column("restart_requested_at", Double),
 )
 
 queues: Final = Table(

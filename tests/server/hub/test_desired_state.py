@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from remote_protocol.messages import Assignment, DesiredMode
 from remote_server.domain.model import Agent
-from remote_server.hub.desired_state import assignment_of, desired_mode_of
+from remote_server.hub.desired_state import assignment_of, desired_mode_of, same_desired_mode
 
 ROW = Agent("a", ("default", "gpu"), {"zone": "b"}, {"default": 4}, 0.0)
 NOW = 1_700_000_000.0
@@ -22,6 +22,14 @@ def test_wishes() -> None:
     assert desired_mode_of(ROW, NOW) == DesiredMode()
     paused = replace(ROW, paused=True, pause_comment="new disk")
     assert desired_mode_of(paused, NOW) == DesiredMode(paused=True, comment="new disk")
+
+
+def test_a_restart_names_the_process_that_is_to_go() -> None:
+    known = replace(ROW, process="p1")
+    assert desired_mode_of(known, NOW).restart == ""
+    asked = replace(known, restart_requested_at=NOW)
+    assert desired_mode_of(asked, NOW).restart == "p1"
+    assert not same_desired_mode(known, asked)
 
 
 def test_a_deadline_is_told_as_what_is_left_of_it() -> None:

@@ -11,7 +11,7 @@ from remote_protocol.messages import Condition, Platform, Settings
 from remote_protocol.states import JobState
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Agent
-from remote_server.errors import NotFound, Refused, UnknownQueue
+from remote_server.errors import Conflict, NotFound, Refused, UnknownQueue
 from remote_server.store import Store
 from tests.server.store.test_registrations import enrol, hello, registration_token
 from tests.support.stored import NOW, finish, running
@@ -94,6 +94,32 @@ async def test_wishes_are_kept_until_they_are_taken_back(store: Store) -> None:
     assert (agent.paused, agent.pause_comment, agent.draining) == (False, "", False)
     assert agent.drain_deadline_at is None
     assert [changes.agents for changes in told] == [{"a"}] * 3
+
+
+async def test_a_restart_is_asked_for_until_another_process_says_hello(store: Store) -> None:
+    told: list[ChangeSet] = []
+    await store.bump_epoch("a", hello(process="p1"), "", NOW)
+    store.on_commit(told.append)
+    agent = await store.request_restart("a", NOW)
+    assert agent.restart_requested_at == NOW and told[-1].agents == {"a"}
+    agent = await store.request_restart("a", NOW + 5)
+    assert agent.restart_requested_at == NOW, "it stays one restart"
+    agent = await store.bump_epoch("a", hello(process="p1"), "", NOW + 6)
+    assert agent.restart_requested_at == NOW, "another link of the same process"
+    agent = await store.bump_epoch("a", hello(process="p2"), "", NOW + 7)
+    assert (agent.process, agent.restart_requested_at) == ("p2", None)
+    assert await store.agent("a") == agent
+
+
+async def test_what_cannot_be_restarted_is_refused_in_words(store: Store) -> None:
+    await store.bump_epoch("a", hello(agent_version="0.1"), "", NOW)
+    with pytest.raises(Conflict, match=r"version 0\.1, which cannot be restarted from here"):
+        await store.request_restart("a", NOW)
+    await enrol(store, await registration_token(store), name="new")
+    with pytest.raises(Conflict, match="new was never connected"):
+        await store.request_restart("new", NOW)
+    with pytest.raises(NotFound):
+        await store.request_restart("b", NOW)
 
 
 async def test_contact_is_written_in_batches(store: Store) -> None:

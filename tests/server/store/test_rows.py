@@ -34,6 +34,8 @@ def test_an_agent_survives_its_row() -> None:
         connected_at=2.5,
         last_seen_at=3.5,
         condition=Condition(accepting=False, reason="disk"),
+        process="p",
+        restart_requested_at=4.5,
     )
     row = agent_row(agent)
     assert set(row) == set(agents.c.keys())

@@ -16,19 +16,23 @@ from remote_server.web.route import Call
 PAUSE: Final = "pause"
 RESUME: Final = "resume"
 DRAIN: Final = "drain"
+RESTART: Final = "restart"
 
 
 async def instruct(
     call: Call, name: str, action: str, *, comment: str = "", deadline: float | None = None
 ) -> Agent:
-    """Pause, resume or drain an agent; resuming takes pause and drain back. `deadline`: seconds
-    until what a draining agent still runs is cancelled. NotFound."""
+    """Pause, resume, drain or restart an agent; resuming takes pause and drain back. `deadline`:
+    seconds until what a draining agent still runs is cancelled. NotFound; Conflict for an agent
+    that cannot be restarted."""
     change = call.services.store.set_wishes
     now, by = time.time(), call.principal
     if action == PAUSE:
         return await change(name, now, paused=True, comment=comment, by=by)
     if action == DRAIN:
         return await change(name, now, draining=True, deadline=deadline, by=by)
+    if action == RESTART:
+        return await call.services.store.request_restart(name, now, by=by)
     return await change(name, now, paused=False, draining=False, by=by)
 
 

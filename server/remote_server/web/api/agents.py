@@ -1,4 +1,5 @@
-"""Agents as operators see them: list, show, change, delete, pause, resume, drain, new token."""
+"""Agents as operators see them: list, show, change, delete, pause, resume, drain, restart, new
+token."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from remote_protocol.api.bodies import Nothing, Page
 from remote_server.domain.model import Agent
 from remote_server.queries.agents import agent_views
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
-from remote_server.web.actions.agents import DRAIN, PAUSE, RESUME, instruct
+from remote_server.web.actions.agents import DRAIN, PAUSE, RESTART, RESUME, instruct
 from remote_server.web.actions.agents import rotate_token as give_new_token
 from remote_server.web.http.paging import page
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
@@ -100,6 +101,23 @@ async def drain(call: Call) -> web.StreamResponse:
     body = await call.read(AgentDrain)
     agent = await instruct(call, call.path("name"), DRAIN, deadline=body.deadline)
     return await _shown(call, agent)
+
+
+@Route(
+    "POST",
+    "/api/v1/agents/{name}/restart",
+    OPERATOR,
+    answer=AgentView,
+    body=Nothing,
+    body_optional=True,
+)
+async def restart(call: Call) -> web.StreamResponse:
+    """Restart an agent; its jobs run on.
+
+    One that is offline restarts when it comes back, unless it was started anew meanwhile.
+    """
+    await call.read(Nothing)
+    return await _shown(call, await instruct(call, call.path("name"), RESTART))
 
 
 @Route(

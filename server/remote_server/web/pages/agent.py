@@ -13,7 +13,7 @@ from remote_server.errors import NotFound, UnknownQueue
 from remote_server.queries.jobs import job_views
 from remote_server.store import JobFilter
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
-from remote_server.web.actions.agents import DRAIN, PAUSE, RESUME, instruct, rotate_token
+from remote_server.web.actions.agents import DRAIN, PAUSE, RESTART, RESUME, instruct, rotate_token
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.pages.agents import agent_rows
 from remote_server.web.pages.commands import keep_token, server_url
@@ -99,6 +99,14 @@ async def drain(call: Call) -> web.StreamResponse:
     name = call.path("name")
     await instruct(call, name, DRAIN, deadline=call.form(AgentDrain).deadline)
     return go(call, f"agents/{name}", done="draining")
+
+
+@Route("POST", "/agents/{name}/restart", OPERATOR, page=True)
+async def restart(call: Call) -> web.StreamResponse:
+    """Restart an agent; its jobs run on."""
+    name = call.path("name")
+    await instruct(call, name, RESTART)
+    return go(call, f"agents/{name}", done="restarting")
 
 
 @Route("POST", "/agents/{name}/change", ADMIN, page=True, body=AgentForm)

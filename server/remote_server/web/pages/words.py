@@ -26,6 +26,7 @@ DONE: Final = {
     "paused": "Paused: it takes no new jobs.",
     "resumed": "Resumed.",
     "draining": "It drains: it takes no new jobs, and those that run end by themselves.",
+    "restarting": "The restart was asked for; its jobs run on.",
     "changed": "Saved.",
     "created": "Created.",
     "deleted": "Deleted.",

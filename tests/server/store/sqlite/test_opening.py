@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from remote_server.errors import DatabaseUnusable
-from remote_server.store import versions
+from remote_server.store import schema, versions
 from remote_server.store.schema import metadata
 from remote_server.store.sqlite.opening import prepare, upgrade
 
@@ -82,7 +82,7 @@ def test_an_older_database_waits_for_migrate_when_told_so(
 ) -> None:
     path = tmp_path / "s.db"
     prepare(path)
-    monkeypatch.setattr(versions, "known_versions", lambda: ["9999", "0002", "0001"])
+    monkeypatch.setattr(versions, "known_versions", lambda: ["9999", schema.HEAD])
     monkeypatch.setattr("remote_server.store.sqlite.opening.HEAD", "9999")
     with pytest.raises(DatabaseUnusable, match="remote-server migrate"):
         prepare(path, migrate=False)

@@ -98,6 +98,22 @@ async def test_wishes_reach_the_agent_and_are_kept(live: Live) -> None:
         (await live.post(f"/agents/nobody/{wish}")).problem(404, "not_found")
 
 
+async def test_a_restart_reaches_the_agent_until_another_process_comes(live: Live) -> None:
+    token = await live.register()
+    refused = (await live.post("/agents/a/restart")).problem(409, "conflict")
+    assert "a was never connected" in refused["detail"]
+    async with live.connect(token, process="p1") as link:
+        asked = await live.post("/agents/a/restart")
+        assert asked.body["restart_requested_at"]
+        assert (await link.until("mode")).desired.restart == "p1"
+    async with live.connect(token, process="p1") as link:
+        assert link.welcome.desired.restart == "p1"
+    async with live.connect(token, process="p2") as link:
+        assert link.welcome.desired.restart == ""
+    assert (await live.get("/agents/a")).body["restart_requested_at"] is None
+    (await live.post("/agents/nobody/restart")).problem(404, "not_found")
+
+
 async def test_a_deleted_agent_is_sent_away_for_good(live: Live) -> None:
     token = await live.register()
     async with live.connect(token) as link:

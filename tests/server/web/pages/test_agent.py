@@ -55,6 +55,22 @@ async def test_an_operator_pauses_drains_and_resumes_it(live: Live) -> None:
         assert (await browser.send("/agents/nobody/pause")).status == 404
 
 
+async def test_an_operator_restarts_it(live: Live) -> None:
+    token = await live.register("a")
+    async with visitor(live, "operator") as browser:
+        page = await browser.get("/agents/a")
+        assert "agents/a/restart" not in page.text, "there is no process yet"
+        async with live.connect(token, process="p1"):
+            page = await browser.get("/agents/a")
+            assert 'data-opens="restart"' in page.text and "Restart a?" in page.words
+            seen = await browser.send("/agents/a/restart")
+            assert seen.location == "../../agents/a?done=restarting"
+            page = await browser.get("/agents/a?done=restarting")
+            assert "The restart was asked for" in page.words and "It is to restart" in page.words
+    async with visitor(live, "viewer") as browser:
+        assert (await browser.send("/agents/a/restart")).status == 403
+
+
 async def test_an_admin_edits_queues_labels_and_capacity(live: Live) -> None:
     await live.register("a", labels={"old": "1"})
     await live.post("/queues", {"name": "gpu"})
