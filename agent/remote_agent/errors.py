@@ -13,6 +13,11 @@ AgentError            1   fatal: something that a person must look at
 
 from __future__ import annotations
 
+from typing import Final
+
+RESTART: Final = 3
+"""Exit code of an agent that is to be started again."""
+
 
 def os_words(error: OSError, place: object) -> str:
     """What the system refused, and where; `place` holds when the error does not say."""

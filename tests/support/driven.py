@@ -107,7 +107,7 @@ class Driven:
     ) -> None:
         self.now = 1000.0
         self.port = port = RecordingPort()
-        self.session = Session(HostFacts("test", "installation"))
+        self.session = Session(HostFacts("test", "installation", process="p1"))
         self.desired = DesiredState(state_dir, lambda: ClockReading(self.now, self.now, "boot"))
         self.shutdown = Shutdown(
             self.session, self.desired, port.stop, lifetime, now=lambda: self.now

@@ -33,7 +33,7 @@ from remote_agent.config import Config
 from remote_agent.connection.identity import Identity, load_identity, remove_identity
 from remote_agent.connection.link import Link
 from remote_agent.connection.uploader import Uploader
-from remote_agent.errors import AgentError
+from remote_agent.errors import RESTART, AgentError
 from remote_agent.execution.runner import Runner
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.journal import Journal
@@ -45,7 +45,7 @@ from remote_agent.local.janitor import Janitor
 from remote_agent.local.logging_setup import set_up_logging
 from remote_agent.local.notify import ServiceStatus
 from remote_agent.planning.order import HostContext
-from remote_agent.processes import SCARCE, protect_from_oom
+from remote_agent.processes import SCARCE, lower_descriptors, protect_from_oom
 from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
 from remote_protocol.codec import make_ready
@@ -94,7 +94,7 @@ class Agent:
         host = HostContext(identity.name, os.environ, group, options.umask)
         self._journal = journal = Journal(config, host, users)
         check_users(users, journal.files)
-        files = file_limits()
+        self._files = files = file_limits()
         logs, state_dir = config.logs, config.state_dir
         self._session = session = Session(facts_of(config, identity))
         self._desired = desired = DesiredState(state_dir)
@@ -155,7 +155,8 @@ class Agent:
                 task.result()
             return self._fatal.result() if self._fatal.done() else await self._leave()
         finally:
-            self._status.stopping()
+            if not self._shutdown.restart:  # else its service goes on
+                self._status.stopping()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -191,6 +192,11 @@ class Agent:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if self._fatal.done():
             return self._fatal.result()
+        if self._shutdown.restart:
+            self._runner.hand_over()
+            if self._files.of_jobs is not None:
+                lower_descriptors(self._files.of_jobs)  # the next one raises it again
+            return RESTART
         if not held:
             if reason == "drained":
                 self._desired.end_local_drain()

@@ -114,6 +114,7 @@ def facts_of(config: Config, identity: Identity) -> HostFacts:
         __version__,
         installation(config.state_dir),
         boot_id(),
+        os.urandom(8).hex(),
         host_platform(),
         settings_of(config, identity),
     )

@@ -1,4 +1,6 @@
-"""When and how the agent exits: drained, stopped by a signal, after its one job, or idle. No I/O.
+"""When and how the agent exits: drained, restarted, stopped by a signal, after its job, or idle.
+
+No I/O.
 
 It may exit when it holds no attempt any more, or at once, as `on_stop` says: shims and jobs run on
 without it, and the next start finds them.
@@ -64,6 +66,8 @@ class Shutdown:
         self.on_stop: OnStop = "leave"
         self.stop_timeout: float | None = None
         self.signalled = False
+        self.restart = False
+        """It is to start again at once: somebody asked the server for that."""
         self._session = session
         self._desired = desired
         self._stop = stop
@@ -126,6 +130,12 @@ class Shutdown:
         """About once a second: is it time to exit?"""
         now, desired = self._now(), self._desired
         held = self._session.attempts
+        asked = desired.server.restart
+        if asked and asked == self._session.process and not self._finishing:
+            # Once for each request: the next process has another name.
+            self.restart = True
+            self.reason = "restarted by the server; jobs run on"
+            return
         if held or (self._session.welcomed and desired.condition().accepting):
             self._could_work = True
         self._watch_idleness(now)

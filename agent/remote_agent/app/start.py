@@ -36,7 +36,9 @@ def run(
     reload: Callable[[], Config] | None = None,
     with_parent: bool = False,
 ) -> int:
-    """Run the agent until it is stopped; the exit code. AgentError says why it cannot run.
+    """Run the agent until it is stopped; the exit code, RESTART when it is to start again.
+
+    AgentError says why it cannot run.
 
     `with_parent`: it is stopped, too, when stdin ends, because whoever held it has died.
     """
@@ -54,8 +56,11 @@ def run(
     timeout = _ORPHAN_ENDS if with_parent else 0.0
     # The loop that watches sockets: on Windows another one is the default, which cannot.
     loop = asyncio.SelectorEventLoop
-    with exclusive(config.state_dir, timeout), asyncio.Runner(loop_factory=loop) as runner:
-        return runner.run(_run(config, identity, options, reload))
+    try:
+        with exclusive(config.state_dir, timeout), asyncio.Runner(loop_factory=loop) as runner:
+            return runner.run(_run(config, identity, options, reload))
+    finally:
+        os.umask(options.umask)
 
 
 async def _run(

@@ -49,7 +49,7 @@ def _usable(number: int) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code (0 done, 1 fatal, 2 usage, 3 update, 4 token)."""
+    """Run the command line; the exit code (0 done, 1 fatal, 2 usage, 3 restart, 4 token)."""
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["_shim"]:
         # A frozen binary starts its shims through itself: nothing else may be imported there.

@@ -97,15 +97,20 @@ def to_enrol(known: Identity | None, url: str | None, token: str | None) -> bool
 def forget_token() -> None:
     """Run again without a token in environment and arguments: any job that runs as this user could
     read it there (proc(5)). Returns when there is none."""
-    env = {name: value for name, value in os.environ.items() if name != variable_of("--token")}
-    arguments = _without_token(sys.orig_argv)
-    if (len(env) == len(os.environ) and arguments == sys.orig_argv) or sys.argv[1:2] != ["run"]:
+    there = variable_of("--token") in os.environ or _without_token(sys.orig_argv) != sys.orig_argv
+    if not there or sys.argv[1:2] != ["run"]:
         return
     os.environ.pop(variable_of("--token"), None)
-    if getattr(sys, "frozen", False):
-        arguments = [sys.executable, *_without_token(sys.argv)[1:]]
+    start_anew()
+
+
+def start_anew() -> None:
+    """Become this program anew, with the same arguments but for a token. OSError; returns where no
+    process can become another one (Windows)."""
+    frozen = getattr(sys, "frozen", False)
+    arguments = [sys.executable, *sys.argv[1:]] if frozen else sys.orig_argv
     sys.stdout.flush()
-    run_again(arguments, env)
+    run_again(_without_token(arguments), os.environ)
 
 
 def _without_token(arguments: list[str]) -> list[str]:

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from remote_agent import __version__
 from remote_agent import config as configuration
-from remote_agent.cli.call import flags_of, forget_token, load, read_token, to_enrol
+from remote_agent.cli.call import flags_of, forget_token, load, read_token, start_anew, to_enrol
 from remote_agent.config import Config
 from remote_agent.connection.identity import Identity, load_identity
-from remote_agent.errors import AgentError, ConfigError
+from remote_agent.errors import RESTART, AgentError, ConfigError
 from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
 from remote_agent.local.health_files import fresh
@@ -48,12 +48,23 @@ def run(options: argparse.Namespace) -> int:
     from remote_agent.app.shutdown import Lifetime
     from remote_agent.app.start import run as run_agent
 
-    return run_agent(
-        settings,
-        Lifetime(options.once, idle_timeout),
-        reload=lambda: load(options, flags_of(options))[0],
-        with_parent=options.with_parent,
-    )
+    while True:
+        code = run_agent(
+            settings,
+            Lifetime(options.once, idle_timeout),
+            reload=lambda: load(options, flags_of(options))[0],
+            with_parent=options.with_parent,
+        )
+        if code != RESTART or sys.argv[1:2] == ["_service"]:
+            return code  # the service manager of Windows starts it again
+        try:
+            start_anew()
+        except OSError as error:
+            why = (
+                f"the agent's program cannot be started: {error.strerror}; the present one goes on"
+            )
+            print(f"remote-agent: {why}", file=sys.stderr, flush=True)
+        settings = load(options, flags_of(options))[0]
 
 
 def _idle_timeout(text: str | None) -> float | None:

@@ -88,6 +88,10 @@ class Runner:
             self._retry_timer.cancel()
         self._shims.close()
 
+    def hand_over(self) -> None:
+        """This process is about to become another program (`ShimPool.hand_over`)."""
+        self._shims.hand_over()
+
     def reattach(self) -> list[FoundAttempt]:
         """Everything that a former agent has left, before the first link; what runs is watched."""
         found: list[FoundAttempt] = []

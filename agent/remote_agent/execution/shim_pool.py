@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final
 import structlog
 
 from remote_agent.errors import os_words
-from remote_agent.processes import cgroup, rename
+from remote_agent.processes import cgroup, has_ended, rename
 from remote_agent.shim.launcher_client import LauncherClient
 
 log = structlog.get_logger("runner")
@@ -18,6 +19,8 @@ log = structlog.get_logger("runner")
 SHIMS_LOG: Final = "shims.log"
 LARGEST_LOG: Final = 5_000_000
 """Bytes after which what shims complained about is put aside at the next start."""
+FORMER: Final = "_REMOTE_LAUNCHERS"
+"""Variable that names the children of the program that this process was before its restart."""
 SPARE: Final = 8
 """Shims that are kept ready beyond those that run an attempt; fewer when the capacity is less."""
 
@@ -33,6 +36,8 @@ class ShimPool:
         self._log = logs / SHIMS_LOG
         self._group = group
         self._shims = LauncherClient(self._log, descriptors, self._move if group else None)
+        self._former = [int(pid) for pid in os.environ.pop(FORMER, "").split()]
+        """Launchers of this process before it was restarted: they last as long as their shims."""
         self._wanted = 0
         self.capacity = 1
         """Attempts that are expected to run at a time."""
@@ -57,6 +62,11 @@ class ShimPool:
     def close(self) -> None:
         """Let go: those that keep an attempt go on, spare ones end."""
         self._shims.close()
+
+    def hand_over(self) -> None:
+        """This process is about to become another program, which has to wait for its children."""
+        mine = [*self._former, *([] if self.pid is None else [self.pid])]
+        os.environ[FORMER] = " ".join(map(str, mine))
 
     def request(self, directory: Path, secrets: Mapping[str, str] | None = None) -> None:
         """Have a shim keep the attempt in this directory, given the values of its secrets with
@@ -88,6 +98,7 @@ class ShimPool:
     def revive(self) -> bool:
         """Start another launcher if it has died; True when there is a new one, which knows of no
         request."""
+        self._former = [pid for pid in self._former if not has_ended(pid)]
         if self._shims.alive():
             return False
         log.error("the launcher of the shims has died; starting another one")

@@ -253,6 +253,14 @@ def start_detached(
     return process
 
 
+def has_ended(child: int) -> bool:
+    """Whether a child of this process has ended; then it is waited for."""
+    try:
+        return os.waitpid(child, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
+
+
 class ExitWatch:
     """A descriptor that becomes readable when a child may have exited."""
 

@@ -72,6 +72,8 @@ class HostFacts:
     agent_version: str
     installation: str
     boot_id: str = ""
+    process: str = ""
+    """This start of the agent."""
     platform: m.Platform = field(default_factory=m.Platform)
     settings: m.Settings = field(default_factory=m.Settings)
 
@@ -104,6 +106,11 @@ class Session:
     def attempts(self) -> Mapping[AttemptId, HeldAttempt]:
         """Every attempt that is held or being stored. Only to be read."""
         return MappingProxyType(self._attempts.held)
+
+    @property
+    def process(self) -> str:
+        """What this start of the agent is called in its hellos."""
+        return self._facts.process
 
     @property
     def running(self) -> int:
@@ -205,6 +212,7 @@ class Session:
             agent_version=self._facts.agent_version,
             boot_id=self._facts.boot_id,
             installation=self._facts.installation,
+            process=self._facts.process,
             platform=self._facts.platform,
             settings=self._facts.settings,
             condition=self._condition,

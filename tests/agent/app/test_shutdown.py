@@ -74,6 +74,24 @@ def test_a_drain_waits_for_the_last_settlement_and_the_handshake(driven):
     assert it.reason == "drained"
 
 
+def test_a_restart_is_once_for_each_request(driven):
+    it = leaving(driven)
+    driven.take()
+    driven.desired.server = DesiredMode(restart="another process")
+    assert later(driven, it) == "" and not it.restart
+    driven.desired.server = DesiredMode(restart=driven.session.process)
+    it.check()
+    assert it.restart and it.reason == "restarted by the server; jobs run on"
+
+
+def test_who_is_about_to_exit_does_not_restart(driven):
+    driven.take()
+    it = leaving(driven, "drain")
+    driven.desired.server = DesiredMode(restart=driven.session.process)
+    it.signal()
+    assert later(driven, it) == "" and not it.restart
+
+
 def test_an_offer_on_its_way_is_given_time_to_be_refused(driven):
     it = leaving(driven)
     driven.desired.server = DesiredMode(draining=True)

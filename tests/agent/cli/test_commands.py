@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from remote_agent import __version__
+from remote_agent.app import start
 from remote_agent.cli import main
 from remote_agent.connection.identity import Identity, save_identity
+from remote_agent.errors import RESTART
 from remote_agent.journal.folder import unsettled
 
 
@@ -51,6 +53,26 @@ def test_status_without_an_agent_says_so(capsys: pytest.CaptureFixture) -> None:
     assert main(["status", "-o", "json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["running"], document["registered"], document["attempts"]) == (False, False, [])
+
+
+def test_a_restart_whose_program_is_gone_goes_on_in_the_same_process(
+    monkeypatch: pytest.MonkeyPatch, state: Path, capsys: pytest.CaptureFixture
+) -> None:
+    save_identity(state, Identity("http://127.0.0.1:1", "web-7", "rat_x"))
+    monkeypatch.setattr(sys, "executable", str(state / "gone"))
+    codes = [RESTART, RESTART, 0]
+    monkeypatch.setattr(start, "run", lambda *_, **__: codes.pop(0))
+    assert main(["run"]) == 0 and not codes
+    assert "the present one goes on" in capsys.readouterr().err
+
+
+def test_a_service_of_windows_is_started_again_by_its_manager(
+    monkeypatch: pytest.MonkeyPatch, state: Path
+) -> None:
+    save_identity(state, Identity("http://127.0.0.1:1", "web-7", "rat_x"))
+    monkeypatch.setattr(sys, "argv", ["remote-agent", "_service"])
+    monkeypatch.setattr(start, "run", lambda *_, **__: RESTART)
+    assert main(["run"]) == RESTART == 3
 
 
 @pytest.mark.parametrize("text", ["0.5s", "soon", "-1s"])

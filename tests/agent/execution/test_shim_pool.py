@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,22 @@ def asked(pool: ShimPool, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
     monkeypatch.setattr(pool._shims, "resize", numbers.append)
     return numbers
+
+
+def test_the_launchers_before_a_restart_are_waited_for(
+    pool: ShimPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.open()
+    pool.hand_over()
+    assert os.environ[module.FORMER] == str(pool.pid)
+    former = subprocess.Popen(["true"])
+    monkeypatch.setenv(module.FORMER, f"{former.pid} 999999999")
+    later = ShimPool(tmp_path / "later")
+    assert module.FORMER not in os.environ, "no job gets it"
+    later.open()
+    eventually(lambda: not later.revive() and not later._former)
+    former.returncode = 0  # it was waited for
+    later.close()
 
 
 def test_spare_ones_for_what_may_come(pool: ShimPool, asked: list[int]) -> None:

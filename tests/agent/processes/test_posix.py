@@ -37,6 +37,16 @@ def test_spawn(pipe: tuple[int, int], tmp_path: Path) -> None:
         assert mark.exists() == (before is not None)
 
 
+def test_a_child_that_has_ended_is_waited_for_once() -> None:
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    assert not posix.has_ended(child.pid)
+    child.communicate()
+    assert posix.has_ended(child.pid), "whoever has waited"
+    child = subprocess.Popen(["true"])
+    eventually(lambda: posix.has_ended(child.pid))
+    assert child.poll() == 0, "nobody else can"
+
+
 def test_the_program_is_looked_up_in_the_jobs_path(pipe: tuple[int, int], tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
