@@ -232,7 +232,7 @@ class CallMethods(Awaiting):
 
     @method
     async def ask_agent(self, agent: str, what: str, body: Document | None = None) -> Document:
-        """`pause`, `resume` or `drain` an agent."""
+        """`pause`, `resume`, `drain` or `restart` an agent."""
         return await self._transport.document(
             Call("POST", f"/agents/{segment(agent)}/{what}", body=body)
         )

@@ -39,7 +39,7 @@ from remote_client.transport import Document
 
 @click.group(cls=Group)
 def agent() -> None:
-    """List agents, show, pause, drain, change and remove them.
+    """List agents, show, pause, drain, restart, change and remove them.
 
     \b
     Examples:
@@ -68,6 +68,8 @@ def list_agents(session: Session, look: Look) -> None:
 
 
 def _remark(item: Document) -> str:
+    if item.get("restart_requested_at"):
+        return "to be restarted"
     if item.get("draining"):
         return "draining"
     if item.get("paused"):
@@ -158,6 +160,28 @@ def drain(session: Session, name: str, deadline: float | None, output: str) -> N
     """
     view = session.calls.ask_agent(name, "drain", {"deadline": deadline})
     _done(view, output, "drains: it exits when it is empty")
+
+
+@agent.command()
+@click.argument("name", type=NAME, shell_complete=completed("agents"))
+@output_option
+@pass_session
+def restart(session: Session, name: str, output: str) -> None:
+    """Restart an agent; its jobs run on.
+
+    Its program ends and starts again, and reads its configuration anew. An agent that is offline
+    does so when it comes back, unless it was started anew meanwhile.
+
+    \b
+    Example:
+      remotectl agent restart web-7
+    """
+    view = session.calls.ask_agent(name, "restart")
+    offline = view.get("state") == "offline"
+    _done(view, output, _WHEN_BACK if offline else "restarts; its jobs run on")
+
+
+_WHEN_BACK = "is offline: it restarts when it comes back, unless it was started anew meanwhile"
 
 
 @agent.command("set")

@@ -1,4 +1,4 @@
-"""Agents: show, list, change, pause, drain, delete."""
+"""Agents: show, list, change, pause, drain, restart, delete."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ class AgentMethods(Resource):
         return self._view(
             AgentView, await self._calls.ask_agent(name, "drain", {"deadline": deadline})
         )
+
+    @method
+    async def restart_agent(self, name: str) -> AgentView:
+        """Have an agent's process make room for a new one; its jobs run on."""
+        return self._view(AgentView, await self._calls.ask_agent(name, "restart"))
 
     @method
     async def rotate_agent_token(self, name: str) -> AgentToken:

@@ -51,6 +51,18 @@ def test_wishes(api: FakeApi, ctl: Any) -> None:
     assert [said.body for said in api.calls] == [{"comment": "disk"}, None, {"deadline": 3600.0}]
 
 
+def test_a_restart_says_when(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    api.on("POST", "/agents/web-7/restart", view(restart_requested_at=NOW))
+    assert ctl("agent", "restart", "web-7") == 0
+    assert "web-7 restarts; its jobs run on" in capsys.readouterr().err
+    api.on("POST", "/agents/web-7/restart", view(state="offline", restart_requested_at=NOW))
+    assert ctl("agent", "restart", "web-7") == 0
+    assert "web-7 is offline: it restarts when it comes back" in capsys.readouterr().err
+    api.on("GET", "/agents", {"items": [view(restart_requested_at=NOW)], "next_cursor": None})
+    assert ctl("agent", "list") == 0
+    assert "to be restarted" in capsys.readouterr().out
+
+
 def test_a_bad_deadline_is_named(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl("agent", "drain", "web-7", "--deadline", "soon") == 2
     assert "'soon' is not a duration" in capsys.readouterr().err

@@ -38,10 +38,11 @@ def test_what_is_asked_of_agents(api: FakeApi, both: Any) -> None:
     }  # fmt: skip
     api.on("GET", "/agents", {"items": [view]})
     assert [agent.name for agent in both.agents().items] == ["a"]
-    for what in ("pause", "resume"):
+    for what in ("pause", "resume", "restart"):
         api.on("POST", f"/agents/a/{what}", view)
     assert both.pause_agent("a", "why").name == both.resume_agent("a").name == "a"
     assert api.calls[1].body == {"comment": "why"}
+    assert both.restart_agent("a").restart_requested_at is None
     api.on("POST", "/agents/a/rotate-token", {"name": "a", "token": "rat_x"})
     assert both.rotate_agent_token("a").token == "rat_x"
     api.on("DELETE", "/agents/a", Answer(None, 204))
