@@ -48,6 +48,9 @@ class AgentView(View):
     connected_at: datetime | None = None
     last_seen_at: datetime | None = None
     warning: str = ""
+    allowed_actions: list[str] = Field(default_factory=list)
+    """What the caller may do with it now: `pause`, `resume`, `drain`, `restart`, `change`,
+    `rotate_token`, `delete`."""
 
 
 class AgentChange(Body):

@@ -91,6 +91,8 @@ class JobView(JobSpec):
     submitted_by: Actor | None = None
     input: InputView | None = None
     """The input of a job that takes one, while it is kept: until the job has ended."""
+    allowed_actions: list[str] = Field(default_factory=list)
+    """What the caller may do with it now: `cancel`, `retry`, `submit_again` (with changes)."""
     attempts: list[AttemptView] = Field(default_factory=list)
     """Filled by `GET /jobs/{id}`, empty in lists."""
     abridged: list[str] = Field(default_factory=list)

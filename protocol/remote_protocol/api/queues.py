@@ -55,3 +55,5 @@ class QueueView(View):
     log_max_total: int | None = None
     job_retention: float | None = None
     created_at: datetime
+    allowed_actions: list[str] = Field(default_factory=list)
+    """What the caller may do with it now: `pause`, `resume`, `change`, `delete`."""

@@ -80,6 +80,8 @@ class TokenView(View):
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     revoked: bool = False
+    allowed_actions: list[str] = Field(default_factory=list)
+    """What the caller may do with it now: `revoke`."""
 
 
 class TokenCreated(TokenView):

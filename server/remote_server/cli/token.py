@@ -113,6 +113,6 @@ async def _create(config: Config, role: Role, name: str, expires: float | None) 
         now = time.time()
         ends = None if expires is None else now + expires
         made = await store.create_token("api", digest(text), name, now, role=role, expires_at=ends)
-        return TokenCreated.model_validate({**token_values(made), "token": text})
+        return TokenCreated.model_validate({**token_values(made, None), "token": text})
     finally:
         await store.close()

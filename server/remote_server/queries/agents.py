@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from remote_protocol.api.agents import AgentView
+from remote_protocol.ids import Role
+from remote_server.domain.allowed_actions import on_agent
 from remote_server.domain.model import Agent
 from remote_server.queries.sources import Sources
 from remote_server.queries.views import when, when_if
@@ -13,8 +15,10 @@ from remote_server.queries.views import when, when_if
 _JOBS_SHOWN: Final = 100
 
 
-async def agent_views(sources: Sources, agents: Sequence[Agent]) -> list[AgentView]:
-    """Agents as lists and single answers show them."""
+async def agent_views(
+    sources: Sources, agents: Sequence[Agent], role: Role | None = None
+) -> list[AgentView]:
+    """Agents as lists and single answers show them to whoever has a role."""
     views = []
     for agent in agents:
         status, slot = sources.agents.status(agent.name), sources.agents.slot(agent.name)
@@ -43,6 +47,7 @@ async def agent_views(sources: Sources, agents: Sequence[Agent]) -> list[AgentVi
                 connected_at=when_if(agent.connected_at),
                 last_seen_at=when_if(status.seen_at or agent.last_seen_at),
                 warning=status.warning,
+                allowed_actions=on_agent(role, agent.paused, agent.draining, bool(agent.process)),
             )
         )
     return views

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from remote_protocol.api.jobs import JobView
+from remote_protocol.ids import Role
 from remote_server.domain.model import Job
 from remote_server.inputs import Input
 from remote_server.queries.sources import Sources
@@ -14,15 +15,24 @@ from remote_server.queries.waiting import attention, waiting_reasons
 
 
 async def job_views(
-    sources: Sources, jobs: Sequence[Job], *, values_shown: bool = True
+    sources: Sources,
+    jobs: Sequence[Job],
+    *,
+    values_shown: bool = True,
+    role: Role | None = None,
 ) -> list[JobView]:
-    """Jobs as a list shows them; without `values_shown` their environments have names only."""
+    """Jobs as a list shows them to whoever has a role; without `values_shown` their environments
+    have names only."""
     reasons = await waiting_reasons(sources.store, sources.agents, jobs)
-    return [job_view(job, reasons.get(job.id), values_shown=values_shown) for job in jobs]
+    return [
+        job_view(job, reasons.get(job.id), values_shown=values_shown, role=role) for job in jobs
+    ]
 
 
-async def whole_job(sources: Sources, job: Job, *, values_shown: bool = True) -> JobView:
-    """A job with everything that is known about it."""
+async def whole_job(
+    sources: Sources, job: Job, *, values_shown: bool = True, role: Role | None = None
+) -> JobView:
+    """A job with everything that is known about it, and what whoever has a role may do with it."""
     attempts = await sources.store.attempts_of(job.id)
     reasons = await waiting_reasons(sources.store, sources.agents, [job])
     sent = None
@@ -36,4 +46,5 @@ async def whole_job(sources: Sources, job: Job, *, values_shown: bool = True) ->
         values_shown=values_shown,
         sent=sent,
         attention=attention(job, silence, time.time()),
+        role=role,
     )

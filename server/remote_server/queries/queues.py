@@ -6,14 +6,18 @@ import time
 from collections.abc import Sequence
 
 from remote_protocol.api.queues import QueueView
+from remote_protocol.ids import Role
 from remote_protocol.states import AgentState
+from remote_server.domain.allowed_actions import on_queue
 from remote_server.domain.model import Queue
 from remote_server.queries.sources import Sources
 from remote_server.queries.views import when
 
 
-async def queue_views(sources: Sources, queues: Sequence[Queue]) -> list[QueueView]:
-    """Queues as lists and single answers show them."""
+async def queue_views(
+    sources: Sources, queues: Sequence[Queue], role: Role | None = None
+) -> list[QueueView]:
+    """Queues as lists and single answers show them to whoever has a role."""
     names = [queue.name for queue in queues]
     serving = await sources.store.serving(names)
     loads = await sources.store.loads(names)
@@ -37,6 +41,7 @@ async def queue_views(sources: Sources, queues: Sequence[Queue]) -> list[QueueVi
                 log_max_total=queue.log_max_total,
                 job_retention=queue.job_retention,
                 created_at=when(queue.created_at),
+                allowed_actions=on_queue(role, queue.name, queue.paused),
             )
         )
     return views

@@ -19,6 +19,8 @@ from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.inputs import InputView
 from remote_protocol.api.jobs import AttemptView, JobView, view_of
 from remote_protocol.api.tokens import TokenView
+from remote_protocol.ids import Role
+from remote_server.domain.allowed_actions import on_job, on_token
 from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Attempt, Job, Principal, TimelineEvent, Token
 from remote_server.inputs import Input
@@ -102,8 +104,9 @@ def job_view(
     values_shown: bool = True,
     sent: InputView | None = None,
     attention: str | None = None,
+    role: Role | None = None,
 ) -> JobView:
-    """A job as shown; without `values_shown` the environment has names only."""
+    """A job as shown to whoever has a role; without `values_shown` its variables have no values."""
     model = view_of(type(job.spec))
     values = _defaults(model) | job.spec.__dict__
     if not values_shown:
@@ -130,6 +133,7 @@ def job_view(
         submitted_by=actor_view(job.submitted_by),
         input=sent,
         attention=attention,
+        allowed_actions=on_job(role, job.state, job.spec.stdin),
         attempts=[attempt_view(attempt) for attempt in attempts],
         abridged=list(job.abridged),
     )
@@ -180,13 +184,14 @@ def timeline_json(entry: TimelineEvent) -> str:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-def token_view(token: Token) -> TokenView:
-    """A token as shown, without its secret."""
-    return TokenView.model_validate(token_values(token))
+def token_view(token: Token, caller: Token) -> TokenView:
+    """A token as shown to the bearer of another one, or the same; without its secret."""
+    return TokenView.model_validate(token_values(token, caller))
 
 
-def token_values(token: Token) -> dict[str, object]:
-    """The fields of a token's view."""
+def token_values(token: Token, caller: Token | None) -> dict[str, object]:
+    """The fields of a token's view. `caller` None: nobody can do anything with it there."""
+    allowed = [] if caller is None else on_token(caller.role, caller.id == token.id, token.revoked)
     return {
         "id": token.id,
         "kind": token.kind,
@@ -202,4 +207,5 @@ def token_values(token: Token) -> dict[str, object]:
         "expires_at": when_if(token.expires_at),
         "last_used_at": when_if(token.last_used_at),
         "revoked": token.revoked,
+        "allowed_actions": allowed,
     }

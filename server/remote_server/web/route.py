@@ -181,10 +181,14 @@ class Call:
         return Principal(self.token.id, self.token.name, self.request.remote or "")
 
     @property
+    def role(self) -> Role:
+        """The caller's role."""
+        return self.token.role or Role.VIEWER
+
+    @property
     def sees_values(self) -> bool:
         """Whether the caller may see the values of jobs' environments: operators may."""
-        role = self.token.role
-        return role is not None and role.includes(Role.OPERATOR)
+        return self.role.includes(Role.OPERATOR)
 
     def path(self, name: str) -> str:
         """One part of the path. ApiProblem when nothing can have such a name."""

@@ -67,7 +67,8 @@ def test_a_timeline_entry() -> None:
 
 
 def test_a_token_without_its_secret() -> None:
-    view = token_view(Token(JOB, "api", "n", 0.0, role=Role.ADMIN, queues=("a",)))
+    token = Token(JOB, "api", "n", 0.0, role=Role.ADMIN, queues=("a",))
+    view = token_view(token, token)
     assert TokenView.model_validate_json(view.model_dump_json()) == view
     assert (view.role, view.queues) == (Role.ADMIN, ["a"])
 

@@ -30,7 +30,7 @@ async def list_agents(call: Call) -> web.StreamResponse:
     )
     return answer(
         Page[AgentView].model_construct(
-            items=await agent_views(call.services.sources, agents), next_cursor=following
+            items=await agent_views(call.services.sources, agents, call.role), next_cursor=following
         )
     )
 
@@ -139,4 +139,4 @@ async def rotate_token(call: Call) -> web.StreamResponse:
 
 
 async def _shown(call: Call, agent: Agent) -> web.StreamResponse:
-    return answer((await agent_views(call.services.sources, [agent]))[0])
+    return answer((await agent_views(call.services.sources, [agent], call.role))[0])

@@ -54,7 +54,8 @@ async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResp
     job = await actions.submit(call, spec, now, detail)
     # A job that an earlier call with the same key made keeps its own time.
     made = spec.idempotency_key is None or job.created_at == now
-    return answer(job_view(job), 201 if made else 200, {"Location": f"/api/v1/jobs/{job.id}"})
+    view = job_view(job, role=call.token.role)
+    return answer(view, 201 if made else 200, {"Location": f"/api/v1/jobs/{job.id}"})
 
 
 def _with_key(spec: JobSpec, key: str) -> JobSpec:
@@ -114,7 +115,9 @@ async def list_jobs(call: Call) -> web.StreamResponse:
     jobs, following = await call.services.store.jobs(
         query.filter(call.token.id, time.time()), limit=query.limit, cursor=query.cursor
     )
-    views = await job_views(call.services.sources, jobs, values_shown=call.sees_values)
+    views = await job_views(
+        call.services.sources, jobs, values_shown=call.sees_values, role=call.role
+    )
     return answer(Page[JobView].model_construct(items=views, next_cursor=following))
 
 
@@ -125,7 +128,9 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def _shown(call: Call, job: Job) -> JobView:
-    return await whole_job(call.services.sources, job, values_shown=call.sees_values)
+    return await whole_job(
+        call.services.sources, job, values_shown=call.sees_values, role=call.role
+    )
 
 
 @Route(

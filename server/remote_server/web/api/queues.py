@@ -34,7 +34,7 @@ async def list_queues(call: Call) -> web.StreamResponse:
     queues, following = page(
         await call.services.store.queues(), lambda queue: queue.name, query.limit, query.cursor
     )
-    views = await queue_views(call.services.sources, queues)
+    views = await queue_views(call.services.sources, queues, call.role)
     return answer(Page[QueueView].model_construct(items=views, next_cursor=following))
 
 
@@ -62,4 +62,4 @@ async def delete(call: Call) -> web.StreamResponse:
 
 
 async def _shown(call: Call, queue: Queue) -> QueueView:
-    return (await queue_views(call.services.sources, [queue]))[0]
+    return (await queue_views(call.services.sources, [queue], call.role))[0]

@@ -25,7 +25,7 @@ async def create(call: Call) -> web.StreamResponse:
 
     For a person or a program, or with `agent` for one agent to come.
     """
-    return _made(await create_token(call, await call.read(TokenCreate)))
+    return _made(call, await create_token(call, await call.read(TokenCreate)))
 
 
 @Route(
@@ -39,12 +39,16 @@ async def create(call: Call) -> web.StreamResponse:
 )
 async def create_registration(call: Call) -> web.StreamResponse:
     """Create a registration token."""
-    return _made(await create_registration_token(call, await call.read(RegistrationTokenCreate)))
+    return _made(
+        call, await create_registration_token(call, await call.read(RegistrationTokenCreate))
+    )
 
 
-def _made(made: tuple[Token, str]) -> web.StreamResponse:
+def _made(call: Call, made: tuple[Token, str]) -> web.StreamResponse:
     token, text = made
-    return answer(TokenCreated.model_validate({**token_values(token), "token": text}), 201)
+    return answer(
+        TokenCreated.model_validate({**token_values(token, call.token), "token": text}), 201
+    )
 
 
 @Route("GET", "/api/v1/tokens", ADMIN, query=PageQuery, answer=Page[TokenView])
@@ -63,7 +67,7 @@ async def list_registration(call: Call) -> web.StreamResponse:
 def _list(call: Call, tokens: list[Token]) -> web.StreamResponse:
     query = call.query(PageQuery)
     chosen, following = page(tokens, lambda token: token.id, query.limit, query.cursor)
-    views = [token_view(token) for token in chosen]
+    views = [token_view(token, call.token) for token in chosen]
     return answer(Page[TokenView].model_construct(items=views, next_cursor=following))
 
 
@@ -90,4 +94,4 @@ async def revoke_registration(call: Call) -> web.StreamResponse:
 @Route("GET", "/api/v1/whoami", VIEWER, answer=TokenView)
 async def whoami(call: Call) -> web.StreamResponse:
     """Show the caller's own token."""
-    return answer(token_view(call.token))
+    return answer(token_view(call.token, call.token))

@@ -51,7 +51,8 @@ async def one_agent(call: Call) -> web.StreamResponse:
 
 async def _page(call: Call, status: int = 200, **form: Any) -> web.Response:
     services = call.services
-    (agent,) = await agent_rows(services.sources, [await services.store.agent(call.path("name"))])
+    found = await services.store.agent(call.path("name"))
+    (agent,) = await agent_rows(services.sources, [found], call.role)
     view = agent.view
     jobs, _ = await services.store.jobs(
         JobFilter(agent=view.name), limit=_RUNNING + _PAST, cursor=None

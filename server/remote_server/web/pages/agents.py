@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import remote_server
 from remote_protocol.api.agents import AgentView
-from remote_protocol.ids import Name
+from remote_protocol.ids import Name, Role
 from remote_protocol.parts import Comment
 from remote_protocol.quantities import Duration
 from remote_server.domain.model import Agent
@@ -101,10 +101,12 @@ class AgentRow:
         return " · ".join(part for part in (platform.system, platform.machine) if part)
 
 
-async def agent_rows(sources: Sources, agents: list[Agent]) -> list[AgentRow]:
-    """Agents as pages draw them."""
+async def agent_rows(
+    sources: Sources, agents: list[Agent], role: Role | None = None
+) -> list[AgentRow]:
+    """Agents as pages draw them for whoever has a role."""
     rows = []
-    for agent, view in zip(agents, await agent_views(sources, agents), strict=True):
+    for agent, view in zip(agents, await agent_views(sources, agents, role), strict=True):
         used = used_of(sources.agents.slot(agent.name), view.running)
         held = view.state != "online" or _is_held(view)
         rows.append(AgentRow(view, agent, places(view.capacity, used, held)))

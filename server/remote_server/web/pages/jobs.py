@@ -177,7 +177,7 @@ async def one_job(call: Call) -> web.StreamResponse:
     query = call.query(JobShown)
     services, now = call.services, time.time()
     found = await services.store.job(call.path("id"))
-    job = await whole_job(services.sources, found, values_shown=call.sees_values)
+    job = await whole_job(services.sources, found, values_shown=call.sees_values, role=call.role)
     events = await services.store.timeline(found.id, limit=_MOST_EVENTS + 1)
     entries = [timeline_entry(event) for event in events[:_MOST_EVENTS]]
     silence = None

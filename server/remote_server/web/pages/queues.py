@@ -74,7 +74,7 @@ async def one_queue(call: Call) -> web.StreamResponse:
     call.query(PageShown)
     services = call.services
     queue = await services.store.queue(call.path("name"))
-    (view,) = await queue_views(services.sources, [queue])
+    (view,) = await queue_views(services.sources, [queue], call.role)
     agents = await services.store.agents_named(view.agents[:_AGENTS_SHOWN])
     wanted = frozenset({JobState.QUEUED, JobState.ASSIGNED, JobState.RUNNING})
     jobs, _ = await services.store.jobs(
@@ -84,7 +84,6 @@ async def one_queue(call: Call) -> web.StreamResponse:
         call,
         "queue.html",
         queue=view,
-        default=DEFAULT_QUEUE,
         agents=await agent_rows(services.sources, agents),
         jobs=await job_views(services.sources, jobs, values_shown=False),
     )

@@ -14,6 +14,7 @@ from remote_protocol.api.tokens import RegistrationTokenCreate, TokenCreate
 from remote_protocol.ids import Name, Role
 from remote_protocol.limits import MAX_USES
 from remote_protocol.quantities import Span
+from remote_server.domain.allowed_actions import on_token
 from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Token
 from remote_server.errors import UnknownQueue
@@ -113,6 +114,11 @@ class TokenRow:
         left = None if token.expires_at is None else token.expires_at - self.now
         lasts = 0.0 if token.expires_at is None else token.expires_at - token.created_at
         return "soon" if left is not None and left <= SOON < lasts else "valid"
+
+    @property
+    def allowed_actions(self) -> list[str]:
+        """What can be done with it; only admins see the list."""
+        return on_token(Role.ADMIN, self.own, self.token.revoked)
 
     @property
     def left(self) -> float | None:
