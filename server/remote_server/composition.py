@@ -25,7 +25,7 @@ from remote_server.inputs.watch import InputWatch
 from remote_server.logs.opening import open_logs
 from remote_server.logs.packer import Packer
 from remote_server.queries.fleet import FleetReader
-from remote_server.queries.gauges import Gauges
+from remote_server.queries.gauges import Gauges, Metrics
 from remote_server.queries.history import History
 from remote_server.queries.overview import OverviewReader
 from remote_server.queries.sources import Sources
@@ -116,7 +116,7 @@ def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Servi
     limits = config.limits
     authenticator = Authenticator(store)
     sources = Sources(store, hub, hub.inputs, limits.input_ttl)
-    fleet, history = FleetReader(sources), History()
+    fleet, history, gauges = FleetReader(sources), History(), Gauges()
     return Services(
         config=config,
         store=store,
@@ -137,5 +137,6 @@ def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Servi
         fleet=fleet,
         overview=OverviewReader(sources, fleet, reserve, history),
         history=history,
-        gauges=Gauges(),
+        gauges=gauges,
+        metrics=Metrics(gauges, sources, hub.logs, reserve, fleet),
     )

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
+from remote_protocol.metrics import text_of
 from remote_server.composition import compose
 from remote_server.data_dir import DataDir
 from remote_server.store import Store
@@ -28,10 +29,11 @@ async def test_every_part_hears_of_commits(tmp_path: Path) -> None:
     services.inputs.expect(job.id)
     await store.request_cancel(job.id, "", time.time())
     assert services.inputs.known() == []
-    assert 'end_reason="cancelled"} 1' in services.gauges.render()
-    text = make_token(TokenKind.API, bytes(TOKEN_ENTROPY))
-    token = await store.create_token("api", digest(text), "one", time.time(), role=Role.VIEWER)
-    admitted = await services.authenticator.admit(f"Bearer {text}", VIEWER)
+    text = text_of(await services.metrics.families())
+    assert 'remote_jobs_ended_total{queue="default",end_reason="cancelled"} 1' in text
+    secret = make_token(TokenKind.API, bytes(TOKEN_ENTROPY))
+    token = await store.create_token("api", digest(secret), "one", time.time(), role=Role.VIEWER)
+    admitted = await services.authenticator.admit(f"Bearer {secret}", VIEWER)
     assert admitted.id == token.id
     assert services.authenticator._known
     await store.revoke(token.id)

@@ -76,7 +76,11 @@ class Live:
         chosen = self.token if token is None else token
         if chosen:
             headers["Authorization"] = f"Bearer {chosen}"
-        where = path if path.startswith(("/healthz", "/readyz", "/metrics")) else f"/api/v1{path}"
+        where = (
+            path
+            if path.startswith(("/healthz", "/readyz", "/metrics", "/telemetry"))
+            else f"/api/v1{path}"
+        )
         return self.session.request(method, self.url + where, headers=headers, **more)
 
     async def ask(

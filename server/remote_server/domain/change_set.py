@@ -31,8 +31,8 @@ class ChangeSet:
     """Jobs with new timeline events."""
     ended: set[str] = field(default_factory=set)
     """Those of them that ended."""
-    started: list[tuple[str, float]] = field(default_factory=list)
-    """First attempts that started: the job, and when (Unix seconds)."""
+    started: list[tuple[str, float, str]] = field(default_factory=list)
+    """First attempts that started: the job, when (Unix seconds), and the queue."""
     queued: bool = False
     """The dispatcher may have something to do: a job waits (again), or a queue was resumed."""
     deferred_until: float | None = None
@@ -43,8 +43,8 @@ class ChangeSet:
     """How the number of jobs changed, for each queue and state."""
     end_counts: dict[tuple[str, str], int] = field(default_factory=dict)
     """How many jobs ended, for each queue and end reason."""
-    failures: int = 0
-    """How many jobs failed."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """How many jobs failed, for each queue."""
     cancels: dict[AttemptId, Cancel] = field(default_factory=dict)
     """Attempts that an agent holds and whose job somebody wants to end, asked for again or not."""
     given_up: dict[AttemptId, tuple[str, str]] = field(default_factory=dict)
@@ -61,6 +61,8 @@ class ChangeSet:
     """Ids of tokens that were created, changed or revoked."""
     revoked: dict[str, str] = field(default_factory=dict)
     """Those of them that hold no more: why."""
+    seconds: float = 0.0
+    """How long the transaction took, its commit included."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
@@ -100,7 +102,7 @@ class ChangeSet:
         add_counts(self.ready_counts, other.ready_counts)
         add_counts(self.state_counts, other.state_counts)
         add_counts(self.end_counts, other.end_counts)
-        self.failures += other.failures
+        add_counts(self.failures, other.failures)
         self.cancels |= other.cancels
         self.given_up |= other.given_up
         self.removed_agents |= other.removed_agents

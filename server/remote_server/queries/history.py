@@ -44,7 +44,7 @@ class History:
             return
         minute = self._minute()
         minute.ended += sum(changes.end_counts.values())
-        minute.failed += changes.failures
+        minute.failed += sum(changes.failures.values())
         for (_, state), change in changes.state_counts.items():
             if state == JobState.QUEUED.value:
                 minute.queued += change

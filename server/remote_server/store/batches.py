@@ -56,15 +56,18 @@ def carry_out(
     """Run the writes in one transaction and commit it; at least one, as many as there is time
     for. StoreUnavailable when nothing was stored, CommitUnknown when nobody can say."""
     batch = Batch()
+    began = clock()
     transaction = session.begin()
     try:
-        _run(transaction, writes, clock() + seconds, clock, batch)
+        _run(transaction, writes, began + seconds, clock, batch)
         transaction.write_timeline()
         session.commit()
     except (_Guilty, OperationFault):
         session.rollback()
-        return _one_by_one(session, writes)
-    batch.changes = transaction.changes
+        batch = _one_by_one(session, writes)
+    else:
+        batch.changes = transaction.changes
+    batch.changes.seconds = clock() - began
     return batch
 
 

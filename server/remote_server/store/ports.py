@@ -89,6 +89,7 @@ class Transaction(Reader, Protocol):
         agent: str | None = None,
         from_agent: bool = False,
         detail: str = "",
+        queue: str = "",
     ) -> None:
         """Add a timeline event. The transaction writes all of them together at its end."""
         self.wrote = True
@@ -110,7 +111,7 @@ class Transaction(Reader, Protocol):
         if state is not None and state.terminal:
             changes.ended.add(job)
         elif what == "started" and attempt == 1:
-            changes.started.append((job, at))
+            changes.started.append((job, at, queue))
 
     def ready(self, demand: str, change: int) -> None:
         """`change` more jobs with this demand (its stored text) are ready to be assigned."""
@@ -137,7 +138,8 @@ class Transaction(Reader, Protocol):
             ends = self.changes.end_counts
             ends[queue, reason.value] = ends.get((queue, reason.value), 0) + 1
             if new is JobState.FAILED:
-                self.changes.failures += 1
+                failed = self.changes.failures
+                failed[queue] = failed.get(queue, 0) + 1
 
     def write_timeline(self) -> None:
         """Write the events noted; the database calls it before the commit."""

@@ -163,6 +163,7 @@ def apply(
             agent=holder,
             from_agent=note.from_agent,
             detail=note.detail,
+            queue=row.queue,
         )
     return Outcome(found.job, superseded)
 

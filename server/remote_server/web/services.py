@@ -11,7 +11,7 @@ from remote_server.hub import Hub
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
 from remote_server.queries.fleet import FleetReader
-from remote_server.queries.gauges import Gauges
+from remote_server.queries.gauges import Gauges, Metrics
 from remote_server.queries.history import History
 from remote_server.queries.overview import OverviewReader
 from remote_server.queries.sources import Sources
@@ -51,6 +51,9 @@ class Services:
     """All agents in short."""
     overview: OverviewReader
     history: History
-    gauges: Gauges = field(default_factory=Gauges)
+    gauges: Gauges
+    """What is counted."""
+    metrics: Metrics
+    """All that is measured."""
     readiness: Readiness = field(default_factory=Readiness)
     line_indexes: LineIndexes = field(default_factory=LineIndexes)

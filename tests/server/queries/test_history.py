@@ -20,7 +20,7 @@ def change(ends: int, failed: int, queued: int) -> ChangeSet:
     return ChangeSet(
         state_counts={("q", "queued"): queued, ("q", "running"): 3},
         end_counts={("q", EndReason.EXIT.value): ends},
-        failures=failed,
+        failures={"q": failed - 1, "r": 1} if failed else {},
     )
 
 

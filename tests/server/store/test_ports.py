@@ -14,12 +14,21 @@ ALICE = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "alice")
 def test_notes_become_events_and_changes() -> None:
     tx = FakeTransaction([])
     tx.by = ALICE
-    tx.note("j", 1.0, "started", state=JobState.RUNNING, attempt=1, agent="a", from_agent=True)
+    tx.note(
+        "j",
+        1.0,
+        "started",
+        state=JobState.RUNNING,
+        attempt=1,
+        agent="a",
+        from_agent=True,
+        queue="q",
+    )
     tx.note("j", 2.0, "ended", state=JobState.FAILED, attempt=1)
     assert [event["actor"] for event in tx.events] == [ALICE.text] * 2
     assert [event["source"] for event in tx.events] == ["agent", "server"]
     assert (tx.changes.jobs, tx.changes.ended) == ({"j"}, {"j"})
-    assert tx.changes.started == [("j", 1.0)]
+    assert tx.changes.started == [("j", 1.0, "q")]
     assert tx.wrote
     tx.begin()
     assert not tx.changes
@@ -38,7 +47,7 @@ def test_counts_follow_the_jobs() -> None:
     assert tx.changes.state_counts == {("q", "queued"): 0, ("q", "failed"): 1}
     tx.moves("q", JobState.QUEUED, JobState.CANCELLED, EndReason.CANCELLED)
     assert tx.changes.end_counts == {("q", "expired"): 1, ("q", "cancelled"): 1}
-    assert tx.changes.failures == 1
+    assert tx.changes.failures == {"q": 1}
 
 
 def test_everybody_hears_of_what_they_asked_for() -> None:

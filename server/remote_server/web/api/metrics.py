@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
-from remote_server.queries.gauges import scrape
-from remote_server.queries.metrics import CONTENT_TYPE
+from remote_protocol.metrics import CONTENT_TYPE, PATHS, text_of
 from remote_server.web.access import PUBLIC, VIEWER
 from remote_server.web.http.headers import header
 from remote_server.web.route import Call, Route
 
+_MEDIA: Final = (CONTENT_TYPE.split(";")[0],)
 
-@Route("GET", "/metrics", PUBLIC, media=(CONTENT_TYPE.split(";")[0],))
+
+@Route("GET", PATHS[0], PUBLIC, media=_MEDIA)
 async def metrics(call: Call) -> web.StreamResponse:
     """Metrics for Prometheus; needs a viewer's token unless open_metrics is set."""
     services = call.services
     if not services.config.server.open_metrics:
         await services.authenticator.admit(header(call.request, "Authorization"), VIEWER)
-    text = (
-        await scrape(services.sources, services.logs, services.reserve) + services.gauges.render()
-    )
+    text = text_of(await services.metrics.families())
     return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+
+
+@Route("GET", PATHS[1], PUBLIC, media=_MEDIA)
+async def telemetry(call: Call) -> web.StreamResponse:
+    """The same as `/metrics`, by the name that agents have it under, too."""
+    return await metrics.handler(call)
