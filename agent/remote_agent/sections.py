@@ -20,6 +20,7 @@ from remote_agent.values import (
     check_capacity,
     check_cgroup,
     expand_path,
+    loopback_address,
     parse_capacity,
     parse_labels,
     parse_umask,
@@ -131,7 +132,10 @@ class LogPart(Part):
 
 
 class TelemetryPart(Part):
-    """`[telemetry]`: files that show others how the agent is. Null: none is written."""
+    """`[telemetry]`: what shows others how the agent is. Null: nothing does."""
+
+    listen: Annotated[str, AfterValidator(loopback_address)] | None = None
+    """`127.0.0.1:9087`: where metrics are served, on this host only."""
 
     liveness_file: ExpandedPath | None = None
     """Written anew every few seconds while the agent's event loop turns."""

@@ -13,6 +13,7 @@ from remote_protocol.urls import names_place
 
 _MOST_USERS: Final = (1 << 32) - 2
 _LARGEST_RANGE: Final = 100_000
+_LAST_PORT: Final = 65_535
 
 
 def expand_path(value: object) -> object:
@@ -69,6 +70,21 @@ def proxy_url(text: str) -> str:
     if not names_place(parts):
         raise ValueError("'the proxy' does not name a host and a port from 1 to 65535")
     return f"http://{parts.netloc}"
+
+
+def loopback_address(text: str) -> str:
+    """`HOST:PORT` on the loopback interface, from that, `:PORT` or `PORT`. ValueError otherwise."""
+    host, _, port = text.strip().rpartition(":")
+    if not port.isascii() or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise ValueError(f"{text!r} is not HOST:PORT, for example 127.0.0.1:9087")
+    if host in ("", "localhost"):
+        host = "127.0.0.1"
+    if host not in ("127.0.0.1", "[::1]"):
+        raise ValueError(
+            f"{text!r} is no address of the loopback interface: the agent opens no port to others."
+            " Give 127.0.0.1:9087, and let something on this host pass the metrics on"
+        )
+    return f"{host}:{int(port)}"
 
 
 def check_cgroup(text: str) -> str:

@@ -104,6 +104,7 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("jobs", "no_new_privileges"): "false",
         ("log", "level"): "debug",
         ("log", "format"): "json",
+        ("telemetry", "listen"): "localhost:9087",
         ("telemetry", "liveness_file"): "/run/live",
         ("telemetry", "readiness_file"): "~/ready",
     }

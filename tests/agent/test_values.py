@@ -10,6 +10,7 @@ from remote_agent.values import (
     UserRange,
     check_cgroup,
     expand_path,
+    loopback_address,
     parse_capacity,
     parse_labels,
     parse_umask,
@@ -43,3 +44,25 @@ def test_users_and_modes() -> None:
     assert check_cgroup("/a") == "/a"
     with pytest.raises(ValueError, match="neither auto"):
         check_cgroup("a")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("127.0.0.1:9087", "127.0.0.1:9087"),
+        ("localhost:9087", "127.0.0.1:9087"),
+        (":9087", "127.0.0.1:9087"),
+        ("9087", "127.0.0.1:9087"),
+        ("[::1]:0", "[::1]:0"),
+    ],
+)
+def test_addresses_of_the_loopback_interface(given: str, meant: str) -> None:
+    assert loopback_address(given) == meant
+
+
+@pytest.mark.parametrize(
+    "given", ["0.0.0.0:9087", "[::]:9087", "10.0.0.1:9087", "host:9087", "127.0.0.1", "x:70000"]
+)
+def test_no_port_is_opened_to_others(given: str) -> None:
+    with pytest.raises(ValueError, match=r"9087"):
+        loopback_address(given)

@@ -124,6 +124,7 @@ class Agent:
         )
         self._control = ControlServer(state_dir, handlers.handlers())
         self._signals = Signals(self._stop, self._reload, options.with_parent)
+        self._metrics: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Look at the disk, take up what runs. OSError, AgentError when the host refuses."""
@@ -149,6 +150,7 @@ class Agent:
             asyncio.create_task(self._ticks(), name="ticks"),
         ]
         waiting: list[asyncio.Future[Any]] = [*tasks, self._fatal]
+        self._serve_metrics(self._config.telemetry.listen)
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -157,6 +159,7 @@ class Agent:
         finally:
             if not self._shutdown.restart:  # else its service goes on
                 self._status.stopping()
+            self._serve_metrics(None)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -182,6 +185,19 @@ class Agent:
             async with asyncio.timeout(TICK):
                 await self._nudge.wait()
         self._nudge.clear()
+
+    def _serve_metrics(self, listen: str | None) -> None:
+        """At this address from now on; None: nowhere."""
+        if self._metrics is not None:
+            self._metrics.cancel()
+            self._metrics = None
+        if listen is not None:
+            # Imported only here: most agents have none.
+            from remote_agent.app.figures import metrics_text
+            from remote_agent.local.metrics_endpoint import MetricsEndpoint
+
+            served = MetricsEndpoint(listen, lambda: metrics_text(self._driver))
+            self._metrics = asyncio.create_task(served.run(), name="metrics")
 
     async def _leave(self) -> int:
         reason = self._shutdown.reason
@@ -258,6 +274,8 @@ class Agent:
             log.warning("[jobs] was changed; that takes effect when the agent is restarted")
             config = config.model_copy(update={"jobs": self._config.jobs})
         set_up_logging(config.state_dir, config.log.level, config.log.format)
+        if config.telemetry.listen != self._config.telemetry.listen:
+            self._serve_metrics(config.telemetry.listen)
         self._config, self._identity = config, identity
         self._link.endpoint = endpoint_of(config, identity)
         self._health.move(config.telemetry)

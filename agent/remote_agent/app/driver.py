@@ -85,6 +85,8 @@ class SessionDriver:
         self.assignment: Assignment | None = None
         self.connected_at: float | None = None
         """By `now`; None while there is no welcomed link."""
+        self.links = 0
+        """Links that were opened."""
         self._ports = ports
         self._now = now
         self._events: deque[Event] = deque()
@@ -120,6 +122,7 @@ class SessionDriver:
 
     def link_opened(self, session: str) -> None:
         """The link is open: say hello."""
+        self.links += 1
         self.handle(LinkOpened(session))
 
     def link_received(self, message: ServerMessage) -> None:

@@ -6,7 +6,7 @@ handed to the uploader in turns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Final
 
@@ -51,6 +51,8 @@ class Attempts:
         """Whether messages may be sent: the link is open and welcomed."""
         self.uploading = False
         """Whether chunks may be sent: no welcome with its rulings is awaited."""
+        self.end_counts: dict[str, int] = {}
+        """Attempts that ended here, for each end reason."""
         self._turns: dict[AttemptId, None] = {}
         """Those with something to send, in the order of their turns."""
 
@@ -82,7 +84,15 @@ class Attempts:
     @property
     def spool_bytes(self) -> int:
         """Log bytes that the server has not acknowledged."""
-        return sum(a.cursor.size - a.cursor.acked for a in self.held.values() if a.sends)
+        return sum(self._unacknowledged())
+
+    @property
+    def log_lag_bytes(self) -> int:
+        """The same, of the one attempt of which there are most."""
+        return max(self._unacknowledged(), default=0)
+
+    def _unacknowledged(self) -> Iterator[int]:
+        return (a.cursor.size - a.cursor.acked for a in self.held.values() if a.sends)
 
     def inventory(self) -> list[InventoryItem]:
         """All that is durable here and not about to be forgotten, for a hello."""
@@ -213,6 +223,8 @@ class Attempts:
         if attempt is None or attempt.phase in (None, Phase.ENDED):
             return []
         attempt.finish(ended)
+        reason = ended.end_reason.value
+        self.end_counts[reason] = self.end_counts.get(reason, 0) + 1
         return self._fire(attempt, Trigger.END)
 
     # What the server says ----------------------------------------------------------------------

@@ -123,6 +123,16 @@ class Session:
         return self._attempts.spool_bytes
 
     @property
+    def log_lag_bytes(self) -> int:
+        """The same, of the one attempt of which there are most."""
+        return self._attempts.log_lag_bytes
+
+    @property
+    def end_counts(self) -> Mapping[str, int]:
+        """Attempts that ended since the start, for each end reason. Only to be read."""
+        return self._attempts.end_counts
+
+    @property
     def welcomed(self) -> bool:
         """Whether the link is open and the server has welcomed it."""
         return self._link is _Link.WELCOMED
