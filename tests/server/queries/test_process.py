@@ -21,7 +21,7 @@ def value(family: Family) -> float:
 def test_it_is_what_the_system_says() -> None:
     found = {family.name: value(family) for family in process_families()}
     me = psutil.Process()
-    assert 0 < found["process_cpu_seconds_total"] <= time.process_time()
+    assert 0 < found["process_cpu_seconds_total"] <= time.process_time() + 0.001  # rounded
     assert found["process_start_time_seconds"] <= time.time()
     memory = me.memory_info().rss
     assert memory / 2 < found["process_resident_memory_bytes"] < memory * 2
