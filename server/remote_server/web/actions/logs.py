@@ -46,4 +46,4 @@ def reader_of(call: Call, key: AttemptId) -> LogReader:
     """Reads the log of an attempt for this call."""
     services = call.services
     packed = partial(may_be_packed, call, key)
-    return LogReader(services.logs, key, services.streams.turn, packed)
+    return LogReader(services.logs, key, services.streams.turns.of(call.token.id), packed)

@@ -56,6 +56,7 @@ async def events(call: Call) -> web.StreamResponse:
     if after == -1:
         after = await services.store.last_seq()
     stream = Stream(call, media)
+    turn = services.streams.turns.of(call.token.id)
     with services.followers.follow(TIMELINE) as changed:
         await stream.open()
         if media == SSE:
@@ -63,7 +64,7 @@ async def events(call: Call) -> web.StreamResponse:
         while True:
             changed.clear()
             while True:
-                async with services.streams.turn:
+                async with turn:
                     # A turn is over when the loop has turned: others get theirs.
                     entries = await services.store.events(after, _PAGE)
                     text = _text(entries, media)

@@ -117,7 +117,8 @@ class _View:
     async def tail(self, key: AttemptId) -> Tail:
         """Where it begins in the log of an attempt."""
         services, query = self.call.services, self.query
-        turn, packed = services.streams.turn, partial(may_be_packed, self.call, key)
+        turn = services.streams.turns.of(self.call.token.id)
+        packed = partial(may_be_packed, self.call, key)
         if self.resumed is None and (query.tail is not None or query.since is not None):
             return Tail(services.logs, key, turn, packed, starts=await self._starts(key))
         offset = query.offset if self.resumed is None else self.resumed

@@ -20,6 +20,7 @@ from remote_protocol.errors import ErrorCode
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Token
 from remote_server.web.http.problems import ApiProblem
+from remote_server.web.http.turns import Turns
 
 LOOK_EVERY: Final = 5.0
 """Seconds between two looks at the tokens of all streams."""
@@ -48,7 +49,7 @@ class Streams:
         self._open: set[OpenStream] = set()
         self._of: Counter[str] = Counter()
         self._look = asyncio.Event()
-        self.turn = asyncio.Semaphore(AT_ONCE)
+        self.turns = Turns(AT_ONCE)
         """Held while a piece is made, not while it is sent."""
 
     @contextmanager

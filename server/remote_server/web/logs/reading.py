@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from remote_protocol import cri
@@ -23,7 +24,7 @@ class LogReader:
         self,
         logs: Source,
         key: AttemptId,
-        turn: asyncio.Semaphore,
+        turn: AbstractAsyncContextManager[None],
         packed: Callable[[], Awaitable[bool]],
     ) -> None:
         self.key = key

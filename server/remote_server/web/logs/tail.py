@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from remote_protocol import cri
@@ -61,7 +62,7 @@ class Tail:
         self,
         logs: Source,
         key: AttemptId,
-        turn: asyncio.Semaphore,
+        turn: AbstractAsyncContextManager[None],
         packed: Callable[[], Awaitable[bool]],
         offset: int = 0,
         starts: Starts | None = None,
