@@ -10,7 +10,7 @@ from remote_client.calls import TERMINAL
 from remote_client.cli.completed import completed
 from remote_client.cli.hints import agent_is_away, hint_for_job
 from remote_client.cli.job_logs import logs
-from remote_client.cli.options import DURATION, Group, Look, list_options, output_option
+from remote_client.cli.options import DURATION, REASONS, Group, Look, list_options, output_option
 from remote_client.cli.output import (
     age,
     between,
@@ -28,6 +28,7 @@ from remote_client.cli.output import (
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.table import Column, again_and_again, laid_out, print_list
 from remote_client.cli.watch import exit_code
+from remote_client.errors import UsageError
 from remote_client.transport import Document
 
 _STATES = ("queued", "assigned", "running", "succeeded", "failed", "cancelled")
@@ -67,7 +68,17 @@ job.add_command(logs)
 @click.option("--name", metavar="TEXT", help="Only with this text in the name.")
 @click.option("--label", multiple=True, metavar="K[=V]", help="Only with this label demanded.")
 @click.option("--since", metavar="D", help="Submitted since: 2h, or a time with its zone.")
+@click.option("--until", metavar="D", help="Submitted before: 2h, or a time with its zone.")
 @click.option("--mine", is_flag=True, help="Only submitted with this token.")
+@click.option("--submitted-by", metavar="TOKEN", help="Only with the token of this name or id.")
+@click.option(
+    "--end-reason",
+    multiple=True,
+    type=click.Choice(REASONS),
+    metavar="REASON",
+    help=f"Ended for this reason: {', '.join(REASONS)}; may be repeated.",
+)
+@click.option("--id", "part", metavar="TEXT", help="Only with this text in the id.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -88,11 +99,16 @@ def list_jobs(
     \b
     Examples:
       remotectl job list --state running --state queued --since 2h
+      remotectl job list --end-reason timeout --end-reason lost --since 1h
       remotectl job list --queue berlin --output json | jq '.items[].id'
       remotectl job list --state queued -q | xargs -r remotectl job cancel
     """
     filters = {name: value for name, value in given.items() if value not in (None, (), False)}
+    if "part" in filters:
+        filters["id"] = filters.pop("part")
     if filters.pop("mine", None):
+        if "submitted_by" in filters:
+            raise UsageError("--mine contradicts --submitted-by; leave one of them out")
         filters["submitted_by"] = "me"
     most = None if everything else limit
 

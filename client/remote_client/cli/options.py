@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     _Type = click.ParamType[Any]
 else:  # older versions of click know no type arguments
     _Type = click.ParamType
+REASONS: Final = (
+    *("exit", "signal", "timeout", "memory_limit", "cancelled", "lost", "rejected", "expired"),
+    "spawn_error",
+)
+"""End reasons (`remote_protocol.states.EndReason`)."""
 F = TypeVar("F", bound=Callable[..., Any])
 _GLOBAL: Final = (
     ("url", "REMOTE_URL", "URL", "The server, e.g. https://host:8750."),

@@ -9,7 +9,7 @@ import click
 from remote_client.cli.completed import completed
 from remote_client.cli.interrupts import INTERRUPTED, Interrupts
 from remote_client.cli.job_spec import flag, job_spec, title
-from remote_client.cli.options import DURATION, NAME, PAIR, SIZE, Command, output_option
+from remote_client.cli.options import DURATION, NAME, PAIR, REASONS, SIZE, Command, output_option
 from remote_client.cli.output import drop_stdout, note, print_json, say
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.stdin import Stdin, is_sent
@@ -38,10 +38,6 @@ Examples:
   remotectl run --queue berlin --label gpu=true --explain -- python3 train.py
   remotectl run --detach --output json -- backup --full | jq -r .id
 """
-_REASONS: Final = (
-    "exit", "signal", "timeout", "memory_limit", "cancelled", "lost", "rejected", "expired",
-    "spawn_error",
-)  # fmt: skip
 
 
 @click.command(cls=Command, epilog=_EPILOG, context_settings={"allow_interspersed_args": False})
@@ -83,7 +79,7 @@ _REASONS: Final = (
 @click.option(
     "--retry-on",
     multiple=True,
-    type=click.Choice(_REASONS),
+    type=click.Choice(REASONS),
     metavar="REASON",
     help="End reason to retry (default lost).",
 )

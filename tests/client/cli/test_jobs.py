@@ -106,3 +106,15 @@ def test_a_job_that_does_not_exist(
 ) -> None:
     assert ctl("job", "show", ID) == 1
     assert "remotectl: there is nothing at" in capsys.readouterr().err
+
+
+def test_a_list_takes_every_filter_of_the_page(api: FakeApi, ctl: Any) -> None:
+    api.on("GET", "/jobs", {"items": []})
+    line = "--end-reason timeout --end-reason lost --until 1h --since 2h --submitted-by ci --id AB"
+    assert ctl("job", "list", *line.split(), "--name", "x", "--label", "a=b", "--agent", "w") == 0
+    said = api.calls[0].repeated
+    assert said["end_reason"] == ["timeout", "lost"]
+    assert (said["until"], said["since"], said["submitted_by"]) == (["1h"], ["2h"], ["ci"])
+    assert (said["id"], said["name"], said["agent"]) == (["AB"], ["x"], ["w"])
+    assert ctl("job", "list", "--mine", "--submitted-by", "ci") == 2
+    assert ctl("job", "list", "--end-reason", "boredom") == 2
