@@ -31,6 +31,7 @@ WITHOUT_BEHAVIOUR = {
     "owner": "plain types; the tests of links use every one",
     "registry": "plain types; the tests of hellos use every one",
     "explanations": "plain types; the tests of the query that fills them use every one",
+    "log_lines": "plain types; the tests of the calls that answer with them use every one",
     "sources": "plain types; the queries' tests use every one",
     "effects": "plain types; the sessions' tests use every one",
 }

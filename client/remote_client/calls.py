@@ -137,6 +137,18 @@ class CallMethods(Awaiting):
         )
 
     @method
+    async def log_lines(self, job: str, /, **query: object) -> Document:
+        """Lines of a log by number."""
+        path = f"/jobs/{segment(job)}/log/lines"
+        return await self._transport.document(Call("GET", path, given(**query)))
+
+    @method
+    async def find_in_log(self, job: str, /, **query: object) -> Document:
+        """Numbers of the lines of a log that have some words: a part of it at a time."""
+        path = f"/jobs/{segment(job)}/log/find"
+        return await self._transport.document(Call("GET", path, given(**query)))
+
+    @method
     async def timeline(self, job: str) -> Document:
         """Everything that happened to a job, in order."""
         return await self._transport.document(Call("GET", f"/jobs/{segment(job)}/timeline"))

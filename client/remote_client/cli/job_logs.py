@@ -13,6 +13,7 @@ from remote_client.cli.options import DURATION, Command
 from remote_client.cli.output import note, stderr, stdout
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.watch import Follower, write_all, write_streams
+from remote_client.errors import UsageError
 from remote_client.logs import BlockingLog
 from remote_client.transport import Document
 from remote_protocol import cri
@@ -25,6 +26,10 @@ from remote_protocol import cri
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--since", type=DURATION, help="Only what was printed since then, e.g. 10m.")
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="Only this one of the two.")
+@click.option("--search", metavar="TEXT", help="Only lines that have this, with their numbers.")
+@click.option(
+    "--lines", metavar="N[-M]", help="Only these lines, with their numbers, as links of pages."
+)
 @click.option("--timestamps", is_flag=True, help="Time and stream before each line, on stdout.")
 @pass_session
 def logs(
@@ -35,8 +40,10 @@ def logs(
     tail: int | None,
     since: float | None,
     stream: str | None,
+    search: str | None,
+    lines: str | None,
     timestamps: bool,
-) -> None:
+) -> int:
     """What a job printed: stdout to stdout, stderr to stderr, byte for byte.
 
     With --follow it goes on over all further attempts of the job; with --attempt only that one is
@@ -46,8 +53,26 @@ def logs(
     Examples:
       remotectl job logs -f @last
       remotectl job logs --tail 20 --timestamps @last
+      remotectl job logs --search error @last || echo none
+      remotectl job logs --lines 1-20 @last
       remotectl job logs --stream stderr --since 10m --attempt 1 nightly
     """
+    if search is not None or lines is not None:
+        if (
+            follow
+            or timestamps
+            or tail is not None
+            or since is not None
+            or None
+            not in (
+                search,
+                lines,
+            )
+        ):
+            raise UsageError(
+                "--search and --lines go with --attempt and --stream only, and not together"
+            )
+        return _numbered(session, session.job_id(job), attempt, stream, search, lines)
     identity = session.job_id(job)
     write = _writer(stream, since, timestamps)
     calls = session.calls
@@ -61,13 +86,30 @@ def logs(
         log = calls.log(identity, attempt=attempt_shown, offset=offset)
         if not _copy(log, write) and not offset:
             _say_why_not(session, identity, attempt)
-        return
+        return 0
     follower = Follower(calls, calls.job(identity))
     for piece in follower.pieces(attempt_shown, offset, only=attempt is not None):
         write.feed(piece)
     write.end()
     if attempt is None:
         follower.say_how_it_ended()
+    return 0
+
+
+def _numbered(
+    session: Session,
+    job: str,
+    attempt: int | None,
+    stream: str | None,
+    search: str | None,
+    lines: str | None,
+) -> int:
+    from remote_client.cli.log_search import line_range, show_lines, show_matches
+
+    if lines is None:
+        return show_matches(session, job, attempt, stream, search or "")
+    show_lines(session, job, attempt, stream, *line_range(lines))
+    return 0
 
 
 def _copy(log: BlockingLog, write: Lines) -> bool:

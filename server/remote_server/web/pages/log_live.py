@@ -10,18 +10,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from remote_server.web.access import VIEWER
+from remote_server.web.actions.log_lines import COUNTING, LogQuery, last_lines
 from remote_server.web.followers import wait
 from remote_server.web.http.frames import SSE, ClientGone, Stream, sse
 from remote_server.web.http.headers import last_event_id
 from remote_server.web.http.problems import not_found
 from remote_server.web.logs.index import LineIndex
-from remote_server.web.pages.log_source import (
-    COUNTING,
-    LogQuery,
-    LogSource,
-    last_lines,
-    log_source,
-)
+from remote_server.web.pages.log_source import LogSource, log_source
 from remote_server.web.route import Call, Route
 
 _SHORTEST: Final = 0.25

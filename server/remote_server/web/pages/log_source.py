@@ -7,72 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from dataclasses import asdict
+from typing import Any, Final
 
-from pydantic import Field
-
-from remote_protocol.attempt_id import AttemptId
-from remote_protocol.states import AttemptState
-from remote_server.domain.model import Attempt, Job
 from remote_server.logs import LogUnavailable
-from remote_server.web.actions.logs import reader_of, stored_size
-from remote_server.web.http.problems import not_found
+from remote_server.web.actions.log_lines import AttemptLog, attempt_log, last_lines
 from remote_server.web.logs.index import LineIndex
-from remote_server.web.logs.lines import Line, LineCounter
-from remote_server.web.logs.reading import LogReader
 from remote_server.web.pages.completeness import Completeness, Stored, completeness
 from remote_server.web.pages.job_words import attempt_state
-from remote_server.web.route import Call, Query
+from remote_server.web.route import Call
 
-COUNTING: Final = 0.25
-"""Seconds for which one call counts lines; others run in between."""
 _AT_ONCE: Final = 0.02
 """Seconds for which a page that is drawn counts lines."""
-_EXCERPT: Final = 32 * 1024
-_EXCERPT_LINES: Final = 40
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.?)", re.S)
 
 
-class LogQuery(Query):
-    """What of a log is meant."""
+class LogSource(AttemptLog):
+    """The log of one attempt, with what pages say of it."""
 
-    attempt: int | None = Field(default=None, ge=1, lt=1 << 32)
-    """Default: the last one."""
-    stream: Literal["stdout", "stderr"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogSource:
-    """The log of one attempt."""
-
-    call: Call
-    job: Job
-    attempts: tuple[Attempt, ...]
-    attempt: Attempt
-
-    @property
-    def key(self) -> AttemptId:
-        """Whose log it is."""
-        return self.attempt.key
-
-    @property
-    def reader(self) -> LogReader:
-        """What reads it."""
-        return reader_of(self.call, self.key)
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more is printed. A lost attempt may come back while its job goes on."""
-        return self.attempt.state is AttemptState.ENDED or self.job.state.terminal
-
-    async def size(self) -> int:
-        """Bytes that are stored. LogUnavailable."""
-        return await stored_size(self.call, self.key)
-
-    def index(self, size: int, known: LineIndex | None = None) -> LineIndex:
-        """Where its lines are."""
-        return self.call.services.line_indexes.of(self.key, size, known)
+    __slots__ = ()
 
     def completeness(self, size: int, index: LineIndex) -> Completeness:
         """What is there of it, in words."""
@@ -102,25 +55,8 @@ class LogSource:
 async def log_source(call: Call, job_id: str, number: int | None = None) -> LogSource | None:
     """The log of an attempt, by default of the last one; None before the first. ApiProblem when
     there is no such job or attempt."""
-    store = call.services.store
-    job = await store.job(job_id)
-    attempts = tuple(await store.attempts_of(job.id))
-    wanted = number or job.attempt
-    found = next((attempt for attempt in attempts if attempt.number == wanted), None)
-    if found is None and number is not None:
-        raise not_found(f"attempt of job {job.id}", str(number))
-    return None if found is None else LogSource(call, job, attempts, found)
-
-
-async def last_lines(reader: LogReader, size: int, most: int = _EXCERPT) -> list[Line]:
-    """The last lines, of which nobody knows yet which numbers they have. LogUnavailable."""
-    counter, lines = LineCounter(), dict[int, Line]()
-    for part in counter.parts(await reader.last(size, most)):
-        if part.begins:
-            lines[part.number] = Line(part)
-        else:
-            lines[part.number].add(part)
-    return [*lines.values()][-_EXCERPT_LINES:]
+    log = await attempt_log(call, job_id, number)
+    return None if log is None else LogSource(call, log.job, log.attempts, log.attempt)
 
 
 def plain(text: str) -> str:

@@ -14,7 +14,8 @@ from aiohttp import ClientPayloadError, StreamReader
 
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
-from remote_server.web.pages import log_live, log_source
+from remote_server.web.actions import log_lines
+from remote_server.web.pages import log_live
 from tests.server.web.api.test_logs import begun, end, write
 from tests.support.live_server import Live
 from tests.support.stored import finish, started
@@ -136,7 +137,7 @@ async def test_the_end_of_a_long_log_shows_before_it_is_counted(
         first = await event(stream)
         assert first["counted"] < first["size"]
         assert first["ending"][-1]["x"] == "line 19999" and first["ending"][-1]["n"] == 0
-        assert len(first["ending"]) == log_source._EXCERPT_LINES
+        assert len(first["ending"]) == log_lines._EXCERPT_LINES
         monkeypatch.setattr(log_live, "COUNTING", 1.0)
         found = await event(stream)
         while not texts(found):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from remote_server.web.pages import rendering
-from remote_server.web.pages.log_source import last_lines, plain
+from remote_server.web.pages.log_source import plain
 from tests.server.web.api.test_logs import begun, write
-from tests.server.web.logs.test_index import Log
 from tests.support.live_server import Live
 from tests.support.visitor import visitor
 
@@ -15,15 +14,6 @@ def test_a_line_without_a_script_is_as_it_was_drawn_last() -> None:
     assert plain("10 %\r20 %\r") == "20 %"
     assert plain("text\r") == "text"
     assert plain("\x1b]0;title\x07a\x1b") == "a"
-
-
-async def test_the_last_lines_of_a_log_that_nobody_has_counted() -> None:
-    log = Log()
-    log.write(b"".join(b"line %d\n" % number for number in range(5000)) + b"open")
-    size = log.logs.length(log.reader.key)
-    found = [line.shown()["x"] for line in await last_lines(log.reader, size)]
-    assert found[-2:] == ["line 4999", "open"] and len(found) == 40
-    assert await last_lines(log.reader, 0) == []
 
 
 async def test_a_page_of_a_job_shows_the_log_of_its_attempt(live: Live) -> None:
