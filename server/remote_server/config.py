@@ -94,7 +94,8 @@ def default_data_dir(root: bool = True) -> Path:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when `Config` is, as a part of it.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ServerPart(_Part):
@@ -204,13 +205,13 @@ class LimitsPart(_Part):
 class Config(_Part):
     """All of it."""
 
-    server: ServerPart = ServerPart()
-    agents: AgentsPart = AgentsPart()
-    jobs: JobsPart = JobsPart()
-    limits: LimitsPart = LimitsPart()
-    logs: LogsPart = LogsPart()
-    retention: RetentionPart = RetentionPart()
-    sessions: SessionsPart = SessionsPart()
+    server: ServerPart = Field(default_factory=ServerPart)
+    agents: AgentsPart = Field(default_factory=AgentsPart)
+    jobs: JobsPart = Field(default_factory=JobsPart)
+    limits: LimitsPart = Field(default_factory=LimitsPart)
+    logs: LogsPart = Field(default_factory=LogsPart)
+    retention: RetentionPart = Field(default_factory=RetentionPart)
+    sessions: SessionsPart = Field(default_factory=SessionsPart)
 
     @property
     def database_url(self) -> str:

@@ -14,15 +14,18 @@ Item = TypeVar("Item")
 
 
 class Body(BaseModel):
-    """Something that a client sends: unknown fields are mistakes, and named."""
+    """Something that a client sends: unknown fields are mistakes, and named.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Like views, each is made ready when it is first used, so that the server starts sooner.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class View(BaseModel):
     """Something that the server shows: clients ignore fields that they do not know."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Page(View, Generic[Item]):

@@ -48,16 +48,23 @@ M = TypeVar("M", bound=BaseModel)
 Q = TypeVar("Q", bound="Query")
 
 
+class PageForm(BaseModel):
+    """Base of what the form of a page sends: an unknown field is a mistake, and named."""
+
+    # Made ready when it is first used, so that the server starts sooner.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
 class Query(BaseModel):
     """Base of query strings: an unknown parameter is a mistake, and named.
 
-    A list is given as `a,b` or by repeating the parameter.
+    A list is given as `a,b` or by repeating the parameter. Made ready when it is first used.
     """
 
     whole: ClassVar[frozenset[str]] = frozenset()
     """Lists whose items may hold commas: they are given by repeating the parameter only."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class PageQuery(Query):

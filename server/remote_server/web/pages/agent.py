@@ -6,7 +6,7 @@ import time
 from typing import Any, Final
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from remote_protocol.api.agents import AgentChange, AgentDrain, AgentPause
 from remote_server.errors import NotFound, UnknownQueue
@@ -25,20 +25,18 @@ from remote_server.web.pages.given import (
     labels_text,
 )
 from remote_server.web.pages.rendering import PageShown, as_faults, go, render
-from remote_server.web.route import Call, Route
+from remote_server.web.route import Call, PageForm, Route
 
 _RUNNING: Final = 20
 _PAST: Final = 20
 _UNPROCESSABLE: Final = 422
 
 
-class AgentForm(BaseModel):
+class AgentForm(PageForm):
     """The form that changes an agent. Without labels it has none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     queues: GivenQueues
-    labels: GivenLabels = {}
+    labels: GivenLabels = Field(default={})
     capacity: GivenCapacity
 
 

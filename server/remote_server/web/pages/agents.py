@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import remote_server
 from remote_protocol.api.agents import AgentView
@@ -24,7 +24,7 @@ from remote_server.web.http.paging import page
 from remote_server.web.pages.commands import enrol, make_registration_token, server_url
 from remote_server.web.pages.places import Places, places, used_of
 from remote_server.web.pages.rendering import PageShown, go, render
-from remote_server.web.route import Call, Route
+from remote_server.web.route import Call, PageForm, Route
 
 SHOWN: Final = 50
 """Agents on one page of the list."""
@@ -54,10 +54,8 @@ class AgentsQuery(PageShown):
         return urlencode({name: value for name, value in now.items() if value})
 
 
-class BulkForm(BaseModel):
+class BulkForm(PageForm):
     """What to do with the agents that were ticked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     agent: list[Name] = Field(default=[], max_length=SHOWN)
     act: Literal["pause", "resume", "drain"]

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
 
 from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.parts import Comment
@@ -21,7 +20,7 @@ from remote_server.web.actions.queues import change_queue
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.pages.agents import agent_rows
 from remote_server.web.pages.rendering import PageShown, as_faults, go, render
-from remote_server.web.route import Call, Route
+from remote_server.web.route import Call, PageForm, Route
 
 _SHOWN = 20
 """Jobs that the page of a queue shows."""
@@ -29,10 +28,8 @@ _AGENTS_SHOWN = 50
 """Agents that it shows; the list of agents has all of them."""
 
 
-class QueueForm(BaseModel):
+class QueueForm(PageForm):
     """The form that changes a queue: what is left empty is not limited."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: Comment = ""
     log_retention: Duration | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from remote_server.web.access import PUBLIC, VIEWER
 from remote_server.web.http.problems import ApiProblem, forbidden
 from remote_server.web.pages.rendering import PageShown, go, render
 from remote_server.web.pages.words import sentence
-from remote_server.web.route import Call, Route
+from remote_server.web.route import Call, PageForm, Route
 from remote_server.web.sessions import COOKIE
 
 
@@ -21,10 +21,8 @@ class SignInQuery(PageShown):
     next: str = Field(default="", max_length=1024)
 
 
-class SignIn(BaseModel):
+class SignIn(PageForm):
     """The form of the sign-in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     token: str = Field(default="", max_length=200)
     next: str = Field(default="", max_length=1024)

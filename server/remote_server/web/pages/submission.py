@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import StringConstraints, ValidationError
 
 from remote_protocol.spec import DEFAULT_QUEUE, CommandSpec, JobSpec
 from remote_protocol.states import EndReason
 from remote_server.web.http.problems import faults_of
 from remote_server.web.pages.words import given_duration, given_size
+from remote_server.web.route import PageForm
 
 LONGEST: Final = 32 * 1024
 """Characters of a text that a form takes back to the browser and brings again."""
@@ -37,10 +38,8 @@ Line = Annotated[str, StringConstraints(max_length=4096)]
 Box = Annotated[str, StringConstraints(max_length=LONGEST)]
 
 
-class JobForm(BaseModel):
+class JobForm(PageForm):
     """What the form sends, as it was typed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Line = ""
     """The id of the job that it repeats."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import urlencode
 
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from remote_protocol.api.tokens import RegistrationTokenCreate, TokenCreate
 from remote_protocol.ids import Name, Role
@@ -29,7 +29,7 @@ from remote_server.web.http.problems import ApiProblem, from_validation
 from remote_server.web.pages.commands import enrol, keep_token, server_url, use_api_token
 from remote_server.web.pages.given import GivenLabels, GivenQueues
 from remote_server.web.pages.rendering import PageShown, as_faults, go, render
-from remote_server.web.route import Call, Route
+from remote_server.web.route import Call, PageForm, Route
 
 SHOWN: Final = 50
 SOON: Final = 14 * 86400.0
@@ -57,36 +57,30 @@ class TokensQuery(PageShown):
         return urlencode({name: value for name, value in now.items() if value})
 
 
-class ApiTokenForm(BaseModel):
+class ApiTokenForm(PageForm):
     """The form that makes an API token."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
     role: Role = Role.VIEWER
     expires: Annotated[Span | None, BeforeValidator(_endless)] = None
 
 
-class AgentTokenForm(BaseModel):
+class AgentTokenForm(PageForm):
     """The form that makes the token of one agent to come."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     agent: Name
-    queues: GivenQueues = []
+    queues: GivenQueues = Field(default=[])
     any_queue: bool = False
-    labels: GivenLabels = {}
+    labels: GivenLabels = Field(default={})
     expires: Annotated[Span | None, BeforeValidator(_endless)] = None
 
 
-class RegistrationForm(BaseModel):
+class RegistrationForm(PageForm):
     """The form that makes a registration token."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    queues: GivenQueues = []
+    queues: GivenQueues = Field(default=[])
     any_queue: bool = False
-    labels: GivenLabels = {}
+    labels: GivenLabels = Field(default={})
     allow_replace: bool = False
     uses: Annotated[Annotated[int, Field(ge=1, le=MAX_USES)] | None, BeforeValidator(_endless)] = 1
     expires: Annotated[Span | None, BeforeValidator(_endless)] = 3600.0
