@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from urllib.parse import quote
 
-from remote_client.errors import ClientError, NotOurs, Unreachable, UsageError
+from remote_client.errors import ClientError, EventsLost, NotOurs, Unreachable, UsageError
 from remote_client.logs import BlockingLog, StoredLog
 from remote_client.modes import Awaiting, Blocking, method, stream
 from remote_client.transport import MAX_FAILURES, Call, Document, Transport
@@ -169,7 +169,8 @@ class CallMethods(Awaiting):
 
     @stream
     async def events(self, after: int, follow: bool) -> AsyncGenerator[Document, None]:
-        """Every change of job state after number `after`; a broken link is bridged.
+        """Every change of job state after number `after`; a broken link is bridged. EventsLost
+        when some are kept no longer.
 
         Without `follow` it is over at the server's own mark: a proxy ends what was cut, too.
         """
@@ -181,6 +182,8 @@ class CallMethods(Awaiting):
                     async for event in events:
                         if event.get("event") == "end":
                             return
+                        if event.get("event") == "gap":
+                            raise EventsLost(after, int(event["next"]))
                         if isinstance(event.get("seq"), int):
                             after, failures = event["seq"], 0
                             yield event

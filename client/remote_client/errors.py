@@ -4,6 +4,7 @@ ClientError
 ├── UsageError          bad arguments or no server named (exit code 2)
 ├── Unreachable         no answer from the server
 │   └── NotOurs         an answer, but not from a remote-server
+├── EventsLost          changes of jobs that were asked for are kept no longer
 └── ApiError            the server answered with a problem (RFC 9457); `code` is stable
 """
 
@@ -34,6 +35,18 @@ class Unreachable(ClientError):
 
 class NotOurs(Unreachable):
     """Something else answered; asking again cannot help."""
+
+
+class EventsLost(ClientError):
+    """Changes of jobs' states after a number are kept no longer: look at the jobs themselves, then
+    go on after `next`."""
+
+    def __init__(self, after: int, following: int) -> None:
+        self.next = following
+        super().__init__(
+            f"the server keeps no longer all that happened after event {after}; list the jobs to "
+            f"know their states, then go on with events(after={following})"
+        )
 
 
 class ApiError(ClientError):

@@ -53,7 +53,8 @@ class LogMethods(Resource):
     async def events(
         self, after: int = 0, follow: bool = True
     ) -> AsyncGenerator[TimelineEntry, None]:
-        """Every change of job state after `after`; with `follow` it goes on for ever."""
+        """Every change of job state after `after`; with `follow` it goes on for ever.
+        EventsLost when some are kept no longer: list the jobs, then go on after its `next`."""
         events = self._calls.events(after, follow)
         async for event in events:
             yield self._view(TimelineEntry, event)

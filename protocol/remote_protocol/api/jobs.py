@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema
 
-from remote_protocol.api.bodies import Actor, Body, View
+from remote_protocol.api.bodies import Actor, Body, Page, View
 from remote_protocol.api.inputs import InputView
 from remote_protocol.ids import JobId
 from remote_protocol.limits import MAX_BATCH_JOBS
@@ -112,6 +112,14 @@ def view_of(spec: type[JobSpec]) -> type[JobView]:
     name = spec.__name__.removesuffix("Spec") + "JobView"
     bases: tuple[Any, ...] = (spec, JobView)
     return create_model(name, __base__=bases, __module__=__name__)
+
+
+class JobPage(Page[JobView]):
+    """One page of a list of jobs."""
+
+    total: int | None = None
+    """How many jobs there are in all, at most 10,000: that many or more. Null: nobody has counted
+    them, because it would take a search (filters other than state and queue)."""
 
 
 class Cancellation(Body):

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, func, literal_column, select, tuple_, update
+from sqlalchemy import bindparam, delete, func, insert, literal_column, select, tuple_, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.domain.model import TimelineEvent
-from remote_server.store.ports import Transaction
+from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_EVENT, event_from
-from remote_server.store.schema import attempts, jobs, timeline
+from remote_server.store.schema import attempts, jobs, meta, timeline
 
 # By time first: what an agent did while it was cut off is written later than it happened.
 _TIMELINE: Final = (
@@ -29,6 +29,13 @@ _EVENTS: Final = (
     .offset(NONE_SKIPPED)
 )
 _LAST: Final = select(func.coalesce(func.max(timeline.c.seq), literal_column("0")).label("seq"))
+_NAME: Final = "events_forgotten"
+_NOTED: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
+_UNNOTE: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
+_NOTE: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
+_LAST_OF: Final = select(func.max(timeline.c.seq).label("seq")).where(
+    timeline.c.job == bindparam("of"), timeline.c.state.is_not(None)
+)
 _LOGGED: Final = (
     attempts.c.queue == bindparam("of_queue"),
     attempts.c.ended_at.is_not(None),
@@ -92,6 +99,35 @@ class OldLog(NamedTuple):
     size: int
 
 
+class EventsPage(NamedTuple):
+    """Some changes of jobs' states."""
+
+    events: list[TimelineEvent]
+    forgotten: int
+    """Of the events up to this number some are kept no longer; 0: all are."""
+    last: int
+    """The largest number that is in use."""
+
+
+def forgotten_events(reader: Reader) -> int:
+    """The largest number of an event that is kept no longer; 0 when all are."""
+    row = reader.one(_NOTED, {"wanted": _NAME})
+    return 0 if row is None else int(row.value)
+
+
+def last_event_of(reader: Reader, job: str) -> int:
+    """The largest number of an event of a job; 0 when it has none."""
+    row = reader.one(_LAST_OF, {"of": job})
+    return 0 if row is None else int(row.seq or 0)
+
+
+def note_forgotten(tx: Transaction, number: int) -> None:
+    """Remember that events up to a number were deleted."""
+    if number > forgotten_events(tx):
+        tx.run(_UNNOTE, {"wanted": _NAME})
+        tx.run(_NOTE, {"name": _NAME, "value": str(number)})
+
+
 class History(Repository):
     """The repository of what has been."""
 
@@ -118,9 +154,19 @@ class History(Repository):
         return [event_from(row) for row in rows]
 
     async def last_seq(self) -> int:
-        """The number of the newest timeline entry; 0 when there is none."""
-        row = await self._database.read(lambda reader: reader.one(_LAST))
-        return int(row.seq) if row else 0
+        """The number of the newest timeline entry that there has been; 0 when there was none."""
+        return await self._database.read(_last)
+
+    async def events_page(self, after: int, limit: int = 1000) -> EventsPage:
+        """The same as `events`, and what is kept no longer, at one moment."""
+
+        def look(reader: Reader) -> tuple[list[Row], int, int]:
+            rows = reader.all(_EVENTS, {"after": after, "count": limit})
+            # A page with events tells by them that its position is one of ours.
+            return rows, forgotten_events(reader), rows[-1].seq if rows else _last(reader)
+
+        rows, forgotten, last = await self._database.read(look, long=True)
+        return EventsPage([event_from(row) for row in rows], forgotten, last)
 
     async def old_logs(self, queue: str, before: float, limit: int = 200) -> list[OldLog]:
         """Logs of a queue's jobs that ended before `before` (Unix seconds), the oldest first."""
@@ -161,3 +207,8 @@ class History(Repository):
             tx.note(key.job, now, "log_incomplete", attempt=key.number, detail=detail)
 
         await self._database.write(tear)
+
+
+def _last(reader: Reader) -> int:
+    row = reader.one(_LAST)
+    return max(int(row.seq) if row else 0, forgotten_events(reader))

@@ -14,6 +14,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import make_ulid
 from remote_protocol.states import JobState
 from remote_server.domain.model import OldJob
+from remote_server.store.history import last_event_of, note_forgotten
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs, timeline
@@ -84,15 +85,17 @@ class Retention(Repository):
         """Delete what is known of these jobs, but for those that have not ended; how many."""
 
         def forget(tx: Transaction) -> int:
-            count = 0
+            count, last = 0, 0
             for job in ids:
                 row = tx.one(_PLACE, {"of": job})
                 if row is None:
                     continue
+                last = max(last, last_event_of(tx, job))
                 for statement in _FORGET:
                     tx.run(statement, {"of": job})
                 tx.moves(row.queue, JobState(row.state), None)
                 count += 1
+            note_forgotten(tx, last)
             return count
 
         # What a power cut brings back is forgotten again.

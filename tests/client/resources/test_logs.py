@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from remote_client.errors import EventsLost
 from tests.support.fake_api import ID, NOW, Answer, FakeApi, cri_log, job_view
 
 
@@ -17,6 +20,13 @@ def test_events(api: FakeApi, both: Any) -> None:
     api.on("GET", "/events", cut.encode(), (line % 9 + line % 11 + end).encode())
     assert [event.seq for event in both.events(after=5, follow=False)] == [7, 9, 11]
     assert [said.query for said in api.calls] == [{"after": "5"}, {"after": "7"}]
+
+
+def test_events_that_are_lost_are_told(api: FakeApi, both: Any) -> None:
+    api.on("GET", "/events", b'{"event": "gap", "after": 5, "next": 40}\n{"event": "end"}\n')
+    with pytest.raises(EventsLost, match="after event 5; list the jobs") as told:
+        list(both.events(after=5, follow=False))
+    assert told.value.next == 40
 
 
 def test_a_log_that_was_cut_goes_on_where_it_broke(api: FakeApi, both: Any) -> None:

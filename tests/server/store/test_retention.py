@@ -73,9 +73,25 @@ async def test_events_go_on_after_what_was_forgotten(store: Store) -> None:
     last = await store.last_seq()
     await store.forget_jobs([key.job])
     assert await store.events(0) == []
+    assert await store.last_seq() == last, "no number is used again"
     job = await submitted(store)
     (event,) = await store.events(last)
     assert (event.job, event.seq > last) == (job, True)
+
+
+async def test_it_is_remembered_up_to_which_event_some_are_gone(store: Store) -> None:
+    first, second = await over(store), await over(store)
+    page = await store.events_page(0, 3)
+    assert (len(page.events), page.forgotten) == (3, 0)
+    ends = {event.job: event.seq for event in await store.events(0)}
+    await store.forget_jobs([second.job])
+    page = await store.events_page(0)
+    assert (page.forgotten, page.last) == (ends[second.job], ends[first.job])
+    assert {event.job for event in page.events} == {first.job}
+    await store.forget_jobs([first.job])
+    after = await store.events_page(ends[second.job])
+    assert (after.events, after.forgotten, after.last) == ([], *[ends[second.job]] * 2)
+    assert await store.check() == []
 
 
 async def test_an_agent_that_comes_back_late_with_a_forgotten_attempt(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints, field_validator
@@ -9,11 +10,14 @@ from pydantic import Field, StringConstraints, field_validator
 from remote_protocol.ids import WITHOUT_NUL, Name, is_ulid
 from remote_protocol.limits import MAX_NAME
 from remote_protocol.states import EndReason, JobState
-from remote_server.store import JobFilter
+from remote_server.store import JobFilter, Store
 from remote_server.web.http.paging import FOREIGN
 from remote_server.web.http.time_bounds import TimeBound, parse_time_bound
 from remote_server.web.route import PageQuery
 
+MOST_COUNTED: Final = 10_000
+"""Jobs that are counted: this many, or more."""
+_COUNTED_BY: Final = frozenset({"state", "queue", "cursor", "limit"})
 _MOST_LISTED: Final = 64
 """Values of one parameter."""
 
@@ -67,3 +71,23 @@ class JobsQuery(PageQuery):
             submitter=me if self.submitted_by == "me" else self.submitted_by,
             reasons=frozenset(self.end_reason),
         )
+
+
+async def counted(store: Store, query: JobsQuery) -> int | None:
+    """How many jobs a query has in all, MOST_COUNTED at the most; None where it would take a
+    search."""
+    if query.model_fields_set - _COUNTED_BY:
+        return None
+    return count_of(await store.counts(), query.queue, query.state)
+
+
+def count_of(
+    counts: Mapping[tuple[str, JobState], int], queue: str | None, states: Collection[JobState]
+) -> int:
+    """The jobs of a queue (None: of all) in some states (none: in any); MOST_COUNTED at most."""
+    found = sum(
+        number
+        for (name, state), number in counts.items()
+        if state in (states or JobState) and queue in (None, name)
+    )
+    return min(found, MOST_COUNTED)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from remote_server.domain.model import TimelineEvent
 from remote_server.queries.views import timeline_json
+from remote_server.store.history import EventsPage
 from remote_server.web.access import VIEWER
 from remote_server.web.followers import TIMELINE, wait
 from remote_server.web.http.frames import (
@@ -46,7 +47,10 @@ class EventsQuery(Query):
     lasting=True,
 )
 async def events(call: Call) -> web.StreamResponse:
-    """Every change of a job's state; resumes after `after` or Last-Event-ID."""
+    """Every change of a job's state; resumes after `after` or Last-Event-ID.
+
+    An event `gap` says that changes are kept no longer, and after which number it goes on.
+    """
     query = call.query(EventsQuery)
     services = call.services
     media = accepted(call.request, (NDJSON, SSE))
@@ -57,6 +61,8 @@ async def events(call: Call) -> web.StreamResponse:
         after = await services.store.last_seq()
     stream = Stream(call, media)
     turn = services.streams.turns.of(call.token.id)
+    # Whoever begins with the first event that is kept is told of no gap before it.
+    kept_from = 0 if after else None
     with services.followers.follow(TIMELINE) as changed:
         await stream.open()
         if media == SSE:
@@ -66,12 +72,19 @@ async def events(call: Call) -> web.StreamResponse:
             while True:
                 async with turn:
                     # A turn is over when the loop has turned: others get theirs.
-                    entries = await services.store.events(after, _PAGE)
-                    text = _text(entries, media)
+                    page = await services.store.events_page(after, _PAGE)
+                    text = _text(page.events, media)
                     await asyncio.sleep(0)
-                if not entries:
+                if kept_from is None:
+                    kept_from = page.forgotten
+                following = _after_gap(after, page, kept_from)
+                if following is not None:
+                    await stream.event("gap", {"after": after, "next": following})
+                    after = kept_from = following
+                    continue
+                if not page.events:
                     break
-                after = entries[-1].seq
+                after = page.events[-1].seq
                 await stream.write(text.encode())
             if not follow:
                 await stream.event("end", {"after": after})
@@ -80,6 +93,14 @@ async def events(call: Call) -> web.StreamResponse:
                 raise ClientGone("the server stops")
             if not await wait(changed, KEEP_ALIVE):
                 await stream.keep_alive()
+
+
+def _after_gap(after: int, page: EventsPage, kept_from: int) -> int | None:
+    """After which number a reader who has come to `after` can go on, when events may be missing to
+    him: they are kept no longer, or an older copy of the database is in use. None: none is."""
+    if page.forgotten > max(after, kept_from):
+        return page.forgotten
+    return page.last if after > page.last else None
 
 
 def _text(entries: list[TimelineEvent], media: str) -> str:

@@ -9,7 +9,7 @@ from aiohttp import web
 from remote_protocol.api.bodies import Nothing, Page
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.explanations import JobExplanation
-from remote_protocol.api.jobs import Cancellation, JobBatch, JobBatchCreated, JobView
+from remote_protocol.api.jobs import Cancellation, JobBatch, JobBatchCreated, JobPage, JobView
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.spec import JobSpec
 from remote_server.domain.model import Job
@@ -18,7 +18,7 @@ from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import job_view, timeline_entry
 from remote_server.web.access import OPERATOR, VIEWER
 from remote_server.web.actions import jobs as actions
-from remote_server.web.actions.listing import JobsQuery
+from remote_server.web.actions.listing import JobsQuery, counted
 from remote_server.web.api.batches import parse_batch
 from remote_server.web.http.headers import header
 from remote_server.web.http.problems import validation
@@ -108,7 +108,7 @@ async def explain(call: Call) -> web.StreamResponse:
     return answer(await explanation.explain(services.sources, members, spec, lack))
 
 
-@Route("GET", "/api/v1/jobs", VIEWER, query=JobsQuery, answer=Page[JobView])
+@Route("GET", "/api/v1/jobs", VIEWER, query=JobsQuery, answer=JobPage)
 async def list_jobs(call: Call) -> web.StreamResponse:
     """List jobs, the newest first; a page may be short and still have a next one."""
     query = call.query(JobsQuery)
@@ -118,7 +118,8 @@ async def list_jobs(call: Call) -> web.StreamResponse:
     views = await job_views(
         call.services.sources, jobs, values_shown=call.sees_values, role=call.role
     )
-    return answer(Page[JobView].model_construct(items=views, next_cursor=following))
+    total = await counted(call.services.store, query)
+    return answer(JobPage.model_construct(items=views, next_cursor=following, total=total))
 
 
 @Route("GET", "/api/v1/jobs/{id}", VIEWER, answer=JobView)

@@ -17,7 +17,7 @@ from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import timeline_entry
 from remote_server.web.access import OPERATOR, VIEWER
 from remote_server.web.actions import jobs as actions
-from remote_server.web.actions.listing import JobsQuery
+from remote_server.web.actions.listing import JobsQuery, count_of
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.pages.command_lines import job_lines, run_line
 from remote_server.web.pages.job_words import cause
@@ -32,8 +32,6 @@ _MOST_EVENTS: Final = 400
 """Timeline entries that a page shows."""
 _QUICK: Final = 0.25
 """Seconds: a list that took longer is a search, which is not repeated by itself."""
-_BOUND: Final = 10_000
-"""Jobs that are counted: beyond them it says 10,000+."""
 _MOST_QUEUES: Final = 200
 _GROUPS: Final = (
     ("All", ()),
@@ -160,14 +158,10 @@ async def _groups(call: Call, query: JobsShown, given: dict[str, list[str]]) -> 
     others = query.model_fields_set - {"state", "queue", "cursor", "limit", "done"}
     groups = []
     for words, states in _GROUPS:
-        count = sum(
-            number
-            for (queue, state), number in counts.items()
-            if state in (states or JobState) and query.queue in (None, queue)
-        )
+        count = count_of(counts, query.queue, states)
         address = "jobs" + _address(given, state=[",".join(states)] if states else [])
         chosen = frozenset(query.state) == frozenset(states)
-        groups.append(Group(words, address, chosen, None if others else min(count, _BOUND)))
+        groups.append(Group(words, address, chosen, None if others else count))
     return groups
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from remote_protocol.states import EndReason, JobState
 from remote_server.store import JobFilter
-from remote_server.web.actions.listing import JobsQuery
+from remote_server.web.actions.listing import MOST_COUNTED, JobsQuery, count_of
 
 NOW = 1_800_000_000.0
 
@@ -47,3 +47,11 @@ def test_everything_given_must_hold() -> None:
 def test_what_is_no_list_is_refused(given: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         JobsQuery.model_validate(given)
+
+
+def test_jobs_are_counted_up_to_a_bound() -> None:
+    counts = {("a", JobState.QUEUED): 5, ("b", JobState.QUEUED): 7, ("a", JobState.FAILED): 20_000}
+    assert count_of(counts, None, [JobState.QUEUED]) == 12
+    assert count_of(counts, "a", [JobState.QUEUED, JobState.RUNNING]) == 5
+    assert count_of(counts, "none", []) == 0
+    assert count_of(counts, "a", []) == MOST_COUNTED

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from typing import Any
 
+from remote_protocol.states import JobState
+from remote_server.store.history import note_forgotten
+from remote_server.web.followers import TIMELINE
 from tests.support.live_server import Live
 from tests.support.stored import finish, submitted
 from tests.support.stored import running as run_job
@@ -62,6 +66,52 @@ async def test_more_than_a_page(live: Live) -> None:
     await live.post("/jobs/batch", {"jobs": [{"command": ["true"]}] * 450})
     lines = (await live.get("/events")).text.splitlines()
     assert len({json.loads(line)["seq"] for line in lines[:-1]}) == 450
+
+
+async def test_a_reader_is_told_of_events_that_are_kept_no_longer(live: Live) -> None:
+    store = live.services.store
+    old = await run_job(store, now=time.time())
+    await finish(store, old, now=time.time())
+    gone = await store.last_seq()
+    kept = await submitted(store, time.time())
+    await store.forget_jobs([old.job])
+    lines = [json.loads(line) for line in (await live.get("/events?after=1")).text.splitlines()]
+    assert lines[0]["event"] == "gap" and lines[0]["after"] == 1
+    assert (lines[0]["next"], [line.get("job") for line in lines[1:]]) == (gone, [kept, None])
+    again = await live.get(f"/events?after={lines[0]['next']}")
+    assert [json.loads(line).get("event") for line in again.text.splitlines()] == [None, "end"]
+    # Who begins with what is kept, or now, misses nothing.
+    for query in ("", "?after=0", "?after=-1"):
+        assert '"gap"' not in (await live.get(f"/events{query}")).text
+    seen = (await live.get("/events?after=1&follow=false", headers=SSE)).text
+    assert f'event: gap\ndata: {{"after":1,"next":{gone}}}\n\n' in seen
+
+
+async def test_a_reader_from_the_future_of_a_restored_database_is_told(live: Live) -> None:
+    await submitted(live.services.store, time.time())
+    last = await live.services.store.last_seq()
+    (gap, end) = (await live.get("/events?after=4000")).text.splitlines()
+    assert json.loads(gap) == {"event": "gap", "after": 4000, "next": last}
+    assert json.loads(end) == {"event": "end", "after": last}
+
+
+async def test_a_reader_who_is_overtaken_by_retention_is_told(live: Live) -> None:
+    store = live.services.store
+    jobs = [await submitted(store, time.time()) for _ in range(3)]
+    async with live.open("GET", "/events?follow=true") as response:
+        async with asyncio.timeout(DEADLINE):
+            for job in jobs:
+                assert json.loads(await response.content.readline())["job"] == job
+            last = await store.last_seq()
+
+            def advance(tx: Any) -> None:
+                note_forgotten(tx, last + 100)
+                tx.note(jobs[0], 1.0, "queued", state=JobState.QUEUED)
+
+            await store._database.write(advance)
+            live.services.followers.notify([TIMELINE])
+            said = json.loads(await response.content.readline())
+            assert said == {"event": "gap", "after": last, "next": last + 100}
 
 
 async def test_faults(live: Live) -> None:

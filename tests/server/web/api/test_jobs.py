@@ -376,3 +376,20 @@ async def test_a_job_is_explained_without_being_submitted(live: Live) -> None:
     live.services.reserve._looked_at = None
     assert (await live.post("/jobs/explain", TRUE, viewer)).body["outlook"] == "refused"
     assert (await live.get("/jobs")).body["items"] == []
+
+
+async def test_a_list_is_stable_under_inserts_and_says_how_many_there_are(live: Live) -> None:
+    await live.post("/jobs/batch", {"jobs": [TRUE] * 7})
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = (await live.get(f"/jobs?limit=3{cursor}")).body
+        seen += [job["id"] for job in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+        await live.post("/jobs/batch", {"jobs": [TRUE] * 2})
+    assert len(seen) == len(set(seen)) == 7
+    assert (await live.get("/jobs?state=queued&queue=default")).body["total"] == 11
+    assert (await live.get("/jobs?state=failed")).body["total"] == 0
+    assert (await live.get("/jobs?name=x")).body["total"] is None
