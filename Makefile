@@ -161,7 +161,7 @@ else
 	@$(BIN)/python -m pytest $(LONG) tests/monitoring $(ARGS)
 endif
 
-test-packages: setup-dev ## .deb and .rpm on a clean booted host (root); REMOTE_TEST_PACKAGES=off leaves it out
+test-packages: setup-dev ## .deb, .rpm and the one file on a clean booted host (root); REMOTE_TEST_PACKAGES=off leaves it out
 ifeq ($(REMOTE_TEST_PACKAGES),off)
 	@echo "make: test-packages is LEFT OUT, because REMOTE_TEST_PACKAGES=off"
 else

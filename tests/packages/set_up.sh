@@ -8,13 +8,15 @@ as_root test-packages "boots a clean host in a container"
 have test-packages "systemd-nspawn nsenter setpriv unshare mmdebstrap dpkg-deb objcopy" \
   "systemd-container util-linux mmdebstrap binutils"
 
-# Nothing is in it but what boots, apt and, for the other family's packages, rpm.
+# Nothing is in it but what boots, apt and, for the other family's packages, rpm; curl and openssl, which the page about
+# the one file calls.
 root=$1
 make_root() {
   rm -rf "$root.new"
-  mmdebstrap --quiet --variant=apt --include=systemd,systemd-sysv,dbus,rpm bookworm "$root.new"
+  mmdebstrap --quiet --variant=apt --include=systemd,systemd-sysv,dbus,rpm,curl,openssl bookworm "$root.new"
 }
-if [ ! -d "$root" ]; then
+if [ ! -x "$root/usr/bin/curl" ]; then
+  rm -rf "$root"
   echo "make: test-packages makes the root of a clean host, once: $root"
   mkdir -p "$(dirname "$root")"
   again make_root
