@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,42 @@ WAITS = (
 
 def run_inside(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a module of the working copy in the Windows Python and wait for its end."""
-    done = subprocess.run(
-        inside(*arguments),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=2 * SLOW,
-        check=False,
-    )
-    assert not check or done.returncode == 0, f"{done.args}: {done.stdout}{done.stderr}"
+    return run(inside(*arguments), 2 * SLOW, check)
+
+
+def run(
+    command: list[str], deadline: float, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and wait for its end. AssertionError with all processes when it hangs."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=deadline,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as hung:
+        said = (hung.stdout or b"") + (hung.stderr or b"")
+        raise AssertionError(
+            f"{command} hangs, having said {said!r}; these run:\n{processes()}"
+        ) from None
+    assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done
+
+
+def processes() -> str:
+    """All processes of this namespace: pid, parent, state, the kernel's function, command."""
+    lines = []
+    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
+        with suppress(OSError):
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            waits = (entry / "wchan").read_text()
+            lines.append(f"{entry.name} {parent} {state} {waits} {words[-200:]}")
+    return "\n".join(lines)
 
 
 def terminate(pid: int) -> None:

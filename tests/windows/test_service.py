@@ -13,7 +13,7 @@ import pytest
 from installers.windows.build import pack
 from remote_protocol.states import EndReason, JobState
 from tests.support.stack import until
-from tests.windows.host import SLOW, WAITS, WineStack, make_folder, terminate
+from tests.windows.host import SLOW, WAITS, WineStack, make_folder, run, terminate
 from tests.windows.wine import FOLDER, PYTHON, drive_c, windows, wine
 
 OLD, NEW = "0.1.0", "0.2.0"
@@ -33,11 +33,7 @@ class Host:
 
     def call(self, *words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A program there; what it prints."""
-        done = subprocess.run(
-            wine(*words), capture_output=True, text=True, timeout=3 * SLOW, check=False
-        )
-        assert not check or done.returncode == 0, f"{words}: {done.returncode} {done.stderr}"
-        return done
+        return run(wine(*words), 3 * SLOW, check)
 
     def msiexec(self, verb: str, number: str, **properties: str) -> int:
         """Install or remove silently; the exit code."""

@@ -6,6 +6,7 @@ import sys
 
 assert sys.platform == "win32"
 
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -111,6 +112,11 @@ print(ended[0])
 """
 
 
+def in_wine() -> bool:
+    """Whether this is Wine, which ends what gets Ctrl-Break and asks no handler."""
+    return hasattr(ctypes.windll.ntdll, "wine_get_version")
+
+
 @pytest.mark.parametrize("name, words", [("SIGINT", "CTRL_C"), ("SIGTERM", "CTRL_BREAK")])
 def test_the_polite_signal(tmp_path: Path, name: str, words: str) -> None:
     # Only a process with a console can send it, and only a shim is sure to have one.
@@ -120,8 +126,12 @@ def test_the_polite_signal(tmp_path: Path, name: str, words: str) -> None:
     assert process.wait(60) == 0, log.read_text()
     said = log.read_text().split("\n")
     assert said[0] == f"{words} to the job's processes"
-    # Wine lets no handler run for Ctrl-Break: there it just ends what gets it.
-    assert said[1] in ({"SIGINT": ["9"], "SIGTERM": ["10", "1"]}[name])
+    if name == "SIGTERM" and in_wine():
+        # One of Wine's threads ends with 0, and the process with it or by a kill, whichever comes
+        # first. That it ended at all, in a sleep of 600 s, is the signal's work.
+        assert said[1] in ("0", "1")
+    else:
+        assert said[1] == {"SIGINT": "9", "SIGTERM": "10"}[name]
 
 
 def test_a_kill_takes_the_whole_tree(tmp_path: Path) -> None:
