@@ -1,5 +1,6 @@
 """Where `remotectl` and `python -m remote_client` begin."""
 
+import gc
 import os
 import signal
 
@@ -13,8 +14,12 @@ signal.signal(signal.SIGINT, _LOADING)
 def main() -> None:
     """Load and run the command line; always ends by SystemExit."""
     _occupy_closed_streams()
+    # What is loaded stays: looking for garbage in it, now and at the end, only takes time.
+    gc.disable()
     from remote_client.cli import main as remotectl
 
+    gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGINT, _USUAL)
     try:
         remotectl()

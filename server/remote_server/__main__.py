@@ -1,5 +1,6 @@
 """Where `remote-server` and `python -m remote_server` begin."""
 
+import gc
 import signal
 
 # Loading the rest takes a moment: a Ctrl-C in it ends the program, without a traceback.
@@ -11,8 +12,12 @@ signal.signal(signal.SIGINT, _LOADING)
 
 def main() -> None:
     """Load and run the command line; always ends by SystemExit."""
+    # What is loaded stays: looking for garbage in it, now and at the end, only takes time.
+    gc.disable()
     from remote_server.cli import main as remote_server
 
+    gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGINT, _USUAL)
     try:
         remote_server()

@@ -69,7 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         options = parse(given)
-        gc.enable()  # off while the program was loaded
+        if not gc.isenabled():  # It is off while the program is loaded.
+            gc.freeze()  # What is loaded stays: nobody looks for garbage in it, now or at the end.
+            gc.enable()
         code: int = options.run(options)
         sys.stdout.flush()
     except AgentError as error:

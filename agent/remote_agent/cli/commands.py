@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     from remote_agent.app.shutdown import Lifetime
     from remote_agent.app.start import run as run_agent
 
+    gc.freeze()  # What is loaded stays.
     while True:
         code = run_agent(
             settings,

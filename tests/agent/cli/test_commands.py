@@ -42,9 +42,10 @@ def test_commands_run_with_the_collector_on() -> None:
     gc.disable()
     try:
         assert main(["status"]) == 1
-        assert gc.isenabled()
+        assert gc.isenabled() and gc.get_freeze_count()
     finally:
         gc.enable()
+        gc.unfreeze()
 
 
 def test_status_without_an_agent_says_so(capsys: pytest.CaptureFixture) -> None:

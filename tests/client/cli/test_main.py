@@ -104,6 +104,16 @@ def test_nothing_slow_is_loaded(api: FakeApi, arguments: list[str]) -> None:
     assert set(SLOW) & set(loaded) == set()
 
 
+def test_commands_run_with_the_collector_on_and_all_that_was_loaded_out_of_it() -> None:
+    program = (
+        "import atexit, gc, sys; from remote_client.__main__ import main; "
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 10_000)); main()"
+    )
+    command = [sys.executable, "-c", program, "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "True True"
+
+
 def test_the_table_of_commands_is_that_of_the_modules() -> None:
     context = click.Context(root)
     for name, (_, _, words) in COMMANDS.items():

@@ -42,6 +42,16 @@ def test_as_a_module() -> None:
     assert said.stdout == f"remote-server {remote_server.__version__}\n"
 
 
+def test_commands_run_with_the_collector_on_and_all_that_was_loaded_out_of_it() -> None:
+    program = (
+        "import atexit, gc, sys; from remote_server.__main__ import main; "
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 10_000)); main()"
+    )
+    command = [sys.executable, "-c", program, "version"]
+    said = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "True True"
+
+
 def test_wrong_usage_is_exit_code_2() -> None:
     said = call("run", "--colour")
     assert said.returncode == 2
