@@ -1,4 +1,5 @@
-"""URLs of servers and of proxies, as agents and clients take them. Pure, standard library only.
+"""URLs of servers, proxies and receivers of messages, as people give them. Pure, standard library
+only.
 
 A user or a password that a URL holds is never repeated in an error.
 """
@@ -41,6 +42,29 @@ def server_url(text: str) -> str:
     if path.endswith(("/api", "/api/v1")):
         raise ValueError(f"{shown} includes the path of the API; leave /api/v1 out")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def receiver_url(text: str) -> str:
+    """The URL of who receives messages by HTTP: with path and query, without a user. ValueError
+    says in a sentence what is wrong with it, without the URL, which may hold a secret."""
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise ValueError(f"this is not a URL: {error}") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("the URL must begin with https:// or http://")
+    if "@" in parts.netloc:
+        raise ValueError("the URL holds a user or a password; leave them out")
+    if not text.isascii() or any(c.isspace() or not c.isprintable() or c == "\\" for c in text):
+        raise ValueError(
+            "the URL has characters that belong in none; write them as %XX, and names of hosts "
+            "with other letters in their form xn--"
+        )
+    if not names_place(parts):
+        raise ValueError("the URL does not name a host and a port from 1 to 65535")
+    if parts.fragment:
+        raise ValueError("the URL has a fragment (#), which is never sent; leave it out")
+    return text
 
 
 def names_place(parts: SplitResult) -> bool:
