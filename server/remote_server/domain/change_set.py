@@ -63,6 +63,10 @@ class ChangeSet:
     """Those of them that hold no more: why."""
     seconds: float = 0.0
     """How long the transaction took, its commit included."""
+    webhooks: set[str] = field(default_factory=set)
+    """Names of webhooks that were created, changed or deleted, or that have a new message."""
+    webhook_counts: dict[str, int] = field(default_factory=dict)
+    """How many of their messages were delivered, put off, failed or dropped."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
@@ -77,6 +81,8 @@ class ChangeSet:
             or self.given_up
             or self.ready_counts
             or self.state_counts
+            or self.webhooks
+            or self.webhook_counts
         )
 
     def defer(self, until: float) -> None:
@@ -93,6 +99,7 @@ class ChangeSet:
             (self.agents, other.agents),
             (self.queues, other.queues),
             (self.tokens, other.tokens),
+            (self.webhooks, other.webhooks),
         ):
             mine |= theirs
         self.started += other.started
@@ -103,6 +110,7 @@ class ChangeSet:
         add_counts(self.state_counts, other.state_counts)
         add_counts(self.end_counts, other.end_counts)
         add_counts(self.failures, other.failures)
+        add_counts(self.webhook_counts, other.webhook_counts)
         self.cancels |= other.cancels
         self.given_up |= other.given_up
         self.removed_agents |= other.removed_agents

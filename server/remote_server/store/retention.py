@@ -15,6 +15,7 @@ from remote_protocol.ids import make_ulid
 from remote_protocol.states import JobState
 from remote_server.domain.model import OldJob
 from remote_server.store.history import last_event_of, note_forgotten
+from remote_server.store.outbox import untold_jobs
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs, timeline
@@ -82,11 +83,14 @@ class Retention(Repository):
         return await self._database.read(find, long=True)
 
     async def forget_jobs(self, ids: Sequence[str]) -> int:
-        """Delete what is known of these jobs, but for those that have not ended; how many."""
+        """Delete what is known of these jobs, but for those that have not ended, or whose end
+        webhooks have yet to tell; how many."""
 
         def forget(tx: Transaction) -> int:
-            count, last = 0, 0
+            count, last, untold = 0, 0, untold_jobs(tx, ids)
             for job in ids:
+                if job in untold:
+                    continue
                 row = tx.one(_PLACE, {"of": job})
                 if row is None:
                     continue

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0004"
+HEAD: Final = "0006"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -268,6 +268,67 @@ sessions: Final = Table(
     Column("expires_at", Double, nullable=False),
 )
 Index("ix_sessions_token", sessions.c.token)
+
+webhooks: Final = Table(
+    "webhooks",
+    metadata,
+    Column("id", _Text, primary_key=True),
+    Column("name", _Text, nullable=False, unique=True),
+    Column("url", _Text, nullable=False),
+    Column("rule", _Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # When it was made or enabled last, and the last number of the timeline before that.
+    Column("active_since", Double, nullable=False),
+    Column("since_seq", BigInteger, nullable=False),
+    # Its secrets are made from the server's key and these numbers; they are stored nowhere.
+    Column("key_id", _Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("former_until", Double, nullable=False),
+    Column("enabled", SmallInteger, nullable=False),
+    Column("disabled_reason", _Text, nullable=False),
+    Column("failing_since", Double),
+    Column("delivered_at", Double),
+    Column("dropped", BigInteger, nullable=False),
+)
+
+deliveries: Final = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", _Text, primary_key=True),
+    # No foreign key: those of a deleted webhook go later, in parts.
+    Column("webhook", _Text, nullable=False),
+    Column("type", _Text, nullable=False),
+    Column("subject", _Text, nullable=False),
+    Column("state", _Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("give_up_at", Double, nullable=False),
+    Column("next_at", Double),
+    Column("attempts", BigInteger, nullable=False),
+    Column("last_at", Double),
+    Column("status", BigInteger),
+    Column("seconds", Double),
+    Column("error", _Text, nullable=False),
+    # Last: lists do not read it.
+    Column("body", _Text, nullable=False),
+)
+_PENDING: Final = text("state = 'pending'")
+Index(
+    "ix_webhook_deliveries_pending",
+    deliveries.c.webhook,
+    deliveries.c.next_at,
+    sqlite_where=_PENDING,
+    postgresql_where=_PENDING,
+)
+Index("ix_webhook_deliveries_webhook", deliveries.c.webhook, deliveries.c.id)
+
+webhook_states: Final = Table(
+    "webhook_states",
+    metadata,
+    # `agent` or `queue`, and which: what was told of it last.
+    Column("kind", _Text, primary_key=True),
+    Column("name", _Text, primary_key=True),
+    Column("up", SmallInteger, nullable=False),
+)
 
 meta: Final = Table(
     "meta",

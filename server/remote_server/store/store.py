@@ -19,11 +19,13 @@ from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Queue
 from remote_server.store.agents import Agents
 from remote_server.store.attempts import Attempts
+from remote_server.store.deliveries import Deliveries
 from remote_server.store.fleet import Fleet
 from remote_server.store.history import History
 from remote_server.store.jobs import Jobs
 from remote_server.store.listing import JobLists
 from remote_server.store.opening import AS_USUAL, Terms, open_database
+from remote_server.store.outbox import Outbox
 from remote_server.store.ports import Database, Transaction
 from remote_server.store.queues import Queues, ensure_queue
 from remote_server.store.reconciliation import Reconciliations
@@ -36,6 +38,7 @@ from remote_server.store.sessions import Sessions
 from remote_server.store.specifications import Specs
 from remote_server.store.tokens import Tokens
 from remote_server.store.waiting import WaitingJobs
+from remote_server.store.webhooks import Webhooks
 
 _FORGET_PROBE: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
 _PROBE: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
@@ -56,6 +59,9 @@ class Store(
     History,
     Retention,
     Restoration,
+    Webhooks,
+    Deliveries,
+    Outbox,
 ):
     """Jobs, attempts, agents, queues, tokens and the timeline, in one database."""
 
