@@ -6,6 +6,8 @@ what changes in the links reaches the dispatcher through its signal.
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +17,11 @@ from remote_server.bus import Bus, LocalBus
 from remote_server.clocks import CLOCK, boot_clock
 from remote_server.config import Config
 from remote_server.data_dir import DataDir
+from remote_server.destinations import Networks
 from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
+from remote_server.domain.signing import KEY_SIZE, SigningKey, key_text
 from remote_server.file_limit import raise_file_limit
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
@@ -43,6 +47,9 @@ from remote_server.web import (
     allowance,
     description,
 )
+from remote_server.webhooks.client import HttpPoster
+from remote_server.webhooks.sender import Sender, SenderSettings
+from remote_server.webhooks.watch import StateWatch
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -79,7 +86,12 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         start_ttl=config.agents.start_ttl,
     )
     sweeper = Sweeper(store, hub, clock, sweeping)
-    services = _services(config, store, hub, reserve)
+    key = data.signing_key(config.webhooks.key_file, lambda: key_text(os.urandom(KEY_SIZE)))
+    sender = _sender(config, store, key)
+    watch = StateWatch(
+        store, hub.status, clock, config.webhooks.offline_after, config.webhooks.max_pending
+    )
+    services = _services(config, store, hub, reserve, key)
     for subscriber in (
         signal.committed,
         sweeper.committed,
@@ -90,6 +102,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         services.gauges.committed,
         services.history.committed,
         inputs.committed,
+        sender.committed,
     ):
         bus.subscribe(subscriber)
     store.on_commit(bus.publish)
@@ -107,12 +120,33 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
             "inputs": InputWatch(inputs, store, config.limits.input_ttl).run,
             "streams": partial(services.streams.run, services.authenticator.judge),
             "connections": services.connections.run,
+            "webhooks": sender.run,
+            "webhook states": watch.run,
             "packer": Packer(logs, store.ended_keys, config.logs.pack_after).run,
         },
     )
 
 
-def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Services:
+def _sender(config: Config, store: Store, key: SigningKey) -> Sender:
+    wanted = config.webhooks
+    networks = Networks(wanted.allowed_networks)
+    return Sender(
+        store,
+        HttpPoster(networks, wanted.timeout, wanted.proxy, wanted.ca_file),
+        key,
+        CLOCK,
+        random.random,
+        SenderSettings(
+            max_pending=wanted.max_pending,
+            keep=wanted.retention,
+            disable_after=wanted.disable_after,
+        ),
+    )
+
+
+def _services(
+    config: Config, store: Store, hub: Hub, reserve: Reserve, key: SigningKey
+) -> Services:
     limits = config.limits
     authenticator = Authenticator(store)
     sources = Sources(store, hub, hub.inputs, limits.input_ttl)
@@ -137,6 +171,7 @@ def _services(config: Config, store: Store, hub: Hub, reserve: Reserve) -> Servi
         fleet=fleet,
         overview=OverviewReader(sources, fleet, reserve, history),
         history=history,
+        signing_key=key,
         gauges=gauges,
         metrics=Metrics(gauges, sources, hub.logs, reserve, fleet),
     )

@@ -21,6 +21,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from remote_protocol.configuration import Layers
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.quantities import Duration, Size
+from remote_protocol.urls import Proxy
+from remote_server.destinations import Networks
 from remote_server.errors import ServerError
 
 ENV_PREFIX: Final = "REMOTE_SERVER_"
@@ -79,6 +81,22 @@ def _url(value: str) -> str:
             "this is not a URL, for example sqlite:////srv/server.db or "
             "postgresql://USER@HOST/DATABASE"
         )
+    return value
+
+
+def _networks(value: object) -> object:
+    """A list of networks, or from the environment one text with commas. ValueError."""
+    found = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
+        raise ValueError('is a list of networks, such as ["10.1.0.0/16"]')
+    Networks(found)
+    return tuple(found)
+
+
+def _proxy(value: str) -> str:
+    if not Proxy(value, "").usable or not value.startswith("http://"):
+        # Without the value: there may be a password in it.
+        raise ValueError("is not the URL of a proxy, for example http://proxy.example:3128")
     return value
 
 
@@ -171,6 +189,31 @@ class SessionsPart(_Part):
     """Seconds after which one must, in any case."""
 
 
+class WebhooksPart(_Part):
+    """`[webhooks]`: how events are told to other programs."""
+
+    allowed_networks: Annotated[tuple[str, ...], BeforeValidator(_networks)] = ()
+    """Networks that messages may go to beside the public internet, such as `10.1.0.0/16`."""
+    proxy: Annotated[str, AfterValidator(_proxy)] | None = None
+    """`http://HOST:PORT`: all messages go through it, and it says what may be reached."""
+    ca_file: ExpandedPath | None = None
+    """Certificates of the CAs that receivers' certificates are checked with; null: the system's."""
+    key_file: ExpandedPath | None = None
+    """What secrets are made from, where servers stand by for each other; null: `webhooks.key` in
+    the data directory."""
+    timeout: Duration = Field(default=15.0, ge=0.1, le=120.0)
+    """Seconds that one attempt may take."""
+    max_pending: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Messages of one webhook that may wait; what comes then is dropped, and counted."""
+    retention: Duration = Field(default=7 * 86400.0, ge=60.0)
+    """Seconds that messages are kept after they were delivered or given up; the newest 10,000 of
+    each webhook at the most."""
+    disable_after: Duration = Field(default=5 * 86400.0, ge=1.0)
+    """Seconds of failures, without a success, after which a webhook is disabled."""
+    offline_after: Duration = Field(default=60.0, ge=1.0)
+    """Seconds without a link after which an agent is told to be offline."""
+
+
 class LimitsPart(_Part):
     """`[limits]`: upper bounds of what clients may send and hold open."""
 
@@ -212,6 +255,7 @@ class Config(_Part):
     logs: LogsPart = Field(default_factory=LogsPart)
     retention: RetentionPart = Field(default_factory=RetentionPart)
     sessions: SessionsPart = Field(default_factory=SessionsPart)
+    webhooks: WebhooksPart = Field(default_factory=WebhooksPart)
 
     @property
     def database_url(self) -> str:
@@ -227,6 +271,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "logs": LogsPart,
     "retention": RetentionPart,
     "sessions": SessionsPart,
+    "webhooks": WebhooksPart,
 }
 
 

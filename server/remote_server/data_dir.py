@@ -4,6 +4,7 @@
     <data-dir>/admin-token   0600, the first   <data-dir>/lock    held while a server runs
     <data-dir>/starts        how often a server started here
     <data-dir>/inputs/       inputs of jobs that have not ended
+    <data-dir>/webhooks.key  0600, what the secrets of webhooks are made from
     <data-dir>/archive/      packed logs, unless the configuration names another directory
 
 Touches that directory only.
@@ -14,8 +15,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from remote_server.domain.signing import SigningKey
 from remote_server.errors import ServerError
 
 try:
@@ -44,6 +47,7 @@ class DataDir:
         self.inputs = path / "inputs"
         self.admin_token = path / "admin-token"
         self.starts = path / "starts"
+        self.webhooks_key = path / "webhooks.key"
         self._lock = -1
 
     def prepare(self) -> None:
@@ -123,6 +127,22 @@ class DataDir:
     def write_admin_token(self, text: str) -> None:
         """Keep the first admin token, readable by the owner only, durably. DataDirUnusable."""
         self._write(self.admin_token, text)
+
+    def signing_key(self, file: Path | None, make: Callable[[], str]) -> SigningKey:
+        """The key that secrets of webhooks are made from: that of a file of the configuration, or
+        one of its own, which is made here when it is missing. DataDirUnusable."""
+        own = self.webhooks_key
+        if file is None and not own.exists():
+            self._write(own, make())
+        try:
+            return SigningKey((file or own).read_text(encoding="ascii"))
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise DataDirUnusable(
+                f"{file or own}: the key of webhooks cannot be used ({why}); restore it from a "
+                "backup, or remove it, start again and make new secrets for all webhooks "
+                "(remotectl webhook rotate-secret)"
+            ) from None
 
     def _write(self, file: Path, text: str) -> None:
         part = file.with_name(f".{file.name}.new")

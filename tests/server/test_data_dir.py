@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from remote_server.data_dir import DataDir, DataDirBusy, DataDirUnusable
+from remote_server.domain.signing import KEY_SIZE, key_text
 
 
 def test_it_is_made_for_its_owner_only(tmp_path: Path) -> None:
@@ -75,3 +76,18 @@ def test_the_admin_token_is_for_its_owner(tmp_path: Path) -> None:
     data.write_admin_token("rpt_two")
     assert data.read_admin_token() == "rpt_two"
     assert data.admin_token.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_key_of_webhooks_is_made_once(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    made = data.signing_key(None, lambda: key_text(b"k" * KEY_SIZE))
+    assert data.webhooks_key.stat().st_mode & 0o777 == 0o600
+    assert data.signing_key(None, lambda: "another").id == made.id
+    other = tmp_path / "other.key"
+    other.write_text(key_text(b"o" * KEY_SIZE))
+    assert data.signing_key(other, str).id != made.id
+    data.webhooks_key.write_text("damaged")
+    with pytest.raises(DataDirUnusable, match=r"base64 of 32 bytes.*rotate-secret"):
+        data.signing_key(None, str)
+    with pytest.raises(DataDirUnusable, match="No such file"):
+        data.signing_key(tmp_path / "missing", str)

@@ -47,6 +47,10 @@ def _files(parts: Parts) -> Iterator[Path]:
     inputs = parts.data_dir / "inputs"
     if inputs.is_dir():
         yield from sorted(inputs.iterdir())
+    # Without it the restored server could sign no webhook's message.
+    key = parts.data_dir / "webhooks.key"
+    if key.is_file():
+        yield key
     if parts.logs:
         yield from sorted((parts.data_dir / "logs").rglob("*.log"))
         # Afterwards: a log that is packed meanwhile is there before it is gone from the others.

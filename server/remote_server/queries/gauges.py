@@ -65,6 +65,11 @@ class Gauges:
             "Jobs that ended since the start.",
             ("queue", "end_reason"),
         )
+        self.webhooks = Counter(
+            "remote_webhook_messages_total",
+            "Messages of webhooks delivered, put off, failed for good or dropped since the start.",
+            ("outcome",),
+        )
         self.failed = Counter(
             "remote_jobs_failed_total", "Jobs that failed since the start.", _QUEUE
         )
@@ -74,6 +79,8 @@ class Gauges:
         self.commits.observe(changes.seconds)
         for (queue, reason), count in changes.end_counts.items():
             self.ended.add(count, queue, reason)
+        for outcome, count in changes.webhook_counts.items():
+            self.webhooks.add(count, outcome)
         for queue, count in changes.failures.items():
             self.failed.add(count, queue)
         for job, at, queue in changes.started:
@@ -85,7 +92,7 @@ class Gauges:
         """All of them; of what is counted for each queue, those of these queues."""
         for counted in (self.ended, self.failed, self.waits):
             yield counted.family(queues)
-        for measured in (self.dispatch, self.commits, self.requests):
+        for measured in (self.dispatch, self.commits, self.requests, self.webhooks):
             yield measured.family()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from remote_server.config import Config
 from remote_server.disk.reserve import Reserve
+from remote_server.domain.signing import SigningKey
 from remote_server.hub import Hub
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
@@ -51,6 +52,8 @@ class Services:
     """All agents in short."""
     overview: OverviewReader
     history: History
+    signing_key: SigningKey
+    """What the secrets of webhooks are made from."""
     gauges: Gauges
     """What is counted."""
     metrics: Metrics
