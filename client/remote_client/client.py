@@ -32,13 +32,22 @@ from remote_client.resources.logs import LogMethods
 from remote_client.resources.queues import QueueMethods
 from remote_client.resources.server import ServerMethods
 from remote_client.resources.tokens import TokenMethods
+from remote_client.resources.webhooks import WebhookMethods
 from remote_client.transport import Transport
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Methods(JobMethods, LogMethods, AgentMethods, QueueMethods, TokenMethods, ServerMethods):
+class Methods(
+    JobMethods,
+    LogMethods,
+    AgentMethods,
+    QueueMethods,
+    TokenMethods,
+    WebhookMethods,
+    ServerMethods,
+):
     """The methods of both clients. Each raises ApiError when the server refuses, Unreachable when
     it gives no usable answer."""
 

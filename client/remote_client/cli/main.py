@@ -24,6 +24,11 @@ COMMANDS: Final = {
     "queue": ("queues", "queue", "List queues, show, create, edit, pause and delete them."),
     "token": ("tokens", "token", "API tokens for people and programs, and of single agents."),
     "registration-token": ("tokens", "registration_token", "Tokens with which agents enrol."),
+    "webhook": (
+        "webhooks",
+        "webhook",
+        "Tell other programs of ends of jobs and of agents by HTTP.",
+    ),
     "login": ("login", "login", "Check server and token, then keep them for later calls."),
     "logout": ("login", "logout", "Forget the current login, or the one that --context names."),
     "context": ("contexts", "context", "List logins, show them, choose and delete them."),
