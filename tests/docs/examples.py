@@ -21,6 +21,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.docs.place import prepare
+from tests.support.receiver import Receiver
 
 URL = "https://jobs.example.com"
 LOSSES = ("delete", "revoke", "rotate-token", "drain", "logout", "unregister", "dev", "pause")
@@ -44,6 +45,9 @@ BEFORE = {
     "remotectl agent set web-7 --queue default --queue berlin; "
     "remotectl registration-token create --output-file token --queue default --queue berlin",
     "remotectl run --queue berlin": "remotectl agent set web-7 --queue default --queue berlin",
+    "remotectl webhook": "remotectl webhook create alarm --to $HOOK --event job.ended",
+    "remotectl webhook create": "remotectl webhook delete alarm; remotectl webhook delete hosts; "
+    "rm hosts.secret",
     "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",
 }
 """What the reader's world is like before an example that needs it to be otherwise."""
@@ -107,7 +111,7 @@ def all_examples(programs: Path) -> list[str]:
 class World:
     """The place and its programs."""
 
-    def __init__(self, scratch: Path, programs: Path) -> None:
+    def __init__(self, scratch: Path, programs: Path, receiver: Receiver) -> None:
         self.here = scratch / "here"
         self.job = ""
         self.environment = prepare(scratch)
@@ -119,6 +123,7 @@ class World:
             # Example after example may begin with a server that has come back.
             "REMOTE_AGENT_SERVER_MAX_RECONNECT_WAIT": "1s",
             "URL": URL,
+            "HOOK": receiver.url,
         }
         # Programs of the reader's own.
         stubs.mkdir()
@@ -224,6 +229,10 @@ class World:
             text = text.replace("rrt_…", self.must(made))
         if "asks for the token" in text:
             text = text.partition("#")[0] + "< admin-token"
+        if "replay alarm 01" in text:
+            self.sh("remotectl webhook test alarm")
+            made = self.must("remotectl webhook deliveries alarm --limit 1 -q")
+            text = re.sub(r"alarm \w+", f"alarm {made}", text)
         if "revoke 01" in text:
             kind = text.split()[1]
             name = "--role viewer --name x" if kind == "token" else ""
@@ -239,7 +248,10 @@ class World:
         self.job = self.must("remotectl job list --limit 1 -q")
 
 
-SERVER = "remote-server run --listen :443 --tls-cert cert.pem --tls-key key.pem"
+SERVER = (
+    "REMOTE_SERVER_WEBHOOKS_ALLOWED_NETWORKS=127.0.0.0/8 "
+    "remote-server run --listen :443 --tls-cert cert.pem --tls-key key.pem"
+)
 CERTIFICATE = (
     "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 "
     "-subj /CN=jobs.example.com -addext subjectAltName=DNS:jobs.example.com,IP:127.0.0.1 "
@@ -252,7 +264,12 @@ def main(scratch: str, programs: str) -> int:
     place = Path(scratch)
     (place / "here").mkdir()
     subprocess.run(CERTIFICATE.split(), cwd=place / "here", check=True, stderr=subprocess.DEVNULL)
-    world = World(place, Path(programs))
+    with Receiver() as receiver:
+        return try_all(World(place, Path(programs), receiver), place, programs)
+
+
+def try_all(world: World, place: Path, programs: str) -> int:
+    """Try all examples; the exit code."""
     shutil.copy("/var/lib/remote-server/admin-token", place / "here" / "admin-token")
     for context in ("work", "dev"):
         world.must(f"remotectl login --url {URL} --context {context} < admin-token")

@@ -24,7 +24,7 @@ ELSEWHERE = {
     "docs/install-containers.md": "tests/containers/test_document.py",
 }
 """Documents whose blocks need another world than this test's, and the test that makes it."""
-OTHERS = {"", "json", "toml", "yaml", "mermaid", "sql", "powershell", "nginx"}
+OTHERS = {"", "json", "toml", "yaml", "mermaid", "sql", "powershell", "nginx", "python"}
 """Languages of blocks that are no commands."""
 NOT_RUN = 12
 """Blocks that are shown and not run, in all documents; each says why. Fewer are better."""
