@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "webhook": (
         "webhooks",
         "webhook",
-        "Tell other programs of ends of jobs and of agents by HTTP.",
+        "Tell other programs by HTTP when jobs end, and when agents go or come.",
     ),
     "login": ("login", "login", "Check server and token, then keep them for later calls."),
     "logout": ("login", "logout", "Forget the current login, or the one that --context names."),

@@ -74,7 +74,7 @@ def _given(said: dict[str, Any]) -> dict[str, Any]:
 
 @click.group(cls=Group)
 def webhook() -> None:
-    """Tell other programs by HTTP when jobs end, and when agents go offline or come online.
+    """Tell other programs by HTTP when jobs end, and when agents go or come.
 
     \b
     Examples:

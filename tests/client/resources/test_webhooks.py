@@ -11,7 +11,7 @@ ID = "01M7YFNZ7G4HK7EAPK0XJPWFEK"
 
 
 def test_webhooks(api: FakeApi, both: Any) -> None:
-    view = {
+    view: dict[str, Any] = {
         "id": ID, "name": "a", "url": "https://x.example", "events": ["job.ended"],
         "created_at": NOW,
     }  # fmt: skip

@@ -171,7 +171,7 @@ def test_a_backup_of_the_database_alone(data: Path, tmp_path: Path) -> None:
         assert database.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
     assert call("backup", "--no-logs", "--data-dir", data, tmp_path / "copy.tar").returncode == 0
     with tarfile.open(tmp_path / "copy.tar") as archive:
-        assert archive.getnames() == ["server.db"]
+        assert archive.getnames() == ["server.db", "webhooks.key"]
 
 
 def test_what_is_in_the_way(data: Path, tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ FILLED: dict[str, Any] = {
     "queues": {"q"},
     "tokens": {"t"},
     "revoked": {"t": "revoked"},
+    "webhooks": {"w"},
+    "webhook_counts": {"delivered": 1},
 }
 _ALWAYS_WITH_ANOTHER = {"ended", "started", "deferred_until", "end_counts", "failures", "revoked"}
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from remote_protocol.api.webhooks import MESSAGE, AgentChanged, JobEnded, QueueChanged, WebhookTest
+from remote_protocol.api.webhooks import (
+    MESSAGE,
+    AgentChanged,
+    JobEnded,
+    QueueChanged,
+    WebhookEvent,
+    WebhookTest,
+)
 from remote_protocol.ids import make_ulid
 from remote_server.domain.demand import demand_of, demand_text
 from remote_server.domain.webhook_messages import of_agent, of_job, of_queue, of_test
@@ -36,7 +43,8 @@ def test_agents_and_queues() -> None:
     assert (offline.type, offline.data.name, offline.data.queues) == ("agent.offline", "a", ["x"])
     assert of_agent("a", [], True, None, NOW).told.event == "agent.online"
     unserved = MESSAGE.validate_json(of_queue("x", False, NOW).body(ID))
-    assert isinstance(unserved, QueueChanged) and unserved.type == "queue.unserved"
+    assert isinstance(unserved, QueueChanged)
+    assert unserved.type is WebhookEvent.QUEUE_UNSERVED
     assert of_queue("x", True, NOW).told.event == "queue.served"
 
 

@@ -28,6 +28,7 @@ def test_a_commit_is_counted() -> None:
         ChangeSet(
             end_counts={("q", "exit"): 3},
             failures={"q": 1},
+            webhook_counts={"delivered": 2},
             started=[(JOB, 1002.5, "q"), (JOB, 999.0, "r")],
             seconds=0.004,
         )
@@ -40,6 +41,7 @@ def test_a_commit_is_counted() -> None:
         "remote_dispatch_seconds": {(): (2, 2.5)},
         "remote_commit_seconds": {(): (1, 0.004)},
         "remote_http_request_seconds": {("GET", "/x", "200"): (1, 0.001)},
+        "remote_webhook_messages_total": {("delivered",): 2},
     }
 
 
