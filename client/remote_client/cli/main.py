@@ -20,7 +20,11 @@ from remote_protocol.printable import printable
 COMMANDS: Final = {
     "run": ("run", "run", "Run COMMAND on an agent and stream what it prints."),
     "job": ("jobs", "job", "List jobs, show them, read their logs, cancel, retry, wait."),
-    "agent": ("agents", "agent", "List agents, show, pause, drain, change and remove them."),
+    "agent": (
+        "agents",
+        "agent",
+        "List agents, show, pause, drain, restart, change and remove them.",
+    ),
     "queue": ("queues", "queue", "List queues, show, create, edit, pause and delete them."),
     "token": ("tokens", "token", "API tokens for people and programs, and of single agents."),
     "registration-token": ("tokens", "registration_token", "Tokens with which agents enrol."),
