@@ -30,7 +30,7 @@ from remote_agent.values import (
 )
 from remote_protocol.ids import LabelKey, LabelValue, Name
 from remote_protocol.limits import MAX_LABELS
-from remote_protocol.messages import Capacity, Settings
+from remote_protocol.parts import Capacity, Settings
 from remote_protocol.quantities import Duration, Size
 from remote_protocol.urls import server_url
 

@@ -15,7 +15,6 @@ from remote_agent.cli.call import flags_of, forget_token, load, read_token, star
 from remote_agent.config import Config
 from remote_agent.connection.identity import Identity, load_identity
 from remote_agent.errors import RESTART, AgentError, ConfigError
-from remote_agent.journal.folder import unsettled
 from remote_agent.local.control import NotRunning, ask
 from remote_agent.local.health_files import fresh
 from remote_agent.processes import interrupt_on_stop, is_init, keep_running
@@ -120,6 +119,9 @@ def _check(settings: Config, wanted: str, output: str | None) -> int:
 
 
 def _asleep(state_dir: Path) -> dict[str, Any]:
+    # Imported only here: an agent that runs answers for itself.
+    from remote_agent.journal.folder import unsettled
+
     identity = load_identity(state_dir)
     running, undelivered = unsettled(state_dir)
     return {

@@ -7,9 +7,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from remote_agent.app.bootstrap import way_to
 from remote_agent.cli.call import load, read_token
-from remote_agent.connection.enrolment import unregister
 from remote_agent.connection.identity import load_identity
 from remote_agent.errors import AgentError, ConfigError
 from remote_agent.service.calling import one_line
@@ -17,7 +15,6 @@ from remote_agent.service.installing import Request, install
 from remote_agent.service.online import DEADLINE, wait_until_online
 from remote_agent.service.platform import own_program, service_manager
 from remote_agent.service.port import ServicePort, ServiceState
-from remote_agent.service.uninstalling import uninstall
 from remote_protocol.units import parse_duration
 from remote_protocol.urls import server_url
 
@@ -134,6 +131,9 @@ def _status(port: ServicePort, options: argparse.Namespace) -> int:
 
 
 def _uninstall(port: ServicePort, options: argparse.Namespace) -> int:
+    # Imported only here, like what leaves the server: the other verbs take half the time without.
+    from remote_agent.service.uninstalling import uninstall
+
     for line in uninstall(port, lambda folder: _leave(folder, options), options.force).lines():
         print(line)
     return 0
@@ -141,6 +141,9 @@ def _uninstall(port: ServicePort, options: argparse.Namespace) -> int:
 
 def _leave(state_dir: Path, options: argparse.Namespace) -> str | None:
     """Leave the server; what is to be said when it cannot be told."""
+    from remote_agent.app.bootstrap import way_to
+    from remote_agent.connection.enrolment import unregister
+
     known = load_identity(state_dir)
     if known is None:
         return None

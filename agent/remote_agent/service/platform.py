@@ -13,7 +13,6 @@ from remote_agent.processes import account, host_facts, service_control
 from remote_agent.service.account import own_uid
 from remote_agent.service.port import ServicePort
 from remote_agent.service.systemd import Systemd
-from remote_agent.service.windows import WindowsService
 
 _NAME: Final = "remote-agent"
 
@@ -21,6 +20,9 @@ _NAME: Final = "remote-agent"
 def service_manager() -> ServicePort:
     """That of this host. AgentError where there is none that we serve."""
     if (control := service_control()) is not None:
+        # Imported only there: it takes longer than the rest of most verbs.
+        from remote_agent.service.windows import WindowsService
+
         return WindowsService(control)
     system = host_facts().system
     if system.lower() == "linux":

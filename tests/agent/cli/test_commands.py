@@ -38,6 +38,17 @@ def test_version_imports_nothing_heavy() -> None:
     assert done.stdout == f"remote-agent {__version__}\n"
 
 
+def test_questions_to_a_running_agent_load_no_journal() -> None:
+    probe = (
+        "import sys; import remote_agent.cli.parser;"
+        "assert not {'remote_agent.journal', 'remote_protocol.messages'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_commands_run_with_the_collector_on() -> None:
     gc.disable()
     try:

@@ -12,6 +12,7 @@ import pytest
 from remote_agent import processes
 from remote_agent.cli import main
 from remote_agent.cli import service as module
+from remote_agent.connection import enrolment
 from remote_agent.connection.identity import Identity, save_identity
 from remote_agent.errors import Unreachable
 from remote_agent.service import account, installing, uninstalling
@@ -101,7 +102,7 @@ def test_uninstall_leaves_the_server_or_says_that_it_could_not(
         (away, "https://h was not told (h does not answer); it still lists this agent"),
         (lambda endpoint, token: None, "n has left https://h"),
     ):
-        monkeypatch.setattr(module, "unregister", leave)
+        monkeypatch.setattr(enrolment, "unregister", leave)
         port.known = HERE
         save_identity(port.state_dir, Identity("https://h", "n", "rat_x"))
         assert main(["service", "uninstall"]) == 0

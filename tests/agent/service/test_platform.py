@@ -50,6 +50,18 @@ def test_linux_needs_nothing_that_the_binary_leaves_out() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_verbs_load_only_what_they_need() -> None:
+    probe = (
+        "import sys; import remote_agent.cli.service as service;"
+        "service.service_manager();"
+        "assert not {'remote_agent.journal', 'remote_protocol.messages'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def executable(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("#!/bin/sh\n")
