@@ -8,11 +8,13 @@ changes, and a specification may hold megabytes of files.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
+    Connection,
     Double,
     ForeignKey,
     Index,
@@ -21,6 +23,8 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    TextClause,
+    event,
     text,
 )
 
@@ -35,6 +39,24 @@ metadata: Final = MetaData(
         "fk": "fk_%(table_name)s_%(column_0_name)s",
     }
 )
+
+_WHERE: Final[dict[Index, TextClause]] = {}
+
+
+def _partial_index(
+    name: str, *columns: ColumnElement[Any], where: TextClause, unique: bool = False
+) -> None:
+    """An index of the rows for which `where` holds."""
+    _WHERE[Index(name, *columns, unique=unique)] = where
+
+
+@event.listens_for(metadata, "before_create")
+def _limit_partial_indexes(_: object, connection: Connection, **__: object) -> None:
+    # Not before: an option of a dialect loads all that SQLAlchemy has for the database, and each
+    # start of a server would wait for both.
+    for index, where in _WHERE.items():
+        index.dialect_kwargs[f"{connection.dialect.name}_where"] = where
+
 
 _Text: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
@@ -85,30 +107,28 @@ jobs: Final = Table(
 _WAITING: Final = text("state = 'queued' AND deferred = 0")
 _DEFERRED: Final = text("state = 'queued' AND deferred = 1")
 _EXPIRING: Final = text("state = 'queued' AND expires_at IS NOT NULL")
-Index(
+_partial_index(
     "ix_jobs_waiting",
     jobs.c.demand_key,
     jobs.c.priority.desc(),
     jobs.c.id,
-    sqlite_where=_WAITING,
-    postgresql_where=_WAITING,
+    where=_WAITING,
 )
-Index("ix_jobs_deferred", jobs.c.not_before, sqlite_where=_DEFERRED, postgresql_where=_DEFERRED)
-Index("ix_jobs_expiring", jobs.c.expires_at, sqlite_where=_EXPIRING, postgresql_where=_EXPIRING)
+_partial_index("ix_jobs_deferred", jobs.c.not_before, where=_DEFERRED)
+_partial_index("ix_jobs_expiring", jobs.c.expires_at, where=_EXPIRING)
 Index("ix_jobs_state", jobs.c.state, jobs.c.id)
 Index("ix_jobs_queue", jobs.c.queue, jobs.c.id)
 _QUEUED: Final = text("state = 'queued'")
-Index("ix_jobs_oldest", jobs.c.queue, jobs.c.id, sqlite_where=_QUEUED, postgresql_where=_QUEUED)
+_partial_index("ix_jobs_oldest", jobs.c.queue, jobs.c.id, where=_QUEUED)
 _GIVEN: Final = text("agent IS NOT NULL")
-Index("ix_jobs_agent", jobs.c.agent, jobs.c.id, sqlite_where=_GIVEN, postgresql_where=_GIVEN)
+_partial_index("ix_jobs_agent", jobs.c.agent, jobs.c.id, where=_GIVEN)
 _KEYED: Final = text("idempotency_key IS NOT NULL")
-Index(
+_partial_index(
     "uq_jobs_idempotency_key",
     jobs.c.idempotency_key,
     jobs.c.submitted_by,
     unique=True,
-    sqlite_where=_KEYED,
-    postgresql_where=_KEYED,
+    where=_KEYED,
 )
 
 specs: Final = Table(
@@ -151,21 +171,19 @@ attempts: Final = Table(
 LIVE_STATES: Final = "state IN ('offered', 'accepted', 'running')"
 _LIVE: Final = text(LIVE_STATES)
 _LOGGED: Final = text("ended_at IS NOT NULL AND log_gone = 0")
-Index(
+_partial_index(
     "ix_attempts_live",
     attempts.c.agent,
     attempts.c.job,
     attempts.c.number,
-    sqlite_where=_LIVE,
-    postgresql_where=_LIVE,
+    where=_LIVE,
 )
-Index(
+_partial_index(
     "ix_attempts_logged",
     attempts.c.queue,
     attempts.c.ended_at,
     attempts.c.log_size,
-    sqlite_where=_LOGGED,
-    postgresql_where=_LOGGED,
+    where=_LOGGED,
 )
 
 timeline: Final = Table(
@@ -312,12 +330,11 @@ deliveries: Final = Table(
     Column("body", _Text, nullable=False),
 )
 _PENDING: Final = text("state = 'pending'")
-Index(
+_partial_index(
     "ix_webhook_deliveries_pending",
     deliveries.c.webhook,
     deliveries.c.next_at,
-    sqlite_where=_PENDING,
-    postgresql_where=_PENDING,
+    where=_PENDING,
 )
 Index("ix_webhook_deliveries_webhook", deliveries.c.webhook, deliveries.c.id)
 
