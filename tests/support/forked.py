@@ -2,8 +2,9 @@
 
 A command that is started as a program imports for half a second or more of CPU, and tests start
 hundreds of them. A server that multiprocessing keeps for such children has imported them once.
-What stays, or is watched from outside, is started as a program: its command line and environment
-in /proc are its own.
+multiprocessing imports the script that runs in each child: it needs `if __name__ == "__main__"`.
+What stays, or is watched from outside, is started as a program: its command line and environment in
+/proc are its own.
 """
 
 from __future__ import annotations
