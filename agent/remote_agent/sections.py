@@ -129,6 +129,8 @@ class LogPart(Part):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "human", "json"] = "auto"
+    send: Literal["debug", "info", "warning", "error", "off"] = "info"
+    """The least of it that is sent to the server."""
 
 
 class TelemetryPart(Part):

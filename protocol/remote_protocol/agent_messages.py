@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import JobId
-from remote_protocol.limits import MAX_INVENTORY, MAX_PART, MAX_STEPS
+from remote_protocol.limits import (
+    MAX_INVENTORY,
+    MAX_LOG_LINE,
+    MAX_LOG_LINES,
+    MAX_PART,
+    MAX_STEPS,
+)
 from remote_protocol.parts import (
     Condition,
     Count,
@@ -29,6 +35,8 @@ from remote_protocol.states import EndReason
 
 Rest = Annotated[int, Field(ge=0, le=MAX_INVENTORY)]
 """How many attempts follow in further parts."""
+LogLine = Annotated[str, StringConstraints(max_length=MAX_LOG_LINE)]
+"""A line of the agent's own log."""
 
 
 class Hello(Message):
@@ -148,6 +156,16 @@ class Heartbeat(Message):
     """Log bytes that the server has not acknowledged."""
 
 
+class OwnLog(Message):
+    """Some lines of the agent's own log, each safe and short already where the agent is honest. One
+    of these is on its way at a time."""
+
+    type: Literal["own_log"] = "own_log"
+    cursor: Word
+    """Where the lines after them begin, in the agent's own words; said again by the server."""
+    lines: list[LogLine] = Field(default_factory=list, max_length=MAX_LOG_LINES)
+
+
 class Goodbye(Message):
     """The agent is about to close the link on purpose."""
 
@@ -166,6 +184,7 @@ AgentMessage = Annotated[
     | ReadInput
     | InputAck
     | Heartbeat
+    | OwnLog
     | Goodbye,
     Field(discriminator="type"),
 ]

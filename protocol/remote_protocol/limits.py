@@ -67,6 +67,10 @@ MAX_INVENTORY: Final = 10_000
 """Attempts that an agent holds: the server rules on them without holding its loop for 0.1 s."""
 MAX_LEASES: Final = 5_000
 """Attempts that an agent may hold when it is offered more."""
+MAX_LOG_LINE: Final = 2_000
+"""Characters of a line of an agent's own log."""
+MAX_LOG_LINES: Final = 100
+"""Lines of it in one message."""
 MAX_WORD: Final = 256
 """A version, a host's name, an identifier."""
 MAX_TEXT: Final = 2_000

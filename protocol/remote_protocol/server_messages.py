@@ -43,6 +43,9 @@ class Welcome(Message):
     desired: DesiredMode = DesiredMode()
     rulings: list[Ruling] = Field(default_factory=list, max_length=MAX_INVENTORY)
     warning: Text = ""
+    own_log: Word | None = None
+    """The cursor after what the server has of the agent's own log; empty: nothing; null: it wants
+    none."""
 
 
 class Offer(Message):
@@ -147,6 +150,13 @@ class HeartbeatAck(Message):
     """Why the agent gets no jobs, when it gets none."""
 
 
+class OwnLogAck(Message):
+    """Everything of the agent's own log before `cursor` is kept."""
+
+    type: Literal["own_log_ack"] = "own_log_ack"
+    cursor: Word
+
+
 class Resync(Message):
     """Say hello again on this link: the server is in doubt about what you hold."""
 
@@ -175,6 +185,7 @@ ServerMessage = Annotated[
     | SetMode
     | Configure
     | HeartbeatAck
+    | OwnLogAck
     | Resync
     | Error,
     Field(discriminator="type"),

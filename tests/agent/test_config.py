@@ -105,6 +105,7 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("log", "level"): "debug",
         ("log", "format"): "json",
         ("telemetry", "listen"): "localhost:9087",
+        ("log", "send"): "warning",
         ("telemetry", "liveness_file"): "/run/live",
         ("telemetry", "readiness_file"): "~/ready",
     }

@@ -107,6 +107,7 @@ class Host:
             disk=self,
             shutdown=shutdown,
             status=self,
+            own_log=self,
         )
         self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
         self.driver.reconsider()
@@ -171,6 +172,12 @@ class Host:
 
     def refused(self, reason: str) -> None:
         self.desired.block(reason)
+
+    def begin(self, cursor: str | None) -> None:
+        assert cursor is None, "no server of the simulation wants it"
+
+    def stored(self, cursor: str) -> None:
+        raise AssertionError(cursor)
 
     def report(self, text: str) -> None:
         assert text

@@ -95,6 +95,12 @@ class RecordingPort:
     def refused(self, reason: str) -> None:
         self.refusals.append(reason)
 
+    def begin(self, cursor: str | None) -> None:
+        self.done.append(("begin", cursor))
+
+    def stored(self, cursor: str) -> None:
+        self.done.append(("stored", cursor))
+
     def report(self, text: str) -> None:
         self.statuses.append(text)
 
@@ -123,6 +129,7 @@ class Driven:
             disk=port,
             shutdown=self.shutdown,
             status=port,
+            own_log=port,
         )
         self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
 

@@ -32,6 +32,7 @@ from remote_agent.app.signals import Signals
 from remote_agent.config import Config
 from remote_agent.connection.identity import Identity, load_identity, remove_identity
 from remote_agent.connection.link import Link
+from remote_agent.connection.log_sender import LogSender
 from remote_agent.connection.uploader import Uploader
 from remote_agent.errors import RESTART, AgentError
 from remote_agent.execution.runner import Runner
@@ -42,13 +43,15 @@ from remote_agent.local.control import ControlServer
 from remote_agent.local.desired_state import DesiredState
 from remote_agent.local.health_files import HealthFiles
 from remote_agent.local.janitor import Janitor
-from remote_agent.local.logging_setup import set_up_logging
+from remote_agent.local.log_reader import LogReader
+from remote_agent.local.logging_setup import FILES, own_log, set_up_logging
 from remote_agent.local.notify import ServiceStatus
 from remote_agent.planning.order import HostContext
 from remote_agent.processes import SCARCE, lower_descriptors, protect_from_oom
 from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
 from remote_protocol.codec import make_ready
+from remote_protocol.limits import WINDOW
 
 log = structlog.get_logger("agent")
 
@@ -107,6 +110,9 @@ class Agent:
         self._janitor = Janitor(config, journal, session, desired.block, runner.pause_output)
         self._shutdown = Shutdown(session, desired, runner.stop, options.lifetime)
         self._shutdown.obey(config.agent)
+        self._log_sender = LogSender(
+            LogReader(own_log(state_dir), FILES - 1), link.send, config.log.send
+        )
         ports = Ports(
             link=link,
             store=AttemptStore(journal),
@@ -117,6 +123,7 @@ class Agent:
             disk=self._janitor,
             shutdown=self._shutdown,
             status=self._status,
+            own_log=self._log_sender,
         )
         self._driver = SessionDriver(session, desired, ports)
         handlers = ControlHandlers(
@@ -174,6 +181,7 @@ class Agent:
             self._shutdown.check()
             self._driver.tick()
             self._runner.tick()
+            self._log_sender.turn(busy=self._session.spool_bytes > WINDOW)
             now = time.monotonic()
             self._status.turn(now)
             self._health.turn(now, ready=self._driver.connected_at is not None)
@@ -278,6 +286,7 @@ class Agent:
             self._serve_metrics(config.telemetry.listen)
         self._config, self._identity = config, identity
         self._link.endpoint = endpoint_of(config, identity)
+        self._log_sender.level = config.log.send
         self._health.move(config.telemetry)
         self._janitor.adjust(config)
         self._journal.adjust(config)

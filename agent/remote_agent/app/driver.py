@@ -29,6 +29,7 @@ from remote_agent.session.effects import (
     Forget,
     Kill,
     Online,
+    OwnLogStored,
     Send,
     Start,
     Stop,
@@ -139,6 +140,7 @@ class SessionDriver:
     def link_closed(self, reason: str) -> None:
         """The link is gone."""
         self.connected_at = None
+        self._ports.own_log.begin(None)
         self.handle(LinkClosed())
         self._report_status()
 
@@ -207,6 +209,8 @@ class SessionDriver:
                 self._online(welcome)
             case ContactConfirmed(at):
                 self._note_contact(at)
+            case OwnLogStored(cursor):
+                ports.own_log.stored(cursor)
             case ApplyDesiredState(desired):
                 self.desired.server = desired
                 self.reconsider()
@@ -247,6 +251,7 @@ class SessionDriver:
     def _online(self, welcome: Welcome) -> None:
         self.welcome = welcome
         self.connected_at = self._now()
+        self._ports.own_log.begin(welcome.own_log)
         log.info(
             "online",
             agent=welcome.agent,

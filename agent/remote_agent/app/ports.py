@@ -93,6 +93,16 @@ class ShutdownPort(Protocol):
         """An attempt was taken. The desired state may have changed by that."""
 
 
+class OwnLogPort(Protocol):
+    """Who sends the agent's own log (`connection.log_sender.LogSender`)."""
+
+    def begin(self, cursor: str | None) -> None:
+        """The server has it up to this cursor; None: it wants nothing, or the link is gone."""
+
+    def stored(self, cursor: str) -> None:
+        """The server has it up to this cursor now."""
+
+
 class StatusPort(Protocol):
     """The service manager (`local.notify.ServiceStatus`)."""
 
@@ -113,3 +123,4 @@ class Ports:
     disk: DiskPort
     shutdown: ShutdownPort
     status: StatusPort
+    own_log: OwnLogPort

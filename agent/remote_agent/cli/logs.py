@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 from remote_agent.cli.call import load
 from remote_agent.errors import AgentError
 from remote_agent.journal.folder import parse_key
+from remote_agent.local.logging_setup import own_log
 from remote_agent.processes import READ, open_file
 from remote_agent.shim.layout import EXIT, SETTLED
 from remote_agent.spool import SpoolReader
@@ -27,7 +28,7 @@ def logs(options: argparse.Namespace) -> int:
     """Print a log; with --follow until it is complete, or for ever for the agent's own."""
     state_dir = load(options)[0].state_dir
     if options.job is None:
-        for piece in _own_log(state_dir / "logs" / "agent.log", options.follow):
+        for piece in _own_log(own_log(state_dir), options.follow):
             _write(sys.stdout, piece)
         return 0
     directory = _find(state_dir / "attempts", options.job)

@@ -63,6 +63,11 @@ def set_up_logging(state_dir: Path, level: str, form: str) -> None:
         structlog.get_logger("logging").warning("no log file is kept", reason=problem)
 
 
+def own_log(state_dir: Path) -> Path:
+    """The newest of the files."""
+    return state_dir / "logs" / "agent.log"
+
+
 def mask(line: str) -> str:
     """The line without the secret part of tokens and of passwords in URLs."""
     if "t_" in line:
@@ -71,7 +76,7 @@ def mask(line: str) -> str:
 
 
 def _add_file(root: logging.Logger, state_dir: Path, shared: list[Processor]) -> str:
-    path = state_dir / "logs" / "agent.log"
+    path = own_log(state_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         rotated = _Quiet(path, maxBytes=FILE_SIZE, backupCount=FILES - 1, encoding="utf-8")

@@ -116,6 +116,13 @@ class ContactConfirmed(NamedTuple):
 
 
 @distinct
+class OwnLogStored(NamedTuple):
+    """The server has the agent's own log up to this cursor."""
+
+    cursor: str
+
+
+@distinct
 class ApplyDesiredState(NamedTuple):
     """What operators want of the agent, as the server has it now."""
 
@@ -150,6 +157,7 @@ Effect = (
     | EndInput
     | Online
     | ContactConfirmed
+    | OwnLogStored
     | ApplyDesiredState
     | ApplyAssignment
     | CloseLink

@@ -23,6 +23,7 @@ from remote_agent.session.effects import (
     ContactConfirmed,
     Effect,
     Online,
+    OwnLogStored,
     Send,
     Store,
     WakeUploader,
@@ -293,6 +294,8 @@ class Session:
                 self._offer_ttl = message.offer_ttl
                 self._capacity = message.assignment.capacity
                 return [ApplyAssignment(message.assignment)]
+            case m.OwnLogAck(cursor=cursor):
+                return [OwnLogStored(cursor)]
             case m.Resync():
                 return self._hello()
             case m.InputEnd(attempt=key, size=size):

@@ -25,6 +25,7 @@ from remote_protocol.messages import (
     HeartbeatAck,
     Hello,
     InputEnd,
+    OwnLogAck,
     ReadInput,
     Refusal,
     Refuse,
@@ -46,6 +47,12 @@ def driven(tmp_path):
     it.welcome()
     it.port.done.clear()
     return it
+
+
+def test_the_own_log_hears_what_the_server_has(driven):
+    driven.hear(OwnLogAck(cursor="c2"))
+    driven.driver.link_closed("gone")
+    assert driven.port.done == [("stored", "c2"), ("begin", None)]
 
 
 def test_an_offer_is_stored_accepted_and_started_without_a_pause(driven):

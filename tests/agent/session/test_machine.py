@@ -14,6 +14,7 @@ from remote_agent.session.effects import (
     ContactConfirmed,
     Effect,
     Online,
+    OwnLogStored,
 )
 from remote_agent.session.heartbeat import FIRST_INTERVAL
 from remote_protocol import messages as m
@@ -46,6 +47,11 @@ def test_a_hello_says_who_it_is_and_all_it_holds() -> None:
         (KEY.job, Phase.RUNNING, 5),
         (OTHER, Phase.ENDED, 0),
     ]
+
+
+def test_what_the_server_has_of_the_own_log_is_told() -> None:
+    talk = Talk().online()
+    assert talk.hear(m.OwnLogAck(cursor="c")) == [OwnLogStored("c")]
 
 
 def test_a_welcome_is_applied() -> None:
