@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from urllib.parse import quote
 
+from remote_client.connection import Response
 from remote_client.errors import ClientError, EventsLost, NotOurs, Unreachable, UsageError
 from remote_client.logs import BlockingLog, StoredLog
 from remote_client.modes import Awaiting, Blocking, method, stream
@@ -45,6 +46,12 @@ def given(**values: object) -> dict[str, str | list[str]]:
 def key() -> str:
     """A new idempotency key."""
     return os.urandom(16).hex()
+
+
+def _place(head: Response, what: str) -> int:
+    """Where an answer with an agent's log begins, or where the log ended then."""
+    text = head.headers.get(f"remote-log-{what}", "")
+    return int(text) if text.isdecimal() else 0
 
 
 class CallMethods(Awaiting):
@@ -251,6 +258,38 @@ class CallMethods(Awaiting):
         return await self._transport.document(
             Call("POST", f"/agents/{segment(agent)}/{what}", body=body)
         )
+
+    @stream
+    async def agent_log(
+        self, agent: str, tail: int | None = None, follow: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """What the server has of an agent's own log, or the last lines of it; with `follow` what
+        comes, for ever. A broken link is bridged."""
+        path, start, failures = f"/agents/{segment(agent)}/log", given(tail=tail), 0
+        while True:
+            why: Unreachable | None = None
+            offset = size = None
+            try:
+                params = {**start, **given(follow="true" if follow else None)}
+                answer = self._transport.stream(path, params, "text/plain")
+                async with aclosing(answer) as pieces:
+                    async for piece, head in pieces:
+                        if offset is None and head is not None:
+                            offset, size = _place(head, "offset"), _place(head, "size")
+                        if piece and offset is not None:
+                            offset, failures = offset + len(piece), 0
+                            start = given(offset=offset)
+                            yield piece
+                # The end of an answer proves nothing: a proxy ends one that was cut, too.
+                if not follow and (offset or 0) >= (size or 0):
+                    return
+            except Unreachable as error:
+                hopeless = isinstance(error, NotOurs) or not self._transport.reached
+                if hopeless or failures >= MAX_FAILURES:
+                    raise
+                why = error
+            await self._transport.pause(failures, why)
+            failures += 1
 
     @method
     async def rotate_agent_token(self, agent: str) -> Document:

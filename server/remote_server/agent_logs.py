@@ -178,11 +178,10 @@ class AgentLogs:
         if end > middle and end - middle + len(data) > self._most // 2:
             gone = self._file(agent, start) if start != middle else None
             start, middle = middle, end
-        descriptor = os.open(self._file(agent, middle), os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(descriptor, data, end - middle)
-        finally:
-            os.close(descriptor)
+        descriptor = os.open(self._file(agent, middle), os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            file.seek(end - middle)
+            file.write(data)
         index = Index(cursor[:MAX_WORD], start, middle, end + len(data))
         part = folder / f"{_INDEX}.new"
         part.write_text(json.dumps(index._asdict()))

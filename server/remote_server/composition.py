@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from remote_server.agent_logs import AgentLogs
 from remote_server.bus import Bus, LocalBus
 from remote_server.clocks import CLOCK, boot_clock
 from remote_server.config import Config
@@ -44,6 +45,7 @@ from remote_server.web import (
     Services,
     Sessions,
     Streams,
+    agent_log_topic,
     allowance,
     description,
 )
@@ -73,13 +75,20 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     logs = open_logs(data.logs, archive, reserve, config.logs.pack_above)
     inputs = InputStore(data.inputs, reserve, boot_clock, config.limits.max_job_input, durable)
     inputs.scan()
+    followers = Followers()
+    agent_logs = AgentLogs(
+        data.agent_logs,
+        reserve,
+        config.agents.log_size,
+        lambda agent: followers.notify((agent_log_topic(agent),)),
+    )
     terms = HubTerms(
         heartbeat_interval=config.agents.heartbeat_interval,
         offer_ttl=config.agents.offer_ttl,
         durable=durable,
         max_job_log=config.limits.max_job_log,
     )
-    hub = Hub(store, Files(logs, inputs), terms, signal.wake, clock)
+    hub = Hub(store, Files(logs, inputs, agent_logs), terms, signal.wake, clock)
     dispatcher = Dispatcher(store, hub, clock, signal)
     sweeping = SweeperSettings(
         offer_ttl=config.agents.offer_ttl,
@@ -91,7 +100,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     watch = StateWatch(
         store, hub.status, clock, config.webhooks.offline_after, config.webhooks.max_pending
     )
-    services = _services(config, store, hub, reserve, key)
+    services = _services(config, store, hub, reserve, key, followers)
     for subscriber in (
         signal.committed,
         sweeper.committed,
@@ -103,6 +112,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         services.history.committed,
         inputs.committed,
         sender.committed,
+        agent_logs.committed,
     ):
         bus.subscribe(subscriber)
     store.on_commit(bus.publish)
@@ -122,6 +132,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
             "connections": services.connections.run,
             "webhooks": sender.run,
             "webhook states": watch.run,
+            "agent_logs": partial(agent_logs.run, store.existing, config.agents.log_retention),
             "packer": Packer(logs, store.ended_keys, config.logs.pack_after).run,
         },
     )
@@ -145,7 +156,12 @@ def _sender(config: Config, store: Store, key: SigningKey) -> Sender:
 
 
 def _services(
-    config: Config, store: Store, hub: Hub, reserve: Reserve, key: SigningKey
+    config: Config,
+    store: Store,
+    hub: Hub,
+    reserve: Reserve,
+    key: SigningKey,
+    followers: Followers,
 ) -> Services:
     limits = config.limits
     authenticator = Authenticator(store)
@@ -160,7 +176,8 @@ def _services(
         hub=hub,
         authenticator=authenticator,
         sessions=Sessions(store, authenticator, config.sessions),
-        followers=Followers(),
+        agent_logs=hub.agent_logs,
+        followers=followers,
         streams=Streams(limits.max_followers, limits.max_followers_each),
         connections=Connections(
             allowance(raise_file_limit(), limits.max_connections), limits.write_timeout

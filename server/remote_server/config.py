@@ -148,6 +148,10 @@ class AgentsPart(_Part):
     start_ttl: Duration = Field(default=60.0, ge=1.0)
     """Seconds within which an accepted job must be started, while no other job of that agent is.
     Then the agent is asked to end it, and a short time later the attempt is lost."""
+    log_size: Size = Field(default=4 << 20, ge=0, le=1 << 30)
+    """Newest bytes of each agent's own log that are kept here; 0: none, and none is sent."""
+    log_retention: Duration = Field(default=30 * 86400.0, ge=60.0)
+    """Seconds after its last line that an agent's log is kept."""
 
 
 class JobsPart(_Part):

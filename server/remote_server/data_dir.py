@@ -6,6 +6,7 @@
     <data-dir>/inputs/       inputs of jobs that have not ended
     <data-dir>/webhooks.key  0600, what the secrets of webhooks are made from
     <data-dir>/archive/      packed logs, unless the configuration names another directory
+    <data-dir>/agent-logs/   the agents' own logs
 
 Touches that directory only.
 """
@@ -45,6 +46,7 @@ class DataDir:
         self.logs = path / "logs"
         self.archive = path / "archive"
         self.inputs = path / "inputs"
+        self.agent_logs = path / "agent-logs"
         self.admin_token = path / "admin-token"
         self.starts = path / "starts"
         self.webhooks_key = path / "webhooks.key"
@@ -54,7 +56,7 @@ class DataDir:
         """Create it where it is missing. DataDirUnusable when it cannot be written."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folders = (self.logs, self.archive, self.inputs)
+            folders = (self.logs, self.archive, self.inputs, self.agent_logs)
             for folder in folders:
                 folder.mkdir(mode=0o700, exist_ok=True)
             for folder in (self.path, *folders):

@@ -373,6 +373,21 @@ async def test_the_server_keeps_no_more_log_than_it_allows(placed: Placed) -> No
             assert stored(place) - before < 64 << 20
 
 
+async def test_an_agents_own_log_is_no_way_to_fill_the_disk(placed: Placed) -> None:
+    with placed(AGENTS_LOG_SIZE="1MiB") as place:
+        name, token = await asyncio.to_thread(place.rogue, "chatty")
+        lines = ["\x1b" * 2_000] * 15
+        text = json.dumps({"type": "own_log", "cursor": "c", "lines": lines})
+        with place.attacked():
+            await asyncio.gather(
+                flood(place, token, hello(), [text], 6), asyncio.to_thread(place.short)
+            )
+        folder = place.stack.data_dir / "agent-logs" / name
+        assert total_size(folder) < 2 << 20
+        shown = place.stack.ctl("agent", "logs", "--tail", "3", name, check=True).stdout
+        assert b"\\x1b" in shown and b"\x1b" not in shown
+
+
 # Floods ----------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,8 @@ def test_it_is_made_for_its_owner_only(tmp_path: Path) -> None:
     data.prepare()
     assert data.path.stat().st_mode & 0o777 == 0o700
     assert data.logs.is_dir()
-    assert sorted(entry.name for entry in data.path.iterdir()) == ["archive", "inputs", "logs"]
+    folders = ["agent-logs", "archive", "inputs", "logs"]
+    assert sorted(entry.name for entry in data.path.iterdir()) == folders
 
 
 def test_what_is_no_directory(tmp_path: Path) -> None:

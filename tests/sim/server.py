@@ -16,6 +16,8 @@ from remote_protocol.api.agents import AgentChange
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Hello
 from remote_protocol.spec import JobSpec
+from remote_server.agent_logs import AgentLogs
+from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.changes import Change
@@ -159,7 +161,9 @@ class Server:
         machine.starts = found.starts
         signal = DispatchSignal()
         logs = Logs(self.logs, MemoryArchive(), now=self.clock.wall)
-        files = Files(logs, cast(InputStore, self.inputs))
+        nowhere = Path("/nonexistent")
+        no_logs = AgentLogs(nowhere, Reserve(nowhere, 0), 0)
+        files = Files(logs, cast(InputStore, self.inputs), no_logs)
         self.hub = hub = Hub(store, files, TERMS, signal.wake, self.clock, self._rng.random)
         dispatcher = Dispatcher(store, hub, self.clock, signal)
         sweeper = Sweeper(store, hub, self.clock, SWEEPING)

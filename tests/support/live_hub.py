@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.states import AttemptState, JobState
+from remote_server.agent_logs import AgentLogs
 from remote_server.clocks import CLOCK, boot_clock
 from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
@@ -177,7 +178,9 @@ async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     logs = open_logs(folder / "logs", folder / "archive", reserve)
     inputs = InputStore(folder / "inputs", reserve, boot_clock, 1 << 30)
     inputs.scan()
-    place = LiveHub(store, Files(logs, inputs), terms)
+    place = LiveHub(
+        store, Files(logs, inputs, AgentLogs(folder / "agent-logs", reserve, 1 << 20)), terms
+    )
     store.on_commit(place.dispatcher.signal.committed)
     store.on_commit(inputs.committed)
     store.on_commit(place.hub.committed)

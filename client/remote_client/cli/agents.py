@@ -28,11 +28,13 @@ from remote_client.cli.output import (
     print_fields,
     print_json,
     size,
+    stdout,
     text_of,
     when,
 )
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.table import Column, print_list
+from remote_client.cli.watch import write_all
 from remote_client.errors import UsageError
 from remote_client.transport import Document
 
@@ -182,6 +184,25 @@ def restart(session: Session, name: str, output: str) -> None:
 
 
 _WHEN_BACK = "is offline: it restarts when it comes back, unless it was started anew meanwhile"
+
+
+@agent.command()
+@click.argument("name", type=NAME, shell_complete=completed("agents"))
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes.")
+@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@pass_session
+def logs(session: Session, name: str, follow: bool, tail: int | None) -> None:
+    """An agent's own log, as far as the server has it.
+
+    The server keeps its newest part; all of it is on the host: remote-agent logs.
+
+    \b
+    Examples:
+      remotectl agent logs web-7 --tail 20
+      remotectl agent logs -f web-7
+    """
+    for piece in session.calls.agent_log(name, tail, follow):
+        write_all(stdout(), piece)
 
 
 @agent.command("set")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from remote_client.modes import method
+from collections.abc import AsyncGenerator
+
+from remote_client.modes import method, stream
 from remote_client.resources.base import Resource, body_of
 from remote_protocol.api.agents import AgentChange, AgentToken, AgentView
 from remote_protocol.api.bodies import Page
@@ -50,6 +52,16 @@ class AgentMethods(Resource):
     async def restart_agent(self, name: str) -> AgentView:
         """Have an agent's process make room for a new one; its jobs run on."""
         return self._view(AgentView, await self._calls.ask_agent(name, "restart"))
+
+    @stream
+    async def agent_log(
+        self, name: str, tail: int | None = None, follow: bool = False
+    ) -> AsyncGenerator[bytes, None]:
+        """The agent's own log as far as the server has it, whole lines or parts of them; with
+        `follow` also what comes, for ever."""
+        pieces = self._calls.agent_log(name, tail, follow)
+        async for piece in pieces:
+            yield piece
 
     @method
     async def rotate_agent_token(self, name: str) -> AgentToken:

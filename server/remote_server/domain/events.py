@@ -47,6 +47,8 @@ class HelloReceived:
     without a record."""
     warning: str = ""
     """What of the host's settings is not allowed, in words."""
+    own_log: str | None = None
+    """What the server has of its own log (`Welcome.own_log`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,6 +276,7 @@ class AgentSession:
             desired=event.desired,
             rulings=rulings,
             warning=event.warning[:MAX_TEXT],
+            own_log=event.own_log,
         )
         return [*before, Send(welcome), *self._leases.offers(), *after, CapacityChanged()]
 
@@ -297,7 +298,7 @@ class AgentSession:
             case m.Goodbye():
                 self._leaving = True
                 return [*leases.withdraw_offers(f"{self.agent} has left"), CapacityChanged()]
-            case m.Hello() | m.Inventory() | m.ReadInput() | m.Missing():
+            case m.Hello() | m.Inventory() | m.ReadInput() | m.Missing() | m.OwnLog():
                 return self._close(CloseCode.INTERNAL, f"a {message.type} is for the hub")
 
     def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:

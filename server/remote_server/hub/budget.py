@@ -14,6 +14,9 @@ MAX_SLOWED: Final = 30.0
 BREAK: Final = 1.0
 """Seconds within the budget after which that time is counted from zero."""
 
+_RARE: Final = frozenset({"heartbeat", "own_log"})
+"""Messages with a budget of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -34,6 +37,8 @@ class Rates:
     size: Rate = Rate(1024**2, 16 * 1024**2)
     """Bytes of messages, not of logs."""
     chunks: Rate = Rate(10_000, 20_000)
+    own_logs: Rate = Rate(5, 60)
+    """Pieces of the agent's own log: it sends one a second at the most, each a small write here."""
 
 
 class Bucket:
@@ -64,6 +69,7 @@ class Budget:
         "_count",
         "_heartbeats",
         "_messages",
+        "_own_logs",
         "_since",
         "_size",
         "_until",
@@ -75,6 +81,7 @@ class Budget:
         self._bytes, self._size = rates.size.burst, rates.size
         self._at = now
         self._heartbeats = Bucket(rates.heartbeats, now)
+        self._own_logs = Bucket(rates.own_logs, now)
         self._chunks = Bucket(rates.chunks, now)
         self._since: float | None = None
         self._until = now
@@ -91,11 +98,13 @@ class Budget:
             left = sizes.burst
         self._count = count = count - 1
         self._bytes = left = left - size
-        if count >= 0 and left >= 0 and kind != "heartbeat":
+        if count >= 0 and left >= 0 and kind not in _RARE:
             return 0.0
         wait = max(0.0, -count / messages.each, -left / sizes.each)
         if kind == "heartbeat":
             wait = max(wait, self._heartbeats.spend(1, now))
+        elif kind == "own_log":
+            wait = max(wait, self._own_logs.spend(1, now))
         return self._slowed(wait, now) if wait else 0.0
 
     def chunk(self, now: float) -> float:

@@ -157,6 +157,7 @@ class HelloHandler:
                 desired=desired_mode_of(found.agent, self._hub.clock.wall()),
                 left_alone=frozenset(left_alone),
                 warning=left_out(found.agent, hello.settings),
+                own_log=self._hub.agent_logs.cursor(link.name),
             )
         )
         self._name(link.name, left_alone)

@@ -21,6 +21,7 @@ from remote_protocol.errors import CloseCode
 from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import Hello
 from remote_protocol.states import AgentState, EndReason
+from remote_server.agent_logs import AgentLogs
 from remote_server.clocks import CLOCK
 from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
@@ -62,6 +63,7 @@ class Files(NamedTuple):
 
     logs: Logs
     inputs: InputStore
+    agent_logs: AgentLogs
 
 
 class Hub:
@@ -82,6 +84,7 @@ class Hub:
         self.store = store
         self.logs = files.logs
         self.inputs = files.inputs
+        self.agent_logs = files.agent_logs
         self.terms = terms
         self.clock = clock
         self.timer = LinkTimer(terms, clock, uniform=uniform)

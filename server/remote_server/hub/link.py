@@ -20,6 +20,8 @@ from remote_protocol.messages import (
     Hello,
     Inventory,
     Missing,
+    OwnLog,
+    OwnLogAck,
     ReadInput,
     ServerMessage,
 )
@@ -50,7 +52,7 @@ TURN: Final = 64
 """Frames of one link that are handled before others have their turn."""
 NAP: Final = 1.0
 """Seconds at the longest for which a link over its budget is not looked at."""
-_FOR_THE_HUB: Final = frozenset({Hello, ReadInput, Missing})
+_FOR_THE_HUB: Final = frozenset({Hello, ReadInput, Missing, OwnLog})
 _QUIET: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 _NOTHING: Final = memoryview(b"")
 
@@ -220,6 +222,15 @@ class Link:
             self._read_input(message)
         elif isinstance(message, Missing):
             self._missing(message)
+        elif isinstance(message, OwnLog):
+            self._own_log(message)
+
+    def _own_log(self, message: OwnLog) -> None:
+        """Without an answer, when it cannot be kept now, the agent says it again later."""
+        # Before the hello nobody knows whether this is the agent that the log is of.
+        heard = self.session is not None and self.session.hello is not None
+        if heard and self._owner.agent_logs.append(self.name, message.lines, message.cursor):
+            self.send(OwnLogAck(cursor=message.cursor))
 
     def _missing(self, message: Missing) -> None:
         key = message.attempt

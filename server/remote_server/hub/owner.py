@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from remote_protocol.attempt_id import AttemptId
+from remote_server.agent_logs import AgentLogs
 from remote_server.domain.changes import Change
 from remote_server.domain.model import Clock, Outcome
 from remote_server.hub.budget import Rates
@@ -44,6 +45,7 @@ class Owner(Protocol):
         """Where reports are committed."""
 
     logs: Logs
+    agent_logs: AgentLogs
     inputs: InputStore
     terms: HubTerms
     clock: Clock

@@ -2,7 +2,7 @@
 
 from remote_server.web.application import build, description
 from remote_server.web.authenticator import Authenticator, digest
-from remote_server.web.followers import Followers
+from remote_server.web.followers import Followers, agent_log_topic
 from remote_server.web.http.bodies import BodyBudget
 from remote_server.web.http.connection import Connection
 from remote_server.web.http.connections import Connections, allowance
@@ -21,6 +21,7 @@ __all__ = [
     "Services",
     "Sessions",
     "Streams",
+    "agent_log_topic",
     "allowance",
     "build",
     "description",

@@ -17,6 +17,11 @@ TIMELINE: Final = ""
 """The topic of all changes of job states; every other topic is a job's id."""
 
 
+def agent_log_topic(agent: str) -> str:
+    """The topic of an agent's own log; no job has such an id."""
+    return f"agent {agent}"
+
+
 class Followers:
     """The followers and what each one waits for."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from remote_server.agent_logs import AgentLogs
 from remote_server.config import Config
 from remote_server.disk.reserve import Reserve
 from remote_server.domain.signing import SigningKey
@@ -37,6 +38,8 @@ class Services:
     reserve: Reserve
     """The room that logs and inputs leave on the disk."""
     inputs: InputStore
+    agent_logs: AgentLogs
+    """The agents' own logs."""
     hub: Hub
     authenticator: Authenticator
     sessions: Sessions

@@ -63,6 +63,14 @@ def test_a_restart_says_when(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixtu
     assert "to be restarted" in capsys.readouterr().out
 
 
+def test_its_own_log(api: FakeApi, ctl: Any, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    place = {"Remote-Log-Offset": "0", "Remote-Log-Size": "8"}
+    api.on("GET", "/agents/web-7/log", Answer(b"one\ntwo\n", headers=place))
+    assert ctl("agent", "logs", "web-7", "--tail", "2") == 0
+    assert capsysbinary.readouterr().out == b"one\ntwo\n"
+    assert api.calls[0].query == {"tail": "2"}
+
+
 def test_a_bad_deadline_is_named(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl("agent", "drain", "web-7", "--deadline", "soon") == 2
     assert "'soon' is not a duration" in capsys.readouterr().err

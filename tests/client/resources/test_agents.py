@@ -47,3 +47,15 @@ def test_what_is_asked_of_agents(api: FakeApi, both: Any) -> None:
     assert both.rotate_agent_token("a").token == "rat_x"
     api.on("DELETE", "/agents/a", Answer(None, 204))
     both.delete_agent("a")
+
+
+def test_its_own_log_goes_on_where_a_link_broke(api: FakeApi, both: Any) -> None:
+    first = {"Remote-Log-Offset": "3", "Remote-Log-Size": "11"}
+    api.on(
+        "GET",
+        "/agents/a/log",
+        Answer(b"one\n", breaks=True, headers=first),
+        Answer(b"two\n", headers={**first, "Remote-Log-Offset": "7"}),
+    )
+    assert b"".join(both.agent_log("a", tail=2)) == b"one\ntwo\n"
+    assert [call.query for call in api.calls] == [{"tail": "2"}, {"offset": "7"}]

@@ -25,11 +25,13 @@ def test_a_bucket_gives_at_once_and_then_over_time() -> None:
 
 
 def test_each_kind_has_a_budget_of_its_own() -> None:
-    rates = Rates(Rate(100, 50), Rate(1, 2), Rate(1000, 5000), Rate(5, 3))
+    rates = Rates(Rate(100, 50), Rate(1, 2), Rate(1000, 5000), Rate(5, 3), Rate(1, 2))
     spent = Budget(rates, 0.0)
     assert [spent.message("heartbeat", 10, 0.0) for _ in range(2)] == [0.0, 0.0]
     assert spent.message("heartbeat", 10, 0.0) > 0.5
     assert spent.message("started", 10, 0.0) == 0.0
+    assert [spent.message("own_log", 10, 0.0) for _ in range(2)] == [0.0, 0.0]
+    assert spent.message("own_log", 10, 0.0) > 0.5
     assert spent.message("ended", 6000, 0.0) > 1
     assert [spent.chunk(0.0) for _ in range(3)] == [0.0] * 3
     assert spent.chunk(0.0) > 0

@@ -20,7 +20,7 @@ async def send_log(
     """Answer with the log from `offset` on, or from where what is kept begins. With `follow` it
     goes on for ever; ClientGone at the end of the client or of the server."""
     services = call.services
-    logs = services.agent_logs
+    logs, turn = services.agent_logs, services.streams.turns.of(call.token.id)
     start, end = logs.extent(agent)
     offset = min(max(offset, start), end)
     stream = Stream(
@@ -31,7 +31,7 @@ async def send_log(
         while True:
             changed.clear()
             while True:
-                async with services.streams.turn:
+                async with turn:
                     data, offset = logs.read(agent, offset, _PIECE)
                     await asyncio.sleep(0)
                 if not data:

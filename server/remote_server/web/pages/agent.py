@@ -13,7 +13,9 @@ from remote_server.errors import NotFound, UnknownQueue
 from remote_server.queries.jobs import job_views
 from remote_server.store import JobFilter
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
+from remote_server.web.actions.agent_log import send_log
 from remote_server.web.actions.agents import DRAIN, PAUSE, RESTART, RESUME, instruct, rotate_token
+from remote_server.web.http.frames import TEXT
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.pages.agents import agent_rows
 from remote_server.web.pages.commands import keep_token, server_url
@@ -24,11 +26,14 @@ from remote_server.web.pages.given import (
     capacity_text,
     labels_text,
 )
-from remote_server.web.pages.rendering import PageShown, as_faults, go, render
+from remote_server.web.pages.rendering import HEADERS, PageShown, as_faults, go, render
 from remote_server.web.route import Call, PageForm, Route
 
 _RUNNING: Final = 20
 _PAST: Final = 20
+_LINES: Final = 200
+_MOST: Final = 64 * 1024
+"""Lines of an agent's own log, and their bytes, that its page shows."""
 _UNPROCESSABLE: Final = 422
 
 
@@ -70,10 +75,32 @@ async def _page(call: Call, status: int = 200, **form: Any) -> web.Response:
         agent=agent,
         running=await job_views(services.sources, held, values_shown=False),
         past=await job_views(services.sources, ended[:_PAST], values_shown=False),
+        own_log=_last_lines(call, view.name),
         capacity=capacity_text(view.capacity),
         labels=labels_text(view.labels),
         **values,
     )
+
+
+def _last_lines(call: Call, name: str) -> str:
+    """The end of its own log, of which every redraw shows the newest lines."""
+    logs = call.services.agent_logs
+    text, offset = b"", logs.last(name, _LINES)
+    while len(text) < _MOST:
+        data, offset = logs.read(name, offset, _MOST - len(text))
+        if not data:
+            break
+        text += data
+    return text.decode(errors="replace")
+
+
+@Route("GET", "/agents/{name}/log", VIEWER, page=True, query=PageShown, media=(TEXT,), lasting=True)
+async def own_log(call: Call) -> web.StreamResponse:
+    """All that is kept of an agent's own log, as plain text."""
+    call.query(PageShown)
+    agent = await call.services.store.agent(call.path("name"))
+    headers = {**HEADERS, "Content-Type": "text/plain; charset=utf-8"}
+    return await send_log(call, agent.name, 0, False, headers)
 
 
 @Route("POST", "/agents/{name}/pause", OPERATOR, page=True, body=AgentPause)

@@ -55,6 +55,20 @@ async def test_an_operator_pauses_drains_and_resumes_it(live: Live) -> None:
         assert (await browser.send("/agents/nobody/pause")).status == 404
 
 
+async def test_it_shows_the_end_of_its_own_log(live: Live) -> None:
+    await live.register("a")
+    logs = live.services.agent_logs
+    async with visitor(live, "viewer") as browser:
+        assert "Nothing of it is here" in (await browser.get("/agents/a")).words
+        logs.append("a", [f"line {number} <b>" for number in range(300)], "c")
+        page = await browser.get("/agents/a")
+        assert "line 299 &lt;b&gt;" in page.text and "line 99 &lt;" not in page.text
+        assert "remotectl agent logs -f a" in page.words
+        whole = await browser.get("/agents/a/log")
+        assert whole.text.count("\n") == 300 and whole.text.startswith("line 0 <b>")
+        assert (await browser.get("/agents/nobody/log")).status == 404
+
+
 async def test_an_operator_restarts_it(live: Live) -> None:
     token = await live.register("a")
     async with visitor(live, "operator") as browser:
