@@ -18,6 +18,7 @@ from remote_protocol.limits import (
 from remote_protocol.parts import (
     Condition,
     Count,
+    HostLoad,
     InventoryItem,
     Message,
     Offset,
@@ -154,6 +155,8 @@ class Heartbeat(Message):
     """Attempts that the agent holds and that have not ended."""
     spool_bytes: Count = 0
     """Log bytes that the server has not acknowledged."""
+    load: HostLoad | None = None
+    """How busy the host is, when there is something new to say."""
 
 
 class OwnLog(Message):

@@ -106,6 +106,21 @@ class Condition(Part):
     draining: bool = False
 
 
+class HostLoad(Part):
+    """How busy an agent's host is; null: the system does not say. Sizes in bytes."""
+
+    cpu: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
+    """Percent of all processors, since the sample before."""
+    memory_free: Offset | None = None
+    """What programs could still get without swapping."""
+    memory_total: Offset | None = None
+    disk_free: Offset | None = None
+    """Of the disk that jobs write to."""
+    disk_total: Offset | None = None
+    load: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
+    """Processes that ran or waited to, over the last minute."""
+
+
 class Usage(Part):
     """What an attempt used: CPU in seconds, peak resident memory and output in bytes."""
 

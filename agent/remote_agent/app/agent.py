@@ -42,6 +42,7 @@ from remote_agent.journal.users import Users
 from remote_agent.local.control import ControlServer
 from remote_agent.local.desired_state import DesiredState
 from remote_agent.local.health_files import HealthFiles
+from remote_agent.local.host_load import HostWatch
 from remote_agent.local.janitor import Janitor
 from remote_agent.local.log_reader import LogReader
 from remote_agent.local.logging_setup import FILES, own_log, set_up_logging
@@ -129,6 +130,7 @@ class Agent:
         handlers = ControlHandlers(
             self._driver, lambda: self._identity, users.words, lambda: link.failure
         )
+        self._host_watch = HostWatch(config.agent.work_dir or state_dir, time.monotonic)
         self._control = ControlServer(state_dir, handlers.handlers())
         self._signals = Signals(self._stop, self._reload, options.with_parent)
         self._metrics: asyncio.Task[None] | None = None
@@ -181,6 +183,8 @@ class Agent:
             self._shutdown.check()
             self._driver.tick()
             self._runner.tick()
+            if (load := self._host_watch.turn()) is not None:
+                self._driver.host_looked(load)
             self._log_sender.turn(busy=self._session.spool_bytes > WINDOW)
             now = time.monotonic()
             self._status.turn(now)

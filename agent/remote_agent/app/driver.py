@@ -39,6 +39,7 @@ from remote_agent.session.effects import (
 from remote_agent.session.events import (
     ConditionChanged,
     Event,
+    HostLooked,
     InputEnded,
     InputFailed,
     InputReceived,
@@ -59,6 +60,7 @@ from remote_protocol.messages import (
     Assignment,
     Condition,
     Error,
+    HostLoad,
     Offer,
     Refusal,
     ServerMessage,
@@ -148,6 +150,10 @@ class SessionDriver:
         """About a second went by."""
         self.handle(Tick())
         self.reconsider()
+
+    def host_looked(self, load: HostLoad) -> None:
+        """How busy the host is."""
+        self.handle(HostLooked(load))
 
     def announce(self, settings: Settings) -> None:
         """The host's configuration says something else now."""

@@ -12,6 +12,7 @@ import sys
 
 from remote_agent.processes.command import run_again, shim_command, shim_environment
 from remote_agent.processes.environment import TEMPORARY_NAMES, child_env, inherited_env
+from remote_agent.processes.load import free_disk, free_memory, load_average, processor_ticks
 from remote_agent.processes.memory import memory_file
 from remote_agent.processes.types import (
     HOST_FAULTS,
@@ -278,6 +279,8 @@ __all__ = [
     "die_with_parent",
     "exit_status",
     "forbid_inspection",
+    "free_disk",
+    "free_memory",
     "has_ended",
     "host_facts",
     "ignored_signals",
@@ -294,6 +297,7 @@ __all__ = [
     "leave_running",
     "listen",
     "living_users",
+    "load_average",
     "lock_file",
     "lower_descriptors",
     "memory_file",
@@ -303,6 +307,7 @@ __all__ = [
     "open_file",
     "open_to_others",
     "prefer_as_oom_victim",
+    "processor_ticks",
     "protect_from_oom",
     "raise_descriptors",
     "read_at",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.messages import Condition, Ended, Refusal, ServerMessage, Settings
+from remote_protocol.messages import Condition, Ended, HostLoad, Refusal, ServerMessage, Settings
 
 _T = TypeVar("_T", bound=tuple[object, ...])
 
@@ -137,6 +137,13 @@ class InputFailed(NamedTuple):
 
 
 @distinct
+class HostLooked(NamedTuple):
+    """How busy the host is: the next heartbeat says so."""
+
+    load: HostLoad
+
+
+@distinct
 class ConditionChanged(NamedTuple):
     """Whether the agent takes jobs has changed on the host (pause, drain, disk …)."""
 
@@ -180,6 +187,7 @@ Event = (
     | InputStored
     | InputEnded
     | InputFailed
+    | HostLooked
     | ConditionChanged
     | SettingsChanged
     | ShuttingDown

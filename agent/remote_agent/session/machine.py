@@ -34,6 +34,7 @@ from remote_agent.session.events import (
     ChunkSent,
     ConditionChanged,
     Event,
+    HostLooked,
     InputEnded,
     InputFailed,
     InputReceived,
@@ -102,6 +103,8 @@ class Session:
         self._condition = m.Condition()
         self._refusal = Refusal.PAUSED
         self._leaving = False
+        self._load: m.HostLoad | None = None
+        """What the next heartbeat says of the host."""
 
     @property
     def attempts(self) -> Mapping[AttemptId, HeldAttempt]:
@@ -184,6 +187,9 @@ class Session:
                 self._condition = condition
                 self._refusal = Refusal.DRAINING if condition.draining else refusal
                 return self._heartbeat(now) if self.welcomed else []
+            case HostLooked(load):
+                self._load = load
+                return []
             case SettingsChanged(settings):
                 self._facts = replace(self._facts, settings=settings)
                 return self._hello() if self._link in (_Link.GREETED, _Link.WELCOMED) else []
@@ -254,7 +260,9 @@ class Session:
             condition=self._condition,
             running=self.running,
             spool_bytes=min(self.spool_bytes, _MOST),
+            load=self._load,
         )
+        self._load = None
         return [Send(beat)]
 
     def _close(self, code: CloseCode, detail: str) -> list[Effect]:

@@ -343,6 +343,7 @@ def _print(view: Document, output: str) -> None:
             ("Jobs", names(view.get("jobs"))),
             ("Version", text_of(view, "version")),
             ("Host", f"{text_of(place, 'hostname')} ({system})" if system else ""),
+            ("Load", _host_load(view.get("load") or {})),
             ("Address", text_of(view, "address")),
             ("Log not sent", size(view.get("spool_bytes"))),
             ("Registered", when(view.get("registered_at"))),
@@ -350,3 +351,17 @@ def _print(view: Document, output: str) -> None:
             ("Last seen", ago(view.get("last_seen_at"))),
         ]
     )
+
+
+def _host_load(load: Document) -> str:
+    """How busy its host is, as far as it says."""
+    found = []
+    if load.get("cpu") is not None:
+        found.append(f"CPU {load['cpu']:g} %")
+    for name in ("memory", "disk"):
+        if load.get(f"{name}_total"):
+            free, total = size(load.get(f"{name}_free")), size(load[f"{name}_total"])
+            found.append(f"{name} {free} free of {total}")
+    if load.get("load") is not None:
+        found.append(f"load {load['load']:g}")
+    return ", ".join(found)

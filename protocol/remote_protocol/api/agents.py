@@ -13,6 +13,7 @@ from remote_protocol.parts import (
     Capacity,
     Comment,
     Condition,
+    HostLoad,
     Platform,
     Queues,
 )
@@ -44,6 +45,8 @@ class AgentView(View):
     boot_id: str = ""
     address: str = ""
     spool_bytes: int = 0
+    load: HostLoad | None = None
+    """How busy its host was when it last said so; null: not said since the server's start."""
     registered_at: datetime
     connected_at: datetime | None = None
     last_seen_at: datetime | None = None

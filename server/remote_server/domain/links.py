@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.messages import Condition
+from remote_protocol.messages import Condition, HostLoad
 from remote_protocol.states import AgentState, EndReason
 from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.model import Lease
@@ -29,6 +29,8 @@ class AgentStatus:
     """Log bytes that it has not delivered, as of its last heartbeat."""
     warning: str = ""
     """Something that operators should know about it; empty for nothing."""
+    load: HostLoad | None = None
+    """How busy its host was when it last said so; None: not since the server started."""
 
 
 class Links(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from remote_protocol.messages import HostLoad
 from remote_protocol.states import AgentState
 from remote_server import __version__
 from remote_server.domain.enrolment import left_out
@@ -24,7 +25,9 @@ class Seen(NamedTuple):
     """What it made of its last offers; empty for nothing."""
 
 
-def status_of(link: Link | None, seen: Seen, clock: Clock) -> AgentStatus:
+def status_of(
+    link: Link | None, seen: Seen, clock: Clock, load: HostLoad | None = None
+) -> AgentStatus:
     """The status of an agent whose link is `link`."""
     session, now = None if link is None else link.session, clock.boot()
     contact = seen.contact
@@ -34,6 +37,7 @@ def status_of(link: Link | None, seen: Seen, clock: Clock) -> AgentStatus:
         seen_at=None if contact is None else clock.wall() - (now - contact),
         condition=None if session is None else session.condition,
         spool_bytes=0 if session is None else session.spool_bytes,
+        load=load,
         warning=_warning(link, seen.remark),
     )
 

@@ -40,6 +40,7 @@ from remote_server.errors import ServerError
 from remote_server.hub.agent_status import Seen, status_of
 from remote_server.hub.commits import CommitHandler
 from remote_server.hub.hello import HelloHandler
+from remote_server.hub.host_loads import HostLoads
 from remote_server.hub.link import Link
 from remote_server.hub.link_timer import LinkTimer
 from remote_server.hub.owner import HubTerms
@@ -86,6 +87,7 @@ class Hub:
         self.inputs = files.inputs
         self.agent_logs = files.agent_logs
         self.terms = terms
+        self.loads = HostLoads(clock.boot)
         self.clock = clock
         self.timer = LinkTimer(terms, clock, uniform=uniform)
         self._on_change = on_change
@@ -197,6 +199,7 @@ class Hub:
     def forget(self, agent: str) -> None:
         """There is no such agent any more, or another host has its name."""
         self._refusals.forget(agent)
+        self.loads.forget(agent)
 
     def database_back(self) -> None:
         """The database was away, and may have forgotten what it was told last: every agent says
@@ -329,7 +332,7 @@ class Hub:
         contact, link = self.contact(name), self._links.get(name)
         since = self._started_at if contact is None else contact
         seen = Seen(self.state_of(name), since, contact, self._refusals.remark(name))
-        return status_of(link, seen, self.clock)
+        return status_of(link, seen, self.clock, self.loads.latest(name))
 
 
 async def _good_to_know(writing: Coroutine[Any, Any, None]) -> None:

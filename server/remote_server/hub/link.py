@@ -17,6 +17,7 @@ from remote_protocol.codec import decode_chunk, decode_from_agent
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.messages import (
     AgentMessage,
+    Heartbeat,
     Hello,
     Inventory,
     Missing,
@@ -212,6 +213,8 @@ class Link:
             await self._look_up(message)
         else:
             self.feed(MessageReceived(message))
+            if type(message) is Heartbeat and message.load is not None and self.session is not None:
+                self._owner.loads.add(self.name, message.load)
         return wait
 
     async def _look_up(self, message: AgentMessage) -> None:

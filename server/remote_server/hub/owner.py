@@ -11,6 +11,7 @@ from remote_server.agent_logs import AgentLogs
 from remote_server.domain.changes import Change
 from remote_server.domain.model import Clock, Outcome
 from remote_server.hub.budget import Rates
+from remote_server.hub.host_loads import HostLoads
 from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
@@ -47,6 +48,7 @@ class Owner(Protocol):
     logs: Logs
     agent_logs: AgentLogs
     inputs: InputStore
+    loads: HostLoads
     terms: HubTerms
     clock: Clock
     log: ThrottledLog

@@ -43,6 +43,7 @@ async def agent_views(
                 boot_id=agent.boot_id,
                 address=agent.address,
                 spool_bytes=status.spool_bytes,
+                load=status.load,
                 registered_at=when(agent.registered_at),
                 connected_at=when_if(agent.connected_at),
                 last_seen_at=when_if(status.seen_at or agent.last_seen_at),

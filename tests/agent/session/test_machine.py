@@ -54,6 +54,16 @@ def test_what_the_server_has_of_the_own_log_is_told() -> None:
     assert talk.hear(m.OwnLogAck(cursor="c")) == [OwnLogStored("c")]
 
 
+def test_a_heartbeat_says_once_how_busy_the_host_is() -> None:
+    talk = Talk().online()
+    load = m.HostLoad(cpu=1.0)
+    assert talk.do(ev.HostLooked(load)) == []
+    beats = [
+        beat for _ in range(40) for beat in sent(talk.tick(1)) if isinstance(beat, m.Heartbeat)
+    ]
+    assert [beat.load for beat in beats[:2]] == [load, None]
+
+
 def test_a_welcome_is_applied() -> None:
     talk = Talk()
     talk.open()

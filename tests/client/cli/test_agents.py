@@ -71,6 +71,15 @@ def test_its_own_log(api: FakeApi, ctl: Any, capsysbinary: pytest.CaptureFixture
     assert api.calls[0].query == {"tail": "2"}
 
 
+def test_show_says_how_busy_the_host_is(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = {"cpu": 12.5, "memory_free": 1 << 30, "memory_total": 2 << 30, "load": 0.42}
+    api.on("GET", "/agents/web-7", view(load=load))
+    assert ctl("agent", "show", "web-7") == 0
+    assert "CPU 12.5 %, memory 1.0 GiB free of 2.0 GiB, load 0.42" in capsys.readouterr().out
+
+
 def test_a_bad_deadline_is_named(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl("agent", "drain", "web-7", "--deadline", "soon") == 2
     assert "'soon' is not a duration" in capsys.readouterr().err

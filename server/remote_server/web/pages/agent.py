@@ -18,6 +18,7 @@ from remote_server.web.actions.agents import DRAIN, PAUSE, RESTART, RESUME, inst
 from remote_server.web.http.frames import TEXT
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.pages.agents import agent_rows
+from remote_server.web.pages.charts import Line, line
 from remote_server.web.pages.commands import keep_token, server_url
 from remote_server.web.pages.given import (
     GivenCapacity,
@@ -34,6 +35,9 @@ _PAST: Final = 20
 _LINES: Final = 200
 _MOST: Final = 64 * 1024
 """Lines of an agent's own log, and their bytes, that its page shows."""
+_HOUR: Final = 3600.0
+_GAP: Final = 180.0
+"""Seconds without a sample of the host's load after which a chart shows a gap."""
 _UNPROCESSABLE: Final = 422
 
 
@@ -75,11 +79,24 @@ async def _page(call: Call, status: int = 200, **form: Any) -> web.Response:
         agent=agent,
         running=await job_views(services.sources, held, values_shown=False),
         past=await job_views(services.sources, ended[:_PAST], values_shown=False),
+        load_charts=_load_charts(call, view.name),
         own_log=_last_lines(call, view.name),
         capacity=capacity_text(view.capacity),
         labels=labels_text(view.labels),
         **values,
     )
+
+
+def _load_charts(call: Call, name: str) -> list[tuple[str, Line]]:
+    """The last hour of its host, as charts."""
+    hub = call.services.hub
+    samples, now = hub.loads.since(name, _HOUR), hub.clock.boot()
+    found = (
+        ("CPU", line([(now - one.at, one.cpu) for one in samples], _HOUR, _GAP)),
+        ("Memory", line([(now - one.at, one.memory) for one in samples], _HOUR, _GAP)),
+        ("Disk", line([(now - one.at, one.disk) for one in samples], _HOUR, _GAP)),
+    )
+    return [(words, chart) for words, chart in found if chart is not None]
 
 
 def _last_lines(call: Call, name: str) -> str:

@@ -78,6 +78,46 @@ def area(values: Sequence[float], of: int = 0) -> Area:
     )
 
 
+class Line(NamedTuple):
+    """A line over an area, in a box of 100 × HEIGHT; where nothing is known there is a gap."""
+
+    pieces: tuple[tuple[str, str, str], ...]
+    """Points, where they begin and where they end."""
+    now: float
+
+
+def line(values: Sequence[tuple[float, float | None]], span: float, gap: float) -> Line | None:
+    """Percentages as a line; each comes with how many seconds ago it was known. None for none.
+
+    The width is `span` seconds; values more than `gap` seconds apart are not joined.
+    """
+    pieces: list[list[tuple[float, float]]] = []
+    before: float | None = None
+    now: float | None = None
+    for ago, value in values:
+        if value is None:
+            before = None
+            continue
+        if before is None or before - ago > gap:
+            pieces.append([])
+        x = 100 * (1 - min(ago, span) / span)
+        pieces[-1].append((x, HEIGHT - (HEIGHT - 2) * min(value, 100.0) / 100))
+        before, now = ago, value
+    if now is None:
+        return None
+    return Line(
+        tuple(
+            (
+                " ".join(f"{x:.2f},{y:.1f}" for x, y in piece),
+                f"{piece[0][0]:.2f}",
+                f"{piece[-1][0]:.2f}",
+            )
+            for piece in pieces
+        ),
+        now,
+    )
+
+
 def shares(parts: Iterable[tuple[str, float]]) -> list[Part]:
     """Parts of one whole, side by side, with a small gap between them."""
     given = [(kind, value) for kind, value in parts if value > 0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from remote_protocol.messages import Accept
+from remote_protocol.messages import Accept, Heartbeat, HostLoad
 from remote_server.web import digest
 from tests.support.live_server import Live
 from tests.support.visitor import visitor
@@ -67,6 +67,21 @@ async def test_it_shows_the_end_of_its_own_log(live: Live) -> None:
         whole = await browser.get("/agents/a/log")
         assert whole.text.count("\n") == 300 and whole.text.startswith("line 0 <b>")
         assert (await browser.get("/agents/nobody/log")).status == 404
+
+
+async def test_it_shows_the_last_hour_of_its_host(live: Live) -> None:
+    token = await live.register("a")
+    load = HostLoad(cpu=42.0, memory_free=1 << 30, memory_total=4 << 30, load=1.5)
+    async with visitor(live, "viewer") as browser, live.connect(token) as link:
+        assert "Load of the host" not in (await browser.get("/agents/a")).words
+        await link.send(Heartbeat(seq=1, load=load))
+        await link.until("heartbeat_ack")
+        page = await browser.get("/agents/a")
+        assert "CPU over the last hour, now 42 percent" in page.text
+        assert "Memory over the last hour, now 75 percent" in page.text
+        assert "Disk over" not in page.text, "it does not say"
+        assert "free of 4.0" in page.words and "1.5 over a minute" in page.words
+    assert (await live.get("/agents/a")).body["load"]["cpu"] == 42.0
 
 
 async def test_an_operator_restarts_it(live: Live) -> None:

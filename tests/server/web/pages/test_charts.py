@@ -49,3 +49,16 @@ def test_a_chart_shows_more_the_longer_is_counted() -> None:
     assert charts.minutes_shown(60) == (60, 1)
     assert charts.minutes_shown(2 * 3600) == (180, 3)
     assert charts.minutes_shown(9 * 3600) == (360, 5)
+
+
+def test_a_line_has_gaps_where_nothing_is_known() -> None:
+    values = [(3600.0, 0.0), (3570.0, 100.0), (1800.0, 50.0), (1770.0, None), (0.0, 150.0)]
+    found = charts.line(values, 3600.0, 180.0)
+    assert found is not None
+    assert found.pieces == (
+        ("0.00,72.0 0.83,2.0", "0.00", "0.83"),
+        ("50.00,37.0", "50.00", "50.00"),
+        ("100.00,2.0", "100.00", "100.00"),
+    )
+    assert found.now == 150.0
+    assert charts.line([(1.0, None)], 3600.0, 180.0) is None
