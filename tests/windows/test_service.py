@@ -87,6 +87,21 @@ def there(*parts: str) -> bool:
     return drive_c(*parts).exists()
 
 
+def test_the_msi_acts_within_its_transaction_and_removes_the_service_before_files(
+    host: Host,
+) -> None:
+    listed = ["msiinfo", "export", str(host.msi[OLD]), "InstallExecuteSequence"]
+    text = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    # name, condition, number; three lines are about the columns
+    rows = [line.split("\t") for line in text.splitlines()[3:]]
+    at = {name: int(number) for name, _, number in rows}
+    begin, files, remove, end = (
+        at[name] for name in ("InstallInitialize", "InstallFiles", "RemoveFiles", "InstallFinalize")
+    )
+    assert begin < at["UninstallService"] < remove and begin < at["KillService"] < remove
+    assert files < at["InstallService"] < end
+
+
 def test_one_silent_command_installs_registers_and_starts(host: Host) -> None:
     code = host.msiexec("/i", OLD, SERVER=host.stack.url, TOKENFILE=windows(host.token))
     assert code == 0 and there("Program Files", "remote-agent", OLD, "remote-agent.exe")
@@ -196,7 +211,9 @@ def test_removal_refuses_while_jobs_run_and_then_leaves_nothing(host: Host) -> N
     host.stack.prints(job.id, b"line 3", SLOW)
     done = host.agent("service", "uninstall", number=NEW, check=False)
     assert done.returncode == 1 and "1 jobs run here" in done.stderr
-    assert host.msiexec("/x", NEW, FORCE="1") == 0
+    assert host.msiexec("/x", NEW) != 0
+    assert there("Program Files", "remote-agent", NEW, "remote-agent.exe")
+    assert host.service()["active"] == "active" and host.msiexec("/x", NEW, FORCE="1") == 0
     assert host.call("sc", "query", "remote-agent", check=False).returncode != 0
     until(lambda: not there(*DATA), "its data is gone", SLOW)
     assert not there("Program Files", "remote-agent", NEW, "remote-agent.exe")
