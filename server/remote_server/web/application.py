@@ -75,10 +75,8 @@ def _secured(response: web.StreamResponse) -> web.StreamResponse:
     """Say with every answer that browsers must not guess, keep or tell. Streams, which have begun,
     say it themselves; a signal of aiohttp would cost a call for each answer."""
     if not response.prepared:
-        kept = response.headers.get("Cache-Control")
-        response.headers.update(SECURITY_HEADERS)
-        if kept is not None:
-            response.headers["Cache-Control"] = kept
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
     return response
 
 
@@ -145,7 +143,10 @@ class _CallWrapper:
                 call.caller = call.signed_in.token
             else:
                 authorization = header(request, "Authorization")
-                call.caller = await self._services.authenticator.admit(authorization, access)
+                address = request.remote or ""
+                call.caller = await self._services.authenticator.admit(
+                    authorization, access, address
+                )
         except ApiProblem as problem:
             self._refused(request, problem)
             raise

@@ -17,6 +17,7 @@ from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Token
 from remote_server.errors import NotFound, ServerError
 from remote_server.web.access import AccessRule
+from remote_server.web.failed_attempts import FailedAttempts
 from remote_server.web.http.problems import ApiProblem, forbidden
 
 REMEMBERED: Final = 5.0
@@ -66,14 +67,22 @@ class Authenticator:
         self._store = store
         self._known: dict[str, tuple[Token, float]] = {}
         self._touched: dict[str, float] = {}
+        self._failed = FailedAttempts()
 
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit: tokens that were changed are looked up again."""
         if changes.tokens:
             self._known.clear()
 
-    async def admit(self, header: str | None, access: AccessRule) -> Token:
-        """The bearer's token, if `access` allows it. ApiProblem says why it does not."""
+    async def admit(self, header: str | None, access: AccessRule, address: str = "") -> Token:
+        """The bearer's token, if `access` allows it. ApiProblem says why it does not, or that too
+        many wrong ones came from the address."""
+        try:
+            return await self._admit_bearer(header, access)
+        except ApiProblem as problem:
+            raise self._failed.judge(problem, address, time.monotonic()) from None
+
+    async def _admit_bearer(self, header: str | None, access: AccessRule) -> Token:
         text = bearer(header)
         kind = kind_of(text)
         if kind is None:

@@ -19,7 +19,9 @@ async def metrics(call: Call) -> web.StreamResponse:
     """Metrics for Prometheus; needs a viewer's token unless open_metrics is set."""
     services = call.services
     if not services.config.server.open_metrics:
-        await services.authenticator.admit(header(call.request, "Authorization"), VIEWER)
+        await services.authenticator.admit(
+            header(call.request, "Authorization"), VIEWER, call.request.remote or ""
+        )
     text = text_of(await services.metrics.families())
     return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 

@@ -32,7 +32,11 @@ class SignIn(PageForm):
 async def form(call: Call) -> web.StreamResponse:
     """The form that takes an API token."""
     query = call.query(SignInQuery)
-    return render(call, "login.html", next=query.next, fault=None)
+    return _form(call, 200, query.next, None)
+
+
+def _form(call: Call, status: int, following: str, fault: str | None) -> web.Response:
+    return render(call, "login.html", status=status, next=following, fault=fault)
 
 
 @Route("POST", "/login", PUBLIC, page=True, body=SignIn)
@@ -41,11 +45,14 @@ async def sign_in(call: Call) -> web.StreamResponse:
     _require_own_form(call.request)
     given = call.form(SignIn)
     try:
-        token = await call.services.authenticator.admit(f"Bearer {given.token.strip()}", VIEWER)
+        bearer, address = f"Bearer {given.token.strip()}", call.request.remote or ""
+        token = await call.services.authenticator.admit(bearer, VIEWER, address)
     except ApiProblem as problem:
         call.refused = problem
         fault = "Type an API token." if not given.token.strip() else sentence(problem.detail)
-        return render(call, "login.html", status=problem.status, next=given.next, fault=fault)
+        answer = _form(call, problem.status, given.next, fault)
+        answer.headers.update(problem.headers)
+        return answer
     secret = await call.services.sessions.begin(token, call.request.remote or "")
     answer = go(call, given.next if is_ours(given.next) else "")
     # Without a path it holds for all pages, wherever a proxy puts them (RFC 6265 §5.1.4).
@@ -79,9 +86,17 @@ def is_ours(path: str) -> bool:
 
 
 def _require_own_form(request: web.Request) -> None:
-    """ApiProblem when another site sent the form: it would sign its visitors in as somebody else
-    (Fetch Metadata, W3C)."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+    """ApiProblem when another site sent the form: it would sign its visitors in as somebody else.
+
+    Browsers say which site it was (Fetch Metadata, W3C), but not over plain HTTP; there the origin
+    tells (RFC 6454 §7), which they send with every form. What says neither is no browser.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        ours = site in ("same-origin", "none")
+    else:
+        ours = origin is None or origin.partition("://")[2].lower() == request.host.lower()
+    if not ours:
         raise forbidden("another site sent this form: open the page of the sign-in itself")
 
 

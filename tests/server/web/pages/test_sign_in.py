@@ -67,6 +67,23 @@ async def test_another_site_cannot_sign_its_visitors_in(live: Live) -> None:
         assert seen.status == 403 and "another site" in seen.words.lower()
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://evil.example", 403), ("null", 403), ("own", 303), (None, 303)],
+)
+async def test_over_plain_http_the_origin_tells_whose_form_it_is(
+    live: Live, origin: str | None, status: int
+) -> None:
+    """Browsers send no Sec-Fetch-Site to what is no secure context."""
+    own = live.url if origin == "own" else origin
+    headers = {} if own is None else {"Origin": own}
+    async with visitor(live, None) as browser:
+        page = await browser.get("/login")
+        assert page.headers["Referrer-Policy"] == "same-origin", "else our form says null, too"
+        seen = await browser.ask("POST", "/login", {"token": live.token}, headers)
+        assert seen.status == status
+
+
 async def test_a_form_of_another_session_does_nothing(live: Live) -> None:
     async with visitor(live) as browser, visitor(live) as other:
         assert (await browser.send("/queues", csrf="0" * 64, name="x")).status == 403
