@@ -46,6 +46,7 @@ BEFORE = {
     "remotectl registration-token create --output-file token --queue default --queue berlin",
     "remotectl run --queue berlin": "remotectl agent set web-7 --queue default --queue berlin",
     "remotectl webhook": "remotectl webhook create alarm --to $HOOK --event job.ended",
+    "remotectl webhook test": "remotectl webhook update alarm --to $HOOK",
     "remotectl webhook create": "remotectl webhook delete alarm; remotectl webhook delete hosts; "
     "rm hosts.secret",
     "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ssl
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
@@ -70,6 +71,7 @@ class Receiver:
     manner: Manner = field(default_factory=lambda: status(OK))
     first: list[Manner] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     """Set when those that hang may end."""
 
@@ -91,6 +93,8 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
         return self
@@ -107,7 +111,8 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}/hook"
 
     def hangs(self, request: BaseHTTPRequestHandler) -> None:
         """Answer nothing until the test is over."""

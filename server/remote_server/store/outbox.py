@@ -23,7 +23,7 @@ from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import agents, jobs, queues, timeline, webhook_states
 from remote_server.store.webhooks import enabled, last_seq, read_cursor, save_webhook, write_cursor
 
-BATCH: Final = 200
+BATCH: Final = 50
 """Events that are turned into messages in one transaction: some milliseconds."""
 _TERMINAL: Final = tuple(state.value for state in JobState if state.terminal)
 _ENDS: Final = (

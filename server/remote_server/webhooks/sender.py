@@ -32,7 +32,7 @@ _MOST: Final = 16
 """Messages in flight."""
 _MOST_EACH: Final = 4
 """The same, to one host and port."""
-_UPKEEP: Final = 60.0
+_UPKEEP: Final = 300.0
 _TYPE: Final = "application/json"
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from remote_server.destinations import Networks
 from remote_server.webhooks.client import HttpPoster
+from tests.support.authority import Authority
 from tests.support.receiver import Receiver, closes, status
 
 LOOPBACK = Networks(["127.0.0.0/8", "::1/128"])
@@ -162,3 +165,25 @@ async def test_a_proxy_of_the_configuration_is_used(receiver: Receiver) -> None:
         answer = await poster.post("http://inside.example/hook", HEADERS, BODY)
     assert answer.error == ""
     assert receiver.received[0].path == "http://inside.example/hook"
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "words"),
+    [
+        ("127.0.0.1", True, ""),
+        ("127.0.0.1", False, "certificate is not valid"),
+        ("other.example", True, "certificate is not valid"),
+    ],
+)
+async def test_certificates_are_verified(
+    tmp_path: Path, name: str, trusted: bool, words: str
+) -> None:
+    authority = Authority(tmp_path)
+    authority.certify(name)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with Receiver(tls=context) as receiver:
+        async with posting(ca_file=authority.file if trusted else None) as poster:
+            answer = await poster.post(receiver.url, HEADERS, BODY)
+        assert (words in answer.error) if words else not answer.error, answer
+        assert len(receiver.received) == (0 if words else 1)
