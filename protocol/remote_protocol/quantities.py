@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from remote_protocol.units import MAX_DURATION, MAX_SIZE, parse_duration, parse_size
+from remote_protocol.units import MAX_AGE, MAX_DURATION, MAX_SIZE, parse_duration, parse_size
 
 
 def _more_than_nothing(value: object) -> float:
@@ -14,6 +14,10 @@ def _more_than_nothing(value: object) -> float:
     if not seconds:
         raise ValueError("zero is not a limit; leave it out for none, or give a duration above 0")
     return seconds
+
+
+def _by_the_year(value: object) -> float:
+    return parse_duration(value, MAX_AGE)
 
 
 # The parsers keep the bounds. A bound of the type itself would silently win over that of a field:
@@ -30,6 +34,12 @@ Span = Annotated[
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DURATION}),
 ]
 """A duration above zero."""
+Age = Annotated[
+    float,
+    BeforeValidator(_by_the_year),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_AGE}),
+]
+"""A duration of up to ten years."""
 Size = Annotated[
     int,
     BeforeValidator(parse_size),

@@ -14,6 +14,8 @@ from typing import Final
 
 MAX_DURATION: Final = 366 * 86400.0
 """Seconds of the longest duration: a leap year."""
+MAX_AGE: Final = 3660 * 86400.0
+"""Seconds of the longest time for which anything is kept that is kept by the year: ten of them."""
 MAX_SIZE: Final = 1024**5
 """Bytes of the largest size: a PiB."""
 _LONGEST_TEXT: Final = 64
@@ -34,30 +36,30 @@ _NO_DURATION: Final = "is not a duration; write 30s, 10m or 1h30m"
 _NO_SIZE: Final = "is not a size; write 512MiB, 10MB or 1G"
 
 
-def parse_duration(value: object) -> float:
+def parse_duration(value: object, longest: float = MAX_DURATION) -> float:
     """Seconds of `30s`, `10m`, `1h30m`, `250ms`; a bare number is seconds. ValueError otherwise,
-    and for more than MAX_DURATION."""
+    and for more than `longest`."""
     if isinstance(value, bool) or value is None:
         raise ValueError(f"{value!r} {_NO_DURATION}")
     if isinstance(value, int | float):
         if not value >= 0:  # nor NaN
             raise ValueError("a duration is a finite number of seconds, zero or more")
-        return _duration(value)
+        return _duration(value, longest)
     text = str(value).strip().lower()
     if len(text) > _LONGEST_TEXT:
         raise ValueError(f"{text[:20] + '…'!r} {_NO_DURATION}")
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
-        return _duration(float(text))
+        return _duration(float(text), longest)
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{value!r} {_NO_DURATION}")
     parts = _DURATION_PART.findall(text)
-    return _duration(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    return _duration(sum(float(number) * _SECONDS[unit] for number, unit in parts), longest)
 
 
-def _duration(seconds: float) -> float:
+def _duration(seconds: float, longest: float) -> float:
     # Compared before it is converted: an int may be larger than any float.
-    if seconds > MAX_DURATION:
-        raise ValueError(f"a duration is at most {format_duration(MAX_DURATION)}")
+    if seconds > longest:
+        raise ValueError(f"a duration is at most {format_duration(longest)}")
     return float(seconds)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from remote_protocol.quantities import Duration, Size, Span
+from remote_protocol.quantities import Age, Duration, Size, Span
 
 
 def test_as_types() -> None:
@@ -38,3 +38,10 @@ def test_what_is_out_of_range(text: str) -> None:
     for kind in (Duration, Span, Size):
         with pytest.raises(ValidationError):
             TypeAdapter(kind).validate_json(text)
+
+
+def test_what_is_kept_by_the_year() -> None:
+    age = TypeAdapter(Age)
+    assert age.validate_python("400d") == 400 * 86400.0
+    with pytest.raises(ValidationError, match="at most 3660d"):
+        age.validate_python("3661d")
