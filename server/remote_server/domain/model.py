@@ -22,6 +22,9 @@ class Principal(NamedTuple):
     name: str
     address: str = ""
     """The network address of the client; empty where there is none."""
+    kind: str = ""
+    """The kind of its token (`api`, `agent`, `registration`), `server`, `command_line`, or empty:
+    not known."""
 
     @property
     def text(self) -> str | None:
@@ -29,7 +32,7 @@ class Principal(NamedTuple):
         return f"{self.id} {self.name}" if self.id else None
 
 
-SYSTEM: Final = Principal("", "server")
+SYSTEM: Final = Principal("", "server", "", "server")
 """The server itself: its loops, and what it records of its agents' reports."""
 
 
@@ -263,7 +266,11 @@ class Token:
     @property
     def principal(self) -> Principal:
         """Its bearer."""
-        return Principal(self.id, self.name)
+        return Principal(self.id, self.name, "", self.kind)
+
+    def used_from(self, address: str) -> Principal:
+        """Its bearer, at this network address."""
+        return Principal(self.id, self.name, address, self.kind)
 
 
 @frozen
