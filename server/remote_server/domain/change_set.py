@@ -67,6 +67,8 @@ class ChangeSet:
     """Names of webhooks that were created, changed or deleted, or that have a new message."""
     webhook_counts: dict[str, int] = field(default_factory=dict)
     """How many of their messages were delivered, put off, failed or dropped."""
+    audited: bool = False
+    """The audit has new entries."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
@@ -83,6 +85,7 @@ class ChangeSet:
             or self.state_counts
             or self.webhooks
             or self.webhook_counts
+            or self.audited
         )
 
     def defer(self, until: float) -> None:
@@ -115,6 +118,7 @@ class ChangeSet:
         self.given_up |= other.given_up
         self.removed_agents |= other.removed_agents
         self.revoked |= other.revoked
+        self.audited |= other.audited
 
 
 def add_counts(counts: dict[K, int], changes: dict[K, int]) -> None:

@@ -59,6 +59,7 @@ _CONDITION: Final = (
     .values(condition=bindparam("condition"))
 )
 _DELETE: Final = delete(agents).where(agents.c.name == bindparam("wanted"))
+_NOTHING_SAID: Final[Mapping[str, object]] = {}
 _DELETED: Final = "the agent was deleted on the server"
 REPLACED: Final = "the agent's token was replaced by a new one"
 _IDLE_EPHEMERAL: Final = select(agents.c.name, agents.c.last_seen_at).where(
@@ -76,14 +77,22 @@ class Agents(Repository):
     """The repository of agents."""
 
     async def bump_epoch(
-        self, name: str, hello: Hello, address: str, now: float, token: Token | None = None
+        self,
+        name: str,
+        hello: Hello,
+        address: str,
+        now: float,
+        token: Token | None = None,
+        audited: bool = True,
     ) -> Agent:
         """Begin a new session of an agent: count it, note its hello. An agent that comes with a
         token made beforehand, without having registered, is enrolled by this.
 
         `token` is the link's; None: nobody's, as in tests. Refused when it was revoked or has
-        expired: an agent that is deleted at this very moment must not come back.
+        expired: an agent that is deleted at this very moment must not come back. `audited`: the
+        audit says so.
         """
+        by = connecting(name, address, token)
 
         def begin(tx: Transaction) -> Agent:
             if token is not None:
@@ -100,9 +109,11 @@ class Agents(Repository):
                 tx.changes.agents.add(name)
             else:
                 save_agent(tx, agent)
+            if audited:
+                tx.audit("agent.connect", "agent", name, _hello_in_short(agent))
             return agent
 
-        return await self._database.write(begin)
+        return await self._database.write(begin, by=by)
 
     async def announce(self, name: str, settings: Settings) -> Agent:
         """Take note of what an agent's host says in a later hello of a session. NotFound."""
@@ -166,7 +177,10 @@ class Agents(Repository):
                 agent = replace(agent, draining=draining, drain_deadline_at=at)
             return agent
 
-        return await self._edit(name, change, by=by)
+        said = {"comment": comment} if comment else {}
+        if deadline is not None:
+            said["deadline"] = f"{deadline:g} s"
+        return await self._edit(name, change, by=by, action=_wish(paused, draining), said=said)
 
     async def request_restart(self, name: str, now: float, by: Principal = SYSTEM) -> Agent:
         """Have the process that an agent had at its last hello make room for a new one. Asked for
@@ -177,18 +191,26 @@ class Agents(Repository):
                 raise Conflict(_why_not(agent))
             return replace(agent, restart_requested_at=agent.restart_requested_at or now)
 
-        return await self._edit(name, change, by=by)
+        return await self._edit(name, change, by=by, action="agent.restart")
 
     async def update_agent(self, name: str, change: AgentChange, by: Principal = SYSTEM) -> Agent:
         """Store an operator's edit of queues, labels or capacity. NotFound, UnknownQueue."""
         names = set(change.queues or ())
-        return await self._edit(name, lambda agent: edited(agent, change), names, by)
+        said = change.model_dump(exclude_unset=True)
+        return await self._edit(
+            name, lambda agent: edited(agent, change), names, by, "agent.update", said
+        )
 
     async def delete_agent(
-        self, name: str, now: float, why: str = _DELETED, by: Principal = SYSTEM
+        self,
+        name: str,
+        now: float,
+        why: str = _DELETED,
+        by: Principal = SYSTEM,
+        audited: bool = True,
     ) -> list[AttemptId]:
         """Forget an agent: its tokens are revoked and the attempts it held, which are returned,
-        are lost. `why` is what its host is told. NotFound."""
+        are lost. `why` is what its host is told. `audited`: the audit says so. NotFound."""
 
         def forget(tx: Transaction) -> list[AttemptId]:
             _get(tx, name)
@@ -199,6 +221,9 @@ class Agents(Repository):
             tx.run(_DELETE, {"wanted": name})
             tx.changes.agents.add(name)
             tx.changes.removed_agents[name] = why
+            if audited:
+                action = "agent.unregister" if by.kind == "agent" else "agent.delete"
+                tx.audit(action, "agent", name, {"why": why, "attempts": len(held)})
             return held
 
         return await self._database.write(forget, by=by)
@@ -213,6 +238,7 @@ class Agents(Repository):
             allowed = _get(tx, name).allowed_queues
             prune_agent_tokens(tx, name, 0, REPLACED)
             insert_token(tx, replace(row, queues=json.dumps(allowed)))
+            tx.audit("agent.rotate_token", "agent", name, {"token": row.id})
 
         await self._database.write(rotate, by=by)
 
@@ -228,6 +254,8 @@ class Agents(Repository):
         change: Callable[[Agent], Agent],
         names: set[str] | None = None,
         by: Principal = SYSTEM,
+        action: str = "",
+        said: Mapping[str, object] = _NOTHING_SAID,
     ) -> Agent:
         def edit(tx: Transaction) -> Agent:
             known = _get(tx, name)
@@ -236,6 +264,8 @@ class Agents(Repository):
             if agent != known:
                 save_agent(tx, agent)
                 tx.changes.agents.add(name)
+            if action:
+                tx.audit(action, "agent", name, said)
             return agent
 
         return await self._database.write(edit, by=by)
@@ -250,6 +280,23 @@ def _why_not(agent: Agent) -> str:
         f"{agent.name} runs version {agent.version}, which cannot be restarted from here; "
         "restart it on its host: remote-agent service restart"
     )
+
+
+def connecting(name: str, address: str, token: Token | None) -> Principal:
+    """The agent itself, at this network address, as the audit knows it."""
+    return Principal("" if token is None else token.id, name, address, "agent")
+
+
+def _hello_in_short(agent: Agent) -> dict[str, object]:
+    """What the audit says of a new session of an agent."""
+    return {"session": agent.epoch, "version": agent.version, "queues": agent.queues}
+
+
+def _wish(paused: bool | None, draining: bool | None) -> str:
+    """What the audit calls a change of what operators want of an agent."""
+    if paused:
+        return "agent.pause"
+    return "agent.drain" if draining else "agent.resume"
 
 
 def find_agent(reader: Reader, name: str) -> Agent | None:

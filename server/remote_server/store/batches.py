@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import StoreUnavailable
+from remote_server.store.chain import extend
 from remote_server.store.ports import OperationFault, Transaction, Write
 
 
@@ -52,19 +53,21 @@ def carry_out(
     writes: Sequence[Write],
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
+    wall: Callable[[], float] = time.time,
 ) -> Batch:
     """Run the writes in one transaction and commit it; at least one, as many as there is time
-    for. StoreUnavailable when nothing was stored, CommitUnknown when nobody can say."""
+    for. What they note for the audit has the time of `wall`. StoreUnavailable when nothing was
+    stored, CommitUnknown when nobody can say."""
     batch = Batch()
     began = clock()
     transaction = session.begin()
     try:
         _run(transaction, writes, began + seconds, clock, batch)
-        transaction.write_timeline()
+        _finish(transaction, wall)
         session.commit()
     except (_Guilty, OperationFault):
         session.rollback()
-        batch = _one_by_one(session, writes)
+        batch = _one_by_one(session, writes, wall)
     else:
         batch.changes = transaction.changes
     batch.changes.seconds = clock() - began
@@ -95,7 +98,13 @@ def _run(
             return
 
 
-def _one_by_one(session: Session, writes: Sequence[Write]) -> Batch:
+def _finish(transaction: Transaction, wall: Callable[[], float]) -> None:
+    transaction.write_timeline()
+    if transaction.entries:
+        extend(transaction, wall())
+
+
+def _one_by_one(session: Session, writes: Sequence[Write], wall: Callable[[], float]) -> Batch:
     """Some operation is guilty: run all of them again, each after a savepoint of its own."""
     batch = Batch()
     transaction = session.begin(isolated=True)
@@ -105,7 +114,7 @@ def _one_by_one(session: Session, writes: Sequence[Write]) -> Batch:
         session.command("SAVEPOINT operation")
         try:
             result = write.operation(transaction)
-            transaction.write_timeline()
+            _finish(transaction, wall)
             session.command("RELEASE SAVEPOINT operation")
         except StoreUnavailable:
             raise

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select, tuple_, update
 
 from remote_protocol.attempt_id import AttemptId
-from remote_server.domain.model import TimelineEvent
+from remote_server.domain.model import SYSTEM, Principal, TimelineEvent
 from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_EVENT, event_from
@@ -138,13 +138,14 @@ class History(Repository):
         )
         return [event_from(row) for row in rows]
 
-    async def input_ended(self, job: str, detail: str, now: float) -> None:
+    async def input_ended(self, job: str, detail: str, now: float, by: Principal = SYSTEM) -> None:
         """Note that all of a job's input is here."""
 
         def note(tx: Transaction) -> None:
             tx.note(job, now, "input_ended", detail=detail)
+            tx.audit("job.input", "job", job, {"size": detail})
 
-        await self._database.write(note)
+        await self._database.write(note, by=by)
 
     async def events(self, after: int, limit: int = 1000) -> list[TimelineEvent]:
         """The changes of jobs' states after the number `after`, in the order of their commits."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import bindparam, insert, literal_column, select, update
@@ -98,8 +98,10 @@ class Jobs(Repository):
         now: float,
         by: Principal = SYSTEM,
         detail: str = "",
+        action: str = "job.submit",
     ) -> list[Job]:
-        """Store new jobs, in this order, all or none; `detail` stands in their timelines.
+        """Store new jobs, in this order, all or none; `detail` stands in their timelines, `action`
+        is what the audit calls it.
 
         A job whose idempotency key is known is not stored again: the first one is returned. Keys
         of different submitters do not know each other.
@@ -160,6 +162,8 @@ class Jobs(Repository):
                 tx.moves(spec.queue, None, JobState.QUEUED)
             tx.many(_INSERT_JOB, rows)
             tx.many(_INSERT_SPEC, bodies)
+            if rows:
+                _audit_submit(tx, rows, action, detail)
             return stored
 
         stored = await self._database.write(store, by=by)
@@ -214,6 +218,7 @@ class Jobs(Repository):
             if row is None:
                 raise NotFound("job", job)
             state = JobState(row.state)
+            tx.audit("job.cancel", "job", job, {"reason": detail, "was": state.value})
             if state.terminal:
                 return
             if state is JobState.QUEUED:
@@ -251,6 +256,22 @@ class Jobs(Repository):
 
         await self._database.write(ask, by=by)
         return await self.job(job)
+
+
+def _audit_submit(
+    tx: Transaction, rows: Sequence[Mapping[str, object]], action: str, detail: str
+) -> None:
+    """One entry for one call, however many jobs it made: their own rows say who submitted them."""
+    first = rows[0]
+    said: dict[str, object] = {"queue": first["queue"]}
+    if len(rows) > 1:
+        queues = sorted({str(row["queue"]) for row in rows})
+        said = {"jobs": len(rows), "last": rows[-1]["id"], "queues": queues}
+    if first["name"]:
+        said["name"] = first["name"]
+    if detail:
+        said["detail"] = detail
+    tx.audit(action, "job", str(first["id"]), said)
 
 
 def _same(key: str, known: tuple[str, str, str | None], text: str, bulk: str | None) -> str:

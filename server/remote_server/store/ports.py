@@ -21,6 +21,7 @@ from sqlalchemy import bindparam, insert
 from sqlalchemy.sql import ClauseElement
 
 from remote_protocol.states import EndReason, JobState
+from remote_server.domain.audit import Entry
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.store.schema import timeline
@@ -59,6 +60,8 @@ class Transaction(Reader, Protocol):
     """Who writes."""
     changes: ChangeSet
     events: list[dict[str, object]]
+    entries: list[Entry]
+    """Of the audit."""
     wrote: bool
     """The operation that runs now has written something."""
 
@@ -76,6 +79,7 @@ class Transaction(Reader, Protocol):
         self.by = SYSTEM
         self.changes = ChangeSet()
         self.events = []
+        self.entries = []
         self.wrote = False
 
     def note(
@@ -112,6 +116,19 @@ class Transaction(Reader, Protocol):
             changes.ended.add(job)
         elif what == "started" and attempt == 1:
             changes.started.append((job, at, queue))
+
+    def audit(
+        self, action: str, kind: str, subject: str, detail: Mapping[str, Any] = NOTHING
+    ) -> None:
+        """Note in the audit what whoever writes does to the subject of this kind. The transaction
+        writes all entries together at its end. No secret may be in the detail."""
+        self.record(Entry(self.by, action, kind, subject, detail))
+
+    def record(self, entry: Entry) -> None:
+        """Add an entry to the audit, whoever it is about."""
+        self.wrote = True
+        self.entries.append(entry)
+        self.changes.audited = True
 
     def ready(self, demand: str, change: int) -> None:
         """`change` more jobs with this demand (its stored text) are ready to be assigned."""

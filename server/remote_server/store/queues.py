@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.spec import DEFAULT_QUEUE
+from remote_server.domain.audit import changed_fields
 from remote_server.domain.model import SYSTEM, Principal, Queue
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.allowances import withdraw_queue
@@ -66,6 +68,7 @@ class Queues(Repository):
                 )
             insert_queue(tx, queue)
             tx.changes.queues.add(queue.name)
+            tx.audit("queue.create", "queue", queue.name, wanted.model_dump(exclude_unset=True))
 
         await self._database.write(create, by=by)
         return queue
@@ -108,6 +111,8 @@ class Queues(Repository):
             tx.changes.queues.add(name)
             if old.paused and not queue.paused:
                 tx.changes.queued = True
+            changed = changed_fields(asdict(old), asdict(queue))
+            tx.audit(_action_of(change), "queue", name, changed)
             return queue
 
         return await self._database.write(edit, by=by)
@@ -137,8 +142,15 @@ class Queues(Repository):
             tx.run(_DELETE, {"wanted": name})
             tx.changes.queues.add(name)
             withdraw_queue(tx, name)
+            tx.audit("queue.delete", "queue", name)
 
         await self._database.write(remove, by=by)
+
+
+def _action_of(change: QueueChange) -> str:
+    if change.model_fields_set == {"paused"}:
+        return "queue.pause" if change.paused else "queue.resume"
+    return "queue.update"
 
 
 def ensure_queue(tx: Transaction, queue: Queue) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from remote_protocol.api.registration import Registration
 from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import MAX_LABELS
+from remote_server.domain.audit import changed_fields
 from remote_server.domain.enrolment import Grant, newcomer, registered, uncovered
 from remote_server.domain.model import Agent, Principal, Token
 from remote_server.errors import NameTaken, Refused
@@ -48,11 +49,13 @@ class Registrations(Repository):
         digest: str,
         now: float,
         by: Principal | None = None,
+        audited: bool = True,
     ) -> Enrolment:
         """Enrol an agent, or take note that it exists.
 
         `token` is the bearer's: a registration token, or the agent's own one. `digest` is the
         hash of a new agent token, which becomes valid when the bearer's was a registration token.
+        `audited`: the audit says so where anything is new.
         UnknownQueue, NameTaken (another host holds the name and `replace` is not set), Refused
         (a token that is used up, for another agent, or that does not cover what is asked for). A
         use of the token is spent only if all is well.
@@ -99,9 +102,24 @@ class Registrations(Repository):
                 tx.changes.agents.add(name)
             if replaced:
                 tx.changes.removed_agents[name] = _TAKEN
+            if audited and (changed or not own):
+                tx.audit("agent.register", "agent", name, _described(agent, known, replaced))
             return Enrolment(agent, changed, not own)
 
         return await self._database.write(enrol, by=token.principal if by is None else by)
+
+
+def _described(agent: Agent, known: Agent | None, replaced: bool) -> dict[str, object]:
+    """What the audit says of a registration."""
+    now: dict[str, object] = {
+        "queues": agent.queues,
+        "labels": agent.labels,
+        "capacity": agent.capacity,
+    }
+    if known is None:
+        return now
+    was = {"queues": known.queues, "labels": known.labels, "capacity": known.capacity}
+    return {**changed_fields(was, now), "replaced": replaced}
 
 
 def _require_covered(token: Token, known: Agent | None, registration: Registration) -> None:

@@ -201,6 +201,7 @@ class Restoration(Repository):
             restored = self._database.restored(tx) or starts > counted
             total = max(starts, counted) + 1
             _set(tx, STARTS, str(total))
+            tx.audit("server.start", "server", "", {"start": total, "restored": restored})
             if not restored:
                 return Opening(total, False)
             last = tx.one(_LAST_EVENT)

@@ -347,6 +347,31 @@ webhook_states: Final = Table(
     Column("up", SmallInteger, nullable=False),
 )
 
+audit: Final = Table(
+    "audit",
+    metadata,
+    # Without gaps: a missing number is a removed entry.
+    Column(
+        "number",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("at", Double, nullable=False),
+    Column("actor_kind", _Text, nullable=False),
+    Column("actor", _Text, nullable=False),
+    Column("token", _Text, nullable=False),
+    Column("address", _Text, nullable=False),
+    Column("action", _Text, nullable=False),
+    Column("kind", _Text, nullable=False),
+    Column("subject", _Text, nullable=False),
+    Column("result", _Text, nullable=False),
+    Column("repeated", BigInteger, nullable=False),
+    Column("detail", _Text, nullable=False),
+    # Over its own content and the former entry's hash (domain/audit.py).
+    Column("hash", _Text, nullable=False),
+)
+
 meta: Final = Table(
     "meta",
     metadata,

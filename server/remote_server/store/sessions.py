@@ -40,10 +40,15 @@ class Sessions(Repository):
     """The repository of sessions."""
 
     async def begin_session(
-        self, session: Session, unused_since: float, by: Principal = SYSTEM
+        self,
+        session: Session,
+        unused_since: float,
+        by: Principal = SYSTEM,
+        audited: bool = True,
     ) -> None:
         """Store a new session. Those that have expired, or were last used before `unused_since`,
-        are deleted at the same time, and the least used one of a token that has MOST_EACH."""
+        are deleted at the same time, and the least used one of a token that has MOST_EACH.
+        `audited`: the audit says so."""
 
         def begin(tx: Transaction) -> None:
             tx.run(_PRUNE, {"now": session.created_at, "unused_since": unused_since})
@@ -53,6 +58,8 @@ class Sessions(Repository):
                 if oldest is not None:
                     tx.run(_END, {"digest": oldest.hash})
             tx.run(_INSERT, asdict(session))
+            if audited:
+                tx.audit("session.sign_in", "session", named(session.hash))
 
         await self._database.write(begin, by=by)
 
@@ -68,6 +75,16 @@ class Sessions(Repository):
         row = {"digest": digest, "now": now}
         await self._database.write(lambda tx: tx.run(_USED, row), relaxed=True)
 
-    async def end_session(self, digest: str, by: Principal = SYSTEM) -> None:
-        """Forget a session; one that is unknown is no error."""
-        await self._database.write(lambda tx: tx.run(_END, {"digest": digest}), by=by)
+    async def end_session(self, digest: str, by: Principal = SYSTEM, audited: bool = True) -> None:
+        """Forget a session; one that is unknown is no error. `audited`: the audit says so."""
+
+        def end(tx: Transaction) -> None:
+            if tx.changed(_END, {"digest": digest}) and audited:
+                tx.audit("session.sign_out", "session", named(digest))
+
+        await self._database.write(end, by=by)
+
+
+def named(digest: str) -> str:
+    """What the audit calls a session: too little of its hash to find it by."""
+    return digest[:12]

@@ -19,6 +19,7 @@ from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Queue
 from remote_server.store.agents import Agents
 from remote_server.store.attempts import Attempts
+from remote_server.store.audit import Audit
 from remote_server.store.deliveries import Deliveries
 from remote_server.store.fleet import Fleet
 from remote_server.store.history import History
@@ -62,6 +63,7 @@ class Store(
     Webhooks,
     Deliveries,
     Outbox,
+    Audit,
 ):
     """Jobs, attempts, agents, queues, tokens and the timeline, in one database."""
 
@@ -130,7 +132,9 @@ class Store(
 
     async def check(self) -> list[str]:
         """What is wrong with the database, a sentence for each fault; nothing when it is sound."""
-        return await self._database.check()
+        found = await self._database.check()
+        broken = await self.audit_fault()
+        return found if broken is None else [*found, broken]
 
     async def close(self) -> None:
         """Commit what is pending and close the database."""

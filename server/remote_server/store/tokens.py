@@ -133,6 +133,24 @@ def require_valid(tx: Transaction, token: str, now: float) -> None:
         raise Refused(ErrorCode.EXPIRED_TOKEN, "the agent's token has expired")
 
 
+def _family(kind: str) -> str:
+    """What the audit calls tokens of a kind."""
+    return "registration_token" if kind == "registration" else "token"
+
+
+def _described(row: TokenRow) -> dict[str, object]:
+    """What the audit says of a new token."""
+    found: dict[str, object] = {"kind": row.kind, "name": row.name}
+    queues = json.loads(row.queues)
+    given = {"role": row.role, "agent": row.agent, "queues": queues, "uses": row.uses_left}
+    found |= {name: value for name, value in given.items() if value}
+    if row.allow_replace:
+        found["allow_replace"] = True
+    if row.expires_at is not None:
+        found["expires_in"] = round(row.expires_at - row.created_at)
+    return found
+
+
 class Tokens(Repository):
     """The repository of tokens."""
 
@@ -175,6 +193,7 @@ class Tokens(Repository):
         def create(tx: Transaction) -> None:
             require_queues(tx, set(queues) - {ANY})
             insert_token(tx, row)
+            tx.audit(f"{_family(kind)}.create", _family(kind), row.id, _described(row))
 
         await self._database.write(create, by=by)
         return await self.token(row.id)
@@ -220,8 +239,16 @@ class Tokens(Repository):
 
     async def revoke(self, token: str, by: Principal = SYSTEM) -> Token:
         """Make a token useless for ever. NotFound."""
-        why = "the token was revoked"
-        await self._database.write(lambda tx: revoke_token(tx, token, why), by=by)
+
+        def end(tx: Transaction) -> None:
+            found = tx.one(_BY_ID, {"wanted": token})
+            revoke_token(tx, token, "the token was revoked")
+            if found is not None:
+                family = _family(found.kind)
+                named = {"kind": found.kind, "name": found.name}
+                tx.audit(f"{family}.revoke", family, token, named)
+
+        await self._database.write(end, by=by)
         return await self.token(token)
 
     async def touch(self, token: str, now: float) -> None:

@@ -47,6 +47,8 @@ class SqlitePorts:
     """Has the writes of this turn of the loop carried out; None: in the loop's next turn."""
     clock: Callable[[], float] = time.perf_counter
     """Seconds, to see how long a transaction takes."""
+    wall: Callable[[], float] = time.time
+    """Unix seconds, for the audit."""
 
 
 FLUSH_TIME: Final = 0.02
@@ -201,7 +203,7 @@ class SqliteDatabase:
             return
         try:
             self._sync(not relaxed)
-            batch = carry_out(self, writes, FLUSH_TIME, self._ports.clock)
+            batch = carry_out(self, writes, FLUSH_TIME, self._ports.clock, self._ports.wall)
         except Exception as error:
             self._fail(writes, error)
             if not isinstance(error, StoreUnavailable):
