@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from remote_server.agent_logs import AgentLogs
+from remote_server.audit_trail import AuditTrail
 from remote_server.bus import Bus, LocalBus
 from remote_server.clocks import CLOCK, boot_clock
 from remote_server.config import Config
@@ -53,6 +54,8 @@ from remote_server.webhooks.client import HttpPoster
 from remote_server.webhooks.sender import Sender, SenderSettings
 from remote_server.webhooks.watch import StateWatch
 
+MOST_REFUSALS: Final = 100
+"""Kinds of refusals, and of calls that are told only once a minute, that the audit tells apart."""
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -100,7 +103,8 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     watch = StateWatch(
         store, hub.status, clock, config.webhooks.offline_after, config.webhooks.max_pending
     )
-    services = _services(config, store, hub, reserve, key, followers)
+    trail = AuditTrail(store, clock.boot, MOST_REFUSALS)
+    services = _services(config, store, hub, reserve, key, followers, trail)
     for subscriber in (
         signal.committed,
         sweeper.committed,
@@ -124,9 +128,14 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
             "dispatcher": dispatcher.run,
             "sweeper": sweeper.run,
             "retention": Retention(
-                store, clock, logs.delete, RetentionSettings(jobs=config.retention.jobs)
+                store,
+                clock,
+                logs.delete,
+                RetentionSettings(jobs=config.retention.jobs, audit=config.retention.audit),
             ).run,
             "hub": hub.run,
+            "audit": trail.run,
+            "audit of agents": hub.trail.run,
             "inputs": InputWatch(inputs, store, config.limits.input_ttl).run,
             "streams": partial(services.streams.run, services.authenticator.judge),
             "connections": services.connections.run,
@@ -162,6 +171,7 @@ def _services(
     reserve: Reserve,
     key: SigningKey,
     followers: Followers,
+    trail: AuditTrail,
 ) -> Services:
     limits = config.limits
     authenticator = Authenticator(store)
@@ -182,6 +192,7 @@ def _services(
         connections=Connections(
             allowance(raise_file_limit(), limits.max_connections), limits.write_timeout
         ),
+        trail=trail,
         bodies=BodyBudget(limits.max_body_memory, limits.max_body_memory // 4),
         sources=sources,
         description=description,

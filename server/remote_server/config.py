@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from remote_protocol.configuration import Layers
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
-from remote_protocol.quantities import Duration, Size
+from remote_protocol.quantities import Age, Duration, Size
 from remote_protocol.urls import Proxy
 from remote_server.destinations import Networks
 from remote_server.errors import ServerError
@@ -182,6 +182,8 @@ class RetentionPart(_Part):
     jobs: Duration | None = Field(default=None, ge=1.0)
     """Seconds that ended jobs are kept, with timeline and logs, where their queue does not say
     otherwise; null: for ever."""
+    audit: Age = Field(default=400 * 86400.0, ge=86400.0)
+    """Seconds that entries of the audit are kept."""
 
 
 class SessionsPart(_Part):

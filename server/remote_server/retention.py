@@ -6,14 +6,15 @@ Logs may lie in an archive that is slow or away: nothing else waits for this loo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
 from remote_protocol.attempt_id import AttemptId
-from remote_server.domain.model import Clock, Queue
+from remote_server.domain.audit import Entry
+from remote_server.domain.model import SYSTEM, Clock, Queue
 from remote_server.errors import StoreUnavailable
 from remote_server.logs import LogUnavailable
 from remote_server.store import Store
@@ -35,6 +36,8 @@ class RetentionSettings:
     every: float = 300.0
     jobs: float | None = None
     """Ended jobs are kept for so long where their queue does not say otherwise; None: for ever."""
+    audit: float | None = None
+    """Entries of the audit are kept for so long; None: for ever."""
 
 
 class Retention:
@@ -67,6 +70,7 @@ class Retention:
                 await self.delete_logs()
                 if await self.forget_jobs() >= _MOST_FORGOTTEN:
                     pause = _MOMENT
+                await self.forget_audit()
             except (StoreUnavailable, LogUnavailable) as error:
                 # What is left is found again by its rows.
                 self._log.warning("old logs and jobs cannot be deleted now", cause=str(error))
@@ -76,14 +80,25 @@ class Retention:
 
     async def delete_logs(self) -> None:
         """Delete logs that are older than their queues keep them, or more than they keep."""
+        deleted: dict[str, int] = {}
+        try:
+            await self._delete_logs(deleted)
+        finally:
+            if deleted:
+                await self._tell("log.delete", "log", {"by_queue": deleted})
+
+    async def _delete_logs(self, deleted: dict[str, int]) -> None:
         for queue in await self._store.queues():
             if queue.log_retention is not None:
                 before = self._clock.wall() - queue.log_retention
                 while count := await self._delete_before(queue, before):
                     self._log.info("logs deleted", queue=queue.name, count=count)
+                    deleted[queue.name] = deleted.get(queue.name, 0) + count
                     await asyncio.sleep(0)
             if queue.log_max_total is not None:
-                await self._shrink(queue, queue.log_max_total)
+                count = await self._shrink(queue, queue.log_max_total)
+                if count:
+                    deleted[queue.name] = deleted.get(queue.name, 0) + count
 
     async def forget_jobs(self) -> int:
         """Forget jobs that ended longer ago than their queues keep them; how many, not too many
@@ -99,7 +114,25 @@ class Retention:
                 count += await self._forget_before(name, self._clock.wall() - seconds)
         if count:
             self._log.info("jobs forgotten", count=count)
+            await self._tell("job.forget", "job", {"jobs": count})
         return count
+
+    async def forget_audit(self) -> None:
+        """Remove the entries of the audit that are older than it is kept."""
+        if self._settings.audit is None:
+            return
+        before = self._clock.wall() - self._settings.audit
+        total = 0
+        while count := await self._store.forget_audit(before):
+            total += count
+            await asyncio.sleep(0)
+        if total:
+            self._log.info("entries of the audit forgotten", count=total)
+            await self._tell("audit.forget", "audit", {"entries": total})
+
+    async def _tell(self, action: str, kind: str, detail: Mapping[str, object]) -> None:
+        """Tell the audit what a sweep has deleted."""
+        await self._store.record_audit([Entry(SYSTEM, action, kind, "", detail)])
 
     async def _forget_before(self, queue: str, before: float) -> int:
         count, after = 0, ""
@@ -122,7 +155,9 @@ class Retention:
             await self._store.logs_gone(gone)
         return len(gone)
 
-    async def _shrink(self, queue: Queue, most: int) -> None:
+    async def _shrink(self, queue: Queue, most: int) -> int:
+        """Delete the oldest logs of a queue that has more than it keeps; how many."""
+        count = 0
         total = await self._store.logs_total(queue.name)
         while total > most:
             old = await self._store.old_logs(queue.name, self._clock.wall())
@@ -135,9 +170,11 @@ class Retention:
                 # One that stays for now is not made up for by a newer one.
                 total -= log.size
             if not gone:
-                return
+                break
             await self._store.logs_gone(gone)
+            count += len(gone)
             await asyncio.sleep(0)
+        return count
 
     async def _delete_all(self, keys: Iterable[AttemptId]) -> bool:
         """Delete logs; whether all are gone."""

@@ -6,6 +6,7 @@ Works without a running server, and beside one. Opens the database.
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import time
 from pathlib import Path
@@ -100,8 +101,18 @@ def create(
     click.echo(f"expires  {ends}\ntoken    {made.token}")
 
 
+def _user() -> str:
+    """Who runs this program, for the audit."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        # A container's user may have no name.
+        return "unknown"
+
+
 async def _create(config: Config, role: Role, name: str, expires: float | None) -> TokenCreated:
     # Their imports take longer than a usage error or a help text may.
+    from remote_server.domain.model import Principal
     from remote_server.queries.views import token_values
     from remote_server.store import Store, Terms
     from remote_server.web import digest
@@ -112,7 +123,10 @@ async def _create(config: Config, role: Role, name: str, expires: float | None) 
         text = make_token(TokenKind.API, os.urandom(TOKEN_ENTROPY))
         now = time.time()
         ends = None if expires is None else now + expires
-        made = await store.create_token("api", digest(text), name, now, role=role, expires_at=ends)
+        by = Principal("", _user(), "", "command_line")
+        made = await store.create_token(
+            "api", digest(text), name, now, role=role, expires_at=ends, by=by
+        )
         return TokenCreated.model_validate({**token_values(made, None), "token": text})
     finally:
         await store.close()

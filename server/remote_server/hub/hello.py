@@ -18,6 +18,7 @@ import structlog
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Hello
+from remote_server.domain.audit import Entry
 from remote_server.domain.enrolment import left_out
 from remote_server.domain.events import HelloReceived
 from remote_server.domain.session import AgentSession
@@ -28,6 +29,7 @@ from remote_server.hub.desired_state import assignment_of, desired_mode_of
 from remote_server.hub.link import Link
 from remote_server.hub.registry import Registry
 from remote_server.logs import LogUnavailable
+from remote_server.store.agents import connecting
 from remote_server.store.reconciliation import Known, Reconciliation
 
 log = structlog.get_logger("remote_server.hub")
@@ -94,7 +96,12 @@ class HelloHandler:
         if link.closed:
             return
         now = self._hub.clock.wall()
-        agent = await self._hub.store.bump_epoch(link.name, hello, link.address, now, link.token)
+        by = connecting(link.name, link.address, link.token)
+        said = Entry(by, "agent.connect", "agent", link.name)
+        audited = self._hub.trail.admits((link.name, said.action), said)
+        agent = await self._hub.store.bump_epoch(
+            link.name, hello, link.address, now, link.token, audited
+        )
         if not link.closed:
             terms = self._hub.next_terms()
             session = AgentSession(link.name, agent.epoch, terms, self._hub.clock.boot())

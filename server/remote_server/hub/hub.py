@@ -22,7 +22,9 @@ from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import Hello
 from remote_protocol.states import AgentState, EndReason
 from remote_server.agent_logs import AgentLogs
+from remote_server.audit_trail import AuditTrail
 from remote_server.clocks import CLOCK
+from remote_server.domain.audit import Entry
 from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.events import (
@@ -50,9 +52,12 @@ from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
 from remote_server.store import Store
+from remote_server.store.agents import connecting
 
 log = structlog.get_logger("remote_server.hub")
 
+MOST_SESSIONS: Final = 20_000
+"""Agents whose sessions the audit tells apart within a minute."""
 _LATER: Final = 0.01
 """Seconds that a timer comes late, so that what it waits for is over by then."""
 MAX_PENDING: Final = 256
@@ -101,6 +106,8 @@ class Hub:
         self._hellos = HelloHandler(self)
         self._refusals = Refusals()
         self.log = ThrottledLog(clock.boot)
+        self.trail = AuditTrail(store, clock.boot, MOST_SESSIONS)
+        """What the audit is told of agents' sessions."""
         self._commits = CommitHandler(store, self, clock.wall)
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovery = Recovery(store, files.logs, self._recovered)
@@ -155,6 +162,10 @@ class Hub:
         if session.leaving:
             self._released.add(link.name)
         self.log.write(log.info, "agent disconnected", link.name)
+        if not self._stopping:
+            by = connecting(link.name, link.address, link.token)
+            entry = Entry(by, "agent.disconnect", "agent", link.name, {"session": session.epoch})
+            self.trail.note((link.name, entry.action), entry)
         self._on_change(link.name)
         self.spawn(_good_to_know(self.store.save_contact({link.name: self.clock.wall()})))
 

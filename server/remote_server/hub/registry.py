@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from remote_server.audit_trail import AuditTrail
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.hub.link import Link, LinkOwner
 from remote_server.store import Store
@@ -13,6 +14,8 @@ class Registry(LinkOwner, Protocol):
     """Who has which name."""
 
     store: Store
+    trail: AuditTrail
+    """What the audit is told of agents' sessions."""
 
     def holder(self, agent: str) -> Link | None:
         """The link that has an agent's name."""

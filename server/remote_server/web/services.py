@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from remote_server.agent_logs import AgentLogs
+from remote_server.audit_trail import AuditTrail
 from remote_server.config import Config
 from remote_server.disk.reserve import Reserve
 from remote_server.domain.signing import SigningKey
@@ -47,6 +48,8 @@ class Services:
     streams: Streams
     connections: Connections
     bodies: BodyBudget
+    trail: AuditTrail
+    """What the audit is told beside what the store writes itself."""
     sources: Sources
     """What lists and views are made from."""
     description: Callable[[], bytes]

@@ -98,6 +98,28 @@ def test_check_finds_damage_in_the_database(data: Path) -> None:
     assert "contradict" in found.stdout
 
 
+def test_check_names_what_was_done_to_the_audit(data: Path) -> None:
+    made = call("token", "create", "--role", "viewer", "--name", "x", "--data-dir", data)
+    assert made.returncode == 0
+    with closing(sqlite3.connect(data / "server.db")) as database:
+        rows = database.execute("SELECT action, actor_kind FROM audit ORDER BY number").fetchall()
+        assert rows == [
+            ("server.start", "server"),
+            ("token.create", "server"),
+            ("job.submit", "api"),
+            ("token.create", "command_line"),
+        ]
+        database.execute("DELETE FROM audit WHERE number = 3")
+        database.commit()
+    found = call("check", "--data-dir", data)
+    assert (found.returncode, found.stdout) == (
+        1,
+        "entry 3 of the audit was removed\n1 fault\n",
+    )
+    # Nothing repairs that.
+    assert call("check", "--repair", "--data-dir", data).returncode == 1
+
+
 @pytest.mark.parametrize("name", ["copy.tar", "copy.tar.gz"])
 def test_a_backup_of_a_running_server_can_be_restored(
     data: Path, tmp_path: Path, name: str
