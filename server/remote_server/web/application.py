@@ -35,6 +35,7 @@ from remote_server.web.http.problems import (
     from_server_error,
 )
 from remote_server.web.pages.problems import problem_page, wants_page
+from remote_server.web.refusals import refusal
 from remote_server.web.route import Call, Route, routes_of
 from remote_server.web.services import Services
 from remote_server.web.sessions import COOKIE
@@ -109,10 +110,12 @@ class _CallWrapper:
                     call.figures = await services.overview.figures()
                 response = await (self._stream(call) if route.streams else route.handler(call))
             except Exception as error:
+                self._tell(call, error)
                 response = _problem(error, request, call)
             else:
                 if call.refused is not None:
                     self._refused(request, call.refused)
+                    self._tell(call, call.refused)
                 if logged:
                     self._log_change(call, response.status)
             finally:
@@ -152,6 +155,12 @@ class _CallWrapper:
             raise
         if call.caller.kind == _API and isinstance(request.protocol, Connection):
             self._services.connections.proved(request.protocol, call.caller)
+
+    def _tell(self, call: Call, error: Exception) -> None:
+        """Have the audit know of a refusal."""
+        told = refusal(call, error)
+        if told is not None:
+            self._services.trail.note(*told)
 
     def _refused(self, request: web.Request, problem: ApiProblem) -> None:
         address = request.remote or ""

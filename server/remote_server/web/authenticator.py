@@ -113,18 +113,18 @@ class Authenticator:
             known = self._remember(token, found, now)
         kind = TokenKind[known[0].kind.upper()]
         if known[0].revoked or kind not in access.kinds:
-            raise _unknown(kind)
+            raise _unknown(kind).of(known[0])
         return await self._admit(known[0], kind, access)
 
     async def _admit(self, token: Token, kind: TokenKind, access: AccessRule) -> Token:
         now = time.time()
         if (expired := _expired(token, kind, now)) is not None:
-            raise expired
+            raise expired.of(token)
         if access.role and not (token.role or Role.VIEWER).includes(access.role):
             raise forbidden(
                 f"this needs the role {access.role}, but the token {token.name!r} has the role "
                 f"{token.role or Role.VIEWER}"
-            )
+            ).of(token)
         if now - self._touched.get(token.id, 0.0) > _TOUCH_EVERY:
             self._touched[token.id] = now
             await self._store.touch(token.id, now)
@@ -150,7 +150,7 @@ class Authenticator:
         token = await self._store.token_by_hash(name)
         if token is None or token.revoked:
             self._known.pop(name, None)
-            raise _unknown(kind)
+            raise _unknown(kind) if token is None else _unknown(kind).of(token)
         # The number of uses left must be fresh: registration tokens are not remembered.
         if kind is not TokenKind.REGISTRATION:
             self._remember(name, token, now)

@@ -106,6 +106,9 @@ class Route:
     page: bool = False
     """It is for browsers: who asks is known by the session's cookie, the body is a form, and errors
     are pages. Not a part of the API."""
+    action: str = ""
+    """What the audit calls it, as `job.cancel`; every call that changes something has one. What is
+    done, the store writes down itself; by this name a refusal is."""
     lasting: bool = False
     """It may go on for as long as the client likes: not counted among request times."""
     handler: Handler = _unbound
@@ -185,7 +188,7 @@ class Call:
     @property
     def principal(self) -> Principal:
         """Who writes, and from where."""
-        return Principal(self.token.id, self.token.name, self.request.remote or "")
+        return self.token.used_from(self.request.remote or "")
 
     @property
     def role(self) -> Role:

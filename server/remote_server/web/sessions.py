@@ -33,7 +33,9 @@ _MOST: Final = 20_000
 class SessionStore(Protocol):
     """What sessions need of the store."""
 
-    async def begin_session(self, session: Session, unused_since: float, by: Principal) -> None:
+    async def begin_session(
+        self, session: Session, unused_since: float, by: Principal, audited: bool
+    ) -> None:
         """Store a new session, and delete old ones."""
 
     async def session(self, digest: str) -> Session | None:
@@ -42,7 +44,7 @@ class SessionStore(Protocol):
     async def use_session(self, digest: str, now: float) -> None:
         """Note that a session was used."""
 
-    async def end_session(self, digest: str, by: Principal) -> None:
+    async def end_session(self, digest: str, by: Principal, audited: bool) -> None:
         """Forget a session."""
 
 
@@ -80,13 +82,13 @@ class Sessions:
         self._longest = settings.max_age
         self._known: dict[str, tuple[Session, float]] = {}
 
-    async def begin(self, token: Token, address: str) -> str:
-        """Sign a browser in; the secret of its cookie."""
+    async def begin(self, token: Token, address: str, audited: bool = True) -> str:
+        """Sign a browser in; the secret of its cookie. `audited`: the audit says so."""
         secret = urlsafe_b64encode(os.urandom(_ENTROPY)).rstrip(b"=").decode()
         now = time.time()
         session = Session(digest(secret), token.id, now, now, now + self._longest)
-        by = Principal(token.id, token.name, address)
-        await self._store.begin_session(session, now - self._idle, by)
+        by = token.used_from(address)
+        await self._store.begin_session(session, now - self._idle, by, audited)
         return secret
 
     async def admit(self, secret: str | None, access: AccessRule) -> SignedIn:
@@ -101,11 +103,11 @@ class Sessions:
             self._known.pop(session.hash, None)
         return SignedIn(token, secret)
 
-    async def end(self, signed_in: SignedIn, address: str) -> None:
-        """Sign a browser out."""
+    async def end(self, signed_in: SignedIn, address: str, audited: bool = True) -> None:
+        """Sign a browser out. `audited`: the audit says so."""
         name = digest(signed_in.secret)
-        by = Principal(signed_in.token.id, signed_in.token.name, address)
-        await self._store.end_session(name, by)
+        by = signed_in.token.used_from(address)
+        await self._store.end_session(name, by, audited)
         # Not before: a request meanwhile would read it once more.
         self._known.pop(name, None)
 

@@ -38,7 +38,9 @@ class FakeStore:
     async def touch(self, token: str, now: float) -> None:
         pass
 
-    async def begin_session(self, session: Session, unused_since: float, by: Principal) -> None:
+    async def begin_session(
+        self, session: Session, unused_since: float, by: Principal, audited: bool
+    ) -> None:
         self.rows[session.hash] = session
 
     async def session(self, digest: str) -> Session | None:
@@ -49,7 +51,7 @@ class FakeStore:
         self.used.append(digest)
         self.rows[digest] = replace(self.rows[digest], used_at=now)
 
-    async def end_session(self, digest: str, by: Principal) -> None:
+    async def end_session(self, digest: str, by: Principal, audited: bool) -> None:
         self.rows.pop(digest, None)
 
 
@@ -149,9 +151,9 @@ async def test_a_request_while_somebody_signs_out_does_not_prolong_the_session()
     signed_in = await sessions.admit(secret, VIEWER)
     ended = store.end_session
 
-    async def late(digest: str, by: Principal) -> None:
+    async def late(digest: str, by: Principal, audited: bool) -> None:
         await sessions.admit(secret, VIEWER)
-        await ended(digest, by)
+        await ended(digest, by, audited)
 
     store.end_session = late  # type: ignore[method-assign]
     await sessions.end(signed_in, "::1")

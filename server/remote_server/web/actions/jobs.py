@@ -15,7 +15,8 @@ async def submit(call: Call, spec: JobSpec, now: float, detail: str = "") -> Job
     """Submit one job; an earlier one that was submitted with the same idempotency key is the
     answer again. ApiProblem when the server has no room."""
     call.services.reserve.require()
-    job = (await call.services.store.submit([spec], now, by=call.principal, detail=detail))[0]
+    store, action = call.services.store, call.route.action
+    job = (await store.submit([spec], now, by=call.principal, detail=detail, action=action))[0]
     if job.spec.stdin and not job.state.terminal:
         call.services.inputs.expect(job.id)
     return job

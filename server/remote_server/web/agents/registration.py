@@ -23,10 +23,19 @@ from remote_server.queries.views import when_if
 from remote_server.store.agents import grant_of
 from remote_server.web.access import AGENT, ENROL
 from remote_server.web.authenticator import digest
+from remote_server.web.refusals import audited
 from remote_server.web.route import Call, Route, answer, no_content
 
 
-@Route("POST", "/api/v1/agent/register", ENROL, body=Registration, answer=Registered, status=201)
+@Route(
+    "POST",
+    "/api/v1/agent/register",
+    ENROL,
+    body=Registration,
+    answer=Registered,
+    status=201,
+    action="agent.register",
+)
 async def register(call: Call) -> web.StreamResponse:
     """Enrol an agent, or change what its host says about it.
 
@@ -35,7 +44,12 @@ async def register(call: Call) -> web.StreamResponse:
     body = await call.read(Registration)
     text = make_token(TokenKind.AGENT, os.urandom(TOKEN_ENTROPY))
     enrolment = await call.services.store.register(
-        body, call.token, digest(text), time.time(), by=call.principal
+        body,
+        call.token,
+        digest(text),
+        time.time(),
+        by=call.principal,
+        audited=audited(call, body.name),
     )
     agent = enrolment.agent
     return answer(
@@ -88,14 +102,15 @@ async def show(call: Call) -> web.StreamResponse:
     return answer(view)
 
 
-@Route("DELETE", "/api/v1/agent/registration", AGENT, status=204)
+@Route("DELETE", "/api/v1/agent/registration", AGENT, status=204, action="agent.unregister")
 async def unregister(call: Call) -> web.StreamResponse:
     """Forget the agent that asks for it.
 
     The bearer's agent goes, with its token.
     """
     name, why = call.token.agent or "", "the agent unregistered itself"
-    await call.services.store.delete_agent(name, time.time(), why, by=call.principal)
+    told = audited(call, name)
+    await call.services.store.delete_agent(name, time.time(), why, by=call.principal, audited=told)
     return no_content()
 
 

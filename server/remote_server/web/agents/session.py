@@ -11,7 +11,14 @@ from remote_server.web.http.connection import Connection
 from remote_server.web.route import Call, Route
 
 
-@Route("GET", "/api/v1/agent/session", AGENT, status=101, lasting=True)
+@Route(
+    "GET",
+    "/api/v1/agent/session",
+    AGENT,
+    status=101,
+    lasting=True,
+    action="agent.connect",
+)
 async def session(call: Call) -> web.StreamResponse:
     """WebSocket of agents, subprotocol remote-agent.v1.
 

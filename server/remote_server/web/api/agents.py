@@ -41,7 +41,14 @@ async def show(call: Call) -> web.StreamResponse:
     return await _shown(call, await call.services.store.agent(call.path("name")))
 
 
-@Route("PATCH", "/api/v1/agents/{name}", ADMIN, body=AgentChange, answer=AgentView)
+@Route(
+    "PATCH",
+    "/api/v1/agents/{name}",
+    ADMIN,
+    body=AgentChange,
+    answer=AgentView,
+    action="agent.update",
+)
 async def change(call: Call) -> web.StreamResponse:
     """Change an agent's queues, labels or capacity."""
     body = await call.read(AgentChange)
@@ -49,7 +56,7 @@ async def change(call: Call) -> web.StreamResponse:
     return await _shown(call, agent)
 
 
-@Route("DELETE", "/api/v1/agents/{name}", ADMIN, status=204)
+@Route("DELETE", "/api/v1/agents/{name}", ADMIN, status=204, action="agent.delete")
 async def delete(call: Call) -> web.StreamResponse:
     """Delete an agent and revoke its token."""
     await call.services.store.delete_agent(call.path("name"), time.time(), by=call.principal)
@@ -63,6 +70,7 @@ async def delete(call: Call) -> web.StreamResponse:
     body=AgentPause,
     body_optional=True,
     answer=AgentView,
+    action="agent.pause",
 )
 async def pause(call: Call) -> web.StreamResponse:
     """Give an agent no new jobs."""
@@ -78,6 +86,7 @@ async def pause(call: Call) -> web.StreamResponse:
     answer=AgentView,
     body=Nothing,
     body_optional=True,
+    action="agent.resume",
 )
 async def resume(call: Call) -> web.StreamResponse:
     """Give a paused agent jobs again.
@@ -95,6 +104,7 @@ async def resume(call: Call) -> web.StreamResponse:
     body=AgentDrain,
     body_optional=True,
     answer=AgentView,
+    action="agent.drain",
 )
 async def drain(call: Call) -> web.StreamResponse:
     """Let an agent finish its jobs and exit."""
@@ -127,6 +137,7 @@ async def restart(call: Call) -> web.StreamResponse:
     answer=AgentToken,
     body=Nothing,
     body_optional=True,
+    action="agent.rotate_token",
 )
 async def rotate_token(call: Call) -> web.StreamResponse:
     """Replace an agent's token.

@@ -39,6 +39,7 @@ class InputQuery(Query):
     body_optional=True,
     largest=MAX_INPUT_PART,
     answer=InputView,
+    action="job.input",
 )
 async def send(call: Call) -> web.StreamResponse:
     """Send a part of a job's input.
@@ -54,7 +55,8 @@ async def send(call: Call) -> web.StreamResponse:
     before = inputs.expect(job.id)
     state = await inputs.append(job.id, query.offset, part, query.end)
     if state.ended and not before.ended:
-        await call.services.store.input_ended(job.id, f"{state.size} bytes", time.time())
+        said = f"{state.size} bytes"
+        await call.services.store.input_ended(job.id, said, time.time(), by=call.principal)
     return _shown(call, state)
 
 

@@ -36,6 +36,7 @@ _LONGEST_KEY = 255
     status=201,
     largest=MAX_JOB_BODY,
     headers=("Idempotency-Key",),
+    action="job.submit",
 )
 async def submit(call: Call) -> web.StreamResponse:
     """Submit a job.
@@ -74,6 +75,7 @@ def _with_key(spec: JobSpec, key: str) -> JobSpec:
     answer=JobBatchCreated,
     status=201,
     largest=MAX_BATCH_BODY,
+    action="job.submit",
 )
 async def submit_batch(call: Call) -> web.StreamResponse:
     """Submit many jobs in one transaction.
@@ -141,6 +143,7 @@ async def _shown(call: Call, job: Job) -> JobView:
     body=Cancellation,
     body_optional=True,
     answer=JobView,
+    action="job.cancel",
 )
 async def cancel(call: Call) -> web.StreamResponse:
     """Cancel a job; 202 while it still has to end.
@@ -161,6 +164,7 @@ async def cancel(call: Call) -> web.StreamResponse:
     body=Nothing,
     body_optional=True,
     headers=("Idempotency-Key",),
+    action="job.retry",
 )
 async def retry(call: Call) -> web.StreamResponse:
     """Submit an ended job again, as a new job.

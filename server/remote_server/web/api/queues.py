@@ -16,7 +16,15 @@ from remote_server.web.http.paging import page
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
 
 
-@Route("POST", "/api/v1/queues", ADMIN, body=QueueCreate, answer=QueueView, status=201)
+@Route(
+    "POST",
+    "/api/v1/queues",
+    ADMIN,
+    body=QueueCreate,
+    answer=QueueView,
+    status=201,
+    action="queue.create",
+)
 async def create(call: Call) -> web.StreamResponse:
     """Create a queue."""
     body = await call.read(QueueCreate)
@@ -44,14 +52,21 @@ async def show(call: Call) -> web.StreamResponse:
     return answer(await _shown(call, await call.services.store.queue(call.path("name"))))
 
 
-@Route("PATCH", "/api/v1/queues/{name}", OPERATOR, body=QueueChange, answer=QueueView)
+@Route(
+    "PATCH",
+    "/api/v1/queues/{name}",
+    OPERATOR,
+    body=QueueChange,
+    answer=QueueView,
+    action="queue.update",
+)
 async def change(call: Call) -> web.StreamResponse:
     """Change a queue, pause or resume it."""
     body = await call.read(QueueChange)
     return answer(await _shown(call, await change_queue(call, call.path("name"), body)))
 
 
-@Route("DELETE", "/api/v1/queues/{name}", ADMIN, status=204)
+@Route("DELETE", "/api/v1/queues/{name}", ADMIN, status=204, action="queue.delete")
 async def delete(call: Call) -> web.StreamResponse:
     """Delete an empty queue.
 

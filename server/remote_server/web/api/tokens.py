@@ -19,7 +19,15 @@ from remote_server.web.http.paging import page
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
 
 
-@Route("POST", "/api/v1/tokens", ADMIN, body=TokenCreate, answer=TokenCreated, status=201)
+@Route(
+    "POST",
+    "/api/v1/tokens",
+    ADMIN,
+    body=TokenCreate,
+    answer=TokenCreated,
+    status=201,
+    action="token.create",
+)
 async def create(call: Call) -> web.StreamResponse:
     """Create an API token, or the token of one agent.
 
@@ -36,6 +44,7 @@ async def create(call: Call) -> web.StreamResponse:
     body_optional=True,
     answer=TokenCreated,
     status=201,
+    action="registration_token.create",
 )
 async def create_registration(call: Call) -> web.StreamResponse:
     """Create a registration token."""
@@ -71,7 +80,7 @@ def _list(call: Call, tokens: list[Token]) -> web.StreamResponse:
     return answer(Page[TokenView].model_construct(items=views, next_cursor=following))
 
 
-@Route("DELETE", "/api/v1/tokens/{id}", ADMIN, status=204)
+@Route("DELETE", "/api/v1/tokens/{id}", ADMIN, status=204, action="token.revoke")
 async def revoke(call: Call) -> web.StreamResponse:
     """Revoke a token.
 
@@ -81,7 +90,13 @@ async def revoke(call: Call) -> web.StreamResponse:
     return no_content()
 
 
-@Route("DELETE", "/api/v1/registration-tokens/{id}", ADMIN, status=204)
+@Route(
+    "DELETE",
+    "/api/v1/registration-tokens/{id}",
+    ADMIN,
+    status=204,
+    action="registration_token.revoke",
+)
 async def revoke_registration(call: Call) -> web.StreamResponse:
     """Revoke a registration token.
 

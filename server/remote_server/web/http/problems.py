@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from remote_protocol.api.problems import Problem
 from remote_protocol.errors import ErrorCode
+from remote_server.domain.model import Token
 from remote_server.errors import ServerError
 
 MEDIA: Final = "application/problem+json"
@@ -73,6 +74,13 @@ class ApiProblem(Exception):
         self.detail = detail
         self.errors = list(errors)
         self.headers = headers or {}
+        self.bearer: Token | None = None
+        """Whose token it was that did not do."""
+
+    def of(self, bearer: Token) -> ApiProblem:
+        """The same, about the bearer of this token."""
+        self.bearer = bearer
+        return self
 
     @property
     def status(self) -> int:

@@ -120,7 +120,7 @@ async def own_log(call: Call) -> web.StreamResponse:
     return await send_log(call, agent.name, 0, False, headers)
 
 
-@Route("POST", "/agents/{name}/pause", OPERATOR, page=True, body=AgentPause)
+@Route("POST", "/agents/{name}/pause", OPERATOR, page=True, body=AgentPause, action="agent.pause")
 async def pause(call: Call) -> web.StreamResponse:
     """Give an agent no new jobs."""
     name = call.path("name")
@@ -128,7 +128,7 @@ async def pause(call: Call) -> web.StreamResponse:
     return go(call, f"agents/{name}", done="paused")
 
 
-@Route("POST", "/agents/{name}/resume", OPERATOR, page=True)
+@Route("POST", "/agents/{name}/resume", OPERATOR, page=True, action="agent.resume")
 async def resume(call: Call) -> web.StreamResponse:
     """Give an agent jobs again."""
     name = call.path("name")
@@ -136,7 +136,7 @@ async def resume(call: Call) -> web.StreamResponse:
     return go(call, f"agents/{name}", done="resumed")
 
 
-@Route("POST", "/agents/{name}/drain", OPERATOR, page=True, body=AgentDrain)
+@Route("POST", "/agents/{name}/drain", OPERATOR, page=True, body=AgentDrain, action="agent.drain")
 async def drain(call: Call) -> web.StreamResponse:
     """Let an agent finish its jobs and exit."""
     name = call.path("name")
@@ -144,7 +144,7 @@ async def drain(call: Call) -> web.StreamResponse:
     return go(call, f"agents/{name}", done="draining")
 
 
-@Route("POST", "/agents/{name}/restart", OPERATOR, page=True)
+@Route("POST", "/agents/{name}/restart", OPERATOR, page=True, action="agent.restart")
 async def restart(call: Call) -> web.StreamResponse:
     """Restart an agent; its jobs run on."""
     name = call.path("name")
@@ -152,7 +152,7 @@ async def restart(call: Call) -> web.StreamResponse:
     return go(call, f"agents/{name}", done="restarting")
 
 
-@Route("POST", "/agents/{name}/change", ADMIN, page=True, body=AgentForm)
+@Route("POST", "/agents/{name}/change", ADMIN, page=True, body=AgentForm, action="agent.update")
 async def change(call: Call) -> web.StreamResponse:
     """Change an agent's queues, labels or capacity."""
     name = call.path("name")
@@ -170,7 +170,7 @@ async def change(call: Call) -> web.StreamResponse:
     return go(call, f"agents/{name}", done="changed")
 
 
-@Route("POST", "/agents/{name}/rotate-token", ADMIN, page=True)
+@Route("POST", "/agents/{name}/rotate-token", ADMIN, page=True, action="agent.rotate_token")
 async def rotate(call: Call) -> web.StreamResponse:
     """Replace an agent's token, and show the new one: this once, and nowhere else."""
     name = call.path("name")
@@ -196,7 +196,7 @@ def _new_token(url: str, name: str, text: str) -> dict[str, Any]:
     }
 
 
-@Route("POST", "/agents/{name}/delete", ADMIN, page=True)
+@Route("POST", "/agents/{name}/delete", ADMIN, page=True, action="agent.delete")
 async def delete(call: Call) -> web.StreamResponse:
     """Delete an agent and revoke its token."""
     await call.services.store.delete_agent(call.path("name"), time.time(), by=call.principal)

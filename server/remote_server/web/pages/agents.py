@@ -145,7 +145,15 @@ async def all_agents(call: Call) -> web.StreamResponse:
     )
 
 
-@Route("POST", "/agents", OPERATOR, page=True, body=BulkForm, query=AgentsQuery)
+@Route(
+    "POST",
+    "/agents",
+    OPERATOR,
+    page=True,
+    body=BulkForm,
+    query=AgentsQuery,
+    action="agent.instruct",
+)
 async def act_on_several(call: Call) -> web.StreamResponse:
     """Pause, resume or drain the agents that were ticked."""
     query = call.query(AgentsQuery)

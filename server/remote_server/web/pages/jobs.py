@@ -206,14 +206,21 @@ async def _waiting(call: Call, job: JobView) -> dict[str, Any]:
     return {"placement": found, "remedies": ways}
 
 
-@Route("POST", "/jobs/{id}/cancel", OPERATOR, page=True, body=Cancellation)
+@Route(
+    "POST",
+    "/jobs/{id}/cancel",
+    OPERATOR,
+    page=True,
+    body=Cancellation,
+    action="job.cancel",
+)
 async def cancel(call: Call) -> web.StreamResponse:
     """Cancel a job."""
     job = await actions.cancel(call, call.path("id"), call.form(Cancellation).reason)
     return go(call, f"jobs/{job.id}", done="cancelled")
 
 
-@Route("POST", "/jobs/{id}/retry", OPERATOR, page=True)
+@Route("POST", "/jobs/{id}/retry", OPERATOR, page=True, action="job.retry")
 async def retry(call: Call) -> web.StreamResponse:
     """Submit an ended job again, as a new one."""
     old = await actions.repeatable(call, call.path("id"))

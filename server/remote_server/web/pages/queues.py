@@ -52,7 +52,7 @@ async def _list(call: Call, status: int = 200, **form: Any) -> web.Response:
     )
 
 
-@Route("POST", "/queues", ADMIN, page=True, body=QueueCreate)
+@Route("POST", "/queues", ADMIN, page=True, body=QueueCreate, action="queue.create")
 async def create(call: Call) -> web.StreamResponse:
     """Create a queue."""
     try:
@@ -86,7 +86,7 @@ async def one_queue(call: Call) -> web.StreamResponse:
     )
 
 
-@Route("POST", "/queues/{name}/change", OPERATOR, page=True, body=QueueForm)
+@Route("POST", "/queues/{name}/change", OPERATOR, page=True, body=QueueForm, action="queue.update")
 async def change(call: Call) -> web.StreamResponse:
     """Change what a queue is for and how long it keeps things."""
     name = call.path("name")
@@ -95,13 +95,13 @@ async def change(call: Call) -> web.StreamResponse:
     return go(call, f"queues/{name}", done="changed")
 
 
-@Route("POST", "/queues/{name}/pause", OPERATOR, page=True)
+@Route("POST", "/queues/{name}/pause", OPERATOR, page=True, action="queue.pause")
 async def pause(call: Call) -> web.StreamResponse:
     """Start no more jobs of a queue."""
     return await _set_paused(call, True)
 
 
-@Route("POST", "/queues/{name}/resume", OPERATOR, page=True)
+@Route("POST", "/queues/{name}/resume", OPERATOR, page=True, action="queue.resume")
 async def resume(call: Call) -> web.StreamResponse:
     """Start jobs of a queue again."""
     return await _set_paused(call, False)
@@ -113,7 +113,7 @@ async def _set_paused(call: Call, paused: bool) -> web.StreamResponse:
     return go(call, f"queues/{name}", done="paused" if paused else "resumed")
 
 
-@Route("POST", "/queues/{name}/delete", ADMIN, page=True)
+@Route("POST", "/queues/{name}/delete", ADMIN, page=True, action="queue.delete")
 async def delete(call: Call) -> web.StreamResponse:
     """Delete an empty queue."""
     await call.services.store.delete_queue(call.path("name"), by=call.principal)

@@ -11,6 +11,7 @@ from remote_server.web.access import PUBLIC, VIEWER
 from remote_server.web.http.problems import ApiProblem, forbidden
 from remote_server.web.pages.rendering import PageShown, go, render
 from remote_server.web.pages.words import sentence
+from remote_server.web.refusals import audited
 from remote_server.web.route import Call, PageForm, Route
 from remote_server.web.sessions import COOKIE
 
@@ -39,7 +40,7 @@ def _form(call: Call, status: int, following: str, fault: str | None) -> web.Res
     return render(call, "login.html", status=status, next=following, fault=fault)
 
 
-@Route("POST", "/login", PUBLIC, page=True, body=SignIn)
+@Route("POST", "/login", PUBLIC, page=True, body=SignIn, action="session.sign_in")
 async def sign_in(call: Call) -> web.StreamResponse:
     """Sign in with an API token."""
     _require_own_form(call.request)
@@ -53,18 +54,21 @@ async def sign_in(call: Call) -> web.StreamResponse:
         answer = _form(call, problem.status, given.next, fault)
         answer.headers.update(problem.headers)
         return answer
-    secret = await call.services.sessions.begin(token, call.request.remote or "")
+    call.caller = token
+    address = call.request.remote or ""
+    secret = await call.services.sessions.begin(token, address, audited(call))
     answer = go(call, given.next if is_ours(given.next) else "")
     # Without a path it holds for all pages, wherever a proxy puts them (RFC 6265 §5.1.4).
     answer.headers.add("Set-Cookie", _cookie(call.request, COOKIE, secret, None))
     return answer
 
 
-@Route("POST", "/logout", VIEWER, page=True)
+@Route("POST", "/logout", VIEWER, page=True, action="session.sign_out")
 async def sign_out(call: Call) -> web.StreamResponse:
     """Sign out."""
     if call.signed_in is not None:
-        await call.services.sessions.end(call.signed_in, call.request.remote or "")
+        address = call.request.remote or ""
+        await call.services.sessions.end(call.signed_in, address, audited(call))
     answer = go(call, "login", done="signed-out")
     answer.headers.add("Set-Cookie", _cookie(call.request, COOKIE, "", 0))
     return answer

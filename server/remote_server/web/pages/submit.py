@@ -43,7 +43,7 @@ async def form(call: Call) -> web.StreamResponse:
     return await _form(call, submission.filled(old.spec, old.id), old.spec)
 
 
-@Route("POST", "/submit", OPERATOR, page=True, body=JobForm)
+@Route("POST", "/submit", OPERATOR, page=True, body=JobForm, action="job.submit")
 async def submit(call: Call) -> web.StreamResponse:
     """Submit the job."""
     old: JobSpec | None = None

@@ -167,7 +167,7 @@ async def _unknown_queue(call: Call, kind: str, error: UnknownQueue) -> web.Resp
     return await _list(call, query, _UNPROCESSABLE, given=call.given_form, faults=faults)
 
 
-@Route("POST", "/tokens/api", ADMIN, page=True, body=ApiTokenForm)
+@Route("POST", "/tokens/api", ADMIN, page=True, body=ApiTokenForm, action="token.create")
 async def create_api(call: Call) -> web.StreamResponse:
     """Make an API token, and show it: this once, and nowhere else."""
     try:
@@ -187,7 +187,7 @@ async def create_api(call: Call) -> web.StreamResponse:
     )
 
 
-@Route("POST", "/tokens/agent", ADMIN, page=True, body=AgentTokenForm)
+@Route("POST", "/tokens/agent", ADMIN, page=True, body=AgentTokenForm, action="token.create")
 async def create_agent(call: Call) -> web.StreamResponse:
     """Make the token of one agent to come, and show it: this once, and nowhere else."""
     try:
@@ -201,7 +201,14 @@ async def create_agent(call: Call) -> web.StreamResponse:
     return _enrolment(call, f"The new token of {form.agent}", text, "agent", form.agent)
 
 
-@Route("POST", "/tokens/registration", ADMIN, page=True, body=RegistrationForm)
+@Route(
+    "POST",
+    "/tokens/registration",
+    ADMIN,
+    page=True,
+    body=RegistrationForm,
+    action="registration_token.create",
+)
 async def create_registration(call: Call) -> web.StreamResponse:
     """Make a registration token, and show it: this once, and nowhere else."""
     try:
@@ -252,7 +259,7 @@ def _secret(
     )
 
 
-@Route("POST", "/tokens/{id}/revoke", ADMIN, page=True)
+@Route("POST", "/tokens/{id}/revoke", ADMIN, page=True, action="token.revoke")
 async def revoke(call: Call) -> web.StreamResponse:
     """Make a token useless."""
     token = await call.services.store.token(call.path("id"))
