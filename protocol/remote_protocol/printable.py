@@ -22,9 +22,10 @@ def printable(text: str) -> str:
     return shown if shown.isascii() else shown.encode("utf-8", "backslashreplace").decode()
 
 
-def json_text(document: object) -> str:
-    """The document as JSON for people and programs, without any control character."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+def json_text(document: object, indent: int | None = 2) -> str:
+    """The document as JSON for people and programs, without any control character; `indent` None:
+    on one line."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
     # RFC 8259 §7 lets them stand in strings; escaped they mean the same.
     return _UNWRITABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

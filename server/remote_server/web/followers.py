@@ -14,7 +14,9 @@ from typing import Final
 from remote_server.domain.change_set import ChangeSet
 
 TIMELINE: Final = ""
-"""The topic of all changes of job states; every other topic is a job's id."""
+"""The topic of all changes of job states; every other topic, save AUDIT, is a job's id."""
+AUDIT: Final = "audit"
+"""The topic of all new entries of the audit."""
 
 
 def agent_log_topic(agent: str) -> str:
@@ -47,6 +49,8 @@ class Followers:
         """Hear of a commit."""
         if changes.jobs:
             self.notify((TIMELINE, *changes.jobs))
+        if changes.audited:
+            self.notify((AUDIT,))
 
     def notify(self, topics: Iterable[str]) -> None:
         """These topics have changed."""

@@ -33,6 +33,7 @@ ALLOWED = {
     "followers": {
         "agents/handshake.py": {"closing"},
         "agents/probe.py": {"follow", "closing"},
+        "api/audit.py": {"follow", "closing"},
         "api/events.py": {"follow", "closing"},
         "api/logs.py": {"follow", "closing"},
         "api/server.py": {"closing"},
@@ -40,6 +41,7 @@ ALLOWED = {
     },
     "streams": {
         "actions/logs.py": {"turn"},
+        "api/audit.py": {"turn"},
         "api/events.py": {"turn"},
         "api/logs.py": {"turn"},
         "pages/logs.py": {"turn"},
