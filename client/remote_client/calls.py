@@ -101,13 +101,7 @@ class CallMethods(Awaiting):
     @method
     async def many_jobs(self, most: int | None, filters: Mapping[str, object]) -> Document:
         """The newest jobs, however many pages they take: `most` of them, or all."""
-        page = await self.jobs(limit=min(most or _LARGEST_PAGE, _LARGEST_PAGE), **filters)
-        items = list(page["items"])
-        while (cursor := page.get("next_cursor")) and (most is None or len(items) < most):
-            limit = _LARGEST_PAGE if most is None else min(most - len(items), _LARGEST_PAGE)
-            page = await self.jobs(limit=limit, cursor=cursor, **filters)
-            items += page["items"]
-        return {**page, "items": items}
+        return await self.many("jobs", most, filters)
 
     @method
     async def cancel(self, job: str, reason: str = "", *, persistent: bool = False) -> Document:
@@ -177,23 +171,40 @@ class CallMethods(Awaiting):
     @stream
     async def events(self, after: int, follow: bool) -> AsyncGenerator[Document, None]:
         """Every change of job state after number `after`; a broken link is bridged. EventsLost
-        when some are kept no longer.
+        when some are kept no longer."""
+        async with aclosing(self._numbered("/events", "seq", after, follow, {})) as events:
+            async for event in events:
+                yield event
 
-        Without `follow` it is over at the server's own mark: a proxy ends what was cut, too.
-        """
+    @stream
+    async def audit_stream(
+        self, after: int, follow: bool, filters: Mapping[str, object]
+    ) -> AsyncGenerator[Document, None]:
+        """Every entry of the audit after number `after`, the oldest first; the same."""
+        found = self._numbered("/audit/stream", "number", after, follow, filters)
+        async with aclosing(found) as entries:
+            async for entry in entries:
+                yield entry
+
+    async def _numbered(
+        self, path: str, number: str, after: int, follow: bool, filters: Mapping[str, object]
+    ) -> AsyncGenerator[Document, None]:
+        """Documents that count themselves. Without `follow` it is over at the server's own mark: a
+        proxy ends what was cut, too."""
         failures = 0
         while True:
             why: Unreachable | None = None
             try:
-                async with aclosing(self._events_of_one_answer(after, follow)) as events:
-                    async for event in events:
-                        if event.get("event") == "end":
+                params = given(after=after, follow="true" if follow else None, **filters)
+                async with aclosing(self._lines_of_one_answer(path, params)) as lines:
+                    async for line in lines:
+                        if line.get("event") == "end":
                             return
-                        if event.get("event") == "gap":
-                            raise EventsLost(after, int(event["next"]))
-                        if isinstance(event.get("seq"), int):
-                            after, failures = event["seq"], 0
-                            yield event
+                        if line.get("event") == "gap":
+                            raise EventsLost(after, int(line["next"]))
+                        if isinstance(line.get(number), int):
+                            after, failures = line[number], 0
+                            yield line
             except Unreachable as error:
                 hopeless = isinstance(error, NotOurs) or not self._transport.reached
                 if hopeless or failures >= MAX_FAILURES:
@@ -202,12 +213,11 @@ class CallMethods(Awaiting):
             await self._transport.pause(failures, why)
             failures += 1
 
-    async def _events_of_one_answer(
-        self, after: int, follow: bool
+    async def _lines_of_one_answer(
+        self, path: str, params: Mapping[str, str | list[str]]
     ) -> AsyncGenerator[Document, None]:
-        params = given(after=after, follow="true" if follow else None)
         pending = b""
-        answer = self._transport.stream("/events", params, "application/x-ndjson")
+        answer = self._transport.stream(path, params, "application/x-ndjson")
         async with aclosing(answer) as pieces:
             async for piece, _ in pieces:
                 *lines, pending = (pending + (piece or b"")).split(b"\n")
@@ -215,22 +225,28 @@ class CallMethods(Awaiting):
                     if line.strip():
                         yield json.loads(line)
 
-    # Agents, queues, tokens ------------------------------------------------------------------
+    # Agents, queues, tokens, audit -----------------------------------------------------------
 
     @method
     async def page(self, /, kind: str, **filters: object) -> Document:
-        """One page of `agents`, `queues`, `tokens` or `registration-tokens`."""
+        """One page of `agents`, `audit`, `jobs`, `queues`, `tokens` or `registration-tokens`."""
         return await self._transport.document(Call("GET", f"/{kind}", given(**filters)))
+
+    @method
+    async def many(self, kind: str, most: int | None, filters: Mapping[str, object]) -> Document:
+        """The first items of a list, however many pages they take: `most` of them, or all."""
+        page = await self.page(kind, limit=min(most or _LARGEST_PAGE, _LARGEST_PAGE), **filters)
+        items = list(page["items"])
+        while (cursor := page.get("next_cursor")) and (most is None or len(items) < most):
+            limit = _LARGEST_PAGE if most is None else min(most - len(items), _LARGEST_PAGE)
+            page = await self.page(kind, limit=limit, cursor=cursor, **filters)
+            items += page["items"]
+        return {**page, "items": items}
 
     @method
     async def every(self, kind: str) -> Document:
         """All pages of a list as one."""
-        page = await self.page(kind, limit=_LARGEST_PAGE)
-        items = list(page["items"])
-        while cursor := page.get("next_cursor"):
-            page = await self.page(kind, limit=_LARGEST_PAGE, cursor=cursor)
-            items += page["items"]
-        return {**page, "items": items}
+        return await self.many(kind, None, {})
 
     @method
     async def one(self, kind: str, name: str) -> Document:

@@ -27,6 +27,7 @@ from remote_client.calls import AsyncCalls
 from remote_client.modes import Blocking
 from remote_client.network import BlockingNetwork, Network
 from remote_client.resources.agents import AgentMethods
+from remote_client.resources.audit import AuditMethods
 from remote_client.resources.jobs import JobMethods
 from remote_client.resources.logs import LogMethods
 from remote_client.resources.queues import QueueMethods
@@ -46,6 +47,7 @@ class Methods(
     QueueMethods,
     TokenMethods,
     WebhookMethods,
+    AuditMethods,
     ServerMethods,
 ):
     """The methods of both clients. Each raises ApiError when the server refuses, Unreachable when
