@@ -135,7 +135,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
             ).run,
             "hub": hub.run,
             "audit": trail.run,
-            "audit of agents": hub.trail.run,
+            "agent-audit": hub.trail.run,
             "inputs": InputWatch(inputs, store, config.limits.input_ttl).run,
             "streams": partial(services.streams.run, services.authenticator.judge),
             "connections": services.connections.run,

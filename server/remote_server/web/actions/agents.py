@@ -32,7 +32,7 @@ async def instruct(
     if action == DRAIN:
         return await change(name, now, draining=True, deadline=deadline, by=by)
     if action == RESTART:
-        return await call.services.store.request_restart(name, now, by=by)
+        return await call.services.store.request_restart(name, now, by=call.principal)
     return await change(name, now, paused=False, draining=False, by=by)
 
 

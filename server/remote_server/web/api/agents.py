@@ -120,6 +120,7 @@ async def drain(call: Call) -> web.StreamResponse:
     answer=AgentView,
     body=Nothing,
     body_optional=True,
+    action="agent.restart",
 )
 async def restart(call: Call) -> web.StreamResponse:
     """Restart an agent; its jobs run on.
