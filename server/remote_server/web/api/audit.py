@@ -87,6 +87,7 @@ async def stream_audit(call: Call) -> web.StreamResponse:
     after = resumed if resumed is not None else query.after or 0
     if after == -1:
         after = (await services.store.audit_head()).number
+    turn = services.streams.turns.of(call.token.id)
     stream = Stream(call, media)
     with services.followers.follow(AUDIT) as changed:
         await stream.open()
@@ -95,7 +96,7 @@ async def stream_audit(call: Call) -> web.StreamResponse:
         while True:
             changed.clear()
             while True:
-                async with services.streams.turn:
+                async with turn:
                     before = after
                     rows, after = await services.store.audit_after(after, wanted, limit=_SLICE)
                     text = _text(rows, media)
