@@ -133,6 +133,7 @@ class Deliveries(Repository):
             made = Delivery(id, hook.id, TEST, name, body, now, give_up_at=now, next_at=now)
             insert_deliveries(tx, [made])
             tx.changes.webhooks.add(name)
+            tx.audit("webhook.test", "webhook", name, {"message": id})
             return made
 
         return await self._database.write(put, by=by)
@@ -155,6 +156,7 @@ class Deliveries(Repository):
             )
             _save(tx, new)
             tx.changes.webhooks.add(name)
+            tx.audit("webhook.replay", "webhook", name, {"message": id})
             return new
 
         return await self._database.write(again, by=by)

@@ -67,6 +67,7 @@ class Webhooks(Repository):
             webhook = _activated(tx, made, now)
             tx.run(_INSERT, _row(webhook))
             tx.changes.webhooks.add(webhook.name)
+            tx.audit("webhook.create", "webhook", webhook.name, rule.model_dump(exclude_unset=True))
             return webhook
 
         return await self._database.write(create, by=by)
@@ -100,6 +101,10 @@ class Webhooks(Repository):
             elif change.enabled and not old.enabled:
                 new = _activated(tx, new, now)
             save_webhook(tx, new)
+            # Many receivers tell who may send by a part of the URL: that is nobody else's concern.
+            said = {key: value for key, value in given.items() if key != "url"}
+            told = {**said, "url": "changed"} if change.url else said
+            tx.audit("webhook.update", "webhook", name, told)
             return new
 
         return await self._database.write(edit, by=by)
@@ -115,6 +120,7 @@ class Webhooks(Repository):
             until = former_until if old.key_id == key_id else 0.0
             new = replace(old, key_id=key_id, generation=old.generation + 1, former_until=until)
             save_webhook(tx, new)
+            tx.audit("webhook.rotate_secret", "webhook", name)
             return new
 
         return await self._database.write(rotate, by=by)
@@ -125,6 +131,7 @@ class Webhooks(Repository):
         def remove(tx: Transaction) -> None:
             tx.run(_DELETE, {"wanted": find_webhook(tx, name).id})
             tx.changes.webhooks.add(name)
+            tx.audit("webhook.delete", "webhook", name)
 
         await self._database.write(remove, by=by)
 

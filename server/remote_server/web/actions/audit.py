@@ -14,7 +14,7 @@ from remote_server.web.route import Query
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256), WITHOUT_NUL]
 _KINDS: Final = (
     *("agent", "audit", "call", "job", "log", "queue", "registration_token", "server", "session"),
-    "token",
+    *("token", "webhook"),
 )
 
 

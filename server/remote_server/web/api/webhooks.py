@@ -30,7 +30,15 @@ class DeliveryQuery(PageQuery):
     state: DeliveryState | None = None
 
 
-@Route("POST", "/api/v1/webhooks", ADMIN, body=WebhookCreate, answer=WebhookCreated, status=201)
+@Route(
+    "POST",
+    "/api/v1/webhooks",
+    ADMIN,
+    body=WebhookCreate,
+    answer=WebhookCreated,
+    status=201,
+    action="webhook.create",
+)
 async def create(call: Call) -> web.StreamResponse:
     """Create a webhook.
 
@@ -64,7 +72,14 @@ async def show(call: Call) -> web.StreamResponse:
     return answer(await _view(call, await call.services.store.webhook(call.path("name"))))
 
 
-@Route("PATCH", "/api/v1/webhooks/{name}", ADMIN, body=WebhookChange, answer=WebhookView)
+@Route(
+    "PATCH",
+    "/api/v1/webhooks/{name}",
+    ADMIN,
+    body=WebhookChange,
+    answer=WebhookView,
+    action="webhook.update",
+)
 async def change(call: Call) -> web.StreamResponse:
     """Change, enable or disable a webhook."""
     body = await call.read(WebhookChange)
@@ -76,7 +91,7 @@ async def change(call: Call) -> web.StreamResponse:
     return answer(await _view(call, changed))
 
 
-@Route("DELETE", "/api/v1/webhooks/{name}", ADMIN, status=204)
+@Route("DELETE", "/api/v1/webhooks/{name}", ADMIN, status=204, action="webhook.delete")
 async def delete(call: Call) -> web.StreamResponse:
     """Delete a webhook.
 
@@ -93,6 +108,7 @@ async def delete(call: Call) -> web.StreamResponse:
     body=SecretRotation,
     body_optional=True,
     answer=WebhookCreated,
+    action="webhook.rotate_secret",
 )
 async def rotate_secret(call: Call) -> web.StreamResponse:
     """Give a webhook a new secret.
@@ -109,7 +125,14 @@ async def rotate_secret(call: Call) -> web.StreamResponse:
     return answer(await _created(call, rotated))
 
 
-@Route("POST", "/api/v1/webhooks/{name}/test", ADMIN, answer=DeliveryView, status=202)
+@Route(
+    "POST",
+    "/api/v1/webhooks/{name}/test",
+    ADMIN,
+    answer=DeliveryView,
+    status=202,
+    action="webhook.test",
+)
 async def test(call: Call) -> web.StreamResponse:
     """Send a test message.
 
@@ -155,6 +178,7 @@ async def show_delivery(call: Call) -> web.StreamResponse:
     ADMIN,
     answer=DeliveryView,
     status=202,
+    action="webhook.replay",
 )
 async def replay(call: Call) -> web.StreamResponse:
     """Send a message again.

@@ -97,6 +97,25 @@ async def _by_api(do: Doer) -> None:
     await do.api("DELETE", "/agents/{name}", None, "agent.delete", name="b")
 
 
+async def _webhooks(do: Doer) -> None:
+    url = "https://127.0.0.1:9/who-may-send"
+    body = {"name": "pager", "url": url, "events": ["job.ended"]}
+    name = {"name": "pager"}
+    await do.api("POST", "/webhooks", body, "webhook.create")
+    path = "/webhooks/{name}"
+    await do.api("PATCH", path, {"url": url + "/2"}, "webhook.update", **name)
+    sent = await do.api("POST", path + "/test", None, "webhook.test", **name)
+    async with asyncio.timeout(60):
+        where = f"/webhooks/pager/deliveries/{sent['id']}"
+        while (await do.live.get(where)).body["state"] == "pending":
+            await asyncio.sleep(0.01)
+    again = {"id": sent["id"], **name}
+    await do.api("POST", path + "/deliveries/{id}/replay", None, "webhook.replay", **again)
+    await do.api("POST", path + "/rotate-secret", None, "webhook.rotate_secret", **name)
+    await do.api("DELETE", path, None, "webhook.delete", **name)
+    assert "who-may-send" not in (await do.live.get("/audit?subject=pager")).text
+
+
 async def _by_pages(do: Doer) -> None:
     live = do.live
     name = {"name": "c"}
@@ -128,6 +147,7 @@ async def test_every_call_that_changes_something_is_told(live: Live) -> None:
     async with visitor(live) as browser, visitor(live, None) as other:
         do = Doer(live, browser)
         await _by_api(do)
+        await _webhooks(do)
         await _by_pages(do)
         await do.entries()
         token = await live.token_for("viewer")
