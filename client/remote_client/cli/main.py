@@ -33,7 +33,7 @@ COMMANDS: Final = {
         "webhook",
         "Tell other programs by HTTP when jobs end, and when agents go or come.",
     ),
-    "audit": ("audit", "audit", "Who did what to what, from where, with what result."),
+    "audit": ("audit", "audit", "The newest entries of the audit; for admins."),
     "login": ("login", "login", "Check server and token, then keep them for later calls."),
     "logout": ("login", "logout", "Forget the current login, or the one that --context names."),
     "context": ("contexts", "context", "List logins, show them, choose and delete them."),

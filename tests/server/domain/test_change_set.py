@@ -31,6 +31,7 @@ FILLED: dict[str, Any] = {
     "revoked": {"t": "revoked"},
     "webhooks": {"w"},
     "webhook_counts": {"delivered": 1},
+    "audited": True,
 }
 _ALWAYS_WITH_ANOTHER = {"ended", "started", "deferred_until", "end_counts", "failures", "revoked"}
 

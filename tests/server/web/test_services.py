@@ -31,6 +31,7 @@ ALLOWED = {
         "pages/sign_in.py": {"admit"},
     },
     "followers": {
+        "actions/agent_log.py": {"follow", "closing"},
         "agents/handshake.py": {"closing"},
         "agents/probe.py": {"follow", "closing"},
         "api/audit.py": {"follow", "closing"},
@@ -40,6 +41,7 @@ ALLOWED = {
         "pages/live.py": {"follow", "closing"},
     },
     "streams": {
+        "actions/agent_log.py": {"turns"},
         "actions/logs.py": {"turns"},
         "api/audit.py": {"turns"},
         "api/events.py": {"turns"},
