@@ -56,6 +56,8 @@ class World:
         self.frames: list[tuple[AttemptId, int, bytes]] = []
         self.events: list[Event] = []
         self.up = True
+        self.idle = 0
+        """How often the uploader was told that there is nothing to send."""
         self.room = asyncio.Event()
         self.room.set()
         self.uploader = Uploader(
@@ -73,6 +75,7 @@ class World:
             length = min(4, len(self.spools[key].data) + self.short - self.sent[key])
             if length > 0:
                 return key, self.sent[key], length
+        self.idle += 1
         return None
 
     def handle(self, event: Event) -> None:
@@ -109,10 +112,13 @@ async def world(most_open: int = 512):
 
 async def test_it_sends_what_there_is_and_then_waits_for_a_wake():
     async with world() as it:
+        await until(lambda: it.idle == 1)
         key = it.spool(b"0123456789")
         it.uploader.wake()
         await until(lambda: len(it.frames) == 3)
         assert it.frames == [(key, 0, b"0123"), (key, 4, b"4567"), (key, 8, b"89")]
+        # Idle, not merely between two chunks: there it would find what is added now.
+        await until(lambda: it.idle == 2)
         it.spools[key].data += b"ab"
         await asyncio.sleep(0.01)
         assert len(it.frames) == 3
