@@ -18,7 +18,7 @@ from tests.docs.blocks import INTERRUPT, Block, blocks
 from tests.packages.conftest import NEW
 from tests.packages.host import CleanHost
 from tests.packages.managers import ROOT
-from tests.systemd.host import STATE
+from tests.systemd.host import FINISH, STATE
 from tests.systemd.machine import DEADLINE, said, until
 from tests.systemd.traces import same
 
@@ -126,6 +126,8 @@ def test_what_the_page_says_works_and_leaves_nothing(
         page[name] for name in ("One binary", "Upgrade", "Uninstall")
     )
     host.token_file(f"{HERE}/token")
+    # What let the jobs of another test finish is there, or not, by the order of the tests.
+    host.machine.call("rm", "-f", FINISH)
     files, users = host.traces(), host.users()
 
     releases.put(ROOT / "dist" / "remote-agent")
@@ -145,7 +147,7 @@ def test_what_the_page_says_works_and_leaves_nothing(
 
     done = play(host, uninstall)
     assert "removed  /var/lib/remote-agent-program" in done
-    host.machine.call("rm", "/etc/finish")
+    host.machine.call("rm", FINISH)
     same(host.traces(), files)
     same(host.users(), users)
     assert host.ctl("agent", "list", "-q") == ""
