@@ -108,6 +108,13 @@ def all_examples(programs: Path) -> list[str]:
     unique = list(dict.fromkeys(found))
     return sorted(unique, key=lambda text: any(f" {loss}" in text for loss in LOSSES))
 
+ENDLESS = (
+    "remote-agent logs -f",
+    "remotectl agent logs -f web-7",
+    "remotectl audit --follow --output json",
+)
+"""Examples that go on until Ctrl-C."""
+
 
 class World:
     """The place and its programs."""
@@ -207,7 +214,7 @@ class World:
                 return str(error)
             process.terminate()
             return "" if process.wait(120) == 0 else f"it ended with {process.returncode}"
-        if text in ("remote-agent logs -f", "remotectl agent logs -f web-7"):  # for ever
+        if text in ENDLESS:
             text = f"timeout 2 {text}; [ $? = 124 ]"
         apart = text.startswith(("remote-server migrate", "remote-server check --repair"))
         if apart:  # nobody else may work on the database
