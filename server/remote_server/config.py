@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from remote_protocol.configuration import Layers
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.quantities import Age, Duration, Size
-from remote_protocol.urls import Proxy
-from remote_server.destinations import Networks
+from remote_server import oidc_settings
 from remote_server.errors import ServerError
+from remote_server.oidc_settings import OidcPart
+from remote_server.setting_values import ExpandedPath, Part, as_database_url, as_networks, as_proxy
 
 ENV_PREFIX: Final = "REMOTE_SERVER_"
 _OF_SERVICES: Final = re.compile(
@@ -70,39 +71,6 @@ def parse_address(value: object) -> Address:
     return Address(bare or "0.0.0.0", int(port))
 
 
-def _path(value: object) -> object:
-    return Path(value).expanduser() if isinstance(value, str) and value else value
-
-
-def _url(value: str) -> str:
-    if "://" not in value:
-        # Without the value: there may be a password in it.
-        raise ValueError(
-            "this is not a URL, for example sqlite:////srv/server.db or "
-            "postgresql://USER@HOST/DATABASE"
-        )
-    return value
-
-
-def _networks(value: object) -> object:
-    """A list of networks, or from the environment one text with commas. ValueError."""
-    found = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
-        raise ValueError('is a list of networks, such as ["10.1.0.0/16"]')
-    Networks(found)
-    return tuple(found)
-
-
-def _proxy(value: str) -> str:
-    if not Proxy(value, "").usable or not value.startswith("http://"):
-        # Without the value: there may be a password in it.
-        raise ValueError("is not the URL of a proxy, for example http://proxy.example:3128")
-    return value
-
-
-ExpandedPath = Annotated[Path, BeforeValidator(_path)]
-
-
 def default_data_dir(root: bool = True) -> Path:
     """`/var/lib/remote-server` for root, else the user's data directory of the platform; with
     `root` false, what it is for other users."""
@@ -111,18 +79,13 @@ def default_data_dir(root: bool = True) -> Path:
     return platformdirs.user_data_path("remote-server", appauthor=False)
 
 
-class _Part(BaseModel):
-    # Built when `Config` is, as a part of it.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class ServerPart(_Part):
+class ServerPart(Part):
     """`[server]`."""
 
     listen: Annotated[Address, BeforeValidator(parse_address)] = Address("127.0.0.1", DEFAULT_PORT)
     data_dir: ExpandedPath = Field(default_factory=default_data_dir)
     """Database, logs, first admin token."""
-    database: Annotated[str, AfterValidator(_url)] | None = None
+    database: Annotated[str, AfterValidator(as_database_url)] | None = None
     """`sqlite:////path` or `postgresql://USER@HOST/DATABASE`; null: SQLite in the data
     directory."""
     tls_cert: ExpandedPath | None = None
@@ -138,7 +101,7 @@ class ServerPart(_Part):
     """Serve `/metrics` without a token."""
 
 
-class AgentsPart(_Part):
+class AgentsPart(Part):
     """`[agents]`: what the server dictates to its agents."""
 
     heartbeat_interval: Duration = Field(default=15.0, ge=0.1)
@@ -154,7 +117,7 @@ class AgentsPart(_Part):
     """Seconds after its last line that an agent's log is kept."""
 
 
-class JobsPart(_Part):
+class JobsPart(Part):
     """`[jobs]`: what holds for all jobs."""
 
     after_restore: Literal["end", "run"] = "end"
@@ -163,7 +126,7 @@ class JobsPart(_Part):
     run since the copy was made."""
 
 
-class LogsPart(_Part):
+class LogsPart(Part):
     """`[logs]`: the packing of logs that have ended."""
 
     archive_dir: ExpandedPath | None = None
@@ -176,7 +139,7 @@ class LogsPart(_Part):
     """Bytes; packing a shorter log would hardly free a block of the disk."""
 
 
-class RetentionPart(_Part):
+class RetentionPart(Part):
     """`[retention]`: how long the server keeps what is over."""
 
     jobs: Duration | None = Field(default=None, ge=1.0)
@@ -186,7 +149,7 @@ class RetentionPart(_Part):
     """Seconds that entries of the audit are kept."""
 
 
-class SessionsPart(_Part):
+class SessionsPart(Part):
     """`[sessions]`: how long a browser stays signed in."""
 
     idle_timeout: Duration = Field(default=12 * 3600.0, ge=120.0)
@@ -195,12 +158,12 @@ class SessionsPart(_Part):
     """Seconds after which one must, in any case."""
 
 
-class WebhooksPart(_Part):
+class WebhooksPart(Part):
     """`[webhooks]`: how events are told to other programs."""
 
-    allowed_networks: Annotated[tuple[str, ...], BeforeValidator(_networks)] = ()
+    allowed_networks: Annotated[tuple[str, ...], BeforeValidator(as_networks)] = ()
     """Networks that messages may go to beside the public internet, such as `10.1.0.0/16`."""
-    proxy: Annotated[str, AfterValidator(_proxy)] | None = None
+    proxy: Annotated[str, AfterValidator(as_proxy)] | None = None
     """`http://HOST:PORT`: all messages go through it, and it says what may be reached."""
     ca_file: ExpandedPath | None = None
     """Certificates of the CAs that receivers' certificates are checked with; null: the system's."""
@@ -220,7 +183,7 @@ class WebhooksPart(_Part):
     """Seconds without a link after which an agent is told to be offline."""
 
 
-class LimitsPart(_Part):
+class LimitsPart(Part):
     """`[limits]`: upper bounds of what clients may send and hold open."""
 
     max_job_body: Size = Field(default=MAX_JOB_BODY, ge=1024, le=MAX_JOB_BODY)
@@ -251,7 +214,7 @@ class LimitsPart(_Part):
     """Seconds that requests in flight get when the server stops."""
 
 
-class Config(_Part):
+class Config(Part):
     """All of it."""
 
     server: ServerPart = Field(default_factory=ServerPart)
@@ -259,6 +222,7 @@ class Config(_Part):
     jobs: JobsPart = Field(default_factory=JobsPart)
     limits: LimitsPart = Field(default_factory=LimitsPart)
     logs: LogsPart = Field(default_factory=LogsPart)
+    oidc: OidcPart = Field(default_factory=OidcPart)
     retention: RetentionPart = Field(default_factory=RetentionPart)
     sessions: SessionsPart = Field(default_factory=SessionsPart)
     webhooks: WebhooksPart = Field(default_factory=WebhooksPart)
@@ -275,6 +239,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "jobs": JobsPart,
     "limits": LimitsPart,
     "logs": LogsPart,
+    "oidc": OidcPart,
     "retention": RetentionPart,
     "sessions": SessionsPart,
     "webhooks": WebhooksPart,
@@ -319,6 +284,7 @@ def load(
     layers = Layers(_SECTIONS)
     if file is not None:
         _read(layers, file)
+        oidc_settings.refuse_secret(layers)
     _read_credentials(layers, environ)
     for section, part in _SECTIONS.items():
         for key in part.model_fields:
@@ -342,6 +308,8 @@ def load(
                     ("server", one), f"needs {other} too: TLS takes a certificate and its key"
                 )
     config = layers.validate(Config)
+    if config is not None:
+        oidc_settings.check(layers, config.oidc)
     if layers.faults or config is None:
         raise ConfigError(layers.faults)
     return config
