@@ -215,7 +215,7 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	@for kind in run build ansible kubernetes browser; do cp requirements/dev.txt requirements/$$kind.txt; done
 	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
 	@cp requirements/run.txt requirements/server.txt
-	@$(LOCK) --extra postgresql --output-file requirements/server.txt $(filter-out agent/%,$(PYPROJECT))
+	@$(LOCK) --extra postgresql --extra oidc --output-file requirements/server.txt $(filter-out agent/%,$(PYPROJECT))
 	@$(LOCK) --output-file requirements/build.txt $(filter-out server/%,$(PYPROJECT)) requirements/build.in
 	@$(LOCK) --output-file requirements/ansible.txt requirements/ansible.in
 	@$(LOCK) --output-file requirements/kubernetes.txt requirements/kubernetes.in
