@@ -27,6 +27,7 @@ from remote_server.store.jobs import Jobs
 from remote_server.store.listing import JobLists
 from remote_server.store.opening import AS_USUAL, Terms, open_database
 from remote_server.store.outbox import Outbox
+from remote_server.store.persons import Persons
 from remote_server.store.ports import Database, Transaction
 from remote_server.store.queues import Queues, ensure_queue
 from remote_server.store.reconciliation import Reconciliations
@@ -56,6 +57,7 @@ class Store(
     Registrations,
     Queues,
     Tokens,
+    Persons,
     Sessions,
     History,
     Retention,
