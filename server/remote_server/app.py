@@ -201,6 +201,8 @@ class Server:
         if services is not None:
             services.followers.close()
             await services.hub.close()
+            if services.provider_sign_in is not None:
+                await services.provider_sign_in.close()
         if self._listener is not None:
             await self._listener.close()
         if self._runner is not None:

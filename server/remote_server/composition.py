@@ -30,6 +30,7 @@ from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
 from remote_server.logs.opening import open_logs
 from remote_server.logs.packer import Packer
+from remote_server.oidc.opening import open_provider
 from remote_server.queries.fleet import FleetReader
 from remote_server.queries.gauges import Gauges, Metrics
 from remote_server.queries.history import History
@@ -43,6 +44,7 @@ from remote_server.web import (
     BodyBudget,
     Connections,
     Followers,
+    ProviderSignIn,
     Services,
     Sessions,
     Streams,
@@ -175,6 +177,7 @@ def _services(
 ) -> Services:
     limits = config.limits
     authenticator = Authenticator(store)
+    provider = open_provider(config.oidc)
     sources = Sources(store, hub, hub.inputs, limits.input_ttl)
     fleet, history, gauges = FleetReader(sources), History(), Gauges()
     return Services(
@@ -186,6 +189,7 @@ def _services(
         hub=hub,
         authenticator=authenticator,
         sessions=Sessions(store, authenticator, config.sessions),
+        provider_sign_in=None if provider is None else ProviderSignIn(provider, store),
         agent_logs=hub.agent_logs,
         followers=followers,
         streams=Streams(limits.max_followers, limits.max_followers_each),

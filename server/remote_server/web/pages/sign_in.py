@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from typing import Final
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 from pydantic import Field
@@ -14,6 +15,8 @@ from remote_server.web.pages.words import sentence
 from remote_server.web.refusals import audited
 from remote_server.web.route import Call, PageForm, Route
 from remote_server.web.sessions import COOKIE
+
+SIGNED_OUT: Final = "signed-out"
 
 
 class SignInQuery(PageShown):
@@ -33,11 +36,33 @@ class SignIn(PageForm):
 async def form(call: Call) -> web.StreamResponse:
     """The form that takes an API token."""
     query = call.query(SignInQuery)
-    return _form(call, 200, query.next, None)
+    return sign_in_page(call, 200, query.next, fresh=query.done == SIGNED_OUT)
 
 
-def _form(call: Call, status: int, following: str, fault: str | None) -> web.Response:
-    return render(call, "login.html", status=status, next=following, fault=fault)
+def sign_in_page(
+    call: Call,
+    status: int,
+    following: str,
+    fault: str | None = None,
+    *,
+    refused: str | None = None,
+    fresh: bool = False,
+) -> web.Response:
+    """The page of the sign-in. `fault`: what is wrong with the token; `refused`: why the provider's
+    answer does not do; `fresh`: the provider is to ask who it is."""
+    provider = call.services.provider_sign_in
+    asked = {"next": following} if following else {}
+    query = urlencode(asked | {"fresh": "yes"} if fresh or refused else asked)
+    return render(
+        call,
+        "login.html",
+        status=status,
+        next=following,
+        fault=fault,
+        provider=None if provider is None else provider.title,
+        provider_query=f"?{query}" if query else "",
+        refused=refused,
+    )
 
 
 @Route("POST", "/login", PUBLIC, page=True, body=SignIn, action="session.sign_in")
@@ -51,7 +76,7 @@ async def sign_in(call: Call) -> web.StreamResponse:
     except ApiProblem as problem:
         call.refused = problem
         fault = "Type an API token." if not given.token.strip() else sentence(problem.detail)
-        answer = _form(call, problem.status, given.next, fault)
+        answer = sign_in_page(call, problem.status, given.next, fault)
         answer.headers.update(problem.headers)
         return answer
     call.caller = token
@@ -59,7 +84,7 @@ async def sign_in(call: Call) -> web.StreamResponse:
     secret = await call.services.sessions.begin(token, address, audited(call))
     answer = go(call, given.next if is_ours(given.next) else "")
     # Without a path it holds for all pages, wherever a proxy puts them (RFC 6265 §5.1.4).
-    answer.headers.add("Set-Cookie", _cookie(call.request, COOKIE, secret, None))
+    answer.headers.add("Set-Cookie", cookie(call.request, COOKIE, secret, None))
     return answer
 
 
@@ -69,8 +94,8 @@ async def sign_out(call: Call) -> web.StreamResponse:
     if call.signed_in is not None:
         address = call.request.remote or ""
         await call.services.sessions.end(call.signed_in, address, audited(call))
-    answer = go(call, "login", done="signed-out")
-    answer.headers.add("Set-Cookie", _cookie(call.request, COOKIE, "", 0))
+    answer = go(call, "login", done=SIGNED_OUT)
+    answer.headers.add("Set-Cookie", cookie(call.request, COOKIE, "", 0))
     return answer
 
 
@@ -104,7 +129,8 @@ def _require_own_form(request: web.Request) -> None:
         raise forbidden("another site sent this form: open the page of the sign-in itself")
 
 
-def _cookie(request: web.Request, name: str, value: str, age: int | None) -> str:
+def cookie(request: web.Request, name: str, value: str, age: int | None) -> str:
+    """The header that sets a cookie for `age` seconds; None: until the browser ends."""
     secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
     kept = "" if age is None else f"; Max-Age={age}"
     return f"{name}={value}{kept}; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
