@@ -108,6 +108,7 @@ def all_examples(programs: Path) -> list[str]:
     unique = list(dict.fromkeys(found))
     return sorted(unique, key=lambda text: any(f" {loss}" in text for loss in LOSSES))
 
+
 ENDLESS = (
     "remote-agent logs -f",
     "remotectl agent logs -f web-7",
