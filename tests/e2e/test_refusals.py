@@ -233,6 +233,15 @@ def test_an_agent_whose_token_is_rotated_ends_with_4(stack: Stack) -> None:
     token = stack.ctl("agent", "rotate-token", "a", check=True).stdout.decode().strip()
     assert token.startswith("rat_")
     assert agent.wait() == 4, agent.words()
+    # launchd starts again what ends with another code than 0.
+    under_launchd = subprocess.run(
+        [*agent.command[: agent.command.index("run")], "_launchd"],
+        env={**agent.env, "REMOTE_AGENT_STATE_DIR": str(agent.state_dir)},
+        timeout=120,
+        check=False,
+    )
+    assert under_launchd.returncode == 0
+    assert "token" in (agent.state_dir / "logs" / "service.log").read_text()
     assert stack.register("a", "--capacity", 4, token=token).returncode == 0
     agent.start()
     stack.online("a")

@@ -40,6 +40,13 @@ def _serve() -> int:
         return 1
 
 
+def _under_launchd() -> int:
+    """Be the service that launchd has started; the exit code for it."""
+    from remote_agent.service.process import run_under_launchd
+
+    return run_under_launchd(lambda: main(["run"]))
+
+
 def _usable(number: int) -> bool:
     """Whether a standard stream leads anywhere: on Windows a console can be gone."""
     try:
@@ -59,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     open_streams()
     if given == ["_service"]:
         return _serve()
+    if given == ["_launchd"]:
+        return _under_launchd()
     if given == ["help"]:
         given = ["--help"]
     if given in (["version"], ["--version"], ["-V"]):

@@ -25,7 +25,7 @@ from remote_agent.service import account as accounts
 from remote_agent.service import plists, units
 from remote_agent.service.calling import Done, call, one_line
 from remote_agent.service.files import put
-from remote_agent.service.own_log import complaint
+from remote_agent.service.own_log import COMPLAINTS, complaint, printed
 from remote_agent.service.port import ServiceState
 from remote_agent.service.units import Choice
 
@@ -128,6 +128,7 @@ class Launchd:
             pid=int(known.get("pid", 0)),
             restarts=max(0, int(known.get("runs", 1)) - 1),
             words="" if active == "active" or not code else one_line(f"last exit code: {code}"),
+            ended=state == "not running" and code == "0",
             user=str(written.get("UserName") or self.account),
             program=str(program[0]) if isinstance(program, list) and program else "",
             profile=self.profiles[0],
@@ -194,12 +195,19 @@ class Launchd:
         return [str(self._file)]
 
     def complaints(self) -> list[str]:
-        """The latest errors and warnings of the agent's own log."""
-        log = self.state_dir / "logs" / "agent.log"
+        """The latest errors and warnings of the agent's own log; of what its process has printed,
+        when it does not run: that says why."""
+        found = (one_line(complaint(line)) for line in self._tail("agent.log"))
+        logged = list(dict.fromkeys(text for text in found if text))
+        ended = [] if self.state().active == "active" else printed(self._tail(COMPLAINTS))
+        return [*logged, *ended]
+
+    def _tail(self, name: str) -> list[str]:
+        """The last lines of a log, read as the account."""
+        log = self.state_dir / "logs" / name
         with suppress(OSError, subprocess.TimeoutExpired):
             done = self._run(["/usr/bin/tail", "-n", str(_LINES), str(log)], _TIMEOUT, self._who())
-            found = (one_line(complaint(line)) for line in done.stdout.splitlines())
-            return list(dict.fromkeys(text for text in found if text))
+            return done.stdout.splitlines()
         return []
 
     # The jobs --------------------------------------------------------------------------------

@@ -33,6 +33,10 @@ def wait_until_online(port: ServicePort, deadline: float = DEADLINE) -> dict[str
             return status
         if state.active == "failed" or state.restarts - restarts >= _CRASHES:
             raise AgentError(f"the service ends again and again: {_cause(port, status)}")
+        if state.ended:
+            raise AgentError(
+                f"the service has ended, and is not started again: {_cause(port, status)}"
+            )
         time.sleep(_LOOK)
     state = port.state()
     raise AgentError(

@@ -1,10 +1,16 @@
-"""What the agent's own log complains about. Pure."""
+"""What the agent's own log, and what it has printed as a service, complains about. Pure."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Final
 
+from remote_agent.service.calling import one_line
+
+COMPLAINTS: Final = "service.log"
+"""What the process of a service has printed, in the directory of logs: Windows and launchd keep
+nothing of that."""
 _AT_ITS_END: Final = "taking no jobs"
 
 
@@ -20,3 +26,9 @@ def complaint(line: str) -> str:
     if entry.get("event") == _AT_ITS_END:
         return ""
     return ": ".join(str(entry[key]) for key in ("event", "reason") if entry.get(key))
+
+
+def printed(lines: Iterable[str]) -> list[str]:
+    """The complaints of lines of `COMPLAINTS`, each once; a time stands before each."""
+    found = (one_line(line.partition(" ")[2]) for line in lines)
+    return list(dict.fromkeys(text for text in found if text))

@@ -15,6 +15,8 @@ from remote_agent.service.units import Choice
 
 LABEL: Final = "remote-agent"
 FILE: Final = f"{LABEL}.plist"
+ROLE: Final = "_launchd"
+"""First argument by which the program knows that launchd has started it."""
 _PATH: Final = "/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 """launchd's own has nothing that people install."""
 _THROTTLE: Final = 10
@@ -57,10 +59,11 @@ def _dump(
     return plistlib.dumps(
         {
             "Label": LABEL,
-            "ProgramArguments": [choice.program, "run"],
+            "ProgramArguments": [choice.program, ROLE],
             "EnvironmentVariables": {**environment, **variables},
             "RunAtLoad": True,
-            # Not after exit code 0: it was told to end (drain, SIGTERM).
+            # Not after exit code 0: it was told to end (drain, SIGTERM), or the server refuses its
+            # token. launchd tells other codes not apart, so the program ends with 0 then, too.
             "KeepAlive": {"SuccessfulExit": False},
             "ThrottleInterval": _THROTTLE,
             "ExitTimeOut": _EXIT,

@@ -26,6 +26,8 @@ class ServiceState:
     user: str = ""
     program: str = ""
     profile: str = ""
+    ended: bool = False
+    """Whether it has ended by itself, and the service manager does not start it again."""
     outdated: bool = False
     """Whether its process runs another version than that of the binary that asks."""
 

@@ -1,6 +1,7 @@
-"""The process that the service control manager of Windows starts: before, during, after the agent.
+"""The process that the service control manager of Windows starts, or launchd: before, during, after
+the agent.
 
-Reads the service's variables; writes its complaints to a file and to the event log.
+Reads the service's variables (Windows); writes its complaints to a file and to the event log.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from platformdirs import site_data_path
 from remote_agent.errors import TokenRefused
 from remote_agent.processes import APPEND, open_file, report
 from remote_agent.service.installing import ENVIRONMENT
-from remote_agent.service.own_log import complaint
-from remote_agent.service.windows import COMPLAINTS, NAME
+from remote_agent.service.own_log import COMPLAINTS, complaint
+from remote_agent.service.windows import NAME
 
 _SAYS: Final = "remote-agent: "
 """What a line begins with that the program itself says."""
@@ -38,6 +39,16 @@ def run_service(run: Callable[[], int], data: Path | None = None) -> int:
     os.environ["CONFIGURATION_DIRECTORY"] = str(config_dir)
     os.environ["CREDENTIALS_DIRECTORY"] = str(config_dir)
 
+    return _heard_and_told(run, state_dir)
+
+
+def run_under_launchd(run: Callable[[], int]) -> int:
+    """Run the agent in this process, which launchd has started with its settings as variables; the
+    exit code for launchd: it starts again whatever ends with another one than 0."""
+    return _heard_and_told(run, Path(os.environ["REMOTE_AGENT_STATE_DIR"]))
+
+
+def _heard_and_told(run: Callable[[], int], state_dir: Path) -> int:
     with heard(state_dir / "logs" / COMPLAINTS):
         code = run()
     # Started again it would be refused again: an administrator must mend that.

@@ -16,7 +16,7 @@ from platformdirs import site_data_path
 from remote_agent.errors import AgentError, os_words
 from remote_agent.journal.folder import ATTEMPTS, unsettled
 from remote_agent.processes import ServiceControl, ServiceSettings, alive
-from remote_agent.service.calling import one_line
+from remote_agent.service.own_log import COMPLAINTS, printed
 from remote_agent.service.port import ServiceState
 from remote_agent.service.units import Choice
 from remote_agent.shim.layout import STARTED
@@ -26,8 +26,6 @@ ACCOUNT: Final = rf"NT SERVICE\{NAME}"
 """The account that Windows has for this service alone: no password, and no rights but a user's."""
 ROLE: Final = "_service"
 """First argument by which the program knows that the service control manager has started it."""
-COMPLAINTS: Final = "service.log"
-"""Beside the agent's log: what the event log has of this service, too."""
 _DESCRIPTION: Final = "Runs jobs of a remote-server on this host, over one outbound connection."
 _PROFILE: Final = "standard"
 _TIMEOUT: Final = 90.0
@@ -134,8 +132,7 @@ class WindowsService:
             text = (self.state_dir / "logs" / COMPLAINTS).read_text("utf-8", "replace")
         except OSError:
             return []
-        lines = [line.partition(" ")[2] for line in text.splitlines()[-_LINES:]]
-        return list(dict.fromkeys(one_line(line) for line in lines if line))
+        return printed(text.splitlines()[-_LINES:])
 
     def _kill_jobs(self) -> None:
         """End the shims: the Job Object of each then kills what its job has started."""

@@ -21,6 +21,7 @@ from remote_agent.service import launchd, plists
 from remote_agent.service.calling import Done
 from remote_agent.service.installing import Request, install
 from remote_agent.service.launchd import Launchd, Place, daemon_place, login_place
+from remote_agent.service.online import wait_until_online
 from remote_agent.service.uninstalling import uninstall
 from remote_agent.service.units import Choice
 
@@ -56,7 +57,8 @@ class Launchctl:
         self.session = True
         self.lingers = 0
         self.refuses = ""
-        self.log = ""
+        self.logs: dict[str, str] = {}
+        """What each log holds, by the name of its file."""
         self.calls: list[str] = []
         self.others: list[tuple[str, Account | None]] = []
 
@@ -64,7 +66,7 @@ class Launchctl:
         program, *words = command
         if program != "/bin/launchctl":
             self.others.append((" ".join(command), who))
-            return Done(command, 0, self.log if program.endswith("tail") else "", "")
+            return Done(command, 0, self.logs.get(Path(words[-1]).name, ""), "")
         self.calls.append(" ".join(words))
         code, out = self._answer(*words)
         said = self.refuses if words[0] == "bootstrap" else ""
@@ -257,13 +259,37 @@ def test_remove_says_what_there_was(place: Place, status: dict[str, Any]) -> Non
 
 def test_complaints_are_those_of_the_agents_own_log(place: Place) -> None:
     calls = Launchctl()
-    calls.log = (
+    calls.logs["agent.log"] = (
         '{"level": "info", "event": "online"}\n'
         '{"level": "warning", "event": "link closed", "reason": "no \\u001b[2J route"}\n' * 2
     )
-    found = Launchd(place, calls).complaints()
-    assert found == ["link closed: no \\x1b[2J route"]
+    calls.logs["service.log"] = "2026-11-27T08:00:00Z the token was \033[2J revoked\n" * 2
+    mac = Launchd(place, calls)
+    mac.install(CHOICE)
+    mac.start()
+    assert mac.complaints() == ["link closed: no \\x1b[2J route"]
     assert calls.others[0][0] == f"/usr/bin/tail -n 30 {place.state_dir}/logs/agent.log"
+    # It has ended: what it printed says why.
+    calls.state, calls.code = "not running", "0"
+    assert mac.complaints()[-1] == "the token was \\x1b[2J revoked"
+
+
+def test_an_agent_that_was_refused_is_not_waited_for(place: Place) -> None:
+    """launchd does not start it again: it has ended with 0."""
+    calls = Launchctl()
+    calls.logs["service.log"] = "2026-11-27T08:00:00Z the server refuses the token\n"
+    mac = Launchd(place, calls)
+    mac.install(CHOICE)
+    assert not mac.state().ended, "it never ran"
+    mac.start()
+    assert not mac.state().ended
+    calls.state = "not running"
+    assert not mac.state().ended, "it is about to start"
+    calls.code = "0"
+    with pytest.raises(AgentError, match="not started again: the server refuses the token"):
+        wait_until_online(mac)
+    calls.state, calls.code = "spawn scheduled", "1"
+    assert not mac.state().ended, "it will be started again"
 
 
 def test_failures_of_launchctl_are_named(place: Place) -> None:

@@ -67,6 +67,13 @@ def test_one_that_crashes_again_and_again(tmp_path: Path, status: dict[str, Any]
         wait_until_online(Crashing(tmp_path, RUNNING))
 
 
+def test_one_that_has_ended_is_not_waited_for(tmp_path: Path, status: dict[str, Any]) -> None:
+    port = FakePort(tmp_path, replace(RUNNING, active="inactive", ended=True))
+    port.words = ["the token was revoked"]
+    with pytest.raises(AgentError, match="not started again: the token was revoked"):
+        wait_until_online(port)
+
+
 def test_one_that_says_nothing(tmp_path: Path, status: dict[str, Any]) -> None:
     with pytest.raises(AgentError, match="its log does not say why"):
         wait_until_online(FakePort(tmp_path, replace(RUNNING, words="")), 0.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from remote_agent.service import process
-from remote_agent.service.process import heard, run_service, variables
+from remote_agent.service.process import heard, run_service, run_under_launchd, variables
 
 
 @pytest.fixture
@@ -44,6 +44,21 @@ def test_the_agent_runs_with_the_services_settings(tmp_path: Path, events: list[
     assert kept.partition(" ")[2] == "there is no network\n"
     # Refused for good: it is not to be started again and again.
     assert run_service(lambda: 4, tmp_path) == 0
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, 0), (1, 1), (2, 2), (3, 3), (4, 0)])
+def test_launchd_hears_of_no_failure_that_a_start_does_not_mend(
+    code: int, told: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMOTE_AGENT_STATE_DIR", str(tmp_path))
+
+    def run() -> int:
+        print("remote-agent: the token was revoked", file=sys.stderr)
+        return code
+
+    assert run_under_launchd(run) == told
+    kept = (tmp_path / "logs" / "service.log").read_text()
+    assert kept.endswith(" the token was revoked\n"), "launchd has thrown it away"
 
 
 def test_only_complaints_are_kept_and_not_for_ever(

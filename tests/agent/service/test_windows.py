@@ -11,9 +11,10 @@ import pytest
 
 from remote_agent.errors import AgentError
 from remote_agent.processes import ServiceRecord, start_time
+from remote_agent.service.own_log import COMPLAINTS
 from remote_agent.service.port import ServiceState
 from remote_agent.service.units import Choice
-from remote_agent.service.windows import ACCOUNT, COMPLAINTS, WindowsService
+from remote_agent.service.windows import ACCOUNT, WindowsService
 from tests.agent.service.fakes import FakeControl
 
 CHOICE = Choice("C:\\Program Files\\p\\remote-agent.exe", ACCOUNT, "standard")
