@@ -5,7 +5,7 @@ one by a hash, so that one that is changed or removed shows. Pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,9 @@ LONGEST_NAME: Final = 256
 """Characters of any name or address in an entry."""
 LONGEST_DETAIL: Final = 2000
 """Characters of the detail, which is JSON."""
+# `json.dumps` makes an encoder for each text when it is told how to write.
 _canonical: Final = json.JSONEncoder(separators=(",", ":")).encode
+_json: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
 _LONGEST_TEXT: Final = 200
 _MOST_ITEMS: Final = 20
 
@@ -91,36 +93,43 @@ class Recorded(NamedTuple):
     @property
     def canonical(self) -> str:
         """Its content as the hash covers it: a JSON array, in ASCII, without spaces."""
-        return _canonical((self.number, f"{self.at:.6f}", *self[2:-1]))
+        return _canonical_text(self.number, self.at, self[2:-1])
 
     def hash_after(self, former: str) -> str:
         """Its hash, where `former` is that of the entry before it."""
-        return sha256(f"{former}\n{self.canonical}".encode()).hexdigest()
+        return _hash(former, self.canonical)
 
 
-def chained(entries: Iterable[Entry], head: Link, now: float) -> Iterator[tuple[Recorded, str]]:
-    """The entries as they follow the head of the chain, each with its hash."""
-    number, former = head
+def chained(entries: Iterable[Entry], end: Link, now: float) -> list[Recorded]:
+    """The entries as they follow the end of the chain, each with its hash."""
+    number, former = end
     at = round(now, 6)
-    for entry in entries:
+    rows = []
+    for by, action, kind, subject, detail, result, repeated in entries:
         number += 1
-        by = entry.by
-        row = Recorded(
-            number,
-            at,
+        content = (
             by.kind or "unknown",
             _name(by.name),
             _name(by.id),
             _name(by.address),
-            entry.action,
-            entry.kind,
-            _name(entry.subject),
-            entry.result,
-            entry.repeated,
-            bounded(entry.detail),
+            action,
+            kind,
+            _name(subject),
+            result,
+            repeated,
+            bounded(detail),
         )
-        former = row.hash_after(former)
-        yield row, former
+        former = _hash(former, _canonical_text(number, at, content))
+        rows.append(Recorded(number, at, *content, former))
+    return rows
+
+
+def _canonical_text(number: int, at: float, content: Sequence[object]) -> str:
+    return _canonical((number, f"{at:.6f}", *content))
+
+
+def _hash(former: str, text: str) -> str:
+    return sha256(f"{former}\n{text}".encode()).hexdigest()
 
 
 def first_fault(rows: Iterable[Recorded], after: Link) -> tuple[str | None, Link]:
@@ -158,10 +167,6 @@ def bounded(detail: Mapping[str, Any]) -> str:
         names = sorted(str(name)[:40] for name in detail)[:_MOST_ITEMS]
         text = _json({"too_long_to_show": names})
     return text
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), default=str)
 
 
 def _cut(value: object) -> object:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, bindparam, delete, literal_column, select
 
 from remote_server.domain.audit import OK, Entry, Link, Recorded, first_fault
-from remote_server.store.chain import ANCHOR, HEAD, read_link, set_anchor
+from remote_server.store.chain import read_anchor, set_anchor
 from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.schema import audit
@@ -154,52 +154,52 @@ class Audit(Repository):
         found = await self._slice(wanted, floor, upto, limit, False)
         return found, found[-1].number if len(found) == limit else upto - 1
 
-    async def audit_head(self) -> Link:
-        """The newest entry of the chain."""
-        return await self._database.read(lambda reader: read_link(reader, HEAD))
+    async def audit_end(self) -> Link:
+        """Where the chain ends: the highest number there was, the newest entry's hash."""
+        return await self._database.read(lambda reader: reader.audit_end())
 
     async def audit_anchor(self) -> Link:
         """The newest entry that retention has removed."""
-        return await self._database.read(lambda reader: read_link(reader, ANCHOR))
+        return await self._database.read(read_anchor)
 
     async def audit_fault(self) -> str | None:
         """What is wrong with the first entry that was changed or removed, in a sentence; None when
         the chain is whole."""
-        head = await self.audit_head()
+        end = await self.audit_end()
         reached = await self.audit_anchor()
-        while reached.number < head.number:
+        while reached.number < end.number:
             after = reached
 
             def look(reader: Reader, after: Link = after) -> tuple[Link, list[Row]]:
                 where = {"after": after.number, "count": SLICE}
-                return read_link(reader, ANCHOR), reader.all(_AFTER, where)
+                return read_anchor(reader), reader.all(_AFTER, where)
 
             anchor, rows = await self._database.read(look, long=True)
             if anchor.number > after.number:
                 # Retention was at work meanwhile.
                 reached = anchor
                 continue
-            known = [_recorded(row) for row in rows if row.number <= head.number]
+            known = [_recorded(row) for row in rows if row.number <= end.number]
             fault, reached = first_fault(known, after)
             if fault is not None:
                 return fault
             if not known:
                 return f"entry {after.number + 1} of the audit was removed"
-        if reached.number == head.number and reached.hash != head.hash:
-            return f"entry {head.number} of the audit was changed"
+        if reached.number == end.number and reached.hash != end.hash:
+            return f"entry {end.number} of the audit was changed"
         return await self._surplus()
 
     async def _surplus(self) -> str | None:
         """Entries that were added without the chain's knowledge."""
 
         def look(reader: Reader) -> tuple[Link, Row | None]:
-            head = read_link(reader, HEAD)
-            return head, reader.one(_SURPLUS, {"after": head.number})
+            end = reader.audit_end()
+            return end, reader.one(_SURPLUS, {"after": end.number})
 
-        head, more = await self._database.read(look, long=True)
+        end, more = await self._database.read(look, long=True)
         if more is None:
             return None
-        return f"entry {more.number} of the audit was added past the server: {head.number} is last"
+        return f"entry {more.number} of the audit was added past the server: {end.number} is last"
 
     async def forget_audit(self, before: float) -> int:
         """Remove the oldest entries, those from before `before` (Unix seconds); how many, not too
@@ -207,7 +207,7 @@ class Audit(Repository):
         first = (await self.audit_anchor()).number + 1
         upto = min(await self._number_at(before), first + FORGOTTEN) - 1
         # The newest one stays, however old it is: the chain goes on from it.
-        upto = min(upto, (await self.audit_head()).number - 1)
+        upto = min(upto, (await self.audit_end()).number - 1)
         if upto < first:
             return 0
 
@@ -225,7 +225,7 @@ class Audit(Repository):
         """The least number of a list, and the one before which all are."""
 
         def ends(reader: Reader) -> tuple[int, int]:
-            return read_link(reader, ANCHOR).number + 1, read_link(reader, HEAD).number + 1
+            return read_anchor(reader).number + 1, reader.audit_end().number + 1
 
         floor, before = await self._database.read(ends)
         if wanted.since is not None:
@@ -238,8 +238,8 @@ class Audit(Repository):
         """The number of the first entry that is not older than a moment."""
 
         def halve(reader: Reader) -> int:
-            low = read_link(reader, ANCHOR).number + 1
-            high = read_link(reader, HEAD).number + 1
+            low = read_anchor(reader).number + 1
+            high = reader.audit_end().number + 1
             while low < high:
                 middle = (low + high) // 2
                 row = reader.one(_ONE, {"wanted": middle})

@@ -21,7 +21,7 @@ from sqlalchemy import bindparam, insert
 from sqlalchemy.sql import ClauseElement
 
 from remote_protocol.states import EndReason, JobState
-from remote_server.domain.audit import Entry
+from remote_server.domain.audit import Entry, Link
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.store.schema import timeline
@@ -52,6 +52,10 @@ class Reader(Protocol):
     def all(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> list[Row]:
         """All rows."""
 
+    def audit_end(self) -> Link:
+        """Where the audit's chain ends: the highest number that was ever written, which is noted
+        apart from the entries, and the newest entry's hash."""
+
 
 class Transaction(Reader, Protocol):
     """Reads and writes that become real together or not at all."""
@@ -73,6 +77,12 @@ class Transaction(Reader, Protocol):
 
     def many(self, statement: ClauseElement, parameters: Sequence[Parameters]) -> None:
         """Execute once for each set of parameters."""
+
+    def lock_audit(self) -> Link:
+        """Where the audit's chain ends; nobody else moves it before this transaction is over."""
+
+    def move_audit(self, end: Link) -> None:
+        """The chain ends here now, after the entries were written."""
 
     def begin(self) -> None:
         """Nothing was changed so far."""

@@ -350,7 +350,8 @@ webhook_states: Final = Table(
 audit: Final = Table(
     "audit",
     metadata,
-    # Without gaps: a missing number is a removed entry.
+    # Without gaps: a missing number is a removed entry. SQLite notes the highest one beside the
+    # table (AUTOINCREMENT), so that entries removed at the end show, too (sqlite/transaction.py).
     Column(
         "number",
         BigInteger().with_variant(Integer, "sqlite"),
@@ -370,6 +371,7 @@ audit: Final = Table(
     Column("detail", _Text, nullable=False),
     # Over its own content and the former entry's hash (domain/audit.py).
     Column("hash", _Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 meta: Final = Table(

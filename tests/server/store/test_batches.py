@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.sql import ClauseElement
 
+from remote_server.domain.audit import ORIGIN, Link
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import CommitUnknown, NotFound, StoreUnavailable
 from remote_server.store.batches import carry_out, refuse, settle
@@ -40,6 +41,15 @@ class FakeTransaction(Transaction):
 
     def many(self, statement: ClauseElement, parameters: Sequence[Parameters]) -> None:
         self.said += ["timeline"] * len(parameters)
+
+    def audit_end(self) -> Link:
+        return ORIGIN
+
+    def lock_audit(self) -> Link:
+        return ORIGIN
+
+    def move_audit(self, end: Link) -> None:
+        self.said.append(f"end {end.number}")
 
 
 class FakeSession:
@@ -91,6 +101,18 @@ async def test_everything_is_committed_once() -> None:
     assert batch.changes.jobs == {"j"}
     settle(batch)
     assert [write.future.result() for write in writes] == ["a", alice.text, "b"]
+
+
+async def test_the_audit_is_the_last_that_is_written() -> None:
+    session = FakeSession()
+
+    def noted(tx: Transaction) -> None:
+        tx.audit("test.do", "test", "mine")
+        tx.note("j", 1.0, "queued")
+
+    carry_out(session, [write(noted), write(put("a"))], 1)
+    # The events of the timeline, the entry, where its chain ends.
+    assert session.said == ["BEGIN", "a", "timeline", "timeline", "end 1", "COMMIT"]
 
 
 async def test_what_raises_before_it_writes_is_only_left_out() -> None:

@@ -6,15 +6,20 @@ import asyncio
 from functools import partial
 
 import pytest
+from sqlalchemy import bindparam, insert, select
 
 from remote_server.domain.audit import ORIGIN, Entry, Link
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import NotFound
 from remote_server.store import Store, Terms
-from remote_server.store.chain import ANCHOR, HEAD, read_link, set_anchor
-from remote_server.store.ports import Transaction
+from remote_server.store.chain import read_anchor, set_anchor
+from remote_server.store.ports import OperationFault, Transaction
+from remote_server.store.schema import audit
 
 ALICE = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "alice", "192.0.2.7", "api")
+_AGAIN = insert(audit).from_select(
+    audit.c.keys(), select(audit).where(audit.c.number == bindparam("wanted"))
+)
 
 
 def entry(name: str) -> Entry:
@@ -29,7 +34,7 @@ async def test_entries_of_one_commit_follow_each_other(store: Store) -> None:
     found, _ = await store.audit_page()
     assert [row.number for row in found] == [5, 4, 3, 2, 1]
     assert {(row.actor, row.address) for row in found} == {("alice", "192.0.2.7")}
-    assert await store.audit_head() == Link(5, found[0].hash)
+    assert await store.audit_end() == Link(5, found[0].hash)
     assert await store.audit_fault() is None
 
 
@@ -58,13 +63,31 @@ async def test_two_processes_extend_one_chain(store: Store, database_url: str) -
             )
     finally:
         await guest.close()
-    assert (await store.audit_head()).number == 10
+    assert (await store.audit_end()).number == 10
     assert await store.audit_fault() is None
 
 
-@pytest.mark.parametrize("name", [HEAD, ANCHOR])
-async def test_there_is_none_at_first(store: Store, name: str) -> None:
-    assert (await store._database.read(lambda reader: read_link(reader, name))).number == 0
+async def test_there_is_none_at_first(store: Store) -> None:
+    assert await store._database.read(read_anchor) == ORIGIN
+    assert await store.audit_end() == ORIGIN
+
+
+async def test_a_database_that_refuses_the_entries_undoes_the_end(store: Store) -> None:
+    """Entries and the end of the chain are of one transaction."""
+    await store.record_audit([entry("first")])
+    end = await store.audit_end()
+
+    def torn(tx: Transaction) -> None:
+        tx.audit("test.do", "test", "torn")
+        # The same number once more: the database refuses the transaction.
+        tx.many(_AGAIN, [{"wanted": end.number}])
+
+    with pytest.raises(OperationFault):
+        await store._database.write(torn)
+    assert await store.audit_end() == end
+    await store.record_audit([entry("second")])
+    assert (await store.audit_end()).number == 2
+    assert await store.audit_fault() is None
 
 
 async def test_the_anchor_moves(store: Store) -> None:

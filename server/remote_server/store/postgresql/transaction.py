@@ -10,14 +10,29 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.sql import ClauseElement
 
+from remote_server.domain.audit import Link, link_from
 from remote_server.store.ports import NOTHING, Parameters, Reader, Row, Transaction
 from remote_server.store.postgresql.connection import Connection, translated
+from remote_server.store.schema import meta
 from remote_server.store.statements import Compiled, Statements
 
 STATEMENTS: Final = Statements(PGDialect(paramstyle="numeric_dollar"))  # type: ignore[no-untyped-call]
+
+AUDIT_END: Final = "audit_end"
+"""Name in the table `meta` of the newest entry's number and hash. No sequence: one goes on where a
+transaction was rolled back, too."""
+_END: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
+# Another process may write, too (`token create`): it waits for the end of this transaction.
+_LOCKED_END: Final = _END.with_for_update()
+_put: Final = insert(meta).values(name=bindparam("wanted"), value=bindparam("link"))
+_MOVE_END: Final = _put.on_conflict_do_update(
+    index_elements=[meta.c.name], set_={"value": _put.excluded.value}
+)
 
 
 class PostgresReader(Reader):
@@ -51,6 +66,14 @@ class PostgresReader(Reader):
             return self._connection.execute(text).fetchall()
         except psycopg.Error as error:
             raise translated(error, self._connection) from None
+
+    def audit_end(self) -> Link:
+        """Where the audit's chain ends."""
+        return self._end(_END)
+
+    def _end(self, statement: ClauseElement) -> Link:
+        found = self.one(statement, {"wanted": AUDIT_END})
+        return link_from(None if found is None else found.value)
 
     def _execute(self, compiled: Compiled, parameters: Parameters) -> psycopg.Cursor[Any]:
         values = [parameters[name] for name in compiled.names]
@@ -102,3 +125,11 @@ class PostgresTransaction(PostgresReader, Transaction):
         """Execute once for each set of parameters."""
         for each in parameters:
             self.run(statement, each)
+
+    def lock_audit(self) -> Link:
+        """Where the audit's chain ends; others who ask wait for the end of this transaction."""
+        return self._end(_LOCKED_END)
+
+    def move_audit(self, end: Link) -> None:
+        """The chain ends here now."""
+        self.run(_MOVE_END, {"wanted": AUDIT_END, "link": end.text})

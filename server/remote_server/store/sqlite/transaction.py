@@ -6,14 +6,25 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
+from sqlalchemy import column, literal_column, select, table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
 
+from remote_server.domain.audit import NO_HASH, ORIGIN, Link
 from remote_server.errors import StoreUnavailable
 from remote_server.store.ports import NOTHING, OperationFault, Parameters, Reader, Row, Transaction
+from remote_server.store.schema import audit
 from remote_server.store.statements import Statements
 
 STATEMENTS: Final = Statements(sqlite.dialect(paramstyle="named"))
+_sequence: Final = table("sqlite_sequence", column("name"), column("seq"))
+# SQLite itself keeps the highest number that a column with AUTOINCREMENT has had, on the page that
+# each event of the timeline changes already: a page of our own would cost each commit a write.
+_AUDIT_END: Final = (
+    select(_sequence.c.seq, audit.c.hash)
+    .select_from(_sequence.outerjoin(audit, audit.c.number == _sequence.c.seq))
+    .where(_sequence.c.name == literal_column("'audit'"))
+)
 _FAULTS: Final = (
     sqlite3.IntegrityError,
     sqlite3.ProgrammingError,
@@ -60,6 +71,14 @@ class SqliteReader(Reader):
         except sqlite3.Error as error:
             raise translated(error) from error
 
+    def audit_end(self) -> Link:
+        """Where the audit's chain ends."""
+        found = self.one(_AUDIT_END)
+        if found is None:
+            return ORIGIN
+        # Somebody has removed the newest entry: the next one's number shows that.
+        return Link(found.seq, NO_HASH if found.hash is None else found.hash)
+
 
 class SqliteTransaction(SqliteReader, Transaction):
     """Reads and writes in an open transaction."""
@@ -94,3 +113,10 @@ class SqliteTransaction(SqliteReader, Transaction):
             self._connection.executemany(self._statements(statement).text, parameters)
         except sqlite3.Error as error:
             raise translated(error) from error
+
+    def lock_audit(self) -> Link:
+        """Where the audit's chain ends. Whoever has begun (IMMEDIATE) is the only writer."""
+        return self.audit_end()
+
+    def move_audit(self, end: Link) -> None:
+        """SQLite has noted the number with the entries."""

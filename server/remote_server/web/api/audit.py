@@ -86,7 +86,7 @@ async def stream_audit(call: Call) -> web.StreamResponse:
     resumed = last_event_id(call.request)
     after = resumed if resumed is not None else query.after or 0
     if after == -1:
-        after = (await services.store.audit_head()).number
+        after = (await services.store.audit_end()).number
     turn = services.streams.turns.of(call.token.id)
     stream = Stream(call, media)
     with services.followers.follow(AUDIT) as changed:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.engine import make_url
 
+from remote_server.domain.audit import ORIGIN, Link
 from remote_server.errors import StoreUnavailable
 from remote_server.store.ports import OperationFault
 from remote_server.store.postgresql.connection import Connection, Target, connect
@@ -85,3 +86,16 @@ def test_a_nul_is_replaced(connection: Connection) -> None:
     tx.run(_PUT, {"name": "x", "value": "a\0b"})
     row = tx.one(_VALUE, {"wanted": "x"})
     assert row is not None and row.value == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_where_the_audit_ends_goes_back_with_its_transaction(connection: Connection) -> None:
+    tx = PostgresTransaction(connection, None)
+    assert tx.lock_audit() == ORIGIN
+    for number in (1, 2):
+        tx.move_audit(Link(number, "ab"))
+        assert tx.lock_audit() == tx.audit_end() == Link(number, "ab")
+    with suppress(LookupError), connection.transaction():
+        tx.move_audit(Link(3, "cd"))
+        assert tx.audit_end() == Link(3, "cd")
+        raise LookupError
+    assert tx.audit_end() == Link(2, "ab")

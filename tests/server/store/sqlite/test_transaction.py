@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import bindparam, delete, insert, select
 
+from remote_server.domain.audit import NO_HASH, ORIGIN, Entry
+from remote_server.domain.model import SYSTEM
 from remote_server.errors import StoreUnavailable
+from remote_server.store.chain import extend
 from remote_server.store.ports import OperationFault
-from remote_server.store.schema import meta
+from remote_server.store.schema import audit, meta
 from remote_server.store.sqlite.connection import connect
 from remote_server.store.sqlite.opening import prepare
 from remote_server.store.sqlite.transaction import STATEMENTS, SqliteTransaction, translated
@@ -58,3 +61,32 @@ def test_errors_are_those_of_the_port(tx: SqliteTransaction) -> None:
         error = translated(sqlite3.OperationalError(text))
         assert isinstance(error, StoreUnavailable)
         assert hint in str(error)
+
+
+def test_the_audit_changes_one_page_more(tx: SqliteTransaction) -> None:
+    """Each page that a commit changes is written: of all that an entry costs, the most."""
+    pages = []
+    for entries in ([], [Entry(SYSTEM, "a.b", "job", "j")]):
+        tx._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for _ in range(4):
+            tx._connection.execute("BEGIN IMMEDIATE")
+            tx.begin()
+            tx.note("j", 1.0, "queued")
+            tx.entries += entries
+            tx.write_timeline()
+            if tx.entries:
+                extend(tx, 1.0)
+            tx._connection.execute("COMMIT")
+        ((_, count, _),) = tx._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        pages.append(count)
+    assert pages == [4 * 3, 4 * 4]
+
+
+def test_the_audit_ends_where_the_newest_entry_was(tx: SqliteTransaction) -> None:
+    assert tx.audit_end() == ORIGIN
+    tx.entries += [Entry(SYSTEM, "a.b", "job", f"j{n}") for n in range(3)]
+    extend(tx, 1.0)
+    newest = tx.one(select(audit).where(audit.c.number == bindparam("wanted")), {"wanted": 3})
+    assert newest is not None and tx.lock_audit() == (3, newest.hash)
+    tx.run(delete(audit).where(audit.c.number > bindparam("least")), {"least": 1})
+    assert tx.audit_end() == (3, NO_HASH)

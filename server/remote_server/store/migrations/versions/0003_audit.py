@@ -35,4 +35,5 @@ def upgrade() -> None:
         sa.Column("detail", _TEXT, nullable=False),
         sa.Column("hash", _TEXT, nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_audit")),
+        sqlite_autoincrement=True,
     )
