@@ -6,7 +6,26 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from remote_protocol.units import MAX_AGE, MAX_DURATION, MAX_SIZE, parse_duration, parse_size
+from remote_protocol.units import (
+    LONGEST_TEXT,
+    MAX_AGE,
+    MAX_DURATION,
+    MAX_SIZE,
+    parse_duration,
+    parse_size,
+)
+
+
+def _number_or_text(number: dict[str, object], pattern: str, example: str) -> WithJsonSchema:
+    """What may be sent; what is shown is always a number."""
+    text = {"type": "string", "pattern": pattern, "maxLength": LONGEST_TEXT, "examples": [example]}
+    return WithJsonSchema({"anyOf": [number, text]}, mode="validation")
+
+
+def _seconds(**bounds: float) -> WithJsonSchema:
+    return _number_or_text(
+        {"type": "number", **bounds}, r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$", "1h30m"
+    )
 
 
 def _more_than_nothing(value: object) -> float:
@@ -25,24 +44,28 @@ def _by_the_year(value: object) -> float:
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_DURATION}),
+    _seconds(minimum=0, maximum=MAX_DURATION),
 ]
 """Seconds; parsed from a number or from text like `1h30m`."""
 Span = Annotated[
     float,
     BeforeValidator(_more_than_nothing),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DURATION}),
+    _seconds(exclusiveMinimum=0, maximum=MAX_DURATION),
 ]
 """A duration above zero."""
 Age = Annotated[
     float,
     BeforeValidator(_by_the_year),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_AGE}),
+    _seconds(minimum=0, maximum=MAX_AGE),
 ]
 """A duration of up to ten years."""
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
-    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_SIZE}),
+    _number_or_text(
+        {"type": "integer", "minimum": 0, "maximum": MAX_SIZE},
+        r"^[0-9]+(\.[0-9]+)? *([KMGTkmgt]([Ii]?[Bb]?)|[Bb])?$",
+        "512MiB",
+    ),
 ]
 """Bytes; parsed from a number or from text like `512MiB`."""

@@ -18,7 +18,7 @@ MAX_AGE: Final = 3660 * 86400.0
 """Seconds of the longest time for which anything is kept that is kept by the year: ten of them."""
 MAX_SIZE: Final = 1024**5
 """Bytes of the largest size: a PiB."""
-_LONGEST_TEXT: Final = 64
+LONGEST_TEXT: Final = 64
 """Characters of a duration or size: Python takes quadratic time for the digits of more."""
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -46,7 +46,7 @@ def parse_duration(value: object, longest: float = MAX_DURATION) -> float:
             raise ValueError("a duration is a finite number of seconds, zero or more")
         return _duration(value, longest)
     text = str(value).strip().lower()
-    if len(text) > _LONGEST_TEXT:
+    if len(text) > LONGEST_TEXT:
         raise ValueError(f"{text[:20] + '…'!r} {_NO_DURATION}")
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
         return _duration(float(text), longest)
@@ -87,7 +87,7 @@ def parse_size(value: object) -> int:
             raise ValueError("a size is a whole number of bytes, zero or more")
         return _size(value)
     text = str(value).strip()
-    if len(text) > _LONGEST_TEXT:
+    if len(text) > LONGEST_TEXT:
         raise ValueError(f"{text[:20] + '…'!r} {_NO_SIZE}")
     match = _SIZE.fullmatch(text)
     if match is None or match[2].lower() not in _BYTES:

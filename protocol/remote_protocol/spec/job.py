@@ -58,7 +58,7 @@ class _Part(BaseModel):
 
 
 class OnDisconnect(_Part):
-    """What happens to a job whose agent falls silent (B09). All durations in seconds."""
+    """What happens to a job whose agent falls silent. All durations in seconds."""
 
     lost_after: Duration = 600.0
     """Server side: the attempt is lost when its agent was silent for so long."""

@@ -23,7 +23,7 @@ from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 from remote_server.logging_setup import REQUESTS
 from remote_server.throttle import Throttle
-from remote_server.web import agents, api, openapi, pages
+from remote_server.web import agents, api, pages
 from remote_server.web.access import PUBLIC
 from remote_server.web.http.connection import Connection
 from remote_server.web.http.connections import network
@@ -34,6 +34,7 @@ from remote_server.web.http.problems import (
     from_http_exception,
     from_server_error,
 )
+from remote_server.web.openapi.document import document
 from remote_server.web.pages.problems import problem_page, wants_page
 from remote_server.web.refusals import refusal
 from remote_server.web.route import Call, Route, routes_of
@@ -56,7 +57,7 @@ def description() -> bytes:
     """The OpenAPI document of all calls, as JSON. The first call takes a tenth of a second of CPU:
     too long for the loop, and for every start."""
     return json.dumps(
-        openapi.document([route for route in ROUTES if not route.page], remote_server.__version__)
+        document([route for route in ROUTES if not route.page], remote_server.__version__)
     ).encode()
 
 

@@ -7,7 +7,7 @@ bodies, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import getdoc
@@ -103,6 +103,16 @@ class Route:
     """Bytes of the body."""
     headers: tuple[str, ...] = ()
     """Request headers that mean something to it, besides Authorization."""
+    also: tuple[tuple[int, str], ...] = ()
+    """Further statuses of success, and when it answers with them."""
+    gives: tuple[str, ...] = ()
+    """Headers of a success that mean something."""
+    refuses: tuple[ErrorCode, ...] = ()
+    """Refusals of its own, beside those that its token, path, query and body bring."""
+    example: Mapping[str, Any] | None = None
+    """A body, for the OpenAPI document."""
+    operation: str = ""
+    """Its name in generated clients, where method and path do not give a good one. Stable."""
     page: bool = False
     """It is for browsers: who asks is known by the session's cookie, the body is a form, and errors
     are pages. Not a part of the API."""

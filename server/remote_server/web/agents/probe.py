@@ -29,7 +29,14 @@ LOOK_EVERY: Final = 5.0
 _CLOSING: Final = frozenset((WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR))
 
 
-@Route("GET", "/api/v1/agent/probe", ENROL, status=101, lasting=True)
+@Route(
+    "GET",
+    "/api/v1/agent/probe",
+    ENROL,
+    status=101,
+    lasting=True,
+    operation="open_agent_probe",
+)
 async def probe(call: Call) -> web.StreamResponse:
     """WebSocket that sends back what comes.
 

@@ -14,6 +14,7 @@ from remote_protocol.api.registration import (
     Registration,
     RegistrationView,
 )
+from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
 from remote_protocol.messages import Assignment
 from remote_server.domain.enrolment import ANY
@@ -35,6 +36,9 @@ from remote_server.web.route import Call, Route, answer, no_content
     answer=Registered,
     status=201,
     action="agent.register",
+    operation="register_agent",
+    also=((200, "Nothing is new"),),
+    refuses=(ErrorCode.CONFLICT, ErrorCode.NAME_TAKEN, ErrorCode.UNKNOWN_QUEUE),
 )
 async def register(call: Call) -> web.StreamResponse:
     """Enrol an agent, or change what its host says about it.
@@ -102,7 +106,14 @@ async def show(call: Call) -> web.StreamResponse:
     return answer(view)
 
 
-@Route("DELETE", "/api/v1/agent/registration", AGENT, status=204, action="agent.unregister")
+@Route(
+    "DELETE",
+    "/api/v1/agent/registration",
+    AGENT,
+    status=204,
+    action="agent.unregister",
+    operation="unregister_agent",
+)
 async def unregister(call: Call) -> web.StreamResponse:
     """Forget the agent that asks for it.
 

@@ -18,6 +18,7 @@ from remote_server.web.route import Call, Route
     status=101,
     lasting=True,
     action="agent.connect",
+    operation="open_agent_session",
 )
 async def session(call: Call) -> web.StreamResponse:
     """WebSocket of agents, subprotocol remote-agent.v1.

@@ -37,6 +37,7 @@ class AgentLogQuery(Query):
     query=AgentLogQuery,
     media=(TEXT,),
     lasting=True,
+    gives=("Remote-Log-Offset", "Remote-Log-Size"),
 )
 async def agent_log(call: Call) -> web.StreamResponse:
     """The agent's own log, live with follow=true.

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from remote_protocol.api.agents import AgentChange, AgentDrain, AgentPause, AgentToken, AgentView
 from remote_protocol.api.bodies import Nothing, Page
+from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Agent
 from remote_server.queries.agents import agent_views
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
@@ -48,6 +49,8 @@ async def show(call: Call) -> web.StreamResponse:
     body=AgentChange,
     answer=AgentView,
     action="agent.update",
+    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE),
+    example={"queues": ["default", "gpu"], "labels": {"disk": "ssd"}, "capacity": {"default": 4}},
 )
 async def change(call: Call) -> web.StreamResponse:
     """Change an agent's queues, labels or capacity."""
@@ -71,6 +74,7 @@ async def delete(call: Call) -> web.StreamResponse:
     body_optional=True,
     answer=AgentView,
     action="agent.pause",
+    example={"comment": "new disk until noon"},
 )
 async def pause(call: Call) -> web.StreamResponse:
     """Give an agent no new jobs."""
@@ -105,6 +109,7 @@ async def resume(call: Call) -> web.StreamResponse:
     body_optional=True,
     answer=AgentView,
     action="agent.drain",
+    example={"deadline": "1h"},
 )
 async def drain(call: Call) -> web.StreamResponse:
     """Let an agent finish its jobs and exit."""
@@ -121,6 +126,7 @@ async def drain(call: Call) -> web.StreamResponse:
     body=Nothing,
     body_optional=True,
     action="agent.restart",
+    refuses=(ErrorCode.CONFLICT,),
 )
 async def restart(call: Call) -> web.StreamResponse:
     """Restart an agent; its jobs run on.
@@ -139,6 +145,7 @@ async def restart(call: Call) -> web.StreamResponse:
     body=Nothing,
     body_optional=True,
     action="agent.rotate_token",
+    refuses=(ErrorCode.CONFLICT,),
 )
 async def rotate_token(call: Call) -> web.StreamResponse:
     """Replace an agent's token.

@@ -76,6 +76,7 @@ async def list_audit(call: Call) -> web.StreamResponse:
     media=(NDJSON, SSE),
     headers=("Last-Event-ID",),
     lasting=True,
+    operation="stream_audit",
 )
 async def stream_audit(call: Call) -> web.StreamResponse:
     """The audit, the oldest entries first; resumes after `after` or Last-Event-ID."""

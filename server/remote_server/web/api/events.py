@@ -45,6 +45,7 @@ class EventsQuery(Query):
     media=(NDJSON, SSE),
     headers=("Last-Event-ID",),
     lasting=True,
+    operation="stream_events",
 )
 async def events(call: Call) -> web.StreamResponse:
     """Every change of a job's state; resumes after `after` or Last-Event-ID.

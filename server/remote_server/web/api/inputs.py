@@ -40,6 +40,8 @@ class InputQuery(Query):
     largest=MAX_INPUT_PART,
     answer=InputView,
     action="job.input",
+    operation="send_job_input",
+    refuses=(ErrorCode.CONFLICT, ErrorCode.INPUT_GAP),
 )
 async def send(call: Call) -> web.StreamResponse:
     """Send a part of a job's input.
@@ -60,7 +62,13 @@ async def send(call: Call) -> web.StreamResponse:
     return _shown(call, state)
 
 
-@Route("GET", "/api/v1/jobs/{id}/input", OPERATOR, answer=InputView)
+@Route(
+    "GET",
+    "/api/v1/jobs/{id}/input",
+    OPERATOR,
+    answer=InputView,
+    refuses=(ErrorCode.CONFLICT,),
+)
 async def show(call: Call) -> web.StreamResponse:
     """How much of a job's input has arrived.
 

@@ -10,6 +10,7 @@ from remote_protocol.api.bodies import Nothing, Page
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.api.jobs import Cancellation, JobBatch, JobBatchCreated, JobPage, JobView
+from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.spec import JobSpec
 from remote_server.domain.model import Job
@@ -37,6 +38,17 @@ _LONGEST_KEY = 255
     largest=MAX_JOB_BODY,
     headers=("Idempotency-Key",),
     action="job.submit",
+    operation="submit_job",
+    also=((200, "The job that an earlier call with this key made"),),
+    gives=("Location",),
+    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    example={
+        "command": ["make", "test"],
+        "queue": "default",
+        "name": "nightly tests",
+        "env": {"CI": "true"},
+        "timeout": "30m",
+    },
 )
 async def submit(call: Call) -> web.StreamResponse:
     """Submit a job.
@@ -76,6 +88,9 @@ def _with_key(spec: JobSpec, key: str) -> JobSpec:
     status=201,
     largest=MAX_BATCH_BODY,
     action="job.submit",
+    operation="submit_jobs",
+    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    example={"jobs": [{"command": ["echo", "one"]}, {"command": ["echo", "two"]}]},
 )
 async def submit_batch(call: Call) -> web.StreamResponse:
     """Submit many jobs in one transaction.
@@ -100,6 +115,7 @@ async def submit_batch(call: Call) -> web.StreamResponse:
     body=JobSpec,
     answer=JobExplanation,
     largest=MAX_JOB_BODY,
+    example={"command": ["make", "test"], "labels": {"gpu": "a100"}},
 )
 async def explain(call: Call) -> web.StreamResponse:
     """Say whether and where a job would run, without submitting it."""
@@ -144,6 +160,8 @@ async def _shown(call: Call, job: Job) -> JobView:
     body_optional=True,
     answer=JobView,
     action="job.cancel",
+    also=((202, "It still has to end; its state follows"),),
+    example={"reason": "not needed any more"},
 )
 async def cancel(call: Call) -> web.StreamResponse:
     """Cancel a job; 202 while it still has to end.
@@ -165,6 +183,9 @@ async def cancel(call: Call) -> web.StreamResponse:
     body_optional=True,
     headers=("Idempotency-Key",),
     action="job.retry",
+    also=((200, "The job that an earlier call with this key made"),),
+    gives=("Location",),
+    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
 )
 async def retry(call: Call) -> web.StreamResponse:
     """Submit an ended job again, as a new job.
@@ -176,7 +197,13 @@ async def retry(call: Call) -> web.StreamResponse:
     return await _submit(call, *actions.again(old))
 
 
-@Route("GET", "/api/v1/jobs/{id}/timeline", VIEWER, answer=Page[TimelineEntry])
+@Route(
+    "GET",
+    "/api/v1/jobs/{id}/timeline",
+    VIEWER,
+    answer=Page[TimelineEntry],
+    operation="get_job_timeline",
+)
 async def timeline(call: Call) -> web.StreamResponse:
     """Everything that happened to a job."""
     job = await call.services.store.job(call.path("id"))

@@ -35,7 +35,14 @@ async def lines(call: Call) -> web.StreamResponse:
     )
 
 
-@Route("GET", "/api/v1/jobs/{id}/log/find", VIEWER, query=FindQuery, answer=LogMatches)
+@Route(
+    "GET",
+    "/api/v1/jobs/{id}/log/find",
+    VIEWER,
+    query=FindQuery,
+    answer=LogMatches,
+    operation="find_in_job_log",
+)
 async def find(call: Call) -> web.StreamResponse:
     """Numbers of the lines that have some words, capitals A to Z being small letters."""
     query = call.query(FindQuery)

@@ -78,6 +78,7 @@ class LogQuery(Query):
     media=_MEDIA,
     headers=("Last-Event-ID",),
     lasting=True,
+    gives=("Remote-Attempt", "Remote-Log-Size", "Remote-Log-Over"),
 )
 async def log(call: Call) -> web.StreamResponse:
     """The log of a job's attempt, live with follow=true."""

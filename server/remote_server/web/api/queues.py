@@ -8,6 +8,7 @@ from aiohttp import web
 
 from remote_protocol.api.bodies import Page
 from remote_protocol.api.queues import QueueChange, QueueCreate, QueueView
+from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Queue
 from remote_server.queries.queues import queue_views
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
@@ -24,6 +25,9 @@ from remote_server.web.route import Call, PageQuery, Route, answer, no_content
     answer=QueueView,
     status=201,
     action="queue.create",
+    gives=("Location",),
+    refuses=(ErrorCode.CONFLICT,),
+    example={"name": "gpu", "description": "hosts with a GPU", "job_retention": "90d"},
 )
 async def create(call: Call) -> web.StreamResponse:
     """Create a queue."""
@@ -59,6 +63,7 @@ async def show(call: Call) -> web.StreamResponse:
     body=QueueChange,
     answer=QueueView,
     action="queue.update",
+    example={"paused": True},
 )
 async def change(call: Call) -> web.StreamResponse:
     """Change a queue, pause or resume it."""
@@ -66,7 +71,14 @@ async def change(call: Call) -> web.StreamResponse:
     return answer(await _shown(call, await change_queue(call, call.path("name"), body)))
 
 
-@Route("DELETE", "/api/v1/queues/{name}", ADMIN, status=204, action="queue.delete")
+@Route(
+    "DELETE",
+    "/api/v1/queues/{name}",
+    ADMIN,
+    status=204,
+    action="queue.delete",
+    refuses=(ErrorCode.CONFLICT,),
+)
 async def delete(call: Call) -> web.StreamResponse:
     """Delete an empty queue.
 

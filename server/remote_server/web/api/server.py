@@ -11,9 +11,9 @@ from remote_protocol.api.bodies import View
 from remote_protocol.api.server import VersionView
 from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import PROTOCOL_VERSION
-from remote_server.web import openapi
 from remote_server.web.access import PUBLIC
 from remote_server.web.http.problems import ApiProblem
+from remote_server.web.openapi.document import PATH
 from remote_server.web.route import JSON, Call, Route, answer
 
 
@@ -25,7 +25,13 @@ class Health(View):
     detail: str = ""
 
 
-@Route("GET", "/healthz", PUBLIC, answer=Health)
+@Route(
+    "GET",
+    "/healthz",
+    PUBLIC,
+    answer=Health,
+    operation="get_health",
+)
 async def healthz(call: Call) -> web.StreamResponse:
     """Whether the process answers."""
     return answer(_health(call))
@@ -37,7 +43,13 @@ def _health(call: Call) -> Health:
     return Health(status="low_disk", detail=lack) if lack else Health(status="ok")
 
 
-@Route("GET", "/readyz", PUBLIC, answer=Health)
+@Route(
+    "GET",
+    "/readyz",
+    PUBLIC,
+    answer=Health,
+    operation="get_readiness",
+)
 async def readyz(call: Call) -> web.StreamResponse:
     """Whether the server can work.
 
@@ -62,7 +74,13 @@ async def version(call: Call) -> web.StreamResponse:
     )
 
 
-@Route("GET", openapi.PATH, PUBLIC, media=(JSON,))
+@Route(
+    "GET",
+    PATH,
+    PUBLIC,
+    media=(JSON,),
+    operation="get_openapi",
+)
 async def describe(call: Call) -> web.StreamResponse:
     """This API as an OpenAPI 3.1 document."""
     body = await asyncio.to_thread(call.services.description)

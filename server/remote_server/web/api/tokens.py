@@ -6,6 +6,7 @@ from aiohttp import web
 
 from remote_protocol.api.bodies import Page
 from remote_protocol.api.tokens import RegistrationTokenCreate, TokenCreate, TokenCreated, TokenView
+from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Token
 from remote_server.queries.views import token_values, token_view
 from remote_server.web.access import ADMIN, VIEWER
@@ -27,6 +28,8 @@ from remote_server.web.route import Call, PageQuery, Route, answer, no_content
     answer=TokenCreated,
     status=201,
     action="token.create",
+    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE),
+    example={"name": "ci", "role": "operator", "expires": "90d"},
 )
 async def create(call: Call) -> web.StreamResponse:
     """Create an API token, or the token of one agent.
@@ -45,6 +48,8 @@ async def create(call: Call) -> web.StreamResponse:
     answer=TokenCreated,
     status=201,
     action="registration_token.create",
+    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE),
+    example={"queues": ["default"], "uses": 10, "expires": "1h"},
 )
 async def create_registration(call: Call) -> web.StreamResponse:
     """Create a registration token."""
@@ -80,7 +85,15 @@ def _list(call: Call, tokens: list[Token]) -> web.StreamResponse:
     return answer(Page[TokenView].model_construct(items=views, next_cursor=following))
 
 
-@Route("DELETE", "/api/v1/tokens/{id}", ADMIN, status=204, action="token.revoke")
+@Route(
+    "DELETE",
+    "/api/v1/tokens/{id}",
+    ADMIN,
+    status=204,
+    action="token.revoke",
+    operation="revoke_token",
+    refuses=(ErrorCode.CONFLICT,),
+)
 async def revoke(call: Call) -> web.StreamResponse:
     """Revoke a token.
 
@@ -96,6 +109,7 @@ async def revoke(call: Call) -> web.StreamResponse:
     ADMIN,
     status=204,
     action="registration_token.revoke",
+    operation="revoke_registration_token",
 )
 async def revoke_registration(call: Call) -> web.StreamResponse:
     """Revoke a registration token.

@@ -17,6 +17,7 @@ from remote_protocol.api.webhooks import (
     WebhookCreated,
     WebhookView,
 )
+from remote_protocol.errors import ErrorCode
 from remote_server.domain.webhooks import Webhook
 from remote_server.queries.webhooks import delivery_detail, delivery_view, webhook_view
 from remote_server.web.access import ADMIN
@@ -38,6 +39,14 @@ class DeliveryQuery(PageQuery):
     answer=WebhookCreated,
     status=201,
     action="webhook.create",
+    gives=("Location",),
+    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE),
+    example={
+        "name": "chat",
+        "url": "https://chat.example.com/hooks/jobs",
+        "events": ["job.ended"],
+        "states": ["failed"],
+    },
 )
 async def create(call: Call) -> web.StreamResponse:
     """Create a webhook.
@@ -79,6 +88,8 @@ async def show(call: Call) -> web.StreamResponse:
     body=WebhookChange,
     answer=WebhookView,
     action="webhook.update",
+    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE),
+    example={"enabled": False},
 )
 async def change(call: Call) -> web.StreamResponse:
     """Change, enable or disable a webhook."""
@@ -109,6 +120,7 @@ async def delete(call: Call) -> web.StreamResponse:
     body_optional=True,
     answer=WebhookCreated,
     action="webhook.rotate_secret",
+    example={"grace": "1h"},
 )
 async def rotate_secret(call: Call) -> web.StreamResponse:
     """Give a webhook a new secret.
@@ -132,6 +144,7 @@ async def rotate_secret(call: Call) -> web.StreamResponse:
     answer=DeliveryView,
     status=202,
     action="webhook.test",
+    refuses=(ErrorCode.CONFLICT,),
 )
 async def test(call: Call) -> web.StreamResponse:
     """Send a test message.
@@ -179,6 +192,7 @@ async def show_delivery(call: Call) -> web.StreamResponse:
     answer=DeliveryView,
     status=202,
     action="webhook.replay",
+    refuses=(ErrorCode.CONFLICT,),
 )
 async def replay(call: Call) -> web.StreamResponse:
     """Send a message again.

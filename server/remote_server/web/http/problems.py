@@ -30,7 +30,7 @@ MOST_FAULTS: Final = 50
 """Faults that one answer names; beyond them it says how many there are."""
 _MOST_NAMED: Final = 5_000
 """pydantic puts all faults of a body into words, or none: this many take some 20 ms."""
-_STATUS: Final = {
+STATUS: Final = {
     ErrorCode.BAD_MESSAGE: 400,
     ErrorCode.BAD_REQUEST: 400,
     ErrorCode.BODY_TOO_LARGE: 413,
@@ -56,6 +56,7 @@ _STATUS: Final = {
     ErrorCode.UNSUPPORTED_VERSION: 400,
     ErrorCode.VALIDATION: 422,
 }
+"""The HTTP status that goes with each code."""
 
 
 class ApiProblem(Exception):
@@ -85,7 +86,7 @@ class ApiProblem(Exception):
     @property
     def status(self) -> int:
         """The HTTP status that goes with the code."""
-        return _STATUS[self.code]
+        return STATUS[self.code]
 
     def response(self) -> web.Response:
         """The problem as an HTTP answer."""
