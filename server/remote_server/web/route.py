@@ -267,6 +267,10 @@ class Call:
         """The form as it came, to be shown again beside its faults."""
         return dict(self._form)
 
+    def given_list(self, name: str) -> list[str]:
+        """All values of a field of the form, as they came."""
+        return [value for key, value in self._form if key == name]
+
     def form(self, model: type[M]) -> M:
         """The form, validated; fields that were left empty count as not given. ApiProblem names
         every fault at once."""

@@ -16,7 +16,7 @@ from pydantic import Field
 import remote_server
 from remote_protocol.ids import Role
 from remote_server.web.http.problems import ApiProblem
-from remote_server.web.pages import job_words, words
+from remote_server.web.pages import job_words, webhook_words, words
 from remote_server.web.pages.assets import address
 from remote_server.web.route import CSRF, Call, Query
 
@@ -56,7 +56,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(words.FILTERS | job_words.FILTERS)
+    environment.filters.update(words.FILTERS | job_words.FILTERS | webhook_words.FILTERS)
     environment.globals.update(version=remote_server.__version__, csrf_field=CSRF)
     return environment
 

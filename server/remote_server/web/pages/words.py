@@ -31,6 +31,10 @@ DONE: Final = {
     "created": "Created.",
     "deleted": "Deleted.",
     "revoked": "Revoked.",
+    "enabled": "Enabled: it tells what happens from now on.",
+    "disabled": "Disabled: it tells nothing until it is enabled.",
+    "tested": "The test was sent; its message says what came of it.",
+    "replayed": "The message is sent again.",
 }
 """What a page says after an action, by a word in the address: never text from the address."""
 
