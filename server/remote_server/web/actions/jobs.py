@@ -1,12 +1,14 @@
-"""Submitting, repeating and cancelling jobs."""
+"""Submitting, explaining, repeating and cancelling jobs."""
 
 from __future__ import annotations
 
 import time
 
+from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.errors import ErrorCode
 from remote_protocol.spec import JobSpec
 from remote_server.domain.model import Job
+from remote_server.queries import explanation
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.route import Call
 
@@ -20,6 +22,13 @@ async def submit(call: Call, spec: JobSpec, now: float, detail: str = "") -> Job
     if job.spec.stdin and not job.state.terminal:
         call.services.inputs.expect(job.id)
     return job
+
+
+async def explain(call: Call, spec: JobSpec) -> JobExplanation:
+    """Whether and where a job would run, without submitting it."""
+    services = call.services
+    members = await services.fleet.members()
+    return await explanation.explain(services.sources, members, spec, services.reserve.lack())
 
 
 async def repeatable(call: Call, name: str) -> Job:

@@ -14,7 +14,6 @@ from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.spec import JobSpec
 from remote_server.domain.model import Job
-from remote_server.queries import explanation
 from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import job_view, timeline_entry
 from remote_server.web.access import OPERATOR, VIEWER
@@ -119,11 +118,8 @@ async def submit_batch(call: Call) -> web.StreamResponse:
 )
 async def explain(call: Call) -> web.StreamResponse:
     """Say whether and where a job would run, without submitting it."""
-    services = call.services
-    spec = await call.read(JobSpec, services.config.limits.max_job_body)
-    members = await services.fleet.members()
-    lack = services.reserve.lack()
-    return answer(await explanation.explain(services.sources, members, spec, lack))
+    spec = await call.read(JobSpec, call.services.config.limits.max_job_body)
+    return answer(await actions.explain(call, spec))
 
 
 @Route("GET", "/api/v1/jobs", VIEWER, query=JobsQuery, answer=JobPage)

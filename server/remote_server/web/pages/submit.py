@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
 from pydantic import Field
 
+from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Name
 from remote_protocol.spec import DEFAULT_QUEUE, JobSpec
@@ -23,6 +25,14 @@ from remote_server.web.route import Call, Route
 _MOST_QUEUES: Final = 200
 """Queues that the form suggests."""
 _FIELD_OF: Final = ((UnknownQueue, "queue"), (UnknownAgent, "agent"), (JobTooLarge, "run"))
+_OUTLOOKS: Final = {
+    "now": ("succeeded", "It would start now"),
+    "later": ("queued", "It would wait for room"),
+    "blocked": ("warning", "It would wait until somebody acts"),
+    "never": ("error", "No agent could ever run it"),
+    "refused": ("error", "It would be refused"),
+}
+"""What is said of each outlook, and as which state it is drawn."""
 
 
 class SubmitQuery(PageShown):
@@ -46,13 +56,35 @@ async def form(call: Call) -> web.StreamResponse:
 @Route("POST", "/submit", OPERATOR, page=True, body=JobForm, action="job.submit")
 async def submit(call: Call) -> web.StreamResponse:
     """Submit the job."""
+
+    async def done(form: JobForm, old: JobSpec | None) -> web.Response:
+        detail = f"like {form.source}, with changes" if old is not None else ""
+        job = await actions.submit(call, submission.spec_of(form, old), time.time(), detail)
+        return go(call, f"jobs/{job.id}", done="submitted")
+
+    return await _try(call, done)
+
+
+@Route("POST", "/submit/explain", OPERATOR, page=True, body=JobForm)
+async def explain(call: Call) -> web.StreamResponse:
+    """Say whether and where the job would run, without submitting it."""
+
+    async def done(form: JobForm, old: JobSpec | None) -> web.Response:
+        found = await actions.explain(call, submission.spec_of(form, old))
+        return await _form(call, call.given_form, old, explanation=found)
+
+    return await _try(call, done)
+
+
+async def _try(
+    call: Call, done: Callable[[JobForm, JobSpec | None], Awaitable[web.Response]]
+) -> web.StreamResponse:
+    """What is done with the form; the form again, with its faults, when it is no job."""
     old: JobSpec | None = None
     try:
         if source := call.given_form.get("source"):
             old = (await call.services.store.job(source)).spec
-        form = call.form(JobForm)
-        detail = f"like {form.source}, with changes" if old is not None else ""
-        job = await actions.submit(call, submission.spec_of(form, old), time.time(), detail)
+        return await done(call.form(JobForm), old)
     except FaultyForm as faulty:
         return await _form(call, call.given_form, old, faulty.faults)
     except NotFound:
@@ -66,16 +98,21 @@ async def submit(call: Call) -> web.StreamResponse:
             raise
         faults = as_faults(problem) or {"": problem.detail}
         return await _form(call, call.given_form, old, faults)
-    return go(call, f"jobs/{job.id}", done="submitted")
 
 
 async def _form(
-    call: Call, given: dict[str, str], old: JobSpec | None, faults: dict[str, str] | None = None
+    call: Call,
+    given: dict[str, str],
+    old: JobSpec | None,
+    faults: dict[str, str] | None = None,
+    explanation: JobExplanation | None = None,
 ) -> web.Response:
     queues = await call.services.store.queues()
     values: dict[str, Any] = {
         "given": given,
         "faults": faults or {},
+        "explanation": explanation,
+        "outlooks": _OUTLOOKS,
         "kept": [] if old is None else submission.kept(old),
         "had_input": old is not None and old.stdin,
         "reasons": submission.REASONS,

@@ -11,7 +11,7 @@ from tests.support.live_server import Live
 from tests.support.visitor import Visitor, visitor
 
 JOB = {"command": ["true"]}
-ASKING = {("POST", "/api/v1/jobs/explain")}
+ASKING = {("POST", "/api/v1/jobs/explain"), ("POST", "/submit/explain")}
 """Calls with a body that change nothing."""
 CHANGING = {(r.method, r.path) for r in ROUTES if r.method not in ("GET", "HEAD")} - ASKING
 
@@ -97,6 +97,13 @@ async def _by_api(do: Doer) -> None:
     await do.api("DELETE", "/agents/{name}", None, "agent.delete", name="b")
 
 
+async def _tried(do: Doer, name: str, id: str) -> None:
+    """Wait until a message was sent, as well as it could be."""
+    async with asyncio.timeout(60):
+        while (await do.live.get(f"/webhooks/{name}/deliveries/{id}")).body["state"] == "pending":
+            await asyncio.sleep(0.01)
+
+
 async def _webhooks(do: Doer) -> None:
     url = "https://127.0.0.1:9/who-may-send"
     body = {"name": "pager", "url": url, "events": ["job.ended"]}
@@ -105,15 +112,29 @@ async def _webhooks(do: Doer) -> None:
     path = "/webhooks/{name}"
     await do.api("PATCH", path, {"url": url + "/2"}, "webhook.update", **name)
     sent = await do.api("POST", path + "/test", None, "webhook.test", **name)
-    async with asyncio.timeout(60):
-        where = f"/webhooks/pager/deliveries/{sent['id']}"
-        while (await do.live.get(where)).body["state"] == "pending":
-            await asyncio.sleep(0.01)
+    await _tried(do, "pager", sent["id"])
     again = {"id": sent["id"], **name}
     await do.api("POST", path + "/deliveries/{id}/replay", None, "webhook.replay", **again)
     await do.api("POST", path + "/rotate-secret", None, "webhook.rotate_secret", **name)
     await do.api("DELETE", path, None, "webhook.delete", **name)
     assert "who-may-send" not in (await do.live.get("/audit?subject=pager")).text
+
+
+async def _webhook_pages(do: Doer) -> None:
+    rule = {"url": "https://127.0.0.1:9/who-may-send", "events": "job.ended"}
+    hook, path = {"name": "horn"}, "/webhooks/{name}"
+    await do.page("/webhooks", "webhook.create", {"name": "horn", **rule})
+    await do.page(path + "/test", "webhook.test", {}, **hook)
+    sent = (await do.live.get("/webhooks/horn/deliveries")).body["items"][0]["id"]
+    await _tried(do, "horn", sent)
+    again = {"id": sent, **hook}
+    await do.page(path + "/deliveries/{id}/replay", "webhook.replay", {}, **again)
+    for what in ("change", "disable", "enable"):
+        form = rule if what == "change" else {}
+        await do.page(f"{path}/{what}", "webhook.update", form, **hook)
+    await do.page(path + "/rotate-secret", "webhook.rotate_secret", {}, **hook)
+    await do.page(path + "/delete", "webhook.delete", {}, **hook)
+    assert "who-may-send" not in (await do.live.get("/audit?subject=horn")).text
 
 
 async def _by_pages(do: Doer) -> None:
@@ -148,6 +169,7 @@ async def test_every_call_that_changes_something_is_told(live: Live) -> None:
         do = Doer(live, browser)
         await _by_api(do)
         await _webhooks(do)
+        await _webhook_pages(do)
         await _by_pages(do)
         await do.entries()
         token = await live.token_for("viewer")
@@ -157,6 +179,7 @@ async def test_every_call_that_changes_something_is_told(live: Live) -> None:
         await other.send("/logout")
         await do.told("POST", "/logout", "session.sign_out")
         assert (await live.post("/jobs/explain", JOB)).status == 200
+        assert (await browser.send("/submit/explain", run="true", shell="sh")).status == 200
         assert (await do.entries()) == []
     assert do.done == CHANGING, "a call that changes something is not in this test"
     assert await live.services.store.check() == []

@@ -55,6 +55,26 @@ async def test_a_job_is_submitted_again_with_changes(live: Live) -> None:
         assert gone.status == 422 and "not kept any more" in gone.words
 
 
+async def test_a_form_is_explained_and_nothing_is_submitted(live: Live) -> None:
+    await live.register("off", labels={"gpu": "a40"})
+    async with visitor(live, "operator") as browser:
+        assert "submit/explain" in (await browser.get("/submit")).text
+        sent = {"run": "echo hi", "how": "program", "labels": "gpu=h100"}
+        seen = await browser.send("/submit/explain", **sent)
+        assert seen.status == 200 and 'data-outlook="never"' in seen.text
+        assert "No agent could ever run it." in seen.words and "Nothing was submitted" in seen.words
+        assert 'data-agent="off"' in seen.text and "gpu=h100</textarea>" in seen.text
+        seen = await browser.send("/submit/explain", **sent | {"labels": ""})
+        assert 'data-outlook="blocked"' in seen.text
+        seen = await browser.send("/submit/explain", **sent | {"queue": "nowhere"})
+        assert 'data-outlook="refused"' in seen.text and "nowhere" in seen.words
+        seen = await browser.send("/submit/explain", run="x", shell="sh", timeout="soon")
+        assert seen.status == 422 and 'value="soon"' in seen.text
+    async with visitor(live, "viewer") as browser:
+        assert (await browser.send("/submit/explain", **sent)).status == 403
+    assert (await live.get("/jobs")).body["items"] == []
+
+
 async def test_viewers_submit_nothing(live: Live) -> None:
     async with visitor(live, "viewer") as browser:
         assert (await browser.get("/submit")).status == 403
