@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from remote_protocol.trace import traceparent_for
 from tests.support.ports import free_port
 from tests.support.stack import Stack, until
 
@@ -42,3 +43,12 @@ def test_an_agent_serves_its_metrics_when_it_is_told_to(stack: Stack) -> None:
     assert scraped(f"{stack.url}/telemetry", stack.admin_token).keys() >= {
         "remote_queue_depth/default"
     }
+
+
+def test_a_job_gets_the_trace_that_it_continues(stack: Stack) -> None:
+    stack.agent("a")
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    job = stack.run("echo $TRACEPARENT", traceparent=given)
+    said = stack.client.log(job.id).decode().strip()
+    assert said == traceparent_for(job.id, 1, given)
+    assert said.split("-")[1] == given.split("-")[1]

@@ -19,6 +19,7 @@ from remote_agent.processes import (
 from remote_agent.shim.layout import ARTIFACTS, OUTPUTS, TEMPORARY
 from remote_agent.shim.order import MIN_SEGMENTS, Order
 from remote_protocol.messages import Offer
+from remote_protocol.trace import VARIABLE, traceparent_for
 
 LEAST_ABSENCE: Final = 3.0
 """Seconds; a shorter absence of the server cannot be told from a pause between two heartbeats."""
@@ -73,7 +74,7 @@ def make_order(
         argv=work.argv,
         env=child_env(
             host.inherited,
-            _of_user(paths, user),
+            {**_of_user(paths, user), VARIABLE: traceparent_for(*offer.attempt, spec.traceparent)},
             spec.env,
             {
                 "REMOTE_JOB_ID": offer.attempt.job,

@@ -65,6 +65,8 @@ class JobView(JobSpec):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: JobId
+    trace_id: str | None = None
+    """The trace that its programs and spans belong to; only where one job is shown."""
     state: JobState
     pending_reason: str | None = None
     """Why it waits, in words, while it is queued."""

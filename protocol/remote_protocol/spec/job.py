@@ -35,6 +35,7 @@ from remote_protocol.program import check_environment, check_text
 from remote_protocol.quantities import Duration, Span
 from remote_protocol.spec.kinds import DEFAULT_KIND, Kinds, by_kind
 from remote_protocol.states import EndReason
+from remote_protocol.trace import TraceParent
 from remote_protocol.units import MAX_SIZE, at_least
 
 DEFAULT_QUEUE: Final = "default"
@@ -133,6 +134,9 @@ class JobSpec(_Part):
         | None
     ) = None
     """Cap of the log in bytes of the job's output: head and tail are kept beyond it."""
+    traceparent: TraceParent | None = None
+    """The trace and span that the job continues (W3C Trace Context); it begins one of its own
+    without."""
     idempotency_key: (
         Annotated[str, StringConstraints(min_length=1, max_length=255), WITHOUT_NUL] | None
     ) = None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from remote_protocol.api.jobs import JobView
 from remote_protocol.ids import Role
+from remote_protocol.trace import trace_of
 from remote_server.domain.model import Job
 from remote_server.inputs import Input
 from remote_server.queries.sources import Sources
@@ -39,7 +40,7 @@ async def whole_job(
     if job.spec.stdin and not job.state.terminal:
         sent = input_view(sources.inputs.look(job.id) or Input(), sources.input_ttl)
     silence = None if job.agent is None else sources.agents.status(job.agent).silence
-    return job_view(
+    view = job_view(
         job,
         reasons.get(job.id),
         attempts,
@@ -48,3 +49,5 @@ async def whole_job(
         attention=attention(job, silence, time.time()),
         role=role,
     )
+    trace = trace_of(job.id, job.spec.traceparent)
+    return view.model_copy(update={"trace_id": trace.id})

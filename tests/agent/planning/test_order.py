@@ -10,6 +10,7 @@ from remote_agent.planning.order import HostContext, make_order, nice_of, segmen
 from remote_agent.planning.paths import job_paths
 from remote_agent.planning.work import Work
 from remote_protocol.messages import Offer
+from remote_protocol.trace import traceparent_for
 from tests.agent.conftest import Offers
 
 DIRECTORY = Path("/state/attempts/J.1")
@@ -20,6 +21,15 @@ def order(offer: Offer, config: Config, cgroup: str | None = None):
     paths = job_paths(DIRECTORY, config.agent.work_dir, None)
     host = HostContext("host-1", ENVIRON, cgroup, 0o027)
     return make_order(offer, plan(offer.spec, paths), paths, config, host)
+
+
+def test_the_trace_that_a_job_continues(offers: Offers, config: Config) -> None:
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    offer = offers(["true"], traceparent=given, attempt=2)
+    env = order(offer, config).env
+    assert env["TRACEPARENT"] == traceparent_for(offer.attempt.job, 2, given)
+    own = offers(["true"], env={"TRACEPARENT": "mine"})
+    assert order(own, config).env["TRACEPARENT"] == "mine"
 
 
 def test_a_plain_command(offers: Offers, config: Config) -> None:
@@ -40,6 +50,7 @@ def test_a_plain_command(offers: Offers, config: Config) -> None:
         "REMOTE_WORK_DIR": "/state/attempts/J.1/work",
         "REMOTE_OUTPUTS": "/state/attempts/J.1/outputs",
         "REMOTE_ARTIFACTS": "/state/attempts/J.1/artifacts",
+        "TRACEPARENT": traceparent_for(offer.attempt.job, 3, None),
     }
     assert (made.timeout, made.grace, made.stop_signal) == (None, 10.0, "SIGTERM")
     assert made.sync is False

@@ -13,6 +13,7 @@ from remote_protocol.api.jobs import Cancellation, JobBatch, JobBatchCreated, Jo
 from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.spec import JobSpec
+from remote_protocol.trace import HEADER, usable
 from remote_server.domain.model import Job
 from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import job_view, timeline_entry
@@ -35,7 +36,7 @@ _LONGEST_KEY = 255
     answer=JobView,
     status=201,
     largest=MAX_JOB_BODY,
-    headers=("Idempotency-Key",),
+    headers=("Idempotency-Key", HEADER),
     action="job.submit",
     operation="submit_job",
     also=((200, "The job that an earlier call with this key made"),),
@@ -59,6 +60,7 @@ async def submit(call: Call) -> web.StreamResponse:
 
 
 async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResponse:
+    spec = _with_trace(spec, call.request.headers.get(HEADER))
     key = header(call.request, "Idempotency-Key")
     if key is not None:
         spec = _with_key(spec, key)
@@ -68,6 +70,13 @@ async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResp
     made = spec.idempotency_key is None or job.created_at == now
     view = job_view(job, role=call.token.role)
     return answer(view, 201 if made else 200, {"Location": f"/api/v1/jobs/{job.id}"})
+
+
+def _with_trace(spec: JobSpec, given: str | None) -> JobSpec:
+    """What the body says goes before the header, and a header that means nothing is left out."""
+    if given is None or spec.traceparent is not None:
+        return spec
+    return spec.model_copy(update={"traceparent": usable(given)})
 
 
 def _with_key(spec: JobSpec, key: str) -> JobSpec:

@@ -12,6 +12,7 @@ from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.api.jobs import JobView
 from remote_protocol.messages import Hello
 from remote_protocol.spec import CommandSpec, JobSpec
+from remote_protocol.trace import trace_of
 from remote_server.disk.reserve import Disk
 from tests.support.live_server import Live
 from tests.support.stored import finish
@@ -31,7 +32,8 @@ async def test_a_job_is_submitted_and_shown_with_every_field(live: Live) -> None
     shown = await live.get(f"/jobs/{job.id}")
     assert shown.status == 200
     assert shown.body["pending_reason"] == "no agent serves queue 'default'"
-    assert shown.body | {"pending_reason": None} == answer.body
+    assert shown.body["trace_id"] == trace_of(job.id, None).id
+    assert shown.body | {"pending_reason": None, "trace_id": None} == answer.body
     assert abs(job.created_at.timestamp() - time.time()) < 60
 
 
@@ -393,3 +395,25 @@ async def test_a_list_is_stable_under_inserts_and_says_how_many_there_are(live: 
     assert (await live.get("/jobs?state=queued&queue=default")).body["total"] == 11
     assert (await live.get("/jobs?state=failed")).body["total"] == 0
     assert (await live.get("/jobs?name=x")).body["total"] is None
+
+
+async def test_a_job_continues_the_trace_of_whoever_submits_it(live: Live) -> None:
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    other = given.replace("b7ad", "b7ae")
+
+    async def shown(body: dict[str, object], header: str | None) -> dict[str, object]:
+        headers = {"traceparent": header} if header else {}
+        made = await live.post("/jobs", {"command": ["true"], **body}, headers=headers)
+        assert made.status == 201, made.text
+        found: dict[str, object] = (await live.get(f"/jobs/{made.body['id']}")).body
+        return found
+
+    by_header = await shown({}, given)
+    assert (by_header["traceparent"], by_header["trace_id"]) == (given, given.split("-")[1])
+    assert (await shown({"traceparent": other}, given))["traceparent"] == other
+    # A header that means nothing begins a new trace; a field is a mistake, and named.
+    own = await shown({}, "00-nonsense")
+    assert own.get("traceparent") is None
+    assert own["trace_id"] == trace_of(str(own["id"]), None).id
+    refused = await live.post("/jobs", {"command": ["true"], "traceparent": "nonsense"})
+    assert refused.problem(422, "validation")["errors"][0]["field"] == "traceparent"
