@@ -24,6 +24,7 @@ from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.signing import KEY_SIZE, SigningKey, key_text
+from remote_server.export import exports
 from remote_server.file_limit import raise_file_limit
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
@@ -107,6 +108,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     )
     trail = AuditTrail(store, clock.boot, MOST_REFUSALS)
     services = _services(config, store, hub, reserve, key, followers, trail)
+    export = exports(config.telemetry, services.metrics.families, store)
     for subscriber in (
         signal.committed,
         sweeper.committed,
@@ -119,8 +121,10 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         inputs.committed,
         sender.committed,
         agent_logs.committed,
+        export.committed,
     ):
-        bus.subscribe(subscriber)
+        if subscriber is not None:
+            bus.subscribe(subscriber)
     store.on_commit(bus.publish)
     store.on_reconnect(hub.database_back)
     store.on_reconnect(signal.wake)
@@ -145,6 +149,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
             "webhook states": watch.run,
             "agent_logs": partial(agent_logs.run, store.existing, config.agents.log_retention),
             "packer": Packer(logs, store.ended_keys, config.logs.pack_after).run,
+            **export.loops,
         },
     )
 

@@ -24,7 +24,14 @@ from remote_protocol.quantities import Age, Duration, Size
 from remote_server import oidc_settings
 from remote_server.errors import ServerError
 from remote_server.oidc_settings import OidcPart
-from remote_server.setting_values import ExpandedPath, Part, as_database_url, as_networks, as_proxy
+from remote_server.setting_values import (
+    ExpandedPath,
+    Part,
+    as_collector,
+    as_database_url,
+    as_networks,
+    as_proxy,
+)
 
 ENV_PREFIX: Final = "REMOTE_SERVER_"
 _OF_SERVICES: Final = re.compile(
@@ -183,6 +190,18 @@ class WebhooksPart(Part):
     """Seconds without a link after which an agent is told to be offline."""
 
 
+class TelemetryPart(Part):
+    """`[telemetry]`: where metrics and traces are sent, besides what `/metrics` answers."""
+
+    statsd: Annotated[Address, BeforeValidator(parse_address)] | None = None
+    """`HOST:PORT` of a StatsD that reads labels; UDP."""
+    otlp: Annotated[str, AfterValidator(as_collector)] | None = None
+    """URL of an OpenTelemetry collector, for example http://127.0.0.1:4318; needs the packages of
+    `remote-server[otlp]`."""
+    interval: Duration = Field(default=10.0, ge=1.0)
+    """Seconds between two sendings of all metrics."""
+
+
 class LimitsPart(Part):
     """`[limits]`: upper bounds of what clients may send and hold open."""
 
@@ -226,6 +245,7 @@ class Config(Part):
     retention: RetentionPart = Field(default_factory=RetentionPart)
     sessions: SessionsPart = Field(default_factory=SessionsPart)
     webhooks: WebhooksPart = Field(default_factory=WebhooksPart)
+    telemetry: TelemetryPart = Field(default_factory=TelemetryPart)
 
     @property
     def database_url(self) -> str:
@@ -243,6 +263,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "retention": RetentionPart,
     "sessions": SessionsPart,
     "webhooks": WebhooksPart,
+    "telemetry": TelemetryPart,
 }
 
 

@@ -81,11 +81,19 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ("agents", "heartbeat_interval", "5s"),
         ("jobs", "after_restore", "run"),
         ("limits", "max_followers", "7"),
+        ("telemetry", "statsd", "127.0.0.1:8125"),
+        ("telemetry", "otlp", "https://collector.example/base"),
     ],
 )
 def test_every_key_has_a_variable(section: str, key: str, value: str) -> None:
     found = load(None, {env_name(section, key): value})
     assert getattr(getattr(found, section), key) != getattr(getattr(load(None, {}), section), key)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:4318", "ftp://host", "http://", "http://host/?a=b"])
+def test_what_is_no_collector(url: str) -> None:
+    with pytest.raises(ConfigError, match="is not the URL of a collector"):
+        load(None, {"REMOTE_SERVER_TELEMETRY_OTLP": url})
 
 
 def test_names_of_variables() -> None:
