@@ -19,17 +19,19 @@ HEADER: Final = "traceparent"
 VARIABLE: Final = "TRACEPARENT"
 _LENGTH: Final = 55
 _TEXT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
+_LATER: Final = re.compile(r"(?!00|ff)[0-9a-f]{2}-.{52}(-|\Z)", re.ASCII)
 _SAMPLED: Final = "01"
 
 
 class Part(IntEnum):
-    """The spans of a job; all but the first one are of an attempt."""
+    """The spans of a job; all but the first one and the last one are of an attempt."""
 
     JOB = 0
     QUEUE = 1
     DISPATCH = 2
     RUN = 3
     UPLOAD = 4
+    SUBMIT = 5
 
 
 class Trace(NamedTuple):
@@ -60,10 +62,12 @@ TraceParent = Annotated[
 
 
 def usable(text: str | None) -> str | None:
-    """The text, if it can be continued; whoever gets another one begins a new trace (section 4.3
-    of the recommendation)."""
+    """The text, if it can be continued; whoever gets another one begins a new trace. Of a later
+    version, what this one knows counts (section 4.3 of the recommendation)."""
     if text is None:
         return None
+    if _LATER.match(text):
+        text = f"00{text[2:_LENGTH]}"
     try:
         return check_traceparent(text)
     except ValueError:

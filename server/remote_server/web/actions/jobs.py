@@ -48,8 +48,10 @@ async def repeatable(call: Call, name: str) -> Job:
 
 
 def again(old: Job) -> tuple[JobSpec, str]:
-    """The specification of a job that repeats one, and what its timeline says of it."""
-    return old.spec.model_copy(update={"idempotency_key": None}), f"retry of {old.id}"
+    """The specification of a job that repeats one, and what its timeline says of it. The trace that
+    the first one continued is over."""
+    gone: dict[str, None] = {"idempotency_key": None, "traceparent": None}
+    return old.spec.model_copy(update=gone), f"retry of {old.id}"
 
 
 async def cancel(call: Call, name: str, reason: str) -> Job:

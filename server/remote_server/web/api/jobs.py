@@ -74,9 +74,9 @@ async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResp
 
 def _with_trace(spec: JobSpec, given: str | None) -> JobSpec:
     """What the body says goes before the header, and a header that means nothing is left out."""
-    if given is None or spec.traceparent is not None:
+    if given is None or spec.traceparent is not None or (found := usable(given)) is None:
         return spec
-    return spec.model_copy(update={"traceparent": usable(given)})
+    return spec.model_copy(update={"traceparent": found})
 
 
 def _with_key(spec: JobSpec, key: str) -> JobSpec:
@@ -95,6 +95,7 @@ def _with_key(spec: JobSpec, key: str) -> JobSpec:
     answer=JobBatchCreated,
     status=201,
     largest=MAX_BATCH_BODY,
+    headers=(HEADER,),
     action="job.submit",
     operation="submit_jobs",
     refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
@@ -111,7 +112,8 @@ async def submit_batch(call: Call) -> web.StreamResponse:
         raise validation([("Idempotency-Key", text)])
     call.services.reserve.require()
     raw = await call.read_bytes(call.services.config.limits.max_batch_body)
-    wanted = await parse_batch(raw)
+    trace = call.request.headers.get(HEADER)
+    wanted = [_with_trace(spec, trace) for spec in await parse_batch(raw)]
     jobs = await call.services.store.submit(wanted, time.time(), by=call.principal)
     return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
 

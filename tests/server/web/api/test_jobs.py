@@ -415,5 +415,16 @@ async def test_a_job_continues_the_trace_of_whoever_submits_it(live: Live) -> No
     own = await shown({}, "00-nonsense")
     assert own.get("traceparent") is None
     assert own["trace_id"] == trace_of(str(own["id"]), None).id
+    batch = {"jobs": [{"command": ["true"]}, {"command": ["true"], "traceparent": other}]}
+    made = await live.post("/jobs/batch", batch, headers={"traceparent": given})
+    both = [(await live.get(f"/jobs/{job}")).body["traceparent"] for job in made.body["ids"]]
+    assert both == [given, other]
+    # A retry belongs to whoever asks for it, not to the trace of the first one.
+    key = await run_job(live.services.store, traceparent=given)
+    await finish(live.services.store, key, 3)
+    assert (await live.post(f"/jobs/{key.job}/retry")).body["traceparent"] is None
+    headers = {"traceparent": other}
+    retried = await live.post(f"/jobs/{key.job}/retry", headers=headers)
+    assert retried.body["traceparent"] == other
     refused = await live.post("/jobs", {"command": ["true"], "traceparent": "nonsense"})
     assert refused.problem(422, "validation")["errors"][0]["field"] == "traceparent"
