@@ -24,7 +24,7 @@ from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.signing import KEY_SIZE, SigningKey, key_text
-from remote_server.export import exports
+from remote_server.export import PendingSpans, exports
 from remote_server.file_limit import raise_file_limit
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
@@ -107,8 +107,9 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         store, hub.status, clock, config.webhooks.offline_after, config.webhooks.max_pending
     )
     trail = AuditTrail(store, clock.boot, MOST_REFUSALS)
-    services = _services(config, store, hub, reserve, key, followers, trail)
-    export = exports(config.telemetry, services.metrics.families, store)
+    spans = PendingSpans(store) if config.telemetry.otlp else None
+    services = _services(config, store, hub, reserve, key, followers, trail, spans)
+    export = exports(config.telemetry, services.metrics.families, spans)
     for subscriber in (
         signal.committed,
         sweeper.committed,
@@ -121,10 +122,10 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         inputs.committed,
         sender.committed,
         agent_logs.committed,
-        export.committed,
     ):
-        if subscriber is not None:
-            bus.subscribe(subscriber)
+        bus.subscribe(subscriber)
+    if spans is not None:
+        bus.subscribe(spans.committed)
     store.on_commit(bus.publish)
     store.on_reconnect(hub.database_back)
     store.on_reconnect(signal.wake)
@@ -179,6 +180,7 @@ def _services(
     key: SigningKey,
     followers: Followers,
     trail: AuditTrail,
+    spans: PendingSpans | None,
 ) -> Services:
     limits = config.limits
     authenticator = Authenticator(store)
@@ -210,5 +212,7 @@ def _services(
         history=history,
         signing_key=key,
         gauges=gauges,
-        metrics=Metrics(gauges, sources, hub.logs, reserve, fleet),
+        metrics=Metrics(
+            gauges, sources, hub.logs, reserve, fleet, None if spans is None else spans.families
+        ),
     )

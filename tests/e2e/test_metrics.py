@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import httpx
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from remote_protocol.trace import traceparent_for
+from remote_protocol.trace import Part, span_of, traceparent_for
+from tests.support.collector import collector
 from tests.support.ports import free_port
 from tests.support.stack import Stack, until
 
@@ -52,3 +56,55 @@ def test_a_job_gets_the_trace_that_it_continues(stack: Stack) -> None:
     said = stack.client.log(job.id).decode().strip()
     assert said == traceparent_for(job.id, 1, given)
     assert said.split("-")[1] == given.split("-")[1]
+
+
+def test_the_trace_of_a_job_and_all_metrics_reach_a_collector(tmp_path: Path) -> None:
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    _, trace, caller, _ = given.split("-")
+    with collector() as found, Stack(tmp_path, TELEMETRY_OTLP=found.url) as stack:
+        stack.start_server()
+        stack.agent("a")
+        answer = httpx.post(
+            f"{stack.url}/api/v1/jobs",
+            headers={"Authorization": f"Bearer {stack.admin_token}", "traceparent": given},
+            json={"command": ["sh", "-c", "echo $TRACEPARENT"], "env": {"PASSWORD": "hunter2"}},
+            timeout=60,
+            trust_env=False,
+        )
+        assert answer.status_code == 201, answer.text
+        job = answer.json()["id"]
+        until(lambda: len(found.spans) == 6 and found.metrics, "six spans, and metrics")
+        said = stack.client.log(job).decode().strip()
+        shown = scraped(f"{stack.url}/metrics", stack.admin_token)
+    spans = {span.name: span for span in found.spans}
+    whole = spans.pop("job")
+    assert spans.keys() == {"submit", "queue", "dispatch", "run", "upload"}
+    assert {span.trace_id.hex() for span in found.spans} == {trace}
+    assert whole.parent_span_id.hex() == caller
+    assert all(span.parent_span_id == whole.span_id for span in spans.values())
+    assert said == f"00-{trace}-{spans['run'].span_id.hex()}-01"
+    assert spans["run"].span_id.hex() == span_of(job, Part.RUN, 1)
+    last = spans["upload"]
+    assert last.start_time_unix_nano == spans["run"].end_time_unix_nano
+    assert last.end_time_unix_nano == whole.end_time_unix_nano
+    assert not any("hunter2" in str(span) for span in found.spans)
+    names = {series.partition("/")[0] for series in shown}
+    assert {name for name in names if name.startswith("remote_spans")}
+    assert found.metrics.keys() >= {"remote_jobs", "remote_dispatch_seconds"}
+
+
+def test_every_metric_has_its_row_in_the_guide(stack: Stack) -> None:
+    port = free_port()
+    stack.agent("a", REMOTE_AGENT_TELEMETRY_LISTEN=f"127.0.0.1:{port}")
+    stack.run("exit 3")
+    guide = Path(__file__).parents[2] / "docs" / "monitoring.md"
+    rows = "\n".join(
+        line for line in guide.read_text(encoding="utf-8").splitlines() if line[:1] == "|"
+    )
+    known = set(re.findall(r"[a-z][a-z_]+", rows))
+    headers = {"Authorization": f"Bearer {stack.admin_token}"}
+    for url in (f"{stack.url}/metrics", f"http://127.0.0.1:{port}/metrics"):
+        text = httpx.get(url, headers=headers, timeout=30, trust_env=False).text
+        named = set(re.findall(r"^# TYPE (remote_\w+)", text, re.MULTILINE))
+        assert named
+        assert named <= known

@@ -96,6 +96,12 @@ def test_what_is_no_collector(url: str) -> None:
         load(None, {"REMOTE_SERVER_TELEMETRY_OTLP": url})
 
 
+def test_a_collector_is_not_named_with_a_password() -> None:
+    with pytest.raises(ConfigError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
+        load(None, {"REMOTE_SERVER_TELEMETRY_OTLP": "https://user:hunter2@collector.example"})
+    assert "hunter2" not in str(refused.value)
+
+
 def test_names_of_variables() -> None:
     assert env_name("server", "data_dir") == "REMOTE_SERVER_DATA_DIR"
     assert env_name("limits", "max_followers") == "REMOTE_SERVER_LIMITS_MAX_FOLLOWERS"

@@ -24,6 +24,8 @@ class Collector:
         self.metrics: dict[str, Metric] = {}
         self.status = 200
         self.refused = 0
+        self.headers: dict[str, str] = {}
+        """Of the last request, in lower case."""
         self.url = ""
 
     def take(self, path: str, body: bytes) -> None:
@@ -47,6 +49,7 @@ def collector() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers["Content-Encoding"] == "gzip":
                 body = gzip.decompress(body)
+            found.headers = {name.lower(): value for name, value in self.headers.items()}
             status = found.status
             if status == 200:
                 found.take(self.path, body)

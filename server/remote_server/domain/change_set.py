@@ -15,6 +15,16 @@ from remote_protocol.states import EndReason
 K = TypeVar("K")
 
 
+class Submitted(NamedTuple):
+    """A job was submitted."""
+
+    job: str
+    created_at: float
+    """Unix seconds."""
+    traceparent: str | None
+    """The trace that it continues, if it does."""
+
+
 class Cancel(NamedTuple):
     """An agent must end an attempt: somebody asked for it."""
 
@@ -31,6 +41,8 @@ class ChangeSet:
     """Jobs with new timeline events."""
     ended: set[str] = field(default_factory=set)
     """Those of them that ended."""
+    submitted: list[Submitted] = field(default_factory=list)
+    """New jobs."""
     started: list[tuple[str, float, str]] = field(default_factory=list)
     """First attempts that started: the job, when (Unix seconds), and the queue."""
     queued: bool = False
@@ -105,6 +117,7 @@ class ChangeSet:
             (self.webhooks, other.webhooks),
         ):
             mine |= theirs
+        self.submitted += other.submitted
         self.started += other.started
         self.queued |= other.queued
         if other.deferred_until is not None:

@@ -2,5 +2,6 @@
 network towards the addresses of `[telemetry]` only, and nothing waits for it."""
 
 from remote_server.export.loops import Export, exports
+from remote_server.export.traces import PendingSpans
 
-__all__ = ["Export", "exports"]
+__all__ = ["Export", "PendingSpans", "exports"]

@@ -1,15 +1,17 @@
-"""The loops that send: metrics at each interval, spans of jobs soon after their end.
+"""The loops that send: metrics at each interval, spans of jobs soon after they were made.
 
-What cannot be sent is lost, and said once until it can be again: neither a job nor a page waits for
-a collector.
+Neither a job nor a page waits for a collector. One that is away is asked less and less often, and
+said once until it takes what it gets again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -20,17 +22,19 @@ import structlog
 import remote_server
 from remote_protocol.metrics import Family
 from remote_server.config import Address, TelemetryPart
-from remote_server.domain.change_set import ChangeSet
 from remote_server.errors import ServerError
+from remote_server.export.backoff import Backoff
 from remote_server.export.statsd import Statsd
-from remote_server.export.traces import EndedJobs
-from remote_server.store import Store
+from remote_server.export.traces import BATCH, PendingSpans
 
 if TYPE_CHECKING:
-    from remote_server.export.otlp import Otlp
+    from remote_server.export.otlp import OtlpMetrics, OtlpSpans
 
 SOON: Final = 1.0
-"""Seconds between the end of a job and the sending of its spans, with others'."""
+"""Seconds for which spans wait for others, to be sent with them."""
+MOST_TRIES: Final = 8
+"""Of one batch of spans: a collector may be away for some minutes, but one that refuses a batch for
+what is in it must not keep the others from being sent."""
 _AT_ONCE: Final = 40
 """Datagrams between two pauses: the receiver's buffer is small."""
 _log = structlog.get_logger("remote_server.export")
@@ -43,25 +47,27 @@ class Export:
     """What is sent, if anything is."""
 
     loops: Mapping[str, Loop] = field(default_factory=dict)
-    committed: Callable[[ChangeSet], None] | None = None
-    """Has to hear of commits; None: nothing does."""
 
 
-def exports(wanted: TelemetryPart, read: Read, store: Store) -> Export:
-    """What `[telemetry]` asks for. ServerError when a package is missing for it."""
+def exports(wanted: TelemetryPart, read: Read, spans: PendingSpans | None) -> Export:
+    """What `[telemetry]` asks for; `spans` for OTLP. ServerError when a package is missing."""
     loops: dict[str, Loop] = {}
     if wanted.statsd is not None:
         loops["statsd"] = _StatsdLoop(wanted.statsd, read, wanted.interval).run
-    if wanted.otlp is None:
-        return Export(loops)
-    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
-        raise ServerError(
-            "[telemetry] otlp needs packages that are not installed:"
-            " pip install 'remote-server[otlp]'"
-        )
-    jobs = EndedJobs(store)
-    loops["otlp"] = _OtlpLoop(wanted.otlp, read, jobs, wanted.interval).run
-    return Export(loops, jobs.committed)
+    if wanted.otlp is not None and spans is not None:
+        _require_packages()
+        loops["otlp metrics"] = _MetricsLoop(wanted.otlp, read, wanted.interval).run
+        loops["otlp spans"] = _SpansLoop(wanted.otlp, spans).run
+    return Export(loops)
+
+
+def _require_packages() -> None:
+    with suppress(ModuleNotFoundError):  # of a package above it
+        if find_spec("opentelemetry.exporter.otlp.proto.http") is not None:
+            return
+    raise ServerError(
+        "[telemetry] otlp needs packages that are not installed: pip install 'remote-server[otlp]'"
+    )
 
 
 class _Said:
@@ -74,9 +80,9 @@ class _Said:
     def result(self, failure: str) -> None:
         """How it went; an empty text: it was sent."""
         if failure and not self._failing:
-            _log.warning("metrics or traces cannot be sent; going on", to=self._to, reason=failure)
+            _log.warning("telemetry cannot be sent; going on", to=self._to, reason=failure)
         elif not failure and self._failing:
-            _log.info("metrics and traces are sent again", to=self._to)
+            _log.info("telemetry is sent again", to=self._to)
         self._failing = bool(failure)
 
 
@@ -108,64 +114,111 @@ class _StatsdLoop:
                 self._said.result("")
 
 
-class _OtlpLoop:
-    def __init__(self, url: str, read: Read, jobs: EndedJobs, interval: float) -> None:
+class _Collector:
+    """Sends by blocking calls in a thread of its own: one that waits for a collector takes none
+    from those who read logs."""
+
+    def __init__(self, signal: str, url: str, make: Callable[[str], OtlpMetrics | OtlpSpans]):
         self._url = url
+        self._make = make
+        self._sender: OtlpMetrics | OtlpSpans | None = None
+        self._said = _Said(f"otlp {signal} {url}")
+        self._thread = ThreadPoolExecutor(1, f"otlp-{signal}")
+        self.backoff = Backoff(SOON, random.random)
+
+    async def send(self, *what: Any) -> bool:
+        """Whether the collector has it. Nothing is raised for what is wrong with the collector."""
+        try:
+            failure = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._send, *what
+            )
+        except Exception as error:  # the packages do not say which
+            failure = str(error) or type(error).__name__
+        self.failed(failure)
+        return not failure
+
+    def failed(self, failure: str) -> None:
+        """How it went; an empty text: it was sent."""
+        self._said.result(failure)
+        self.backoff.result(not failure)
+
+    def close(self) -> None:
+        """Let go; a call that waits for its answer ends by its timeout."""
+        if self._sender is not None:
+            self._sender.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _send(self, *what: Any) -> str:
+        if self._sender is None:
+            self._sender = self._make(self._url)
+        return self._sender.send(*what)
+
+
+class _MetricsLoop:
+    """Metrics that could not be sent are not sent later: the next ones say the same and more."""
+
+    def __init__(self, url: str, read: Read, interval: float) -> None:
         self._read = read
-        self._jobs = jobs
         self._interval = interval
-        self._said = _Said(f"otlp {url}")
+        begun = time.time()
+        self._collector = _Collector("metrics", url, lambda to: _metrics(to, begun))
 
     async def run(self) -> None:
-        otlp = await asyncio.to_thread(_open, self._url)
-        due = time.monotonic() + self._interval
+        collector = self._collector
         try:
             while True:
-                await asyncio.sleep(SOON)
-                while self._jobs:
-                    if not await self._send_spans(otlp):
-                        break
-                if time.monotonic() >= due:
-                    due = time.monotonic() + self._interval
-                    await self._send_metrics(otlp)
+                await asyncio.sleep(max(self._interval, collector.backoff.pause))
+                try:
+                    families = await self._read()
+                except ServerError as error:
+                    collector.failed(str(error))
+                else:
+                    await collector.send(families, time.time())
         finally:
-            otlp.close()
+            collector.close()
 
-    async def _send_spans(self, otlp: Otlp) -> bool:
+
+class _SpansLoop:
+    def __init__(self, url: str, spans: PendingSpans) -> None:
+        self._spans = spans
+        self._collector = _Collector("spans", url, _spans)
+
+    async def run(self) -> None:
+        collector, spans = self._collector, self._spans
         try:
-            traces = await self._jobs.take()
-        except ServerError as error:
-            self._said.result(str(error))
-            return False
-        if not traces:
-            return True
-        sent = await self._try(otlp.send_spans, traces)
-        if sent:
-            self._jobs.sent += len(traces)
-        else:
-            self._jobs.dropped += len(traces)
-        return sent
+            while True:
+                await asyncio.sleep(self._pause())
+                try:
+                    batch = await spans.take()
+                except ServerError as error:
+                    collector.failed(str(error))
+                    continue
+                tries = 1
+                while batch and not await collector.send(batch):
+                    if tries >= MOST_TRIES:
+                        spans.dropped += len(batch)
+                        break
+                    tries += 1
+                    await asyncio.sleep(collector.backoff.pause)
+                else:
+                    spans.sent += len(batch)
+        finally:
+            collector.close()
 
-    async def _send_metrics(self, otlp: Otlp) -> None:
-        try:
-            families = [*await self._read(), *self._jobs.families()]
-        except ServerError as error:
-            self._said.result(str(error))
-        else:
-            await self._try(otlp.send_metrics, families, time.time())
-
-    async def _try(self, send: Callable[..., bool], *what: object) -> bool:
-        try:
-            sent = await asyncio.to_thread(send, *what)
-        except Exception as error:  # the packages say not which
-            self._said.result(str(error) or type(error).__name__)
-            return False
-        self._said.result("" if sent else "the collector does not take them")
-        return sent
+    def _pause(self) -> float:
+        if self._collector.backoff.pause:
+            return self._collector.backoff.pause
+        return 0 if len(self._spans) >= BATCH else SOON
 
 
-def _open(url: str) -> Otlp:
+def _metrics(url: str, begun: float) -> OtlpMetrics:
     # Imported only here: it takes a third of a second, and its packages may not be there.
-    from remote_server.export.otlp import Otlp
+    from remote_server.export.otlp import OtlpMetrics
 
-    return Otlp(url, remote_server.__version__, time.time())
+    return OtlpMetrics(url, remote_server.__version__, begun)
+
+
+def _spans(url: str) -> OtlpSpans:
+    from remote_server.export.otlp import OtlpSpans
+
+    return OtlpSpans(url, remote_server.__version__)

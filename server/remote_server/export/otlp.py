@@ -6,8 +6,9 @@ is set, and its calls block: they belong in a thread.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -22,40 +23,50 @@ from remote_protocol.metrics import Distribution, Family, Sample
 from remote_protocol.trace import Trace
 from remote_server.export.spans import Span
 
-_TIMEOUT: Final = 10.0
+TIMEOUT: Final = 5.0
+"""Seconds for one call, tries of the packages' own included."""
+_LONGEST_REASON: Final = 300
 _UNIT: Final = 1e9
 _CUMULATIVE: Final = export.AggregationTemporality.CUMULATIVE
 
 
-class Otlp:
-    """Sends to one collector."""
+class _Complaints(logging.Handler):
+    """Keeps what an exporter logs instead of having it written: it says nowhere else why it failed,
+    and of a collector that is away it would say so again and again."""
 
-    def __init__(self, url: str, version: str, begun: float) -> None:
-        """`begun`: since when is counted (Unix seconds)."""
-        base = url.rstrip("/")
-        self._spans = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_TIMEOUT)
-        self._metrics = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_TIMEOUT)
-        known = {"service.name": "remote-server", "service.version": version}
-        self._resource = Resource(known)
-        self._scope = InstrumentationScope("remote_server", version)
-        self._begun = int(begun * _UNIT)
+    def __init__(self, exporter: type) -> None:
+        super().__init__()
+        self._first = ""
+        logger = logging.getLogger(exporter.__module__)
+        logger.handlers, logger.propagate = [self], False
 
-    def send_spans(self, traces: Iterable[tuple[Trace, Sequence[Span]]]) -> bool:
-        """Whether they have arrived."""
+    def emit(self, record: logging.LogRecord) -> None:
+        self._first = self._first or record.getMessage()[:_LONGEST_REASON]
+
+    def why(self) -> str:
+        """The reason of a failure: what was said first, since then."""
+        said, self._first = self._first, ""
+        return said or "the collector does not take it"
+
+
+class OtlpSpans:
+    """Sends spans to one collector."""
+
+    def __init__(self, url: str, version: str) -> None:
+        self._complaints = _Complaints(OTLPSpanExporter)
+        endpoint = f"{url.rstrip('/')}/v1/traces"
+        self._exporter = OTLPSpanExporter(endpoint=endpoint, timeout=TIMEOUT)
+        self._resource, self._scope = _about(version)
+
+    def send(self, traces: Iterable[tuple[Trace, Sequence[Span]]]) -> str:
+        """Why they have not arrived; empty: they have."""
         spans = [self._span(trace, span) for trace, found in traces for span in found]
-        return self._spans.export(spans) is SpanExportResult.SUCCESS
-
-    def send_metrics(self, families: Iterable[Family], now: float) -> bool:
-        """Whether they have arrived."""
-        metrics = [self._metric(family, int(now * _UNIT)) for family in families]
-        scope = export.ScopeMetrics(self._scope, metrics, "")
-        data = export.MetricsData([export.ResourceMetrics(self._resource, [scope], "")])
-        return self._metrics.export(data) is export.MetricExportResult.SUCCESS
+        sent = self._exporter.export(spans) is SpanExportResult.SUCCESS
+        return "" if sent else self._complaints.why()
 
     def close(self) -> None:
-        """Let go of the connections."""
-        self._spans.shutdown()  # type: ignore[no-untyped-call] # so in that package
-        self._metrics.shutdown()
+        """End what waits for its next try, and let go of the connection."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call] # so in that package
 
     def _span(self, trace: Trace, span: Span) -> ReadableSpan:
         def context(name: str, remote: bool = False) -> SpanContext:
@@ -75,6 +86,30 @@ class Otlp:
             end_time=int(span.ended * _UNIT),
             instrumentation_scope=self._scope,
         )
+
+
+class OtlpMetrics:
+    """Sends metrics to one collector."""
+
+    def __init__(self, url: str, version: str, begun: float) -> None:
+        """`begun`: since when is counted (Unix seconds)."""
+        self._complaints = _Complaints(OTLPMetricExporter)
+        endpoint = f"{url.rstrip('/')}/v1/metrics"
+        self._exporter = OTLPMetricExporter(endpoint=endpoint, timeout=TIMEOUT)
+        self._resource, self._scope = _about(version)
+        self._begun = int(begun * _UNIT)
+
+    def send(self, families: Iterable[Family], now: float) -> str:
+        """Why they have not arrived; empty: they have."""
+        metrics = [self._metric(family, int(now * _UNIT)) for family in families]
+        scope = export.ScopeMetrics(self._scope, metrics, "")
+        data = export.MetricsData([export.ResourceMetrics(self._resource, [scope], "")])
+        sent = self._exporter.export(data) is export.MetricExportResult.SUCCESS
+        return "" if sent else self._complaints.why()
+
+    def close(self) -> None:
+        """End what waits for its next try, and let go of the connection."""
+        self._exporter.shutdown()
 
     def _metric(self, family: Family, now: int) -> export.Metric:
         unit = "s" if family.name.endswith("_seconds") else "By" if "_bytes" in family.name else "1"
@@ -104,6 +139,12 @@ class Otlp:
             sum=value.total,
             bucket_counts=value.counts,
             explicit_bounds=value.bounds,
-            min=0.0,
-            max=0.0,
+            # Nobody remembers them, and the protocol has them as optional.
+            min=cast(float, None),
+            max=cast(float, None),
         )
+
+
+def _about(version: str) -> tuple[Resource, InstrumentationScope]:
+    known = {"service.name": "remote-server", "service.version": version}
+    return Resource(known), InstrumentationScope("remote_server", version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from remote_protocol.states import AttemptState, JobState
+from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_protocol.trace import Part, Trace, span_of, trace_of
 from remote_server.domain.model import Attempt, Job
 
@@ -42,7 +42,7 @@ def spans_of(job: Job, attempts: Sequence[Attempt], settled_at: float) -> tuple[
         "job.exit_code": job.exit_code,
         "job.attempts": len(attempts),
     }
-    failed = (job.end_detail or "failed") if job.state is JobState.FAILED else ""
+    failed = _failure(job.end_reason, job.exit_code) if job.state is JobState.FAILED else ""
     end = max(settled_at, job.created_at)
     whole = Span("job", span_of(job.id), trace.parent, job.created_at, end, failed, _given(known))
     return trace, [whole, *_of_attempts(job, attempts, settled_at)]
@@ -67,17 +67,30 @@ def _of_attempts(job: Job, attempts: Sequence[Attempt], settled_at: float) -> It
                 known |= {"job.end_reason": reason, "job.exit_code": attempt.exit_code}
             if part is Part.UPLOAD:
                 known["log.bytes"] = attempt.log_size
-            failed = attempt.end_detail if part is Part.RUN and attempt.exit_code else ""
+            bad = attempt.exit_code or attempt.end_reason is not EndReason.EXIT
+            failed = _failure(attempt.end_reason, attempt.exit_code)
             yield Span(
                 part.name.lower(),
                 span_of(job.id, part, attempt.number),
                 span_of(job.id),
                 begun,
                 max(begun, over),
-                failed,
+                failed if part is Part.RUN and bad else "",
                 _given(known),
             )
         since = ended
+
+
+def submit_span(job: str, begun: float, committed: float) -> Span:
+    """From the moment that the server had read a job to the one at which it was stored."""
+    over = max(begun, committed)
+    return Span("submit", span_of(job, Part.SUBMIT), span_of(job), begun, over, "", {"job.id": job})
+
+
+def _failure(reason: EndReason | None, code: int | None) -> str:
+    """Not the detail, which may quote the command."""
+    words = "failed" if reason is None else reason.value
+    return words if code is None else f"{words}, exit code {code}"
 
 
 def _given(values: dict[str, object]) -> dict[str, str | int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import remote_server
@@ -105,6 +105,8 @@ class Metrics:
     logs: Logs
     reserve: Reserve
     fleet: FleetReader
+    more: Callable[[], Sequence[Family]] | None = None
+    """What another part measures."""
 
     async def families(self) -> list[Family]:
         """How it is now."""
@@ -120,6 +122,7 @@ class Metrics:
             *_of_agents(members, queues),
             *_of_bytes(self.sources, self.logs, self.reserve),
             *self.gauges.families({queue.name for queue in queues}),
+            *(self.more() if self.more is not None else ()),
             *process_families(),
         ]
 

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, insert, literal_column, select, update
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
-from remote_server.domain.change_set import Cancel
+from remote_server.domain.change_set import Cancel, Submitted
 from remote_server.domain.demand import demand_key, demand_of, demand_text, policy_of, policy_text
 from remote_server.domain.model import SYSTEM, Job, Principal
 from remote_server.errors import Conflict, NotFound, ServerError
@@ -157,6 +157,7 @@ class Jobs(Repository):
                 )
                 bodies.append({"job": job, "spec": text, "excerpt": excerpt, "bulk": bulk})
                 stored.append(job)
+                tx.changes.submitted.append(Submitted(job, now, spec.traceparent))
                 tx.note(job, now, "queued", state=JobState.QUEUED, detail=detail)
                 tx.ready(demand, 1)
                 tx.moves(spec.queue, None, JobState.QUEUED)

@@ -9,12 +9,13 @@ import pytest
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
-from remote_server.domain.change_set import Cancel, ChangeSet
+from remote_server.domain.change_set import Cancel, ChangeSet, Submitted
 
 KEY = AttemptId("j", 1)
 FILLED: dict[str, Any] = {
     "jobs": {"j"},
     "ended": {"j"},
+    "submitted": [Submitted("j", 1.0, None)],
     "started": [("j", 1.0, "q")],
     "queued": True,
     "deferred_until": 5.0,
@@ -33,7 +34,15 @@ FILLED: dict[str, Any] = {
     "webhook_counts": {"delivered": 1},
     "audited": True,
 }
-_ALWAYS_WITH_ANOTHER = {"ended", "started", "deferred_until", "end_counts", "failures", "revoked"}
+_ALWAYS_WITH_ANOTHER = {
+    "ended",
+    "submitted",
+    "started",
+    "deferred_until",
+    "end_counts",
+    "failures",
+    "revoked",
+}
 
 
 def test_every_field_is_merged() -> None:
