@@ -153,7 +153,7 @@ else
 	@PYTHONPATH=build/browser/packages $(BIN)/python -m pytest --timeout 300 tests/browser $(ARGS)
 endif
 
-test-monitoring: setup-dev ## alert rules and dashboard against a real server and a real Prometheus (root where it has to be installed); REMOTE_TEST_MONITORING=off leaves it out
+test-monitoring: setup-dev ## alert rules and dashboard against a real server and a real Prometheus; REMOTE_TEST_MONITORING=off leaves it out
 ifeq ($(REMOTE_TEST_MONITORING),off)
 	@echo "make: test-monitoring is LEFT OUT, because REMOTE_TEST_MONITORING=off"
 else

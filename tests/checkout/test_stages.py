@@ -28,6 +28,7 @@ def run(tmp_path: Path, script: str, failures: int) -> str:
     for file, text in (
         ("apt-get", APT.format(folder=tmp_path)),
         ("dpkg", "#!/bin/sh\n"),
+        ("dpkg-deb", '#!/bin/sh\n: >"$3/some-file"\n'),
         ("flock", "#!/bin/sh\n"),
     ):
         (programs / file).write_text(text)
@@ -63,6 +64,35 @@ def test_a_mirror_that_stays_away_is_named_and_nothing_goes_on(tmp_path: Path) -
     said = run(tmp_path, 'have test-x wanted-program "some packages"', 99)
     assert "no mirror" in said and "four times" in said and "package index reachable" in said
     assert "went on" not in said and said.endswith("ended with 100"), said
+
+
+@pytest.mark.parametrize(
+    ("failures", "slept"), [(0, []), (1, []), (2, ["5"]), (9, ["5", "15", "45"])]
+)
+def test_a_package_is_extracted_and_not_installed(
+    tmp_path: Path, failures: int, slept: list[str]
+) -> None:
+    folder = tmp_path / "own" / "folder"
+    script = f'extracted test-x "sh wanted-program" some-package {folder}'
+    said = run(tmp_path, script, failures)
+    assert f"test-x needs wanted-program; extracting some-package into {folder}" in said
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("slept")] == slept
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert not [call for call in calls if "install" in call.split()]
+    if failures < 9:
+        assert said.endswith("went on\nended with 0"), said
+        assert (folder / "some-file").exists()
+    else:
+        assert "no mirror" in said and "four times" in said and said.endswith("ended with 100"), (
+            said
+        )
+        assert not folder.exists()
+    assert {path.name for path in folder.parent.iterdir()} <= {"folder"}, "nothing half done"
+
+
+def test_what_is_there_is_not_extracted(tmp_path: Path) -> None:
+    said = run(tmp_path, 'extracted test-x "sh cat" some-package folder', 99)
+    assert said == "went on\nended with 0"
 
 
 def test_what_is_there_is_not_installed(tmp_path: Path) -> None:

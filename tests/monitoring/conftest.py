@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.support.ports import free_port
 from tests.support.stack import Stack, until
+
+_EXTRACTED = Path(__file__).parents[2] / "build" / "monitoring" / "usr" / "bin"
+
+
+def path_of(name: str) -> str:
+    """The path of a program of Prometheus: of what set_up.sh extracted, else the host's."""
+    found = shutil.which(name, path=f"{_EXTRACTED}{os.pathsep}{os.environ['PATH']}")
+    assert found is not None, f"there is no {name}: make test-monitoring fetches it"
+    return found
 
 
 @dataclass

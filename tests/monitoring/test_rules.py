@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.monitoring.conftest import Site
+from tests.monitoring.conftest import Site, path_of
 from tests.monitoring.expressions import RULES, rules
 from tests.support.ports import free_port
 from tests.support.stack import Program, until
@@ -22,7 +22,11 @@ DEADLINE = 90.0
 
 def promtool(*words: object) -> None:
     done = subprocess.run(
-        ["promtool", *map(str, words)], capture_output=True, text=True, check=False, timeout=100
+        [path_of("promtool"), *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -67,7 +71,7 @@ def prometheus(site: Site, root: Path) -> Iterator[str]:
     (root / "prometheus.yml").write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_port()}"
     command = [
-        "prometheus",
+        path_of("prometheus"),
         f"--config.file={root / 'prometheus.yml'}",
         f"--storage.tsdb.path={root / 'data'}",
         f"--web.listen-address={address}",

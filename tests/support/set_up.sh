@@ -56,6 +56,26 @@ have() {
   fi
 }
 
+# extracted STAGE "PROGRAM …" PACKAGE FOLDER: extracts Debian's package below the folder, which is in PATH, if one of the
+# programs is not there. What the package needs besides the C library is not fetched, and nothing of it is installed.
+extracted() {
+  local stage=$1 programs package=$3 folder=$4 missing
+  read -ra programs <<<"$2"
+  missing=$(lacking "${programs[@]}")
+  [ -n "$missing" ] || return 0
+  if ! command -v apt-get >/dev/null; then
+    echo "make: $stage needs$missing; install them ($(leave_out "$stage"))" >&2
+    return 1
+  fi
+  echo "make: $stage needs$missing; extracting $package into $folder"
+  again extract_package "$package" "$folder"
+  missing=$(lacking "${programs[@]}")
+  if [ -n "$missing" ]; then
+    echo "make: $stage still lacks$missing, though $package is in $folder" >&2
+    return 1
+  fi
+}
+
 # lacking PROGRAM …: prints those that are not there.
 lacking() {
   local program
@@ -80,4 +100,19 @@ install_packages() (
   dpkg --configure -a 9<&- >/dev/null || true
   apt update || true
   apt install -y --no-install-recommends "$@"
+)
+
+extract_package() (
+  new=$2.new-$$
+  rm -rf "$new"
+  trap 'rm -rf "$new"' EXIT
+  mkdir -p "$new/root"
+  fetch() (cd "$new" && apt-get -qq -o APT::Sandbox::User=root download "$1" >/dev/null)
+  # Where lists are missing or old they are read again, which takes root.
+  fetch "$1" 2>/dev/null || {
+    apt-get -qq -o DPkg::Lock::Timeout=300 update >/dev/null || true
+    fetch "$1"
+  } || exit
+  # Only what is whole gets its place.
+  dpkg-deb -x "$new"/*.deb "$new/root" && rm -rf "$2" && mv "$new/root" "$2"
 )
