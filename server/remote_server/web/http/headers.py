@@ -67,3 +67,9 @@ def require_plain_body(request: web.BaseRequest) -> None:
                     "bodies are taken uncompressed only: send it without Content-Encoding",
                     headers={"Accept-Encoding": "identity", "Connection": "close"},
                 )
+
+
+def came_by_tls(request: web.BaseRequest) -> bool:
+    """Whether the client speaks TLS, to this server or to the proxy in front of it: what an answer
+    says of its address depends on it, and never what somebody may do."""
+    return request.secure or request.headers.get("X-Forwarded-Proto") == "https"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import Final
 
 from aiohttp import web
 
-_FORWARDED: Final = "X-Forwarded-Proto"
+from remote_server.web.http.headers import came_by_tls
 
 
 def server_url(request: web.Request) -> str:
     """The server as the browser knows it."""
-    secure = request.secure or request.headers.get(_FORWARDED) == "https"
-    return f"{'https' if secure else 'http'}://{request.host}"
+    return f"{'https' if came_by_tls(request) else 'http'}://{request.host}"
 
 
 def make_registration_token(url: str) -> str:

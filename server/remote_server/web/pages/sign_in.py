@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import Field
 
 from remote_server.web.access import PUBLIC, VIEWER
+from remote_server.web.http.headers import came_by_tls
 from remote_server.web.http.problems import ApiProblem, forbidden
 from remote_server.web.pages.rendering import PageShown, go, render
 from remote_server.web.pages.words import sentence
@@ -131,6 +132,6 @@ def _require_own_form(request: web.Request) -> None:
 
 def cookie(request: web.Request, name: str, value: str, age: int | None) -> str:
     """The header that sets a cookie for `age` seconds; None: until the browser ends."""
-    secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
     kept = "" if age is None else f"; Max-Age={age}"
-    return f"{name}={value}{kept}; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+    secure = "; Secure" if came_by_tls(request) else ""
+    return f"{name}={value}{kept}; HttpOnly; SameSite=Lax{secure}"

@@ -10,7 +10,12 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
-from remote_server.web.http.headers import header, last_event_id, require_plain_body
+from remote_server.web.http.headers import (
+    came_by_tls,
+    header,
+    last_event_id,
+    require_plain_body,
+)
 from remote_server.web.http.problems import ApiProblem
 from tests.support.live_server import Live
 
@@ -190,3 +195,9 @@ async def test_nothing_nested_or_framed_oddly_is_our_fault(live: Live) -> None:
         for chunks in (b"zz\r\nab", b"2\r\nabc\r\n", b"-1\r\n"):
             assert (await live.raw(head + chunks)).split(b" ", 2)[1] == b"400"
     assert [entry for entry in logs if entry["log_level"] == "error"] == []
+
+
+def test_a_proxy_may_say_that_its_client_speaks_tls() -> None:
+    assert not came_by_tls(asked())
+    assert not came_by_tls(asked(X_Forwarded_Proto="http"))
+    assert came_by_tls(asked(X_Forwarded_Proto="https"))
