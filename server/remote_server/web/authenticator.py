@@ -8,6 +8,7 @@ so that a revoked one is refused from the next request on.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -63,8 +64,10 @@ def bearer(header: str | None) -> str:
 class Authenticator:
     """Admits or refuses bearers of tokens."""
 
-    def __init__(self, store: TokenStore) -> None:
+    def __init__(self, store: TokenStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self.clock = clock
+        """Seconds that only grow."""
         self._known: dict[str, tuple[Token, float]] = {}
         self._touched: dict[str, float] = {}
         self._failed = FailedAttempts()
@@ -80,7 +83,7 @@ class Authenticator:
         try:
             return await self._admit_bearer(header, access)
         except ApiProblem as problem:
-            raise self._failed.judge(problem, address, time.monotonic()) from None
+            raise self._failed.judge(problem, address, self.clock()) from None
 
     async def _admit_bearer(self, header: str | None, access: AccessRule) -> Token:
         text = bearer(header)
@@ -103,7 +106,7 @@ class Authenticator:
 
         ApiProblem says why it does not.
         """
-        now = time.monotonic()
+        now = self.clock()
         known = self._known.get(token)
         if known is None or known[1] <= now:
             try:
@@ -143,7 +146,7 @@ class Authenticator:
 
     async def _find(self, text: str, kind: TokenKind) -> Token:
         name = digest(text)
-        now = time.monotonic()
+        now = self.clock()
         found = self._known.get(name)
         if found is not None and found[1] > now:
             return found[0]
