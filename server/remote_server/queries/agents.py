@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,8 @@ from remote_server.queries.sources import Sources
 from remote_server.queries.views import when, when_if
 
 _JOBS_SHOWN: Final = 100
+_TURN: Final = 100
+"""Agents that are looked at without letting others run: some milliseconds."""
 
 
 async def agent_views(
@@ -20,7 +23,9 @@ async def agent_views(
 ) -> list[AgentView]:
     """Agents as lists and single answers show them to whoever has a role."""
     views = []
-    for agent in agents:
+    for number, agent in enumerate(agents):
+        if number and not number % _TURN:
+            await asyncio.sleep(0)
         status, slot = sources.agents.status(agent.name), sources.agents.slot(agent.name)
         held = list(slot.leases if slot else await sources.store.leases_of(agent.name))
         views.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,9 @@ from typing import Final, NamedTuple
 from remote_protocol.states import AgentState
 from remote_server.queries.memo import Memo
 from remote_server.queries.sources import Sources
+from remote_server.slices import slices
 from remote_server.store.fleet import FleetRow
 
-_SLICE: Final = 500
-"""Agents that are looked at without letting others run."""
 _FREE: Final = 500
 """A fleet up to this size is read each time: what somebody has just changed shows at once."""
 HELD: Final = frozenset({"paused", "draining", "warning"})
@@ -101,6 +99,11 @@ def tally(members: Iterable[Member]) -> Tally:
     return Tally(online + stale + offline, online, stale, offline, held)
 
 
+async def chosen(members: Sequence[Member], wanted: Wanted) -> list[Member]:
+    """Those that a list has."""
+    return [one async for part in slices(members) for one in part if wanted.fits(one)]
+
+
 class FleetReader:
     """Reads all agents; those of a large fleet not too often."""
 
@@ -115,13 +118,12 @@ class FleetReader:
         return await self._memo.get()
 
     async def _read(self) -> Sequence[Member]:
-        found: list[Member] = []
-        for number, row in enumerate(await self._sources.store.fleet(), 1):
-            state = self._sources.agents.state_of(row.name)
-            condition = condition_of(
-                state, paused=row.paused, draining=row.draining, accepting=row.accepting
-            )
-            found.append(Member(row, state, condition))
-            if not number % _SLICE:
-                await asyncio.sleep(0)
-        return found
+        rows = await self._sources.store.fleet()
+        return [self._member(row) async for part in slices(rows) for row in part]
+
+    def _member(self, row: FleetRow) -> Member:
+        state = self._sources.agents.state_of(row.name)
+        condition = condition_of(
+            state, paused=row.paused, draining=row.draining, accepting=row.accepting
+        )
+        return Member(row, state, condition)

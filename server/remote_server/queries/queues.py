@@ -12,6 +12,7 @@ from remote_server.domain.allowed_actions import on_queue
 from remote_server.domain.model import Queue
 from remote_server.queries.sources import Sources
 from remote_server.queries.views import when
+from remote_server.slices import slices
 
 
 async def queue_views(
@@ -25,7 +26,9 @@ async def queue_views(
     views = []
     for queue in queues:
         load, agents = loads[queue.name], serving[queue.name]
-        online = sum(sources.agents.state_of(name) is AgentState.ONLINE for name in agents)
+        online = 0
+        async for part in slices(agents):
+            online += sum(sources.agents.state_of(name) is AgentState.ONLINE for name in part)
         views.append(
             QueueView.model_construct(
                 name=queue.name,

@@ -24,9 +24,16 @@ from remote_server.domain.enrolment import (
 )
 from remote_server.domain.model import SYSTEM, Agent, Principal, Token
 from remote_server.errors import Conflict, NotFound
+from remote_server.slices import slices
 from remote_server.store.attempts import live_keys
 from remote_server.store.ports import Reader, Transaction
-from remote_server.store.repository import Repository, existing_agents, is_state, require_queues
+from remote_server.store.repository import (
+    NONE_SKIPPED,
+    Repository,
+    existing_agents,
+    is_state,
+    require_queues,
+)
 from remote_server.store.rows import SELECT_AGENT, agent_from, agent_row
 from remote_server.store.schema import agents, attempts
 from remote_server.store.tokens import (
@@ -38,7 +45,15 @@ from remote_server.store.tokens import (
 from remote_server.store.transitions import apply
 
 _AGENT: Final = SELECT_AGENT.where(agents.c.name == bindparam("wanted"))
-_AGENTS: Final = SELECT_AGENT.order_by(agents.c.name)
+_AGENTS: Final = (
+    SELECT_AGENT.where(agents.c.name > bindparam("after"))
+    .order_by(agents.c.name)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
+_EVERY: Final = 1 << 31
+_PARSED: Final = 100
+"""Rows of agents that are parsed without letting others run: some milliseconds."""
 _SERVING: Final = select(agents.c.name, agents.c.queues).order_by(agents.c.name)
 INSERT_AGENT: Final = insert(agents).values(
     {column.name: bindparam(column.name) for column in agents.c}
@@ -126,19 +141,21 @@ class Agents(Repository):
         """One agent. NotFound."""
         return await self._database.read(lambda reader: _get(reader, name))
 
-    async def agents(self) -> list[Agent]:
-        """All agents by name."""
-        rows = await self._database.read(lambda reader: reader.all(_AGENTS))
-        return [agent_from(row) for row in rows]
+    async def agents(self, after: str = "", limit: int = _EVERY) -> list[Agent]:
+        """Agents by name: at most `limit` of those that come after a name, by default all."""
+        where = {"after": after, "count": limit}
+        rows = await self._database.read(lambda reader: reader.all(_AGENTS, where), long=True)
+        return [agent_from(row) async for part in slices(rows, _PARSED) for row in part]
 
     async def serving(self, queues: Collection[str]) -> dict[str, list[str]]:
         """The names of the agents that serve each of these queues."""
         rows = await self._database.read(lambda reader: reader.all(_SERVING))
         found: dict[str, list[str]] = {queue: [] for queue in queues}
-        for row in rows:
-            for queue in _queues(row.queues):
-                if queue in found:
-                    found[queue].append(row.name)
+        async for part in slices(rows):
+            for row in part:
+                for queue in _queues(row.queues):
+                    if queue in found:
+                        found[queue].append(row.name)
         return found
 
     async def existing(self, names: Collection[str]) -> frozenset[str]:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import select
 
 from remote_server.domain.model import Agent
+from remote_server.slices import slices
 from remote_server.store.agents import find_agent
 from remote_server.store.ports import Reader, Row
 from remote_server.store.repository import Repository
@@ -66,7 +67,7 @@ class Fleet(Repository):
     async def fleet(self) -> list[FleetRow]:
         """All agents by name."""
         rows = await self._database.read(lambda reader: reader.all(_FLEET), long=True)
-        return [_fleet_row(row) for row in rows]
+        return [_fleet_row(row) async for part in slices(rows) for row in part]
 
     async def agents_named(self, names: Sequence[str]) -> list[Agent]:
         """These agents, without those that are gone."""

@@ -9,11 +9,13 @@ import pytest
 from remote_protocol.messages import Hello, Platform, Settings
 from remote_protocol.states import AgentState
 from remote_server.domain.links import AgentStatus
-from remote_server.queries.fleet import FleetReader, Member, Wanted, condition_of, tally
+from remote_server.queries.fleet import FleetReader, Member, Wanted, chosen, condition_of, tally
 from remote_server.queries.sources import Sources
+from remote_server.slices import SLICE
 from remote_server.store import Store
 from remote_server.store.fleet import FleetRow
 from tests.support.fake_links import FakeLinks
+from tests.support.loop_turns import loop_turns
 from tests.support.stored import NOW
 
 
@@ -106,3 +108,12 @@ async def test_all_agents_are_read_with_how_they_are(
     await store.set_wishes("b", NOW, paused=True)
     found = [(one.row.name, one.state, one.condition) for one in await reader.members()]
     assert found == [("a", "offline", "offline"), ("b", "online", "paused")]
+
+
+async def test_others_run_while_somebody_looks_for_agents() -> None:
+    members = [member(f"a{number}") for number in range(SLICE * 4)]
+    found, turns = await loop_turns(chosen(members, Wanted(text="A1")))
+    assert [one.row.name for one in found] == [
+        one.row.name for one in members if "a1" in one.row.name
+    ]
+    assert turns >= 3

@@ -14,6 +14,7 @@ from remote_server.domain.model import Agent
 from remote_server.errors import Conflict, NotFound, Refused, UnknownQueue
 from remote_server.store import Store
 from tests.server.store.test_registrations import enrol, hello, registration_token
+from tests.support.loop_turns import loop_turns
 from tests.support.stored import NOW, finish, running
 
 
@@ -190,3 +191,14 @@ async def test_who_serves_a_queue(store: Store) -> None:
     for name, queues in (("b", ["x"]), ("a", ["default", "x"]), ("c", ["default"])):
         await enrol(store, token, digest=name, name=name, fingerprint=name, queues=queues)
     assert await store.serving({"x", "gone"}) == {"x": ["a", "b"], "gone": []}
+
+
+async def test_they_are_listed_in_pages_and_others_run_in_between(store: Store) -> None:
+    names = [f"a{number:03}" for number in range(250)]
+    for name in names:
+        await store.bump_epoch(name, hello(), "", NOW)
+    found, turns = await loop_turns(store.agents())
+    assert [agent.name for agent in found] == names
+    assert turns >= 2
+    assert [agent.name for agent in await store.agents("a100", 3)] == ["a101", "a102", "a103"]
+    assert [agent.name for agent in await store.agents("a2485", 3)] == ["a249"]

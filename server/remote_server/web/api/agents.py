@@ -15,7 +15,7 @@ from remote_server.queries.agents import agent_views
 from remote_server.web.access import ADMIN, OPERATOR, VIEWER
 from remote_server.web.actions.agents import DRAIN, PAUSE, RESTART, RESUME, instruct
 from remote_server.web.actions.agents import rotate_token as give_new_token
-from remote_server.web.http.paging import page
+from remote_server.web.http.paging import decode, encode
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
 
 
@@ -26,14 +26,12 @@ async def list_agents(call: Call) -> web.StreamResponse:
     By name.
     """
     query = call.query(PageQuery)
-    agents, following = page(
-        await call.services.store.agents(), lambda agent: agent.name, query.limit, query.cursor
-    )
-    return answer(
-        Page[AgentView].model_construct(
-            items=await agent_views(call.services.sources, agents, call.role), next_cursor=following
-        )
-    )
+    after = "" if query.cursor is None else decode(query.cursor)
+    agents = await call.services.store.agents(after, query.limit + 1)
+    shown = agents[: query.limit]
+    following = encode(shown[-1].name) if len(agents) > query.limit else None
+    views = await agent_views(call.services.sources, shown, call.role)
+    return answer(Page[AgentView].model_construct(items=views, next_cursor=following))
 
 
 @Route("GET", "/api/v1/agents/{name}", VIEWER, answer=AgentView)

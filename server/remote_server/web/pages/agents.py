@@ -16,7 +16,7 @@ from remote_protocol.parts import Comment
 from remote_protocol.quantities import Duration
 from remote_server.domain.model import Agent
 from remote_server.queries.agents import agent_views
-from remote_server.queries.fleet import HELD, Wanted, condition_of, tally
+from remote_server.queries.fleet import HELD, Wanted, chosen, condition_of, tally
 from remote_server.queries.sources import Sources
 from remote_server.web.access import OPERATOR, VIEWER
 from remote_server.web.actions.agents import instruct_all
@@ -125,7 +125,7 @@ async def all_agents(call: Call) -> web.StreamResponse:
     services = call.services
     members = await services.fleet.members()
     wanted = query.wanted
-    found = [member for member in members if wanted.fits(member)]
+    found = await chosen(members, wanted)
     shown, following = page(found, lambda member: member.row.name, SHOWN, query.cursor or None)
     agents = await services.store.agents_named([member.row.name for member in shown])
     queues = await services.store.queues() if members else []
