@@ -73,6 +73,8 @@ class ChangeSet:
     """Ids of tokens that were created, changed or revoked."""
     revoked: dict[str, str] = field(default_factory=dict)
     """Those of them that hold no more: why."""
+    sessions: set[str] = field(default_factory=set)
+    """Sessions of browsers that ended, by the hashes of their secrets."""
     seconds: float = 0.0
     """How long the transaction took, its commit included."""
     webhooks: set[str] = field(default_factory=set)
@@ -88,6 +90,7 @@ class ChangeSet:
             self.jobs
             or self.queued
             or self.tokens
+            or self.sessions
             or self.agents
             or self.removed_agents
             or self.queues
@@ -114,6 +117,7 @@ class ChangeSet:
             (self.agents, other.agents),
             (self.queues, other.queues),
             (self.tokens, other.tokens),
+            (self.sessions, other.sessions),
             (self.webhooks, other.webhooks),
         ):
             mine |= theirs

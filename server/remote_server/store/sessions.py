@@ -57,6 +57,7 @@ class Sessions(Repository):
                 oldest = tx.one(_OLDEST, {"owner": session.token})
                 if oldest is not None:
                     tx.run(_END, {"digest": oldest.hash})
+                    tx.changes.sessions.add(oldest.hash)
             tx.run(_INSERT, asdict(session))
             if audited:
                 tx.audit("session.sign_in", "session", named(session.hash))
@@ -79,7 +80,10 @@ class Sessions(Repository):
         """Forget a session; one that is unknown is no error. `audited`: the audit says so."""
 
         def end(tx: Transaction) -> None:
-            if tx.changed(_END, {"digest": digest}) and audited:
+            if not tx.changed(_END, {"digest": digest}):
+                return
+            tx.changes.sessions.add(digest)
+            if audited:
                 tx.audit("session.sign_out", "session", named(digest))
 
         await self._database.write(end, by=by)

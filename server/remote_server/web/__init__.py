@@ -7,7 +7,7 @@ from remote_server.web.http.bodies import BodyBudget
 from remote_server.web.http.connection import Connection
 from remote_server.web.http.connections import Connections, allowance
 from remote_server.web.http.listener import Listener
-from remote_server.web.http.streams import Streams
+from remote_server.web.http.streams import Judges, Streams
 from remote_server.web.provider_sign_in import ProviderSignIn
 from remote_server.web.services import Services
 from remote_server.web.sessions import Sessions
@@ -18,6 +18,7 @@ __all__ = [
     "Connection",
     "Connections",
     "Followers",
+    "Judges",
     "Listener",
     "ProviderSignIn",
     "Services",

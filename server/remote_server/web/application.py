@@ -182,7 +182,8 @@ class _CallWrapper:
         connection = call.request.protocol
         if not isinstance(connection, Connection):
             return await call.route.handler(call)
-        with self._services.streams.admit(call.token, connection.abort):
+        session = "" if call.signed_in is None else call.signed_in.session
+        with self._services.streams.admit(call.token, connection.abort, session):
             connection.stream = asyncio.current_task()
             try:
                 return await call.route.handler(call)

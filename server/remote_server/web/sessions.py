@@ -17,7 +17,9 @@ from typing import Final, Protocol
 
 from remote_protocol.errors import ErrorCode
 from remote_server.config import SessionsPart
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Principal, Session, Token
+from remote_server.errors import ServerError
 from remote_server.web.access import AccessRule
 from remote_server.web.authenticator import REMEMBERED, Authenticator, digest
 from remote_server.web.http.problems import ApiProblem, forbidden
@@ -56,6 +58,11 @@ class SignedIn:
     secret: str
 
     @property
+    def session(self) -> str:
+        """The hash by which its session is stored."""
+        return digest(self.secret)
+
+    @property
     def csrf(self) -> str:
         """What each form of this session holds: another site cannot know it (OWASP CSRF
         Prevention, HMAC based token)."""
@@ -82,6 +89,11 @@ class Sessions:
         self._longest = settings.max_age
         self._known: dict[str, tuple[Session, float]] = {}
 
+    def committed(self, changes: ChangeSet) -> None:
+        """Hear of a commit: sessions that ended are known no more."""
+        for name in changes.sessions:
+            self._known.pop(name, None)
+
     async def begin(self, token: Token, address: str, audited: bool = True) -> str:
         """Sign a browser in; the secret of its cookie. `audited`: the audit says so."""
         secret = urlsafe_b64encode(os.urandom(_ENTROPY)).rstrip(b"=").decode()
@@ -96,7 +108,7 @@ class Sessions:
         session = await self._find(secret)
         now = time.time()
         if secret is None or session is None or not self._holds(session, now):
-            raise ApiProblem(ErrorCode.MISSING_TOKEN, "sign in to see this page")
+            raise _over()
         token = await self._authenticator.admit_owner(session.token, access)
         if now - session.used_at > _TOUCH_EVERY:
             await self._store.use_session(session.hash, now)
@@ -105,11 +117,18 @@ class Sessions:
 
     async def end(self, signed_in: SignedIn, address: str, audited: bool = True) -> None:
         """Sign a browser out. `audited`: the audit says so."""
-        name = digest(signed_in.secret)
         by = signed_in.token.used_from(address)
-        await self._store.end_session(name, by, audited)
+        await self._store.end_session(signed_in.session, by, audited)
         # Not before: a request meanwhile would read it once more.
-        self._known.pop(name, None)
+        self._known.pop(signed_in.session, None)
+
+    async def judge(self, name: str) -> ApiProblem | None:
+        """Why the session with this hash is over; None while it holds, or nobody can say."""
+        try:
+            found = await self._store.session(name)
+        except ServerError:
+            return None
+        return None if found is not None and self._holds(found, time.time()) else _over()
 
     def _holds(self, session: Session, now: float) -> bool:
         return now < session.expires_at and now - session.used_at < self._idle
@@ -127,3 +146,7 @@ class Sessions:
                 self._known.clear()
             self._known[name] = (session, now + REMEMBERED)
         return session
+
+
+def _over() -> ApiProblem:
+    return ApiProblem(ErrorCode.MISSING_TOKEN, "sign in to see this page")

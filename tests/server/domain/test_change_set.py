@@ -30,6 +30,7 @@ FILLED: dict[str, Any] = {
     "queues": {"q"},
     "tokens": {"t"},
     "revoked": {"t": "revoked"},
+    "sessions": {"s"},
     "webhooks": {"w"},
     "webhook_counts": {"delivered": 1},
     "audited": True,

@@ -21,8 +21,11 @@ async def test_a_session_is_found_by_its_hash_until_it_ends(store: Store) -> Non
     assert await store.session("digest") == session
     await store.use_session("digest", NOW + 5)
     assert await store.session("digest") == replace(session, used_at=NOW + 5)
-    await store.end_session("digest")
+    told: list[set[str]] = []
+    store.on_commit(lambda changes: told.append(changes.sessions))
+    await store.end_session("digest", audited=False)
     assert await store.session("digest") is None
+    assert told == [{"digest"}], "who shows its pages hears of it"
     await store.end_session("digest")
 
 
