@@ -83,7 +83,10 @@ def allow(agent: Agent, settings: Settings, grant: Grant) -> Agent:
         allowed_capacity=agent.allowed_capacity if settings.capacity is None else settings.capacity,
     )
     after = _narrowed(agent, settings)
-    return replace(agent, **{key: after[key] for key in after if after[key] != before[key]})
+    agent = replace(agent, **{key: after[key] for key in after if after[key] != before[key]})
+    # An edit may have given it queues that this registration does not ask for.
+    held = tuple(queue for queue in agent.queues if queue in agent.allowed_queues)
+    return agent if held == agent.queues else replace(agent, queues=held or agent.allowed_queues)
 
 
 def edited(agent: Agent, change: AgentChange) -> Agent:

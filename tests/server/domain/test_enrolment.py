@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from remote_protocol.api.agents import AgentChange
 from remote_protocol.api.registration import Registration
@@ -169,3 +173,50 @@ def test_registering_and_connecting_note_the_host() -> None:
     assert (again.epoch, again.version, again.boot_id, again.address) == (2, "2", "b", "h2")
     assert again.connected_at == again.last_seen_at == 6.0
     assert again.fingerprint == "f"
+
+
+QUEUES = st.lists(st.sampled_from(["w", "x", "y", "z"]), unique=True, max_size=3)
+SAID = st.builds(Settings, queues=st.none() | QUEUES)
+WAYS = st.one_of(
+    st.tuples(st.just("hello"), SAID),
+    st.tuples(st.just("reload"), SAID),
+    st.tuples(st.just("own token"), SAID),
+    st.tuples(st.just("registration token"), SAID, QUEUES),
+    st.tuples(st.just("edit"), QUEUES.filter(bool)),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(WAYS, max_size=12))
+def test_whatever_happens_an_agent_serves_what_somebody_allowed(ways: list[Any]) -> None:
+    agent = enrolled(Settings(queues=["x"]), Grant(("x", "y")))
+    allowed = {"x"}
+    for way, said, *more in ways:
+        if way == "edit":
+            agent, allowed = edited(agent, AgentChange(queues=said)), set(said)
+        elif way == "hello":
+            agent = connected(
+                agent,
+                Hello(
+                    oldest=1,
+                    newest=1,
+                    installation="i",
+                    session="0" * 26,
+                    agent_version="1",
+                    settings=said,
+                ),
+                "",
+                1.0,
+            )
+        elif way == "reload":
+            agent = announce(agent, said)
+        elif way == "own token":
+            agent = registered(agent, Registration(name="a", settings=said))
+        else:
+            grant = Grant(tuple(more[0]))
+            if not uncovered([grant], said.queues or ()):
+                allowed |= set(said.queues or ())
+            agent = registered(agent, Registration(name="a", settings=said), grant)
+            allowed |= {queue for queue in said.queues or () if grant.covers(queue)}
+        assert agent.queues, "it always serves something"
+        assert set(agent.queues) <= set(agent.allowed_queues) <= allowed

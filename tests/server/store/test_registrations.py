@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
+from remote_protocol.api.agents import AgentChange
 from remote_protocol.api.queues import QueueCreate
 from remote_protocol.api.registration import Registration
 from remote_protocol.errors import ErrorCode
-from remote_protocol.messages import Hello, Platform
+from remote_protocol.messages import Hello, Platform, Settings
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Token
 from remote_server.errors import NameTaken, Refused, UnknownQueue
@@ -180,3 +183,91 @@ async def test_an_agent_token_registers_its_agent_only(store: Store) -> None:
         await enrol(store, token, name="a")
     made = await enrol(store, token, name="b")
     assert (made.changed, made.token_issued) == (True, False)
+
+
+async def _nothing(_: Store) -> None:
+    pass
+
+
+async def _hello(store: Store) -> None:
+    await store.bump_epoch("a", hello(settings={"queues": ["y", "x"]}), "", NOW + 1)
+
+
+async def _reload(store: Store) -> None:
+    await store.announce("a", Settings(queues=["y", "x"]))
+    await store.announce("a", Settings(queues=["y"]))
+
+
+async def _again_by_its_own_token(store: Store) -> None:
+    own = await store.token_by_hash("rat1")
+    assert own is not None
+    with pytest.raises(Refused):
+        await enrol(store, own, "rat2", queues=["x", "y"])
+
+
+async def _again_by_a_token_of_another_queue(store: Store) -> None:
+    token = await registration_token(store, "another", queues=("z",))
+    with pytest.raises(Refused):
+        await enrol(store, token, "rat2", queues=["y"])
+    await enrol(store, token, "rat2")
+
+
+async def _another_host_takes_the_name(store: Store) -> None:
+    token = await registration_token(store, "narrow", queues=("x",), allow_replace=True)
+    with pytest.raises(Refused):
+        await enrol(store, token, "rat2", fingerprint="f2", replace=True, queues=["x", "y"])
+    await enrol(store, token, "rat2", fingerprint="f2", replace=True)
+
+
+async def _a_token_made_beforehand(store: Store) -> None:
+    """For a name that exists: it opens what it covers to a new agent only."""
+    token = await store.create_token("agent", "made", "a", NOW, agent="a", queues=("x", "y"))
+    await enrol(store, token, "rat2", queues=["x", "y"])
+    await store.bump_epoch("a", hello(settings={"queues": ["x", "y"]}), "", NOW + 1, token)
+
+
+async def _after_an_edit_took_it_away(store: Store) -> None:
+    """Its own token was made when it was allowed."""
+    wide = await registration_token(store, "wide", queues=("x", "y"))
+    await enrol(store, wide, "rat2", queues=["x", "y"])
+    await store.update_agent("a", AgentChange(queues=["x"]))
+    own = await store.token_by_hash("rat2")
+    assert own is not None
+    await enrol(store, own, "rat3", queues=["x", "y"])
+    await store.bump_epoch("a", hello(settings={"queues": ["x", "y"]}), "", NOW + 1, own)
+    await store.announce("a", Settings(queues=["y", "x"]))
+
+
+async def _with_a_rotated_token(store: Store) -> None:
+    await store.rotate_token("a", "rotated", NOW)
+    own = await store.token_by_hash("rotated")
+    assert own is not None
+    with pytest.raises(Refused):
+        await enrol(store, own, "rat2", queues=["y"])
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        _nothing,
+        _hello,
+        _reload,
+        _again_by_its_own_token,
+        _again_by_a_token_of_another_queue,
+        _another_host_takes_the_name,
+        _a_token_made_beforehand,
+        _after_an_edit_took_it_away,
+        _with_a_rotated_token,
+    ],
+    ids=lambda way: way.__name__.strip("_"),
+)
+async def test_no_way_leads_to_a_queue_that_was_not_allowed(
+    store: Store, way: Callable[[Store], Awaitable[None]]
+) -> None:
+    for name in ("x", "y", "z"):
+        await store.create_queue(QueueCreate(name=name), NOW)
+    await enrol(store, await registration_token(store, queues=("x",)))
+    await way(store)
+    agent = await store.agent("a")
+    assert agent.queues == ("x",) and "y" not in agent.allowed_queues
+    assert (await store.serving(["y"]))["y"] == []
