@@ -3,7 +3,7 @@ live here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select, tuple_, update
@@ -24,6 +24,14 @@ _TIMELINE: Final = (
 )
 _EVENTS: Final = (
     SELECT_EVENT.where(timeline.c.seq > bindparam("after"), timeline.c.state.is_not(None))
+    .order_by(timeline.c.seq)
+    .limit(bindparam("count"))
+    .offset(NONE_SKIPPED)
+)
+_EVENTS_WITH_QUEUES: Final = (
+    select(*timeline.c, jobs.c.queue)
+    .join_from(timeline, jobs, jobs.c.id == timeline.c.job, isouter=True)
+    .where(timeline.c.seq > bindparam("after"), timeline.c.state.is_not(None))
     .order_by(timeline.c.seq)
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
@@ -107,6 +115,8 @@ class EventsPage(NamedTuple):
     """Of the events up to this number some are kept no longer; 0: all are."""
     last: int
     """The largest number that is in use."""
+    upto: int = 0
+    """What follows begins after this number: where some were left out, it is not the last one's."""
 
 
 def forgotten_events(reader: Reader) -> int:
@@ -158,16 +168,23 @@ class History(Repository):
         """The number of the newest timeline entry that there has been; 0 when there was none."""
         return await self._database.read(_last)
 
-    async def events_page(self, after: int, limit: int = 1000) -> EventsPage:
-        """The same as `events`, and what is kept no longer, at one moment."""
+    async def events_page(
+        self, after: int, limit: int = 1000, within: Collection[str] | None = None
+    ) -> EventsPage:
+        """The same as `events`, and what is kept no longer, at one moment. `within`: of `limit`
+        changes only those of jobs in these queues."""
+        which = _EVENTS if within is None else _EVENTS_WITH_QUEUES
 
         def look(reader: Reader) -> tuple[list[Row], int, int]:
-            rows = reader.all(_EVENTS, {"after": after, "count": limit})
+            rows = reader.all(which, {"after": after, "count": limit})
             # A page with events tells by them that its position is one of ours.
             return rows, forgotten_events(reader), rows[-1].seq if rows else _last(reader)
 
         rows, forgotten, last = await self._database.read(look, long=True)
-        return EventsPage([event_from(row) for row in rows], forgotten, last)
+        upto = rows[-1].seq if rows else after
+        if within is not None:
+            rows = [row for row in rows if row.queue in within]
+        return EventsPage([event_from(row) for row in rows], forgotten, last, upto)
 
     async def old_logs(self, queue: str, before: float, limit: int = 200) -> list[OldLog]:
         """Logs of a queue's jobs that ended before `before` (Unix seconds), the oldest first."""

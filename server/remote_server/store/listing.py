@@ -1,6 +1,6 @@
 """Lists of jobs: pages by every filter, with bounded work a page. Queries live here.
 
-One of the indexed filters alone is answered by its index, several states by the index of states for
+One of the indexed filters alone is answered by its index, several states or queues by the index for
 each of them. Everything else looks through the jobs
 from new to old in slices, lets others run between two of them, and ends the page when its time is
 up: a page may be short, or empty, and still have a cursor.
@@ -32,6 +32,8 @@ SLICE: Final = 4000
 """Jobs that are looked through without letting others run: some milliseconds."""
 SEARCH_TIME: Final = 1.0
 """Seconds of looking through jobs after which a page ends."""
+MERGED: Final = 8
+"""Queues whose indexes are merged for a page; jobs of more of them are looked for in slices."""
 _NEWEST: Final = "~"
 _OLDEST: Final = ""
 _ACTOR_ID: Final = 26
@@ -63,6 +65,8 @@ class JobFilter:
 
     states: frozenset[JobState] = frozenset()
     queue: str | None = None
+    queues: frozenset[str] | None = None
+    """Any of these; only where `queue` is not given."""
     agent: str | None = None
     name: str | None = None
     """A part of the name; upper and lower case are the same."""
@@ -82,9 +86,17 @@ class JobFilter:
     @property
     def indexed(self) -> bool:
         """Whether an index leads from one of its jobs to the next."""
-        several = bool(self.states) + (self.queue is not None) + (self.agent is not None) > 1
+        queues = self.queue is not None or self.queues is not None
+        several = bool(self.states) + queues + (self.agent is not None) > 1
+        many = len(self.queues or ()) > MERGED
         return not (
-            several or self.name or self.part or self.labels or self.submitter or self.reasons
+            several
+            or many
+            or self.name
+            or self.part
+            or self.labels
+            or self.submitter
+            or self.reasons
         )
 
     @property
@@ -99,6 +111,8 @@ class JobFilter:
         found: dict[str, object] = {
             f"state_{number}": state.value for number, state in enumerate(sorted(self.states))
         }
+        for number, queue in enumerate(sorted(self.queues or ())):
+            found[f"queue_{number:03}"] = queue
         for number, reason in enumerate(sorted(self.reasons)):
             found[f"reason_{number}"] = reason.value
         for name in ("queue", "agent", "submitter"):
@@ -140,6 +154,9 @@ def _page(names: frozenset[str], by_id: bool) -> Select[Any]:
         conditions.append(jobs.c.state == bindparam(states[0]))
     elif states:
         conditions.append(jobs.c.state.in_([bindparam(name) for name in states]))
+    queues = sorted(name for name in names if name.startswith("queue_"))
+    if queues:
+        conditions.append(jobs.c.queue.in_([bindparam(name) for name in queues]))
     reasons = sorted(name for name in names if name.startswith("reason_"))
     if reasons:
         conditions.append(jobs.c.end_reason.in_([bindparam(name) for name in reasons]))
@@ -179,6 +196,8 @@ class JobLists(Repository):
         `limit` jobs, PAGE_SIZE characters or SEARCH_TIME seconds of looking.
         """
         page = _Page(wanted, max(1, min(limit, MAX_PAGE)), self.specs)
+        if wanted.queues is not None and not wanted.queues:
+            return [], None
         floor, before = wanted.range
         if cursor is not None:
             before = min(before, cursor)
@@ -214,8 +233,11 @@ class JobLists(Repository):
         return _OLDEST if row is None else str(row.id)
 
     async def _indexed(self, wanted: JobFilter, floor: str, before: str, count: int) -> list[Row]:
-        """The first `count` rows of a filter with an index; of several states, each has its own."""
-        parts = [replace(wanted, states=frozenset({state})) for state in wanted.states] or [wanted]
+        """The first `count` rows of a filter with an index; several states or queues have one
+        each."""
+        parts = [replace(wanted, states=frozenset({state})) for state in wanted.states]
+        parts += [replace(wanted, queue=queue, queues=None) for queue in wanted.queues or ()]
+        parts = parts or [wanted]
         questions = [part.parameters for part in parts]
         more = {"floor": floor, "before": before, "count": count}
 
