@@ -253,7 +253,7 @@ class Token:
     role: Role | None = None
     agent: str | None = None
     queues: tuple[str, ...] = ()
-    """Queues that it covers; `*`: all."""
+    """Queues that it covers; `*`: all. Of an API token: those that it is limited to; none: all."""
     labels: dict[str, str] = field(default_factory=dict)
     """Labels that it gives to agents."""
     allow_replace: bool = False
@@ -262,6 +262,11 @@ class Token:
     expires_at: float | None = None
     last_used_at: float | None = None
     revoked: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """Whether it is an API token that is limited to its queues."""
+        return self.kind == "api" and bool(self.queues)
 
     @property
     def principal(self) -> Principal:

@@ -10,6 +10,7 @@ from remote_protocol.api.agents import AgentView
 from remote_protocol.ids import Role
 from remote_server.domain.allowed_actions import on_agent
 from remote_server.domain.model import Agent
+from remote_server.domain.queue_limits import UNNAMED
 from remote_server.queries.sources import Sources
 from remote_server.queries.views import when, when_if
 
@@ -36,7 +37,7 @@ async def agent_views(
                 labels=agent.labels,
                 capacity=agent.capacity,
                 running=len(held),
-                jobs=[key.job for key in held[:_JOBS_SHOWN]],
+                jobs=[key.job for key in held if key.job != UNNAMED][:_JOBS_SHOWN],
                 condition=status.condition or agent.condition,
                 paused=agent.paused,
                 pause_comment=agent.pause_comment,

@@ -1,4 +1,5 @@
-"""Who may make a call: the kinds of token it takes, and the least role. Pure."""
+"""Who may make a call: the kinds of token it takes, the least role, and whether tokens that are
+limited to queues do. Pure."""
 
 from __future__ import annotations
 
@@ -14,6 +15,9 @@ class AccessRule:
 
     kinds: frozenset[TokenKind] = frozenset()
     role: Role | None = None
+    limited: bool = False
+    """Tokens that are limited to queues are taken, too: the call finds only what belongs to these
+    (`web.limited`). Without it they are refused, so that a new call gives nothing away."""
 
     @property
     def words(self) -> str:
@@ -30,5 +34,7 @@ PUBLIC: Final = AccessRule()
 VIEWER: Final = AccessRule(_API, Role.VIEWER)
 OPERATOR: Final = AccessRule(_API, Role.OPERATOR)
 ADMIN: Final = AccessRule(_API, Role.ADMIN)
+QUEUE_VIEWER: Final = AccessRule(_API, Role.VIEWER, limited=True)
+QUEUE_OPERATOR: Final = AccessRule(_API, Role.OPERATOR, limited=True)
 AGENT: Final = AccessRule(frozenset({TokenKind.AGENT}))
 ENROL: Final = AccessRule(frozenset({TokenKind.REGISTRATION, TokenKind.AGENT}))

@@ -34,6 +34,7 @@ from remote_server.web.http.problems import (
     from_http_exception,
     from_server_error,
 )
+from remote_server.web.limited import limited
 from remote_server.web.openapi.document import document
 from remote_server.web.pages.problems import problem_page, wants_page
 from remote_server.web.refusals import refusal
@@ -108,7 +109,7 @@ class _CallWrapper:
                 if route.page and route.method == "POST":
                     await call.read_form()
                 elif call.signed_in is not None and not route.lasting:
-                    call.figures = await services.overview.figures()
+                    call.figures = await call.services.overview.figures()
                 response = await (self._stream(call) if route.streams else route.handler(call))
             except Exception as error:
                 self._tell(call, error)
@@ -154,6 +155,8 @@ class _CallWrapper:
         except ApiProblem as problem:
             self._refused(request, problem)
             raise
+        if call.caller.limited:
+            call.services = limited(self._services, call.caller)
         if call.caller.kind == _API and isinstance(request.protocol, Connection):
             self._services.connections.proved(request.protocol, call.caller)
 

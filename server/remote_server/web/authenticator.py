@@ -128,6 +128,11 @@ class Authenticator:
                 f"this needs the role {access.role}, but the token {token.name!r} has the role "
                 f"{token.role or Role.VIEWER}"
             ).of(token)
+        if token.limited and not access.limited:
+            raise forbidden(
+                f"the token {token.name!r} is limited to the queues {', '.join(token.queues)}; "
+                "this is about more than them and needs a token that is not limited"
+            ).of(token)
         if now - self._touched.get(token.id, 0.0) > _TOUCH_EVERY:
             self._touched[token.id] = now
             await self._store.touch(token.id, now)
@@ -142,6 +147,10 @@ class Authenticator:
             return _unknown(kind)
         except ServerError:
             return None
+        if found.limited and found.queues != token.queues:
+            return ApiProblem(
+                ErrorCode.INVALID_TOKEN, "the queues of this token are others now; ask again"
+            )
         return _unknown(kind) if found.revoked else _expired(found, kind, time.time())
 
     async def _find(self, text: str, kind: TokenKind) -> Token:

@@ -24,6 +24,11 @@ def agent_log_topic(agent: str) -> str:
     return f"agent {agent}"
 
 
+def queue_topic(queue: str) -> str:
+    """The topic of changes of the states of a queue's jobs; no job has such an id."""
+    return f"queue {queue}"
+
+
 class Followers:
     """The followers and what each one waits for."""
 
@@ -33,22 +38,25 @@ class Followers:
         """The server stops: followers break off, so that their clients come back and resume."""
 
     @contextmanager
-    def follow(self, topic: str) -> Iterator[asyncio.Event]:
-        """An event that is set at each change of `topic`."""
+    def follow(self, *topics: str) -> Iterator[asyncio.Event]:
+        """An event that is set at each change of one of the topics."""
         event = asyncio.Event()
-        self._followers.setdefault(topic, set()).add(event)
+        for topic in topics:
+            self._followers.setdefault(topic, set()).add(event)
         try:
             yield event
         finally:
-            followers = self._followers[topic]
-            followers.discard(event)
-            if not followers:
-                del self._followers[topic]
+            for topic in topics:
+                followers = self._followers[topic]
+                followers.discard(event)
+                if not followers:
+                    del self._followers[topic]
 
     def committed(self, changes: ChangeSet) -> None:
         """Hear of a commit."""
         if changes.jobs:
             self.notify((TIMELINE, *changes.jobs))
+            self.notify(queue_topic(queue) for queue, _ in changes.state_counts)
         if changes.audited:
             self.notify((AUDIT,))
 

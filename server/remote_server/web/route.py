@@ -206,6 +206,11 @@ class Call:
         return self.token.role or Role.VIEWER
 
     @property
+    def fleet_role(self) -> Role:
+        """The caller's role towards agents and queues: who is limited to queues only looks."""
+        return Role.VIEWER if self.token.limited else self.role
+
+    @property
     def sees_values(self) -> bool:
         """Whether the caller may see the values of jobs' environments: operators may."""
         return self.role.includes(Role.OPERATOR)

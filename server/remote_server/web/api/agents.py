@@ -12,14 +12,14 @@ from remote_protocol.api.bodies import Nothing, Page
 from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Agent
 from remote_server.queries.agents import agent_views
-from remote_server.web.access import ADMIN, OPERATOR, VIEWER
+from remote_server.web.access import ADMIN, OPERATOR, QUEUE_VIEWER
 from remote_server.web.actions.agents import DRAIN, PAUSE, RESTART, RESUME, instruct
 from remote_server.web.actions.agents import rotate_token as give_new_token
 from remote_server.web.http.paging import decode, encode
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
 
 
-@Route("GET", "/api/v1/agents", VIEWER, query=PageQuery, answer=Page[AgentView])
+@Route("GET", "/api/v1/agents", QUEUE_VIEWER, query=PageQuery, answer=Page[AgentView])
 async def list_agents(call: Call) -> web.StreamResponse:
     """List agents.
 
@@ -30,11 +30,11 @@ async def list_agents(call: Call) -> web.StreamResponse:
     agents = await call.services.store.agents(after, query.limit + 1)
     shown = agents[: query.limit]
     following = encode(shown[-1].name) if len(agents) > query.limit else None
-    views = await agent_views(call.services.sources, shown, call.role)
+    views = await agent_views(call.services.sources, shown, call.fleet_role)
     return answer(Page[AgentView].model_construct(items=views, next_cursor=following))
 
 
-@Route("GET", "/api/v1/agents/{name}", VIEWER, answer=AgentView)
+@Route("GET", "/api/v1/agents/{name}", QUEUE_VIEWER, answer=AgentView)
 async def show(call: Call) -> web.StreamResponse:
     """Show an agent."""
     return await _shown(call, await call.services.store.agent(call.path("name")))
@@ -156,4 +156,4 @@ async def rotate_token(call: Call) -> web.StreamResponse:
 
 
 async def _shown(call: Call, agent: Agent) -> web.StreamResponse:
-    return answer((await agent_views(call.services.sources, [agent], call.role))[0])
+    return answer((await agent_views(call.services.sources, [agent], call.fleet_role))[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from aiohttp import web
 from pydantic import Field
@@ -10,7 +11,7 @@ from pydantic import Field
 from remote_server.domain.model import TimelineEvent
 from remote_server.queries.views import timeline_json
 from remote_server.store.history import EventsPage
-from remote_server.web.access import VIEWER
+from remote_server.web.access import QUEUE_VIEWER
 from remote_server.web.followers import TIMELINE, wait
 from remote_server.web.http.frames import (
     KEEP_ALIVE,
@@ -40,7 +41,7 @@ class EventsQuery(Query):
 @Route(
     "GET",
     "/api/v1/events",
-    VIEWER,
+    QUEUE_VIEWER,
     query=EventsQuery,
     media=(NDJSON, SSE),
     headers=("Last-Event-ID",),
@@ -66,6 +67,7 @@ async def events(call: Call) -> web.StreamResponse:
     kept_from = 0 if after else None
     with services.followers.follow(TIMELINE) as changed:
         await stream.open()
+        written = time.monotonic()
         if media == SSE:
             await stream.write(b": events\n\n")
         while True:
@@ -83,17 +85,22 @@ async def events(call: Call) -> web.StreamResponse:
                     await stream.event("gap", {"after": after, "next": following})
                     after = kept_from = following
                     continue
-                if not page.events:
+                if page.upto == after:
                     break
-                after = page.events[-1].seq
-                await stream.write(text.encode())
+                after = page.upto
+                if text:
+                    await stream.write(text.encode())
+                    written = time.monotonic()
             if not follow:
                 await stream.event("end", {"after": after})
                 return await stream.close()
             if services.followers.closing:
                 raise ClientGone("the server stops")
-            if not await wait(changed, KEEP_ALIVE):
+            # What happens may be none of the reader's, who has to see that the stream lives.
+            silence = time.monotonic() - written
+            if not await wait(changed, KEEP_ALIVE - silence):
                 await stream.keep_alive()
+                written = time.monotonic()
 
 
 def _after_gap(after: int, page: EventsPage, kept_from: int) -> int | None:

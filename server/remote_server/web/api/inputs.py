@@ -14,7 +14,7 @@ from remote_protocol.limits import MAX_INPUT_PART
 from remote_server.domain.model import Job
 from remote_server.inputs import Input
 from remote_server.queries.views import input_view
-from remote_server.web.access import OPERATOR
+from remote_server.web.access import QUEUE_OPERATOR
 from remote_server.web.http.problems import ApiProblem, forbidden
 from remote_server.web.route import Call, Query, Route, answer
 
@@ -33,7 +33,7 @@ class InputQuery(Query):
 @Route(
     "PATCH",
     "/api/v1/jobs/{id}/input",
-    OPERATOR,
+    QUEUE_OPERATOR,
     query=InputQuery,
     takes=BYTES,
     body_optional=True,
@@ -65,7 +65,7 @@ async def send(call: Call) -> web.StreamResponse:
 @Route(
     "GET",
     "/api/v1/jobs/{id}/input",
-    OPERATOR,
+    QUEUE_OPERATOR,
     answer=InputView,
     refuses=(ErrorCode.CONFLICT,),
 )

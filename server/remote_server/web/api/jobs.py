@@ -17,7 +17,7 @@ from remote_protocol.trace import HEADER, usable
 from remote_server.domain.model import Job
 from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import job_view, timeline_entry
-from remote_server.web.access import OPERATOR, VIEWER
+from remote_server.web.access import QUEUE_OPERATOR, QUEUE_VIEWER
 from remote_server.web.actions import jobs as actions
 from remote_server.web.actions.listing import JobsQuery, counted
 from remote_server.web.api.batches import parse_batch
@@ -31,7 +31,7 @@ _LONGEST_KEY = 255
 @Route(
     "POST",
     "/api/v1/jobs",
-    OPERATOR,
+    QUEUE_OPERATOR,
     body=JobSpec,
     answer=JobView,
     status=201,
@@ -90,7 +90,7 @@ def _with_key(spec: JobSpec, key: str) -> JobSpec:
 @Route(
     "POST",
     "/api/v1/jobs/batch",
-    OPERATOR,
+    QUEUE_OPERATOR,
     body=JobBatch,
     answer=JobBatchCreated,
     status=201,
@@ -121,7 +121,7 @@ async def submit_batch(call: Call) -> web.StreamResponse:
 @Route(
     "POST",
     "/api/v1/jobs/explain",
-    VIEWER,
+    QUEUE_VIEWER,
     body=JobSpec,
     answer=JobExplanation,
     largest=MAX_JOB_BODY,
@@ -133,7 +133,7 @@ async def explain(call: Call) -> web.StreamResponse:
     return answer(await actions.explain(call, spec))
 
 
-@Route("GET", "/api/v1/jobs", VIEWER, query=JobsQuery, answer=JobPage)
+@Route("GET", "/api/v1/jobs", QUEUE_VIEWER, query=JobsQuery, answer=JobPage)
 async def list_jobs(call: Call) -> web.StreamResponse:
     """List jobs, the newest first; a page may be short and still have a next one."""
     query = call.query(JobsQuery)
@@ -147,7 +147,7 @@ async def list_jobs(call: Call) -> web.StreamResponse:
     return answer(JobPage.model_construct(items=views, next_cursor=following, total=total))
 
 
-@Route("GET", "/api/v1/jobs/{id}", VIEWER, answer=JobView)
+@Route("GET", "/api/v1/jobs/{id}", QUEUE_VIEWER, answer=JobView)
 async def show(call: Call) -> web.StreamResponse:
     """Show a job and its attempts."""
     return answer(await _shown(call, await call.services.store.job(call.path("id"))))
@@ -162,7 +162,7 @@ async def _shown(call: Call, job: Job) -> JobView:
 @Route(
     "POST",
     "/api/v1/jobs/{id}/cancel",
-    OPERATOR,
+    QUEUE_OPERATOR,
     body=Cancellation,
     body_optional=True,
     answer=JobView,
@@ -183,7 +183,7 @@ async def cancel(call: Call) -> web.StreamResponse:
 @Route(
     "POST",
     "/api/v1/jobs/{id}/retry",
-    OPERATOR,
+    QUEUE_OPERATOR,
     answer=JobView,
     status=201,
     body=Nothing,
@@ -207,7 +207,7 @@ async def retry(call: Call) -> web.StreamResponse:
 @Route(
     "GET",
     "/api/v1/jobs/{id}/timeline",
-    VIEWER,
+    QUEUE_VIEWER,
     answer=Page[TimelineEntry],
     operation="get_job_timeline",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from remote_protocol.api.log_lines import LogLine, LogLines, LogMatch, LogMatches
-from remote_server.web.access import VIEWER
+from remote_server.web.access import QUEUE_VIEWER
 from remote_server.web.actions.log_lines import (
     FindQuery,
     LinesQuery,
@@ -17,7 +17,7 @@ from remote_server.web.logs.lines import Line
 from remote_server.web.route import Call, Route, answer
 
 
-@Route("GET", "/api/v1/jobs/{id}/log/lines", VIEWER, query=LinesQuery, answer=LogLines)
+@Route("GET", "/api/v1/jobs/{id}/log/lines", QUEUE_VIEWER, query=LinesQuery, answer=LogLines)
 async def lines(call: Call) -> web.StreamResponse:
     """Lines of a log by number, or its last ones."""
     query = call.query(LinesQuery)
@@ -38,7 +38,7 @@ async def lines(call: Call) -> web.StreamResponse:
 @Route(
     "GET",
     "/api/v1/jobs/{id}/log/find",
-    VIEWER,
+    QUEUE_VIEWER,
     query=FindQuery,
     answer=LogMatches,
     operation="find_in_job_log",

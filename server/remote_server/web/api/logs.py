@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.domain.model import Job
-from remote_server.web.access import VIEWER
+from remote_server.web.access import QUEUE_VIEWER
 from remote_server.web.actions.logs import OVER, attempt_of, is_over, may_be_packed, stored_size
 from remote_server.web.followers import wait
 from remote_server.web.http.frames import (
@@ -73,7 +73,7 @@ class LogQuery(Query):
 @Route(
     "GET",
     "/api/v1/jobs/{id}/log",
-    VIEWER,
+    QUEUE_VIEWER,
     query=LogQuery,
     media=_MEDIA,
     headers=("Last-Event-ID",),

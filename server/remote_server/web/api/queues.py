@@ -11,7 +11,7 @@ from remote_protocol.api.queues import QueueChange, QueueCreate, QueueView
 from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Queue
 from remote_server.queries.queues import queue_views
-from remote_server.web.access import ADMIN, OPERATOR, VIEWER
+from remote_server.web.access import ADMIN, OPERATOR, QUEUE_VIEWER
 from remote_server.web.actions.queues import change_queue
 from remote_server.web.http.paging import page
 from remote_server.web.route import Call, PageQuery, Route, answer, no_content
@@ -36,7 +36,7 @@ async def create(call: Call) -> web.StreamResponse:
     return answer(await _shown(call, queue), 201, {"Location": f"/api/v1/queues/{queue.name}"})
 
 
-@Route("GET", "/api/v1/queues", VIEWER, query=PageQuery, answer=Page[QueueView])
+@Route("GET", "/api/v1/queues", QUEUE_VIEWER, query=PageQuery, answer=Page[QueueView])
 async def list_queues(call: Call) -> web.StreamResponse:
     """List queues with their load and agents.
 
@@ -46,11 +46,11 @@ async def list_queues(call: Call) -> web.StreamResponse:
     queues, following = page(
         await call.services.store.queues(), lambda queue: queue.name, query.limit, query.cursor
     )
-    views = await queue_views(call.services.sources, queues, call.role)
+    views = await queue_views(call.services.sources, queues, call.fleet_role)
     return answer(Page[QueueView].model_construct(items=views, next_cursor=following))
 
 
-@Route("GET", "/api/v1/queues/{name}", VIEWER, answer=QueueView)
+@Route("GET", "/api/v1/queues/{name}", QUEUE_VIEWER, answer=QueueView)
 async def show(call: Call) -> web.StreamResponse:
     """Show a queue."""
     return answer(await _shown(call, await call.services.store.queue(call.path("name"))))
@@ -89,4 +89,4 @@ async def delete(call: Call) -> web.StreamResponse:
 
 
 async def _shown(call: Call, queue: Queue) -> QueueView:
-    return (await queue_views(call.services.sources, [queue], call.role))[0]
+    return (await queue_views(call.services.sources, [queue], call.fleet_role))[0]

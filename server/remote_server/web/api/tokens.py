@@ -9,7 +9,7 @@ from remote_protocol.api.tokens import RegistrationTokenCreate, TokenCreate, Tok
 from remote_protocol.errors import ErrorCode
 from remote_server.domain.model import Token
 from remote_server.queries.views import token_values, token_view
-from remote_server.web.access import ADMIN, VIEWER
+from remote_server.web.access import ADMIN, QUEUE_VIEWER
 from remote_server.web.actions.tokens import (
     REGISTRATION,
     create_registration_token,
@@ -120,7 +120,7 @@ async def revoke_registration(call: Call) -> web.StreamResponse:
     return no_content()
 
 
-@Route("GET", "/api/v1/whoami", VIEWER, answer=TokenView)
+@Route("GET", "/api/v1/whoami", QUEUE_VIEWER, answer=TokenView)
 async def whoami(call: Call) -> web.StreamResponse:
     """Show the caller's own token."""
     return answer(token_view(call.token, call.token))

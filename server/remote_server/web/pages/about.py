@@ -9,7 +9,7 @@ from pydantic import Field
 
 from remote_protocol.ids import is_ulid
 from remote_server.errors import NotFound
-from remote_server.web.access import VIEWER
+from remote_server.web.access import QUEUE_VIEWER
 from remote_server.web.pages.rendering import PageShown, go, render
 from remote_server.web.route import Call, Query, Route
 
@@ -20,14 +20,14 @@ class GoQuery(Query):
     to: str = Field(default="", max_length=256)
 
 
-@Route("GET", "/about", VIEWER, page=True, query=PageShown)
+@Route("GET", "/about", QUEUE_VIEWER, page=True, query=PageShown)
 async def about(call: Call) -> web.StreamResponse:
     """The server's version and settings, and who is signed in."""
     call.query(PageShown)
     return render(call, "about.html", config=call.services.config)
 
 
-@Route("GET", "/go", VIEWER, page=True, query=GoQuery)
+@Route("GET", "/go", QUEUE_VIEWER, page=True, query=GoQuery)
 async def go_to(call: Call) -> web.StreamResponse:
     """Send the browser to the agent, the queue or the job that has this name."""
     wanted = call.query(GoQuery).to.strip()

@@ -12,7 +12,7 @@ from remote_protocol.api.agents import AgentChange, AgentDrain, AgentPause
 from remote_server.errors import NotFound, UnknownQueue
 from remote_server.queries.jobs import job_views
 from remote_server.store import JobFilter
-from remote_server.web.access import ADMIN, OPERATOR, VIEWER
+from remote_server.web.access import ADMIN, OPERATOR, QUEUE_VIEWER, VIEWER
 from remote_server.web.actions.agent_log import send_log
 from remote_server.web.actions.agents import DRAIN, PAUSE, RESTART, RESUME, instruct, rotate_token
 from remote_server.web.http.frames import TEXT
@@ -49,7 +49,7 @@ class AgentForm(PageForm):
     capacity: GivenCapacity
 
 
-@Route("GET", "/agents/{name}", VIEWER, page=True, query=PageShown)
+@Route("GET", "/agents/{name}", QUEUE_VIEWER, page=True, query=PageShown)
 async def one_agent(call: Call) -> web.StreamResponse:
     """One agent with what it runs and ran."""
     call.query(PageShown)
@@ -59,7 +59,7 @@ async def one_agent(call: Call) -> web.StreamResponse:
 async def _page(call: Call, status: int = 200, **form: Any) -> web.Response:
     services = call.services
     found = await services.store.agent(call.path("name"))
-    (agent,) = await agent_rows(services.sources, [found], call.role)
+    (agent,) = await agent_rows(services.sources, [found], call.fleet_role)
     view = agent.view
     jobs, _ = await services.store.jobs(
         JobFilter(agent=view.name), limit=_RUNNING + _PAST, cursor=None
@@ -79,8 +79,8 @@ async def _page(call: Call, status: int = 200, **form: Any) -> web.Response:
         agent=agent,
         running=await job_views(services.sources, held, values_shown=False),
         past=await job_views(services.sources, ended[:_PAST], values_shown=False),
-        load_charts=_load_charts(call, view.name),
-        own_log=_last_lines(call, view.name),
+        load_charts=[] if call.token.limited else _load_charts(call, view.name),
+        own_log="" if call.token.limited else _last_lines(call, view.name),
         capacity=capacity_text(view.capacity),
         labels=labels_text(view.labels),
         **values,

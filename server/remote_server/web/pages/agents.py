@@ -18,7 +18,7 @@ from remote_server.domain.model import Agent
 from remote_server.queries.agents import agent_views
 from remote_server.queries.fleet import HELD, Wanted, chosen, condition_of, tally
 from remote_server.queries.sources import Sources
-from remote_server.web.access import OPERATOR, VIEWER
+from remote_server.web.access import OPERATOR, QUEUE_VIEWER
 from remote_server.web.actions.agents import instruct_all
 from remote_server.web.http.paging import page
 from remote_server.web.pages.commands import enrol, make_registration_token, server_url
@@ -118,7 +118,7 @@ def _is_held(view: AgentView) -> bool:
     return condition in HELD
 
 
-@Route("GET", "/agents", VIEWER, page=True, query=AgentsQuery)
+@Route("GET", "/agents", QUEUE_VIEWER, page=True, query=AgentsQuery)
 async def all_agents(call: Call) -> web.StreamResponse:
     """The agents that the filter leaves, a page of them."""
     query = call.query(AgentsQuery)

@@ -15,7 +15,7 @@ from remote_protocol.states import EndReason, JobState
 from remote_server.queries.candidates import placement
 from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import timeline_entry
-from remote_server.web.access import OPERATOR, VIEWER
+from remote_server.web.access import QUEUE_OPERATOR, QUEUE_VIEWER
 from remote_server.web.actions import jobs as actions
 from remote_server.web.actions.listing import JobsQuery, count_of
 from remote_server.web.http.problems import ApiProblem
@@ -90,7 +90,7 @@ class JobShown(PageShown):
     find: str = Field(default="", max_length=256)
 
 
-@Route("GET", "/jobs", VIEWER, page=True, query=JobsShown)
+@Route("GET", "/jobs", QUEUE_VIEWER, page=True, query=JobsShown)
 async def all_jobs(call: Call) -> web.StreamResponse:
     """Jobs, the newest first."""
     given = {name: call.request.query.getall(name) for name in call.request.query}
@@ -165,7 +165,7 @@ async def _groups(call: Call, query: JobsShown, given: dict[str, list[str]]) -> 
     return groups
 
 
-@Route("GET", "/jobs/{id}", VIEWER, page=True, query=JobShown)
+@Route("GET", "/jobs/{id}", QUEUE_VIEWER, page=True, query=JobShown)
 async def one_job(call: Call) -> web.StreamResponse:
     """One job: why it is as it is, its timeline, its log, its facts."""
     query = call.query(JobShown)
@@ -209,7 +209,7 @@ async def _waiting(call: Call, job: JobView) -> dict[str, Any]:
 @Route(
     "POST",
     "/jobs/{id}/cancel",
-    OPERATOR,
+    QUEUE_OPERATOR,
     page=True,
     body=Cancellation,
     action="job.cancel",
@@ -220,7 +220,7 @@ async def cancel(call: Call) -> web.StreamResponse:
     return go(call, f"jobs/{job.id}", done="cancelled")
 
 
-@Route("POST", "/jobs/{id}/retry", OPERATOR, page=True, action="job.retry")
+@Route("POST", "/jobs/{id}/retry", QUEUE_OPERATOR, page=True, action="job.retry")
 async def retry(call: Call) -> web.StreamResponse:
     """Submit an ended job again, as a new one."""
     old = await actions.repeatable(call, call.path("id"))

@@ -7,8 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from remote_server.web.access import VIEWER
-from remote_server.web.followers import TIMELINE, wait
+from remote_server.web.access import QUEUE_VIEWER
+from remote_server.web.followers import TIMELINE, queue_topic, wait
 from remote_server.web.http.frames import SSE, ClientGone, Stream
 from remote_server.web.route import Call, Route
 
@@ -18,12 +18,15 @@ _LONGEST: Final = 5.0
 """Seconds between two, however little happens: silence of agents shows, too."""
 
 
-@Route("GET", "/live", VIEWER, page=True, media=(SSE,), lasting=True)
+@Route("GET", "/live", QUEUE_VIEWER, page=True, media=(SSE,), lasting=True)
 async def live(call: Call) -> web.StreamResponse:
     """Events `changed`, as server-sent events: something happened, or some time went by."""
     services = call.services
     stream = Stream(call, SSE)
-    with services.followers.follow(TIMELINE) as changed:
+    topics = (
+        [queue_topic(queue) for queue in call.token.queues] if call.token.limited else [TIMELINE]
+    )
+    with services.followers.follow(*topics) as changed:
         await stream.open()
         await stream.event("open", {})
         while True:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from remote_server.web.access import VIEWER
+from remote_server.web.access import QUEUE_VIEWER
 from remote_server.web.actions.log_lines import COUNTING, LogQuery, last_lines
 from remote_server.web.followers import wait
 from remote_server.web.http.frames import SSE, ClientGone, Stream, sse
@@ -29,7 +29,7 @@ _MOST_LINES: Final = 120
 @Route(
     "GET",
     "/jobs/{id}/log/live",
-    VIEWER,
+    QUEUE_VIEWER,
     page=True,
     query=LogQuery,
     media=(SSE,),

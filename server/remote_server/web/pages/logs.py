@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import Field
 
 from remote_server.queries.jobs import whole_job
-from remote_server.web.access import VIEWER
+from remote_server.web.access import QUEUE_VIEWER
 from remote_server.web.actions.log_lines import (
     COUNTING,
     MOST_NUMBER,
@@ -46,7 +46,7 @@ class RawQuery(LogQuery):
     """Only lines with these numbers."""
 
 
-@Route("GET", "/jobs/{id}/log", VIEWER, page=True, query=LogPage)
+@Route("GET", "/jobs/{id}/log", QUEUE_VIEWER, page=True, query=LogPage)
 async def log_page(call: Call) -> web.StreamResponse:
     """The log alone."""
     services = call.services
@@ -57,7 +57,7 @@ async def log_page(call: Call) -> web.StreamResponse:
     return render(call, "log_page.html", job=view, attempt=query.attempt or job.attempt, log=shown)
 
 
-@Route("GET", "/jobs/{id}/log/lines", VIEWER, page=True, query=LinesQuery)
+@Route("GET", "/jobs/{id}/log/lines", QUEUE_VIEWER, page=True, query=LinesQuery)
 async def lines(call: Call) -> web.StreamResponse:
     """Some lines, as JSON."""
     query = call.query(LinesQuery)
@@ -69,7 +69,7 @@ async def lines(call: Call) -> web.StreamResponse:
     return _json({**source.status(shown.size, shown.index, query.stream), "found": found})
 
 
-@Route("GET", "/jobs/{id}/log/find", VIEWER, page=True, query=FindQuery)
+@Route("GET", "/jobs/{id}/log/find", QUEUE_VIEWER, page=True, query=FindQuery)
 async def find_lines(call: Call) -> web.StreamResponse:
     """Lines that have some words, as JSON: a part of the log is looked through at a time."""
     query = call.query(FindQuery)
@@ -79,7 +79,15 @@ async def find_lines(call: Call) -> web.StreamResponse:
     return _json({"hits": hits, "at": at, "size": found.size, "done": found.done})
 
 
-@Route("GET", "/jobs/{id}/log/raw", VIEWER, page=True, query=RawQuery, media=(TEXT,), lasting=True)
+@Route(
+    "GET",
+    "/jobs/{id}/log/raw",
+    QUEUE_VIEWER,
+    page=True,
+    query=RawQuery,
+    media=(TEXT,),
+    lasting=True,
+)
 async def raw(call: Call) -> web.StreamResponse:
     """What the job printed, byte for byte, all of it or some lines; to be looked at or kept."""
     query = call.query(RawQuery)

@@ -9,10 +9,10 @@ from aiohttp import web
 
 from remote_protocol.ids import Role
 from remote_server.queries.overview import Overview
-from remote_server.web.access import VIEWER
+from remote_server.web.access import QUEUE_VIEWER
 from remote_server.web.pages import charts
 from remote_server.web.pages.commands import enrol, make_registration_token, server_url
-from remote_server.web.pages.rendering import PageShown, may, render
+from remote_server.web.pages.rendering import PageShown, go, may, render
 from remote_server.web.route import Call, Route
 
 
@@ -56,10 +56,12 @@ def chart_of(seen: Overview) -> Chart:
     )
 
 
-@Route("GET", "/", VIEWER, page=True, query=PageShown)
+@Route("GET", "/", QUEUE_VIEWER, page=True, query=PageShown)
 async def overview(call: Call) -> web.StreamResponse:
     """Agents, queues and jobs at a glance."""
     call.query(PageShown)
+    if call.token.limited:
+        return go(call, "jobs")
     seen = await call.services.overview.read()
     url = server_url(call.request)
     if not seen.agents.total:

@@ -15,7 +15,7 @@ from remote_protocol.states import JobState
 from remote_server.queries.jobs import job_views
 from remote_server.queries.queues import queue_views
 from remote_server.store import JobFilter
-from remote_server.web.access import ADMIN, OPERATOR, VIEWER
+from remote_server.web.access import ADMIN, OPERATOR, QUEUE_VIEWER
 from remote_server.web.actions.queues import change_queue
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.pages.agents import agent_rows
@@ -37,7 +37,7 @@ class QueueForm(PageForm):
     job_retention: Duration | None = None
 
 
-@Route("GET", "/queues", VIEWER, page=True, query=PageShown)
+@Route("GET", "/queues", QUEUE_VIEWER, page=True, query=PageShown)
 async def all_queues(call: Call) -> web.StreamResponse:
     """All queues with their load and their agents."""
     call.query(PageShown)
@@ -65,13 +65,13 @@ async def create(call: Call) -> web.StreamResponse:
     return go(call, f"queues/{wanted.name}", done="created")
 
 
-@Route("GET", "/queues/{name}", VIEWER, page=True, query=PageShown)
+@Route("GET", "/queues/{name}", QUEUE_VIEWER, page=True, query=PageShown)
 async def one_queue(call: Call) -> web.StreamResponse:
     """One queue: its load, its agents, what waits and runs in it."""
     call.query(PageShown)
     services = call.services
     queue = await services.store.queue(call.path("name"))
-    (view,) = await queue_views(services.sources, [queue], call.role)
+    (view,) = await queue_views(services.sources, [queue], call.fleet_role)
     agents = await services.store.agents_named(view.agents[:_AGENTS_SHOWN])
     wanted = frozenset({JobState.QUEUED, JobState.ASSIGNED, JobState.RUNNING})
     jobs, _ = await services.store.jobs(

@@ -82,6 +82,9 @@ def render(call: Call, template: str, *, status: int = 200, **values: Any) -> we
             theme=theme if theme in THEMES else THEMES[0],
             figures=call.figures,
             user=None if signed_in is None else signed_in.token,
+            limited_to=()
+            if signed_in is None or not signed_in.token.limited
+            else signed_in.token.queues,
             csrf="" if signed_in is None else signed_in.csrf,
             may=lambda role: signed_in is not None and may(call, Role(role)),
             done=words.DONE.get(request.query.get("done", ""), ""),

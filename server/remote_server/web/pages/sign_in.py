@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 from pydantic import Field
 
-from remote_server.web.access import PUBLIC, VIEWER
+from remote_server.web.access import PUBLIC, QUEUE_VIEWER
 from remote_server.web.http.headers import came_by_tls
 from remote_server.web.http.problems import ApiProblem, forbidden
 from remote_server.web.pages.rendering import PageShown, go, render
@@ -73,7 +73,7 @@ async def sign_in(call: Call) -> web.StreamResponse:
     given = call.form(SignIn)
     try:
         bearer, address = f"Bearer {given.token.strip()}", call.request.remote or ""
-        token = await call.services.authenticator.admit(bearer, VIEWER, address)
+        token = await call.services.authenticator.admit(bearer, QUEUE_VIEWER, address)
     except ApiProblem as problem:
         call.refused = problem
         fault = "Type an API token." if not given.token.strip() else sentence(problem.detail)
@@ -89,7 +89,7 @@ async def sign_in(call: Call) -> web.StreamResponse:
     return answer
 
 
-@Route("POST", "/logout", VIEWER, page=True, action="session.sign_out")
+@Route("POST", "/logout", QUEUE_VIEWER, page=True, action="session.sign_out")
 async def sign_out(call: Call) -> web.StreamResponse:
     """Sign out."""
     if call.signed_in is not None:

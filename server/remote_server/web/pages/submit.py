@@ -14,7 +14,7 @@ from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Name
 from remote_protocol.spec import DEFAULT_QUEUE, JobSpec
 from remote_server.errors import JobTooLarge, NotFound, UnknownAgent, UnknownQueue
-from remote_server.web.access import OPERATOR
+from remote_server.web.access import QUEUE_OPERATOR
 from remote_server.web.actions import jobs as actions
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.pages import submission
@@ -43,7 +43,7 @@ class SubmitQuery(PageShown):
     queue: Name = DEFAULT_QUEUE
 
 
-@Route("GET", "/submit", OPERATOR, page=True, query=SubmitQuery)
+@Route("GET", "/submit", QUEUE_OPERATOR, page=True, query=SubmitQuery)
 async def form(call: Call) -> web.StreamResponse:
     """The form to submit a job."""
     query = call.query(SubmitQuery)
@@ -53,7 +53,7 @@ async def form(call: Call) -> web.StreamResponse:
     return await _form(call, submission.filled(old.spec, old.id), old.spec)
 
 
-@Route("POST", "/submit", OPERATOR, page=True, body=JobForm, action="job.submit")
+@Route("POST", "/submit", QUEUE_OPERATOR, page=True, body=JobForm, action="job.submit")
 async def submit(call: Call) -> web.StreamResponse:
     """Submit the job."""
 

@@ -1,0 +1,132 @@
+"""A store of which only some queues exist."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+import pytest
+
+from remote_protocol.api.queues import QueueCreate
+from remote_protocol.ids import make_ulid
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import JobState
+from remote_server.domain.queue_limits import QueueLimits
+from remote_server.errors import NotFound, Refused, UnknownAgent, UnknownQueue
+from remote_server.queries.limited_store import LimitedStore
+from remote_server.store import JobFilter, Store
+from tests.server.store.test_registrations import hello
+from tests.support.stored import NOW, offered, running, spec, submitted
+
+
+@pytest.fixture
+async def mine(store: Store) -> LimitedStore:
+    for name in ("a", "b", "c"):
+        await store.create_queue(QueueCreate(name=name), NOW)
+    for name, queues in (("of-a", ("a",)), ("of-b", ("b",)), ("of-ab", ("a", "b"))):
+        token = await store.create_token(
+            "agent", f"hash {name}", name, NOW, agent=name, queues=queues
+        )
+        await store.bump_epoch(name, hello(), "", NOW, token)
+    return LimitedStore(store, QueueLimits(frozenset({"a", "c"})))
+
+
+async def test_jobs_of_other_queues_are_not_there(store: Store, mine: LimitedStore) -> None:
+    own, other = await submitted(store, queue="a"), await submitted(store, queue="b")
+    assert (await mine.job(own)).id == own
+    for ask in (
+        mine.job(other),
+        mine.attempts_of(other),
+        mine.timeline(other),
+        mine.request_cancel(other, "", NOW),
+        mine.input_ended(other, "", NOW),
+        mine.queue("b"),
+        mine.queue("nowhere"),
+        mine.agent("of-b"),
+    ):
+        with pytest.raises(NotFound):
+            await ask
+    assert await mine.counts() == {("a", JobState.QUEUED): 1}
+    assert [job.id for job in (await mine.jobs())[0]] == [own]
+    assert await mine.jobs(JobFilter(queue="b")) == ([], None)
+    assert [queue.name for queue in await mine.queues()] == ["a", "c"]
+    loads = await mine.loads(["a", "b"])
+    assert (loads["a"].queued, loads["b"].queued) == (1, 0)
+
+
+async def test_what_others_have_is_unknown_in_the_words_of_what_there_is_not(
+    mine: LimitedStore,
+) -> None:
+    async def said(work: Awaitable[object]) -> str:
+        with pytest.raises((UnknownQueue, UnknownAgent)) as caught:
+            await work
+        return str(caught.value)
+
+    def wanted(**fields: object) -> list[JobSpec]:
+        return [spec(**{"queue": "a", **fields})]
+
+    for one, none in (("queue", "b"), ("agent", "of-b")):
+        real = await said(mine.submit(wanted(**{one: none}), NOW))
+        made_up = await said(mine.submit(wanted(**{one: "zz"}), NOW))
+        assert real.replace(repr(none), "").replace(f"create {none}", "") == made_up.replace(
+            "'zz'", ""
+        ).replace("create zz", "")
+        assert [str(error) for error in await mine.refusals(wanted(**{one: none})[0])] == [real]
+    assert "of-a" in real and "of-ab" in real
+    (job,) = await mine.submit(wanted(agent="of-ab"), NOW)
+    assert job.spec.agent == "of-ab" and await mine.refusals(job.spec) == []
+
+
+async def test_agents_are_those_of_its_queues(store: Store, mine: LimitedStore) -> None:
+    assert [agent.name for agent in await mine.agents()] == ["of-a", "of-ab"]
+    assert [agent.name for agent in await mine.agents("of-a", 5)] == ["of-ab"]
+    assert [row.queues for row in await mine.fleet()] == [("a",), ("a",)]
+    assert (await mine.agent("of-ab")).queues == ("a",)
+    assert await mine.existing({"of-a", "of-b", "zz"}) == {"of-a"}
+    assert await mine.serving(["a", "b"]) == {"a": ["of-a", "of-ab"], "b": []}
+    own = (await offered(store, "of-ab", queue="a")).key
+    await offered(store, "of-ab", queue="b")
+    assert sorted(key.job for key in await mine.leases_of("of-ab")) == ["", own.job]
+
+
+async def test_events_of_others_leave_gaps(store: Store, mine: LimitedStore) -> None:
+    await submitted(store, queue="b")
+    own = await submitted(store, queue="a")
+    await submitted(store, queue="b")
+    page = await mine.events_page(0, 2)
+    assert [event.job for event in page.events] == [own] and page.upto == page.events[0].seq
+    rest = await mine.events_page(page.upto, 2)
+    assert (rest.events, rest.upto) == ([], await mine.last_seq())
+    assert (await mine.events_page(rest.upto)).upto == rest.upto
+
+
+async def test_a_timeline_names_no_job_of_others(store: Store, mine: LimitedStore) -> None:
+    own, other = await submitted(store, queue="a"), await submitted(store, queue="b")
+    for source, shown in ((own, f"retry of {own}"), (other, ""), (make_ulid(1, b"0" * 10), "")):
+        (job,) = await store.submit([spec(queue="a")], NOW, detail=f"retry of {source}")
+        assert [event.detail for event in await mine.timeline(job.id)] == [shown]
+
+
+async def test_pages_of_few_and_of_many_queues_are_the_same(store: Store) -> None:
+    names = [f"q{number}" for number in range(12)]
+    for name in names:
+        await store.create_queue(QueueCreate(name=name), NOW)
+    ids = [await submitted(store, NOW + n, queue=names[n % 12]) for n in range(36)]
+    await running(store, now=NOW + 40)
+    for few in (names[:3], names[:11]):
+        mine = LimitedStore(store, QueueLimits(frozenset(few)))
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            jobs, cursor = await mine.jobs(limit=4, cursor=cursor)
+            found += [job.id for job in jobs]
+            if cursor is None:
+                break
+        assert found == [job for n, job in enumerate(ids) if names[n % 12] in few][::-1]
+    assert await LimitedStore(store, QueueLimits(frozenset())).jobs() == ([], None)
+
+
+def test_what_was_not_thought_of_is_refused(store: Store) -> None:
+    mine = LimitedStore(store, QueueLimits(frozenset({"a"})))
+    for name in ("create_token", "audit_page", "demands", "delete_queue", "anything_new"):
+        with pytest.raises(Refused, match="limited to queues"):
+            getattr(mine, name)
