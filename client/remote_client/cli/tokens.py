@@ -65,7 +65,8 @@ def token() -> None:
     multiple=True,
     type=NAME,
     shell_complete=completed("queues"),
-    help="With --agent: a queue that it may serve (default: default).",
+    help="Limit the token of a viewer or operator to this queue; may be repeated. With --agent: a "
+    "queue that it may serve (default: default).",
 )
 @click.option("--any-queue", is_flag=True, help="With --agent: it may serve every queue.")
 @click.option(
@@ -91,6 +92,7 @@ def create(
     \b
     Examples:
       remotectl token create --name ci --role operator --expires 90d
+      remotectl token create --name team --role operator --queue default
       remotectl token create --name web-7 --agent web-7
     """
     body = {"name": name, "role": role, "agent": agent, "expires": expires, **_grant(granted)}

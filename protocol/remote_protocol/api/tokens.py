@@ -13,7 +13,6 @@ from remote_protocol.limits import MAX_USES
 from remote_protocol.parts import Queues
 from remote_protocol.quantities import Span
 
-
 class TokenCreate(Body):
     """`POST /tokens`: an API token, or with `agent` the token of one agent to come."""
 
@@ -21,7 +20,8 @@ class TokenCreate(Body):
     role: Role = Role.VIEWER
     agent: Name | None = None
     queues: Queues = Field(default_factory=list)
-    """Of an agent's token: queues that its host may ask for; empty: `default`."""
+    """Of an API token: queues that it is limited to, for viewers and operators; empty: it is not.
+    Of an agent's token: queues that its host may ask for; empty: `default`."""
     any_queue: bool = False
     """Of an agent's token: its host may ask for every queue."""
     labels: Labels = Field(default_factory=dict)
@@ -30,9 +30,14 @@ class TokenCreate(Body):
     """Seconds from now; null: never."""
 
     @model_validator(mode="after")
-    def _agents_only(self) -> Self:
-        if self.agent is None and (self.queues or self.any_queue or self.labels):
-            raise ValueError("queues, any_queue and labels are for the token of an agent")
+    def _what_fits(self) -> Self:
+        if self.agent is None and (self.any_queue or self.labels):
+            raise ValueError("any_queue and labels are for the token of an agent")
+        if self.agent is None and self.queues and self.role is Role.ADMIN:
+            raise ValueError(
+                "an admin's token is not limited to queues, for it does everything; make it the "
+                "token of an operator or a viewer"
+            )
         _one_choice(self.queues, self.any_queue)
         return self
 
@@ -72,6 +77,7 @@ class TokenView(View):
     role: Role | None = None
     agent: str | None = None
     queues: list[str] = Field(default_factory=list)
+    """Of an API token: those that it is limited to; empty: it is not limited."""
     any_queue: bool = False
     labels: dict[str, str] = Field(default_factory=dict)
     allow_replace: bool = False

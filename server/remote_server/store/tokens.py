@@ -172,7 +172,8 @@ class Tokens(Repository):
     ) -> Token:
         """Store a new token by its hash; `kind` is `registration`, `agent` or `api`. UnknownQueue.
 
-        `queues`: those that a host may ask for with it; none: `default`, `*`: all. `labels`: those
+        `queues`: those that an API token is limited to, none: it is not; or those that a host may
+        ask for with it, none: `default`, `*`: all. `labels`: those
         that it gives. `allow_replace`: it may take over a name that another host holds.
         """
         row = TokenRow(

@@ -30,6 +30,24 @@ def test_create(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> N
     assert (document["id"], document["token"]) == (ID, "rpt_new")
 
 
+def test_a_token_is_limited_to_queues(api: FakeApi, ctl: Any) -> None:
+    api.on("POST", "/tokens", Answer(view(token="rpt_new"), 201))
+    words = (
+        "token",
+        "create",
+        "--name",
+        "ci",
+        "--role",
+        "operator",
+        "--queue",
+        "a",
+        "--queue",
+        "b",
+    )
+    assert ctl(*words) == 0
+    assert api.calls[0].body["queues"] == ["a", "b"] and api.calls[0].body["agent"] is None
+
+
 def test_list_shows_what_each_is_worth(
     api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,7 @@ def test_a_registration_token_is_narrow_by_default() -> None:
         (RegistrationTokenCreate, {"uses": 2**63}, "uses"),
         (RegistrationTokenCreate, {"expires": 0}, "zero is not a limit"),
         (TokenCreate, {"name": "a", "agent": "a", "queues": ["a"], "any_queue": True}, "not both"),
-        (TokenCreate, {"name": "a", "queues": ["a"]}, "for the token of an agent"),
+        (TokenCreate, {"name": "a", "role": "admin", "queues": ["a"]}, "does everything"),
         (TokenCreate, {"name": "a", "any_queue": True}, "for the token of an agent"),
         (TokenCreate, {"name": "a", "labels": {"a": "b"}}, "for the token of an agent"),
     ],
@@ -51,3 +51,9 @@ def test_defaults_are_careful() -> None:
     assert RegistrationTokenCreate().expires == 3600
     with pytest.raises(ValidationError):
         RegistrationTokenCreate(uses=0)
+
+
+def test_viewers_and_operators_may_be_limited_to_queues() -> None:
+    for role in ("viewer", "operator"):
+        body = {"name": "a", "role": role, "queues": ["a", "b"]}
+        assert TokenCreate.model_validate(body).queues == ["a", "b"]

@@ -30,7 +30,9 @@ async def create_token(call: Call, wanted: TokenCreate) -> tuple[Token, str]:
         now,
         role=None if wanted.agent else wanted.role,
         agent=wanted.agent,
-        queues=_covered(wanted.queues, wanted.any_queue) if wanted.agent else (),
+        queues=_covered(wanted.queues, wanted.any_queue)
+        if wanted.agent
+        else tuple(dict.fromkeys(wanted.queues)),
         labels=wanted.labels,
         expires_at=None if wanted.expires is None else now + wanted.expires,
         by=call.principal,

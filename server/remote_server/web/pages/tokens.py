@@ -62,6 +62,7 @@ class ApiTokenForm(PageForm):
 
     name: Name
     role: Role = Role.VIEWER
+    queues: GivenQueues = Field(default=[])
     expires: Annotated[Span | None, BeforeValidator(_endless)] = None
 
 
@@ -172,15 +173,19 @@ async def create_api(call: Call) -> web.StreamResponse:
     """Make an API token, and show it: this once, and nowhere else."""
     try:
         form = call.form(ApiTokenForm)
-        wanted = TokenCreate(name=form.name, role=form.role, expires=form.expires)
+        wanted = _body(TokenCreate, form.model_dump())
+        token, text = await create_token(call, wanted)
     except ApiProblem as problem:
         return await _refused(call, "api", problem)
-    token, text = await create_token(call, wanted)
+    except UnknownQueue as error:
+        return await _unknown_queue(call, "api", error)
     url = server_url(call.request)
+    where = f" in {', '.join(token.queues)}" if token.limited else ""
     return _secret(
         call,
         f"The new API token {token.name}",
-        f"It may do what the role {token.role} may, on pages, in the API and with remotectl.",
+        f"It may do what the role {token.role} may{where}, on pages, in the API and with "
+        "remotectl.",
         text,
         [("on the machine of whoever uses it", use_api_token(url, text))],
         "api",

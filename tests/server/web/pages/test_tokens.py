@@ -146,3 +146,19 @@ async def test_many_tokens_come_in_pages(live: Live) -> None:
         assert following is not None
         second = await browser.get(following[1].replace("&amp;", "&"))
         assert second.text.count("data-token=") == 1 and "n=0" in second.words
+
+
+async def test_a_token_is_limited_to_queues(live: Live) -> None:
+    async with visitor(live) as browser:
+        seen = await browser.send("/tokens/api", name="team", role="operator", queues="default")
+        token = await live.services.store.token_by_hash(digest(secret(seen)))
+        assert token.queues == ("default",) and token.limited
+        assert "what the role operator may in default" in seen.words
+        assert "team operator default" in (await browser.get("/tokens")).words
+        for faulty, said in (
+            ({"role": "admin", "queues": "default"}, "does everything"),
+            ({"role": "viewer", "queues": "nowhere"}, "there is no queue 'nowhere'"),
+        ):
+            again = await browser.send("/tokens/api", name="x", **faulty)
+            assert again.status == 422 and said in again.words, again.words
+            assert f'value="{faulty["queues"]}"' in again.text
