@@ -37,6 +37,7 @@ Parameters = Mapping[str, str | list[str]]
 _RETRIED: Final = frozenset({429, 502, 503, 504})
 _PAUSES: Final = (0.1, 0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds between repetitions of a call: about ten in all, a restart of the server."""
+_EXPIRY: Final = "remote-token-expires"
 _SHORT: Final = 4
 """Repetitions while no server has answered yet: the URL may as well be wrong."""
 MAX_FAILURES: Final = 120
@@ -89,6 +90,8 @@ class Transport:
         self.url = check_url(url)
         token = plain_token(token)
         self.reached = False
+        self.token_ends: str | None = None
+        """When our token ends, once an answer has said that it does soon."""
         self._timeout = timeout
         self._outage = Outage(notice)
         proxy = find_proxy(self.url)
@@ -153,6 +156,7 @@ class Transport:
             try:
                 while (response := await link.response(idle)) is None:
                     yield None, None
+                self._heed(response)
                 if response.status in _RETRIED:
                     self.reached = self.reached or _is_json(response)
                     raise self._busy(response)
@@ -211,6 +215,7 @@ class Transport:
             link.close()
             raise
         self._keep(link)
+        self._heed(response)
         return response, content
 
     async def _sent(self, call: Call) -> Connection:
@@ -238,6 +243,9 @@ class Transport:
             link.close()
             raise
         return link
+
+    def _heed(self, response: Response) -> None:
+        self.token_ends = response.headers.get(_EXPIRY) or self.token_ends
 
     def _keep(self, link: Connection) -> None:
         if self._idle is None and link.reusable:

@@ -30,6 +30,8 @@ class Session:
         self.failed = ClientError.exit_code
         """The exit code when `remotectl` itself fails."""
         self._transport: Transport | None = None
+        self._silent = False
+        """Only a shell hears: it completes a word."""
 
     @property
     def token(self) -> str | None:
@@ -71,6 +73,7 @@ class Session:
         from remote_client.network import BlockingNetwork
         from remote_client.transport import Transport
 
+        self._silent = True
         if self._transport is None:
             access, network = self.access, BlockingNetwork(_refuse)
             self._transport = Transport(access.url, access.token, access.ca_file, seconds, network)
@@ -96,9 +99,14 @@ class Session:
         return find_job(self.calls, text, newest)
 
     def close(self) -> None:
-        """Close the connections if there are any."""
-        if self._transport is not None:
-            self._transport.close()
+        """Close the connections if there are any, and say when the token ends soon."""
+        if self._transport is None:
+            return
+        self._transport.close()
+        if self._transport.token_ends is not None and not self._silent:
+            from remote_client.cli.expiry import warn
+
+            warn(self._transport.url, self._transport.token_ends)
 
     def _connected(self, quiet: bool = False) -> Transport:
         # Loaded when it is needed: --version, --help and completion of words are instant.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,10 @@ from remote_protocol.ids import JobId, Labels, Name, Role
 from remote_protocol.limits import MAX_USES
 from remote_protocol.parts import Queues
 from remote_protocol.quantities import Span
+
+EXPIRY_HEADER: Final = "Remote-Token-Expires"
+"""Of answers to whoever's token ends within a week: when, as RFC 3339 has it."""
+
 
 class TokenCreate(Body):
     """`POST /tokens`: an API token, or with `agent` the token of one agent to come."""

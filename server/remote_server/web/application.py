@@ -19,6 +19,7 @@ import structlog
 from aiohttp import web
 
 import remote_server
+from remote_protocol.api.tokens import EXPIRY_HEADER
 from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 from remote_server.logging_setup import REQUESTS
@@ -48,6 +49,8 @@ _API: Final = "api"
 _QUIET: Final = 10.0
 _LONGEST_BODY: Final = 500
 """Characters of a body in the log."""
+EXPIRY_TOLD: Final = 7 * 86400.0
+"""Seconds before the end of a token from which on answers name it."""
 _UNMATCHED: Final = Route("GET", "/", PUBLIC, page=True)
 """What a browser asks for that there is not."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -81,6 +84,12 @@ def _secured(response: web.StreamResponse) -> web.StreamResponse:
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
     return response
+
+
+def _say_when_it_ends(call: Call, ends: float, response: web.StreamResponse) -> None:
+    """Tell programs that their token ends soon."""
+    if ends - time.time() < EXPIRY_TOLD and not (call.route.page or response.prepared):
+        response.headers[EXPIRY_HEADER] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
 
 
 class _CallWrapper:
@@ -122,6 +131,8 @@ class _CallWrapper:
                     self._log_change(call, response.status)
             finally:
                 call.release()
+            if call.caller is not None and call.caller.expires_at is not None:
+                _say_when_it_ends(call, call.caller.expires_at, response)
             taken = time.perf_counter() - started
             if not route.lasting:
                 observe(taken, route.method, route.path, str(response.status))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from remote_protocol.api.tokens import TokenCreated
+from remote_protocol.api.tokens import EXPIRY_HEADER, TokenCreated
 from remote_protocol.errors import CloseCode
 from tests.support.live_server import Live
 
@@ -101,3 +101,13 @@ async def test_who_am_i(live: Live) -> None:
     assert made.body["token"] not in str(mine.body)
     agent = await live.post("/tokens", {"name": "a", "agent": "a"})
     (await live.get("/whoami", agent.body["token"])).problem(403, "wrong_token_kind")
+
+
+async def test_who_has_a_token_that_ends_soon_is_told(live: Live) -> None:
+    for lifetime, told in (("6d", True), ("8d", False), (None, False)):
+        made = (await live.post("/tokens", {"name": "t", "expires": lifetime})).body
+        answer = await live.get("/jobs", made["token"])
+        ends = answer.headers.get(EXPIRY_HEADER)
+        assert (ends is not None) is told
+        if ends is not None:
+            assert ends == made["expires_at"][:19] + "Z"
