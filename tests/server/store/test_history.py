@@ -84,3 +84,13 @@ async def test_old_logs_are_found_and_forgotten(store: Store) -> None:
     await store.logs_gone([log.key for log in old])
     assert [log.key for log in await store.old_logs("q", NOW + 99)] == [keys[2]]
     assert await store.logs_total("q") == 200
+
+
+async def test_a_page_of_events_of_some_queues_says_how_far_it_looked(store: Store) -> None:
+    await store.create_queue(QueueCreate(name="other"), NOW)
+    first, theirs = await submitted(store), await submitted(store, queue="other")
+    last = await store.last_seq()
+    page = await store.events_page(0, within={"default"})
+    assert [event.job for event in page.events] == [first] and page.upto == last
+    assert [event.job for event in (await store.events_page(0)).events] == [first, theirs]
+    assert (await store.events_page(last, within={"default"})).upto == last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from remote_protocol.api.queues import QueueCreate
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Principal
@@ -192,3 +193,18 @@ async def test_jobs_that_run_the_longest_come_first(store: Store) -> None:
     keys = [await running(store, now=NOW + after) for after in (20, 0, 10)]
     await submitted(store, now=NOW - 50)
     assert await store.longest(2) == [keys[1].job, keys[2].job]
+
+
+@pytest.mark.parametrize("merged", [8, 1], ids=["by their indexes", "in slices"])
+async def test_jobs_of_several_queues(
+    store: Store, monkeypatch: pytest.MonkeyPatch, merged: int
+) -> None:
+    monkeypatch.setattr(listing, "MERGED", merged)
+    monkeypatch.setattr(listing, "SLICE", 4)
+    for name in ("a", "b", "c"):
+        await store.create_queue(QueueCreate(name=name), NOW)
+    made = [await submitted(store, NOW + n, queue="abc"[n % 3]) for n in range(12)]
+    some = [job for n, job in enumerate(made) if n % 3 < 2][::-1]
+    assert await ids(store, queues=frozenset({"a", "b"})) == some
+    assert await ids(store, queues=frozenset({"a", "b"}), states=frozenset(JobState)) == some
+    assert await ids(store, queues=frozenset()) == []
