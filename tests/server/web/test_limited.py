@@ -97,6 +97,7 @@ TAKEN: dict[tuple[str, str], Asked] = {
     ("GET", "/agents/{name}"): Asked(),
     ("GET", "/submit"): Asked(),
     ("POST", "/submit"): Asked(body={**FORM, "queue": "mine"}, foreign={**FORM, "queue": HIDDEN}),
+    ("POST", "/submit/explain"): Asked(body={**FORM, "queue": "mine"}),
     ("POST", "/logout"): Asked(body=NOTHING),
 }
 """The calls that take tokens limited to queues."""

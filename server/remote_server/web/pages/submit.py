@@ -65,7 +65,7 @@ async def submit(call: Call) -> web.StreamResponse:
     return await _try(call, done)
 
 
-@Route("POST", "/submit/explain", OPERATOR, page=True, body=JobForm)
+@Route("POST", "/submit/explain", QUEUE_OPERATOR, page=True, body=JobForm)
 async def explain(call: Call) -> web.StreamResponse:
     """Say whether and where the job would run, without submitting it."""
 
