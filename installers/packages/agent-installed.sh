@@ -14,8 +14,9 @@ if [ -d /run/systemd/system ]; then
   if systemctl --quiet is-active remote-agent.service; then
     if systemctl --quiet is-enabled remote-agent.service; then
       # It restarts what runs another version, and writes anew what it wrote to /etc. Called by its
-      # path, for the unit to name that: PATH may say /bin here.
-      /usr/bin/remote-agent service install --deadline 10s || true
+      # path, for the unit to name that: PATH may say /bin here. It does not wait for the connection:
+      # a server that is away must not hold up the upgrade of a host.
+      /usr/bin/remote-agent service install --deadline 0 || true
     else
       systemctl restart --no-block remote-agent.service
     fi

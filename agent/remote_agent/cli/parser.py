@@ -228,7 +228,7 @@ def build_parser() -> argparse.ArgumentParser:
     service.own("--password-file", words=words, metavar="FILE")
     service.own("--profile", words="install: strict (default), users or open", metavar="P")
     service.own("--no-start", words="install: leave the start to the next boot", switch=True)
-    words = "install, start, restart: how long to wait for the connection; default: 30s"
+    words = "install, start, restart: how long to wait for the connection, 0 for not; default: 30s"
     service.own("--deadline", words=words, metavar="DURATION")
     service.own("--now", words="stop: kill its jobs, too", switch=True)
     service.own("--force", words="uninstall: even while jobs run or await delivery", switch=True)

@@ -87,14 +87,18 @@ def _print_online(status: dict[str, object]) -> None:
 def _start(port: ServicePort, options: argparse.Namespace) -> int:
     _installed(port)
     port.start()
-    _print_online(wait_until_online(port, _deadline(options)))
-    return 0
+    return _wait(port, options)
 
 
 def _restart(port: ServicePort, options: argparse.Namespace) -> int:
     _installed(port)
     port.restart()
-    _print_online(wait_until_online(port, _deadline(options)))
+    return _wait(port, options)
+
+
+def _wait(port: ServicePort, options: argparse.Namespace) -> int:
+    if deadline := _deadline(options):
+        _print_online(wait_until_online(port, deadline))
     return 0
 
 

@@ -32,7 +32,7 @@ class Request:
     password: str | None = field(default=None, repr=False)
     start: bool = True
     deadline: float = DEADLINE
-    """Seconds until it has to be online."""
+    """Seconds until it has to be online; 0: nobody waits for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Installed:
     user: str
     profile: str
     status: dict[str, Any] | None
-    """The agent's; None when it was not to be started."""
+    """The agent's; None when it was not to be started, or not to be waited for."""
     restarted: bool = False
     """Whether it ran before, and was started anew."""
 
@@ -79,7 +79,7 @@ def install(
         port.restart()
     else:
         port.start()
-    status = wait_until_online(port, request.deadline)
+    status = wait_until_online(port, request.deadline) if request.deadline else None
     return Installed(changed, user, profile, status, bool(restart))
 
 

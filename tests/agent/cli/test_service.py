@@ -76,6 +76,8 @@ def test_verbs(port: FakePort, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["service", "stop", "--now"]) == 0 and "killed" in capsys.readouterr().out
     done = [call for call in port.calls if call != "check"]
     assert done == ["start", "restart", "stop", "stop jobs"]
+    assert main(["service", "restart", "--deadline", "0"]) == 0
+    assert capsys.readouterr().out == "", "nobody has waited"
 
 
 def test_status_for_people_and_programs(port: FakePort, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,15 @@ def test_again_nothing_changes_and_a_change_restarts(port: FakePort, tmp_path: P
     assert moved.changed == ["unit"] and port.calls[-1] == "restart"
 
 
+def test_who_does_not_wait_does_not(port: FakePort, monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(port: FakePort, deadline: float) -> None:
+        raise AssertionError(f"it waits for {deadline} s")
+
+    monkeypatch.setattr(installing, "wait_until_online", waits)
+    done = install(port, replace(REQUEST, deadline=0.0))
+    assert port.calls == ["check", "start"] and done.status is None
+
+
 def test_a_binary_replaced_under_a_running_agent_restarts_it(
     port: FakePort, tmp_path: Path
 ) -> None:
