@@ -7,6 +7,8 @@ that it is given.
 
 from __future__ import annotations
 
+import email.utils
+import gzip
 import os
 import re
 import shutil
@@ -19,6 +21,7 @@ HERE: Final = Path(__file__).resolve().parent
 UNITS: Final = HERE.parent / "systemd"
 PACKAGES: Final = ("remote-agent", "remotectl")
 FORMATS: Final = ("deb", "rpm")
+MAINTAINER: Final = "The maintainers of remote-agent <maintainers@remote-agent.invalid>"
 _SERVICES: Final = ("remote-agent.service", "remote-agent-jobs.service")
 _PROGRAM: Final = "/usr/bin/remote-agent"
 _PRE_RELEASE: Final = re.compile(r"[._-]?(a|b|rc|dev)(?=\d)")
@@ -41,6 +44,7 @@ def write(
         text = (UNITS / unit).read_text(encoding="utf-8")
         text = text.replace("/usr/local/bin/remote-agent", _PROGRAM)
         (folder / unit).write_text(text, encoding="utf-8")
+    (folder / "changelog.Debian.gz").write_bytes(_changelog(name, package_version(version), epoch))
     for path in folder.iterdir():
         os.utime(path, (epoch, epoch))
     variables = {"VERSION": package_version(version), "SOURCE_DATE_EPOCH": str(epoch)}
@@ -55,6 +59,17 @@ def write(
         )  # fmt: skip
         made.append(target)
     return made
+
+
+def _changelog(name: str, version: str, epoch: int) -> bytes:
+    """The file that Debian's policy asks for (deb-changelog(5)): what changed is in ours."""
+    date = email.utils.formatdate(epoch)
+    text = (
+        f"{name} ({version}-1) unstable; urgency=medium\n\n"
+        "  * This version of the project; its CHANGELOG.md says what is new.\n\n"
+        f" -- {MAINTAINER}  {date}\n"
+    )
+    return gzip.compress(text.encode(), 9, mtime=0)
 
 
 def package_version(version: str) -> str:

@@ -5,8 +5,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../support/set_up.sh"
 
 as_root test-packages "boots a clean host in a container"
-have test-packages "systemd-nspawn nsenter setpriv unshare mmdebstrap dpkg-deb objcopy" \
-  "systemd-container util-linux mmdebstrap binutils"
+have test-packages "systemd-nspawn nsenter setpriv unshare mmdebstrap dpkg-deb objcopy lintian rpmlint rpm" \
+  "systemd-container util-linux mmdebstrap binutils lintian rpmlint rpm"
 
 # Nothing is in it but what boots, apt and, for the other family's packages, rpm; curl and openssl, which the page about
 # the one file calls.
