@@ -1,10 +1,13 @@
 # The server, with remotectl. Build it from a checkout after `make build`:
 #   docker build -f installers/container/server.Dockerfile -t remote-server .
 # Wheels of its dependencies in dist/wheels are used before a package index; PIP_NO_INDEX=1 asks no index at all.
+# BASE has no digest here, for the reason that stands in agent.Dockerfile.
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS installed
 ARG PIP_NO_INDEX=
+# Only this step has the sources, at a place of their own.
+# hadolint ignore=DL3003
 RUN --mount=type=bind,target=/source \
     python3 -m venv /opt/remote-server && \
     cd /source && \
@@ -15,6 +18,9 @@ RUN --mount=type=bind,target=/source \
     /opt/remote-server/bin/python -m pip uninstall --quiet --yes setuptools pip
 
 FROM ${BASE}
+LABEL org.opencontainers.image.title="remote-server" \
+      org.opencontainers.image.description="Keeps jobs and gives them to its agents; with remotectl" \
+      org.opencontainers.image.licenses="Apache-2.0"
 RUN echo 'remote-server:x:10001:10001::/var/lib/remote-server:/usr/sbin/nologin' >>/etc/passwd && \
     echo 'remote-server:x:10001:' >>/etc/group && \
     mkdir -m 700 /var/lib/remote-server && \

@@ -10,6 +10,7 @@ from __future__ import annotations
 import email.utils
 import gzip
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ UNITS: Final = HERE.parent / "systemd"
 PACKAGES: Final = ("remote-agent", "remotectl")
 FORMATS: Final = ("deb", "rpm")
 MAINTAINER: Final = "The maintainers of remote-agent <maintainers@remote-agent.invalid>"
+ARCHITECTURES: Final = {"x86_64": ("amd64", "x86_64"), "aarch64": ("arm64", "aarch64")}
+"""What both families call a machine, by its name in uname(1)."""
 _SERVICES: Final = ("remote-agent.service", "remote-agent-jobs.service")
 _PROGRAM: Final = "/usr/bin/remote-agent"
 _PRE_RELEASE: Final = re.compile(r"[._-]?(a|b|rc|dev)(?=\d)")
@@ -47,7 +50,11 @@ def write(
     (folder / "changelog.Debian.gz").write_bytes(_changelog(name, package_version(version), epoch))
     for path in folder.iterdir():
         os.utime(path, (epoch, epoch))
-    variables = {"VERSION": package_version(version), "SOURCE_DATE_EPOCH": str(epoch)}
+    variables = {
+        "VERSION": package_version(version),
+        "ARCH": _architecture()[0],
+        "SOURCE_DATE_EPOCH": str(epoch),
+    }
     made = []
     for kind in FORMATS:
         target = output / file_name(name, version, kind)
@@ -80,4 +87,10 @@ def package_version(version: str) -> str:
 def file_name(name: str, version: str, kind: str) -> str:
     """What a package's file is called: as its family calls it, without its `~`."""
     version = package_version(version).replace("~", "-")
-    return f"{name}_{version}_amd64.deb" if kind == "deb" else f"{name}-{version}.x86_64.rpm"
+    debian, red_hat = _architecture()
+    return f"{name}_{version}_{debian}.deb" if kind == "deb" else f"{name}-{version}.{red_hat}.rpm"
+
+
+def _architecture() -> tuple[str, str]:
+    """Of the machine that builds: the binary is one for it."""
+    return ARCHITECTURES[platform.machine()]

@@ -30,6 +30,20 @@ def test_an_image_is_run_by_a_user_who_can_change_nothing_of_it(images: Engine, 
 
 
 @pytest.mark.parametrize("image", ["remote-agent", "remote-server"])
+def test_an_image_has_labels_and_nothing_that_only_builds(images: Engine, image: str) -> None:
+    labels = images.image(image)["Config"]["Labels"]
+    assert labels["org.opencontainers.image.title"] == image
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    look = (
+        "for program in cc gcc make ld git go; do command -v $program; done; "
+        "find /opt /source /dist -name pip -o -name setuptools -o -name '*.whl' -o -name '*.c'; "
+        "true"
+    )
+    done = images.run("run", "--rm", "--entrypoint", "sh", image, "-c", look)
+    assert (done.returncode, done.stdout) == (0, ""), done
+
+
+@pytest.mark.parametrize("image", ["remote-agent", "remote-server"])
 def test_an_image_knows_its_program(images: Engine, image: str) -> None:
     assert images.call("run", "--rm", image, "--version").startswith(image)
 
