@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tests.support.stack import Agent, Stack, until
-from tests.windows.wine import PYTHON, ROOT, RUN, inside, windows
+from tests.windows.wine import PYTHON, ROOT, RUN, inside, processes, windows
 
 SLOW = 60.0
 """A Python takes two seconds to start in Wine, and more on a busy machine."""
@@ -52,18 +51,6 @@ def run(
         ) from None
     assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done
-
-
-def processes() -> str:
-    """All processes of this namespace: pid, parent, state, the kernel's function, command."""
-    lines = []
-    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
-        with suppress(OSError):
-            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            waits = (entry / "wchan").read_text()
-            lines.append(f"{entry.name} {parent} {state} {waits} {words[-200:]}")
-    return "\n".join(lines)
 
 
 def terminate(pid: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +18,10 @@ FOLDER = ROOT / "build" / "windows"
 RUN = FOLDER / "run"
 """Where a run of tests keeps its files: both sides see it. Emptied at the start of the next one."""
 PYTHON = FOLDER / "python" / "python.exe"
+_LONGEST = 1500.0
+"""Seconds after which a command is taken to hang, on a machine that has more to do."""
+_LAST = 300.0
+"""The same, of what is left when it has ended."""
 _INSIDE = Path(__file__).with_name("inside.py")
 _PIPED = Path(__file__).with_name("piped.py")
 _ENV = {
@@ -64,12 +69,38 @@ def windows(path: Path) -> str:
     return "Z:" + str(path).replace("/", "\\")
 
 
+def processes() -> str:
+    """All processes of this namespace: pid, parent, state, the kernel's function, command."""
+    lines = []
+    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
+        with suppress(OSError):
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            waits = (entry / "wchan").read_text()
+            lines.append(f"{entry.name} {parent} {state} {waits} {words[-200:]}")
+    return "\n".join(lines)
+
+
+def bounded(command: list[str], seconds: float) -> int:
+    """Run a command; its exit code, 124 with all processes said when it has not ended by then."""
+    program = subprocess.Popen(command)
+    try:
+        return program.wait(seconds)
+    except subprocess.TimeoutExpired:
+        said = f"{command} has not ended after {seconds:g} s; these run:\n{processes()}"
+        print(said, file=sys.stderr, flush=True)
+        return 124
+    finally:
+        program.kill()
+        program.wait()
+
+
 if __name__ == "__main__":
     words = sys.argv[1:]
     if words[0] == "python.exe":
         words[0] = str(PYTHON)
     command = inside(*words[2:]) if words[:2] == ["python", "-m"] else wine(*words)
-    code = subprocess.run(command, check=False).returncode
-    # Until its last process has ended, and what it keeps is on the disk.
-    subprocess.run(unix("wineserver", "-w"), check=True)
-    sys.exit(code)
+    code = bounded(command, _LONGEST)
+    # Until its last process has ended, and what it keeps is on the disk. A process that was left
+    # over would keep the stage waiting without a word.
+    sys.exit(code or bounded(unix("wineserver", "-w"), _LAST))
