@@ -36,8 +36,7 @@ def test_an_image_has_labels_and_nothing_that_only_builds(images: Engine, image:
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     look = (
         "for program in cc gcc make ld git go; do command -v $program; done; "
-        "find /opt /source /dist -name pip -o -name setuptools -o -name '*.whl' -o -name '*.c'; "
-        "true"
+        "find /opt /source /dist -name pip -o -name setuptools -o -name '*.whl'; true"
     )
     done = images.run("run", "--rm", "--entrypoint", "sh", image, "-c", look)
     assert (done.returncode, done.stdout) == (0, ""), done

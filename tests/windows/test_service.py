@@ -12,14 +12,16 @@ import pytest
 
 from installers.windows.build import pack
 from remote_protocol.states import EndReason, JobState
+from tests.docs.blocks import blocks
 from tests.support.stack import until
 from tests.windows.host import SLOW, WAITS, WineStack, make_folder, run, terminate
-from tests.windows.wine import FOLDER, PYTHON, drive_c, windows, wine
+from tests.windows.wine import FOLDER, PYTHON, ROOT, drive_c, windows, wine
 
 OLD, NEW = "0.1.0", "0.2.0"
 BUILT = FOLDER / "frozen" / "remote-agent"
 """What `make test-windows` has made of this checkout."""
 DATA = ("ProgramData", "remote-agent")
+PAGE = ROOT / "docs" / "install-windows.md"
 
 
 class Host:
@@ -218,6 +220,32 @@ def test_removal_refuses_while_jobs_run_and_then_leaves_nothing(host: Host) -> N
     until(lambda: not there(*DATA), "its data is gone", SLOW)
     assert not there("Program Files", "remote-agent", NEW, "remote-agent.exe")
     assert host.stack.client.agents().items == []
+
+
+def test_what_the_page_says_works(host: Host) -> None:
+    """What Wine can run of docs/install-windows.md, as it stands: it has no PowerShell, and these
+    lines mean the same in a batch file."""
+    found = [b for b in blocks(PAGE.read_text("utf-8")) if b.language == "powershell"]
+    install, every_day = [block.text for block in found if not block.not_run]
+    drive_c("token").write_text(host.stack.registration_token())
+    folder = host.token.parent
+    typed(host, windows(folder), install.replace("https://jobs.example.com", host.stack.url))
+    until(host.online, "the agent is online", 3 * SLOW)
+    said = typed(host, host.program(OLD).rpartition("\\")[0], every_day)
+    assert "service    active" in said and "online" in said, said
+    assert host.msiexec("/x", OLD, FORCE="1") == 0
+    until(lambda: not there(*DATA), "its data is gone", SLOW)
+    drive_c("token").unlink()
+
+
+def typed(host: Host, folder: str, text: str) -> str:
+    """Type these lines in a folder of Windows; what they print. Each has to succeed."""
+    lines = [f'@cd /d "{folder}"', *text.splitlines()]
+    batch = host.token.with_name("page.bat")
+    batch.write_bytes(
+        "".join(f"{line}\r\n@if errorlevel 1 exit /b 1\r\n" for line in lines).encode()
+    )
+    return host.call("cmd", "/c", windows(batch)).stdout
 
 
 def test_by_hand_the_services_process_says_what_it_is(host: Host) -> None:
