@@ -21,10 +21,7 @@ from remote_server.web.route import Call, Route
     operation="open_agent_session",
 )
 async def session(call: Call) -> web.StreamResponse:
-    """WebSocket of agents, subprotocol remote-agent.v1.
-
-    Hands the link to the hub for as long as it lasts.
-    """
+    """WebSocket of agents, subprotocol remote-agent.v1."""
     request = call.request
     link = websocket_of(call, MAX_CHUNK_FRAME)
     if isinstance(request.protocol, Connection):

@@ -53,8 +53,9 @@ _LONGEST_KEY = 255
 async def submit(call: Call) -> web.StreamResponse:
     """Submit a job.
 
-    The hot path, so the body is validated once and the answer not at all.
+    With an `Idempotency-Key` the same call may be repeated: it makes no second job.
     """
+    # The hot path: the body is validated once, the answer not at all.
     spec = await call.read(JobSpec, call.services.config.limits.max_job_body)
     return await _submit(call, spec)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core.core_schema import ModelSchema
+from pydantic_core.core_schema import ModelSchema, TaggedUnionSchema
 
 _PAGE = re.compile(r"Page\[(\w+?)(?:View|Entry)?\]")
 """A generic page, which is called like `JobPage`."""
@@ -32,6 +32,13 @@ class Schemas(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         """None: a generator of clients would name types after them."""
         return False
+
+    def tagged_union_schema(self, schema: TaggedUnionSchema) -> JsonSchemaValue:
+        """One of several kinds; of a single one its own schema: a union of one is no type to
+        generators of clients."""
+        if len(schema["choices"]) == 1:
+            return self.generate_inner(next(iter(schema["choices"].values())))
+        return super().tagged_union_schema(schema)
 
     def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
         """The schema of one model."""

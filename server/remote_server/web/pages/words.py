@@ -9,9 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from remote_protocol.units import format_duration, parse_duration, parse_size, plain_size
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 NARROW: Final = "\u00a0"
 """Between a number and its unit."""
@@ -136,10 +139,22 @@ def given_size(count: int | None) -> str:
     return text if parse_size(text) == count else str(count)
 
 
+def code(text: str) -> Markup:
+    """A text in which names of programs stand `in backticks`."""
+    from markupsafe import Markup, escape
+
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    said = (Markup("<code>{}</code>") if place % 2 else Markup("{}") for place in range(len(parts)))
+    return Markup("").join(form.format(part) for form, part in zip(said, parts, strict=True))
+
+
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "age": age,
     "ago": ago,
     "clock": clock,
+    "code": code,
     "duration": duration,
     "given_duration": given_duration,
     "given_size": given_size,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, create_model
+from pydantic_core import core_schema
 
 from remote_protocol.api.bodies import Page
 from remote_protocol.api.queues import QueueCreate, QueueView
@@ -88,6 +89,28 @@ def test_a_duration_may_be_sent_as_text_and_is_shown_as_a_number() -> None:
     assert kinds == ["number", "string", "null"]
     shown = QueueCreate.model_json_schema(mode="serialization", schema_generator=Schemas)
     assert shown["properties"]["log_retention"]["anyOf"] == [{"type": "number"}, {"type": "null"}]
+
+
+class Cat(BaseModel):
+    """A cat."""
+
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    """A dog."""
+
+    kind: Literal["dog"]
+
+
+def test_several_kinds_are_told_apart_and_a_single_one_is_itself() -> None:
+    schemas = {"cat": Cat.__pydantic_core_schema__, "dog": Dog.__pydantic_core_schema__}
+    both = core_schema.tagged_union_schema(schemas, discriminator="kind")
+    described = Schemas().generate(both)
+    assert described["discriminator"]["propertyName"] == "kind"
+    assert [one["$ref"] for one in described["oneOf"]] == ["#/$defs/Cat", "#/$defs/Dog"]
+    one = core_schema.tagged_union_schema({"cat": schemas["cat"]}, discriminator="kind")
+    assert Schemas().generate(one)["description"] == "A cat."
 
 
 def test_paragraphs_stay() -> None:

@@ -74,3 +74,8 @@ def test_what_a_form_takes_back() -> None:
     assert words.given_size(1 << 30) == "1 GiB"
     assert words.given_size((1 << 30) + 1) == str((1 << 30) + 1)
     assert words.given_size(1001) == "1001 B"
+
+
+def test_what_stands_in_backticks_is_code_and_nothing_else_is_markup() -> None:
+    assert words.code("give `<a>` & go") == "give <code>&lt;a&gt;</code> &amp; go"
+    assert words.code("one ` alone") == "one ` alone"
