@@ -23,7 +23,7 @@ NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launche
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.
-HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/browser tests/monitoring tests/docs/test_blocks.py
+HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/browser tests/contract tests/monitoring tests/docs/test_blocks.py
 
 # Where a test's first fixture builds, boots or waits for a host, on a machine that has more to do: what hangs ends.
 LONG := --timeout 900
@@ -45,7 +45,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-monitoring check fmt bench bench-pair chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-monitoring check fmt bench bench-pair chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -152,6 +152,10 @@ else
 	@PYTHON=$(BIN)/python bash tests/browser/set_up.sh
 	@PYTHONPATH=build/browser/packages $(BIN)/python -m pytest --timeout 300 tests/browser $(ARGS)
 endif
+
+test-contract: setup-dev ## the API against its own description, and a client that is generated from it: SEED=1
+	@PYTHON=$(BIN)/python bash tests/contract/set_up.sh
+	@SEED=$(or $(SEED),1) $(BIN)/python -m pytest -n 2 --dist worksteal $(LONG) tests/contract $(ARGS)
 
 test-monitoring: setup-dev ## alert rules and dashboard against a real server and a real Prometheus; REMOTE_TEST_MONITORING=off leaves it out
 ifeq ($(REMOTE_TEST_MONITORING),off)
