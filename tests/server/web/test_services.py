@@ -46,6 +46,7 @@ ALLOWED = {
         "api/audit.py": {"turns"},
         "api/events.py": {"turns"},
         "api/logs.py": {"turns"},
+        "pages/audit.py": {"turns"},
         "pages/logs.py": {"turns"},
     },
     "gauges": {},
