@@ -337,6 +337,25 @@ class CallMethods(Awaiting):
         return await self._transport.document(Call("GET", "/whoami"))
 
     @method
+    async def end_own_token(self) -> None:
+        """Revoke the token with which we come, if it came from a login in the browser."""
+        await self._transport.done(Call("DELETE", "/whoami", repeat=False))
+
+    @method
+    async def begin_login(self, name: str) -> Document:
+        """Begin a login that a person confirms in their browser; no token is needed."""
+        return await self._transport.document(
+            Call("POST", "/logins", body={"name": name}, repeat=False)
+        )
+
+    @method
+    async def ask_login(self, secret: str) -> Document:
+        """What became of a login; a confirmed one gives its token, once."""
+        return await self._transport.document(
+            Call("POST", "/logins/token", body={"secret": secret}, repeat=False)
+        )
+
+    @method
     async def version(self) -> Document:
         """What the server is."""
         return await self._transport.document(Call("GET", "/version"))

@@ -39,6 +39,8 @@ class Access:
     ca_file: str | None = None
     insecure: bool = False
     context: str | None = None
+    own: bool = False
+    """The token came from a login in the browser: it is ours to revoke."""
 
 
 @dataclass(slots=True)
@@ -183,6 +185,8 @@ def save_access(access: Access, name: str) -> str:
     context: dict[str, Any] = {key: value for key, value in kept.items() if value is not None}
     if access.insecure:
         context["insecure"] = True
+    if access.own:
+        context["own"] = True
     contexts.known[check_name(name)] = context
     contexts.current = name
     return write_contexts(contexts)

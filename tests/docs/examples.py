@@ -49,6 +49,8 @@ BEFORE = {
     "remotectl webhook test": "remotectl webhook update alarm --to $HOOK",
     "remotectl webhook create": "remotectl webhook delete alarm; remotectl webhook delete hosts; "
     "rm hosts.secret",
+    # Without a terminal a token is read from standard input.
+    "remotectl login https://jobs.example.com": "exec < admin-token",
     "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",
 }
 """What the reader's world is like before an example that needs it to be otherwise."""

@@ -9,6 +9,7 @@ from contextlib import closing
 
 import click
 
+from remote_client.cli.browser import by_browser
 from remote_client.cli.options import Command, output_option
 from remote_client.cli.output import note, print_fields, print_json, text_of, when
 from remote_client.cli.session import Session, pass_session
@@ -16,43 +17,52 @@ from remote_client.config import (
     Access,
     check_token,
     check_url,
+    find_access,
     name_for,
     read_contexts,
     save_access,
     secured,
     write_contexts,
 )
-from remote_client.errors import UsageError
+from remote_client.errors import ApiError, Unreachable, UsageError
 
 
 @click.command(cls=Command)
+@click.argument("server", required=False, metavar="[URL]")
+@click.option("--token-stdin", is_flag=True, help="Read an API token from standard input.")
+@click.option("--no-browser", is_flag=True, help="Only print the address that confirms the login.")
 @pass_session
-def login(session: Session) -> None:
-    """Check server and token, then keep them for later calls.
+def login(session: Session, server: str | None, token_stdin: bool, no_browser: bool) -> None:
+    """Log in by the browser or with a token, and keep it.
 
-    The token comes from --token-file, REMOTE_TOKEN, a pipe, or is asked for. --context names the
-    login, so that there may be several; it becomes the current one.
+    Without a token, a page of the server opens, or its address is printed: there, who is signed in
+    confirms the code that is shown here. It works over ssh, too. A token comes from --token-file,
+    REMOTE_TOKEN or standard input. --context names the login; it becomes the current one.
 
     \b
     Examples:
-      remotectl login --url https://jobs.example.com        # asks for the token
-      remotectl login --url https://jobs.example.com --context work < token
+      remotectl login https://jobs.example.com
+      remotectl login --url https://jobs.example.com --context work --token-stdin < token
     """
     from remote_client.calls import Calls
     from remote_client.transport import Transport
 
-    url = check_url(session.url or _asked("Server URL"))
+    url = check_url(server or session.url or _asked("Server URL"))
     # Later calls come from other directories.
     ca_file = None if session.ca_file is None else os.path.abspath(session.ca_file)
     # Before anything is asked or sent.
     secured(Access(url, "", ca_file, session.insecure))
-    token = check_token(session.token or _secret())
+    given = session.token
+    if token_stdin or (given is None and not _interactive()):
+        given = _read_token()
+    own = given is None
+    token = check_token(given or by_browser(url, ca_file, session.insecure, open_it=not no_browser))
     with closing(Transport(url, token, ca_file)) as transport:
         calls = Calls(transport)
         version = calls.version()
         me = calls.whoami()
     name = session.context or name_for(url, read_contexts())
-    path = save_access(Access(url, token, ca_file, session.insecure), name)
+    path = save_access(Access(url, token, ca_file, session.insecure, own=own), name)
     note(
         f"logged in to {url} (remote-server {version.get('version')}) as {_who(me)}; "
         f"kept as context {name} in {path}"
@@ -65,7 +75,7 @@ def _asked(what: str) -> str:
     return str(click.prompt(what, err=True))
 
 
-def _secret() -> str:
+def _read_token() -> str:
     if _interactive():
         return getpass.getpass("API token: ")
     if sys.stdin is None:
@@ -86,6 +96,8 @@ def _who(me: dict[str, object]) -> str:
 def logout(session: Session) -> None:
     """Forget the current login, or the one that --context names.
 
+    A token that came from a login in the browser is revoked, too.
+
     \b
     Examples:
       remotectl logout
@@ -96,13 +108,31 @@ def logout(session: Session) -> None:
     if name is None or (session.context is None and name not in contexts.known):
         note("there was no login to forget")
         return
-    contexts.find(name)
+    stored = contexts.find(name)
+    if stored.get("own") is True:
+        _revoke(session, name)
     del contexts.known[name]
     if contexts.current == name:
         contexts.current = None
     write_contexts(contexts)
     rest = f"; there are still: {', '.join(contexts.known)}" if contexts.known else ""
     note(f"logged out of {name}{rest}")
+
+
+def _revoke(session: Session, name: str) -> None:
+    """Have the server revoke the token of a context. A failure keeps nobody from logging out."""
+    from remote_client.calls import Calls
+    from remote_client.transport import Transport
+
+    access = find_access(context=name, insecure=session.insecure)
+    try:
+        with closing(Transport(access.url, access.token, access.ca_file)) as transport:
+            Calls(transport).end_own_token()
+    except ApiError as error:
+        if error.status not in (401, 404):
+            note(f"the server did not revoke the token: {error}")
+    except Unreachable as error:
+        note(f"the token was not revoked, and is good until it expires: {error}")
 
 
 @click.command(cls=Command)

@@ -34,7 +34,11 @@ COMMANDS: Final = {
         "Tell other programs by HTTP when jobs end, and when agents go or come.",
     ),
     "audit": ("audit", "audit", "The newest entries of the audit; for admins."),
-    "login": ("login", "login", "Check server and token, then keep them for later calls."),
+    "login": (
+        "login",
+        "login",
+        "Log in by the browser or with a token, and keep it.",
+    ),
     "logout": ("login", "logout", "Forget the current login, or the one that --context names."),
     "context": ("contexts", "context", "List logins, show them, choose and delete them."),
     "whoami": (

@@ -262,6 +262,8 @@ class Token:
     expires_at: float | None = None
     last_used_at: float | None = None
     revoked: bool = False
+    owner: str | None = None
+    """The id of the token that it ends with: of the person for whom a program got it."""
 
     @property
     def limited(self) -> bool:

@@ -25,6 +25,11 @@ _CHANGE: Final = (
     .where(tokens.c.id == bindparam("wanted"))
     .values(name=bindparam("name"), role=bindparam("role"))
 )
+_LOWER: Final = (
+    update(tokens)
+    .where(tokens.c.owner == bindparam("owned_by"), tokens.c.role == bindparam("higher"))
+    .values(role=bindparam("role"))
+)
 _SET_ASIDE: Final = (
     update(tokens).where(tokens.c.id == bindparam("wanted")).values(hash=bindparam("hash"))
 )
@@ -57,6 +62,9 @@ class Persons(Repository):
                 tx.record(Entry(by, "token.create", "token", fresh.id, made))
             elif (found.name, found.role) != (name, role):
                 tx.run(_CHANGE, {"wanted": found.id, "name": name, "role": role.value})
+                for higher in (one for one in Role if not role.includes(one)):
+                    values = {"owned_by": found.id, "higher": higher.value, "role": role.value}
+                    tx.run(_LOWER, values)
                 tx.changes.tokens.add(found.id)
                 by = Principal(found.id, name, address, "api")
                 changed = {"name": [found.name, name], "role": [str(found.role), role.value]}

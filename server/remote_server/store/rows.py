@@ -199,6 +199,7 @@ def token_from(row: Row) -> Token:
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
         revoked=bool(row.revoked),
+        owner=row.owner,
     )
 
 

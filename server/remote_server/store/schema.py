@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = "0006"
+HEAD: Final = "0008"
 """The newest migration; a test compares it with the folder migrations/versions."""
 
 metadata: Final = MetaData(
@@ -272,8 +272,27 @@ tokens: Final = Table(
     # name that another host holds.
     Column("labels", _Text),
     Column("allow_replace", SmallInteger),
+    # The token with which it ends: that of the person for whom a program got it.
+    Column("owner", _Text),
 )
 Index("ix_tokens_agent", tokens.c.agent)
+Index("ix_tokens_owner", tokens.c.owner)
+
+logins: Final = Table(
+    "logins",
+    metadata,
+    # Hashes of what the program keeps, and of what the person compares.
+    Column("secret", _Text, primary_key=True),
+    Column("code", _Text, nullable=False, unique=True),
+    Column("name", _Text, nullable=False),
+    Column("address", _Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("state", _Text, nullable=False),
+    Column("owner", _Text),
+    Column("role", _Text),
+    Column("lifetime", Double),
+)
 
 sessions: Final = Table(
     "sessions",

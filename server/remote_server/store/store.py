@@ -25,6 +25,7 @@ from remote_server.store.fleet import Fleet
 from remote_server.store.history import History
 from remote_server.store.jobs import Jobs
 from remote_server.store.listing import JobLists
+from remote_server.store.logins import Logins
 from remote_server.store.opening import AS_USUAL, Terms, open_database
 from remote_server.store.outbox import Outbox
 from remote_server.store.persons import Persons
@@ -58,6 +59,7 @@ class Store(
     Queues,
     Tokens,
     Persons,
+    Logins,
     Sessions,
     History,
     Retention,

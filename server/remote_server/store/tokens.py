@@ -61,6 +61,7 @@ _USE: Final = (
     .where(tokens.c.id == bindparam("wanted"), _VALID, tokens.c.uses_left > literal_column("0"))
     .values(uses_left=tokens.c.uses_left - literal_column("1"))
 )
+_OWNED: Final = select(tokens.c.id).where(tokens.c.owner == bindparam("of_owner"), _VALID)
 _TOUCH: Final = (
     update(tokens)
     .where(tokens.c.id == bindparam("wanted"))
@@ -86,6 +87,7 @@ class TokenRow:
     revoked: int = 0
     labels: str = "{}"
     allow_replace: int = 0
+    owner: str | None = None
 
 
 def insert_token(tx: Transaction, row: TokenRow) -> None:
@@ -100,6 +102,8 @@ def revoke_token(tx: Transaction, token: str, why: str) -> None:
         raise NotFound("token", token)
     tx.changes.tokens.add(token)
     tx.changes.revoked[token] = why
+    for owned in tx.all(_OWNED, {"of_owner": token}):
+        revoke_token(tx, owned.id, "the token or person that it was made for holds no more")
 
 
 def prune_agent_tokens(tx: Transaction, agent: str, keep: int, why: str) -> None:

@@ -8,6 +8,7 @@ from remote_server.web.http.connection import Connection
 from remote_server.web.http.connections import Connections, allowance
 from remote_server.web.http.listener import Listener
 from remote_server.web.http.streams import Judges, Streams
+from remote_server.web.program_logins import ProgramLogins
 from remote_server.web.provider_sign_in import ProviderSignIn
 from remote_server.web.services import Services
 from remote_server.web.sessions import Sessions
@@ -20,6 +21,7 @@ __all__ = [
     "Followers",
     "Judges",
     "Listener",
+    "ProgramLogins",
     "ProviderSignIn",
     "Services",
     "Sessions",

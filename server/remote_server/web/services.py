@@ -25,6 +25,7 @@ from remote_server.web.http.bodies import BodyBudget
 from remote_server.web.http.connections import Connections
 from remote_server.web.http.streams import Streams
 from remote_server.web.logs.index import LineIndexes
+from remote_server.web.program_logins import ProgramLogins
 from remote_server.web.provider_sign_in import ProviderSignIn
 from remote_server.web.readiness import Readiness
 from remote_server.web.sessions import Sessions
@@ -47,6 +48,8 @@ class Services:
     sessions: Sessions
     provider_sign_in: ProviderSignIn | None
     """Sign-in by an OpenID provider; None: there is none."""
+    program_logins: ProgramLogins
+    """Logins of programs that a person confirms."""
     followers: Followers
     streams: Streams
     connections: Connections

@@ -12,6 +12,7 @@ from tests.support.visitor import Visitor, visitor
 
 JOB = {"command": ["true"]}
 ASKING = {("POST", "/api/v1/jobs/explain"), ("POST", "/submit/explain")}
+ASKING |= {("POST", "/api/v1/logins")}
 """Calls with a body that change nothing."""
 CHANGING = {(r.method, r.path) for r in ROUTES if r.method not in ("GET", "HEAD")} - ASKING
 
@@ -137,6 +138,15 @@ async def _webhook_pages(do: Doer) -> None:
     assert "who-may-send" not in (await do.live.get("/audit?subject=horn")).text
 
 
+async def _logins(do: Doer) -> None:
+    login = (await do.live.post("/logins", {"name": "laptop"}, "")).body
+    form = {"code": login["code"], "answer": "confirm", "role": "viewer"}
+    await do.page("/confirm", "login.confirm", form)
+    asked = {"secret": login["secret"]}
+    answer = await do.api("POST", "/logins/token", asked, "token.create", "")
+    await do.api("DELETE", "/whoami", None, "token.revoke", answer["token"]["token"])
+
+
 async def _by_pages(do: Doer) -> None:
     live = do.live
     name = {"name": "c"}
@@ -171,6 +181,7 @@ async def test_every_call_that_changes_something_is_told(live: Live) -> None:
         await _webhooks(do)
         await _webhook_pages(do)
         await _by_pages(do)
+        await _logins(do)
         await do.entries()
         token = await live.token_for("viewer")
         await do.entries()
