@@ -49,8 +49,6 @@ BEFORE = {
     "remotectl webhook test": "remotectl webhook update alarm --to $HOOK",
     "remotectl webhook create": "remotectl webhook delete alarm; remotectl webhook delete hosts; "
     "rm hosts.secret",
-    # Without a terminal a token is read from standard input.
-    "remotectl login https://jobs.example.com": "exec < admin-token",
     "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",
 }
 """What the reader's world is like before an example that needs it to be otherwise."""
@@ -238,7 +236,7 @@ class World:
         if "rrt_…" in text:
             made = "remotectl registration-token create --queue default --queue berlin"
             text = text.replace("rrt_…", self.must(made))
-        if "asks for the token" in text:
+        if "# by the browser" in text:
             text = text.partition("#")[0] + "< admin-token"
         if "replay alarm 01" in text:
             self.sh("remotectl webhook test alarm")

@@ -41,7 +41,7 @@ def login(session: Session, server: str | None, token_stdin: bool, no_browser: b
 
     \b
     Examples:
-      remotectl login https://jobs.example.com
+      remotectl login https://jobs.example.com              # by the browser
       remotectl login --url https://jobs.example.com --context work --token-stdin < token
     """
     from remote_client.calls import Calls

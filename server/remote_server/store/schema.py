@@ -272,8 +272,7 @@ tokens: Final = Table(
     # name that another host holds.
     Column("labels", _Text),
     Column("allow_replace", SmallInteger),
-    # The token with which it ends: that of the person for whom a program got it.
-    Column("owner", _Text),
+    Column("owner", _Text),  # the token with which it ends
 )
 Index("ix_tokens_agent", tokens.c.agent)
 Index("ix_tokens_owner", tokens.c.owner)
@@ -281,8 +280,7 @@ Index("ix_tokens_owner", tokens.c.owner)
 logins: Final = Table(
     "logins",
     metadata,
-    # Hashes of what the program keeps, and of what the person compares.
-    Column("secret", _Text, primary_key=True),
+    Column("secret", _Text, primary_key=True),  # a hash, as the code is
     Column("code", _Text, nullable=False, unique=True),
     Column("name", _Text, nullable=False),
     Column("address", _Text, nullable=False),

@@ -41,7 +41,13 @@ async def begin(call: Call) -> web.StreamResponse:
 
 
 @Route(
-    "POST", "/api/v1/logins/token", PUBLIC, body=LoginAsk, answer=LoginAnswer, action="token.create"
+    "POST",
+    "/api/v1/logins/token",
+    PUBLIC,
+    body=LoginAsk,
+    answer=LoginAnswer,
+    action="token.create",
+    refuses=(ErrorCode.NOT_FOUND,),
 )
 async def take(call: Call) -> web.StreamResponse:
     """Ask what became of a login; a confirmed one gives its token, once."""
@@ -55,7 +61,14 @@ async def take(call: Call) -> web.StreamResponse:
     return answer(LoginAnswer.model_validate({"state": state, "token": made}))
 
 
-@Route("DELETE", "/api/v1/whoami", VIEWER, status=204, action="token.revoke")
+@Route(
+    "DELETE",
+    "/api/v1/whoami",
+    VIEWER,
+    status=204,
+    action="token.revoke",
+    refuses=(ErrorCode.CONFLICT,),
+)
 async def log_out(call: Call) -> web.StreamResponse:
     """Revoke the caller's own token, if it came from a login.
 
