@@ -262,7 +262,9 @@ async def test_what_anybody_may_ask_tells_nothing_of_queues(world: World) -> Non
     anybody = {called(route) for route in ROUTES if not route.access.kinds}
     metrics = {("GET", "/metrics"), ("GET", "/telemetry")}
     files = {("GET", "/static/{version}/{name}")}
-    assert anybody - files == FOR_ANYBODY | metrics
+    # A login says no more than the program that began it knows, until a person gives it a token.
+    logins = {("POST", "/api/v1/logins"), ("POST", "/api/v1/logins/token")}
+    assert anybody - files == FOR_ANYBODY | metrics | logins
     for _, path in metrics:
         (await world.live.get(path, world.token)).problem(403, "forbidden")
     for method, path in FOR_ANYBODY - {("POST", "/login")}:
@@ -452,6 +454,7 @@ async def test_what_is_not_there_is_refused(live: Live) -> None:
 WHOLE = {
     *("config", "logs", "reserve", "inputs", "sessions", "followers", "streams", "connections"),
     *("bodies", "trail", "description", "readiness", "line_indexes", "provider_sign_in"),
+    "program_logins",
 }
 """Parts of the server that say nothing of queues by themselves, or are asked by the id of a job
 that was found before."""
