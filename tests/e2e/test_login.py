@@ -32,6 +32,7 @@ def test_a_person_logs_a_program_in_and_out(stack: Stack, tmp_path: Path) -> Non
         )  # fmt: skip
     page = re.compile(r"http://\S+/confirm\?code=(\S+)")
     found = until(lambda: page.search((tmp_path / "said").read_text()), "it says where", 120.0)
+    assert found is not None
     with httpx.Client(
         follow_redirects=True, timeout=120, headers={"Accept": "text/html"}, trust_env=False
     ) as browser:
