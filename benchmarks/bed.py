@@ -53,7 +53,7 @@ def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
     try:
         server = start_server(root, url)
         token_file = root / "server" / "admin-token"
-        wait_until(lambda: token_file.exists() and _answers(port), "the server")
+        wait_until(lambda: token_file.exists() and _answers(port), "the server", 120)
         token = token_file.read_text().strip()
         client = Client(url, token)
         wait_until(lambda: client.version().product == "remote-server", "the server's API")

@@ -17,6 +17,7 @@ _FULL = [
     ["recovery"],
     ["prompt"],
     ["start"],
+    ["pages"],
 ]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
@@ -28,6 +29,7 @@ _QUICK = [
     ["recovery", "--agents", "200", "--megabytes", "20"],
     ["prompt", "--rounds", "5"],
     ["start", "--rounds", "5"],
+    ["pages", "--jobs", "20000", "--agents", "200", "--rounds", "10"],
 ]
 
 

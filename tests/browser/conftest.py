@@ -71,7 +71,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.run(command=["sh", "-c", "echo oops >&2; exit 3"], name="fails")
         stack.submit(command=["sleep", "600"], name="long")
         stack.submit(command=["true"], name="waits", labels={"gpu": "h100"})
+        # Its messages fail: no other host is asked for anything.
+        url = "https://127.0.0.1:9/hook"
+        stack.ctl("webhook", "create", "alarm", "--to", url, "--event", "job.ended", check=True)
+        stack.ctl("webhook", "test", "alarm")
         yield stack
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A server of its own."""
+    with Stack(tmp_path) as own:
+        own.start_server()
+        yield own
 
 
 def windows(chromium: Any, stack: Stack, **options: Any) -> Iterator[Window]:

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+from playwright.sync_api import expect
 
 from remote_protocol.api.queues import QueueCreate
-from tests.browser.conftest import Window, windows
+from tests.browser.conftest import CHROMIUM, Window, windows
 from tests.support.stack import Stack
-
-
-@pytest.fixture
-def stack(tmp_path: Any) -> Any:
-    """A server of its own."""
-    with Stack(tmp_path) as own:
-        own.start_server()
-        yield own
 
 
 def test_a_list_follows_what_happens(window: Window, site: Stack) -> None:
@@ -51,6 +43,42 @@ def test_a_page_recovers_from_a_restart_of_the_server(chromium: Any, stack: Stac
         shown.wait_for_selector('[data-queue="made-meanwhile"]', timeout=30_000)
         # That the server was away is what the browser complains of, and nothing else.
         assert all("ERR_CONNECTION_REFUSED" in said or "ERR_" in said for said in window.complaints)
+
+
+def test_a_log_goes_on_after_a_restart_of_the_server(chromium: Any, stack: Stack) -> None:
+    stack.agent("beta")
+    go = stack.root / "go"
+    job = stack.submit(f"echo before; while [ ! -e {go} ]; do sleep 0.1; done; echo after").id
+    for window in windows(chromium, stack):
+        shown = window.open(f"/jobs/{job}/log")
+        lines = shown.locator(".ln")
+        expect(lines).to_have_count(1, timeout=60_000)
+        stack.server.kill()
+        stack.start_server()
+        go.touch()
+        expect(lines).to_have_count(2, timeout=120_000)
+        expect(lines.last).to_contain_text("after")
+        expect(shown.locator("main")).to_contain_text("2 lines", timeout=60_000)
+        assert all("ERR_" in said for said in window.complaints)
+
+
+def test_two_browsers_see_the_same_and_each_what_its_role_may(
+    chromium: Any, window: Window, site: Stack
+) -> None:
+    viewer = site.ctl_json("token", "create", "--role", "viewer", "--name", "looks")["token"]
+    other = chromium.browser_type.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    second = Window(other.new_context().new_page(), site.url)
+    second.sign_in(viewer)
+    seen, shown = second.open("/agents/alpha"), window.open("/agents/alpha")
+    shown.click("button:has-text('Pause…')")
+    shown.fill("#pause [name=comment]", "by the first browser")
+    shown.click("#pause button:has-text('Pause it')")
+    expect(seen.locator("main")).to_contain_text("by the first browser", timeout=60_000)
+    expect(seen.locator("main button[data-opens]")).to_have_count(0)
+    expect(seen.locator("nav[aria-label=Main] >> text=Webhooks")).to_have_count(0)
+    shown.click("button:has-text('Resume')")
+    expect(seen.locator('.hero[data-state="online"]')).to_be_visible(timeout=60_000)
+    other.close()
 
 
 def test_a_page_stands_still_while_it_is_held(window: Window, site: Stack) -> None:
