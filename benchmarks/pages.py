@@ -34,6 +34,7 @@ from benchmarks.filled import fill
 from benchmarks.swarm import Swarm
 from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.states import JobState
+from remote_server.store.ports import NOTHING
 from remote_server.store.sqlite import transaction
 from remote_server.web.application import ROUTES
 
@@ -77,8 +78,8 @@ class Browser:
 
 def paths(place: Bed) -> list[str]:
     """The pages, with the jobs that there are."""
-    (ended,) = place.client.jobs(state=[JobState.SUCCEEDED], limit=1).items
-    (waits,) = place.client.jobs(state=[JobState.QUEUED], limit=1).items
+    (ended,) = place.client.jobs(state=JobState.SUCCEEDED, limit=1).items
+    (waits,) = place.client.jobs(state=JobState.QUEUED, limit=1).items
     known = {route.path for route in ROUTES}
     wanted = [path for path in PAGES if path != "/audit" or path in known]
     return [path.format(ended=ended.id, waits=waits.id) for path in wanted]
@@ -144,7 +145,7 @@ def recorded() -> Iterator[Asked]:
     reader = transaction.SqliteReader
 
     def noting(original: Any) -> Any:
-        def read(self: Any, statement: Any, parameters: Any = transaction.NOTHING) -> Any:
+        def read(self: Any, statement: Any, parameters: Any = NOTHING) -> Any:
             found.setdefault(transaction.STATEMENTS(statement).text, dict(parameters))
             return original(self, statement, parameters)
 

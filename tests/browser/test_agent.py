@@ -14,12 +14,26 @@ PATIENT = 120_000.0
 """Milliseconds: heartbeats, which bring the load of the host, are some seconds apart."""
 
 
-def test_its_own_log_shows_what_it_does(window: Window, site: Stack) -> None:
-    shown = window.open("/agents/alpha")
-    job = site.run(command=["true"], name="logged").id
-    expect(shown.locator("#own-log")).to_contain_text(job, timeout=PATIENT)
-    expect(shown.locator(f'[data-job="{job}"][data-state="succeeded"]')).to_be_visible()
-    assert window.violations() == []
+def test_its_own_log_shows_what_it_does(chromium: Any, stack: Stack) -> None:
+    agent = stack.agent("beta")
+    for window in windows(chromium, stack):
+        shown = window.open("/agents/beta")
+        own = shown.locator("#own-log")
+        expect(own).to_contain_text("online agent=beta", timeout=PATIENT)
+        begun = own.inner_text().count("online agent=beta")
+        # Another process says what it does on the page that is open.
+        agent.stop()
+        expect(shown.locator('.hero[data-state="offline"]')).to_be_visible(timeout=PATIENT)
+        agent.start()
+        expect(shown.locator('.hero[data-state="online"]')).to_be_visible(timeout=PATIENT)
+        shown.wait_for_function(
+            "begun => document.querySelector('#own-log').innerText"
+            ".split('online agent=beta').length - 1 > begun",
+            arg=begun,
+            timeout=PATIENT,
+        )
+        assert window.violations() == []
+        assert window.complaints == []
 
 
 def test_the_load_of_its_host_is_drawn(window: Window, site: Stack) -> None:

@@ -216,3 +216,9 @@ async def test_heads_use_their_index(sqlite_store: Store) -> None:
     found = sqlite_plan(sqlite_store, waiting._HEADS, {"wanted": "x", "count": 1})
     assert "ix_jobs_waiting" in found
     assert "TEMP B-TREE" not in found
+
+
+async def test_the_oldest_job_that_waits_is_found_by_its_index(sqlite_store: Store) -> None:
+    found = sqlite_plan(sqlite_store, waiting._OLDEST, {"in_queue": "default"})
+    assert "ix_jobs_oldest" in found, "else all jobs that ever ended in the queue are looked at"
+    assert "TEMP B-TREE" not in found

@@ -102,7 +102,11 @@ def upgrade() -> None:
         **_where("state = 'queued' AND expires_at IS NOT NULL"),
     )
     op.create_index(
-        "ix_jobs_oldest", "jobs", ["queue", "id"], unique=False, **_where("state = 'queued'")
+        "ix_jobs_oldest",
+        "jobs",
+        ["queue", "state", "id"],
+        unique=False,
+        **_where("state = 'queued'"),
     )
     op.create_index("ix_jobs_queue", "jobs", ["queue", "id"], unique=False)
     op.create_index("ix_jobs_state", "jobs", ["state", "id"], unique=False)
