@@ -74,3 +74,11 @@ test("nothing grows without bound", () => {
   const long = "\x1b[1mx\r".repeat(50_000);
   assert.equal(shown(long + "y"), "y");
 });
+
+test("thousands of sequences in a line take no longer than others, and the text stays", () => {
+  const many = (sequence) => sequence.repeat(20_000);
+  assert.ok(shown(many("a\x1b[1G\x1b[99999@") + "\x1b[1Gend").startsWith("end"));
+  assert.ok(shown(many("\x1b[2K\x1b[20000Cx") + "\x1b[1Gend").startsWith("end"));
+  assert.ok(shown(many("\x1b[20000Cx\x1b[1G\x1b[99999X") + "end").startsWith("end"));
+  assert.equal(shown("\x1b[31m".repeat(100_000) + "red"), "red");
+});

@@ -6,6 +6,9 @@
 /** @typedef {{ spans: Span[], redraws: number }} Cooked */
 
 const MOST_COLUMNS = 20_000;
+/** Places that the sequences of one line may fill, move or blank, all together: a line of nothing but
+ * sequences must not hold the page. Those that come later do nothing. */
+const MOST_WORK = 2_000_000;
 const SPECIAL = /[\x00-\x08\x0b-\x1f\x7f]/;
 // One control sequence (§5.4), one string that a sequence begins (§5.6), or any other escape.
 const ESCAPE = /\x1b(?:\[([0-?]*)[ -/]*([@-~])|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|[ -/]*[0-~]?)?/y;
@@ -66,6 +69,7 @@ export function plain(cooked) {
 class ScreenLine {
   constructor() {
     this.column = 0;
+    this.left = MOST_WORK;
     /** @type {string[]} */
     this.chars = [];
     /** @type {string[]} */
@@ -73,9 +77,20 @@ class ScreenLine {
     this.look = new Look();
   }
 
+  /**
+   * Whether so much may be done still.
+   * @param {number} places
+   */
+  spend(places) {
+    if (places > this.left) return false;
+    this.left -= Math.max(0, places);
+    return true;
+  }
+
   /** @param {string} char */
   put(char) {
     this.fill(this.column);
+    this.column = Math.min(this.column, this.chars.length);
     this.chars[this.column] = char;
     this.styles[this.column] = this.look.name;
     if (this.column < MOST_COLUMNS) this.column += 1;
@@ -88,6 +103,7 @@ class ScreenLine {
 
   /** @param {number} to */
   fill(to) {
+    if (!this.spend(to - this.chars.length)) return;
     while (this.chars.length < to) {
       this.chars.push(" ");
       this.styles.push("");
@@ -126,6 +142,7 @@ class ScreenLine {
    * @param {number} count
    */
   cut(from, count) {
+    if (!this.spend(this.chars.length - from)) return;
     this.chars.splice(from, count);
     this.styles.splice(from, count);
   }
@@ -135,6 +152,7 @@ class ScreenLine {
    * @param {number} to
    */
   blank(from, to) {
+    if (!this.spend(to - from)) return;
     for (let column = from; column < to; column += 1) {
       this.chars[column] = " ";
       this.styles[column] = "";
@@ -144,11 +162,10 @@ class ScreenLine {
   /** @param {number} count */
   insert(count) {
     if (this.column >= this.chars.length) return;
-    const room = Math.min(count, MOST_COLUMNS - this.chars.length);
-    for (let done = 0; done < room; done += 1) {
-      this.chars.splice(this.column, 0, " ");
-      this.styles.splice(this.column, 0, "");
-    }
+    const room = Math.max(0, Math.min(count, MOST_COLUMNS - this.chars.length));
+    if (!this.spend(this.chars.length - this.column + room)) return;
+    this.chars.splice(this.column, 0, ...Array(room).fill(" "));
+    this.styles.splice(this.column, 0, ...Array(room).fill(""));
   }
 
   /** @returns {Span[]} */
