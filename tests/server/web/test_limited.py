@@ -128,6 +128,7 @@ class World:
         kind = route.path.removeprefix("/api/v1").split("/")[1]
         job = names["ended" if asked.ended else "input" if "input" in route.path else "running"]
         values = {"id": job, "name": names["agent" if kind == "agents" else "queue"]}
+        values["operation"] = "list_jobs"
         return re.sub(r"{(\w+)[^}]*}", lambda part: values[part[1]], route.path) + asked.query
 
     def gives_away(self, text: str, *said: str) -> list[str]:
