@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -52,14 +54,21 @@ async def test_a_provider_that_is_away_is_named_with_what_to_check() -> None:
 
 
 async def test_a_provider_that_never_answers_is_given_up() -> None:
+    over = asyncio.Event()
+
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        over.set()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     said = await fault(f"http://127.0.0.1:{port}", timeout=0.5)
     assert "gave no complete answer within 0.5 s" in said
+    # It ends with the client's connection, before the loop does.
+    await asyncio.wait_for(over.wait(), 60)
     server.close()
 
 
@@ -67,8 +76,6 @@ async def test_certificates_are_checked(tmp_path: Any) -> None:
     authority = trustme.CA()
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(file))
-    import ssl
-
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
 
