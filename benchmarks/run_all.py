@@ -18,6 +18,7 @@ _FULL = [
     ["prompt"],
     ["start"],
     ["pages"],
+    ["dashboards"],
 ]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
@@ -30,6 +31,7 @@ _QUICK = [
     ["prompt", "--rounds", "5"],
     ["start", "--rounds", "5"],
     ["pages", "--jobs", "20000", "--agents", "200", "--rounds", "10"],
+    ["dashboards", "--rounds", "2", "--jobs", "200", "--latency", "20"],
 ]
 
 

@@ -25,6 +25,7 @@ from remote_server.web.http.bodies import BodyBudget
 from remote_server.web.http.connections import Connections
 from remote_server.web.http.streams import Streams
 from remote_server.web.logs.index import LineIndexes
+from remote_server.web.pace import Pace
 from remote_server.web.program_logins import ProgramLogins
 from remote_server.web.provider_sign_in import ProviderSignIn
 from remote_server.web.readiness import Readiness
@@ -72,3 +73,5 @@ class Services:
     """All that is measured."""
     readiness: Readiness = field(default_factory=Readiness)
     line_indexes: LineIndexes = field(default_factory=LineIndexes)
+    pace: Pace = field(default_factory=Pace)
+    """How often open pages are drawn again."""

@@ -12,8 +12,6 @@ from remote_server.web.followers import TIMELINE, queue_topic, wait
 from remote_server.web.http.frames import SSE, ClientGone, Stream
 from remote_server.web.route import Call, Route
 
-_SHORTEST: Final = 0.5
-"""Seconds between two drawings, however much happens."""
 _LONGEST: Final = 5.0
 """Seconds between two, however little happens: silence of agents shows, too."""
 
@@ -26,13 +24,14 @@ async def live(call: Call) -> web.StreamResponse:
     topics = (
         [queue_topic(queue) for queue in call.token.queues] if call.token.limited else [TIMELINE]
     )
-    with services.followers.follow(*topics) as changed:
+    with services.pace.page(), services.followers.follow(*topics) as changed:
         await stream.open()
         await stream.event("open", {})
         while True:
             changed.clear()
-            await asyncio.sleep(_SHORTEST)
-            await wait(changed, _LONGEST - _SHORTEST)
+            pause = services.pace.pause
+            await asyncio.sleep(pause)
+            await wait(changed, max(0.0, _LONGEST - pause))
             if services.followers.closing:
                 raise ClientGone("the server stops")
             await stream.keep_alive()
