@@ -5,7 +5,8 @@
         watch.check()    at any time, and once more at the end
 
 A server must answer `/healthz` within a second throughout, take no more than 64 MiB on top of what
-it had, and log no traceback. Time in which its main thread had no processor does not count.
+it had, and log no traceback. Time in which its main thread had no processor, or nobody got an
+answer of the disk, does not count.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Watch:
         self.rebase()
         self._probe = subprocess.Popen(
             [sys.executable, "-S", "-E", probe_health.__file__, "127.0.0.1", str(stack.port),
-             str(self.pid)],
+             str(self.pid), str(stack.server.log.parent)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
