@@ -138,7 +138,9 @@ def test_a_job_sees_what_it_would_of_a_checkout(stack: Stack) -> None:
         job = stack.run(script, agent=name)
         text = stack.client.log(job.id, stream="stdout").decode()
         kept = [
-            line for line in text.splitlines() if not re.match(r"(REMOTE_|PWD|TMPDIR|OLDPWD)", line)
+            line
+            for line in text.splitlines()
+            if not re.match(r"(REMOTE_|PWD|TMPDIR|OLDPWD|TRACEPARENT)", line)
         ]
         seen.append(kept)
         assert "_PYI" not in text and "_MEI" not in text and "LD_LIBRARY_PATH" not in text
