@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.support.stack import Stack
 
@@ -55,6 +55,8 @@ class Window:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """The browser's process."""
+    # What is waited for comes within a second, unless this machine builds images beside it.
+    expect.set_options(timeout=120_000)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -63,11 +63,13 @@ def test_a_webhook_is_disabled_and_deleted(chromium: Any, near: Stack) -> None:
         make(window, "https://127.0.0.1:9/hook")
         shown = window.open("/webhooks/horn")
         shown.click("button:has-text('Disable')")
-        expect(shown.locator("[role=note]")).to_contain_text("It is disabled")
+        expect(shown.locator("[role=note]")).to_contain_text("It is disabled", timeout=PATIENT)
         assert window.violations() == []
         shown.click("button:has-text('Enable')")
+        # The next page, or the dialog would open on the one that goes.
+        expect(shown.locator("button:has-text('Disable')")).to_be_visible(timeout=PATIENT)
         shown.click("button:has-text('Delete…')")
         shown.click("#delete button:has-text('Delete it')")
-        expect(shown.locator("main")).to_contain_text("remotectl webhook create")
+        expect(shown.locator("main")).to_contain_text("remotectl webhook create", timeout=PATIENT)
         assert window.violations() == []
         assert window.complaints == []
