@@ -152,6 +152,8 @@ CONVERSATIONS: Final = (
     ),
     LinkCase(4, (_hello(), _LISTEN, _TAKE, Step("chunk", b"x" * 100, offset=2**63 - 1), _LISTEN)),
     LinkCase(4, (_hello(), Step("chunk", b"x", job="{foreign}"), _LISTEN)),
+    # Half a frame: the server waits for the rest, as long as for any word.
+    LinkCase(4, (_hello(), _LISTEN, _TAKE, Step("raw", b"\x81"))),
     # Floods.
     LinkCase(5, (_hello(), say({"type": "heartbeat", "seq": 1}, 5_000), _LISTEN)),
     LinkCase(5, (Step("frame", b" " * (1 << 18), opcode=1, fin=False, times=15),)),
