@@ -1,6 +1,6 @@
 """The versions of the schema, on any database: makes it, or brings an older one up to date.
 
-A fresh database is made from schema.py directly, because importing alembic takes longer than
+A fresh database is made from schema/ directly, because importing alembic takes longer than
 creating the tables; a test proves that the migrations lead to the very same schema. Works on the
 connections that adapters give it.
 """
