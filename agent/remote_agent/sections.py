@@ -21,12 +21,14 @@ from remote_agent.values import (
     check_cgroup,
     expand_path,
     loopback_address,
+    otlp_url,
     parse_capacity,
     parse_labels,
     parse_umask,
     parse_user_range,
     proxy_url,
     split_list,
+    statsd_address,
 )
 from remote_protocol.ids import LabelKey, LabelValue, Name
 from remote_protocol.limits import MAX_LABELS
@@ -138,7 +140,12 @@ class TelemetryPart(Part):
 
     listen: Annotated[str, AfterValidator(loopback_address)] | None = None
     """`127.0.0.1:9087`: where metrics are served, on this host only."""
-
+    statsd: Annotated[str, AfterValidator(statsd_address)] | None = None
+    """`HOST:PORT` of a StatsD that reads labels; metrics are sent there by UDP."""
+    otlp: Annotated[str, AfterValidator(otlp_url)] | None = None
+    """URL of an OpenTelemetry collector, for example http://127.0.0.1:4318."""
+    interval: Duration = Field(default=10.0, ge=1.0)
+    """Seconds between two sendings of all metrics."""
     liveness_file: ExpandedPath | None = None
     """Written anew every few seconds while the agent's event loop turns."""
     readiness_file: ExpandedPath | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from remote_protocol.urls import names_place
+from remote_protocol.urls import collector_url, names_place
 
 _MOST_USERS: Final = (1 << 32) - 2
 _LARGEST_RANGE: Final = 100_000
@@ -72,11 +72,32 @@ def proxy_url(text: str) -> str:
     return f"http://{parts.netloc}"
 
 
-def loopback_address(text: str) -> str:
-    """`HOST:PORT` on the loopback interface, from that, `:PORT` or `PORT`. ValueError otherwise."""
+def _host_and_port(text: str, example: str) -> tuple[str, int]:
     host, _, port = text.strip().rpartition(":")
     if not port.isascii() or not port.isdecimal() or int(port) > _LAST_PORT:
-        raise ValueError(f"{text!r} is not HOST:PORT, for example 127.0.0.1:9087")
+        raise ValueError(f"{text!r} is not HOST:PORT, for example {example}")
+    return host, int(port)
+
+
+def statsd_address(text: str) -> str:
+    """`HOST:PORT` or `[IPV6]:PORT` of a StatsD. ValueError otherwise."""
+    host, port = _host_and_port(text, "127.0.0.1:8125")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not host.strip("[]") or not port or (":" in host and not bracketed):
+        raise ValueError(f"{text!r} is not HOST:PORT, for example 127.0.0.1:8125")
+    return f"{host}:{port}"
+
+
+def otlp_url(text: str) -> str:
+    """The URL of a collector of OpenTelemetry. ValueError, without the value."""
+    return collector_url(
+        text, "leave it out, and let a collector on this host add what another one wants to see"
+    )
+
+
+def loopback_address(text: str) -> str:
+    """`HOST:PORT` on the loopback interface, from that, `:PORT` or `PORT`. ValueError otherwise."""
+    host, port = _host_and_port(text, "127.0.0.1:9087")
     if host in ("", "localhost"):
         host = "127.0.0.1"
     if host not in ("127.0.0.1", "[::1]"):
@@ -84,7 +105,7 @@ def loopback_address(text: str) -> str:
             f"{text!r} is no address of the loopback interface: the agent opens no port to others."
             " Give 127.0.0.1:9087, and let something on this host pass the metrics on"
         )
-    return f"{host}:{int(port)}"
+    return f"{host}:{port}"
 
 
 def check_cgroup(text: str) -> str:

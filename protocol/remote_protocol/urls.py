@@ -133,6 +133,19 @@ def choose_proxy(
     return Proxy(found if "://" in found else f"http://{found}", f"{scheme.upper()}_PROXY")
 
 
+def collector_url(url: str, cure: str) -> str:
+    """The URL of a collector of OpenTelemetry, as it is. ValueError, without the value; `cure` says
+    what to do with a password that is in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not names_place(parts) or parts.query:
+        raise ValueError("this is not the URL of a collector, for example http://127.0.0.1:4318")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            f"the URL of a collector has a password in it, which would stand in logs; {cure}"
+        )
+    return url
+
+
 def proxy_authorization(proxy: str) -> str | None:
     """What a proxy whose URL holds a user is told (RFC 7617); None when it holds none."""
     parts = urlsplit(proxy)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from remote_protocol.urls import Proxy
+from remote_protocol.urls import Proxy, collector_url
 from remote_server.destinations import Networks
 
 
@@ -67,12 +66,8 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(as_texts)]
 
 def as_collector(value: str) -> str:
     """The URL of a collector of OpenTelemetry. ValueError, without the value."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-        raise ValueError("this is not the URL of a collector, for example http://127.0.0.1:4318")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "the URL of a collector has a password in it, which would stand in logs; give what the"
-            " collector wants to see as a header, by the variable OTEL_EXPORTER_OTLP_HEADERS"
-        )
-    return value
+    return collector_url(
+        value,
+        "give what the collector wants to see as a header, by the variable"
+        " OTEL_EXPORTER_OTLP_HEADERS",
+    )

@@ -11,11 +11,13 @@ from remote_agent.values import (
     check_cgroup,
     expand_path,
     loopback_address,
+    otlp_url,
     parse_capacity,
     parse_labels,
     parse_umask,
     parse_user_range,
     split_list,
+    statsd_address,
 )
 
 
@@ -66,3 +68,25 @@ def test_addresses_of_the_loopback_interface(given: str, meant: str) -> None:
 def test_no_port_is_opened_to_others(given: str) -> None:
     with pytest.raises(ValueError, match=r"9087"):
         loopback_address(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("127.0.0.1:8125", "127.0.0.1:8125"), ("stats.example:08125", "stats.example:8125"),
+     (" [::1]:8125", "[::1]:8125")],
+)  # fmt: skip
+def test_addresses_of_statsd(given: str, meant: str) -> None:
+    assert statsd_address(given) == meant
+
+
+@pytest.mark.parametrize("given", ["", "8125", ":8125", "host", "host:0", "host:99999", "::1:8125"])
+def test_what_is_no_address_of_a_statsd(given: str) -> None:
+    with pytest.raises(ValueError, match=r"is not HOST:PORT, for example 127\.0\.0\.1:8125"):
+        statsd_address(given)
+
+
+def test_a_collectors_password_is_refused_and_not_repeated() -> None:
+    assert otlp_url("https://collector.example/otlp") == "https://collector.example/otlp"
+    with pytest.raises(ValueError, match="a collector on this host") as caught:
+        otlp_url("https://me:secret@collector.example")
+    assert "secret" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 
 import httpx
@@ -47,6 +48,30 @@ def test_an_agent_serves_its_metrics_when_it_is_told_to(stack: Stack) -> None:
     assert scraped(f"{stack.url}/telemetry", stack.admin_token).keys() >= {
         "remote_queue_depth/default"
     }
+
+
+def test_an_agent_sends_its_metrics_where_it_is_told_to(stack: Stack) -> None:
+    with collector() as found, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(60)
+        stack.agent(
+            "a",
+            REMOTE_AGENT_TELEMETRY_OTLP=found.url,
+            REMOTE_AGENT_TELEMETRY_STATSD=f"127.0.0.1:{receiver.getsockname()[1]}",
+            REMOTE_AGENT_TELEMETRY_INTERVAL="1s",
+        )
+        stack.run("exit 3")
+        seen: list[bytes] = []
+        while b"remote_agent_jobs_total:1|c|#agent:a,end_reason:exit" not in seen:
+            seen += receiver.recv(65536).split(b"\n")
+
+        def counted() -> bool:
+            metric = found.metrics.get("remote_agent_jobs_total")
+            return metric is not None and [p.as_double for p in metric.sum.data_points] == [1]
+
+        until(counted, "the job's end at the collector")
+    assert found.about["service.instance.id"] == "a"
+    assert b"remote_agent_connected:1|g|#agent:a" in seen
 
 
 def test_a_job_gets_the_trace_that_it_continues(stack: Stack) -> None:

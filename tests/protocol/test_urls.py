@@ -9,6 +9,7 @@ import pytest
 from remote_protocol.urls import (
     Proxy,
     choose_proxy,
+    collector_url,
     is_loopback,
     is_unencrypted,
     proxy_authorization,
@@ -123,3 +124,21 @@ def test_a_password_is_sent_as_it_is_meant() -> None:
     assert proxy_authorization("http://proxy:3128") is None
     said = proxy_authorization("http://me:p%40ss%3A@proxy:3128") or ""
     assert b64decode(said.removeprefix("Basic ")) == b"me:p@ss:"
+
+
+@pytest.mark.parametrize(
+    "url", ["collector:4318", "ftp://a", "http://", "http://a?b=c", "http://a:0"]
+)
+def test_what_is_no_collector(url: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"^this is not the URL of a collector, for example"
+    ) as told:
+        collector_url(url, "leave it out")
+    assert "a:0" not in str(told.value) and "b=c" not in str(told.value)
+
+
+def test_a_collectors_password_is_refused() -> None:
+    assert collector_url("http://a:4318/b", "leave it out") == "http://a:4318/b"
+    with pytest.raises(ValueError, match=r"has a password in it.*; leave it out$") as told:
+        collector_url("http://a:secret@b", "leave it out")
+    assert "secret" not in str(told.value)

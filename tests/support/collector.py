@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry's data: protobuf over HTTP, on loopback."""
+"""A collector of OpenTelemetry's data: protobuf and JSON over HTTP, on loopback."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+from google.protobuf import json_format  # type: ignore[import-untyped] # it has no types
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
@@ -22,20 +23,27 @@ class Collector:
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.metrics: dict[str, Metric] = {}
+        self.about: dict[str, str] = {}
+        """Attributes of the resource that the metrics are of."""
         self.status = 200
         self.refused = 0
         self.headers: dict[str, str] = {}
         """Of the last request, in lower case."""
         self.url = ""
 
-    def take(self, path: str, body: bytes) -> None:
+    def take(self, path: str, body: bytes, as_json: bool = False) -> None:
         if path == "/v1/traces":
             for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                 for scope in resource.scope_spans:
                     self.spans += scope.spans
         else:
             assert path == "/v1/metrics"
-            for measured in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+            request = ExportMetricsServiceRequest()
+            json_format.Parse(body, request) if as_json else request.ParseFromString(body)
+            for measured in request.resource_metrics:
+                self.about |= {
+                    pair.key: pair.value.string_value for pair in measured.resource.attributes
+                }
                 for part in measured.scope_metrics:
                     self.metrics |= {metric.name: metric for metric in part.metrics}
 
@@ -49,10 +57,11 @@ def collector() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers["Content-Encoding"] == "gzip":
                 body = gzip.decompress(body)
+            as_json = self.headers["Content-Type"] == "application/json"
             found.headers = {name.lower(): value for name, value in self.headers.items()}
             status = found.status
             if status == 200:
-                found.take(self.path, body)
+                found.take(self.path, body, as_json)
             else:
                 found.refused += 1
             self.send_response(status)

@@ -133,7 +133,7 @@ class Agent:
         self._host_watch = HostWatch(config.agent.work_dir or state_dir, time.monotonic)
         self._control = ControlServer(state_dir, handlers.handlers())
         self._signals = Signals(self._stop, self._reload, options.with_parent)
-        self._metrics: asyncio.Task[None] | None = None
+        self._telemetry: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Look at the disk, take up what runs. OSError, AgentError when the host refuses."""
@@ -159,7 +159,7 @@ class Agent:
             asyncio.create_task(self._ticks(), name="ticks"),
         ]
         waiting: list[asyncio.Future[Any]] = [*tasks, self._fatal]
-        self._serve_metrics(self._config.telemetry.listen)
+        self._start_telemetry()
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -168,7 +168,7 @@ class Agent:
         finally:
             if not self._shutdown.restart:  # else its service goes on
                 self._status.stopping()
-            self._serve_metrics(None)
+            self._stop_telemetry()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -198,18 +198,27 @@ class Agent:
                 await self._nudge.wait()
         self._nudge.clear()
 
-    def _serve_metrics(self, listen: str | None) -> None:
-        """At this address from now on; None: nowhere."""
-        if self._metrics is not None:
-            self._metrics.cancel()
-            self._metrics = None
-        if listen is not None:
-            # Imported only here: most agents have none.
+    def _start_telemetry(self) -> None:
+        """Serve and send metrics as the configuration says. Modules are imported only here: most
+        agents do neither."""
+        wanted = self._config.telemetry
+        if wanted.listen is not None:
             from remote_agent.app.figures import metrics_text
             from remote_agent.local.metrics_endpoint import MetricsEndpoint
 
-            served = MetricsEndpoint(listen, lambda: metrics_text(self._driver))
-            self._metrics = asyncio.create_task(served.run(), name="metrics")
+            served = MetricsEndpoint(wanted.listen, lambda: metrics_text(self._driver))
+            self._telemetry.append(asyncio.create_task(served.run(), name="metrics"))
+        if wanted.statsd is not None or wanted.otlp is not None:
+            from remote_agent.app.figures import families
+            from remote_agent.export import start_exports
+
+            name, ca_file = self._identity.name, self._link.endpoint.ca_file
+            self._telemetry += start_exports(wanted, name, ca_file, lambda: families(self._driver))
+
+    def _stop_telemetry(self) -> None:
+        for task in self._telemetry:
+            task.cancel()
+        self._telemetry.clear()
 
     async def _leave(self) -> int:
         reason = self._shutdown.reason
@@ -286,10 +295,12 @@ class Agent:
             log.warning("[jobs] was changed; that takes effect when the agent is restarted")
             config = config.model_copy(update={"jobs": self._config.jobs})
         set_up_logging(config.state_dir, config.log.level, config.log.format)
-        if config.telemetry.listen != self._config.telemetry.listen:
-            self._serve_metrics(config.telemetry.listen)
+        shown = config.telemetry != self._config.telemetry
         self._config, self._identity = config, identity
         self._link.endpoint = endpoint_of(config, identity)
+        if shown:
+            self._stop_telemetry()
+            self._start_telemetry()
         self._log_sender.level = config.log.send
         self._health.move(config.telemetry)
         self._janitor.adjust(config)

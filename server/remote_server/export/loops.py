@@ -21,10 +21,10 @@ import structlog
 
 import remote_server
 from remote_protocol.metrics import Family
+from remote_protocol.statsd import Statsd
 from remote_server.config import Address, TelemetryPart
 from remote_server.errors import ServerError
 from remote_server.export.backoff import Backoff
-from remote_server.export.statsd import Statsd
 from remote_server.export.traces import BATCH, PendingSpans
 
 if TYPE_CHECKING:

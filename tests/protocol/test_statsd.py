@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remote_protocol.metrics import Distribution, Family, Sample, single
-from remote_server.export.statsd import LARGEST, Statsd
+from remote_protocol.statsd import LARGEST, Statsd
 
 
 def lines(statsd: Statsd, *families: Family) -> list[str]:
