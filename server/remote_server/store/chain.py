@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert
 
 from remote_server.domain.audit import Link, chained, link_from
+from remote_server.store.meta import read_meta, set_meta
 from remote_server.store.ports import Reader, Transaction
-from remote_server.store.schema import audit, meta
+from remote_server.store.schema import audit
 
 ANCHOR: Final = "audit_anchor"
 """Name in the table `meta` of the newest entry that retention has removed: number and hash."""
-_VALUE: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
-_MOVE: Final = (
-    update(meta).where(meta.c.name == bindparam("wanted")).values(value=bindparam("link"))
-)
-_PUT: Final = insert(meta).values(name=bindparam("wanted"), value=bindparam("link"))
 _INSERT: Final = insert(audit).values({column.name: bindparam(column.name) for column in audit.c})
 
 
@@ -33,12 +29,9 @@ def extend(tx: Transaction, now: float) -> None:
 
 def read_anchor(reader: Reader) -> Link:
     """The newest entry that retention has removed."""
-    found = reader.one(_VALUE, {"wanted": ANCHOR})
-    return link_from(None if found is None else found.value)
+    return link_from(read_meta(reader, ANCHOR))
 
 
 def set_anchor(tx: Transaction, link: Link) -> None:
     """What is kept begins after this entry from now on."""
-    values = {"wanted": ANCHOR, "link": link.text}
-    if not tx.changed(_MOVE, values):
-        tx.run(_PUT, values)
+    set_meta(tx, ANCHOR, link.text)

@@ -6,14 +6,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, literal_column, select, tuple_, update
+from sqlalchemy import bindparam, func, literal_column, select, tuple_, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.domain.model import SYSTEM, Principal, TimelineEvent
+from remote_server.store.meta import read_meta, set_meta
 from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository
 from remote_server.store.rows import SELECT_EVENT, event_from
-from remote_server.store.schema import attempts, jobs, meta, timeline
+from remote_server.store.schema import attempts, jobs, timeline
 
 # By time first: what an agent did while it was cut off is written later than it happened.
 _TIMELINE: Final = (
@@ -38,9 +39,6 @@ _EVENTS_WITH_QUEUES: Final = (
 )
 _LAST: Final = select(func.coalesce(func.max(timeline.c.seq), literal_column("0")).label("seq"))
 _NAME: Final = "events_forgotten"
-_NOTED: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
-_UNNOTE: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
-_NOTE: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
 _LAST_OF: Final = select(func.max(timeline.c.seq).label("seq")).where(
     timeline.c.job == bindparam("of"), timeline.c.state.is_not(None)
 )
@@ -121,8 +119,13 @@ class EventsPage(NamedTuple):
 
 def forgotten_events(reader: Reader) -> int:
     """The largest number of an event that is kept no longer; 0 when all are."""
-    row = reader.one(_NOTED, {"wanted": _NAME})
-    return 0 if row is None else int(row.value)
+    return int(read_meta(reader, _NAME) or 0)
+
+
+def last_event(reader: Reader) -> int:
+    """The largest number that an event ever had; 0 when there was none."""
+    row = reader.one(_LAST)
+    return max(int(row.seq) if row else 0, forgotten_events(reader))
 
 
 def last_event_of(reader: Reader, job: str) -> int:
@@ -134,8 +137,7 @@ def last_event_of(reader: Reader, job: str) -> int:
 def note_forgotten(tx: Transaction, number: int) -> None:
     """Remember that events up to a number were deleted."""
     if number > forgotten_events(tx):
-        tx.run(_UNNOTE, {"wanted": _NAME})
-        tx.run(_NOTE, {"name": _NAME, "value": str(number)})
+        set_meta(tx, _NAME, str(number))
 
 
 class History(Repository):
@@ -166,7 +168,7 @@ class History(Repository):
 
     async def last_seq(self) -> int:
         """The number of the newest timeline entry that there has been; 0 when there was none."""
-        return await self._database.read(_last)
+        return await self._database.read(last_event)
 
     async def events_page(
         self, after: int, limit: int = 1000, within: Collection[str] | None = None
@@ -178,7 +180,7 @@ class History(Repository):
         def look(reader: Reader) -> tuple[list[Row], int, int]:
             rows = reader.all(which, {"after": after, "count": limit})
             # A page with events tells by them that its position is one of ours.
-            return rows, forgotten_events(reader), rows[-1].seq if rows else _last(reader)
+            return rows, forgotten_events(reader), rows[-1].seq if rows else last_event(reader)
 
         rows, forgotten, last = await self._database.read(look, long=True)
         upto = rows[-1].seq if rows else after
@@ -225,8 +227,3 @@ class History(Repository):
             tx.note(key.job, now, "log_incomplete", attempt=key.number, detail=detail)
 
         await self._database.write(tear)
-
-
-def _last(reader: Reader) -> int:
-    row = reader.one(_LAST)
-    return max(int(row.seq) if row else 0, forgotten_events(reader))

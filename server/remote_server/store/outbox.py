@@ -18,10 +18,11 @@ from remote_protocol.states import JobState
 from remote_server.domain.webhook_messages import Draft, of_agent, of_job, of_queue
 from remote_server.domain.webhooks import TRY_FOR, Delivery, Webhook, delivery_id, wants
 from remote_server.store.deliveries import count, insert_deliveries, waiting
+from remote_server.store.history import last_event
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import agents, jobs, queues, timeline, webhook_states
-from remote_server.store.webhooks import enabled, last_seq, read_cursor, save_webhook, write_cursor
+from remote_server.store.webhooks import enabled, read_cursor, save_webhook, write_cursor
 
 BATCH: Final = 50
 """Events that are turned into messages in one transaction: some milliseconds."""
@@ -106,7 +107,7 @@ class Outbox(Repository):
             hooks = enabled(tx)
             if not hooks:
                 return 0
-            after, last = read_cursor(tx), last_seq(tx)
+            after, last = read_cursor(tx), last_event(tx)
             if last <= after:
                 return 0
             rows = tx.all(_ENDS, {"after": after, "count": BATCH})

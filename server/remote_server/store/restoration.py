@@ -16,7 +16,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     insert,
     literal_column,
@@ -28,9 +27,10 @@ from sqlalchemy import (
 
 from remote_protocol.attempt_id import MAX_NUMBER, AttemptId
 from remote_protocol.ids import ulid_to_bytes
+from remote_server.store.meta import read_meta, set_meta
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import Repository, is_state
-from remote_server.store.schema import LIVE_STATES, attempts, jobs, meta, timeline
+from remote_server.store.schema import LIVE_STATES, attempts, jobs, timeline
 
 NO_MORE_TRIES: Final = 1_000_000
 """Tries of a job that gets no other attempt: more than any policy allows. It marks the jobs of
@@ -54,9 +54,6 @@ _LEFT: Final = (
 _MAY_RUN: Final = f"{_NOT_KNOWN}it may run, as the configuration says: [jobs] after_restore"
 _CANCELLED: Final = f"{_NOT_KNOWN}a cancel had been asked for"
 
-_META: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
-_FORGET: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
-_NOTE: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
 _LAST_EVENT: Final = (
     select(timeline.c.at)
     .order_by(timeline.c.seq.desc())
@@ -197,21 +194,21 @@ class Restoration(Repository):
         """
 
         def begin(tx: Transaction) -> Opening:
-            counted = int(_value(tx, STARTS) or 0)
+            counted = int(read_meta(tx, STARTS) or 0)
             restored = self._database.restored(tx) or starts > counted
             total = max(starts, counted) + 1
-            _set(tx, STARTS, str(total))
+            set_meta(tx, STARTS, str(total))
             tx.audit("server.start", "server", "", {"start": total, "restored": restored})
             if not restored:
                 return Opening(total, False)
             last = tx.one(_LAST_EVENT)
-            known = _value(tx, _SINCE)
+            known = read_meta(tx, _SINCE)
             since = min(last.at if last else 0.0, float(known or now))
-            _set(tx, _SINCE, repr(since))
+            set_meta(tx, _SINCE, repr(since))
             return _conclude(tx, total, now, run)
 
         opening = await self._database.write(begin)
-        since = await self._database.read(lambda reader: _value(reader, _SINCE))
+        since = await self._database.read(lambda reader: read_meta(reader, _SINCE))
         self.restored_since = None if since is None else float(since)
         return opening
 
@@ -254,13 +251,3 @@ def _conclude(tx: Transaction, starts: int, now: float, run: bool) -> Opening:
     counts = {row.state: int(row.number) for row in tx.all(_COUNT)}
     queued = counts.pop("queued", 0)
     return Opening(starts, True, ended, queued, sum(counts.values()), withdrawn)
-
-
-def _value(reader: Reader, name: str) -> str | None:
-    row = reader.one(_META, {"wanted": name})
-    return None if row is None else str(row.value)
-
-
-def _set(tx: Transaction, name: str, value: str) -> None:
-    tx.run(_FORGET, {"wanted": name})
-    tx.run(_NOTE, {"name": name, "value": value})

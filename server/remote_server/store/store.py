@@ -10,9 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Self
-
-from sqlalchemy import bindparam, delete, insert
+from typing import Self
 
 from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.change_set import ChangeSet
@@ -26,6 +24,7 @@ from remote_server.store.history import History
 from remote_server.store.jobs import Jobs
 from remote_server.store.listing import JobLists
 from remote_server.store.logins import Logins
+from remote_server.store.meta import set_meta
 from remote_server.store.opening import AS_USUAL, Terms, open_database
 from remote_server.store.outbox import Outbox
 from remote_server.store.persons import Persons
@@ -36,15 +35,11 @@ from remote_server.store.registrations import Registrations
 from remote_server.store.repository import Ulids
 from remote_server.store.restoration import Restoration
 from remote_server.store.retention import Retention
-from remote_server.store.schema import meta
 from remote_server.store.sessions import Sessions
 from remote_server.store.specifications import Specs
 from remote_server.store.tokens import Tokens
 from remote_server.store.waiting import WaitingJobs
 from remote_server.store.webhooks import Webhooks
-
-_FORGET_PROBE: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
-_PROBE: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
 
 
 class Store(
@@ -122,13 +117,7 @@ class Store(
 
     async def probe(self) -> None:
         """Write something. StoreUnavailable when that is not possible now."""
-        row = {"name": "probe", "value": "1"}
-
-        def write(tx: Transaction) -> None:
-            tx.run(_FORGET_PROBE, {"wanted": "probe"})
-            tx.run(_PROBE, row)
-
-        await self._database.write(write)
+        await self._database.write(lambda tx: set_meta(tx, "probe", "1"))
 
     async def backup(self, target: Path) -> int:
         """Copy the database to a file while it is in use; the copy's size in bytes. ServerError."""

@@ -10,15 +10,17 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import Select, bindparam, delete, insert, literal_column, select, update
 
 from remote_protocol.api.webhooks import WebhookChange, WebhookCreate, WebhookRule
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.domain.webhooks import MOST, Webhook
 from remote_server.errors import Conflict, NotFound
+from remote_server.store.history import last_event
+from remote_server.store.meta import read_meta, set_meta
 from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import Repository
-from remote_server.store.schema import meta, timeline, webhooks
+from remote_server.store.schema import webhooks
 
 CURSOR: Final = "webhook_cursor"
 _SELECT: Final[Select[Any]] = select(*webhooks.c)
@@ -37,10 +39,6 @@ _UPDATE: Final = (
     )
 )
 _DELETE: Final = delete(webhooks).where(webhooks.c.id == bindparam("wanted"))
-_LAST: Final = select(func.coalesce(func.max(timeline.c.seq), literal_column("0")).label("seq"))
-_CURSOR: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
-_FORGET_CURSOR: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
-_SET_CURSOR: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
 _NAMES: Final = ("job_name", "agent_name")
 _OF_RULE: Final = ("events", "queues", "job_name", "agent_name", "states", "end_reasons")
 
@@ -158,25 +156,17 @@ def save_webhook(tx: Transaction, webhook: Webhook) -> None:
 
 def read_cursor(reader: Reader) -> int:
     """The number up to which the timeline was read for webhooks."""
-    row = reader.one(_CURSOR, {"wanted": CURSOR})
-    return 0 if row is None else int(row.value)
+    return int(read_meta(reader, CURSOR) or 0)
 
 
 def write_cursor(tx: Transaction, seq: int) -> None:
     """Note that number."""
-    tx.run(_FORGET_CURSOR, {"wanted": CURSOR})
-    tx.run(_SET_CURSOR, {"name": CURSOR, "value": str(seq)})
-
-
-def last_seq(reader: Reader) -> int:
-    """The newest number of the timeline."""
-    row = reader.one(_LAST)
-    return 0 if row is None else int(row.seq)
+    set_meta(tx, CURSOR, str(seq))
 
 
 def _activated(tx: Transaction, webhook: Webhook, now: float) -> Webhook:
     """The webhook as it tells what happens from now on."""
-    last = last_seq(tx)
+    last = last_event(tx)
     if not tx.all(_ENABLED):
         write_cursor(tx, last)
     return replace(

@@ -11,9 +11,10 @@ from contextlib import ExitStack, suppress
 from typing import Final
 
 import psycopg
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
 
 from remote_server.errors import CommitUnknown, StoreUnavailable
+from remote_server.store.meta import read_meta, remove_meta, set_meta
 from remote_server.store.ports import Durability, OperationFault, Transaction
 from remote_server.store.postgresql.connection import (
     STATEMENT_TIMEOUT,
@@ -25,7 +26,6 @@ from remote_server.store.postgresql.connection import (
     translated,
 )
 from remote_server.store.postgresql.transaction import PostgresReader, PostgresTransaction
-from remote_server.store.schema import meta
 
 SKIPPED: Final = 1_000_000
 """Numbers of events left out where some may have been given already: more than can have been."""
@@ -38,9 +38,6 @@ _SEQUENCE: Final[ColumnElement[str]] = literal_column("'timeline_seq_seq'")
 _SKIP: Final = select(
     func.setval(_SEQUENCE, func.nextval(_SEQUENCE) + bindparam("count")).label("seq")
 )
-_VALUE: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
-_FORGET: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
-_PUT: Final = insert(meta).values(name=bindparam("name"), value=bindparam("value"))
 
 
 class RightLost(StoreUnavailable):
@@ -66,7 +63,7 @@ class WriterSession:
     def claim(self) -> None:
         """Write down that this is the writer now."""
         with self._opened().transaction():
-            _set(PostgresTransaction(self._opened(), None), WRITER, self._mark)
+            set_meta(PostgresTransaction(self._opened(), None), WRITER, self._mark)
 
     def reader(self) -> PostgresReader:
         """Reads of the last commit: nobody else writes."""
@@ -95,14 +92,14 @@ class WriterSession:
     def _take_again(self, connection: Connection) -> None:
         if not take_lock(connection):
             # Our own former session may not be over for the server yet: it is asked again.
-            found = PostgresReader(connection).one(_VALUE, {"wanted": WRITER})
-            if found is None or found.value != self._mark:
+            found = read_meta(PostgresReader(connection), WRITER)
+            if found != self._mark:
                 raise RightLost(f"another server works with the database {self._target.name} now")
             raise StoreUnavailable(
                 f"the former session with the database {self._target.name} is not over yet"
             )
-        found = PostgresReader(connection).one(_VALUE, {"wanted": WRITER})
-        if found is None or found.value != self._mark:
+        found = read_meta(PostgresReader(connection), WRITER)
+        if found != self._mark:
             raise RightLost(f"another server has worked with the database {self._target.name}")
         if identity(connection) != self._identity:
             raise RightLost(
@@ -132,24 +129,24 @@ class WriterSession:
 
     def opened(self, transaction: Transaction) -> None:
         """Skip numbers of events, unless the last writer has left in order."""
-        if transaction.one(_VALUE, {"wanted": CLOSED}) is None:
+        if read_meta(transaction, CLOSED) is None:
             transaction.one(_SKIP, {"count": SKIPPED})
         else:
-            transaction.run(_FORGET, {"wanted": CLOSED})
-        if self._identity and transaction.one(_VALUE, {"wanted": IDENTITY}) is None:
-            _set(transaction, IDENTITY, self._identity)
+            remove_meta(transaction, CLOSED)
+        if self._identity and read_meta(transaction, IDENTITY) is None:
+            set_meta(transaction, IDENTITY, self._identity)
 
     def restored(self, transaction: Transaction) -> bool:
         """Whether the database is another copy than at the last start."""
-        found = transaction.one(_VALUE, {"wanted": IDENTITY})
-        if self._identity is None or (found is not None and found.value == self._identity):
+        found = read_meta(transaction, IDENTITY)
+        if self._identity is None or found == self._identity:
             return False
-        _set(transaction, IDENTITY, self._identity)
+        set_meta(transaction, IDENTITY, self._identity)
         return found is not None
 
     def leave(self, transaction: Transaction) -> None:
         """The last transaction of a writer that ends in order."""
-        _set(transaction, CLOSED, "1")
+        set_meta(transaction, CLOSED, "1")
 
     # A session of batches.py ---------------------------------------------------------------
 
@@ -201,8 +198,3 @@ class WriterSession:
         if self._connection is None or self._connection.closed:
             raise StoreUnavailable(f"the database {self._target.name} cannot be used now")
         return self._connection
-
-
-def _set(transaction: Transaction, name: str, value: str) -> None:
-    transaction.run(_FORGET, {"wanted": name})
-    transaction.run(_PUT, {"name": name, "value": value})

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.sql import ClauseElement
 
 from remote_server.domain.audit import Link, link_from
+from remote_server.store.meta import SELECT_META
 from remote_server.store.ports import NOTHING, Parameters, Reader, Row, Transaction
 from remote_server.store.postgresql.connection import Connection, translated
 from remote_server.store.schema import meta
@@ -26,9 +27,8 @@ STATEMENTS: Final = Statements(PGDialect(paramstyle="numeric_dollar"))  # type: 
 AUDIT_END: Final = "audit_end"
 """Name in the table `meta` of the newest entry's number and hash. No sequence: one goes on where a
 transaction was rolled back, too."""
-_END: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
 # Another process may write, too (`token create`): it waits for the end of this transaction.
-_LOCKED_END: Final = _END.with_for_update()
+_LOCKED_END: Final = SELECT_META.with_for_update()
 _put: Final = insert(meta).values(name=bindparam("wanted"), value=bindparam("link"))
 _MOVE_END: Final = _put.on_conflict_do_update(
     index_elements=[meta.c.name], set_={"value": _put.excluded.value}
@@ -69,7 +69,7 @@ class PostgresReader(Reader):
 
     def audit_end(self) -> Link:
         """Where the audit's chain ends."""
-        return self._end(_END)
+        return self._end(SELECT_META)
 
     def _end(self, statement: ClauseElement) -> Link:
         found = self.one(statement, {"wanted": AUDIT_END})

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from sqlalchemy import bindparam, column, delete, literal_column, select, table, update
+from sqlalchemy import bindparam, column, literal_column, table, update
 
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import ServerError, StoreUnavailable
 from remote_server.store.batches import carry_out, refuse, settle
+from remote_server.store.meta import read_meta, remove_meta
 from remote_server.store.ports import Durability, Listeners, Reader, Transaction, Write
-from remote_server.store.schema import meta
 from remote_server.store.sqlite import files
 from remote_server.store.sqlite.connection import connect, set_synced
 from remote_server.store.sqlite.transaction import (
@@ -61,8 +61,6 @@ _SKIP: Final = (
     .where(_sequence.c.name == literal_column("'timeline'"))
     .values(seq=_sequence.c.seq + bindparam("count"))
 )
-_COPIED: Final = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
-_FORGET: Final = delete(meta).where(meta.c.name == bindparam("wanted"))
 
 
 class SqliteDatabase:
@@ -130,9 +128,9 @@ class SqliteDatabase:
 
     def restored(self, transaction: Transaction) -> bool:
         """Whether it is a copy that says so; from now on it says so no more."""
-        copied = transaction.one(_COPIED, {"wanted": files.COPIED}) is not None
+        copied = read_meta(transaction, files.COPIED) is not None
         if copied:
-            transaction.run(_FORGET, {"wanted": files.COPIED})
+            remove_meta(transaction, files.COPIED)
         return copied
 
     async def backup(self, target: Path) -> int:
