@@ -10,7 +10,7 @@ import ipaddress
 import socket
 from typing import Final
 
-from remote_server.config import Address
+from remote_server.setting_values import Address
 
 _EVERYWHERE: Final = {
     "0.0.0.0": (socket.AF_INET, "127.0.0.1", "192.0.2.1"),

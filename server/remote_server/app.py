@@ -20,10 +20,11 @@ from remote_protocol.codec import make_ready
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
 from remote_server.addresses import is_loopback, local
 from remote_server.composition import compose
-from remote_server.config import Address, Config
+from remote_server.config import Config
 from remote_server.data_dir import DataDir, DataDirBusy
 from remote_server.errors import ServerError
 from remote_server.service_status import ServiceStatus
+from remote_server.setting_values import Address
 from remote_server.store import Store, Terms
 from remote_server.store.opening import is_shared
 from remote_server.tls import Certificate

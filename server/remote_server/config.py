@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
@@ -25,12 +25,15 @@ from remote_server import oidc_settings
 from remote_server.errors import ServerError
 from remote_server.oidc_settings import OidcPart
 from remote_server.setting_values import (
+    DEFAULT_PORT,
+    Address,
     ExpandedPath,
     Part,
     as_collector,
     as_database_url,
     as_networks,
     as_proxy,
+    parse_address,
 )
 
 ENV_PREFIX: Final = "REMOTE_SERVER_"
@@ -39,8 +42,6 @@ _OF_SERVICES: Final = re.compile(
 )
 """What Kubernetes sets in every container for each service, here for those whose name begins with
 `remote-server`."""
-DEFAULT_PORT: Final = 8750
-
 
 CREDENTIALS: Final = {"tls_cert": "tls.crt", "tls_key": "tls.key"}
 """Names of the credentials by which a service gets its certificate and its key."""
@@ -55,27 +56,6 @@ class ConfigError(ServerError):
     def __init__(self, faults: list[str]) -> None:
         self.faults = faults
         super().__init__("\n".join(faults))
-
-
-class Address(NamedTuple):
-    """Where to listen; port 0 lets the system choose one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(value: object) -> Address:
-    """`HOST:PORT`, `:PORT` (every interface) or `[IPV6]:PORT`. ValueError otherwise."""
-    if isinstance(value, Address):
-        return value
-    host, colon, port = str(value).strip().rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and bare == host):
-        raise ValueError(f"{value!r} is not HOST:PORT, for example 127.0.0.1:{DEFAULT_PORT}")
-    return Address(bare or "0.0.0.0", int(port))
 
 
 def default_data_dir(root: bool = True) -> Path:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from remote_protocol.urls import Proxy, collector_url
 from remote_server.destinations import Networks
+
+DEFAULT_PORT: Final = 8750
 
 
 class Part(BaseModel):
@@ -16,6 +18,27 @@ class Part(BaseModel):
 
     # Built when the whole configuration is, as a part of it.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Address(NamedTuple):
+    """Where to listen; port 0 lets the system choose one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(value: object) -> Address:
+    """`HOST:PORT`, `:PORT` (every interface) or `[IPV6]:PORT`. ValueError otherwise."""
+    if isinstance(value, Address):
+        return value
+    host, colon, port = str(value).strip().rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and bare == host):
+        raise ValueError(f"{value!r} is not HOST:PORT, for example 127.0.0.1:{DEFAULT_PORT}")
+    return Address(bare or "0.0.0.0", int(port))
 
 
 def _path(value: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remote_server.addresses import is_everywhere, is_loopback, local, reachable
-from remote_server.config import Address
+from remote_server.setting_values import Address
 
 
 @pytest.mark.parametrize(

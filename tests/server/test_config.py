@@ -9,13 +9,13 @@ import pytest
 
 from remote_server import config
 from remote_server.config import (
-    Address,
     ConfigError,
     default_data_dir,
     env_name,
     load,
     unknown_variables,
 )
+from remote_server.setting_values import Address
 
 
 def faults(file: Path | None = None, env: dict[str, str] | None = None, **flags: object) -> str:
@@ -185,27 +185,6 @@ def test_paths_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     found = load(None, {"REMOTE_SERVER_DATA_DIR": "~/data"})
     assert found.server.data_dir == Path("/home/someone/data")
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("127.0.0.1:0", ("127.0.0.1", 0)),
-        (":8750", ("0.0.0.0", 8750)),
-        ("[::1]:1", ("::1", 1)),
-        ("example.com:65535", ("example.com", 65535)),
-    ],
-)
-def test_addresses(text: str, address: tuple[str, int]) -> None:
-    found = config.parse_address(text)
-    assert found == address
-    assert config.parse_address(str(found)) == found
-
-
-@pytest.mark.parametrize("text", ["", "8750", "host", "host:", "host:x", "host:65536", "::1:80"])
-def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(ValueError, match="HOST:PORT"):
-        config.parse_address(text)
 
 
 def test_the_configuration_is_frozen() -> None:

@@ -13,6 +13,7 @@ from remote_server.setting_values import (
     as_networks,
     as_proxy,
     as_texts,
+    parse_address,
 )
 
 
@@ -39,3 +40,24 @@ def test_what_may_hold_a_password_is_not_shown() -> None:
 
 def test_a_path_may_begin_at_home() -> None:
     assert TypeAdapter(ExpandedPath).validate_python("~/x") == Path.home() / "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        (":8750", ("0.0.0.0", 8750)),
+        ("[::1]:1", ("::1", 1)),
+        ("example.com:65535", ("example.com", 65535)),
+    ],
+)
+def test_addresses(text: str, address: tuple[str, int]) -> None:
+    found = parse_address(text)
+    assert found == address
+    assert parse_address(str(found)) == found
+
+
+@pytest.mark.parametrize("text", ["", "8750", "host", "host:", "host:x", "host:65536", "::1:80"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        parse_address(text)

@@ -22,10 +22,11 @@ import structlog
 import remote_server
 from remote_protocol.metrics import Family
 from remote_protocol.statsd import Statsd
-from remote_server.config import Address, TelemetryPart
+from remote_server.config import TelemetryPart
 from remote_server.errors import ServerError
 from remote_server.export.backoff import Backoff
 from remote_server.export.traces import BATCH, PendingSpans
+from remote_server.setting_values import Address
 
 if TYPE_CHECKING:
     from remote_server.export.otlp import OtlpMetrics, OtlpSpans

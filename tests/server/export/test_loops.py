@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from remote_protocol.trace import Part, span_of, trace_of
-from remote_server.config import Address, TelemetryPart
+from remote_server.config import TelemetryPart
 from remote_server.errors import ServerError
 from remote_server.export import PendingSpans, loops
+from remote_server.setting_values import Address
 from remote_server.store import Store
 from tests.support.collector import Collector, collector
 from tests.support.live_server import Live, config_for, running

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import structlog
 
-from remote_server.config import Address
+from remote_server.setting_values import Address
 from remote_server.throttle import Throttle
 from remote_server.web.http.connections import Connections, network
 

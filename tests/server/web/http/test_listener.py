@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from remote_protocol.limits import SUBPROTOCOL
 from remote_protocol.messages import Heartbeat
-from remote_server.config import Address
+from remote_server.setting_values import Address
 from remote_server.web.http import connections as budget
 from remote_server.web.http.connection import Connection
 from remote_server.web.http.connections import EACH_AGENT, Allowance, Connections
