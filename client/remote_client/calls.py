@@ -6,41 +6,22 @@ The one place that knows paths and parameters: the Python client puts models aro
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from urllib.parse import quote
 
-from remote_client.connection import Response
-from remote_client.errors import ClientError, EventsLost, NotOurs, Unreachable, UsageError
+from remote_client.errors import ClientError
 from remote_client.logs import BlockingLog, StoredLog
-from remote_client.modes import Awaiting, Blocking, method, stream
-from remote_client.transport import MAX_FAILURES, Call, Document, Transport
+from remote_client.modes import Blocking, method, stream
+from remote_client.paths import given, segment
+from remote_client.streams import numbered, own_log
+from remote_client.transport import Call, Document, Transport
+from remote_client.webhook_calls import WebhookCalls
 
 _LARGEST_PAGE = 1000
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 """States of a job that has ended for good (`remote_protocol.states.TERMINAL`)."""
-
-
-def segment(name: str) -> str:
-    """A name as one segment of a path, whatever people typed (RFC 3986 §3.3).
-
-    UsageError for what is no name but a step: no escape keeps `..` from being resolved.
-    """
-    if name in ("", ".", ".."):
-        raise UsageError(f"{name!r} is not a name")
-    return quote(name, safe="")
-
-
-def given(**values: object) -> dict[str, str | list[str]]:
-    """Parameters of a query: those that are not None. A sequence is repeated."""
-    return {
-        key: [str(one) for one in value] if isinstance(value, list | tuple) else str(value)
-        for key, value in values.items()
-        if value is not None
-    }
 
 
 def key() -> str:
@@ -48,13 +29,7 @@ def key() -> str:
     return os.urandom(16).hex()
 
 
-def _place(head: Response, what: str) -> int:
-    """Where an answer with an agent's log begins, or where the log ended then."""
-    text = head.headers.get(f"remote-log-{what}", "")
-    return int(text) if text.isdecimal() else 0
-
-
-class CallMethods(Awaiting):
+class CallMethods(WebhookCalls):
     """The API of one server. Every method raises what `Transport` does."""
 
     _transport: Transport
@@ -172,7 +147,9 @@ class CallMethods(Awaiting):
     async def events(self, after: int, follow: bool) -> AsyncGenerator[Document, None]:
         """Every change of job state after number `after`; a broken link is bridged. EventsLost
         when some are kept no longer."""
-        async with aclosing(self._numbered("/events", "seq", after, follow, {})) as events:
+        async with aclosing(
+            numbered(self._transport, "/events", "seq", after, follow, {})
+        ) as events:
             async for event in events:
                 yield event
 
@@ -181,49 +158,10 @@ class CallMethods(Awaiting):
         self, after: int, follow: bool, filters: Mapping[str, object]
     ) -> AsyncGenerator[Document, None]:
         """Every entry of the audit after number `after`, the oldest first; the same."""
-        found = self._numbered("/audit/stream", "number", after, follow, filters)
+        found = numbered(self._transport, "/audit/stream", "number", after, follow, filters)
         async with aclosing(found) as entries:
             async for entry in entries:
                 yield entry
-
-    async def _numbered(
-        self, path: str, number: str, after: int, follow: bool, filters: Mapping[str, object]
-    ) -> AsyncGenerator[Document, None]:
-        """Documents that count themselves. Without `follow` it is over at the server's own mark: a
-        proxy ends what was cut, too."""
-        failures = 0
-        while True:
-            why: Unreachable | None = None
-            try:
-                params = given(after=after, follow="true" if follow else None, **filters)
-                async with aclosing(self._lines_of_one_answer(path, params)) as lines:
-                    async for line in lines:
-                        if line.get("event") == "end":
-                            return
-                        if line.get("event") == "gap":
-                            raise EventsLost(after, int(line["next"]))
-                        if isinstance(line.get(number), int):
-                            after, failures = line[number], 0
-                            yield line
-            except Unreachable as error:
-                hopeless = isinstance(error, NotOurs) or not self._transport.reached
-                if hopeless or failures >= MAX_FAILURES:
-                    raise
-                why = error
-            await self._transport.pause(failures, why)
-            failures += 1
-
-    async def _lines_of_one_answer(
-        self, path: str, params: Mapping[str, str | list[str]]
-    ) -> AsyncGenerator[Document, None]:
-        pending = b""
-        answer = self._transport.stream(path, params, "application/x-ndjson")
-        async with aclosing(answer) as pieces:
-            async for piece, _ in pieces:
-                *lines, pending = (pending + (piece or b"")).split(b"\n")
-                for line in lines:
-                    if line.strip():
-                        yield json.loads(line)
 
     # Agents, queues, tokens, audit -----------------------------------------------------------
 
@@ -281,55 +219,16 @@ class CallMethods(Awaiting):
     ) -> AsyncGenerator[bytes, None]:
         """What the server has of an agent's own log, or the last lines of it; with `follow` what
         comes, for ever. A broken link is bridged."""
-        path, start, failures = f"/agents/{segment(agent)}/log", given(tail=tail), 0
-        while True:
-            why: Unreachable | None = None
-            offset = size = None
-            try:
-                params = {**start, **given(follow="true" if follow else None)}
-                answer = self._transport.stream(path, params, "text/plain")
-                async with aclosing(answer) as pieces:
-                    async for piece, head in pieces:
-                        if offset is None and head is not None:
-                            offset, size = _place(head, "offset"), _place(head, "size")
-                        if piece and offset is not None:
-                            offset, failures = offset + len(piece), 0
-                            start = given(offset=offset)
-                            yield piece
-                # The end of an answer proves nothing: a proxy ends one that was cut, too.
-                if not follow and (offset or 0) >= (size or 0):
-                    return
-            except Unreachable as error:
-                hopeless = isinstance(error, NotOurs) or not self._transport.reached
-                if hopeless or failures >= MAX_FAILURES:
-                    raise
-                why = error
-            await self._transport.pause(failures, why)
-            failures += 1
+        path = f"/agents/{segment(agent)}/log"
+        async with aclosing(own_log(self._transport, path, tail, follow)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     @method
     async def rotate_agent_token(self, agent: str) -> Document:
         """A new token for an agent; the old one ends at once."""
         path = f"/agents/{segment(agent)}/rotate-token"
         return await self._transport.document(Call("POST", path, repeat=False))
-
-    @method
-    async def ask_webhook(self, name: str, what: str, body: Document | None = None) -> Document:
-        """`test` a webhook, `rotate-secret`, or replay a message. Not repeated: it may be done."""
-        path = f"/webhooks/{segment(name)}/{what}"
-        return await self._transport.document(Call("POST", path, body=body, repeat=False))
-
-    @method
-    async def webhook_deliveries(self, /, name: str, **filters: object) -> Document:
-        """One page of a webhook's messages, newest first."""
-        path = f"/webhooks/{segment(name)}/deliveries"
-        return await self._transport.document(Call("GET", path, given(**filters)))
-
-    @method
-    async def webhook_delivery(self, name: str, delivery: str) -> Document:
-        """One message of a webhook with its body."""
-        path = f"/webhooks/{segment(name)}/deliveries/{segment(delivery)}"
-        return await self._transport.document(Call("GET", path))
 
     @method
     async def whoami(self) -> Document:

@@ -7,8 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from remote_client.calls import TERMINAL, Calls, segment
-from remote_client.errors import ApiError, UsageError
+from remote_client.calls import TERMINAL, Calls
 from remote_client.network import BlockingNetwork
 from remote_client.transport import Transport
 from remote_protocol import states
@@ -19,27 +18,6 @@ from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, job_view, problem
 def calls(api: FakeApi) -> Iterator[Calls]:
     with closing(Transport(api.url, TOKEN, network=BlockingNetwork(lambda _: None))) as transport:
         yield Calls(transport)
-
-
-@pytest.mark.parametrize("name", ["..", ".", ""])
-def test_a_step_of_a_path_is_no_name(api: FakeApi, calls: Calls, name: str) -> None:
-    for call in (calls.job, calls.retry, lambda name: calls.delete("agents", name)):
-        with pytest.raises(UsageError, match="is not a name"):
-            call(name)
-    assert api.calls == []
-
-
-def test_anything_else_is_one_segment(api: FakeApi, calls: Calls) -> None:
-    for name, sent in (
-        ("a/b", "a%2Fb"),
-        ("../x", "..%2Fx"),
-        ("a?b#c", "a%3Fb%23c"),
-        ("ä", "%C3%A4"),
-    ):
-        assert segment(name) == sent
-        with pytest.raises(ApiError):
-            calls.one("agents", name)
-        assert api.calls[-1].path == f"/agents/{sent}"
 
 
 def test_terminal_states_are_those_of_the_protocol() -> None:
