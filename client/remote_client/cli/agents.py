@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from remote_client.cli.agent_view import COLUMNS, print_agent
 from remote_client.cli.completed import completed
 from remote_client.cli.options import (
     DURATION,
@@ -19,21 +20,13 @@ from remote_client.cli.options import (
     secret_file,
 )
 from remote_client.cli.output import (
-    age,
-    ago,
-    names,
     note,
-    pairs,
     place_for_secret,
-    print_fields,
     print_json,
-    size,
     stdout,
-    text_of,
-    when,
 )
 from remote_client.cli.session import Session, pass_session
-from remote_client.cli.table import Column, print_list
+from remote_client.cli.table import print_list
 from remote_client.cli.watch import write_all
 from remote_client.errors import UsageError
 from remote_client.transport import Document
@@ -63,41 +56,10 @@ def list_agents(session: Session, look: Look) -> None:
     """
     print_list(
         session.calls.every("agents"),
-        _COLUMNS,
+        COLUMNS,
         look,
         "No agents are registered. Make a token for one: remotectl registration-token create",
     )
-
-
-def _remark(item: Document) -> str:
-    if item.get("restart_requested_at"):
-        return "to be restarted"
-    if item.get("draining"):
-        return "draining"
-    if item.get("paused"):
-        comment = item.get("pause_comment")
-        return f"paused: {comment}" if comment else "paused"
-    condition = item.get("condition") or {}
-    return str(condition.get("reason") or item.get("warning") or "")
-
-
-def _load(item: Document) -> str:
-    places = (item.get("capacity") or {}).values()
-    return f"{item.get('running', 0)}/{sum(n for n in places if isinstance(n, int))}"
-
-
-_COLUMNS = (
-    Column("NAME", lambda item: text_of(item, "name")),
-    Column("STATE", lambda item: text_of(item, "state")),
-    Column("QUEUES", lambda item: names(item.get("queues")), cut=12, drop=2),
-    Column("JOBS", _load),
-    Column("LABELS", lambda item: pairs(item.get("labels")), cut=12, drop=4),
-    Column("VERSION", lambda item: text_of(item, "version"), drop=5),
-    Column("SEEN", lambda item: age(item.get("last_seen_at"))),
-    Column("ADDRESS", lambda item: text_of(item, "address"), wide=True),
-    Column("CONNECTED", lambda item: when(item.get("connected_at")), wide=True),
-    Column("REMARK", _remark, cut=20, drop=1),
-)
 
 
 @agent.command()
@@ -111,7 +73,7 @@ def show(session: Session, name: str, output: str) -> None:
     Example:
       remotectl agent show web-7
     """
-    _print(session.calls.one("agents", name), output)
+    print_agent(session.calls.one("agents", name), output)
 
 
 @agent.command()
@@ -323,45 +285,3 @@ def _done(view: Document, output: str, words: str) -> None:
         print_json(view)
     else:
         note(f"{view['name']} {words}")
-
-
-def _print(view: Document, output: str) -> None:
-    if output == "json":
-        print_json(view)
-        return
-    place = view.get("platform") or {}
-    system = " ".join(text_of(place, key) for key in ("system", "release", "machine")).strip()
-    print_fields(
-        [
-            ("Agent", text_of(view, "name")),
-            ("State", text_of(view, "state")),
-            ("Remark", _remark(view)),
-            ("Queues", names(view.get("queues"))),
-            ("Labels", pairs(view.get("labels"))),
-            ("Capacity", pairs(view.get("capacity"))),
-            ("Running", text_of(view, "running")),
-            ("Jobs", names(view.get("jobs"))),
-            ("Version", text_of(view, "version")),
-            ("Host", f"{text_of(place, 'hostname')} ({system})" if system else ""),
-            ("Load", _host_load(view.get("load") or {})),
-            ("Address", text_of(view, "address")),
-            ("Log not sent", size(view.get("spool_bytes"))),
-            ("Registered", when(view.get("registered_at"))),
-            ("Connected", when(view.get("connected_at"))),
-            ("Last seen", ago(view.get("last_seen_at"))),
-        ]
-    )
-
-
-def _host_load(load: Document) -> str:
-    """How busy its host is, as far as it says."""
-    found = []
-    if load.get("cpu") is not None:
-        found.append(f"CPU {load['cpu']:g} %")
-    for name in ("memory", "disk"):
-        if load.get(f"{name}_total"):
-            free, total = size(load.get(f"{name}_free")), size(load[f"{name}_total"])
-            found.append(f"{name} {free} free of {total}")
-    if load.get("load") is not None:
-        found.append(f"load {load['load']:g}")
-    return ", ".join(found)

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from remote_client.cli.options import Command, Look, list_options
-from remote_client.cli.output import age, note, one_line, pairs, say, text_of, when
+from remote_client.cli.options import Command, Look, limited, list_options
+from remote_client.cli.output import age, one_line, pairs, say, text_of, when
 from remote_client.cli.session import Session, pass_session
-from remote_client.cli.table import Column, print_list
+from remote_client.cli.table import Column, note_more, print_list
 from remote_client.transport import Document
 from remote_protocol.printable import json_text
 
@@ -22,20 +22,10 @@ from remote_protocol.printable import json_text
 @click.option("--action", metavar="TEXT", help="Only what begins like this, e.g. agent.")
 @click.option("--subject", metavar="NAME", help="Only about this: a name or id, or agent:web-7.")
 @click.option("--result", metavar="CODE", help="Only ok, refused, or one code of a refusal.")
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="How many.",
-)
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@limited
 @list_options
 @pass_session
-def audit(
-    session: Session, /, follow: bool, limit: int, everything: bool, look: Look, **given: Any
-) -> None:
+def audit(session: Session, /, follow: bool, most: int | None, look: Look, **given: Any) -> None:
     """The newest entries of the audit; for admins.
 
     With --output json each entry is a line of its own, the oldest one first: with --all an export.
@@ -53,18 +43,17 @@ def audit(
         after = 0 if "since" in filters else -1
         for entry in session.calls.audit_stream(after, True, filters):
             _print(entry, look)
-    elif look.output == "json" and everything:
+    elif look.output == "json" and most is None:
         for entry in session.calls.audit_stream(0, False, filters):
             _print(entry, look)
     else:
-        page = session.calls.many("audit", None if everything else limit, filters)
+        page = session.calls.many("audit", most, filters)
         if look.output == "json":
             for entry in reversed(page["items"]):
                 _print(entry, look)
             return
         print_list(page, _COLUMNS, look, "No entries match.", "number")
-        if page.get("next_cursor"):
-            note(f"there are more entries; --limit shows more than {limit}, --all shows all")
+        note_more(page, "entries", most)
 
 
 def _print(entry: Document, look: Look) -> None:

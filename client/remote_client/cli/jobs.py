@@ -10,7 +10,15 @@ from remote_client.calls import TERMINAL
 from remote_client.cli.completed import completed
 from remote_client.cli.hints import agent_is_away, hint_for_job
 from remote_client.cli.job_logs import logs
-from remote_client.cli.options import DURATION, REASONS, Group, Look, list_options, output_option
+from remote_client.cli.options import (
+    DURATION,
+    REASONS,
+    Group,
+    Look,
+    limited,
+    list_options,
+    output_option,
+)
 from remote_client.cli.output import (
     age,
     between,
@@ -26,7 +34,7 @@ from remote_client.cli.output import (
     when,
 )
 from remote_client.cli.session import Session, pass_session
-from remote_client.cli.table import Column, again_and_again, laid_out, print_list
+from remote_client.cli.table import Column, again_and_again, laid_out, note_more, print_list
 from remote_client.cli.watch import exit_code
 from remote_client.errors import UsageError
 from remote_client.transport import Document
@@ -79,21 +87,11 @@ job.add_command(logs)
     help=f"Ended for this reason: {', '.join(REASONS)}; may be repeated.",
 )
 @click.option("--id", "part", metavar="TEXT", help="Only with this text in the id.")
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="How many.",
-)
-@click.option("--all", "everything", is_flag=True, help="All of them.")
+@limited
 @click.option("--watch", "-w", is_flag=True, help="Show them again every two seconds.")
 @list_options
 @pass_session
-def list_jobs(
-    session: Session, /, limit: int, everything: bool, watch: bool, look: Look, **given: Any
-) -> None:
+def list_jobs(session: Session, /, most: int | None, watch: bool, look: Look, **given: Any) -> None:
     """The newest jobs. A list on a terminal shows the end of ids: enough to name a job.
 
     \b
@@ -110,14 +108,13 @@ def list_jobs(
         if "submitted_by" in filters:
             raise UsageError("--mine contradicts --submitted-by; leave one of them out")
         filters["submitted_by"] = "me"
-    most = None if everything else limit
 
     def shown() -> None:
         page = session.calls.many_jobs(most, filters)
         empty = "No jobs match. Start one: remotectl run -- echo hello"
         print_list(page, _COLUMNS, look, empty, "id")
-        if page.get("next_cursor") and look.output != "json":
-            note(f"there are more jobs; --limit shows more than {limit}, --all shows all")
+        if look.output != "json":
+            note_more(page, "jobs", most)
 
     if watch:
         again_and_again(shown)

@@ -194,6 +194,24 @@ def secret_file(command: F) -> F:
     )(command)
 
 
+def limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What long lists have: `--limit` and `--all`; given as `most`, None for all of them."""
+
+    @functools.wraps(command)
+    def with_most(*arguments: Any, limit: int, everything: bool, **options: Any) -> Any:
+        return command(*arguments, most=None if everything else limit, **options)
+
+    with_most = click.option("--all", "everything", is_flag=True, help="All of them.")(with_most)
+    return click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        default=50,
+        show_default=True,
+        metavar="N",
+        help="How many.",
+    )(with_most)
+
+
 def list_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What every list has: `-o table|wide|json`, `--no-headers`, `-q`; given as `look`."""
 

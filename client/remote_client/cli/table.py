@@ -61,6 +61,12 @@ def print_list(
             say(line)
 
 
+def note_more(page: Document, what: str, most: int | None) -> None:
+    """Say when a list of the first `most` has left some out."""
+    if page.get("next_cursor"):
+        note(f"there are more {what}; --limit shows more than {most}, --all shows all")
+
+
 def laid_out(
     items: Iterable[Document], columns: Sequence[Column], look: Look, width: int | None
 ) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from typing import Any
 
 import pytest
@@ -18,28 +17,12 @@ def view(**fields: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_list(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    paused = view(paused=True, pause_comment="disk")
-    api.on("GET", "/agents", {"items": [paused], "next_cursor": None})
-    assert ctl("agent", "list") == 0
-    out = capsys.readouterr().out
-    assert all(word in out for word in ("web-7", "online", "1/4", "disk=ssd", "paused: disk"))
-    assert ctl("agent", "list", "-o", "json") == 0
-    assert json.loads(capsys.readouterr().out)["items"][0]["name"] == "web-7"
-
-
 def test_no_agents_say_what_to_do(
     api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.on("GET", "/agents", {"items": []})
     assert ctl("agent", "list") == 0
     assert "registration-token create" in capsys.readouterr().err
-
-
-def test_show(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    api.on("GET", "/agents/web-7", view(spool_bytes=2048))
-    assert ctl("agent", "show", "web-7") == 0
-    assert "2.0 KiB" in capsys.readouterr().out
 
 
 def test_wishes(api: FakeApi, ctl: Any) -> None:
@@ -69,15 +52,6 @@ def test_its_own_log(api: FakeApi, ctl: Any, capsysbinary: pytest.CaptureFixture
     assert ctl("agent", "logs", "web-7", "--tail", "2") == 0
     assert capsysbinary.readouterr().out == b"one\ntwo\n"
     assert api.calls[0].query == {"tail": "2"}
-
-
-def test_show_says_how_busy_the_host_is(
-    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    load = {"cpu": 12.5, "memory_free": 1 << 30, "memory_total": 2 << 30, "load": 0.42}
-    api.on("GET", "/agents/web-7", view(load=load))
-    assert ctl("agent", "show", "web-7") == 0
-    assert "CPU 12.5 %, memory 1.0 GiB free of 2.0 GiB, load 0.42" in capsys.readouterr().out
 
 
 def test_a_bad_deadline_is_named(ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,6 @@ def view(**fields: Any) -> dict[str, Any]:
     return {
         "id": ID, "name": "alarm", "url": TO[1], "events": ["job.ended"], "enabled": True,
         "created_at": NOW, **fields,
-    }  # fmt: skip
-
-
-def message(**fields: Any) -> dict[str, Any]:
-    return {
-        "id": ID, "type": "webhook.test", "subject": "alarm", "state": "delivered", "status": 204,
-        "attempts": 1, "created_at": NOW, "seconds": 0.1, "error": "", **fields,
     }  # fmt: skip
 
 
@@ -77,32 +69,6 @@ def test_update(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> N
     assert ctl("webhook", "update", "alarm") == 2
     assert ctl("webhook", "update", "alarm", "--clear", "event") == 2
     assert "--clear 'event' is none of" in capsys.readouterr().err
-
-
-def test_a_test_waits_for_its_result(
-    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    api.on("POST", "/webhooks/alarm/test", Answer(message(state="pending", attempts=0), 202))
-    path = f"/webhooks/alarm/deliveries/{ID}"
-    api.on("GET", path, message(state="pending", attempts=0, status=None))
-    api.on("GET", path, message())
-    assert ctl("webhook", "test", "alarm") == 0
-    assert "the receiver answered 204" in capsys.readouterr().err
-    api.on("GET", path, message(state="failed", error="the receiver answered 500"))
-    assert ctl("webhook", "test", "alarm") == 1
-    assert "was not delivered: the receiver answered 500." in capsys.readouterr().err
-
-
-def test_messages_and_replay(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    api.on("GET", "/webhooks/alarm/deliveries", {"items": [message()]})
-    assert ctl("webhook", "deliveries", "alarm", "--state", "delivered", "-q") == 0
-    assert capsys.readouterr().out == f"{ID}\n"
-    path = f"/webhooks/alarm/deliveries/{ID}"
-    api.on("POST", f"{path}/replay", Answer(message(state="pending"), 202))
-    api.on("GET", path, message(state="pending", attempts=1, error="it timed out"))
-    assert ctl("webhook", "replay", "alarm", ID.lower(), "-o", "json") == 1
-    said = capsys.readouterr()
-    assert json.loads(said.out)["id"] == ID and "It is tried again." in said.err
 
 
 def test_rotate_and_delete(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
