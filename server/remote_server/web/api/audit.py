@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Final
 
 from aiohttp import web
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from remote_protocol.api.audit import AuditEntry
 from remote_protocol.api.bodies import Page
-from remote_server.domain.audit import Recorded
 from remote_server.queries.audit import audit_entry, audit_json
 from remote_server.web.access import ADMIN
 from remote_server.web.actions.audit import AuditQuery
-from remote_server.web.followers import AUDIT, wait
-from remote_server.web.http.frames import (
-    KEEP_ALIVE,
-    NDJSON,
-    SSE,
-    ClientGone,
-    Stream,
-    accepted,
-    sse,
-)
-from remote_server.web.http.headers import last_event_id
+from remote_server.web.actions.stream import MEDIA, Slice, Source, StreamQuery, stream
+from remote_server.web.followers import AUDIT
 from remote_server.web.http.paging import FOREIGN
 from remote_server.web.route import Call, PageQuery, Route, answer
 
@@ -45,14 +34,8 @@ class AuditPageQuery(PageQuery, AuditQuery):
         return cursor
 
 
-class AuditStreamQuery(AuditQuery):
+class AuditStreamQuery(StreamQuery, AuditQuery):
     """The query of `GET /audit/stream`."""
-
-    after: int | None = Field(default=None, ge=-1, lt=1 << 62)
-    """Number of the last entry seen; 0, the default: from the first one kept; -1: only what
-    happens from now on."""
-    follow: bool | None = None
-    """Go on with what happens next; default: yes for SSE, no for ndjson."""
 
 
 @Route("GET", "/api/v1/audit", ADMIN, query=AuditPageQuery, answer=Page[AuditEntry])
@@ -73,49 +56,21 @@ async def list_audit(call: Call) -> web.StreamResponse:
     "/api/v1/audit/stream",
     ADMIN,
     query=AuditStreamQuery,
-    media=(NDJSON, SSE),
+    media=MEDIA,
     headers=("Last-Event-ID",),
     lasting=True,
     operation="stream_audit",
 )
 async def stream_audit(call: Call) -> web.StreamResponse:
     """The audit, the oldest entries first; resumes after `after` or Last-Event-ID."""
-    query = call.query(AuditStreamQuery)
-    services, wanted = call.services, query.filter(time.time())
-    media = accepted(call.request, (NDJSON, SSE))
-    follow = media == SSE if query.follow is None else query.follow
-    resumed = last_event_id(call.request)
-    after = resumed if resumed is not None else query.after or 0
-    if after == -1:
-        after = (await services.store.audit_end()).number
-    turn = services.streams.turns.of(call.token.id)
-    stream = Stream(call, media)
-    with services.followers.follow(AUDIT) as changed:
-        await stream.open()
-        if media == SSE:
-            await stream.write(b": audit\n\n")
-        while True:
-            changed.clear()
-            while True:
-                async with turn:
-                    before = after
-                    rows, after = await services.store.audit_after(after, wanted, limit=_SLICE)
-                    text = _text(rows, media)
-                    await asyncio.sleep(0)
-                if after == before:
-                    break
-                if text:
-                    await stream.write(text.encode())
-            if not follow:
-                await stream.event("end", {"after": after})
-                return await stream.close()
-            if services.followers.closing:
-                raise ClientGone("the server stops")
-            if not await wait(changed, KEEP_ALIVE):
-                await stream.keep_alive()
+    query, store = call.query(AuditStreamQuery), call.services.store
+    wanted = query.filter(time.time())
 
+    async def last() -> int:
+        return (await store.audit_end()).number
 
-def _text(rows: list[Recorded], media: str) -> str:
-    if media == SSE:
-        return "".join(sse(audit_json(row), row.number) for row in rows)
-    return "".join(f"{audit_json(row)}\n" for row in rows)
+    async def read(after: int) -> Slice:
+        rows, upto = await store.audit_after(after, wanted, limit=_SLICE)
+        return Slice([(row.number, audit_json(row)) for row in rows], upto)
+
+    return await stream(call, query, Source("audit", AUDIT, last, read))
