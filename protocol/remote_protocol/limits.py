@@ -46,6 +46,10 @@ MAX_SCRIPT_SIZE: Final = 1024 * 1024
 MAX_ENV: Final = 4096
 """Variables of a job."""
 MAX_ENV_SIZE: Final = 512 * 1024
+MAX_SECRETS: Final = 64
+"""Secrets of a job."""
+MAX_SECRETS_SIZE: Final = 1024 * 1024
+"""All of them together, names and values."""
 MAX_NAME: Final = 128
 NAME_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$"
 """Of the name of an agent or a queue (`ids.Name`)."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import JobId, Name
-from remote_protocol.limits import MAX_INVENTORY
+from remote_protocol.limits import MAX_INVENTORY, MAX_SECRETS, MAX_SECRETS_SIZE
 from remote_protocol.parts import (
     Assignment,
     Count,
@@ -21,6 +21,7 @@ from remote_protocol.parts import (
     Version,
     Word,
 )
+from remote_protocol.secret_names import SecretName, check_secret_values
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 
@@ -59,6 +60,11 @@ class Offer(Message):
     one of the same attempt."""
 
 
+def _bounded(values: dict[str, str]) -> dict[str, str]:
+    check_secret_values(values)
+    return values
+
+
 class Confirm(Message):
     """The acceptance is committed: start the attempt. Sent again, it changes nothing.
 
@@ -66,8 +72,18 @@ class Confirm(Message):
     that the server may withdraw it and give the same attempt to another agent (I1).
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     type: Literal["confirm"] = "confirm"
     attempt: AttemptId
+    secrets: Annotated[
+        dict[SecretName, Annotated[str, StringConstraints(max_length=MAX_SECRETS_SIZE)]],
+        Field(max_length=MAX_SECRETS),
+        AfterValidator(_bounded),
+    ] = Field(default_factory=dict, repr=False)
+    """Values of secrets that the job names and the server gives; kept in memory only."""
+    withheld: dict[SecretName, Text] = Field(default_factory=dict, max_length=MAX_SECRETS)
+    """Those that it does not give, each with a sentence why."""
 
 
 class Ack(Message):

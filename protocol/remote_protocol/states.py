@@ -144,6 +144,8 @@ class EndReason(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     SPAWN_ERROR = "spawn_error"
+    SECRET_MISSING = "secret_missing"
+    """A secret that the job names was not to be had; it did not start."""
 
 
 class AgentState(StrEnum):

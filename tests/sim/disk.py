@@ -11,6 +11,7 @@ from random import Random
 from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.events import OfferFailed, OfferStored
 from remote_agent.session.input_copy import InputCopy
+from remote_agent.session.secret_needs import SecretNeeds
 from remote_agent.spool import SpoolError
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Offer, Phase, Refusal, Started
@@ -120,6 +121,9 @@ class Disk:
         assert key in self.attempts
         self.judge.seen["Start"] += 1
         self.launching.append(key)
+
+    def start_with_secrets(self, key: AttemptId, needs: SecretNeeds) -> None:
+        raise AssertionError("no job of the simulation has secrets")
 
     def stop(self, key: AttemptId, reason: EndReason, detail: str) -> None:
         self.judge.seen["Stop"] += 1

@@ -101,6 +101,7 @@ class Host:
             link=self,
             store=disk,
             runner=disk,
+            secrets=disk,
             uploader=self.uploader,
             inputs=disk,
             contact=disk,

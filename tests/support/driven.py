@@ -11,6 +11,7 @@ from remote_agent.app.shutdown import FOREVER, Lifetime, OnStop, Shutdown
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.local.desired_state import ClockReading, DesiredState
 from remote_agent.session.machine import HostFacts, Session
+from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import PROTOCOL_VERSION
@@ -60,6 +61,9 @@ class RecordingPort:
 
     def start(self, key: AttemptId) -> None:
         self.done.append(("start", key))
+
+    def start_with_secrets(self, key: AttemptId, needs: SecretNeeds) -> None:
+        self.done.append(("start", key, needs))
 
     def stop(self, key: AttemptId, reason: EndReason, detail: str) -> None:
         self.done.append(("stop", key, reason))
@@ -123,6 +127,7 @@ class Driven:
             link=port,
             store=AttemptStore(port),  # type: ignore[arg-type]
             runner=port,
+            secrets=port,
             uploader=port,
             inputs=port,
             contact=port,

@@ -36,6 +36,7 @@ from remote_agent.connection.log_sender import LogSender
 from remote_agent.connection.uploader import Uploader
 from remote_agent.errors import RESTART, AgentError
 from remote_agent.execution.runner import Runner
+from remote_agent.execution.secret_start import SecretStart
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.journal import Journal
 from remote_agent.journal.users import Users
@@ -118,6 +119,7 @@ class Agent:
             link=link,
             store=AttemptStore(journal),
             runner=runner,
+            secrets=SecretStart(runner),
             uploader=self._uploader,
             inputs=journal.inputs,
             contact=ContactNote(state_dir / "contact"),

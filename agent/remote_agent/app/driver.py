@@ -194,8 +194,11 @@ class SessionDriver:
                 ports.uploader.acknowledged(key, offset)
             case Store(offer):
                 self._store(offer)
-            case Start(key):
-                ports.runner.start(key)
+            case Start(key, needs):
+                if needs is None:
+                    ports.runner.start(key)
+                else:
+                    ports.secrets.start_with_secrets(key, needs)
             case Stop(key, reason, detail):
                 ports.runner.stop(key, reason, detail)
             case Kill(key, detail):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from remote_agent.session.events import OfferFailed, OfferStored
+from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import AgentMessage, Offer
@@ -47,6 +48,13 @@ class RunnerPort(Protocol):
 
     def resize(self, capacity: int) -> None:
         """So many attempts may run at a time."""
+
+
+class SecretsPort(Protocol):
+    """Who finds the secrets of jobs (`execution.secret_start.SecretStart`)."""
+
+    def start_with_secrets(self, key: AttemptId, needs: SecretNeeds) -> None:
+        """Have a shim run the attempt with its secrets, or end it before it starts."""
 
 
 class UploaderPort(Protocol):
@@ -117,6 +125,7 @@ class Ports:
     link: LinkPort
     store: StorePort
     runner: RunnerPort
+    secrets: SecretsPort
     uploader: UploaderPort
     inputs: InputsPort
     contact: ContactPort

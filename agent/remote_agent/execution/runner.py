@@ -8,7 +8,7 @@ while something runs. Requests to end an attempt are repeated until it has ended
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from remote_agent.journal import AttemptRecord, Journal
 from remote_agent.journal.directory import ended_from
 from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import killed_words, lost
+from remote_agent.journal.unstarted import end_before_start
 from remote_agent.processes import HOST_FAULTS, Folder, UnexpectedEntry
 from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, SpoolGrew
@@ -121,13 +122,29 @@ class Runner:
 
     # What the session wants --------------------------------------------------------------
 
-    def start(self, key: AttemptId) -> None:
-        """Have a shim run the attempt; asked for twice, it still starts once (I1)."""
+    def start(self, key: AttemptId, secrets: Mapping[str, str] | None = None) -> None:
+        """Have a shim run the attempt with these values of its secrets; asked for twice, it still
+        starts once (I1)."""
         watched = self._watched.get(key)
         if watched is None:
             watched = self._watched[key] = RunningAttempt(self._journal.path(key))
             self._shims.fit(len(self._watched))
+        watched.secrets = secrets
         self._ask(watched)
+
+    def refuse(self, key: AttemptId, reason: EndReason, detail: str) -> None:
+        """End it before it starts; one that a shim has begun meanwhile goes on."""
+        watched = self._watched.get(key)
+        if watched is None:
+            watched = self._watched[key] = RunningAttempt(self._journal.path(key))
+        watched.refusal = reason, detail
+        self._refuse(key, watched)
+
+    def _refuse(self, key: AttemptId, watched: RunningAttempt) -> None:
+        assert watched.refusal is not None
+        body = end_before_start(watched.directory, *watched.refusal)
+        if body is not None:
+            self._finish(key, ended_from(key, body))
 
     def stop(self, key: AttemptId, reason: EndReason, detail: str) -> None:
         """End it politely; an attempt that has not begun never will."""
@@ -160,7 +177,7 @@ class Runner:
 
     def _ask(self, watched: RunningAttempt) -> None:
         try:
-            self._shims.request(watched.directory)
+            self._shims.request(watched.directory, watched.secrets)
         except OSError as error:
             # Too many wait (unix(7): max_dgram_qlen), or the launcher is being replaced.
             log.debug("a start has to wait", attempt=watched.directory.name, reason=str(error))
@@ -191,7 +208,7 @@ class Runner:
     def _retry(self) -> None:
         self._retry_timer = None
         for key, watched in list(self._watched.items()):
-            if watched.asked_at is None and not watched.started and watched.stop_request is None:
+            if watched.waits_for_shim:
                 self._ask(watched)
             elif watched.stop_request is not None and not watched.heard_at:
                 self._look(key, watched)
@@ -210,7 +227,7 @@ class Runner:
                 self._report(SpoolGrew(key, note.size))
             case "started":
                 if not watched.started:
-                    watched.started = True
+                    watched.begin()
                     self._report(AttemptStarted(key, note.pid, note.at))
                 self._deliver(key, watched)
             case "ended" if note.record is not None:
@@ -237,6 +254,8 @@ class Runner:
                 continue
             if watched.stop_request is not None:
                 self._deliver(key, watched)
+            elif watched.refusal is not None and not watched.started:
+                self._refuse(key, watched)
             elif watched.asked_at is not None and not watched.started:
                 if now - watched.asked_at > UNHEARD:
                     self._ask(watched)
@@ -310,7 +329,7 @@ class Runner:
             self._gone(key)
             return
         if record.started is not None and not watched.started:
-            watched.started = True
+            watched.begin()
             self._report(AttemptStarted(key, record.started.pid, record.started.at))
         if record.ended is not None:
             self._finish(key, record.ended)

@@ -5,7 +5,8 @@ Touches the shims' sockets, and processes of jobs whose shim cannot be told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,10 @@ class RunningAttempt:
     started: bool = False
     asked_at: float | None = None
     """When its start was asked for last, by the loop's clock; None: not yet or not by us."""
+    secrets: Mapping[str, str] | None = field(default=None, repr=False)
+    """Values for each request of its start, until it has started; in memory only."""
+    refusal: tuple[EndReason, str] | None = None
+    """Why it must not start, with a sentence; None: it may."""
     stop_request: dict[str, object] | None = None
     heard_at: float = 0.0
     """When its shim has heard the request last."""
@@ -47,6 +52,16 @@ class RunningAttempt:
     """When the job was interrupted past its shim."""
     unreadable: bool = False
     """Its directory could not be looked at, which was logged."""
+
+    @property
+    def waits_for_shim(self) -> bool:
+        """Whether its start is still to be asked for."""
+        wanted = self.stop_request is None and self.refusal is None
+        return wanted and self.asked_at is None and not self.started
+
+    def begin(self) -> None:
+        """Its process exists: nobody needs the values of its secrets any more."""
+        self.started, self.secrets = True, None
 
 
 class Stopper:

@@ -23,13 +23,14 @@ from remote_agent.session.effects import (
 )
 from remote_agent.session.events import AttemptStarted, OfferFailed, SpoolMissing
 from remote_agent.session.lifecycle import EXPECTED_TO_RUN, TRANSITIONS, Action, State, Trigger
+from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
 from remote_protocol.messages import Ended, InventoryItem, Phase, Refusal, Started
 from remote_protocol.spec import JobSpec
 
-Cause = m.Offer | m.Cancel | m.Superseded | m.Ruling | OfferFailed | None
+Cause = m.Offer | m.Confirm | m.Cancel | m.Superseded | m.Ruling | OfferFailed | None
 """The message or event of a trigger, if an action needs more of it."""
 _WAKE: Final = WakeUploader()
 
@@ -292,6 +293,13 @@ class Attempts:
     def _accept(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
         return self.say(m.Accept(attempt=attempt.key, serial=attempt.serial))
 
+    def _start(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
+        spec = attempt.spec
+        if spec is None or not spec.secrets:
+            return [Start(attempt.key)]
+        assert isinstance(cause, m.Confirm)
+        return [Start(attempt.key, SecretNeeds(spec, cause))]
+
     def _ask_input(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
         copy = attempt.input
         return copy.ask(attempt.key) if copy and self.talking and attempt.reads else []
@@ -334,7 +342,7 @@ class Attempts:
 
 _ACTIONS: Final[dict[Action, Callable[[Attempts, HeldAttempt, Cause], list[Effect]]]] = {
     Action.ACCEPT: Attempts._accept,
-    Action.START: lambda _, attempt, __: [Start(attempt.key)],
+    Action.START: Attempts._start,
     Action.ASK_INPUT: Attempts._ask_input,
     Action.SAY_STARTED: Attempts._say_started,
     Action.SAY_PROGRESS: Attempts._say_progress,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from remote_agent.session.events import distinct
+from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import AgentMessage, DesiredMode, Offer, Welcome
@@ -34,6 +35,8 @@ class Start(NamedTuple):
     """Have a shim run the attempt; idempotent by the shim's start lock (I1)."""
 
     key: AttemptId
+    secrets: SecretNeeds | None = None
+    """None for a job without secrets."""
 
 
 @distinct

@@ -128,7 +128,7 @@ def _say_why_not(session: Session, identity: str, attempt: int | None) -> None:
     number = attempt or job.get("attempt")
     attempts: list[Document] = job.get("attempts") or []
     shown: Document = next((one for one in attempts if one.get("number") == number), {})
-    if number and shown.get("end_reason") != "spawn_error":
+    if number and shown.get("end_reason") not in ("spawn_error", "secret_missing"):
         if not shown or shown.get("started_at"):
             return
     why = job.get("pending_reason") or shown.get("end_detail") or job.get("end_detail")

@@ -18,12 +18,14 @@ from remote_client.transport import Document
 from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE, MAX_JOB_BODY, MAX_SCRIPT_SIZE
 from remote_protocol.units import format_size
 
-_DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1, "merge_output": False}
+_DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1, "merge_output": False,
+             "mask": False}  # fmt: skip
 _SHELL: Final = "sh"
 """What runs a script without a #! line, as execvp(3) does."""
 _FLAGS: Final = {
     "memory_limit": "--memory", "labels": "--label", "files": "--file", "env": "--env",
     "command": "COMMAND", "args": "COMMAND", "retry_on": "--retry-on",
+    "secrets": "--secret", "secret_files": "--secret",
 }  # fmt: skip
 
 
@@ -41,6 +43,8 @@ def job_spec(options: dict[str, Any]) -> Document:
         spec["labels"] = dict(spec.pop("label"))
     if "env" in spec:
         spec["env"] = dict(_variable(text) for text in spec["env"])
+    if "secrets" in spec:
+        _secrets(spec, spec["secrets"])
     if "script" in spec:
         _script(spec, options["script"])
     elif "command" not in spec and described is None:
@@ -77,6 +81,20 @@ def _variable(text: str) -> tuple[str, str]:
     if not _is_text(value):
         raise UsageError(f"--env {name}: its value is not UTF-8; send such bytes in a --file")
     return name, value
+
+
+def _secrets(spec: Document, texts: tuple[str, ...]) -> None:
+    """`NAME` is a variable of the job, `NAME:file` a file."""
+    spec["secrets"], files = [], []
+    for text in texts:
+        name, colon, form = text.partition(":")
+        if colon and form != "file":
+            raise UsageError(f"--secret {text}: write NAME, or NAME:file for a file with it")
+        spec["secrets"].append(name)
+        if colon:
+            files.append(name)
+    if files:
+        spec["secret_files"] = files
 
 
 def _script(spec: Document, name: str) -> None:

@@ -25,7 +25,7 @@ else:  # older versions of click know no type arguments
     _Type = click.ParamType
 REASONS: Final = (
     *("exit", "signal", "timeout", "memory_limit", "cancelled", "lost", "rejected", "expired"),
-    "spawn_error",
+    *("spawn_error", "secret_missing"),
 )
 """End reasons (`remote_protocol.states.EndReason`)."""
 F = TypeVar("F", bound=Callable[..., Any])

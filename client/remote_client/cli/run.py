@@ -22,8 +22,8 @@ OURS: Final = 255
 UNREAD: Final = 141
 """128 + SIGPIPE, as of any program in a pipe whose reader has gone: the job's end is not known."""
 _EPILOG = """\b
-Exit code: the job's own; 124 timeout; 125 it could not be run, expired or was lost;
-130 cancelled; 137 memory limit; 141 nobody reads the output any more (| head);
+Exit code: the job's own; 124 timeout; 125 it could not be run, lacked a secret, expired or was
+lost; 130 cancelled; 137 memory limit; 141 nobody reads the output any more (| head);
 255 remotectl itself failed; 2 the call is wrong.
 \b
 Ctrl-C cancels the job, a second one exits at once.
@@ -64,6 +64,19 @@ Examples:
     multiple=True,
     metavar="K[=V]",
     help="A variable; without =V, its value here.",
+)
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME[:file]",
+    help="A secret that the job gets as the variable NAME; with :file, as a file in memory whose "
+    "path NAME_FILE has.",
+)
+@click.option(
+    "--mask",
+    is_flag=True,
+    help="Let the job add values to mask, by the file that REMOTE_MASK names.",
 )
 @click.option("--label", multiple=True, type=PAIR, help="A label that the agent must have.")
 @click.option("--timeout", type=DURATION, help="The longest that it may run, e.g. 10m.")

@@ -33,6 +33,7 @@ from remote_protocol.limits import (
 )
 from remote_protocol.program import check_environment, check_text
 from remote_protocol.quantities import Duration, Span
+from remote_protocol.secret_names import SecretNames, check_secrets
 from remote_protocol.spec.kinds import DEFAULT_KIND, Kinds, by_kind
 from remote_protocol.states import EndReason
 from remote_protocol.trace import TraceParent
@@ -92,7 +93,15 @@ class JobSpec(_Part):
         Field(max_length=MAX_ENV),
         BeforeValidator(check_environment),
     ] = Field(default_factory=dict)
-    secrets: list[Name] = Field(default_factory=list, max_length=64)
+    secrets: SecretNames = Field(default_factory=list)
+    """Names of secrets, each a variable of the job's environment. The values come from the agent's
+    host or from the server when it starts, and are in no specification."""
+    secret_files: SecretNames = Field(default_factory=list)
+    """Those of `secrets` that come as a file in memory, for the job's user only: `NAME_FILE`
+    has its path, and there is no variable `NAME`."""
+    mask: bool = False
+    """Whether the job can add values that are masked at run time, by the file that REMOTE_MASK
+    names; jobs with secrets can anyway."""
     files: list[JobFile] = Field(default_factory=list, max_length=MAX_FILES)
     cwd: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
     """Working directory on the agent's host; default is the attempt's own work directory."""
@@ -141,14 +150,6 @@ class JobSpec(_Part):
         Annotated[str, StringConstraints(min_length=1, max_length=255), WITHOUT_NUL] | None
     ) = None
 
-    @field_validator("secrets")
-    @classmethod
-    def _no_secrets_yet(cls, secrets: list[str]) -> list[str]:
-        if secrets:
-            # Running without them would be worse than not running.
-            raise ValueError("secrets are not supported by this version")
-        return secrets
-
     @field_validator("cwd", mode="before")
     @classmethod
     def _directory(cls, text: object) -> object:
@@ -166,6 +167,12 @@ class JobSpec(_Part):
     def _retries_need_attempts(self) -> Self:
         if self.max_attempts == 1 and not _NO_RETRIES.issuperset(self.retry_on):
             raise ValueError("retry_on does nothing with max_attempts 1; give max_attempts above 1")
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_beside_variables(self) -> Self:
+        if self.secrets or self.secret_files:
+            check_secrets(self.secrets, self.secret_files, self.env)
         return self
 
     @property

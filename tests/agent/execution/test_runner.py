@@ -404,10 +404,10 @@ async def test_a_start_that_nobody_heard_is_asked_for_again(world, monkeypatch):
     asked: list[Path] = []
     ask = world.runner._shims.request
 
-    def unheard_once(directory: Path) -> None:
+    def unheard_once(directory: Path, secrets: None) -> None:
         asked.append(directory)
         if len(asked) > 1:
-            ask(directory)
+            ask(directory, secrets)
 
     monkeypatch.setattr(world.runner._shims, "request", unheard_once)
     assert (await world.end_of(world.run("echo late"))).exit_code == 0

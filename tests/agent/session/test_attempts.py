@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from remote_agent.session import events as ev
+from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.effects import (
     Acknowledged,
     Forget,
@@ -15,6 +16,7 @@ from remote_agent.session.effects import (
 from remote_protocol import messages as m
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
 from remote_protocol.messages import Phase, Refusal, Verdict
+from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 from tests.agent.session.talk import KEY, OTHER, OTHER_KEY, Talk, ended, kinds, ruling, sent
 
@@ -433,3 +435,26 @@ def test_a_rewind_in_between_is_obeyed_first(talk: Talk) -> None:
 
 def test_what_is_missing_of_an_unknown_attempt_is_nothing(talk: Talk) -> None:
     assert talk.do(ev.SpoolMissing(OTHER_KEY, 0, 4)) == []
+
+
+# Secrets -------------------------------------------------------------------------------------
+
+
+def test_a_start_brings_the_secrets_that_the_confirmation_gave() -> None:
+    talk = Talk().online().accepted(spec=CommandSpec(command=["true"], secrets=["A"]))
+    (start,) = talk.say("confirm", secrets={"A": "hush"}, withheld={"B": "no"})
+    assert isinstance(start, Start) and start.secrets is not None
+    assert start.secrets.given.secrets == {"A": "hush"}
+    assert start.secrets.spec.secrets == ["A"]
+    assert "hush" not in repr(start)
+
+
+def test_after_a_restart_the_secrets_come_with_the_confirmation_that_is_repeated() -> None:
+    talk = Talk()
+    spec = CommandSpec(command=["true"], secrets=["A"])
+    talk.session.adopt(FoundAttempt(KEY, spec, Phase.ACCEPTED, 0))
+    talk.open()
+    assert "accept" in kinds(talk.welcome(ruling(Verdict.KEEP)))
+    (start,) = talk.say("confirm", secrets={"A": "hush"})
+    assert isinstance(start, Start) and start.secrets is not None
+    assert start.secrets.given.secrets == {"A": "hush"}

@@ -35,6 +35,7 @@ def test_a_job_that_never_started_says_so(
     ("end", "says"),
     [
         ({"end_reason": "spawn_error", "end_detail": "program 'x' not found"}, True),
+        ({"end_reason": "secret_missing", "end_detail": "program 'x' not found"}, True),
         ({"end_reason": "cancelled", "end_detail": "program 'x' not found"}, True),
         ({"end_reason": "exit", "started_at": "2026-11-26T12:00:00Z"}, False),
         ({"end_reason": "spawn_error", "started_at": "2026-11-26T12:00:00Z"}, True),

@@ -121,3 +121,11 @@ def test_scripts_that_cannot_be_sent(tmp_path: Path) -> None:
 def test_without_a_command_or_a_script_it_says_so() -> None:
     with pytest.raises(UsageError, match="COMMAND is missing"):
         job_spec({"command": ()})
+
+
+def test_secrets_are_variables_or_files() -> None:
+    spec = job_spec({"command": ("x",), "secrets": ("A", "B:file"), "mask": True})
+    assert (spec["secrets"], spec["secret_files"], spec["mask"]) == (["A", "B"], ["B"], True)
+    assert "secret_files" not in job_spec({"command": ("x",), "secrets": ("A",)})
+    with pytest.raises(UsageError, match="--secret A:env: write NAME, or NAME:file"):
+        job_spec({"command": ("x",), "secrets": ("A:env",)})

@@ -34,6 +34,7 @@ def client(api: FakeApi) -> Iterator[Calls]:
         ("failed", "timeout", 143, 124),
         ("failed", "memory_limit", 137, 137),
         ("failed", "spawn_error", 127, 125),
+        ("failed", "secret_missing", None, 125),
         ("failed", "lost", None, 125),
         ("failed", "expired", None, 125),
         ("failed", "rejected", None, 125),

@@ -53,6 +53,10 @@ def _options(spec: JobSpec, labels: dict[str, str] | None) -> Iterator[str]:
     for name in spec.env:
         # Without its value, which is taken from where it is typed: pages show no values.
         yield f"--env {shlex.quote(name)}"
+    for name in spec.secrets:
+        yield f"--secret {name}:file" if name in spec.secret_files else f"--secret {name}"
+    if spec.mask:
+        yield "--mask"
     if spec.timeout is not None:
         yield f"--timeout {format_duration(spec.timeout)}"
     if spec.memory_limit is not None:

@@ -23,6 +23,7 @@ _FAILED: Final = {
     EndReason.REJECTED: "Rejected",
     EndReason.EXPIRED: "Expired",
     EndReason.SPAWN_ERROR: "Could not be started",
+    EndReason.SECRET_MISSING: "A secret is missing",
 }
 _LED: Final = frozenset({EndReason.LOST, EndReason.REJECTED, EndReason.SPAWN_ERROR})
 """Reasons that their details do not name."""

@@ -25,6 +25,7 @@ REASONS: Final = (
     (EndReason.TIMEOUT, "the timeout"),
     (EndReason.MEMORY_LIMIT, "the memory limit"),
     (EndReason.SPAWN_ERROR, "it could not be started"),
+    (EndReason.SECRET_MISSING, "a missing secret"),
 )
 """After which another attempt may be made, in words."""
 _FIELDS: Final = (
@@ -67,6 +68,7 @@ class JobForm(PageForm):
     retry_timeout: Line = ""
     retry_memory_limit: Line = ""
     retry_spawn_error: Line = ""
+    retry_secret_missing: Line = ""
 
 
 class FaultyForm(Exception):

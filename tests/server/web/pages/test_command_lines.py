@@ -21,7 +21,7 @@ def test_a_job_becomes_the_command_that_submits_it() -> None:
         queue="gpu",
         name="a b",
         labels={"gpu": "h100"},
-        env={"TOKEN": "secret"},
+        env={"TOKEN": "hush"},
         timeout="90s",
         memory_limit="512MiB",
         weight=0.25,
@@ -31,16 +31,20 @@ def test_a_job_becomes_the_command_that_submits_it() -> None:
         expires_in="1d",
         cwd="/srv",
         merge_output=True,
+        secrets=["DB_PASSWORD", "KEY"],
+        secret_files=["KEY"],
+        mask=True,
     )
     text = run_line(job)
     assert words(text) == [
         *("remotectl", "run", "--detach", "--queue", "gpu", "--name", "a b"),
-        *("--label", "gpu=h100", "--env", "TOKEN", "--timeout", "1m30s", "--memory", "512MiB"),
+        *("--label", "gpu=h100", "--env", "TOKEN", "--secret", "DB_PASSWORD"),
+        *("--secret", "KEY:file", "--mask", "--timeout", "1m30s", "--memory", "512MiB"),
         *("--weight", "0.25", "--priority", "3", "--max-attempts", "2"),
         *("--retry-on", "exit", "--retry-on", "lost", "--expires-in", "1d", "--cwd", "/srv"),
         *("--merge-output", "--", "sh", "-c", "echo $HOME; it's"),
     ]
-    assert "secret" not in (text or "")
+    assert "hush" not in (text or "")
 
 
 def test_other_labels_can_be_asked_for() -> None:

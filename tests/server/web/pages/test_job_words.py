@@ -81,6 +81,7 @@ def test_what_was_before_is_told_too() -> None:
         ("signal", 137, "killed by SIGKILL", "Ended by a signal", *["killed by SIGKILL"] * 2),
         ("lost", None, "it was silent", "Lost", "it was silent", "lost: it was silent"),
         ("spawn_error", 127, "no x", "Could not be started", "no x", "could not be started: no x"),
+        ("secret_missing", None, "no secret X", "A secret is missing", *["no secret X"] * 2),
     ],
 )
 def test_each_reason_of_a_failure_has_its_words(
