@@ -130,6 +130,12 @@ class CallMethods(WebhookCalls):
         return await self._transport.document(Call("GET", f"/jobs/{segment(job)}/timeline"))
 
     @method
+    async def outputs(self, job: str, attempt: int | None = None) -> Document:
+        """What a job wrote to REMOTE_OUTPUTS: that of its last attempt, or of another one."""
+        path = f"/jobs/{segment(job)}/outputs"
+        return await self._transport.document(Call("GET", path, given(attempt=attempt)))
+
+    @method
     async def wait(self, job: str, timeout: float | None = None) -> Document:
         """The job once it has ended. ClientError when `timeout` seconds pass before."""
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -15,6 +15,7 @@ from remote_protocol.limits import (
     MAX_PART,
     MAX_STEPS,
 )
+from remote_protocol.outputs import Outputs
 from remote_protocol.parts import (
     Condition,
     Count,
@@ -116,6 +117,10 @@ class Ended(Message):
     started_at: Seconds | None = None
     ended_at: Seconds
     steps: list[Step] = Field(default_factory=list, max_length=MAX_STEPS)
+    outputs: Outputs = Field(default_factory=dict)
+    """What the job has written to `REMOTE_OUTPUTS`."""
+    outputs_warning: Text = ""
+    """What of that was left out or changed, and why; empty when nothing was."""
 
 
 class Missing(Message):

@@ -67,6 +67,23 @@ MAX_REASONS: Final = 100
 """End reasons in a list, repeated ones counted."""
 MAX_STEPS: Final = 200
 """Entries that an agent adds to a timeline when an attempt ends."""
+MAX_OUTPUTS: Final = 64
+"""Outputs of one attempt."""
+MAX_OUTPUT_KEY: Final = 128
+MAX_OUTPUT_VALUE: Final = 32 * 1024
+"""Bytes of one output's value, in UTF-8."""
+MAX_OUTPUTS_SIZE: Final = 64 * 1024
+"""Keys and values of all outputs of an attempt together; and the file that they are read from. With
+every character escaped they still fit into a text frame."""
+OUTPUT_KEY_PATTERN: Final = rf"^[A-Za-z_][A-Za-z0-9_.-]{{0,{MAX_OUTPUT_KEY - 1}}}$"
+OUTPUT_KEY_WORDS: Final = (
+    f"1 to {MAX_OUTPUT_KEY} letters, digits, underscores, hyphens or dots, with a letter or an "
+    "underscore first"
+)
+NO_OUTPUT: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff"
+"""Characters that no output has, as in a class of a pattern: control characters but for tab and
+line ends, and halves of surrogate pairs. So a value can be printed as it is, and every database
+takes it."""
 MAX_INVENTORY: Final = 10_000
 """Attempts that an agent holds: the server rules on them without holding its loop for 0.1 s."""
 MAX_LEASES: Final = 5_000

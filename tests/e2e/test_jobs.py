@@ -70,6 +70,33 @@ def test_an_unknown_program_is_named(shared: Stack) -> None:
     assert b"no-such-program-here" in done.stderr
 
 
+def test_a_job_gives_outputs_back(shared: Stack) -> None:
+    text = (
+        'echo version=1.2.3 >> "$REMOTE_OUTPUTS"; echo nonsense >> "$REMOTE_OUTPUTS";'
+        'printf "notes<<EOF\\none\\ntwo\\nEOF\\n" >> "$REMOTE_OUTPUTS"; exit 3'
+    )
+    job = shared.run(text)
+    assert (job.exit_code, job.outputs) == (3, {"version": "1.2.3", "notes": "one\ntwo"})
+    assert "line 2 is neither key=value" in (job.outputs_warning or "")
+    assert shared.client.outputs(job.id).outputs == job.outputs
+    done = shared.ctl("job", "show", job.id, "--output-of", "notes")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"one\ntwo\n", b"")
+    missing = shared.ctl("job", "show", job.id, "--output-of", "x")
+    assert (missing.returncode, missing.stdout) == (1, b"")
+    assert b"it has version, notes" in missing.stderr
+    shown = shared.ctl("job", "show", job.id).stdout
+    assert b"OUTPUTS\nversion  1.2.3\nnotes    one\\ntwo\n" in shown
+    assert b"line 2 is neither" in shown
+
+
+def test_a_link_in_the_place_of_outputs_gives_nothing_away(shared: Stack) -> None:
+    secret = shared.root / "private"
+    secret.write_text("password=hunter2\n")
+    job = shared.run(f'ln -s {secret} "$REMOTE_OUTPUTS"')
+    assert (job.state, job.outputs) == (JobState.SUCCEEDED, {})
+    assert "it is a symbolic link" in (job.outputs_warning or "")
+
+
 def test_a_signal_becomes_128_and_its_number(shared: Stack) -> None:
     job = shared.run("kill -KILL $$")
     assert (job.state, job.end_reason, job.exit_code) == (

@@ -154,6 +154,7 @@ async def test_a_job_is_its_user_in_its_own_folder(server: FakeServer, folder: P
         )
         lines = shown.splitlines()
         assert len(lines) == 13, shown
+        assert list(server.ended.values())[-1].outputs == {"k": "v"}
         assert lines[:2] == ["nobody", "nogroup"] and lines[2].split()[1:3] == ["nobody"] * 2
         assert lines[4].startswith(f"{agent.state}/jobs/") and lines[4].endswith("/work")
         assert lines[5] == lines[4].removesuffix("work") + "tmp" and lines[6] == "hi"

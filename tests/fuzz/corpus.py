@@ -154,6 +154,30 @@ CONVERSATIONS: Final = (
     LinkCase(4, (_hello(), Step("chunk", b"x", job="{foreign}"), _LISTEN)),
     # Half a frame: the server waits for the rest, as long as for any word.
     LinkCase(4, (_hello(), _LISTEN, _TAKE, Step("raw", b"\x81"))),
+    # Outputs of all sizes, and none that are allowed.
+    *(
+        LinkCase(
+            3,
+            (
+                _hello(),
+                _LISTEN,
+                _TAKE,
+                say({"type": "ended", **_OWN, "end_reason": "exit", "exit_code": 0, "size": 0,
+                     "checksum": 0, "ended_at": 0, "outputs": outputs, "outputs_warning": "\0"}),
+                _LISTEN,
+            ),
+        )
+        for outputs in (
+            {"a": "\ud800"},
+            {"a": "\0"},
+            {"": ""},
+            {f"k{n}": "" for n in range(20_000)},
+            {"a": "x" * 200_000},
+            {f"k{n}": "\u00fc" * 8_000 for n in range(5)},
+            {"a": "x" * 32_768, "b": "\n" * 32_766},
+            [1],
+        )
+    ),
     # Floods.
     LinkCase(5, (_hello(), say({"type": "heartbeat", "seq": 1}, 5_000), _LISTEN)),
     LinkCase(5, (Step("frame", b" " * (1 << 18), opcode=1, fin=False, times=15),)),

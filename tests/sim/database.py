@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from functools import cache, partial
@@ -20,6 +21,7 @@ from remote_server.store.schema import metadata
 
 RAN = {AttemptState.ACCEPTED, AttemptState.RUNNING, AttemptState.ENDED, AttemptState.LOST}
 _JOBS = "SELECT id, name, state, attempt, cancel_requested_at, end_reason, used, tries FROM jobs"
+_OUTPUTS = "SELECT body FROM outputs"
 _ATTEMPTS = "SELECT job, number, agent, state, log_complete, end_detail FROM attempts"
 
 
@@ -155,6 +157,11 @@ class DatabaseFile:
             )
             for job, number, agent, state, complete, detail in self._execute(_ATTEMPTS)
         }
+
+    def outputs(self, key: AttemptId) -> dict[str, str]:
+        """The outputs of an attempt."""
+        rows = self._execute(f"{_OUTPUTS} WHERE job = ? AND number = ?", key).fetchall()
+        return json.loads(rows[0][0]) if rows else {}
 
     def copy(self) -> Content:
         """What a backup holds."""

@@ -137,6 +137,9 @@ class World:
     def _finished(self, key: AttemptId, attempt: AttemptRow) -> None:
         place = self.hosts[attempt.agent].disk.attempts.get(key)
         assert place is not None, "I4: forgotten before its end was committed"
+        assert place.ended is not None
+        assert self.file.outputs(key) == place.ended.outputs, "the outputs differ"
+        self.seen["outputs"] += bool(place.ended.outputs)
         log = bytes(self.disk.logs.get(key, b""))
         if not attempt.log_complete:
             self.seen["torn"] += 1

@@ -43,6 +43,9 @@ from remote_protocol.messages import Ended, Offer, Phase
 
 NEW: Final = ".new."
 """What the name of a directory begins with until it is complete."""
+_NOT_UNDERSTOOD: Final = (
+    "the outputs were left out: the agent does not understand what the shim has noted of them"
+)
 _SHOWN: Final = 200
 _CLOSED: Final = frozenset({EACCES, EPERM})
 _MOST_STEPS: Final = 200
@@ -281,7 +284,16 @@ def ended_from(key: AttemptId, body: dict[str, Any]) -> Ended:
     known["end_detail"] = str(body.get("end_detail", ""))[:MAX_TEXT]
     steps = body.get("steps", [])
     known["steps"] = steps[:_MOST_STEPS] if isinstance(steps, list) else []
-    return Ended.model_validate({**known, "type": "ended", "attempt": key})
+    known["outputs_warning"] = str(body.get("outputs_warning", ""))[:MAX_TEXT]
+    known |= {"type": "ended", "attempt": key}
+    try:
+        return Ended.model_validate(known)
+    except ValidationError:
+        if not known.get("outputs"):
+            raise
+    # Those of a newer shim, perhaps: they are no reason to lose an attempt.
+    known |= {"outputs": {}, "outputs_warning": _NOT_UNDERSTOOD}
+    return Ended.model_validate(known)
 
 
 def damage_by_job(folder: Folder, names: list[str]) -> list[str]:

@@ -61,9 +61,9 @@ def make_order(
     spec, cgroup = offer.spec, host.cgroup
     if spec.secret_files:
         raise ValueError("this version gives no secrets as files; leave out secret_files")
-    identity: dict[str, Any] = {}
+    identity: dict[str, Any] = {"home": str(paths.home)} if paths.apart else {}
     if user is not None:
-        identity = {
+        identity |= {
             "uid": user.uid,
             "gid": user.gid,
             "groups": list(user.groups),

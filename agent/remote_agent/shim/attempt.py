@@ -25,6 +25,7 @@ from remote_agent.shim.layout import CLEAN, CONTACT
 from remote_agent.shim.limits import Limits
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import Output
+from remote_agent.shim.outputs import read_outputs
 from remote_agent.shim.reader import OutputReader
 from remote_agent.shim.record import write_started
 from remote_agent.shim.streams import Streams
@@ -33,6 +34,7 @@ from remote_agent.shim.workload import make_workload
 from remote_protocol.cri import STDERR, STDOUT
 
 _NOTIFY_AGAIN: Final = 0.005
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class ShimProcess(NamedTuple):
@@ -54,6 +56,7 @@ class AttemptRunner:
     ) -> None:
         self._directory = directory
         self._order = order
+        self._secrets = secrets
         self._shim = shim
         filters = make_filters(order, secrets)
         self._workload = make_workload(order, guarded=shim.holder is not None)
@@ -103,7 +106,8 @@ class AttemptRunner:
             self._termination.sweep()
         self._reader.drain(self._completion)
         result = self._ending.result(status, self._workload.killed_for_memory())
-        self._write_exit(result, self._usage(self._workload.usage(), duration))
+        outputs = read_outputs(self._directory, self._order, self._secrets)
+        self._write_exit(result, self._usage(self._workload.usage(), duration), outputs)
 
     def abandon(self) -> None:
         """Leave nothing of the job alive, after an error that nobody foresaw."""
@@ -200,7 +204,9 @@ class AttemptRunner:
             "duration": round(duration, 6),
         }
 
-    def _write_exit(self, result: EndResult, usage: dict[str, Any]) -> None:
+    def _write_exit(
+        self, result: EndResult, usage: dict[str, Any], outputs: Mapping[str, Any] = _NOTHING
+    ) -> None:
         body = {
             "exit_code": result.exit_code,
             "end_reason": result.end_reason,
@@ -211,6 +217,7 @@ class AttemptRunner:
             "started_at": self._started_at if self._workload.pid else None,
             "ended_at": time.time(),
             "steps": self._timeline.entries,
+            **outputs,
             CLEAN: WHOLE_TREES and not (self.detached or self._termination.survivors),
         }
         self._completion.write_exit(body, self._order.sync)

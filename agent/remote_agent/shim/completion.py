@@ -14,6 +14,7 @@ from remote_agent.processes import Folder
 from remote_agent.shim.channel import Channel
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.output import RETRY, Output
+from remote_agent.shim.outputs import without_outputs
 from remote_agent.shim.record import sync_record, write_record
 from remote_protocol.units import plain_size
 
@@ -58,7 +59,7 @@ class Completion:
                 self._receive()
                 if self.must_end:
                     # Nothing can be kept here: the agent that receives it tells the server.
-                    self._channel.ended(body)
+                    self._channel.ended(without_outputs(body))
                 time.sleep(RETRY)
         self._channel.grew(self._output.size)
         # An agent that receives it does the rest: mostly the server knows the end sooner than any

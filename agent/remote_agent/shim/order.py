@@ -89,6 +89,8 @@ class Order(NamedTuple):
     """Nobody but this job is this user: at its end everything of him is killed."""
     no_new_privileges: bool = False
     """No program of the job gains privileges, as sudo does."""
+    home: str | None = None
+    """The job's own folder, with its outputs; None: this directory."""
 
     def line(self) -> bytes:
         """The order as the first line of its file."""

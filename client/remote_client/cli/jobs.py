@@ -10,6 +10,7 @@ from remote_client.calls import TERMINAL
 from remote_client.cli.completed import completed
 from remote_client.cli.hints import agent_is_away, hint_for_job
 from remote_client.cli.job_logs import logs
+from remote_client.cli.job_outputs import print_output, print_outputs
 from remote_client.cli.options import (
     DURATION,
     REASONS,
@@ -149,16 +150,21 @@ _COLUMNS = (
 
 @job.command()
 @click.argument("job", shell_complete=completed("jobs"))
+@click.option("--output-of", "key", metavar="KEY", help="Only the value of this output, as it is.")
 @output_option
 @pass_session
-def show(session: Session, job: str, output: str) -> None:
-    """One job: what was asked, what became of it, and its timeline.
+def show(session: Session, job: str, key: str | None, output: str) -> None:
+    """One job: what was asked, what became of it, what it gave back, and its timeline.
 
     \b
-    Example:
+    Examples:
       remotectl job show @last
+      version="$(remotectl job show @last --output-of version)" || echo none
     """
     view = session.calls.job(session.job_id(job))
+    if key is not None:
+        print_output(view, key)
+        return
     if output == "json":
         print_json(view)
         return
@@ -187,8 +193,10 @@ def show(session: Session, job: str, output: str) -> None:
             ("CPU", duration(used) if usage else ""),
             ("Peak memory", size(usage.get("max_rss"))),
             ("Log", size(view.get("log_size"))),
+            ("Outputs", text_of(view, "outputs_warning")),
         ]
     )
+    print_outputs(view)
     entries = session.calls.timeline(view["id"])["items"]
     if entries:
         say("")

@@ -12,7 +12,7 @@ from remote_protocol.api.bodies import Page
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.api.inputs import InputView
-from remote_protocol.api.jobs import JobBatch, JobBatchCreated, JobView
+from remote_protocol.api.jobs import JobBatch, JobBatchCreated, JobOutputs, JobView
 from remote_protocol.spec import JobSpec
 
 
@@ -74,6 +74,11 @@ class JobMethods(Resource):
     async def timeline(self, job: str) -> list[TimelineEntry]:
         """Everything that happened to a job, in order."""
         return self._view(Page[TimelineEntry], await self._calls.timeline(job)).items
+
+    @method
+    async def outputs(self, job: str, attempt: int | None = None) -> JobOutputs:
+        """What a job wrote to REMOTE_OUTPUTS: that of its last attempt, or of another one."""
+        return self._view(JobOutputs, await self._calls.outputs(job, attempt))
 
     @method
     async def wait(self, job: str, timeout: float | None = None) -> JobView:

@@ -90,6 +90,11 @@ class JobView(JobSpec):
     """A retry waits until then."""
     usage: Usage | None = None
     log_size: int = 0
+    outputs: dict[str, str] = Field(default_factory=dict)
+    """What it wrote to `REMOTE_OUTPUTS`: that of the attempt it ended with. Filled by
+    `GET /jobs/{id}` once it has ended."""
+    outputs_warning: str | None = None
+    """What of that was left out or changed, and why."""
     submitted_by: Actor | None = None
     input: InputView | None = None
     """The input of a job that takes one, while it is kept: until the job has ended."""
@@ -106,6 +111,17 @@ class JobView(JobSpec):
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         return by_kind(cls, cls.kinds, view_of) if cls is JobView else handler(source)
+
+
+class JobOutputs(View):
+    """What one attempt of a job has written to `REMOTE_OUTPUTS`."""
+
+    attempt: int
+    """Its number; 0 before the first one."""
+    outputs: dict[str, str]
+    """Values by key, in the order in which they were written; empty until the attempt has ended."""
+    warning: str | None = None
+    """What of the file was left out or changed, and why."""
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Final, NamedTuple
 
@@ -90,6 +90,17 @@ class Attempt:
     def key(self) -> AttemptId:
         """The attempt's key."""
         return AttemptId(self.job, self.number)
+
+
+class JobOutputs(NamedTuple):
+    """What the job of one attempt gave back."""
+
+    values: Mapping[str, str]
+    warning: str = ""
+    """What of it was left out, and why."""
+
+
+NO_OUTPUTS: Final = JobOutputs({})
 
 
 @frozen

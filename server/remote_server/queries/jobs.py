@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from remote_protocol.api.jobs import JobView
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import Role
 from remote_protocol.trace import trace_of
 from remote_server.domain.model import Job
@@ -49,5 +50,8 @@ async def whole_job(
         attention=attention(job, silence, time.time()),
         role=role,
     )
-    trace = trace_of(job.id, job.spec.traceparent)
-    return view.model_copy(update={"trace_id": trace.id})
+    more: dict[str, object] = {"trace_id": trace_of(job.id, job.spec.traceparent).id}
+    if job.state.terminal:
+        outputs = await sources.store.outputs_of(AttemptId(job.id, job.attempt))
+        more |= {"outputs": dict(outputs.values), "outputs_warning": outputs.warning or None}
+    return view.model_copy(update=more)

@@ -20,6 +20,7 @@ from remote_server.domain.model import (
     Agent,
     Attempt,
     Job,
+    JobOutputs,
     Lease,
     Principal,
     Queue,
@@ -139,6 +140,11 @@ class LimitedStore:
         """All attempts of a job. NotFound."""
         await self._require(job)
         return await self._store.attempts_of(job)
+
+    async def outputs_of(self, attempt: AttemptId) -> JobOutputs:
+        """The outputs of an attempt. NotFound."""
+        await self._require(attempt.job)
+        return await self._store.outputs_of(attempt)
 
     async def timeline(self, job: str, limit: int = 10_000) -> list[TimelineEvent]:
         """What happened to a job. NotFound."""

@@ -18,7 +18,7 @@ from remote_server.store.history import last_event_of, note_forgotten
 from remote_server.store.outbox import untold_jobs
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
-from remote_server.store.schema import LIVE_STATES, attempts, jobs, specs, timeline
+from remote_server.store.schema import LIVE_STATES, attempts, jobs, outputs, specs, timeline
 
 BATCH: Final = 100
 """Jobs forgotten in one transaction: some milliseconds."""
@@ -49,6 +49,7 @@ _PLACE: Final = select(jobs.c.queue, jobs.c.state).where(
 )
 _FORGET: Final = (
     delete(timeline).where(timeline.c.job == bindparam("of")),
+    delete(outputs).where(outputs.c.job == bindparam("of")),
     delete(attempts).where(attempts.c.job == bindparam("of")),
     delete(specs).where(specs.c.job == bindparam("of")),
     delete(jobs).where(jobs.c.id == bindparam("of")),

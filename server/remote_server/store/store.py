@@ -27,6 +27,7 @@ from remote_server.store.logins import Logins
 from remote_server.store.meta import set_meta
 from remote_server.store.opening import AS_USUAL, Terms, open_database
 from remote_server.store.outbox import Outbox
+from remote_server.store.outputs import KeptOutputs
 from remote_server.store.persons import Persons
 from remote_server.store.ports import Database, Transaction
 from remote_server.store.queues import Queues, ensure_queue
@@ -47,6 +48,7 @@ class Store(
     JobLists,
     WaitingJobs,
     Attempts,
+    KeptOutputs,
     Reconciliations,
     Agents,
     Fleet,

@@ -11,11 +11,12 @@ from sqlalchemy import bindparam, func, literal_column, select, update
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
-from remote_server.domain.changes import Change, Lost, Withdrawn
+from remote_server.domain.changes import Change, Finished, Lost, Withdrawn
 from remote_server.domain.decisions import Decision, End, Snapshot, decide
 from remote_server.domain.demand import policy_from
 from remote_server.domain.model import Outcome
 from remote_server.errors import Stale
+from remote_server.store.outputs import keep_outputs
 from remote_server.store.ports import Transaction
 from remote_server.store.schema import attempts, jobs
 
@@ -142,6 +143,8 @@ def apply(
     superseded = _supersede(tx, key, row.attempt, now) if found.supersedes else None
     if found.attempt is not snapshot.attempt:
         _write_attempt(tx, key, found, now)
+        if isinstance(change, Finished):
+            keep_outputs(tx, change.ended)
     if found.job is not snapshot.job or found.supersedes:
         _write_job(tx, key, holder, snapshot, found)
         reason = found.job_end.reason if found.job_end is not None else None

@@ -73,6 +73,15 @@ def test_where_it_works(offers: Offers, config: Config) -> None:
     assert job_paths(DIRECTORY, Path("/scratch"), None).work == Path("/scratch/J.1")
 
 
+def test_where_its_outputs_are(offers: Offers, config: Config) -> None:
+    assert order(offers(), config).home is None, "in the attempt's directory"
+    paths = job_paths(DIRECTORY, None, Path("/state/jobs"))
+    host = HostContext("host-1", {})
+    made = make_order(offers(), Work(["true"]), paths, config, host)
+    assert made.home == "/state/jobs/J.1"
+    assert made.env["REMOTE_OUTPUTS"] == "/state/jobs/J.1/outputs"
+
+
 def test_the_host_bounds_time_and_log(offers: Offers, config: Config) -> None:
     limits = config.limits.model_copy(update={"max_timeout": 60.0, "max_job_log": 10_000})
     bounded = config.model_copy(update={"limits": limits})

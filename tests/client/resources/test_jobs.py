@@ -60,6 +60,9 @@ def test_pages_and_what_becomes_of_a_job(api: FakeApi, both: Any) -> None:
         "GET", f"/jobs/{ID}/timeline", {"items": [{"seq": 1, "job": ID, "at": NOW, "what": "x"}]}
     )
     assert [entry.what for entry in both.timeline(ID)] == ["x"]
+    api.on("GET", f"/jobs/{ID}/outputs", {"attempt": 2, "outputs": {"a": "1"}, "warning": None})
+    assert both.outputs(ID, 2).outputs == {"a": "1"}
+    assert api.calls[-1].query == {"attempt": "2"}
 
 
 def test_an_input_in_parts(api: FakeApi, both: Any) -> None:

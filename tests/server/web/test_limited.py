@@ -67,6 +67,7 @@ TAKEN: dict[tuple[str, str], Asked] = {
     ("POST", "/api/v1/jobs/{id}/cancel"): Asked(),
     ("POST", "/api/v1/jobs/{id}/retry"): Asked(ended=True),
     ("GET", "/api/v1/jobs/{id}/timeline"): Asked(),
+    ("GET", "/api/v1/jobs/{id}/outputs"): Asked(),
     ("GET", "/api/v1/jobs/{id}/log"): Asked(),
     ("GET", "/api/v1/jobs/{id}/log/lines"): Asked("?row=1"),
     ("GET", "/api/v1/jobs/{id}/log/find"): Asked("?words=a"),

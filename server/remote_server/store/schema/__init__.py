@@ -12,7 +12,14 @@ from typing import Final
 from remote_server.store.schema.access_tables import logins, sessions, tokens
 from remote_server.store.schema.base import metadata
 from remote_server.store.schema.fleet_tables import agents, queues
-from remote_server.store.schema.job_tables import LIVE_STATES, attempts, jobs, specs, timeline
+from remote_server.store.schema.job_tables import (
+    LIVE_STATES,
+    attempts,
+    jobs,
+    outputs,
+    specs,
+    timeline,
+)
 from remote_server.store.schema.server_tables import audit, meta
 from remote_server.store.schema.webhook_tables import deliveries, webhook_states, webhooks
 
@@ -27,6 +34,7 @@ __all__ = [
     "logins",
     "meta",
     "metadata",
+    "outputs",
     "queues",
     "sessions",
     "specs",
@@ -36,5 +44,5 @@ __all__ = [
     "webhooks",
 ]
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
 """The newest migration; a test compares it with the folder migrations/versions."""

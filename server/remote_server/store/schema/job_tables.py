@@ -131,6 +131,16 @@ attempts: Final = Table(
     Column("overdue_at", Double),
     sqlite_with_rowid=False,
 )
+outputs: Final = Table(
+    "outputs",
+    metadata,
+    # Only of attempts whose jobs have written some, or something that was not understood.
+    Column("job", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("warning", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
 LIVE_STATES: Final = "state IN ('offered', 'accepted', 'running')"
 _LIVE: Final = text(LIVE_STATES)
 _LOGGED: Final = text("ended_at IS NOT NULL AND log_gone = 0")

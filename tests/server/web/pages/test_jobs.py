@@ -6,6 +6,7 @@ import pytest
 
 from remote_server.web.pages import jobs
 from tests.support.live_server import Live
+from tests.support.stored import finish, running
 from tests.support.visitor import visitor
 
 
@@ -107,6 +108,20 @@ async def test_a_job_shows_its_facts_as_the_role_allows(live: Live) -> None:
     async with visitor(live, "operator") as browser:
         assert "hidden-value" in (await browser.get(f"/jobs/{job}")).text
         assert (await browser.get("/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV")).status == 404
+
+
+async def test_a_job_shows_what_it_gave_back(live: Live) -> None:
+    key = await running(live.services.store)
+    given = {"version": "1.2", "html": "<script>alert(1)</script>", "long": "y" * 600}
+    await finish(live.services.store, key, outputs=given, outputs_warning="line 7 is odd")
+    plain = await running(live.services.store)
+    await finish(live.services.store, plain)
+    async with visitor(live, "viewer") as browser:
+        page = await browser.get(f"/jobs/{key.job}")
+        assert 'data-output="version"' in page.text and "line 7 is odd" in page.words
+        assert "<script>alert" not in page.text and "<script>alert(1)</script>" in page.words
+        assert "y" * 500 + "…" in page.words and "y" * 501 not in page.text
+        assert 'id="outputs"' not in (await browser.get(f"/jobs/{plain.job}")).text
 
 
 async def test_a_job_is_cancelled_with_a_reason_and_retried(live: Live) -> None:
