@@ -23,11 +23,11 @@ from remote_protocol.api.tokens import EXPIRY_HEADER
 from remote_protocol.errors import ErrorCode
 from remote_server.errors import ServerError
 from remote_server.logging_setup import REQUESTS
+from remote_server.networks import network
 from remote_server.throttle import Throttle
 from remote_server.web import agents, api, pages
 from remote_server.web.access import PUBLIC
 from remote_server.web.http.connection import Connection
-from remote_server.web.http.connections import network
 from remote_server.web.http.headers import header, require_plain_body
 from remote_server.web.http.problems import (
     SECURITY_HEADERS,

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import Final
 
 from remote_protocol.errors import ErrorCode
-from remote_server.web.http.connections import network
+from remote_server.networks import network
 from remote_server.web.http.problems import ApiProblem
 
 EACH: Final = 60

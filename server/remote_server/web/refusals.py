@@ -15,7 +15,7 @@ from remote_protocol.errors import ErrorCode
 from remote_server.domain.audit import Entry
 from remote_server.domain.model import Principal, Token
 from remote_server.errors import ServerError
-from remote_server.web.http.connections import network
+from remote_server.networks import network
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.route import Call
 

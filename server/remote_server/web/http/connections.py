@@ -19,7 +19,6 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -27,6 +26,7 @@ import structlog
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
 from remote_server.domain.model import Token
+from remote_server.networks import network
 from remote_server.throttle import Throttle
 from remote_server.web.http.problems import ApiProblem
 
@@ -101,21 +101,6 @@ class Peer(Protocol):
 
     def abort(self) -> None:
         """Close it at once, whatever was not sent yet."""
-
-
-def network(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one; "" for loopback."""
-    try:
-        found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    if found.is_loopback:
-        return ""
-    if isinstance(found, IPv6Address):
-        return str(IPv6Address(int(found) >> 64 << 64))
-    return str(found)
 
 
 class Connections:

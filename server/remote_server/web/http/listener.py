@@ -18,9 +18,10 @@ from typing import Any, Final
 
 import structlog
 
+from remote_server.networks import network
 from remote_server.setting_values import Address
 from remote_server.throttle import Throttle
-from remote_server.web.http.connections import Connections, network
+from remote_server.web.http.connections import Connections
 
 _BACKLOG: Final = 4096
 _TURN: Final = 16

@@ -15,7 +15,6 @@ from remote_server.web.http.connections import (
     Connections,
     PeerKind,
     allowance,
-    network,
 )
 from remote_server.web.http.problems import ApiProblem
 
@@ -80,14 +79,6 @@ def test_one_address_has_few_anonymous_connections_and_its_oldest_goes() -> None
     assert not other.aborted
     assert not newest.aborted
     assert logs[0]["reason"] == "its address has too many connections"
-
-
-def test_addresses_of_one_network_count_together() -> None:
-    assert network("2001:db8::1") == network("2001:db8::ffff:2") != network("2001:db8:0:1::1")
-    assert network("::ffff:192.0.2.1") == network("192.0.2.1") == "192.0.2.1"
-    assert network("127.0.0.5") == network("::1") == network("::ffff:127.0.0.1") == ""
-    assert network("fe80::1%eth0") == "fe80::"
-    assert network("@unix") == "@unix"
 
 
 def test_when_anonymous_connections_are_too_many_the_address_with_most_pays() -> None:
