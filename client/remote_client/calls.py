@@ -247,11 +247,11 @@ class CallMethods(WebhookCalls):
         await self._transport.done(Call("DELETE", "/whoami", repeat=False))
 
     @method
-    async def begin_login(self, name: str) -> Document:
-        """Begin a login that a person confirms in their browser; no token is needed."""
-        return await self._transport.document(
-            Call("POST", "/logins", body={"name": name}, repeat=False)
-        )
+    async def begin_login(self, name: str, role: str | None = None) -> Document:
+        """Begin a login that a person confirms in their browser; no token is needed. `role`: what
+        the page offers first."""
+        body = {"name": name} if role is None else {"name": name, "role": role}
+        return await self._transport.document(Call("POST", "/logins", body=body, repeat=False))
 
     @method
     async def ask_login(self, secret: str) -> Document:

@@ -1,4 +1,5 @@
-"""The loop that deletes old logs and forgets old jobs, as their queues and the configuration say.
+"""The loop that deletes old logs and forgets old jobs, as their queues and the configuration say,
+old entries of the audit, and logins that nobody confirmed.
 
 Logs may lie in an archive that is slow or away: nothing else waits for this loop.
 """
@@ -71,6 +72,7 @@ class Retention:
                 if await self.forget_jobs() >= _MOST_FORGOTTEN:
                     pause = _MOMENT
                 await self.forget_audit()
+                await self._store.forget_logins(self._clock.wall())
             except (StoreUnavailable, LogUnavailable) as error:
                 # What is left is found again by its rows.
                 self._log.warning("old logs and jobs cannot be deleted now", cause=str(error))

@@ -15,6 +15,7 @@ from remote_server.errors import NotFound
 from remote_server.logs import ArchiveUnavailable
 from remote_server.retention import Retention, RetentionSettings
 from remote_server.store import Store, Terms
+from remote_server.store.logins import Login
 from tests.support.fake_links import HandClock
 from tests.support.stored import NOW, finish, running, spec, submitted
 
@@ -196,3 +197,13 @@ async def test_a_bug_does_not_end_the_loop(store: Store, monkeypatch: pytest.Mon
         while rounds < 3:
             await asyncio.sleep(0.005)
     task.cancel()
+
+
+async def test_the_loop_removes_logins_that_nobody_confirmed(store: Store) -> None:
+    scene = Scene(store)
+    await store.begin_login(Login("secret", "code", "x", "::1", NOW - 600, NOW))
+    loop = asyncio.create_task(scene.retention.run())
+    async with asyncio.timeout(60):
+        while await store.login_by_code("code", NOW - 1) is not None:
+            await asyncio.sleep(0.005)
+    loop.cancel()

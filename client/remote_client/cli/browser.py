@@ -17,17 +17,24 @@ from typing import Final
 
 from remote_client.cli.output import note
 from remote_client.config import Access, secured
-from remote_client.errors import ClientError
+from remote_client.errors import ApiError, ClientError
 
 _NOBODY: Final = "none"
 """Sent as the token where there is none yet: the calls of a login take any."""
+
+
+_SLOWER: Final = 5.0
+_LONGEST: Final = 60.0
+"""Seconds between two questions at the most."""
 
 
 class NotConfirmed(ClientError):
     """Nobody confirmed the login in time, or somebody refused it."""
 
 
-def by_browser(url: str, ca_file: str | None, insecure: bool, *, open_it: bool) -> str:
+def by_browser(
+    url: str, ca_file: str | None, insecure: bool, *, role: str | None = None, open_it: bool
+) -> str:
     """An API token that a person confirmed. NotConfirmed; what Transport raises."""
     from remote_client.calls import Calls
     from remote_client.transport import Transport
@@ -35,7 +42,7 @@ def by_browser(url: str, ca_file: str | None, insecure: bool, *, open_it: bool) 
     secured(Access(url, "", ca_file, insecure))
     with closing(Transport(url, _NOBODY, ca_file)) as transport:
         calls = Calls(transport)
-        begun = calls.begin_login(program_name())
+        begun = calls.begin_login(program_name(), role)
         page = f"{url}/{begun['page']}"
         note(f"confirm the code {begun['code']} in your browser, signed in:\n\n  {page}\n")
         if open_it and has_browser():
@@ -43,9 +50,17 @@ def by_browser(url: str, ca_file: str | None, insecure: bool, *, open_it: bool) 
 
             webbrowser.open(page)
         end = time.monotonic() + float(begun["expires_in"])
+        interval = min(max(float(begun["interval"]), 0.1), _LONGEST)
         while time.monotonic() < end:
-            time.sleep(min(max(float(begun["interval"]), 0.1), 60.0))
-            answer = calls.ask_login(str(begun["secret"]))
+            time.sleep(interval)
+            try:
+                answer = calls.ask_login(str(begun["secret"]))
+            except ApiError as error:
+                if error.code != "too_many_requests":
+                    raise
+                # It asks too often for the server (RFC 8628 §3.5).
+                interval = min(interval + _SLOWER, _LONGEST)
+                continue
             if answer.get("state") == "confirmed":
                 return str(answer["token"]["token"])
             if answer.get("state") == "refused":

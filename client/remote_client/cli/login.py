@@ -30,9 +30,20 @@ from remote_client.errors import ApiError, Unreachable, UsageError
 @click.command(cls=Command)
 @click.argument("server", required=False, metavar="[URL]")
 @click.option("--token-stdin", is_flag=True, help="Read an API token from standard input.")
+@click.option(
+    "--role",
+    type=click.Choice(["viewer", "operator", "admin"]),
+    help="What to ask for in the browser; default: viewer, whoever confirms may choose more.",
+)
 @click.option("--no-browser", is_flag=True, help="Only print the address that confirms the login.")
 @pass_session
-def login(session: Session, server: str | None, token_stdin: bool, no_browser: bool) -> None:
+def login(
+    session: Session,
+    server: str | None,
+    token_stdin: bool,
+    role: str | None,
+    no_browser: bool,
+) -> None:
     """Log in by the browser or with a token, and keep it.
 
     Without a token, a page of the server opens, or its address is printed: there, who is signed in
@@ -41,7 +52,7 @@ def login(session: Session, server: str | None, token_stdin: bool, no_browser: b
 
     \b
     Examples:
-      remotectl login https://jobs.example.com              # by the browser
+      remotectl login https://jobs.example.com --role operator    # by the browser
       remotectl login --url https://jobs.example.com --context work --token-stdin < token
     """
     from remote_client.calls import Calls
@@ -53,10 +64,14 @@ def login(session: Session, server: str | None, token_stdin: bool, no_browser: b
     # Before anything is asked or sent.
     secured(Access(url, "", ca_file, session.insecure))
     given = session.token
-    if token_stdin or (given is None and not _interactive()):
+    own = given is None and not token_stdin and _interactive()
+    if role is not None and not own:
+        raise UsageError("--role is for logins by the browser; the role of a token is its own")
+    if token_stdin or (given is None and not own):
         given = _read_token()
-    own = given is None
-    token = check_token(given or by_browser(url, ca_file, session.insecure, open_it=not no_browser))
+    token = check_token(
+        given or by_browser(url, ca_file, session.insecure, role=role, open_it=not no_browser)
+    )
     with closing(Transport(url, token, ca_file)) as transport:
         calls = Calls(transport)
         version = calls.version()

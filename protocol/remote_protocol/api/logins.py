@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from remote_protocol.api.bodies import Body, View
 from remote_protocol.api.tokens import TokenCreated
-from remote_protocol.ids import Name
+from remote_protocol.ids import Name, Role
 
 Secret = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$")]
 
@@ -19,6 +19,8 @@ class LoginBegin(Body):
 
     name: Name
     """What the token is to be called: who asks, and on which host."""
+    role: Role | None = None
+    """What the page offers first, as far as the person has it; default: viewer."""
 
 
 class LoginBegun(View):
@@ -32,7 +34,7 @@ class LoginBegun(View):
     """The page that confirms, relative to the server's URL."""
     expires_in: float
     interval: float
-    """Seconds between two questions."""
+    """Seconds between two questions; sooner ones are refused (429), and lengthen it."""
 
 
 class LoginAsk(Body):

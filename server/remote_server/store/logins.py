@@ -4,6 +4,8 @@ Queries live here."""
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -14,6 +16,7 @@ from remote_protocol.ids import Role
 from remote_server.domain.audit import Entry
 from remote_server.domain.model import Principal, Token
 from remote_server.errors import NotFound, Refused
+from remote_server.networks import network
 from remote_server.store.ports import Row, Transaction
 from remote_server.store.repository import Repository
 from remote_server.store.rows import SELECT_TOKEN, token_from
@@ -22,13 +25,17 @@ from remote_server.store.tokens import TokenRow, insert_token
 
 MOST: Final = 1000
 """Logins that may wait at the same time."""
+SHARE: Final = 50
+"""The same, from one network: a few cannot keep all others out."""
+SHARE_OF_LOOPBACK: Final = MOST // 2
+"""The same, from this host: many may come by its reverse proxy."""
 PENDING: Final = "pending"
 CONFIRMED: Final = "confirmed"
 REFUSED: Final = "refused"
 
 _INSERT: Final = insert(logins).values({c.name: bindparam(c.name) for c in logins.c})
 _PRUNE: Final = delete(logins).where(logins.c.expires_at <= bindparam("now"))
-_COUNT: Final = select(func.count().label("number")).select_from(logins)
+_COUNTS: Final = select(logins.c.address, func.count().label("number")).group_by(logins.c.address)
 _BY_CODE: Final = select(*logins.c).where(logins.c.code == bindparam("wanted"))
 _BY_SECRET: Final = select(*logins.c).where(logins.c.secret == bindparam("wanted"))
 _DECIDE: Final = (
@@ -66,6 +73,7 @@ class Login:
     owner: str | None = None
     """The id of the token of who confirmed it."""
     role: str | None = None
+    """What the program asks for; once it is confirmed, what it was given."""
     lifetime: float | None = None
     """Seconds that the token is to last."""
 
@@ -78,15 +86,17 @@ class Logins(Repository):
 
         def begin(tx: Transaction) -> None:
             tx.run(_PRUNE, {"now": login.created_at})
-            counted = tx.one(_COUNT)
-            if counted is not None and counted.number >= MOST:
-                raise Refused(
-                    ErrorCode.TOO_MANY_REQUESTS,
-                    "too many logins wait to be confirmed; try again in ten minutes",
-                )
+            waiting: Counter[str] = Counter()
+            for row in tx.all(_COUNTS):
+                waiting[network(row.address)] += row.number
+            _admit(waiting, network(login.address))
             tx.run(_INSERT, asdict(login))
 
         await self._database.write(begin)
+
+    async def forget_logins(self, now: float) -> int:
+        """Remove the logins that have expired; how many there were."""
+        return await self._database.write(lambda tx: tx.changed(_PRUNE, {"now": now}))
 
     async def login_by_code(self, code: str, now: float) -> Login | None:
         """The login with this hash of its code that waits to be confirmed."""
@@ -143,6 +153,21 @@ class Logins(Repository):
             return CONFIRMED, token_from(tx.one(_TOKEN, {"wanted": id}))
 
         return await self._database.write(take)
+
+
+def _admit(waiting: Mapping[str, int], place: str) -> None:
+    """Refused when too many logins wait, of all or of this network."""
+    share = SHARE if place else SHARE_OF_LOOPBACK
+    if waiting.get(place, 0) >= share:
+        whose = "logins from your network"
+    elif sum(waiting.values()) >= MOST:
+        whose = "logins"
+    else:
+        return
+    raise Refused(
+        ErrorCode.TOO_MANY_REQUESTS,
+        f"too many {whose} wait to be confirmed; try again in ten minutes",
+    )
 
 
 def _holds(token: Token, now: float) -> bool:

@@ -7,18 +7,20 @@ hashes are stored. The token is made when the program takes it: until then there
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import time
 from base64 import urlsafe_b64encode
-from typing import Final
+from collections import OrderedDict
+from typing import Final, NamedTuple
 
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
 from remote_server.domain.model import Token
 from remote_server.errors import NotFound
 from remote_server.store import Store
-from remote_server.store.logins import Login
+from remote_server.store.logins import MOST, PENDING, Login
 from remote_server.web.authenticator import digest
 from remote_server.web.failed_attempts import FailedAttempts
 from remote_server.web.http.problems import ApiProblem
@@ -27,6 +29,9 @@ LASTS: Final = 600.0
 """Seconds that a person has."""
 INTERVAL: Final = 3.0
 """Seconds between two questions of the program."""
+SLOWER: Final = 5.0
+"""Seconds that are added for a program that asks sooner (RFC 8628 §3.5)."""
+SLOWEST: Final = 60.0
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 """Of codes: nothing that looks like something else, and no words (RFC 8628 §6.1)."""
 _LENGTH: Final = 8
@@ -43,21 +48,39 @@ def shown(code: str) -> str:
     return f"{code[:4]}-{code[4:]}"
 
 
+class _Question(NamedTuple):
+    """The last question about a login."""
+
+    at: float
+    """Of a clock that only grows."""
+    interval: float
+    """Seconds until the next one may come."""
+
+
 class ProgramLogins:
     """Begins, decides and gives logins."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._attempts = FailedAttempts()
+        self._questions: OrderedDict[str, _Question] = OrderedDict()
 
-    async def begin(self, name: str, address: str) -> tuple[str, str]:
+    async def begin(self, name: str, address: str, role: Role | None = None) -> tuple[str, str]:
         """A new login; what the program keeps, and the code. ApiProblem when too many came."""
         self._count(address)
         secret = urlsafe_b64encode(os.urandom(_ENTROPY)).rstrip(b"=").decode()
         code = "".join(secrets.choice(LETTERS) for _ in range(_LENGTH))
         now = time.time()
         await self._store.begin_login(
-            Login(digest(secret), _digest(code), name, address, now, now + LASTS)
+            Login(
+                digest(secret),
+                _digest(code),
+                name,
+                address,
+                now,
+                now + LASTS,
+                role=role.value if role else None,
+            )
         )
         return secret, code
 
@@ -87,10 +110,13 @@ class ProgramLogins:
         )
 
     async def take(self, secret: str, address: str) -> tuple[str, Token | None, str]:
-        """What became of a login: its state, and once its token with its text."""
-        text = make_token(TokenKind.API, os.urandom(TOKEN_ENTROPY))
+        """What became of a login: its state, and once its token with its text. ApiProblem when
+        there is none, or when it is asked again too soon."""
+        key, text = digest(secret), make_token(TokenKind.API, os.urandom(TOKEN_ENTROPY))
+        now = time.monotonic()
+        self._keep_interval(key, now)
         try:
-            state, token = await self._store.take_login(digest(secret), digest(text), time.time())
+            state, token = await self._store.take_login(key, digest(text), time.time())
         except NotFound:
             self._count(address)
             raise ApiProblem(
@@ -98,7 +124,33 @@ class ProgramLogins:
                 "no such login waits: it was taken already, or nobody confirmed it within ten "
                 "minutes; run remotectl login again",
             ) from None
+        if state == PENDING:
+            self._asked(key, now)
+        else:
+            self._questions.pop(key, None)
         return state, token, text
+
+    def _keep_interval(self, key: str, now: float) -> None:
+        """ApiProblem for a question that comes too soon; the next ones come more slowly then."""
+        last = self._questions.get(key)
+        if last is None or now - last.at >= last.interval:
+            return
+        interval = min(last.interval + SLOWER, SLOWEST)
+        self._questions[key] = last._replace(interval=interval)
+        seconds = math.ceil(last.at + interval - now)
+        raise ApiProblem(
+            ErrorCode.TOO_MANY_REQUESTS,
+            f"this login is asked about too often; ask again in {seconds} s, and then every "
+            f"{interval:g} s",
+            headers={"Retry-After": str(seconds)},
+        )
+
+    def _asked(self, key: str, now: float) -> None:
+        """Remember a question about a login that waits: of no more logins than may wait."""
+        last = self._questions.pop(key, None)
+        self._questions[key] = _Question(now, INTERVAL if last is None else last.interval)
+        if len(self._questions) > MOST:
+            self._questions.popitem(last=False)
 
     def _count(self, address: str) -> None:
         """ApiProblem when too many came from one network."""

@@ -49,6 +49,34 @@ def test_a_confirmed_login_is_kept_and_revoked_at_the_end(
     assert read_contexts().known == {}
 
 
+def test_a_program_that_asks_too_often_asks_more_slowly(
+    terminal: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("remote_client.cli.browser.time.sleep", pauses.append)
+    slower = problem(429, "too_many_requests", "this login is asked about too often")
+    pending = {"state": "pending", "token": None}
+    confirmed = {"state": "confirmed", "token": {"token": TOKEN}}
+    terminal.on("POST", "/logins/token", pending, slower, pending, confirmed)
+    assert call("login", terminal.url) == 0
+    assert pauses == [0.1, 0.1, 5.1, 5.1]
+
+
+def test_another_refusal_ends_it(terminal: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.on("POST", "/logins/token", problem(404, "not_found", "no such login waits"))
+    assert call("login", terminal.url) == 1
+    assert "no such login waits" in capsys.readouterr().err
+
+
+def test_a_role_is_asked_for(terminal: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.on("POST", "/logins/token", {"state": "confirmed", "token": {"token": TOKEN}})
+    assert call("login", terminal.url, "--role", "operator") == 0
+    (begun,) = terminal.said("POST", "/logins")
+    assert begun.body["role"] == "operator"
+    assert call("login", terminal.url, "--role", "operator", "--token-stdin") == 2
+    assert "the role of a token is its own" in capsys.readouterr().err
+
+
 def test_a_refused_login_keeps_nothing(
     terminal: FakeApi, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,10 +12,22 @@ from remote_protocol.ids import Role
 from remote_server.domain.model import Token
 from remote_server.errors import NotFound, Refused
 from remote_server.store import Store
-from remote_server.store.logins import CONFIRMED, MOST, PENDING, REFUSED, Login
+from remote_server.store.logins import (
+    CONFIRMED,
+    MOST,
+    PENDING,
+    REFUSED,
+    SHARE,
+    SHARE_OF_LOOPBACK,
+    Login,
+)
 from tests.support.stored import NOW
 
 LOGIN = Login("secret", "code", "anna-laptop", "192.0.2.1", NOW, NOW + 600)
+
+
+def waiting(number: int, address: str) -> Login:
+    return Login(f"s{number}", f"c{number}", "x", address, NOW, NOW + 600)
 
 
 async def owner(store: Store, role: Role = Role.OPERATOR, **more: Any) -> Token:
@@ -112,10 +124,37 @@ async def test_a_login_by_such_a_token_ends_with_the_person_too(store: Store) ->
 
 async def test_logins_that_wait_are_few(store: Store) -> None:
     for number in range(MOST):
-        await store.begin_login(Login(f"s{number}", f"c{number}", "x", "::1", NOW, NOW + 600))
+        address = f"192.0.{number // 200}.{number % 200}"
+        await store.begin_login(waiting(number, address))
     with pytest.raises(Refused, match="too many logins wait") as caught:
         await store.begin_login(LOGIN)
     assert caught.value.code is ErrorCode.TOO_MANY_REQUESTS
     late = Login("secret", "code", "x", "::1", NOW + 600, NOW + 1200)
     await store.begin_login(late)
     assert await store.login_by_code("code", NOW + 601) == late
+
+
+async def test_one_network_cannot_keep_others_out(store: Store) -> None:
+    for number in range(SHARE):
+        await store.begin_login(waiting(number, f"2001:db8::{number:x}"))
+    with pytest.raises(Refused, match="logins from your network wait") as caught:
+        await store.begin_login(waiting(SHARE, "2001:db8::ffff"))
+    assert caught.value.code is ErrorCode.TOO_MANY_REQUESTS
+    await store.begin_login(waiting(SHARE + 1, "2001:db8:0:1::1"))
+
+
+async def test_a_reverse_proxy_leaves_room_for_direct_connections(store: Store) -> None:
+    for number in range(SHARE_OF_LOOPBACK):
+        await store.begin_login(waiting(number, "127.0.0.1"))
+    with pytest.raises(Refused, match="logins from your network wait"):
+        await store.begin_login(waiting(MOST, "::1"))
+    await store.begin_login(LOGIN)
+
+
+async def test_expired_logins_are_forgotten(store: Store) -> None:
+    await store.begin_login(waiting(1, "::1"))
+    await store.begin_login(Login("secret", "code", "x", "::1", NOW + 1, NOW + 601))
+    assert await store.forget_logins(NOW + 599) == 0
+    assert await store.forget_logins(NOW + 600) == 1
+    assert await store.forget_logins(NOW + 600) == 0
+    assert await store.login_by_code("code", NOW + 600) is not None

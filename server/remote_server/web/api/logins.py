@@ -29,7 +29,9 @@ async def begin(call: Call) -> web.StreamResponse:
     The person opens `page`, signed in, and compares the code. Ask `POST /logins/token` meanwhile.
     """
     wanted = await call.read(LoginBegin)
-    secret, code = await call.services.program_logins.begin(wanted.name, call.request.remote or "")
+    secret, code = await call.services.program_logins.begin(
+        wanted.name, call.request.remote or "", wanted.role
+    )
     begun = LoginBegun(
         secret=secret,
         code=shown(code),
@@ -47,10 +49,13 @@ async def begin(call: Call) -> web.StreamResponse:
     body=LoginAsk,
     answer=LoginAnswer,
     action="token.create",
-    refuses=(ErrorCode.NOT_FOUND,),
+    refuses=(ErrorCode.NOT_FOUND, ErrorCode.TOO_MANY_REQUESTS),
 )
 async def take(call: Call) -> web.StreamResponse:
-    """Ask what became of a login; a confirmed one gives its token, once."""
+    """Ask what became of a login; a confirmed one gives its token, once.
+
+    Who asks more often than `interval` is told to ask more slowly.
+    """
     asked = await call.read(LoginAsk)
     state, token, text = await call.services.program_logins.take(
         asked.secret, call.request.remote or ""

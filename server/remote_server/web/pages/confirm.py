@@ -63,6 +63,16 @@ def _page(
     call: Call, *, code: str = "", login: Login | None = None, decided: str = ""
 ) -> web.Response:
     roles = [role for role in Role if call.role.includes(role)]
+    # As little as the program asks for: whoever only clicks gives away nothing more.
+    asked = Role(login.role) if login and login.role else Role.VIEWER
+    first = asked if asked in roles else call.role
     return render(
-        call, "confirm.html", code=code, login=login, decided=decided, roles=roles, days=DAYS
+        call,
+        "confirm.html",
+        code=code,
+        login=login,
+        decided=decided,
+        roles=roles,
+        first=first,
+        days=DAYS,
     )

@@ -11,8 +11,8 @@ from tests.support.live_server import Live
 from tests.support.visitor import visitor
 
 
-async def begun(live: Live) -> Any:
-    answer = await live.post("/logins", {"name": "anna-laptop"}, "")
+async def begun(live: Live, **more: str) -> Any:
+    answer = await live.post("/logins", {"name": "anna-laptop", **more}, "")
     assert answer.status == 201, answer.text
     return answer.body
 
@@ -21,7 +21,10 @@ async def asked(live: Live, login: Any) -> Any:
     return (await live.post("/logins/token", {"secret": login["secret"]}, "")).body
 
 
-async def test_a_program_gets_a_token_that_a_person_confirms(live: Live) -> None:
+async def test_a_program_gets_a_token_that_a_person_confirms(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remote_server.web.program_logins.INTERVAL", 0.0)
     login = await begun(live)
     assert login["page"] == f"confirm?code={login['code']}"
     assert await asked(live, login) == {"state": "pending", "token": None}
@@ -41,6 +44,31 @@ async def test_a_program_gets_a_token_that_a_person_confirms(live: Live) -> None
     answer.problem(404, "not_found")
     assert (await live.ask("DELETE", "/whoami", None, token)).status == 204
     (await live.get("/whoami", token)).problem(401, "invalid_token")
+
+
+@pytest.mark.parametrize(
+    ("person", "asks", "offered"),
+    [
+        ("admin", {}, "viewer"),
+        ("admin", {"role": "operator"}, "operator"),
+        ("viewer", {"role": "admin"}, "viewer"),
+        ("operator", {"role": "admin"}, "operator"),
+    ],
+)
+async def test_the_page_offers_no_more_than_the_program_asks_for(
+    live: Live, person: Any, asks: dict[str, str], offered: str
+) -> None:
+    login = await begun(live, **asks)
+    async with visitor(live, person) as browser:
+        page = await browser.get(f"/{login['page']}")
+    assert f"<option selected>{offered}</option>" in page.text
+    assert page.text.count("<option selected>") == 1
+    assert ("it asks for" in page.words) == bool(asks)
+
+
+async def test_a_login_asks_for_a_role_that_there_is(live: Live) -> None:
+    answer = await live.post("/logins", {"name": "x", "role": "root"}, "")
+    answer.problem(422, "validation")
 
 
 async def test_a_refused_program_gets_none(live: Live) -> None:
