@@ -23,7 +23,8 @@ _DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1, "merge
 _SHELL: Final = "sh"
 """What runs a script without a #! line, as execvp(3) does."""
 _FLAGS: Final = {
-    "memory_limit": "--memory", "labels": "--label", "files": "--file", "env": "--env",
+    "memory_limit": "--memory", "labels": "--label", "annotations": "--annotation",
+    "files": "--file", "env": "--env",
     "command": "COMMAND", "args": "COMMAND", "retry_on": "--retry-on",
     "secrets": "--secret", "secret_files": "--secret",
 }  # fmt: skip
@@ -41,6 +42,8 @@ def job_spec(options: dict[str, Any]) -> Document:
         spec["memory_limit"] = spec.pop("memory")
     if "label" in spec:
         spec["labels"] = dict(spec.pop("label"))
+    if "annotation" in spec:
+        spec["annotations"] = dict(spec.pop("annotation"))
     if "env" in spec:
         spec["env"] = dict(_variable(text) for text in spec["env"])
     if "secrets" in spec:

@@ -79,6 +79,9 @@ Examples:
     help="Let the job add values to mask, by the file that REMOTE_MASK names.",
 )
 @click.option("--label", multiple=True, type=PAIR, help="A label that the agent must have.")
+@click.option(
+    "--annotation", multiple=True, type=PAIR, help="What is known of it, for `job list` to find."
+)
 @click.option("--timeout", type=DURATION, help="The longest that it may run, e.g. 10m.")
 @click.option("--grace-period", type=DURATION, help="Between polite signal and kill (default 10s).")
 @click.option("--memory", type=SIZE, help="The most memory that it may use, e.g. 512MiB.")

@@ -126,6 +126,8 @@ class JobSpec(_Part):
     """Higher goes first; within one priority, the older one."""
     labels: Labels = Field(default_factory=dict)
     """Labels that the agent must have."""
+    annotations: Labels = Field(default_factory=dict)
+    """What others know of the job, to find it by; neither server nor agent makes anything of it."""
     max_attempts: int = Field(default=1, ge=1, le=100)
     retry_on: list[EndReason] = Field(
         default_factory=lambda: list(DEFAULT_RETRY_ON), max_length=MAX_REASONS

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -74,6 +75,8 @@ class JobFilter:
     """A part of the id: its start, its end or anything between."""
     labels: tuple[tuple[str, str | None], ...] = ()
     """Labels that the job demands, with any value where None."""
+    annotations: tuple[tuple[str, str | None], ...] = ()
+    """Annotations that the job has, in the same way."""
     since: float | None = None
     """Submitted then or later, in Unix seconds."""
     until: float | None = None
@@ -95,6 +98,7 @@ class JobFilter:
             or self.name
             or self.part
             or self.labels
+            or self.annotations
             or self.submitter
             or self.reasons
         )
@@ -124,13 +128,17 @@ class JobFilter:
                 found[f"in_{name}"] = f"%{_escaped(text)}%"
         return found
 
-    def has_labels(self, job: Job) -> bool:
-        """Whether the job demands the labels."""
-        own = job.spec.labels
-        return all(key in own and value in (None, own[key]) for key, value in self.labels)
+    def matches(self, job: Job) -> bool:
+        """Whether the job demands the labels and has the annotations."""
+        spec = job.spec
+        return _has(spec.labels, self.labels) and _has(spec.annotations, self.annotations)
 
 
 EVERY_JOB: Final = JobFilter()
+
+
+def _has(own: Mapping[str, str], wanted: tuple[tuple[str, str | None], ...]) -> bool:
+    return all(key in own and value in (None, own[key]) for key, value in wanted)
 
 
 def _id_at(moment: float) -> str:
@@ -256,8 +264,8 @@ class JobLists(Repository):
         where = wanted.parameters
         by_id = len(wanted.submitter or "") == _ACTOR_ID
         statement = _page(frozenset(where), by_id)
-        # Labels are looked at here, in Python: every job of the slice has to come.
-        most = SLICE if wanted.labels else count
+        # Labels and annotations are looked at here, in Python: every job of the slice has to come.
+        most = SLICE if wanted.labels or wanted.annotations else count
         where |= {"floor": floor, "before": before, "count": most}
 
         def find(reader: Reader) -> list[Row]:
@@ -292,7 +300,7 @@ class _Page:
         """Add the jobs that are wanted until it is full."""
         for row in rows:
             job = listed_job_from(row, self._specs)
-            if not self._wanted.has_labels(job):
+            if not self._wanted.matches(job):
                 continue
             self._room -= len(row.spec) + len(row.excerpt or "")
             if not self.left or (self.jobs and self._room < 0):

@@ -38,12 +38,16 @@ def test_filters_and_pages(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture
         {"items": [job_view()] * 500, "next_cursor": "b"},
     ]
     api.on("GET", "/jobs", *pages)
-    wanted = "--state failed --state queued --since 2h --name night --label gpu=true --mine"
+    wanted = (
+        "--state failed --state queued --since 2h --name night --label gpu=true --mine "
+        "--annotation run=7"
+    )
     assert ctl("job", "list", *wanted.split(), "--limit", "1500", "-q") == 0
     assert len(capsys.readouterr().out.splitlines()) == 1500
     first, second = api.calls
     assert first.query == {
-        "limit": "1000", "since": "2h", "name": "night", "label": "gpu=true", "state": "queued",
+        "limit": "1000", "since": "2h", "name": "night", "label": "gpu=true", "annotation": "run=7",
+        "state": "queued",
         "submitted_by": "me",
     }  # fmt: skip
     assert first.repeated["state"] == ["failed", "queued"]

@@ -25,6 +25,7 @@ def test_every_option_reaches_the_server(
     tool.chmod(0o755)
     line = (
         "--queue berlin --name build -e A=1 -e OURS --label gpu=true --timeout 1h30m "
+        "--annotation dag=a=b "
         "--memory 512MiB --weight 0.5 --priority 3 --max-attempts 2 --retry-on exit "
         "--expires-in 5m --cwd /srv --grace-period 3s --detach"
     )
@@ -34,6 +35,7 @@ def test_every_option_reaches_the_server(
     assert api.calls[0].body == {
         "queue": "berlin", "name": "build", "command": ["make", "-j", "2"], "cwd": "/srv",
         "env": {"A": "1", "OURS": "from here"}, "labels": {"gpu": "true"}, "timeout": 5400,
+        "annotations": {"dag": "a=b"},
         "memory_limit": 512 * 1024**2, "weight": 0.5, "priority": 3, "max_attempts": 2,
         "retry_on": ["exit"], "expires_in": 300, "grace_period": 3, "files": [file],
     }  # fmt: skip

@@ -115,6 +115,16 @@ async def test_parts_of_names_and_ids(store: Store) -> None:
     assert await ids(store, part="%") == []
 
 
+async def test_annotations(store: Store) -> None:
+    (first,) = await store.submit([spec(annotations={"run": "7", "team": "a"})], NOW)
+    (second,) = await store.submit([spec(annotations={"run": "8"}, labels={"run": "7"})], NOW)
+    await store.submit([spec()], NOW)
+    assert await ids(store, annotations=(("run", None),)) == [second.id, first.id]
+    assert await ids(store, annotations=(("run", "7"),)) == [first.id]
+    assert await ids(store, annotations=(("run", "8"),), labels=(("run", "7"),)) == [second.id]
+    assert await ids(store, annotations=(("run", "7"), ("team", "b"))) == []
+
+
 async def test_labels_times_and_submitters(store: Store) -> None:
     (first,) = await store.submit([spec(labels={"gpu": "yes", "x": 'a"],["b'})], NOW, ALICE)
     (second,) = await store.submit([spec(labels={"gpu": "no"})], NOW + 10, BOB)

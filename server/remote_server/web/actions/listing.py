@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints, field_validator
@@ -25,7 +25,7 @@ _MOST_LISTED: Final = 64
 class JobsQuery(PageQuery):
     """The query of a list of jobs; all that is given must hold."""
 
-    whole = frozenset({"label"})
+    whole = frozenset({"label", "annotation"})
     state: list[JobState] = Field(default_factory=list, max_length=_MOST_LISTED)
     """Any of these."""
     queue: Name | None = None
@@ -40,6 +40,10 @@ class JobsQuery(PageQuery):
         Annotated[str, StringConstraints(min_length=1, max_length=2 * MAX_NAME + 1), WITHOUT_NUL]
     ] = Field(default_factory=list, max_length=_MOST_LISTED)
     """`KEY=VALUE`, or `KEY` with any value, that the job demands; may be repeated."""
+    annotation: list[
+        Annotated[str, StringConstraints(min_length=1, max_length=2 * MAX_NAME + 1), WITHOUT_NUL]
+    ] = Field(default_factory=list, max_length=_MOST_LISTED)
+    """The same of its annotations."""
     since: TimeBound | None = None
     """Submitted then or later: a time, or a duration before now."""
     until: TimeBound | None = None
@@ -58,19 +62,24 @@ class JobsQuery(PageQuery):
 
     def filter(self, me: str, now: float) -> JobFilter:
         """The filter for the bearer of the token `me`."""
-        labels = (label.partition("=") for label in self.label)
         return JobFilter(
             states=frozenset(self.state),
             queue=self.queue,
             agent=self.agent,
             name=self.name,
             part=self.id and self.id.upper(),
-            labels=tuple((key, value if equals else None) for key, equals, value in labels),
+            labels=_pairs(self.label),
+            annotations=_pairs(self.annotation),
             since=None if self.since is None else parse_time_bound(self.since, now),
             until=None if self.until is None else parse_time_bound(self.until, now),
             submitter=me if self.submitted_by == "me" else self.submitted_by,
             reasons=frozenset(self.end_reason),
         )
+
+
+def _pairs(texts: Iterable[str]) -> tuple[tuple[str, str | None], ...]:
+    parts = (text.partition("=") for text in texts)
+    return tuple((key, value if equals else None) for key, equals, value in parts)
 
 
 async def counted(store: Store, query: JobsQuery) -> int | None:

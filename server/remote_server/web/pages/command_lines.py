@@ -50,6 +50,8 @@ def _options(spec: JobSpec, labels: dict[str, str] | None) -> Iterator[str]:
         yield f"--name {shlex.quote(spec.name)}"
     for key, value in (spec.labels if labels is None else labels).items():
         yield f"--label {shlex.quote(f'{key}={value}')}"
+    for key, value in spec.annotations.items():
+        yield f"--annotation {shlex.quote(f'{key}={value}')}"
     for name in spec.env:
         # Without its value, which is taken from where it is typed: pages show no values.
         yield f"--env {shlex.quote(name)}"

@@ -338,6 +338,7 @@ async def test_lists_are_filtered_by_everything(live: Live) -> None:
     made = []
     for number in range(4):
         body = {**TRUE, "name": f"Night {number}", "labels": {"zone": f"a,{number % 2}"}}
+        body["annotations"] = {"run": str(number)}
         made.append((await live.post("/jobs", body)).body["id"])
     await live.post(f"/jobs/{made[0]}/cancel")
 
@@ -350,6 +351,8 @@ async def test_lists_are_filtered_by_everything(live: Live) -> None:
     assert await ids("label=zone") == made[::-1]
     assert await ids("label=zone=a,1") == [made[3], made[1]]
     assert await ids("label=zone=a,1&label=other") == []
+    assert await ids("annotation=run=2") == [made[2]]
+    assert await ids("annotation=run=2&label=zone=a,1") == []
     assert await ids(f"id={made[1][-7:].lower()}") == [made[1]]
     assert await ids("since=1h&until=2020-01-01T00:00:00Z") == []
     assert await ids("since=1h") == made[::-1]

@@ -21,6 +21,7 @@ def test_a_job_becomes_the_command_that_submits_it() -> None:
         queue="gpu",
         name="a b",
         labels={"gpu": "h100"},
+        annotations={"run": "7"},
         env={"TOKEN": "hush"},
         timeout="90s",
         memory_limit="512MiB",
@@ -38,7 +39,16 @@ def test_a_job_becomes_the_command_that_submits_it() -> None:
     text = run_line(job)
     assert words(text) == [
         *("remotectl", "run", "--detach", "--queue", "gpu", "--name", "a b"),
-        *("--label", "gpu=h100", "--env", "TOKEN", "--secret", "DB_PASSWORD"),
+        *(
+            "--label",
+            "gpu=h100",
+            "--annotation",
+            "run=7",
+            "--env",
+            "TOKEN",
+            "--secret",
+            "DB_PASSWORD",
+        ),
         *("--secret", "KEY:file", "--mask", "--timeout", "1m30s", "--memory", "512MiB"),
         *("--weight", "0.25", "--priority", "3", "--max-attempts", "2"),
         *("--retry-on", "exit", "--retry-on", "lost", "--expires-in", "1d", "--cwd", "/srv"),
