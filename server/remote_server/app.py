@@ -107,6 +107,8 @@ class Server:
                 await self._first_admin(store)
                 parts = compose(self.config, self.data, store)
                 self.services = parts.services
+                if problem := await parts.services.vault.check():
+                    _log.warning("jobs do not get all of their secrets", why=problem)
                 for name, work in parts.loops.items():
                     self._loop(name, work())
                 make_ready()  # no agent and no job waits for it

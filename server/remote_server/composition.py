@@ -38,6 +38,8 @@ from remote_server.queries.history import History
 from remote_server.queries.overview import OverviewReader
 from remote_server.queries.sources import Sources
 from remote_server.retention import Retention, RetentionSettings
+from remote_server.secrets.source import open_keys
+from remote_server.secrets.vault import Vault
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
 from remote_server.web import (
@@ -96,7 +98,8 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         durable=durable,
         max_job_log=config.limits.max_job_log,
     )
-    hub = Hub(store, Files(logs, inputs, agent_logs), terms, signal.wake, clock)
+    vault = Vault(store, open_keys(config.secrets, data.secrets_key))
+    hub = Hub(store, Files(logs, inputs, agent_logs, vault), terms, signal.wake, clock)
     dispatcher = Dispatcher(store, hub, clock, signal)
     sweeping = SweeperSettings(
         offer_ttl=config.agents.offer_ttl,
@@ -217,6 +220,7 @@ def _services(
         fleet=fleet,
         overview=OverviewReader(sources, fleet, reserve, history),
         history=history,
+        vault=hub.vault,
         signing_key=key,
         gauges=gauges,
         metrics=Metrics(

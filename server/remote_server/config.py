@@ -21,9 +21,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 from remote_protocol.configuration import Layers
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
 from remote_protocol.quantities import Age, Duration, Size
-from remote_server import oidc_settings
+from remote_server import oidc_settings, secret_settings
 from remote_server.errors import ServerError
 from remote_server.oidc_settings import OidcPart
+from remote_server.secret_settings import SecretsPart
 from remote_server.setting_values import (
     DEFAULT_PORT,
     Address,
@@ -223,6 +224,7 @@ class Config(Part):
     logs: LogsPart = Field(default_factory=LogsPart)
     oidc: OidcPart = Field(default_factory=OidcPart)
     retention: RetentionPart = Field(default_factory=RetentionPart)
+    secrets: SecretsPart = Field(default_factory=SecretsPart)
     sessions: SessionsPart = Field(default_factory=SessionsPart)
     webhooks: WebhooksPart = Field(default_factory=WebhooksPart)
     telemetry: TelemetryPart = Field(default_factory=TelemetryPart)
@@ -241,6 +243,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "logs": LogsPart,
     "oidc": OidcPart,
     "retention": RetentionPart,
+    "secrets": SecretsPart,
     "sessions": SessionsPart,
     "webhooks": WebhooksPart,
     "telemetry": TelemetryPart,
@@ -286,6 +289,7 @@ def load(
     if file is not None:
         _read(layers, file)
         oidc_settings.refuse_secret(layers)
+        secret_settings.refuse_key(layers)
     _read_credentials(layers, environ)
     for section, part in _SECTIONS.items():
         for key in part.model_fields:

@@ -5,6 +5,7 @@
     <data-dir>/starts        how often a server started here
     <data-dir>/inputs/       inputs of jobs that have not ended
     <data-dir>/webhooks.key  0600, what the secrets of webhooks are made from
+    <data-dir>/secrets.key   0600, what secrets of jobs are encrypted with in the database
     <data-dir>/archive/      packed logs, unless the configuration names another directory
     <data-dir>/agent-logs/   the agents' own logs
 
@@ -50,6 +51,7 @@ class DataDir:
         self.admin_token = path / "admin-token"
         self.starts = path / "starts"
         self.webhooks_key = path / "webhooks.key"
+        self.secrets_key = path / "secrets.key"
         self._lock = -1
 
     def prepare(self) -> None:

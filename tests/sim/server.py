@@ -27,6 +27,8 @@ from remote_server.errors import ServerError, Stale, StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
+from remote_server.secrets.source import GivenKeys
+from remote_server.secrets.vault import Vault
 from remote_server.store import Store
 from remote_server.store.reconciliation import Known, Reconciliation
 from remote_server.store.repository import Ulids
@@ -38,6 +40,7 @@ from tests.sim.loop import SimulatedLoop
 from tests.sim.wire import ServerSocket, Wire
 from tests.support.memory_logs import MemoryArchive
 
+SECRETS_KEY = "c2ltdWxhdGVkIGtleSBvZiBzZWNyZXRzLCAzMiBieXQ="
 TERMS = HubTerms(heartbeat_interval=10.0, offer_ttl=30.0)
 SWEEPING = SweeperSettings(interval=10.0, offer_ttl=30.0, start_ttl=20.0)
 WALL = 1_700_000_000.0
@@ -163,7 +166,8 @@ class Server:
         logs = Logs(self.logs, MemoryArchive(), now=self.clock.wall)
         nowhere = Path("/nonexistent")
         no_logs = AgentLogs(nowhere, Reserve(nowhere, 0), 0)
-        files = Files(logs, cast(InputStore, self.inputs), no_logs)
+        vault = Vault(store, GivenKeys(SECRETS_KEY), machine.rng.randbytes)
+        files = Files(logs, cast(InputStore, self.inputs), no_logs, vault)
         self.hub = hub = Hub(store, files, TERMS, signal.wake, self.clock, self._rng.random)
         dispatcher = Dispatcher(store, hub, self.clock, signal)
         sweeper = Sweeper(store, hub, self.clock, SWEEPING)

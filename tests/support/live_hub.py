@@ -27,6 +27,8 @@ from remote_server.errors import StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
 from remote_server.logs.opening import open_logs
+from remote_server.secrets.source import KeyFile
+from remote_server.secrets.vault import Vault
 from remote_server.store import Store
 from tests.support.databases import new_database
 from tests.support.fake_agent import DEADLINE, FakeAgent
@@ -178,9 +180,9 @@ async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     logs = open_logs(folder / "logs", folder / "archive", reserve)
     inputs = InputStore(folder / "inputs", reserve, boot_clock, 1 << 30)
     inputs.scan()
-    place = LiveHub(
-        store, Files(logs, inputs, AgentLogs(folder / "agent-logs", reserve, 1 << 20)), terms
-    )
+    agent_logs = AgentLogs(folder / "agent-logs", reserve, 1 << 20)
+    vault = Vault(store, KeyFile(folder / "secrets.key", own=True))
+    place = LiveHub(store, Files(logs, inputs, agent_logs, vault), terms)
     store.on_commit(place.dispatcher.signal.committed)
     store.on_commit(inputs.committed)
     store.on_commit(place.hub.committed)

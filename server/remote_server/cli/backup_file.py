@@ -27,6 +27,8 @@ class Parts(NamedTuple):
     """A copy of it."""
     data_dir: Path
     logs: bool = True
+    secrets_key: Path | None = None
+    """The file of the key of secrets, where it is asked for."""
 
 
 def write_backup(target: Path, parts: Parts, packed: bool) -> None:
@@ -36,6 +38,8 @@ def write_backup(target: Path, parts: Parts, packed: bool) -> None:
         with tarfile.open(fileobj=file, mode="w:gz" if packed else "w") as archive:
             if parts.database is not None:
                 archive.add(parts.database, "server.db", filter=_private)
+            if parts.secrets_key is not None:
+                archive.add(parts.secrets_key, "secrets.key", filter=_private)
             for path in _files(parts):
                 _add(archive, path, parts.data_dir)
         file.flush()

@@ -10,6 +10,7 @@ import click
 import remote_server
 from remote_server.cli.dev import dev
 from remote_server.cli.run import run
+from remote_server.cli.secret import secret
 from remote_server.cli.streams import drop_output, fill_closed_streams
 from remote_server.cli.token import token
 from remote_server.cli.upkeep import backup, check, migrate
@@ -37,7 +38,7 @@ def version() -> None:
     click.echo(f"remote-server {remote_server.__version__}")
 
 
-for command in (run, dev, token, migrate, check, backup, version):
+for command in (run, dev, token, secret, migrate, check, backup, version):
     commands.add_command(command)
 
 

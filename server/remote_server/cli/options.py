@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 import structlog
 
-from remote_server.config import Config, default_data_dir, load, unknown_variables
+from remote_server.config import Config, default_data_dir, env_name, load, unknown_variables
 from remote_server.errors import ServerError
 
 
@@ -65,8 +65,14 @@ def storage_options(command: F) -> F:
 
 
 def configuration(config_file: Path | None, **flags: object) -> Config:
-    """The effective configuration. ConfigError names all faults."""
-    return load(config_file, os.environ, flags)
+    """The effective configuration. ConfigError names all faults.
+
+    A key of secrets leaves the environment by it: no program that is started gets it.
+    """
+    try:
+        return load(config_file, os.environ, flags)
+    finally:
+        os.environ.pop(env_name("secrets", "key"), None)
 
 
 def require_database(config: Config) -> None:

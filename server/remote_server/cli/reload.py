@@ -21,6 +21,8 @@ from remote_server.logging_setup import setup_logging
 
 _log = structlog.get_logger("remote_server.reload")
 _AT_ONCE: Final = {("server", "log_level"), ("server", "log_format")}
+_READ_ONCE: Final = {("secrets", "key")}
+"""Taken out of the environment at the start."""
 
 
 class Reload:
@@ -45,7 +47,7 @@ class Reload:
             "the configuration was read again",
             tls="certificate and key too" if self._server.certificate else "not in use",
         )
-        if later := changed(self._server.config, config) - _AT_ONCE:
+        if later := changed(self._server.config, config) - _AT_ONCE - _READ_ONCE:
             names = ", ".join(sorted(f"[{section}] {key}" for section, key in later))
             _log.warning("these settings change when the server is restarted", settings=names)
 

@@ -112,27 +112,61 @@ async def _check(config: Config, repair: bool) -> int:
     help="Without the database: for one that has means of its own, as PostgreSQL has. Copy that "
     "first.",
 )
+@click.option(
+    "--with-secrets-key",
+    is_flag=True,
+    envvar="REMOTE_SERVER_BACKUP_WITH_SECRETS_KEY",
+    show_envvar=True,
+    help="With the key of secrets: whoever has the file can then read every secret in it.",
+)
 def backup(
-    config_file: Path | None, file: Path, no_logs: bool, no_database: bool, **flags: object
+    config_file: Path | None,
+    file: Path,
+    no_logs: bool,
+    no_database: bool,
+    with_secrets_key: bool,
+    **flags: object,
 ) -> None:
     """Copy database, logs and inputs of jobs into FILE, also while the server runs.
 
     FILE is a tar archive, compressed when its name ends in .gz; with a name that ends in .db it
-    is the database alone. It is readable by its owner only.
+    is the database alone. It is readable by its owner only. Secrets are encrypted in it, and the
+    key that they need is not there: keep a copy of that elsewhere.
     """
     config = configuration(config_file, **flags)
     require_database(config)
     try:
-        size = asyncio.run(_backup(config, file, not no_database, not no_logs))
+        key = _key_of_secrets(config)
+        asked = key if with_secrets_key else None
+        if with_secrets_key and (key is None or file.suffix == ".db"):
+            raise UpkeepError(
+                "--with-secrets-key: there is no file with the key of secrets, or it cannot be a "
+                "part of this backup; leave the option out"
+            )
+        size = asyncio.run(_backup(config, file, not no_database, not no_logs, asked))
     except OSError as error:
         raise UpkeepError(f"{file} cannot be written: {error.strerror or error}") from error
     click.echo(f"{file}: {size} bytes")
     archive = config.logs.archive_dir
     if archive is not None and not no_logs and file.suffix != ".db":
         click.echo(f"without the packed logs in {archive}: copy that directory now, too", err=True)
+    if key is not None and not with_secrets_key:
+        click.echo(
+            f"without the key of secrets, {key}: keep a copy of that file in another place, for "
+            "without it the secrets in this backup cannot be read",
+            err=True,
+        )
 
 
-async def _backup(config: Config, file: Path, database: bool, logs: bool) -> int:
+def _key_of_secrets(config: Config) -> Path | None:
+    """The file of the key that secrets are encrypted with, where there is one."""
+    if config.secrets.key is not None:
+        return None
+    file = config.secrets.key_file or DataDir(config.server.data_dir).secrets_key
+    return file if file.exists() else None
+
+
+async def _backup(config: Config, file: Path, database: bool, logs: bool, key: Path | None) -> int:
     from remote_server.cli.backup_file import Parts, write_backup
 
     if database and file.suffix == ".db":
@@ -144,7 +178,7 @@ async def _backup(config: Config, file: Path, database: bool, logs: bool) -> int
         if copy is not None:
             await _copy_database(config, copy)
         part = Path(folder) / "archive"
-        parts = Parts(copy, config.server.data_dir, logs)
+        parts = Parts(copy, config.server.data_dir, logs, key)
         write_backup(part, parts, file.suffix in (".gz", ".tgz"))
         part.replace(file)
     return file.stat().st_size

@@ -51,6 +51,7 @@ from remote_server.hub.socket import Socket
 from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
+from remote_server.secrets.vault import Vault
 from remote_server.store import Store
 from remote_server.store.agents import connecting
 
@@ -65,11 +66,12 @@ MAX_PENDING: Final = 256
 
 
 class Files(NamedTuple):
-    """What the hub keeps outside the database."""
+    """What the hub has beside the database: files, and the keys of what is encrypted there."""
 
     logs: Logs
     inputs: InputStore
     agent_logs: AgentLogs
+    vault: Vault
 
 
 class Hub:
@@ -91,6 +93,7 @@ class Hub:
         self.logs = files.logs
         self.inputs = files.inputs
         self.agent_logs = files.agent_logs
+        self.vault = files.vault
         self.terms = terms
         self.loads = HostLoads(clock.boot)
         self.clock = clock

@@ -1,7 +1,7 @@
-"""What agents and tokens may serve, when a queue is deleted. Queries live here.
+"""What agents and tokens may serve and jobs may read, when a queue is deleted. Queries live here.
 
 A queue that is made again under the same name is another queue: whoever might serve the former one
-has no claim to its jobs and their environments.
+has no claim to its jobs and their environments, and its jobs have none to the former one's secrets.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import bindparam, literal_column, select, update
 
 from remote_server.store.ports import Transaction
-from remote_server.store.schema import agents, tokens
+from remote_server.store.schema import agents, secrets, tokens
 from remote_server.store.tokens import revoke_token
 
 _ALLOWED: Final = select(agents.c.name, agents.c.allowed_queues, agents.c.queues)
@@ -27,10 +27,14 @@ _COVERED: Final = select(tokens.c.id, tokens.c.queues, tokens.c.agent).where(
 _COVER: Final = (
     update(tokens).where(tokens.c.id == bindparam("wanted")).values(queues=bindparam("covered"))
 )
+_READABLE: Final = select(secrets.c.name, secrets.c.queues)
+_READ: Final = (
+    update(secrets).where(secrets.c.name == bindparam("wanted")).values(queues=bindparam("left"))
+)
 
 
 def withdraw_queue(tx: Transaction, queue: str) -> None:
-    """Take a queue that nobody serves from all agents and tokens.
+    """Take a queue that nobody serves from all agents, tokens and secrets.
 
     A token that covers nothing else is revoked: one without a queue would cover `default`. That of
     a registered agent stays, with the queues of its agent.
@@ -56,6 +60,10 @@ def withdraw_queue(tx: Transaction, queue: str) -> None:
         else:
             tx.run(_COVER, {"wanted": token, "covered": left})
             tx.changes.tokens.add(token)
+    for secret in tx.all(_READABLE):
+        left = _without(queue, secret.queues)
+        if left is not None:
+            tx.run(_READ, {"wanted": secret.name, "left": left})
 
 
 def _without(queue: str, text: str) -> str | None:

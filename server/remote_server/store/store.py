@@ -24,7 +24,6 @@ from remote_server.store.history import History
 from remote_server.store.jobs import Jobs
 from remote_server.store.listing import JobLists
 from remote_server.store.logins import Logins
-from remote_server.store.lookup import JobLookups
 from remote_server.store.meta import set_meta
 from remote_server.store.opening import AS_USUAL, Terms, open_database
 from remote_server.store.outbox import Outbox
@@ -37,6 +36,7 @@ from remote_server.store.registrations import Registrations
 from remote_server.store.repository import Ulids
 from remote_server.store.restoration import Restoration
 from remote_server.store.retention import Retention
+from remote_server.store.secrets import Secrets
 from remote_server.store.sessions import Sessions
 from remote_server.store.specifications import Specs
 from remote_server.store.tokens import Tokens
@@ -47,7 +47,6 @@ from remote_server.store.webhooks import Webhooks
 class Store(
     Jobs,
     JobLists,
-    JobLookups,
     WaitingJobs,
     Attempts,
     KeptOutputs,
@@ -66,6 +65,7 @@ class Store(
     Webhooks,
     Deliveries,
     Outbox,
+    Secrets,
     Audit,
 ):
     """Jobs, attempts, agents, queues, tokens and the timeline, in one database."""

@@ -96,6 +96,7 @@ def limited(services: Services, token: Token) -> Services:
         hub=withheld,
         agent_logs=withheld,
         history=withheld,
+        vault=withheld,
         signing_key=withheld,
         gauges=withheld,
         metrics=withheld,

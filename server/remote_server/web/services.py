@@ -18,6 +18,7 @@ from remote_server.queries.gauges import Gauges, Metrics
 from remote_server.queries.history import History
 from remote_server.queries.overview import OverviewReader
 from remote_server.queries.sources import Sources
+from remote_server.secrets.vault import Vault
 from remote_server.store import Store
 from remote_server.web.authenticator import Authenticator
 from remote_server.web.followers import Followers
@@ -65,6 +66,8 @@ class Services:
     """All agents in short."""
     overview: OverviewReader
     history: History
+    vault: Vault
+    """The secrets of jobs."""
     signing_key: SigningKey
     """What the secrets of webhooks are made from."""
     gauges: Gauges

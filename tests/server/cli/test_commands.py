@@ -80,6 +80,6 @@ def every(group: click.Group) -> Iterator[click.Command]:
 def test_every_help_has_an_example_and_words_for_each_option() -> None:
     for command in every(commands):
         word = "" if command is commands else str(command.name)
-        assert re.search(rf"remote-server (token )?{word}", str(command.epilog)), word
+        assert re.search(rf"remote-server ((token|secret) )?{word}", str(command.epilog)), word
         options = [option for option in command.params if isinstance(option, click.Option)]
         assert [option.name for option in options if not option.help] == []

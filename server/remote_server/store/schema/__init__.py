@@ -20,6 +20,7 @@ from remote_server.store.schema.job_tables import (
     specs,
     timeline,
 )
+from remote_server.store.schema.secret_tables import secrets
 from remote_server.store.schema.server_tables import audit, meta
 from remote_server.store.schema.webhook_tables import deliveries, webhook_states, webhooks
 
@@ -36,6 +37,7 @@ __all__ = [
     "metadata",
     "outputs",
     "queues",
+    "secrets",
     "sessions",
     "specs",
     "timeline",
@@ -44,5 +46,5 @@ __all__ = [
     "webhooks",
 ]
 
-HEAD: Final = "0009"
+HEAD: Final = "0010"
 """The newest migration; a test compares it with the folder migrations/versions."""
