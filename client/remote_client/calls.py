@@ -57,12 +57,6 @@ class CallMethods(WebhookCalls):
         )
 
     @method
-    async def look_up(self, ids: Sequence[str], keys: Sequence[str]) -> Document:
-        """Jobs by their ids and by idempotency keys of this token, 500 of each at the most."""
-        body = {"ids": list(ids), "idempotency_keys": list(keys)}
-        return await self._transport.document(Call("POST", "/jobs/lookup", body=body))
-
-    @method
     async def explain(self, spec: Document) -> Document:
         """Whether and where a job would run; nothing is submitted."""
         return await self._transport.document(Call("POST", "/jobs/explain", body=spec))
@@ -156,13 +150,11 @@ class CallMethods(WebhookCalls):
             pause = min(pause * 1.5, 1.0)
 
     @stream
-    async def events(
-        self, after: int, follow: bool, filters: Mapping[str, object]
-    ) -> AsyncGenerator[Document, None]:
+    async def events(self, after: int, follow: bool) -> AsyncGenerator[Document, None]:
         """Every change of job state after number `after`; a broken link is bridged. EventsLost
         when some are kept no longer."""
         async with aclosing(
-            numbered(self._transport, "/events", "seq", after, follow, filters)
+            numbered(self._transport, "/events", "seq", after, follow, {})
         ) as events:
             async for event in events:
                 yield event
@@ -209,6 +201,11 @@ class CallMethods(WebhookCalls):
     async def create(self, kind: str, body: Document) -> Document:
         """A queue, a token or a registration token. Not repeated: it may have been made."""
         return await self._transport.document(Call("POST", f"/{kind}", body=body, repeat=False))
+
+    @method
+    async def put(self, kind: str, name: str, body: Document) -> Document:
+        """Make a secret, or replace its value."""
+        return await self._transport.document(Call("PUT", f"/{kind}/{segment(name)}", body=body))
 
     @method
     async def change(self, kind: str, name: str, body: Document) -> Document:

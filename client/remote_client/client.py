@@ -31,6 +31,7 @@ from remote_client.resources.audit import AuditMethods
 from remote_client.resources.jobs import JobMethods
 from remote_client.resources.logs import LogMethods
 from remote_client.resources.queues import QueueMethods
+from remote_client.resources.secrets import SecretMethods
 from remote_client.resources.server import ServerMethods
 from remote_client.resources.tokens import TokenMethods
 from remote_client.resources.webhooks import WebhookMethods
@@ -46,6 +47,7 @@ class Methods(
     AgentMethods,
     QueueMethods,
     TokenMethods,
+    SecretMethods,
     WebhookMethods,
     AuditMethods,
     ServerMethods,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -58,7 +58,8 @@ class Call:
     method: str
     path: str
     params: Parameters | None = None
-    body: object = None
+    body: object = field(default=None, repr=False)
+    """Kept out of what is printed: it may hold a secret."""
     headers: Mapping[str, str] | None = None
     repeat: bool = True
     persistent: bool = False

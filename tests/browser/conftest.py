@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from remote_protocol.api.secrets import SecretPut
 from tests.support.stack import Stack
 
 AXE = Path(__file__).resolve().parents[2] / "build" / "browser" / "axe.min.js"
@@ -77,6 +78,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         url = "https://127.0.0.1:9/hook"
         stack.ctl("webhook", "create", "alarm", "--to", url, "--event", "job.ended", check=True)
         stack.ctl("webhook", "test", "alarm")
+        stack.client.set_secret("DB_PASSWORD", SecretPut(value="only we know"))
         yield stack
 
 

@@ -12,7 +12,7 @@ from tests.support.stack import Stack
 PAGES = ["/", "/agents", "/agents/alpha", "/queues", "/queues/default", "/jobs", "/submit"]
 PAGES += ["/jobs/{hello}", "/jobs/{fails}", "/jobs/{long}", "/jobs/{waits}", "/tokens", "/about"]
 PAGES += ["/docs/api", "/docs/api/submit_job", "/audit", "/audit?subject=nobody"]
-PAGES += ["/webhooks", "/webhooks/alarm"]
+PAGES += ["/webhooks", "/webhooks/alarm", "/secrets"]
 SIZES = [(1440, 900), (820, 1100), (390, 844)]
 
 

@@ -91,7 +91,7 @@ class FakeApi:
             def answer(self) -> None:
                 api._answer(self)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = answer
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
             def log_message(self, format: str, *args: Any) -> None:
                 """The calls are kept instead."""

@@ -28,6 +28,11 @@ COMMANDS: Final = {
     "queue": ("queues", "queue", "List queues, show, create, edit, pause and delete them."),
     "token": ("tokens", "token", "API tokens for people and programs, and of single agents."),
     "registration-token": ("tokens", "registration_token", "Tokens with which agents enrol."),
+    "secret": (
+        "secrets",
+        "secret",
+        "Keep values on the server that jobs get by name: passwords, keys, tokens.",
+    ),
     "webhook": (
         "webhooks",
         "webhook",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from remote_client.modes import method, stream
 from remote_client.resources.base import Resource
 from remote_protocol import cri
-from remote_protocol.api.events import JobEvent
-from remote_protocol.states import JobState
+from remote_protocol.api.events import TimelineEntry
 
 
 class LogMethods(Resource):
@@ -52,19 +51,13 @@ class LogMethods(Resource):
 
     @stream
     async def events(
-        self,
-        after: int = 0,
-        follow: bool = True,
-        *,
-        queues: Sequence[str] = (),
-        states: Sequence[JobState] = (),
-    ) -> AsyncGenerator[JobEvent, None]:
-        """Every change of job state after `after`, of jobs in these queues and to these states
-        (none given: any); with `follow` it goes on for ever.
+        self, after: int = 0, follow: bool = True
+    ) -> AsyncGenerator[TimelineEntry, None]:
+        """Every change of job state after `after`; with `follow` it goes on for ever.
         EventsLost when some are kept no longer: list the jobs, then go on after its `next`."""
-        events = self._calls.events(after, follow, {"queue": queues, "state": states})
+        events = self._calls.events(after, follow)
         async for event in events:
-            yield self._view(JobEvent, event)
+            yield self._view(TimelineEntry, event)
 
     def _pieces(
         self, job: str, attempt: int | None, offset: int = 0, follow: bool = False

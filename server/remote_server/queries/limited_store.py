@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import ErrorCode
@@ -34,9 +34,7 @@ from remote_server.store import JobFilter, Store
 from remote_server.store.fleet import FleetRow
 from remote_server.store.history import EventsPage
 from remote_server.store.listing import EVERY_JOB
-from remote_server.store.lookup import FoundJobs
 
-E = TypeVar("E", bound=TimelineEvent)
 _OTHER_JOB: Final = re.compile(r"(?:retry of|like) ([0-9A-Z]{26})\b")
 
 
@@ -79,13 +77,6 @@ class LimitedStore:
         elif wanted.queue not in self._limits.queues:
             return [], None
         return await self._store.jobs(wanted, limit=limit, cursor=cursor)
-
-    async def known_jobs(self, ids: Sequence[str], keys: Sequence[str], by: Principal) -> FoundJobs:
-        """The jobs of these queues among those; see JobLookups."""
-        found = await self._store.known_jobs(ids, keys, by)
-        jobs = [job for job in found.jobs if job.spec.queue in self._limits.queues]
-        own = {job.id for job in jobs}
-        return FoundJobs(jobs, {key: job for key, job in found.keys.items() if job in own})
 
     async def counts(self) -> dict[tuple[str, JobState], int]:
         """How many jobs each of these queues has in each state."""
@@ -164,7 +155,7 @@ class LimitedStore:
         if job not in self._own:
             await self.job(job)
 
-    async def _plain(self, event: E) -> E:
+    async def _plain(self, event: TimelineEvent) -> TimelineEvent:
         """An event without the id of another queue's job."""
         other = _OTHER_JOB.match(event.detail)
         if other is not None:
@@ -179,15 +170,10 @@ class LimitedStore:
         return await self._store.last_seq()
 
     async def events_page(
-        self,
-        after: int,
-        limit: int = 1000,
-        within: Collection[str] | None = None,
-        states: Collection[JobState] = (),
+        self, after: int, limit: int = 1000, within: Collection[str] | None = None
     ) -> EventsPage:
         """Changes of the states of these queues' jobs; see EventsPage."""
-        own = self._limits.queues if within is None else self._limits.queues.intersection(within)
-        page = await self._store.events_page(after, limit, own, states)
+        page = await self._store.events_page(after, limit, self._limits.queues)
         return page._replace(events=[await self._plain(event) for event in page.events])
 
     # Queues

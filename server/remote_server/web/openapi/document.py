@@ -205,7 +205,13 @@ def operation_id(route: Route) -> str:
     return "_".join([verb, *map(_singular, owners), *([rest] if rest else [])])
 
 
-_VERBS: Final = {"GET": "get", "POST": "create", "PATCH": "change", "DELETE": "delete"}
+_VERBS: Final = {
+    "GET": "get",
+    "POST": "create",
+    "PUT": "set",
+    "PATCH": "change",
+    "DELETE": "delete",
+}
 
 
 def _is_page(model: type[BaseModel] | None) -> bool:
