@@ -146,6 +146,9 @@ async def test_messages_are_listed_and_sent_again(near: Live, receiver: Receiver
         (one,) = await receiver.has(1)
         assert one.signed_with(secret(made))
         assert f'data-delivery="{one.id}"' in page.text and "answered 500" in page.words
+        # A test is tried once, whatever comes of it.
+        assert "No message waits to be tried again" in page.words
+        assert "for a day" not in page.words
         assert "No such message" in (await browser.get("/webhooks/a?state=delivered")).words
         page = await browser.get(f"/webhooks/a/deliveries/{one.id}")
         assert '"requested_by": "admin-0"' in page.words and "answered 500" in page.words
@@ -154,6 +157,18 @@ async def test_messages_are_listed_and_sent_again(near: Live, receiver: Receiver
         await receiver.has(2)
         await shows(browser, "/webhooks/a", f'data-delivery="{one.id}" data-state="delivered"')
         assert (await browser.get("/webhooks/a/deliveries/none")).status == 404
+
+
+async def test_a_message_that_waits_is_said_to_be_tried_again(
+    near: Live, receiver: Receiver
+) -> None:
+    receiver.first.append(status(500))
+    async with visitor(near) as browser:
+        await browser.send("/webhooks", name="a", url=receiver.url, events="job.ended")
+        job = (await near.post("/jobs", {"command": ["true"]})).body["id"]
+        await near.post(f"/jobs/{job}/cancel", {})
+        page = await shows(browser, "/webhooks/a", "answered 500")
+        assert "Messages that wait are tried again for a day" in page.words
 
 
 async def test_a_job_that_ended_is_a_message_with_a_link(near: Live, receiver: Receiver) -> None:
