@@ -7,6 +7,7 @@ The one place that knows paths and parameters: the Python client puts models aro
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -20,6 +21,8 @@ from remote_client.transport import Call, Document, Transport
 from remote_client.webhook_calls import WebhookCalls
 
 _LARGEST_PAGE = 1000
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{1,200})?")
+"""What a header may be (W3C Trace Context §3.2, and later versions); the server judges it."""
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 """States of a job that has ended for good (`remote_protocol.states.TERMINAL`)."""
 
@@ -38,13 +41,20 @@ class CallMethods(WebhookCalls):
 
     @method
     async def submit(
-        self, spec: Document, *, sending: Callable[[], None] | None = None
+        self,
+        spec: Document,
+        *,
+        sending: Callable[[], None] | None = None,
+        traceparent: str | None = None,
     ) -> Document:
         """Submit one job; safe to repeat by its idempotency key.
 
         `sending` is called before the first byte leaves: until then no server can have the job.
+        `traceparent` is of the trace that the job continues; what means nothing is ignored.
         """
         headers = {"Idempotency-Key": spec.get("idempotency_key") or key()}
+        if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
+            headers["traceparent"] = traceparent
         return await self._transport.document(
             Call("POST", "/jobs", body=spec, headers=headers, sending=sending)
         )

@@ -83,6 +83,19 @@ def test_a_job_gets_the_trace_that_it_continues(stack: Stack) -> None:
     assert said.split("-")[1] == given.split("-")[1]
 
 
+def test_remotectl_continues_the_trace_of_its_environment(stack: Stack) -> None:
+    stack.agent("a")
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    echo = ("run", "--", "sh", "-c", "echo $TRACEPARENT")
+    done = stack.ctl(*echo, check=True, TRACEPARENT=given)
+    (job,) = stack.ctl_json("job", "list")["items"]
+    assert done.stdout.decode().strip() == traceparent_for(job["id"], 1, given)
+    # What is none begins a new trace, as the recommendation wants it.
+    done = stack.ctl(*echo, check=True, TRACEPARENT=f"00-{'0' * 32}-b7ad6b7169203331-01")
+    newest = stack.ctl_json("job", "list")["items"][0]
+    assert done.stdout.decode().strip() == traceparent_for(newest["id"], 1, None)
+
+
 def test_the_trace_of_a_job_and_all_metrics_reach_a_collector(tmp_path: Path) -> None:
     given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     _, trace, caller, _ = given.split("-")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final, NamedTuple
 
 import click
@@ -160,6 +161,7 @@ def run(
     after the first word of COMMAND are COMMAND's own. A pipe or file at stdin goes to the job's
     stdin, as it comes; nobody but the job waits for its end. With --output json, the job's output
     goes to stderr, and stdout gets the job once it has ended; with --detach, as it was submitted.
+    A TRACEPARENT in the environment (W3C Trace Context) names the trace that the job continues.
     """
     session.failed = OURS
     spec = job_spec(options)
@@ -210,7 +212,9 @@ def _submit(session: Session, spec: Document, interrupts: Interrupts) -> Documen
     """The job as the server has it, None when the user changed their mind before it was sent."""
     try:
         interrupts.install()
-        job = session.calls.submit(spec, sending=interrupts.sending)
+        job = session.calls.submit(
+            spec, sending=interrupts.sending, traceparent=os.environ.get("TRACEPARENT")
+        )
     except KeyboardInterrupt:
         note("interrupted before anything was sent: no job was submitted")
         return None

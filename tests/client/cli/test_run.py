@@ -41,6 +41,35 @@ def test_every_option_reaches_the_server(
     }  # fmt: skip
 
 
+GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        (GIVEN, GIVEN),
+        (f"cc{GIVEN[2:]}-what-comes-later", f"cc{GIVEN[2:]}-what-comes-later"),
+        (None, None),
+        ("", None),
+        ("hello", None),
+        (GIVEN.upper(), None),
+        (f"{GIVEN}\r\nX-Other: 1", None),
+        (f"{GIVEN}-{'x' * 1000}", None),
+        (f"{GIVEN}-ä", None),
+    ],
+)
+def test_the_trace_of_the_environment_is_continued(
+    api: FakeApi, ctl: Any, monkeypatch: pytest.MonkeyPatch, said: str | None, sent: str | None
+) -> None:
+    api.on("POST", "/jobs", Answer(job_view(), 201))
+    monkeypatch.delenv("TRACEPARENT", raising=False)
+    if said is not None:
+        monkeypatch.setenv("TRACEPARENT", said)
+    assert ctl("run", "--detach", "--", "true") == 0
+    assert api.calls[0].headers.get("traceparent") == sent
+    assert "X-Other" not in api.calls[0].headers
+
+
 def test_detach_prints_the_id_or_the_job(
     api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
