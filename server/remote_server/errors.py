@@ -70,17 +70,22 @@ class NotFound(ServerError):
 
 
 class UnknownQueue(ServerError):
-    """A job or an agent names a queue that does not exist; the text names those that do."""
+    """A job or an agent names a queue that does not exist; the text names those that do, or with
+    `limited` those that a token is limited to."""
 
     code = ErrorCode.UNKNOWN_QUEUE
 
-    def __init__(self, queue: str, existing: Iterable[str]) -> None:
+    def __init__(self, queue: str, existing: Iterable[str], *, limited: bool = False) -> None:
         names = sorted(existing)
         some = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         super().__init__(
             f"there is no queue {queue!r}; "
             + (f"the queues are: {some}; " if names else "there are no queues yet; ")
-            + f"create it with: remotectl queue create {queue}"
+            + (
+                "the token is limited to them"
+                if limited
+                else f"create it with: remotectl queue create {queue}"
+            )
         )
         self.queue = queue
 

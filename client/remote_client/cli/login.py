@@ -11,7 +11,7 @@ import click
 
 from remote_client.cli.browser import by_browser
 from remote_client.cli.options import Command, output_option
-from remote_client.cli.output import note, print_fields, print_json, text_of, when
+from remote_client.cli.output import names, note, print_fields, print_json, text_of, when
 from remote_client.cli.session import Session, pass_session
 from remote_client.config import (
     Access,
@@ -170,6 +170,7 @@ def whoami(session: Session, output: str) -> None:
         [
             ("Name", text_of(me, "name")),
             ("Role", text_of(me, "role")),
+            ("Only queues", names(me.get("queues"))),
             ("Server", access.url),
             ("Context", access.context or ""),
             ("Token", text_of(me, "id")),

@@ -113,7 +113,7 @@ class LimitedStore:
         queues = {spec.queue for spec in wanted}
         known = {queue.name for queue in await self.queues()}
         if missing := sorted(queues - known):
-            found.append(UnknownQueue(missing[0], known))
+            found.append(UnknownQueue(missing[0], known, limited=True))
         agents = {spec.agent for spec in wanted if spec.agent is not None}
         if agents and (lacking := sorted(agents - await self.existing(agents))):
             found.append(await self._narrowed(UnknownAgent(lacking[0], ())))
@@ -121,7 +121,8 @@ class LimitedStore:
 
     async def _narrowed(self, error: UnknownQueue | UnknownAgent) -> ServerError:
         if isinstance(error, UnknownQueue):
-            return UnknownQueue(error.queue, (queue.name for queue in await self.queues()))
+            known = (queue.name for queue in await self.queues())
+            return UnknownQueue(error.queue, known, limited=True)
         return UnknownAgent(error.agent, (row.name for row in await self.fleet()))
 
     async def request_cancel(

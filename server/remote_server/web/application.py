@@ -35,7 +35,7 @@ from remote_server.web.http.problems import (
     from_http_exception,
     from_server_error,
 )
-from remote_server.web.limited import limited
+from remote_server.web.limited import limited, with_limits
 from remote_server.web.openapi.document import document
 from remote_server.web.pages.problems import problem_page, wants_page
 from remote_server.web.refusals import refusal
@@ -266,6 +266,8 @@ def _problem(error: Exception, request: web.Request, call: Call | None) -> web.S
             ErrorCode.INTERNAL,
             "the server made a mistake; its log says more. Please report it",
         )
+    if call is not None and call.caller is not None and call.caller.limited:
+        found = with_limits(found, call.caller)
     if call is not None and call.route.page:
         return problem_page(call, found)
     return found.response()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
+from remote_protocol.errors import ErrorCode
 from remote_protocol.states import JobState
 from remote_server.domain.model import Token
 from remote_server.domain.queue_limits import QueueLimits
@@ -20,7 +21,10 @@ from remote_server.queries.limited_store import LimitedStore, not_theirs
 from remote_server.queries.overview import Figures
 from remote_server.slices import slices
 from remote_server.store import Store
+from remote_server.web.http.problems import ApiProblem
 from remote_server.web.services import Services
+
+_MISSING: Final = frozenset({ErrorCode.NOT_FOUND, ErrorCode.UNKNOWN_AGENT})
 
 
 class Withheld:
@@ -77,6 +81,16 @@ class LimitedOverview:
     async def read(self) -> NoReturn:
         """Refused."""
         raise not_theirs()
+
+
+def with_limits(problem: ApiProblem, token: Token) -> ApiProblem:
+    """What is not there for a caller who is limited to queues, with the reason that it may have."""
+    if problem.code in _MISSING:
+        problem.detail += (
+            f"; the token {token.name!r} knows only what belongs to the queues "
+            f"{', '.join(token.queues)}"
+        )
+    return problem
 
 
 def limited(services: Services, token: Token) -> Services:
