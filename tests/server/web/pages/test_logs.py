@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
+from remote_server.web.actions.log_lines import COUNTING
 from tests.server.web.api.test_logs import begun, begun_twice, end, write
 from tests.support.live_server import Live
 from tests.support.stored import submitted
@@ -36,6 +39,23 @@ async def ask(browser: Visitor, key: AttemptId, what: str) -> Any:
     assert seen.headers["Content-Type"] == "application/json"
     assert seen.headers["Cache-Control"] == "no-store"
     return json.loads(seen.text)
+
+
+async def settled(browser: Visitor, key: AttemptId, what: str) -> str:
+    """The answer once all lines are counted: until then it says that they are not."""
+    async with asyncio.timeout(DEADLINE):
+        while (await ask(browser, key, "lines?last=true"))["counted"] < await size(browser, key):
+            pass
+        while True:
+            text = (await browser.get(f"/jobs/{key.job}/log/{what}")).text
+            if what.startswith("raw") or json.loads(text).get("done", True):
+                return text
+
+
+async def size(browser: Visitor, key: AttemptId) -> int:
+    found = (await ask(browser, key, "lines?row=1&count=1"))["size"]
+    assert isinstance(found, int)
+    return found
 
 
 def texts(answer: Any) -> list[tuple[int, str, str]]:
@@ -85,20 +105,43 @@ async def test_a_packed_log_is_the_same(live: Live) -> None:
     await end(live, key)
     async with visitor(live, "viewer") as browser:
         paths = ("lines?number=15000&count=3", "find?words=19999", "raw?first=20000", "raw")
-        before = [(await browser.get(f"/jobs/{key.job}/log/{path}")).text for path in paths]
+        before = [await settled(browser, key, path) for path in paths]
         assert "14999" in before[0] and '"hits":[[20000,20000]]' in before[1]
         assert before[2] == "19999\n"
         await live.services.logs.pack(key)
         assert not live.services.logs.at_hand(key)
         live.services.line_indexes._kept.clear()
-        after = [(await browser.get(f"/jobs/{key.job}/log/{path}")).text for path in paths]
-        assert after == before
+        assert [await settled(browser, key, path) for path in paths] == before
         archive = live.server.data.archive
         archive.rename(archive.with_name("away"))
         live.services.logs.archived.forget(key)
         assert (await browser.get(f"/jobs/{key.job}/log/lines?row=1")).status == 503
         page = await browser.get(f"/jobs/{key.job}/log")
         assert page.status == 200 and "The log cannot be read now" in page.words
+
+
+async def test_an_answer_says_while_lines_are_still_counted(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await begun(live)
+    write(live, key, b"".join(b"%d\n" % number for number in range(60_000)))
+    await end(live, key)
+    # Whenever it looks at the clock it is later: each call counts one piece of the log.
+    clock = itertools.count(0.0, COUNTING * 0.6)
+    monkeypatch.setattr(
+        "remote_server.web.logs.index.time", SimpleNamespace(monotonic=lambda: next(clock))
+    )
+    async with visitor(live, "viewer") as browser:
+        said = []
+        while not (answer := await ask(browser, key, "lines?number=59000&count=1"))["found"]:
+            said.append((answer["counted"], answer["size"]))
+        assert said and all(counted < size for counted, size in said)
+        assert said == sorted(said), "each call goes on where the last one broke off"
+        assert texts(answer) == [(59_000, "stdout", "58999")]
+        found = await ask(browser, key, "find?words=59999")
+        while not found["done"]:
+            found = await ask(browser, key, f"find?words=59999&offset={found['at']}")
+        assert found["hits"] == [[60_000, 60_000]]
 
 
 async def test_raw_is_byte_for_byte_what_the_job_printed(live: Live) -> None:
