@@ -26,6 +26,7 @@ from remote_agent.sections import (
     LogPart,
     LogsPart,
     Part,
+    SecretsPart,
     ServerPart,
     TelemetryPart,
 )
@@ -72,7 +73,7 @@ _CALL: Final = (
 )
 CALL_VARIABLES: Final = frozenset(ENV_PREFIX + name for name in _CALL)
 """Variables that belong to the call, not to the configuration."""
-_LATER: Final = ("policy", "secrets")
+_LATER: Final = ("policy",)
 _SERVICE_LINK: Final = ("_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP")
 """Kubernetes puts such variables into every container beside a service of a like name."""
 
@@ -85,6 +86,7 @@ class Config(Part):
     logs: LogsPart = Field(default_factory=LogsPart)
     limits: LimitsPart = Field(default_factory=LimitsPart)
     jobs: JobsPart = Field(default_factory=JobsPart)
+    secrets: SecretsPart = Field(default_factory=SecretsPart)
     log: LogPart = Field(default_factory=LogPart)
     telemetry: TelemetryPart = Field(default_factory=TelemetryPart)
     state_dir: Path

@@ -19,6 +19,7 @@ from remote_agent.values import (
     UserRange,
     check_capacity,
     check_cgroup,
+    check_env_pattern,
     expand_path,
     loopback_address,
     otlp_url,
@@ -31,7 +32,7 @@ from remote_agent.values import (
     statsd_address,
 )
 from remote_protocol.ids import LabelKey, LabelValue, Name
-from remote_protocol.limits import MAX_LABELS
+from remote_protocol.limits import MAX_LABELS, MAX_SECRETS_SIZE
 from remote_protocol.parts import Capacity, Settings
 from remote_protocol.quantities import Duration, Size
 from remote_protocol.urls import server_url
@@ -126,6 +127,22 @@ class JobsPart(Part):
         return self.run_as is not None or self.user_range is not None
 
 
+class SecretsPart(Part):
+    """`[secrets]`: what this host gives of the secrets that jobs name, before and after the
+    server."""
+
+    env_allow: Annotated[
+        list[Annotated[str, AfterValidator(check_env_pattern)]],
+        BeforeValidator(split_list),
+        Field(max_length=100),
+    ] = Field(default_factory=list)
+    """Names of variables of the agent that jobs may have; `*` stands for any characters."""
+    dir: ExpandedPath | None = None
+    """Each file in it is a secret by its name."""
+    max_size: Size = Field(default=MAX_SECRETS_SIZE, ge=1, le=MAX_SECRETS_SIZE)
+    """The most that a file in `dir` may have; a larger one is refused."""
+
+
 class LogPart(Part):
     """`[log]`: the agent's own log."""
 
@@ -158,6 +175,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "logs": LogsPart,
     "limits": LimitsPart,
     "jobs": JobsPart,
+    "secrets": SecretsPart,
     "log": LogPart,
     "telemetry": TelemetryPart,
 }

@@ -5,6 +5,7 @@ Each takes a text as people write it, in a file, a variable or a flag, and gives
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from remote_protocol.urls import collector_url, names_place
 _MOST_USERS: Final = (1 << 32) - 2
 _LARGEST_RANGE: Final = 100_000
 _LAST_PORT: Final = 65_535
+_ENV_PATTERN: Final = re.compile(r"[A-Za-z_*][A-Za-z0-9_*]{0,127}")
 
 
 def expand_path(value: object) -> object:
@@ -112,6 +114,16 @@ def check_cgroup(text: str) -> str:
     """`auto`, `off` or an absolute path. ValueError otherwise."""
     if text not in ("auto", "off") and not text.startswith("/"):
         raise ValueError(f"{text!r} is neither auto, nor off, nor the absolute path of a cgroup")
+    return text
+
+
+def check_env_pattern(text: str) -> str:
+    """The name of a variable, with `*` for any characters. ValueError otherwise."""
+    if not _ENV_PATTERN.fullmatch(text):
+        raise ValueError(
+            f"{text[:128]!r} is no name of a variable: write letters, digits and _, and * for any "
+            "characters, as in DB_*"
+        )
     return text
 
 

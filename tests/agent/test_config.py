@@ -102,6 +102,9 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("jobs", "user_range"): "80000-80009",
         ("jobs", "umask"): "027",
         ("jobs", "no_new_privileges"): "false",
+        ("secrets", "env_allow"): "DB_*, KEY",
+        ("secrets", "dir"): "/run/secrets",
+        ("secrets", "max_size"): "64KiB",
         ("log", "level"): "debug",
         ("log", "format"): "json",
         ("telemetry", "listen"): "localhost:9087",
@@ -145,7 +148,8 @@ def test_an_empty_variable_is_none(file: Path) -> None:
 def test_every_fault_at_once_with_its_place(file: Path) -> None:
     file.write_text(
         '[server]\nulr = "x"\nproxy = "socks5://u:hunter2@h:1"\n[agent]\nname = "bad name"\n'
-        'on_stop = "explode"\n[limits]\nmin_free_disk = "1 parsec"\ncgroup = "x"\n[secrets]\n'
+        'on_stop = "explode"\n[limits]\nmin_free_disk = "1 parsec"\ncgroup = "x"\n[policy]\n'
+        '[secrets]\nenv_allow = ["A-B"]\nmax_size = "2MiB"\n'
     )
     found = faults(
         file,
@@ -153,14 +157,16 @@ def test_every_fault_at_once_with_its_place(file: Path) -> None:
         {("agent", "capacity"): "x"},
     )
     text = "\n".join(found)
-    assert len(found) == 10
+    assert len(found) == 12
     assert f"{file}:2: [server] ulr: unknown key; did you mean url?" in found
     assert f"{file}:3: [server] proxy: proxies of the kind socks5:// are not supported" in text
     assert f"{file}:5: [agent] name: is 1 to 128 letters" in text
     assert f"{file}:6: [agent] on_stop: should be 'leave', 'drain' or 'cancel'" in found
     assert f"{file}:8: [limits] min_free_disk: '1 parsec' is not a size" in text
     assert f"{file}:9: [limits] cgroup: 'x' is neither auto" in text
-    assert f"{file}:10: [secrets]: is not supported by this version; remove the section" in found
+    assert f"{file}:10: [policy]: is not supported by this version; remove the section" in found
+    assert f"{file}:12: [secrets] env_allow.0: 'A-B' is no name of a variable" in text
+    assert f"{file}:13: [secrets] max_size: " in text
     assert "REMOTE_AGENT_URL: [server] url: 'host:80' has no scheme; did you mean https" in text
     assert "--capacity: [agent] capacity: 'x' is neither a number of jobs" in text
     assert "REMOTE_AGENT_CAPACTY: unknown variable; did you mean REMOTE_AGENT_CAPACITY?" in found

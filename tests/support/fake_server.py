@@ -83,6 +83,8 @@ class FakeServer:
         self.refusal: tuple[int, str] | None = None
         """HTTP status and problem code with which the next handshakes are refused."""
         self.confirm = True
+        self.secrets: dict[str, str] = {}
+        self.withheld: dict[str, str] = {}
         self.acknowledge = True
         self.settle = True
         self.superseded: set[AttemptId] = set()
@@ -233,7 +235,7 @@ class FakeServer:
             case Accept(attempt=AttemptId(job, attempt)):
                 self.accepted.append(AttemptId(job, attempt))
                 if self.confirm:
-                    self.say(Confirm(attempt=AttemptId(job, attempt)))
+                    self._confirm(AttemptId(job, attempt))
             case Refuse(attempt=AttemptId(job, attempt)):
                 self.refused[AttemptId(job, attempt)] = message
                 self.leases.pop(AttemptId(job, attempt), None)
@@ -247,6 +249,13 @@ class FakeServer:
                 self.say(HeartbeatAck(seq=seq, epoch=1, leases=held, eligible=True))
             case Goodbye(reason=reason):
                 self.goodbyes.append(reason)
+
+    def _confirm(self, key: AttemptId) -> None:
+        """With what it has of the secrets that the job names."""
+        names = self.leases[key].secrets if key in self.leases else []
+        given = {name: self.secrets[name] for name in names if name in self.secrets}
+        withheld = {name: self.withheld[name] for name in names if name in self.withheld}
+        self.say(Confirm(attempt=key, secrets=given, withheld=withheld))
 
     def _welcome(self, hello: Hello) -> None:
         held = {item.attempt for item in hello.inventory}

@@ -48,8 +48,14 @@ from remote_agent.local.janitor import Janitor
 from remote_agent.local.log_reader import LogReader
 from remote_agent.local.logging_setup import FILES, own_log, set_up_logging
 from remote_agent.local.notify import ServiceStatus
+from remote_agent.local.secret_sources import SecretSources
 from remote_agent.planning.order import HostContext
-from remote_agent.processes import SCARCE, lower_descriptors, protect_from_oom
+from remote_agent.processes import (
+    SCARCE,
+    forbid_inspection,
+    lower_descriptors,
+    protect_from_oom,
+)
 from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
 from remote_protocol.codec import make_ready
@@ -105,7 +111,9 @@ class Agent:
         self._desired = desired = DesiredState(state_dir)
         self._status = ServiceStatus(os.environ)
         self._link = link = Link(endpoint_of(config, identity))
-        self._runner = runner = Runner(state_dir, journal, files.of_jobs, group)
+        self._secrets = secrets = SecretSources(config.secrets, os.environ)
+        hidden = secrets.variables() - host.inherited.keys()
+        self._runner = runner = Runner(state_dir, journal, files.of_jobs, group, hidden)
         self._uploader = Uploader(
             link, journal.spool, logs.segments, logs.segment_size, files.open_spools
         )
@@ -119,7 +127,7 @@ class Agent:
             link=link,
             store=AttemptStore(journal),
             runner=runner,
-            secrets=SecretStart(runner),
+            secrets=SecretStart(runner, secrets),
             uploader=self._uploader,
             inputs=journal.inputs,
             contact=ContactNote(state_dir / "contact"),
@@ -142,6 +150,8 @@ class Agent:
         asyncio.get_running_loop().set_exception_handler(self._on_loop_error)
         # The launcher starts up while the link does: both take some ten milliseconds.
         protect_from_oom()
+        if self._config.secrets.env_allow:
+            forbid_inspection()
         self._runner.open(self._driver.handle)
         for found in self._runner.reattach():
             self._session.adopt(found)
@@ -296,9 +306,16 @@ class Agent:
         if config.jobs != self._config.jobs:
             log.warning("[jobs] was changed; that takes effect when the agent is restarted")
             config = config.model_copy(update={"jobs": self._config.jobs})
+        if config.secrets.env_allow != self._config.secrets.env_allow:
+            log.warning(
+                "[secrets] env_allow was changed; that takes effect when the agent is restarted"
+            )
+            kept = {"env_allow": self._config.secrets.env_allow}
+            config = config.model_copy(update={"secrets": config.secrets.model_copy(update=kept)})
         set_up_logging(config.state_dir, config.log.level, config.log.format)
         shown = config.telemetry != self._config.telemetry
         self._config, self._identity = config, identity
+        self._secrets.settings = config.secrets
         self._link.endpoint = endpoint_of(config, identity)
         if shown:
             self._stop_telemetry()

@@ -12,7 +12,7 @@ from remote_agent.app.bootstrap import settings_of, way_to
 from remote_agent.config import Config
 from remote_agent.connection.endpoint import Endpoint, tls_of
 from remote_agent.connection.identity import Identity
-from remote_agent.doctor import confinement, host, live, running, settings
+from remote_agent.doctor import confinement, host, live, running, secrets, settings
 from remote_agent.doctor.network import TIMEOUT, SocketNetwork
 from remote_protocol.reachability import steps
 from remote_protocol.reachability.target import Target, ask
@@ -26,6 +26,7 @@ STATIC: Final[tuple[Check, ...]] = (
     settings.GIVEN_TOKEN,
     host.DISK,
     host.PROGRAMS,
+    secrets.SECRETS,
     confinement.CONTROL_GROUPS,
     confinement.SEPARATION,
     confinement.MEMORY,
@@ -81,6 +82,7 @@ def examine_host(
         token_finding,
         host.disk(config.state_dir, config.limits.min_free_disk),
         host.programs(_work(config)),
+        secrets.secrets(config.secrets),
         confinement.control_groups(config.limits.cgroup, own),
         confinement.separation(config.jobs),
         confinement.memory(own),

@@ -8,7 +8,7 @@ while something runs. Requests to end an attempt are repeated until it has ended
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -54,12 +54,13 @@ class Runner:
         journal: Journal,
         descriptors: int | None = None,
         group: str | None = None,
+        hidden: Collection[str] = frozenset(),
     ) -> None:
         """`descriptors`: how many files a job may open; None: as many as the agent. `group`: the
-        control group of shims; None: the agent's."""
+        control group of shims; None: the agent's. `hidden`: variables that they do not get."""
         self._journal = journal
         self._report: Callable[[Event], None] = _nobody
-        self._shims = ShimPool(state_dir / "logs", descriptors, group)
+        self._shims = ShimPool(state_dir / "logs", descriptors, group, hidden)
         self._stopper = Stopper(journal)
         self._watched: dict[AttemptId, RunningAttempt] = {}
         self._unsynced: dict[AttemptId, float] = {}
@@ -142,7 +143,7 @@ class Runner:
 
     def _refuse(self, key: AttemptId, watched: RunningAttempt) -> None:
         assert watched.refusal is not None
-        body = end_before_start(watched.directory, *watched.refusal)
+        body = end_before_start(watched.directory, *watched.refusal, after="")
         if body is not None:
             self._finish(key, ended_from(key, body))
 

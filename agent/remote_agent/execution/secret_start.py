@@ -1,35 +1,53 @@
-"""Starts attempts of jobs with secrets: finds the values, or ends them before they start."""
+"""Starts attempts of jobs with secrets: finds the values, or ends them before they start.
+
+The first place that has a secret counts: the agent's environment, the server, files of the host.
+Values are in this process's memory only, and from the first one on nobody else may look into it.
+"""
 
 from __future__ import annotations
 
 import structlog
 
 from remote_agent.execution.runner import Runner
+from remote_agent.local.secret_sources import SecretSources
+from remote_agent.planning.secret_values import Absent, Place, SecretsMissing, resolve
+from remote_agent.processes import forbid_inspection
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.messages import Confirm
 from remote_protocol.states import EndReason
 
 log = structlog.get_logger("agent")
 
-_NOT_GIVEN = "the server gives none"
+ENVIRONMENT, SERVER, FILES = "the agent's environment", "the server", "the agent's files"
 
 
 class SecretStart:
-    """Gives the runner the secrets of each attempt that it starts."""
+    """Gives the `runner` the secrets of each attempt that it starts."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, sources: SecretSources) -> None:
         self._runner = runner
+        self._sources = sources
 
     def start_with_secrets(self, key: AttemptId, needs: SecretNeeds) -> None:
         """Have a shim run the attempt with its secrets, or end it before it starts."""
-        given = needs.given.secrets
-        missing = [name for name in needs.spec.secrets if name not in given]
-        if not missing:
-            self._runner.start(key, {name: given[name] for name in needs.spec.secrets})
-            return
-        why = needs.given.withheld
-        words = "; ".join(
-            f"the secret {name} is missing: {why.get(name, _NOT_GIVEN)}" for name in missing
+        forbid_inspection()
+        places = (
+            Place(ENVIRONMENT, self._sources.of_environment),
+            Place(SERVER, lambda name: _of_server(needs.given, name)),
+            Place(FILES, self._sources.of_files),
         )
-        log.warning("a job is not started", attempt=str(key), reason=words)
-        self._runner.refuse(key, EndReason.SECRET_MISSING, words)
+        try:
+            values = resolve(needs.spec, places)
+        except SecretsMissing as missing:
+            log.warning("a job is not started", attempt=str(key), reason=str(missing))
+            self._runner.refuse(key, EndReason.SECRET_MISSING, str(missing))
+        else:
+            self._runner.start(key, values)
+
+
+def _of_server(given: Confirm, name: str) -> str:
+    value = given.secrets.get(name)
+    if value is None:
+        raise Absent(given.withheld.get(name, "it gives none").rstrip("."))
+    return value

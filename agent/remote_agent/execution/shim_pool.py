@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -28,14 +28,19 @@ SPARE: Final = 8
 class ShimPool:
     """The shims of one agent. `logs` is the folder for what they complain about, `descriptors`
     how many files jobs may open; None: as many as the agent. `group` is the control group that
-    shims live in; None: in that of the agent."""
+    shims live in; None: in that of the agent. `hidden` are variables that they do not get."""
 
     def __init__(
-        self, logs: Path, descriptors: int | None = None, group: str | None = None
+        self,
+        logs: Path,
+        descriptors: int | None = None,
+        group: str | None = None,
+        hidden: Collection[str] = frozenset(),
     ) -> None:
         self._log = logs / SHIMS_LOG
         self._group = group
-        self._shims = LauncherClient(self._log, descriptors, self._move if group else None)
+        place = self._move if group else None
+        self._shims = LauncherClient(self._log, descriptors, place, hidden)
         self._former = [int(pid) for pid in os.environ.pop(FORMER, "").split()]
         """Launchers of this process before it was restarted: they last as long as their shims."""
         self._wanted = 0

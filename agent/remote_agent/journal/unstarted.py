@@ -17,16 +17,18 @@ from remote_protocol.states import EndReason
 log = structlog.get_logger("journal")
 
 
-def end_before_start(directory: Path, reason: EndReason, detail: str) -> dict[str, Any] | None:
+def end_before_start(
+    directory: Path, reason: EndReason, detail: str, after: str = "; it had not started"
+) -> dict[str, Any] | None:
     """End an attempt that has not begun, so that it never will (I1): its exit record, kept unless
-    the disk refuses. None when it has begun, or may begin.
+    the disk refuses. `after` ends the sentence of `detail`. None when it has begun, or may begin.
 
     Taken is the same lock and the same marker that its shim would need.
     """
     body = {
         "exit_code": None,
         "end_reason": reason.value,
-        "end_detail": f"{detail or 'cancelled'}; it had not started",
+        "end_detail": f"{detail or 'cancelled'}{after}",
         "size": 0,
         "checksum": 0,
         "ended_at": time.time(),

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from remote_agent.config import Config
 from remote_agent.planning.paths import JobPaths
+from remote_agent.planning.secret_values import plain_variables, secret_variables
 from remote_agent.planning.work import Work
 from remote_agent.processes import (
     TEMPORARY_NAMES,
@@ -59,8 +60,6 @@ def make_order(
     """The start order of an offer whose job has its files at `paths` and is `user`'s; None: the
     agent's own user's."""
     spec, cgroup = offer.spec, host.cgroup
-    if spec.secret_files:
-        raise ValueError("this version gives no secrets as files; leave out secret_files")
     identity: dict[str, Any] = {"home": str(paths.home)} if paths.apart else {}
     if user is not None:
         identity |= {
@@ -77,7 +76,7 @@ def make_order(
         env=child_env(
             host.inherited,
             {**_of_user(paths, user), VARIABLE: traceparent_for(*offer.attempt, spec.traceparent)},
-            spec.env,
+            plain_variables(spec),
             {
                 "REMOTE_JOB_ID": offer.attempt.job,
                 "REMOTE_ATTEMPT": str(offer.attempt.number),
@@ -107,7 +106,7 @@ def make_order(
         workload=work.workload,
         options=work.options,
         payload=work.payload,
-        secrets=[*work.secrets, *spec.secrets],
+        secrets=[*work.secrets, *secret_variables(spec)],
         filter=work.filter,
         merge=spec.merge_output,
         sync=config.agent.durability == "full",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import remote_agent
@@ -39,6 +39,13 @@ def run_again(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         os.execve(sys.executable, list(arguments), dict(environ))
 
 
-def shim_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Environment for a shim process: the given one without the agent's own settings."""
-    return {name: value for name, value in environ.items() if not name.startswith("REMOTE_AGENT_")}
+def shim_environment(
+    environ: Mapping[str, str], hidden: Collection[str] = frozenset()
+) -> dict[str, str]:
+    """Environment for a shim process: the given one without the agent's own settings, and without
+    the `hidden` variables, which are secrets: processes of the same user can read it."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith("REMOTE_AGENT_") and name not in hidden
+    }

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from remote_agent.processes import (
@@ -29,16 +29,19 @@ from remote_agent.shim.secrets import pack
 class LauncherClient:
     """A launcher and its shims. `log` is the file for what they report, `descriptors` how many
     files they and their jobs may open; None: as many as this process. `place` gets the launcher's
-    pid before it has shims, to move it to where they belong."""
+    pid before it has shims, to move it to where they belong. `hidden` are variables of this process
+    that shims do not get."""
 
     def __init__(
         self,
         log: Path,
         descriptors: int | None = None,
         place: Callable[[int], None] | None = None,
+        hidden: Collection[str] = frozenset(),
     ) -> None:
         self._log = log
         self._place = place
+        self._hidden = hidden
         self._descriptors = descriptors
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
@@ -57,7 +60,7 @@ class LauncherClient:
         inherited = (controlled.fileno(), requests.fileno(), taken.fileno())
         try:
             command = shim_command("launcher", *map(str, inherited))
-            env = shim_environment(os.environ)
+            env = shim_environment(os.environ, self._hidden)
             self._process = start_detached(command, env, self._log, inherited, self._descriptors)
         except OSError:
             requests.close()
@@ -120,7 +123,7 @@ class LauncherClient:
 
     def _start_alone(self, directory: Path, payload: int | None) -> subprocess.Popen[bytes]:
         command = shim_command("run", str(directory), *([] if payload is None else ["secrets"]))
-        env, soft = shim_environment(os.environ), self._descriptors
+        env, soft = shim_environment(os.environ, self._hidden), self._descriptors
         return start_detached(command, env, self._log, descriptors=soft, stdin=payload)
 
     def close(self) -> None:

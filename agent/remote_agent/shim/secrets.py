@@ -14,8 +14,9 @@ from typing import Final
 from remote_agent.shim.record import read_bounded
 from remote_protocol.units import plain_size
 
-MAX_SECRETS: Final = 1 << 20
-"""Bytes of all the secrets of one attempt at the most, with their names."""
+MAX_SECRETS: Final = 8 << 20
+"""Bytes of all the secrets of one attempt as JSON, at the most: 1 MiB of them (`limits` of the
+protocol), of which each character may become six."""
 
 
 class SecretsError(Exception):

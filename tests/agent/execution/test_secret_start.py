@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from remote_agent.execution import secret_start
 from remote_agent.execution.secret_start import SecretStart
+from remote_agent.local.secret_sources import SecretSources
+from remote_agent.sections import SecretsPart
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Confirm
@@ -15,41 +18,87 @@ from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 from tests.agent.execution.test_runner import World, ticking
 
+
+class Host(World):
+    """A runner, with the secrets of its host."""
+
+    def __init__(self, state_dir: Path, **settings: object) -> None:
+        super().__init__(state_dir)
+        environ = {"A": "of the environment"}
+        self.sources = SecretSources(SecretsPart.model_validate(settings), environ)
+
+
 SHOWS = 'printf "%s" "$A"'
 
 
-def give(world: World, key: AttemptId, names: list[str], **given: Any) -> None:
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """How often this process was closed to others' looks; the tests' own stays open."""
+    calls: list[bool] = []
+    monkeypatch.setattr(secret_start, "forbid_inspection", lambda: calls.append(True))
+    return calls
+
+
+def give(world: Host, key: AttemptId, names: list[str], **given: Any) -> None:
     spec = CommandSpec(command=["true"], secrets=names)
     needs = SecretNeeds(spec, Confirm(attempt=key, **given))
-    SecretStart(world.runner).start_with_secrets(key, needs)
+    SecretStart(world.runner, world.sources).start_with_secrets(key, needs)
 
 
-async def test_the_job_gets_what_the_server_gives_and_it_names(tmp_path: Path) -> None:
-    async with ticking(World(tmp_path)) as world:
+async def test_the_job_gets_what_the_server_gives_and_it_names(
+    tmp_path: Path, closed: list[bool]
+) -> None:
+    async with ticking(Host(tmp_path)) as world:
         key = world.store(f'{SHOWS}; printf "%s" "${{B-unset}}"', secrets=["A"])
         give(world, key, ["A"], secrets={"A": "hush", "B": "more"})
         assert (await world.end_of(key)).exit_code == 0
         assert world.output(key) == b"hushunset"
+        assert closed == [True]
 
 
 async def test_what_is_missing_ends_the_attempt_before_it_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with ticking(World(tmp_path)) as world:
+    async with ticking(Host(tmp_path)) as world:
         key = world.store(f"touch {world.mark}", secrets=["A", "B", "C"])
         give(world, key, ["A", "B", "C"], secrets={"A": "hush"}, withheld={"C": "C is for q."})
         ended = await world.end_of(key)
         assert (ended.end_reason, ended.exit_code) == (EndReason.SECRET_MISSING, None)
-        assert "B" in ended.end_detail and "C is for q." in ended.end_detail
+        assert ended.end_detail.startswith(
+            "There is no secret B; the agent's environment: [secrets] env_allow does not name it; "
+            "the server: it gives none; the agent's files: [secrets] dir names no directory. "
+            "There is no secret C;"
+        )
+        assert "the server: C is for q;" in ended.end_detail
         assert world.started(key) is None and not world.mark.exists()
     assert "hush" not in ended.end_detail + capsys.readouterr().err
 
 
 async def test_one_that_has_begun_goes_on(tmp_path: Path) -> None:
-    async with ticking(World(tmp_path)) as world:
+    async with ticking(Host(tmp_path)) as world:
         key = world.store("sleep 0.3; exit 7", secrets=["A"])
         give(world, key, ["A"], secrets={"A": "hush"})
         while not (world.journal.path(key) / "started.json").exists():
             world.runner.tick()
         give(world, key, ["A"])
         assert (await world.end_of(key)).exit_code == 7
+
+
+async def test_each_place_in_its_order(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    for name in ("A", "B", "C"):
+        (folder / name).write_text(f"{name} of the files\n")
+    async with ticking(Host(tmp_path, dir=folder, env_allow=["A"])) as world:
+        names, show = ["A", "B", "C"], 'printf "%s, %s, %s, %s" "$A" "$B" "$C" "$ALL"'
+        key = world.store(show, secrets=names, env={"ALL": "${A}+${C}"})
+        server = dict.fromkeys("AB", "of the server")
+        spec = CommandSpec(command=["true"], secrets=names, env={"ALL": "${A}+${C}"})
+        needs = SecretNeeds(spec, Confirm(attempt=key, secrets=server))
+        SecretStart(world.runner, world.sources).start_with_secrets(key, needs)
+        await world.end_of(key)
+        assert world.output(key) == (
+            b"of the environment, of the server, C of the files, of the environment+C of the files"
+        )
+        written = (world.journal.path(key) / "attempt.jsonl").read_bytes()
+        assert b"of the" not in written and b"${A}+${C}" in written

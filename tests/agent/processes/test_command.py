@@ -44,3 +44,4 @@ def test_a_frozen_binary_starts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_agents_settings_do_not_reach_its_shims() -> None:
     assert shim_environment({"REMOTE_AGENT_TOKEN": "rat_x", "PATH": "/bin"}) == {"PATH": "/bin"}
+    assert shim_environment({"PW": "x", "PATH": "/bin"}, {"PW"}) == {"PATH": "/bin"}

@@ -1,0 +1,196 @@
+"""Secrets of jobs, from every place that may have them, through crashes, and found nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tarfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+
+from remote_agent.processes.linux import children
+from remote_protocol import cri
+from remote_protocol.attempt_id import AttemptId
+from remote_protocol.spec import JobSpec
+from remote_protocol.states import EndReason
+from tests.support.agent_process import AgentProcess
+from tests.support.fake_server import FakeServer, until
+from tests.support.stack import BIN, Stack, says
+from tests.support.stack import until as soon
+
+CANARY = f"canary-{token_hex(16)}"
+# It waits without a child, whose environment would be the job's own.
+WAIT = 'echo "got ${#A} ${#URL}"; read go < "$GO"'
+
+
+def readable(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # no file, or gone meanwhile
+        return b""
+
+
+def places_of(text: str, *roots: Path, own: frozenset[int] = frozenset()) -> list[str]:
+    """Where it can be found: in files, and in command lines and environments of processes; `own`
+    are processes whose environment may have it."""
+    wanted = text.encode()
+    paths: Iterator[Path] = (path for root in roots for path in root.rglob("*") if path.is_file())
+    found = [str(path) for path in paths if wanted in readable(path)]
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            names = ("cmdline",) if int(process.name) in own else ("cmdline", "environ")
+            found += [f"{process / name}" for name in names if wanted in readable(process / name)]
+    return found
+
+
+def sh(script: str, **more: object) -> JobSpec:
+    return JobSpec.model_validate({"shell": "sh", "script": script, **more})
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeServer]:
+    async with FakeServer() as it:
+        yield it
+
+
+async def bundled(agent: AgentProcess, file: Path, **env: str) -> bytes:
+    """All that is in a debug bundle."""
+    command = [str(BIN / "remote-agent"), "debug", "bundle", str(file)]
+    options = ["--state-dir", str(agent.state), "--config", str(agent.file)]
+    made = await asyncio.create_subprocess_exec(*command, *options, env={**os.environ, **env})
+    assert await made.wait() == 0
+    with tarfile.open(file) as archive:
+        found = [archive.extractfile(entry) for entry in archive.getmembers()]
+        return b"".join(one.read() for one in found if one is not None)
+
+
+def said(server: FakeServer, key: AttemptId) -> str:
+    return cri.decode(bytes(server.logs.get(key, b""))).decode()
+
+
+async def test_an_agent_that_is_killed_before_the_start_is_given_them_again(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    """Accepted, not confirmed; then kill -9. Nothing of the value was on the disk."""
+    server.confirm = False
+    server.secrets = {"A": CANARY}
+    async with AgentProcess(tmp_path, server.url) as agent:
+        await server.online()
+        key = server.offer(sh('echo "${#A}"', secrets=["A"]))
+        await until(lambda: key in server.accepted, "the attempt is accepted")
+        await agent.kill()
+        server.confirm = True
+        await agent.start()
+        ended = await server.end_of(key)
+        assert (ended.exit_code, said(server, key)) == (0, f"{len(CANARY)}\n")
+        assert places_of(CANARY, tmp_path) == []
+
+
+async def test_one_that_is_killed_before_its_shim_began_is_given_them_again(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    """Confirmed, and its shims stand still; then kill -9 of agent and shims, request and all."""
+    server.secrets = {"A": CANARY}
+    async with AgentProcess(tmp_path, server.url) as agent:
+        await server.online()
+        assert agent.process is not None
+        pid = agent.process.pid
+        await until(lambda: children(pid) and children(children(pid)[0]), "there are shims")
+        (launcher,) = children(pid)
+        kept = [launcher, *children(launcher)]
+        for one in kept:
+            os.kill(one, signal.SIGSTOP)
+        key = server.offer(sh('echo "${#A}"', secrets=["A"]))
+        await until(lambda: key in server.accepted, "the attempt is accepted")
+        await until(lambda: agent.ask("status")["attempts"], "it is to be started")
+        await agent.kill()
+        for one in kept:
+            os.kill(one, signal.SIGKILL)
+        assert key not in server.started and places_of(CANARY, tmp_path) == []
+        await agent.start()
+        ended = await server.end_of(key)
+        assert (ended.exit_code, said(server, key)) == (0, f"{len(CANARY)}\n")
+
+
+async def test_a_lost_link_changes_nothing_about_them(server: FakeServer, tmp_path: Path) -> None:
+    server.confirm = False
+    server.secrets = {"A": CANARY}
+    async with AgentProcess(tmp_path, server.url):
+        await server.online()
+        key = server.offer(sh('echo "${#A}"', secrets=["A"]))
+        await until(lambda: key in server.accepted, "the attempt is accepted")
+        server.confirm = True
+        server.cut()
+        assert (await server.end_of(key)).exit_code == 0
+        assert said(server, key) == f"{len(CANARY)}\n"
+
+
+async def test_what_the_server_withholds_is_said(server: FakeServer, tmp_path: Path) -> None:
+    server.withheld = {"A": "the secret A is for jobs of the queue prod"}
+    async with AgentProcess(tmp_path, server.url) as agent:
+        await server.online()
+        key = server.offer(sh("touch ../ran", secrets=["A"]))
+        ended = await server.end_of(key)
+        assert (ended.end_reason, ended.exit_code) == (EndReason.SECRET_MISSING, None)
+        assert "the server: the secret A is for jobs of the queue prod;" in ended.end_detail
+        assert key not in server.started and not list(agent.state.rglob("ran"))
+        assert "a job is not started" in agent.log
+
+
+async def test_it_is_found_nowhere_but_in_its_job(server: FakeServer, tmp_path: Path) -> None:
+    """Of the server, of the agent's environment, and in a variable that is made of it."""
+    server.secrets = {"A": CANARY}
+    go, env = tmp_path / "go", f"environment-{token_hex(16)}"
+    os.mkfifo(go)
+    config = '[secrets]\nenv_allow = ["OF_ENV"]\n[log]\nlevel = "debug"\n'
+    agent = AgentProcess(tmp_path, server.url, config)
+    await agent.start(OF_ENV=env)
+    try:
+        await server.online()
+        variables = {"URL": "db://u:${A}@h", "GO": str(go)}
+        key = server.offer(sh(WAIT, secrets=["A", "OF_ENV"], env=variables))
+        await until(lambda: "got" in said(server, key), "the job runs")
+        assert said(server, key) == f"got {len(CANARY)} {len(CANARY) + 9}\n"
+        job = server.started[key].pid
+        assert agent.process is not None
+        assert places_of(CANARY, tmp_path, own=frozenset({job})) == []
+        own = frozenset({job, agent.process.pid})
+        assert places_of(env, tmp_path, own=own) == []
+        bundle = await bundled(agent, tmp_path / "bundle.tar.gz", OF_ENV=env)
+        assert b"agent_version" in bundle
+        assert CANARY.encode() not in bundle and env.encode() not in bundle
+        go.write_text("go\n")
+        assert (await server.end_of(key)).exit_code == 0
+        assert places_of(CANARY, tmp_path) == []
+        assert CANARY not in agent.log and env not in agent.log
+    finally:
+        await agent.end()
+
+
+def test_secrets_of_the_host_through_remotectl(stack: Stack) -> None:
+    """Files and environment of the agent, a file that changes, and words when one is missing."""
+    folder = stack.root / "secrets"
+    folder.mkdir()
+    (folder / "DB_PASSWORD").write_text("first\n")
+    config = f'[secrets]\ndir = "{folder}"\nenv_allow = ["API_*"]\n'
+    stack.agent("a", config=config, API_KEY="of the environment")
+    words = ["run", "--secret", "DB_PASSWORD", "--secret", "API_KEY", "--env"]
+    words += ["URL=postgres://u:${DB_PASSWORD}@h $${DB_PASSWORD}", "--shell", "sh", "--"]
+    words += ['echo "$DB_PASSWORD, $API_KEY, $URL"']
+    done = stack.ctl(*words)
+    wanted = b"first, of the environment, postgres://u:first@h ${DB_PASSWORD}\n"
+    assert (done.returncode, done.stdout) == (0, wanted), done.stderr
+    (folder / "DB_PASSWORD").write_text("second")
+    assert b"second, of the environment" in stack.ctl(*words).stdout
+
+    done = stack.ctl("run", "--secret", "NOWHERE", "--", "true")
+    assert done.returncode == 125
+    says(done.stderr.decode(), "There is no secret NOWHERE", "env_allow does not name", str(folder))
+    job = stack.client.jobs(limit=1).items[0]
+    assert (job.end_reason, job.exit_code) == (EndReason.SECRET_MISSING, None)
+    shown = soon(lambda: stack.ctl("job", "show", job.id).stdout)
+    assert b"secret_missing" in shown and b"NOWHERE" in shown
