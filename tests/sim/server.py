@@ -22,7 +22,7 @@ from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.changes import Change
 from remote_server.domain.held_lease import LeaseState
-from remote_server.domain.model import Clock, Outcome, Token
+from remote_server.domain.model import SYSTEM, Clock, Outcome, Token
 from remote_server.errors import ServerError, Stale, StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
@@ -35,6 +35,7 @@ from remote_server.store.repository import Ulids
 from remote_server.store.sqlite.database import SqliteDatabase, SqlitePorts
 from remote_server.sweeper import Sweeper, SweeperSettings
 from tests.sim.database import Content, DatabaseFile
+from tests.sim.disk import SECRETS
 from tests.sim.files import Inputs, LogFiles, ServerDisk
 from tests.sim.loop import SimulatedLoop
 from tests.sim.wire import ServerSocket, Wire
@@ -77,6 +78,9 @@ def prepared() -> Prepared:
             )
             await store.bump_epoch(name, hello, "192.0.2.1", WALL, token)
             await store.update_agent(name, change)
+        vault = Vault(store, GivenKeys(SECRETS_KEY), bytes)
+        for name, value in SECRETS.items():
+            await vault.put(name, value, None, WALL, SYSTEM)
 
     loop.create_task(register())
     loop.run()

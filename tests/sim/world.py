@@ -17,7 +17,7 @@ from remote_protocol.states import AttemptState
 from remote_server.domain.log_receiver import MOST_MISMATCHES
 from remote_server.domain.reconciliation import _WITHOUT
 from tests.sim.database import RAN, AttemptRow, DatabaseFile
-from tests.sim.disk import ENDLESS, IDLE, Directory, Judge
+from tests.sim.disk import ENDLESS, IDLE, NO_SECRET, SECRETS, Directory, Judge
 from tests.sim.files import SentInput, ServerDisk
 from tests.sim.host import Host
 from tests.sim.server import AGENTS, Machine, Server, prepared
@@ -234,6 +234,7 @@ class World:
                     "on_return": rng.choice(list(OnReturn)),
                 },
                 "stdin": rng.random() < 0.4,
+                "secrets": [*SECRETS, NO_SECRET] if rng.random() < 0.3 else [],
             }
         )
         self.specs[name] = spec

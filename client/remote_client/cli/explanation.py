@@ -35,6 +35,8 @@ def explain(session: Session, spec: Document, output: str) -> int:
 
 def _print(found: Document, outlook: str, output: str) -> None:
     say(one_line(f"{_LEADS.get(outlook, outlook)}: {found.get('reason')}."))
+    for said in (found.get("withheld") or {}).values():
+        say(one_line(f"Unless its agent's host has it: {said}."))
     candidates = found.get("candidates") or []
     if not candidates:
         return

@@ -50,6 +50,9 @@ class JobExplanation(View):
     reason: str
     """The outlook in a sentence."""
     refusals: list[RefusalView] = Field(default_factory=list)
+    withheld: dict[str, str] = Field(default_factory=dict)
+    """Secrets that it names and the server would not give, each with a sentence why; for those who
+    may submit. The host of its agent may have them."""
     serving: int
     """Agents that serve its queue."""
     judged: int

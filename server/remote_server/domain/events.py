@@ -243,6 +243,16 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmWithSecrets:
+    """Confirm the attempt with those of these secrets that jobs of the queue get, as they are
+    now; StoreFailed when they cannot be read."""
+
+    key: AttemptId
+    names: tuple[str, ...]
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Commit the change, send `then`, report ChangeRecorded; else ChangeRefused or StoreFailed.
 
@@ -250,7 +260,7 @@ class Record:
     """
 
     change: Change
-    then: tuple[Send, ...] = field(default=())
+    then: tuple[Send | ConfirmWithSecrets, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +317,7 @@ class Close:
 
 Effect = (
     Send
+    | ConfirmWithSecrets
     | Record
     | AppendLog
     | VerifyLog

@@ -25,6 +25,7 @@ from remote_server.domain.changes import (
 from remote_server.domain.events import (
     CapacityChanged,
     ChunkReceived,
+    ConfirmWithSecrets,
     Effect,
     HelloReceived,
     LogVerified,
@@ -188,6 +189,10 @@ class Leases:
         held.hear(LeaseEvent.ACCEPT)
         # Recorded even when it was before: the first record may not be committed yet, and only
         # a commit may be confirmed.
+        spec = held.lease.spec
+        if spec.secrets:
+            confirm = ConfirmWithSecrets(key, tuple(spec.secrets), spec.queue)
+            return [Record(Accepted(key, first), (confirm,))]
         return [Record(Accepted(key, first), (Send(m.Confirm(attempt=key)),))]
 
     def refused(self, message: m.Refuse) -> list[Effect]:

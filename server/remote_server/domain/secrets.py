@@ -105,6 +105,6 @@ def too_large(name: str) -> str:
     )
 
 
-def packed_size(values: Mapping[str, str]) -> int:
-    """Bytes of secrets as their shim takes them."""
-    return len(json.dumps(dict(values), separators=(",", ":")))
+def packed_size(name: str, value: str) -> int:
+    """Bytes of a secret among others, as their shim takes them: JSON in ASCII."""
+    return len(json.dumps({name: value}, separators=(",", ":")))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import Ended, ServerMessage
+from remote_protocol.messages import Confirm, Ended, ServerMessage
 from remote_server.domain.changes import Accepted, Finished, Withdrawn
 from remote_server.domain.events import (
     AppendLog,
@@ -22,6 +22,7 @@ from remote_server.domain.events import (
     ChangeRecorded,
     ChangeRefused,
     Close,
+    ConfirmWithSecrets,
     Effect,
     Event,
     FillLog,
@@ -38,6 +39,7 @@ from remote_server.hub.owner import Owner
 from remote_server.logs import LogUnavailable
 
 log = structlog.get_logger("remote_server.link")
+_NOTHING: Final = memoryview(b"")
 
 
 class Carrier(Protocol):
@@ -81,6 +83,8 @@ class Executor:
         match effect:
             case Send(message):
                 self._carrier.send(message)
+            case ConfirmWithSecrets():
+                self._spawn(self._confirm(effect))
             case Record():
                 self._spawn(self._commit(effect))
             case AppendLog(attempt, skip, ack, take):
@@ -146,7 +150,7 @@ class Executor:
             self.failed(change.key, error)
             return
         for answer in record.then:
-            self._carrier.send(answer.message)
+            self.carry(answer, _NOTHING)
         self._carrier.feed(ChangeRecorded(change))
         match change:
             case Accepted(first=True):
@@ -155,6 +159,23 @@ class Executor:
                 owner.gave_back(name, change.key, change.detail)
             case Finished():
                 self._finish(change)
+
+    async def _confirm(self, wanted: ConfirmWithSecrets) -> None:
+        """Read what the attempt is given, and send it. When it cannot be read, the agent says again
+        that it accepted once the database works."""
+        owner = self._owner
+        try:
+            given = await owner.vault.granted(wanted.names, wanted.queue)
+        except StoreUnavailable as error:
+            self.failed(wanted.key, error)
+            return
+        if given.trouble:
+            found = {"attempt": str(wanted.key), "reason": given.trouble}
+            owner.log.write(log.warning, "secrets are withheld", self._carrier.name, **found)
+        message = Confirm(
+            attempt=wanted.key, secrets=dict(given.values), withheld=dict(given.withheld)
+        )
+        self._carrier.send(message)
 
     def _finish(self, change: Finished) -> None:
         self._owner.logs.finish(change.key)

@@ -15,6 +15,7 @@ from remote_server.hub.host_loads import HostLoads
 from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
+from remote_server.secrets.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Owner(Protocol):
     logs: Logs
     agent_logs: AgentLogs
     inputs: InputStore
+    vault: Vault
     loads: HostLoads
     terms: HubTerms
     clock: Clock

@@ -23,6 +23,7 @@ from remote_server.domain.candidates import (
     outlook,
 )
 from remote_server.domain.demand import demand_of
+from remote_server.domain.secrets import not_for, unknown
 from remote_server.queries.candidates import Placement, place
 from remote_server.queries.fleet import Member
 from remote_server.queries.sources import Sources
@@ -71,11 +72,26 @@ async def explain(
         outlook=said,
         reason=reason,
         refusals=refusals,
+        withheld=await _withheld(sources, spec),
         serving=found.serving,
         judged=found.judged,
         fitting=found.fitting,
         candidates=[_candidate(found, one) for one in found.candidates],
     )
+
+
+async def _withheld(sources: Sources, spec: JobSpec) -> dict[str, str]:
+    """Secrets that the server would not give to the job, as far as that does not depend on its
+    key."""
+    if not spec.secrets:
+        return {}
+    scopes = await sources.store.secret_scopes(spec.secrets)
+    missing = {name: unknown(name) for name in spec.secrets if name not in scopes}
+    return missing | {
+        name: not_for(name, spec.queue)
+        for name, scope in scopes.items()
+        if not scope.covers(spec.queue)
+    }
 
 
 def _facts(sources: Sources, members: Sequence[Member]) -> Iterable[Facts]:

@@ -28,6 +28,7 @@ from remote_server.domain.model import (
     TimelineEvent,
 )
 from remote_server.domain.queue_limits import QueueLimits
+from remote_server.domain.secrets import Scope
 from remote_server.errors import NotFound, Refused, ServerError, UnknownAgent, UnknownQueue
 from remote_server.slices import slices
 from remote_server.store import JobFilter, Store
@@ -188,6 +189,14 @@ class LimitedStore:
     async def queues(self) -> list[Queue]:
         """These queues by name, as far as there are such."""
         return [one for one in await self._store.queues() if one.name in self._limits.queues]
+
+    async def secret_scopes(self, names: Sequence[str]) -> dict[str, Scope]:
+        """Whose those of these secrets are that there are, as far as they are these queues'."""
+        found = await self._store.secret_scopes(names)
+        return {
+            name: scope._replace(queues=tuple(self._limits.of_queues(scope.queues)))
+            for name, scope in found.items()
+        }
 
     async def loads(self, names: Iterable[str]) -> dict[str, QueueLoad]:
         """How busy these queues are."""

@@ -72,7 +72,7 @@ class Vault:
         known = await self._store.sealed_secrets(names)
         values: dict[str, str] = {}
         withheld: dict[str, str] = {}
-        trouble = ""
+        trouble, left = "", MAX_SECRETS_SIZE
         ring: KeyRing | None = None
         for name in names:
             found = known.get(name)
@@ -87,10 +87,11 @@ class Vault:
                 except (KeyUnusable, Unreadable) as error:
                     withheld[name], trouble = unreadable(name), str(error)
                     continue
-                if packed_size({**values, name: value}) > MAX_SECRETS_SIZE:
+                size = packed_size(name, value)
+                if size > left:
                     withheld[name] = too_large(name)
                 else:
-                    values[name] = value
+                    values[name], left = value, left - size
         return Granted(values, withheld, trouble)
 
     def problems(self, secrets: Sequence[Secret]) -> dict[str, str]:

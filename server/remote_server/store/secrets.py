@@ -121,6 +121,15 @@ class Secrets(Repository):
 
         return await self._database.read(read)
 
+    async def secret_scopes(self, names: Sequence[str]) -> dict[str, Scope]:
+        """Whose those of these secrets are that there are."""
+
+        def read(reader: Reader) -> dict[str, Scope]:
+            rows = (reader.one(_BY_NAME, {"wanted": name}) for name in names)
+            return {row.name: _scope_of(row) for row in rows if row is not None}
+
+        return await self._database.read(read)
+
     async def reseal_secrets(
         self, key_id: str, reseal: Callable[[str, Sealed], Sealed], by: Principal = SYSTEM
     ) -> int:

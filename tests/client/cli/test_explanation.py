@@ -54,6 +54,16 @@ def test_the_exit_code_says_whether_it_would_run(
     assert capsys.readouterr().out.endswith(": no agent has it.\n")
 
 
+def test_secrets_that_would_not_be_given_are_said(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    withheld = {"A": "the server has no secret 'A'"}
+    api.on("POST", "/jobs/explain", {**FOUND, "outlook": "now", "withheld": withheld})
+    assert ctl("run", "--explain", "--secret", "A", "--", "true") == 0
+    said = capsys.readouterr().out.splitlines()[1]
+    assert said == "Unless its agent's host has it: the server has no secret 'A'."
+
+
 def test_a_job_that_is_not_valid_is_a_mistake_of_the_call(
     api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

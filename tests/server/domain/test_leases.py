@@ -69,6 +69,16 @@ def test_a_repeated_acceptance_is_recorded_again(talk: Talk) -> None:
         assert talk.say("accept", serial=1) == [ev.Record(ch.Accepted(KEY, first), (confirm,))]
 
 
+def test_an_acceptance_is_confirmed_with_the_jobs_secrets() -> None:
+    leases = Leases()
+    spec = SPEC.model_copy(update={"secrets": ["A", "B"], "queue": "berlin"})
+    leases.offer(replace(lease(), spec=spec))
+    wanted = ev.ConfirmWithSecrets(KEY, ("A", "B"), "berlin")
+    for first in (True, False):
+        said = leases.accepted(m.Accept(attempt=KEY, serial=1))
+        assert said == [ev.Record(ch.Accepted(KEY, first), (wanted,))]
+
+
 def test_the_answer_to_a_withdrawn_offer_is_not_that_to_the_next_one(talk: Talk) -> None:
     talk.offer()
     assert kinds(talk.do(ev.LeaseEnded(KEY, "not accepted in time"))) == ["superseded"]

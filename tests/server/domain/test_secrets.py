@@ -37,4 +37,4 @@ def test_what_is_granted_does_not_show() -> None:
 
 
 def test_the_size_is_that_of_the_shims_json() -> None:
-    assert packed_size({"A": "ä"}) == len('{"A":"\\u00e4"}')
+    assert packed_size("A", "ä") == len('{"A":"\\u00e4"}')

@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import time
+from collections.abc import Sequence
+from typing import NoReturn
 
 import pytest
 
@@ -13,8 +15,12 @@ from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase
 from remote_protocol.states import AttemptState, JobState
+from remote_server.domain.model import SYSTEM
+from remote_server.domain.secrets import SealedSecret
+from remote_server.errors import StoreUnavailable
 from remote_server.hub import HubTerms
 from remote_server.logs import LogUnavailable
+from remote_server.secrets.source import KeyFile
 from tests.support.fake_agent import cri, ended, holds
 from tests.support.live_hub import LiveHub, until
 
@@ -193,3 +199,82 @@ def _no_room() -> None:
 
 def _no_space(*_: object) -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def put(place: LiveHub, name: str, value: str = "correct horse") -> None:
+    await place.hub.vault.put(name, value, None, time.time(), SYSTEM)
+
+
+async def test_a_confirmation_has_the_secrets_of_its_moment(place: LiveHub) -> None:
+    await put(place, "A")
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit(secrets=["A", "B"])
+        key = await agent.offered()
+        await agent.send(agent.acceptance(key))
+        confirm = await agent.hear(m.Confirm)
+        assert (confirm.attempt, confirm.secrets) == (key, {"A": "correct horse"})
+        assert list(confirm.withheld) == ["B"] and "no secret 'B'" in confirm.withheld["B"]
+        # After a hello it says again that it accepted, and gets what there is by now.
+        await put(place, "A", "new")
+        await put(place, "B", "b")
+        await agent.hello(holds(key, Phase.ACCEPTED))
+        await agent.send(agent.acceptance(key))
+        confirm = await agent.hear(m.Confirm)
+        assert (confirm.secrets, confirm.withheld) == ({"A": "new", "B": "b"}, {})
+
+
+async def test_jobs_without_secrets_read_none(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(*_: object) -> NoReturn:
+        raise AssertionError("nobody asked for a secret")
+
+    monkeypatch.setattr(place.hub.vault, "granted", read)
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        await agent.start()
+
+
+async def test_secrets_that_cannot_be_read_now_come_later(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(place, "A")
+    broken = [True]
+    sealed = place.store.sealed_secrets
+
+    async def sealed_secrets(names: Sequence[str]) -> dict[str, SealedSecret]:
+        if broken.pop() if broken else False:
+            raise StoreUnavailable("the database is away, for this test")
+        return await sealed(names)
+
+    monkeypatch.setattr(place.store, "sealed_secrets", sealed_secrets)
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit(secrets=["A"])
+        key = await agent.offered()
+        await agent.send(agent.acceptance(key))
+        # Nothing is confirmed; the database works again, and the agent is asked what it holds.
+        await agent.hear(m.Resync)
+        assert not [said for said in agent.heard if isinstance(said, m.Confirm)]
+        await agent.hello(holds(key, Phase.ACCEPTED))
+        await agent.send(agent.acceptance(key))
+        assert (await agent.hear(m.Confirm)).secrets == {"A": "correct horse"}
+
+
+async def test_a_lost_key_is_logged_and_not_told_to_agents(
+    place: LiveHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await put(place, "A")
+    source = place.hub.vault._keys
+    assert isinstance(source, KeyFile)
+    source.path.unlink()
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit(secrets=["A"])
+        key = await agent.offered()
+        await agent.send(agent.acceptance(key))
+        confirm = await agent.hear(m.Confirm)
+        assert not confirm.secrets and str(source.path) not in str(confirm.withheld)
+    assert f"there is no {source.path}" in capsys.readouterr().out

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from remote_protocol.api.queues import QueueChange
 from remote_server.domain.model import SYSTEM
+from remote_server.domain.secrets import Scope, Sealed
 from remote_server.queries.explanation import explain
 from remote_server.queries.fleet import FleetReader
 from remote_server.queries.sources import Sources
 from remote_server.store import Store
 from tests.server.queries.test_candidates import registered
 from tests.support.fake_links import FakeLinks
-from tests.support.stored import spec
+from tests.support.stored import NOW, spec
 
 
 async def outlook(sources: Sources, lack: str = "", **fields: object) -> tuple[str, str]:
@@ -99,3 +100,19 @@ async def test_agents_that_are_not_named_count_for_the_outlook(
     assert (await outlook(sources))[0] == "blocked"
     links.connect("a49")
     assert (await outlook(sources))[0] == "now"
+
+
+async def test_secrets_that_would_not_be_given_are_named(
+    sources: Sources, store: Store, links: FakeLinks
+) -> None:
+    await registered(store, "a")
+    links.connect("a")
+    sealed = Sealed("key", "nonce", "ciphertext")
+    await store.put_secret("MINE", sealed, None, NOW)
+    await store.put_secret("THEIRS", sealed, Scope(()), NOW)
+    members = await FleetReader(sources).members()
+    found = await explain(sources, members, spec(secrets=["MINE", "THEIRS", "NOBODYS"]), "")
+    assert found.outlook == "now", "its agent's host may have them"
+    assert sorted(found.withheld) == ["NOBODYS", "THEIRS"]
+    assert "no secret 'NOBODYS'" in found.withheld["NOBODYS"]
+    assert (await explain(sources, members, spec(), "")).withheld == {}

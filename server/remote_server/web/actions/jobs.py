@@ -6,6 +6,7 @@ import time
 
 from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.errors import ErrorCode
+from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
 from remote_server.domain.model import Job
 from remote_server.queries import explanation
@@ -28,6 +29,9 @@ async def explain(call: Call, spec: JobSpec) -> JobExplanation:
     """Whether and where a job would run, without submitting it."""
     services = call.services
     members = await services.fleet.members()
+    if not call.role.includes(Role.OPERATOR):
+        # Which secrets there are is none of a viewer's business.
+        spec = spec.model_copy(update={"secrets": []})
     return await explanation.explain(services.sources, members, spec, services.reserve.lack())
 
 

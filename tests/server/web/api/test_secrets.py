@@ -121,3 +121,14 @@ async def test_a_lost_key_is_said_and_nothing_new_is_sealed(live: Live) -> None:
     assert "chmod 600" in answer.text
     key.chmod(0o600)
     await put(live, "B")
+
+
+async def test_who_may_submit_is_told_what_would_be_withheld(live: Live) -> None:
+    spec = {"command": ["true"], "secrets": ["A"]}
+    said = (await live.post("/jobs/explain", spec, await live.token_for("operator"))).body
+    assert "no secret 'A'" in said["withheld"]["A"]
+    await put(live)
+    assert (await live.post("/jobs/explain", spec)).body["withheld"] == {}
+    spec["secrets"] = ["B"]
+    viewer = await live.token_for("viewer")
+    assert (await live.post("/jobs/explain", spec, viewer)).body["withheld"] == {}
