@@ -75,7 +75,6 @@ class StartRecord(NamedTuple):
     pid: int
     start_time: str
     shim_pid: int
-    shim_start_time: str
     boot_id: str
     at: float
     cgroup: str | None
@@ -265,7 +264,6 @@ def _started(body: dict[str, Any] | None) -> StartRecord | None:
             pid=int(body["pid"]),
             start_time=str(body["start_time"]),
             shim_pid=int(body["shim_pid"]),
-            shim_start_time=str(body["shim_start_time"]),
             boot_id=str(body["boot_id"]),
             at=float(body["at"]),
             cgroup=body.get("cgroup"),

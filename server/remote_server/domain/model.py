@@ -144,7 +144,6 @@ class Lease:
     queue: str
     weight: float | None
     spec: JobSpec
-    offered_at: float
     cancel_requested: bool = False
     """Its end is wished for."""
     cancel_reason: EndReason = EndReason.CANCELLED
@@ -174,8 +173,6 @@ class Outcome:
     """What a report about an attempt changed."""
 
     job_state: JobState
-    superseded: tuple[str, AttemptId] | None = None
-    """Agent and attempt that lost its lease to a returned one: the agent must be told."""
 
 
 @frozen

@@ -140,7 +140,8 @@ def apply(
         return Outcome(snapshot.job)
     if agent is None and isinstance(change, Lost | Withdrawn):
         tx.changes.given_up[key] = holder, change.detail
-    superseded = _supersede(tx, key, row.attempt, now) if found.supersedes else None
+    if found.supersedes:
+        _supersede(tx, key, row.attempt, now)
     if found.attempt is not snapshot.attempt:
         _write_attempt(tx, key, found, now)
         if isinstance(change, Finished):
@@ -168,7 +169,7 @@ def apply(
             detail=note.detail,
             queue=row.queue,
         )
-    return Outcome(found.job, superseded)
+    return Outcome(found.job)
 
 
 def _write_attempt(tx: Transaction, key: AttemptId, found: Decision, now: float) -> None:
@@ -238,15 +239,13 @@ def _end_row(end: End) -> dict[str, object]:
     }
 
 
-def _supersede(
-    tx: Transaction, key: AttemptId, current: int, now: float
-) -> tuple[str, AttemptId] | None:
+def _supersede(tx: Transaction, key: AttemptId, current: int, now: float) -> None:
     """Give up the replacement of an attempt that came back."""
     other = AttemptId(key.job, current)
     row: dict[str, object] = {"at_job": other.job, "at_number": other.number}
     holder = tx.one(_HOLDER, row)
     if holder is None:
-        return None
+        return
     detail = f"attempt {key.number} came back and is kept by the job's policy"
     tx.run(
         _SUPERSEDE,
@@ -260,4 +259,3 @@ def _supersede(
     )
     tx.note(key.job, now, "superseded", attempt=current, agent=holder.agent, detail=detail)
     tx.changes.given_up[other] = holder.agent, f"attempt {key.number} came back"
-    return holder.agent, other

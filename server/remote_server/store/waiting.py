@@ -197,17 +197,15 @@ class WaitingJobs(Repository):
 
         # Nothing starts before its acceptance is committed, and synced: that covers this.
         given = await self._database.write(assign, relaxed=True)
-        return [self._lease_of(one, known[one.key.job], now) for one in given]
+        return [self._lease_of(one, known[one.key.job]) for one in given]
 
-    def _lease_of(self, given: Given, spec: JobSpec | None, now: float) -> Lease:
+    def _lease_of(self, given: Given, spec: JobSpec | None) -> Lease:
         key, agent, demand, stored = given
         if spec is None:
             assert stored is not None
             spec = self.specs.parse(key.job, stored.spec, stored.bulk)
         wanted = demand_from(demand)
-        return Lease(
-            key, agent, AttemptState.OFFERED, wanted.queue, wanted.weight, spec, offered_at=now
-        )
+        return Lease(key, agent, AttemptState.OFFERED, wanted.queue, wanted.weight, spec)
 
     async def release_due(self, now: float) -> int:
         """Let jobs whose next attempt's time has come be assigned; how many.

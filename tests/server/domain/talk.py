@@ -25,7 +25,7 @@ TERMS = Terms("1.0", heartbeat_interval=10.0, offer_ttl=30.0)
 
 
 def lease(state: AttemptState = AttemptState.OFFERED, key: AttemptId = KEY, **fields: Any) -> Lease:
-    return Lease(key, "a", state, "default", None, SPEC, 1.0, **fields)
+    return Lease(key, "a", state, "default", None, SPEC, **fields)
 
 
 def item(phase: Phase, key: AttemptId = KEY, size: int = 0) -> InventoryItem:

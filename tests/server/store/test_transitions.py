@@ -121,8 +121,10 @@ async def test_a_lost_attempt_that_returns_is_kept_by_policy(store: Store) -> No
     (replacement,) = await store.assign([(key.job, "b")], NOW + 1)
     await started(store, replacement)
 
+    given_up: dict[AttemptId, tuple[str, str]] = {}
+    store.on_commit(lambda changes: given_up.update(changes.given_up))
     outcome = await store.record("a", Returned(key), NOW + 2)
-    assert outcome.superseded == ("b", replacement.key)
+    assert given_up == {replacement.key: ("b", "attempt 1 came back")}
     assert outcome.job_state is JobState.RUNNING
     job = await store.job(key.job)
     assert (job.attempt, job.agent) == (1, "a")
@@ -141,7 +143,10 @@ async def test_a_return_to_a_waiting_job_takes_it_out_of_the_queue(store: Store)
     await store.lose(key, "silent", NOW)
     await store.release_due(NOW)
     assert sum((await store.demands()).values()) == 1
-    assert (await store.record("a", Returned(key), NOW + 2)).superseded is None
+    given_up: dict[AttemptId, tuple[str, str]] = {}
+    store.on_commit(lambda changes: given_up.update(changes.given_up))
+    await store.record("a", Returned(key), NOW + 2)
+    assert given_up == {}
     assert await store.demands() == {}
     assert (await finish(store, key)).job_state is JobState.SUCCEEDED
 
