@@ -5,6 +5,7 @@ Touches `<state>/attempts`.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -90,10 +91,15 @@ class AttemptsFolder:
             log.error("it cannot be moved away", path=str(source), reason=error.strerror)
 
 
-def holds_something_else(directory: Path) -> bool:
-    """Whether a job has put a file or a link in the place of its attempt's directory: what lies
-    beyond it is not ours."""
-    return directory.is_symlink() or (directory.exists() and not directory.is_dir())
+def open_directory(directory: Path) -> Folder | None:
+    """The directory of an attempt; None where a job has put a file or a link in its place: what
+    lies beyond it is not ours. FileNotFoundError; OSError when it cannot be opened now."""
+    try:
+        return Folder(directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        return None
 
 
 def parse_key(name: str) -> AttemptId | None:

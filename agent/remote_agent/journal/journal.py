@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,16 @@ from remote_agent.journal.directory import (
     DirectoryContents,
     NumberUsed,
     StartRecord,
-    damage_by_job,
     ended_from,
     read_directory,
     size_of,
     write_directory,
 )
 from remote_agent.journal.files import JobFiles
-from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, holds_something_else, parse_key
+from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, open_directory, parse_key
 from remote_agent.journal.inputs import InputFiles
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
-from remote_agent.journal.settled import SettledLog, keep_log
+from remote_agent.journal.settled import SettledLog, leave_log
 from remote_agent.journal.spares import SpareDirectories
 from remote_agent.journal.trash import Trash
 from remote_agent.journal.users import Users
@@ -291,26 +290,23 @@ class Journal:
         directory = self.path(key)
         self._paths.pop(key, None)
         self.inputs.forget(key)
-        kept = self._spares.keep(directory)
-        if not kept and holds_something_else(directory):
-            self._trash.take(directory)
-        if not kept or self._spares.folders != FOLDERS:
-            self.files.discard(key)
-        self.users.release(key)
-        if kept:
-            return
-        try:
-            with Folder(directory) as folder:
-                names = folder.names()
-                if damage := damage_by_job(folder, names):
-                    log.warning("a job has damaged its attempt", attempt=str(key), files=damage)
-                has_log = any(name.startswith("output.") for name in names)
-                if has_log:
-                    keep_log(folder)
-        except FileNotFoundError:
-            return
-        if not has_log:
-            self._trash.take(directory)
+        # Looked up once: processes of the agent's own user may put something else there meanwhile.
+        with ExitStack() as stack:
+            folder = None
+            with suppress(FileNotFoundError):
+                folder = open_directory(directory)
+                if folder is None:
+                    self._trash.take(directory)
+                else:
+                    stack.push(folder)
+            kept = folder is not None and self._spares.keep(directory, folder)
+            if not kept or self._spares.folders != FOLDERS:
+                self.files.discard(key)
+            self.users.release(key)
+            if folder is None or kept or leave_log(key, folder):
+                return
+            if folder.is_at(directory):
+                self._trash.take(directory)
 
     def kept(self) -> Iterator[SettledLog]:
         """The settled attempts whose logs are still here, in no order. One that cannot be read is

@@ -6,11 +6,16 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
+import structlog
+
+from remote_agent.journal.directory import damage_by_job
 from remote_agent.planning import kinds
 from remote_agent.processes import NEW as NEW_FILE
 from remote_agent.processes import Folder
 from remote_agent.shim.layout import INPUT, INPUT_END, ORDER, SETTLED, STARTED
 from remote_protocol.attempt_id import AttemptId
+
+log = structlog.get_logger("journal")
 
 
 class SettledLog(NamedTuple):
@@ -19,6 +24,17 @@ class SettledLog(NamedTuple):
     key: AttemptId
     settled_at: float
     size: int
+
+
+def leave_log(key: AttemptId, folder: Folder) -> bool:
+    """Leave only its log in an attempt's directory; False when there is none. OSError."""
+    names = folder.names()
+    if damage := damage_by_job(folder, names):
+        log.warning("a job has damaged its attempt", attempt=str(key), files=damage)
+    if not any(name.startswith("output.") for name in names):
+        return False
+    keep_log(folder)
+    return True
 
 
 def keep_log(folder: Folder) -> None:

@@ -63,8 +63,9 @@ class SpareDirectories:
             _remove(self._ready.pop())
         self.folders = folders
 
-    def keep(self, directory: Path) -> bool:
-        """Use the directory of a settled attempt again; False, and untouched, if that won't do.
+    def keep(self, directory: Path, folder: Folder) -> bool:
+        """Use the directory of a settled attempt, open as `folder`, again; False, and untouched, if
+        that won't do.
 
         Nothing of a job may reach the next one. So: its shim has let go, has seen the job's last
         process end (`CLEAN`), and there is nothing in the directory but what every attempt has.
@@ -72,21 +73,18 @@ class SpareDirectories:
         if len(self._ready) >= MOST or not WHOLE_TREES:
             return False
         try:
-            folder = Folder(directory)
-        except OSError:
-            return False
-        try:
             if not folder.lock() or not self._is_clean(folder):
                 return False
             path = self._name()
             # Away from its name first: whatever happens from here on, it is no attempt any more.
             rename(directory, path)
+            if not folder.is_at(path):
+                # Somebody has put something else there meanwhile. It is removed at the next start.
+                return False
             for name in _FILES:
                 folder.remove(name)
         except OSError:
             return False
-        finally:
-            folder.close()
         self._ready.append(path)
         return True
 

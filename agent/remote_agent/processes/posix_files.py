@@ -247,6 +247,15 @@ class Folder(Entries):
         """Whether somebody has deleted it."""
         return os.fstat(self.descriptor).st_nlink == 0
 
+    def is_at(self, path: str | Path) -> bool:
+        """Whether it is what has this path now: others may have moved it, and put something else
+        there."""
+        try:
+            found = os.stat(path, follow_symlinks=False)
+        except OSError:
+            return False
+        return os.path.samestat(found, os.fstat(self.descriptor))
+
     def enter(self) -> None:
         """Make it the working directory, so that `here` is short enough for a socket address."""
         os.fchdir(self.descriptor)

@@ -270,6 +270,58 @@ def test_a_job_that_damages_its_attempt_is_named_and_settled(
     assert "a job has damaged its attempt" in said and name in said
 
 
+@pytest.mark.parametrize("has_log", [True, False])
+def test_what_took_the_place_of_its_directory_meanwhile_is_left_alone(
+    journal: Journal,
+    shims: LauncherClient,
+    offers: Offers,
+    monkeypatch: pytest.MonkeyPatch,
+    has_log: bool,
+) -> None:
+    """A process of the agent's user moves the directory while it is being settled."""
+    offer = offers(["echo", "x"] if has_log else ["mkdir", "-p", "kept"])
+    run(journal, shims, offer)
+    key = key_of(offer)
+    directory = journal.path(key)
+    real, moved, elsewhere = journal.users.release, directory.with_name("moved"), directory
+
+    def swap(key: AttemptId) -> None:
+        elsewhere.rename(moved)
+        elsewhere.mkdir()
+        for name in (ORDER, STARTED, EXIT, "output.log"):
+            (elsewhere / name).write_text("of somebody else")
+        real(key)
+
+    monkeypatch.setattr(journal.users, "release", swap)
+    journal.settle(key)
+    names = sorted(os.listdir(elsewhere))
+    assert names == sorted((ORDER, STARTED, EXIT, "output.log"))
+    assert {(elsewhere / name).read_text() for name in names} == {"of somebody else"}
+    # What was opened is what was settled.
+    assert (moved / SETTLED).exists() == has_log
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_a_link_or_a_file_in_its_place_goes_and_nothing_beyond_it(
+    journal: Journal, shims: LauncherClient, offers: Offers, tmp_path: Path, kind: str
+) -> None:
+    offer = offers(["echo", "x"])
+    run(journal, shims, offer)
+    directory, beyond = journal.path(key_of(offer)), tmp_path / "beyond"
+    beyond.mkdir()
+    for name in (ORDER, "output.log"):
+        (beyond / name).write_text("not ours")
+    directory.rename(tmp_path / "moved")
+    if kind == "link":
+        directory.symlink_to(beyond)
+    else:
+        directory.write_text("x")
+    journal.settle(key_of(offer))
+    assert not os.path.lexists(directory)
+    journal.purge(10)
+    assert sorted(os.listdir(beyond)) == sorted((ORDER, "output.log"))
+
+
 def test_an_undamaged_attempt_is_not_named(
     journal: Journal, shims: LauncherClient, offers: Offers, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from remote_agent.journal import spares as module
 from remote_agent.journal.spares import SpareDirectories, make_empty
 from remote_agent.planning.paths import FOLDERS
+from remote_agent.processes import Folder
 from remote_agent.shim.layout import CLEAN, EXIT, ORDER, STARTED
 
 
@@ -31,10 +32,15 @@ def settled(root: Path, clean: object = True) -> Path:
     return path
 
 
+def keep(spares: SpareDirectories, path: Path) -> bool:
+    with Folder(path) as folder:
+        return spares.keep(path, folder)
+
+
 def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectories) -> None:
     path = settled(tmp_path)
     inode = path.stat().st_ino
-    assert spares.keep(path) and not path.exists()
+    assert keep(spares, path) and not path.exists()
     spare = spares.take()
     assert spare is not None and spare.stat().st_ino == inode
     assert sorted(os.listdir(spare)) == ["artifacts", "tmp", "work"]
@@ -61,7 +67,7 @@ def test_anything_odd_is_left_alone(
     path = settled(tmp_path)
     spoil(path)
     before = sorted(os.listdir(path))
-    assert not spares.keep(path)
+    assert not keep(spares, path)
     assert sorted(os.listdir(path)) == before and spares.take() is None
 
 
@@ -72,25 +78,41 @@ def test_a_link_in_place_of_a_folder_is_not_followed(
     (tmp_path / "other").mkdir(0o700)
     (path / "work").rmdir()
     (path / "work").symlink_to(tmp_path / "other")
-    assert not spares.keep(path)
+    assert not keep(spares, path)
 
 
 def test_what_lives_on_or_is_held_is_left_alone(tmp_path: Path, spares: SpareDirectories) -> None:
     path = settled(tmp_path, clean=False)
-    assert not spares.keep(path)
+    assert not keep(spares, path)
     (path / EXIT).write_text(json.dumps({CLEAN: True}))
     shim = os.open(path, os.O_RDONLY)
     fcntl.flock(shim, fcntl.LOCK_EX)
-    assert not spares.keep(path)
+    assert not keep(spares, path)
     os.close(shim)
-    assert spares.keep(path)
-    assert not spares.keep(tmp_path / "absent")
+    assert keep(spares, path)
+
+
+def test_what_took_its_place_meanwhile_is_not_used(
+    tmp_path: Path, spares: SpareDirectories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = settled(tmp_path)
+
+    def swapped(old: Path, new: Path) -> None:
+        old.rename(tmp_path / "moved")
+        old.mkdir()
+        (old / ORDER).write_text("of a living process")
+        os.rename(old, new)
+
+    monkeypatch.setattr(module, "rename", swapped)
+    assert not keep(spares, path)
+    assert spares.take() is None
+    assert (tmp_path / f"{module.SPARE}0" / ORDER).exists(), "nothing in it was touched"
 
 
 def test_there_are_never_too_many(tmp_path: Path, spares: SpareDirectories, monkeypatch) -> None:
     monkeypatch.setattr(module, "MOST", 1)
-    assert spares.keep(settled(tmp_path))
-    assert not spares.keep(settled(tmp_path))
+    assert keep(spares, settled(tmp_path))
+    assert not keep(spares, settled(tmp_path))
 
 
 def test_some_are_made_and_those_of_a_former_agent_removed(

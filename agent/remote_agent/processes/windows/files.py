@@ -206,14 +206,14 @@ def remove_tree(path: Path) -> None:
 
 
 class Folder(Entries):
-    """A directory by its path. OSError when it is none. `follow` means nothing here."""
+    """A directory by its path. OSError when it is none; a link to one is followed with `follow`."""
 
     __slots__ = ("_lock", "path")
 
     def __init__(self, path: str | Path, follow: bool = False) -> None:
         self.path = os.path.abspath(path)
         self._lock = -1
-        if not os.path.isdir(self.path):
+        if not os.path.isdir(self.path) or (not follow and os.path.islink(self.path)):
             os.stat(self.path)
             raise NotADirectoryError(20, "it is no directory", self.path)
 
@@ -230,6 +230,10 @@ class Folder(Entries):
             if os.path.isdir(self.here(name)):
                 raise UnexpectedEntry(name, "it is a directory") from None
             raise
+
+    def is_at(self, path: str | Path) -> bool:
+        """Whether this is its path: it is known by nothing else."""
+        return os.path.abspath(path) == self.path
 
     def touch(self, name: str) -> None:
         """Have a file in it be changed now."""
