@@ -104,6 +104,7 @@ ON_OTHERS = {
     "signal another job": "kill -0 $OTHER",
     "read another job's environment": "cat /proc/$OTHER/environ",
     "read another job's output": "cat /proc/$OTHER/fd/1",
+    "mask what another job writes": "echo sleep >> $STATE/jobs/$VICTIM/mask",
 }
 
 
@@ -113,7 +114,7 @@ async def test_nothing_of_the_agent_is_in_reach(
 ) -> None:
     async with AgentProcess(folder, server.url, config) as agent:
         await server.online()
-        victim = server.offer(sh("echo $$; sleep 60", env={"SECRET": "s"}))
+        victim = server.offer(sh("echo $$; sleep 60", env={"SECRET": "s"}, mask=True))
         await until(lambda: server.logs.get(victim))
         assert agent.process is not None
         env = {
@@ -170,6 +171,21 @@ async def test_a_job_is_its_user_in_its_own_folder(server: FakeServer, folder: P
         await until(lambda: os.listdir(agent.state / "jobs") in ([], [".trash"]), "all is deleted")
         status = agent.ask("status")
         assert status["jobs_run_as"].startswith("nobody (uid ")
+
+
+@pytest.mark.parametrize("config", [ONE, many(80200)], ids=["run_as", "user_range"])
+async def test_a_job_of_another_user_names_what_is_masked(
+    server: FakeServer, folder: Path, config: str
+) -> None:
+    async with AgentProcess(folder, server.url, config) as agent:
+        await server.online()
+        script = (
+            "stat -c '%F %a %u' $REMOTE_MASK; id -u; dirname $REMOTE_MASK;"
+            "echo hunter22 >> $REMOTE_MASK; echo hunter22"
+        )
+        lines = (await output(server, sh(script, mask=True))).splitlines()
+        assert lines[0] == f"fifo 600 {lines[1]}" and lines[1] != "0"
+        assert lines[2].startswith(f"{agent.state}/jobs/") and lines[3:] == ["***"]
 
 
 async def test_limits_and_trees_work_as_ever(server: FakeServer, folder: Path) -> None:

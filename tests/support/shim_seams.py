@@ -159,10 +159,10 @@ def main(script: Path, shared: str, arguments: list[str]) -> int:
     """Be a shim process."""
     sys.path[:0] = [str(script.parents[2]), shared]
     from remote_agent.shim.__main__ import main as shim
-    from remote_agent.shim.filters import FILTERS
+    from remote_agent.shim.filters import FILTERS, Filters
     from remote_agent.shim.workload import WORKLOADS
 
-    FILTERS["redact"] = Redact
+    FILTERS["redact"] = lambda order, secrets: Filters(lambda: Redact(secrets))
     WORKLOADS["container"] = ContainerWorkload
     return shim(arguments)
 

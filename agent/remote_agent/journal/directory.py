@@ -26,6 +26,7 @@ from remote_agent.processes import (
     Folder,
     UnexpectedEntry,
     chown_tree,
+    make_fifo,
     name_problem,
     open_file,
     remove_tree,
@@ -33,7 +34,7 @@ from remote_agent.processes import (
     set_mode,
     sync,
 )
-from remote_agent.shim.layout import EXIT, ORDER, SETTLED, STARTED, VERSION
+from remote_agent.shim.layout import EXIT, MASK_FILE, ORDER, SETTLED, STARTED, VERSION
 from remote_agent.shim.order import Order
 from remote_agent.shim.record import has_begun, read_bounded, read_record
 from remote_agent.spool import SpoolReader
@@ -118,6 +119,8 @@ def write_directory(
             make_empty(home, FOLDERS)
         if not paths.inside:
             paths.work.mkdir(mode=0o700, parents=True)
+        if order.mask_file is not None:
+            make_fifo(f"{home}{os.sep}{MASK_FILE}")
         for file in files:
             if file.own:
                 _write(home / file.path, file.data, file.mode, order.sync)

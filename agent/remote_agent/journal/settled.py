@@ -12,7 +12,7 @@ from remote_agent.journal.directory import damage_by_job
 from remote_agent.planning import kinds
 from remote_agent.processes import NEW as NEW_FILE
 from remote_agent.processes import Folder
-from remote_agent.shim.layout import INPUT, INPUT_END, ORDER, SETTLED, STARTED
+from remote_agent.shim.layout import INPUT, INPUT_END, MASK_FILE, ORDER, SETTLED, STARTED
 from remote_protocol.attempt_id import AttemptId
 
 log = structlog.get_logger("journal")
@@ -47,6 +47,6 @@ def keep_log(folder: Folder) -> None:
         # There is none, or a job has put something else there.
         folder.clear(SETTLED)
         os.close(folder.open(SETTLED, NEW_FILE))
-    for name in (ORDER, INPUT, INPUT_END, *kinds.OWN_FILES):
+    for name in (ORDER, INPUT, INPUT_END, MASK_FILE, *kinds.OWN_FILES):
         with suppress(FileNotFoundError):
             folder.clear(name)

@@ -12,13 +12,14 @@ from remote_agent.planning.paths import JobPaths
 from remote_agent.planning.secret_values import plain_variables, secret_variables
 from remote_agent.planning.work import Work
 from remote_agent.processes import (
+    HAS_FIFOS,
     TEMPORARY_NAMES,
     Account,
     child_env,
     inherited_env,
 )
-from remote_agent.shim.layout import ARTIFACTS, OUTPUTS, TEMPORARY
-from remote_agent.shim.order import MIN_SEGMENTS, Order
+from remote_agent.shim.layout import ARTIFACTS, MASK_FILE, OUTPUTS, TEMPORARY
+from remote_agent.shim.order import MASK, MIN_SEGMENTS, Order
 from remote_protocol.messages import Offer
 from remote_protocol.trace import VARIABLE, traceparent_for
 
@@ -60,6 +61,11 @@ def make_order(
     """The start order of an offer whose job has its files at `paths` and is `user`'s; None: the
     agent's own user's."""
     spec, cgroup = offer.spec, host.cgroup
+    if spec.mask and not HAS_FIFOS:
+        raise ValueError(
+            "jobs cannot add values to be masked (mask, REMOTE_MASK) on Windows; submit it without "
+            "mask, or to agents on other systems"
+        )
     identity: dict[str, Any] = {"home": str(paths.home)} if paths.apart else {}
     if user is not None:
         identity |= {
@@ -70,6 +76,8 @@ def make_order(
             "no_new_privileges": config.jobs.no_new_privileges,
         }
     weights = (spec.cpu_weight, spec.io_weight)
+    masked = bool(work.secrets or spec.secrets or spec.mask)
+    mask_file = paths.of(MASK_FILE) if masked and HAS_FIFOS else None
     return Order(
         key=str(offer.attempt),
         argv=work.argv,
@@ -85,6 +93,7 @@ def make_order(
                 "REMOTE_WORK_DIR": str(paths.work),
                 "REMOTE_OUTPUTS": paths.of(OUTPUTS),
                 "REMOTE_ARTIFACTS": paths.of(ARTIFACTS),
+                **({} if mask_file is None else {"REMOTE_MASK": mask_file}),
             },
         ),
         cwd=str(paths.work) if spec.cwd is None else str(paths.work / spec.cwd),
@@ -107,7 +116,8 @@ def make_order(
         options=work.options,
         payload=work.payload,
         secrets=[*work.secrets, *secret_variables(spec)],
-        filter=work.filter,
+        filter=work.filter or (MASK if masked else None),
+        mask_file=mask_file,
         merge=spec.merge_output,
         sync=config.agent.durability == "full",
         umask=host.umask if config.jobs.umask is None else config.jobs.umask,

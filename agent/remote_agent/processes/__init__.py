@@ -42,6 +42,7 @@ if sys.platform == "win32":
         tree_memory,
         watch_exit,
     )
+    from remote_agent.processes.windows.fifos import HAS_FIFOS, make_fifo, open_fifo
     from remote_agent.processes.windows.files import (
         APPEND,
         GROW,
@@ -150,6 +151,7 @@ else:
         stop_signals,
         unblock_signals,
     )
+    from remote_agent.processes.posix_fifos import HAS_FIFOS, make_fifo, open_fifo
     from remote_agent.processes.posix_files import (
         APPEND,
         GROW,
@@ -240,6 +242,7 @@ else:
 __all__ = [
     "APPEND",
     "GROW",
+    "HAS_FIFOS",
     "HOST_FAULTS",
     "KEEP",
     "NEW",
@@ -300,10 +303,12 @@ __all__ = [
     "load_average",
     "lock_file",
     "lower_descriptors",
+    "make_fifo",
     "memory_file",
     "missing_privileges",
     "name_problem",
     "notify",
+    "open_fifo",
     "open_file",
     "open_to_others",
     "prefer_as_oom_victim",

@@ -18,8 +18,15 @@ from remote_agent.shim.channel import Channel
 from remote_agent.shim.completion import Completion
 from remote_agent.shim.contact import Absence
 from remote_agent.shim.control import Control
-from remote_agent.shim.ending import CANCELLED, SPAWN_ERROR, Ending, EndResult, Timeline
-from remote_agent.shim.filters import make_filters
+from remote_agent.shim.ending import (
+    CANCELLED,
+    SIGNAL,
+    SPAWN_ERROR,
+    Ending,
+    EndResult,
+    Timeline,
+)
+from remote_agent.shim.filters import Filters, make_filters
 from remote_agent.shim.held_inputs import InputHolder
 from remote_agent.shim.layout import CLEAN, CONTACT
 from remote_agent.shim.limits import Limits
@@ -56,9 +63,8 @@ class AttemptRunner:
     ) -> None:
         self._directory = directory
         self._order = order
-        self._secrets = secrets
         self._shim = shim
-        filters = make_filters(order, secrets)
+        self._filters = make_filters(order, secrets)
         self._workload = make_workload(order, guarded=shim.holder is not None)
         self._timeline = Timeline()
         self._ending = Ending(order)
@@ -67,7 +73,7 @@ class AttemptRunner:
         self._limits = Limits(
             order, self._workload, absence, self._ending, self._termination, self._timeline
         )
-        self._output = Output(directory, order, filters)
+        self._output = Output(directory, order, self._filters)
         self._channel = Channel(directory, order.key, order.agent_socket)
         self._completion = Completion(directory, self._output, self._channel)
         self._poller = Poller()
@@ -106,7 +112,9 @@ class AttemptRunner:
             self._termination.sweep()
         self._reader.drain(self._completion)
         result = self._ending.result(status, self._workload.killed_for_memory())
-        outputs = read_outputs(self._directory, self._order, self._secrets)
+        outputs = read_outputs(self._directory, self._order, self._filters)
+        if self._filters is not None:
+            result = self._judge(result, self._filters)
         self._write_exit(result, self._usage(self._workload.usage(), duration), outputs)
 
     def abandon(self) -> None:
@@ -122,10 +130,15 @@ class AttemptRunner:
         self._output.close()
         self._workload.close()
         self._channel.close()
+        if self._filters is not None:
+            self._filters.close()
 
     # Start --------------------------------------------------------------------------------------
 
     def _start(self, env: Mapping[str, str]) -> None:
+        if self._filters is not None:
+            self._filters.open()
+            self._note(self._filters)
         pipes = self._streams.open()
         try:
             self._started, self._started_at = time.monotonic(), time.time()
@@ -151,8 +164,11 @@ class AttemptRunner:
         """Copy output and enforce limits until the job has ended; how."""
         exited, channel = self._workload.waitable(), self._channel.waitable()
         outputs = self._streams.outputs
-        self._poller.add(exited)
-        self._poller.add(channel)
+        filters = self._filters
+        said = None if filters is None else filters.source
+        watched = [source for source in (exited, channel, said) if source is not None]
+        for source in watched:
+            self._poller.add(source)
         self._reader.update(time.monotonic())
         while True:
             ended = told = False
@@ -164,12 +180,17 @@ class AttemptRunner:
                 elif source == channel:
                     for message in self._channel.receive():
                         told |= self._control.handle(message)
+                elif filters is not None and source == said:
+                    filters.attend()
                 else:
                     told = True  # the job's input has room
             if ended and (status := self._workload.reap()) is not None:
-                self._poller.drop(exited)
-                self._poller.drop(channel)
+                for source in watched:
+                    self._poller.drop(source)
                 return status
+            if filters is not None and self._heed(filters) and said in watched:
+                watched.remove(said)
+                self._poller.drop(said)
             now = time.monotonic()
             if not self._reader.update(now) and self._directory.gone():
                 self._termination.kill(CANCELLED, "the attempt's directory was removed")
@@ -177,6 +198,18 @@ class AttemptRunner:
             if fed := self._streams.feed_more(now, told):
                 self._timeline.add(time.time(), "input_closed", fed)
             self._limits.enforce(now)
+
+    def _heed(self, filters: Filters) -> bool:
+        """Note what the filters have to say, and end the job if they cannot go on; whether that is
+        so."""
+        self._note(filters)
+        if filters.fault and not self._ending.killed:
+            self._termination.kill(SIGNAL, filters.fault)
+        return bool(filters.fault)
+
+    def _note(self, filters: Filters) -> None:
+        while filters.notes:
+            self._timeline.add(time.time(), "masking", filters.notes.pop(0))
 
     def _timeout(self) -> float | None:
         """Milliseconds until something has to be done without being woken; None: never."""
@@ -191,6 +224,13 @@ class AttemptRunner:
         if not known:
             return None
         return max(0, math.ceil((min(known) - time.monotonic()) * 1000))
+
+    def _judge(self, result: EndResult, filters: Filters) -> EndResult:
+        """The end, with why the last of the output is not in the log."""
+        self._note(filters)
+        if not filters.fault or filters.fault in result.end_detail:
+            return result
+        return result._replace(end_detail=f"{result.end_detail}; {filters.fault}")
 
     # The record ---------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ MAX_PAYLOAD: Final = 1 << 20
 """Bytes of a payload at the most: it is in the order; what is larger is streamed as an input."""
 DEFAULT_SEGMENT: Final = 10_000_000
 MIN_SEGMENTS: Final = 2
+MASK: Final = "mask"
+"""The filter that hides secrets."""
 
 
 class OrderError(Exception):
@@ -74,6 +76,8 @@ class Order(NamedTuple):
     """Names of the variables whose values come with the request."""
     filter: str | None = None
     """What the output passes before it is kept, by its name in `shim.filters.FILTERS`."""
+    mask_file: str | None = None
+    """Path of the FIFO by which the job names further values that the filter `mask` hides."""
     merge: bool = False
     """One pipe for standard output and standard error."""
     sync: bool = True
@@ -129,6 +133,8 @@ def _check(order: Order) -> None:
         raise ValueError("no program")
     if order.secrets and not _are_texts(order.secrets):
         raise ValueError("no names of secrets")
+    if order.mask_file is not None and not isinstance(order.mask_file, str):
+        raise ValueError("no path of a mask file")
     if len(order.payload) > MAX_PAYLOAD:
         raise ValueError("its payload is too large")
     if order.uid is not None and not _is_user(order):

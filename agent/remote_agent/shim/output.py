@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from typing import Final
 from zlib import crc32
 
 from remote_agent.processes import APPEND, GROW, Folder, UnexpectedEntry, sync_data, write_some
 from remote_agent.shim.cap import Cap
-from remote_agent.shim.filters import Filter
+from remote_agent.shim.filters import Filters
 from remote_agent.shim.order import Order
 from remote_agent.shim.stamp import Stamper
 from remote_agent.spool import CHECKSUMS, LIVE, closed_name
@@ -34,9 +33,7 @@ _SPACE_STEP: Final = 1 << 20
 class Output:
     """Spool of one attempt. `size` and `checksum` are of the whole log, `counts` of the job."""
 
-    def __init__(
-        self, directory: Folder, order: Order, filters: Mapping[bytes, Filter] | None = None
-    ) -> None:
+    def __init__(self, directory: Folder, order: Order, filters: Filters | None = None) -> None:
         self._directory = directory
         self._filters = filters
         self._segment_size = order.segment_size
@@ -59,7 +56,7 @@ class Output:
         """Put what one read brought into the spool, under one time stamp."""
         self.counts[stream] += len(data)
         if self._filters is not None:
-            data = self._filters[stream].feed(data)
+            data = self._filters.feed(data, stream)
         self._keep(data, stream)
 
     def _keep(self, data: bytes, stream: bytes) -> None:
@@ -77,8 +74,9 @@ class Output:
 
     def end(self) -> None:
         """The job's output is complete: put what filters and cap held back after the rest."""
-        for stream, held in (self._filters or {}).items():
-            self._keep(held.flush(), stream)
+        if self._filters is not None:
+            for stream in self.counts:
+                self._keep(self._filters.flush(stream), stream)
         if self._cap is not None:
             self._put(self._cap.end(self._stamper.stamp(time.time_ns())))
 

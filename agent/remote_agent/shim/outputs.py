@@ -11,15 +11,14 @@ import codecs
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from remote_agent.processes import READ, Folder, UnexpectedEntry
-from remote_agent.shim.filters import make_filters
+from remote_agent.shim.filters import Filters
 from remote_agent.shim.layout import OUTPUTS
 from remote_agent.shim.order import Order
 from remote_agent.shim.record import read_bounded
-from remote_protocol.cri import STDOUT
 from remote_protocol.limits import (
     MAX_OUTPUT_VALUE,
     MAX_OUTPUTS,
@@ -39,9 +38,9 @@ _REPLACED: Final = "\ufffd"
 _MOST_TOLD: Final = 5
 
 
-def read_outputs(directory: Folder, order: Order, secrets: Mapping[str, str]) -> dict[str, Any]:
-    """What the exit record says about the outputs of the job, which has ended. A filter of its log
-    is applied to them as well."""
+def read_outputs(directory: Folder, order: Order, filters: Filters | None) -> dict[str, Any]:
+    """What the exit record says about the outputs of the job, which has ended. The filter of its
+    log is applied to them as well."""
     try:
         data = _read(directory, order.home)
     except FileNotFoundError:
@@ -54,10 +53,9 @@ def read_outputs(directory: Folder, order: Order, secrets: Mapping[str, str]) ->
         problems.append(f"it has more than {plain_size(MAX_OUTPUTS_SIZE)}, the rest was left out")
         data = data[:MAX_OUTPUTS_SIZE].rpartition(b"\n")[0]
     data = _as_utf8(data)
-    filters = make_filters(order, secrets)
     if filters is not None:
         # Before anything is replaced: what is looked for must be there as the job wrote it.
-        data = filters[STDOUT].feed(data) + filters[STDOUT].flush()
+        data = filters.whole(data)
     outputs = parse(data, problems)
     return {FIELD: outputs, WARNING: _sentence(problems)} if outputs or problems else {}
 

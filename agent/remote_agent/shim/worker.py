@@ -31,7 +31,7 @@ from remote_agent.shim.attempt import AttemptRunner, ShimProcess
 from remote_agent.shim.ending import SPAWN_ERROR
 from remote_agent.shim.held_inputs import InputHolder
 from remote_agent.shim.layout import EXIT
-from remote_agent.shim.order import OrderError, read_order
+from remote_agent.shim.order import Order, OrderError, read_order
 from remote_agent.shim.record import has_begun, mark_begun, write_record
 from remote_agent.shim.secrets import SecretsError, read_secrets
 
@@ -52,7 +52,7 @@ class Outcome(IntEnum):
     DETACHED = 4
     """The same, and processes of its last job live on, as its order says."""
     USED = 5
-    """The same: its memory has held secrets, and no other attempt may share it with them."""
+    """The same: its memory may have held secrets, and no other attempt may share it with them."""
 
 
 def log_line(text: str) -> None:
@@ -104,13 +104,18 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
         env = order.env
         if order.secrets:
             env = {**env, **{name: secrets[name] for name in order.secrets}}
-        return _run(attempt, directory, env)
+        return _run(attempt, directory, order, env)
     finally:
         directory.leave()
         directory.close()
 
 
-def _run(attempt: AttemptRunner, directory: Folder, env: Mapping[str, str]) -> Outcome | None:
+def _run(
+    attempt: AttemptRunner, directory: Folder, order: Order, env: Mapping[str, str]
+) -> Outcome | None:
+    if order.filter is not None:
+        # What the job adds at run time is secret, too.
+        forbid_inspection()
     try:
         marker = mark_begun(directory)
         try:
@@ -122,7 +127,9 @@ def _run(attempt: AttemptRunner, directory: Folder, env: Mapping[str, str]) -> O
             os.close(marker)
     finally:
         attempt.close()
-    return Outcome.DETACHED if attempt.detached else None
+    if attempt.detached:
+        return Outcome.DETACHED
+    return Outcome.USED if order.filter is not None else None
 
 
 def _lock(directory: Folder) -> bool:

@@ -28,7 +28,7 @@ class Host(World):
         self.sources = SecretSources(SecretsPart.model_validate(settings), environ)
 
 
-SHOWS = 'printf "%s" "$A"'
+SHOWS = 'printf "%s" "$A" | tr a-z A-Z'  # in small ones it is masked
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ async def test_the_job_gets_what_the_server_gives_and_it_names(
         key = world.store(f'{SHOWS}; printf "%s" "${{B-unset}}"', secrets=["A"])
         give(world, key, ["A"], secrets={"A": "hush", "B": "more"})
         assert (await world.end_of(key)).exit_code == 0
-        assert world.output(key) == b"hushunset"
+        assert world.output(key) == b"HUSHunset"
         assert closed == [True]
 
 
@@ -90,7 +90,9 @@ async def test_each_place_in_its_order(tmp_path: Path) -> None:
     for name in ("A", "B", "C"):
         (folder / name).write_text(f"{name} of the files\n")
     async with ticking(Host(tmp_path, dir=folder, env_allow=["A"])) as world:
-        names, show = ["A", "B", "C"], 'printf "%s, %s, %s, %s" "$A" "$B" "$C" "$ALL"'
+        # In large letters, or it is masked.
+        show = 'printf "%s, %s, %s, %s" "$A" "$B" "$C" "$ALL" | tr a-z A-Z'
+        names = ["A", "B", "C"]
         key = world.store(show, secrets=names, env={"ALL": "${A}+${C}"})
         server = dict.fromkeys("AB", "of the server")
         spec = CommandSpec(command=["true"], secrets=names, env={"ALL": "${A}+${C}"})
@@ -98,7 +100,7 @@ async def test_each_place_in_its_order(tmp_path: Path) -> None:
         SecretStart(world.runner, world.sources).start_with_secrets(key, needs)
         await world.end_of(key)
         assert world.output(key) == (
-            b"of the environment, of the server, C of the files, of the environment+C of the files"
+            b"OF THE ENVIRONMENT, OF THE SERVER, C OF THE FILES, OF THE ENVIRONMENT+C OF THE FILES"
         )
         written = (world.journal.path(key) / "attempt.jsonl").read_bytes()
         assert b"of the" not in written and b"${A}+${C}" in written

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from remote_agent.journal.directory import (
 )
 from remote_agent.planning import kinds
 from remote_agent.planning.paths import JobPaths
-from remote_agent.shim.layout import EXIT, ORDER, STARTED
+from remote_agent.shim.layout import EXIT, MASK_FILE, ORDER, STARTED
 from remote_agent.shim.order import Order, parse
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer
@@ -87,6 +88,20 @@ def test_files_of_the_job(place: Path, offers: Offers, tmp_path: Path) -> None:
         assert (work / "deep" / "er" / "run.sh").stat().st_mode & 0o777 == 0o755
         assert (work / "empty").read_bytes() == b""
         shutil.rmtree(place)
+
+
+def test_a_mask_file_is_its_jobs_alone(place: Path, offers: Offers, tmp_path: Path) -> None:
+    paths = JobPaths(place, place / "work")
+    order = Order("J.1", ["true"], {}, "/", mask_file=str(place / MASK_FILE))
+    write_directory(place, order, offers(), "boot-1", paths)
+    mode = (place / MASK_FILE).stat().st_mode
+    assert stat.S_ISFIFO(mode) and stat.S_IMODE(mode) == 0o600
+    home = tmp_path / "jobs" / "J.2"
+    home.parent.mkdir()
+    apart = JobPaths(home, home / "work", apart=True)
+    other = place.with_name("J.2")
+    write_directory(other, order, offers(), "boot-1", apart)
+    assert (home / MASK_FILE).is_fifo() and not (other / MASK_FILE).exists()
 
 
 def test_files_in_each_others_way(place: Path, offers: Offers) -> None:

@@ -9,13 +9,14 @@ import pytest
 
 from remote_agent.journal.settled import keep_log
 from remote_agent.processes import Folder
-from remote_agent.shim.layout import INPUT, INPUT_END, ORDER, SETTLED, STARTED
+from remote_agent.shim.layout import INPUT, INPUT_END, MASK_FILE, ORDER, SETTLED, STARTED
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     for name in (ORDER, INPUT, INPUT_END, "output.log"):
         (tmp_path / name).write_text(name)
+    os.mkfifo(tmp_path / MASK_FILE)
     return tmp_path
 
 

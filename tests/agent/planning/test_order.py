@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from remote_agent.config import Config
+from remote_agent.planning import order as module
 from remote_agent.planning.kinds import plan
 from remote_agent.planning.order import HostContext, make_order, nice_of, segments_allowed
 from remote_agent.planning.paths import job_paths
@@ -138,3 +141,24 @@ def test_all_that_a_planner_wants_is_in_the_order(offers: Offers, config: Config
     made = make_order(offers(), work, paths, config, HostContext("host-1", ENVIRON))
     assert (made.argv, made.workload, made.options) == (["run"], "container", work.options)
     assert (made.payload, made.secrets, made.filter) == (b"hello", ["TOKEN"], "mask")
+
+
+def test_only_jobs_with_secrets_or_that_ask_for_it_are_masked(
+    offers: Offers, config: Config
+) -> None:
+    plain = order(offers(), config)
+    assert (plain.filter, plain.mask_file) == (None, None) and "REMOTE_MASK" not in plain.env
+    for fields in ({"secrets": ["TOKEN"]}, {"mask": True}):
+        made = order(offers(**fields), config)
+        assert made.filter == "mask"
+        assert made.mask_file == made.env["REMOTE_MASK"] == "/state/attempts/J.1/mask"
+
+
+def test_without_fifos_secrets_are_masked_and_nothing_can_be_added(
+    offers: Offers, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HAS_FIFOS", False)
+    made = order(offers(secrets=["TOKEN"]), config)
+    assert (made.filter, made.mask_file) == ("mask", None) and "REMOTE_MASK" not in made.env
+    with pytest.raises(ValueError, match=r"REMOTE_MASK\) on Windows; submit it without mask"):
+        order(offers(mask=True), config)

@@ -29,6 +29,7 @@ def test_what_kinds_of_jobs_add() -> None:
         payload=b"\xff\0",
         secrets=["TOKEN"],
         filter="m",
+        mask_file="/x/mask",
     )
     assert parse(order.line()) == order
     assert b"payload" not in PLAIN.line()
@@ -42,6 +43,7 @@ def test_what_kinds_of_jobs_add() -> None:
         ("payload", "A" * 1_400_000),
         ("secrets", "TOKEN"),
         ("secrets", [1]),
+        ("mask_file", 3),
     ],
 )
 def test_what_kinds_add_is_checked(field: str, value: object) -> None:

@@ -12,6 +12,7 @@ from zlib import crc32
 import pytest
 
 from remote_agent.processes import Folder
+from remote_agent.shim.filters import Filters
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import Output
 from remote_agent.spool import CHECKSUMS, LIVE, SpoolReader, closed_name, closed_start
@@ -284,8 +285,7 @@ class Shout:
 def test_a_filter_sees_each_stream_apart_and_before_anything_is_kept(
     directory: Folder, tmp_path: Path
 ) -> None:
-    filters = {cri.STDOUT: Shout(), cri.STDERR: Shout()}
-    output = Output(directory, order(), filters)
+    output = Output(directory, order(), Filters(Shout))
     for data, stream in ((b"one\ntw", cri.STDOUT), (b"err", cri.STDERR), (b"o\n", cri.STDOUT)):
         output.take(data, stream)
     before = (tmp_path / LIVE).read_bytes()
@@ -307,8 +307,7 @@ class Double:
 
 
 def test_the_cap_counts_what_a_filter_lets_through(directory: Folder, tmp_path: Path) -> None:
-    filters = {cri.STDOUT: Double(), cri.STDERR: Double()}
-    output = Output(directory, order(max_log=1000), filters)
+    output = Output(directory, order(max_log=1000), Filters(Double))
     output.take(b"0123456789abcde\n" * 100, cri.STDOUT)
     output.end()
     output.close()

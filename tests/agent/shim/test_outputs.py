@@ -21,7 +21,7 @@ ORDER = Order("J.1", ["true"], {}, "/")
 
 def read(place: Path, order: Order = ORDER) -> dict[str, Any]:
     with Folder(place) as folder:
-        return read_outputs(folder, order, {})
+        return read_outputs(folder, order, None)
 
 
 def values(data: bytes) -> dict[str, str]:

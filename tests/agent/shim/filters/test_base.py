@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.shim.filters import FILTERS, make_filters
+from remote_agent.shim.filters import FILTERS, Filters, make_filters
 from remote_agent.shim.order import Order, OrderError
 from remote_protocol.cri import STDERR, STDOUT
 from tests.support.shim_harness import Run, ShimHarness
@@ -35,10 +35,11 @@ def test_without_a_name_there_is_none_and_an_unknown_one_is_refused() -> None:
 
 
 def test_each_stream_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FILTERS, "redact", Redact)
-    made = make_filters(ORDER._replace(filter="redact"), {"A": "x"})
-    assert made is not None and set(made) == {STDOUT, STDERR}
-    assert made[STDOUT] is not made[STDERR]
+    monkeypatch.setitem(FILTERS, "redact", lambda order, secrets: Filters(lambda: Redact(secrets)))
+    made = make_filters(ORDER._replace(filter="redact"), {"A": "xyz"})
+    assert made is not None and made.source is None
+    assert made.feed(b"1xy", STDOUT) == b"1" and made.feed(b"2xyz", STDERR) == b"2***"
+    assert (made.flush(STDOUT), made.flush(STDERR)) == (b"xy", b"")
 
 
 def test_an_attempt_with_an_unknown_filter_never_begins(harness: ShimHarness) -> None:
