@@ -19,6 +19,7 @@ _FULL = [
     ["start"],
     ["pages"],
     ["dashboards"],
+    ["masking"],
 ]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
@@ -32,6 +33,7 @@ _QUICK = [
     ["start", "--rounds", "5"],
     ["pages", "--jobs", "20000", "--agents", "200", "--rounds", "10"],
     ["dashboards", "--rounds", "2", "--jobs", "200", "--latency", "20"],
+    ["masking", "--rounds", "1", "--megabytes", "8"],
 ]
 
 
