@@ -13,6 +13,7 @@ from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import JobState
 from remote_server import dispatcher as module
+from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
 from remote_server.domain.changes import Accepted
 from remote_server.domain.model import Clock, Lease
@@ -64,6 +65,15 @@ async def connect(links: FakeLinks, name: str, **fields: object) -> None:
     wake(links, name)
 
 
+async def rested(links: FakeLinks) -> None:
+    """Wait until the dispatcher has looked at everything, and waits for more."""
+    await until(lambda: waits(links.signal))  # type: ignore[attr-defined]
+
+
+def waits(signal: DispatchSignal) -> bool:
+    return signal._waiter is not None and not signal.awake
+
+
 async def release(store: Store, links: FakeLinks, lease: Lease) -> None:
     await finish(store, lease.key, agent=lease.agent, now=time.time())
     del links.agents[lease.agent].leases[lease.key]
@@ -85,7 +95,7 @@ async def test_a_submitted_job_goes_out_at_once(store: Store, links: FakeLinks) 
 
 async def test_waiting_jobs_go_out_when_an_agent_comes(store: Store, links: FakeLinks) -> None:
     jobs = await store.submit([spec(priority=number % 3) for number in range(12)], time.time())
-    await asyncio.sleep(0.02)
+    await rested(links)
     assert links.offers == []
     await connect(links, "a", capacity=5)
     await until(lambda: len(links.offers) == 5)
@@ -103,7 +113,7 @@ async def test_a_large_backlog_is_worked_off(store: Store, links: FakeLinks) -> 
     wake(links)
     await store.submit([spec() for _ in range(1500)], time.time())
     await until(lambda: len(links.offers) == 1000)
-    await asyncio.sleep(0.05)
+    await rested(links)
     assert len(links.offers) == len({lease.key for lease in links.offers}) == 1000
     assert all(len(slot.leases) == 50 for slot in links.agents.values())
 
@@ -125,7 +135,7 @@ async def test_an_agent_that_becomes_eligible_is_used(store: Store, links: FakeL
     slot.eligible = False
     wake(links, "a")
     await submitted(store, time.time())
-    await asyncio.sleep(0.02)
+    await rested(links)
     assert links.offers == []
     slot.eligible = True
     wake(links, "a")
@@ -276,7 +286,7 @@ async def test_a_missed_event_is_made_up_for_by_the_sweep(store: Store) -> None:
     dispatcher = Dispatcher(store, links, CLOCK, sweep=0.03)
     task = asyncio.create_task(dispatcher.run())
     await submitted(store, time.time())
-    await asyncio.sleep(0.01)
+    await until(lambda: waits(dispatcher.signal))
     links.connect("a")  # nobody says so
     await until(lambda: len(links.offers) == 1)
     task.cancel()

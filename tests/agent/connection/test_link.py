@@ -113,7 +113,7 @@ async def test_it_never_gives_up_on_a_server_that_is_away():
     server = FakeServer()
     server.port = free_port()
     async with linked(server.url) as (wire, ear, task):
-        await asyncio.sleep(0.05)
+        await until(lambda: wire.failure)
         assert not task.done() and not wire.open
         wire.send(Heartbeat(seq=1))
         assert not wire.write(memoryview(b"x"))
@@ -140,8 +140,8 @@ async def test_other_refusals_are_tried_again(status, code):
     """A 401 without a code of ours may come from a proxy on its bad day."""
     async with FakeServer() as server:
         server.refusal = (status, code)
-        async with linked(server.url):
-            await asyncio.sleep(0.05)
+        async with linked(server.url) as (wire, _, _task):
+            await until(lambda: wire.failure)
             server.refusal = None
             await server.online()
 

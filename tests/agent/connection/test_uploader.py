@@ -24,8 +24,11 @@ class Spool:
         self.closed = False
         self.first = 0
         self.dropped: tuple[int, int] | None = None
+        self.looks = 0
+        """How often it was read."""
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
+        self.looks += 1
         if self.broken:
             raise OSError("the disk is tired")
         if self.odd:
@@ -157,7 +160,7 @@ async def test_a_spool_that_cannot_be_read_is_named_and_tried_again(monkeypatch,
         key = it.spool(b"abcd")
         it.spools[key].broken = True
         it.uploader.wake()
-        await asyncio.sleep(0.05)
+        await until(lambda: it.spools[key].looks > 2)
         assert not it.frames
         it.spools[key].broken = False
         await until(lambda: it.frames == [(key, 0, b"abcd")])
