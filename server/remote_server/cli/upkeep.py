@@ -50,7 +50,7 @@ def migrate(config_file: Path | None, **flags: object) -> None:
     help="Repair what can be repaired; the server must not run meanwhile.",
 )
 def check(config_file: Path | None, repair: bool, **flags: object) -> None:
-    """Compare the database with the log files and name what is wrong.
+    """Compare the database with the log files and the key of secrets, and name what is wrong.
 
     Exit code 1 when something is.
     """
@@ -62,6 +62,8 @@ async def _check(config: Config, repair: bool) -> int:
     from remote_server.disk.reserve import Reserve
     from remote_server.inspection import Inspection
     from remote_server.logs.opening import open_logs
+    from remote_server.secrets.source import open_keys
+    from remote_server.secrets.vault import Vault
     from remote_server.store import Store, Terms
 
     require_database(config)
@@ -77,6 +79,8 @@ async def _check(config: Config, repair: bool) -> int:
             found = Inspection(store, logs, repair)
             await found.run()
             logs.close()
+            vault = Vault(store, open_keys(config.secrets, data.secrets_key))
+            found.faults += await vault.faults()
         finally:
             await store.close()
     finally:

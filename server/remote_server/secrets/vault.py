@@ -113,6 +113,23 @@ class Vault:
         secrets = await self._store.secrets()
         return next(iter(self.problems(secrets).values()), "")
 
+    async def faults(self) -> list[str]:
+        """A sentence for each secret that cannot be decrypted; one for all without a key."""
+        names = [secret.name for secret in await self._store.secrets()]
+        if not names:
+            return []
+        try:
+            ring = self._keys.ring()
+        except KeyUnusable as error:
+            return [str(error)]
+        found = []
+        for name, secret in (await self._store.sealed_secrets(names)).items():
+            try:
+                ring.open(name, secret.sealed)
+            except Unreadable as error:
+                found.append(str(error))
+        return found
+
     async def _ring_or_first(self) -> KeyRing:
         async with self._making:
             try:

@@ -59,6 +59,8 @@ def test_without_its_key_the_server_starts_and_says_so(data: Path) -> None:
     (data / "secrets.key").rename(data / "away")
     said = call("secret", "rotate-key", "--data-dir", data)
     assert said.returncode == 1 and "restore the file" in said.stderr
+    said = call("check", "--data-dir", data)
+    assert said.returncode == 1 and "the key of secrets is missing" in said.stdout
     with running(data) as server, client(server, data) as calls:
         assert "jobs do not get all of their secrets" in "".join(server.said)
         assert "there is no" in calls.secret("A").problem

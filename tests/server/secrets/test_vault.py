@@ -112,3 +112,20 @@ async def test_all_of_a_job_have_a_size(vault: Vault) -> None:
     found = await vault.granted(names, "default")
     assert list(found.withheld) == names[15:]
     assert "larger than 1048576 bytes" in found.withheld["S16"]
+
+
+async def test_every_secret_that_does_not_open_is_a_fault(
+    store: Store, vault: Vault, key_file: KeyFile
+) -> None:
+    assert await vault.faults() == []
+    for name in ("A", "B", "C"):
+        await put(vault, name)
+    assert await vault.faults() == []
+    sealed = (await store.sealed_secrets(["A"]))["A"].sealed
+    await store.put_secret("B", sealed, None, NOW)
+    await store.put_secret("C", sealed._replace(key_id="lost"), None, NOW)
+    damaged, other = await vault.faults()
+    assert "'B' is damaged or was changed" in damaged and "'C' is encrypted with the key" in other
+    key_file.path.unlink()
+    (missing,) = await vault.faults()
+    assert "the key of secrets is missing" in missing
