@@ -49,6 +49,10 @@ BEFORE = {
     "remotectl webhook test": "remotectl webhook update alarm --to $HOOK",
     "remotectl webhook create": "remotectl webhook delete alarm; remotectl webhook delete hosts; "
     "rm hosts.secret",
+    "remotectl run --queue berlin --secret": "remotectl agent set web-7 --queue default "
+    "--queue berlin; echo hush | remotectl secret set PGPASSWORD --queue berlin",
+    "remotectl secret": "remotectl queue create paris; "
+    "echo hush | remotectl secret set PGPASSWORD --queue berlin",
     "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",
 }
 """What the reader's world is like before an example that needs it to be otherwise."""
@@ -136,9 +140,12 @@ class World:
         }
         # Programs of the reader's own.
         stubs.mkdir()
-        for name in ("psql", "backup", "jq"):
-            (stubs / name).write_text("#!/bin/sh\n[ -t 0 ] || cat\n")
+        for name in ("psql", "backup", "jq", "pass"):
+            (stubs / name).write_text("#!/bin/sh\n[ -t 0 ] || cat\necho\n")
             (stubs / name).chmod(0o755)
+        ssh = scratch / "home/.ssh"
+        ssh.mkdir()
+        (ssh / "deploy").write_text("a key\n")
         for name in ("report.sql", "conf/prod.toml", "train.py", "Makefile"):
             (self.here / name).parent.mkdir(exist_ok=True)
             (self.here / name).write_text("")
@@ -217,7 +224,8 @@ class World:
             return "" if process.wait(120) == 0 else f"it ended with {process.returncode}"
         if text in ENDLESS:
             text = f"timeout 2 {text}; [ $? = 124 ]"
-        apart = text.startswith(("remote-server migrate", "remote-server check --repair"))
+        alone = ("remote-server migrate", "remote-server check --repair", "remote-server secret")
+        apart = text.startswith(alone)
         if apart:  # nobody else may work on the database
             self.started[0].terminate()
             self.started[0].wait()
@@ -237,7 +245,9 @@ class World:
             made = "remotectl registration-token create --queue default --queue berlin"
             text = text.replace("rrt_…", self.must(made))
         if "# by the browser" in text:
-            text = text.partition("#")[0] + "< admin-token"
+            text = text.partition("#")[0].replace("--role operator", "") + "< admin-token"
+        if re.match(r"remotectl secret set \w+ --queue \w+$", text):
+            text = f"echo hush | {text}"  # at a terminal it asks
         if "replay alarm 01" in text:
             self.sh("remotectl webhook test alarm")
             made = self.must("remotectl webhook deliveries alarm --limit 1 -q")

@@ -54,9 +54,9 @@ def secret() -> None:
 
     \b
     Examples:
-      remotectl secret set DB_PASSWORD --queue berlin
+      remotectl secret set PGPASSWORD --queue berlin
       remotectl secret list
-      remotectl run --queue berlin --secret DB_PASSWORD -- ./migrate.sh
+      remotectl run --queue berlin --secret PGPASSWORD -- psql -h db -c 'select 1'
     """
 
 
@@ -89,8 +89,8 @@ def set_secret(
 
     \b
     Examples:
-      remotectl secret set DB_PASSWORD --queue berlin
-      pass show db | remotectl secret set DB_PASSWORD --queue berlin
+      remotectl secret set PGPASSWORD --queue berlin
+      pass show db | remotectl secret set PGPASSWORD --queue berlin
       remotectl secret set DEPLOY_KEY --all-queues --from-file ~/.ssh/deploy
     """
     body = _asked(queues, all_queues)
@@ -110,7 +110,7 @@ def edit(
 
     \b
     Example:
-      remotectl secret edit DB_PASSWORD --queue berlin --queue paris
+      remotectl secret edit PGPASSWORD --queue berlin --queue paris
     """
     body = _asked(queues, all_queues)
     if not body:
@@ -141,7 +141,7 @@ def show(session: Session, name: str, output: str) -> None:
 
     \b
     Example:
-      remotectl secret show DB_PASSWORD
+      remotectl secret show PGPASSWORD
     """
     _print(session.calls.one("secrets", name), output)
 
@@ -154,7 +154,7 @@ def delete(session: Session, name: str) -> None:
 
     \b
     Example:
-      remotectl secret delete DB_PASSWORD
+      remotectl secret delete PGPASSWORD
     """
     session.calls.delete("secrets", name)
     note(f"secret {name} is deleted")
