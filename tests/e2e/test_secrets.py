@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import tarfile
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from secrets import token_hex
 
 import pytest
 
+from remote_agent.journal.secret_folders import prefix_in
 from remote_agent.processes.linux import children
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
@@ -194,3 +198,81 @@ def test_secrets_of_the_host_through_remotectl(stack: Stack) -> None:
     assert (job.end_reason, job.exit_code) == (EndReason.SECRET_MISSING, None)
     shown = soon(lambda: stack.ctl("job", "show", job.id).stdout)
     assert b"secret_missing" in shown and b"NOWHERE" in shown
+
+
+# As files --------------------------------------------------------------------------------------
+
+
+def in_memory(agent: AgentProcess) -> list[Path]:
+    """Folders with secrets of its jobs."""
+    start = Path(prefix_in("/dev/shm", agent.state)).name
+    return [path for path in Path("/dev/shm").iterdir() if path.name.startswith(start)]
+
+
+READ = 'read -r value < "$A_FILE"; echo "got ${#value} ${A-unset}"; sleep 60'
+
+
+async def test_a_file_is_gone_with_its_shim(server: FakeServer, tmp_path: Path) -> None:
+    """kill -9 of the shim alone: the agent removes it with what is left of the job."""
+    server.secrets = {"A": CANARY}
+    async with AgentProcess(tmp_path, server.url) as agent:
+        await server.online()
+        key = server.offer(sh(READ, secrets=["A"], secret_files=["A"]))
+        await until(lambda: b"unset" in server.logs[key], "the job runs")
+        (folder,) = in_memory(agent)
+        assert (folder / "A").read_text() == CANARY and places_of(CANARY, tmp_path) == []
+        started = json.loads((agent.state / "attempts" / str(key) / "started.json").read_bytes())
+        os.kill(started["shim_pid"], signal.SIGKILL)
+        assert (await server.end_of(key)).end_reason is EndReason.LOST
+        assert in_memory(agent) == []
+
+
+async def test_a_file_is_gone_after_a_crash_of_all(server: FakeServer, tmp_path: Path) -> None:
+    """kill -9 of agent and shim: the agent's next start removes it; what runs keeps its own."""
+    server.secrets = {"A": CANARY}
+    async with AgentProcess(tmp_path, server.url) as agent:
+        await server.online()
+        dies, lives = (server.offer(sh(READ, secrets=["A"], secret_files=["A"])) for _ in range(2))
+        await until(
+            lambda: all(b"unset" in server.logs[key] for key in (dies, lives)), "the jobs run"
+        )
+        assert len(in_memory(agent)) == 2
+        await agent.kill()
+        started = json.loads((agent.state / "attempts" / str(dies) / "started.json").read_bytes())
+        os.kill(started["shim_pid"], signal.SIGKILL)
+        await agent.start()
+        assert (await server.end_of(dies)).end_reason is EndReason.LOST
+        (kept,) = in_memory(agent)
+        assert str(lives) in kept.name and (kept / "A").read_text() == CANARY
+        server.cancel(lives)
+        assert (await server.end_of(lives)).end_reason is EndReason.CANCELLED
+        assert in_memory(agent) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
+async def test_a_job_of_another_user_reads_its_own_file(server: FakeServer) -> None:
+    server.secrets = {"A": "hush"}
+    folder = Path(tempfile.mkdtemp(prefix="secrets."))
+    folder.chmod(0o755)
+    try:
+        async with AgentProcess(folder, server.url, '[jobs]\nrun_as = "nobody"\n') as agent:
+            await server.online()
+            script = 'id -un; tr a-z A-Z < "$A_FILE"; stat -c " %U %a" "$A_FILE" "${A_FILE%/A}"'
+            key = server.offer(sh(script, secrets=["A"], secret_files=["A"]))
+            assert (await server.end_of(key)).exit_code == 0
+            assert said(server, key) == "nobody\nHUSH nobody 400\n nobody 700\n"
+            assert in_memory(agent) == []
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_secret_as_a_file_through_remotectl(stack: Stack) -> None:
+    folder = stack.root / "secrets"
+    folder.mkdir()
+    (folder / "KEY").write_text("line 1\nline 2\n")
+    stack.agent("a", config=f'[secrets]\ndir = "{folder}"\n')
+    # In large letters: as it is, it is masked.
+    script = '(cat "$KEY_FILE"; echo "/${KEY-unset}") | tr a-z A-Z; cat "$KEY_FILE"'
+    done = stack.ctl("run", "--secret", "KEY:file", "--shell", "sh", "--", script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"LINE 1\nLINE 2/UNSET\n") and b"line" not in done.stdout

@@ -39,6 +39,7 @@ from remote_agent.execution.runner import Runner
 from remote_agent.execution.secret_start import SecretStart
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.journal import Journal
+from remote_agent.journal.secret_folders import prefix_in
 from remote_agent.journal.users import Users
 from remote_agent.local.control import ControlServer
 from remote_agent.local.desired_state import DesiredState
@@ -54,6 +55,7 @@ from remote_agent.processes import (
     SCARCE,
     forbid_inspection,
     lower_descriptors,
+    memory_folder,
     protect_from_oom,
 )
 from remote_agent.session.machine import Session
@@ -102,7 +104,8 @@ class Agent:
         # First of all: its faults are those of the configuration.
         users = Users(config.jobs)
         group = job_group(config.limits.cgroup)
-        host = HostContext(identity.name, os.environ, group, options.umask)
+        place = prefix_in(memory_folder(os.environ, users.separate), config.state_dir)
+        host = HostContext(identity.name, os.environ, group, options.umask, place)
         self._journal = journal = Journal(config, host, users)
         check_users(users, journal.files)
         self._files = files = file_limits()

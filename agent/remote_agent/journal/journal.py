@@ -34,6 +34,7 @@ from remote_agent.journal.files import JobFiles
 from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, open_directory, parse_key
 from remote_agent.journal.inputs import InputFiles
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
+from remote_agent.journal.secret_folders import SecretFolders
 from remote_agent.journal.settled import SettledLog, leave_log
 from remote_agent.journal.spares import SpareDirectories
 from remote_agent.journal.trash import Trash
@@ -69,6 +70,7 @@ class Journal:
         most of what is done with it."""
         self.inputs = InputFiles(self.path, config.limits.min_free_disk // 2)
         self._trash = Trash(self._root)
+        self._secrets = SecretFolders(host.secret_prefix)
         self.files = JobFiles(config, self._root, self.users.separate)
         """Where jobs have theirs."""
         self._spares = SpareDirectories(self._root, self.files.folders)
@@ -183,11 +185,14 @@ class Journal:
             if record is not None:
                 found.append(record)
         self.files.clear({str(record.key) for record in found})
+        self._secrets.sweep([record.key for record in found if record.ended is None])
         return found
 
     def kill_rest(self, key: AttemptId, started: StartRecord | None) -> int:
-        """Kill what is left of an attempt's job; how many processes."""
-        return kill_rest(key, started, self.users.of(key))
+        """Kill what is left of an attempt's job, and remove its secrets; how many processes."""
+        killed = kill_rest(key, started, self.users.of(key))
+        self._secrets.remove(key)
+        return killed
 
     def look(self, key: AttemptId, again: bool = True) -> AttemptRecord | None:
         """What the disk says about an attempt; None when there is none, or it is settled.

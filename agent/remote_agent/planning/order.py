@@ -43,6 +43,9 @@ class HostContext:
     """Folder of a group delegated to it."""
     umask: int = 0o022
     """With which it was started."""
+    secret_prefix: str = ""
+    """How paths begin of folders for secrets that jobs get as files; empty: it has no place in
+    memory."""
 
     @cached_property
     def inherited(self) -> dict[str, str]:
@@ -65,6 +68,12 @@ def make_order(
         raise ValueError(
             "jobs cannot add values to be masked (mask, REMOTE_MASK) on Windows; submit it without "
             "mask, or to agents on other systems"
+        )
+    if spec.secret_files and not host.secret_prefix:
+        raise ValueError(
+            "secrets cannot be given as files here, for want of a file system in memory: a "
+            "writable /dev/shm or, where jobs run as the agent's user, $XDG_RUNTIME_DIR on tmpfs; "
+            "take them as variables, or choose other agents by labels"
         )
     identity: dict[str, Any] = {"home": str(paths.home)} if paths.apart else {}
     if user is not None:
@@ -116,6 +125,8 @@ def make_order(
         options=work.options,
         payload=work.payload,
         secrets=[*work.secrets, *secret_variables(spec)],
+        secret_files=spec.secret_files,
+        secret_prefix=host.secret_prefix if spec.secret_files else "",
         filter=work.filter or (MASK if masked else None),
         mask_file=mask_file,
         merge=spec.merge_output,

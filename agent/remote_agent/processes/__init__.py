@@ -14,6 +14,7 @@ from remote_agent.processes.command import run_again, shim_command, shim_environ
 from remote_agent.processes.environment import TEMPORARY_NAMES, child_env, inherited_env
 from remote_agent.processes.load import free_disk, free_memory, load_average, processor_ticks
 from remote_agent.processes.memory import memory_file
+from remote_agent.processes.memory_folder import memory_folder
 from remote_agent.processes.types import (
     HOST_FAULTS,
     SCARCE,
@@ -305,6 +306,7 @@ __all__ = [
     "lower_descriptors",
     "make_fifo",
     "memory_file",
+    "memory_folder",
     "missing_privileges",
     "name_problem",
     "notify",

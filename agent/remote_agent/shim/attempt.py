@@ -35,6 +35,7 @@ from remote_agent.shim.output import Output
 from remote_agent.shim.outputs import read_outputs
 from remote_agent.shim.reader import OutputReader
 from remote_agent.shim.record import write_started
+from remote_agent.shim.secret_files import SecretFiles
 from remote_agent.shim.streams import Streams
 from remote_agent.shim.termination import Termination
 from remote_agent.shim.workload import make_workload
@@ -55,15 +56,22 @@ class ShimProcess(NamedTuple):
 
 
 class AttemptRunner:
-    """Runs one attempt once. `directory` is its directory: open, locked and entered; the attempt
-    is marked as begun before `run`. OrderError when its order wants what this shim lacks."""
+    """Runs one attempt once. `directory` is its directory: open, locked and entered; `files` are
+    its secrets that are files until its end; it is marked as begun before `run`. OrderError when
+    its order wants what this shim lacks."""
 
     def __init__(
-        self, directory: Folder, order: Order, shim: ShimProcess, secrets: Mapping[str, str]
+        self,
+        directory: Folder,
+        order: Order,
+        shim: ShimProcess,
+        secrets: Mapping[str, str],
+        files: SecretFiles,
     ) -> None:
         self._directory = directory
         self._order = order
         self._shim = shim
+        self._files = files
         self._filters = make_filters(order, secrets)
         self._workload = make_workload(order, guarded=shim.holder is not None)
         self._timeline = Timeline()
@@ -260,4 +268,6 @@ class AttemptRunner:
             **outputs,
             CLEAN: WHOLE_TREES and not (self.detached or self._termination.survivors),
         }
+        # Whoever hears of its end finds nothing of them.
+        self._files.remove()
         self._completion.write_exit(body, self._order.sync)

@@ -74,6 +74,10 @@ class Order(NamedTuple):
     """What the job finds on its standard input first; with neither, that is empty."""
     secrets: list[str] = []  # noqa: RUF012 - a field of a tuple, never changed
     """Names of the variables whose values come with the request."""
+    secret_files: list[str] = []  # noqa: RUF012 - a field of a tuple, never changed
+    """Names of secrets that the job gets as files; their values come so, too."""
+    secret_prefix: str = ""
+    """How the path of the folder for them begins, in a file system in memory."""
     filter: str | None = None
     """What the output passes before it is kept, by its name in `shim.filters.FILTERS`."""
     mask_file: str | None = None
@@ -131,7 +135,7 @@ def _check(order: Order) -> None:
         raise ValueError(f"no signal {order.stop_signal}")
     if not order.argv or not _are_texts(order.argv):
         raise ValueError("no program")
-    if order.secrets and not _are_texts(order.secrets):
+    if not _are_texts(order.secrets) or not _are_texts(order.secret_files):
         raise ValueError("no names of secrets")
     if order.mask_file is not None and not isinstance(order.mask_file, str):
         raise ValueError("no path of a mask file")

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from enum import IntEnum
 from typing import Final
 
@@ -33,6 +34,7 @@ from remote_agent.shim.held_inputs import InputHolder
 from remote_agent.shim.layout import EXIT
 from remote_agent.shim.order import Order, OrderError, read_order
 from remote_agent.shim.record import has_begun, mark_begun, write_record
+from remote_agent.shim.secret_files import SecretFiles
 from remote_agent.shim.secrets import SecretsError, read_secrets
 
 ATTEMPTS: Final = 200
@@ -78,6 +80,7 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
     except OSError as error:
         log_line(f"cannot open the attempt directory {path}: {error.strerror}")
         return None
+    held = ExitStack()
     try:
         if not _lock(directory):
             log_line(f"another shim keeps {path}; this one leaves it alone")
@@ -88,11 +91,13 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
             return None
         try:
             order = read_order(directory)
-            if missing := [name for name in order.secrets if name not in secrets]:
+            wanted = [*order.secrets, *order.secret_files]
+            if missing := [name for name in wanted if name not in secrets]:
                 log_line(f"{path} needs secrets that did not come with the request: {missing}")
                 return None
             # Everything that a full disk can refuse comes first: then the attempt has not begun.
-            attempt = AttemptRunner(directory, order, shim, secrets)
+            files = held.enter_context(SecretFiles(order, secrets))
+            attempt = AttemptRunner(directory, order, shim, secrets, files)
         except FileNotFoundError:
             # Settled meanwhile, and used again: nothing of it may be touched.
             log_line(f"there is no start order in {path}")
@@ -104,8 +109,11 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
         env = order.env
         if order.secrets:
             env = {**env, **{name: secrets[name] for name in order.secrets}}
+        if order.secret_files:
+            env = {**env, **files.variables}
         return _run(attempt, directory, order, env)
     finally:
+        held.close()
         directory.leave()
         directory.close()
 

@@ -162,3 +162,16 @@ def test_without_fifos_secrets_are_masked_and_nothing_can_be_added(
     assert (made.filter, made.mask_file) == ("mask", None) and "REMOTE_MASK" not in made.env
     with pytest.raises(ValueError, match=r"REMOTE_MASK\) on Windows; submit it without mask"):
         order(offers(mask=True), config)
+
+
+def test_secrets_as_files_need_a_place_in_memory(offers: Offers, config: Config) -> None:
+    offer = offers(secrets=["A", "B"], secret_files=["B"], env={"U": "${B}"})
+    with pytest.raises(ValueError, match="for want of a file system in memory"):
+        order(offer, config)
+    paths = job_paths(DIRECTORY, None, None)
+    host = HostContext("host-1", ENVIRON, secret_prefix="/dev/shm/remote-agent-0-")
+    made = make_order(offer, Work(["x"]), paths, config, host)
+    assert (made.secrets, made.secret_files) == (["A", "U"], ["B"])
+    assert made.secret_prefix == "/dev/shm/remote-agent-0-" and "U" not in made.env
+    plain = make_order(offers(), Work(["x"]), paths, config, host)
+    assert (plain.secrets, plain.secret_files, plain.secret_prefix) == ([], [], "")
