@@ -6,16 +6,16 @@ The one place that knows paths and parameters: the Python client puts models aro
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 from remote_client.errors import ClientError
+from remote_client.group_calls import GroupCalls
 from remote_client.logs import BlockingLog, StoredLog
 from remote_client.modes import Blocking, method, stream
-from remote_client.paths import given, segment
+from remote_client.paths import given, key, segment
 from remote_client.streams import numbered, own_log
 from remote_client.transport import Call, Document, Transport
 from remote_client.webhook_calls import WebhookCalls
@@ -27,12 +27,7 @@ TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 """States of a job that has ended for good (`remote_protocol.states.TERMINAL`)."""
 
 
-def key() -> str:
-    """A new idempotency key."""
-    return os.urandom(16).hex()
-
-
-class CallMethods(WebhookCalls):
+class CallMethods(GroupCalls, WebhookCalls):
     """The API of one server. Every method raises what `Transport` does."""
 
     _transport: Transport

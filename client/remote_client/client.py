@@ -28,6 +28,7 @@ from remote_client.modes import Blocking
 from remote_client.network import BlockingNetwork, Network
 from remote_client.resources.agents import AgentMethods
 from remote_client.resources.audit import AuditMethods
+from remote_client.resources.groups import GroupMethods
 from remote_client.resources.jobs import JobMethods
 from remote_client.resources.logs import LogMethods
 from remote_client.resources.queues import QueueMethods
@@ -46,6 +47,7 @@ class Methods(
     LogMethods,
     AgentMethods,
     QueueMethods,
+    GroupMethods,
     TokenMethods,
     SecretMethods,
     WebhookMethods,

@@ -1,7 +1,9 @@
-"""Segments and queries of the API's paths, made of what people typed. Touches nothing."""
+"""Segments and queries of the API's paths, made of what people typed, and keys that make calls safe
+to repeat. Reads the system's entropy."""
 
 from __future__ import annotations
 
+import os
 from urllib.parse import quote
 
 from remote_client.errors import UsageError
@@ -24,3 +26,8 @@ def given(**values: object) -> dict[str, str | list[str]]:
         for key, value in values.items()
         if value is not None
     }
+
+
+def key() -> str:
+    """A new idempotency key."""
+    return os.urandom(16).hex()

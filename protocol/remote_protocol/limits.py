@@ -27,6 +27,10 @@ MAX_JOB_BODY: Final = 12 * 1024 * 1024
 """The HTTP body of one submitted job."""
 MAX_BATCH_BODY: Final = 16 * 1024 * 1024
 MAX_BATCH_JOBS: Final = 2_000
+MAX_GROUP_MEMBERS: Final = 10_000
+"""Agents that one group reaches."""
+MAX_GROUP_SIZE: Final = 64 * 1024 * 1024
+"""Characters of the specifications of all members of a group together."""
 MAX_FILES_SIZE: Final = 6 * 1024 * 1024
 """All files of one job together, decoded."""
 MAX_FILES: Final = 1_000

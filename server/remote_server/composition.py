@@ -40,6 +40,7 @@ from remote_server.queries.sources import Sources
 from remote_server.retention import Retention, RetentionSettings
 from remote_server.secrets.source import open_keys
 from remote_server.secrets.vault import Vault
+from remote_server.stopped_groups import StoppedGroups
 from remote_server.store import Store
 from remote_server.sweeper import Sweeper, SweeperSettings
 from remote_server.web import (
@@ -106,6 +107,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         start_ttl=config.agents.start_ttl,
     )
     sweeper = Sweeper(store, hub, clock, sweeping)
+    stopped_groups = StoppedGroups(store, clock.wall)
     key = data.signing_key(config.webhooks.key_file, lambda: key_text(os.urandom(KEY_SIZE)))
     sender = _sender(config, store, key)
     watch = StateWatch(
@@ -118,6 +120,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     for subscriber in (
         signal.committed,
         sweeper.committed,
+        stopped_groups.committed,
         hub.committed,
         services.authenticator.committed,
         services.sessions.committed,
@@ -140,6 +143,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         {
             "dispatcher": dispatcher.run,
             "sweeper": sweeper.run,
+            "groups": stopped_groups.run,
             "retention": Retention(
                 store,
                 clock,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from heapq import merge
 from itertools import islice
 from typing import Final, Protocol
 
@@ -19,6 +20,7 @@ import structlog
 from remote_protocol.attempt_id import AttemptId
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.domain.demand import MAX_BACKOFF
+from remote_server.domain.held_members import Able, HeldMembers
 from remote_server.domain.links import Links
 from remote_server.domain.model import Clock, Demand, Lease, Outcome, Waiting
 from remote_server.domain.scheduling import Fleet
@@ -60,6 +62,16 @@ class DispatchStore(Protocol):
 
     async def next_release(self) -> float | None:
         """When the next one's time comes."""
+
+    async def held_members(self) -> HeldMembers:
+        """Members of groups that wait for their turn; it changes with the commits."""
+
+    def forget_held(self) -> None:
+        """Read them again: the database knows better."""
+
+    @property
+    def paused_queues(self) -> frozenset[str]:
+        """Queues whose jobs wait."""
 
 
 class Dispatcher:
@@ -117,7 +129,8 @@ class Dispatcher:
 
     async def _pause(self) -> float:
         """Seconds until there may be something to do without an event."""
-        due = await self._store.next_release()
+        times = (await self._store.next_release(), (await self._store.held_members()).due())
+        due = min((at for at in times if at is not None), default=None)
         if due is None:
             return self._sweep
         return min(self._sweep, max(0.005, due - self._clock.wall()))
@@ -137,16 +150,18 @@ class Dispatcher:
         await self._watch_clock()
         await self._store.release_due(self._clock.wall())
         demands = await self._store.demands()
-        if not demands:
+        members = await self._store.held_members()
+        if not demands and not members:
             return 0
-        await self._refresh()
+        changed = await self._refresh()
         wanted = self._servable(demands)
-        if not wanted:
+        turns = self._turns(members, changed)
+        if not wanted and not turns:
             return 0
-        limit = max(self._fleet.room(demand.queue) for demand in wanted)
+        limit = max((self._fleet.room(demand.queue) for demand in wanted), default=0)
         limit = min(max(limit, 1), HEADS)
-        heads = await self._store.heads(wanted, limit)
-        pairs = self._fleet.match(heads, self._links.avoided)
+        heads = await self._store.heads(wanted, limit) if wanted else []
+        pairs = self._fleet.match(_in_order(heads, turns), self._links.avoided)
         if not pairs:
             return 0
         leases = await self._store.assign(pairs, self._clock.wall())
@@ -159,9 +174,23 @@ class Dispatcher:
             # Some jobs were cancelled or expired meanwhile: their places are free again.
             given = {(lease.key.job, lease.agent) for lease in leases}
             self.signal.agents.update(agent for job, agent in pairs if (job, agent) not in given)
-        if len(leases) < len(pairs) or any(demands[demand] > limit for demand in wanted):
+            if turns:
+                self._store.forget_held()
+        more = any(demands[demand] > limit for demand in wanted)
+        if len(leases) < len(pairs) or more or (leases and members.unsettled()):
             self.signal.awake = True
         return len(leases)
+
+    def _turns(self, members: HeldMembers, changed: set[str] | None) -> list[Waiting]:
+        """Members of groups that may start now; `changed`: the agents to look at, None: all."""
+        if not members:
+            return []
+        able = Able(self._takes, self._fleet.fits)
+        now, paused = self._clock.wall(), self._store.paused_queues
+        return members.candidates(changed, able, now, HEADS, paused)
+
+    def _takes(self, job: str, demand: Demand) -> bool:
+        return self._fleet.serves(demand) and demand.agent not in self._links.avoided(job)
 
     async def _take_back(self, lease: Lease) -> None:
         """The agent left while the lease was being committed: nothing was sent to anybody."""
@@ -182,13 +211,14 @@ class Dispatcher:
             self.signal.awake = True
         return (wanted[self._turn :] + wanted[: self._turn])[:DEMANDS]
 
-    async def _refresh(self) -> None:
-        """Bring the fleet up to date with the links."""
+    async def _refresh(self) -> set[str] | None:
+        """Bring the fleet up to date with the links; the agents that changed, None: all may."""
         if not self.signal.everything:
-            for name in self.signal.agents:
+            changed = set(self.signal.agents)
+            for name in changed:
                 self._renew(name)
             self.signal.agents.clear()
-            return
+            return changed
         # Names that become stale while this waits for its turn are looked at in the next pass.
         self.signal.everything = False
         self.signal.agents.clear()
@@ -199,6 +229,7 @@ class Dispatcher:
             await asyncio.sleep(0)
         for name in self.signal.agents:
             self._renew(name)
+        return None
 
     def _renew(self, name: str) -> None:
         slot = self._links.slot(name)
@@ -206,3 +237,10 @@ class Dispatcher:
             self._fleet.drop(name)
         else:
             self._fleet.put(slot)
+
+
+def _in_order(heads: list[Waiting], turns: list[Waiting]) -> list[Waiting]:
+    """Both in rank order."""
+    if not turns:
+        return heads
+    return list(merge(heads, turns, key=lambda waiting: (-waiting.priority, waiting.job)))

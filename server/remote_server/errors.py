@@ -8,6 +8,7 @@
     ├── NotFound              there is no such job, agent, queue or token
     ├── UnknownQueue          a job or an agent names a queue that does not exist
     ├── UnknownAgent          a job names an agent that is not registered
+    ├── NoAgentMatches        a group would have no members
     ├── JobTooLarge           no offer to an agent could carry the job
     ├── Conflict              the request contradicts what is stored
     │   └── NameTaken         another host holds the agent's name
@@ -103,6 +104,12 @@ class UnknownAgent(ServerError):
             + (f"the agents are: {some}" if names else "no agent is registered yet")
         )
         self.agent = agent
+
+
+class NoAgentMatches(ServerError):
+    """No agent is what a group asks for."""
+
+    code = ErrorCode.UNKNOWN_AGENT
 
 
 class JobTooLarge(ServerError):

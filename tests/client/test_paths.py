@@ -10,7 +10,7 @@ import pytest
 from remote_client.calls import Calls
 from remote_client.errors import ApiError, UsageError
 from remote_client.network import BlockingNetwork
-from remote_client.paths import given, segment
+from remote_client.paths import given, key, segment
 from remote_client.transport import Transport
 from tests.support.fake_api import TOKEN, FakeApi
 
@@ -44,3 +44,7 @@ def test_anything_else_is_one_segment(api: FakeApi, calls: Calls) -> None:
 
 def test_a_query_has_what_is_given() -> None:
     assert given(a=None, b=0, c=("x", 1), d="") == {"b": "0", "c": ["x", "1"], "d": ""}
+
+
+def test_keys_are_new() -> None:
+    assert len({key() for _ in range(9)}) == 9

@@ -48,6 +48,6 @@ async def test_each_loop_is_named(tmp_path: Path) -> None:
     data.prepare()
     store = await Store.open(config.database_url)
     loops = compose(config, data, store).loops
-    names = "dispatcher sweeper retention hub inputs streams connections packer webhooks"
+    names = "dispatcher groups sweeper retention hub inputs streams connections packer webhooks"
     assert {*names.split(), "webhook states", "agent_logs", "audit", "agent-audit"} == {*loops}
     await store.close()

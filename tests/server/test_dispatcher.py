@@ -21,6 +21,7 @@ from remote_server.errors import Stale
 from remote_server.store import Store, Terms
 from tests.support.databases import unavailable
 from tests.support.fake_links import FakeLinks
+from tests.support.grouped import grouped, registered
 from tests.support.stored import finish, running, spec, started, submitted
 
 CLOCK = Clock(time.time, time.monotonic)
@@ -359,3 +360,119 @@ async def test_nothing_is_given_twice_whatever_happens(store: Store, links: Fake
     await asyncio.gather(*tasks)
     assert await store.counts() == {("default", JobState.SUCCEEDED): 200}
     assert await store.demands() == {}
+
+
+async def test_members_of_a_group_go_to_their_agents(store: Store, links: FakeLinks) -> None:
+    await registered(store, ["a", "b", "c"])
+    await connect(links, "a")
+    await connect(links, "b")
+    group = await grouped(store, time.time())
+    await until(lambda: len(links.offers) == 2)
+    members = {one.job: one.agent for one in await store.members(group.id, 9)}
+    assert all(members[lease.key.job] == lease.agent for lease in links.offers)
+    await connect(links, "c")
+    await until(lambda: len(links.offers) == 3)
+    assert {lease.agent for lease in links.offers} == {"a", "b", "c"}
+
+
+async def test_so_many_of_a_group_at_a_time(store: Store, links: FakeLinks) -> None:
+    names = [f"a{number}" for number in range(10)]
+    await registered(store, names)
+    for name in names[1:]:
+        await connect(links, name)
+    group = await grouped(store, time.time(), max_parallel=3)
+    for count in range(3, 10):
+        await until(lambda count=count: len(links.offers) == count)  # type: ignore[misc]
+        await asyncio.sleep(0.01)
+        assert len(links.offers) == count
+        assert (await store.group(group.id)).in_flight == 3
+        await release(store, links, links.offers[count - 3])
+    for lease in links.offers[7:]:
+        await release(store, links, lease)
+    # The one that was away all the time takes nobody's turn.
+    assert (await store.group(group.id)).counts[JobState.QUEUED] == 1
+    await connect(links, "a0")
+    await until(lambda: len(links.offers) == 10)
+
+
+async def test_a_group_goes_on_with_another_dispatcher(store: Store) -> None:
+    """What it may start is in the database only."""
+    names = [f"a{number}" for number in range(4)]
+    await registered(store, names)
+    await grouped(store, time.time(), max_parallel=1)
+    given = []
+    for _ in names:
+        store.forget_held()
+        fake = FakeLinks()
+        for name in names:
+            fake.connect(name)
+        dispatcher = Dispatcher(store, fake, CLOCK, sweep=3600)
+        await dispatcher.dispatch()
+        (lease,) = fake.offers
+        given.append(lease.agent)
+        again = Dispatcher(store, fake, CLOCK, sweep=3600)
+        assert await again.dispatch() == 0
+        await finish(store, lease.key, agent=lease.agent, now=time.time())
+    assert given == names
+
+
+async def test_priorities_hold_between_groups_and_jobs(store: Store) -> None:
+    await registered(store, ["a"])
+    later = await grouped(store, time.time())
+    first = await submitted(store, time.time(), priority=1)
+    fake = FakeLinks()
+    fake.connect("a", capacity=1)
+    assert await Dispatcher(store, fake, CLOCK, sweep=3600).dispatch() == 1
+    assert fake.offers[0].key.job == first
+    assert (await store.group(later.id)).in_flight == 0
+
+
+async def test_a_retry_of_a_member_waits_its_time(store: Store, links: FakeLinks) -> None:
+    await registered(store, ["a"])
+    await connect(links, "a")
+    await grouped(
+        store,
+        time.time(),
+        spec={"max_attempts": 2, "retry_on": ["exit"], "retry_backoff": 0.2},
+    )
+    await until(lambda: len(links.offers) == 1)
+    begun = time.time()
+    await finish(store, await started(store, links.offers[0], begun), 1, now=begun)
+    del links.agents["a"].leases[links.offers[0].key]
+    wake(links, "a")
+    await until(lambda: len(links.offers) == 2)
+    assert time.time() - begun >= 0.2
+
+
+async def test_members_of_a_paused_queue_wait(store: Store, links: FakeLinks) -> None:
+    await registered(store, ["a"])
+    await store.change_queue("default", QueueChange(paused=True))
+    await grouped(store, time.time())
+    await connect(links, "a")
+    await asyncio.sleep(0.05)
+    assert links.offers == []
+    await store.change_queue("default", QueueChange(paused=False))
+    await until(lambda: len(links.offers) == 1)
+
+
+async def test_a_large_group_slows_no_other_job(store: Store, links: FakeLinks) -> None:
+    await registered(store, [f"away{number:04}" for number in range(1000)] + ["a"])
+    await connect(links, "a")
+
+    async def median() -> float:
+        times = []
+        for _ in range(30):
+            count, begun = len(links.offers), time.perf_counter()
+            await submitted(store, time.time())
+            await until(lambda count=count: len(links.offers) > count)  # type: ignore[misc]
+            times.append(time.perf_counter() - begun)
+            await release(store, links, links.offers[-1])
+        return sorted(times)[15]
+
+    before = await median()
+    for _ in range(5):
+        await grouped(store, time.time(), select={"labels": {}})
+    await asyncio.sleep(0.1)
+    for lease in [lease for lease in links.offers if lease.key in links.agents["a"].leases]:
+        await release(store, links, lease)
+    assert await median() < 2 * before + 0.005

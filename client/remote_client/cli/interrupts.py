@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM while `remotectl run` works: the first cancels the job, the second leaves.
+"""Ctrl-C and SIGTERM while `remotectl run` works: the first cancels the job, or the group of jobs,
+the second leaves.
 
     nothing was sent        first: leave, no job was submitted
     sent, not answered yet  first: cancel as soon as the answer names the job
@@ -14,7 +15,7 @@ import os
 import signal
 import threading
 from types import FrameType
-from typing import Final
+from typing import Final, Literal
 
 from remote_client.cli.output import note
 from remote_client.cli.session import Session
@@ -27,8 +28,9 @@ INTERRUPTED: Final = 130
 class Interrupts:
     """The wish of the user to end it. Install it before the job is submitted."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, what: Literal["job", "group"] = "job") -> None:
         self._session = session
+        self._what = what
         self._count = 0
         self._sent = False
         self._job: str | None = None
@@ -69,22 +71,24 @@ class Interrupts:
         elif self._job is not None:
             self._begin(self._job)
         elif self._sent:
-            _say("the job is on its way: it is cancelled once the server answers; Ctrl-C again "
-                 "exits at once")  # fmt: skip
+            _say(f"the {self._what} is on its way: it is cancelled once the server answers; Ctrl-C "
+                 "again exits at once")  # fmt: skip
         else:
             # Raised where the main thread is, which therefore never sends anything.
             raise KeyboardInterrupt
 
     def _begin(self, job: str) -> None:
         self._cancelling = True
-        _say(f"cancelling {job}; Ctrl-C again exits at once")
+        which = job if self._what == "job" else f"the group {job} with all its jobs"
+        _say(f"cancelling {which}; Ctrl-C again exits at once")
         # The main thread may be inside a read or a write: only another one can ask the server now.
         threading.Thread(target=self._cancel, args=(job,), daemon=True).start()
 
     def _cancel(self, job: str) -> None:
         try:
             with self._session.again() as calls:
-                calls.cancel(job, "interrupted in remotectl run", persistent=True)
+                cancel = calls.cancel if self._what == "job" else calls.cancel_group
+                cancel(job, "interrupted in remotectl run", persistent=True)
         except ClientError as error:
             note(f"the cancellation did not reach the server: {error}")
         else:
@@ -95,9 +99,10 @@ class Interrupts:
             _say(f"left; {self._job} is being cancelled")
         elif self._job is not None:
             _say(f"left before the server heard of the cancellation: {self._job} may run on; "
-                 f"cancel it with: remotectl job cancel {self._job}")  # fmt: skip
+                 f"cancel it with: remotectl {self._what} cancel {self._job}")  # fmt: skip
         else:
-            _say("left before the server answered: the job may run; see: remotectl job list")
+            _say(f"left before the server answered: the {self._what} may run; see: remotectl "
+                 f"{self._what} list")  # fmt: skip
         os._exit(INTERRUPTED)
 
 

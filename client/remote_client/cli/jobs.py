@@ -74,6 +74,7 @@ job.add_command(logs)
 @click.option(
     "--agent", metavar="NAME", shell_complete=completed("agents"), help="Only on this agent."
 )
+@click.option("--group", metavar="GROUP", help="Only members of this group.")
 @click.option("--name", metavar="TEXT", help="Only with this text in the name.")
 @click.option("--label", multiple=True, metavar="K[=V]", help="Only with this label demanded.")
 @click.option("--annotation", multiple=True, metavar="K[=V]", help="Only with this annotation.")

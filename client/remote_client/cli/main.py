@@ -20,6 +20,7 @@ from remote_protocol.printable import printable
 COMMANDS: Final = {
     "run": ("run", "run", "Run COMMAND on an agent and stream what it prints."),
     "job": ("jobs", "job", "List jobs, show them, read their logs, cancel, retry, wait."),
+    "group": ("groups", "group", "List groups of jobs, show them, cancel them, wait for them."),
     "agent": (
         "agents",
         "agent",

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from remote_client.cli.completed import completed
+from remote_client.cli.fan_out import explain_each, group_of, run_each, take_group_options
 from remote_client.cli.interrupts import INTERRUPTED, Interrupts
 from remote_client.cli.job_spec import flag, job_spec, title
 from remote_client.cli.options import DURATION, NAME, PAIR, REASONS, SIZE, Command, output_option
@@ -25,9 +26,10 @@ UNREAD: Final = 141
 _EPILOG = """\b
 Exit code: the job's own; 124 timeout; 125 it could not be run, lacked a secret, expired or was
 lost; 130 cancelled; 137 memory limit; 141 nobody reads the output any more (| head);
-255 remotectl itself failed; 2 the call is wrong.
+255 remotectl itself failed; 2 the call is wrong. Of a group (--each): 0 only if all
+succeeded, 1 if not, 125 no agent matches, 130 cancelled, 141 and 255 as above.
 \b
-Ctrl-C cancels the job, a second one exits at once.
+Ctrl-C cancels the job or the whole group, a second one exits at once.
 \b
 Examples:
   remotectl run -- uname -a
@@ -37,6 +39,7 @@ Examples:
   remotectl run --script deploy.sh -- staging
   remotectl run --shell bash -- 'for i in 1 2 3; do echo $i; sleep 1; done'
   remotectl run --queue berlin --label gpu=true --explain -- python3 train.py
+  remotectl run --each --label role=web --max-parallel 5 --halt-on-failures 1 -- uptime
   remotectl run --detach --output json -- backup --full | jq -r .id
 """
 
@@ -56,6 +59,29 @@ Examples:
     type=NAME,
     shell_complete=completed("agents"),
     help="Only this agent; it must serve the queue.",
+)
+@click.option(
+    "--each",
+    is_flag=True,
+    help="Run it on every agent that serves the queue and has the labels, as one group.",
+)
+@click.option(
+    "--max-parallel",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --each: on at most N agents at the same time.",
+)
+@click.option(
+    "--halt-on-failures",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --each: start no other job once N have failed; what runs goes on.",
+)
+@click.option(
+    "--online-only",
+    is_flag=True,
+    help="With --each: leave out agents that are offline, paused or draining, instead of waiting "
+    "for them.",
 )
 @click.option("--name", help="A name for people.")
 @click.option(
@@ -157,6 +183,9 @@ def run(
 ) -> int:
     """Run COMMAND on an agent and stream what it prints.
 
+    With --each it runs on many agents: each line of output stands behind the name of its agent,
+    and a table on stderr says how each ended.
+
     Its stdout comes to stdout and its stderr to stderr, byte for byte, while it runs. Options
     after the first word of COMMAND are COMMAND's own. A pipe or file at stdin goes to the job's
     stdin, as it comes; nobody but the job waits for its end. With --output json, the job's output
@@ -164,11 +193,26 @@ def run(
     A TRACEPARENT in the environment (W3C Trace Context) names the trace that the job continues.
     """
     session.failed = OURS
+    group = take_group_options(options)
     spec = job_spec(options)
     if str(spec.get("shell")).startswith("-"):
         raise UsageError(
             f"--shell needs the name of a shell; {spec['shell']!r} is none: write "
             "--shell bash -- 'COMMAND'"
+        )
+    if group is not None:
+        if forced:
+            raise UsageError("--stdin contradicts --each: send the data with --file instead")
+        wanted = group_of(spec, group)
+        if explain:
+            return explain_each(session, wanted, output)
+        return run_each(
+            session,
+            wanted,
+            output,
+            detach=detach,
+            as_json=_asks_for_json(),
+            cancel_on_broken_pipe=cancel_on_broken_pipe,
         )
     if explain:
         return _explained(session, spec, output)

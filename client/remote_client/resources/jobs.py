@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from remote_client.calls import key
 from remote_client.modes import method
+from remote_client.paths import key
 from remote_client.resources.base import Resource
 from remote_protocol.api.bodies import Page
 from remote_protocol.api.events import TimelineEntry

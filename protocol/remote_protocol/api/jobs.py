@@ -75,6 +75,8 @@ class JobView(JobSpec):
     `GET /jobs/{id}`."""
     attempt: int = 0
     """Number of the current or last attempt; 0 before the first."""
+    group: JobId | None = None
+    """The group that it is a member of."""
     wanted_agent: str | None = None
     """The only agent that gets it: the specification's `agent`."""
     exit_code: int | None = None

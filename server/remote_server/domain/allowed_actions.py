@@ -23,6 +23,11 @@ def on_job(role: Role | None, state: JobState, has_input: bool) -> list[str]:
     return ["submit_again"] if has_input else ["retry", "submit_again"]
 
 
+def on_group(role: Role | None, ended: bool) -> list[str]:
+    """`cancel`."""
+    return _by_role(role, [] if ended else ["cancel"], [])
+
+
 @cache
 def on_agent(role: Role | None, paused: bool, draining: bool, restartable: bool) -> list[str]:
     """`pause`, `resume`, `drain`, `restart`, `change`, `rotate_token`, `delete`.

@@ -33,6 +33,25 @@ class Cancel(NamedTuple):
     detail: str
 
 
+class Held(NamedTuple):
+    """A member of a group that waits until the group and its agent let it start."""
+
+    job: str
+    not_before: float | None = None
+    """Its next attempt is made then at the earliest (Unix seconds)."""
+
+
+class GroupNews(NamedTuple):
+    """What a commit left of a group."""
+
+    room: int | None
+    """How many more members may start; None: as many as wait."""
+    waiting: bool
+    """Some members have not started."""
+    stopped: bool
+    """No other member is started."""
+
+
 @dataclass(slots=True)
 class ChangeSet:
     """What one commit changed. Operations on the database fill it in; afterwards nobody does."""
@@ -62,6 +81,12 @@ class ChangeSet:
     given_up: dict[AttemptId, tuple[str, str]] = field(default_factory=dict)
     """Leases that the server gave up: whose, and why. Their agents must kill what they have. It is
     told here and not by whoever wrote it, so that no hello that was answered since is meant."""
+    groups: dict[str, GroupNews] = field(default_factory=dict)
+    """Groups that are new, or of which a member changed its state."""
+    held: dict[tuple[str, str], Held | None] = field(default_factory=dict)
+    """Members, by group and agent, that wait now; None: that do not any more."""
+    stopping: set[str] = field(default_factory=set)
+    """Groups that were stopped, and have members which have to be ended."""
     agents: set[str] = field(default_factory=set)
     """Agents that were registered, or whose assignment or desired state was changed."""
     removed_agents: dict[str, str] = field(default_factory=dict)
@@ -100,6 +125,7 @@ class ChangeSet:
             or self.state_counts
             or self.webhooks
             or self.webhook_counts
+            or self.groups
             or self.audited
         )
 
@@ -119,6 +145,7 @@ class ChangeSet:
             (self.tokens, other.tokens),
             (self.sessions, other.sessions),
             (self.webhooks, other.webhooks),
+            (self.stopping, other.stopping),
         ):
             mine |= theirs
         self.submitted += other.submitted
@@ -132,6 +159,8 @@ class ChangeSet:
         add_counts(self.failures, other.failures)
         add_counts(self.webhook_counts, other.webhook_counts)
         self.cancels |= other.cancels
+        self.groups |= other.groups
+        self.held |= other.held
         self.given_up |= other.given_up
         self.removed_agents |= other.removed_agents
         self.revoked |= other.revoked

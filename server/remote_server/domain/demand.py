@@ -77,6 +77,18 @@ def demand_from(text: str) -> Demand:
     return Demand(queue, tuple((key, value) for key, value in labels), weight, *agent)
 
 
+def for_agent(text: str, agent: str) -> str:
+    """The stored form of a demand that names no agent, for this agent. Not remembered: there may
+    be ten thousand of them, and none is like another."""
+    return f"{text[:-1]},{json.dumps(agent)}]"
+
+
+def agent_in(text: str) -> str | None:
+    """The agent that a stored form names."""
+    *_, agent = [*json.loads(text), None][:4]
+    return None if agent is None else str(agent)
+
+
 @lru_cache(maxsize=4096)
 def policy_text(policy: Policy) -> str:
     """The stored form."""

@@ -130,6 +130,8 @@ class Job:
     usage: Usage | None = None
     log_size: int = 0
     submitted_by: Principal | None = None
+    group: str | None = None
+    """The group that it is a member of."""
     abridged: tuple[str, ...] = ()
     """Fields of the specification that a list has cut."""
 

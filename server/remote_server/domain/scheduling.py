@@ -105,6 +105,10 @@ class Fleet:
         job needs."""
         return self._first(demand, lambda share: True) is not None
 
+    def fits(self, demand: Demand) -> bool:
+        """Whether such a job fits on some agent now."""
+        return self._first(demand, lambda share: share.fits(demand.weight)) is not None
+
     def match(
         self,
         waiting: Sequence[Waiting],

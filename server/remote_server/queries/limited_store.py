@@ -11,10 +11,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NoReturn
 
+from remote_protocol.api.groups import GroupCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import ErrorCode
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
+from remote_server.domain.groups import Group
 from remote_server.domain.model import (
     SYSTEM,
     Agent,
@@ -33,6 +35,7 @@ from remote_server.errors import NotFound, Refused, ServerError, UnknownAgent, U
 from remote_server.slices import slices
 from remote_server.store import JobFilter, Store
 from remote_server.store.fleet import FleetRow
+from remote_server.store.groups import Member
 from remote_server.store.history import EventsPage
 from remote_server.store.listing import EVERY_JOB
 
@@ -73,7 +76,10 @@ class LimitedStore:
         self, wanted: JobFilter = EVERY_JOB, *, limit: int = 50, cursor: str | None = None
     ) -> tuple[list[Job], str | None]:
         """A page of jobs of these queues; see JobLists."""
-        if wanted.queue is None:
+        if wanted.group is not None:
+            if not await self._has_group(wanted.group):
+                return [], None
+        elif wanted.queue is None:
             wanted = replace(wanted, queues=self._limits.queues)
         elif wanted.queue not in self._limits.queues:
             return [], None
@@ -177,6 +183,69 @@ class LimitedStore:
         """Changes of the states of these queues' jobs; see EventsPage."""
         page = await self._store.events_page(after, limit, self._limits.queues)
         return page._replace(events=[await self._plain(event) for event in page.events])
+
+    # Groups
+
+    async def group(self, group: str) -> Group:
+        """One group. NotFound, also when it is of another queue."""
+        found = await self._store.group(group)
+        if found.queue not in self._limits.queues:
+            raise NotFound("group", group)
+        return found
+
+    async def _has_group(self, group: str) -> bool:
+        try:
+            await self.group(group)
+        except NotFound:
+            return False
+        return True
+
+    async def groups(
+        self, limit: int, before: str | None = None, queues: Collection[str] | None = None
+    ) -> list[Group]:
+        """Groups of these queues, the newest first."""
+        wanted = self._limits.queues if queues is None else self._limits.queues & set(queues)
+        return await self._store.groups(limit, before, wanted)
+
+    async def members(self, group: str, limit: int, last: str | None = None) -> list[Member]:
+        """Members of a group. NotFound."""
+        await self.group(group)
+        return await self._store.members(group, limit, last)
+
+    async def waiting_agents(self, group: str) -> list[str]:
+        """The agents for which members of a group wait. NotFound."""
+        await self.group(group)
+        return await self._store.waiting_agents(group)
+
+    async def submit_group(
+        self,
+        wanted: GroupCreate,
+        now: float,
+        by: Principal = SYSTEM,
+        available: Collection[str] | None = None,
+    ) -> tuple[Group, bool]:
+        """Store a group; see Groups. The agents of a queue are known to whoever may see it."""
+        for refused in await self._strangers([wanted.spec]):
+            raise refused
+        try:
+            return await self._store.submit_group(wanted, now, by, available)
+        except UnknownQueue as error:
+            raise await self._narrowed(error) from None
+
+    async def matching_agents(
+        self, wanted: GroupCreate, available: Collection[str] | None = None
+    ) -> list[str]:
+        """The agents that a group would have; see Groups."""
+        for refused in await self._strangers([wanted.spec]):
+            raise refused
+        return await self._store.matching_agents(wanted, available)
+
+    async def cancel_group(
+        self, group: str, detail: str, now: float, by: Principal = SYSTEM
+    ) -> Group:
+        """Ask for the end of a group's members; see Groups. NotFound."""
+        await self.group(group)
+        return await self._store.cancel_group(group, detail, now, by)
 
     # Queues
 

@@ -117,6 +117,7 @@ def job_view(
         pending_reason=pending_reason,
         attempt=job.attempt,
         agent=job.agent,
+        group=job.group,
         wanted_agent=job.spec.agent,
         exit_code=job.exit_code,
         end_reason=job.end_reason,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 from remote_protocol.units import format_duration
+from remote_server.domain.groups import why_held
 from remote_server.domain.model import Job
 from remote_server.domain.pending import PendingReasons
 from remote_server.queries.sources import Slots
@@ -23,8 +24,10 @@ async def waiting_reasons(store: Store, links: Slots, jobs: Sequence[Job]) -> di
     if not waiting:
         return {}
     pending = await pending_reasons(store, links, [job.spec for job in waiting])
+    groups = {job.group for job in waiting if job.group is not None}
+    held = {group: why_held(await store.group(group)) for group in groups}
     now = time.time()
-    return {job.id: pending.reason(job, now) for job in waiting}
+    return {job.id: held.get(job.group or "") or pending.reason(job, now) for job in waiting}
 
 
 async def pending_reasons(store: Store, links: Slots, specs: Sequence[JobSpec]) -> PendingReasons:

@@ -9,8 +9,9 @@ from sqlalchemy import bindparam, insert, literal_column, select, update
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AttemptState, JobState
 from remote_server.domain.decisions import is_told
+from remote_server.store.members import admits, member_moved
 from remote_server.store.ports import Row, Transaction
-from remote_server.store.schema import attempts, jobs, specs
+from remote_server.store.schema import HELD, attempts, jobs, specs
 
 _CANDIDATE: Final = (
     select(
@@ -22,6 +23,7 @@ _CANDIDATE: Final = (
         jobs.c.demand,
         jobs.c.expires_at,
         jobs.c.refusals,
+        jobs.c.group_id,
     )
     .where(jobs.c.id == bindparam("job"))
     .with_for_update()
@@ -58,12 +60,17 @@ class Given(NamedTuple):
 
 
 def give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> Given | None:
-    """Assign a waiting job; None when it does not wait any more. `unknown`: its specification is
-    not in memory."""
+    """Assign a waiting job; None when it does not wait any more, or its group lets no more start.
+    `unknown`: its specification is not in memory."""
     row = tx.one(_CANDIDATE, {"job": job})
-    if row is None or row.state != JobState.QUEUED.value or row.deferred:
+    if row is None or row.state != JobState.QUEUED.value:
+        return None
+    held = row.deferred == HELD
+    if row.deferred and not held:
         return None
     if row.expires_at is not None and row.expires_at <= now:
+        return None
+    if held and not admits(tx, row.group_id):
         return None
     stored = tx.one(_SPEC, {"of": job}) if unknown else None
     number = row.used + 1
@@ -90,6 +97,10 @@ def give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> Gi
     if is_told((row.refusals or 0) + 1):
         # Else it is told when it is accepted: most likely it comes back once more.
         tx.note(job, now, "assigned", state=JobState.ASSIGNED, attempt=number, agent=agent)
-    tx.ready(row.demand, -1)
+    if held:
+        states = JobState.QUEUED, JobState.ASSIGNED
+        member_moved(tx, row.group_id, (job, agent), states, now)
+    else:
+        tx.ready(row.demand, -1)
     tx.moves(row.queue, JobState.QUEUED, JobState.ASSIGNED)
     return Given(AttemptId(job, number), agent, row.demand, stored)

@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import bindparam, insert, literal_column, select, update
+from sqlalchemy import bindparam, insert, literal_column, select
 
-from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
-from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
-from remote_server.domain.change_set import Cancel, Submitted
+from remote_protocol.states import JobState
+from remote_server.domain.change_set import Submitted
 from remote_server.domain.demand import demand_key, demand_of, demand_text, policy_of, policy_text
 from remote_server.domain.model import SYSTEM, Job, Principal
 from remote_server.errors import Conflict, NotFound, ServerError
+from remote_server.store.cancelling import cancel_job
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import Repository, require_agents, require_queues
 from remote_server.store.rows import SELECT_JOB, job_from
@@ -52,37 +52,6 @@ _BY_KEY: Final = (
     .where(
         jobs.c.idempotency_key == bindparam("wanted"),
         jobs.c.submitted_by.is_not_distinct_from(bindparam("submitter")),
-    )
-)
-_CANCELLABLE: Final = (
-    select(jobs.c.state, jobs.c.queue, jobs.c.demand, jobs.c.deferred, jobs.c.attempt)
-    .add_columns(jobs.c.agent, jobs.c.cancel_requested_at)
-    .where(jobs.c.id == bindparam("job"))
-    .with_for_update()
-)
-_WISH: Final = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("job"))
-    .values(
-        cancel_requested_at=bindparam("cancel_requested_at"),
-        cancel_detail=bindparam("cancel_detail"),
-    )
-)
-_CANCEL_WAITING: Final = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("job"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                "state",
-                "end_reason",
-                "end_detail",
-                "ended_at",
-                "cancel_requested_at",
-                "cancel_detail",
-            )
-        }
     )
 )
 
@@ -215,45 +184,10 @@ class Jobs(Repository):
         """
 
         def ask(tx: Transaction) -> None:
-            row = tx.one(_CANCELLABLE, {"job": job})
-            if row is None:
+            found = cancel_job(tx, job, detail, now)
+            if found is None:
                 raise NotFound("job", job)
-            state = JobState(row.state)
-            tx.audit("job.cancel", "job", job, {"reason": detail, "was": state.value})
-            if state.terminal:
-                return
-            if state is JobState.QUEUED:
-                ended = advance_job(state, JobEvent.CANCEL)
-                said = f"cancelled while it waited{f': {detail}' if detail else ''}"
-                tx.run(
-                    _CANCEL_WAITING,
-                    {
-                        "job": job,
-                        "state": ended.value,
-                        "end_reason": EndReason.CANCELLED.value,
-                        "end_detail": said,
-                        "ended_at": now,
-                        "cancel_requested_at": now,
-                        "cancel_detail": detail,
-                    },
-                )
-                tx.note(job, now, "cancelled", state=ended, attempt=row.attempt, detail=said)
-                tx.moves(row.queue, state, ended, EndReason.CANCELLED)
-                if not row.deferred:
-                    tx.ready(row.demand, -1)
-                return
-            key = AttemptId(job, row.attempt)
-            if row.cancel_requested_at is None:
-                tx.run(_WISH, {"job": job, "cancel_requested_at": now, "cancel_detail": detail})
-                tx.note(
-                    job,
-                    now,
-                    "cancel_requested",
-                    attempt=key.number,
-                    agent=row.agent,
-                    detail=detail,
-                )
-            tx.changes.cancels[key] = Cancel(row.agent, EndReason.CANCELLED, detail)
+            tx.audit("job.cancel", "job", job, {"reason": detail, "was": found.value})
 
         await self._database.write(ask, by=by)
         return await self.job(job)

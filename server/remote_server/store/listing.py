@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, s
 from remote_protocol.ids import ULID_ENTROPY, make_ulid
 from remote_protocol.states import EndReason, JobState
 from remote_server.domain.model import Job
+from remote_server.store.members import beyond
 from remote_server.store.ports import Reader, Row
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.rows import SELECT_LISTED_JOB, listed_job_from
@@ -83,6 +84,8 @@ class JobFilter:
     """Submitted before."""
     submitter: str | None = None
     """Name or id of the token that it was submitted with."""
+    group: str | None = None
+    """The group that it is a member of."""
     reasons: frozenset[EndReason] = frozenset()
     """Why it ended: any of these."""
 
@@ -99,6 +102,7 @@ class JobFilter:
             or self.part
             or self.labels
             or self.annotations
+            or self.group
             or self.submitter
             or self.reasons
         )
@@ -107,7 +111,10 @@ class JobFilter:
     def range(self) -> tuple[str, str]:
         """The least id, and the one before which all are: ids grow with time."""
         floor = _OLDEST if self.since is None else _id_at(self.since)
-        return floor, _NEWEST if self.until is None else _id_at(self.until)
+        before = _NEWEST if self.until is None else _id_at(self.until)
+        if self.group is not None:
+            floor, before = max(floor, self.group), min(before, beyond(self.group))
+        return floor, before
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -119,7 +126,7 @@ class JobFilter:
             found[f"queue_{number:03}"] = queue
         for number, reason in enumerate(sorted(self.reasons)):
             found[f"reason_{number}"] = reason.value
-        for name in ("queue", "agent", "submitter"):
+        for name in ("queue", "agent", "submitter", "group"):
             value = getattr(self, name)
             if value is not None:
                 found[f"in_{name}"] = value
@@ -171,6 +178,8 @@ def _page(names: frozenset[str], by_id: bool) -> Select[Any]:
     for name in ("queue", "agent"):
         if f"in_{name}" in names:
             conditions.append(jobs.c[name] == bindparam(f"in_{name}"))
+    if "in_group" in names:
+        conditions.append(jobs.c.group_id == bindparam("in_group"))
     if "in_name" in names:
         conditions.append(jobs.c.name.ilike(bindparam("in_name"), escape="!"))
     if "in_part" in names:

@@ -40,6 +40,19 @@ class Ulids:
         self._last = number
         return text
 
+    def reserve(self, now: float, count: int) -> str:
+        """The next one; the `count` after it (`after`) belong to it, and are never made."""
+        first = self.make(now)
+        self._last += count
+        return first
+
+
+def after(ulid: str, number: int) -> str:
+    """The ULID that comes so many after another one."""
+    return ulid_from_bytes(
+        (int.from_bytes(ulid_to_bytes(ulid), "big") + number).to_bytes(16, "big")
+    )
+
 
 class Repository:
     """Base of the store's repositories."""

@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from remote_protocol.attempt_id import MAX_NUMBER, AttemptId
 from remote_protocol.ids import ulid_to_bytes
+from remote_server.store.members import recount_groups
 from remote_server.store.meta import read_meta, set_meta
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import Repository, is_state
@@ -248,6 +249,7 @@ def _conclude(tx: Transaction, starts: int, now: float, run: bool) -> Opening:
         tx.run(_MAY_HAVE_BEGUN)
         tx.run(_NO_OTHER)
         tx.run(_TELL_LEFT, at)
+    recount_groups(tx, now)
     counts = {row.state: int(row.number) for row in tx.all(_COUNT)}
     queued = counts.pop("queued", 0)
     return Opening(starts, True, ended, queued, sum(counts.values()), withdrawn)

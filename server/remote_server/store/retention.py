@@ -15,10 +15,19 @@ from remote_protocol.ids import make_ulid
 from remote_protocol.states import JobState
 from remote_server.domain.model import OldJob
 from remote_server.store.history import last_event_of, note_forgotten
+from remote_server.store.members import MEMBER_RANGE, member_range
 from remote_server.store.outbox import untold_jobs
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
-from remote_server.store.schema import LIVE_STATES, attempts, jobs, outputs, specs, timeline
+from remote_server.store.schema import (
+    LIVE_STATES,
+    attempts,
+    groups,
+    jobs,
+    outputs,
+    specs,
+    timeline,
+)
 
 BATCH: Final = 100
 """Jobs forgotten in one transaction: some milliseconds."""
@@ -44,7 +53,7 @@ _OLD: Final = (
     .offset(NONE_SKIPPED)
 )
 _ATTEMPTS: Final = select(attempts.c.number).where(attempts.c.job == bindparam("of"))
-_PLACE: Final = select(jobs.c.queue, jobs.c.state).where(
+_PLACE: Final = select(jobs.c.queue, jobs.c.state, jobs.c.group_id).where(
     jobs.c.id == bindparam("of"), is_state(jobs.c.state, *_TERMINAL), ~_HELD
 )
 _FORGET: Final = (
@@ -53,6 +62,9 @@ _FORGET: Final = (
     delete(attempts).where(attempts.c.job == bindparam("of")),
     delete(specs).where(specs.c.job == bindparam("of")),
     delete(jobs).where(jobs.c.id == bindparam("of")),
+)
+_FORGET_GROUP: Final = delete(groups).where(
+    groups.c.id == bindparam("group"), ~select(jobs.c.id).where(*MEMBER_RANGE).exists()
 )
 
 
@@ -89,6 +101,7 @@ class Retention(Repository):
 
         def forget(tx: Transaction) -> int:
             count, last, untold = 0, 0, untold_jobs(tx, ids)
+            of_groups: set[str] = set()
             for job in ids:
                 if job in untold:
                     continue
@@ -99,7 +112,11 @@ class Retention(Repository):
                 for statement in _FORGET:
                     tx.run(statement, {"of": job})
                 tx.moves(row.queue, JobState(row.state), None)
+                if row.group_id is not None:
+                    of_groups.add(row.group_id)
                 count += 1
+            for group in sorted(of_groups):
+                tx.run(_FORGET_GROUP, member_range(group))
             note_forgotten(tx, last)
             return count
 

@@ -41,6 +41,7 @@ _JOB_COLUMNS: Final = (
     jobs.c.submitted_by,
     jobs.c.refusals,
     jobs.c.refusal,
+    jobs.c.group_id,
 )
 _WITH_SPEC: Final = (jobs, specs, specs.c.job == jobs.c.id)
 SELECT_JOB: Final[Select[Any]] = select(*_JOB_COLUMNS).join_from(*_WITH_SPEC)
@@ -105,6 +106,7 @@ def _job(row: Row, spec: JobSpec, abridged: tuple[str, ...] = ()) -> Job:
         submitted_by=principal_from(row.submitted_by),
         refusals=row.refusals or 0,
         refusal=row.refusal or "",
+        group=row.group_id,
         abridged=abridged,
     )
 

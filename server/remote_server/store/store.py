@@ -20,6 +20,8 @@ from remote_server.store.attempts import Attempts
 from remote_server.store.audit import Audit
 from remote_server.store.deliveries import Deliveries
 from remote_server.store.fleet import Fleet
+from remote_server.store.groups import Groups
+from remote_server.store.held import HeldJobs
 from remote_server.store.history import History
 from remote_server.store.jobs import Jobs
 from remote_server.store.listing import JobLists
@@ -48,6 +50,8 @@ class Store(
     Jobs,
     JobLists,
     WaitingJobs,
+    Groups,
+    HeldJobs,
     Attempts,
     KeptOutputs,
     Reconciliations,
@@ -74,8 +78,9 @@ class Store(
         super().__init__(database, ulids)
         self.specs = Specs()
         database.listeners.on_commit(self._follow)
-        database.listeners.on_failure(self.forget_counts)
-        database.listeners.on_reconnect(self.forget_counts)
+        for forget in (self.forget_counts, self.forget_held):
+            database.listeners.on_failure(forget)
+            database.listeners.on_reconnect(forget)
 
     @classmethod
     async def open(
@@ -138,6 +143,7 @@ class Store(
         await self._database.close()
 
     def _follow(self, changes: ChangeSet) -> None:
+        self.follow_held(changes)
         if changes.queues:
             self.forget_counts()
         else:

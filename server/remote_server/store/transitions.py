@@ -16,9 +16,10 @@ from remote_server.domain.decisions import Decision, End, Snapshot, decide
 from remote_server.domain.demand import policy_from
 from remote_server.domain.model import Outcome
 from remote_server.errors import Stale
+from remote_server.store.members import agent_of, member_moved
 from remote_server.store.outputs import keep_outputs
 from remote_server.store.ports import Transaction
-from remote_server.store.schema import attempts, jobs
+from remote_server.store.schema import HELD, attempts, jobs
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
 _SNAPSHOT: Final = (
@@ -41,6 +42,7 @@ _SNAPSHOT: Final = (
         jobs.c.deferred,
         jobs.c.tries,
         jobs.c.refusals,
+        jobs.c.group_id,
     )
     .join_from(attempts, jobs, jobs.c.id == attempts.c.job)
     .where(*_THIS)
@@ -147,16 +149,20 @@ def apply(
         if isinstance(change, Finished):
             keep_outputs(tx, change.ended)
     if found.job is not snapshot.job or found.supersedes:
-        _write_job(tx, key, holder, snapshot, found)
+        _write_job(tx, key, holder, snapshot, found, row.group_id)
         reason = found.job_end.reason if found.job_end is not None else None
         tx.moves(row.queue, snapshot.job, found.job, reason)
         if snapshot.job is JobState.QUEUED and not row.deferred:
             tx.ready(row.demand, -1)
-        elif found.job is JobState.QUEUED:
+        elif found.job is JobState.QUEUED and row.group_id is None:
             if found.not_before is None:
                 tx.ready(row.demand, 1)
             else:
                 tx.changes.defer(found.not_before)
+        if row.group_id is not None and found.job is not snapshot.job:
+            states = snapshot.job, found.job
+            member = key.job, agent_of(row.demand)
+            member_moved(tx, row.group_id, member, states, now, found.not_before)
     for note in found.events:
         tx.note(
             key.job,
@@ -198,7 +204,12 @@ def _write_attempt(tx: Transaction, key: AttemptId, found: Decision, now: float)
 
 
 def _write_job(
-    tx: Transaction, key: AttemptId, holder: str, snapshot: Snapshot, found: Decision
+    tx: Transaction,
+    key: AttemptId,
+    holder: str,
+    snapshot: Snapshot,
+    found: Decision,
+    group: str | None,
 ) -> None:
     row: dict[str, object] = {"job": key.job, "state": found.job.value}
     if found.job is JobState.RUNNING:
@@ -217,7 +228,7 @@ def _write_job(
             "used": snapshot.used - back,
             "tries": snapshot.tries - back,
             "reuse": 1 if back else None,
-            "deferred": int(found.not_before is not None),
+            "deferred": int(found.not_before is not None) if group is None else HELD,
             "not_before": found.not_before,
         }
         tx.run(_QUEUE_JOB, row)

@@ -22,6 +22,7 @@ from remote_server.domain.decisions import EXPIRED
 from remote_server.domain.demand import demand_from, demand_key, demand_text
 from remote_server.domain.model import Demand, Lease, QueueLoad, Waiting
 from remote_server.store.assignment import Given, give
+from remote_server.store.members import agent_of, member_moved
 from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import jobs, queues
@@ -75,7 +76,7 @@ _RELEASE: Final = (
 _NEXT_DUE: Final = select(func.min(jobs.c.not_before).label("due")).where(*_DEFERRED)
 _NEXT_EXPIRY: Final = select(func.min(jobs.c.expires_at).label("due")).where(*_EXPIRING)
 _EXPIRED: Final = (
-    select(jobs.c.id, jobs.c.queue, jobs.c.demand, jobs.c.deferred)
+    select(jobs.c.id, jobs.c.queue, jobs.c.demand, jobs.c.deferred, jobs.c.group_id)
     .where(*_EXPIRING, jobs.c.expires_at <= bindparam("now"))
     .order_by(jobs.c.expires_at)
     .limit(bindparam("count"))
@@ -128,6 +129,11 @@ class WaitingJobs(Repository):
         if self._paused:
             return {demand: n for demand, n in wanted.items() if demand.queue not in self._paused}
         return wanted
+
+    @property
+    def paused_queues(self) -> frozenset[str]:
+        """Those whose jobs wait until they are resumed, as `demands` last found them."""
+        return self._paused or frozenset()
 
     async def counts(self) -> dict[tuple[str, JobState], int]:
         """How many jobs each queue has in each state."""
@@ -286,7 +292,10 @@ class WaitingJobs(Repository):
                 )
                 tx.note(job, now, "expired", state=state, detail=detail)
                 tx.moves(row.queue, JobState.QUEUED, state, EndReason.EXPIRED)
-                if not row.deferred:
+                if row.group_id is not None:
+                    states = JobState.QUEUED, state
+                    member_moved(tx, row.group_id, (job, agent_of(row.demand)), states, now)
+                elif not row.deferred:
                     tx.ready(row.demand, -1)
                 expired.append(job)
             return expired

@@ -41,7 +41,7 @@ _MOST_FIELDS: Final = 2_000
 """Fields of a form."""
 _LONGEST_PART: Final = 256
 """Characters of a name or id in a path."""
-_OF_JOBS: Final = ("/api/v1/jobs", "/jobs/", "/submit")
+_OF_JOBS: Final = ("/api/v1/jobs", "/jobs/", "/submit", "/api/v1/groups", "/groups/")
 """Where jobs are made and changed."""
 _JSON_HEADERS: Final = {"Content-Type": JSON}
 M = TypeVar("M", bound=BaseModel)

@@ -9,7 +9,7 @@ import pytest
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
-from remote_server.domain.change_set import Cancel, ChangeSet, Submitted
+from remote_server.domain.change_set import Cancel, ChangeSet, GroupNews, Held, Submitted
 
 KEY = AttemptId("j", 1)
 FILLED: dict[str, Any] = {
@@ -25,6 +25,9 @@ FILLED: dict[str, Any] = {
     "failures": {"q": 1},
     "cancels": {KEY: Cancel("a", EndReason.CANCELLED, "enough")},
     "given_up": {KEY: ("a", "j")},
+    "groups": {"g": GroupNews(1, True, False)},
+    "held": {("g", "a"): Held("j", 5.0)},
+    "stopping": {"g"},
     "agents": {"a"},
     "removed_agents": {"b": "deleted"},
     "queues": {"q"},
@@ -43,6 +46,8 @@ _ALWAYS_WITH_ANOTHER = {
     "end_counts",
     "failures",
     "revoked",
+    "held",
+    "stopping",
 }
 
 

@@ -29,6 +29,7 @@ from remote_server.web.followers import queue_topic
 from remote_server.web.limited import limited
 from remote_server.web.route import Route
 from remote_server.web.services import Services
+from tests.support.grouped import grouped
 from tests.support.live_server import Live
 from tests.support.stored import finish, submitted
 from tests.support.stored import running as run_job
@@ -74,6 +75,16 @@ TAKEN: dict[tuple[str, str], Asked] = {
     ("PATCH", "/api/v1/jobs/{id}/input"): Asked("?offset=0"),
     ("GET", "/api/v1/jobs/{id}/input"): Asked(),
     ("GET", "/api/v1/events"): Asked(),
+    ("POST", "/api/v1/groups"): Asked(
+        body={"spec": SPEC}, foreign={"spec": {**SPEC, "queue": HIDDEN}}
+    ),
+    ("POST", "/api/v1/groups/explain"): Asked(
+        body={"spec": SPEC}, foreign={"spec": {**SPEC, "queue": HIDDEN}}
+    ),
+    ("GET", "/api/v1/groups"): Asked(),
+    ("GET", "/api/v1/groups/{id}"): Asked(),
+    ("GET", "/api/v1/groups/{id}/members"): Asked(),
+    ("POST", "/api/v1/groups/{id}/cancel"): Asked(),
     ("GET", "/api/v1/agents"): Asked(),
     ("GET", "/api/v1/agents/{name}"): Asked(),
     ("GET", "/api/v1/queues"): Asked(),
@@ -128,6 +139,7 @@ class World:
     def path(self, route: Route, asked: Asked, names: dict[str, str]) -> str:
         kind = route.path.removeprefix("/api/v1").split("/")[1]
         job = names["ended" if asked.ended else "input" if "input" in route.path else "running"]
+        job = names["group"] if kind == "groups" else job
         values = {"id": job, "name": names["agent" if kind == "agents" else "queue"]}
         values["operation"] = "list_jobs"
         return re.sub(r"{(\w+)[^}]*}", lambda part: values[part[1]], route.path) + asked.query
@@ -154,10 +166,12 @@ async def jobs_of(live: Live, queue: str, agent: str, word: str) -> dict[str, st
     live.services.logs.append(ended, f"2026-11-21T03:04:05.123456789Z stdout F a {word}\n".encode())
     await finish(store, ended, agent=agent, now=now)
     waiting = await submitted(store, now, **told, labels={"word": word})
+    group = await grouped(store, now, spec=told)
     return {
         "running": running.job,
         "ended": ended.job,
         "waiting": waiting,
+        "group": group.id,
         "queue": queue,
         "agent": agent,
     }
@@ -316,7 +330,10 @@ async def knows_only_its_own(world: World, browser: Visitor, route: Route) -> No
 
 async def test_pages_and_totals_are_of_its_own_jobs(world: World) -> None:
     live, token = world.live, world.token
-    mine = sorted((job for kind, job in world.own.items() if kind not in ("agent", "queue")))
+    mine = sorted(job for kind, job in world.own.items() if kind not in ("agent", "queue", "group"))
+    members = await live.services.store.members(world.own["group"], 9)
+    mine = sorted([*mine, *(one.job for one in members)])
+    assert (await live.get(f"/jobs?group={world.hidden['group']}", token)).body["items"] == []
     whole = (await live.get("/jobs", token)).body
     assert whole["total"] == len(mine)
     assert (await live.get(f"/jobs?queue={HIDDEN}", token)).body == {
@@ -350,6 +367,7 @@ async def test_a_stream_of_events_has_only_its_own_and_goes_on(world: World) -> 
     # At the end both have come to the same number.
     assert found.pop() == everybodys.pop()
     mine = {job for kind, job in world.own.items() if kind not in ("agent", "queue")}
+    mine |= {one.job for one in await live.services.store.members(world.own["group"], 9)}
     assert found == [event for event in everybodys if event["job"] in mine]
     last = found[-1]["seq"]
     async with (

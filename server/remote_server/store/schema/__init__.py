@@ -12,7 +12,9 @@ from typing import Final
 from remote_server.store.schema.access_tables import logins, sessions, tokens
 from remote_server.store.schema.base import metadata
 from remote_server.store.schema.fleet_tables import agents, queues
+from remote_server.store.schema.group_tables import groups
 from remote_server.store.schema.job_tables import (
+    HELD,
     LIVE_STATES,
     attempts,
     jobs,
@@ -26,11 +28,13 @@ from remote_server.store.schema.webhook_tables import deliveries, webhook_states
 
 __all__ = [
     "HEAD",
+    "HELD",
     "LIVE_STATES",
     "agents",
     "attempts",
     "audit",
     "deliveries",
+    "groups",
     "jobs",
     "logins",
     "meta",
@@ -46,5 +50,5 @@ __all__ = [
     "webhooks",
 ]
 
-HEAD: Final = "0010"
+HEAD: Final = "0011"
 """The newest migration; a test compares it with the folder migrations/versions."""

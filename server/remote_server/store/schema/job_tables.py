@@ -42,7 +42,8 @@ jobs: Final = Table(
     Column("tries", BigInteger, nullable=False),
     # 1: the row of attempt `used + 1` exists, withdrawn, and is used again (its number too).
     Column("reuse_withdrawn", SmallInteger, nullable=False),
-    # 1: queued, but waits for `not_before`.
+    # 1: queued, but waits for `not_before`. 2 (HELD): member of a group, which decides when it
+    # is given; it is never among the jobs that are ready.
     Column("deferred", SmallInteger, nullable=False),
     Column("not_before", Double),
     Column("expires_at", Double),
@@ -65,7 +66,11 @@ jobs: Final = Table(
     Column("refusals", BigInteger),
     # Why, the last time.
     Column("refusal", Text),
+    # Its group; the ids of a group and of its members have the same time.
+    Column("group_id", Text),
 )
+HELD: Final = 2
+"""`deferred` of a member of a group that waits."""
 _WAITING: Final = text("state = 'queued' AND deferred = 0")
 _DEFERRED: Final = text("state = 'queued' AND deferred = 1")
 _EXPIRING: Final = text("state = 'queued' AND expires_at IS NOT NULL")

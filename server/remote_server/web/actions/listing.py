@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints, field_validator
 
-from remote_protocol.ids import WITHOUT_NUL, Name, is_ulid
+from remote_protocol.ids import WITHOUT_NUL, JobId, Name, is_ulid
 from remote_protocol.limits import MAX_NAME
 from remote_protocol.states import EndReason, JobState
 from remote_server.store import JobFilter, Store
@@ -36,6 +36,8 @@ class JobsQuery(PageQuery):
     """A part of the name; upper and lower case are the same."""
     id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,26}$")] | None = None
     """A part of the id: its start, its end or anything between."""
+    group: JobId | None = None
+    """Member of this group."""
     label: list[
         Annotated[str, StringConstraints(min_length=1, max_length=2 * MAX_NAME + 1), WITHOUT_NUL]
     ] = Field(default_factory=list, max_length=_MOST_LISTED)
@@ -66,6 +68,7 @@ class JobsQuery(PageQuery):
             states=frozenset(self.state),
             queue=self.queue,
             agent=self.agent,
+            group=self.group,
             name=self.name,
             part=self.id and self.id.upper(),
             labels=_pairs(self.label),

@@ -61,10 +61,10 @@ async def submit(call: Call) -> web.StreamResponse:
 
 
 async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResponse:
-    spec = _with_trace(spec, call.request.headers.get(HEADER))
+    spec = with_trace(spec, call.request.headers.get(HEADER))
     key = header(call.request, "Idempotency-Key")
     if key is not None:
-        spec = _with_key(spec, key)
+        spec = with_key(spec, key)
     now = time.time()
     job = await actions.submit(call, spec, now, detail)
     # A job that an earlier call with the same key made keeps its own time.
@@ -73,14 +73,14 @@ async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResp
     return answer(view, 201 if made else 200, {"Location": f"/api/v1/jobs/{job.id}"})
 
 
-def _with_trace(spec: JobSpec, given: str | None) -> JobSpec:
+def with_trace(spec: JobSpec, given: str | None) -> JobSpec:
     """What the body says goes before the header, and a header that means nothing is left out."""
     if given is None or spec.traceparent is not None or (found := usable(given)) is None:
         return spec
     return spec.model_copy(update={"traceparent": found})
 
 
-def _with_key(spec: JobSpec, key: str) -> JobSpec:
+def with_key(spec: JobSpec, key: str) -> JobSpec:
     if not 1 <= len(key) <= _LONGEST_KEY:
         raise validation([("Idempotency-Key", f"is 1 to {_LONGEST_KEY} characters long")])
     if spec.idempotency_key not in (None, key):
@@ -114,7 +114,7 @@ async def submit_batch(call: Call) -> web.StreamResponse:
     call.services.reserve.require()
     raw = await call.read_bytes(call.services.config.limits.max_batch_body)
     trace = call.request.headers.get(HEADER)
-    wanted = [_with_trace(spec, trace) for spec in await parse_batch(raw)]
+    wanted = [with_trace(spec, trace) for spec in await parse_batch(raw)]
     jobs = await call.services.store.submit(wanted, time.time(), by=call.principal)
     return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
 

@@ -30,8 +30,8 @@ def test_every_call_is_there_under_its_tag() -> None:
 def test_a_search_needs_all_words_and_looks_at_fields() -> None:
     groups = REFERENCE.find("Idempotency-KEY post")
     found = {one.id for _, _, operations in groups for one in operations}
-    assert found == {"submit_job", "retry_job"}
-    assert [tag for tag, _, _ in groups] == ["jobs"]
+    assert found == {"submit_job", "retry_job", "submit_group"}
+    assert [tag for tag, _, _ in groups] == ["jobs", "groups"]
     assert REFERENCE.find("no-such-word") == []
 
 
