@@ -18,6 +18,8 @@ MOST_VALUES: Final = 1_000
 MOST_BYTES: Final = 256 << 10
 """Bytes that it may write at the most."""
 _STEP: Final = 1 << 16
+_LONG: Final = 1 << 14
+"""Bytes of a line without its end that count as a value more, each time that it is given."""
 
 
 class MaskFileFull(Exception):
@@ -50,7 +52,7 @@ class MaskFile:
                 raise self._full(plain_size(MOST_BYTES))
             if self._line:
                 found.append(self._line)
-                self._values += 1
+                self._values += 1 + len(self._line) // _LONG
             if self._values > MOST_VALUES:
                 raise self._full(f"{MOST_VALUES:,} values")
         return [value for line in found if (value := line.strip())]

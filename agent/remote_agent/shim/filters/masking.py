@@ -96,7 +96,7 @@ class MaskFilters(Filters):
         for value in values.values():
             self._matcher.add(forms(value))
         if short := [name for name, value in values.items() if not maskable(value.strip())]:
-            self.notes.append(f"not masked in the log, for {_too_short()}: {', '.join(short)}")
+            self.notes.append(f"the log shows the value of {', '.join(short)}: {_too_short()}")
         if self._path is not None:
             try:
                 self._file = MaskFile(self._path)
@@ -125,7 +125,7 @@ class MaskFilters(Filters):
             if not maskable(value):
                 self._short += 1
                 if self._short == 1:
-                    text = f"a value given to REMOTE_MASK is not masked, for {_too_short()}"
+                    text = f"the log shows a value given to REMOTE_MASK: {_too_short()}"
                     self.notes.append(text)
 
     def feed(self, data: bytes, stream: bytes) -> bytes:
@@ -153,4 +153,4 @@ class MaskFilters(Filters):
 
 
 def _too_short() -> str:
-    return f"shorter than {SHORTEST} bytes, or a word like true"
+    return f"fewer than {SHORTEST} bytes, and words like true, are not masked"

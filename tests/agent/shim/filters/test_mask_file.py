@@ -80,6 +80,14 @@ def test_values_are_bounded_in_bytes(file: MaskFile, path: Path) -> None:
     assert not writer.is_alive()
 
 
+def test_a_line_that_never_ends_is_not_looked_at_for_ever(file: MaskFile, path: Path) -> None:
+    path.write_bytes(b"x" * 60_000)
+    with pytest.raises(MaskFileFull):
+        for _ in range(MOST_VALUES // 4 + 1):
+            assert file.read()
+            path.write_bytes(b"x")
+
+
 def test_only_a_fifo_will_do(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.touch()
