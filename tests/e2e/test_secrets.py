@@ -23,6 +23,7 @@ from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from tests.support.agent_process import AgentProcess
 from tests.support.fake_server import FakeServer, until
+from tests.support.powerless import give_up_powers
 from tests.support.stack import BIN, Stack, says
 from tests.support.stack import until as soon
 
@@ -198,6 +199,59 @@ def test_secrets_of_the_host_through_remotectl(stack: Stack) -> None:
     assert (job.end_reason, job.exit_code) == (EndReason.SECRET_MISSING, None)
     shown = soon(lambda: stack.ctl("job", "show", job.id).stdout)
     assert b"secret_missing" in shown and b"NOWHERE" in shown
+
+
+async def test_a_job_of_the_same_user_looks_into_neither_agent_nor_shim(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    """As any user without powers: root has them in these tests, and gives them up."""
+    agent = AgentProcess(tmp_path, server.url, '[secrets]\nenv_allow = ["OF_ENV"]\n')
+    agent.before_exec = give_up_powers
+    await agent.start(OF_ENV=CANARY)
+    try:
+        await server.online()
+        assert agent.process is not None
+        looks = f"for file in environ mem maps; do cat /proc/{agent.process.pid}/$file; done 2>&1"
+        shim = 'tr "\\0" "\\n" < /proc/$PPID/environ | grep -c OF_ENV'
+        key = server.offer(sh(f"{looks}; {shim}"))
+        await server.end_of(key)
+        assert said(server, key).count("Permission denied") == 3, said(server, key)
+        assert said(server, key).endswith("\n0\n")
+        # The agent itself works on as before.
+        key = server.offer(sh('echo "${#OF_ENV}"; chmod 000 ..', secrets=["OF_ENV"]))
+        assert (await server.end_of(key)).exit_code == 0
+        assert said(server, key) == f"{len(CANARY)}\n"
+    finally:
+        await agent.end()
+
+
+def test_a_secret_of_the_server_is_found_nowhere_but_in_its_job(stack: Stack) -> None:
+    """Server, agent and client as they are; the agent is killed while the job runs."""
+    agent = stack.agent("a")
+    secret = stack.root / "secret"
+    secret.write_text(CANARY)
+    stack.ctl("secret", "set", "A", "--from-file", secret, check=True)
+    secret.unlink()
+    go = stack.root / "go"
+    os.mkfifo(go)
+    env = {"URL": "db://u:${A}@h", "GO": str(go)}
+    job = stack.submit(WAIT, secrets=["A"], env=env)
+    stack.prints(job.id, f"got {len(CANARY)} {len(CANARY) + 9}\n".encode())
+    (started,) = (agent.state_dir / "attempts").glob("*/started.json")
+    own = frozenset({json.loads(started.read_bytes())["pid"]})
+    assert places_of(CANARY, stack.root, own=own) == []
+    agent.kill()
+    agent.start()
+    stack.online("a")
+    assert places_of(CANARY, stack.root, own=own) == []
+    go.write_text("go\n")
+    assert stack.client.wait(job.id, 30).exit_code == 0
+    assert places_of(CANARY, stack.root) == []
+    other = stack.run("true", secrets=["A", "B"])
+    assert other.end_reason is EndReason.SECRET_MISSING
+    assert (
+        "There is no secret B; " in str(other.end_detail) and CANARY not in other.model_dump_json()
+    )
 
 
 # As files --------------------------------------------------------------------------------------
