@@ -21,6 +21,7 @@ from remote_agent.secret_file import read_secret
 from remote_agent.sections import (
     SECTIONS,
     AgentPart,
+    ContainersPart,
     JobsPart,
     LimitsPart,
     LogPart,
@@ -87,6 +88,7 @@ class Config(Part):
     limits: LimitsPart = Field(default_factory=LimitsPart)
     jobs: JobsPart = Field(default_factory=JobsPart)
     secrets: SecretsPart = Field(default_factory=SecretsPart)
+    containers: ContainersPart = Field(default_factory=ContainersPart)
     log: LogPart = Field(default_factory=LogPart)
     telemetry: TelemetryPart = Field(default_factory=TelemetryPart)
     state_dir: Path

@@ -19,7 +19,9 @@ from remote_agent.values import (
     UserRange,
     check_capacity,
     check_cgroup,
+    check_engine,
     check_env_pattern,
+    check_mounts,
     expand_path,
     loopback_address,
     otlp_url,
@@ -143,6 +145,24 @@ class SecretsPart(Part):
     """The most that a file in `dir` may have; a larger one is refused."""
 
 
+class ContainersPart(Part):
+    """`[containers]`: jobs that run in containers, by the engine of this host."""
+
+    engine: Annotated[str, AfterValidator(check_engine)] = "auto"
+    """`auto` (docker or podman when one of them is there), `off`, or the path of one's program."""
+    mounts: Annotated[list[str], BeforeValidator(split_list), AfterValidator(check_mounts)] = []
+    """Directories of this host that jobs may mount, these and none below them; read only with
+    `:ro`."""
+    networks: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]],
+        BeforeValidator(split_list),
+        Field(min_length=1, max_length=100),
+    ] = ["default", "none"]
+    """Networks that jobs may ask for; the first one is for those that do not."""
+    pids: int = Field(default=4096, ge=1, le=1 << 22)
+    """Processes and threads of one container at the most."""
+
+
 class LogPart(Part):
     """`[log]`: the agent's own log."""
 
@@ -176,6 +196,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "limits": LimitsPart,
     "jobs": JobsPart,
     "secrets": SecretsPart,
+    "containers": ContainersPart,
     "log": LogPart,
     "telemetry": TelemetryPart,
 }

@@ -5,6 +5,7 @@ Each takes a text as people write it, in a file, a variable or a flag, and gives
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,6 +13,8 @@ from urllib.parse import urlsplit
 
 from remote_protocol.urls import collector_url, names_place
 
+ENGINES: Final = ("docker", "podman")
+"""Programs that run containers, in the order in which they are looked for."""
 _MOST_USERS: Final = (1 << 32) - 2
 _LARGEST_RANGE: Final = 100_000
 _LAST_PORT: Final = 65_535
@@ -125,6 +128,29 @@ def check_env_pattern(text: str) -> str:
             "characters, as in DB_*"
         )
     return text
+
+
+def check_engine(text: str) -> str:
+    """`auto`, `off` or the path of a program called docker or podman. ValueError otherwise."""
+    name = text.replace("\\", "/").rpartition("/")[2]
+    if text not in ("auto", "off") and (not text.startswith("/") or name not in ENGINES):
+        raise ValueError(
+            f"{text!r} is neither auto, nor off, nor the absolute path of a program called "
+            f"{' or '.join(ENGINES)}"
+        )
+    return text
+
+
+def check_mounts(texts: list[str]) -> list[str]:
+    """Absolute paths, each perhaps with `:ro`. ValueError for others."""
+    for text in texts:
+        path = text.removesuffix(":ro")
+        if not path.startswith("/") or path != os.path.normpath(path) or ":" in path:
+            raise ValueError(
+                f"{text!r} is no directory that jobs could mount: write an absolute path without "
+                "a colon, or that and :ro"
+            )
+    return texts
 
 
 class UserRange(NamedTuple):

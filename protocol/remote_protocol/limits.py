@@ -63,6 +63,8 @@ MAX_QUEUES: Final = 100
 """Queues of one agent or token."""
 MAX_CLASSES: Final = 100
 """Capacity classes of one agent."""
+MAX_KINDS: Final = 32
+"""Kinds of jobs that an agent says it runs."""
 MAX_CAPACITY: Final = 10_000
 """Jobs at a time of one class."""
 MAX_USES: Final = 1_000_000

@@ -16,6 +16,7 @@ from remote_protocol.ids import WITHOUT_NUL, Labels, Name, at_most
 from remote_protocol.limits import (
     MAX_CAPACITY,
     MAX_CLASSES,
+    MAX_KINDS,
     MAX_QUEUES,
     MAX_TEXT,
     MAX_WORD,
@@ -66,6 +67,8 @@ class Platform(Part):
     machine: Word = ""
     hostname: Word = ""
     python: Word = ""
+    kinds: Annotated[list[Word], Field(max_length=MAX_KINDS)] = Field(default_factory=list)
+    """Kinds of jobs that it runs besides those that every agent does."""
 
 
 class Settings(Part):

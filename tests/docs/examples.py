@@ -59,6 +59,9 @@ BEFORE = {
 _COMMAND = re.compile(r" *(export|source|([A-Z_]+=\S+ )*(remotectl|remote-agent|remote-server))\b")
 NOT_RUN = {
     "source <(remotectl completion zsh)": "zsh is not everywhere",
+    "remotectl run --image python:3.13-slim --memory 1GiB --file job.py -- python3 job.py": (
+        "tests/containers runs such jobs, with an engine"
+    ),
     **dict.fromkeys(
         (
             "remote-agent service install --server https://jobs.example.com --token-file token",

@@ -19,6 +19,7 @@ import structlog
 from remote_agent.app.bootstrap import (
     check_users,
     endpoint_of,
+    engine_of,
     facts_of,
     file_limits,
     job_group,
@@ -105,12 +106,13 @@ class Agent:
         users = Users(config.jobs)
         group = job_group(config.limits.cgroup)
         place = prefix_in(memory_folder(os.environ, users.separate), config.state_dir)
-        host = HostContext(identity.name, os.environ, group, options.umask, place)
+        engine = engine_of(config)
+        host = HostContext(identity.name, os.environ, group, options.umask, place, engine)
         self._journal = journal = Journal(config, host, users)
         check_users(users, journal.files)
         self._files = files = file_limits()
         logs, state_dir = config.logs, config.state_dir
-        self._session = session = Session(facts_of(config, identity))
+        self._session = session = Session(facts_of(config, identity, engine))
         self._desired = desired = DesiredState(state_dir)
         self._status = ServiceStatus(os.environ)
         self._link = link = Link(endpoint_of(config, identity))
@@ -172,6 +174,7 @@ class Agent:
             asyncio.create_task(self._uploader.run(self._driver), name="uploader"),
             asyncio.create_task(self._janitor.run(), name="janitor"),
             asyncio.create_task(self._ticks(), name="ticks"),
+            asyncio.create_task(self._journal.containers.run(self._journal.lives)),
         ]
         waiting: list[asyncio.Future[Any]] = [*tasks, self._fatal]
         self._start_telemetry()
@@ -315,6 +318,9 @@ class Agent:
             )
             kept = {"env_allow": self._config.secrets.env_allow}
             config = config.model_copy(update={"secrets": config.secrets.model_copy(update=kept)})
+        if config.containers != self._config.containers:
+            log.warning("[containers] was changed; that takes effect when the agent is restarted")
+            config = config.model_copy(update={"containers": self._config.containers})
         set_up_logging(config.state_dir, config.log.level, config.log.format)
         shown = config.telemetry != self._config.telemetry
         self._config, self._identity = config, identity

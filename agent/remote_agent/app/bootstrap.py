@@ -19,8 +19,10 @@ from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.identity import Identity, installation
 from remote_agent.connection.uploader import MOST_OPEN
 from remote_agent.errors import ConfigError, os_words
+from remote_agent.journal.containers import find_engine
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.users import Users
+from remote_agent.planning.engine import Engine
 from remote_agent.processes import (
     boot_id,
     can_enter,
@@ -108,16 +110,32 @@ def settings_of(config: Config, identity: Identity | None) -> Settings:
     return Settings.model_validate((identity.settings if identity else {}) | said)
 
 
-def facts_of(config: Config, identity: Identity) -> HostFacts:
+def facts_of(config: Config, identity: Identity, engine: Engine | None = None) -> HostFacts:
     """What a hello says about this host and its agent. OSError when that cannot be kept."""
+    platform = host_platform()
+    if engine is not None:
+        platform = platform.model_copy(update={"kinds": ["container"]})
     return HostFacts(
         __version__,
         installation(config.state_dir),
         boot_id(),
         os.urandom(8).hex(),
-        host_platform(),
+        platform,
         settings_of(config, identity),
     )
+
+
+def engine_of(config: Config) -> Engine | None:
+    """What runs the containers of jobs, if anything does. OSError."""
+    try:
+        found = find_engine(
+            config.containers, os.environ, installation(config.state_dir), config.jobs.separate
+        )
+    except OSError:
+        return None
+    if found is not None:
+        log.info("jobs may run in containers", engine=found.program)
+    return found
 
 
 def host_platform() -> Platform:

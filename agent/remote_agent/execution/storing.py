@@ -8,6 +8,7 @@ from remote_agent.errors import os_words
 from remote_agent.journal import Journal
 from remote_agent.journal.directory import NumberUsed
 from remote_agent.journal.users import NoUserFree
+from remote_agent.planning.work import NotAllowed
 from remote_agent.session.events import OfferFailed, OfferStored
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.messages import Offer, Refusal
@@ -31,6 +32,9 @@ class AttemptStore:
             return OfferFailed(key, Refusal.STALE, str(error))
         except NoUserFree as error:
             return OfferFailed(key, Refusal.CAPACITY, str(error))
+        except NotAllowed as error:
+            log.warning("an offer was refused", attempt=str(key), reason=str(error))
+            return OfferFailed(key, Refusal.POLICY, str(error)[:MAX_TEXT])
         except OSError as error:
             why = os_words(error, "the state directory")
             text = f"no attempt can be written to the disk: {why}"

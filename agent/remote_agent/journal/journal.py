@@ -17,6 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from remote_agent.config import Config
+from remote_agent.journal.containers import Containers
 from remote_agent.journal.directory import (
     NEW,
     AttemptRecord,
@@ -45,7 +46,7 @@ from remote_agent.planning.paths import FOLDERS
 from remote_agent.processes import SCARCE, Account, Folder, boot_id, sync
 from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import EXIT, SETTLED
-from remote_agent.shim.record import mark_begun, write_record
+from remote_agent.shim.record import has_begun, mark_begun, write_record
 from remote_agent.spool import LIVE, SpoolReader
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Offer, Phase
@@ -62,6 +63,7 @@ class Journal:
         self._host = host
         self.users = users or Users(config.jobs)
         """Whom jobs run as."""
+        self.containers = Containers(host.engine)
         self._boot_id = boot_id()
         self._root = config.state_dir / ATTEMPTS
         self._folder = AttemptsFolder(self._root)
@@ -136,7 +138,8 @@ class Journal:
 
     def _write(self, directory: Path, offer: Offer, user: Account | None) -> None:
         paths = self.files.paths(directory)
-        work = kinds.plan(offer.spec, paths)
+        self.containers.used |= offer.spec.kind == "container"
+        work = kinds.plan(offer.spec, paths, self._host.engine)
         order = make_order(offer, work, paths, self._config, self._host, user)
         try:
             spare = self._spares.take()
@@ -247,6 +250,9 @@ class Journal:
         detail = "the host restarted" if rebooted else "the shim died"
         if not rebooted:
             detail += killed_words(self.kill_rest(key, started))
+        if reading.order.get("workload") == "container":
+            # An engine may start containers again after the host did.
+            detail += self.containers.remove(key)
         if reading.damage:
             detail += f"; its directory was damaged: {reading.damage}"
         body = lost(detail, *measure(directory, key), started)
@@ -284,6 +290,16 @@ class Journal:
                 with suppress(FileNotFoundError):
                     sync(directory / name)
             sync(directory)
+
+    def lives(self, key: AttemptId) -> bool:
+        """Whether a shim keeps this attempt now. For attempts that have begun."""
+        try:
+            with Folder(self.path(key)) as folder:
+                return has_begun(folder) and folder.locked()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     # Forget -------------------------------------------------------------------------------------
 

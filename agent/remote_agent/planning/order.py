@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from remote_agent.config import Config
+from remote_agent.planning.engine import Engine
 from remote_agent.planning.paths import JobPaths
 from remote_agent.planning.secret_values import plain_variables, secret_variables
 from remote_agent.planning.work import Work
@@ -46,6 +47,8 @@ class HostContext:
     secret_prefix: str = ""
     """How paths begin of folders for secrets that jobs get as files; empty: it has no place in
     memory."""
+    engine: Engine | None = None
+    """What runs containers; None: nothing does."""
 
     @cached_property
     def inherited(self) -> dict[str, str]:
@@ -91,8 +94,11 @@ def make_order(
         key=str(offer.attempt),
         argv=work.argv,
         env=child_env(
-            host.inherited,
-            {**_of_user(paths, user), VARIABLE: traceparent_for(*offer.attempt, spec.traceparent)},
+            host.inherited if work.inherits else {},
+            {
+                **_of_user(paths, user if work.inherits else None),
+                VARIABLE: traceparent_for(*offer.attempt, spec.traceparent),
+            },
             plain_variables(spec),
             {
                 "REMOTE_JOB_ID": offer.attempt.job,

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from remote_agent.planning.engine import Engine
 from remote_agent.planning.paths import JobPaths
+
+
+class NotAllowed(ValueError):
+    """The owner of this host does not allow what a job wants, or the host lacks what it needs; the
+    text is a sentence. Another agent may run it."""
 
 
 class WorkFile(NamedTuple):
@@ -37,8 +43,10 @@ class Work(NamedTuple):
     """Variables whose values are handed to the shim, and never lie on a disk."""
     filter: str | None = None
     """What the output passes before it is kept (`shim.filters`)."""
+    inherits: bool = True
+    """Whether the job has the environment that all programs of this host have."""
 
 
-Planner = Callable[[Any, JobPaths], Work]
-"""Plans a job of one kind, from its own specification, with its files at these paths. ValueError
-when it cannot run here."""
+Planner = Callable[[Any, JobPaths, Engine | None], Work]
+"""Plans a job of one kind, from its own specification, with its files at these paths, and with the
+engine of this host's containers if there is one. NotAllowed when it cannot run here."""

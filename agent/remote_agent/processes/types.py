@@ -89,6 +89,8 @@ class ExitStatus(NamedTuple):
     code: int
     words: str
     forced: bool
+    reason: str = ""
+    """The end reason, where the code alone does not tell it."""
 
 
 class HostFacts(NamedTuple):

@@ -192,10 +192,17 @@ class AttemptRunner:
                     filters.attend()
                 else:
                     told = True  # the job's input has room
-            if ended and (status := self._workload.reap()) is not None:
-                for source in watched:
-                    self._poller.drop(source)
-                return status
+            if ended:
+                status = self._workload.reap()
+                watched.remove(exited)
+                self._poller.drop(exited)
+                if status is not None:
+                    for source in watched:
+                        self._poller.drop(source)
+                    return status
+                exited = self._workload.waitable()
+                watched.append(exited)
+                self._poller.add(exited)
             if filters is not None and self._heed(filters) and said in watched:
                 watched.remove(said)
                 self._poller.drop(said)
@@ -264,7 +271,7 @@ class AttemptRunner:
             "usage": usage,
             "started_at": self._started_at if self._workload.pid else None,
             "ended_at": time.time(),
-            "steps": self._timeline.entries,
+            "steps": [*self._timeline.entries, *self._workload.steps],
             **outputs,
             CLEAN: WHOLE_TREES and not (self.detached or self._termination.survivors),
         }

@@ -94,7 +94,8 @@ class Ending:
             return EndResult(KILLED_FOR_MEMORY, MEMORY_LIMIT, memory_detail(limit))
         if self.reason is not None:
             return EndResult(status.code, self.reason, f"{self.detail}; {self._how(status.words)}")
-        return EndResult(status.code, SIGNAL if status.forced else EXIT, status.words)
+        reason = status.reason or (SIGNAL if status.forced else EXIT)
+        return EndResult(status.code, reason, status.words)
 
     def _how(self, ended: str) -> str:
         if not self.interrupted:

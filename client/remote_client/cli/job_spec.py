@@ -19,12 +19,14 @@ from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE, MAX_JOB_BODY, MAX_
 from remote_protocol.units import format_size
 
 _DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1, "merge_output": False,
-             "mask": False}  # fmt: skip
+             "mask": False, "init": False}  # fmt: skip
 _SHELL: Final = "sh"
 """What runs a script without a #! line, as execvp(3) does."""
+_OF_CONTAINERS: Final = ("pull", "entrypoint", "user", "network", "mounts", "init")
 _FLAGS: Final = {
     "memory_limit": "--memory", "labels": "--label", "annotations": "--annotation",
     "files": "--file", "env": "--env",
+    "mounts": "--mount",
     "command": "COMMAND", "args": "COMMAND", "retry_on": "--retry-on",
     "secrets": "--secret", "secret_files": "--secret",
 }  # fmt: skip
@@ -50,8 +52,9 @@ def job_spec(options: dict[str, Any]) -> Document:
         _secrets(spec, spec["secrets"])
     if "script" in spec:
         _script(spec, options["script"])
-    elif "command" not in spec and described is None:
+    elif "command" not in spec and described is None and "image" not in spec:
         raise UsageError("COMMAND is missing: say what to run after --, or give --script FILE")
+    _container(spec, described)
     if "files" in spec:
         spec["files"] = _files(spec["files"])
     for name in ("command", "args", "retry_on"):
@@ -70,7 +73,7 @@ def title(spec: Document) -> str:
     """What to call a job in a sentence."""
     if spec.get("name"):
         return str(spec["name"])
-    text = shlex.join(spec.get("command") or ["script", *spec.get("args", ())])
+    text = shlex.join(spec.get("command") or [spec.get("image") or "script", *spec.get("args", ())])
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -117,6 +120,29 @@ def _script(spec: Document, name: str) -> None:
     spec.setdefault("shell", _interpreter(text))
     if args := spec.pop("command", ()):
         spec["args"] = args
+
+
+def _container(spec: Document, described: Document | None) -> None:
+    """Make it a job of the kind container, if it has an image."""
+    kind = spec.get("kind") or (described or {}).get("kind")
+    if "image" in spec:
+        spec["kind"] = "container"
+    elif kind != "container" and (given := [name for name in _OF_CONTAINERS if name in spec]):
+        raise UsageError(f"{flag(given[0])} is for containers; name an image with --image too")
+    if spec.get("kind") == "container" and ("shell" in spec or "script" in spec):
+        raise UsageError(
+            "--shell and --script do not go with --image; name the shell of the image: -- sh -c '…'"
+        )
+    if "mounts" in spec:
+        spec["mounts"] = [_mount(text) for text in spec["mounts"]]
+
+
+def _mount(text: str) -> Document:
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if not source or mode not in ("", "ro", "rw") or (rest and not target):
+        raise UsageError(f"--mount {text}: write HOSTDIR:DIR, or HOSTDIR:DIR:ro")
+    return {"source": source, "target": target or source, "read_only": mode == "ro"}
 
 
 def _given_file(option: str, name: str, most: int) -> bytes:

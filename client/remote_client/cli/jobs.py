@@ -127,7 +127,8 @@ def list_jobs(session: Session, /, most: int | None, watch: bool, look: Look, **
 
 def _command(item: Document) -> str:
     """What it is, for people."""
-    words = " ".join(str(word) for word in item.get("command") or ())
+    said = [item["image"]] if item.get("image") else []
+    words = " ".join(str(word) for word in [*said, *(item.get("command") or ())])
     return str(item.get("name") or words or f"{item.get('shell')} script")
 
 

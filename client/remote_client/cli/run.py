@@ -38,6 +38,7 @@ Examples:
   cat data.csv | remotectl run -- python3 -c 'import sys; print(len(sys.stdin.read()))'
   remotectl run --script deploy.sh -- staging
   remotectl run --shell bash -- 'for i in 1 2 3; do echo $i; sleep 1; done'
+  remotectl run --image python:3.13-slim --memory 1GiB --file job.py -- python3 job.py
   remotectl run --queue berlin --label gpu=true --explain -- python3 train.py
   remotectl run --each --label role=web --max-parallel 5 --halt-on-failures 1 -- uptime
   remotectl run --detach --output json -- backup --full | jq -r .id
@@ -136,6 +137,30 @@ Examples:
     help="File or directory for the work directory; 6 MiB in all.",
 )
 @click.option("--shell", metavar="PROGRAM", help="Run COMMAND, joined by spaces, by this shell.")
+@click.option(
+    "--image",
+    metavar="IMAGE",
+    help="Run COMMAND in a container of this image, on an agent that has docker or podman; without "
+    "COMMAND, what the image says.",
+)
+@click.option(
+    "--pull",
+    type=click.Choice(["missing", "always", "never"]),
+    help="When the image is fetched (default missing).",
+)
+@click.option(
+    "--entrypoint", metavar="PROGRAM", help="Run this instead of the image's entry point."
+)
+@click.option("--user", metavar="USER", help="Who runs it in the container, e.g. 1000:1000.")
+@click.option("--network", metavar="NAME", help="Its network, one that the agent allows: none.")
+@click.option(
+    "--mount",
+    "mounts",
+    multiple=True,
+    metavar="HOSTDIR:DIR[:ro]",
+    help="A directory of the agent's host that the agent lets jobs mount.",
+)
+@click.option("--init", is_flag=True, help="Have a small init be the container's process 1.")
 @click.option(
     "--script",
     metavar="FILE",

@@ -13,9 +13,10 @@ from remote_protocol.api.bodies import View
 class ConditionView(View):
     """One condition that a job makes of its agent, and whether an agent meets it."""
 
-    what: Literal["agent", "queue", "label", "online", "takes_jobs", "room"]
+    what: Literal["agent", "queue", "label", "runs", "online", "takes_jobs", "room"]
     wanted: str = ""
-    """The agent, the queue, the label (`KEY=VALUE`), or the share of the agent that it needs."""
+    """The agent, the queue, the label (`KEY=VALUE`), the kind of job, or the share of
+    the agent that it needs."""
     met: bool | None
     """Null: nobody can say while the agent is away."""
     found: str

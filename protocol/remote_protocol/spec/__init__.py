@@ -8,6 +8,16 @@ Every kind of job is imported here, and thereby known; nothing else in the proto
 
 from remote_protocol.files import JobFile
 from remote_protocol.spec.command import CommandSpec
+from remote_protocol.spec.container import ContainerSpec, Mount
 from remote_protocol.spec.job import DEFAULT_QUEUE, JobSpec, OnDisconnect, OnReturn
 
-__all__ = ["DEFAULT_QUEUE", "CommandSpec", "JobFile", "JobSpec", "OnDisconnect", "OnReturn"]
+__all__ = [
+    "DEFAULT_QUEUE",
+    "CommandSpec",
+    "ContainerSpec",
+    "JobFile",
+    "JobSpec",
+    "Mount",
+    "OnDisconnect",
+    "OnReturn",
+]

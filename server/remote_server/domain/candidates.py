@@ -12,6 +12,7 @@ from heapq import nsmallest
 from typing import Final, NamedTuple
 
 from remote_server.domain.capacity import DEFAULT_CLASS, AgentSlot, Share, shares_of
+from remote_server.domain.demand import able_labels, kind_of
 from remote_server.domain.model import Agent, Demand
 
 
@@ -24,11 +25,13 @@ class Kind(IntEnum):
     ONLINE = 2
     QUEUE = 3
     LABEL = 4
-    AGENT = 5
+    RUNS = 5
+    """The kind of job, where not every agent runs it."""
+    AGENT = 6
     """The job wants one agent only."""
 
 
-_FIXED: Final = frozenset({Kind.QUEUE, Kind.LABEL, Kind.AGENT})
+_FIXED: Final = frozenset({Kind.QUEUE, Kind.LABEL, Kind.RUNS, Kind.AGENT})
 """What an agent is, whatever it does now."""
 
 
@@ -99,7 +102,8 @@ def facts_of_slot(slot: AgentSlot, avoided: bool = False) -> Facts:
 def facts_of_row(agent: Agent) -> Facts:
     """An agent that is not connected."""
     blocked = blocked_by(agent.paused, agent.draining, agent.pause_comment)
-    return Facts(agent.name, agent.queues, agent.labels, agent.capacity, blocked, None)
+    labels = able_labels(agent.labels, agent.platform.kinds)
+    return Facts(agent.name, agent.queues, labels, agent.capacity, blocked, None)
 
 
 def blocked_by(paused: bool, draining: bool, comment: str) -> str:
@@ -116,10 +120,17 @@ def requirements_of(demand: Demand) -> tuple[Requirement, ...]:
     return (
         *(() if demand.agent is None else (Requirement(Kind.AGENT, demand.agent),)),
         Requirement(Kind.QUEUE, demand.queue),
-        *(Requirement(Kind.LABEL, f"{key}={value}") for key, value in demand.labels),
+        *(_label_requirement(key, value) for key, value in demand.labels),
         Requirement(Kind.ONLINE),
         Requirement(Kind.TAKES_JOBS),
         Requirement(Kind.ROOM, share),
+    )
+
+
+def _label_requirement(key: str, value: str) -> Requirement:
+    kind = kind_of(key)
+    return (
+        Requirement(Kind.LABEL, f"{key}={value}") if kind is None else Requirement(Kind.RUNS, kind)
     )
 
 
@@ -139,6 +150,9 @@ def _judge(demand: Demand, requirements: tuple[Requirement, ...], agent: Facts) 
             case Kind.LABEL:
                 key, _, value = wanted.partition("=")
                 found = Finding(agent.labels.get(key) == value, agent.labels.get(key, "none"))
+            case Kind.RUNS:
+                runs = any(kind_of(key) == wanted for key in agent.labels)
+                found = Finding(runs, "yes" if runs else "no")
             case Kind.ONLINE:
                 found = Finding(agent.slot is not None, "offline" if agent.slot is None else "yes")
             case Kind.TAKES_JOBS:

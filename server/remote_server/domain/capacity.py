@@ -8,7 +8,7 @@ times 1/8 fits, whatever floats think.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -34,7 +34,7 @@ class AgentSlot:
 
     name: str
     queues: frozenset[str]
-    labels: dict[str, str]
+    labels: Mapping[str, str]
     capacity: dict[str, int]
     leases: dict[AttemptId, tuple[str, float | None]] = field(default_factory=dict)
     """Queue and weight of every attempt that it holds or was offered."""

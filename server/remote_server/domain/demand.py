@@ -8,6 +8,7 @@ texts: parsing them is remembered.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -16,6 +17,9 @@ from remote_protocol.spec import JobSpec, OnReturn
 from remote_protocol.states import EndReason
 from remote_server.domain.model import Demand
 
+SPECIAL_KINDS: Final = frozenset({"container"})
+"""Kinds of jobs that an agent runs only if it says so."""
+_KIND: Final = "kind="
 _SHORT: Final = 128
 MAX_BACKOFF = 600.0
 """Seconds that a retry waits at most."""
@@ -38,8 +42,38 @@ class Policy(NamedTuple):
 
 
 def demand_of(spec: JobSpec) -> Demand:
-    """The demand of a job."""
-    return Demand(spec.queue, tuple(sorted(spec.labels.items())), spec.weight, spec.agent)
+    """The demand of a job. A kind that not every agent runs is demanded like a label."""
+    labels = spec.labels
+    if spec.kind in SPECIAL_KINDS:
+        labels = {**labels, **kind_labels([spec.kind])}
+    return Demand(spec.queue, tuple(sorted(labels.items())), spec.weight, spec.agent)
+
+
+def kind_labels(kinds: Iterable[str]) -> dict[str, str]:
+    """What stands among an agent's labels for the kinds of jobs that it runs. Nobody can give it
+    such a label: there is a `=` in its key."""
+    return {f"{_KIND}{kind}": "" for kind in kinds}
+
+
+def able_labels(labels: Mapping[str, str], kinds: Sequence[str]) -> Mapping[str, str]:
+    """An agent's labels with what stands for the kinds of jobs that it runs."""
+    return {**labels, **kind_labels(kinds)} if kinds else labels
+
+
+def label_words(key: str, value: str) -> str:
+    """A demanded label, or what stands for a kind, as people read it."""
+    kind = kind_of(key)
+    return f"{key}={value}" if kind is None else f"kind {kind}"
+
+
+def kind_of(key: str) -> str | None:
+    """The kind of jobs that stands among labels under this key; None: it is a label."""
+    return key.removeprefix(_KIND) if key.startswith(_KIND) else None
+
+
+def labels_of(demand: Demand) -> dict[str, str]:
+    """The labels that somebody asked for."""
+    return {key: value for key, value in demand.labels if kind_of(key) is None}
 
 
 def policy_of(spec: JobSpec) -> Policy:

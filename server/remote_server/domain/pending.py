@@ -12,10 +12,15 @@ from typing import NamedTuple
 from remote_protocol.states import JobState
 from remote_protocol.units import format_duration
 from remote_server.domain.capacity import AgentSlot, Share, shares_of
-from remote_server.domain.demand import demand_of
+from remote_server.domain.demand import demand_of, kind_of, label_words
 from remote_server.domain.model import Demand, Job, Queue
 
 _NAMED = 5
+_CURES = {
+    "container": "; it takes docker or podman on its host when the agent starts, and [containers] "
+    "engine not off",
+}
+"""What helps where no agent runs a kind."""
 
 
 class PendingReasons:
@@ -100,6 +105,9 @@ class PendingReasons:
         if slot is None:
             return f"agent {name!r} is offline"
         own = slot.labels
+        for key, _ in demand.labels:
+            if (kind := kind_of(key)) is not None and key not in own:
+                return f"agent {name!r} runs no jobs of the kind {kind}{_CURES.get(kind, '')}"
         missing = [f"{key}={value}" for key, value in demand.labels if own.get(key) != value]
         if missing:
             return f"agent {name!r} lacks the label{'s'[: len(missing) - 1]} {', '.join(missing)}"
@@ -123,13 +131,19 @@ class PendingReasons:
         return agents
 
     def _labels(self, demand: Demand, agents: _QueueAgents) -> str:
-        wanted = [f"{key}={value}" for key, value in demand.labels]
+        names = _names("agent", [place.slot.name for place in agents.places])
+        for key, value in demand.labels:
+            if (kind := kind_of(key)) is not None and (key, value) not in agents.labelled:
+                return (
+                    f"no online agent in queue {demand.queue!r} runs jobs of the kind {kind} "
+                    f"({names}){_CURES.get(kind, '')}"
+                )
+        wanted = [label_words(key, value) for key, value in demand.labels]
         for (key, value), label in zip(demand.labels, wanted, strict=True):
             if (key, value) not in agents.labelled:
                 wanted = [label]
                 break
         label = "label " + wanted[0] if len(wanted) == 1 else "all labels " + ", ".join(wanted)
-        names = _names("agent", [place.slot.name for place in agents.places])
         return f"no online agent in queue {demand.queue!r} has {label} ({names})"
 
     def _room(self, demand: Demand, eligible: list[_Place]) -> str:

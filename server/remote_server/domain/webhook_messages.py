@@ -23,7 +23,7 @@ from remote_protocol.api.webhooks import (
     WebhookTest,
 )
 from remote_protocol.states import EndReason, JobState
-from remote_server.domain.demand import demand_from
+from remote_server.domain.demand import demand_from, labels_of
 from remote_server.domain.webhooks import Told
 
 _ACTOR_ID: Final = 26
@@ -56,7 +56,7 @@ def of_job(row: Any) -> Draft:
         id=row.id,
         name=row.name,
         queue=row.queue,
-        labels=dict(demand_from(row.demand).labels),
+        labels=labels_of(demand_from(row.demand)),
         state=state,
         end_reason=reason,
         end_detail=row.end_detail or "",

@@ -27,6 +27,7 @@ from remote_server.clocks import CLOCK
 from remote_server.domain.audit import Entry
 from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
+from remote_server.domain.demand import able_labels
 from remote_server.domain.events import (
     CancelWished,
     LeaseEnded,
@@ -256,7 +257,7 @@ class Hub:
         return AgentSlot(
             name=link.name,
             queues=frozenset(agent.queues),
-            labels=agent.labels,
+            labels=able_labels(agent.labels, agent.platform.kinds),
             capacity=agent.capacity,
             leases={
                 key: (held.lease.queue, held.lease.weight) for key, held in session.leases.items()

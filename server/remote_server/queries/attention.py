@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from remote_protocol.states import AgentState
 from remote_server.domain.capacity import DEFAULT_CLASS
+from remote_server.domain.demand import able_labels, kind_of
 from remote_server.domain.model import Demand, Token
 from remote_server.queries.fleet import HELD, Member
 
@@ -53,7 +54,7 @@ class Fitting:
             self._by_name[member.row.name] = member
             for queue in member.row.queues:
                 self._by_queue.setdefault(queue, []).append(member)
-            for label in member.row.labels.items():
+            for label in _labels(member).items():
                 self._by_label.setdefault(label, []).append(member)
 
     def serving(self, queue: str) -> Sequence[Member]:
@@ -83,17 +84,23 @@ class Fitting:
         for key, value in demand.labels:
             having = self._by_label.get((key, value), ())
             if not any(demand.queue in member.row.queues for member in having):
+                if (kind := kind_of(key)) is not None:
+                    return f"no agent of queue {demand.queue} runs jobs of the kind {kind}"
                 return f"no agent of queue {demand.queue} has the label {key}={value}"
         return f"no agent of queue {demand.queue} has all that they ask for"
 
 
+def _labels(member: Member) -> Mapping[str, str]:
+    return able_labels(member.row.labels, member.row.kinds)
+
+
 def _takes(member: Member, demand: Demand) -> bool:
-    row = member.row
+    row, labels = member.row, _labels(member)
     kind = demand.queue if demand.queue in row.capacity else DEFAULT_CLASS
     return (
         demand.queue in row.queues
         and row.capacity.get(kind, 0) > 0
-        and all(row.labels.get(key) == value for key, value in demand.labels)
+        and all(labels.get(key) == value for key, value in demand.labels)
     )
 
 

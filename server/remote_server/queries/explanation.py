@@ -22,7 +22,7 @@ from remote_server.domain.candidates import (
     facts_of_slot,
     outlook,
 )
-from remote_server.domain.demand import demand_of
+from remote_server.domain.demand import able_labels, demand_of
 from remote_server.domain.secrets import not_for, unknown
 from remote_server.queries.candidates import Placement, place
 from remote_server.queries.fleet import Member
@@ -31,10 +31,13 @@ from remote_server.queries.views import when_if
 from remote_server.queries.waiting import pending_reasons
 
 _Outlook = Literal["now", "later", "blocked", "never", "refused"]
-_WHAT: Final[dict[Kind, Literal["agent", "queue", "label", "online", "takes_jobs", "room"]]] = {
+_WHAT: Final[
+    dict[Kind, Literal["agent", "queue", "label", "runs", "online", "takes_jobs", "room"]]
+] = {
     Kind.AGENT: "agent",
     Kind.QUEUE: "queue",
     Kind.LABEL: "label",
+    Kind.RUNS: "runs",
     Kind.ONLINE: "online",
     Kind.TAKES_JOBS: "takes_jobs",
     Kind.ROOM: "room",
@@ -103,7 +106,8 @@ def _facts(sources: Sources, members: Sequence[Member]) -> Iterable[Facts]:
             yield facts_of_slot(slot)
         else:
             blocked = blocked_by(row.paused, row.draining, row.pause_comment)
-            yield Facts(row.name, row.queues, row.labels, row.capacity, blocked, None)
+            labels = able_labels(row.labels, row.kinds)
+            yield Facts(row.name, row.queues, labels, row.capacity, blocked, None)
 
 
 def _candidate(placement: Placement, one: Candidate) -> CandidateView:

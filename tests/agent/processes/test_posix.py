@@ -118,8 +118,8 @@ def test_exit_watch_without_pidfds(early: bool) -> None:
 
 
 def test_how_a_process_ended() -> None:
-    assert posix.exit_status(3 << 8) == (3, "exited with code 3", False)
-    assert posix.exit_status(9) == (137, "killed by SIGKILL", True)
-    assert posix.exit_status(11 | 0x80) == (139, "killed by SIGSEGV (core dumped)", True)
-    assert posix.exit_status(40) == (168, "killed by signal 40", True)
+    assert posix.exit_status(3 << 8)[:3] == (3, "exited with code 3", False)
+    assert posix.exit_status(9)[:3] == (137, "killed by SIGKILL", True)
+    assert posix.exit_status(11 | 0x80)[:3] == (139, "killed by SIGSEGV (core dumped)", True)
+    assert posix.exit_status(40)[:3] == (168, "killed by signal 40", True)
     assert posix.is_signal("SIGUSR1") and not posix.is_signal("SIGNONE")

@@ -129,3 +129,33 @@ def test_secrets_are_variables_or_files() -> None:
     assert "secret_files" not in job_spec({"command": ("x",), "secrets": ("A",)})
     with pytest.raises(UsageError, match="--secret A:env: write NAME, or NAME:file"):
         job_spec({"command": ("x",), "secrets": ("A:env",)})
+
+
+def test_an_image_makes_a_container() -> None:
+    mounts = ("/data", "/a:/b:ro")
+    assert job_spec({"image": "x:1", "command": ("a",), "mounts": mounts, "init": False}) == {
+        "kind": "container",
+        "image": "x:1",
+        "command": ["a"],
+        "mounts": [
+            {"source": "/data", "target": "/data", "read_only": False},
+            {"source": "/a", "target": "/b", "read_only": True},
+        ],
+    }
+    bare = job_spec({"image": "x:1"})
+    assert bare == {"kind": "container", "image": "x:1"} and title(bare) == "x:1"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"command": ("x",), "pull": "never"}, "--pull is for containers; name an image"),
+        ({"command": ("x",), "mounts": ("/a",)}, "--mount is for containers"),
+        ({"command": ("x",), "image": "y", "shell": "sh"}, "--shell and --script do not go"),
+        ({"command": ("x",), "image": "y", "mounts": ("/a:/b:no",)}, "write HOSTDIR:DIR"),
+        ({"command": ("x",), "image": "y", "mounts": (":/b",)}, "write HOSTDIR:DIR"),
+    ],
+)
+def test_what_does_not_go_with_an_image(options: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        job_spec(options)

@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.parts import Platform
+from remote_protocol.spec import ContainerSpec
 from remote_server.domain.candidates import (
     Candidate,
     Facts,
     Finding,
     Kind,
     Outlook,
+    Requirement,
     facts_of_row,
     facts_of_slot,
     judge,
@@ -20,6 +23,7 @@ from remote_server.domain.candidates import (
     requirements_of,
 )
 from remote_server.domain.capacity import AgentSlot
+from remote_server.domain.demand import able_labels, demand_of
 from remote_server.domain.enrolment import newcomer
 from remote_server.domain.model import Demand
 
@@ -151,3 +155,16 @@ def test_the_outlook_is_the_best_that_an_agent_offers() -> None:
     assert outlook(PLAIN, [paused, full, agent("free")]) is Outlook.NOW
     away = facts_of_row(replace(newcomer("away", (), 0.0), queues=("gpu",)))
     assert outlook(PLAIN, [away]) is Outlook.BLOCKED
+
+
+def test_a_kind_is_a_condition_like_any_other() -> None:
+    spec = ContainerSpec(queue="gpu", image="x")
+    demand = demand_of(spec)
+    assert Requirement(Kind.RUNS, "container") in requirements_of(demand)
+    assert missed(judge(demand, agent("bare")), demand) == {"container": "no"}
+    able = agent("able", labels=able_labels({"gpu": "a40"}, ["container"]))
+    assert not judge(demand, able).misses
+    assert outlook(demand, [agent("bare")]) is Outlook.NEVER
+    assert outlook(demand, [agent("bare"), able]) is Outlook.NOW
+    away = replace(newcomer("away", ("gpu",), 0.0), platform=Platform(kinds=["container"]))
+    assert not missed(judge(demand, facts_of_row(away)), demand).keys() & {"container"}

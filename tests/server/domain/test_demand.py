@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 from remote_server.domain.demand import (
     MAX_BACKOFF,
     Policy,
+    able_labels,
     demand_from,
     demand_of,
     demand_text,
+    kind_of,
+    label_words,
+    labels_of,
     policy_from,
     policy_of,
     policy_text,
@@ -74,3 +80,16 @@ def test_backoff_doubles_up_to_a_bound() -> None:
 
 def test_the_defaults_are_those_of_a_specification() -> None:
     assert policy_of(spec()) == Policy()
+
+
+def test_a_special_kind_stands_among_labels_and_is_none() -> None:
+    demand = demand_of(spec(kind="container", image="x", command=[], labels={"a": "b"}))
+    assert demand_from(demand_text(demand)) == demand
+    assert labels_of(demand) == {"a": "b"}
+    (key,) = [key for key, _ in demand.labels if kind_of(key) == "container"]
+    assert label_words(key, "") == "kind container" and label_words("a", "b") == "a=b"
+    with pytest.raises(ValidationError):
+        spec(labels={key: ""})
+    assert demand_of(spec()).labels == ()
+    own = {"a": "b"}
+    assert able_labels(own, []) is own

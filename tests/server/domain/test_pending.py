@@ -11,6 +11,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 from remote_server.domain.capacity import AgentSlot
+from remote_server.domain.demand import able_labels
 from remote_server.domain.enrolment import newcomer
 from remote_server.domain.model import Agent, Job, Queue
 from remote_server.domain.pending import PendingReasons
@@ -225,3 +226,18 @@ def test_agents_are_counted_once_for_any_number_of_demands() -> None:
     for n in range(100):
         assert "has label" in (room.reason(job(labels={"n": str(n)}), NOW) or "")
     assert looks == first
+
+
+def test_a_kind_that_no_agent_runs_is_named_with_its_cure() -> None:
+    wanted = job(kind="container", image="x", command=[])
+    bare, able = slot("a"), slot("b", labels=able_labels({}, ["container"]))
+    said = reason(wanted, [DEFAULT], agents("a"), bare)
+    assert said == (
+        "no online agent in queue 'default' runs jobs of the kind container (agent: a); it takes "
+        "docker or podman on its host when the agent starts, and [containers] engine not off"
+    )
+    assert "about to be assigned" in (reason(wanted, [DEFAULT], agents("a", "b"), bare, able) or "")
+    only = job(kind="container", image="x", command=[], agent="a")
+    assert (reason(only, [DEFAULT], agents("a"), bare) or "").startswith(
+        "agent 'a' runs no jobs of the kind container; it takes docker or podman"
+    )

@@ -1,13 +1,14 @@
 """What a shim runs: the protocol between an attempt and the thing that runs its job. Pure.
 
 The attempt decides when (limits, messages, grace periods) and keeps output and record; a workload
-knows how: it starts the job with the pipes that it is given, ends it, and accounts for it. The one
-that runs processes is `workload.process`; one for containers would call their command line.
+knows how: it starts the job with the pipes that it is given, ends it, and accounts for it. One
+runs processes (`workload.process`), one calls the command line of a container engine
+(`workload.container`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from remote_agent.processes import ExitStatus, Swept, Usage
@@ -46,6 +47,10 @@ class Workload(Protocol):
     def check_at(self) -> float | None:
         """When `over_memory` wants to be asked, in monotonic seconds; None for never."""
 
+    @property
+    def steps(self) -> Sequence[dict[str, object]]:
+        """What it did besides, for the timeline, when the job has ended."""
+
     def start(self, pipes: JobPipes, env: Mapping[str, str]) -> None:
         """Start the job with this whole environment, secrets included: it must not be kept.
 
@@ -56,7 +61,8 @@ class Workload(Protocol):
         """What the attempt's start record says about it, so that an agent can find it."""
 
     def waitable(self) -> int:
-        """What a `Poller` takes; it is ready when `reap` is worth a call."""
+        """What a `Poller` takes; it is ready when `reap` is worth a call. Asked for again after
+        each `reap` that gave nothing."""
 
     def reap(self) -> ExitStatus | None:
         """How the job has ended; None when it still runs."""

@@ -42,6 +42,7 @@ class ProcessWorkload:
         self._swept = Swept(0, 0.0, 0.0, 0)
         self._detached = False
         self.note = self._confinement.note
+        self.steps = ()
         self.pid = 0
 
     @property

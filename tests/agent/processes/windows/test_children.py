@@ -179,9 +179,9 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
 
 
 def test_how_a_process_ended() -> None:
-    assert children.exit_status(7) == (7, "exited with code 7", False)
-    assert children.exit_status(1000) == (1000, "exited with code 1000", False)
-    assert children.exit_status(0xC0000005) == (139, "access violation (0xC0000005)", True)
+    assert children.exit_status(7)[:3] == (7, "exited with code 7", False)
+    assert children.exit_status(1000)[:3] == (1000, "exited with code 1000", False)
+    assert children.exit_status(0xC0000005)[:3] == (139, "access violation (0xC0000005)", True)
     assert children.exit_status(-1073741819 & 0xFFFFFFFF)[0] == 139
-    assert children.exit_status(0xFFFFFFFF) == (-1, "exited with code 0xFFFFFFFF", False)
+    assert children.exit_status(0xFFFFFFFF)[:3] == (-1, "exited with code 0xFFFFFFFF", False)
     assert children.is_signal("SIGTERM") and not children.is_signal("SIGNONE")

@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from remote_protocol.api.jobs import view_of
-from remote_protocol.spec import CommandSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_server.web.application import ROUTES, description
 from remote_server.web.openapi.document import operation_id
 from tests.support.live_server import Live
@@ -149,8 +149,12 @@ def test_schemas_are_those_of_the_models() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     assert set(schemas["CommandJobView"]["properties"]) == set(view_of(CommandSpec).model_fields)
     assert schemas["CommandSpec"]["additionalProperties"] is False
-    for name, model in (("JobSpec", "CommandSpec"), ("JobView", "CommandJobView")):
-        assert schemas[name] == {"$ref": f"#/components/schemas/{model}"}
+    for name, ending in (("JobSpec", "Spec"), ("JobView", "JobView")):
+        mapping = {kind: f"#/components/schemas/{kind.title()}{ending}" for kind in JobSpec.kinds}
+        assert schemas[name] == {
+            "discriminator": {"mapping": mapping, "propertyName": "kind"},
+            "oneOf": [{"$ref": found} for found in mapping.values()],
+        }
     assert set(schemas["Problem"]["required"]) >= {"title", "status", "code"}
 
 

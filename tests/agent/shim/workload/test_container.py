@@ -1,0 +1,186 @@
+"""Containers by a command line shaped like docker's: how they run, end and are removed. What a real
+engine does with the same calls is in `tests/containers`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote_agent.shim.order import Order, OrderError
+from remote_agent.shim.workload.container import ContainerWorkload
+from tests.support.fake_engine import install, options
+from tests.support.shim_harness import Run, ShimHarness, eventually, gone, running, tell
+
+IMAGE = "debian:12"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    return install(tmp_path / "engine")
+
+
+def sh(text: str, image: str = IMAGE) -> list[str]:
+    return [image, "sh", "-c", text]
+
+
+def calls(engine: Path) -> list[str]:
+    return (engine.parent / "calls").read_text().splitlines()
+
+
+def begun(harness: ShimHarness, engine: Path, text: str, **fields: Any) -> Path:
+    """The directory of an attempt whose container has printed `up`."""
+    directory = harness.start(sh(f"echo up; {text}"), **fields, **options(engine))
+    log = directory / "output.log"
+    eventually(lambda: log.exists() and b"up" in log.read_bytes())
+    return directory
+
+
+def inside(engine: Path, name: str = "remote-job-1") -> int:
+    """The process of a container."""
+    path = engine.parent / f"{name}.json"
+    return int(eventually(lambda: json.loads(path.read_text())["pid"]))
+
+
+def test_it_runs_with_its_input_output_and_end(harness: ShimHarness, engine: Path) -> None:
+    script = 'read line; echo "got $line"; echo oops >&2; exit 7'
+    run = harness.run(sh(script), payload=b"input\n", **options(engine))
+    assert (run.code, run.reason, run.stdout, run.stderr) == (7, "exit", b"got input\n", b"oops\n")
+    made, ran, asked, removed = calls(engine)
+    assert made.startswith("create --name remote-job-1 --pull=missing --log-driver=none --workdir=")
+    assert made.endswith(f"{IMAGE} sh -c {script}") and " --interactive " in made
+    assert ran == "start --attach --interactive remote-job-1"
+    assert asked.startswith("inspect") and removed == "rm --force --volumes remote-job-1"
+    started = json.loads((run.directory / "started.json").read_text())
+    assert started["container"] == "remote-job-1"
+    steps = [step["detail"] for step in run.record["steps"] if step["what"] == "container"]
+    assert steps == [f"remote-job-1 was made of the image {IMAGE}"]
+
+
+def test_variables_reach_it_and_no_command_line(harness: ShimHarness, engine: Path) -> None:
+    env = {"A": "b=c d", "LONG": "x" * 40_000, "LINES": "one\ntwo", "REMOTE_JOB_ID": "J"}
+    script = 'echo "$A ${#LONG} $LINES $REMOTE_JOB_ID"'
+    directory = harness.make(sh(script), env=env, secrets=["TOKEN"], **options(engine))
+    harness.shims.request(directory, {"TOKEN": "do-not-show"})
+    run = Run(directory, harness.ended(directory))
+    assert run.stdout == b"b=c d 40000 one\ntwo J\n"
+    found = json.dumps(calls(engine))
+    assert "b=c d" not in found and "do-not-show" not in found and "two" not in found
+
+
+def test_it_is_interrupted_and_then_killed(harness: ShimHarness, engine: Path) -> None:
+    said, slow = engine.parent / "said", engine.parent / "slow"
+    slow.touch()
+    script = f"trap 'echo no; : > {said}' TERM; while :; do sleep 0.02; done"
+    directory = begun(harness, engine, script)
+    process = inside(engine)
+    assert tell(directory, {"do": "stop", "detail": "enough", "grace": 0.3})
+    # The grace period may be over before the job has answered.
+    eventually(said.exists)
+    slow.unlink()
+    run = Run(directory, harness.ended(directory))
+    assert (run.code, run.reason) == (137, "cancelled") and b"no" in run.stdout
+    assert run.detail == "enough; killed by SIGKILL after SIGTERM and a grace period of 300ms"
+    interrupt = next(step for step in run.record["steps"] if step["what"] == "interrupt")
+    assert interrupt["detail"] == "SIGTERM to the container: enough"
+    gone(process)
+
+
+def test_a_pull_is_ended_with_its_job(harness: ShimHarness, engine: Path) -> None:
+    (engine.parent / "slow-registry").touch()
+    directory = harness.start(sh("true"), timeout=0.2, **options(engine))
+    run = Run(directory, harness.ended(directory))
+    assert run.reason == "timeout"
+    assert run.detail.startswith("timeout of 200ms reached; its container had not been started")
+    assert not any(call.startswith("start") for call in calls(engine))
+
+
+def test_the_engines_memory_limit(harness: ShimHarness, engine: Path) -> None:
+    (engine.parent / "oom").touch()
+    run = harness.run(sh("kill -KILL $$"), memory_limit=64 << 20, **options(engine))
+    assert (run.code, run.reason) == (137, "memory_limit")
+    assert run.detail == "killed: memory limit 64 MiB reached"
+
+
+def test_a_code_above_128_that_nobody_asked_for_is_an_exit(
+    harness: ShimHarness, engine: Path
+) -> None:
+    run = harness.run(sh("exit 143"), **options(engine))
+    assert (run.code, run.reason) == (143, "exit")
+    assert run.detail == "exited with code 143, as after SIGTERM"
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (sh("true", "nosuch:1"), 125, "No such image: nosuch:1; this host does not have the image"),
+        (sh("true", "private:1"), 125, "(docker login)"),
+        ([IMAGE, "nosuch"], 127, f"program 'nosuch' not found in the image {IMAGE}"),
+    ],
+)
+def test_what_keeps_it_from_running(
+    harness: ShimHarness, engine: Path, argv: list[str], code: int, words: str
+) -> None:
+    run = harness.run(argv, **options(engine))
+    assert (run.code, run.reason) == (code, "spawn_error") and words in run.detail
+    assert calls(engine)[-1].startswith("rm --force")
+
+
+def test_an_engine_that_is_gone(harness: ShimHarness, tmp_path: Path) -> None:
+    run = harness.run(sh("true"), **options(tmp_path / "none" / "docker"))
+    assert (run.code, run.reason) == (126, "spawn_error")
+    assert "install it again, or name another one in [containers] engine" in run.detail
+
+
+def test_it_is_never_made_twice(harness: ShimHarness, engine: Path) -> None:
+    (engine.parent / "stuck").touch()
+    first = harness.run(sh("true"), **options(engine))
+    assert first.record["clean"] is False
+    assert "could not be removed: removal is already in progress; the agent tries again" in (
+        first.record["steps"][-2]["detail"] + first.record["steps"][-1]["detail"]
+    )
+    second = harness.run(sh("true"), **options(engine))
+    assert second.reason == "spawn_error" and "is in use" in second.detail
+
+
+def test_it_does_not_outlive_the_client_that_carries_its_output(
+    harness: ShimHarness, engine: Path
+) -> None:
+    directory = begun(harness, engine, "sleep 600")
+    process = inside(engine)
+    started = json.loads((directory / "started.json").read_text())
+    (client,) = [
+        int(path.name)
+        for path in Path("/proc").glob("[0-9]*")
+        if path.joinpath("cmdline").exists()
+        and path.joinpath("cmdline").read_bytes().endswith(b"\0start\0--attach\0remote-job-1\0")
+        and f"\nPPid:\t{started['shim_pid']}\n" in path.joinpath("status").read_text()
+    ]
+    os.kill(client, signal.SIGKILL)
+    run = Run(directory, harness.ended(directory))
+    assert run.reason == "lost"
+    assert "has ended (killed by SIGKILL) while the container ran" in run.detail
+    gone(process)
+
+
+def test_a_full_spool_makes_it_wait(harness: ShimHarness, engine: Path) -> None:
+    directory = harness.start(
+        sh("head -c 5000000 /dev/zero"), segment_size=500_000, segments=3, **options(engine)
+    )
+    closed = lambda: sorted(directory.glob("output.0*"))  # noqa: E731
+    eventually(lambda: len(closed()) == 3)
+    assert running(inside(engine))
+    while not (directory / "exit.json").exists():
+        for path in closed()[:-1]:
+            path.unlink()
+        eventually(lambda: (directory / "exit.json").exists() or len(closed()) > 1)
+    assert harness.ended(directory)["usage"]["stdout_bytes"] == 5_000_000
+
+
+def test_an_order_without_its_options_is_refused(harness: ShimHarness) -> None:
+    with pytest.raises(OrderError, match="lacks 'engine'"):
+        ContainerWorkload(Order("J.1", ["x"], {}, "/", workload="container"), guarded=True)
