@@ -115,7 +115,8 @@ def _look(name: str, places: Sequence[Place]) -> str:
         try:
             return place.look(name)
         except Absent as absent:
-            causes.append(f"{place.name}: {absent}")
+            words = str(absent)  # the server's are a sentence of its own
+            causes.append(words if words.startswith(place.name) else f"{place.name}: {words}")
         except Unusable as fault:
             raise SecretsMissing(f"The secret {name} of {place.name} {fault}.") from None
     raise SecretsMissing(f"There is no secret {name}; {'; '.join(causes)}.")

@@ -58,6 +58,12 @@ def test_each_missing_secret_is_named_with_the_cause_in_each_place() -> None:
     )
 
 
+def test_a_place_that_names_itself_is_not_named_twice() -> None:
+    places = (place("a file", {}), place("the server", {}, "the server has no secret 'A'"))
+    with pytest.raises(SecretsMissing, match="A; a file: not there; the server has no secret 'A'"):
+        resolve(spec("A"), places)
+
+
 def test_a_long_list_still_fits_a_report() -> None:
     names = [f"S{number}" for number in range(64)]
     with pytest.raises(SecretsMissing, match="more of the job's 64 are missing") as caught:
