@@ -13,7 +13,9 @@ from tests.sim.disk import ENDLESS
 from tests.sim.host import Host
 from tests.sim.world import CONFIRM, World
 
-RESTORES = 0.15
+RESTORES, RESTORES_AT_STARTS = 0.15, 0.9
+"""How many of the faults are copies made or put in place; more of them while jobs start, for what
+starts on the way would be met too rarely."""
 
 
 class Backup(NamedTuple):
@@ -64,8 +66,9 @@ class RestoredWorld(World):
         super()._committed()
 
     def _fault(self, host: Host) -> None:
-        if self.rng.random() < RESTORES:
-            if self.backup is None or self.rng.random() < 0.5:
+        launching = any(host.disk.launching for host in self._hosts)
+        if self.rng.random() < (RESTORES_AT_STARTS if launching else RESTORES):
+            if self.backup is None or self.rng.random() < (0.4 if launching else 0.5):
                 logs = {key: bytes(log) for key, log in self.disk.logs.items()}
                 self.backup = Backup(self.file.copy(), logs)
             else:
