@@ -48,3 +48,22 @@ def test_a_job_that_masks_too_much_fails_and_says_why(shared: Stack) -> None:
 def test_other_jobs_have_no_mask_file(shared: Stack) -> None:
     job = shared.run('echo "${REMOTE_MASK-none}"')
     assert shared.client.log(job.id) == b"none\n"
+
+
+def test_masking_goes_on_when_the_agent_is_killed(stack: Stack) -> None:
+    config = '[secrets]\nenv_allow = ["E2E_TOKEN"]\n'
+    agent = stack.agent("alpha", config=config, E2E_TOKEN="hunter22-hunter33")
+    go = stack.root / "go"
+    script = (
+        'printf "one %.8s" "$E2E_TOKEN"; echo ready >&2; '
+        'while [ ! -e "$GO" ]; do sleep 0.02; done; '
+        'echo "${E2E_TOKEN#????????}"; V=late-value; echo "$V" >> "$REMOTE_MASK"; echo "two $V"'
+    )
+    job = stack.submit(script, secrets=["E2E_TOKEN"], env={"GO": str(go)})
+    stack.prints(job.id, b"ready")
+    agent.kill()
+    go.touch()
+    agent.start()
+    ended = stack.client.wait(job.id, 60)
+    assert ended.state is JobState.SUCCEEDED and ended.attempts[-1].log_complete
+    assert stack.client.log(job.id, stream="stdout") == b"one ***\ntwo ***\n"
