@@ -14,7 +14,8 @@ from remote_agent.connection.link import Link, LinkPorts
 from remote_agent.connection.uploader import Step, Uploader
 from remote_agent.local.desired_state import ClockReading, DesiredState
 from remote_agent.session import events as ev
-from remote_agent.session.machine import HostFacts, Session
+from remote_agent.session.hello import HostFacts
+from remote_agent.session.machine import Session
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import Chunk
 from remote_protocol.errors import CloseCode

@@ -10,7 +10,8 @@ from remote_agent.app.ports import Ports
 from remote_agent.app.shutdown import FOREVER, Lifetime, OnStop, Shutdown
 from remote_agent.execution.storing import AttemptStore
 from remote_agent.local.desired_state import ClockReading, DesiredState
-from remote_agent.session.machine import HostFacts, Session
+from remote_agent.session.hello import HostFacts
+from remote_agent.session.machine import Session
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode

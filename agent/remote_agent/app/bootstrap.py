@@ -31,7 +31,7 @@ from remote_agent.processes import (
     raise_descriptors,
     unnamed_account,
 )
-from remote_agent.session.machine import HostFacts
+from remote_agent.session.hello import HostFacts
 from remote_agent.values import open_way_words
 from remote_protocol.messages import Platform, Settings
 from remote_protocol.urls import is_unencrypted

@@ -8,7 +8,7 @@ a clock that never jumps and that counts the host's sleep (CLOCK_BOOTTIME).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
@@ -51,33 +51,17 @@ from remote_agent.session.events import (
     Tick,
 )
 from remote_agent.session.heartbeat import FIRST_INTERVAL, Heartbeats
+from remote_agent.session.hello import HostFacts, hello
 from remote_agent.session.inputs import Inputs
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode, RemoteProtocolError
-from remote_protocol.limits import (
-    MAX_PART,
-    PROTOCOL_VERSION,
-)
+from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import Refusal
-from remote_protocol.parts import parts
 from remote_protocol.units import format_duration
 
 _MOST: Final = (1 << 63) - 1
 """Of an `Offset`: the records of damaged attempts may claim any size."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostFacts:
-    """What an agent tells about itself in a hello."""
-
-    agent_version: str
-    installation: str
-    boot_id: str = ""
-    process: str = ""
-    """This start of the agent."""
-    platform: m.Platform = field(default_factory=m.Platform)
-    settings: m.Settings = field(default_factory=m.Settings)
 
 
 class _Link(Enum):
@@ -217,25 +201,7 @@ class Session:
     def _hello(self) -> list[Effect]:
         # Chunks wait for the welcome: it may rewind them.
         self._attempts.uploading = False
-        (first, rest), *more = parts(self._attempts.inventory(), MAX_PART)
-        said: list[Effect] = [Send(self._first_part(first, rest))]
-        return said + [Send(m.Inventory(items=items, following=left)) for items, left in more]
-
-    def _first_part(self, inventory: list[m.InventoryItem], following: int) -> m.Hello:
-        return m.Hello(
-            oldest=PROTOCOL_VERSION,
-            newest=PROTOCOL_VERSION,
-            session=self._session,
-            agent_version=self._facts.agent_version,
-            boot_id=self._facts.boot_id,
-            installation=self._facts.installation,
-            process=self._facts.process,
-            platform=self._facts.platform,
-            settings=self._facts.settings,
-            condition=self._condition,
-            inventory=inventory,
-            following=following,
-        )
+        return hello(self._facts, self._session, self._condition, self._attempts.inventory())
 
     def _read_input(self, event: InputReceived, now: float) -> list[Effect]:
         if not self.welcomed:

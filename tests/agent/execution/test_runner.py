@@ -24,7 +24,8 @@ from remote_agent.planning.paths import JobPaths
 from remote_agent.planning.work import Work, WorkFile
 from remote_agent.sections import AgentPart
 from remote_agent.session.events import AttemptEnded, AttemptStarted, SpoolGrew
-from remote_agent.session.machine import HostFacts, Session
+from remote_agent.session.hello import HostFacts
+from remote_agent.session.machine import Session
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Offer

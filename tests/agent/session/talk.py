@@ -7,7 +7,8 @@ from typing import Any
 from remote_agent.session import events as ev
 from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.effects import Acknowledged, Effect, Send
-from remote_agent.session.machine import HostFacts, Session
+from remote_agent.session.hello import HostFacts
+from remote_agent.session.machine import Session
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase, Verdict
