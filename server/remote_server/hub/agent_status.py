@@ -1,12 +1,16 @@
-"""What people are told of an agent beyond its row. Pure, but for the clock that it is given."""
+"""What people and the dispatcher are told of an agent beyond its row. Pure, but for the clock that
+it is given."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import HostLoad
 from remote_protocol.states import AgentState
 from remote_server import __version__
+from remote_server.domain.capacity import AgentSlot
+from remote_server.domain.demand import able_labels
 from remote_server.domain.enrolment import left_out
 from remote_server.domain.links import AgentStatus
 from remote_server.domain.model import Clock
@@ -23,6 +27,26 @@ class Seen(NamedTuple):
     """When it was last heard."""
     remark: str
     """What it made of its last offers; empty for nothing."""
+
+
+def slot_of(link: Link, blocked: str) -> AgentSlot | None:
+    """The place for jobs of a welcomed agent; None when it is not welcomed. `blocked`: why it gets
+    nothing for now, because of what it made of its last offers."""
+    session, agent = link.session, link.agent
+    if session is None or agent is None or session.hello is None:
+        return None
+    reason = session.reason or blocked
+    if len(session.leases) >= MAX_LEASES:
+        reason = reason or "it holds as many attempts as one agent may"
+    return AgentSlot(
+        name=link.name,
+        queues=frozenset(agent.queues),
+        labels=able_labels(agent.labels, agent.platform.kinds),
+        capacity=agent.capacity,
+        leases={key: (held.lease.queue, held.lease.weight) for key, held in session.leases.items()},
+        eligible=not reason,
+        reason=reason,
+    )
 
 
 def status_of(

@@ -18,7 +18,6 @@ import structlog
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.limits import MAX_LEASES
 from remote_protocol.messages import Hello
 from remote_protocol.states import AgentState, EndReason
 from remote_server.agent_logs import AgentLogs
@@ -27,7 +26,6 @@ from remote_server.clocks import CLOCK
 from remote_server.domain.audit import Entry
 from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
-from remote_server.domain.demand import able_labels
 from remote_server.domain.events import (
     CancelWished,
     LeaseEnded,
@@ -40,7 +38,7 @@ from remote_server.domain.model import Clock, Lease, Token
 from remote_server.domain.refusals import Refusals
 from remote_server.domain.session import AgentSession, Terms
 from remote_server.errors import ServerError
-from remote_server.hub.agent_status import Seen, status_of
+from remote_server.hub.agent_status import Seen, slot_of, status_of
 from remote_server.hub.commits import CommitHandler
 from remote_server.hub.hello import HelloHandler
 from remote_server.hub.host_loads import HostLoads
@@ -246,25 +244,9 @@ class Hub:
     def slot(self, name: str) -> AgentSlot | None:
         """An agent with an open, welcomed link; None when it is not connected."""
         link = self._links.get(name)
-        if link is None or link.session is None or link.agent is None:
+        if link is None:
             return None
-        session, agent = link.session, link.agent
-        if session.hello is None:
-            return None
-        reason = session.reason or self._refusals.blocked(link.name, self.clock.boot())
-        if len(session.leases) >= MAX_LEASES:
-            reason = reason or "it holds as many attempts as one agent may"
-        return AgentSlot(
-            name=link.name,
-            queues=frozenset(agent.queues),
-            labels=able_labels(agent.labels, agent.platform.kinds),
-            capacity=agent.capacity,
-            leases={
-                key: (held.lease.queue, held.lease.weight) for key, held in session.leases.items()
-            },
-            eligible=not reason,
-            reason=reason,
-        )
+        return slot_of(link, self._refusals.blocked(name, self.clock.boot()))
 
     def welcomed(self, name: str) -> bool:
         """Whether there is a slot of this agent; cheaper than the slot itself."""

@@ -9,7 +9,7 @@ import pytest
 
 from remote_protocol import messages as m
 from remote_protocol.states import JobState
-from remote_server.hub import hub as module
+from remote_server.hub import agent_status as module
 from tests.support.fake_agent import FakeAgent
 from tests.support.live_hub import LiveHub, until
 
