@@ -71,6 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.start_server()
         stack.agent("alpha", "--label", "disk=ssd", capacity=4)
         stack.run(command=["uname", "-a"], name="hello")
+        stack.ctl("run", "--each", "--max-parallel", "1", "--name", "everywhere", "--", "true")
         stack.run(command=["sh", "-c", "echo oops >&2; exit 3"], name="fails")
         stack.submit(command=["sleep", "600"], name="long")
         stack.submit(command=["true"], name="waits", labels={"gpu": "h100"})

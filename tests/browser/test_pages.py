@@ -12,7 +12,7 @@ from tests.support.stack import Stack
 PAGES = ["/", "/agents", "/agents/alpha", "/queues", "/queues/default", "/jobs", "/submit"]
 PAGES += ["/jobs/{hello}", "/jobs/{fails}", "/jobs/{long}", "/jobs/{waits}", "/tokens", "/about"]
 PAGES += ["/docs/api", "/docs/api/submit_job", "/audit", "/audit?subject=nobody"]
-PAGES += ["/webhooks", "/webhooks/alarm", "/secrets"]
+PAGES += ["/webhooks", "/webhooks/alarm", "/secrets", "/groups/{group}"]
 SIZES = [(1440, 900), (820, 1100), (390, 844)]
 
 
@@ -21,6 +21,8 @@ def path_of(site: Stack, page: str) -> str:
     if "{" not in page:
         return page
     name = page[page.index("{") + 1 : page.index("}")]
+    if name == "group":
+        return page.replace("{group}", site.client.groups(limit=1).items[0].id)
     (job,) = site.client.jobs(name=name).items
     return page.replace(f"{{{name}}}", job.id)
 

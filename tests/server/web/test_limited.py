@@ -103,6 +103,8 @@ TAKEN: dict[tuple[str, str], Asked] = {
     ("GET", "/jobs/{id}/log/find"): Asked("?words=a"),
     ("GET", "/jobs/{id}/log/raw"): Asked(),
     ("GET", "/jobs/{id}/log/live"): Asked(ended=True),
+    ("GET", "/groups/{id}"): Asked(),
+    ("POST", "/groups/{id}/cancel"): Asked(body=NOTHING),
     ("GET", "/queues"): Asked(),
     ("GET", "/queues/{name}"): Asked(),
     ("GET", "/agents"): Asked(),

@@ -42,7 +42,7 @@ _GROUPS: Final = (
     ("Tokens", "token."),
     ("Sign-ins", "session."),
 )
-_LINKED: Final = {"agent": "agents", "job": "jobs", "queue": "queues"}
+_LINKED: Final = {"agent": "agents", "group": "groups", "job": "jobs", "queue": "queues"}
 _NAMES: Final = ("actor", "action", "subject", "result", "since", "until")
 _WORDS: Final = {"until": "before"}
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")

@@ -43,6 +43,7 @@ _GROUPS: Final = (
 )
 _CHIPS: Final = (
     *(("name", "name or id"), ("queue", "queue"), ("agent", "agent"), ("label", "label")),
+    ("group", "group"),
     *(("since", "since"), ("until", "until"), ("submitted_by", "submitted by")),
     ("end_reason", "end reason"),
 )
