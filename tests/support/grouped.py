@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from remote_protocol.api.groups import GroupCreate
-from remote_protocol.messages import Hello, Settings
+from remote_protocol.messages import Hello, Platform, Settings
 from remote_protocol.states import JobState
 from remote_server.domain.groups import Group
 from remote_server.store import Store
@@ -16,7 +16,10 @@ OFFERED = {"command": ["true"]}
 
 
 async def registered(
-    store: Store, names: Iterable[str], labels: Mapping[str, str] | None = None
+    store: Store,
+    names: Iterable[str],
+    labels: Mapping[str, str] | None = None,
+    kinds: tuple[str, ...] = (),
 ) -> None:
     """Agents, as their first hello makes them."""
     for name in names:
@@ -26,6 +29,7 @@ async def registered(
             installation=name,
             session="0" * 26,
             agent_version="0.3",
+            platform=Platform(kinds=list(kinds)),
             settings=Settings(labels=dict(labels or {}), capacity={"default": 4}),
         )
         await store.bump_epoch(name, hello, "10.0.0.1", NOW)

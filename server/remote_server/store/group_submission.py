@@ -18,6 +18,7 @@ from remote_protocol.states import JobState
 from remote_protocol.units import format_size
 from remote_server.domain.change_set import Submitted
 from remote_server.domain.demand import (
+    SPECIAL_KINDS,
     demand_key,
     demand_of,
     demand_text,
@@ -51,7 +52,9 @@ _INSERT_SPEC: Final = insert(specs).values(
 _INSERT_GROUP: Final = insert(groups).values(
     {column.name: bindparam(column.name) for column in groups.c}
 )
-_AGENTS: Final = select(agents.c.name, agents.c.queues, agents.c.labels).order_by(agents.c.name)
+_AGENTS: Final = select(
+    agents.c.name, agents.c.queues, agents.c.labels, agents.c.platform
+).order_by(agents.c.name)
 _BY_KEY: Final = select(groups.c.id, groups.c.request).where(
     groups.c.idempotency_key == bindparam("wanted"),
     groups.c.submitted_by.is_not_distinct_from(bindparam("submitter")),
@@ -120,7 +123,8 @@ def store_group(
 def matching(
     reader: Reader, wanted: GroupCreate, available: Collection[str] | None = None
 ) -> list[str]:
-    """The agents that serve the queue and have all labels, by name."""
+    """The agents that serve the queue, have all labels and run jobs of the kind, by name."""
+    kind = wanted.spec.kind
     labels = {**wanted.spec.labels, **wanted.select.labels}
     clash = any(wanted.spec.labels.get(k, v) != v for k, v in wanted.select.labels.items())
     if clash:
@@ -131,6 +135,7 @@ def matching(
         if (available is None or row.name in available)
         and wanted.spec.queue in json.loads(row.queues)
         and (not labels or _has(json.loads(row.labels), labels))
+        and (kind not in SPECIAL_KINDS or _runs(row.platform, kind))
     ]
 
 
@@ -138,11 +143,17 @@ def _has(own: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     return all(own.get(key) == value for key, value in labels.items())
 
 
+def _runs(platform: str, kind: str) -> bool:
+    return '"kinds":["' in platform and kind in json.loads(platform)["kinds"]
+
+
 def _no_match(wanted: GroupCreate) -> NoAgentMatches:
     """Why a group would have no members, as a sentence."""
     labels = {**wanted.spec.labels, **wanted.select.labels}
     pairs = ", ".join(f"{key}={value}" for key, value in labels.items())
     which = f" and has {pairs}" if pairs else ""
+    if wanted.spec.kind in SPECIAL_KINDS:
+        which += f" and runs jobs of the kind {wanted.spec.kind}"
     online = " and takes jobs now" if wanted.select.online_only else ""
     return NoAgentMatches(
         f"no agent serves queue {wanted.spec.queue!r}{which}{online}, so that the group would be "

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from remote_protocol.api.groups import GroupCreate
 from remote_protocol.spec import JobSpec
-from remote_server.errors import Conflict, JobTooLarge
+from remote_server.errors import Conflict, JobTooLarge, NoAgentMatches
 from remote_server.store import Store, group_submission
 from remote_server.store.group_submission import matching, prepare
 from tests.support.grouped import group_of, grouped, registered
@@ -27,6 +28,16 @@ async def test_agents_match_by_queue_and_all_labels(store: Store) -> None:
     assert await found({"labels": {"site": "b"}}, role="web") == ["web-1"]
     assert await found({"labels": {"role": "db"}}, role="web") == []
     assert await found({"queue": "other"}) == []
+
+
+async def test_only_agents_that_run_its_kind_match(store: Store) -> None:
+    await registered(store, ["plain"])
+    wanted = GroupCreate.model_validate({"spec": {"kind": "container", "image": "busybox"}})
+    with pytest.raises(NoAgentMatches, match="and runs jobs of the kind container"):
+        await store.submit_group(wanted, NOW)
+    await registered(store, ["engine"], kinds=("container",))
+    group, _ = await store.submit_group(wanted, NOW)
+    assert [one.agent for one in await store.members(group.id, 9)] == ["engine"]
 
 
 async def test_a_large_specification_is_stored_whole(store: Store) -> None:
