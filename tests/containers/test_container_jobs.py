@@ -286,11 +286,12 @@ def test_what_was_left_behind_is_found_by_its_labels(
     labels = engine.inspect(f"remote-{spy}-1")["Config"]["Labels"]
     own = ("--label", f"remote.installation={labels['remote.installation']}")
     old = ("--label", f"remote.attempt={view.id}.1")
-    engine.call("run", "-d", "--name", "left", *own, *old, BASE, "sleep", "600")
+    left = f"remote-{view.id}-1"
+    engine.call("run", "-d", "--name", left, *own, *old, BASE, "sleep", "600")
     engine.call("run", "-d", "--name", "other", *old, BASE, "sleep", "600")
     agent.stop()
     agent.start()
-    until(lambda: "left" not in engine.call("ps", "-a", "--format", "{{.Names}}").split(), "swept")
+    until(lambda: left not in engine.call("ps", "-a", "--format", "{{.Names}}").split(), "swept")
     assert engine.inspect("other")["State"]["Running"]
     engine.call("rm", "-f", "other")
     stack.client.cancel(spy)

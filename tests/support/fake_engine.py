@@ -184,7 +184,7 @@ class Engine:
         for path in sorted(self.here.glob("*.json")):
             labels = json.loads(path.read_text())["labels"]
             if labels.get(key) == value:
-                print(path.stem, labels["remote.attempt"])
+                print(path.stem)
 
 
 def main(program: str, words: list[str]) -> None:

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import structlog
 
 from remote_agent.planning.engine import (
-    ATTEMPT,
     INSTALLATION,
     Engine,
     client_environ,
     container_name,
+    key_of,
 )
 from remote_agent.sections import ContainersPart
 from remote_agent.shim.workload.client import call_now
@@ -124,10 +124,18 @@ class Containers:
         engine = self._engine
         if engine is None or not self.used:
             return []
-        fields = '{{.Names}} {{.Label "' + ATTEMPT + '"}}'
         chosen = f"label={INSTALLATION}={engine.installation}"
         done, said = call_now(
-            [engine.program, "ps", "--all", "--no-trunc", "--filter", chosen, "--format", fields],
+            [
+                engine.program,
+                "ps",
+                "--all",
+                "--no-trunc",
+                "--filter",
+                chosen,
+                "--format",
+                "{{.Names}}",
+            ],
             engine.environ,
             _LIST,
         )
@@ -136,8 +144,8 @@ class Containers:
             return []
         removed, left = [], False
         for line in said.splitlines():
-            name, _, key = line.strip().partition(" ")
-            attempt = _attempt(key)
+            name = line.strip()
+            attempt = _attempt(name)
             if attempt is None:
                 continue
             if lives(attempt):
@@ -164,8 +172,9 @@ def _absent(said: str) -> bool:
     return "no such container" in said.lower()
 
 
-def _attempt(text: str) -> AttemptId | None:
+def _attempt(name: str) -> AttemptId | None:
+    """Whose container this is. What engines print of labels differs; names are alike."""
     try:
-        return AttemptId.parse(text)
+        return AttemptId.parse(key_of(name))
     except ValueError:
         return None

@@ -40,3 +40,9 @@ def client_environ(environ: Mapping[str, str]) -> dict[str, str]:
 def container_name(key: str) -> str:
     """The name of an attempt's container, which no other one ever has."""
     return f"remote-{key.replace('.', '-')}"
+
+
+def key_of(name: str) -> str:
+    """The attempt whose container has this name, or gives its files back; else no attempt's key."""
+    job, _, number = name.removeprefix("remote-").removesuffix("-files").rpartition("-")
+    return f"{job}.{number}"

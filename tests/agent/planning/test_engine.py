@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from remote_agent.planning.engine import client_environ, container_name
+from remote_agent.planning.engine import client_environ, container_name, key_of
 
 
 def test_a_client_gets_what_tells_it_where_its_engine_is() -> None:
@@ -24,3 +24,4 @@ def test_a_client_gets_what_tells_it_where_its_engine_is() -> None:
 
 def test_a_name_is_an_attempts_own() -> None:
     assert container_name("01ABC.1") == "remote-01ABC-1" != container_name("01ABC.11")
+    assert key_of("remote-01ABC-11") == key_of("remote-01ABC-11-files") == "01ABC.11"

@@ -95,7 +95,8 @@ class ContainerWorkload:
         self._ownership.prepare()
         command = [
             *(self._engine, "create", "--name", self._name, f"--pull={order.options['pull']}"),
-            *("--log-driver=none", f"--workdir={order.cwd}", *given.words),
+            # Its own grace period is over when it is removed: podman would wait once more.
+            *("--log-driver=none", "--stop-timeout=0", f"--workdir={order.cwd}", *given.words),
             *(("--interactive",) if pipes.stdin is not None else ()),
             *self._ownership.words,
             *order.options["create"],

@@ -94,6 +94,8 @@ def not_started(said: str, image: str) -> tuple[int, str]:
         if "permission denied" in why:
             return NOT_EXECUTABLE, f"program {program!r} of the image {image} is not executable"
         return NOT_EXECUTABLE, _sentence(f"program {program!r} of {image} did not start", why)
+    if not said.strip():
+        said = "the engine's reason is at the end of the job's standard error"
     return ENGINE_FAILED, _sentence(f"the container of the image {image} did not start", said)
 
 

@@ -51,7 +51,9 @@ def test_it_runs_with_its_input_output_and_end(harness: ShimHarness, engine: Pat
     run = harness.run(sh(script), payload=b"input\n", **options(engine))
     assert (run.code, run.reason, run.stdout, run.stderr) == (7, "exit", b"got input\n", b"oops\n")
     made, ran, asked, removed = calls(engine)
-    assert made.startswith("create --name remote-job-1 --pull=missing --log-driver=none --workdir=")
+    assert made.startswith(
+        "create --name remote-job-1 --pull=missing --log-driver=none --stop-timeout=0 "
+    )
     assert made.endswith(f"{IMAGE} sh -c {script}") and " --interactive " in made
     assert ran == "start --attach --interactive remote-job-1"
     assert asked.startswith("inspect") and removed == "rm --force --volumes remote-job-1"

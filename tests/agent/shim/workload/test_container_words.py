@@ -68,6 +68,7 @@ def test_a_fault_has_its_cure(said: str, words: str, cure: str) -> None:
             "is not executable",
         ),
         ('exec: "/x": exec format error: unknown', 126, "take an image for this host's processor"),
+        ("", 125, "is at the end of the job's standard error"),
         ("cgroups: cannot find cgroup mount destination", 125, "cannot find cgroup mount"),
     ],
 )
