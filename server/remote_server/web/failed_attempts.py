@@ -74,3 +74,16 @@ class FailedAttempts:
             f"again in {seconds} s. A valid token is taken at once",
             headers={"Retry-After": str(seconds)},
         )
+
+    def count(self, what: str, address: str, now: float) -> None:
+        """One more attempt of another kind, called `what` in a sentence. ApiProblem when too many
+        came before it."""
+        attempt = ApiProblem(ErrorCode.INVALID_TOKEN, "")
+        judged = self.judge(attempt, address, now)
+        if judged is not attempt:
+            seconds = judged.headers["Retry-After"]
+            raise ApiProblem(
+                ErrorCode.TOO_MANY_REQUESTS,
+                f"too many {what} came from your network; try again in {seconds} s",
+                headers=judged.headers,
+            )

@@ -154,15 +154,7 @@ class ProgramLogins:
 
     def _count(self, address: str) -> None:
         """ApiProblem when too many came from one network."""
-        attempt = ApiProblem(ErrorCode.INVALID_TOKEN, "")
-        judged = self._attempts.judge(attempt, address, time.monotonic())
-        if judged is not attempt:
-            seconds = judged.headers["Retry-After"]
-            raise ApiProblem(
-                ErrorCode.TOO_MANY_REQUESTS,
-                f"too many logins came from your network; try again in {seconds} s",
-                headers=judged.headers,
-            )
+        self._attempts.count("logins", address, time.monotonic())
 
 
 def _digest(code: str) -> str:

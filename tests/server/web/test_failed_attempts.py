@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TokenKind, make_token
 from remote_server.web import failed_attempts
@@ -66,3 +68,13 @@ async def test_a_right_token_is_taken_while_wrong_ones_wait(live: Live) -> None:
         assert (seen.status, "too many" in seen.words) == (429, True)
         assert int(seen.headers["Retry-After"]) >= 1
         assert (await browser.sign_in(live.token)).status == 303
+
+
+def test_attempts_of_another_kind_are_called_by_their_name() -> None:
+    attempts = FailedAttempts()
+    for _ in range(EACH):
+        attempts.count("logins", "192.0.2.1", 0.0)
+    attempts.count("logins", "192.0.2.2", 0.0)
+    with pytest.raises(ApiProblem, match="too many logins came from your network") as caught:
+        attempts.count("logins", "192.0.2.1", 0.0)
+    assert caught.value.headers == {"Retry-After": "2"}
