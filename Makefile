@@ -19,7 +19,7 @@ TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo exampl
 unexport PYTHONDONTWRITEBYTECODE
 
 # What a Windows machine never imports; the first check of types has it.
-NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher)
+NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher|planning/environment)
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.

@@ -27,6 +27,7 @@ from remote_agent.sections import (
     LogPart,
     LogsPart,
     Part,
+    PythonPart,
     SecretsPart,
     ServerPart,
     TelemetryPart,
@@ -87,6 +88,7 @@ class Config(Part):
     logs: LogsPart = Field(default_factory=LogsPart)
     limits: LimitsPart = Field(default_factory=LimitsPart)
     jobs: JobsPart = Field(default_factory=JobsPart)
+    python: PythonPart = Field(default_factory=PythonPart)
     secrets: SecretsPart = Field(default_factory=SecretsPart)
     containers: ContainersPart = Field(default_factory=ContainersPart)
     log: LogPart = Field(default_factory=LogPart)

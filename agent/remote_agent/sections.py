@@ -25,6 +25,7 @@ from remote_agent.values import (
     expand_path,
     loopback_address,
     otlp_url,
+    package_index,
     parse_capacity,
     parse_labels,
     parse_umask,
@@ -163,6 +164,23 @@ class ContainersPart(Part):
     """Processes and threads of one container at the most."""
 
 
+class PythonPart(Part):
+    """`[python]`: with what Python jobs run, and where their packages come from."""
+
+    interpreter: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
+    """Program of jobs that name no version; null: `python3` in the PATH of jobs."""
+    index_url: Annotated[str, AfterValidator(package_index)] | None = None
+    """Index of packages (PEP 503); null: the one that the host's pip or uv is set to."""
+    find_links: ExpandedPath | None = None
+    """Folder with wheels, which are looked for beside the index."""
+    netrc: ExpandedPath | None = None
+    """File with the index's credentials (netrc(5)), which the users of jobs can read."""
+    offline: bool = False
+    """Nothing but prepared environments and `find_links`."""
+    cache_max: Size = Field(default=10_000_000_000, ge=1_000_000)
+    """What prepared environments may take of the disk; the ones used last stay."""
+
+
 class LogPart(Part):
     """`[log]`: the agent's own log."""
 
@@ -197,6 +215,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "jobs": JobsPart,
     "secrets": SecretsPart,
     "containers": ContainersPart,
+    "python": PythonPart,
     "log": LogPart,
     "telemetry": TelemetryPart,
 }

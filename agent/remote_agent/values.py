@@ -26,6 +26,23 @@ def expand_path(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str) and value else value
 
 
+def package_index(text: str) -> str:
+    """The URL of an index of Python packages. ValueError without the URL, which may hold a
+    password."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it must begin with https:// or http:// and name a host")
+    if "@" in parts.netloc:
+        # It would reach jobs, their files and their output.
+        raise ValueError(
+            "it holds a user or a password; put them into a netrc file (machine HOST login USER "
+            "password PASSWORD) and name that by [python] netrc"
+        )
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError("it has spaces or control characters")
+    return text
+
+
 def split_list(value: object) -> object:
     """A list, from one separated by commas too."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value

@@ -35,6 +35,10 @@ build_time_vars = {
 """
 
 
+READ_AS_TEXT: Final = (Path("remote_agent/planning/environment.py"),)
+"""Modules that the program gives to others, and so has as files."""
+
+
 class Source(NamedTuple):
     """One thing in the program: its name there, and the file that it was made from."""
 
@@ -51,6 +55,8 @@ def freeze(name: str, package: str, site: Path, work: Path, epoch: int) -> Path:
     excluded = [f"--exclude-module={module}" for module in EXCLUDED]
     # Commands load their modules by name, when they are called.
     ours = [f"--hidden-import={module}" for module in modules(site, package)]
+    ours += [f"--add-data={site / file}{os.pathsep}{file.parent}" for file in READ_AS_TEXT
+             if file.parts[0] == package]  # fmt: skip
     command = [
         sys.executable, "-P", "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level=ERROR",
         "--onedir", "--strip", "--noupx", "--console", f"--name={name}", f"--paths={site}",

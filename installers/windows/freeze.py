@@ -18,7 +18,7 @@ HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from installers.binary.freeze import EXCLUDED, modules  # noqa: E402
+from installers.binary.freeze import EXCLUDED, READ_AS_TEXT, modules  # noqa: E402
 
 NAME: Final = "remote-agent"
 _PARTS: Final = {"agent": "remote_agent", "protocol": "remote_protocol"}
@@ -37,6 +37,7 @@ def freeze(output: Path, epoch: int) -> Path:
         f"--runtime-hook={HERE.parent / 'binary' / 'started.py'}",
         *(f"--paths={ROOT / dist}" for dist in _PARTS),
         *(f"--hidden-import={name}" for name in names),
+        *(f"--add-data={ROOT / 'agent' / file}{os.pathsep}{file.parent}" for file in READ_AS_TEXT),
         *(f"--exclude-module={name}" for name in EXCLUDED),
         str(HERE.parent / "binary" / f"{NAME}.py"),
     ]  # fmt: skip

@@ -47,6 +47,12 @@ MAX_EXEC_SIZE: Final = 1024 * 1024
 """Arguments and environment of a job together, each with its NUL and a pointer: half of what Linux
 takes by default, because the agent's own environment is added (ARG_MAX)."""
 MAX_SCRIPT_SIZE: Final = 1024 * 1024
+MAX_REQUIREMENTS: Final = 2_000
+"""Packages that a Python job requires."""
+MAX_REQUIREMENT: Final = 64 * 1024
+"""Characters of one of them."""
+MAX_REQUIREMENTS_SIZE: Final = 512 * 1024
+"""Characters of them all, with their hashes."""
 MAX_ENV: Final = 4096
 """Variables of a job."""
 MAX_ENV_SIZE: Final = 512 * 1024
@@ -58,6 +64,9 @@ MAX_NAME: Final = 128
 NAME_PATTERN: Final = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$"
 """Of the name of an agent or a queue (`ids.Name`)."""
 NAME_WORDS: Final = f"is 1 to {MAX_NAME} letters, digits, dots, hyphens or underscores"
+SCRIPT_NAME: Final = "main.py"
+"""What a Python job's script is called when nobody says it."""
+SCRIPT_NAME_PATTERN: Final = rf"^[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$"
 MAX_LABELS: Final = 64
 MAX_QUEUES: Final = 100
 """Queues of one agent or token."""

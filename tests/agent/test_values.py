@@ -12,6 +12,7 @@ from remote_agent.values import (
     expand_path,
     loopback_address,
     otlp_url,
+    package_index,
     parse_capacity,
     parse_labels,
     parse_umask,
@@ -24,6 +25,20 @@ from remote_agent.values import (
 def test_paths_and_lists() -> None:
     assert expand_path("~/x") == Path.home() / "x" and expand_path("") == ""
     assert split_list("a, b,c") == ["a", "b", "c"] and split_list(["a"]) == ["a"]
+
+
+def test_an_index_of_packages_holds_no_password() -> None:
+    assert package_index("https://pypi.example.com/simple/") == "https://pypi.example.com/simple/"
+    for given, words in (
+        ("pypi.example.com", "must begin with"),
+        ("file:///wheels", "must begin with"),
+        ("https://", "must begin with"),
+        ("https://user:geheim@pypi.example.com/", "a netrc file"),
+        ("https://pypi.example.com/a b", "spaces"),
+    ):
+        with pytest.raises(ValueError, match=words) as told:
+            package_index(given)
+        assert "geheim" not in str(told.value)
 
 
 def test_labels_and_capacities() -> None:

@@ -124,7 +124,7 @@ def _record_attempt(job: str, spec: JobSpec, target: Path) -> None:
         directory = Path(state) / "attempts" / f"{job}.1"
         directory.parent.mkdir()
         paths = job_paths(directory, None, None)
-        work = plan(spec, paths)
+        work = plan(spec, paths, config)
         order = make_order(offer, work, paths, config, HostContext("recorder", _ENVIRON))
         write_directory(directory, order, offer, BOOT, paths, work.files)
         shutil.copytree(directory, target / directory.name)

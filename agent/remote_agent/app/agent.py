@@ -110,6 +110,8 @@ class Agent:
         host = HostContext(identity.name, os.environ, group, options.umask, place, engine)
         self._journal = journal = Journal(config, host, users)
         check_users(users, journal.files)
+        if users.one is not None:
+            journal.environments.prepare(users.one)
         self._files = files = file_limits()
         logs, state_dir = config.logs, config.state_dir
         self._session = session = Session(facts_of(config, identity, engine))

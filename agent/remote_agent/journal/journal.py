@@ -31,6 +31,7 @@ from remote_agent.journal.directory import (
     size_of,
     write_directory,
 )
+from remote_agent.journal.environments import EnvironmentCache
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.folder import ATTEMPTS, AttemptsFolder, open_directory, parse_key
 from remote_agent.journal.inputs import InputFiles
@@ -75,6 +76,8 @@ class Journal:
         self._secrets = SecretFolders(host.secret_prefix)
         self.files = JobFiles(config, self._root, self.users.separate)
         """Where jobs have theirs."""
+        self.environments = EnvironmentCache(config.state_dir)
+        """Those prepared for Python jobs."""
         self._spares = SpareDirectories(self._root, self.files.folders)
         self._reported: set[str] = set()
         """Names of directories that were reported as unreadable."""
@@ -138,8 +141,7 @@ class Journal:
 
     def _write(self, directory: Path, offer: Offer, user: Account | None) -> None:
         paths = self.files.paths(directory)
-        self.containers.used |= offer.spec.kind == "container"
-        work = kinds.plan(offer.spec, paths, self._host.engine)
+        work = kinds.plan(offer.spec, paths, self._config, self._host.engine)
         order = make_order(offer, work, paths, self._config, self._host, user)
         try:
             spare = self._spares.take()

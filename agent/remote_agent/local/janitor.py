@@ -139,6 +139,10 @@ class Janitor:
             removed += 1
             if removed % AT_ONCE == 0 or self._lacking():
                 await self._purge()
+        python = self._config.python
+        await asyncio.to_thread(
+            self._journal.environments.trim, 0 if self._lacking() else python.cache_max
+        )
         if removed:
             log.info("removed old logs of jobs", attempts=removed, left=len(kept) - removed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from remote_agent.config import Config
 from remote_agent.planning.engine import Engine
 from remote_agent.planning.paths import JobPaths
 from remote_agent.planning.work import Work, WorkFile
@@ -15,7 +16,7 @@ OWN_FILES: Final = tuple(f"{SCRIPT}{ending}" for ending in SCRIPT_ENDINGS)
 """Names that it may use in a job's own folder."""
 
 
-def plan(spec: CommandSpec, paths: JobPaths, engine: Engine | None = None) -> Work:
+def plan(spec: CommandSpec, paths: JobPaths, config: Config, engine: Engine | None = None) -> Work:
     """What runs a command."""
     files = tuple(WorkFile(file.path, file.data, file.mode) for file in spec.files)
     script = spec.script_text

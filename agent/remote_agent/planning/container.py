@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from remote_agent.config import Config
 from remote_agent.planning.engine import ATTEMPT, INSTALLATION, Engine, container_name
 from remote_agent.planning.paths import JobPaths
 from remote_agent.planning.work import NotAllowed, Work, WorkFile
@@ -22,7 +23,7 @@ _FIRST: Final = "default"
 """The network that an engine gives to containers for which nobody names one."""
 
 
-def plan(spec: ContainerSpec, paths: JobPaths, engine: Engine | None) -> Work:
+def plan(spec: ContainerSpec, paths: JobPaths, config: Config, engine: Engine | None) -> Work:
     """What runs a container. NotAllowed when this host has no engine, or its owner does not allow
     what the job wants."""
     if engine is None:

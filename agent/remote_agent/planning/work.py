@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from remote_agent.config import Config
 from remote_agent.planning.engine import Engine
 from remote_agent.planning.paths import JobPaths
 
@@ -47,6 +48,7 @@ class Work(NamedTuple):
     """Whether the job has the environment that all programs of this host have."""
 
 
-Planner = Callable[[Any, JobPaths, Engine | None], Work]
-"""Plans a job of one kind, from its own specification, with its files at these paths, and with the
-engine of this host's containers if there is one. NotAllowed when it cannot run here."""
+Planner = Callable[[Any, JobPaths, Config, Engine | None], Work]
+"""Plans a job of one kind, from its own specification, with its files at these paths, with the
+agent's configuration, and the engine of this host's containers if there is one. NotAllowed when it
+cannot run here."""

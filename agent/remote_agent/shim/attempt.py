@@ -20,6 +20,7 @@ from remote_agent.shim.contact import Absence
 from remote_agent.shim.control import Control
 from remote_agent.shim.ending import (
     CANCELLED,
+    EXIT,
     SIGNAL,
     SPAWN_ERROR,
     Ending,
@@ -120,10 +121,20 @@ class AttemptRunner:
             self._termination.sweep()
         self._reader.drain(self._completion)
         result = self._ending.result(status, self._workload.killed_for_memory())
+        if result.end_reason == EXIT and result.exit_code and (why := self._never_begun()):
+            result = EndResult(result.exit_code, SPAWN_ERROR, why)
         outputs = read_outputs(self._directory, self._order, self._filters)
         if self._filters is not None:
             result = self._judge(result, self._filters)
         self._write_exit(result, self._usage(self._workload.usage(), duration), outputs)
+
+    def _never_begun(self) -> str:
+        """Why the job could not begin, as its output would be kept."""
+        why = self._workload.never_begun()
+        if not why or self._filters is None:
+            return why
+        kept = self._filters.whole(why.encode())
+        return kept.decode(errors="replace")
 
     def abandon(self) -> None:
         """Leave nothing of the job alive, after an error that nobody foresaw."""

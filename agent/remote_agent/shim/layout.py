@@ -37,5 +37,8 @@ AGENT_SOCKET: Final = "../../agent.sock"
 """The agent's datagram socket, as seen from an attempt's directory."""
 CONTACT: Final = "../../contact"
 """When the server was last there (`contact`), as seen from an attempt's directory."""
+NEVER_BEGUN: Final = "never_begun"
+"""Option of the workload `process`: path of a file in which the job's first process says why the
+job itself could not begin."""
 KEEP_MARK: Final = "REMOTE_KEEP_PROCESSES"
 """Environment name of jobs whose processes may outlive them; guards do not kill those."""

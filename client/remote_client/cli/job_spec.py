@@ -13,13 +13,14 @@ from binascii import b2a_base64
 from collections.abc import Iterator
 from typing import Any, Final
 
+from remote_client.cli.python_job import make_python, needs_python, python_title
 from remote_client.errors import UsageError
 from remote_client.transport import Document
 from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE, MAX_JOB_BODY, MAX_SCRIPT_SIZE
 from remote_protocol.units import format_size
 
 _DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1, "merge_output": False,
-             "mask": False, "init": False}  # fmt: skip
+             "mask": False, "init": False, "python": False}  # fmt: skip
 _SHELL: Final = "sh"
 """What runs a script without a #! line, as execvp(3) does."""
 _OF_CONTAINERS: Final = ("pull", "entrypoint", "user", "network", "mounts", "init")
@@ -28,6 +29,7 @@ _FLAGS: Final = {
     "files": "--file", "env": "--env",
     "mounts": "--mount",
     "command": "COMMAND", "args": "COMMAND", "retry_on": "--retry-on",
+    "python": "--python-version", "filename": "COMMAND",
     "secrets": "--secret", "secret_files": "--secret",
 }  # fmt: skip
 
@@ -50,7 +52,11 @@ def job_spec(options: dict[str, Any]) -> Document:
         spec["env"] = dict(_variable(text) for text in spec["env"])
     if "secrets" in spec:
         _secrets(spec, spec["secrets"])
-    if "script" in spec:
+    if spec.pop("python", False):
+        make_python(spec)
+    elif (given := needs_python(spec)) is not None:
+        raise UsageError(f"{given} is for Python jobs: it needs --python")
+    elif "script" in spec:
         _script(spec, options["script"])
     elif "command" not in spec and described is None and "image" not in spec:
         raise UsageError("COMMAND is missing: say what to run after --, or give --script FILE")
@@ -73,7 +79,12 @@ def title(spec: Document) -> str:
     """What to call a job in a sentence."""
     if spec.get("name"):
         return str(spec["name"])
-    text = shlex.join(spec.get("command") or [spec.get("image") or "script", *spec.get("args", ())])
+    if spec.get("kind") == "python":
+        text = python_title(spec)
+    else:
+        text = shlex.join(
+            spec.get("command") or [spec.get("image") or "script", *spec.get("args", ())]
+        )
     return text if len(text) <= 60 else text[:57] + "…"
 
 

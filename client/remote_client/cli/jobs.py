@@ -34,6 +34,7 @@ from remote_client.cli.output import (
     text_of,
     when,
 )
+from remote_client.cli.python_job import python_title
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.table import Column, again_and_again, laid_out, note_more, print_list
 from remote_client.cli.watch import exit_code
@@ -128,6 +129,8 @@ def list_jobs(session: Session, /, most: int | None, watch: bool, look: Look, **
 def _command(item: Document) -> str:
     """What it is, for people."""
     said = [item["image"]] if item.get("image") else []
+    if item.get("kind") == "python":
+        said = [python_title(item)]
     words = " ".join(str(word) for word in [*said, *(item.get("command") or ())])
     return str(item.get("name") or words or f"{item.get('shell')} script")
 

@@ -37,6 +37,7 @@ Examples:
   remotectl run --file report.sql --file conf/prod.toml:conf.toml -- psql -f report.sql
   cat data.csv | remotectl run -- python3 -c 'import sys; print(len(sys.stdin.read()))'
   remotectl run --script deploy.sh -- staging
+  remotectl run --python --requirements requirements.txt -- report.py --year 2026
   remotectl run --shell bash -- 'for i in 1 2 3; do echo $i; sleep 1; done'
   remotectl run --image python:3.13-slim --memory 1GiB --file job.py -- python3 job.py
   remotectl run --queue berlin --label gpu=true --explain -- python3 train.py
@@ -167,6 +168,18 @@ Examples:
     help="Run this local file (-: stdin), by --shell or what its #! line names; COMMAND are its "
     "arguments.",
 )
+@click.option(
+    "--python",
+    is_flag=True,
+    help="COMMAND is a local Python file, which is sent with the job, and its arguments.",
+)
+@click.option("--module", metavar="NAME", help="With --python: run this module instead of a file.")
+@click.option(
+    "--requirements",
+    metavar="FILE",
+    help="With --python: what it requires; the agent prepares an environment with it.",
+)
+@click.option("--python-version", metavar="3.N", help="With --python: which Python runs it.")
 @click.option(
     "--spec",
     metavar="FILE",

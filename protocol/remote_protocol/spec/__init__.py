@@ -10,6 +10,7 @@ from remote_protocol.files import JobFile
 from remote_protocol.spec.command import CommandSpec
 from remote_protocol.spec.container import ContainerSpec, Mount
 from remote_protocol.spec.job import DEFAULT_QUEUE, JobSpec, OnDisconnect, OnReturn
+from remote_protocol.spec.python import PythonSpec
 
 __all__ = [
     "DEFAULT_QUEUE",
@@ -20,4 +21,5 @@ __all__ = [
     "Mount",
     "OnDisconnect",
     "OnReturn",
+    "PythonSpec",
 ]

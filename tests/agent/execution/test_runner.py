@@ -110,7 +110,7 @@ async def test_a_start_is_heard_from_spawn_to_end(world):
 
 
 async def test_a_kind_of_its_own_needs_its_planner_and_nothing_else(world, monkeypatch):
-    def plan(spec: JobSpec, paths: JobPaths, engine: object) -> Work:
+    def plan(spec: JobSpec, paths: JobPaths, config: Config, engine: object) -> Work:
         own = WorkFile("greeting", b"hello ", 0o600, own=True)
         return Work(["cat", paths.of(own.path), "-"], (own,), payload=b"from a payload")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from remote_agent.config import Config
 from remote_agent.journal import directory as module
 from remote_agent.journal.directory import (
     BadFile,
@@ -50,7 +51,7 @@ def read(place: Path) -> DirectoryContents:
 def write(place: Path, offer: Offer, work: Path | None = None, sync: bool = True) -> Order:
     order = Order("J.1", ["true"], {"A": "b"}, "/", sync=sync)
     paths = JobPaths(place, work or place / "work", inside=work is None or work.parent == place)
-    files = kinds.plan(offer.spec, paths).files
+    files = kinds.plan(offer.spec, paths, Config(state_dir=place)).files
     write_directory(place, order, offer, "boot-1", paths, files)
     return order
 

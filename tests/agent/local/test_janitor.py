@@ -17,10 +17,22 @@ from tests.support.fake_server import new_key
 GIB = 1024**3
 
 
+class Environments:
+    """Notes what it may keep."""
+
+    def __init__(self) -> None:
+        self.trimmed: list[int] = []
+
+    def trim(self, most: int) -> int:
+        self.trimmed.append(most)
+        return 0
+
+
 class Shelf:
     """A journal's settled attempts, in memory."""
 
     def __init__(self) -> None:
+        self.environments = Environments()
         self.logs: dict[AttemptId, tuple[float, int]] = {}
         self.trash = 0
         self.stubborn: set[AttemptId] = set()

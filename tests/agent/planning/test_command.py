@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_agent.config import Config
 from remote_agent.planning.command import OWN_FILES, plan
 from remote_agent.planning.paths import JobPaths
 from remote_agent.planning.work import Work, WorkFile
@@ -18,7 +19,7 @@ SCRIPT = "/state/attempts/J.1/script"
 
 
 def planned(**spec) -> Work:
-    return plan(CommandSpec.model_validate(spec), PATHS)
+    return plan(CommandSpec.model_validate(spec), PATHS, Config(state_dir=HOME))
 
 
 def test_a_command_runs_as_it_is() -> None:

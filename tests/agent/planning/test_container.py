@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from remote_agent.config import Config
 from remote_agent.planning.container import plan
 from remote_agent.planning.engine import Engine
 from remote_agent.planning.paths import JobPaths
@@ -16,6 +17,7 @@ from remote_protocol.spec import ContainerSpec
 
 HOME = Path("/state/attempts/J.1")
 PATHS = JobPaths(HOME, HOME / "work")
+CONFIG = Config(state_dir=Path("/state"))
 
 
 def engine(separate: bool = False, **policy: Any) -> Engine:
@@ -25,7 +27,7 @@ def engine(separate: bool = False, **policy: Any) -> Engine:
 
 def planned(of: Engine | None = None, **fields: Any) -> Work:
     spec = ContainerSpec.model_validate({"image": "debian:12", **fields})
-    return plan(spec, PATHS, of or engine())
+    return plan(spec, PATHS, CONFIG, of or engine())
 
 
 def test_a_container_sees_its_own_directories_under_their_own_paths() -> None:
@@ -112,4 +114,4 @@ def test_users_of_separate_jobs_are_the_agents_choice() -> None:
 
 def test_a_host_without_an_engine_says_so() -> None:
     with pytest.raises(NotAllowed, match="neither docker nor podman"):
-        plan(ContainerSpec(image="x"), PATHS, None)
+        plan(ContainerSpec(image="x"), PATHS, CONFIG, None)

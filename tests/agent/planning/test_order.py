@@ -23,7 +23,7 @@ ENVIRON = {"PATH": "/bin", "HOME": "/h", "REMOTE_AGENT_TOKEN": "rat_x", "SECRET"
 def order(offer: Offer, config: Config, cgroup: str | None = None):
     paths = job_paths(DIRECTORY, config.agent.work_dir, None)
     host = HostContext("host-1", ENVIRON, cgroup, 0o027)
-    return make_order(offer, plan(offer.spec, paths), paths, config, host)
+    return make_order(offer, plan(offer.spec, paths, config), paths, config, host)
 
 
 def test_the_trace_that_a_job_continues(offers: Offers, config: Config) -> None:

@@ -54,6 +54,19 @@ def test_signals(harness: ShimHarness) -> None:
     assert run.detail.startswith("killed by SIGSEGV")
 
 
+def test_a_job_that_never_began_is_told_from_one_that_failed(
+    harness: ShimHarness, tmp_path: Path
+) -> None:
+    options = {"never_begun": str(tmp_path / "why")}
+    run = harness.run(sh(f"echo 'no such package' > {tmp_path}/why; exit 125"), options=options)
+    assert (run.code, run.reason, run.detail) == (125, "spawn_error", "no such package ")
+    run = harness.run(sh("exit 0"), options=options)
+    assert (run.code, run.reason) == (0, "exit")
+    (tmp_path / "why").unlink()
+    run = harness.run(sh("exit 125"), options=options)
+    assert (run.code, run.reason) == (125, "exit")
+
+
 def test_unknown_program(harness: ShimHarness) -> None:
     run = harness.run(["no-such-program"], env={"PATH": "/nowhere:/else"})
     assert (run.code, run.reason) == (127, "spawn_error")

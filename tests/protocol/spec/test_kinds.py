@@ -14,7 +14,7 @@ from remote_protocol.api.bodies import Page
 from remote_protocol.api.jobs import JobBatch, JobView, view_of
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer
-from remote_protocol.spec import CommandSpec, ContainerSpec, JobSpec
+from remote_protocol.spec import CommandSpec, ContainerSpec, JobSpec, PythonSpec
 
 JOB = "01ARYZ6S410000000000000000"
 SHOWN = {"id": JOB, "state": "queued", "created_at": datetime(2026, 11, 21, tzinfo=UTC)}
@@ -35,7 +35,11 @@ def sleep(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 
 def test_the_kinds_of_this_version() -> None:
-    assert JobSpec.kinds == {"command": CommandSpec, "container": ContainerSpec}
+    assert JobSpec.kinds == {
+        "command": CommandSpec,
+        "container": ContainerSpec,
+        "python": PythonSpec,
+    }
 
 
 def test_a_job_without_a_kind_is_a_command() -> None:
@@ -115,5 +119,5 @@ def test_the_schema_has_every_kind(sleep: dict[str, Any]) -> None:
     assert set(schema["$defs"]) >= {"JobSpec", "CommandSpec", "SleepSpec"}
     job = schema["$defs"]["JobSpec"]
     assert job["discriminator"]["propertyName"] == "kind"
-    assert set(job["discriminator"]["mapping"]) == {"command", "container", "sleep"}
-    assert len(job["oneOf"]) == 3
+    assert set(job["discriminator"]["mapping"]) == {*JobSpec.kinds}
+    assert len(job["oneOf"]) == len(JobSpec.kinds)

@@ -31,6 +31,16 @@ CASES: list[dict[str, Any]] = [
 ]
 
 
+def test_requirements_that_are_many_are_left_out_of_lists() -> None:
+    lines = [f"package-{number}==1.0" for number in range(500)]
+    fields = {"kind": "python", "module": "a", "requirements": lines}
+    wanted = JobSpec.model_validate(fields)
+    texts = spec_texts(wanted)
+    assert Specs().parse("j", texts.spec, texts.bulk) == wanted
+    listed, cut = Specs().parse_listed("j", texts.spec, texts.excerpt)
+    assert cut == ("requirements",) and listed.model_dump()["requirements"] == []
+
+
 @pytest.mark.parametrize("fields", CASES, ids=lambda fields: ",".join(fields) or "small")
 def test_a_specification_survives_its_columns(fields: dict[str, Any]) -> None:
     wanted = spec(**fields)

@@ -27,8 +27,8 @@ class Workload(Protocol):
     """The job of one attempt, from before its start until nothing is left of it.
 
     Calls come in this order: `start`; while it runs `interrupt`, `kill` and `over_memory`;
-    `reap` until it gives the end; then `sweep` or `detach`, `killed_for_memory`, `usage`; `close`
-    at last, also after a failed start.
+    `reap` until it gives the end; then `sweep` or `detach`, `killed_for_memory`, `never_begun`,
+    `usage`; `close` at last, also after a failed start.
     """
 
     @property
@@ -84,6 +84,9 @@ class Workload(Protocol):
 
     def killed_for_memory(self) -> bool:
         """Whether something other than this shim has killed it for its memory limit."""
+
+    def never_begun(self) -> str:
+        """Why the job itself never began, though something ran for it; empty when it did."""
 
     def usage(self) -> Usage:
         """What the job has used, with what was swept."""

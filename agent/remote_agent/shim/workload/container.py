@@ -269,6 +269,10 @@ class ContainerWorkload:
         """As the engine says."""
         return self._out_of_memory
 
+    def never_begun(self) -> str:
+        """What cannot begin fails before: its image is there, and it was made."""
+        return ""
+
     def usage(self) -> Usage:
         """Of the engine's clients: what the container used, the engine tells nobody afterwards."""
         return self._used

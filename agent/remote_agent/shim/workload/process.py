@@ -6,10 +6,12 @@ by its cgroup where it has one, else by its process group and as descendants of 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from remote_agent.processes import (
+    READ,
     ExitStatus,
     ExitWatch,
     SpawnFailed,
@@ -19,16 +21,20 @@ from remote_agent.processes import (
     interrupt,
     kill_tree,
     leave_running,
+    open_file,
     prefer_as_oom_victim,
     spawn,
     start_time,
     sweep,
     watch_exit,
 )
-from remote_agent.shim.layout import KEEP_MARK
+from remote_agent.shim.layout import KEEP_MARK, NEVER_BEGUN
 from remote_agent.shim.order import Order
 from remote_agent.shim.workload.base import JobPipes
 from remote_agent.shim.workload.confinement import Confinement
+
+_LONGEST: Final = 1500
+"""Bytes of a reason."""
 
 
 class ProcessWorkload:
@@ -134,6 +140,24 @@ class ProcessWorkload:
     def killed_for_memory(self) -> bool:
         """Whether the kernel has killed some of it for the cgroup's limit."""
         return self._confinement.oom_kills() > 0 and self._order.memory_limit is not None
+
+    def never_begun(self) -> str:
+        """What its first process has written about that, where the order names a file for it. The
+        job may have written it: then it speaks of nobody but itself."""
+        path = self._order.options.get(NEVER_BEGUN)
+        if not isinstance(path, str):
+            return ""
+        try:
+            file = open_file(path, READ)
+        except OSError:
+            return ""
+        try:
+            text = os.read(file, _LONGEST).decode(errors="replace")
+        except OSError:  # a directory
+            return ""
+        finally:
+            os.close(file)
+        return "".join(one if one.isprintable() else " " for one in text)
 
     def usage(self) -> Usage:
         """CPU seconds of the main process and of what was swept, the largest memory of any."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from remote_protocol.api.jobs import AttemptView, JobView
-from remote_protocol.spec import CommandSpec, ContainerSpec
+from remote_protocol.spec import CommandSpec, ContainerSpec, PythonSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.model import Attempt
 from remote_server.web.pages.words import duration, sentence
@@ -90,6 +90,8 @@ def command_text(job: JobView) -> str:
     """What a job runs, as somebody would write it."""
     if isinstance(job, CommandSpec):
         return job.script if job.script is not None else " ".join(job.command)
+    if isinstance(job, PythonSpec):
+        return shlex.join(["python", *job.words])
     if isinstance(job, ContainerSpec):
         return " ".join([job.image, *job.command])
     return job.kind

@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,22 @@ def test_memory_is_looked_at_only_where_a_limit_asks_for_it() -> None:
         assert process.stdout is not None and process.stdout.readline()
         assert watched.over_memory(1.0) and watched.peak > 20 << 20
         process.communicate(b"\n")
+
+
+def test_why_a_job_never_began_is_what_its_first_process_wrote(tmp_path: Path) -> None:
+    file = tmp_path / "failed"
+    workload = ProcessWorkload(order("true", options={"never_begun": str(file)}), guarded=True)
+    assert workload.never_begun() == ""
+    file.write_bytes(b"no \x1b[31mpackage\n\xff" + b"x" * 9999)
+    said = workload.never_begun()
+    assert said.startswith("no  [31mpackage �x") and len(said) <= 1500
+    file.unlink()
+    file.symlink_to("/etc/passwd")
+    assert workload.never_begun() == ""
+    file.unlink()
+    file.mkdir()
+    assert workload.never_begun() == ""
+    file.rmdir()
+    os.mkfifo(file)
+    assert workload.never_begun() == ""
+    assert ProcessWorkload(order("true"), guarded=True).never_begun() == ""

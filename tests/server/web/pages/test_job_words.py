@@ -106,6 +106,13 @@ def test_a_job_without_a_name_is_called_by_what_it_runs() -> None:
     assert title(shown(state="queued", name="nightly")) == "nightly"
     assert title(shown(state="queued", command=["echo", "a\nb"])) == "echo a b"
     assert len(title(shown(state="queued", command=["x" * 500]))) == 80
+    python = {
+        **shown(state="queued").model_dump(),
+        "kind": "python",
+        "module": "a",
+        "args": ["b c"],
+    }
+    assert title(JobView.model_validate(python)) == "python -m a 'b c'"
 
 
 def test_attempts_have_a_word_and_a_colour() -> None:

@@ -1,0 +1,77 @@
+"""Jobs of the kind `python`: a Python program with the packages that it requires. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+
+from remote_protocol.limits import (
+    MAX_ARGUMENTS,
+    MAX_REQUIREMENT,
+    MAX_REQUIREMENTS,
+    MAX_SCRIPT_SIZE,
+    SCRIPT_NAME,
+    SCRIPT_NAME_PATTERN,
+)
+from remote_protocol.program import check_command, check_fits, check_text
+from remote_protocol.requirements import check_requirements, normalised
+from remote_protocol.spec.job import Argument, JobSpec
+
+
+class PythonSpec(JobSpec, kind="python"):
+    """A job that runs a Python program, given as text or as a module."""
+
+    kind: Literal["python"] = "python"
+    script: Annotated[str, StringConstraints(max_length=MAX_SCRIPT_SIZE)] | None = None
+    """The program's text; it lies in the work directory, beside the job's files."""
+    filename: Annotated[str, StringConstraints(pattern=SCRIPT_NAME_PATTERN)] = SCRIPT_NAME
+    """What the script is called there, and in tracebacks."""
+    module: (
+        Annotated[
+            str,
+            StringConstraints(max_length=256, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"),
+        ]
+        | None
+    ) = None
+    """A module to run instead (`python -m`), from the job's files or its requirements."""
+    args: Annotated[
+        list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
+    ] = Field(default_factory=list)
+    """Arguments of the program."""
+    requirements: Annotated[
+        list[Annotated[str, StringConstraints(max_length=MAX_REQUIREMENT)]],
+        Field(max_length=MAX_REQUIREMENTS),
+        BeforeValidator(check_requirements),
+    ] = Field(default_factory=list)
+    """Packages, one a line as in a requirements file: names, extras, versions, markers, `--hash`.
+    The agent prepares an environment with them, once for all jobs that require the same."""
+    python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")] | None = None
+    """Version of the interpreter, as `3.12`; default is the one that the agent is set to."""
+
+    @field_validator("script", mode="before")
+    @classmethod
+    def _text(cls, text: object) -> object:
+        if isinstance(text, str):
+            check_text(text, "it")
+        return text
+
+    @field_validator("requirements")
+    @classmethod
+    def _requirements(cls, lines: list[str]) -> list[str]:
+        return sorted({normalised(line) for line in lines})
+
+    @model_validator(mode="after")
+    def _something_to_run(self) -> Self:
+        if (self.script is None) == (self.module is None):
+            raise ValueError("give a script or a module, one of them")
+        if self.script is not None and any(file.path == self.filename for file in self.files):
+            raise ValueError(f"{self.filename} is the script; name the file of this name otherwise")
+        check_fits(self.args, self.env)
+        return self
+
+    @property
+    def words(self) -> list[str]:
+        """What it runs, as somebody would write it behind `python`."""
+        program = [self.filename] if self.module is None else ["-m", self.module]
+        return [*program, *self.args]
