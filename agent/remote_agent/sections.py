@@ -108,6 +108,8 @@ class LimitsPart(Part):
     """Below it the agent takes no jobs."""
     max_timeout: Duration | None = None
     max_job_log: Size | None = Field(default=None, ge=4096)
+    max_artifacts: Size = Field(default=1 << 30, ge=0)
+    """Bytes of the artifacts of one job; files beyond are left out, and named."""
     cgroup: Annotated[str, AfterValidator(check_cgroup)] = "auto"
     """`auto` (a delegated cgroup v2 when there is one), `off`, or the path of one."""
 

@@ -16,7 +16,7 @@ from remote_client.group_calls import GroupCalls
 from remote_client.logs import BlockingLog, StoredLog
 from remote_client.modes import Blocking, method, stream
 from remote_client.paths import given, key, segment
-from remote_client.streams import numbered, own_log
+from remote_client.streams import artifact, numbered, own_log
 from remote_client.transport import Call, Document, Transport
 from remote_client.webhook_calls import WebhookCalls
 
@@ -139,6 +139,22 @@ class CallMethods(GroupCalls, WebhookCalls):
         """What a job wrote to REMOTE_OUTPUTS: that of its last attempt, or of another one."""
         path = f"/jobs/{segment(job)}/outputs"
         return await self._transport.document(Call("GET", path, given(attempt=attempt)))
+
+    @method
+    async def artifacts(self, job: str, attempt: int | None = None) -> Document:
+        """The files that a job gives back, by its last attempt or another one."""
+        path = f"/jobs/{segment(job)}/artifacts"
+        return await self._transport.document(Call("GET", path, given(attempt=attempt)))
+
+    @stream
+    async def artifact(
+        self, job: str, name: str, attempt: int | None = None, offset: int = 0
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of such a file from `offset` on; a broken link is bridged."""
+        path = f"/jobs/{segment(job)}/artifacts/{'/'.join(map(segment, name.split('/')))}"
+        async with aclosing(artifact(self._transport, path, attempt, offset)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     @method
     async def wait(self, job: str, timeout: float | None = None) -> Document:

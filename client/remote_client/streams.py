@@ -107,6 +107,32 @@ async def own_log(
         await bridge.cross(why)
 
 
+async def artifact(
+    transport: Transport, path: str, attempt: int | None, offset: int
+) -> AsyncGenerator[bytes, None]:
+    """The bytes of a file that a job gave back, from `offset` to its end."""
+    bridge, size = Bridge(transport), -1
+    while True:
+        why: Unreachable | None = None
+        try:
+            params = given(attempt=attempt, offset=offset)
+            answer = transport.stream(path, params, "application/octet-stream")
+            async with aclosing(answer) as pieces:
+                async for piece, head in pieces:
+                    if size < 0 and head is not None:
+                        text = head.headers.get("remote-artifact-size", "")
+                        size = int(text) if text.isdecimal() else -1
+                    if piece:
+                        offset += len(piece)
+                        bridge.carried()
+                        yield piece
+            if offset >= size:
+                return
+        except Unreachable as error:
+            why = error
+        await bridge.cross(why)
+
+
 def _place(head: Response, what: str) -> int:
     """Where an answer with an agent's log begins, or where the log ended then."""
     text = head.headers.get(f"remote-log-{what}", "")

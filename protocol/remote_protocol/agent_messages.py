@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from remote_protocol.artifacts import ArtifactCount, ArtifactName, ArtifactNumber, Sha256
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import JobId
 from remote_protocol.limits import (
@@ -121,6 +122,33 @@ class Ended(Message):
     """What the job has written to `REMOTE_OUTPUTS`."""
     outputs_warning: Text = ""
     """What of that was left out or changed, and why; empty when nothing was."""
+    artifacts: ArtifactCount = 0
+    """How many files it has left in `REMOTE_ARTIFACTS`; they come after this is settled."""
+    artifacts_warning: Text = ""
+    """Which files there are left out, and why; empty when none are."""
+
+
+class Artifact(Message):
+    """A file that the job of a settled attempt gives back: the answer says from where on it is
+    wanted. Said again on every link until the server has it or does not want it."""
+
+    type: Literal["artifact"] = "artifact"
+    attempt: AttemptId
+    number: ArtifactNumber
+    name: ArtifactName
+    size: Offset
+    checksum: Sha256
+    """Of all its bytes (FIPS 180-4)."""
+
+
+class ArtifactLost(Message):
+    """The agent gives a file up: it cannot be read, or changes."""
+
+    type: Literal["artifact_lost"] = "artifact_lost"
+    attempt: AttemptId
+    number: ArtifactNumber
+    name: ArtifactName
+    reason: Text
 
 
 class Missing(Message):
@@ -188,6 +216,8 @@ AgentMessage = Annotated[
     | Refuse
     | Started
     | Ended
+    | Artifact
+    | ArtifactLost
     | Missing
     | ReadInput
     | InputAck

@@ -2,6 +2,7 @@
 
 A chunk is `>B20sQ`: its kind, the attempt, the offset; then the bytes. Kind 1 is a
 piece of a log and travels to the server, kind 2 a piece of an input and travels to the agent.
+Kind 3 is a piece of an artifact, to the server: two bytes with its number follow the offset.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ _HEADER: Final = struct.Struct(">B20sQ")
 HEADER_SIZE: Final = _HEADER.size
 _LOG: Final = 1
 _INPUT: Final = 2
+_ARTIFACT: Final = 3
+_NUMBER: Final = struct.Struct(">H")
+_ARTIFACT_HEADER: Final = HEADER_SIZE + _NUMBER.size
 _M = TypeVar("_M")
 _LATER: Final = ConfigDict(defer_build=True)
 """A program decodes the messages of one direction: the other is never made ready."""
@@ -39,6 +43,16 @@ class Chunk:
     """A piece of an attempt's log or input as it came; `payload` is a view into the frame."""
 
     attempt: AttemptId
+    offset: int
+    payload: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactChunk:
+    """A piece of an artifact as it came; `payload` is a view into the frame."""
+
+    attempt: AttemptId
+    number: int
     offset: int
     payload: memoryview
 
@@ -99,8 +113,21 @@ def encode_input(attempt: AttemptId, offset: int, payload: bytes) -> bytes:
     return _HEADER.pack(_INPUT, attempt.raw, offset) + payload
 
 
-def decode_chunk(frame: bytes) -> Chunk:
-    """The piece of a log in a binary frame. RemoteProtocolError when it is none."""
+def encode_artifact(attempt: AttemptId, number: int, offset: int, payload: bytes) -> bytes:
+    """A whole frame with a piece of an artifact. LocalProtocolError when the payload is too
+    large."""
+    if len(payload) > MAX_PAYLOAD:
+        raise LocalProtocolError(f"a chunk carries at most {MAX_PAYLOAD} bytes")
+    return _HEADER.pack(_ARTIFACT, attempt.raw, offset) + _NUMBER.pack(number) + payload
+
+
+def decode_chunk(frame: bytes) -> Chunk | ArtifactChunk:
+    """The piece of a log or of an artifact in a binary frame. RemoteProtocolError when it is
+    none."""
+    if frame[:1] == b"\x03" and len(frame) > _ARTIFACT_HEADER:
+        chunk = _decode_chunk(_ARTIFACT, frame, _ARTIFACT_HEADER)
+        (number,) = _NUMBER.unpack_from(frame, HEADER_SIZE)
+        return ArtifactChunk(chunk.attempt, number, chunk.offset, chunk.payload)
     return _decode_chunk(_LOG, frame)
 
 
@@ -109,8 +136,8 @@ def decode_input(frame: bytes) -> Chunk:
     return _decode_chunk(_INPUT, frame)
 
 
-def _decode_chunk(wanted: int, frame: bytes) -> Chunk:
-    if not HEADER_SIZE < len(frame) <= HEADER_SIZE + MAX_PAYLOAD:
+def _decode_chunk(wanted: int, frame: bytes, header: int = HEADER_SIZE) -> Chunk:
+    if not header < len(frame) <= header + MAX_PAYLOAD:
         raise RemoteProtocolError(f"a chunk frame of {len(frame)} bytes")
     kind, raw, offset = _HEADER.unpack_from(frame)
     if kind != wanted:
@@ -119,10 +146,10 @@ def _decode_chunk(wanted: int, frame: bytes) -> Chunk:
         attempt = AttemptId.from_bytes(raw)
     except ValueError as error:
         raise RemoteProtocolError(f"a chunk frame that names no attempt: {error}") from None
-    if offset + len(frame) - HEADER_SIZE >= 1 << 63:
+    if offset + len(frame) - header >= 1 << 63:
         # Its acknowledgement names the offset of its end.
         raise RemoteProtocolError(f"a chunk that ends beyond every log, from offset {offset} on")
-    return Chunk(attempt, offset, memoryview(frame)[HEADER_SIZE:])
+    return Chunk(attempt, offset, memoryview(frame)[header:])
 
 
 def negotiate(oldest: int, newest: int) -> int:

@@ -95,6 +95,12 @@ OUTPUT_KEY_WORDS: Final = (
     f"1 to {MAX_OUTPUT_KEY} letters, digits, underscores, hyphens or dots, with a letter or an "
     "underscore first"
 )
+MAX_ARTIFACTS: Final = 1_000
+"""Files that one attempt may give back."""
+MAX_ARTIFACT_DEPTH: Final = 16
+"""Names in an artifact's path."""
+ARTIFACT_WINDOW: Final = 1024 * 1024
+"""Unacknowledged bytes in flight of one artifact."""
 NO_OUTPUT: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff"
 """Characters that no output has, as in a class of a pattern: control characters but for tab and
 line ends, and halves of surrogate pairs. So a value can be printed as it is, and every database

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
+from remote_protocol.artifacts import ArtifactNumber, ArtifactState
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import JobId, Name
 from remote_protocol.limits import MAX_INVENTORY, MAX_SECRETS, MAX_SECRETS_SIZE
@@ -110,6 +111,21 @@ class Settled(Message):
     attempt: AttemptId
 
 
+class ArtifactAck(Message):
+    """What the server has of an artifact. Every byte before `offset` has arrived; while it is
+    `uploading` more is wanted."""
+
+    type: Literal["artifact_ack"] = "artifact_ack"
+    attempt: AttemptId
+    number: ArtifactNumber
+    state: ArtifactState
+    offset: Offset = 0
+    again: bool = False
+    """Send it from `offset` on: the answer to `artifact`, and to bytes that do not fit."""
+    detail: Text = ""
+    """Why it is not wanted, when it has failed."""
+
+
 class InputEnd(Message):
     """The job's input is complete and has `size` bytes; sent after the last of them."""
 
@@ -195,6 +211,7 @@ ServerMessage = Annotated[
     | Ack
     | Rewind
     | Settled
+    | ArtifactAck
     | InputEnd
     | Cancel
     | Superseded

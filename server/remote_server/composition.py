@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from remote_server.agent_logs import AgentLogs
+from remote_server.artifacts import ArtifactWatch, LocalArtifacts
 from remote_server.audit_trail import AuditTrail
 from remote_server.bus import Bus, LocalBus
 from remote_server.clocks import CLOCK, boot_clock
@@ -37,7 +38,7 @@ from remote_server.queries.gauges import Gauges, Metrics
 from remote_server.queries.history import History
 from remote_server.queries.overview import OverviewReader
 from remote_server.queries.sources import Sources
-from remote_server.retention import Retention, RetentionSettings
+from remote_server.retention import Deletions, Retention, RetentionSettings
 from remote_server.secrets.source import open_keys
 from remote_server.secrets.vault import Vault
 from remote_server.stopped_groups import StoppedGroups
@@ -86,6 +87,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     logs = open_logs(data.logs, archive, reserve, config.logs.pack_above)
     inputs = InputStore(data.inputs, reserve, boot_clock, config.limits.max_job_input, durable)
     inputs.scan()
+    artifacts = LocalArtifacts(data.artifacts, reserve, durable)
     followers = Followers()
     agent_logs = AgentLogs(
         data.agent_logs,
@@ -98,9 +100,10 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         offer_ttl=config.agents.offer_ttl,
         durable=durable,
         max_job_log=config.limits.max_job_log,
+        max_artifacts=config.limits.max_artifacts,
     )
     vault = Vault(store, open_keys(config.secrets, data.secrets_key))
-    hub = Hub(store, Files(logs, inputs, agent_logs, vault), terms, signal.wake, clock)
+    hub = Hub(store, Files(logs, inputs, agent_logs, vault, artifacts), terms, signal.wake, clock)
     dispatcher = Dispatcher(store, hub, clock, signal)
     sweeping = SweeperSettings(
         offer_ttl=config.agents.offer_ttl,
@@ -147,12 +150,15 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
             "retention": Retention(
                 store,
                 clock,
-                logs.delete,
+                Deletions(logs.delete, artifacts.delete),
                 RetentionSettings(jobs=config.retention.jobs, audit=config.retention.audit),
             ).run,
             "hub": hub.run,
             "audit": trail.run,
             "agent-audit": hub.trail.run,
+            "artifacts": ArtifactWatch(
+                artifacts, store, clock.wall, config.limits.artifact_ttl
+            ).run,
             "inputs": InputWatch(inputs, store, config.limits.input_ttl).run,
             "streams": partial(
                 services.streams.run,
@@ -206,6 +212,7 @@ def _services(
         logs=hub.logs,
         reserve=reserve,
         inputs=hub.inputs,
+        artifacts=hub.artifacts,
         hub=hub,
         authenticator=authenticator,
         sessions=Sessions(store, authenticator, config.sessions),

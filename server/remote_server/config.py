@@ -193,6 +193,10 @@ class LimitsPart(Part):
     Short lines take several times as much on the disk, for each gets a time."""
     max_job_input: Size = Field(default=1 << 30, ge=0)
     """Bytes of the input of one job."""
+    max_artifacts: Size = Field(default=1 << 30, ge=0)
+    """Bytes of the artifacts of one attempt."""
+    artifact_ttl: Duration = Field(default=86400.0, ge=10.0)
+    """Seconds after which an artifact is given up of which nothing has come."""
     input_ttl: Duration = Field(default=600.0, ge=1.0)
     """Seconds after which a job is cancelled whose input has not ended, and of which nobody has
     sent anything, or said that it goes on."""

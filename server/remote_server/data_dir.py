@@ -8,6 +8,7 @@
     <data-dir>/secrets.key   0600, what secrets of jobs are encrypted with in the database
     <data-dir>/archive/      packed logs, unless the configuration names another directory
     <data-dir>/agent-logs/   the agents' own logs
+    <data-dir>/artifacts/    files that jobs gave back
 
 Touches that directory only.
 """
@@ -48,6 +49,7 @@ class DataDir:
         self.archive = path / "archive"
         self.inputs = path / "inputs"
         self.agent_logs = path / "agent-logs"
+        self.artifacts = path / "artifacts"
         self.admin_token = path / "admin-token"
         self.starts = path / "starts"
         self.webhooks_key = path / "webhooks.key"
@@ -58,7 +60,7 @@ class DataDir:
         """Create it where it is missing. DataDirUnusable when it cannot be written."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folders = (self.logs, self.archive, self.inputs, self.agent_logs)
+            folders = (self.logs, self.archive, self.inputs, self.agent_logs, self.artifacts)
             for folder in folders:
                 folder.mkdir(mode=0o700, exist_ok=True)
             for folder in (self.path, *folders):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 from remote_protocol.attempt_id import AttemptId
+from remote_server.artifacts import ArtifactUnavailable
 from remote_server.domain.audit import Entry
 from remote_server.domain.model import SYSTEM, Clock, Queue
 from remote_server.errors import StoreUnavailable
@@ -28,6 +29,15 @@ _MOST_FAILURES: Final = 20
 
 DeleteLog = Callable[[AttemptId], Awaitable[object]]
 """Removes the log of an attempt; a missing one is no error. LogUnavailable."""
+DeleteArtifacts = Callable[[str], Awaitable[object]]
+"""Removes the artifacts of a job; missing ones are no error. ArtifactUnavailable."""
+
+
+class Deletions(NamedTuple):
+    """How what is not in the database goes."""
+
+    log: DeleteLog
+    artifacts: DeleteArtifacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +58,12 @@ class Retention:
         self,
         store: Store,
         clock: Clock,
-        delete_log: DeleteLog,
+        deletions: Deletions,
         settings: RetentionSettings = RetentionSettings(),
     ) -> None:
         self._store = store
         self._clock = clock
-        self._delete_log = delete_log
+        self._delete_log, self._delete_artifacts = deletions
         self._settings = settings
         self._failures = 0
         """Of deletions in a row."""
@@ -73,7 +83,7 @@ class Retention:
                     pause = _MOMENT
                 await self.forget_audit()
                 await self._store.forget_logins(self._clock.wall())
-            except (StoreUnavailable, LogUnavailable) as error:
+            except (StoreUnavailable, LogUnavailable, ArtifactUnavailable) as error:
                 # What is left is found again by its rows.
                 self._log.warning("old logs and jobs cannot be deleted now", cause=str(error))
             except Exception:
@@ -144,6 +154,8 @@ class Retention:
                 break
             # Logs first: what a crash leaves is found again by its rows.
             gone = [job.id for job in old if await self._delete_all(job.attempts)]
+            for job in gone:
+                await self._delete_artifacts(job)
             count += await self._store.forget_jobs(gone)
             after = old[-1].id
             await asyncio.sleep(0)

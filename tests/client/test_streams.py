@@ -12,7 +12,7 @@ import pytest
 from remote_client.errors import EventsLost, Unreachable
 from remote_client.modes import iterate
 from remote_client.network import BlockingNetwork
-from remote_client.streams import numbered, own_log
+from remote_client.streams import artifact, numbered, own_log
 from remote_client.transport import MAX_FAILURES, Transport
 from tests.support.fake_api import TOKEN, Answer, FakeApi
 
@@ -81,3 +81,16 @@ def test_an_agents_own_log_goes_on_at_its_offset(api: FakeApi, transport: Transp
     found = iterate(own_log(transport, "/agents/a/log", 2, False))
     assert b"".join(found) == b"one\ntwo\n"
     assert [call.query for call in api.calls] == [{"tail": "2"}, {"offset": "7"}]
+
+
+def test_an_artifact_goes_on_at_its_byte(api: FakeApi, transport: Transport) -> None:
+    head = {"Remote-Artifact-Size": "6"}
+    api.on(
+        "GET",
+        "/a",
+        Answer(b"ab", breaks=True, headers=head),
+        Answer(b"cd", headers=head),
+        Answer(b"ef", headers=head),
+    )
+    assert b"".join(iterate(artifact(transport, "/a", 2, 0))) == b"abcdef"
+    assert [said.query["offset"] for said in api.calls] == ["0", "2", "4"]

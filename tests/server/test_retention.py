@@ -13,7 +13,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import JobState
 from remote_server.errors import NotFound
 from remote_server.logs import ArchiveUnavailable
-from remote_server.retention import Retention, RetentionSettings
+from remote_server.retention import Deletions, Retention, RetentionSettings
 from remote_server.store import Store, Terms
 from remote_server.store.logins import Login
 from tests.support.fake_links import HandClock
@@ -34,11 +34,18 @@ class Scene:
         self.store = store
         self.hands = HandClock(wall=NOW)
         self.deleted: list[AttemptId] = []
+        self.forgotten: list[str] = []
+        """Jobs whose artifacts were deleted."""
         self.asked = 0
         self.fault = ""
         self.stuck: set[AttemptId] = set()
         settings = RetentionSettings(every=0.005, jobs=jobs)
-        self.retention = Retention(store, self.hands.clock, self._delete, settings)
+        self.retention = Retention(
+            store, self.hands.clock, Deletions(self._delete, self._forget), settings
+        )
+
+    async def _forget(self, job: str) -> None:
+        self.forgotten.append(job)
 
     async def _delete(self, key: AttemptId) -> None:
         self.asked += 1

@@ -25,6 +25,7 @@ from remote_protocol.states import EndReason
 from tests.sim.disk import Disk, Judge
 from tests.sim.loop import SimulatedLoop
 from tests.sim.wire import CLOSES, AgentSocket, Wire
+from tests.support.driven import Nobody
 
 NOWHERE = Path("/nonexistent")
 """State directory without any request of an operator; nothing here writes one."""
@@ -110,6 +111,7 @@ class Host:
             shutdown=shutdown,
             status=self,
             own_log=self,
+            artifacts=Nobody(),
         )
         self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
         self.driver.reconsider()

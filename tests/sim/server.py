@@ -17,6 +17,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Hello
 from remote_protocol.spec import JobSpec
 from remote_server.agent_logs import AgentLogs
+from remote_server.artifacts import ArtifactStore
 from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
@@ -171,7 +172,9 @@ class Server:
         nowhere = Path("/nonexistent")
         no_logs = AgentLogs(nowhere, Reserve(nowhere, 0), 0)
         vault = Vault(store, GivenKeys(SECRETS_KEY), machine.rng.randbytes)
-        files = Files(logs, cast(InputStore, self.inputs), no_logs, vault)
+        no_artifacts = cast(ArtifactStore, None)
+        inputs = cast(InputStore, self.inputs)
+        files = Files(logs, inputs, no_logs, vault, no_artifacts)
         self.hub = hub = Hub(store, files, TERMS, signal.wake, self.clock, self._rng.random)
         dispatcher = Dispatcher(store, hub, self.clock, signal)
         sweeper = Sweeper(store, hub, self.clock, SWEEPING)

@@ -18,6 +18,7 @@ from remote_protocol.errors import CloseCode
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import (
     AgentMessage,
+    ArtifactAck,
     Assignment,
     Confirm,
     DesiredMode,
@@ -110,6 +111,23 @@ class RecordingPort:
         self.statuses.append(text)
 
 
+class Nobody:
+    """Sends no artifacts, and remembers what the server says of them."""
+
+    def __init__(self) -> None:
+        self.online = False
+        self.acks: list[ArtifactAck] = []
+
+    def begin(self) -> None:
+        self.online = True
+
+    def stop(self) -> None:
+        self.online = False
+
+    def answered(self, ack: ArtifactAck) -> None:
+        self.acks.append(ack)
+
+
 class Driven:
     """A session driver on a clock of its own, with ports that remember."""
 
@@ -136,6 +154,7 @@ class Driven:
             shutdown=self.shutdown,
             status=port,
             own_log=port,
+            artifacts=Nobody(),
         )
         self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
 

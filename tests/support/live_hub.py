@@ -16,6 +16,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.limits import MAX_CHUNK_FRAME, SUBPROTOCOL
 from remote_protocol.states import AttemptState, JobState
 from remote_server.agent_logs import AgentLogs
+from remote_server.artifacts import LocalArtifacts
 from remote_server.clocks import CLOCK, boot_clock
 from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
@@ -172,7 +173,7 @@ async def until(condition: Callable[[], Any]) -> None:
 @asynccontextmanager
 async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     """Everything started; stopped as the server stops it."""
-    for name in ("logs", "archive"):
+    for name in ("logs", "archive", "artifacts"):
         (folder / name).mkdir(mode=0o700)
     store = await ShakyStore.open(new_database(folder))
     store.recorded = []
@@ -182,7 +183,8 @@ async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     inputs.scan()
     agent_logs = AgentLogs(folder / "agent-logs", reserve, 1 << 20)
     vault = Vault(store, KeyFile(folder / "secrets.key", own=True))
-    place = LiveHub(store, Files(logs, inputs, agent_logs, vault), terms)
+    artifacts = LocalArtifacts(folder / "artifacts", reserve)
+    place = LiveHub(store, Files(logs, inputs, agent_logs, vault, artifacts), terms)
     store.on_commit(place.dispatcher.signal.committed)
     store.on_commit(inputs.committed)
     store.on_commit(place.hub.committed)

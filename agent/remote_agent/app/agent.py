@@ -31,6 +31,7 @@ from remote_agent.app.ports import Ports
 from remote_agent.app.shutdown import FOREVER, Lifetime, Shutdown
 from remote_agent.app.signals import Signals
 from remote_agent.config import Config
+from remote_agent.connection.artifact_sender import ArtifactSender
 from remote_agent.connection.identity import Identity, load_identity, remove_identity
 from remote_agent.connection.link import Link
 from remote_agent.connection.log_sender import LogSender
@@ -130,6 +131,12 @@ class Agent:
         self._log_sender = LogSender(
             LogReader(own_log(state_dir), FILES - 1), link.send, config.log.send
         )
+        self._artifacts = artifacts = ArtifactSender(
+            journal.artifacts, link.send, link.write, self._uploader.wake
+        )
+        journal.artifacts.on_pending = artifacts.add
+        self._uploader.afterwards = artifacts
+        self._shutdown.unsent = lambda: artifacts.pending
         ports = Ports(
             link=link,
             store=AttemptStore(journal),
@@ -142,6 +149,7 @@ class Agent:
             shutdown=self._shutdown,
             status=self._status,
             own_log=self._log_sender,
+            artifacts=artifacts,
         )
         self._driver = SessionDriver(session, desired, ports)
         handlers = ControlHandlers(
@@ -162,6 +170,8 @@ class Agent:
         self._runner.open(self._driver.handle)
         for found in self._runner.reattach():
             self._session.adopt(found)
+        for key in sorted(self._journal.artifacts.pending):
+            self._artifacts.add(key)
         if self._session.attempts:
             log.info("reattached", attempts=len(self._session.attempts))
         self._janitor.judge()
@@ -192,6 +202,7 @@ class Agent:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._artifacts.close()
             await self._control.stop()
             self._runner.close()
 
@@ -205,6 +216,7 @@ class Agent:
             self._runner.tick()
             if (load := self._host_watch.turn()) is not None:
                 self._driver.host_looked(load)
+            self._artifacts.turn()
             self._log_sender.turn(busy=self._session.spool_bytes > WINDOW)
             now = time.monotonic()
             self._status.turn(now)

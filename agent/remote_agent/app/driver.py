@@ -22,6 +22,7 @@ from remote_agent.session.effects import (
     AppendInput,
     ApplyAssignment,
     ApplyDesiredState,
+    ArtifactAnswered,
     CloseLink,
     ContactConfirmed,
     Effect,
@@ -143,6 +144,7 @@ class SessionDriver:
         """The link is gone."""
         self.connected_at = None
         self._ports.own_log.begin(None)
+        self._ports.artifacts.stop()
         self.handle(LinkClosed())
         self._report_status()
 
@@ -220,6 +222,8 @@ class SessionDriver:
                 self._note_contact(at)
             case OwnLogStored(cursor):
                 ports.own_log.stored(cursor)
+            case ArtifactAnswered(ack):
+                ports.artifacts.answered(ack)
             case ApplyDesiredState(desired):
                 self.desired.server = desired
                 self.reconsider()
@@ -261,6 +265,7 @@ class SessionDriver:
         self.welcome = welcome
         self.connected_at = self._now()
         self._ports.own_log.begin(welcome.own_log)
+        self._ports.artifacts.begin()
         log.info(
             "online",
             agent=welcome.agent,

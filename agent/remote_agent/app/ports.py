@@ -10,7 +10,7 @@ from remote_agent.session.events import OfferFailed, OfferStored
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, Offer
+from remote_protocol.messages import AgentMessage, ArtifactAck, Offer
 from remote_protocol.states import EndReason
 
 
@@ -111,6 +111,19 @@ class OwnLogPort(Protocol):
         """The server has it up to this cursor now."""
 
 
+class ArtifactsPort(Protocol):
+    """Who sends artifacts (`connection.artifact_sender.ArtifactSender`)."""
+
+    def begin(self) -> None:
+        """There is a link, and the server has welcomed it."""
+
+    def stop(self) -> None:
+        """There is no link."""
+
+    def answered(self, ack: ArtifactAck) -> None:
+        """The server says what it has of one."""
+
+
 class StatusPort(Protocol):
     """The service manager (`local.notify.ServiceStatus`)."""
 
@@ -133,3 +146,4 @@ class Ports:
     shutdown: ShutdownPort
     status: StatusPort
     own_log: OwnLogPort
+    artifacts: ArtifactsPort

@@ -68,6 +68,8 @@ class Shutdown:
         self.signalled = False
         self.restart = False
         """It is to start again at once: somebody asked the server for that."""
+        self.unsent: Callable[[], int] = int
+        """How many attempts have artifacts that are not sent."""
         self._session = session
         self._desired = desired
         self._stop = stop
@@ -150,7 +152,7 @@ class Shutdown:
         ended = all(attempt.phase is Phase.ENDED for attempt in held.values())
         told = self._ended_all if self._finishing else None
         late = told is not None and now - told > self._delivery_timeout
-        if now - self._since >= HANDSHAKE and (not held or (ended and late)):
+        if now - self._since >= HANDSHAKE and (not (held or self.unsent()) or (ended and late)):
             self.reason = self._finishing or "drained"
 
     def _watch_idleness(self, now: float) -> None:

@@ -51,6 +51,13 @@ class Sink(Protocol):
         """Wait until there is room again."""
 
 
+class Afterwards(Protocol):
+    """What is sent while no log byte may be (`artifact_sender.ArtifactSender`)."""
+
+    def step(self) -> bool:
+        """Send a chunk, if there is one; whether it was."""
+
+
 class Readable(Protocol):
     """A spool, as far as the uploader needs it."""
 
@@ -99,6 +106,7 @@ class Uploader:
         self._segment_size = segment_size
         self._most_open = most_open
         self._now = now
+        self.afterwards: Afterwards | None = None
         self._awake = asyncio.Event()
         self._spools: dict[AttemptId, Readable] = {}
         self._unreadable: dict[AttemptId, float] = {}
@@ -139,6 +147,9 @@ class Uploader:
         while True:
             self._awake.clear()
             match self.step(source):
+                case Step.IDLE if self.afterwards is not None and self.afterwards.step():
+                    await self._sink.drain()
+                    await asyncio.sleep(0)
                 case Step.IDLE:
                     await self._awake.wait()
                 case Step.RETRY:

@@ -285,6 +285,7 @@ def ended_from(key: AttemptId, body: dict[str, Any]) -> Ended:
     known["end_detail"] = str(body.get("end_detail", ""))[:MAX_TEXT]
     steps = body.get("steps", [])
     known["steps"] = steps[:_MOST_STEPS] if isinstance(steps, list) else []
+    known["artifacts_warning"] = str(body.get("artifacts_warning", ""))[:MAX_TEXT]
     known["outputs_warning"] = str(body.get("outputs_warning", ""))[:MAX_TEXT]
     known |= {"type": "ended", "attempt": key}
     try:

@@ -74,6 +74,12 @@ class JobFiles:
             self._throw(files.work)
             self._throw(files.home / TEMPORARY)
 
+    def discard_work(self, key: AttemptId) -> None:
+        """The same, but for what it gives back. OSError."""
+        files = self.paths(self._attempts / str(key))
+        self._throw(files.work)
+        self._throw(files.home / TEMPORARY)
+
     def _throw(self, folder: Path) -> None:
         try:
             folder.rmdir()

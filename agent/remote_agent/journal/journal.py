@@ -17,6 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from remote_agent.config import Config
+from remote_agent.journal.artifacts import ArtifactFiles
 from remote_agent.journal.containers import Containers
 from remote_agent.journal.directory import (
     NEW,
@@ -46,7 +47,7 @@ from remote_agent.planning.order import HostContext, make_order
 from remote_agent.planning.paths import FOLDERS
 from remote_agent.processes import SCARCE, Account, Folder, boot_id, sync
 from remote_agent.shim.launcher_client import tell
-from remote_agent.shim.layout import EXIT, SETTLED
+from remote_agent.shim.layout import ARTIFACT_LIST, EXIT, SETTLED
 from remote_agent.shim.record import has_begun, mark_begun, write_record
 from remote_agent.spool import LIVE, SpoolReader
 from remote_protocol.attempt_id import AttemptId
@@ -79,6 +80,8 @@ class Journal:
         self.environments = EnvironmentCache(config.state_dir)
         """Those prepared for Python jobs."""
         self._spares = SpareDirectories(self._root, self.files.folders)
+        self.artifacts = ArtifactFiles(self.path, self.files, self.users, self._trash)
+        """Those that are to be sent."""
         self._reported: set[str] = set()
         """Names of directories that were reported as unreadable."""
         self.adjust(config)
@@ -189,7 +192,10 @@ class Journal:
                 continue
             if record is not None:
                 found.append(record)
-        self.files.clear({str(record.key) for record in found})
+            elif (self._root / name / ARTIFACT_LIST).exists():
+                self.artifacts.find(key)
+        held = {str(record.key) for record in found}
+        self.files.clear(held.union(map(str, self.artifacts.pending)))
         self._secrets.sweep([record.key for record in found if record.ended is None])
         return found
 
@@ -323,6 +329,9 @@ class Journal:
                 else:
                     stack.push(folder)
             kept = folder is not None and self._spares.keep(directory, folder)
+            if folder is not None and not kept and folder.exists(ARTIFACT_LIST):
+                self.artifacts.settle(key, folder)
+                return
             if not kept or self._spares.folders != FOLDERS:
                 self.files.discard(key)
             self.users.release(key)
@@ -355,6 +364,7 @@ class Journal:
 
     def remove(self, key: AttemptId) -> None:
         """Take an attempt's directory away, log and all; its disk space comes back with `purge`."""
+        self.artifacts.drop(key)
         self.files.discard(key)
         self._trash.take(self.path(key))
 

@@ -124,6 +124,7 @@ def make_order(
         max_log=_lower(spec.max_log, config.limits.max_job_log),
         segment_size=config.logs.segment_size,
         segments=segments_allowed(config.logs.segments),
+        max_artifacts=config.limits.max_artifacts,
         reserve=config.limits.min_free_disk // 2,
         keep_processes=spec.keep_processes,
         stdin=spec.stdin,

@@ -20,6 +20,7 @@ from remote_agent.processes.types import (
     SCARCE,
     Account,
     ExitStatus,
+    FileBelow,
     HostFacts,
     ServiceControl,
     ServiceRecord,
@@ -31,6 +32,7 @@ from remote_agent.processes.types import (
 )
 
 if sys.platform == "win32":
+    from remote_agent.processes.windows.below import files_below, open_below
     from remote_agent.processes.windows.children import (
         ExitWatch,
         exit_status,
@@ -152,6 +154,7 @@ else:
         stop_signals,
         unblock_signals,
     )
+    from remote_agent.processes.posix_below import files_below, open_below
     from remote_agent.processes.posix_fifos import HAS_FIFOS, make_fifo, open_fifo
     from remote_agent.processes.posix_files import (
         APPEND,
@@ -258,6 +261,7 @@ __all__ = [
     "DatagramSocket",
     "ExitStatus",
     "ExitWatch",
+    "FileBelow",
     "Folder",
     "HostFacts",
     "Poller",
@@ -282,6 +286,7 @@ __all__ = [
     "continue_stopped",
     "die_with_parent",
     "exit_status",
+    "files_below",
     "forbid_inspection",
     "free_disk",
     "free_memory",
@@ -310,6 +315,7 @@ __all__ = [
     "missing_privileges",
     "name_problem",
     "notify",
+    "open_below",
     "open_fifo",
     "open_file",
     "open_to_others",

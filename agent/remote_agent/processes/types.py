@@ -53,6 +53,15 @@ class UnexpectedEntry(OSError):
         super().__init__(EINVAL, what, name)
 
 
+class FileBelow(NamedTuple):
+    """Something below a folder: its relative name with slashes, its size, and what is odd about it:
+    an empty text for a plain file, None for a folder."""
+
+    name: str
+    size: int
+    odd: str | None
+
+
 class Account(NamedTuple):
     """Whom a job's processes belong to. `groups` are the supplementary ones."""
 

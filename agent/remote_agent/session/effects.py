@@ -11,9 +11,16 @@ from remote_agent.session.events import distinct
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, DesiredMode, Offer, Welcome
+from remote_protocol.messages import AgentMessage, ArtifactAck, DesiredMode, Offer, Welcome
 from remote_protocol.messages import Assignment as ServerAssignment
 from remote_protocol.states import EndReason
+
+
+@distinct
+class ArtifactAnswered(NamedTuple):
+    """The server says what it has of an artifact."""
+
+    ack: ArtifactAck
 
 
 @distinct
@@ -161,6 +168,7 @@ Effect = (
     | Online
     | ContactConfirmed
     | OwnLogStored
+    | ArtifactAnswered
     | ApplyDesiredState
     | ApplyAssignment
     | CloseLink

@@ -19,6 +19,7 @@ from remote_agent.session.capacity import fits
 from remote_agent.session.effects import (
     ApplyAssignment,
     ApplyDesiredState,
+    ArtifactAnswered,
     CloseLink,
     ContactConfirmed,
     Effect,
@@ -268,6 +269,8 @@ class Session:
                 self._offer_ttl = message.offer_ttl
                 self._capacity = message.assignment.capacity
                 return [ApplyAssignment(message.assignment)]
+            case m.ArtifactAck():
+                return [ArtifactAnswered(message)]
             case m.OwnLogAck(cursor=cursor):
                 return [OwnLogStored(cursor)]
             case m.Resync():

@@ -14,6 +14,8 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from remote_agent.processes import WHOLE_TREES, ExitStatus, Folder, Poller, SpawnFailed, Usage
+from remote_agent.shim.artifacts import WARNING as ARTIFACTS_WARNING
+from remote_agent.shim.artifacts import list_artifacts
 from remote_agent.shim.channel import Channel
 from remote_agent.shim.completion import Completion
 from remote_agent.shim.contact import Absence
@@ -123,10 +125,11 @@ class AttemptRunner:
         result = self._ending.result(status, self._workload.killed_for_memory())
         if result.end_reason == EXIT and result.exit_code and (why := self._never_begun()):
             result = EndResult(result.exit_code, SPAWN_ERROR, why)
-        outputs = read_outputs(self._directory, self._order, self._filters)
+        given = read_outputs(self._directory, self._order, self._filters)
+        given |= self._list_artifacts()
         if self._filters is not None:
             result = self._judge(result, self._filters)
-        self._write_exit(result, self._usage(self._workload.usage(), duration), outputs)
+        self._write_exit(result, self._usage(self._workload.usage(), duration), given)
 
     def _never_begun(self) -> str:
         """Why the job could not begin, as its output would be kept."""
@@ -269,6 +272,13 @@ class AttemptRunner:
             "stderr_bytes": self._output.counts[STDERR],
             "duration": round(duration, 6),
         }
+
+    def _list_artifacts(self) -> dict[str, Any]:
+        try:
+            return list_artifacts(self._directory, self._order, self._filters)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            return {ARTIFACTS_WARNING: f"the artifacts cannot be sent: {why}"}
 
     def _write_exit(
         self, result: EndResult, usage: dict[str, Any], outputs: Mapping[str, Any] = _NOTHING

@@ -98,7 +98,9 @@ class Order(NamedTuple):
     no_new_privileges: bool = False
     """No program of the job gains privileges, as sudo does."""
     home: str | None = None
-    """The job's own folder, with its outputs; None: this directory."""
+    """The job's own folder, with its outputs and artifacts; None: this directory."""
+    max_artifacts: int = 1 << 30
+    """Bytes of all artifacts together; files beyond are left out."""
 
     def line(self) -> bytes:
         """The order as the first line of its file."""

@@ -9,6 +9,7 @@ import click
 from remote_client.calls import TERMINAL
 from remote_client.cli.completed import completed
 from remote_client.cli.hints import agent_is_away, hint_for_job
+from remote_client.cli.job_artifacts import artifacts
 from remote_client.cli.job_logs import logs
 from remote_client.cli.job_outputs import print_output, print_outputs
 from remote_client.cli.options import (
@@ -60,6 +61,7 @@ def job() -> None:
 
 
 job.add_command(logs)
+job.add_command(artifacts)
 
 
 @job.command("list")
@@ -200,6 +202,7 @@ def show(session: Session, job: str, key: str | None, output: str) -> None:
             ("Peak memory", size(usage.get("max_rss"))),
             ("Log", size(view.get("log_size"))),
             ("Outputs", text_of(view, "outputs_warning")),
+            ("Artifacts", _artifacts(view)),
         ]
     )
     print_outputs(view)
@@ -208,6 +211,11 @@ def show(session: Session, job: str, key: str | None, output: str) -> None:
         say("")
     for line in laid_out(entries, _TIMELINE, Look(), None) if entries else ():
         say(line)
+
+
+def _artifacts(view: Document) -> str:
+    count = view.get("artifacts")
+    return f"{count}: remotectl job artifacts list {view['id']}" if count else ""
 
 
 def _clock(entry: Document) -> str:

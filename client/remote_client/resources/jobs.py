@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 
-from remote_client.modes import method
+from remote_client.modes import method, stream
 from remote_client.paths import key
 from remote_client.resources.base import Resource
 from remote_protocol.api.bodies import Page
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.api.inputs import InputView
-from remote_protocol.api.jobs import JobBatch, JobBatchCreated, JobOutputs, JobView
+from remote_protocol.api.jobs import JobArtifacts, JobBatch, JobBatchCreated, JobOutputs, JobView
 from remote_protocol.spec import JobSpec
 
 
@@ -79,6 +79,19 @@ class JobMethods(Resource):
     async def outputs(self, job: str, attempt: int | None = None) -> JobOutputs:
         """What a job wrote to REMOTE_OUTPUTS: that of its last attempt, or of another one."""
         return self._view(JobOutputs, await self._calls.outputs(job, attempt))
+
+    @method
+    async def artifacts(self, job: str, attempt: int | None = None) -> JobArtifacts:
+        """The files that a job gives back, by its last attempt or another one."""
+        return self._view(JobArtifacts, await self._calls.artifacts(job, attempt))
+
+    @stream
+    async def artifact(
+        self, job: str, name: str, *, attempt: int | None = None, offset: int = 0
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes of such a file from `offset` on, in pieces; a broken link is bridged."""
+        async for piece in self._calls.artifact(job, name, attempt, offset):
+            yield piece
 
     @method
     async def wait(self, job: str, timeout: float | None = None) -> JobView:

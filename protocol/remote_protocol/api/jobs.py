@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 
 from remote_protocol.api.bodies import Actor, Body, Page, View
 from remote_protocol.api.inputs import InputView
+from remote_protocol.artifacts import ArtifactState
 from remote_protocol.ids import JobId
 from remote_protocol.limits import MAX_BATCH_JOBS
 from remote_protocol.parts import (
@@ -97,6 +98,8 @@ class JobView(JobSpec):
     `GET /jobs/{id}` once it has ended."""
     outputs_warning: str | None = None
     """What of that was left out or changed, and why."""
+    artifacts: int = 0
+    """How many files the attempt that it ended with gives back. Filled by `GET /jobs/{id}`."""
     submitted_by: Actor | None = None
     input: InputView | None = None
     """The input of a job that takes one, while it is kept: until the job has ended."""
@@ -124,6 +127,35 @@ class JobOutputs(View):
     """Values by key, in the order in which they were written; empty until the attempt has ended."""
     warning: str | None = None
     """What of the file was left out or changed, and why."""
+
+
+class ArtifactView(View):
+    """A file that a job gives back."""
+
+    number: int
+    name: str
+    """Its path below `REMOTE_ARTIFACTS`, with slashes."""
+    size: int
+    state: ArtifactState
+    reason: str | None = None
+    """Why it has failed."""
+    sha256: str | None = None
+    """Of its content, as its host computed it; once it is complete the server has compared it."""
+
+
+class JobArtifacts(View):
+    """The files that one attempt of a job gives back."""
+
+    attempt: int
+    """Its number; 0 before the first one."""
+    expected: int
+    """How many its host has found when the job ended."""
+    complete: bool
+    """Whether nothing more will come: each is complete or has failed."""
+    warning: str | None = None
+    """Which files its host has left out, and why."""
+    items: list[ArtifactView]
+    """Those that have begun to come."""
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Final, NamedTuple
 
+from remote_protocol.artifacts import ArtifactState
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.frozen import frozen
 from remote_protocol.ids import Role
@@ -101,6 +102,32 @@ class JobOutputs(NamedTuple):
 
 
 NO_OUTPUTS: Final = JobOutputs({})
+
+
+@frozen
+class StoredArtifact:
+    """A file that the job of an attempt gives back (a row)."""
+
+    number: int
+    name: str
+    size: int
+    checksum: str
+    """SHA-256 in hexadecimal; empty when the host never told."""
+    state: ArtifactState
+    reason: str = ""
+    """Why it has failed, in words."""
+
+
+@frozen
+class ArtifactSet:
+    """The artifacts of one attempt."""
+
+    expected: int = 0
+    """How many its host has found."""
+    warning: str = ""
+    """Which of them the host has left out, and why."""
+    items: tuple[StoredArtifact, ...] = ()
+    """Those that were announced, by number."""
 
 
 @frozen

@@ -298,7 +298,15 @@ class AgentSession:
             case m.Goodbye():
                 self._leaving = True
                 return [*leases.withdraw_offers(f"{self.agent} has left"), CapacityChanged()]
-            case m.Hello() | m.Inventory() | m.ReadInput() | m.Missing() | m.OwnLog():
+            case (
+                m.Hello()
+                | m.Inventory()
+                | m.ReadInput()
+                | m.Missing()
+                | m.OwnLog()
+                | m.Artifact()
+                | m.ArtifactLost()
+            ):
                 return self._close(CloseCode.INTERNAL, f"a {message.type} is for the hub")
 
     def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:

@@ -116,8 +116,18 @@ class Executor:
         while self.working:
             await asyncio.wait(self.working)
 
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Carry out something else beside the reading of frames, as a commit."""
+        self._spawn(work)
+
     def failed(self, attempt: AttemptId, error: Exception) -> None:
         """Something about an attempt could not be written or read; nothing was acknowledged."""
+        self.noted(attempt, error)
+        self._owner.trouble()
+        self._carrier.feed(StoreFailed(attempt))
+
+    def noted(self, attempt: AttemptId, error: Exception) -> None:
+        """The same of something that the session knows nothing of: it is said again."""
         self._owner.log.write(
             log.warning,
             "nothing was acknowledged",
@@ -125,8 +135,6 @@ class Executor:
             attempt=str(attempt),
             reason=str(error),
         )
-        self._owner.trouble()
-        self._carrier.feed(StoreFailed(attempt))
 
     def _write(self, attempt: AttemptId, write: Callable[[], object]) -> None:
         try:

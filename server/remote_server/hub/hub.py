@@ -21,6 +21,7 @@ from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Hello
 from remote_protocol.states import AgentState, EndReason
 from remote_server.agent_logs import AgentLogs
+from remote_server.artifacts import ArtifactStore
 from remote_server.audit_trail import AuditTrail
 from remote_server.clocks import CLOCK
 from remote_server.domain.audit import Entry
@@ -71,6 +72,7 @@ class Files(NamedTuple):
     inputs: InputStore
     agent_logs: AgentLogs
     vault: Vault
+    artifacts: ArtifactStore
 
 
 class Hub:
@@ -93,6 +95,8 @@ class Hub:
         self.inputs = files.inputs
         self.agent_logs = files.agent_logs
         self.vault = files.vault
+        self.artifacts = files.artifacts
+        self.artifact_rows = store
         self.terms = terms
         self.loads = HostLoads(clock.boot)
         self.clock = clock

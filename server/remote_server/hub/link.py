@@ -13,10 +13,12 @@ from typing import Final, Protocol
 import structlog
 from aiohttp import WSMsgType
 
-from remote_protocol.codec import decode_chunk, decode_from_agent
+from remote_protocol.codec import ArtifactChunk, decode_chunk, decode_from_agent
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.messages import (
     AgentMessage,
+    Artifact,
+    ArtifactLost,
     Heartbeat,
     Hello,
     Inventory,
@@ -37,6 +39,7 @@ from remote_server.domain.message_parts import PartAssembler
 from remote_server.domain.model import Agent, Token
 from remote_server.domain.session import AgentSession
 from remote_server.errors import NotFound, Refused, StoreUnavailable, UnknownQueue
+from remote_server.hub.artifacts import ArtifactReceiver
 from remote_server.hub.budget import Budget
 from remote_server.hub.executor import Executor
 from remote_server.hub.input_sender import InputSender
@@ -53,7 +56,7 @@ TURN: Final = 64
 """Frames of one link that are handled before others have their turn."""
 NAP: Final = 1.0
 """Seconds at the longest for which a link over its budget is not looked at."""
-_FOR_THE_HUB: Final = frozenset({Hello, ReadInput, Missing, OwnLog})
+_FOR_THE_HUB: Final = frozenset({Hello, ReadInput, Missing, OwnLog, Artifact, ArtifactLost})
 _QUIET: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 _NOTHING: Final = memoryview(b"")
 
@@ -75,6 +78,7 @@ class Link:
     """One WebSocket of one agent. `serve` is its loop; `feed` may be called at any time."""
 
     __slots__ = (
+        "_artifacts",
         "_budget",
         "_closing",
         "_executor",
@@ -97,11 +101,14 @@ class Link:
         self._socket = wire
         self._outbox = Outbox(wire, self._too_slow, self.end)
         self._executor = Executor(owner, self)
+        self.name = token.agent or ""
+        self._artifacts = ArtifactReceiver(
+            owner, self.name, self.send, self._executor.run, self._executor.noted
+        )
         self._parts = PartAssembler()
         self._budget = Budget(owner.terms.rates, owner.clock.boot())
         self._closing: asyncio.Event | None = None
         self._sender: InputSender | None = None
-        self.name = token.agent or ""
         self.token = token
         """The bearer's, as it was at the handshake."""
         self.address = address
@@ -227,6 +234,8 @@ class Link:
             self._missing(message)
         elif isinstance(message, OwnLog):
             self._own_log(message)
+        elif isinstance(message, Artifact | ArtifactLost) and self.session is not None:
+            self._artifacts.hear(message)
 
     def _own_log(self, message: OwnLog) -> None:
         """Without an answer, when it cannot be kept now, the agent says it again later."""
@@ -250,6 +259,9 @@ class Link:
         if self.session is None:
             raise RemoteProtocolError("log bytes came before the hello")
         wait = self._budget.chunk(self._owner.clock.boot())
+        if isinstance(chunk, ArtifactChunk):
+            self._artifacts.take(chunk)
+            return wait
         key = chunk.attempt
         if key not in self.session.leases:
             # Nothing is looked up on the disk for what was never given.

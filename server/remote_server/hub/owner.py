@@ -6,8 +6,11 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from remote_protocol.artifacts import ArtifactState
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.messages import Artifact, ArtifactLost
 from remote_server.agent_logs import AgentLogs
+from remote_server.artifacts import ArtifactStore
 from remote_server.domain.changes import Change
 from remote_server.domain.model import Clock, Outcome
 from remote_server.hub.budget import Rates
@@ -16,6 +19,7 @@ from remote_server.hub.throttled_log import ThrottledLog
 from remote_server.inputs import InputStore
 from remote_server.logs import Logs
 from remote_server.secrets.vault import Vault
+from remote_server.store.artifacts import Announced
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class HubTerms:
     """Logs are synced to the disk before their end is committed."""
     max_job_log: int | None = None
     """Bytes of a job's output that are kept."""
+    max_artifacts: int = 1 << 30
+    """Bytes of all artifacts of an attempt."""
     rates: Rates = field(default_factory=Rates)
     """What one link may cost."""
 
@@ -39,6 +45,20 @@ class Recorder(Protocol):
         """Commit a change that an agent reports. Stale, StoreUnavailable."""
 
 
+class ArtifactRows(Protocol):
+    """Where it is noted what became of artifacts (the store)."""
+
+    async def announce_artifact(
+        self, agent: str, message: Artifact | ArtifactLost, most: int, now: float
+    ) -> Announced:
+        """Note what an agent says of an artifact. StoreUnavailable."""
+
+    async def end_artifact(
+        self, attempt: AttemptId, number: int, state: ArtifactState, reason: str, now: float
+    ) -> bool:
+        """It is complete, or has failed; whether it was there. StoreUnavailable."""
+
+
 class Owner(Protocol):
     """The hub, as far as its links care."""
 
@@ -46,7 +66,12 @@ class Owner(Protocol):
     def store(self) -> Recorder:
         """Where reports are committed."""
 
+    @property
+    def artifact_rows(self) -> ArtifactRows:
+        """Where it is noted what became of artifacts."""
+
     logs: Logs
+    artifacts: ArtifactStore
     agent_logs: AgentLogs
     inputs: InputStore
     vault: Vault

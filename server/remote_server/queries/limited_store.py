@@ -20,6 +20,7 @@ from remote_server.domain.groups import Group
 from remote_server.domain.model import (
     SYSTEM,
     Agent,
+    ArtifactSet,
     Attempt,
     Job,
     JobOutputs,
@@ -153,6 +154,11 @@ class LimitedStore:
         """The outputs of an attempt. NotFound."""
         await self._require(attempt.job)
         return await self._store.outputs_of(attempt)
+
+    async def artifacts_of(self, attempt: AttemptId) -> ArtifactSet:
+        """The artifacts of an attempt. NotFound."""
+        await self._require(attempt.job)
+        return await self._store.artifacts_of(attempt)
 
     async def timeline(self, job: str, limit: int = 10_000) -> list[TimelineEvent]:
         """What happened to a job. NotFound."""

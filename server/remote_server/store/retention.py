@@ -21,6 +21,8 @@ from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import (
     LIVE_STATES,
+    artifact_sets,
+    artifacts,
     attempts,
     groups,
     jobs,
@@ -58,6 +60,8 @@ _PLACE: Final = select(jobs.c.queue, jobs.c.state, jobs.c.group_id).where(
 )
 _FORGET: Final = (
     delete(timeline).where(timeline.c.job == bindparam("of")),
+    delete(artifacts).where(artifacts.c.job == bindparam("of")),
+    delete(artifact_sets).where(artifact_sets.c.job == bindparam("of")),
     delete(outputs).where(outputs.c.job == bindparam("of")),
     delete(attempts).where(attempts.c.job == bindparam("of")),
     delete(specs).where(specs.c.job == bindparam("of")),

@@ -16,6 +16,7 @@ from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Queue
 from remote_server.store.agents import Agents
+from remote_server.store.artifacts import Artifacts
 from remote_server.store.attempts import Attempts
 from remote_server.store.audit import Audit
 from remote_server.store.deliveries import Deliveries
@@ -54,6 +55,7 @@ class Store(
     HeldJobs,
     Attempts,
     KeptOutputs,
+    Artifacts,
     Reconciliations,
     Agents,
     Fleet,

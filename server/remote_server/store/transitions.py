@@ -16,6 +16,7 @@ from remote_server.domain.decisions import Decision, End, Snapshot, decide
 from remote_server.domain.demand import policy_from
 from remote_server.domain.model import Outcome
 from remote_server.errors import Stale
+from remote_server.store.artifacts import note_artifacts
 from remote_server.store.members import agent_of, member_moved
 from remote_server.store.outputs import keep_outputs
 from remote_server.store.ports import Transaction
@@ -148,6 +149,7 @@ def apply(
         _write_attempt(tx, key, found, now)
         if isinstance(change, Finished):
             keep_outputs(tx, change.ended)
+            note_artifacts(tx, change.ended)
     if found.job is not snapshot.job or found.supersedes:
         _write_job(tx, key, holder, snapshot, found, row.group_id)
         reason = found.job_end.reason if found.job_end is not None else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from remote_server.agent_logs import AgentLogs
+from remote_server.artifacts import ArtifactStore
 from remote_server.audit_trail import AuditTrail
 from remote_server.config import Config
 from remote_server.disk.reserve import Reserve
@@ -43,6 +44,7 @@ class Services:
     reserve: Reserve
     """The room that logs and inputs leave on the disk."""
     inputs: InputStore
+    artifacts: ArtifactStore
     agent_logs: AgentLogs
     """The agents' own logs."""
     hub: Hub

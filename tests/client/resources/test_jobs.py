@@ -71,3 +71,12 @@ def test_an_input_in_parts(api: FakeApi, both: Any) -> None:
     assert api.calls[0].query == {"offset": "0", "end": "true"}
     api.on("GET", f"/jobs/{ID}/input", {"size": 3, "state": "ended"})
     assert both.input(ID).size == 3
+
+
+def test_artifacts(api: FakeApi, both: Any) -> None:
+    item = {"number": 1, "name": "a b", "size": 2, "state": "complete", "sha256": "0" * 64}
+    found = {"attempt": 1, "expected": 1, "complete": True, "warning": None, "items": [item]}
+    api.on("GET", f"/jobs/{ID}/artifacts", found)
+    api.on("GET", f"/jobs/{ID}/artifacts/a%20b", b"hi")
+    assert both.artifacts(ID).items[0].name == "a b"
+    assert b"".join(both.artifact(ID, "a b")) == b"hi"

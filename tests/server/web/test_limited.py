@@ -29,6 +29,7 @@ from remote_server.web.followers import queue_topic
 from remote_server.web.limited import limited
 from remote_server.web.route import Route
 from remote_server.web.services import Services
+from tests.server.web.api.test_artifacts import give
 from tests.support.grouped import grouped
 from tests.support.live_server import Live
 from tests.support.stored import finish, submitted
@@ -69,6 +70,8 @@ TAKEN: dict[tuple[str, str], Asked] = {
     ("POST", "/api/v1/jobs/{id}/retry"): Asked(ended=True),
     ("GET", "/api/v1/jobs/{id}/timeline"): Asked(),
     ("GET", "/api/v1/jobs/{id}/outputs"): Asked(),
+    ("GET", "/api/v1/jobs/{id}/artifacts"): Asked(),
+    ("GET", "/api/v1/jobs/{id}/artifacts/{name:.+}"): Asked(ended=True),
     ("GET", "/api/v1/jobs/{id}/log"): Asked(),
     ("GET", "/api/v1/jobs/{id}/log/lines"): Asked("?row=1"),
     ("GET", "/api/v1/jobs/{id}/log/find"): Asked("?words=a"),
@@ -99,6 +102,7 @@ TAKEN: dict[tuple[str, str], Asked] = {
     ("POST", "/jobs/{id}/cancel"): Asked(body=NOTHING),
     ("POST", "/jobs/{id}/retry"): Asked(body=NOTHING, ended=True),
     ("GET", "/jobs/{id}/log"): Asked(),
+    ("GET", "/jobs/{id}/artifacts/{name:.+}"): Asked(ended=True),
     ("GET", "/jobs/{id}/log/lines"): Asked("?row=1"),
     ("GET", "/jobs/{id}/log/find"): Asked("?words=a"),
     ("GET", "/jobs/{id}/log/raw"): Asked(),
@@ -166,7 +170,8 @@ async def jobs_of(live: Live, queue: str, agent: str, word: str) -> dict[str, st
     )
     ended = await run_job(store, agent, now, **told)
     live.services.logs.append(ended, f"2026-11-21T03:04:05.123456789Z stdout F a {word}\n".encode())
-    await finish(store, ended, agent=agent, now=now)
+    await finish(store, ended, agent=agent, now=now, artifacts=1)
+    await give(live, ended, 1, queue, word.encode(), agent)
     waiting = await submitted(store, now, **told, labels={"word": word})
     group = await grouped(store, now, spec=told)
     return {
@@ -476,7 +481,7 @@ async def test_what_is_not_there_is_refused(live: Live) -> None:
 WHOLE = {
     *("config", "logs", "reserve", "inputs", "sessions", "followers", "streams", "connections"),
     *("bodies", "trail", "description", "readiness", "line_indexes", "provider_sign_in"),
-    *("program_logins", "pace"),
+    *("program_logins", "pace", "artifacts"),
 }
 """Parts of the server that say nothing of queues by themselves, or are asked by the id of a job
 that was found before."""

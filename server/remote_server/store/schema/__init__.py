@@ -16,6 +16,8 @@ from remote_server.store.schema.group_tables import groups
 from remote_server.store.schema.job_tables import (
     HELD,
     LIVE_STATES,
+    artifact_sets,
+    artifacts,
     attempts,
     jobs,
     outputs,
@@ -31,6 +33,8 @@ __all__ = [
     "HELD",
     "LIVE_STATES",
     "agents",
+    "artifact_sets",
+    "artifacts",
     "attempts",
     "audit",
     "deliveries",
@@ -50,5 +54,5 @@ __all__ = [
     "webhooks",
 ]
 
-HEAD: Final = "0011"
+HEAD: Final = "0012"
 """The newest migration; a test compares it with the folder migrations/versions."""

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     SmallInteger,
     Table,
+    UniqueConstraint,
     text,
 )
 
@@ -145,6 +146,34 @@ outputs: Final = Table(
     Column("warning", Text, nullable=False),
     Column("body", Text, nullable=False),
 )
+
+artifact_sets: Final = Table(
+    "artifact_sets",
+    metadata,
+    # Only of attempts whose jobs have given files back, or something that was left out.
+    Column("job", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("attempt", BigInteger, primary_key=True, autoincrement=False),
+    Column("expected", BigInteger, nullable=False),
+    Column("warning", Text, nullable=False),
+)
+
+artifacts: Final = Table(
+    "artifacts",
+    metadata,
+    Column("job", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("attempt", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("checksum", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    # When it was announced or ended last.
+    Column("at", Double, nullable=False),
+    UniqueConstraint("job", "attempt", "name"),
+)
+_UPLOADING: Final = text("state = 'uploading'")
+partial_index("ix_artifacts_uploading", artifacts.c.at, where=_UPLOADING)
 
 LIVE_STATES: Final = "state IN ('offered', 'accepted', 'running')"
 _LIVE: Final = text(LIVE_STATES)

@@ -85,19 +85,21 @@ class Stream:
         media: str,
         headers: dict[str, str] | None = None,
         length: int | None = None,
+        status: int = 200,
     ) -> None:
         self.media = media
         self._call = call
         self._request = call.request
         charset = "; charset=utf-8" if media == NDJSON else ""
         self._response = web.StreamResponse(
+            status=status,
             headers={
                 "Content-Type": media + charset,
                 **SECURITY_HEADERS,
                 # nginx would hold back what it takes for one big answer.
                 "X-Accel-Buffering": "no",
                 **(headers or {}),
-            }
+            },
         )
         if length is not None:
             self._response.content_length = length

@@ -62,6 +62,10 @@ _HEADERS: Final = {
     "Remote-Log-Size": "Bytes of the log that were stored when the answer began",
     "Remote-Log-Over": "`true`: nothing more will come",
     "Remote-Log-Offset": "Where in all that was ever sent the answer begins",
+    "ETag": "Names the content; a later `If-Range` says that it must be the same",
+    "Content-Range": "Which bytes these are, where a range was asked for",
+    "Remote-Artifact-Sha256": "SHA-256 of the whole file",
+    "Remote-Artifact-Size": "Bytes of the whole file",
     "Retry-After": "Seconds after which the same may succeed",
     "WWW-Authenticate": "The scheme that is wanted (RFC 6750)",
 }

@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 from aiohttp import web
 from pydantic import Field, model_validator
 
-from remote_protocol.api.jobs import Cancellation, JobView
+from remote_protocol.api.jobs import Cancellation, JobArtifacts, JobView
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason, JobState
+from remote_server.queries.artifacts import artifacts_view
 from remote_server.queries.candidates import placement
 from remote_server.queries.jobs import job_views, whole_job
 from remote_server.queries.views import timeline_entry
@@ -192,8 +194,17 @@ async def one_job(call: Call) -> web.StreamResponse:
         more_entries=len(events) > _MOST_EVENTS,
         lines=job_lines(job.id, job.attempt),
         run_line=run_line(found.spec),
+        artifacts=await _artifacts(call, job),
         **await _waiting(call, job),
     )
+
+
+async def _artifacts(call: Call, job: JobView) -> JobArtifacts | None:
+    """The files that a job has given back; None for one that gave none."""
+    if not job.state.terminal:
+        return None
+    found = await call.services.store.artifacts_of(AttemptId(job.id, job.attempt))
+    return artifacts_view(job.attempt, found) if found.expected or found.warning else None
 
 
 async def _waiting(call: Call, job: JobView) -> dict[str, Any]:

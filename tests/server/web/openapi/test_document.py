@@ -52,7 +52,7 @@ def test_its_frame() -> None:
 
 @pytest.mark.parametrize("route", CALLS, ids=lambda route: f"{route.method} {route.path}")
 def test_every_call_is_described(route: Any) -> None:
-    operation = DOCUMENT["paths"][route.path][route.method.lower()]
+    operation = DOCUMENT["paths"][re.sub(":[^}]*", "", route.path)][route.method.lower()]
     assert operation["summary"]
     success = operation["responses"][str(route.status)]
     assert success["description"]
@@ -71,7 +71,7 @@ def test_every_call_is_described(route: Any) -> None:
     for parameter in operation.get("parameters", []):
         assert parameter["schema"]
     named = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
-    assert named == set(re.findall(r"\{(\w+)\}", route.path))
+    assert named == set(re.findall(r"\{(\w+)", route.path))
     queried = {p["name"] for p in operation.get("parameters", []) if p["in"] == "query"}
     assert queried == (set(route.query.model_fields) if route.query else set())
 
