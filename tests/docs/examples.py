@@ -51,6 +51,7 @@ BEFORE = {
     "rm hosts.secret",
     "remotectl run --queue berlin --secret": "remotectl agent set web-7 --queue default "
     "--queue berlin; echo hush | remotectl secret set PGPASSWORD --queue berlin",
+    "remotectl group": "remotectl run --each --detach -- true",
     "remotectl secret": "remotectl queue create paris; "
     "echo hush | remotectl secret set PGPASSWORD --queue berlin",
     "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",
