@@ -62,6 +62,12 @@ class CallMethods(GroupCalls, WebhookCalls):
         )
 
     @method
+    async def look_up(self, ids: Sequence[str], keys: Sequence[str]) -> Document:
+        """Jobs by their ids and by idempotency keys of this token, 500 of each at the most."""
+        body = {"ids": list(ids), "idempotency_keys": list(keys)}
+        return await self._transport.document(Call("POST", "/jobs/lookup", body=body))
+
+    @method
     async def explain(self, spec: Document) -> Document:
         """Whether and where a job would run; nothing is submitted."""
         return await self._transport.document(Call("POST", "/jobs/explain", body=spec))
@@ -171,11 +177,13 @@ class CallMethods(GroupCalls, WebhookCalls):
             pause = min(pause * 1.5, 1.0)
 
     @stream
-    async def events(self, after: int, follow: bool) -> AsyncGenerator[Document, None]:
+    async def events(
+        self, after: int, follow: bool, filters: Mapping[str, object]
+    ) -> AsyncGenerator[Document, None]:
         """Every change of job state after number `after`; a broken link is bridged. EventsLost
         when some are kept no longer."""
         async with aclosing(
-            numbered(self._transport, "/events", "seq", after, follow, {})
+            numbered(self._transport, "/events", "seq", after, follow, filters)
         ) as events:
             async for event in events:
                 yield event

@@ -90,6 +90,10 @@ WITHOUT_NUL: Final = AfterValidator(without_nul)
 """Belongs to every text that people or programs choose, unless a pattern bounds it."""
 
 
+IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=255), WITHOUT_NUL]
+"""What a submitter gives a job, so that a repeated call makes no second one."""
+
+
 def _label_key(key: object) -> object:
     if not isinstance(key, str):
         return key

@@ -26,6 +26,8 @@ MAX_OFFERED: Final = MAX_SERVER_MESSAGE - 4096
 MAX_JOB_BODY: Final = 12 * 1024 * 1024
 """The HTTP body of one submitted job."""
 MAX_BATCH_BODY: Final = 16 * 1024 * 1024
+MAX_LOOKED_UP: Final = 500
+"""Jobs of one look-up by their ids, and by their keys."""
 MAX_BATCH_JOBS: Final = 2_000
 MAX_GROUP_MEMBERS: Final = 10_000
 """Agents that one group reaches."""

@@ -12,7 +12,14 @@ from remote_protocol.api.bodies import Page
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.api.inputs import InputView
-from remote_protocol.api.jobs import JobArtifacts, JobBatch, JobBatchCreated, JobOutputs, JobView
+from remote_protocol.api.jobs import (
+    JobArtifacts,
+    JobBatch,
+    JobBatchCreated,
+    JobOutputs,
+    JobsFound,
+    JobView,
+)
 from remote_protocol.spec import JobSpec
 
 
@@ -38,6 +45,14 @@ class JobMethods(Resource):
     async def explain(self, spec: JobSpec) -> JobExplanation:
         """Whether and where a job would run; nothing is submitted."""
         return self._view(JobExplanation, await self._calls.explain(json.loads(spec.short_json)))
+
+    @method
+    async def look_up(
+        self, ids: Sequence[str] = (), *, idempotency_keys: Sequence[str] = ()
+    ) -> JobsFound:
+        """Jobs by their ids, and by the keys that this token submitted them with; 500 of each at
+        the most."""
+        return self._view(JobsFound, await self._calls.look_up(ids, idempotency_keys))
 
     @method
     async def job(self, job: str, *, persistent: bool = False) -> JobView:

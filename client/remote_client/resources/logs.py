@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from remote_client.modes import method, stream
 from remote_client.resources.base import Resource
 from remote_protocol import cri
-from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.events import JobEvent
+from remote_protocol.states import JobState
 
 
 class LogMethods(Resource):
@@ -51,13 +52,19 @@ class LogMethods(Resource):
 
     @stream
     async def events(
-        self, after: int = 0, follow: bool = True
-    ) -> AsyncGenerator[TimelineEntry, None]:
-        """Every change of job state after `after`; with `follow` it goes on for ever.
+        self,
+        after: int = 0,
+        follow: bool = True,
+        *,
+        queues: Sequence[str] = (),
+        states: Sequence[JobState] = (),
+    ) -> AsyncGenerator[JobEvent, None]:
+        """Every change of job state after `after`, of jobs in these queues and to these states
+        (none given: any); with `follow` it goes on for ever.
         EventsLost when some are kept no longer: list the jobs, then go on after its `next`."""
-        events = self._calls.events(after, follow)
+        events = self._calls.events(after, follow, {"queue": queues, "state": states})
         async for event in events:
-            yield self._view(TimelineEntry, event)
+            yield self._view(JobEvent, event)
 
     def _pieces(
         self, job: str, attempt: int | None, offset: int = 0, follow: bool = False

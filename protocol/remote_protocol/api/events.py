@@ -7,7 +7,7 @@ from typing import Literal
 
 from remote_protocol.api.bodies import Actor, View
 from remote_protocol.ids import JobId
-from remote_protocol.states import JobState
+from remote_protocol.states import EndReason, JobState
 
 
 class TimelineEntry(View):
@@ -27,3 +27,14 @@ class TimelineEntry(View):
     detail: str = ""
     by: Actor | None = None
     """Who asked for it."""
+
+
+class JobEvent(TimelineEntry):
+    """A change of a job's state, as `GET /events` gives it."""
+
+    queue: str = ""
+    exit_code: int | None = None
+    """Of the job, in the event of its end; so is the reason."""
+    end_reason: EndReason | None = None
+    idempotency_key: str | None = None
+    """What it was submitted with."""

@@ -12,8 +12,8 @@ from pydantic_core import CoreSchema
 from remote_protocol.api.bodies import Actor, Body, Page, View
 from remote_protocol.api.inputs import InputView
 from remote_protocol.artifacts import ArtifactState
-from remote_protocol.ids import JobId
-from remote_protocol.limits import MAX_BATCH_JOBS
+from remote_protocol.ids import IdempotencyKey, JobId
+from remote_protocol.limits import MAX_BATCH_JOBS, MAX_LOOKED_UP
 from remote_protocol.parts import (
     Comment,
     Usage,
@@ -172,6 +172,25 @@ class JobPage(Page[JobView]):
     total: int | None = None
     """How many jobs there are in all, at most 10,000: that many or more. Null: nobody has counted
     them, because it would take a search (filters other than state and queue)."""
+
+
+class JobLookup(Body):
+    """Jobs that somebody knows, by one or the other."""
+
+    ids: list[JobId] = Field(default_factory=list, max_length=MAX_LOOKED_UP)
+    idempotency_keys: list[IdempotencyKey] = Field(default_factory=list, max_length=MAX_LOOKED_UP)
+    """Keys that the caller's own token submitted jobs with."""
+
+
+class JobsFound(View):
+    """Answer to a look-up, in no order."""
+
+    items: list[JobView]
+    keys: dict[str, JobId]
+    """The id of the job of each key that is known."""
+    missing_ids: list[JobId]
+    """There is no such job, or none that the caller may see."""
+    missing_keys: list[str]
 
 
 class Cancellation(Body):

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from remote_protocol.files import JobFile, check_together
-from remote_protocol.ids import WITHOUT_NUL, Labels, Name
+from remote_protocol.ids import WITHOUT_NUL, IdempotencyKey, Labels, Name
 from remote_protocol.limits import (
     MAX_COMMAND_SIZE,
     MAX_ENV,
@@ -148,9 +148,7 @@ class JobSpec(_Part):
     traceparent: TraceParent | None = None
     """The trace and span that the job continues (W3C Trace Context); it begins one of its own
     without."""
-    idempotency_key: (
-        Annotated[str, StringConstraints(min_length=1, max_length=255), WITHOUT_NUL] | None
-    ) = None
+    idempotency_key: IdempotencyKey | None = None
 
     @field_validator("cwd", mode="before")
     @classmethod

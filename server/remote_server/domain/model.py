@@ -344,3 +344,15 @@ class TimelineEvent:
     source: str
     detail: str
     by: Principal | None = None
+
+
+@frozen
+class StateChange(TimelineEvent):
+    """A timeline entry that changed its job's state, with what readers of events want to know of
+    the job without asking for it."""
+
+    queue: str = ""
+    exit_code: int | None = None
+    """Of a job that has ended; so is the reason."""
+    end_reason: EndReason | None = None
+    idempotency_key: str | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 from remote_protocol.api.groups import GroupCreate
 from remote_protocol.attempt_id import AttemptId
@@ -39,7 +39,9 @@ from remote_server.store.fleet import FleetRow
 from remote_server.store.groups import Member
 from remote_server.store.history import EventsPage
 from remote_server.store.listing import EVERY_JOB
+from remote_server.store.lookup import FoundJobs
 
+E = TypeVar("E", bound=TimelineEvent)
 _OTHER_JOB: Final = re.compile(r"(?:retry of|like) ([0-9A-Z]{26})\b")
 
 
@@ -85,6 +87,13 @@ class LimitedStore:
         elif wanted.queue not in self._limits.queues:
             return [], None
         return await self._store.jobs(wanted, limit=limit, cursor=cursor)
+
+    async def known_jobs(self, ids: Sequence[str], keys: Sequence[str], by: Principal) -> FoundJobs:
+        """The jobs of these queues among those; see JobLookups."""
+        found = await self._store.known_jobs(ids, keys, by)
+        jobs = [job for job in found.jobs if job.spec.queue in self._limits.queues]
+        own = {job.id for job in jobs}
+        return FoundJobs(jobs, {key: job for key, job in found.keys.items() if job in own})
 
     async def counts(self) -> dict[tuple[str, JobState], int]:
         """How many jobs each of these queues has in each state."""
@@ -169,7 +178,7 @@ class LimitedStore:
         if job not in self._own:
             await self.job(job)
 
-    async def _plain(self, event: TimelineEvent) -> TimelineEvent:
+    async def _plain(self, event: E) -> E:
         """An event without the id of another queue's job."""
         other = _OTHER_JOB.match(event.detail)
         if other is not None:
@@ -184,10 +193,15 @@ class LimitedStore:
         return await self._store.last_seq()
 
     async def events_page(
-        self, after: int, limit: int = 1000, within: Collection[str] | None = None
+        self,
+        after: int,
+        limit: int = 1000,
+        within: Collection[str] | None = None,
+        states: Collection[JobState] = (),
     ) -> EventsPage:
         """Changes of the states of these queues' jobs; see EventsPage."""
-        page = await self._store.events_page(after, limit, self._limits.queues)
+        own = self._limits.queues if within is None else self._limits.queues.intersection(within)
+        page = await self._store.events_page(after, limit, own, states)
         return page._replace(events=[await self._plain(event) for event in page.events])
 
     # Groups

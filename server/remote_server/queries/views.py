@@ -22,7 +22,14 @@ from remote_protocol.api.tokens import TokenView
 from remote_protocol.ids import Role
 from remote_server.domain.allowed_actions import on_job, on_token
 from remote_server.domain.enrolment import ANY
-from remote_server.domain.model import Attempt, Job, Principal, TimelineEvent, Token
+from remote_server.domain.model import (
+    Attempt,
+    Job,
+    Principal,
+    StateChange,
+    TimelineEvent,
+    Token,
+)
 from remote_server.inputs import Input
 
 
@@ -167,8 +174,8 @@ def timeline_entry(entry: TimelineEvent) -> TimelineEntry:
     )
 
 
-def timeline_json(entry: TimelineEvent) -> str:
-    """The same as JSON, without a model in between: streams of events have many of them."""
+def change_json(entry: StateChange) -> str:
+    """A `JobEvent` as JSON, without a model in between: streams of events have many of them."""
     by = entry.by
     values = {
         "seq": entry.seq,
@@ -181,6 +188,10 @@ def timeline_json(entry: TimelineEvent) -> str:
         "source": entry.source,
         "detail": entry.detail,
         "by": None if by is None else {"id": by.id, "name": by.name},
+        "queue": entry.queue,
+        "exit_code": entry.exit_code,
+        "end_reason": entry.end_reason,
+        "idempotency_key": entry.idempotency_key,
     }
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 

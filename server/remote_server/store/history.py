@@ -9,11 +9,12 @@ from typing import Final, NamedTuple
 from sqlalchemy import bindparam, func, literal_column, select, tuple_, update
 
 from remote_protocol.attempt_id import AttemptId
-from remote_server.domain.model import SYSTEM, Principal, TimelineEvent
+from remote_protocol.states import JobState
+from remote_server.domain.model import SYSTEM, Principal, StateChange, TimelineEvent
 from remote_server.store.meta import read_meta, set_meta
 from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository
-from remote_server.store.rows import SELECT_EVENT, event_from
+from remote_server.store.rows import SELECT_CHANGE, SELECT_EVENT, change_from, event_from
 from remote_server.store.schema import attempts, jobs, timeline
 
 # By time first: what an agent did while it was cut off is written later than it happened.
@@ -29,10 +30,8 @@ _EVENTS: Final = (
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
 )
-_EVENTS_WITH_QUEUES: Final = (
-    select(*timeline.c, jobs.c.queue)
-    .join_from(timeline, jobs, jobs.c.id == timeline.c.job, isouter=True)
-    .where(timeline.c.seq > bindparam("after"), timeline.c.state.is_not(None))
+_CHANGES: Final = (
+    SELECT_CHANGE.where(timeline.c.seq > bindparam("after"))
     .order_by(timeline.c.seq)
     .limit(bindparam("count"))
     .offset(NONE_SKIPPED)
@@ -108,7 +107,7 @@ class OldLog(NamedTuple):
 class EventsPage(NamedTuple):
     """Some changes of jobs' states."""
 
-    events: list[TimelineEvent]
+    events: list[StateChange]
     forgotten: int
     """Of the events up to this number some are kept no longer; 0: all are."""
     last: int
@@ -171,14 +170,17 @@ class History(Repository):
         return await self._database.read(last_event)
 
     async def events_page(
-        self, after: int, limit: int = 1000, within: Collection[str] | None = None
+        self,
+        after: int,
+        limit: int = 1000,
+        within: Collection[str] | None = None,
+        states: Collection[JobState] = (),
     ) -> EventsPage:
-        """The same as `events`, and what is kept no longer, at one moment. `within`: of `limit`
-        changes only those of jobs in these queues."""
-        which = _EVENTS if within is None else _EVENTS_WITH_QUEUES
+        """The same as `events`, and what is kept no longer, at one moment. Of `limit` changes only
+        those of jobs in the queues `within`, and to one of `states` (none: to any)."""
 
         def look(reader: Reader) -> tuple[list[Row], int, int]:
-            rows = reader.all(which, {"after": after, "count": limit})
+            rows = reader.all(_CHANGES, {"after": after, "count": limit})
             # A page with events tells by them that its position is one of ours.
             return rows, forgotten_events(reader), rows[-1].seq if rows else last_event(reader)
 
@@ -186,7 +188,9 @@ class History(Repository):
         upto = rows[-1].seq if rows else after
         if within is not None:
             rows = [row for row in rows if row.queue in within]
-        return EventsPage([event_from(row) for row in rows], forgotten, last, upto)
+        if states:
+            rows = [row for row in rows if row.state in states]
+        return EventsPage([change_from(row) for row in rows], forgotten, last, upto)
 
     async def old_logs(self, queue: str, before: float, limit: int = 200) -> list[OldLog]:
         """Logs of a queue's jobs that ended before `before` (Unix seconds), the oldest first."""

@@ -11,7 +11,16 @@ from remote_protocol.ids import Role
 from remote_protocol.messages import Condition, Platform, Usage
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.model import Agent, Attempt, Job, Principal, Queue, TimelineEvent, Token
+from remote_server.domain.model import (
+    Agent,
+    Attempt,
+    Job,
+    Principal,
+    Queue,
+    StateChange,
+    TimelineEvent,
+    Token,
+)
 from remote_server.store.ports import Row
 from remote_server.store.schema import agents, attempts, jobs, queues, specs, timeline, tokens
 from remote_server.store.specifications import Specs
@@ -70,6 +79,11 @@ SELECT_ATTEMPT: Final[Select[Any]] = select(*_ATTEMPT_COLUMNS)
 SELECT_AGENT: Final[Select[Any]] = select(*agents.c)
 SELECT_QUEUE: Final[Select[Any]] = select(*queues.c)
 SELECT_EVENT: Final[Select[Any]] = select(*timeline.c)
+SELECT_CHANGE: Final[Select[Any]] = (
+    select(*timeline.c, jobs.c.queue, jobs.c.exit_code, jobs.c.end_reason, jobs.c.idempotency_key)
+    .join_from(timeline, jobs, jobs.c.id == timeline.c.job, isouter=True)
+    .where(timeline.c.state.is_not(None))
+)
 SELECT_TOKEN: Final[Select[Any]] = select(*(column for column in tokens.c if column.name != "hash"))
 
 
@@ -218,6 +232,28 @@ def event_from(row: Row) -> TimelineEvent:
         source=row.source,
         detail=row.detail,
         by=principal_from(row.actor),
+    )
+
+
+def change_from(row: Row) -> StateChange:
+    """A row of SELECT_CHANGE."""
+    state = JobState(row.state)
+    ended = state.terminal and row.queue is not None
+    return StateChange(
+        seq=row.seq,
+        job=row.job,
+        at=row.at,
+        what=row.what,
+        state=state,
+        attempt=row.attempt,
+        agent=row.agent,
+        source=row.source,
+        detail=row.detail,
+        by=principal_from(row.actor),
+        queue=row.queue or "",
+        exit_code=row.exit_code if ended else None,
+        end_reason=EndReason(row.end_reason) if ended and row.end_reason else None,
+        idempotency_key=row.idempotency_key,
     )
 
 

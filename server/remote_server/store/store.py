@@ -27,6 +27,7 @@ from remote_server.store.history import History
 from remote_server.store.jobs import Jobs
 from remote_server.store.listing import JobLists
 from remote_server.store.logins import Logins
+from remote_server.store.lookup import JobLookups
 from remote_server.store.meta import set_meta
 from remote_server.store.opening import AS_USUAL, Terms, open_database
 from remote_server.store.outbox import Outbox
@@ -50,6 +51,7 @@ from remote_server.store.webhooks import Webhooks
 class Store(
     Jobs,
     JobLists,
+    JobLookups,
     WaitingJobs,
     Groups,
     HeldJobs,

@@ -46,6 +46,14 @@ def test_a_batch_gets_keys_of_its_own(api: FakeApi, both: Any) -> None:
     assert (first["kind"], first["command"]) == ("command", ["a"])
 
 
+def test_jobs_are_looked_up_by_ids_and_keys(api: FakeApi, both: Any) -> None:
+    answer = {"items": [job_view()], "keys": {"k": ID}, "missing_ids": [], "missing_keys": ["x"]}
+    api.on("POST", "/jobs/lookup", answer)
+    found = both.look_up([ID], idempotency_keys=["k", "x"])
+    assert (found.items[0].id, found.keys, found.missing_keys) == (ID, {"k": ID}, ["x"])
+    assert api.calls[0].body == {"ids": [ID], "idempotency_keys": ["k", "x"]}
+
+
 def test_pages_and_what_becomes_of_a_job(api: FakeApi, both: Any) -> None:
     api.on("GET", "/jobs", {"items": [job_view()], "next_cursor": "c"})
     page = both.jobs(limit=1, state="queued")

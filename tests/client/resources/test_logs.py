@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from remote_client.errors import EventsLost
+from remote_protocol.states import EndReason, JobState
 from tests.support.fake_api import ID, NOW, Answer, FakeApi, cri_log, job_view
 
 
@@ -20,6 +22,17 @@ def test_events(api: FakeApi, both: Any) -> None:
     api.on("GET", "/events", cut.encode(), (line % 9 + line % 11 + end).encode())
     assert [event.seq for event in both.events(after=5, follow=False)] == [7, 9, 11]
     assert [said.query for said in api.calls] == [{"after": "5"}, {"after": "7"}]
+
+
+def test_events_of_some_queues_say_how_jobs_ended(api: FakeApi, both: Any) -> None:
+    event = {"seq": 7, "job": ID, "at": NOW, "what": "ended", "state": "failed", "queue": "q"}
+    more = {"exit_code": 3, "end_reason": "exit", "idempotency_key": "k", "later_field": 1}
+    end = '{"event": "end", "after": 7}\n'
+    api.on("GET", "/events", f"{json.dumps({**event, **more})}\n{end}".encode())
+    (told,) = both.events(follow=False, queues=["q"], states=[JobState.FAILED])
+    assert (told.queue, told.exit_code, told.end_reason) == ("q", 3, EndReason.EXIT)
+    assert told.idempotency_key == "k"
+    assert api.calls[0].query == {"after": "0", "queue": "q", "state": "failed"}
 
 
 def test_events_that_are_lost_are_told(api: FakeApi, both: Any) -> None:

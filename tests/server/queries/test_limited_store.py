@@ -10,6 +10,7 @@ from remote_protocol.api.queues import QueueCreate
 from remote_protocol.ids import make_ulid
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
+from remote_server.domain.model import Principal
 from remote_server.domain.queue_limits import QueueLimits
 from remote_server.errors import NotFound, Refused, UnknownAgent, UnknownQueue
 from remote_server.queries.limited_store import LimitedStore
@@ -97,6 +98,22 @@ async def test_events_of_others_leave_gaps(store: Store, mine: LimitedStore) -> 
     rest = await mine.events_page(page.upto, 2)
     assert (rest.events, rest.upto) == ([], await mine.last_seq())
     assert (await mine.events_page(rest.upto)).upto == rest.upto
+
+
+async def test_queues_of_a_filter_are_their_own_at_most(store: Store, mine: LimitedStore) -> None:
+    own = await submitted(store, queue="a")
+    await submitted(store, queue="b")
+    page = await mine.events_page(0, within=["a", "b"])
+    assert [event.job for event in page.events] == [own]
+    assert (await mine.events_page(0, within=["b"])).events == []
+
+
+async def test_a_look_up_finds_jobs_of_their_queues(store: Store, mine: LimitedStore) -> None:
+    me = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "me")
+    wanted = [spec(queue=queue, idempotency_key=f"key-{queue}") for queue in ("a", "b")]
+    own, other = await store.submit(wanted, NOW, by=me)
+    found = await mine.known_jobs([own.id, other.id], ["key-a", "key-b"], me)
+    assert [job.id for job in found.jobs] == [own.id] and found.keys == {"key-a": own.id}
 
 
 async def test_a_timeline_names_no_job_of_others(store: Store, mine: LimitedStore) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from remote_protocol.api.bodies import Actor
-from remote_protocol.api.events import TimelineEntry
+from remote_protocol.api.events import JobEvent, TimelineEntry
 from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.api.tokens import TokenView
 from remote_protocol.ids import Role
 from remote_protocol.messages import Usage
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
-from remote_server.domain.model import Attempt, Job, Principal, TimelineEvent, Token
+from remote_server.domain.model import Attempt, Job, Principal, StateChange, TimelineEvent, Token
 from remote_server.queries.views import (
     attempt_view,
+    change_json,
     job_view,
     timeline_entry,
-    timeline_json,
     token_view,
     when_if,
 )
@@ -78,14 +78,28 @@ def test_times_may_be_missing() -> None:
     assert when_if(0.0) == datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def test_entries_as_json_are_what_their_view_says() -> None:
+def test_changes_as_json_are_what_their_model_says() -> None:
     by = Principal(JOB, "alice")
+    ended = StateChange(
+        *(8, JOB, 1.25, "ended", JobState.FAILED, 1, None, "server", "", by),
+        *("q", 3, EndReason.EXIT, "k"),
+    )
     for entry in (
-        TimelineEvent(7, JOB, 1.0, "started", JobState.RUNNING, 1, "a", "agent", 'p "ü"\n'),
-        TimelineEvent(8, JOB, 1.25, "cancelled", None, 0, None, "server", "", by),
-        TimelineEvent(9, JOB, 1732600000.123456, "queued", JobState.QUEUED, 0, None, "server", ""),
+        ended,
+        StateChange(7, JOB, 1.0, "started", JobState.RUNNING, 1, "a", "agent", 'p "ü"\n'),
+        StateChange(9, JOB, 1732600000.123456, "queued", JobState.QUEUED, 0, None, "server", ""),
     ):
-        assert timeline_json(entry) == timeline_entry(entry).model_dump_json()
+        told = JobEvent.model_validate_json(change_json(entry))
+        assert told.model_dump_json() == change_json(entry)
+        assert told.model_dump(include=set(TimelineEntry.model_fields)) == vars_of(entry)
+    assert change_json(ended).endswith(
+        '"queue":"q","exit_code":3,"end_reason":"exit","idempotency_key":"k"}'
+    )
+
+
+def vars_of(entry: TimelineEvent) -> dict[str, object]:
+    """What the timeline shows of the same."""
+    return timeline_entry(entry).model_dump()
 
 
 def test_a_view_has_all_fields_of_its_model() -> None:

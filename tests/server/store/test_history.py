@@ -5,7 +5,7 @@ from __future__ import annotations
 from remote_protocol.api.queues import QueueCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Step
-from remote_protocol.states import JobState
+from remote_protocol.states import EndReason, JobState
 from remote_server.store import Store
 from tests.support.stored import NOW, finish, offered, running, started, submitted
 
@@ -94,3 +94,30 @@ async def test_a_page_of_events_of_some_queues_says_how_far_it_looked(store: Sto
     assert [event.job for event in page.events] == [first] and page.upto == last
     assert [event.job for event in (await store.events_page(0)).events] == [first, theirs]
     assert (await store.events_page(last, within={"default"})).upto == last
+
+
+async def test_a_change_tells_of_its_job_and_its_end(store: Store) -> None:
+    await store.create_queue(QueueCreate(name="q"), NOW)
+    key = await running(store, queue="q", idempotency_key="k", max_attempts=2, retry_on=["exit"])
+    await finish(store, key, 3)
+    page = await store.events_page(0)
+    told = [(e.state, e.queue, e.exit_code, e.end_reason, e.idempotency_key) for e in page.events]
+    assert told[-1] == (JobState.QUEUED, "q", None, None, "k")  # another attempt follows
+    await store.request_cancel(key.job, "", NOW)
+    page = await store.events_page(0)
+    told = [(e.state, e.queue, e.exit_code, e.end_reason, e.idempotency_key) for e in page.events]
+    assert told[-1] == (JobState.CANCELLED, "q", None, EndReason.CANCELLED, "k")
+    assert {one[2:4] for one in told[:-1]} == {(None, None)}
+    other = await running(store)
+    await finish(store, other, 3)
+    last = (await store.events_page(0)).events[-1]
+    assert (last.job, last.exit_code, last.end_reason) == (other.job, 3, EndReason.EXIT)
+    assert last.idempotency_key is None
+
+
+async def test_a_page_of_changes_to_some_states(store: Store) -> None:
+    key = await running(store)
+    await finish(store, key)
+    page = await store.events_page(0, states=[JobState.RUNNING, JobState.SUCCEEDED])
+    assert [event.state for event in page.events] == [JobState.RUNNING, JobState.SUCCEEDED]
+    assert (await store.events_page(0, states=[JobState.FAILED])).upto == await store.last_seq()

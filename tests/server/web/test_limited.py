@@ -64,6 +64,7 @@ TAKEN: dict[tuple[str, str], Asked] = {
         body={"jobs": [SPEC]}, foreign={"jobs": [SPEC, {**SPEC, "queue": HIDDEN}]}
     ),
     ("POST", "/api/v1/jobs/explain"): Asked(body=SPEC),
+    ("POST", "/api/v1/jobs/lookup"): Asked(body={"ids": ["01ARZ3NDEKTSV4RRFFQ69G5FAX"]}),
     ("GET", "/api/v1/jobs"): Asked(),
     ("GET", "/api/v1/jobs/{id}"): Asked(),
     ("POST", "/api/v1/jobs/{id}/cancel"): Asked(),

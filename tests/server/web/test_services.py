@@ -32,10 +32,9 @@ ALLOWED = {
     },
     "followers": {
         "actions/agent_log.py": {"follow", "closing"},
+        "actions/stream.py": {"follow", "closing"},
         "agents/handshake.py": {"closing"},
         "agents/probe.py": {"follow", "closing"},
-        "api/audit.py": {"follow", "closing"},
-        "api/events.py": {"follow", "closing"},
         "api/logs.py": {"follow", "closing"},
         "api/server.py": {"closing"},
         "pages/live.py": {"follow", "closing"},
@@ -43,8 +42,7 @@ ALLOWED = {
     "streams": {
         "actions/agent_log.py": {"turns"},
         "actions/logs.py": {"turns"},
-        "api/audit.py": {"turns"},
-        "api/events.py": {"turns"},
+        "actions/stream.py": {"turns"},
         "api/logs.py": {"turns"},
         "pages/audit.py": {"turns"},
         "pages/logs.py": {"turns"},

@@ -11,7 +11,11 @@ from tests.support.live_server import Live
 from tests.support.visitor import Visitor, visitor
 
 JOB = {"command": ["true"]}
-ASKING = {("POST", "/api/v1/jobs/explain"), ("POST", "/submit/explain")}
+ASKING = {
+    ("POST", "/api/v1/jobs/explain"),
+    ("POST", "/api/v1/jobs/lookup"),
+    ("POST", "/submit/explain"),
+}
 ASKING |= {("POST", "/api/v1/logins")}
 """Calls with a body that change nothing."""
 CHANGING = {(r.method, r.path) for r in ROUTES if r.method not in ("GET", "HEAD")} - ASKING
@@ -201,6 +205,7 @@ async def test_every_call_that_changes_something_is_told(live: Live) -> None:
         await other.send("/logout")
         await do.told("POST", "/logout", "session.sign_out")
         assert (await live.post("/jobs/explain", JOB)).status == 200
+        assert (await live.post("/jobs/lookup", {})).status == 200
         assert (await browser.send("/submit/explain", run="true", shell="sh")).status == 200
         assert (await do.entries()) == []
     assert do.done == CHANGING, "a call that changes something is not in this test"

@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+from remote_protocol.api.queues import QueueCreate
 from remote_protocol.states import JobState
 from remote_server.store.history import note_forgotten
 from remote_server.web.followers import TIMELINE
@@ -118,3 +119,20 @@ async def test_faults(live: Live) -> None:
     (await live.get("/events?after=-2")).problem(422, "validation")
     (await live.get(f"/events?after={1 << 63}")).problem(422, "validation")
     (await live.get("/events?after=x")).problem(422, "validation")
+
+
+async def test_events_of_some_queues_and_to_some_states(live: Live) -> None:
+    store = live.services.store
+    await store.create_queue(QueueCreate(name="q"), time.time())
+    await submitted(store, time.time())
+    key = await run_job(store, now=time.time(), queue="q", idempotency_key="k-1")
+    await finish(store, key, 3, now=time.time())
+    answer = (await live.get("/events?queue=q&state=running&state=failed")).text
+    begun, ended, end = [json.loads(line) for line in answer.splitlines()]
+    assert [begun["state"], ended["state"]] == ["running", "failed"]
+    assert (ended["queue"], ended["exit_code"], ended["end_reason"]) == ("q", 3, "exit")
+    assert ended["idempotency_key"] == "k-1" and begun["end_reason"] is None
+    assert end == {"event": "end", "after": await store.last_seq()}
+    (only,) = (await live.get("/events?queue=none")).text.splitlines()
+    assert json.loads(only)["event"] == "end"
+    (await live.get("/events?state=odd")).problem(422, "validation")
