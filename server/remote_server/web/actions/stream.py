@@ -80,8 +80,8 @@ async def stream(call: Call, query: StreamQuery, source: Source) -> web.StreamRe
     after = resumed if resumed is not None else query.after or 0
     if after == ONLY_NEW:
         after = await source.last()
-    followers = call.services.followers
-    with followers.follow(source.topic) as changed:
+    services = call.services
+    with services.followers.follow(source.topic) as changed:
         writer = _Writer(call, source, Stream(call, media), after)
         await writer.open()
         while True:
@@ -89,7 +89,7 @@ async def stream(call: Call, query: StreamQuery, source: Source) -> web.StreamRe
             await writer.write_all()
             if not follow:
                 return await writer.close()
-            if followers.closing:
+            if services.followers.closing:
                 raise ClientGone("the server stops")
             # What happens may be nothing for this reader, who has to see that the stream lives.
             if not await wait(changed, KEEP_ALIVE - writer.silence):
