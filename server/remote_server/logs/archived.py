@@ -31,6 +31,8 @@ T = TypeVar("T")
 MOST_OPEN: Final = 8
 TIMEOUT: Final = 30.0
 """Seconds for one request to the archive, save for a put."""
+STALLED: Final = 300.0
+"""Seconds after which a put of which the archive takes nothing more is given up."""
 AHEAD: Final = 1024 * 1024
 """Bytes of an object that are asked for at once by who reads one block after the other."""
 _SHARD: Final = 6
@@ -56,9 +58,12 @@ class _Packed:
 class ArchivedLogs:
     """All packed logs of an archive."""
 
-    def __init__(self, archive: Archive, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, archive: Archive, timeout: float = TIMEOUT, stalled: float = STALLED
+    ) -> None:
         self._archive = archive
         self._timeout = timeout
+        self._stalled = stalled
         self._open: OrderedDict[AttemptId, _Packed] = OrderedDict()
 
     async def probe(self) -> None:
@@ -115,7 +120,7 @@ class ArchivedLogs:
                 yield block
 
         self.forget(key)
-        await self._archive.put(name_of(key), members())
+        await self._put(name_of(key), members())
         self.forget(key)
         if await self.length(key) != length:
             raise ArchiveUnavailable(
@@ -138,6 +143,16 @@ class ArchivedLogs:
                     yield key
             after = names[-1]
 
+    async def is_empty(self) -> bool:
+        """Whether there is no object at all, as in a directory that nothing is mounted on.
+        ArchiveUnavailable."""
+        return not await self._in_time(self._archive.names("", 1))
+
+    @property
+    def place(self) -> str:
+        """Where the archive is, for people."""
+        return self._archive.where("").rstrip("/")
+
     async def blocks(self, key: AttemptId) -> Iterator[bytes]:
         """The whole of a log, to be read in a thread while the loop runs; nothing when it is not in
         the archive. The thread gets ArchiveUnavailable, Damaged."""
@@ -150,7 +165,7 @@ class ArchivedLogs:
         size = await self._in_time(self._archive.size(name)) or 0
         # As it is, also when it is damaged.
         raw = _pulled(size, lambda offset: self._part(name, offset, min(BLOCK, size - offset)))
-        await self._archive.put(_ASIDE + name, raw)
+        await self._put(_ASIDE + name, raw)
         await self.delete(key)
         return self._archive.where(_ASIDE + name)
 
@@ -166,6 +181,34 @@ class ArchivedLogs:
         """Keep nothing, and begin nothing more."""
         self._open.clear()
         self._archive.close()
+
+    async def _put(self, name: str, content: Iterable[bytes]) -> None:
+        """Store an object, as long as the archive takes something of it from time to time."""
+        taken, over = 0, False
+
+        def blocks() -> Iterator[bytes]:
+            nonlocal taken
+            for block in content:
+                if over:
+                    raise ArchiveUnavailable("it was given up")
+                yield block
+                taken += 1
+
+        put = asyncio.ensure_future(self._archive.put(name, blocks()))
+        try:
+            seen = -1
+            while not put.done() and taken > seen:
+                seen = taken
+                await asyncio.wait({put}, timeout=self._stalled)
+            if put.done():
+                return put.result()
+        finally:
+            # A thread that hangs cannot be ended; it writes nothing more when it goes on.
+            over = True
+            put.cancel()
+        raise ArchiveUnavailable(
+            f"the archive of logs has taken nothing for {self._stalled:g} seconds"
+        )
 
     async def _opened(self, key: AttemptId) -> _Packed | None:
         packed = self._open.get(key)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -142,6 +144,49 @@ async def test_an_archive_that_does_not_answer_has_its_time(archive: MemoryArchi
             await call
     archive.gate.set()
     assert await logs.read(key, 0, 9) == DATA[:9]
+
+
+async def test_a_put_that_hangs_is_given_up(archive: MemoryArchive) -> None:
+    logs = ArchivedLogs(archive, stalled=0.05)
+    key = new_key()
+    archive.gate.clear()
+    with pytest.raises(ArchiveUnavailable, match=r"has taken nothing for 0\.05 seconds"):
+        await put(logs, DATA, key)
+    archive.gate.set()
+    await put(logs, DATA, key)
+    assert await logs.read(key, 0, 9) == DATA[:9]
+
+
+async def test_a_put_that_goes_on_has_all_the_time(
+    archive: MemoryArchive, logs: ArchivedLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is looked at, as long as something was taken meanwhile."""
+    looks, pieces, go = 0, list[bytes](), threading.Semaphore(0)
+
+    async def slow(name: str, content: Iterable[bytes]) -> None:
+        def take() -> None:
+            for piece in content:
+                pieces.append(piece)
+                go.acquire()
+            archive.objects[name] = b"".join(pieces)
+
+        await asyncio.to_thread(take)
+
+    async def look(waited: set[asyncio.Future[None]], timeout: float) -> None:
+        nonlocal looks
+        looks += 1
+        go.release()
+        (put,) = waited
+        while not put.done() and len(pieces) <= looks:
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(archive, "put", slow)
+    monkeypatch.setattr(
+        "remote_server.logs.archived.asyncio",
+        SimpleNamespace(wait=look, ensure_future=asyncio.ensure_future, timeout=asyncio.timeout),
+    )
+    key = await put(logs, os.urandom(12 * BLOCK))
+    assert looks > 10 and await logs.length(key) == 12 * BLOCK
 
 
 async def test_what_the_archive_does_not_have_is_not_put(

@@ -21,8 +21,9 @@ from remote_server.disk.files import make_folder, sync_folder
 from remote_server.logs.ports import ArchiveUnavailable
 
 T = TypeVar("T")
-THREADS: Final = 4
-"""One writes, the others read: a put that hangs keeps nobody from reading."""
+THREADS: Final = 3
+"""They read. One more writes: a put that hangs keeps nobody from reading, however often others are
+tried after it."""
 _PART: Final = ".part"
 
 
@@ -32,11 +33,12 @@ class DirectoryArchive:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="archive")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="archive-put")
         self._closed = False
 
     async def put(self, name: str, content: Iterable[bytes]) -> None:
         """Write the file beside its place, then put it there."""
-        await self._run(lambda: self._put(self._root / name, content))
+        await self._run(lambda: self._put(self._root / name, content), self._writer)
 
     async def get(self, name: str, offset: int, size: int) -> bytes | None:
         """Read a part of a file."""
@@ -61,13 +63,14 @@ class DirectoryArchive:
     def close(self) -> None:
         """Begin nothing more; a put that goes on fails at its next block."""
         self._closed = True
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._writer):
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> T:
         if self._closed:
             raise ArchiveUnavailable("the server is stopping")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.get_running_loop().run_in_executor(pool or self._pool, work)
         except OSError as error:
             raise ArchiveUnavailable(
                 f"the archive of logs {self._root}: {error.strerror or error}"

@@ -124,6 +124,29 @@ async def test_a_put_that_hangs_keeps_nobody_from_reading(archive: DirectoryArch
     assert await archive.get("new", 0, 99) == b"halfwhole"
 
 
+async def test_puts_that_are_given_up_keep_nobody_from_reading(archive: DirectoryArchive) -> None:
+    await archive.put("old", [b"old"])
+    go = threading.Event()
+
+    def hangs() -> Iterator[bytes]:
+        yield b"half"
+        go.wait(30)
+        raise ArchiveUnavailable("it was given up")
+
+    puts = [asyncio.ensure_future(archive.put(f"new{n}", hangs())) for n in range(6)]
+    try:
+        for put in puts:
+            done, _ = await asyncio.wait({put}, timeout=0.01)
+            assert not done
+            put.cancel()
+        assert await archive.get("old", 0, 9) == b"old"
+    finally:
+        go.set()
+    # The next one waits for the one that hung, and no longer.
+    await archive.put("newer", [b"newer"])
+    assert await archive.size("new0") is None
+
+
 async def test_a_put_ends_with_the_server(archive: DirectoryArchive, tmp_path: Path) -> None:
     begun, go = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
