@@ -1,7 +1,9 @@
 """Compares the database with the logs, and repairs what can be repaired.
 
 Reads the store and all logs; with `repair` it marks logs as gone or incomplete, and sets aside what
-belongs to no job, or is the worse of two forms of one log. It deletes nothing.
+belongs to no job, or is the worse of two forms of one log. It deletes nothing. Where the archive is
+empty, logs that may have been packed are marked only when somebody says that they are lost: it may
+be a share that is not mounted.
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ from remote_server.store.history import KeptLog
 class Inspection:
     """One pass over everything. `faults` holds a sentence for each fault found."""
 
-    def __init__(self, store: Store, logs: Logs, repair: bool) -> None:
+    def __init__(self, store: Store, logs: Logs, repair: bool, archive_lost: bool = False) -> None:
         self._store = store
         self._logs = logs
         self._repair = repair
+        self._archive_lost = archive_lost
+        self._unsure: list[KeptLog] = []
+        """Logs that are missing, and may be in an archive that is not here."""
         self.faults: list[str] = []
         self.repaired = 0
         self.jobs = 0
@@ -31,14 +36,16 @@ class Inspection:
         """Look at the database, then at each log, then for logs without a job."""
         self.faults += await self._store.check()
         self.jobs = sum((await self._store.counts()).values())
+        empty = not self._archive_lost and await self._logs.archived.is_empty()
         page = await self._store.kept_logs()
         while page:
             for log in page:
-                await self._look(log)
+                await self._look(log, empty)
             page = await self._store.kept_logs(page[-1].key)
+        self._tell_unsure()
         await self._orphans()
 
-    async def _look(self, log: KeptLog) -> None:
+    async def _look(self, log: KeptLog, archive_empty: bool) -> None:
         key, size, crc = log
         found = await damage_in_store(self._logs.store, key, size, crc)
         if found == "":
@@ -48,7 +55,9 @@ class Inspection:
             if found is not None:
                 self._worse(key, found)
         elif found is None and packed is None:
-            if size:
+            if archive_empty and size >= max(1, self._logs.worth_packing):
+                self._unsure.append(log)
+            elif size:
                 await self._missing(log)
         else:
             await self._damaged(key, found or packed or "")
@@ -57,6 +66,18 @@ class Inspection:
         if self._repair:
             await self._store.logs_gone([log.key])
         self._say(log.key, f"is missing ({log.size} bytes)", "marked as removed")
+
+    def _tell_unsure(self) -> None:
+        if not self._unsure:
+            return
+        count, size = len(self._unsure), sum(log.size for log in self._unsure)
+        self.faults.append(
+            f"{count} log{'' if count == 1 else 's'} ({size} bytes) that may have been packed "
+            f"{'is' if count == 1 else 'are'} missing, the first one is of job "
+            f"{self._unsure[0].key.job}; the archive {self._logs.archived.place} is empty. "
+            "Nothing was marked: if it is a share, mount it and check again; if they are lost, "
+            "run: remote-server check --repair --archive-lost"
+        )
 
     async def _damaged(self, key: AttemptId, fault: str) -> None:
         text = (

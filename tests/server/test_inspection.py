@@ -30,7 +30,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 def logs(tmp_path: Path) -> Logs:
     archive = tmp_path / "archive"
     archive.mkdir()
-    return open_logs(tmp_path / "logs", archive, Reserve(tmp_path, 0))
+    return open_logs(tmp_path / "logs", archive, Reserve(tmp_path, 0), 1000)
 
 
 def path_of(logs: Logs, key: AttemptId) -> Path:
@@ -76,6 +76,41 @@ async def test_a_missing_log_is_named_and_marked(store: Store, logs: Logs) -> No
     assert "missing (12 bytes)" in fault
     repaired = await inspected(store, logs, repair=True)
     assert repaired.repaired == 1
+    assert (await inspected(store, logs)).faults == []
+
+
+async def test_logs_of_an_empty_archive_are_not_taken_for_lost(
+    store: Store, logs: Logs, tmp_path: Path
+) -> None:
+    packed = [await logged(store, logs, b"x" * 5000) for _ in range(2)]
+    small = await logged(store, logs, b"y" * 10)
+    for key in packed:
+        await logs.pack(key)
+    path_of(logs, small).unlink()
+    archive, away = tmp_path / "archive", tmp_path / "away"
+    archive.rename(away)
+    archive.mkdir()  # the mount point, on which nothing is mounted
+    found = await inspected(store, logs, repair=True)
+    missing, unsure = found.faults
+    assert small.job in missing and "marked as removed" in missing
+    assert "2 logs (10000 bytes) that may have been packed are missing" in unsure
+    assert f"the archive {archive} is empty" in unsure and "mount it" in unsure
+    assert "check --repair --archive-lost" in unsure
+    assert found.repaired == 1
+    # Nothing has happened to them.
+    archive.rmdir()
+    away.rename(archive)
+    assert (await inspected(store, logs)).faults == []
+
+
+async def test_an_archive_that_is_lost_is_given_up_when_asked(store: Store, logs: Logs) -> None:
+    key = await logged(store, logs, b"x" * 5000)
+    await logs.pack(key)
+    await logs.archived.delete(key)
+    found = Inspection(store, logs, True, archive_lost=True)
+    await found.run()
+    (fault,) = found.faults
+    assert key.job in fault and "marked as removed" in fault
     assert (await inspected(store, logs)).faults == []
 
 

@@ -1,7 +1,8 @@
 """The file that `remote-server backup` writes: a tar archive of what the data directory holds.
 
 Files are added as long as they are now: logs and inputs may grow meanwhile, be packed, ended, or
-be gone, and the server may cut a log that its agent sends again. Reads the data directory.
+be gone, and the server may cut a log that its agent sends again. Reads the data directory, and
+the archive where it is elsewhere.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Parts(NamedTuple):
     logs: bool = True
     secrets_key: Path | None = None
     """The file of the key of secrets, where it is asked for."""
+    archive: Path | None = None
+    """Where packed logs are, if not in the data directory; in the file they are in `archive`."""
 
 
 def write_backup(target: Path, parts: Parts, packed: bool) -> None:
@@ -41,7 +44,11 @@ def write_backup(target: Path, parts: Parts, packed: bool) -> None:
             if parts.secrets_key is not None:
                 archive.add(parts.secrets_key, "secrets.key", filter=_private)
             for path in _files(parts):
-                _add(archive, path, parts.data_dir)
+                _add(archive, path, path.relative_to(parts.data_dir))
+            # Afterwards: a log that is packed meanwhile is there before it is gone from the others.
+            packed_logs = parts.archive or parts.data_dir / "archive"
+            for path in sorted(packed_logs.rglob("*.log.gz")) if parts.logs else ():
+                _add(archive, path, Path("archive") / path.relative_to(packed_logs))
         file.flush()
         os.fsync(file.fileno())
 
@@ -57,15 +64,13 @@ def _files(parts: Parts) -> Iterator[Path]:
         yield key
     if parts.logs:
         yield from sorted((parts.data_dir / "logs").rglob("*.log"))
-        # Afterwards: a log that is packed meanwhile is there before it is gone from the others.
-        yield from sorted((parts.data_dir / "archive").rglob("*.log.gz"))
 
 
-def _add(archive: tarfile.TarFile, path: Path, data_dir: Path) -> None:
+def _add(archive: tarfile.TarFile, path: Path, name_inside: Path) -> None:
     later = path.with_suffix(_LATER_NAMES.get(path.suffix, path.suffix))
     for now in (path, later):
         with suppress(FileNotFoundError), now.open("rb", buffering=0) as file:
-            name = now.relative_to(data_dir).as_posix()
+            name = name_inside.with_name(now.name).as_posix()
             entry = archive.gettarinfo(arcname=name, fileobj=file)
             with _Padded(file, entry.size) as whole:
                 sparse.add(archive, _private(entry), whole)

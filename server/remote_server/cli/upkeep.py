@@ -6,6 +6,7 @@ import asyncio
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from remote_server.cli.options import configuration, require_database, storage_o
 from remote_server.config import Config
 from remote_server.data_dir import DataDir
 from remote_server.errors import ServerError
+
+if TYPE_CHECKING:
+    from remote_server.cli.backup_file import Parts
 
 
 class UpkeepError(ServerError):
@@ -49,16 +53,23 @@ def migrate(config_file: Path | None, **flags: object) -> None:
     show_envvar=True,
     help="Repair what can be repaired; the server must not run meanwhile.",
 )
-def check(config_file: Path | None, repair: bool, **flags: object) -> None:
+@click.option(
+    "--archive-lost",
+    is_flag=True,
+    envvar="REMOTE_SERVER_CHECK_ARCHIVE_LOST",
+    show_envvar=True,
+    help="The archive is lost for good, not only not mounted: mark its logs as removed.",
+)
+def check(config_file: Path | None, repair: bool, archive_lost: bool, **flags: object) -> None:
     """Compare the database with the log files and the key of secrets, and name what is wrong.
 
     Exit code 1 when something is.
     """
     config = configuration(config_file, **flags)
-    sys.exit(asyncio.run(_check(config, repair)))
+    sys.exit(asyncio.run(_check(config, repair, archive_lost)))
 
 
-async def _check(config: Config, repair: bool) -> int:
+async def _check(config: Config, repair: bool, archive_lost: bool) -> int:
     from remote_server.disk.reserve import Reserve
     from remote_server.inspection import Inspection
     from remote_server.logs.opening import open_logs
@@ -75,8 +86,8 @@ async def _check(config: Config, repair: bool) -> int:
         store = await Store.open(config.database_url, terms)
         try:
             archive = config.logs.archive_dir or data.archive
-            logs = open_logs(data.logs, archive, Reserve(data.logs, 0))
-            found = Inspection(store, logs, repair)
+            logs = open_logs(data.logs, archive, Reserve(data.logs, 0), config.logs.pack_above)
+            found = Inspection(store, logs, repair, archive_lost)
             await found.run()
             logs.close()
             vault = Vault(store, open_keys(config.secrets, data.secrets_key))
@@ -109,6 +120,13 @@ async def _check(config: Config, repair: bool) -> int:
     help="Without the logs.",
 )
 @click.option(
+    "--with-archive",
+    is_flag=True,
+    envvar="REMOTE_SERVER_BACKUP_WITH_ARCHIVE",
+    show_envvar=True,
+    help="With the packed logs, too, where [logs] archive_dir names another directory for them.",
+)
+@click.option(
     "--no-database",
     is_flag=True,
     envvar="REMOTE_SERVER_BACKUP_NO_DATABASE",
@@ -127,6 +145,7 @@ def backup(
     config_file: Path | None,
     file: Path,
     no_logs: bool,
+    with_archive: bool,
     no_database: bool,
     with_secrets_key: bool,
     **flags: object,
@@ -137,6 +156,8 @@ def backup(
     is the database alone. It is readable by its owner only. Secrets are encrypted in it, and the
     key that they need is not there: keep a copy of that elsewhere.
     """
+    from remote_server.cli.backup_file import Parts
+
     config = configuration(config_file, **flags)
     require_database(config)
     try:
@@ -147,19 +168,40 @@ def backup(
                 "--with-secrets-key: there is no file with the key of secrets, or it cannot be a "
                 "part of this backup; leave the option out"
             )
-        size = asyncio.run(_backup(config, file, not no_database, not no_logs, asked))
+        archive = _other_archive(config, with_archive)
+        parts = Parts(None, config.server.data_dir, not no_logs, asked, archive)
+        size = asyncio.run(_backup(config, file, not no_database, parts))
     except OSError as error:
         raise UpkeepError(f"{file} cannot be written: {error.strerror or error}") from error
     click.echo(f"{file}: {size} bytes")
-    archive = config.logs.archive_dir
-    if archive is not None and not no_logs and file.suffix != ".db":
-        click.echo(f"without the packed logs in {archive}: copy that directory now, too", err=True)
+    elsewhere = config.logs.archive_dir
+    if elsewhere is not None and not with_archive and not no_logs and file.suffix != ".db":
+        click.echo(
+            f"without the packed logs in {elsewhere}: give --with-archive, or copy that directory "
+            "now, too",
+            err=True,
+        )
     if key is not None and not with_secrets_key:
         click.echo(
             f"without the key of secrets, {key}: keep a copy of that file in another place, for "
             "without it the secrets in this backup cannot be read",
             err=True,
         )
+
+
+def _other_archive(config: Config, wanted: bool) -> Path | None:
+    """The directory of packed logs outside the data directory, if it is to be copied, too."""
+    archive = config.logs.archive_dir
+    if not wanted:
+        return None
+    if archive is None:
+        raise UpkeepError(
+            "--with-archive: packed logs are in the data directory, and part of each backup; leave "
+            "the option out"
+        )
+    if not archive.is_dir():
+        raise UpkeepError(f"the archive of logs {archive} is not there; mount it")
+    return archive
 
 
 def _key_of_secrets(config: Config) -> Path | None:
@@ -170,8 +212,8 @@ def _key_of_secrets(config: Config) -> Path | None:
     return file if file.exists() else None
 
 
-async def _backup(config: Config, file: Path, database: bool, logs: bool, key: Path | None) -> int:
-    from remote_server.cli.backup_file import Parts, write_backup
+async def _backup(config: Config, file: Path, database: bool, parts: Parts) -> int:
+    from remote_server.cli.backup_file import write_backup
 
     if database and file.suffix == ".db":
         return await _copy_database(config, file)
@@ -182,8 +224,7 @@ async def _backup(config: Config, file: Path, database: bool, logs: bool, key: P
         if copy is not None:
             await _copy_database(config, copy)
         part = Path(folder) / "archive"
-        parts = Parts(copy, config.server.data_dir, logs, key)
-        write_backup(part, parts, file.suffix in (".gz", ".tgz"))
+        write_backup(part, parts._replace(database=copy), file.suffix in (".gz", ".tgz"))
         part.replace(file)
     return file.stat().st_size
 

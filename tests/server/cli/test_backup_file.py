@@ -133,3 +133,17 @@ def test_what_is_gone_meanwhile_is_left_out(
         "inputs/waits.open",
         "logs/j/1.log",
     ]
+
+
+def test_an_archive_elsewhere_is_in_it_where_a_restored_server_looks(
+    data: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "share"
+    (elsewhere / "k").mkdir(parents=True)
+    (elsewhere / "k" / "5.log.gz").write_bytes(b"far")
+    write_backup(tmp_path / "b.tar", Parts(None, data, archive=elsewhere), False)
+    found = contents(tmp_path / "b.tar")
+    assert found["archive/k/5.log.gz"] == b"far"
+    assert "archive/j/3.log.gz" not in found, "the server does not look there"
+    write_backup(tmp_path / "c.tar", Parts(None, data, logs=False, archive=elsewhere), False)
+    assert not any(name.startswith("archive/") for name in contents(tmp_path / "c.tar"))

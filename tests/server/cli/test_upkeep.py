@@ -204,3 +204,22 @@ def test_what_is_in_the_way(data: Path, tmp_path: Path) -> None:
         nothing = call(*command, "--data-dir", tmp_path / "none")
         assert nothing.returncode == 1
         assert "there is no database" in nothing.stderr
+
+
+def test_an_archive_elsewhere_is_copied_when_asked(data: Path, tmp_path: Path) -> None:
+    share, file = tmp_path / "share", tmp_path / "copy.tar"
+    place = ("--data-dir", data)
+    said = call("backup", file, *place, "--with-archive")
+    assert said.returncode == 1 and "leave the option out" in said.stderr
+    environment = {"REMOTE_SERVER_LOGS_ARCHIVE_DIR": str(share)}
+    said = call("backup", file, *place, "--with-archive", **environment)
+    assert said.returncode == 1 and f"{share} is not there; mount it" in said.stderr
+    (share / "x").mkdir(parents=True)
+    (share / "x" / "1.log.gz").write_bytes(b"packed")
+    said = call("backup", file, *place, **environment)
+    assert said.returncode == 0
+    assert f"without the packed logs in {share}: give --with-archive" in said.stderr
+    said = call("backup", file, *place, "--with-archive", **environment)
+    assert said.returncode == 0 and "packed logs" not in said.stderr
+    with tarfile.open(file) as archive:
+        assert "archive/x/1.log.gz" in archive.getnames()
