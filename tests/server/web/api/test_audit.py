@@ -14,6 +14,7 @@ JOB = {"command": ["true"]}
 ASKING = {
     ("POST", "/api/v1/jobs/explain"),
     ("POST", "/api/v1/jobs/lookup"),
+    ("POST", "/api/v1/groups/explain"),
     ("POST", "/submit/explain"),
 }
 ASKING |= {("POST", "/api/v1/logins")}
@@ -142,6 +143,15 @@ async def _webhook_pages(do: Doer) -> None:
     assert "who-may-send" not in (await do.live.get("/audit?subject=horn")).text
 
 
+async def _groups(do: Doer) -> None:
+    await do.live.register("member")
+    group = {"spec": JOB}
+    made = await do.api("POST", "/groups", group, "group.submit")
+    await do.api("POST", "/groups/{id}/cancel", {"reason": "x"}, "group.cancel", id=made["id"])
+    made = await do.api("POST", "/groups", group, "group.submit")
+    await do.page("/groups/{id}/cancel", "group.cancel", {}, id=made["id"])
+
+
 async def _secrets(do: Doer) -> None:
     value, name, path = {"value": "only-we-know"}, {"name": "A"}, "/secrets/{name}"
     await do.api("PUT", path, value, "secret.create", **name)
@@ -195,6 +205,7 @@ async def test_every_call_that_changes_something_is_told(live: Live) -> None:
         await _webhooks(do)
         await _webhook_pages(do)
         await _secrets(do)
+        await _groups(do)
         await _by_pages(do)
         await _logins(do)
         await do.entries()
@@ -206,6 +217,7 @@ async def test_every_call_that_changes_something_is_told(live: Live) -> None:
         await do.told("POST", "/logout", "session.sign_out")
         assert (await live.post("/jobs/explain", JOB)).status == 200
         assert (await live.post("/jobs/lookup", {})).status == 200
+        assert (await live.post("/groups/explain", {"spec": JOB})).status == 200
         assert (await browser.send("/submit/explain", run="true", shell="sh")).status == 200
         assert (await do.entries()) == []
     assert do.done == CHANGING, "a call that changes something is not in this test"
