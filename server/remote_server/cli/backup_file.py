@@ -1,6 +1,6 @@
 """The file that `remote-server backup` writes: a tar archive of what the data directory holds.
 
-Files are added as long as they are now: logs and inputs may grow meanwhile, be packed, ended, or
+Files are added as long as they are now: logs, inputs and artifacts may grow meanwhile, be packed, ended, or
 be gone, and the server may cut a log that its agent sends again. Reads the data directory, and
 the archive where it is elsewhere.
 """
@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 
 from remote_server.disk import sparse
 
-_LATER_NAMES: Final = {".open": ".ended"}
-"""What a file is called when the input is complete."""
+_LATER_NAMES: Final = {".open": ".ended", ".part": ""}
+"""What a file is called when the input, or the artifact, is complete."""
 
 
 class Parts(NamedTuple):
@@ -28,6 +28,7 @@ class Parts(NamedTuple):
     """A copy of it."""
     data_dir: Path
     logs: bool = True
+    """And artifacts."""
     secrets_key: Path | None = None
     """The file of the key of secrets, where it is asked for."""
     archive: Path | None = None
@@ -64,6 +65,8 @@ def _files(parts: Parts) -> Iterator[Path]:
         yield key
     if parts.logs:
         yield from sorted((parts.data_dir / "logs").rglob("*.log"))
+        artifacts = (parts.data_dir / "artifacts").rglob("*")
+        yield from sorted(path for path in artifacts if path.is_file())
 
 
 def _add(archive: tarfile.TarFile, path: Path, name_inside: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     (folder / "logs" / "j").mkdir(parents=True)
     (folder / "archive" / "j").mkdir(parents=True)
+    (folder / "artifacts" / "j" / "1").mkdir(parents=True)
+    (folder / "artifacts" / "j" / "1" / "0").write_bytes(b"a report")
+    (folder / "artifacts" / "j" / "1" / "1.part").write_bytes(b"half of")
     (folder / "inputs").mkdir()
     (folder / "logs" / "j" / "1.log").write_bytes(b"x" * 300_000)
     (folder / "logs" / "j" / "2.part").write_bytes(b"half")
@@ -49,6 +53,8 @@ def test_logs_and_inputs_are_there(data: Path, tmp_path: Path, packed: bool) -> 
         "inputs/waits.open": b"first part",
         "inputs/whole.ended": b"all of it",
         "logs/j/1.log": b"x" * 300_000,
+        "artifacts/j/1/0": b"a report",
+        "artifacts/j/1/1.part": b"half of",
         "archive/j/3.log.gz": b"packed",
     }
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
@@ -57,6 +63,23 @@ def test_logs_and_inputs_are_there(data: Path, tmp_path: Path, packed: bool) -> 
 def test_logs_and_database_can_be_left_out(data: Path, tmp_path: Path) -> None:
     write_backup(tmp_path / "a", Parts(None, data, logs=False), False)
     assert sorted(contents(tmp_path / "a")) == ["inputs/waits.open", "inputs/whole.ended"]
+
+
+def test_an_artifact_that_is_complete_meanwhile_is_there(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = data / "artifacts" / "j" / "1" / "1.part"
+    files = module._files
+
+    def ended(parts: Parts) -> Iterator[Path]:
+        found = list(files(parts))
+        part.rename(part.with_suffix(""))
+        yield from found
+
+    monkeypatch.setattr(module, "_files", ended)
+    write_backup(tmp_path / "a", Parts(None, data), False)
+    found = contents(tmp_path / "a")
+    assert found["artifacts/j/1/1"] == b"half of" and "artifacts/j/1/1.part" not in found
 
 
 @pytest.mark.parametrize("left", [0, 5, 200_000])
@@ -93,6 +116,8 @@ def test_what_got_another_name_meanwhile_is_found(
     write_backup(tmp_path / "a", Parts(None, data), False)
     assert sorted(contents(tmp_path / "a")) == [
         "archive/j/3.log.gz",
+        "artifacts/j/1/0",
+        "artifacts/j/1/1.part",
         "inputs/waits.ended",
         "inputs/whole.ended",
         "logs/j/1.log",
@@ -130,6 +155,8 @@ def test_what_is_gone_meanwhile_is_left_out(
     write_backup(tmp_path / "a", Parts(None, data), False)
     assert sorted(contents(tmp_path / "a")) == [
         "archive/j/3.log.gz",
+        "artifacts/j/1/0",
+        "artifacts/j/1/1.part",
         "inputs/waits.open",
         "logs/j/1.log",
     ]
