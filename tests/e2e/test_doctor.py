@@ -33,7 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A server with one agent."""
     with Stack(tmp_path_factory.mktemp("doctor")) as stack:
         stack.start_server()
-        stack.agent("web-7", HTTPS_PROXY="http://me:secret@nowhere.invalid:3128")
+        stack.agent("web-7", HTTPS_PROXY="http://me:hunter2@nowhere.invalid:3128")
         yield stack
 
 
@@ -45,7 +45,7 @@ def examine(agent: Agent, url: str | None = None, **env: str) -> Findings:
         lambda: load(None, environ, flags, agent.state_dir)[0], GivenToken(), environ
     )
     found += examine_server(known, None)
-    assert "secret" not in as_json(found)
+    assert "hunter2" not in as_json(found)
     return {f"{one.level} {one.check}": asdict(one) for one in found}
 
 
@@ -56,7 +56,7 @@ def failures(found: Findings) -> set[str]:
 
 def test_an_agent_that_is_well(place: Stack) -> None:
     done = place.agents["web-7"].cli("doctor", "--output", "json")
-    assert "secret" not in done.stdout
+    assert "hunter2" not in done.stdout
     found = {f"{one['level']} {one['check']}": one for one in json.loads(done.stdout)}
     assert failures(found) == set()
     assert "online at" in found["static link"]["finding"]

@@ -9,7 +9,7 @@ import shutil
 import signal
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from secrets import token_hex
 
@@ -24,6 +24,7 @@ from remote_protocol.states import EndReason
 from tests.support.agent_process import AgentProcess
 from tests.support.fake_server import FakeServer, until
 from tests.support.powerless import give_up_powers
+from tests.support.searched import content_of, files_below
 from tests.support.stack import BIN, Stack, says
 from tests.support.stack import until as soon
 
@@ -32,23 +33,15 @@ CANARY = f"canary-{token_hex(16)}"
 WAIT = 'echo "got ${#A} ${#URL}"; read go < "$GO"'
 
 
-def readable(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:  # no file, or gone meanwhile
-        return b""
-
-
 def places_of(text: str, *roots: Path, own: frozenset[int] = frozenset()) -> list[str]:
     """Where it can be found: in files, and in command lines and environments of processes; `own`
     are processes whose environment may have it."""
     wanted = text.encode()
-    paths: Iterator[Path] = (path for root in roots for path in root.rglob("*") if path.is_file())
-    found = [str(path) for path in paths if wanted in readable(path)]
+    found = [str(path) for path in files_below(*roots) if wanted in content_of(path)]
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
             names = ("cmdline",) if int(process.name) in own else ("cmdline", "environ")
-            found += [f"{process / name}" for name in names if wanted in readable(process / name)]
+            found += [f"{process / name}" for name in names if wanted in content_of(process / name)]
     return found
 
 
@@ -142,7 +135,9 @@ async def test_what_the_server_withholds_is_said(server: FakeServer, tmp_path: P
         ended = await server.end_of(key)
         assert (ended.end_reason, ended.exit_code) == (EndReason.SECRET_MISSING, None)
         assert "the server: the secret A is for jobs of the queue prod;" in ended.end_detail
-        assert key not in server.started and not list(agent.state.rglob("ran"))
+        assert key not in server.started and "ran" not in {
+            path.name for path in files_below(agent.state)
+        }
         assert "a job is not started" in agent.log
 
 

@@ -11,6 +11,7 @@ from secrets import token_hex
 from remote_protocol.api.queues import QueueCreate
 from remote_protocol.api.secrets import SecretPut
 from remote_protocol.states import EndReason, JobState
+from tests.support.searched import content_of, files_below
 from tests.support.stack import BIN, Stack
 
 CANARY = f"canary-{token_hex(16)}"
@@ -39,12 +40,8 @@ def ran(stack: Stack, queue: str = "default") -> subprocess.CompletedProcess[byt
 
 def assert_nowhere(stack: Stack, *more: Path) -> None:
     """The value is in no file of server, agents and programs."""
-    found = [
-        path
-        for root in (stack.root, *more)
-        for path in root.rglob("*")
-        if path.is_file() and CANARY.encode() in path.read_bytes()
-    ]
+    files = files_below(stack.root, *more)
+    found = [path for path in files if CANARY.encode() in content_of(path)]
     assert found == []
 
 

@@ -1,8 +1,8 @@
 """The file that `remote-server backup` writes: a tar archive of what the data directory holds.
 
-Files are added as long as they are now: logs, inputs and artifacts may grow meanwhile, be packed, ended, or
-be gone, and the server may cut a log that its agent sends again. Reads the data directory, and
-the archive where it is elsewhere.
+Files are added as long as they are now: logs, inputs and artifacts may grow meanwhile, be packed,
+ended, or be gone, and the server may cut a log that its agent sends again. Reads the data
+directory, and the archive where it is elsewhere.
 """
 
 from __future__ import annotations
