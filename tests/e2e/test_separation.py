@@ -147,7 +147,8 @@ async def test_a_job_is_its_user_in_its_own_folder(server: FakeServer, folder: P
             server,
             sh(
                 "id -un; id -Gn; echo $HOME $USER $LOGNAME $SHELL; umask; pwd; echo $TMPDIR;"
-                "touch a $TMPDIR/b $REMOTE_ARTIFACTS/c; rm $REMOTE_ARTIFACTS/c; echo k=v > $REMOTE_OUTPUTS; cat file;"
+                "touch a $TMPDIR/b $REMOTE_ARTIFACTS/c; rm $REMOTE_ARTIFACTS/c;"
+                "echo k=v > $REMOTE_OUTPUTS; cat file;"
                 "stat -c '%U %a' . $TMPDIR .. file; echo out > /dev/stdout;"
                 "grep NoNew /proc/self/status",
                 files=[JobFile(path="file", content="aGkK", mode=0o640).model_dump()],
