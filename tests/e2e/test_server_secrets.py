@@ -4,6 +4,7 @@ of them is found."""
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from pathlib import Path
 from secrets import token_hex
@@ -111,3 +112,13 @@ def test_a_new_key_while_a_job_waits(stack: Stack) -> None:
     assert done.returncode == 125 and b"cannot read its secret" in done.stderr
     assert b"secrets.key" not in done.stderr and "there is no" in stack.server.words()
     assert_nowhere(stack)
+
+
+def test_a_canary_is_readable_nowhere(stack: Stack) -> None:
+    stack.agent("alpha", capacity=2)
+    done = stack.ctl("secret", "canary", "--agent", "alpha", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["channel"]: row["result"] for row in json.loads(done.stdout)["channels"]}
+    assert rows["stdout, base64-1"] == rows["artifacts' names"] == "masked"
+    assert rows["audit"] == "clean"
+    assert json.loads(stack.ctl("secret", "list", "--output", "json").stdout)["items"] == []

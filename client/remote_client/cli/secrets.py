@@ -11,6 +11,7 @@ import click
 from remote_client.cli.completed import completed
 from remote_client.cli.options import NAME, Group, Look, list_options, output_option
 from remote_client.cli.output import names, note, print_fields, print_json, text_of, when
+from remote_client.cli.secret_canary import canary
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.stdin import read_all
 from remote_client.cli.table import Column, print_list
@@ -58,6 +59,9 @@ def secret() -> None:
       remotectl secret list
       remotectl run --queue berlin --secret PGPASSWORD -- psql -h db -c 'select 1'
     """
+
+
+secret.add_command(canary)
 
 
 @secret.command("set")
