@@ -21,6 +21,7 @@ from remote_server.cli.options import (
     warn_of_unknown_variables,
 )
 from remote_server.config import Config
+from remote_server.core_dumps import forbid_core_dumps
 from remote_server.errors import ServerError
 from remote_server.logging_setup import setup_logging
 
@@ -83,6 +84,7 @@ async def _run(config: Config, read: Callable[[], Config]) -> None:
     gc.freeze()
     gc.enable()
     keep_freed_memory()
+    forbid_core_dumps()  # it holds the key of secrets
     server = Server(config)
     stopping = stop_signals()
     on_signals(Reload(server, read))
