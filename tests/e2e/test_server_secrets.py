@@ -100,7 +100,8 @@ def test_a_new_key_while_a_job_waits(stack: Stack) -> None:
     job = stack.submit(SUM, secrets=["DB_PASSWORD"])
     stack.server.stop()
     words = [str(BIN / "remote-server"), "secret", "rotate-key", "--data-dir", str(stack.data_dir)]
-    done = subprocess.run(words, env=stack.env(), capture_output=True, timeout=60, check=True)
+    env = stack.server.env  # it names the database
+    done = subprocess.run(words, env=env, capture_output=True, timeout=60, check=True)
     assert b"encrypted again: 1" in done.stdout
     stack.start_server()
     stack.agent("alpha")
