@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from remote_agent.planning.engine import INSTALLATION
 from remote_protocol.api.jobs import JobView
 from remote_protocol.states import EndReason, JobState
 from tests.containers.conftest import BASE
@@ -31,6 +32,11 @@ networks = ["none", "default"]
 """
 
 
+def of_jobs(engine: Engine, which: str) -> str:
+    """The ids of containers that agents have made: other tests have servers in others."""
+    return engine.call("ps", which, "--filter", f"label={INSTALLATION}")
+
+
 @pytest.fixture
 def stack(engine: Engine, tmp_path: Path) -> Iterator[Stack]:
     """A server whose agents find the engine."""
@@ -40,7 +46,7 @@ def stack(engine: Engine, tmp_path: Path) -> Iterator[Stack]:
         stack.start_server()
         yield stack
         # Containers are nobody's children here: what a test has left is the next one's, too.
-        left = engine.call("ps", "-aq").split()
+        left = of_jobs(engine, "-aq").split()
         if left:
             engine.run("rm", "-f", *left)
         assert not left, left
@@ -70,8 +76,8 @@ def detail(view: JobView) -> str:
 
 
 def gone(engine: Engine) -> None:
-    """Wait until there is no container at all."""
-    until(lambda: not engine.call("ps", "-aq"), "every container is removed")
+    """Wait until there is no container of a job."""
+    until(lambda: not of_jobs(engine, "-aq"), "every container is removed")
 
 
 def ran(stack: Stack, script: str, **fields: Any) -> JobView:
@@ -218,11 +224,11 @@ def test_a_dead_shim_leaves_no_container_and_its_job_is_tried_again(
         max_attempts=2,
         retry_backoff=0,
     )
-    first = engine.call("ps", "-q")
+    first = of_jobs(engine, "-q")
     os.kill(started(agent, job)["shim_pid"], signal.SIGKILL)
     view = stack.reaches(job, JobState.SUCCEEDED, 60)
     assert view.attempt == 2 and stack.client.log(job) == b"up\nsecond\n"
-    assert first and first not in engine.call("ps", "-aq")
+    assert first and first not in of_jobs(engine, "-aq")
     gone(engine)
 
 
@@ -247,7 +253,7 @@ def test_the_death_of_shim_agent_and_client_together_leaves_nothing(
     os.kill(shim, signal.SIGKILL)
     with suppress(ProcessLookupError):  # the launcher may have been faster
         os.kill(client, signal.SIGKILL)
-    assert engine.call("ps", "-q")
+    assert of_jobs(engine, "-q")
     agent.start()
     view = stack.reaches(job, JobState.FAILED, 60)
     assert view.end_reason is EndReason.LOST and "the shim died" in detail(view)

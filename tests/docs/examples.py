@@ -54,6 +54,9 @@ BEFORE = {
     "remotectl group": "remotectl run --each --detach -- true",
     "remotectl secret": "remotectl queue create paris; "
     "echo hush | remotectl secret set PGPASSWORD --queue berlin",
+    "remotectl job artifacts": "remotectl run --shell sh -- 'mkdir $REMOTE_ARTIFACTS/report; "
+    "echo x > $REMOTE_ARTIFACTS/report/index.html'; until remotectl job artifacts list @last "
+    "| grep -q complete; do sleep 0.1; done; rm -rf results report index.html",
     "remotectl context delete work": "remotectl login --url $URL --context work < admin-token",
 }
 """What the reader's world is like before an example that needs it to be otherwise."""
