@@ -15,21 +15,21 @@ from made import AuthenticatedClient
 from made.api.agents import list_agents
 from made.api.jobs import cancel_job, get_job, get_job_log, list_jobs, submit_job, submit_jobs
 from made.api.tokens import get_whoami
-from made.models import Cancellation, CommandSpec, JobBatch, JobSpec, Problem
+from made.models import Cancellation, CommandSpec, JobBatch, Problem
 
 client = AuthenticatedClient(base_url=sys.argv[1], token=sys.argv[2])
 with client as client:
     assert get_whoami.sync(client=client).role == "operator"
     assert "alpha" in [agent.name for agent in list_agents.sync(client=client).items]
 
-    wanted = JobSpec.from_dict({"command": ["echo", "made"], "timeout": "5m", "name": "generated"})
+    wanted = CommandSpec.from_dict({"command": ["echo", "made"], "timeout": "5m", "name": "generated"})
     first = submit_job.sync_detailed(client=client, body=wanted, idempotency_key="generated-1")
     again = submit_job.sync_detailed(client=client, body=wanted, idempotency_key="generated-1")
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.parsed.id == again.parsed.id
     assert first.parsed.timeout == 300.0
 
-    waits = JobSpec.from_dict({"command": ["true"], "queue": "other", "name": "generated"})
+    waits = CommandSpec.from_dict({"command": ["true"], "queue": "other", "name": "generated"})
     waiting = submit_job.sync(client=client, body=waits)
     shown = get_job.sync(waiting.id, client=client)
     assert (shown.id, shown.state, shown.queue) == (waiting.id, "queued", "other")
@@ -50,7 +50,7 @@ with client as client:
     ended = cancel_job.sync(waiting.id, client=client, body=Cancellation(reason="enough"))
     assert (ended.state, ended.end_reason) == ("cancelled", "cancelled")
 
-    nowhere = JobSpec.from_dict({"command": ["true"], "queue": "no-such"})
+    nowhere = CommandSpec.from_dict({"command": ["true"], "queue": "no-such"})
     refused = submit_job.sync(client=client, body=nowhere)
     assert isinstance(refused, Problem) and refused.code == "unknown_queue"
 print("all of it")
