@@ -22,7 +22,8 @@ with client as client:
     assert get_whoami.sync(client=client).role == "operator"
     assert "alpha" in [agent.name for agent in list_agents.sync(client=client).items]
 
-    wanted = CommandSpec.from_dict({"command": ["echo", "made"], "timeout": "5m", "name": "generated"})
+    echo = {"command": ["echo", "made"], "timeout": "5m", "name": "generated"}
+    wanted = CommandSpec.from_dict(echo)
     first = submit_job.sync_detailed(client=client, body=wanted, idempotency_key="generated-1")
     again = submit_job.sync_detailed(client=client, body=wanted, idempotency_key="generated-1")
     assert (first.status_code, again.status_code) == (201, 200)
