@@ -76,16 +76,25 @@ async def send_artifact(call: Call, query: ArtifactQuery) -> web.StreamResponse:
     if status == 206:
         headers["Content-Range"] = f"bytes {first}-{last - 1}/{one.size}"
     stream = Stream(call, BINARY, headers, last - first, status)
+    # Before the answer begins: a file that is not there is a problem, not an answer that breaks.
+    piece = await _piece(call, key, one, first, last)
     await stream.open()
-    while first < last:
-        piece = await call.services.artifacts.read(
-            key, one.number, first, min(_PIECE, last - first)
-        )
-        if not piece:
-            raise ApiProblem(ErrorCode.STORE_UNAVAILABLE, "the artifact is shorter than it was")
+    while piece:
         await stream.write(piece)
         first += len(piece)
+        piece = await _piece(call, key, one, first, last)
     return await stream.close()
+
+
+async def _piece(call: Call, key: AttemptId, one: StoredArtifact, first: int, last: int) -> bytes:
+    """The next bytes of a range; none at its end. ApiProblem when there are fewer than there
+    were."""
+    if first >= last:
+        return b""
+    size = min(_PIECE, last - first)
+    if piece := await call.services.artifacts.read(key, one.number, first, size):
+        return piece
+    raise ApiProblem(ErrorCode.STORE_UNAVAILABLE, "the artifact is shorter than it was")
 
 
 def _why_not(one: StoredArtifact) -> str:

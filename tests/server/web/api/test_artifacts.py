@@ -110,6 +110,15 @@ async def test_an_empty_file(live: Live) -> None:
     assert (await fetch(live, path))[::2] == (200, b"")
 
 
+async def test_a_file_that_is_not_there_is_a_problem_and_no_broken_answer(live: Live) -> None:
+    """As after a backup was restored without it."""
+    job = await with_artifacts(live)
+    path = f"/jobs/{job}/artifacts/d/%3Cb%3E%20%C3%BC"
+    assert (await fetch(live, path))[0] == 200
+    await live.services.artifacts.delete(job)
+    (await live.get(path)).problem(503, "store_unavailable")
+
+
 async def test_what_cannot_be_had(live: Live) -> None:
     place = f"/jobs/{await with_artifacts(live)}/artifacts"
     assert (
