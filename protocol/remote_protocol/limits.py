@@ -121,5 +121,7 @@ MAX_TEXT: Final = 2_000
 """A sentence: comment, detail, description."""
 WINDOW: Final = 2 * 1024 * 1024
 """Unacknowledged log bytes in flight for one attempt; as many of its input, the other way."""
+MAX_PRIVATE_INPUT: Final = 64 * 1024
+"""Bytes of an input that is given with a job's submission, in UTF-8."""
 MAX_INPUT_PART: Final = 1024 * 1024
 """Bytes of a job's input in one HTTP call."""

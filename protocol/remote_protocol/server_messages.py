@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from remote_protocol.artifacts import ArtifactNumber, ArtifactState
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.ids import JobId, Name
-from remote_protocol.limits import MAX_INVENTORY, MAX_SECRETS, MAX_SECRETS_SIZE
+from remote_protocol.limits import MAX_INVENTORY, MAX_PRIVATE_INPUT, MAX_SECRETS, MAX_SECRETS_SIZE
 from remote_protocol.parts import (
     Assignment,
     Count,
@@ -85,6 +85,11 @@ class Confirm(Message):
     """Values of secrets that the job names and the server gives; kept in memory only."""
     withheld: dict[SecretName, Text] = Field(default_factory=dict, max_length=MAX_SECRETS)
     """Those that it does not give, each with a sentence why."""
+    private_input: Annotated[str, StringConstraints(max_length=MAX_PRIVATE_INPUT)] | None = Field(
+        default=None, repr=False
+    )
+    """What the job finds on its standard input, if its specification says so; kept in memory only.
+    None: the server does not have it any more, or there is none."""
 
 
 class Ack(Message):

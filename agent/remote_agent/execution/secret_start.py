@@ -13,6 +13,7 @@ from remote_agent.local.secret_sources import SecretSources
 from remote_agent.planning.secret_values import Absent, Place, SecretsMissing, resolve
 from remote_agent.processes import forbid_inspection
 from remote_agent.session.secret_needs import SecretNeeds
+from remote_agent.shim.secrets import PRIVATE_INPUT
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Confirm
 from remote_protocol.states import EndReason
@@ -38,12 +39,25 @@ class SecretStart:
             Place(FILES, self._sources.of_files),
         )
         try:
-            values = resolve(needs.spec, places)
+            values = resolve(needs.spec, places) | _input_of(needs)
         except SecretsMissing as missing:
             log.warning("a job is not started", attempt=str(key), reason=str(missing))
             self._runner.refuse(key, EndReason.SECRET_MISSING, str(missing))
         else:
             self._runner.start(key, values)
+
+
+def _input_of(needs: SecretNeeds) -> dict[str, str]:
+    """The private input as the shim is handed it. SecretsMissing."""
+    if not needs.spec.private_input:
+        return {}
+    text = needs.given.private_input
+    if text is None:
+        raise SecretsMissing(
+            "The server cannot give the private input of this job any more; its log says why. "
+            "Submit the job again, with its input."
+        )
+    return {PRIVATE_INPUT: text}
 
 
 def _of_server(given: Confirm, name: str) -> str:

@@ -131,6 +131,7 @@ def make_order(
         workload=work.workload,
         options=work.options,
         payload=work.payload,
+        private_input=spec.private_input is not False,
         secrets=[*work.secrets, *secret_variables(spec)],
         secret_files=spec.secret_files,
         secret_prefix=host.secret_prefix if spec.secret_files else "",

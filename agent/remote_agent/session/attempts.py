@@ -295,7 +295,7 @@ class Attempts:
 
     def _start(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         spec = attempt.spec
-        if spec is None or not spec.secrets:
+        if spec is None or not (spec.secrets or spec.private_input):
             return [Start(attempt.key)]
         assert isinstance(cause, m.Confirm)
         return [Start(attempt.key, SecretNeeds(spec, cause))]

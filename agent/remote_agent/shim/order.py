@@ -4,6 +4,7 @@ The agent's planner fills it. Next to what every job has, there are four seams f
 
 - `workload` names what runs the job (`shim.workload`), `options` is what only that one knows;
 - `payload` is given to the job on its standard input, before what is streamed (`stdin`);
+- with `private_input` it comes as secrets do, and lies on no disk, either;
 - `secrets` names variables of the job's environment whose values must never lie on a disk: they are
   not in the order but come with the request, `LauncherClient.request(directory, secrets)`. A shim
   does not begin an attempt without them, so an agent that was restarted gives them again;
@@ -72,6 +73,8 @@ class Order(NamedTuple):
     """Whether an input is streamed to the job."""
     payload: bytes = b""
     """What the job finds on its standard input first; with neither, that is empty."""
+    private_input: bool = False
+    """The payload comes with the request, among the secrets (`PRIVATE_INPUT`)."""
     secrets: list[str] = []  # noqa: RUF012 - a field of a tuple, never changed
     """Names of the variables whose values come with the request."""
     secret_files: list[str] = []  # noqa: RUF012 - a field of a tuple, never changed

@@ -19,6 +19,10 @@ MAX_SECRETS: Final = 8 << 20
 protocol), of which each character may become six."""
 
 
+PRIVATE_INPUT: Final = "<input>"
+"""Stands among the names for the job's private input: no variable can be called so."""
+
+
 class SecretsError(Exception):
     """The secrets of an attempt cannot be handed over; the text is a sentence without any value."""
 

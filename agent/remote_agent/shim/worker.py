@@ -35,7 +35,7 @@ from remote_agent.shim.layout import EXIT
 from remote_agent.shim.order import Order, OrderError, read_order
 from remote_agent.shim.record import has_begun, mark_begun, write_record
 from remote_agent.shim.secret_files import SecretFiles
-from remote_agent.shim.secrets import SecretsError, read_secrets
+from remote_agent.shim.secrets import PRIVATE_INPUT, SecretsError, read_secrets
 
 ATTEMPTS: Final = 200
 """Attempts after which a shim is replaced, so that nothing can pile up in it."""
@@ -92,9 +92,14 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
         try:
             order = read_order(directory)
             wanted = [*order.secrets, *order.secret_files]
+            if order.private_input:
+                wanted.append(PRIVATE_INPUT)
             if missing := [name for name in wanted if name not in secrets]:
                 log_line(f"{path} needs secrets that did not come with the request: {missing}")
                 return None
+            if order.private_input:
+                secrets = dict(secrets)
+                order = order._replace(payload=secrets.pop(PRIVATE_INPUT).encode())
             # Everything that a full disk can refuse comes first: then the attempt has not begun.
             files = held.enter_context(SecretFiles(order, secrets))
             attempt = AttemptRunner(directory, order, shim, secrets, files)

@@ -23,12 +23,13 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from remote_protocol.files import JobFile, check_together
-from remote_protocol.ids import WITHOUT_NUL, IdempotencyKey, Labels, Name
+from remote_protocol.ids import WITHOUT_NUL, IdempotencyKey, Labels, Name, without_nul
 from remote_protocol.limits import (
     MAX_COMMAND_SIZE,
     MAX_ENV,
     MAX_FILES,
     MAX_NAME,
+    MAX_PRIVATE_INPUT,
     MAX_REASONS,
 )
 from remote_protocol.program import check_environment, check_text
@@ -37,7 +38,7 @@ from remote_protocol.secret_names import SecretNames, check_secrets
 from remote_protocol.spec.kinds import DEFAULT_KIND, Kinds, by_kind
 from remote_protocol.states import EndReason
 from remote_protocol.trace import TraceParent
-from remote_protocol.units import MAX_SIZE, at_least
+from remote_protocol.units import MAX_SIZE, at_least, plain_size
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_RETRY_ON: Final = (EndReason.LOST,)
@@ -46,6 +47,19 @@ _NO_RETRIES: Final = frozenset(DEFAULT_RETRY_ON)
 _LEAST_MEMORY: Final = 1024 * 1024
 _LEAST_LOG: Final = 4096
 Argument = Annotated[str, StringConstraints(max_length=MAX_COMMAND_SIZE - 1)]
+
+
+def _check_private(given: object) -> object:
+    if isinstance(given, str) and len(given.encode()) > MAX_PRIVATE_INPUT:
+        raise ValueError(
+            f"is longer than {plain_size(MAX_PRIVATE_INPUT)}; send what is larger as the job's "
+            "input (stdin)"
+        )
+    if isinstance(given, str):
+        return without_nul(given, "a private input")
+    if not isinstance(given, bool):
+        raise ValueError("is no text")
+    return given
 
 
 class OnReturn(StrEnum):
@@ -85,6 +99,13 @@ class JobSpec(_Part):
     stdin: bool = False
     """Whether it has an input: bytes that are sent after it was submitted
     (`PATCH /api/v1/jobs/{id}/input`). Without, its standard input is empty."""
+    private_input: Annotated[
+        bool | Annotated[str, StringConstraints(max_length=MAX_PRIVATE_INPUT)],
+        Field(repr=False),
+        BeforeValidator(_check_private),
+    ] = False
+    """Text that the job finds on its standard input, as a password: given with the submission, kept
+    encrypted until the job has ended, and never shown. Wherever the job is shown it is `true`."""
     merge_output: bool = False
     """One pipe for standard output and standard error: their order is exactly as the job wrote,
     and all of it is recorded as standard output."""
@@ -174,6 +195,19 @@ class JobSpec(_Part):
         if self.secrets or self.secret_files:
             check_secrets(self.secrets, self.secret_files, self.env)
         return self
+
+    @model_validator(mode="after")
+    def _one_input(self) -> Self:
+        if self.stdin and self.private_input is not False:
+            raise ValueError(
+                "a job has one input: give private_input with its submission, or send it (stdin)"
+            )
+        return self
+
+    @property
+    def has_input(self) -> bool:
+        """Whether it was given something on its standard input, which nobody can read back."""
+        return self.stdin or self.private_input is not False
 
     @property
     def short_json(self) -> str:

@@ -35,6 +35,8 @@ class Policy(NamedTuple):
     keep_first: bool = False
     timeout: float | None = None
     grace_period: float = 10.0
+    private_input: bool = False
+    """An input is kept for it until its end, encrypted."""
 
     def backoff(self, used: int) -> float:
         """Seconds before the next attempt after `used` ones (≥ 1): doubling, bounded."""
@@ -86,6 +88,7 @@ def policy_of(spec: JobSpec) -> Policy:
         spec.on_disconnect.on_return is OnReturn.KEEP_FIRST,
         spec.timeout,
         spec.grace_period,
+        spec.private_input is not False,
     )
 
 
@@ -126,7 +129,8 @@ def agent_in(text: str) -> str | None:
 @lru_cache(maxsize=4096)
 def policy_text(policy: Policy) -> str:
     """The stored form."""
-    return json.dumps(policy, separators=(",", ":"))
+    said = policy if policy.private_input else policy[:-1]
+    return json.dumps(said, separators=(",", ":"))
 
 
 @lru_cache(maxsize=4096)

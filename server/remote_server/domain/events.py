@@ -245,11 +245,12 @@ class Send:
 @dataclass(frozen=True, slots=True)
 class ConfirmWithSecrets:
     """Confirm the attempt with those of these secrets that jobs of the queue get, as they are
-    now; StoreFailed when they cannot be read."""
+    now, and with its private input; StoreFailed when they cannot be read."""
 
     key: AttemptId
     names: tuple[str, ...]
     queue: str
+    private_input: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,8 +190,9 @@ class Leases:
         # Recorded even when it was before: the first record may not be committed yet, and only
         # a commit may be confirmed.
         spec = held.lease.spec
-        if spec.secrets:
-            confirm = ConfirmWithSecrets(key, tuple(spec.secrets), spec.queue)
+        if spec.secrets or spec.private_input:
+            private = spec.private_input is not False
+            confirm = ConfirmWithSecrets(key, tuple(spec.secrets), spec.queue, private)
             return [Record(Accepted(key, first), (confirm,))]
         return [Record(Accepted(key, first), (Send(m.Confirm(attempt=key)),))]
 

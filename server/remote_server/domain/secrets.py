@@ -5,7 +5,7 @@ sealed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -44,6 +44,10 @@ class Sealed(NamedTuple):
     ciphertext: str
 
 
+Sealer = Callable[[str], Sealed]
+"""Seals a private input for the job with this id."""
+
+
 class Secret(NamedTuple):
     """A secret without its value (a row)."""
 
@@ -72,6 +76,11 @@ class Granted:
     """Names of those that are not given, each with a sentence why."""
     trouble: str = ""
     """What is the matter with the server's key, for its log."""
+
+
+def bound_input(job: str) -> str:
+    """What the private input of a job is sealed for: no secret can have this name."""
+    return f"input of job {job}"
 
 
 def unknown(name: str) -> str:

@@ -174,14 +174,21 @@ class Executor:
         owner = self._owner
         try:
             given = await owner.vault.granted(wanted.names, wanted.queue)
+            private, trouble = None, given.trouble
+            if wanted.private_input:
+                private, unread = await owner.vault.private_input(wanted.key.job)
+                trouble = trouble or unread
         except StoreUnavailable as error:
             self.failed(wanted.key, error)
             return
-        if given.trouble:
-            found = {"attempt": str(wanted.key), "reason": given.trouble}
+        if trouble:
+            found = {"attempt": str(wanted.key), "reason": trouble}
             owner.log.write(log.warning, "secrets are withheld", self._carrier.name, **found)
         message = Confirm(
-            attempt=wanted.key, secrets=dict(given.values), withheld=dict(given.withheld)
+            attempt=wanted.key,
+            secrets=dict(given.values),
+            withheld=dict(given.withheld),
+            private_input=private,
         )
         self._carrier.send(message)
 

@@ -141,7 +141,7 @@ def job_view(
         submitted_by=actor_view(job.submitted_by),
         input=sent,
         attention=attention,
-        allowed_actions=on_job(role, job.state, job.spec.stdin),
+        allowed_actions=on_job(role, job.state, job.spec.has_input),
         attempts=[attempt_view(attempt) for attempt in attempts],
         abridged=list(job.abridged),
     )

@@ -11,13 +11,16 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from remote_protocol.limits import MAX_SECRETS_SIZE
+from remote_protocol.spec import JobSpec
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.domain.secrets import (
     Granted,
     Scope,
     Sealed,
     SealedSecret,
+    Sealer,
     Secret,
+    bound_input,
     not_for,
     packed_size,
     too_large,
@@ -41,6 +44,12 @@ class SecretStore(Protocol):
 
     async def sealed_secrets(self, names: Sequence[str]) -> dict[str, SealedSecret]:
         """Those of these names that there are."""
+
+    async def sealed_input(self, job: str) -> Sealed | None:
+        """The private input of a job that has not ended."""
+
+    async def has_private_inputs(self) -> bool:
+        """Whether any is kept."""
 
 
 class Vault:
@@ -94,6 +103,32 @@ class Vault:
                     values[name], left = value, left - size
         return Granted(values, withheld, trouble)
 
+    async def concealed(self, spec: JobSpec) -> tuple[JobSpec, Sealer | None]:
+        """A specification that only says that it has a private input, and what seals that for its
+        job; None when it has none. KeyUnusable."""
+        text = spec.private_input
+        if not isinstance(text, str):
+            return spec, None
+        key = (await self._ring_or_first()).current
+        said = spec.model_copy(update={"private_input": True})
+        return said, lambda job: key.seal(bound_input(job), text, self._entropy(NONCE_SIZE))
+
+    async def private_input(self, job: str) -> tuple[str | None, str]:
+        """The private input of a job, or None and what is the matter with it, for the server's log.
+        StoreUnavailable."""
+        sealed = await self._store.sealed_input(job)
+        if sealed is None:
+            return None, "the private input of the job is not kept any more"
+        try:
+            return self._keys.ring().open(bound_input(job), sealed), ""
+        except KeyUnusable as error:
+            return None, str(error)
+        except Unreadable:
+            return None, (
+                "the private input of the job cannot be decrypted: it was changed in the database, "
+                f"or is encrypted with the key {sealed.key_id}, which the server does not have"
+            )
+
     def problems(self, secrets: Sequence[Secret]) -> dict[str, str]:
         """Why those of these secrets that no job gets are not given, as far as the keys say."""
         if not secrets:
@@ -136,7 +171,7 @@ class Vault:
                 return self._keys.ring()
             except KeyMissing:
                 # A new key beside values that it does not open would hide that theirs is lost.
-                if await self._store.secrets():
+                if await self._store.secrets() or await self._store.has_private_inputs():
                     raise
                 self._keys.make(SealingKey(self._entropy(KEY_SIZE)))
                 return self._keys.ring()

@@ -9,13 +9,15 @@ from sqlalchemy import bindparam, select, update
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason, JobEvent, JobState, advance_job
 from remote_server.domain.change_set import Cancel
+from remote_server.domain.demand import policy_from
 from remote_server.store.members import agent_of, member_moved
 from remote_server.store.ports import Row, Transaction
+from remote_server.store.private_inputs import forget_private_input
 from remote_server.store.schema import jobs
 
 _CANCELLABLE: Final = (
     select(jobs.c.state, jobs.c.queue, jobs.c.demand, jobs.c.deferred, jobs.c.attempt)
-    .add_columns(jobs.c.agent, jobs.c.cancel_requested_at, jobs.c.group_id)
+    .add_columns(jobs.c.agent, jobs.c.cancel_requested_at, jobs.c.group_id, jobs.c.policy)
     .where(jobs.c.id == bindparam("job"))
     .with_for_update()
 )
@@ -79,6 +81,8 @@ def _end(tx: Transaction, job: str, row: Row, said: str, detail: str, now: float
             "cancel_detail": detail,
         },
     )
+    if policy_from(row.policy).private_input:
+        forget_private_input(tx, job)
     tx.note(job, now, "cancelled", state=ended, attempt=row.attempt, detail=said)
     tx.moves(row.queue, state, ended, EndReason.CANCELLED)
     if row.group_id is not None:

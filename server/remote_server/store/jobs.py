@@ -13,9 +13,11 @@ from remote_protocol.states import JobState
 from remote_server.domain.change_set import Submitted
 from remote_server.domain.demand import demand_key, demand_of, demand_text, policy_of, policy_text
 from remote_server.domain.model import SYSTEM, Job, Principal
+from remote_server.domain.secrets import Sealer
 from remote_server.errors import Conflict, NotFound, ServerError
 from remote_server.store.cancelling import cancel_job
 from remote_server.store.ports import Reader, Transaction
+from remote_server.store.private_inputs import keep_private_inputs
 from remote_server.store.repository import Repository, require_agents, require_queues
 from remote_server.store.rows import SELECT_JOB, job_from
 from remote_server.store.schema import jobs, specs
@@ -56,6 +58,9 @@ _BY_KEY: Final = (
 )
 
 
+NO_INPUTS: Final[Mapping[int, Sealer]] = {}
+
+
 class Jobs(Repository):
     """The repository of jobs."""
 
@@ -68,9 +73,10 @@ class Jobs(Repository):
         by: Principal = SYSTEM,
         detail: str = "",
         action: str = "job.submit",
+        inputs: Mapping[int, Sealer] = NO_INPUTS,
     ) -> list[Job]:
         """Store new jobs, in this order, all or none; `detail` stands in their timelines, `action`
-        is what the audit calls it.
+        is what the audit calls it, `inputs` are private inputs by the places of their jobs.
 
         A job whose idempotency key is known is not stored again: the first one is returned. Keys
         of different submitters do not know each other.
@@ -132,6 +138,9 @@ class Jobs(Repository):
                 tx.moves(spec.queue, None, JobState.QUEUED)
             tx.many(_INSERT_JOB, rows)
             tx.many(_INSERT_SPEC, bodies)
+            if inputs:
+                new = [(ids[n], seal) for n, seal in inputs.items() if stored[n] == ids[n]]
+                keep_private_inputs(tx, new)
             if rows:
                 _audit_submit(tx, rows, action, detail)
             return stored

@@ -30,6 +30,7 @@ from remote_protocol.ids import ulid_to_bytes
 from remote_server.store.members import recount_groups
 from remote_server.store.meta import read_meta, set_meta
 from remote_server.store.ports import Reader, Transaction
+from remote_server.store.private_inputs import forget_ended_inputs
 from remote_server.store.repository import Repository, is_state
 from remote_server.store.schema import LIVE_STATES, attempts, jobs, timeline
 
@@ -198,6 +199,7 @@ class Restoration(Repository):
             counted = int(read_meta(tx, STARTS) or 0)
             restored = self._database.restored(tx) or starts > counted
             total = max(starts, counted) + 1
+            forget_ended_inputs(tx)
             set_meta(tx, STARTS, str(total))
             tx.audit("server.start", "server", "", {"start": total, "restored": restored})
             if not restored:
@@ -249,6 +251,7 @@ def _conclude(tx: Transaction, starts: int, now: float, run: bool) -> Opening:
         tx.run(_MAY_HAVE_BEGUN)
         tx.run(_NO_OTHER)
         tx.run(_TELL_LEFT, at)
+    forget_ended_inputs(tx)
     recount_groups(tx, now)
     counts = {row.state: int(row.number) for row in tx.all(_COUNT)}
     queued = counts.pop("queued", 0)

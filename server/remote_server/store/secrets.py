@@ -13,9 +13,10 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from remote_server.domain.audit import changed_fields
 from remote_server.domain.model import SYSTEM, Principal
-from remote_server.domain.secrets import MOST, Scope, Sealed, SealedSecret, Secret
+from remote_server.domain.secrets import MOST, Scope, Sealed, SealedSecret, Secret, bound_input
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.ports import Reader, Row, Transaction
+from remote_server.store.private_inputs import reseal_private_inputs
 from remote_server.store.repository import Repository, require_queues
 from remote_server.store.schema import secrets
 
@@ -134,13 +135,15 @@ class Secrets(Repository):
         self, key_id: str, reseal: Callable[[str, Sealed], Sealed], by: Principal = SYSTEM
     ) -> int:
         """Replace what every secret's value is stored as, unless it is sealed with the key `key_id`
-        already: all or none. How many there were. What `reseal` raises changes nothing."""
+        already, and private inputs of jobs (`bound_input`): all or none. How many secrets there
+        were. What `reseal` raises changes nothing."""
 
         def change(tx: Transaction) -> int:
             rows = [row for row in tx.all(_EVERY) if row.key_id != key_id]
             for row in rows:
                 values = reseal(row.name, _sealed(row))._asdict()
                 tx.run(_RESEAL, values | {"wanted": row.name})
+            reseal_private_inputs(tx, key_id, lambda job, sealed: reseal(bound_input(job), sealed))
             detail = {"secrets": len(rows), "key_id": key_id}
             tx.audit("secret.rotate_key", "server", "secrets", detail)
             return len(rows)

@@ -42,7 +42,9 @@ class SpecTexts(NamedTuple):
 
 
 def spec_texts(spec: JobSpec) -> SpecTexts:
-    """A specification as stored."""
+    """A specification as stored. ValueError for one with the text of a private input."""
+    if isinstance(spec.private_input, str):
+        raise ValueError("the text of a private input is never part of what is stored")
     text = spec.short_json
     if len(text) <= LARGE and not spec.files:
         return SpecTexts(text)

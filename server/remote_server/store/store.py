@@ -34,6 +34,7 @@ from remote_server.store.outbox import Outbox
 from remote_server.store.outputs import KeptOutputs
 from remote_server.store.persons import Persons
 from remote_server.store.ports import Database, Transaction
+from remote_server.store.private_inputs import PrivateInputs
 from remote_server.store.queues import Queues, ensure_queue
 from remote_server.store.reconciliation import Reconciliations
 from remote_server.store.registrations import Registrations
@@ -74,6 +75,7 @@ class Store(
     Deliveries,
     Outbox,
     Secrets,
+    PrivateInputs,
     Audit,
 ):
     """Jobs, attempts, agents, queues, tokens and the timeline, in one database."""

@@ -20,6 +20,7 @@ from remote_server.store.artifacts import note_artifacts
 from remote_server.store.members import agent_of, member_moved
 from remote_server.store.outputs import keep_outputs
 from remote_server.store.ports import Transaction
+from remote_server.store.private_inputs import forget_private_input
 from remote_server.store.schema import HELD, attempts, jobs
 
 _THIS: Final = (attempts.c.job == bindparam("at_job"), attempts.c.number == bindparam("at_number"))
@@ -153,6 +154,8 @@ def apply(
     if found.job is not snapshot.job or found.supersedes:
         _write_job(tx, key, holder, snapshot, found, row.group_id)
         reason = found.job_end.reason if found.job_end is not None else None
+        if found.job_end is not None and snapshot.policy.private_input:
+            forget_private_input(tx, key.job)
         tx.moves(row.queue, snapshot.job, found.job, reason)
         if snapshot.job is JobState.QUEUED and not row.deferred:
             tx.ready(row.demand, -1)

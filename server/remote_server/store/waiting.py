@@ -19,11 +19,12 @@ from remote_protocol.states import (
 )
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.decisions import EXPIRED
-from remote_server.domain.demand import demand_from, demand_key, demand_text
+from remote_server.domain.demand import demand_from, demand_key, demand_text, policy_from
 from remote_server.domain.model import Demand, Lease, QueueLoad, Waiting
 from remote_server.store.assignment import Given, give
 from remote_server.store.members import agent_of, member_moved
 from remote_server.store.ports import Reader, Row, Transaction
+from remote_server.store.private_inputs import forget_private_input
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.schema import jobs, queues
 from remote_server.store.specifications import Specs
@@ -76,7 +77,7 @@ _RELEASE: Final = (
 _NEXT_DUE: Final = select(func.min(jobs.c.not_before).label("due")).where(*_DEFERRED)
 _NEXT_EXPIRY: Final = select(func.min(jobs.c.expires_at).label("due")).where(*_EXPIRING)
 _EXPIRED: Final = (
-    select(jobs.c.id, jobs.c.queue, jobs.c.demand, jobs.c.deferred, jobs.c.group_id)
+    select(jobs.c.id, jobs.c.queue, jobs.c.demand, jobs.c.deferred, jobs.c.group_id, jobs.c.policy)
     .where(*_EXPIRING, jobs.c.expires_at <= bindparam("now"))
     .order_by(jobs.c.expires_at)
     .limit(bindparam("count"))
@@ -290,6 +291,8 @@ class WaitingJobs(Repository):
                         "ended_at": now,
                     },
                 )
+                if policy_from(row.policy).private_input:
+                    forget_private_input(tx, job)
                 tx.note(job, now, "expired", state=state, detail=detail)
                 tx.moves(row.queue, JobState.QUEUED, state, EndReason.EXPIRED)
                 if row.group_id is not None:

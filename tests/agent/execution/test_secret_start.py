@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,29 @@ async def test_each_place_in_its_order(tmp_path: Path) -> None:
         )
         written = (world.journal.path(key) / "attempt.jsonl").read_bytes()
         assert b"of the" not in written and b"${A}+${C}" in written
+
+
+async def test_a_private_input_is_read_by_the_job_and_lies_nowhere(tmp_path: Path) -> None:
+    async with ticking(Host(tmp_path)) as world:
+        text = "line one\nü hush"
+        key = world.store("sha256sum", private_input=True)
+        spec = CommandSpec(command=["true"], private_input=True)
+        needs = SecretNeeds(spec, Confirm(attempt=key, private_input=text))
+        assert "hush" not in repr(needs)
+        SecretStart(world.runner, world.sources).start_with_secrets(key, needs)
+        assert (await world.end_of(key)).exit_code == 0
+        assert world.output(key).split()[0].decode() == sha256(text.encode()).hexdigest()
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert files and not [path for path in files if b"hush" in path.read_bytes()]
+
+
+async def test_one_that_is_gone_ends_the_attempt_before_it_starts(tmp_path: Path) -> None:
+    async with ticking(Host(tmp_path)) as world:
+        key = world.store(f"touch {world.mark}", private_input=True)
+        spec = CommandSpec(command=["true"], private_input=True)
+        needs = SecretNeeds(spec, Confirm(attempt=key))
+        SecretStart(world.runner, world.sources).start_with_secrets(key, needs)
+        ended = await world.end_of(key)
+        assert ended.end_reason is EndReason.SECRET_MISSING
+        assert "cannot give the private input" in ended.end_detail
+        assert not world.mark.exists()

@@ -278,3 +278,11 @@ def test_an_offer_bounds_the_log_of_its_job() -> None:
     assert [offered(), offered(max_log=5_000), offered(max_log=50_000)] == [10_000, 5_000, 10_000]
     # What is stored stays what was asked for.
     assert leases.held[KEY].lease.spec.max_log == 50_000
+
+
+def test_an_acceptance_is_confirmed_with_the_jobs_private_input() -> None:
+    leases = Leases()
+    leases.offer(replace(lease(), spec=SPEC.model_copy(update={"private_input": True})))
+    (record,) = leases.accepted(m.Accept(attempt=KEY, serial=1))
+    wanted = ev.ConfirmWithSecrets(KEY, (), SPEC.queue, private_input=True)
+    assert record == ev.Record(ch.Accepted(KEY, True), (wanted,))

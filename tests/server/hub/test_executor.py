@@ -23,6 +23,7 @@ from remote_server.logs import LogUnavailable
 from remote_server.secrets.source import KeyFile
 from tests.support.fake_agent import cri, ended, holds
 from tests.support.live_hub import LiveHub, until
+from tests.support.stored import spec
 
 LOG = cri(b"one\ntwo\nthree\n" * 500)
 
@@ -278,3 +279,17 @@ async def test_a_lost_key_is_logged_and_not_told_to_agents(
         confirm = await agent.hear(m.Confirm)
         assert not confirm.secrets and str(source.path) not in str(confirm.withheld)
     assert f"there is no {source.path}" in capsys.readouterr().out
+
+
+async def test_a_confirmation_has_the_private_input(place: LiveHub) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        said, seal = await place.hub.vault.concealed(spec(private_input="hush"))
+        assert seal is not None
+        await place.store.submit([said], time.time(), inputs={0: seal})
+        key = await agent.offered()
+        await agent.send(agent.acceptance(key))
+        confirm = await agent.hear(m.Confirm)
+        assert (confirm.attempt, confirm.private_input) == (key, "hush")
+        assert "hush" not in repr(confirm)
+        assert "hush" not in (await place.store.job(key.job)).spec.model_dump_json()

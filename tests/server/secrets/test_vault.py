@@ -13,7 +13,7 @@ from remote_server.secrets.keys import KEY_SIZE, SealingKey
 from remote_server.secrets.source import KeyFile, KeyMissing, KeyUnusable
 from remote_server.secrets.vault import Vault
 from remote_server.store import Store
-from tests.support.stored import NOW
+from tests.support.stored import NOW, spec
 
 VALUE = "correct horse"
 
@@ -129,3 +129,24 @@ async def test_every_secret_that_does_not_open_is_a_fault(
     key_file.path.unlink()
     (missing,) = await vault.faults()
     assert "the key of secrets is missing" in missing
+
+
+async def test_a_private_input_is_sealed_for_its_job(
+    store: Store, vault: Vault, key_file: KeyFile
+) -> None:
+    plain = spec()
+    assert await vault.concealed(plain) == (plain, None)
+    said, seal = await vault.concealed(spec(private_input=VALUE))
+    assert said.private_input is True and seal is not None
+    (job,) = await store.submit([said], NOW, inputs={0: seal})
+    (other,) = await store.submit([said], NOW, inputs={0: lambda _: seal(job.id)})
+    assert await vault.private_input(job.id) == (VALUE, "")
+    found, why = await vault.private_input(other.id)
+    assert found is None and "cannot be decrypted" in why
+    await store.request_cancel(job.id, "", NOW)
+    assert (await vault.private_input(job.id))[1].endswith("is not kept any more")
+    # A lost key is not made anew while something is sealed with it.
+    key_file.path.unlink()
+    assert "the key of secrets is missing" in (await vault.private_input(other.id))[1]
+    with pytest.raises(KeyMissing):
+        await put(vault, "B")

@@ -24,7 +24,7 @@ from remote_server.store.schema.job_tables import (
     specs,
     timeline,
 )
-from remote_server.store.schema.secret_tables import secrets
+from remote_server.store.schema.secret_tables import private_inputs, secrets
 from remote_server.store.schema.server_tables import audit, meta
 from remote_server.store.schema.webhook_tables import deliveries, webhook_states, webhooks
 
@@ -44,6 +44,7 @@ __all__ = [
     "meta",
     "metadata",
     "outputs",
+    "private_inputs",
     "queues",
     "secrets",
     "sessions",
@@ -54,5 +55,5 @@ __all__ = [
     "webhooks",
 ]
 
-HEAD: Final = "0012"
+HEAD: Final = "0013"
 """The newest migration; a test compares it with the folder migrations/versions."""

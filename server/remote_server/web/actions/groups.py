@@ -41,9 +41,10 @@ def check(wanted: GroupCreate) -> None:
     if wanted.spec.agent is not None:
         text = "is chosen by the group for each of its jobs; submit a job for one agent, or select"
         faults.append(("spec.agent", f"{text} agents by labels"))
-    if wanted.spec.stdin:
-        text = "a group has no input, which would have to be kept for each agent; give the job"
-        faults.append(("spec.stdin", f"{text} a file"))
+    for name in ("stdin", "private_input"):
+        if getattr(wanted.spec, name) is not False:
+            text = "a group has no input, which would have to be kept for each agent; give the job"
+            faults.append((f"spec.{name}", f"{text} a file, or secrets"))
     for key, value in wanted.select.labels.items():
         if wanted.spec.labels.get(key, value) != value:
             text = f"contradicts the job's own label {key}={wanted.spec.labels[key]}"

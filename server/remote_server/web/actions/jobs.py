@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
 from remote_protocol.spec import JobSpec
 from remote_server.domain.model import Job
+from remote_server.domain.secrets import Sealer
 from remote_server.queries import explanation
-from remote_server.web.http.problems import ApiProblem
+from remote_server.web.http.problems import ApiProblem, validation
 from remote_server.web.route import Call
 
 
@@ -19,15 +22,37 @@ async def submit(call: Call, spec: JobSpec, now: float, detail: str = "") -> Job
     answer again. ApiProblem when the server has no room."""
     call.services.reserve.require()
     store, action = call.services.store, call.route.action
-    job = (await store.submit([spec], now, by=call.principal, detail=detail, action=action))[0]
+    (spec,), inputs = await concealed(call, [spec])
+    given: dict[str, Any] = {"by": call.principal, "detail": detail, "action": action}
+    job = (await store.submit([spec], now, inputs=inputs, **given))[0]
     if job.spec.stdin and not job.state.terminal:
         call.services.inputs.expect(job.id)
     return job
 
 
+async def concealed(
+    call: Call, specs: Sequence[JobSpec]
+) -> tuple[list[JobSpec], dict[int, Sealer]]:
+    """Specifications that only say that they have private inputs, and what seals these, by their
+    places. ApiProblem when one only says so already; KeyUnusable."""
+    found, inputs = [], {}
+    for number, spec in enumerate(specs):
+        if spec.private_input is True:
+            where = f"jobs.{number}.private_input" if len(specs) > 1 else "private_input"
+            raise validation([(where, "is the text itself; true stands for it in answers only")])
+        if spec.private_input is not False:
+            spec, sealer = await call.services.vault.concealed(spec)
+            if sealer is not None:
+                inputs[number] = sealer
+        found.append(spec)
+    return found, inputs
+
+
 async def explain(call: Call, spec: JobSpec) -> JobExplanation:
     """Whether and where a job would run, without submitting it."""
     services = call.services
+    if spec.private_input:
+        spec = spec.model_copy(update={"private_input": True})
     members = await services.fleet.members()
     if not call.role.includes(Role.OPERATOR):
         # Which secrets there are is none of a viewer's business.
@@ -43,7 +68,7 @@ async def repeatable(call: Call, name: str) -> Job:
             ErrorCode.CONFLICT,
             f"job {old.id} is {old.state} and has not ended; cancel it first, or wait for it",
         )
-    if old.spec.stdin:
+    if old.spec.has_input:
         raise ApiProblem(
             ErrorCode.CONFLICT,
             f"job {old.id} had an input, which is kept no longer; submit it again, with its input",

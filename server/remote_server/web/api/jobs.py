@@ -115,7 +115,8 @@ async def submit_batch(call: Call) -> web.StreamResponse:
     raw = await call.read_bytes(call.services.config.limits.max_batch_body)
     trace = call.request.headers.get(HEADER)
     wanted = [with_trace(spec, trace) for spec in await parse_batch(raw)]
-    jobs = await call.services.store.submit(wanted, time.time(), by=call.principal)
+    wanted, inputs = await actions.concealed(call, wanted)
+    jobs = await call.services.store.submit(wanted, time.time(), by=call.principal, inputs=inputs)
     return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
 
 

@@ -30,7 +30,7 @@ def wrapped(parts: list[str]) -> str:
 def run_line(spec: JobSpec, labels: dict[str, str] | None = None) -> str | None:
     """The command that submits such a job; with these labels instead of its own, if given. None
     when no command line says it."""
-    if not isinstance(spec, CommandSpec) or spec.args or spec.stdin or spec.files:
+    if not isinstance(spec, CommandSpec) or spec.args or spec.has_input or spec.files:
         return None
     words = list(spec.command) if spec.script is None else [spec.script]
     said = [*_options(spec, labels), f"-- {shlex.join(words)}"]

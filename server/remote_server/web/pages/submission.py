@@ -129,7 +129,7 @@ def kept(spec: JobSpec) -> list[str]:
     if isinstance(spec, CommandSpec) and spec.args:
         said.append("the arguments of its script")
     shown = {*_FIELDS, "command", "script", "shell", "args", "env", "labels", "retry_on", "kind"}
-    hidden = {"files", "stdin", "idempotency_key", "merge_output"}
+    hidden = {"files", "stdin", "private_input", "idempotency_key", "merge_output"}
     more = sorted(set(type(spec).model_fields) - shown - hidden)
     said += [name for name in more if getattr(spec, name) != _default(spec, name)]
     return said
@@ -170,7 +170,7 @@ def spec_of(form: JobForm, old: JobSpec | None = None) -> JobSpec:
 
 def _kept_values(old: JobSpec) -> dict[str, Any]:
     values = old.model_dump(exclude_defaults=True) | {"kind": old.kind}
-    for name in ("idempotency_key", "stdin"):
+    for name in ("idempotency_key", "stdin", "private_input"):
         values.pop(name, None)
     return values
 

@@ -114,7 +114,7 @@ async def _form(
         "explanation": explanation,
         "outlooks": _OUTLOOKS,
         "kept": [] if old is None else submission.kept(old),
-        "had_input": old is not None and old.stdin,
+        "had_input": old is not None and old.has_input,
         "reasons": submission.REASONS,
         "queues": [queue.name for queue in queues[:_MOST_QUEUES]],
     }
