@@ -103,6 +103,10 @@ MAX_ARTIFACT_DEPTH: Final = 16
 """Names in an artifact's path."""
 ARTIFACT_WINDOW: Final = 1024 * 1024
 """Unacknowledged bytes in flight of one artifact."""
+MAX_CONTENT: Final = 1 << 40
+"""Bytes of one content: a file or a bundle that is named by its SHA-256."""
+MAX_CONTENT_PART: Final = 1024 * 1024
+"""Bytes of a content in one HTTP call, and in one request of an agent."""
 NO_OUTPUT: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff"
 """Characters that no output has, as in a class of a pattern: control characters but for tab and
 line ends, and halves of surrogate pairs. So a value can be printed as it is, and every database

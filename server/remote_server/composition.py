@@ -1,4 +1,5 @@
-"""The server's parts, made in one go, each with its ports. Opens nothing but the folder of inputs.
+"""The server's parts, made in one go, each with its ports. Opens nothing but the folders of inputs
+and contents.
 
 Nobody gets a callback afterwards: what changes in the database reaches everybody through the bus,
 what changes in the links reaches the dispatcher through its signal.
@@ -19,11 +20,14 @@ from remote_server.audit_trail import AuditTrail
 from remote_server.bus import Bus, LocalBus
 from remote_server.clocks import CLOCK, boot_clock
 from remote_server.config import Config
+from remote_server.contents import ContentUpkeep, ContentUploads, LocalContents
 from remote_server.data_dir import DataDir
 from remote_server.destinations import Networks
 from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
+from remote_server.domain.contents import ContentLimits
+from remote_server.domain.model import Clock
 from remote_server.domain.signing import KEY_SIZE, SigningKey, key_text
 from remote_server.export import PendingSpans, exports
 from remote_server.file_limit import raise_file_limit
@@ -88,6 +92,8 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     inputs = InputStore(data.inputs, reserve, boot_clock, config.limits.max_job_input, durable)
     inputs.scan()
     artifacts = LocalArtifacts(data.artifacts, reserve, durable)
+    contents = _contents(config, data, store, reserve, clock)
+    contents.scan()
     followers = Followers()
     agent_logs = AgentLogs(
         data.agent_logs,
@@ -118,7 +124,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     )
     trail = AuditTrail(store, clock.boot, MOST_REFUSALS)
     spans = PendingSpans(store) if config.telemetry.otlp else None
-    services = _services(config, store, hub, reserve, key, followers, trail, spans)
+    services = _services(config, store, hub, reserve, key, followers, trail, spans, contents)
     export = exports(config.telemetry, services.metrics.families, spans)
     for subscriber in (
         signal.committed,
@@ -159,6 +165,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
             "artifacts": ArtifactWatch(
                 artifacts, store, clock.wall, config.limits.artifact_ttl
             ).run,
+            "contents": ContentUpkeep(contents, clock.wall).run,
             "inputs": InputWatch(inputs, store, config.limits.input_ttl).run,
             "streams": partial(
                 services.streams.run,
@@ -172,6 +179,18 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
             **export.loops,
         },
     )
+
+
+def _contents(
+    config: Config, data: DataDir, store: Store, reserve: Reserve, clock: Clock
+) -> ContentUploads:
+    wanted, durable = config.contents, config.server.durability == "full"
+    limits = ContentLimits(
+        *(wanted.max_size, wanted.quota, wanted.max_total),
+        *(wanted.retention, wanted.upload_ttl),
+    )
+    kept = LocalContents(data.contents, reserve, durable)
+    return ContentUploads(kept, store, limits, clock.wall)
 
 
 def _sender(config: Config, store: Store, key: SigningKey) -> Sender:
@@ -200,6 +219,7 @@ def _services(
     followers: Followers,
     trail: AuditTrail,
     spans: PendingSpans | None,
+    contents: ContentUploads,
 ) -> Services:
     limits = config.limits
     authenticator = Authenticator(store)
@@ -213,6 +233,7 @@ def _services(
         reserve=reserve,
         inputs=hub.inputs,
         artifacts=hub.artifacts,
+        contents=contents,
         hub=hub,
         authenticator=authenticator,
         sessions=Sessions(store, authenticator, config.sessions),

@@ -19,7 +19,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from remote_protocol.configuration import Layers
-from remote_protocol.limits import MAX_BATCH_BODY, MAX_JOB_BODY
+from remote_protocol.limits import MAX_BATCH_BODY, MAX_CONTENT, MAX_JOB_BODY
 from remote_protocol.quantities import Age, Duration, Size
 from remote_server import oidc_settings, secret_settings
 from remote_server.errors import ServerError
@@ -127,6 +127,22 @@ class LogsPart(Part):
     """Bytes; packing a shorter log would hardly free a block of the disk."""
 
 
+class ContentsPart(Part):
+    """`[contents]`: files and bundles that jobs name by their SHA-256."""
+
+    max_size: Size = Field(default=8 << 30, ge=0, le=MAX_CONTENT)
+    """Bytes of one."""
+    quota: Size = Field(default=32 << 30, ge=0)
+    """Bytes of all that one token has sent."""
+    max_total: Size = Field(default=64 << 30, ge=0)
+    """Bytes of all: beyond, those that no unfinished job names are deleted, the one that was needed
+    longest ago first."""
+    retention: Duration = Field(default=7 * 86400.0, ge=60.0)
+    """Seconds for which one is kept that no unfinished job names."""
+    upload_ttl: Duration = Field(default=86400.0, ge=60.0)
+    """Seconds after which one is given up that is on its way, and of which nothing has come."""
+
+
 class RetentionPart(Part):
     """`[retention]`: how long the server keeps what is over."""
 
@@ -225,6 +241,7 @@ class Config(Part):
     agents: AgentsPart = Field(default_factory=AgentsPart)
     jobs: JobsPart = Field(default_factory=JobsPart)
     limits: LimitsPart = Field(default_factory=LimitsPart)
+    contents: ContentsPart = Field(default_factory=ContentsPart)
     logs: LogsPart = Field(default_factory=LogsPart)
     oidc: OidcPart = Field(default_factory=OidcPart)
     retention: RetentionPart = Field(default_factory=RetentionPart)
@@ -244,6 +261,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "agents": AgentsPart,
     "jobs": JobsPart,
     "limits": LimitsPart,
+    "contents": ContentsPart,
     "logs": LogsPart,
     "oidc": OidcPart,
     "retention": RetentionPart,

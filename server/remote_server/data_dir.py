@@ -9,6 +9,7 @@
     <data-dir>/archive/      packed logs, unless the configuration names another directory
     <data-dir>/agent-logs/   the agents' own logs
     <data-dir>/artifacts/    files that jobs gave back
+    <data-dir>/contents/     files and bundles that jobs name by their SHA-256
 
 Touches that directory only.
 """
@@ -50,6 +51,7 @@ class DataDir:
         self.inputs = path / "inputs"
         self.agent_logs = path / "agent-logs"
         self.artifacts = path / "artifacts"
+        self.contents = path / "contents"
         self.admin_token = path / "admin-token"
         self.starts = path / "starts"
         self.webhooks_key = path / "webhooks.key"
@@ -60,7 +62,10 @@ class DataDir:
         """Create it where it is missing. DataDirUnusable when it cannot be written."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folders = (self.logs, self.archive, self.inputs, self.agent_logs, self.artifacts)
+            folders = (
+                *(self.logs, self.archive, self.inputs),
+                *(self.agent_logs, self.artifacts, self.contents),
+            )
             for folder in folders:
                 folder.mkdir(mode=0o700, exist_ok=True)
             for folder in (self.path, *folders):

@@ -9,6 +9,7 @@
     ├── UnknownQueue          a job or an agent names a queue that does not exist
     ├── UnknownAgent          a job names an agent that is not registered
     ├── NoAgentMatches        a group would have no members
+    ├── ContentMissing        a job names content that is not here for whoever submits it
     ├── JobTooLarge           no offer to an agent could carry the job
     ├── Conflict              the request contradicts what is stored
     │   └── NameTaken         another host holds the agent's name
@@ -110,6 +111,12 @@ class NoAgentMatches(ServerError):
     """No agent is what a group asks for."""
 
     code = ErrorCode.UNKNOWN_AGENT
+
+
+class ContentMissing(ServerError):
+    """A job names content that its submitter has not sent, or that is kept no longer."""
+
+    code = ErrorCode.CONTENT_MISSING
 
 
 class JobTooLarge(ServerError):

@@ -48,7 +48,7 @@ async def test_each_loop_is_named(tmp_path: Path) -> None:
     data.prepare()
     store = await Store.open(config.database_url)
     loops = compose(config, data, store).loops
-    names = "artifacts dispatcher groups sweeper retention hub inputs streams connections"
+    names = "artifacts contents dispatcher groups sweeper retention hub inputs streams connections"
     names += " packer webhooks"
     assert {*names.split(), "webhook states", "agent_logs", "audit", "agent-audit"} == {*loops}
     await store.close()

@@ -19,7 +19,7 @@ def test_it_is_made_for_its_owner_only(tmp_path: Path) -> None:
     data.prepare()
     assert data.path.stat().st_mode & 0o777 == 0o700
     assert data.logs.is_dir()
-    folders = ["agent-logs", "archive", "artifacts", "inputs", "logs"]
+    folders = ["agent-logs", "archive", "artifacts", "contents", "inputs", "logs"]
     assert sorted(entry.name for entry in data.path.iterdir()) == folders
 
 

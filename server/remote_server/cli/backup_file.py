@@ -28,7 +28,7 @@ class Parts(NamedTuple):
     """A copy of it."""
     data_dir: Path
     logs: bool = True
-    """And artifacts."""
+    """And artifacts, and contents that are whole."""
     secrets_key: Path | None = None
     """The file of the key of secrets, where it is asked for."""
     archive: Path | None = None
@@ -67,6 +67,8 @@ def _files(parts: Parts) -> Iterator[Path]:
         yield from sorted((parts.data_dir / "logs").rglob("*.log"))
         artifacts = (parts.data_dir / "artifacts").rglob("*")
         yield from sorted(path for path in artifacts if path.is_file())
+        contents = (parts.data_dir / "contents").glob("??/*")
+        yield from sorted(path for path in contents if path.is_file())
 
 
 def _add(archive: tarfile.TarFile, path: Path, name_inside: Path) -> None:

@@ -117,7 +117,7 @@ async def _check(config: Config, repair: bool, archive_lost: bool) -> int:
     is_flag=True,
     envvar="REMOTE_SERVER_BACKUP_NO_LOGS",
     show_envvar=True,
-    help="Without the logs and artifacts of jobs.",
+    help="Without the logs, artifacts and contents of jobs.",
 )
 @click.option(
     "--with-archive",
@@ -150,7 +150,7 @@ def backup(
     with_secrets_key: bool,
     **flags: object,
 ) -> None:
-    """Copy database, logs, inputs and artifacts of jobs into FILE, also while the server runs.
+    """Copy the database, logs, inputs, artifacts and contents into FILE, also while it is used.
 
     FILE is a tar archive, compressed when its name ends in .gz; with a name that ends in .db it
     is the database alone. It is readable by its owner only. Secrets are encrypted in it, and the

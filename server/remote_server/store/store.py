@@ -19,6 +19,7 @@ from remote_server.store.agents import Agents
 from remote_server.store.artifacts import Artifacts
 from remote_server.store.attempts import Attempts
 from remote_server.store.audit import Audit
+from remote_server.store.contents import Contents
 from remote_server.store.deliveries import Deliveries
 from remote_server.store.fleet import Fleet
 from remote_server.store.groups import Groups
@@ -59,6 +60,7 @@ class Store(
     Attempts,
     KeptOutputs,
     Artifacts,
+    Contents,
     Reconciliations,
     Agents,
     Fleet,

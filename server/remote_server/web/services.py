@@ -9,6 +9,7 @@ from remote_server.agent_logs import AgentLogs
 from remote_server.artifacts import ArtifactStore
 from remote_server.audit_trail import AuditTrail
 from remote_server.config import Config
+from remote_server.contents import ContentUploads
 from remote_server.disk.reserve import Reserve
 from remote_server.domain.signing import SigningKey
 from remote_server.hub import Hub
@@ -45,6 +46,7 @@ class Services:
     """The room that logs and inputs leave on the disk."""
     inputs: InputStore
     artifacts: ArtifactStore
+    contents: ContentUploads
     agent_logs: AgentLogs
     """The agents' own logs."""
     hub: Hub

@@ -23,6 +23,10 @@ def data(tmp_path: Path) -> Path:
     (folder / "artifacts" / "j" / "1").mkdir(parents=True)
     (folder / "artifacts" / "j" / "1" / "0").write_bytes(b"a report")
     (folder / "artifacts" / "j" / "1" / "1.part").write_bytes(b"half of")
+    (folder / "contents" / "ab").mkdir(parents=True)
+    (folder / "contents" / "ab" / "abc").write_bytes(b"a bundle")
+    (folder / "contents" / "parts").mkdir()
+    (folder / "contents" / "parts" / "abd.me").write_bytes(b"half of one")
     (folder / "inputs").mkdir()
     (folder / "logs" / "j" / "1.log").write_bytes(b"x" * 300_000)
     (folder / "logs" / "j" / "2.part").write_bytes(b"half")
@@ -55,6 +59,7 @@ def test_logs_and_inputs_are_there(data: Path, tmp_path: Path, packed: bool) -> 
         "logs/j/1.log": b"x" * 300_000,
         "artifacts/j/1/0": b"a report",
         "artifacts/j/1/1.part": b"half of",
+        "contents/ab/abc": b"a bundle",
         "archive/j/3.log.gz": b"packed",
     }
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
@@ -118,6 +123,7 @@ def test_what_got_another_name_meanwhile_is_found(
         "archive/j/3.log.gz",
         "artifacts/j/1/0",
         "artifacts/j/1/1.part",
+        "contents/ab/abc",
         "inputs/waits.ended",
         "inputs/whole.ended",
         "logs/j/1.log",
@@ -157,6 +163,7 @@ def test_what_is_gone_meanwhile_is_left_out(
         "archive/j/3.log.gz",
         "artifacts/j/1/0",
         "artifacts/j/1/1.part",
+        "contents/ab/abc",
         "inputs/waits.open",
         "logs/j/1.log",
     ]

@@ -11,6 +11,7 @@ from typing import Final
 
 from remote_server.store.schema.access_tables import logins, sessions, tokens
 from remote_server.store.schema.base import metadata
+from remote_server.store.schema.content_tables import content_claims, contents, job_contents
 from remote_server.store.schema.fleet_tables import agents, queues
 from remote_server.store.schema.group_tables import groups
 from remote_server.store.schema.job_tables import (
@@ -37,8 +38,11 @@ __all__ = [
     "artifacts",
     "attempts",
     "audit",
+    "content_claims",
+    "contents",
     "deliveries",
     "groups",
+    "job_contents",
     "jobs",
     "logins",
     "meta",
@@ -55,5 +59,5 @@ __all__ = [
     "webhooks",
 ]
 
-HEAD: Final = "0013"
+HEAD: Final = "0014"
 """The newest migration; a test compares it with the folder migrations/versions."""

@@ -36,6 +36,8 @@ STATUS: Final = {
     ErrorCode.BODY_TOO_LARGE: 413,
     ErrorCode.CONFLICT: 409,
     ErrorCode.INPUT_GAP: 409,
+    ErrorCode.CONTENT_GAP: 409,
+    ErrorCode.CONTENT_MISSING: 422,
     ErrorCode.INTERNAL: 500,
     ErrorCode.INVALID_TOKEN: 401,
     ErrorCode.EXPIRED_TOKEN: 401,

@@ -43,6 +43,8 @@ _WHEN: Final = {
     ErrorCode.REQUEST_TIMEOUT: "the body came too slowly",
     ErrorCode.CONFLICT: "it contradicts what is stored",
     ErrorCode.NAME_TAKEN: "another one has that name",
+    ErrorCode.CONTENT_GAP: "bytes of the content before those sent are missing",
+    ErrorCode.CONTENT_MISSING: "the job names content that this token has not sent",
     ErrorCode.INPUT_GAP: "bytes of the input before those sent are missing",
     ErrorCode.BODY_TOO_LARGE: "the body is too large",
     ErrorCode.UNSUPPORTED_ENCODING: "the body is compressed: none is inflated",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from typing import Any
 
@@ -78,6 +79,8 @@ async def _by_api(do: Doer) -> None:
     fed = (await do.api("POST", "/jobs", {**JOB, "stdin": True}, "job.submit"))["id"]
     end = {"id": fed, "query": "?offset=0&end=true"}
     await do.api("PATCH", "/jobs/{id}/input", "data", "job.input", **end)
+    digest = {"digest": hashlib.sha256(b"data").hexdigest(), "query": "?size=4&offset=0"}
+    await do.api("PATCH", "/contents/{digest}", "data", "content.send", **digest)
     await do.api("POST", "/queues", {"name": "berlin"}, "queue.create")
     change = {"description": "rack 7"}
     await do.api("PATCH", "/queues/{name}", change, "queue.update", name="berlin")

@@ -1,0 +1,58 @@
+"""What is kept no longer: old contents, uploads that stand still, files nobody knows of."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+
+from remote_server.contents import ContentUpkeep, LocalContents
+from remote_server.contents.ports import PartKey
+from remote_server.store import Store
+from tests.server.contents.test_uploads import ANNE, DATA, LIMITS, named, send, uploads
+from tests.support.stored import NOW
+
+
+async def test_old_ones_go(store: Store, kept: LocalContents) -> None:
+    to = uploads(store, kept)
+    await send(to, DATA)
+    assert await ContentUpkeep(to, lambda: NOW + LIMITS.ttl - 1).look() == 0
+    assert await ContentUpkeep(to, lambda: NOW + LIMITS.ttl + 1).look() == len(DATA)
+    assert await kept.kept() == [] and not (await to.look(named(DATA), ANNE)).complete
+
+
+async def test_uploads_that_stand_still(store: Store, kept: LocalContents) -> None:
+    to = uploads(store, kept)
+    await to.receive(named(DATA), 100_000, 0, DATA[:10], ANNE)
+    now = time.time()
+    await ContentUpkeep(to, lambda: now).look()
+    assert kept.length(PartKey(named(DATA), ANNE.id)) == 10
+    await ContentUpkeep(to, lambda: now + LIMITS.upload_ttl + 60).look()
+    assert kept.parts() == []
+    await send(to, DATA)
+
+
+async def test_files_of_which_nothing_is_known(store: Store, kept: LocalContents) -> None:
+    to = uploads(store, kept)
+    await send(to, DATA)
+    orphan = PartKey("e" * 64, ANNE.id)
+    kept.append(orphan, 0, memoryview(b"x"))
+    await kept.finish(orphan)
+    assert await ContentUpkeep(to, lambda: NOW).prune() == 1
+    assert await kept.kept() == [named(DATA)]
+
+
+async def test_the_loop(store: Store, kept: LocalContents) -> None:
+    to = uploads(store, kept, ttl=0.02)
+    data = os.urandom(100)
+    await send(to, data)
+    task = asyncio.create_task(ContentUpkeep(to, lambda: NOW + 1).run())
+    try:
+        async with asyncio.timeout(20):
+            while await kept.kept():
+                await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
