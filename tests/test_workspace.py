@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-DISTS = ("protocol", "agent", "server", "client")
+DISTS = ("protocol", "agent", "server", "client", "datahub")
 MAX_LINES = 400
 MAX_CONSTRUCTOR_ARGUMENTS = 6
 # Names that say nothing about the thing inside.

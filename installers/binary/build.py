@@ -60,7 +60,7 @@ def epoch() -> int:
 
 def build_distributions(output: Path) -> None:
     """Wheels and sdists of this commit."""
-    for distribution in ("protocol", "agent", "server", "client"):
+    for distribution in ("protocol", "agent", "server", "client", "datahub"):
         subprocess.run(
             [sys.executable, "-m", "build", "--quiet", "--no-isolation", "--outdir", output,
              ROOT / distribution],
@@ -72,7 +72,7 @@ def build_distributions(output: Path) -> None:
 def install(wheels: Path, site: Path) -> None:
     """Put the modules of these wheels into a folder of their own."""
     shutil.rmtree(site, ignore_errors=True)
-    names = ("remote_protocol", "remote_agent", "remote_client")
+    names = ("remote_protocol", "remote_agent", "remote_client", "remote_datahub")
     found = [str(next(wheels.glob(f"{name}-*.whl"))) for name in names]
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",

@@ -10,7 +10,8 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,8 +36,11 @@ build_time_vars = {
 """
 
 
-READ_AS_TEXT: Final = (Path("remote_agent/planning/environment.py"),)
-"""Modules that the program gives to others, and so has as files."""
+READ_AS_TEXT: Final = {
+    "remote_agent": (Path("remote_agent/planning/environment.py"),),
+    "remote_client": (),
+}
+"""Modules that a program gives to others, and so has as files."""
 
 
 class Source(NamedTuple):
@@ -53,10 +57,10 @@ def freeze(name: str, package: str, site: Path, work: Path, epoch: int) -> Path:
     variables = sysconfig._get_sysconfigdata_name()  # type: ignore[attr-defined]
     (site / f"{variables}.py").write_text(_BUILD_VARIABLES)
     excluded = [f"--exclude-module={module}" for module in EXCLUDED]
-    # Commands load their modules by name, when they are called.
-    ours = [f"--hidden-import={module}" for module in modules(site, package)]
-    ours += [f"--add-data={site / file}{os.pathsep}{file.parent}" for file in READ_AS_TEXT
-             if file.parts[0] == package]  # fmt: skip
+    # Commands and extensions load their modules by name, when they are called.
+    named = [*modules(site, package), *modules_of_extensions([site], package)]
+    ours = [f"--hidden-import={module}" for module in named]
+    ours += [f"--add-data={site / file}{os.pathsep}{file.parent}" for file in READ_AS_TEXT[package]]
     command = [
         sys.executable, "-P", "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level=ERROR",
         "--onedir", "--strip", "--noupx", "--console", f"--name={name}", f"--paths={site}",
@@ -81,6 +85,23 @@ def modules(site: Path, package: str) -> list[str]:
     files = sorted((site / package).rglob("*.py"))
     names = [file.relative_to(site).with_suffix("").as_posix().replace("/", ".") for file in files]
     return [name.removesuffix(".__init__") for name in names]
+
+
+def modules_of_extensions(paths: Sequence[Path], package: str) -> list[str]:
+    """The modules by which a program finds extensions, and those that it loads of them; for the
+    agent or for `remotectl`."""
+    sys.path[:0] = [str(path) for path in paths]
+    try:
+        extensions = import_module("remote_protocol.extensions")
+        found = []
+        for name in sorted(extensions.names()):
+            about = extensions.find(name)
+            part = about.planner if package == "remote_agent" else about.command
+            found.append(f"{extensions.NAMESPACE}.{name}")
+            found += [place.partition(":")[0] for place in (about.spec, part) if place]
+        return found
+    finally:
+        del sys.path[: len(paths)]
 
 
 def sources(name: str, work: Path) -> Iterator[Source]:

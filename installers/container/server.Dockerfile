@@ -14,7 +14,8 @@ RUN --mount=type=bind,target=/source \
     /opt/remote-server/bin/python -m pip install --no-cache-dir --disable-pip-version-check --quiet \
       --require-hashes --only-binary :all: --find-links dist/wheels -r requirements/server.txt && \
     /opt/remote-server/bin/python -m pip install --no-cache-dir --disable-pip-version-check --quiet \
-      --no-index --no-deps dist/remote_protocol-*.whl dist/remote_server-*.whl dist/remote_client-*.whl && \
+      --no-index --no-deps dist/remote_protocol-*.whl dist/remote_server-*.whl dist/remote_client-*.whl \
+      dist/remote_datahub-*.whl && \
     /opt/remote-server/bin/python -m pip uninstall --quiet --yes setuptools pip
 
 FROM ${BASE}

@@ -18,10 +18,11 @@ HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from installers.binary.freeze import EXCLUDED, READ_AS_TEXT, modules  # noqa: E402
+from installers.binary.freeze import EXCLUDED, READ_AS_TEXT, modules, modules_of_extensions  # noqa: E402
 
 NAME: Final = "remote-agent"
 _PARTS: Final = {"agent": "remote_agent", "protocol": "remote_protocol"}
+_PATHS: Final = tuple(ROOT / dist for dist in (*_PARTS, "datahub"))
 
 
 def freeze(output: Path, epoch: int) -> Path:
@@ -30,14 +31,16 @@ def freeze(output: Path, epoch: int) -> Path:
     shutil.rmtree(output, ignore_errors=True)
     work.mkdir(parents=True)
     names = [name for dist, package in _PARTS.items() for name in modules(ROOT / dist, package)]
+    names += modules_of_extensions(_PATHS, "remote_agent")
     command = [
         sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level=ERROR",
         "--onedir", "--noupx", "--console", f"--name={NAME}", f"--distpath={output}",
         f"--workpath={work}", f"--specpath={work}",
         f"--runtime-hook={HERE.parent / 'binary' / 'started.py'}",
-        *(f"--paths={ROOT / dist}" for dist in _PARTS),
+        *(f"--paths={path}" for path in _PATHS),
         *(f"--hidden-import={name}" for name in names),
-        *(f"--add-data={ROOT / 'agent' / file}{os.pathsep}{file.parent}" for file in READ_AS_TEXT),
+        *(f"--add-data={_file(file)}{os.pathsep}{file.parent}"
+          for file in READ_AS_TEXT["remote_agent"]),
         *(f"--exclude-module={name}" for name in EXCLUDED),
         str(HERE.parent / "binary" / f"{NAME}.py"),
     ]  # fmt: skip
@@ -50,6 +53,11 @@ def freeze(output: Path, epoch: int) -> Path:
     subprocess.run(command, check=True, env=environment, cwd=work)
     shutil.rmtree(work)
     return output / NAME
+
+
+def _file(name: Path) -> Path:
+    """Where a file of a package is in this checkout."""
+    return next(path / name for path in _PATHS if (path / name).exists())
 
 
 if __name__ == "__main__":

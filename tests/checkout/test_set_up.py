@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DISTS = ("protocol", "agent", "server", "client")
+DISTS = ("protocol", "agent", "server", "client", "datahub")
 BACKEND = """
 import os, pathlib, time, zipfile
 
@@ -117,7 +117,7 @@ def members(group: int) -> list[int]:
 
 
 def works(venv: Path) -> None:
-    """pip is there, and all four distributions are."""
+    """pip is there, and all five distributions are."""
     listed = subprocess.run(
         [venv / "bin" / "python", "-m", "pip", "list", "--disable-pip-version-check"],
         capture_output=True, text=True, check=True,
@@ -184,7 +184,7 @@ def test_from_nothing_on_a_terminal_beside_another_one_and_again(checkout: Path)
     # What was counted is replaced by what it took.
     assert b"\r\x1b[Kset-up 1/3: a virtual environment in .venv ... " in seen
     assert re.search(
-        rb"\r\x1b\[Kset-up 3/3: the four distributions of this checkout: \S+ s\r\n", seen
+        rb"\r\x1b\[Kset-up 3/3: the five distributions of this checkout: \S+ s\r\n", seen
     )
     # What is whole is brought up to date where it is.
     mine = venv / "mine"

@@ -13,7 +13,7 @@ PLACEHOLDER = "…"
 
 def said_by_the_programs() -> Iterator[str]:
     """Every string literal of the sources but docstrings; what is put in is a placeholder."""
-    for dist in ("protocol", "agent", "server", "client"):
+    for dist in ("protocol", "agent", "server", "client", "datahub"):
         for path in (ROOT / dist / f"remote_{dist}").rglob("*.py"):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             within: set[int] = set()

@@ -11,7 +11,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DISTS = ("protocol", "agent", "server", "client")
+DISTS = ("protocol", "agent", "server", "client", "datahub")
 SCRIPTS = {
     "remote-agent": "remote_agent.__main__",
     "remote-server": "remote_server.__main__",
@@ -35,6 +35,7 @@ def install(root: Path, prefix: str, version: str | None = None) -> None:
     for dist in DISTS:
         name = f"remote_{dist}"
         shutil.copytree(ROOT / dist / name, packages / name)
+    shutil.copytree(ROOT / "datahub" / "remote_extensions", packages / "remote_extensions")
     for script, module in SCRIPTS.items():
         file = there / "bin" / script
         file.write_text(

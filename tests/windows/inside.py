@@ -10,7 +10,7 @@ import runpy
 import sys
 
 root = "Z:" + sys.argv[1].replace("/", "\\")
-sys.path[:0] = [root, *(f"{root}\\{dist}" for dist in ("agent", "protocol"))]
+sys.path[:0] = [root, *(f"{root}\\{dist}" for dist in ("agent", "protocol", "datahub"))]
 # For the Pythons that a test starts; neither shims nor jobs have it.
 os.environ["PYTHONPATH"] = ";".join(sys.path[:3])
 module, sys.argv = sys.argv[2], sys.argv[2:]

@@ -23,6 +23,7 @@ from remote_agent.journal.containers import find_engine
 from remote_agent.journal.files import JobFiles
 from remote_agent.journal.users import Users
 from remote_agent.planning.engine import Engine
+from remote_agent.planning.kinds import special
 from remote_agent.processes import (
     boot_id,
     can_enter,
@@ -113,8 +114,8 @@ def settings_of(config: Config, identity: Identity | None) -> Settings:
 def facts_of(config: Config, identity: Identity, engine: Engine | None = None) -> HostFacts:
     """What a hello says about this host and its agent. OSError when that cannot be kept."""
     platform = host_platform()
-    if engine is not None:
-        platform = platform.model_copy(update={"kinds": ["container"]})
+    if kinds := special(engine):
+        platform = platform.model_copy(update={"kinds": kinds})
     return HostFacts(
         __version__,
         installation(config.state_dir),

@@ -15,6 +15,7 @@ from remote_client.cli.options import Group, global_options
 from remote_client.cli.output import drop_stdout, note
 from remote_client.cli.session import Session
 from remote_client.errors import ApiError, ClientError, UsageError
+from remote_protocol import extensions
 from remote_protocol.printable import printable
 
 COMMANDS: Final = {
@@ -82,12 +83,12 @@ class Root(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names, as the help shows them."""
-        return list(COMMANDS)
+        return [*COMMANDS, *_of_extensions()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """One command, loaded now."""
         if cmd_name not in COMMANDS:
-            return None
+            return _of_extension(cmd_name)
         module, name, _ = COMMANDS[cmd_name]
         command = getattr(import_module(f"remote_client.cli.{module}"), name)
         assert isinstance(command, click.Command)
@@ -97,6 +98,9 @@ class Root(Group):
         """The list of commands, from the table."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, _, words) in COMMANDS.items()])
+        if added := list(_of_extensions().items()):
+            with formatter.section("Commands of extensions"):
+                formatter.write_dl(added)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -106,6 +110,33 @@ class Root(Group):
             # The reader has gone (`| head`): it has all it wants. click would end with 1.
             drop_stdout()
             return 0
+
+
+def _of_extensions() -> dict[str, str]:
+    """The commands that extensions add, with what they do."""
+    found: dict[str, str] = {}
+    for name in sorted(extensions.names() - COMMANDS.keys()):
+        try:
+            extension = extensions.find(name)
+        except extensions.BrokenExtension as error:
+            found[name] = str(error)
+        else:
+            if extension is not None and extension.command is not None:
+                found[name] = extension.summary
+    return found
+
+
+def _of_extension(name: str) -> click.Command | None:
+    """The command of an extension. ClientError when it is broken."""
+    try:
+        extension = extensions.find(name)
+        if extension is None or extension.command is None:
+            return None
+        command = extensions.part(name, extension.command)
+    except extensions.BrokenExtension as error:
+        raise ClientError(str(error)) from error
+    assert isinstance(command, click.Command)
+    return command
 
 
 @click.group(

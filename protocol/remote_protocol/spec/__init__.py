@@ -3,7 +3,8 @@
 One model serves the HTTP body, the stored row and the offer to an agent, so that nothing is
 translated and nothing can get lost on the way. Limits are part of the type.
 
-Every kind of job is imported here, and thereby known; nothing else in the protocol names one.
+Every kind of job that the programs know themselves is imported here, and thereby known; nothing
+else in the protocol names one. Extensions have more (`remote_protocol.extensions`).
 """
 
 from remote_protocol.files import JobFile

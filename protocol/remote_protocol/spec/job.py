@@ -35,7 +35,7 @@ from remote_protocol.limits import (
 from remote_protocol.program import check_environment, check_text
 from remote_protocol.quantities import Duration, Span
 from remote_protocol.secret_names import SecretNames, check_secrets
-from remote_protocol.spec.kinds import DEFAULT_KIND, Kinds, by_kind
+from remote_protocol.spec.kinds import DEFAULT_KIND, by_kind
 from remote_protocol.states import EndReason
 from remote_protocol.trace import TraceParent
 from remote_protocol.units import MAX_SIZE, at_least, plain_size
@@ -87,8 +87,8 @@ class OnDisconnect(_Part):
 class JobSpec(_Part):
     """A job as submitted (`POST /api/v1/jobs`), of any kind. Only its subclasses are made."""
 
-    kinds: ClassVar[Kinds] = {}
-    """The registry: every kind and its model."""
+    kinds: ClassVar[dict[str, type[BaseModel]]] = {}
+    """The registry: every kind and its model; that of an extension once it was met."""
 
     queue: Name = DEFAULT_QUEUE
     agent: Name | None = None

@@ -1,7 +1,8 @@
 """One type for documents of several kinds: the field `kind` says which model is validated. Pure.
 
 A document without `kind` is of the default kind. What is validated is an instance of the kind's own
-model, and faults are named as that model names them.
+model, and faults are named as that model names them. A kind that is not registered may be that of
+an extension, which is loaded then.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from pydantic_core import (
     core_schema,
 )
 
+from remote_protocol import extensions
+
 DEFAULT_KIND: Final = "command"
-Kinds = dict[str, type[BaseModel]]
+Kinds = Mapping[str, type[BaseModel]]
 _SHOWN: Final = 40
 """Characters of an unknown kind that an error repeats."""
 
 
 def by_kind(
     base: type[BaseModel],
-    kinds: Mapping[str, type[BaseModel]],
+    kinds: Kinds,
     model_of: Callable[[type[BaseModel]], type[BaseModel]] = lambda kind: kind,
 ) -> CoreSchema:
     """The schema of `base`, which gives each document to the model of its kind. `model_of` makes
@@ -38,12 +41,13 @@ def by_kind(
         kind = value.get("kind", DEFAULT_KIND) if isinstance(value, dict) else DEFAULT_KIND
         model = kinds.get(kind) if isinstance(kind, str) else None
         if model is None:
-            raise _unknown(base, kind, kinds)
+            model = _of_extension(base, kind, kinds)
         validator = model_of(model).__pydantic_validator__
         found: BaseModel = validator.validate_python(value)
         return found
 
     def describe(_: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        extensions.load_specs()
         models = {kind: model_of(model) for kind, model in kinds.items()}
         choices = {kind: model.__pydantic_core_schema__ for kind, model in models.items()}
         return handler(core_schema.tagged_union_schema(choices, discriminator="kind"))
@@ -55,12 +59,20 @@ def by_kind(
     )
 
 
-def _unknown(base: type[BaseModel], kind: object, kinds: Mapping[str, object]) -> ValidationError:
+def _of_extension(base: type[BaseModel], kind: Any, kinds: Kinds) -> type[BaseModel]:
+    """The model that an extension registers for a kind. ValidationError when there is none."""
     shown = repr(kind)
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-    known = ", ".join(sorted(kinds))
+    known = ", ".join(sorted({*kinds, *extensions.names()}))
     text = f"jobs of kind {shown} are not supported by this version; known kinds: {known}"
+    if isinstance(kind, str):
+        try:
+            extensions.load_spec(kind)
+        except extensions.BrokenExtension as broken:
+            text = str(broken)
+        if (model := kinds.get(kind)) is not None:
+            return model
     # Braces are placeholders in a message of pydantic's.
     error = PydanticCustomError("unknown_kind", "{text}", {"text": text})
     fault = InitErrorDetails(type=error, loc=("kind",), input=kind)
-    return ValidationError.from_exception_data(base.__name__, [fault])
+    raise ValidationError.from_exception_data(base.__name__, [fault])

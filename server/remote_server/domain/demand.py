@@ -17,8 +17,8 @@ from remote_protocol.spec import JobSpec, OnReturn
 from remote_protocol.states import EndReason
 from remote_server.domain.model import Demand
 
-SPECIAL_KINDS: Final = frozenset({"container"})
-"""Kinds of jobs that an agent runs only if it says so."""
+_EVERYWHERE: Final = frozenset({"command", "python"})
+"""Kinds of jobs that every agent runs."""
 _KIND: Final = "kind="
 _SHORT: Final = 128
 MAX_BACKOFF = 600.0
@@ -43,10 +43,15 @@ class Policy(NamedTuple):
         return float(min(self.retry_backoff * 2 ** min(used - 1, 30), MAX_BACKOFF))
 
 
+def is_special(kind: str) -> bool:
+    """Whether an agent runs jobs of a kind only if it says so."""
+    return kind not in _EVERYWHERE
+
+
 def demand_of(spec: JobSpec) -> Demand:
     """The demand of a job. A kind that not every agent runs is demanded like a label."""
     labels = spec.labels
-    if spec.kind in SPECIAL_KINDS:
+    if is_special(spec.kind):
         labels = {**labels, **kind_labels([spec.kind])}
     return Demand(spec.queue, tuple(sorted(labels.items())), spec.weight, spec.agent)
 

@@ -18,11 +18,11 @@ from remote_protocol.states import JobState
 from remote_protocol.units import format_size
 from remote_server.domain.change_set import Submitted
 from remote_server.domain.demand import (
-    SPECIAL_KINDS,
     demand_key,
     demand_of,
     demand_text,
     for_agent,
+    is_special,
     policy_of,
     policy_text,
 )
@@ -135,7 +135,7 @@ def matching(
         if (available is None or row.name in available)
         and wanted.spec.queue in json.loads(row.queues)
         and (not labels or _has(json.loads(row.labels), labels))
-        and (kind not in SPECIAL_KINDS or _runs(row.platform, kind))
+        and (not is_special(kind) or _runs(row.platform, kind))
     ]
 
 
@@ -152,7 +152,7 @@ def _no_match(wanted: GroupCreate) -> NoAgentMatches:
     labels = {**wanted.spec.labels, **wanted.select.labels}
     pairs = ", ".join(f"{key}={value}" for key, value in labels.items())
     which = f" and has {pairs}" if pairs else ""
-    if wanted.spec.kind in SPECIAL_KINDS:
+    if is_special(wanted.spec.kind):
         which += f" and runs jobs of the kind {wanted.spec.kind}"
     online = " and takes jobs now" if wanted.select.online_only else ""
     return NoAgentMatches(

@@ -39,11 +39,11 @@ from remote_server.web.limited import limited, with_limits
 from remote_server.web.openapi.document import document
 from remote_server.web.pages.problems import problem_page, wants_page
 from remote_server.web.refusals import refusal
-from remote_server.web.route import Call, Route, routes_of
+from remote_server.web.route import Call, Route, modules_of_extensions, routes_of
 from remote_server.web.services import Services
 from remote_server.web.sessions import COOKIE
 
-ROUTES: Final[Sequence[Route]] = routes_of(api, agents, pages)
+ROUTES: Final[Sequence[Route]] = routes_of(api, agents, pages, extra=modules_of_extensions())
 _log = structlog.get_logger(__name__)
 _API: Final = "api"
 _QUIET: Final = 10.0

@@ -7,7 +7,7 @@ bodies, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from inspect import getdoc
@@ -20,6 +20,7 @@ from aiohttp import web
 from multidict import MultiDict, MultiMapping
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from remote_protocol import extensions
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Role
 from remote_server.domain.model import Principal, Token
@@ -336,13 +337,24 @@ def no_content() -> web.Response:
     return web.Response(status=204)
 
 
-def routes_of(*packages: ModuleType) -> list[Route]:
-    """The routes of all modules directly in these packages, in the order of names and lines."""
+def routes_of(*packages: ModuleType, extra: Iterable[str] = ()) -> list[Route]:
+    """The routes of all modules directly in these packages, in the order of names and lines, then
+    those of the modules `extra`."""
+    modules = [
+        f"{package.__name__}.{name}"
+        for package in packages
+        for name in sorted(info.name for info in iter_modules(package.__path__))
+    ]
     found: dict[tuple[str, str], Route] = {}
-    for package in packages:
-        for module in sorted(info.name for info in iter_modules(package.__path__)):
-            for value in vars(import_module(f"{package.__name__}.{module}")).values():
-                if isinstance(value, Route):
-                    if found.setdefault((value.method, value.path), value) is not value:
-                        raise ValueError(f"two handlers for {value.method} {value.path}")
+    for module in (*modules, *extra):
+        for value in vars(import_module(module)).values():
+            if isinstance(value, Route):
+                if found.setdefault((value.method, value.path), value) is not value:
+                    raise ValueError(f"two handlers for {value.method} {value.path}")
     return list(found.values())
+
+
+def modules_of_extensions() -> list[str]:
+    """The modules in which extensions have routes. BrokenExtension."""
+    found = (extensions.find(name) for name in sorted(extensions.names()))
+    return [module for extension in found if extension for module in extension.routes]

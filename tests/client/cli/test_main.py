@@ -14,9 +14,13 @@ import click
 import pytest
 
 from remote_client.cli.main import COMMANDS, root
+from remote_protocol import extensions
 from tests.client.conftest import call
+from tests.support.extensions import installed, toy
 from tests.support.fake_api import ID, TOKEN, Answer, FakeApi, cri_log, job_view, problem
 from tests.support.ports import free_port
+
+__all__ = ["toy"]
 
 
 def test_without_a_server_it_says_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,6 +124,33 @@ def test_the_table_of_commands_is_that_of_the_modules() -> None:
         command = root.get_command(context, name)
         assert command is not None and command.name == name
         assert words.rstrip(".").split(" and of ")[0] in command.get_short_help_str(200), name
+
+
+@pytest.mark.usefixtures("toy")
+def test_an_extension_has_a_command(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.on("POST", "/jobs", Answer({"id": ID}, 201))
+    assert ctl("toy", "good day") == 0
+    assert capsys.readouterr().out == f"{ID}\n"
+    assert call("--help") == 0
+    shown = capsys.readouterr().out
+    assert "Commands of extensions:" in shown and "toy  " in shown and "Greet from" in shown
+    assert call("toy", "--help") == 0
+    assert "GREETING" in capsys.readouterr().out
+
+
+def test_a_broken_extension_says_why_and_leaves_the_others_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / extensions.NAMESPACE
+    folder.mkdir()
+    (folder / "half.py").write_text("import nothing_such")
+    with installed(tmp_path):
+        assert call("half") == 1
+        assert capsys.readouterr().err.startswith("remotectl: the extension half cannot be loaded")
+        assert call("--help") == 0
+        assert "half cannot be loaded" in " ".join(capsys.readouterr().out.split())
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from pydantic import Field, ValidationError
 
-from remote_protocol import codec
+from remote_protocol import codec, extensions
 from remote_protocol.api.bodies import Page
 from remote_protocol.api.jobs import JobBatch, JobView, view_of
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Offer
 from remote_protocol.spec import CommandSpec, ContainerSpec, JobSpec, PythonSpec
+from tests.support.extensions import installed, toy
+
+__all__ = ["toy"]
 
 JOB = "01ARYZ6S410000000000000000"
 SHOWN = {"id": JOB, "state": "queued", "created_at": datetime(2026, 11, 21, tzinfo=UTC)}
@@ -35,11 +39,41 @@ def sleep(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 
 def test_the_kinds_of_this_version() -> None:
-    assert JobSpec.kinds == {
+    own = {kind: model for kind, model in JobSpec.kinds.items() if kind not in extensions.names()}
+    assert own == {
         "command": CommandSpec,
         "container": ContainerSpec,
         "python": PythonSpec,
     }
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_kind_of_an_extension_is_met_when_it_is_needed() -> None:
+    assert "toy" not in JobSpec.kinds
+    job = JobSpec.model_validate_json('{"kind": "toy", "greeting": "good day"}')
+    assert job.short_json == '{"kind":"toy","greeting":"good day"}'
+    assert view_of(type(job)).__name__ == "ToyJobView"
+    with pytest.raises(ValidationError, match="greeting"):
+        JobSpec.model_validate({"kind": "toy", "greeting": 3})
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_schema_has_the_kinds_of_extensions() -> None:
+    assert {"ToySpec", "DatahubSpec"} <= set(JobBatch.model_json_schema()["$defs"])
+
+
+def test_an_unknown_kind_is_named_with_those_of_extensions() -> None:
+    with pytest.raises(ValidationError, match="known kinds: command, container, datahub, python"):
+        JobSpec.model_validate({"kind": "dance"})
+
+
+def test_the_kind_of_a_broken_extension_says_why(tmp_path: Path) -> None:
+    folder = tmp_path / extensions.NAMESPACE
+    folder.mkdir()
+    (folder / "half.py").write_text("import nothing_such")
+    with installed(tmp_path), pytest.raises(ValidationError, match="nothing_such") as caught:
+        JobSpec.model_validate({"kind": "half"})
+    assert caught.value.errors()[0]["loc"] == ("kind",)
 
 
 def test_a_job_without_a_kind_is_a_command() -> None:

@@ -18,6 +18,7 @@ from remote_server.domain.demand import (
     demand_from,
     demand_of,
     demand_text,
+    is_special,
     kind_of,
     label_words,
     labels_of,
@@ -91,5 +92,6 @@ def test_a_special_kind_stands_among_labels_and_is_none() -> None:
     with pytest.raises(ValidationError):
         spec(labels={key: ""})
     assert demand_of(spec()).labels == ()
+    assert not is_special("python") and is_special("datahub")
     own = {"a": "b"}
     assert able_labels(own, []) is own

@@ -11,6 +11,7 @@ from remote_protocol.api.jobs import AttemptView, JobView
 from remote_protocol.spec import CommandSpec, ContainerSpec, PythonSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.model import Attempt
+from remote_server.web.pages import kinds
 from remote_server.web.pages.words import duration, sentence
 
 _FAILED: Final = {
@@ -94,7 +95,7 @@ def command_text(job: JobView) -> str:
         return shlex.join(["python", *job.words])
     if isinstance(job, ContainerSpec):
         return " ".join([job.image, *job.command])
-    return job.kind
+    return kinds.words(job)
 
 
 def waited(job: JobView) -> float | None:

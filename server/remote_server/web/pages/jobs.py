@@ -21,6 +21,7 @@ from remote_server.web.access import QUEUE_OPERATOR, QUEUE_VIEWER
 from remote_server.web.actions import jobs as actions
 from remote_server.web.actions.listing import JobsQuery, count_of
 from remote_server.web.http.problems import ApiProblem
+from remote_server.web.pages import kinds
 from remote_server.web.pages.command_lines import job_lines, run_line
 from remote_server.web.pages.job_words import cause
 from remote_server.web.pages.log_source import log_shown
@@ -194,6 +195,7 @@ async def one_job(call: Call) -> web.StreamResponse:
         more_entries=len(events) > _MOST_EVENTS,
         lines=job_lines(job.id, job.attempt),
         run_line=run_line(found.spec),
+        of_kind=kinds.shown(job),
         artifacts=await _artifacts(call, job),
         **await _waiting(call, job),
     )
