@@ -7,7 +7,7 @@ methods are refused: whoever adds a call for these callers has to say here what 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NoReturn, TypeVar
 
@@ -31,13 +31,14 @@ from remote_server.domain.model import (
     TimelineEvent,
 )
 from remote_server.domain.queue_limits import QueueLimits
-from remote_server.domain.secrets import Scope
+from remote_server.domain.secrets import Scope, Sealer
 from remote_server.errors import NotFound, Refused, ServerError, UnknownAgent, UnknownQueue
 from remote_server.slices import slices
 from remote_server.store import JobFilter, Store
 from remote_server.store.fleet import FleetRow
 from remote_server.store.groups import Member
 from remote_server.store.history import EventsPage
+from remote_server.store.jobs import NO_INPUTS
 from remote_server.store.listing import EVERY_JOB
 from remote_server.store.lookup import FoundJobs
 
@@ -107,13 +108,14 @@ class LimitedStore:
         by: Principal = SYSTEM,
         detail: str = "",
         action: str = "job.submit",
+        inputs: Mapping[int, Sealer] = NO_INPUTS,
     ) -> list[Job]:
         """Store new jobs; see Jobs. UnknownQueue and UnknownAgent name those of others as little
         as those that do not exist."""
         for refused in await self._strangers(wanted):
             raise refused
         try:
-            return await self._store.submit(wanted, now, by, detail, action)
+            return await self._store.submit(wanted, now, by, detail, action, inputs)
         except (UnknownQueue, UnknownAgent) as error:
             # It was deleted at this moment; the text names everybody's.
             raise await self._narrowed(error) from None
