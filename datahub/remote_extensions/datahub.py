@@ -4,4 +4,7 @@ from typing import Final
 
 from remote_protocol.extensions import Extension
 
-EXTENSION: Final = Extension(spec="remote_datahub.spec")
+EXTENSION: Final = Extension(
+    spec="remote_datahub.spec",
+    routes=("remote_datahub.calls",),
+)

@@ -41,6 +41,11 @@ HIDDEN = "zanzibar"
 DEADLINE = 60.0
 SPEC = {"command": ["true"], "queue": "mine"}
 FORM = {"run": "true", "how": "shell", "shell": "sh"}
+INGEST = {
+    "executor_id": "mine",
+    "name": "RUN_INGEST",
+    "args": {"recipe": '{"source": {"type": "file"}}'},
+}
 NOTHING: dict[str, Any] = {}
 ANY_TOKEN = Token("01ARZ3NDEKTSV4RRFFQ69G5FAV", "api", "team", 0.0, role=Role.OPERATOR)
 
@@ -98,6 +103,11 @@ TAKEN: dict[tuple[str, str], Asked] = {
     ("GET", "/api/v1/agents/{name}"): Asked(),
     ("GET", "/api/v1/queues"): Asked(),
     ("GET", "/api/v1/queues/{name}"): Asked(),
+    ("POST", "/api/v1/datahub/executions"): Asked(
+        body=INGEST, foreign={**INGEST, "executor_id": HIDDEN}
+    ),
+    ("GET", "/api/v1/datahub/executions/{id}"): Asked(),
+    ("POST", "/api/v1/datahub/signals"): Asked(body={"exec_id": "mine-1", "signal": "KILL"}),
     ("GET", "/api/v1/whoami"): Asked(),
     ("GET", "/"): Asked(),
     ("GET", "/about"): Asked(),
@@ -152,6 +162,7 @@ class World:
         kind = route.path.removeprefix("/api/v1").split("/")[1]
         job = names["ended" if asked.ended else "input" if "input" in route.path else "running"]
         job = names["group"] if kind == "groups" else job
+        job = names["execution"] if kind == "datahub" else job
         values = {"id": job, "name": names["agent" if kind == "agents" else "queue"]}
         values |= {"operation": "list_jobs", "digest": EMPTY}
         return re.sub(r"{(\w+)[^}]*}", lambda part: values[part[1]], route.path) + asked.query
@@ -190,6 +201,12 @@ async def jobs_of(live: Live, queue: str, agent: str, word: str) -> dict[str, st
     }
 
 
+async def execution(live: Live, queue: str, token: str | None = None) -> str:
+    """The job of an execution of DataHub's."""
+    asked = {**INGEST, "executor_id": queue, "exec_id": f"{queue}-1"}
+    return str((await live.post("/datahub/executions", asked, token)).body["job"])
+
+
 @pytest.fixture
 async def world(live: Live) -> AsyncIterator[World]:
     for name in ("mine", HIDDEN):
@@ -226,6 +243,8 @@ async def world(live: Live) -> AsyncIterator[World]:
     made = await live.post("/tokens", {"name": "team", "role": "operator", "queues": ["mine"]})
     assert made.status == 201, made.text
     token = made.body["token"]
+    own["execution"] = await execution(live, "mine", token)
+    hidden["execution"] = await execution(live, HIDDEN)
     own["input"] = (await live.post("/jobs", {**SPEC, "stdin": True}, token)).body["id"]
     hidden["input"] = (await live.post("/jobs", {**SPEC, "queue": HIDDEN, "stdin": True})).body[
         "id"

@@ -77,6 +77,10 @@ async def _by_api(do: Doer) -> None:
     await do.api("POST", "/jobs/{id}/cancel", {"reason": "enough"}, "job.cancel", id=job)
     await do.api("POST", "/jobs/{id}/retry", None, "job.retry", id=job)
     fed = (await do.api("POST", "/jobs", {**JOB, "stdin": True}, "job.submit"))["id"]
+    asked = {"name": "RUN_INGEST", "args": {"recipe": '{"source": {"type": "file"}}'}}
+    made = await do.api("POST", "/datahub/executions", asked, "job.submit")
+    asked = {"exec_id": made["exec_id"], "signal": "KILL"}
+    await do.api("POST", "/datahub/signals", asked, "job.cancel")
     end = {"id": fed, "query": "?offset=0&end=true"}
     await do.api("PATCH", "/jobs/{id}/input", "data", "job.input", **end)
     digest = {"digest": hashlib.sha256(b"data").hexdigest(), "query": "?size=4&offset=0"}
