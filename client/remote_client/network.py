@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 _KEEPALIVE: Final = [
     (getattr(socket, name), seconds)
@@ -80,7 +80,9 @@ class BlockingNetwork:
 
     async def connect(self, host: str, port: int, timeout: float) -> Wire:
         """A wire to one of the host's addresses."""
-        raw = socket.create_connection((host, port), timeout)
+        # Text is taken for an international name, whose tables take a moment to load.
+        name: Any = host.encode() if host.isascii() else host
+        raw = socket.create_connection((name, port), timeout)
         keep_alive(raw)
         return Socket(raw)
 

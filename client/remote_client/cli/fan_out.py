@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from remote_client.cli.group_watch import GroupWatch
 from remote_client.cli.group_words import agents_in_words
@@ -12,43 +12,10 @@ from remote_client.cli.session import Session
 from remote_client.errors import ApiError, ClientError, Unreachable, UsageError
 from remote_client.transport import Document
 
-_OPTIONS: Final = ("max_parallel", "halt_on_failures", "online_only")
 _NOWHERE: Final = 125
 """As of a job that could not be run."""
 _UNREAD: Final = 141
 """128 + SIGPIPE, as of any program in a pipe whose reader has gone."""
-
-
-def take_group_options(options: dict[str, Any]) -> dict[str, Any] | None:
-    """The options of a group, taken from those of `run`; None without --each. UsageError when one
-    stands without it, or with what a group cannot have."""
-    each = options.pop("each")
-    found = {name: options.pop(name) for name in _OPTIONS}
-    if not each:
-        given = [name for name, value in found.items() if value]
-        if given:
-            name = given[0].replace("_", "-")
-            raise UsageError(f"--{name} is for a group of jobs; add --each, or leave it out")
-        return None
-    if options.get("agent"):
-        raise UsageError(
-            "--each contradicts --agent: a group has a job for every agent that matches; leave "
-            "one of them out"
-        )
-    return found
-
-
-def group_of(spec: Document, options: dict[str, Any]) -> Document:
-    """The group as the API takes it: the labels choose its agents."""
-    spec = dict(spec)
-    labels = spec.pop("labels", {})
-    group: Document = {"spec": spec, "select": {"labels": labels}}
-    if options["online_only"]:
-        group["select"]["online_only"] = True
-    for name in ("max_parallel", "halt_on_failures"):
-        if options[name] is not None:
-            group[name] = options[name]
-    return group
 
 
 def explain_each(session: Session, group: Document, output: str) -> int:

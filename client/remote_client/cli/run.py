@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from remote_client.cli.completed import completed
-from remote_client.cli.fan_out import explain_each, group_of, run_each, take_group_options
+from remote_client.cli.group_options import group_of, take_group_options
 from remote_client.cli.interrupts import INTERRUPTED, Interrupts
 from remote_client.cli.job_spec import flag, job_spec, title
 from remote_client.cli.options import DURATION, NAME, PAIR, REASONS, SIZE, Command, output_option
@@ -241,6 +241,9 @@ def run(
     if group is not None:
         if forced:
             raise UsageError("--stdin contradicts --each: send the data with --file instead")
+        # Loaded for groups only: most jobs are none, and somebody waits for each line.
+        from remote_client.cli.fan_out import explain_each, run_each
+
         wanted = group_of(spec, group)
         if explain:
             return explain_each(session, wanted, output)

@@ -6,7 +6,6 @@ first, then remarks and names are cut, then the less important columns go. Print
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -56,9 +55,16 @@ def print_list(
     else:
         terminal = sys.stdout is not None and sys.stdout.isatty()
         narrow = terminal and look.output != "wide"
-        width = shutil.get_terminal_size().columns if narrow else None
+        width = _terminal_width() if narrow else None
         for line in laid_out(items, columns, look, width):
             say(line)
+
+
+def _terminal_width() -> int:
+    # With all that packs archives: too long to load for what is piped.
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def note_more(page: Document, what: str, most: int | None) -> None:

@@ -79,14 +79,28 @@ SLOW = (
     "http.client",
     "urllib.request",
     "ssl",
+    "shutil",
+    "queue",
+    "encodings.idna",
 )
 """Libraries that take long to load: none of them stands between a person and a prompt."""
+# fmt: off
+OWN = frozenset([
+    "__main__", "calls", "cli", "config", "connection", "errors", "group_calls", "inputs", "logs",
+    "modes", "network", "outage", "paths", "proxies", "streams", "transport", "webhook_calls",
+])
+OWN_COMMAND = frozenset([
+    "completed", "group_options", "hints", "interrupts", "job_spec", "main", "options", "output",
+    "python_job", "run", "session", "stdin", "watch",
+])
+SHARED = frozenset(["cri", "extensions", "faults", "limits", "printable", "units", "urls"])
+# fmt: on
+OTHERS = frozenset(("click", "h11"))
+"""All that `remotectl run` may load for a job: a name is added only for what each job needs."""
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--version"], ["job", "list"], ["run", "--", "true"], ["agent", "list"]]
-)
-def test_nothing_slow_is_loaded(api: FakeApi, arguments: list[str]) -> None:
+def loaded(api: FakeApi, arguments: list[str]) -> set[str]:
+    """The modules that a command has loaded at its end, in a fresh interpreter."""
     api.on("GET", "/jobs", {"items": [job_view()]})
     api.on("GET", "/agents", {"items": []})
     api.on("POST", "/jobs", Answer(job_view(), 201))
@@ -103,9 +117,36 @@ def test_nothing_slow_is_loaded(api: FakeApi, arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=env, check=True
     )
-    loaded = done.stderr.splitlines()[-1].split()
-    assert loaded[0] == "loaded" and "click" in loaded
-    assert set(SLOW) & set(loaded) == set()
+    first, *names = done.stderr.splitlines()[-1].split()
+    assert first == "loaded" and "click" in names
+    return set(names)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["job", "list"], ["run", "--", "true"], ["agent", "list"]]
+)
+def test_nothing_slow_is_loaded(api: FakeApi, arguments: list[str]) -> None:
+    assert set(SLOW) & loaded(api, arguments) == set()
+
+
+def test_a_job_at_the_prompt_loads_what_it_needs_and_no_more(api: FakeApi) -> None:
+    names = loaded(api, ["run", "--", "true"])
+    before = loaded_by_python()
+    others = {name.partition(".")[0] for name in names - before} - sys.stdlib_module_names
+    assert others - {"__main__"} == OTHERS | {"remote_client", "remote_protocol"}
+    own = {name.partition(".")[2] for name in names if name.startswith("remote_client.")}
+    assert own == OWN | {f"cli.{name}" for name in OWN_COMMAND}
+    shared = {name.partition(".")[2] for name in names if name.startswith("remote_protocol.")}
+    assert shared == SHARED
+
+
+def loaded_by_python() -> set[str]:
+    """What this installation of Python has loaded before a program begins."""
+    program = "import sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
 
 
 def test_commands_run_with_the_collector_on_and_all_that_was_loaded_out_of_it() -> None:
