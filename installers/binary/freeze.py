@@ -110,7 +110,8 @@ def sources(name: str, work: Path) -> Iterator[Source]:
     for table in ("PYZ-00.toc", "COLLECT-00.toc"):
         for entry in _entries(ast.literal_eval((folder / table).read_text(encoding="utf-8"))):
             where, origin, kind = entry
-            if origin and kind not in ("EXECUTABLE", "SYMLINK", "PYZ", "PKG"):
+            # A namespace package is no file.
+            if origin not in ("", "-") and kind not in ("EXECUTABLE", "SYMLINK", "PYZ", "PKG"):
                 yield Source(where, Path(origin))
 
 
