@@ -23,7 +23,7 @@ NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launche
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.
-HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/browser tests/contract tests/monitoring tests/docs/test_blocks.py
+HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/browser tests/contract tests/s3 tests/monitoring tests/docs/test_blocks.py
 
 # Where a test's first fixture builds, boots or waits for a host, on a machine that has more to do: what hangs ends.
 LONG := --timeout 900
@@ -45,7 +45,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-monitoring check fmt bench bench-pair chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring check fmt bench bench-pair chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -157,6 +157,10 @@ test-contract: setup-dev ## the API against its own description, and a client th
 	@PYTHON=$(BIN)/python bash tests/contract/set_up.sh
 	@SEED=$(or $(SEED),1) $(BIN)/python -m pytest -n 2 --dist worksteal $(LONG) tests/contract $(ARGS)
 
+test-s3: setup-dev ## archives in buckets, on real servers that speak S3: moto and SeaweedFS
+	@PYTHON=$(BIN)/python bash tests/s3/set_up.sh
+	@$(BIN)/python -m pytest $(LONG) tests/s3 $(ARGS)
+
 test-monitoring: setup-dev ## alert rules and dashboard against a real server and a real Prometheus; REMOTE_TEST_MONITORING=off leaves it out
 ifeq ($(REMOTE_TEST_MONITORING),off)
 	@echo "make: test-monitoring is LEFT OUT, because REMOTE_TEST_MONITORING=off"
@@ -216,15 +220,16 @@ assets: ## bring the packages that pages are served with again, hash-checked (ne
 lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
 	@$(LOCK) --upgrade --output-file requirements/dev.txt $(PYPROJECT) requirements/run.in requirements/dev.in
 	@# What a lock file holds already is kept: the same versions.
-	@for kind in run build ansible kubernetes browser contract; do cp requirements/dev.txt requirements/$$kind.txt; done
+	@for kind in run build ansible kubernetes browser contract s3; do cp requirements/dev.txt requirements/$$kind.txt; done
 	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
 	@cp requirements/run.txt requirements/server.txt
-	@$(LOCK) --extra postgresql --extra oidc --output-file requirements/server.txt $(filter-out agent/%,$(PYPROJECT))
+	@$(LOCK) --extra postgresql --extra oidc --extra s3 --output-file requirements/server.txt $(filter-out agent/%,$(PYPROJECT))
 	@$(LOCK) --output-file requirements/build.txt $(filter-out server/%,$(PYPROJECT)) requirements/build.in
 	@$(LOCK) --output-file requirements/ansible.txt requirements/ansible.in
 	@$(LOCK) --output-file requirements/kubernetes.txt requirements/kubernetes.in
 	@$(LOCK) --output-file requirements/browser.txt requirements/browser.in
 	@$(LOCK) --output-file requirements/contract.txt requirements/contract.in
+	@$(LOCK) --output-file requirements/s3.txt requirements/s3.in
 	@$(LOCK) --no-deps --output-file requirements/kubectl.txt requirements/kubectl.in
 	@$(subst --universal --python-version 3.11,--python-platform x86_64-pc-windows-msvc --python-version 3.13,$(LOCK)) \
 	  --constraint requirements/dev.txt --constraint requirements/build.txt --output-file requirements/windows.txt \

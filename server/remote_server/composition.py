@@ -34,7 +34,7 @@ from remote_server.file_limit import raise_file_limit
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
-from remote_server.logs.opening import open_logs
+from remote_server.logs.opening import open_archive, open_logs
 from remote_server.logs.packer import Packer
 from remote_server.oidc.opening import open_provider
 from remote_server.queries.fleet import FleetReader
@@ -87,7 +87,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     bus: Bus = LocalBus()
     durable = config.server.durability == "full"
     reserve = Reserve(data.logs, config.limits.min_free_disk)
-    archive = config.logs.archive_dir or data.archive
+    archive = open_archive(config, data.archive)
     logs = open_logs(data.logs, archive, reserve, config.logs.pack_above)
     inputs = InputStore(data.inputs, reserve, boot_clock, config.limits.max_job_input, durable)
     inputs.scan()
@@ -250,7 +250,7 @@ def _services(
         sources=sources,
         description=description,
         fleet=fleet,
-        overview=OverviewReader(sources, fleet, reserve, history),
+        overview=OverviewReader(sources, fleet, reserve, history, hub.logs),
         history=history,
         vault=hub.vault,
         signing_key=key,

@@ -21,9 +21,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 from remote_protocol.configuration import Layers
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_CONTENT, MAX_JOB_BODY
 from remote_protocol.quantities import Age, Duration, Size
-from remote_server import oidc_settings, secret_settings
+from remote_server import oidc_settings, s3_settings, secret_settings
 from remote_server.errors import ServerError
 from remote_server.oidc_settings import OidcPart
+from remote_server.s3_settings import PlaceInBucket, S3Part
 from remote_server.secret_settings import SecretsPart
 from remote_server.setting_values import (
     DEFAULT_PORT,
@@ -117,6 +118,9 @@ class JobsPart(Part):
 class LogsPart(Part):
     """`[logs]`: the packing of logs that have ended."""
 
+    archive: PlaceInBucket | None = None
+    """`s3://BUCKET/PREFIX` of an object storage, where packed logs are kept instead of a
+    directory; `[s3]` says how it is reached. No other database's server may use it."""
     archive_dir: ExpandedPath | None = None
     """Where packed logs are kept, a directory that exists and that no other database's server uses,
     for example on a share; null: `archive` in the data directory."""
@@ -245,6 +249,7 @@ class Config(Part):
     logs: LogsPart = Field(default_factory=LogsPart)
     oidc: OidcPart = Field(default_factory=OidcPart)
     retention: RetentionPart = Field(default_factory=RetentionPart)
+    s3: S3Part = Field(default_factory=S3Part)
     secrets: SecretsPart = Field(default_factory=SecretsPart)
     sessions: SessionsPart = Field(default_factory=SessionsPart)
     webhooks: WebhooksPart = Field(default_factory=WebhooksPart)
@@ -265,6 +270,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "logs": LogsPart,
     "oidc": OidcPart,
     "retention": RetentionPart,
+    "s3": S3Part,
     "secrets": SecretsPart,
     "sessions": SessionsPart,
     "webhooks": WebhooksPart,
@@ -337,6 +343,11 @@ def load(
     config = layers.validate(Config)
     if config is not None:
         oidc_settings.check(layers, config.oidc)
+        s3_settings.check(layers, config.s3)
+        if config.logs.archive is not None and config.logs.archive_dir is not None:
+            layers.fault(
+                ("logs", "archive"), "archive_dir names another place; leave one of them out"
+            )
     if layers.faults or config is None:
         raise ConfigError(layers.faults)
     return config

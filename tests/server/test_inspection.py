@@ -14,6 +14,7 @@ from remote_server.disk.reserve import Reserve
 from remote_server.inspection import Inspection
 from remote_server.logs import ArchiveUnavailable, Logs
 from remote_server.logs.archived import name_of
+from remote_server.logs.local.archive import DirectoryArchive
 from remote_server.logs.opening import open_logs
 from remote_server.store import Store, Terms
 from tests.support.stored import finish, running, submitted
@@ -30,7 +31,7 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 def logs(tmp_path: Path) -> Logs:
     archive = tmp_path / "archive"
     archive.mkdir()
-    return open_logs(tmp_path / "logs", archive, Reserve(tmp_path, 0), 1000)
+    return open_logs(tmp_path / "logs", DirectoryArchive(archive), Reserve(tmp_path, 0), 1000)
 
 
 def path_of(logs: Logs, key: AttemptId) -> Path:

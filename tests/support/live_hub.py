@@ -27,6 +27,7 @@ from remote_server.domain.model import Agent, Attempt, Clock, Job, Outcome, Toke
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
+from remote_server.logs.local.archive import DirectoryArchive
 from remote_server.logs.opening import open_logs
 from remote_server.secrets.source import KeyFile
 from remote_server.secrets.vault import Vault
@@ -178,7 +179,7 @@ async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     store = await ShakyStore.open(new_database(folder))
     store.recorded = []
     reserve = Reserve(folder, 0)
-    logs = open_logs(folder / "logs", folder / "archive", reserve)
+    logs = open_logs(folder / "logs", DirectoryArchive(folder / "archive"), reserve)
     inputs = InputStore(folder / "inputs", reserve, boot_clock, 1 << 30)
     inputs.scan()
     agent_logs = AgentLogs(folder / "agent-logs", reserve, 1 << 20)

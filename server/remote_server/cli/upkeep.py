@@ -72,7 +72,7 @@ def check(config_file: Path | None, repair: bool, archive_lost: bool, **flags: o
 async def _check(config: Config, repair: bool, archive_lost: bool) -> int:
     from remote_server.disk.reserve import Reserve
     from remote_server.inspection import Inspection
-    from remote_server.logs.opening import open_logs
+    from remote_server.logs.opening import open_archive, open_logs
     from remote_server.secrets.source import open_keys
     from remote_server.secrets.vault import Vault
     from remote_server.store import Store, Terms
@@ -85,7 +85,7 @@ async def _check(config: Config, repair: bool, archive_lost: bool) -> int:
         terms = Terms(migrate=False, guest=not repair)
         store = await Store.open(config.database_url, terms)
         try:
-            archive = config.logs.archive_dir or data.archive
+            archive = open_archive(config, data.archive)
             logs = open_logs(data.logs, archive, Reserve(data.logs, 0), config.logs.pack_above)
             found = Inspection(store, logs, repair, archive_lost)
             await found.run()
@@ -174,13 +174,14 @@ def backup(
     except OSError as error:
         raise UpkeepError(f"{file} cannot be written: {error.strerror or error}") from error
     click.echo(f"{file}: {size} bytes")
-    elsewhere = config.logs.archive_dir
+    elsewhere = config.logs.archive or config.logs.archive_dir
     if elsewhere is not None and not with_archive and not no_logs and file.suffix != ".db":
-        click.echo(
-            f"without the packed logs in {elsewhere}: give --with-archive, or copy that directory "
-            "now, too",
-            err=True,
+        cure = (
+            "give --with-archive, or copy that directory now, too"
+            if config.logs.archive is None
+            else "keep versions of its objects, or copy them by the means of the storage"
         )
+        click.echo(f"without the packed logs in {elsewhere}: {cure}", err=True)
     if key is not None and not with_secrets_key:
         click.echo(
             f"without the key of secrets, {key}: keep a copy of that file in another place, for "
@@ -194,6 +195,11 @@ def _other_archive(config: Config, wanted: bool) -> Path | None:
     archive = config.logs.archive_dir
     if not wanted:
         return None
+    if config.logs.archive is not None:
+        raise UpkeepError(
+            f"--with-archive: packed logs are in {config.logs.archive}; keep versions of its "
+            "objects, or copy them by the means of the storage, and leave the option out"
+        )
     if archive is None:
         raise UpkeepError(
             "--with-archive: packed logs are in the data directory, and part of each backup; leave "

@@ -51,6 +51,8 @@ class Logs:
         self.packed = 0
         """Logs that were moved to the archive since the start."""
         self.pack_failures = 0
+        self.archive_fault = ""
+        """Why logs cannot be moved to the archive now, in words; empty: nothing is known of it."""
         self.backlog = 0
         """Logs that wait for the packer, as it said last."""
         self.finished: deque[AttemptId] = deque(maxlen=_MOST_FINISHED)

@@ -72,6 +72,7 @@ class Packer:
         try:
             await self._logs.archived.probe()
         except ArchiveUnavailable as error:
+            self._logs.archive_fault = str(error)
             self._log.warning("packed logs cannot be read now, nor any packed", cause=str(error))
         while True:
             if self._missed and not self._waiting:
@@ -130,6 +131,7 @@ class Packer:
             if isinstance(error, ArchiveUnavailable):
                 # The next one would fare no better.
                 self._failures += 1
+                self._logs.archive_fault = str(error)
                 again = self._pause(self._failures)
             self._log.warning(
                 "a log cannot be moved to the archive now; it stays where it is",
@@ -139,7 +141,8 @@ class Packer:
             if isinstance(error, ArchiveUnavailable):
                 await asyncio.sleep(again)
             return
-        if self._failures:
+        if self._logs.archive_fault:
+            self._logs.archive_fault = ""
             self._failures = 0
             self._log.info("logs are moved to the archive again")
         self._logs.backlog = max(0, self._logs.backlog - 1)

@@ -229,6 +229,14 @@ def _versions(members: Sequence[Member], version: str) -> list[Notice]:
     ]
 
 
+def of_archive(fault: str) -> list[Notice]:
+    """An archive that takes no logs, and why; nothing of them is lost meanwhile."""
+    if not fault:
+        return []
+    lead = "Logs cannot be moved to their archive:"
+    return [Notice("warning", "disk", lead, f"{fault.rstrip('.')}.", "about", "About")]
+
+
 def of_tokens(tokens: Iterable[Token]) -> list[Notice]:
     """Tokens that expire soon."""
     kinds = {

@@ -19,6 +19,7 @@ from remote_protocol.states import JobState
 from remote_server.disk.reserve import Reserve
 from remote_server.domain.model import Queue
 from remote_server.errors import NotFound, ServerError
+from remote_server.logs import Logs
 from remote_server.queries import attention
 from remote_server.queries.attention import Fitting, Notice
 from remote_server.queries.fleet import FleetReader, Member, Tally, tally
@@ -104,12 +105,18 @@ class OverviewReader:
     """Reads it."""
 
     def __init__(
-        self, sources: Sources, fleet: FleetReader, reserve: Reserve, history: History
+        self,
+        sources: Sources,
+        fleet: FleetReader,
+        reserve: Reserve,
+        history: History,
+        logs: Logs,
     ) -> None:
         self._sources = sources
         self._fleet = fleet
         self._reserve = reserve
         self._history = history
+        self._logs = logs
         self._memo: Memo[Overview] = Memo(self._read, least=_LEAST)
         self._figures: Memo[Figures | None] = Memo(self._read_figures, least=_SELDOM)
 
@@ -161,6 +168,7 @@ class OverviewReader:
             minutes=self._history.last(6 * _HOUR),
             notices=[
                 *self._disk(),
+                *attention.of_archive(self._logs.archive_fault),
                 *attention.of_queues(fitting, waiting, paused, oldest),
                 *await attention.of_demands(fitting, demands),
                 *attention.of_agents(members, remote_server.__version__),

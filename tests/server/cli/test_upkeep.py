@@ -223,3 +223,13 @@ def test_an_archive_elsewhere_is_copied_when_asked(data: Path, tmp_path: Path) -
     assert said.returncode == 0 and "packed logs" not in said.stderr
     with tarfile.open(file) as archive:
         assert "archive/x/1.log.gz" in archive.getnames()
+
+
+def test_an_archive_in_a_bucket_is_left_to_the_storage(data: Path, tmp_path: Path) -> None:
+    file, place = tmp_path / "copy.tar", ("--data-dir", data)
+    environment = {"REMOTE_SERVER_LOGS_ARCHIVE": "s3://logs/prod"}
+    said = call("backup", file, *place, **environment)
+    assert said.returncode == 0
+    assert "without the packed logs in s3://logs/prod: keep versions of its objects" in said.stderr
+    said = call("backup", file, *place, "--with-archive", **environment)
+    assert said.returncode == 1 and "packed logs are in s3://logs/prod" in said.stderr

@@ -132,3 +132,10 @@ def test_a_job_for_one_agent_is_judged_by_that_agent_alone() -> None:
     assert fitting.can(Demand("q", (), None, "a49"), which)
     assert not fitting.can(Demand("other", (), None, "a7"), which)
     assert judged == ["a49", "a7"]
+
+
+def test_an_archive_that_takes_no_logs_is_named() -> None:
+    assert attention.of_archive("") == []
+    (notice,) = attention.of_archive("the archive of logs /mnt is not there; mount it")
+    assert (notice.tone, notice.path) == ("warning", "about")
+    assert notice.more == "the archive of logs /mnt is not there; mount it."

@@ -13,12 +13,14 @@ from remote_protocol.states import AgentState
 from remote_server.disk.reserve import Disk, Reserve
 from remote_server.domain.links import AgentStatus
 from remote_server.errors import StoreUnavailable
+from remote_server.logs import Logs
 from remote_server.queries.fleet import FleetReader
 from remote_server.queries.history import History
 from remote_server.queries.overview import MOST_CELLS, OverviewReader
 from remote_server.queries.sources import Sources
 from remote_server.store import Store
 from tests.support.fake_links import FakeLinks
+from tests.support.memory_logs import memory_logs
 from tests.support.stored import NOW, finish, running, submitted
 
 
@@ -33,11 +35,13 @@ def hello(**settings: object) -> Hello:
     )
 
 
-def reader(sources: Sources, root: Path, free: int = 1 << 40) -> OverviewReader:
+def reader(
+    sources: Sources, root: Path, free: int = 1 << 40, logs: Logs | None = None
+) -> OverviewReader:
     reserve = Reserve(root, 1 << 30, lambda: Disk(1 << 40, free))
     history = History()
     sources.store.on_commit(history.committed)
-    return OverviewReader(sources, FleetReader(sources), reserve, history)
+    return OverviewReader(sources, FleetReader(sources), reserve, history, logs or memory_logs())
 
 
 async def test_it_tells_what_is_and_what_needs_attention(
@@ -131,3 +135,14 @@ async def test_a_database_that_is_away_takes_the_numbers_from_pages_not_the_page
 
     monkeypatch.setattr(sources.store, "counts", away)
     assert await reader(sources, tmp_path).figures() is None
+
+
+async def test_an_archive_that_takes_no_logs_is_told(sources: Sources, tmp_path: Path) -> None:
+    logs = memory_logs()
+    logs.archive_fault = "the archive of logs s3://logs: access is denied"
+    seen = await reader(sources, tmp_path, logs=logs).read()
+    (notice,) = [notice for notice in seen.notices if "archive" in notice.lead]
+    assert (notice.tone, notice.more) == (
+        "warning",
+        "the archive of logs s3://logs: access is denied.",
+    )
