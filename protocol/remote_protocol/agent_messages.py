@@ -118,14 +118,15 @@ class Ended(Message):
     started_at: Seconds | None = None
     ended_at: Seconds
     steps: list[Step] = Field(default_factory=list, max_length=MAX_STEPS)
-    outputs: Outputs = Field(default_factory=dict)
+    # Absent for most jobs, and then neither written nor read.
+    outputs: Outputs | None = None
     """What the job has written to `REMOTE_OUTPUTS`."""
-    outputs_warning: Text = ""
-    """What of that was left out or changed, and why; empty when nothing was."""
-    artifacts: ArtifactCount = 0
+    outputs_warning: Text | None = None
+    """What of that was left out or changed, and why."""
+    artifacts: ArtifactCount | None = None
     """How many files it has left in `REMOTE_ARTIFACTS`; they come after this is settled."""
-    artifacts_warning: Text = ""
-    """Which files there are left out, and why; empty when none are."""
+    artifacts_warning: Text | None = None
+    """Which files there are left out, and why."""
 
 
 class Artifact(Message):

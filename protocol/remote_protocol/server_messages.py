@@ -77,13 +77,17 @@ class Confirm(Message):
 
     type: Literal["confirm"] = "confirm"
     attempt: AttemptId
-    secrets: Annotated[
-        dict[SecretName, Annotated[str, StringConstraints(max_length=MAX_SECRETS_SIZE)]],
-        Field(max_length=MAX_SECRETS),
-        AfterValidator(_bounded),
-    ] = Field(default_factory=dict, repr=False)
+    # Absent for a job that names none, and then neither written nor read.
+    secrets: (
+        Annotated[
+            dict[SecretName, Annotated[str, StringConstraints(max_length=MAX_SECRETS_SIZE)]],
+            Field(max_length=MAX_SECRETS),
+            AfterValidator(_bounded),
+        ]
+        | None
+    ) = Field(default=None, repr=False)
     """Values of secrets that the job names and the server gives; kept in memory only."""
-    withheld: dict[SecretName, Text] = Field(default_factory=dict, max_length=MAX_SECRETS)
+    withheld: Annotated[dict[SecretName, Text], Field(max_length=MAX_SECRETS)] | None = None
     """Those that it does not give, each with a sentence why."""
     private_input: Annotated[str, StringConstraints(max_length=MAX_PRIVATE_INPUT)] | None = Field(
         default=None, repr=False

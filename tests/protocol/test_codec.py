@@ -20,7 +20,7 @@ from remote_protocol.limits import (
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import Accept, Ack, Ended, Hello, Offer, Settled
-from remote_protocol.spec import CommandSpec
+from remote_protocol.spec import CommandSpec, PythonSpec
 from remote_protocol.states import EndReason
 from tests.support.frames import encode_chunk
 
@@ -53,6 +53,21 @@ def test_an_offer_goes_over_the_wire() -> None:
         attempt=AttemptId(JOB, 2), spec=CommandSpec(command=["echo", "ä\n"], env={"A": "b"})
     )
     assert codec.decode_from_server(codec.encode(offer)) == offer
+
+
+def test_an_offer_says_only_what_is_no_default() -> None:
+    offer = Offer(attempt=FIRST, spec=CommandSpec(command=["true"]), serial=7)
+    said = json.loads(codec.encode(offer))
+    assert said == {
+        "type": "offer",
+        "attempt": str(FIRST),
+        "serial": 7,
+        "spec": {"command": ["true"]},
+    }
+    other = PythonSpec(module="calendar", env={"A": "\u2028é"})
+    assert codec.decode_from_server(codec.encode(Offer(attempt=FIRST, spec=other))) == Offer(
+        attempt=FIRST, spec=other
+    )
 
 
 def test_bytes_are_read_as_well() -> None:

@@ -126,8 +126,8 @@ class Disk:
 
     def start_with_secrets(self, key: AttemptId, needs: SecretNeeds) -> None:
         """What the server gives is whole and right, whatever happened before."""
-        assert dict(needs.given.secrets) == SECRETS
-        assert list(needs.given.withheld) == [NO_SECRET]
+        assert dict(needs.given.secrets or {}) == SECRETS
+        assert list(needs.given.withheld or {}) == [NO_SECRET]
         self.judge.seen["Start with secrets"] += 1
         self.start(key)
 

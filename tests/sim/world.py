@@ -138,7 +138,7 @@ class World:
         place = self.hosts[attempt.agent].disk.attempts.get(key)
         assert place is not None, "I4: forgotten before its end was committed"
         assert place.ended is not None
-        assert self.file.outputs(key) == place.ended.outputs, "the outputs differ"
+        assert self.file.outputs(key) == (place.ended.outputs or {}), "the outputs differ"
         self.seen["outputs"] += bool(place.ended.outputs)
         log = bytes(self.disk.logs.get(key, b""))
         if not attempt.log_complete:

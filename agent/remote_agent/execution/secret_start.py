@@ -61,7 +61,7 @@ def _input_of(needs: SecretNeeds) -> dict[str, str]:
 
 
 def _of_server(given: Confirm, name: str) -> str:
-    value = given.secrets.get(name)
+    value = (given.secrets or {}).get(name)
     if value is None:
-        raise Absent(given.withheld.get(name, "it gives none").rstrip("."))
+        raise Absent((given.withheld or {}).get(name, "it gives none").rstrip("."))
     return value

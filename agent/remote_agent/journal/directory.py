@@ -47,6 +47,7 @@ NEW: Final = ".new."
 _NOT_UNDERSTOOD: Final = (
     "the outputs were left out: the agent does not understand what the shim has noted of them"
 )
+_WARNINGS: Final = ("outputs_warning", "artifacts_warning")
 _SHOWN: Final = 200
 _CLOSED: Final = frozenset({EACCES, EPERM})
 _MOST_STEPS: Final = 200
@@ -285,8 +286,9 @@ def ended_from(key: AttemptId, body: dict[str, Any]) -> Ended:
     known["end_detail"] = str(body.get("end_detail", ""))[:MAX_TEXT]
     steps = body.get("steps", [])
     known["steps"] = steps[:_MOST_STEPS] if isinstance(steps, list) else []
-    known["artifacts_warning"] = str(body.get("artifacts_warning", ""))[:MAX_TEXT]
-    known["outputs_warning"] = str(body.get("outputs_warning", ""))[:MAX_TEXT]
+    for name in _WARNINGS:
+        if name in known:
+            known[name] = str(known[name])[:MAX_TEXT] or None
     known |= {"type": "ended", "attempt": key}
     try:
         return Ended.model_validate(known)
@@ -294,7 +296,7 @@ def ended_from(key: AttemptId, body: dict[str, Any]) -> Ended:
         if not known.get("outputs"):
             raise
     # Those of a newer shim, perhaps: they are no reason to lose an attempt.
-    known |= {"outputs": {}, "outputs_warning": _NOT_UNDERSTOOD}
+    known |= {"outputs": None, "outputs_warning": _NOT_UNDERSTOOD}
     return Ended.model_validate(known)
 
 

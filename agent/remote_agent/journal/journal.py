@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -320,25 +320,29 @@ class Journal:
         self._paths.pop(key, None)
         self.inputs.forget(key)
         # Looked up once: processes of the agent's own user may put something else there meanwhile.
-        with ExitStack() as stack:
-            folder = None
-            with suppress(FileNotFoundError):
-                folder = open_directory(directory)
-                if folder is None:
-                    self._trash.take(directory)
-                else:
-                    stack.push(folder)
-            kept = folder is not None and self._spares.keep(directory, folder)
-            if folder is not None and not kept and folder.exists(ARTIFACT_LIST):
-                self.artifacts.settle(key, folder)
-                return
-            if not kept or self._spares.folders != FOLDERS:
-                self.files.discard(key)
-            self.users.release(key)
-            if folder is None or kept or leave_log(key, folder):
-                return
-            if folder.is_at(directory):
+        folder = None
+        with suppress(FileNotFoundError):
+            folder = open_directory(directory)
+            if folder is None:
                 self._trash.take(directory)
+        try:
+            self._settle(key, directory, folder)
+        finally:
+            if folder is not None:
+                folder.close()
+
+    def _settle(self, key: AttemptId, directory: Path, folder: Folder | None) -> None:
+        kept = folder is not None and self._spares.keep(directory, folder)
+        if folder is not None and not kept and folder.exists(ARTIFACT_LIST):
+            self.artifacts.settle(key, folder)
+            return
+        if not kept or self._spares.folders != FOLDERS:
+            self.files.discard(key)
+        self.users.release(key)
+        if folder is None or kept or leave_log(key, folder):
+            return
+        if folder.is_at(directory):
+            self._trash.take(directory)
 
     def kept(self) -> Iterator[SettledLog]:
         """The settled attempts whose logs are still here, in no order. One that cannot be read is

@@ -6,6 +6,7 @@ and whatever is killed later, numbers and names stay. Nothing is read of the fil
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ _MOST_TOLD: Final = 3
 def list_artifacts(directory: Folder, order: Order, filters: Filters | None) -> dict[str, Any]:
     """Write the list of artifacts, if there are any; what the exit record says of them. OSError
     when the disk does not take it."""
+    if order.home is None and _is_empty(directory.here(ARTIFACTS)):
+        return {}
     home = directory.here(".") if order.home is None else order.home
     found = _Found(order.max_artifacts, _finder(filters))
     try:
@@ -48,6 +51,16 @@ def list_artifacts(directory: Folder, order: Order, filters: Filters | None) -> 
         body = {"files": found.files, "uid": uid}
         write_record(directory, ARTIFACT_LIST, body, order.sync)
     return {COUNT: len(found.files), WARNING: found.sentence()}
+
+
+def _is_empty(path: str) -> bool:
+    """Whether there is nothing in a folder, as for most jobs. Of a link that leads elsewhere
+    nothing but this is learnt."""
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
 
 
 def _finder(filters: Filters | None) -> Callable[[bytes], bool]:

@@ -37,12 +37,6 @@ class SecretFiles:
         if order.secret_files:
             self._make(secrets)
 
-    def __enter__(self) -> SecretFiles:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
     def _make(self, secrets: Mapping[str, str]) -> None:
         order = self._order
         path = f"{order.secret_prefix}{order.key}-{os.urandom(8).hex()}"

@@ -13,7 +13,6 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import ExitStack
 from enum import IntEnum
 from typing import Final
 
@@ -80,7 +79,7 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
     except OSError as error:
         log_line(f"cannot open the attempt directory {path}: {error.strerror}")
         return None
-    held = ExitStack()
+    files = None
     try:
         if not _lock(directory):
             log_line(f"another shim keeps {path}; this one leaves it alone")
@@ -101,7 +100,7 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
                 secrets = dict(secrets)
                 order = order._replace(payload=secrets.pop(PRIVATE_INPUT).encode())
             # Everything that a full disk can refuse comes first: then the attempt has not begun.
-            files = held.enter_context(SecretFiles(order, secrets))
+            files = SecretFiles(order, secrets)
             attempt = AttemptRunner(directory, order, shim, secrets, files)
         except FileNotFoundError:
             # Settled meanwhile, and used again: nothing of it may be touched.
@@ -118,7 +117,8 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
             env = {**env, **files.variables}
         return _run(attempt, directory, order, env)
     finally:
-        held.close()
+        if files is not None:
+            files.remove()
         directory.leave()
         directory.close()
 

@@ -99,6 +99,8 @@ class JobOutputs(NamedTuple):
     values: Mapping[str, str]
     warning: str = ""
     """What of it was left out, and why."""
+    artifacts: int = 0
+    """How many files it gave back besides."""
 
 
 NO_OUTPUTS: Final = JobOutputs({})

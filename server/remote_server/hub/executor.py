@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -39,7 +39,6 @@ from remote_server.hub.owner import Owner
 from remote_server.logs import LogUnavailable
 
 log = structlog.get_logger("remote_server.link")
-_NOTHING: Final = memoryview(b"")
 
 
 class Carrier(Protocol):
@@ -158,7 +157,10 @@ class Executor:
             self.failed(change.key, error)
             return
         for answer in record.then:
-            self.carry(answer, _NOTHING)
+            if isinstance(answer, Send):
+                self._carrier.send(answer.message)
+            else:
+                self._spawn(self._confirm(answer))
         self._carrier.feed(ChangeRecorded(change))
         match change:
             case Accepted(first=True):

@@ -53,7 +53,6 @@ async def whole_job(
     more: dict[str, object] = {"trace_id": trace_of(job.id, job.spec.traceparent).id}
     if job.state.terminal:
         outputs = await sources.store.outputs_of(AttemptId(job.id, job.attempt))
-        found = await sources.store.artifacts_of(AttemptId(job.id, job.attempt))
-        more["artifacts"] = found.expected
+        more["artifacts"] = outputs.artifacts
         more |= {"outputs": dict(outputs.values), "outputs_warning": outputs.warning or None}
     return view.model_copy(update=more)

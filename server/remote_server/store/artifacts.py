@@ -67,9 +67,16 @@ def note_artifacts(tx: Transaction, ended: Ended) -> None:
     for an attempt without."""
     if ended.artifacts or ended.artifacts_warning:
         job, number = ended.attempt
-        warning = ended.artifacts_warning.replace("\0", "")
-        row = {"job": job, "attempt": number, "expected": ended.artifacts, "warning": warning}
+        warning = (ended.artifacts_warning or "").replace("\0", "")
+        count = ended.artifacts or 0
+        row = {"job": job, "attempt": number, "expected": count, "warning": warning}
         tx.run(_NOTE, row)
+
+
+def artifact_count(reader: Reader, attempt: AttemptId) -> int:
+    """How many artifacts an attempt has, announced or not."""
+    row = reader.one(_SET, _where(attempt))
+    return 0 if row is None else int(row.expected)
 
 
 class Artifacts(Repository):

@@ -10,7 +10,8 @@ from sqlalchemy import bindparam, insert, select
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended
 from remote_server.domain.model import NO_OUTPUTS, JobOutputs
-from remote_server.store.ports import Transaction
+from remote_server.store.artifacts import artifact_count
+from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import Repository
 from remote_server.store.schema import outputs
 
@@ -24,8 +25,8 @@ def keep_outputs(tx: Transaction, ended: Ended) -> None:
     """Write down the outputs of an attempt, in the transaction that writes its end: they are there
     once, exactly when the end is. Nothing for an attempt without."""
     if ended.outputs or ended.outputs_warning:
-        body = json.dumps(ended.outputs, ensure_ascii=False, separators=(",", ":"))
-        warning = ended.outputs_warning.replace("\0", "")
+        body = json.dumps(ended.outputs or {}, ensure_ascii=False, separators=(",", ":"))
+        warning = (ended.outputs_warning or "").replace("\0", "")
         job, number = ended.attempt
         tx.run(_KEEP, {"job": job, "number": number, "warning": warning, "body": body})
 
@@ -35,6 +36,12 @@ class KeptOutputs(Repository):
 
     async def outputs_of(self, attempt: AttemptId) -> JobOutputs:
         """The outputs of an attempt; none where it has written none, or has not ended."""
-        where = {"of": attempt.job, "at": attempt.number}
-        row = await self._database.read(lambda reader: reader.one(_OF_ATTEMPT, where))
-        return NO_OUTPUTS if row is None else JobOutputs(json.loads(row.body), row.warning)
+        return await self._database.read(lambda reader: _outputs(reader, attempt))
+
+
+def _outputs(reader: Reader, attempt: AttemptId) -> JobOutputs:
+    row = reader.one(_OF_ATTEMPT, {"of": attempt.job, "at": attempt.number})
+    artifacts = artifact_count(reader, attempt)
+    if row is None:
+        return NO_OUTPUTS._replace(artifacts=artifacts) if artifacts else NO_OUTPUTS
+    return JobOutputs(json.loads(row.body), row.warning, artifacts)

@@ -151,7 +151,8 @@ class Store(
         await self._database.close()
 
     def _follow(self, changes: ChangeSet) -> None:
-        self.follow_held(changes)
+        if changes.groups or changes.held:
+            self.follow_held(changes)
         if changes.queues:
             self.forget_counts()
         else:

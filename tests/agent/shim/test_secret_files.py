@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
@@ -16,13 +18,22 @@ from tests.support.shim_harness import ENV, Run, ShimHarness, eventually
 SECRET = f"s3cret-{token_hex(16)}"
 
 
+@contextmanager
+def secret_files(order: Order, secrets: Mapping[str, str]) -> Iterator[SecretFiles]:
+    files = SecretFiles(order, secrets)
+    try:
+        yield files
+    finally:
+        files.remove()
+
+
 def order(folder: Path, *names: str, **fields: object) -> Order:
     known = {"key": "J1.1", "argv": ["x"], "env": {}, "cwd": "/", "secret_files": list(names)}
     return Order(**{**known, "secret_prefix": f"{folder}/remote-agent-x-", **fields})  # type: ignore[arg-type]
 
 
 def test_each_is_a_file_that_its_owner_can_read(tmp_path: Path) -> None:
-    with SecretFiles(order(tmp_path, "A", "B"), {"A": "ä\n", "B": "", "C": "c"}) as files:
+    with secret_files(order(tmp_path, "A", "B"), {"A": "ä\n", "B": "", "C": "c"}) as files:
         assert files.variables.keys() == {"A_FILE", "B_FILE"}
         path = Path(files.variables["A_FILE"])
         assert path.read_text() == "ä\n" and Path(files.variables["B_FILE"]).read_text() == ""
@@ -35,7 +46,7 @@ def test_each_is_a_file_that_its_owner_can_read(tmp_path: Path) -> None:
 
 
 def test_an_order_without_any_makes_nothing(tmp_path: Path) -> None:
-    with SecretFiles(order(tmp_path), {"A": "x"}) as files:
+    with secret_files(order(tmp_path), {"A": "x"}) as files:
         assert files.variables == {} and list(tmp_path.iterdir()) == []
 
 
@@ -46,7 +57,7 @@ def test_they_belong_to_the_user_of_the_job(
     monkeypatch.setattr(
         "remote_agent.shim.secret_files.chown_tree", lambda *what: given.append(what)
     )
-    with SecretFiles(order(tmp_path, "A", uid=7, gid=8), {"A": "x"}) as files:
+    with secret_files(order(tmp_path, "A", uid=7, gid=8), {"A": "x"}) as files:
         assert given == [(str(Path(files.variables["A_FILE"]).parent), 7, 8)]
 
 
@@ -66,7 +77,7 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(
 
 
 def test_a_folder_that_its_job_moved_away_is_emptied(tmp_path: Path) -> None:
-    with SecretFiles(order(tmp_path, "A"), {"A": SECRET}) as files:
+    with secret_files(order(tmp_path, "A"), {"A": SECRET}) as files:
         folder = Path(files.variables["A_FILE"]).parent
         folder.rename(tmp_path / "moved")
         folder.mkdir()
