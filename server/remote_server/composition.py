@@ -34,7 +34,8 @@ from remote_server.file_limit import raise_file_limit
 from remote_server.hub import Files, Hub, HubTerms
 from remote_server.inputs import InputStore
 from remote_server.inputs.watch import InputWatch
-from remote_server.logs.opening import open_archive, open_logs
+from remote_server.log_copies import LogCopies
+from remote_server.logs.opening import open_archive, open_logs, open_place
 from remote_server.logs.packer import Packer
 from remote_server.oidc.opening import open_provider
 from remote_server.queries.fleet import FleetReader
@@ -144,6 +145,11 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         bus.subscribe(subscriber)
     if spans is not None:
         bus.subscribe(spans.committed)
+    copies: dict[str, Loop] = {}
+    if config.logs.copies is not None:
+        copier = LogCopies(store, logs, open_place(config.logs.copies, config.s3))
+        bus.subscribe(copier.committed)
+        copies["log copies"] = copier.run
     store.on_commit(bus.publish)
     store.on_reconnect(hub.database_back)
     store.on_reconnect(signal.wake)
@@ -176,6 +182,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
             "webhook states": watch.run,
             "agent_logs": partial(agent_logs.run, store.existing, config.agents.log_retention),
             "packer": Packer(logs, store.ended_keys, config.logs.pack_after).run,
+            **copies,
             **export.loops,
         },
     )

@@ -21,10 +21,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 from remote_protocol.configuration import Layers
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_CONTENT, MAX_JOB_BODY
 from remote_protocol.quantities import Age, Duration, Size
-from remote_server import oidc_settings, s3_settings, secret_settings
+from remote_server import log_settings, oidc_settings, s3_settings, secret_settings
 from remote_server.errors import ServerError
+from remote_server.log_settings import LogsPart
 from remote_server.oidc_settings import OidcPart
-from remote_server.s3_settings import PlaceInBucket, S3Part
+from remote_server.s3_settings import S3Part
 from remote_server.secret_settings import SecretsPart
 from remote_server.setting_values import (
     DEFAULT_PORT,
@@ -113,22 +114,6 @@ class JobsPart(Part):
     """What becomes of waiting jobs when an older copy of the database was restored. `end`: they
     end as lost, for they may have run since; `run`: they run, because you know that nothing has
     run since the copy was made."""
-
-
-class LogsPart(Part):
-    """`[logs]`: the packing of logs that have ended."""
-
-    archive: PlaceInBucket | None = None
-    """`s3://BUCKET/PREFIX` of an object storage, where packed logs are kept instead of a
-    directory; `[s3]` says how it is reached. No other database's server may use it."""
-    archive_dir: ExpandedPath | None = None
-    """Where packed logs are kept, a directory that exists and that no other database's server uses,
-    for example on a share; null: `archive` in the data directory."""
-
-    pack_after: Duration = Field(default=900.0, ge=1.0)
-    """Seconds between a log's end and its packing: most logs are looked at soon after their end."""
-    pack_above: Size = Field(default=16 * 1024, ge=0)
-    """Bytes; packing a shorter log would hardly free a block of the disk."""
 
 
 class ContentsPart(Part):
@@ -344,10 +329,7 @@ def load(
     if config is not None:
         oidc_settings.check(layers, config.oidc)
         s3_settings.check(layers, config.s3)
-        if config.logs.archive is not None and config.logs.archive_dir is not None:
-            layers.fault(
-                ("logs", "archive"), "archive_dir names another place; leave one of them out"
-            )
+        log_settings.check(layers, config.logs)
     if layers.faults or config is None:
         raise ConfigError(layers.faults)
     return config

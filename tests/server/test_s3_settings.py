@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from remote_server.config import load
 from remote_server.s3_settings import S3Place, as_place
-from tests.server.test_config import faults, written
+from tests.server.test_config import faults
 
 
 @pytest.mark.parametrize(
@@ -35,28 +32,13 @@ def test_what_is_no_place(text: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_an_archive_in_a_bucket_is_configured(tmp_path: Path) -> None:
-    file = written(
-        tmp_path,
-        '[logs]\narchive = "s3://logs/prod"\n[s3]\nendpoint = "https://minio.example:9000/"\n'
-        'encryption = "aws:kms"\nkms_key = "alias/x"\n',
-    )
-    found = load(file, {"REMOTE_SERVER_S3_REGION": "eu-west-1"})
-    assert found.logs.archive == S3Place("logs", "prod")
-    assert (found.s3.endpoint, found.s3.region) == ("https://minio.example:9000", "eu-west-1")
-    assert load(None, {}).logs.archive is None
-
-
 def test_what_does_not_fit_together_is_named() -> None:
     said = faults(
         env={
-            "REMOTE_SERVER_LOGS_ARCHIVE": "s3://logs",
-            "REMOTE_SERVER_LOGS_ARCHIVE_DIR": "/mnt",
             "REMOTE_SERVER_S3_KMS_KEY": "k",
         }
     )
     assert 'REMOTE_SERVER_S3_KMS_KEY: [s3] kms_key: needs encryption = "aws:kms"' in said
-    assert "REMOTE_SERVER_LOGS_ARCHIVE: [logs] archive: archive_dir names another place" in said
     said = faults(env={"REMOTE_SERVER_S3_ENDPOINT": "https://key:hidden@minio.example"})
     assert "is not the address of an S3 server" in said and "hidden" not in said
     assert "archive: is not a place" in faults(env={"REMOTE_SERVER_LOGS_ARCHIVE": "bucket"})

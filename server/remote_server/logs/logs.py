@@ -53,6 +53,10 @@ class Logs:
         self.pack_failures = 0
         self.archive_fault = ""
         """Why logs cannot be moved to the archive now, in words; empty: nothing is known of it."""
+        self.copied = 0
+        """Jobs whose logs were copied elsewhere since the start; what follows is as above."""
+        self.copy_failures = 0
+        self.copy_fault = ""
         self.backlog = 0
         """Logs that wait for the packer, as it said last."""
         self.finished: deque[AttemptId] = deque(maxlen=_MOST_FINISHED)

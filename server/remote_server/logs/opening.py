@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remote_server.config import Config
 from remote_server.disk.reserve import Reserve
@@ -14,6 +15,10 @@ from remote_server.logs.local.archive import DirectoryArchive
 from remote_server.logs.local.store import FileLogs
 from remote_server.logs.logs import Logs
 from remote_server.logs.ports import Archive
+from remote_server.s3_settings import S3Part, S3Place
+
+if TYPE_CHECKING:
+    from remote_server.s3 import Bucket
 
 
 def open_archive(config: Config, usual: Path) -> Archive:
@@ -21,15 +26,22 @@ def open_archive(config: Config, usual: Path) -> Archive:
     before it is needed. ServerError when it can never be used."""
     if config.logs.archive is None:
         return DirectoryArchive(config.logs.archive_dir or usual)
+    bucket = open_place(config.logs.archive, config.s3)
+    from remote_server.logs.s3 import S3Archive
+
+    return S3Archive(bucket)
+
+
+def open_place(place: S3Place, settings: S3Part) -> Bucket:
+    """A folder of a bucket. Nothing is asked of it. ServerError when it can never be used."""
     with suppress(ModuleNotFoundError):
         if find_spec("obstore") is not None:
             # It takes megabytes of memory: only where it is used.
-            from remote_server.logs.s3 import S3Archive
             from remote_server.s3 import open_bucket
 
-            return S3Archive(open_bucket(config.logs.archive, config.s3, os.environ))
+            return open_bucket(place, settings, os.environ)
     raise ServerError(
-        "[logs] archive needs packages that are not installed: pip install 'remote-server[s3]'"
+        f"{place} needs packages that are not installed: pip install 'remote-server[s3]'"
     )
 
 

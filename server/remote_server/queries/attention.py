@@ -237,6 +237,14 @@ def of_archive(fault: str) -> list[Notice]:
     return [Notice("warning", "disk", lead, f"{fault.rstrip('.')}.", "about", "About")]
 
 
+def of_copies(fault: str) -> list[Notice]:
+    """Logs that cannot be copied elsewhere, and why."""
+    if not fault:
+        return []
+    lead = "Logs cannot be copied to their bucket:"
+    return [Notice("warning", "disk", lead, f"{fault.rstrip('.')}.", "about", "About")]
+
+
 def of_tokens(tokens: Iterable[Token]) -> list[Notice]:
     """Tokens that expire soon."""
     kinds = {

@@ -193,6 +193,12 @@ def _of_bytes(sources: Sources, logs: Logs, reserve: Reserve) -> Iterator[Family
             f"Times that a log could not be moved to the archive {since}",
             logs.pack_failures,
         ),
+        ("remote_log_copies_total", f"Jobs whose logs were copied elsewhere {since}", logs.copied),
+        (
+            "remote_log_copy_failures_total",
+            f"Times that a log could not be copied {since}",
+            logs.copy_failures,
+        ),
     ):
         yield single(name, "counter", words, count)
     words = "Logs of ended attempts that wait to be moved to the archive."

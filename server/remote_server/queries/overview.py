@@ -169,6 +169,7 @@ class OverviewReader:
             notices=[
                 *self._disk(),
                 *attention.of_archive(self._logs.archive_fault),
+                *attention.of_copies(self._logs.copy_fault),
                 *attention.of_queues(fitting, waiting, paused, oldest),
                 *await attention.of_demands(fitting, demands),
                 *attention.of_agents(members, remote_server.__version__),

@@ -192,6 +192,15 @@ class History(Repository):
             rows = [row for row in rows if row.state in states]
         return EventsPage([change_from(row) for row in rows], forgotten, last, upto)
 
+    async def mark(self, name: str) -> int | None:
+        """The number of the last event that a part of the server has done with; None: of none."""
+        found = await self._database.read(lambda reader: read_meta(reader, f"mark of {name}"))
+        return None if found is None else int(found)
+
+    async def set_mark(self, name: str, number: int) -> None:
+        """Remember it."""
+        await self._database.write(lambda tx: set_meta(tx, f"mark of {name}", str(number)))
+
     async def old_logs(self, queue: str, before: float, limit: int = 200) -> list[OldLog]:
         """Logs of a queue's jobs that ended before `before` (Unix seconds), the oldest first."""
         rows = await self._database.read(

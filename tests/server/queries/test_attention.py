@@ -139,3 +139,9 @@ def test_an_archive_that_takes_no_logs_is_named() -> None:
     (notice,) = attention.of_archive("the archive of logs /mnt is not there; mount it")
     assert (notice.tone, notice.path) == ("warning", "about")
     assert notice.more == "the archive of logs /mnt is not there; mount it."
+
+
+def test_logs_that_cannot_be_copied_are_told() -> None:
+    assert attention.of_copies("") == []
+    (notice,) = attention.of_copies("s3://copies: access is denied")
+    assert notice.more == "s3://copies: access is denied."
