@@ -19,7 +19,7 @@ TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard datahub/remote_ex
 unexport PYTHONDONTWRITEBYTECODE
 
 # What a Windows machine never imports; the first check of types has it.
-NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher|planning/environment)
+NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launcher|planning/(environment|interpreter|keeper))
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.

@@ -27,6 +27,7 @@ from remote_agent.values import (
     otlp_url,
     package_index,
     parse_capacity,
+    parse_environments,
     parse_labels,
     parse_umask,
     parse_user_range,
@@ -177,6 +178,14 @@ class PythonPart(Part):
     """Folder with wheels, which are looked for beside the index."""
     netrc: ExpandedPath | None = None
     """File with the index's credentials (netrc(5)), which the users of jobs can read."""
+    environments: Annotated[
+        dict[Name, ExpandedPath], BeforeValidator(parse_environments), Field(max_length=100)
+    ] = Field(default_factory=dict)
+    """Virtual environments of this host that jobs may name: `{airflow = "/opt/airflow"}`."""
+    warm: int = Field(default=4, ge=0, le=64)
+    """Interpreters that are kept with the modules of jobs imported; 0: none is."""
+    warm_memory: Size = Field(default=1 << 30, ge=1 << 20)
+    """What one of them may take when its modules are imported; else its jobs start without."""
     offline: bool = False
     """Nothing but prepared environments and `find_links`."""
     cache_max: Size = Field(default=10_000_000_000, ge=1_000_000)

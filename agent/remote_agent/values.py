@@ -61,6 +61,18 @@ def parse_labels(value: object) -> object:
     return {key: text for key, _, text in pairs}
 
 
+def parse_environments(value: object) -> object:
+    """Environments from `a=/opt/a,b=/opt/b` or a table. ValueError when a `=` is missing."""
+    parts = split_list(value)
+    if not isinstance(parts, list):
+        return parts
+    pairs = [str(part).partition("=") for part in parts if part]
+    for name, equals, path in pairs:
+        if not equals or not path:
+            raise ValueError(f"{name!r} is not NAME=PATH, for example airflow=/opt/airflow")
+    return {name: path for name, _, path in pairs}
+
+
 def parse_capacity(value: object) -> object:
     """Capacity from `8`, `default=4,monitors=10` or a table. ValueError otherwise."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -37,7 +37,11 @@ build_time_vars = {
 
 
 READ_AS_TEXT: Final = {
-    "remote_agent": (Path("remote_agent/planning/environment.py"),),
+    "remote_agent": (
+        Path("remote_agent/planning/environment.py"),
+        Path("remote_agent/planning/interpreter.py"),
+        Path("remote_agent/planning/keeper.py"),
+    ),
     "remote_client": (),
 }
 """Modules that a program gives to others, and so has as files."""

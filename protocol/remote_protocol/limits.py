@@ -49,6 +49,9 @@ MAX_EXEC_SIZE: Final = 1024 * 1024
 """Arguments and environment of a job together, each with its NUL and a pointer: half of what Linux
 takes by default, because the agent's own environment is added (ARG_MAX)."""
 MAX_SCRIPT_SIZE: Final = 1024 * 1024
+MAX_PRELOAD: Final = 50
+MAX_PRELOAD_ENV: Final = 100
+"""Modules that a Python job has imported before it starts, and variables for them."""
 MAX_REQUIREMENTS: Final = 2_000
 """Packages that a Python job requires."""
 MAX_REQUIREMENT: Final = 64 * 1024

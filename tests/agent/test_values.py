@@ -14,6 +14,7 @@ from remote_agent.values import (
     otlp_url,
     package_index,
     parse_capacity,
+    parse_environments,
     parse_labels,
     parse_umask,
     parse_user_range,
@@ -46,6 +47,10 @@ def test_labels_and_capacities() -> None:
     for given in ("gpu", ["a=1", "gpu"]):
         with pytest.raises(ValueError, match=r"^'gpu' is not KEY=VALUE"):
             parse_labels(given)
+    assert parse_environments("a=/opt/a, b=/b") == {"a": "/opt/a", "b": "/b"}
+    assert parse_environments({"a": "/opt/a"}) == {"a": "/opt/a"}
+    with pytest.raises(ValueError, match=r"^'/opt/a' is not NAME=PATH"):
+        parse_environments("/opt/a")
     assert parse_capacity("8") == {"default": 8} == parse_capacity(8)
     assert parse_capacity("default=4, big=1") == {"default": 4, "big": 1}
     with pytest.raises(ValueError, match="neither a number of jobs"):

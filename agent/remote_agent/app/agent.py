@@ -122,6 +122,9 @@ class Agent:
         self._secrets = secrets = SecretSources(config.secrets, os.environ)
         hidden = secrets.variables() - host.inherited.keys()
         self._runner = runner = Runner(state_dir, journal, files.of_jobs, group, hidden)
+        journal.on_interpreter = lambda key, wanted: runner.want_interpreter(
+            key, wanted, self._config.python, host.inherited
+        )
         self._uploader = Uploader(
             link, journal.spool, logs.segments, logs.segment_size, files.open_spools
         )

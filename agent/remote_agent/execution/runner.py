@@ -24,7 +24,9 @@ from remote_agent.journal.directory import ended_from
 from remote_agent.journal.inputs import measure
 from remote_agent.journal.losses import killed_words, lost
 from remote_agent.journal.unstarted import end_before_start
+from remote_agent.planning.work import Interpreter
 from remote_agent.processes import HOST_FAULTS, Folder, UnexpectedEntry
+from remote_agent.sections import PythonPart
 from remote_agent.session.attempt import FoundAttempt
 from remote_agent.session.events import AttemptEnded, AttemptStarted, Event, SpoolGrew
 from remote_agent.shim.launcher_client import tell
@@ -115,6 +117,16 @@ class Runner:
             size, ended = record.size, record.ended
             found.append(FoundAttempt(key, spec, phase, size, started, ended, copy))
         return found
+
+    def want_interpreter(
+        self,
+        key: AttemptId,
+        wanted: Interpreter,
+        settings: PythonPart,
+        inherited: Mapping[str, str],
+    ) -> None:
+        """The attempt will be forked from a warm interpreter: have it ready at its start."""
+        self._shims.want_interpreter(str(key), wanted, settings, inherited)
 
     def resize(self, capacity: int) -> None:
         """So many attempts are expected to run at a time."""

@@ -6,13 +6,18 @@ import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from remote_agent.errors import os_words
+from remote_agent.planning.work import Interpreter
 from remote_agent.processes import cgroup, has_ended, rename
+from remote_agent.sections import PythonPart
 from remote_agent.shim.launcher_client import LauncherClient
+
+if TYPE_CHECKING:
+    from remote_agent.execution.interpreters import Interpreters
 
 log = structlog.get_logger("runner")
 
@@ -40,6 +45,9 @@ class ShimPool:
         self._log = logs / SHIMS_LOG
         self._group = group
         place = self._move if group else None
+        self._state_dir, self._descriptors = logs.parent, descriptors
+        self._interpreters: Interpreters | None = None
+        """Made for the first job that wants one."""
         self._shims = LauncherClient(self._log, descriptors, place, hidden)
         self._former = [int(pid) for pid in os.environ.pop(FORMER, "").split()]
         """Launchers of this process before it was restarted: they last as long as their shims."""
@@ -67,16 +75,34 @@ class ShimPool:
     def close(self) -> None:
         """Let go: those that keep an attempt go on, spare ones end."""
         self._shims.close()
+        if self._interpreters is not None:
+            self._interpreters.close()
 
     def hand_over(self) -> None:
         """This process is about to become another program, which has to wait for its children."""
         mine = [*self._former, *([] if self.pid is None else [self.pid])]
+        if self._interpreters is not None:
+            mine += self._interpreters.pids()
         os.environ[FORMER] = " ".join(map(str, mine))
 
     def request(self, directory: Path, secrets: Mapping[str, str] | None = None) -> None:
         """Have a shim keep the attempt in this directory, given the values of its secrets with
         each request. OSError: ask again later. SecretsError: no environment can hold them."""
+        if self._interpreters is not None and self._interpreters.pending(directory.name):
+            raise BlockingIOError("its interpreter imports modules")
         self._shims.request(directory, secrets)
+
+    def want_interpreter(
+        self, attempt: str, wanted: Interpreter, settings: PythonPart, inherited: Mapping[str, str]
+    ) -> None:
+        """An attempt will be forked from a warm interpreter: have that ready at its start.
+        `inherited` is what jobs have of the agent's environment."""
+        if self._interpreters is None:
+            from remote_agent.execution.interpreters import Interpreters
+
+            place = self._move if self._group else None
+            self._interpreters = Interpreters(self._state_dir, inherited, self._descriptors, place)
+        self._interpreters.want(attempt, wanted, settings)
 
     def fit(self, running: int) -> None:
         """Keep enough of them. Light weights may let more attempts run than the capacity says."""
@@ -104,6 +130,8 @@ class ShimPool:
         """Start another launcher if it has died; True when there is a new one, which knows of no
         request."""
         self._former = [pid for pid in self._former if not has_ended(pid)]
+        if self._interpreters is not None:
+            self._interpreters.tick()
         if self._shims.alive():
             return False
         log.error("the launcher of the shims has died; starting another one")

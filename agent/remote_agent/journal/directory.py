@@ -80,6 +80,8 @@ class StartRecord(NamedTuple):
     boot_id: str
     at: float
     cgroup: str | None
+    mark: str = ""
+    """That of the warm interpreter that it was forked from; empty: it was started."""
 
 
 class AttemptRecord(NamedTuple):
@@ -271,6 +273,7 @@ def _started(body: dict[str, Any] | None) -> StartRecord | None:
             boot_id=str(body["boot_id"]),
             at=float(body["at"]),
             cgroup=body.get("cgroup"),
+            mark=str(body.get("mark", "")),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None

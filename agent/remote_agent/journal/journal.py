@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from remote_agent.journal.users import Users
 from remote_agent.planning import kinds
 from remote_agent.planning.order import HostContext, make_order
 from remote_agent.planning.paths import FOLDERS
+from remote_agent.planning.work import Interpreter
 from remote_agent.processes import SCARCE, Account, Folder, boot_id, sync
 from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import ARTIFACT_LIST, EXIT, SETTLED
@@ -82,6 +83,8 @@ class Journal:
         self._spares = SpareDirectories(self._root, self.files.folders)
         self.artifacts = ArtifactFiles(self.path, self.files, self.users, self._trash)
         """Those that are to be sent."""
+        self.on_interpreter: Callable[[AttemptId, Interpreter], None] = _nobody
+        """Hears which warm interpreter an attempt that is being stored would be forked from."""
         self._reported: set[str] = set()
         """Names of directories that were reported as unreadable."""
         self.adjust(config)
@@ -149,6 +152,8 @@ class Journal:
         try:
             spare = self._spares.take()
             write_directory(directory, order, offer, self._boot_id, paths, work.files, spare)
+            if work.interpreter is not None:
+                self.on_interpreter(offer.attempt, work.interpreter)
         except BadFile as error:
             # The job can never start: it is accepted, and it has ended already.
             bare = offer.spec.model_copy(update={"files": []})
@@ -377,3 +382,7 @@ class Journal:
         little, or in a thread."""
         done = self._trash.purge(most)
         return done + self.files.purge(most - done)
+
+
+def _nobody(key: AttemptId, interpreter: Interpreter) -> None:
+    """Without anybody who keeps interpreters, jobs start without one."""

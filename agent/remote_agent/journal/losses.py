@@ -14,6 +14,8 @@ import structlog
 from remote_agent.journal.directory import StartRecord
 from remote_agent.processes import kill_marked, kill_user
 from remote_agent.processes.cgroup import Group, is_group_of
+from remote_agent.processes.forked import kill_session
+from remote_agent.shim.layout import INTERPRETER_MARK
 from remote_agent.spool import SpoolError, SpoolReader
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
@@ -30,6 +32,10 @@ def kill_rest(key: AttemptId, started: StartRecord | None, uid: int | None = Non
         group.remove(limit=0.1)
     marks = {"REMOTE_JOB_ID": key.job, "REMOTE_ATTEMPT": str(key.number)}
     killed = kill_marked(marks, started.pid if started else 0)
+    if started is not None and started.mark:
+        # What was forked has the environment of what it was forked from, for others to see.
+        mark = {INTERPRETER_MARK: started.mark}
+        killed += kill_session(started.pid, started.start_time, mark)
     return killed if uid is None else killed + kill_user(uid)
 
 

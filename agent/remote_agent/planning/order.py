@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from remote_agent.processes import (
     child_env,
     inherited_env,
 )
+from remote_agent.processes.python import environment_programs
 from remote_agent.shim.layout import ARTIFACTS, MASK_FILE, OUTPUTS, TEMPORARY
 from remote_agent.shim.order import MASK, MIN_SEGMENTS, Order
 from remote_protocol.messages import Offer
@@ -95,6 +97,7 @@ def make_order(
         argv=work.argv,
         env=child_env(
             host.inherited if work.inherits else {},
+            venv_variables(work.venv, host.inherited),
             {
                 **_of_user(paths, user if work.inherits else None),
                 VARIABLE: traceparent_for(*offer.attempt, spec.traceparent),
@@ -142,6 +145,15 @@ def make_order(
         umask=host.umask if config.jobs.umask is None else config.jobs.umask,
         **identity,
     )
+
+
+def venv_variables(venv: str | None, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What programs in a virtual environment have in theirs, as if it were activated."""
+    if venv is None:
+        return {}
+    programs = environment_programs(venv)
+    path = os.pathsep.join(filter(None, (programs, inherited.get("PATH"))))
+    return {"VIRTUAL_ENV": venv, "PATH": path}
 
 
 def _of_user(paths: JobPaths, user: Account | None) -> dict[str, str]:

@@ -7,7 +7,9 @@ job's limits, its output is in the job's log, and it has the job's user. Reads t
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +17,20 @@ from typing import Any, Final
 from remote_agent.config import Config
 from remote_agent.planning.engine import Engine
 from remote_agent.planning.paths import JobPaths
-from remote_agent.planning.work import NotAllowed, Work, WorkFile
-from remote_agent.processes.python import PREPARES_ENVIRONMENTS, python_command
-from remote_agent.shim.layout import NEVER_BEGUN
+from remote_agent.planning.work import Interpreter, NotAllowed, Work, WorkFile
+from remote_agent.processes.forked import FORKS_JOBS
+from remote_agent.processes.python import (
+    PREPARES_ENVIRONMENTS,
+    environment_programs,
+    python_command,
+)
+from remote_agent.shim.layout import NEVER_BEGUN, SOCKET, WORDS
 from remote_protocol.spec import PythonSpec
 
 ENVIRONMENTS: Final = "environments"
 """The folder of prepared environments, in the state directory or in the folder of a job's user."""
+INTERPRETERS: Final = "interpreters"
+"""The folder of warm interpreters' sockets, in the state directory."""
 _PROGRAM: Final = "environment.py"
 _SETTINGS: Final = "environment.json"
 _FAILURE: Final = "environment.failed"
@@ -37,9 +46,15 @@ def plan(spec: PythonSpec, paths: JobPaths, config: Config, engine: Engine | Non
         files = (*files, WorkFile(spec.filename, spec.script.encode(), 0o600))
         # By its whole path: the job may have another working directory.
         words[1] = str(paths.work / spec.filename)
-    interpreter = python_command(spec.python, config.python.interpreter)
+    venv = None
+    if spec.environment is not None:
+        venv = _prepared(spec.environment, config)
+        interpreter = [os.path.join(environment_programs(venv), "python")]
+    else:
+        interpreter = python_command(spec.python, config.python.interpreter)
     if not spec.requirements:
-        return Work([*interpreter, *words], files)
+        work = Work([*interpreter, *words], files, venv=venv)
+        return _forked(work, spec, words[1:], config) if _may_fork(spec, config) else work
     if not PREPARES_ENVIRONMENTS:
         raise NotAllowed(
             "agents on Windows prepare no environments for Python jobs; leave the requirements "
@@ -52,6 +67,52 @@ def plan(spec: PythonSpec, paths: JobPaths, config: Config, engine: Engine | Non
     )
     argv = [*interpreter, "-I", paths.of(_PROGRAM), *words]
     return Work(argv, (*files, *own), options={NEVER_BEGUN: paths.of(_FAILURE)})
+
+
+def _prepared(name: str, config: Config) -> str:
+    """The folder of the environment that this host calls so."""
+    known = config.python.environments
+    if name in known:
+        return str(known[name])
+    have = f"it has {', '.join(sorted(known))}" if known else "it has none"
+    raise NotAllowed(
+        f"this agent has no environment {name!r}: {have} ([python] environments of its "
+        "configuration)"
+    )
+
+
+def _may_fork(spec: PythonSpec, config: Config) -> bool:
+    """Whether a warm interpreter may fork the job. Not when its processes are another user's, are
+    to outlive it, or when it has settings of the interpreter itself, which are read at its start.
+    """
+    return (
+        bool(spec.preload)
+        and FORKS_JOBS
+        and config.python.warm > 0
+        and not config.jobs.separate
+        and not spec.keep_processes
+        and not any(name.startswith("PYTHON") and name not in spec.preload_env for name in spec.env)
+    )
+
+
+def _forked(work: Work, spec: PythonSpec, words: list[str], config: Config) -> Work:
+    """The same, forked from an interpreter with the job's modules. Its command stays: by that it
+    is started when it cannot be forked."""
+    variables = {name: spec.env[name] for name in sorted(spec.preload_env) if name in spec.env}
+    python, modules = work.argv[0], tuple(spec.preload)
+    said = json.dumps([python, modules, variables, work.venv]).encode()
+    name = hashlib.sha256(said).hexdigest()[:32]
+    return work._replace(
+        workload="forked",
+        options={SOCKET: str(config.state_dir / INTERPRETERS / name), WORDS: words},
+        interpreter=Interpreter(name, python, modules, variables, work.venv),
+    )
+
+
+def interpreter_program() -> dict[str, bytes]:
+    """The files of the program of warm interpreters, which is the first one."""
+    names = ("interpreter.py", "keeper.py")
+    return {name: Path(__file__).with_name(name).read_bytes() for name in names}
 
 
 def _settings(spec: PythonSpec, paths: JobPaths, config: Config) -> dict[str, Any]:

@@ -29,6 +29,19 @@ class WorkFile(NamedTuple):
     """It is the agent's choice, in the job's own folder; else the user's, and may be at fault."""
 
 
+class Interpreter(NamedTuple):
+    """A Python that has imported modules, and forks the jobs that want just these."""
+
+    name: str
+    """The same for all jobs that it may fork; names its socket."""
+    python: str
+    """The program, as the job's command names it."""
+    modules: tuple[str, ...]
+    variables: dict[str, str]
+    """What the modules find in their environment beyond what this host's jobs inherit."""
+    venv: str | None
+
+
 class Work(NamedTuple):
     """What a shim has to run."""
 
@@ -46,6 +59,10 @@ class Work(NamedTuple):
     """What the output passes before it is kept (`shim.filters`)."""
     inherits: bool = True
     """Whether the job has the environment that all programs of this host have."""
+    venv: str | None = None
+    """Folder of the virtual environment that the job is in."""
+    interpreter: Interpreter | None = None
+    """What may fork it, warm; None: nothing does."""
 
 
 Planner = Callable[[Any, JobPaths, Config, Engine | None], Work]

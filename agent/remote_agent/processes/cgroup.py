@@ -143,6 +143,10 @@ class Group:
         procs = f"{self.folder}/cgroup.procs"
         return lambda: _put(procs, "0")
 
+    def take(self, pid: int) -> None:
+        """Move a process into this group. OSError."""
+        self._set("cgroup.procs", str(pid))
+
     def kill(self) -> bool:
         """Kill everything in the group at once (cgroup.kill, Linux 5.14); False without it."""
         try:

@@ -226,6 +226,7 @@ class AttemptRunner:
             self._notify_at = None if self._channel.grew(self._output.size) else now + _NOTIFY_AGAIN
             if fed := self._streams.feed_more(now, told):
                 self._timeline.add(time.time(), "input_closed", fed)
+                self._workload.input_closed()
             self._limits.enforce(now)
 
     def _heed(self, filters: Filters) -> bool:

@@ -42,5 +42,11 @@ CONTACT: Final = "../../contact"
 NEVER_BEGUN: Final = "never_begun"
 """Option of the workload `process`: path of a file in which the job's first process says why the
 job itself could not begin."""
+SOCKET: Final = "socket"
+WORDS: Final = "words"
+"""Options of the workload `forked`: the path of the warm interpreter's socket, and what follows
+`python -u` in the job's command."""
+INTERPRETER_MARK: Final = "REMOTE_INTERPRETER"
+"""Variable of warm interpreters, by whose value others know what they have forked."""
 KEEP_MARK: Final = "REMOTE_KEEP_PROCESSES"
 """Environment name of jobs whose processes may outlive them; guards do not kill those."""

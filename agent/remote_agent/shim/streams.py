@@ -39,7 +39,7 @@ class Streams:
             self._holder.hold(pipe)
         order = self._order
         self.feed = Feed(self._directory, self._poller, pipe, order.payload, order.stdin)
-        return JobPipes(stdin, out, err)
+        return JobPipes(stdin, out, err, pipe)
 
     def _output(self, stream: bytes) -> int:
         pipe, end = self._poller.pipe()

@@ -20,7 +20,9 @@ from remote_protocol.limits import (
 )
 from remote_protocol.units import plain_size
 
-_OPTIONS: Final = ("module", "requirements", "python_version")
+_OPTIONS: Final = frozenset(
+    ["module", "requirements", "python_version", "environment", "preload", "preload_env"]
+)
 """Options that only Python jobs have."""
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
 _LONGEST_FILE: Final = 4 * MAX_REQUIREMENTS_SIZE
@@ -29,7 +31,7 @@ _LONGEST_FILE: Final = 4 * MAX_REQUIREMENTS_SIZE
 
 def needs_python(spec: Document) -> str | None:
     """An option that only Python jobs have, if one was given."""
-    return next((f"--{name.replace('_', '-')}" for name in _OPTIONS if name in spec), None)
+    return next((f"--{name.replace('_', '-')}" for name in spec if name in _OPTIONS), None)
 
 
 def python_title(spec: Document) -> str:
@@ -55,6 +57,9 @@ def make_python(spec: Document) -> None:
         _put_script(spec, words.pop(0))
     if words:
         spec["args"] = words
+    for name in ("preload", "preload_env"):
+        if name in spec:
+            spec[name] = list(spec[name])
     if name := spec.pop("requirements", None):
         spec["requirements"] = _requirements(name)
 

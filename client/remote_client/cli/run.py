@@ -181,6 +181,23 @@ Examples:
 )
 @click.option("--python-version", metavar="3.N", help="With --python: which Python runs it.")
 @click.option(
+    "--environment",
+    metavar="NAME",
+    help="With --python: the environment that the agent has prepared under this name.",
+)
+@click.option(
+    "--preload",
+    multiple=True,
+    metavar="MODULE",
+    help="With --python: have it forked from an interpreter that has imported this; repeatable.",
+)
+@click.option(
+    "--preload-env",
+    multiple=True,
+    metavar="NAME",
+    help="A variable of --env that those modules need when they are imported; repeatable.",
+)
+@click.option(
     "--spec",
     metavar="FILE",
     help="The job as a JSON document, as POST /jobs takes it (-: stdin); other options override "

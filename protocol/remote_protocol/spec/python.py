@@ -6,8 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
+from remote_protocol.ids import Name
 from remote_protocol.limits import (
     MAX_ARGUMENTS,
+    MAX_PRELOAD,
+    MAX_PRELOAD_ENV,
     MAX_REQUIREMENT,
     MAX_REQUIREMENTS,
     MAX_SCRIPT_SIZE,
@@ -18,6 +21,10 @@ from remote_protocol.program import check_command, check_fits, check_text
 from remote_protocol.requirements import check_requirements, normalised
 from remote_protocol.spec.job import Argument, JobSpec
 
+ModuleName = Annotated[
+    str, StringConstraints(max_length=256, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
+]
+
 
 class PythonSpec(JobSpec, kind="python"):
     """A job that runs a Python program, given as text or as a module."""
@@ -27,13 +34,7 @@ class PythonSpec(JobSpec, kind="python"):
     """The program's text; it lies in the work directory, beside the job's files."""
     filename: Annotated[str, StringConstraints(pattern=SCRIPT_NAME_PATTERN)] = SCRIPT_NAME
     """What the script is called there, and in tracebacks."""
-    module: (
-        Annotated[
-            str,
-            StringConstraints(max_length=256, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"),
-        ]
-        | None
-    ) = None
+    module: ModuleName | None = None
     """A module to run instead (`python -m`), from the job's files or its requirements."""
     args: Annotated[
         list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
@@ -48,6 +49,21 @@ class PythonSpec(JobSpec, kind="python"):
     The agent prepares an environment with them, once for all jobs that require the same."""
     python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")] | None = None
     """Version of the interpreter, as `3.12`; default is the one that the agent is set to."""
+
+    environment: Name | None = None
+    """An environment that the agent has prepared, by its name there (`[python] environments`); in
+    place of `requirements` and `python`."""
+    preload: Annotated[list[ModuleName], Field(max_length=MAX_PRELOAD)] = Field(
+        default_factory=list
+    )
+    """Modules that take long to import. The agent keeps an interpreter that has imported them, and
+    forks the job from it; where it cannot, the job starts as any other."""
+    preload_env: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=256)]],
+        Field(max_length=MAX_PRELOAD_ENV),
+    ] = Field(default_factory=list)
+    """Variables of `env` that those modules must find when they are imported; all others are set
+    after the fork. Jobs with other values of these have another interpreter."""
 
     @field_validator("script", mode="before")
     @classmethod
@@ -68,7 +84,23 @@ class PythonSpec(JobSpec, kind="python"):
         if self.script is not None and any(file.path == self.filename for file in self.files):
             raise ValueError(f"{self.filename} is the script; name the file of this name otherwise")
         check_fits(self.args, self.env)
+        self._check_environment()
         return self
+
+    def _check_environment(self) -> None:
+        if self.environment is not None and (self.requirements or self.python is not None):
+            raise ValueError(
+                "environment names one that is prepared already: leave requirements and python out"
+            )
+        if self.preload and self.requirements:
+            raise ValueError(
+                "preload needs an environment that the agent has (environment), or none; it does "
+                "not go with requirements"
+            )
+        if self.preload_env and not self.preload:
+            raise ValueError("preload_env is for the modules of preload, and there are none")
+        if missing := [name for name in self.preload_env if name not in self.env]:
+            raise ValueError(f"preload_env names {missing[0]!r}, which is not in env")
 
     @property
     def words(self) -> list[str]:

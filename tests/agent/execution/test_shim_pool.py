@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 
 from remote_agent.execution import shim_pool as module
 from remote_agent.execution.shim_pool import SPARE, ShimPool
+from remote_agent.planning.work import Interpreter
+from remote_agent.sections import PythonPart
 from remote_agent.shim.secrets import SecretsError
 from tests.support.shim_harness import ShimHarness, eventually, gone, running
 
@@ -150,3 +153,24 @@ def test_a_large_log_of_complaints_is_put_aside(
     (tmp_path / "logs" / module.SHIMS_LOG).write_text("x" * 11)
     pool.open()
     assert (tmp_path / "logs" / f"{module.SHIMS_LOG}.1").read_text() == "x" * 11
+
+
+def test_a_start_waits_for_its_interpreter(pool: ShimPool, tmp_path: Path) -> None:
+    pool.open()
+    gate = tmp_path / "gate"
+    (tmp_path / "slow.py").write_text(
+        f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\n"
+    )
+    wanted = Interpreter("name", sys.executable, ("slow",), {"PYTHONPATH": str(tmp_path)}, None)
+    pool.want_interpreter("J.1", wanted, PythonPart(), {})
+    with pytest.raises(BlockingIOError, match="imports modules"):
+        pool.request(tmp_path / "J.1")
+    pool.request(tmp_path / "other")
+    gate.touch()
+    eventually(lambda: not pool._interpreters or not pool._interpreters.pending("J.1"))
+    pool.request(tmp_path / "J.1")
+    (pid,) = pool._interpreters.pids() if pool._interpreters else (0,)
+    pool.hand_over()
+    assert os.environ.pop(module.FORMER) == f"{pool.pid} {pid}"
+    pool.close()
+    gone(pid)

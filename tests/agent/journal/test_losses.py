@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 from zlib import crc32
 
-from remote_agent.journal.directory import ended_from
+from remote_agent.journal.directory import StartRecord, ended_from
 from remote_agent.journal.losses import kill_rest, killed_words, lost, measure
+from remote_agent.processes import start_time
 from remote_protocol.states import EndReason
 from tests.support.fake_server import new_key
 
@@ -46,3 +47,16 @@ def test_the_record_of_a_loss() -> None:
     ended = ended_from(new_key(), lost("the shim died", 3, 4, None))
     assert (ended.end_reason, ended.size, ended.checksum) == (EndReason.LOST, 3, 4)
     assert ended.exit_code is None and ended.end_detail == "the shim died"
+
+
+def test_what_was_forked_is_known_by_the_mark_of_its_interpreter() -> None:
+    key = new_key()
+    with subprocess.Popen(
+        ["sleep", "60"], env={"REMOTE_INTERPRETER": "m"}, start_new_session=True
+    ) as process:
+        started = StartRecord(
+            process.pid, str(start_time(process.pid)), 2, "boot", 1.0, None, "other"
+        )
+        assert kill_rest(key, started) == 0
+        assert kill_rest(key, started._replace(mark="m")) == 1
+        assert process.wait(20) == -9

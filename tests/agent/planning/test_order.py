@@ -175,3 +175,13 @@ def test_secrets_as_files_need_a_place_in_memory(offers: Offers, config: Config)
     assert made.secret_prefix == "/dev/shm/remote-agent-0-" and "U" not in made.env
     plain = make_order(offers(), Work(["x"]), paths, config, host)
     assert (plain.secrets, plain.secret_files, plain.secret_prefix) == ([], [], "")
+
+
+def test_a_virtual_environment_goes_first_in_the_path(offers: Offers) -> None:
+    assert module.venv_variables(None, {"PATH": "/bin"}) == {}
+    given = module.venv_variables("/opt/a", {"PATH": "/bin"})
+    assert given == {"VIRTUAL_ENV": "/opt/a", "PATH": "/opt/a/bin:/bin"}
+    config, paths = Config(state_dir=Path("/state")), job_paths(Path("/state/J.1"), None, None)
+    host = HostContext("host-1", {"PATH": "/bin"})
+    made = make_order(offers(), Work(["x"], venv="/opt/a"), paths, config, host)
+    assert (made.env["PATH"], made.env["VIRTUAL_ENV"]) == ("/opt/a/bin:/bin", "/opt/a")

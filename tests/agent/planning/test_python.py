@@ -11,7 +11,7 @@ import pytest
 from remote_agent.config import Config
 from remote_agent.planning import environment, python
 from remote_agent.planning.paths import JobPaths
-from remote_agent.planning.work import Work, WorkFile
+from remote_agent.planning.work import NotAllowed, Work, WorkFile
 from remote_agent.sections import JobsPart, PythonPart
 from remote_agent.values import UserRange
 from remote_protocol.spec import PythonSpec
@@ -84,3 +84,54 @@ def test_where_none_can_be_prepared_it_is_said(monkeypatch: pytest.MonkeyPatch) 
     assert planned(module="a").argv[0] == "python3"
     with pytest.raises(ValueError, match="agents on Windows prepare no environments"):
         planned(module="a", requirements=["a"])
+
+
+PREPARED: dict[str, Any] = {"python": PythonPart(environments={"a": Path("/opt/a")})}
+
+
+def test_a_prepared_environment_is_used_by_its_name() -> None:
+    work = planned(PREPARED, module="m", environment="a")
+    assert (work.argv, work.venv) == (["/opt/a/bin/python", "-u", "-m", "m"], "/opt/a")
+    assert work.workload == "process" and work.interpreter is None
+    with pytest.raises(NotAllowed, match="no environment 'b': it has a"):
+        planned(PREPARED, module="m", environment="b")
+    with pytest.raises(NotAllowed, match="no environment 'b': it has none"):
+        planned(module="m", environment="b")
+
+
+def test_jobs_with_the_same_modules_share_an_interpreter() -> None:
+    same: dict[str, Any] = {"environment": "a", "preload": ["m", "n"], "preload_env": ["B"]}
+    work = planned(PREPARED, script="1", args=["x"], env={"A": "1", "B": "2"}, **same)
+    made = work.interpreter
+    assert work.workload == "forked" and made is not None
+    assert work.argv == ["/opt/a/bin/python", "-u", f"{HOME}/work/main.py", "x"]
+    assert work.options == {
+        "socket": f"/state/interpreters/{made.name}", "words": [f"{HOME}/work/main.py", "x"],
+    }  # fmt: skip
+    assert made[1:] == ("/opt/a/bin/python", ("m", "n"), {"B": "2"}, "/opt/a")
+    again = planned(PREPARED, script="2", env={"A": "9", "B": "2"}, **same)
+    assert again.interpreter == made
+    other = planned(PREPARED, script="2", env={"B": "3"}, **same)
+    assert other.interpreter is not None and other.interpreter.name != made.name
+
+
+@pytest.mark.parametrize(
+    ("config", "fields"),
+    [
+        ({"python": PythonPart(warm=0)}, {}),
+        ({"jobs": JobsPart(run_as="nobody")}, {}),
+        ({"jobs": JobsPart(user_range=UserRange(80000, 80005))}, {}),
+        ({}, {"keep_processes": True}),
+        ({}, {"env": {"PYTHONHASHSEED": "1"}}),
+        ({}, {"preload": []}),
+    ],
+)
+def test_what_cannot_be_forked_is_started(config: dict[str, Any], fields: dict[str, Any]) -> None:
+    work = planned(config, **{"module": "m", "preload": ["a"], **fields})
+    assert (work.workload, work.interpreter) == ("process", None)
+
+
+def test_variables_of_the_interpreter_itself_are_for_its_start() -> None:
+    env = {"PYTHONHASHSEED": "1"}
+    work = planned(module="m", preload=["a"], env=env, preload_env=["PYTHONHASHSEED"])
+    assert work.interpreter is not None and work.interpreter.variables == env

@@ -153,3 +153,9 @@ def test_a_controller_that_is_not_there_is_no_silent_limit(base: Path) -> None:
     with pytest.raises(OSError):
         Group.create(str(base), "J.1", Limits(64 << 20))
     assert not (base / "job-J.1").exists()
+
+
+def test_a_process_is_taken_into_a_group(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").touch()
+    Group(str(tmp_path)).take(17)
+    assert (tmp_path / "cgroup.procs").read_text() == "17"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from remote_agent.processes.python import PREPARES_ENVIRONMENTS, python_command
+from remote_agent.processes.python import (
+    PREPARES_ENVIRONMENTS,
+    environment_programs,
+    python_command,
+)
 
 
 def test_the_version_counts_more_than_the_configured_one() -> None:
@@ -10,3 +14,7 @@ def test_the_version_counts_more_than_the_configured_one() -> None:
     assert python_command(None, "/opt/python") == ["/opt/python"]
     assert python_command("3.12", "/opt/python") == ["python3.12"]
     assert PREPARES_ENVIRONMENTS
+
+
+def test_where_programs_of_an_environment_are() -> None:
+    assert environment_programs("/opt/a") == "/opt/a/bin"

@@ -28,7 +28,7 @@ class Case:
         self.output = Output(folder, order)
         self.reader = OutputReader(self.poller, self.streams, self.output, self.timeline)
         self.room = True
-        _, self.stdout, self.stderr = self.streams.open()
+        _, self.stdout, self.stderr, _ = self.streams.open()
         self.output.ready = lambda: self.room  # type: ignore[method-assign]
 
     def write_pending(self) -> None:

@@ -34,7 +34,7 @@ def test_all_pipes_are_closed_in_the_end(tmp_path: Path) -> None:
             order(payload=b"x"),
         ):
             streams = Streams(folder, wanted, Poller())
-            stdin, out, err = streams.open()
+            stdin, out, err, _ = streams.open()
             has_input = wanted.stdin or bool(wanted.payload)
             assert (stdin is not None) == has_input == (streams.feed is not None)
             assert (out == err) == wanted.merge
@@ -48,7 +48,7 @@ def test_streams_are_named(tmp_path: Path) -> None:
     poller = Poller()
     with Folder(tmp_path) as folder:
         streams = Streams(folder, order(), poller)
-        _, out, err = streams.open()
+        _, out, err, _ = streams.open()
         os.write(err, b"e")
         os.write(out, b"o")
         streams.release()

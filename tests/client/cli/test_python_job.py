@@ -85,3 +85,14 @@ def test_its_options_need_it() -> None:
     for name in ("module", "requirements", "python_version"):
         with pytest.raises(UsageError, match=f"{flag(name)} is for Python jobs: it needs --python"):
             job_spec({"python": False, "command": ("x",), name: "a"})
+
+
+def test_a_prepared_environment_and_modules() -> None:
+    spec = submitted(
+        module="m", environment="a", preload=("x", "y"), preload_env=("A",), env=("A=1",)
+    )
+    assert spec == {
+        "kind": "python", "module": "m", "environment": "a", "preload": ["x", "y"],
+        "preload_env": ["A"], "env": {"A": "1"},
+    }  # fmt: skip
+    assert needs_python({"preload": ["x"]}) == "--preload"

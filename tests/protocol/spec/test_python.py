@@ -43,9 +43,25 @@ def test_a_module() -> None:
         ({"script": "x", "python": "3.11 -c"}, "python"),
         ({"script": "x", "requirements": ["-e ."]}, "is an option"),
         ({"script": "x", "command": ["ls"]}, "command"),
+        ({"script": "x", "environment": "a", "requirements": ["b"]}, "leave requirements"),
+        ({"script": "x", "environment": "a", "python": "3.12"}, "leave requirements"),
+        ({"script": "x", "environment": "../a"}, "environment"),
+        ({"script": "x", "preload": ["a; b"]}, "preload"),
+        ({"script": "x", "preload": ["a"], "requirements": ["b"]}, "does not go with requirements"),
+        ({"script": "x", "preload_env": ["A"], "env": {"A": ""}}, "there are none"),
+        ({"script": "x", "preload": ["a"], "preload_env": ["A"]}, "'A', which is not in env"),
         ({"script": "x", "files": [{"path": "main.py", "content": ""}]}, "main.py is the script"),
     ],
 )
 def test_a_mistake_is_named(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         spec(**fields)
+
+
+def test_what_a_warm_interpreter_needs_is_the_same_after_the_wire() -> None:
+    made = spec(
+        script="x", environment="airflow", preload=["a.b"], env={"A": "1"}, preload_env=["A"]
+    )
+    assert isinstance(made, PythonSpec)
+    assert (made.environment, made.preload, made.preload_env) == ("airflow", ["a.b"], ["A"])
+    assert "preload" not in spec(script="x").short_json

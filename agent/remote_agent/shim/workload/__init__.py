@@ -12,11 +12,13 @@ from typing import Final
 from remote_agent.shim.order import Order, OrderError
 from remote_agent.shim.workload.base import JobPipes, Workload
 from remote_agent.shim.workload.container import ContainerWorkload
+from remote_agent.shim.workload.forked import ForkedWorkload
 from remote_agent.shim.workload.process import ProcessWorkload
 
 WORKLOADS: Final[dict[str, Callable[[Order, bool], Workload]]] = {
     "process": ProcessWorkload,
     "container": ContainerWorkload,
+    "forked": ForkedWorkload,
 }
 """How each is made: of the start order, and of whether a launcher kills what a dead shim leaves."""
 

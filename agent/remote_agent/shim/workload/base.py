@@ -16,11 +16,13 @@ from remote_agent.processes import ExitStatus, Swept, Usage
 
 class JobPipes(NamedTuple):
     """The job's ends of its pipes, as `Poller` makes them. `stdin` is None when it is empty,
-    `stdout` and `stderr` may be one."""
+    `stdout` and `stderr` may be one. `input` is the shim's own end of `stdin`, for whoever must
+    keep it from ending with the shim."""
 
     stdin: int | None
     stdout: int
     stderr: int
+    input: int | None = None
 
 
 class Workload(Protocol):
@@ -66,6 +68,9 @@ class Workload(Protocol):
 
     def reap(self) -> ExitStatus | None:
         """How the job has ended; None when it still runs."""
+
+    def input_closed(self) -> None:
+        """The job's input has come to its end."""
 
     def interrupt(self, signal: str) -> str:
         """Send the polite signal of this name; what was done, in words."""

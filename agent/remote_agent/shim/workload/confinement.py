@@ -31,6 +31,8 @@ class Confinement:
         self._nice = order.nice
         self._guarded = guarded
         self._group: Group | None = None
+        self._root = 0
+        """Whose descendants the job is; 0: this process."""
         self.note = ""
         """A sentence when the group could not be had and the weaker way is used."""
         self.peak = 0
@@ -75,6 +77,12 @@ class Confinement:
 
         return prepare
 
+    def take(self, job: int, root: int) -> None:
+        """Put a process that exists within the limits; everything below `root` is the job's."""
+        self._root = root
+        if self._group is not None:
+            self._group.take(job)
+
     def _change(self, uid: int) -> None:
         order = self._order
         step = f"it cannot become user {uid}"
@@ -114,7 +122,7 @@ class Confinement:
         if self._limit is None or self.check_at is None:
             return False
         self.check_at = now + _CHECK_EVERY
-        me = os.getpid()
+        me = self._root or os.getpid()
         used = tree_memory(me)
         if used > self._limit:
             used = tree_memory(me, exact=True)

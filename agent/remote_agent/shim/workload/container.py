@@ -111,6 +111,9 @@ class ContainerWorkload:
         stdin = None if pipes.stdin is None else os.dup(pipes.stdin)
         self._ends = JobPipes(stdin, os.dup(pipes.stdout), os.dup(pipes.stderr))
 
+    def input_closed(self) -> None:
+        """Nothing: the container's client has noticed."""
+
     def identity(self) -> dict[str, Any]:
         """The client's process, and the container's name."""
         return {"pid": self.pid, "start_time": start_time(self.pid), "container": self._name}

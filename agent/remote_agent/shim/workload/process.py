@@ -66,7 +66,7 @@ class ProcessWorkload:
         order = self._order
         if order.keep_processes:
             env = {**env, KEEP_MARK: "1"}
-        self._confinement.give_streams(end for end in pipes if end is not None)
+        self._confinement.give_streams(end for end in pipes[:3] if end is not None)
         try:
             self.pid = spawn(
                 order.argv,
@@ -110,6 +110,9 @@ class ProcessWorkload:
             return None
         status, self._used = ended
         return exit_status(status)
+
+    def input_closed(self) -> None:
+        """Nothing: the job has noticed."""
 
     def interrupt(self, signal: str) -> str:
         """The polite signal, to the process group."""
