@@ -14,8 +14,15 @@ from aiohttp import web
 from pydantic import Field, ValidationError
 
 from remote_datahub.execution_jobs import spec_of
+from remote_datahub.reports import structured_report
 from remote_datahub.requests import MAX_LISTS, ExecutionRequest, SignalRequest
-from remote_datahub.results import MOST_LINES, ExecutionView, execution_view, last_lines
+from remote_datahub.results import (
+    MOST_LINES,
+    ExecutionView,
+    execution_view,
+    last_lines,
+    not_yet_over,
+)
 from remote_datahub.spec import MAX_RECIPE, DatahubSpec
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
@@ -72,6 +79,8 @@ async def execute(call: Call) -> web.StreamResponse:
     `executor_id` is the queue, `exec_id` the idempotency key: the same request twice makes one job.
     """
     asked = (await call.read(ExecutionRequest)).identified(str(uuid.uuid4()))
+    # The server's log says who called; what runs, with its environment, must not be in it.
+    call.given = None
     try:
         spec = spec_of(asked)
     except ValidationError as error:
@@ -149,8 +158,12 @@ async def _execution(call: Call, name: str) -> Job:
 async def _view(call: Call, job: Job, lines: int) -> ExecutionView:
     spec = job.spec
     assert isinstance(spec, DatahubSpec)
-    log = await _log(call, job, lines) if lines else None
-    return execution_view(job, spec.idempotency_key or job.id, spec.task, log=log)
+    log, structured = await _log(call, job, lines) if lines else None, None
+    if job.state.terminal:
+        services = call.services
+        structured, due = await structured_report(services.store, services.artifacts, job)
+        job = not_yet_over(job) if due else job
+    return execution_view(job, spec.idempotency_key or job.id, spec.task, structured, log)
 
 
 async def _log(call: Call, job: Job, lines: int) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -79,6 +80,11 @@ def status_of(job: Job) -> Status:
     if job.state is JobState.FAILED and job.end_reason is EndReason.TIMEOUT:
         return "TIMEOUT"
     return _STATUS[job.state]
+
+
+def not_yet_over(job: Job) -> Job:
+    """A job that has ended, while its report has not come: as DataHub is told of it."""
+    return replace(job, state=JobState.RUNNING, ended_at=None)
 
 
 def execution_view(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
@@ -60,6 +61,15 @@ async def test_the_same_request_makes_one_job_and_another_one_is_a_conflict(live
     assert shown["secrets"] == ["DB_TOKEN"]
     found = (await live.get(f"/jobs?annotation=datahub.exec_id={ASKED['exec_id']}")).body["items"]
     assert [item["id"] for item in found] == [job]
+
+
+async def test_the_log_says_who_asked_and_not_what_for(live: Live) -> None:
+    args = {**ASKED["args"], "extra_env_vars": {"WAREHOUSE": "quiet-part"}}
+    with capture_logs() as lines:
+        assert (await live.post(EXECUTIONS, {**ASKED, "args": args})).status == 201
+    (line,) = [line for line in lines if line["event"] == "change"]
+    assert (line["by"], line["path"]) == ("first-admin", "/api/v1/datahub/executions")
+    assert "quiet-part" not in str(lines) and "source" not in str(lines)
 
 
 async def test_a_request_without_an_id_gets_one(live: Live) -> None:
