@@ -1,0 +1,63 @@
+"""`airflow remote …`: is the server reached, which agents and queues are there. Network only."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def get_commands() -> list[Any]:
+    """The commands, as Airflow takes them."""
+    from airflow.cli.cli_config import ActionCommand, GroupCommand
+
+    commands = [
+        ActionCommand(name=name, help=words, func=run, args=())
+        for name, words, run in (
+            ("check", "Say whether the remote-server is reached and takes tasks", check),
+            ("agents", "List its agents", agents),
+            ("queues", "List its queues", queues),
+        )
+    ]
+    words = "Look at the remote-server that runs tasks"
+    return [GroupCommand(name="remote", help=words, subcommands=commands)]
+
+
+def check(_: Any) -> None:
+    """Whether everything that a task needs can be had."""
+    version = _ask("/version")
+    caller = _ask("/whoami")
+    print(f"remote-server {version['version']}, token {caller['name']} ({caller['role']})")
+    if caller["role"] == "viewer":
+        sys.exit(
+            "the token may only look; make one with: remotectl token create --role operator "
+            "--name airflow"
+        )
+    online = [agent for agent in _ask("/agents")["items"] if agent["state"] == "online"]
+    if not online:
+        sys.exit("no agent is online, so that tasks would wait; see: remotectl agent list")
+    print(f"{len(online)} agents are online")
+
+
+def agents(_: Any) -> None:
+    """Its agents."""
+    for agent in _ask("/agents")["items"]:
+        row = (agent["name"], agent["state"], f"{agent['running']}/{agent['capacity']}")
+        print("\t".join(map(str, (*row, ",".join(agent["queues"])))))
+
+
+def queues(_: Any) -> None:
+    """Its queues."""
+    for queue in _ask("/queues")["items"]:
+        print("\t".join(str(queue.get(name)) for name in ("name", "queued", "running", "agents")))
+
+
+def _ask(path: str) -> Any:
+    from airflow.configuration import conf
+
+    from remote_airflow.server import Refused, Server, Unavailable
+    from remote_airflow.settings import SettingsError, load
+
+    try:
+        return Server(load(conf), timeout=10.0).get(path)
+    except (SettingsError, Unavailable, Refused) as error:
+        sys.exit(f"airflow remote: {error.args[0]}")

@@ -1,0 +1,205 @@
+"""The executor: what Airflow's scheduler asks, and nothing that waits for the network but adoption.
+
+No exception of ours may leave a method that the scheduler's loop calls: it would end the scheduler.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from airflow.executors.base_executor import BaseExecutor
+
+from remote_airflow.dispatches import Dispatches, Told
+from remote_airflow.job import DISPATCH, ConfigError, job_of
+from remote_airflow.link import Link
+from remote_airflow.logs import RunningLogs
+from remote_airflow.server import Server, Unavailable
+from remote_airflow.settings import Settings, load
+from remote_airflow.versions import dispatch_id
+
+log = logging.getLogger(__name__)
+
+ADOPTION_TIMEOUT: Final = 8.0
+"""Seconds; the scheduler holds locks on rows meanwhile."""
+_STOP_PATIENCE: Final = 10.0
+_NOTED: Final = 1000
+_GIVEN_UP: Final = "Airflow has ended the task"
+
+
+class RemoteExecutor(BaseExecutor):
+    """Has tasks run by agents of a remote-server."""
+
+    supports_multi_team = True
+    pre_assigns_external_executor_id = True
+    is_local = False
+    is_production = True
+    serve_logs = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._dispatches = Dispatches()
+        self._settings: Settings | None = None
+        self._link: Link | None = None
+        self._server: Server | None = None
+        self._logs: RunningLogs | None = None
+        self._noted: deque[Any] = deque(maxlen=_NOTED)
+
+    # The scheduler's process ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Connect. SettingsError when the configuration is wrong: better now than at the first
+        task."""
+        settings = self._configured()
+        self._server = Server(settings)
+        self._link = Link(self._server, self._dispatches)
+        self._link.start()
+        log.info("tasks of this executor run on agents of %s", settings.url)
+
+    def _process_workloads(self, workload_items: Sequence[Any]) -> None:
+        for workload in workload_items:
+            key = workload.ti.key
+            self.queued_tasks.pop(key, None)
+            self.running.add(key)
+            try:
+                dispatch, known = dispatch_id(workload)
+                self._dispatches.add(key, dispatch, job_of(workload, dispatch, self._configured()))
+                if not known:
+                    self._tell_queued(key, dispatch)
+            except ConfigError as error:
+                self._refuse(key, str(error))
+            except Exception as error:
+                log.exception("a task cannot be dispatched: %s", key)
+                self._refuse(key, f"it cannot be dispatched: {error}")
+
+    def _tell_queued(self, key: Any, dispatch: str) -> None:
+        from airflow.utils.state import TaskInstanceState
+
+        self.change_state(key, TaskInstanceState.QUEUED, dispatch, remove_running=False)
+
+    def _refuse(self, key: Any, reason: str) -> None:
+        self._note("remote: not run", reason, key)
+        self.fail(key, reason)
+
+    def _note(self, event: str, text: str, key: Any) -> None:
+        """An entry in Airflow's log of events, where people look why a task has not run."""
+        self.log_task_event(event=event, extra=text, ti_key=key)
+        # Airflow 3.3.2 drops its last reference to an entry before it writes what stands in it.
+        self._noted.extend(list(self._task_event_logs)[-1:])
+
+    def sync(self) -> None:
+        """Tell Airflow what has become of its tasks, and the server what Airflow gave up."""
+        try:
+            for report in self._dispatches.reports():
+                if report.what is Told.RUNNING:
+                    self.running_state(report.key, report.dispatch)
+                elif report.what is Told.SUCCESS:
+                    self.success(report.key, report.dispatch)
+                else:
+                    log.warning("task %s: %s", report.key, report.detail)
+                    self._note("remote: failed", report.detail, report.key)
+                    self.fail(report.key, report.dispatch)
+            # Airflow ends tasks without heartbeats by change_state: then nobody else stops them.
+            for key in self._dispatches.keep_only(self.running, _GIVEN_UP):
+                log.info("the job of %s is cancelled: Airflow has ended the task", key)
+        except Exception:
+            log.exception("the state of tasks cannot be told now")
+
+    def revoke_task(self, *, ti: Any) -> None:
+        """Forget a task and end its job; nothing is reported of it."""
+        try:
+            key = ti.key
+            self.queued_tasks.pop(key, None)
+            self.running.discard(key)
+            self.event_buffer.pop(key, None)
+            self._dispatches.revoke(key, "Airflow has taken the task back")
+        except Exception:
+            log.exception("a task cannot be taken back")
+
+    def try_adopt_task_instances(self, tis: Sequence[Any]) -> Sequence[Any]:
+        """Go on with tasks of a scheduler that has died; those that the server does not know are
+        given back. Again for tasks that are held already, it changes nothing."""
+        try:
+            return self._adopt(tis)
+        except Exception:
+            log.exception("tasks cannot be adopted")
+            return [ti for ti in tis if not ti.external_executor_id]
+
+    def _adopt(self, tis: Sequence[Any]) -> list[Any]:
+        wanted = {str(ti.external_executor_id): ti for ti in tis if ti.external_executor_id}
+        unknown = [ti for ti in tis if not ti.external_executor_id]
+        new = [key for key, ti in wanted.items() if not self._dispatches.holds(ti.key, key)]
+        found: dict[str, dict[str, Any]] = {}
+        missing: set[str] = set()
+        verified = True
+        if new and self._server is not None:
+            try:
+                found, missing = self._look(self._server, new, wanted)
+            except Unavailable as error:
+                # Their jobs run on, as far as anybody knows; what is not there is said later.
+                log.warning("tasks are adopted unseen, the remote-server is away: %s", error)
+                verified = False
+        for dispatch, ti in wanted.items():
+            if dispatch in missing:
+                unknown.append(ti)
+                continue
+            key = ti.key
+            self.running.add(key)
+            self._dispatches.adopt(key, dispatch, found.get(dispatch), verified)
+        if wanted:
+            log.info("adopted %d tasks, %d are not known", len(tis) - len(unknown), len(unknown))
+        return unknown
+
+    @staticmethod
+    def _look(
+        server: Server, new: Sequence[str], wanted: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], set[str]]:
+        """What the server knows of these dispatches; and those that it does not know."""
+        found, missing = server.look_up([(one, None) for one in new], ADOPTION_TIMEOUT)
+        deadline = time.monotonic() + ADOPTION_TIMEOUT
+        for dispatch in sorted(missing):
+            # A key counts for the token that it was used with, which may have been replaced.
+            if str(wanted[dispatch].state) == "running" and time.monotonic() < deadline:
+                filters = {"annotation": f"{DISPATCH}={dispatch}", "limit": "1"}
+                if jobs := server.jobs(filters, ADOPTION_TIMEOUT):
+                    found[dispatch] = jobs[0]
+                    missing.discard(dispatch)
+        return found, missing
+
+    def end(self) -> None:
+        """The scheduler stops: say what is left to say. Jobs run on and are adopted later."""
+        if self._link is not None:
+            self._link.stop(_STOP_PATIENCE)
+
+    def terminate(self) -> None:
+        """The same, at once."""
+        if self._link is not None:
+            self._link.stop(0)
+
+    # The api-server's process, where nobody calls start ------------------------------------------
+
+    def get_task_log(self, ti: Any, try_number: int) -> tuple[list[str], list[str]]:
+        """The log of a running task as far as it has come."""
+        try:
+            if self._logs is None:
+                settings = self._configured()
+                self._logs = RunningLogs(Server(settings, timeout=5.0), settings)
+            return self._logs.read(ti, try_number)
+        except Exception as error:
+            # Some source at least, or Airflow asks port 8793 of a host that it cannot reach.
+            return [f"The log cannot be read from the remote-server now: {error}"], []
+
+    @staticmethod
+    def get_cli_commands() -> list[Any]:
+        """The commands `airflow remote …`."""
+        from remote_airflow.cli import get_commands
+
+        return get_commands()
+
+    def _configured(self) -> Settings:
+        if self._settings is None:
+            self._settings = load(self.conf)
+        return self._settings

@@ -1,0 +1,73 @@
+"""What Airflow is told of this provider: its executor, commands, settings. Imports nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _option(kind: str, default: str | None, words: str, **more: Any) -> dict[str, Any]:
+    return {
+        "description": words,
+        "version_added": "0.1.0",
+        "type": kind,
+        "example": None,
+        "default": default,
+        **more,
+    }
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The document of the entry point `apache_airflow_provider`."""
+    return {
+        "package-name": "remote-airflow",
+        "name": "Remote",
+        "description": "Runs tasks on agents behind firewalls, which connect outwards only.",
+        "executors": ["remote_airflow.executor.RemoteExecutor"],
+        "cli": ["remote_airflow.cli.get_commands"],
+        "config": {
+            "remote": {
+                "description": "The executor that runs tasks on agents of a remote-server.",
+                "options": {
+                    "url": _option("string", None, "URL of the remote-server."),
+                    "token": _option(
+                        "string",
+                        None,
+                        "API token of the role operator. Better: token_file, or token_cmd.",
+                        sensitive=True,
+                    ),
+                    "token_file": _option(
+                        "string", None, "File with the token; read again at each connection."
+                    ),
+                    "ca_file": _option(
+                        "string", None, "Certificates that sign the server's, if not the system's."
+                    ),
+                    "page_url": _option(
+                        "string", None, "URL by which people reach the server; default: url."
+                    ),
+                    "venv_dir": _option(
+                        "string",
+                        "/opt/airflow/venvs",
+                        "Folder on the agents' hosts that prepared environments are in.",
+                    ),
+                    "venv": _option(
+                        "string", "default", "Name in venv_dir, or path, of a task's environment."
+                    ),
+                    "execution_api_url": _option(
+                        "string",
+                        None,
+                        "Execution API as agents' hosts reach it; default: "
+                        "[core] execution_api_server_url.",
+                    ),
+                    "env": _option(
+                        "string", None, "JSON object: variables that all tasks get on their hosts."
+                    ),
+                    "running_log_limit": _option(
+                        "integer",
+                        "2097152",
+                        "Bytes of a running task's log that the page of Airflow shows; the whole "
+                        "log follows when it has ended.",
+                    ),
+                },
+            }
+        },
+    }

@@ -1,0 +1,86 @@
+"""From a workload to the job that runs it. Pure.
+
+`executor_config={"remote": {…}}` of a task says more of its job; what is wrong with it is said in a
+sentence and fails the task.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from remote_airflow.settings import Settings
+from remote_airflow.task_command import fields_of
+from remote_airflow.versions import name_of
+
+TASK: Final = "airflow.task"
+"""Annotation: the short name of one try of a task."""
+DISPATCH: Final = "airflow.dispatch"
+"""Annotation: the dispatch that the job is for."""
+_LONGEST: Final = 128
+_MOST: Final = 1000
+_PLAIN: Final = {
+    "labels": "labels",
+    "memory": "memory_limit",
+    "weight": "weight",
+    "on_disconnect": "on_disconnect",
+    "agent": "agent",
+    "secrets": "secrets",
+    "grace_period": "grace_period",
+}
+_OPTIONS: Final = (*_PLAIN, "env", "venv", "container")
+
+
+class ConfigError(ValueError):
+    """`executor_config` of a task is wrong; the text is a sentence."""
+
+
+def job_of(workload: Any, dispatch: str, settings: Settings) -> dict[str, Any]:
+    """The body of the job of a workload. ConfigError."""
+    ti = workload.ti
+    options = _options(getattr(ti, "executor_config", None))
+    given = options.get("container")
+    body = fields_of(settings, options.get("venv"), None if given is None else dict(given))
+    body["env"] |= {str(key): str(value) for key, value in options.get("env", {}).items()}
+    body |= {name: options[option] for option, name in _PLAIN.items() if option in options}
+    body.setdefault("grace_period", 30)
+    return {
+        "queue": ti.queue,
+        "name": f"{ti.dag_id}.{ti.task_id}"[:_LONGEST],
+        "priority": max(-_MOST, min(_MOST, int(ti.priority_weight))),
+        "max_attempts": 1,
+        "annotations": {
+            TASK: name_of(ti),
+            DISPATCH: dispatch,
+            "airflow.dag": ti.dag_id[:_LONGEST],
+            "airflow.run": ti.run_id[:_LONGEST],
+            "airflow.try": str(ti.try_number),
+        },
+        "idempotency_key": dispatch,
+        "private_input": workload.model_dump_json(),
+        **body,
+    }
+
+
+def _options(config: Any) -> dict[str, Any]:
+    options = config.get("remote") if isinstance(config, dict) else None
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise ConfigError(
+            "executor_config['remote'] is no dictionary; write for example "
+            "{'remote': {'memory': '2GiB'}}"
+        )
+    if unknown := sorted(set(map(str, options)) - set(_OPTIONS)):
+        raise ConfigError(
+            f"executor_config['remote'] has unknown options: {', '.join(unknown)}; known ones: "
+            f"{', '.join(_OPTIONS)}"
+        )
+    for name, kind, words in (
+        ("env", dict, "a dictionary"),
+        ("labels", dict, "a dictionary"),
+        ("container", dict, "a dictionary, for example {'image': 'apache/airflow:3.3.2'}"),
+        ("venv", str, "the name or path of an environment"),
+    ):
+        if name in options and not isinstance(options[name], kind):
+            raise ConfigError(f"executor_config['remote']['{name}'] is not {words}")
+    return options

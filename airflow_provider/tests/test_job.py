@@ -1,0 +1,95 @@
+"""The job of a task: fields, options, what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from remote_airflow.job import ConfigError, job_of
+from remote_airflow.settings import Settings, SettingsError, load
+
+from .conftest import workload
+
+
+@pytest.fixture
+def known() -> Settings:
+    from airflow.configuration import conf
+
+    return load(conf)
+
+
+def test_options_of_a_task_are_fields_of_its_job(known: Settings) -> None:
+    options = {
+        "labels": {"gpu": "a100"},
+        "memory": "2GiB",
+        "weight": 0.5,
+        "env": {"A": 1},
+        "venv": "ml",
+        "on_disconnect": {"lost_after": "5m"},
+        "secrets": ["DB_PASSWORD"],
+    }
+    work = workload("t", priority_weight=-4000, executor_config={"remote": options})
+    job = job_of(work, "d1", known)
+    assert job["command"][0] == "/opt/airflow/venvs/ml/bin/python"
+    assert (job["labels"], job["memory_limit"], job["weight"]) == ({"gpu": "a100"}, "2GiB", 0.5)
+    assert job["env"]["A"] == "1" and job["env"]["AIRFLOW__CORE__EXECUTOR"] == known.executor
+    assert (job["on_disconnect"], job["secrets"]) == ({"lost_after": "5m"}, ["DB_PASSWORD"])
+    assert (job["priority"], job["idempotency_key"]) == (-1000, "d1")
+    assert "eyJ" not in str(job["command"]) + str(job["env"])
+
+
+def test_a_container_runs_the_same_program(known: Settings) -> None:
+    given = {"image": "apache/airflow:3.3.2", "pull": "never", "python": "/usr/bin/python3"}
+    work = workload("t", executor_config={"remote": {"container": given}})
+    job = job_of(work, "d1", known)
+    assert (job["kind"], job["image"], job["pull"]) == ("container", given["image"], "never")
+    assert job["command"][:2] == ["/usr/bin/python3", "-c"] and "python" not in job
+    assert given["python"], "what the DAG has given stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("fast", "is no dictionary"),
+        ({"colour": 1}, "unknown options: colour; known ones: labels, memory"),
+        ({"env": ["A=1"]}, "['env'] is not a dictionary"),
+        ({"container": "debian"}, "for example {'image'"),
+        ({"venv": 3}, "is not the name or path"),
+    ],
+)
+def test_faults_are_named(known: Settings, options: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        job_of(workload("t", executor_config={"remote": options}), "d1", known)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("URL", "", "[remote] url is missing"),
+        ("TOKEN", "", "remotectl token create --role operator"),
+        ("ENV", "A=1", "[remote] env is not JSON"),
+        ("ENV", "[]", "is not a JSON object"),
+        ("RUNNING_LOG_LIMIT", "2MB", "no number of bytes"),
+    ],
+)
+def test_settings_that_are_wrong_are_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    from airflow.configuration import conf
+
+    monkeypatch.setenv(f"AIRFLOW__REMOTE__{variable}", value)
+    with pytest.raises(SettingsError) as refused:
+        load(conf)
+    assert words in str(refused.value)
+
+
+def test_a_token_is_read_again_from_its_file(known: Settings, tmp_path: Any) -> None:
+    file = tmp_path / "token"
+    settings = known._replace(token_file=str(file))
+    with pytest.raises(SettingsError, match="cannot be read"):
+        settings.bearer()
+    for token in ("rpt_a", "rpt_b"):
+        file.write_text(f"{token}\n")
+        assert settings.bearer() == token
