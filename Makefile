@@ -13,7 +13,7 @@ READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
 PLAYERS   := $(VENV)-ansible/.ready-ansible-$(KEY)
-TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) $(wildcard datahub/remote_extensions tests demo examples benchmarks requirements installers/binary installers/packages installers/windows installers/container installers/ansible/plugins)
+TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) airflow_provider/remote_airflow $(wildcard datahub/remote_extensions tests demo examples benchmarks requirements installers/binary installers/packages installers/windows installers/container installers/ansible/plugins)
 
 # Tests start programs thousands of times: with bytecode, as when they are installed.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,7 +23,7 @@ NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launche
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.
-HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/browser tests/contract tests/s3 tests/monitoring tests/docs/test_blocks.py
+HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/browser tests/contract tests/s3 tests/monitoring tests/airflow tests/docs/test_blocks.py
 
 # Where a test's first fixture builds, boots or waits for a host, on a machine that has more to do: what hangs ends.
 LONG := --timeout 900
@@ -45,7 +45,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring check fmt bench bench-pair chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow check fmt bench bench-pair chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -178,6 +178,15 @@ else
 	@unshare --mount $(BIN)/python -m pytest $(LONG) tests/packages $(ARGS)
 endif
 
+test-airflow: setup-dev ## the Airflow provider: units on Airflow's own base class, tasks of a real Airflow on a real agent; REMOTE_TEST_AIRFLOW=off leaves it out
+ifeq ($(REMOTE_TEST_AIRFLOW),off)
+	@echo "make: test-airflow is LEFT OUT, because REMOTE_TEST_AIRFLOW=off"
+else
+	@PYTHON=$(BIN)/python bash tests/airflow/set_up.sh
+	@cd airflow_provider && AIRFLOW_HOME=$(CURDIR)/build/airflow/home ../build/airflow/venv/bin/python -m pytest -q
+	@$(BIN)/python -m pytest --timeout 300 tests/airflow $(ARGS)
+endif
+
 check: setup-dev ## lint, format, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -231,6 +240,8 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	@$(LOCK) --output-file requirements/contract.txt requirements/contract.in
 	@$(LOCK) --output-file requirements/s3.txt requirements/s3.in
 	@$(LOCK) --no-deps --output-file requirements/kubectl.txt requirements/kubectl.in
+	@# Airflow has versions of its own for what others use, too.
+	@$(LOCK) --upgrade --output-file requirements/airflow.txt requirements/airflow.in
 	@$(subst --universal --python-version 3.11,--python-platform x86_64-pc-windows-msvc --python-version 3.13,$(LOCK)) \
 	  --constraint requirements/dev.txt --constraint requirements/build.txt --output-file requirements/windows.txt \
 	  agent/pyproject.toml protocol/pyproject.toml datahub/pyproject.toml requirements/windows.in

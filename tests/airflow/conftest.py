@@ -1,0 +1,26 @@
+"""One deployment of Airflow with one server and one agent, for all tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.airflow.deployment import Airflow
+from tests.support.postgresql import PostgresServer
+from tests.support.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    root: Path = tmp_path_factory.mktemp("airflow")
+    with PostgresServer.started() as postgres, Stack(root) as stack:
+        stack.start_server()
+        stack.agent("alpha", capacity=4)
+        deployment = Airflow(root / "airflow", stack, postgres)
+        try:
+            deployment.start()
+            yield deployment
+        finally:
+            deployment.close()

@@ -1,0 +1,87 @@
+"""The DAGs of the tests. What a task does once is a line in the file that its run names."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.sensors.python import PythonSensor
+from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
+from airflow.sdk import DAG, task
+
+MANUAL = {"schedule": None, "start_date": datetime(2024, 1, 1, tzinfo=UTC), "catchup": False}
+REMOTE = {"executor": "Remote"}
+
+
+def said(line: str) -> None:
+    with (Path(os.environ["AIRFLOW_TESTS"]) / "said").open("a") as file:
+        file.write(f"{line}\n")
+
+
+with DAG("operators", **MANUAL, default_args={"retry_delay": timedelta(seconds=1)}):
+    first = BashOperator(task_id="first", bash_command="echo 20 {{ run_id }}", **REMOTE)
+
+    @task(retries=1, **REMOTE)
+    def second(given: str, ti: object = None) -> list[int]:
+        said(f"second {ti.try_number}")
+        if ti.try_number == 1:
+            raise RuntimeError("the first try fails")
+        print(f"was given {given}")
+        return list(range(int(given.split(maxsplit=1)[0])))
+
+    @task(**REMOTE)
+    def mapped(number: int) -> int:
+        said(f"mapped {number}")
+        return number
+
+    third = BashOperator(
+        task_id="third",
+        bash_command="echo {{ ti.xcom_pull('mapped') | sum }} of {{ params.name }}",
+        params={"name": "all"},
+        **REMOTE,
+    )
+    mapped.expand(number=second(first.output)) >> third
+
+with DAG("long", **MANUAL):
+    # Its child is in the way of whoever forgets the tree.
+    script = """
+    echo begins; sh -c 'echo $$ >> "$AIRFLOW_TESTS/pids"; exec sleep 600' &
+    echo $$ >> "$AIRFLOW_TESTS/pids"; wait
+    """
+    BashOperator(task_id="waits", bash_command=script, **REMOTE)
+
+with DAG("gated", **MANUAL):
+    for number in range(3):
+        BashOperator(
+            task_id=f"gate{number}",
+            bash_command=f"""
+            echo "gate{number} began" >> "$AIRFLOW_TESTS/said"
+            until [ -e "$AIRFLOW_TESTS/open-{{{{ run_id }}}}" ]; do sleep 0.2; done
+            echo "gate{number} ended" >> "$AIRFLOW_TESTS/said"
+            """,
+            **REMOTE,
+        )
+
+with DAG("refused", **MANUAL):
+    BashOperator(
+        task_id="unknown_option",
+        bash_command="true",
+        executor_config={"remote": {"colour": "red"}},
+        **REMOTE,
+    )
+    BashOperator(task_id="unknown_queue", bash_command="true", queue="nowhere", **REMOTE)
+
+
+def enough() -> bool:
+    """Whether it was asked before."""
+    said("poke")
+    return (Path(os.environ["AIRFLOW_TESTS"]) / "said").read_text().count("poke") > 1
+
+
+with DAG("waiting", **MANUAL):
+    PythonSensor(
+        task_id="sensor", python_callable=enough, mode="reschedule", poke_interval=1, **REMOTE
+    )
+    TimeDeltaSensor(task_id="deferred", delta=timedelta(seconds=25), deferrable=True, **REMOTE)

@@ -1,0 +1,173 @@
+"""A real Airflow beside a stack, with the provider of this checkout.
+
+PostgreSQL, api-server, scheduler, dag-processor, triggerer, all on loopback; its processes carry
+the stack's mark.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.ports import free_port
+from tests.support.postgresql import PostgresServer
+from tests.support.stack import Program, Stack, until
+
+HERE = Path(__file__).resolve().parent
+VENV = HERE.parents[1] / "build" / "airflow" / "venv"
+PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
+EXECUTOR = "Remote:remote_airflow.executor.RemoteExecutor"
+
+
+class Airflow:
+    """One deployment."""
+
+    def __init__(self, root: Path, stack: Stack, postgres: PostgresServer) -> None:
+        self.root = root
+        self.stack = stack
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        for name in ("home", "agent-home", "said-folder"):
+            (root / name).mkdir(parents=True)
+        self.said_folder = root / "said-folder"
+        database = postgres.create_database().replace("postgresql://", "postgresql+psycopg2://")
+        secret = "a secret of these tests, at least as long as needed for the hash" * 2
+        self.env = stack.env(
+            AIRFLOW_HOME=str(root / "home"),
+            AIRFLOW__API__BASE_URL=self.url,
+            AIRFLOW__API__SECRET_KEY=secret,
+            AIRFLOW__API_AUTH__JWT_SECRET=secret,
+            AIRFLOW__CORE__DAGS_FOLDER=str(HERE / "dags"),
+            AIRFLOW__CORE__EXECUTOR=EXECUTOR,
+            AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{self.url}/execution/",
+            AIRFLOW__CORE__LOAD_EXAMPLES="False",
+            AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+            AIRFLOW__CORE__PARALLELISM="32",
+            AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG="32",
+            AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
+            AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
+            AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS="remote_airflow.log_settings.LOGGING_CONFIG",
+            AIRFLOW__REMOTE__URL=stack.url,
+            AIRFLOW__REMOTE__TOKEN_FILE=str(stack.data_dir / "admin-token"),
+            AIRFLOW__REMOTE__VENV=str(VENV),
+            AIRFLOW__REMOTE__ENV=json.dumps(
+                {
+                    "AIRFLOW_HOME": str(root / "agent-home"),
+                    "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
+                    "AIRFLOW_TESTS": str(self.said_folder),
+                }
+            ),
+            AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC="2",
+            AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL="5",
+            AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="8",
+            AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC="1",
+            AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="300",
+            PYTHONPATH="",
+        )
+        self.parts = {name: self._part(name) for name in PARTS}
+        self._http = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30)
+
+    def _part(self, name: str) -> Program:
+        words: dict[str, Sequence[str]] = {
+            "api-server": ("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+            "scheduler": ("--skip-serve-logs",),
+            "triggerer": ("--skip-serve-logs",),
+        }
+        command = [VENV / "bin" / "airflow", name, *words.get(name, ())]
+        return Program(f"airflow {name}", command, self.env, self.root / f"{name}.out")
+
+    def start(self) -> None:
+        """Make the database, start everything, and wait until the DAGs are known."""
+        done = subprocess.run(
+            [VENV / "bin" / "airflow", "db", "migrate"],
+            env=self.env, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        for part in self.parts.values():
+            part.start()
+        until(self._answers, "the api-server answers", 90)
+        token = httpx.get(f"{self.url}/auth/token").json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        until(lambda: len(self.get("/dags")["dags"]) >= 5, "the DAGs are known", 60)
+
+    def _answers(self) -> bool:
+        for part in self.parts.values():
+            assert part.running, f"{part.name} ended:\n{part.words()[-4000:]}"
+        try:
+            return httpx.get(f"{self.url}/api/v2/version", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def get(self, path: str, **params: str) -> Any:
+        """An answer of Airflow's API."""
+        return self._http.get(path, params=params).raise_for_status().json()
+
+    def trigger(self, dag: str) -> str:
+        """Start a run; its path in the API."""
+        body = {"logical_date": None}
+        made = self._http.post(f"/dags/{dag}/dagRuns", json=body).raise_for_status().json()
+        return f"/dags/{dag}/dagRuns/{made['dag_run_id']}"
+
+    def mark(self, run: str, task: str, state: str) -> None:
+        """As the button of the page does it."""
+        path = f"{run}/taskInstances/{task}"
+        self._http.patch(path, json={"new_state": state}).raise_for_status()
+
+    def tasks(self, run: str) -> dict[str, dict[str, Any]]:
+        """Its task instances by name and place."""
+        found = self.get(f"{run}/taskInstances", limit="100")["task_instances"]
+        return {
+            ti["task_id"] + (f"[{ti['map_index']}]" if ti["map_index"] >= 0 else ""): ti
+            for ti in found
+        }
+
+    def ends(self, run: str, state: str = "success", deadline: float = 150) -> None:
+        """Wait until a run has ended in this state."""
+
+        def ended() -> bool:
+            found = self.get(run)["state"]
+            if found in ("success", "failed") and found != state:
+                raise AssertionError(f"{run} is {found}: {self.explain(run)}")
+            return bool(found == state)
+
+        until(ended, f"{run} is {state}", deadline)
+
+    def explain(self, run: str) -> str:
+        """What is known of a run that is not as it should be."""
+        said = [f"{name}: {ti['state']} {ti['try_number']}" for name, ti in self.tasks(run).items()]
+        return "\n".join((*said, self.parts["scheduler"].words()[-6000:]))
+
+    def log(self, run: str, task: str, number: int = 1) -> str:
+        """A log as the page gets it, a line of JSON for each, with where it comes from."""
+        found = self.get(f"{run}/taskInstances/{task}/logs/{number}", full_content="true")
+        return "\n".join(json.dumps(line) for line in found["content"])
+
+    def said(self) -> list[str]:
+        """What tasks have noted of themselves."""
+        file = self.said_folder / "said"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def waits(self, condition: Callable[[], Any], what: str, deadline: float = 60) -> Any:
+        """`until`, with the scheduler's words when it fails."""
+        try:
+            return until(condition, what, deadline)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.parts['scheduler'].words()[-6000:]}") from None
+
+    def close(self) -> None:
+        """End its processes."""
+        self._http.close()
+        for part in self.parts.values():
+            if part.running:
+                part.send(signal.SIGTERM)
+        for part in self.parts.values():
+            try:
+                part.wait(10)
+            except AssertionError:
+                part.kill()
