@@ -20,6 +20,7 @@ _FULL = [
     ["pages"],
     ["dashboards"],
     ["masking"],
+    ["warm"],
 ]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
@@ -34,6 +35,7 @@ _QUICK = [
     ["pages", "--jobs", "20000", "--agents", "200", "--rounds", "10"],
     ["dashboards", "--rounds", "2", "--jobs", "200", "--latency", "20"],
     ["masking", "--rounds", "1", "--megabytes", "8"],
+    ["warm", "--jobs", "6"],
 ]
 
 
