@@ -46,6 +46,7 @@ _SHORT: Final = {
     ("agent", "queues"): ("REMOTE_AGENT_QUEUES", "REMOTE_AGENT_QUEUE"),
     ("agent", "labels"): ("REMOTE_AGENT_LABELS", "REMOTE_AGENT_LABEL"),
     ("agent", "capacity"): ("REMOTE_AGENT_CAPACITY",),
+    ("agent", "compatible_with"): ("REMOTE_AGENT_COMPATIBLE_WITH",),
     ("agent", "on_stop"): ("REMOTE_AGENT_ON_STOP",),
     ("agent", "stop_timeout"): ("REMOTE_AGENT_STOP_TIMEOUT",),
     ("agent", "work_dir"): ("REMOTE_AGENT_WORK_DIR",),
@@ -146,6 +147,7 @@ def load(
     layers = Layers(SECTIONS)
     text, name = _text(file)
     layers.read(text, name)
+    _adopt_settings(layers, environ)
     _read_environment(layers, environ)
     for (section, key), value in (flags or {}).items():
         if value is not None:
@@ -176,6 +178,22 @@ def load(
     if layers.faults or config is None:
         raise ConfigError(*layers.faults)
     return config, layers.origins
+
+
+def _adopt_settings(layers: Layers, environ: Mapping[str, str]) -> None:
+    """Take what another system's variables say, where somebody wants that."""
+    names = env_names("agent", "compatible_with")
+    section = layers.values.get("agent")
+    named = section.get("compatible_with") if isinstance(section, dict) else None
+    if not (named := next(filter(None, map(environ.get, names)), named)):
+        return
+    from remote_protocol.extensions import BrokenExtension, settings_of
+
+    try:
+        for given in settings_of(str(named), "agent", environ):
+            layers.adopt(*given, f"compatible_with = {named}")
+    except BrokenExtension as error:
+        layers.fault(("agent", "compatible_with"), str(error))
 
 
 def _read_environment(layers: Layers, environ: Mapping[str, str]) -> None:

@@ -78,6 +78,8 @@ class AgentPart(Part):
     queues: Queues | None = None
     labels: Labels | None = None
     capacity: Capacities | None = None
+    compatible_with: Name | None = None
+    """An extension whose variables and names of metrics count here, too, such as `datahub`."""
     on_stop: Literal["leave", "drain", "cancel"] = "leave"
     """What SIGTERM means for running jobs."""
     stop_timeout: Duration | None = None

@@ -7,4 +7,6 @@ from remote_protocol.extensions import Extension
 EXTENSION: Final = Extension(
     spec="remote_datahub.spec",
     routes=("remote_datahub.calls",),
+    settings="remote_datahub.settings:settings",
+    watch="remote_datahub.watch:Watch",
 )

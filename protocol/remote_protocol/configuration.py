@@ -59,6 +59,13 @@ class Layers:
             values[key] = value
             self.origins[section, key] = origin
 
+    def adopt(self, section: str, key: str, value: object, origin: str | None, usual: str) -> None:
+        """Put a value over that of the file; without an `origin` only where the file has none,
+        and then it comes from `usual`."""
+        values = self.values.setdefault(section, {})
+        if origin is not None or not isinstance(values, dict) or key not in values:
+            self.set(section, key, value, origin or usual)
+
     def fault(self, place: Place, message: str) -> None:
         """Note a fault at the origin of `place`, or of what holds it."""
         known = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in self.origins), ())

@@ -8,6 +8,7 @@ used. Imports modules, touches nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,16 @@ NAMESPACE: Final = "remote_extensions"
 
 class BrokenExtension(Exception):
     """An extension cannot be loaded; the text is a sentence that says why."""
+
+
+class Given(NamedTuple):
+    """A value of a setting that an extension takes from the variables of another system."""
+
+    section: str
+    key: str
+    value: object
+    variable: str | None
+    """Where it stands; None: nowhere, it is what users of that system are used to."""
 
 
 class Extension(NamedTuple):
@@ -35,6 +46,12 @@ class Extension(NamedTuple):
     page: str | None = None
     """For servers: a module that says what pages show of its jobs
     (`remote_server.web.pages.kinds`)."""
+    settings: str | None = None
+    """For agents and servers whose `compatible_with` names the extension: a function that takes
+    `agent` or `server` and the environment, and gives settings (`Given`). They go before the
+    file, and behind the program's own variables."""
+    watch: str | None = None
+    """For such agents: a function without arguments that gives a `remote_agent.app.ports.Watch`."""
 
 
 @cache
@@ -67,6 +84,18 @@ def _entry(name: str) -> Extension:
 def part(name: str, place: str) -> Any:
     """A part of an extension, by its place. BrokenExtension."""
     return _load(name, place)
+
+
+def settings_of(name: str, program: str, environ: Mapping[str, str]) -> Sequence[Given]:
+    """What `compatible_with = NAME` gives a program. BrokenExtension, also when there is no such
+    extension."""
+    extension = find(name)
+    if extension is None:
+        raise BrokenExtension(f"there is no extension {name} here; install remote-{name}")
+    if extension.settings is None:
+        raise BrokenExtension(f"the extension {name} takes no settings from elsewhere")
+    given: Sequence[Given] = _load(name, extension.settings)(program, environ)
+    return given
 
 
 def load_spec(name: object) -> None:

@@ -19,6 +19,8 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from remote_protocol.configuration import Layers
+from remote_protocol.extensions import BrokenExtension, settings_of
+from remote_protocol.ids import Name
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_CONTENT, MAX_JOB_BODY
 from remote_protocol.quantities import Age, Duration, Size
 from remote_server import log_settings, oidc_settings, s3_settings, secret_settings
@@ -87,6 +89,8 @@ class ServerPart(Part):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "human", "json"] = "auto"
     """`auto`: for people on a terminal, JSON otherwise."""
+    compatible_with: Name | None = None
+    """An extension whose variables count here, too, such as `datahub`."""
     open_metrics: bool = False
     """Serve `/metrics` without a token."""
 
@@ -303,6 +307,7 @@ def load(
         _read(layers, file)
         oidc_settings.refuse_secret(layers)
         secret_settings.refuse_key(layers)
+    _adopt_settings(layers, environ)
     _read_credentials(layers, environ)
     for section, part in _SECTIONS.items():
         for key in part.model_fields:
@@ -333,6 +338,19 @@ def load(
     if layers.faults or config is None:
         raise ConfigError(layers.faults)
     return config
+
+
+def _adopt_settings(layers: Layers, environ: Mapping[str, str]) -> None:
+    """Take what another system's variables say, where somebody wants that."""
+    section = layers.values.get("server")
+    named = section.get("compatible_with") if isinstance(section, dict) else None
+    if not (named := environ.get(env_name("server", "compatible_with")) or named):
+        return
+    try:
+        for given in settings_of(str(named), "server", environ):
+            layers.adopt(*given, f"compatible_with = {named}")
+    except BrokenExtension as error:
+        layers.fault(("server", "compatible_with"), str(error))
 
 
 def _read_credentials(layers: Layers, environ: Mapping[str, str]) -> None:

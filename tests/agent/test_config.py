@@ -86,6 +86,7 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("agent", "queues"): "a, b",
         ("agent", "labels"): "gpu=true,zone=b=1",
         ("agent", "capacity"): "default=4, monitors=10",
+        ("agent", "compatible_with"): "datahub",
         ("agent", "on_stop"): "cancel",
         ("agent", "stop_timeout"): "30s",
         ("agent", "work_dir"): "/w",

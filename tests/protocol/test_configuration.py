@@ -89,3 +89,16 @@ def test_a_value_where_a_section_belongs() -> None:
     assert found.faults == [
         "garden.toml:1: [garden]: is a section: write [garden] on a line of its own"
     ]
+
+
+def test_what_is_adopted_goes_over_the_file_when_it_is_given_and_behind_it_when_it_is_usual() -> (
+    None
+):
+    found = layers("[garden]\ntrees = 1\n")
+    found.adopt("garden", "trees", 2, None, "usual")
+    assert found.values["garden"]["trees"] == 1
+    found.adopt("garden", "trees", "x", "TREES", "usual")
+    found.adopt("garden", "owner", "!", None, "usual")
+    found.validate(Config)
+    assert found.faults[0].startswith("TREES: [garden] trees: ")
+    assert found.faults[1].startswith("usual: [garden] owner: ")

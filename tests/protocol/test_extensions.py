@@ -80,3 +80,16 @@ def test_no_program_loads_one_when_it_starts(module: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert said.stdout == "[]\n"
+
+
+def test_settings_that_an_extension_gives() -> None:
+    (found,) = extensions.settings_of("datahub", "server", {"LOG_LEVEL": "DEBUG"})
+    assert found == ("server", "log_level", "debug", "LOG_LEVEL")
+
+
+@pytest.mark.usefixtures("toy")
+def test_an_extension_without_settings_is_compatible_with_nothing() -> None:
+    with pytest.raises(extensions.BrokenExtension, match="toy takes no settings"):
+        extensions.settings_of("toy", "agent", {})
+    with pytest.raises(extensions.BrokenExtension, match="no extension other here"):
+        extensions.settings_of("other", "agent", {})

@@ -24,6 +24,7 @@ from remote_agent.app.bootstrap import (
     file_limits,
     job_group,
     settings_of,
+    watch_of,
 )
 from remote_agent.app.control_handlers import ControlHandlers
 from remote_agent.app.driver import SessionDriver
@@ -155,6 +156,8 @@ class Agent:
             artifacts=artifacts,
         )
         self._driver = SessionDriver(session, desired, ports)
+        if config.agent.compatible_with is not None:
+            self._driver.watch = watch_of(config.agent.compatible_with)
         handlers = ControlHandlers(
             self._driver, lambda: self._identity, users.words, lambda: link.failure
         )

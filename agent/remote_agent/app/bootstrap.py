@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from remote_agent import __version__
+from remote_agent.app.ports import Watch
 from remote_agent.config import Config
 from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.identity import Identity, installation
@@ -168,6 +169,21 @@ def way_to(url: str, config: Config, identity: Identity | None) -> Endpoint:
         client_key=text(server.client_key),
         max_wait=server.max_reconnect_wait,
     )
+
+
+def watch_of(name: str) -> Watch | None:
+    """Who looks on for an extension. ConfigError when it cannot be loaded."""
+    # Most agents are compatible with nothing.
+    from remote_protocol.extensions import BrokenExtension, find, part
+
+    try:
+        extension = find(name)
+        if extension is None or extension.watch is None:
+            return None
+        watch: Watch = part(name, extension.watch)()
+        return watch
+    except BrokenExtension as error:
+        raise ConfigError(f"[agent] compatible_with: {error}") from None
 
 
 def _look_after_key(key: Path | None) -> None:

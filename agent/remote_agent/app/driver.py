@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
-from remote_agent.app.ports import Ports
+from remote_agent.app.ports import Ports, Watch
 from remote_agent.errors import os_words
 from remote_agent.local.desired_state import DesiredState
 from remote_agent.processes import boottime
@@ -91,6 +91,7 @@ class SessionDriver:
         """By `now`; None while there is no welcomed link."""
         self.links = 0
         """Links that were opened."""
+        self.watch: Watch | None = None
         self._ports = ports
         self._now = now
         self._events: deque[Event] = deque()
@@ -116,9 +117,16 @@ class SessionDriver:
                     self._perform(effect)
                 if isinstance(event, OfferStored | OfferFailed):
                     self._after_store(event)
+                if self.watch is not None:
+                    self._show(self.watch, event)
         finally:
             self._busy = False
             self._events.clear()
+
+    def _show(self, watch: Watch, event: Event) -> None:
+        key = getattr(event, "key", None)
+        attempt = None if key is None else self.session.attempts.get(key)
+        watch.seen(event, None if attempt is None else attempt.spec)
 
     def next_chunk(self) -> tuple[AttemptId, int, int] | None:
         """Attempt, offset and length of the log bytes to send next; None when there are none."""
@@ -273,6 +281,8 @@ class SessionDriver:
             capacity=welcome.assignment.capacity,
             attempts=len(self.session.attempts),
         )
+        if self.watch is not None:
+            self.watch.online(welcome)
         if welcome.warning:
             log.warning("the server warns", text=welcome.warning)
         self._report_status()

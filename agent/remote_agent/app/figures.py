@@ -21,6 +21,8 @@ def families(driver: SessionDriver) -> list[Family]:
     places = 0 if assignment is None else sum(assignment.capacity.values())
     ended = [Sample((reason,), count) for reason, count in sorted(session.end_counts.items())]
     taking = driver.desired.condition().accepting
+    watch = driver.watch
+    more = [] if watch is None else watch.families(session.running_specs)
     return [
         Family(
             "remote_agent_info",
@@ -73,4 +75,5 @@ def families(driver: SessionDriver) -> list[Family]:
             "Processor time, without that of jobs.",
             round(time.process_time(), 3),
         ),
+        *more,
     ]

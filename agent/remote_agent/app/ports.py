@@ -3,15 +3,32 @@ of its method name, and a fake in the tests; the simulation has ports of its own
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from remote_agent.session.events import OfferFailed, OfferStored
+from remote_agent.session.events import Event, OfferFailed, OfferStored
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, ArtifactAck, Offer
+from remote_protocol.messages import AgentMessage, ArtifactAck, Offer, Welcome
+from remote_protocol.metrics import Family
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
+
+
+class Watch(Protocol):
+    """Who only looks on, for an extension (`[agent] compatible_with`). Nothing it does changes what
+    the agent does, and it answers at once."""
+
+    def online(self, welcome: Welcome) -> None:
+        """The server has welcomed the agent."""
+
+    def seen(self, event: Event, spec: JobSpec | None) -> None:
+        """Something has happened, with an attempt of a job of this `spec` if it is known."""
+
+    def families(self, running: Sequence[JobSpec]) -> Sequence[Family]:
+        """Metrics, beside the agent's own. `running`: jobs that run or will."""
 
 
 class LinkPort(Protocol):

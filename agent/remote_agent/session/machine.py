@@ -59,6 +59,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import Refusal
+from remote_protocol.spec import JobSpec
 from remote_protocol.units import format_duration
 
 _MOST: Final = (1 << 63) - 1
@@ -95,6 +96,11 @@ class Session:
     def attempts(self) -> Mapping[AttemptId, HeldAttempt]:
         """Every attempt that is held or being stored. Only to be read."""
         return MappingProxyType(self._attempts.held)
+
+    @property
+    def running_specs(self) -> list[JobSpec]:
+        """The jobs of attempts that run, or will."""
+        return self._attempts.running_specs()
 
     @property
     def process(self) -> str:
