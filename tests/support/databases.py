@@ -59,8 +59,11 @@ def sqlite_connection(store: Store) -> sqlite3.Connection:
 
 def sqlite_plan(store: Store, statement: ClauseElement, parameters: Mapping[str, object]) -> str:
     """How SQLite would carry out a statement."""
-    text = f"EXPLAIN QUERY PLAN {STATEMENTS(statement).text}"
-    return " ".join(row[3] for row in sqlite_connection(store).execute(text, parameters))
+    compiled = STATEMENTS(statement)
+    rows = sqlite_connection(store).execute(
+        f"EXPLAIN QUERY PLAN {compiled.text}", compiled.place(parameters)
+    )
+    return " ".join(row[3] for row in rows)
 
 
 async def copied(store: Store, folder: Path, name: str = "copy") -> str:

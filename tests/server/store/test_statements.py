@@ -6,14 +6,14 @@ import importlib
 import pkgutil
 
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
 
 import remote_server.store
 from remote_protocol.errors import LocalProtocolError
 from remote_server.store.postgresql.transaction import STATEMENTS as POSTGRESQL
-from remote_server.store.schema import attempts, jobs
+from remote_server.store.schema import attempts, jobs, meta
 from remote_server.store.sqlite.transaction import STATEMENTS as SQLITE
 from remote_server.store.statements import Statements
 
@@ -48,9 +48,18 @@ def test_a_statement_with_a_value_inside_is_a_bug() -> None:
     with pytest.raises(LocalProtocolError, match="values inside"):
         SQLITE(select(jobs.c.id).where(jobs.c.state == "queued"))
     plain = select(jobs.c.id).where(jobs.c.state == bindparam("s"))
-    assert SQLITE(plain).text.endswith(":s")
+    assert SQLITE(plain).text.endswith("?") and SQLITE(plain).names == ("s",)
     assert POSTGRESQL(plain).text.endswith("$1")
     assert POSTGRESQL(plain).names == ("s",)
+
+
+def test_values_are_put_in_order_and_rows_of_an_insert_repeated() -> None:
+    put = SQLITE(insert(meta).values(name=bindparam("name"), value=bindparam("value")))
+    assert put.place({"value": "v", "more": 1, "name": "n"}) == ("n", "v")
+    assert put.for_rows(3).endswith(" VALUES (?, ?), (?, ?), (?, ?)")
+    one = SQLITE(select(meta.c.value).where(meta.c.name == bindparam("s")))
+    assert one.place({"s": "n"}) == ("n",) and SQLITE(select(meta.c.value)).place({}) == ()
+    assert not one.row_of_values
 
 
 def test_rows_are_known_by_the_names_of_their_columns() -> None:

@@ -76,12 +76,12 @@ class PostgresReader(Reader):
         return link_from(None if found is None else found.value)
 
     def _execute(self, compiled: Compiled, parameters: Parameters) -> psycopg.Cursor[Any]:
-        values = [parameters[name] for name in compiled.names]
+        values = compiled.place(parameters)
         try:
             return self._connection.execute(compiled.text, values)
         except psycopg.DataError:
             # Said before anything is sent: U+0000 is no character for PostgreSQL.
-            plain = [_without_nul(value) for value in values]
+            plain = tuple(_without_nul(value) for value in values)
             if plain == values:
                 raise
             return self._connection.execute(compiled.text, plain)

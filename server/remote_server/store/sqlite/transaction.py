@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from itertools import chain
+from typing import Any, Final
 
 from sqlalchemy import column, literal_column, select, table
 from sqlalchemy.dialects import sqlite
@@ -14,9 +15,12 @@ from remote_server.domain.audit import NO_HASH, ORIGIN, Link
 from remote_server.errors import StoreUnavailable
 from remote_server.store.ports import NOTHING, OperationFault, Parameters, Reader, Row, Transaction
 from remote_server.store.schema import audit
-from remote_server.store.statements import Statements
+from remote_server.store.statements import Compiled, Statements
 
-STATEMENTS: Final = Statements(sqlite.dialect(paramstyle="named"))
+STATEMENTS: Final = Statements(sqlite.dialect(paramstyle="qmark"))
+_AT_ONCE: Final = (16, 4, 2)
+"""Rows that one INSERT writes: a row by itself costs twice as much, a text for every number of rows
+would leave the cache of prepared statements."""
 _sequence: Final = table("sqlite_sequence", column("name"), column("seq"))
 # SQLite itself keeps the highest number that a column with AUTOINCREMENT has had, on the page that
 # each event of the timeline changes already: a page of our own would cost each commit a write.
@@ -56,18 +60,19 @@ class SqliteReader(Reader):
 
     def one(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> Row | None:
         """The first row, None when there is none."""
-        text, make, _ = self._statements(statement)
+        compiled = self._statements(statement)
         try:
-            row = self._connection.execute(text, parameters).fetchone()
+            row = self._connection.execute(compiled.text, compiled.place(parameters)).fetchone()
         except sqlite3.Error as error:
             raise translated(error) from error
-        return None if row is None else make(row)
+        return None if row is None else compiled.row(row)
 
     def all(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> list[Row]:
         """All rows."""
-        text, make, _ = self._statements(statement)
+        compiled = self._statements(statement)
         try:
-            return list(map(make, self._connection.execute(text, parameters)))
+            found = self._connection.execute(compiled.text, compiled.place(parameters))
+            return list(map(compiled.row, found))
         except sqlite3.Error as error:
             raise translated(error) from error
 
@@ -92,15 +97,17 @@ class SqliteTransaction(SqliteReader, Transaction):
     def run(self, statement: ClauseElement, parameters: Parameters = NOTHING) -> None:
         """Execute."""
         self.wrote = True
+        compiled = self._statements(statement)
         try:
-            self._connection.execute(self._statements(statement).text, parameters)
+            self._connection.execute(compiled.text, compiled.place(parameters))
         except sqlite3.Error as error:
             raise translated(error) from error
 
     def changed(self, statement: ClauseElement, parameters: Parameters) -> int:
         """Execute; the number of rows that were changed."""
+        compiled = self._statements(statement)
         try:
-            count = self._connection.execute(self._statements(statement).text, parameters).rowcount
+            count = self._connection.execute(compiled.text, compiled.place(parameters)).rowcount
         except sqlite3.Error as error:
             raise translated(error) from error
         self.wrote = self.wrote or count > 0
@@ -109,10 +116,24 @@ class SqliteTransaction(SqliteReader, Transaction):
     def many(self, statement: ClauseElement, parameters: Sequence[Parameters]) -> None:
         """Execute once for each set of parameters."""
         self.wrote = True
+        compiled = self._statements(statement)
+        rows = list(map(compiled.place, parameters))
         try:
-            self._connection.executemany(self._statements(statement).text, parameters)
+            done = self._insert(compiled, rows) if compiled.row_of_values else 0
+            if rest := rows[done:]:
+                self._connection.executemany(compiled.text, rest)
         except sqlite3.Error as error:
             raise translated(error) from error
+
+    def _insert(self, compiled: Compiled, rows: list[tuple[Any, ...]]) -> int:
+        """Write several rows at a time, as long as there are; how many were written."""
+        done = 0
+        for count in _AT_ONCE:
+            while len(rows) - done >= count:
+                values = tuple(chain.from_iterable(rows[done : done + count]))
+                self._connection.execute(compiled.for_rows(count), values)
+                done += count
+        return done
 
     def lock_audit(self) -> Link:
         """Where the audit's chain ends. Whoever has begun (IMMEDIATE) is the only writer."""

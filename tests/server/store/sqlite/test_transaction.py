@@ -56,7 +56,7 @@ def test_errors_are_those_of_the_port(tx: SqliteTransaction) -> None:
     with pytest.raises(OperationFault):
         tx.many(_PUT, [{"name": "a", "value": ""}])
     with pytest.raises(OperationFault):
-        tx.all(_PUT, {})
+        tx.all(_PUT, {"name": object(), "value": ""})
     for text, hint in (("database or disk is full", "free some space"), ("locked", "another")):
         error = translated(sqlite3.OperationalError(text))
         assert isinstance(error, StoreUnavailable)
@@ -90,3 +90,15 @@ def test_the_audit_ends_where_the_newest_entry_was(tx: SqliteTransaction) -> Non
     assert newest is not None and tx.lock_audit() == (3, newest.hash)
     tx.run(delete(audit).where(audit.c.number > bindparam("least")), {"least": 1})
     assert tx.audit_end() == (3, NO_HASH)
+
+
+def test_many_rows_are_written_whatever_their_number(tx: SqliteTransaction) -> None:
+    for count in (1, 2, 3, 6, 16, 39):
+        tx.many(_PUT, [{"value": str(n), "name": f"{count}/{n}"} for n in range(count)])
+        found = {row.name: row.value for row in tx.all(_ALL)}
+        assert all(found[f"{count}/{n}"] == str(n) for n in range(count))
+    before = len(tx.all(_ALL))
+    with pytest.raises(OperationFault, match="UNIQUE"):
+        tx.many(_PUT, [{"name": "twice", "value": str(n)} for n in range(2)])
+    tx.many(_PUT, [])
+    assert len(tx.all(_ALL)) == before
