@@ -22,6 +22,7 @@ from remote_agent.sections import (
     SECTIONS,
     AgentPart,
     ContainersPart,
+    ContentsPart,
     JobsPart,
     LimitsPart,
     LogPart,
@@ -90,6 +91,7 @@ class Config(Part):
     limits: LimitsPart = Field(default_factory=LimitsPart)
     jobs: JobsPart = Field(default_factory=JobsPart)
     python: PythonPart = Field(default_factory=PythonPart)
+    contents: ContentsPart = Field(default_factory=ContentsPart)
     secrets: SecretsPart = Field(default_factory=SecretsPart)
     containers: ContainersPart = Field(default_factory=ContainersPart)
     log: LogPart = Field(default_factory=LogPart)

@@ -194,6 +194,13 @@ class PythonPart(Part):
     """What prepared environments may take of the disk; the ones used last stay."""
 
 
+class ContentsPart(Part):
+    """`[contents]`: files and bundles that jobs name by their SHA-256, as this host keeps them."""
+
+    cache_max: Size = Field(default=10_000_000_000, ge=0)
+    """What they may take of the disk when no job waits for them; the ones used last stay."""
+
+
 class LogPart(Part):
     """`[log]`: the agent's own log."""
 
@@ -229,6 +236,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "secrets": SecretsPart,
     "containers": ContainersPart,
     "python": PythonPart,
+    "contents": ContentsPart,
     "log": LogPart,
     "telemetry": TelemetryPart,
 }

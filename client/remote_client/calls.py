@@ -124,6 +124,22 @@ class CallMethods(GroupCalls, WebhookCalls):
         )
 
     @method
+    async def send_content(self, digest: str, size: int, offset: int, part: bytes) -> Document:
+        """Put a part of a content of `size` bytes at `offset`. Safe to repeat; outlasts an outage
+        of ten minutes."""
+        params = given(size=size, offset=offset)
+        path = f"/contents/{segment(digest)}"
+        return await self._transport.document(
+            Call("PATCH", path, params, body=part, persistent=True)
+        )
+
+    @method
+    async def content(self, digest: str) -> Document:
+        """How much of a content this token has sent."""
+        path = f"/contents/{segment(digest)}"
+        return await self._transport.document(Call("GET", path, persistent=True))
+
+    @method
     async def log_lines(self, job: str, /, **query: object) -> Document:
         """Lines of a log by number."""
         path = f"/jobs/{segment(job)}/log/lines"

@@ -8,8 +8,10 @@ from pydantic import Field, StringConstraints
 
 from remote_protocol.artifacts import ArtifactCount, ArtifactName, ArtifactNumber, Sha256
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.contents import ContentNumber
 from remote_protocol.ids import JobId
 from remote_protocol.limits import (
+    MAX_CONTENT_PART,
     MAX_INVENTORY,
     MAX_LOG_LINE,
     MAX_LOG_LINES,
@@ -179,6 +181,18 @@ class InputAck(Message):
     offset: Offset
 
 
+class ReadContent(Message):
+    """Send `size` bytes of a content from `offset` on, in chunks: what the confirmed attempt names
+    as its content `number` and this agent lacks. Said again when they do not come; with size 0 it
+    only says how far the agent is."""
+
+    type: Literal["read_content"] = "read_content"
+    attempt: AttemptId
+    number: ContentNumber
+    offset: Offset
+    size: Annotated[int, Field(ge=0, le=MAX_CONTENT_PART)]
+
+
 class Heartbeat(Message):
     """Liveness; renews every lease of the agent. Also sent at once when `condition` changes."""
 
@@ -222,6 +236,7 @@ AgentMessage = Annotated[
     | Missing
     | ReadInput
     | InputAck
+    | ReadContent
     | Heartbeat
     | OwnLog
     | Goodbye,

@@ -2,7 +2,8 @@
 
 A chunk is `>B20sQ`: its kind, the attempt, the offset; then the bytes. Kind 1 is a
 piece of a log and travels to the server, kind 2 a piece of an input and travels to the agent.
-Kind 3 is a piece of an artifact, to the server: two bytes with its number follow the offset.
+Kind 3 is a piece of an artifact, to the server: two bytes with its number follow the offset. Kind 4
+is a piece of a content, to the agent, in the same form.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ HEADER_SIZE: Final = _HEADER.size
 _LOG: Final = 1
 _INPUT: Final = 2
 _ARTIFACT: Final = 3
+_CONTENT: Final = 4
 _NUMBER: Final = struct.Struct(">H")
 _ARTIFACT_HEADER: Final = HEADER_SIZE + _NUMBER.size
 _M = TypeVar("_M")
@@ -50,6 +52,16 @@ class Chunk:
 @dataclass(frozen=True, slots=True)
 class ArtifactChunk:
     """A piece of an artifact as it came; `payload` is a view into the frame."""
+
+    attempt: AttemptId
+    number: int
+    offset: int
+    payload: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class ContentChunk:
+    """A piece of a content as it came; `payload` is a view into the frame."""
 
     attempt: AttemptId
     number: int
@@ -130,6 +142,13 @@ def encode_artifact(attempt: AttemptId, number: int, offset: int, payload: bytes
     return _HEADER.pack(_ARTIFACT, attempt.raw, offset) + _NUMBER.pack(number) + payload
 
 
+def encode_content(attempt: AttemptId, number: int, offset: int, payload: bytes) -> bytes:
+    """A whole frame with a piece of a content. LocalProtocolError when the payload is too large."""
+    if len(payload) > MAX_PAYLOAD:
+        raise LocalProtocolError(f"a chunk carries at most {MAX_PAYLOAD} bytes")
+    return _HEADER.pack(_CONTENT, attempt.raw, offset) + _NUMBER.pack(number) + payload
+
+
 def decode_chunk(frame: bytes) -> Chunk | ArtifactChunk:
     """The piece of a log or of an artifact in a binary frame. RemoteProtocolError when it is
     none."""
@@ -140,8 +159,13 @@ def decode_chunk(frame: bytes) -> Chunk | ArtifactChunk:
     return _decode_chunk(_LOG, frame)
 
 
-def decode_input(frame: bytes) -> Chunk:
-    """The piece of an input in a binary frame. RemoteProtocolError when it is none."""
+def decode_input(frame: bytes) -> Chunk | ContentChunk:
+    """The piece of an input or of a content in a binary frame. RemoteProtocolError when it is
+    none."""
+    if frame[:1] == b"\x04" and len(frame) > _ARTIFACT_HEADER:
+        chunk = _decode_chunk(_CONTENT, frame, _ARTIFACT_HEADER)
+        (number,) = _NUMBER.unpack_from(frame, HEADER_SIZE)
+        return ContentChunk(chunk.attempt, number, chunk.offset, chunk.payload)
     return _decode_chunk(_INPUT, frame)
 
 

@@ -110,6 +110,10 @@ MAX_CONTENT: Final = 1 << 40
 """Bytes of one content: a file or a bundle that is named by its SHA-256."""
 MAX_CONTENT_PART: Final = 1024 * 1024
 """Bytes of a content in one HTTP call, and in one request of an agent."""
+MAX_BUNDLE: Final = 2 * 1024 * 1024 * 1024
+"""Bytes of a bundle, and of all that is in it, unpacked."""
+MAX_BUNDLE_FILES: Final = 50_000
+"""Files and folders in a bundle."""
 NO_OUTPUT: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff"
 """Characters that no output has, as in a class of a pattern: control characters but for tab and
 line ends, and halves of surrogate pairs. So a value can be printed as it is, and every database

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from remote_protocol.artifacts import ArtifactNumber, ArtifactState
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.contents import ContentNumber
 from remote_protocol.ids import JobId, Name
 from remote_protocol.limits import MAX_INVENTORY, MAX_PRIVATE_INPUT, MAX_SECRETS, MAX_SECRETS_SIZE
 from remote_protocol.parts import (
@@ -135,6 +136,15 @@ class ArtifactAck(Message):
     """Why it is not wanted, when it has failed."""
 
 
+class ContentLost(Message):
+    """A content that the attempt names cannot be had: end the attempt before it starts."""
+
+    type: Literal["content_lost"] = "content_lost"
+    attempt: AttemptId
+    number: ContentNumber
+    reason: Text
+
+
 class InputEnd(Message):
     """The job's input is complete and has `size` bytes; sent after the last of them."""
 
@@ -221,6 +231,7 @@ ServerMessage = Annotated[
     | Rewind
     | Settled
     | ArtifactAck
+    | ContentLost
     | InputEnd
     | Cancel
     | Superseded

@@ -110,7 +110,8 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         max_artifacts=config.limits.max_artifacts,
     )
     vault = Vault(store, open_keys(config.secrets, data.secrets_key))
-    hub = Hub(store, Files(logs, inputs, agent_logs, vault, artifacts), terms, signal.wake, clock)
+    files = Files(logs, inputs, agent_logs, vault, artifacts, contents.contents)
+    hub = Hub(store, files, terms, signal.wake, clock)
     dispatcher = Dispatcher(store, hub, clock, signal)
     sweeping = SweeperSettings(
         offer_ttl=config.agents.offer_ttl,

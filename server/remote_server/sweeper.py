@@ -150,7 +150,12 @@ class Sweeper:
         while page := await self._store.live_leases(after, _PAGE):
             for lease in page:
                 mark = (lease.key, lease.agent, lease.state)
-                since = seen[mark] = self._seen.get(mark, now)
+                since = self._seen.get(mark, now)
+                accepted = lease.state is AttemptState.ACCEPTED
+                if accepted and self._links.fetching(lease.agent, lease.key):
+                    # It cannot start yet, and says so.
+                    since = now
+                seen[mark] = since
                 await self._settle(lease, now, since, limits)
             last = page[-1]
             after = (last.agent, last.key.job, last.key.number)

@@ -111,6 +111,7 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("secrets", "dir"): "/run/secrets",
         ("secrets", "max_size"): "64KiB",
         ("limits", "max_artifacts"): "2GiB",
+        ("contents", "cache_max"): "3GB",
         ("python", "interpreter"): "/opt/python3",
         ("python", "index_url"): "https://pypi.example.com/simple",
         ("python", "find_links"): "/wheels",

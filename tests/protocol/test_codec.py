@@ -247,3 +247,17 @@ def test_messages_are_made_ready_when_first_used_or_all_at_once() -> None:
         [sys.executable, "-c", program], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_piece_of_a_content() -> None:
+    frame = codec.encode_content(FIRST, 7, 5, b"abc")
+    chunk = codec.decode_input(frame)
+    assert isinstance(chunk, codec.ContentChunk)
+    assert (chunk.attempt, chunk.number, chunk.offset) == (FIRST, 7, 5)
+    assert bytes(chunk.payload) == b"abc"
+    with pytest.raises(RemoteProtocolError, match="binary frame"):
+        codec.decode_chunk(frame)
+    with pytest.raises(LocalProtocolError):
+        codec.encode_content(FIRST, 1, 0, bytes(MAX_PAYLOAD + 1))
+    with pytest.raises(RemoteProtocolError):
+        codec.decode_input(frame[:31])

@@ -29,7 +29,16 @@ FROM_AGENT = get_args(get_args(AgentMessage)[0])
 FROM_SERVER = get_args(get_args(ServerMessage)[0])
 ABOUT_AN_ATTEMPT = {
     *("accept", "refuse", "started", "ended", "missing"),
-    *("read_input", "input_ack", "input_end", "artifact", "artifact_lost", "artifact_ack"),
+    *(
+        "read_input",
+        "input_ack",
+        "input_end",
+        "artifact",
+        "artifact_lost",
+        "artifact_ack",
+        "content_lost",
+        "read_content",
+    ),
     *("offer", "confirm", "ack", "rewind", "settled", "cancel", "superseded"),
 }
 

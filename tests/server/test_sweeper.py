@@ -14,6 +14,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.changes import Accepted, Running
+from remote_server.domain.links import Fetching
 from remote_server.domain.model import Clock
 from remote_server.errors import NotFound
 from remote_server.store import Store, Terms
@@ -175,6 +176,19 @@ async def test_an_agent_that_does_not_start_a_job_loses_it(store: Store) -> None
     job = await store.job(key.job)
     assert (job.state, job.attempt) == (JobState.QUEUED, 1)
     assert (await store.attempts_of(key.job))[0].end_detail == why
+
+
+async def test_a_job_that_waits_for_its_files_has_its_time(store: Store) -> None:
+    scene = Scene(store, start_ttl=60.0)
+    scene.links.connect("a")
+    lease = await offered(store)
+    await store.record("a", Accepted(lease.key), NOW)
+    scene.links.fetches[lease.key] = Fetching(1, 100)
+    await scene.pass_by(600, beat=("a",))
+    assert scene.links.cancels == [] and await scene.state(lease.key) is JobState.ASSIGNED
+    del scene.links.fetches[lease.key]
+    await scene.pass_by(70, beat=("a",))
+    assert lease.key in [cancel[1] for cancel in scene.links.cancels]
 
 
 async def test_a_queue_on_a_slow_agent_is_worked_off_in_peace(store: Store) -> None:

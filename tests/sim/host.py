@@ -17,7 +17,7 @@ from remote_agent.session import events as ev
 from remote_agent.session.hello import HostFacts
 from remote_agent.session.machine import Session
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import Chunk
+from remote_protocol.codec import Chunk, ContentChunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import WINDOW
 from remote_protocol.messages import AgentMessage, Cancel, Phase, ServerMessage
@@ -25,7 +25,7 @@ from remote_protocol.states import EndReason
 from tests.sim.disk import Disk, Judge
 from tests.sim.loop import SimulatedLoop
 from tests.sim.wire import CLOSES, AgentSocket, Wire
-from tests.support.driven import Nobody
+from tests.support.driven import Nobody, NoContents
 
 NOWHERE = Path("/nonexistent")
 """State directory without any request of an operator; nothing here writes one."""
@@ -112,6 +112,7 @@ class Host:
             status=self,
             own_log=self,
             artifacts=Nobody(),
+            contents=NoContents(),
         )
         self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
         self.driver.reconsider()
@@ -197,7 +198,7 @@ class Host:
             self.judge.seen["sweep unstarted"] += 1
         self.driver.link_received(message)
 
-    def link_input(self, chunk: Chunk) -> None:
+    def link_input(self, chunk: Chunk | ContentChunk) -> None:
         self.driver.link_input(chunk)
 
     def link_closed(self, reason: str) -> None:

@@ -18,6 +18,7 @@ from remote_protocol.messages import Hello
 from remote_protocol.spec import JobSpec
 from remote_server.agent_logs import AgentLogs
 from remote_server.artifacts import ArtifactStore
+from remote_server.contents import ContentStore
 from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
@@ -173,8 +174,9 @@ class Server:
         no_logs = AgentLogs(nowhere, Reserve(nowhere, 0), 0)
         vault = Vault(store, GivenKeys(SECRETS_KEY), machine.rng.randbytes)
         no_artifacts = cast(ArtifactStore, None)
+        no_contents = cast(ContentStore, None)
         inputs = cast(InputStore, self.inputs)
-        files = Files(logs, inputs, no_logs, vault, no_artifacts)
+        files = Files(logs, inputs, no_logs, vault, no_artifacts, no_contents)
         self.hub = hub = Hub(store, files, TERMS, signal.wake, self.clock, self._rng.random)
         dispatcher = Dispatcher(store, hub, self.clock, signal)
         sweeper = Sweeper(store, hub, self.clock, SWEEPING)

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage
 
 from remote_agent.connection.endpoint import Endpoint
 from remote_agent.connection.link import PROVEN_AFTER, Link, LinkPorts
-from remote_protocol.codec import Chunk, encode
+from remote_protocol.codec import Chunk, ContentChunk, encode
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Resync, ServerMessage
 from tests.sim.loop import SimulatedLoop
@@ -31,7 +31,7 @@ class Nobody:
     def link_received(self, message: ServerMessage) -> None:
         pass
 
-    def link_input(self, chunk: Chunk) -> None:
+    def link_input(self, chunk: Chunk | ContentChunk) -> None:
         raise AssertionError("nobody sends inputs")
 
     def link_closed(self, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from remote_agent.session.hello import HostFacts
 from remote_agent.session.machine import Session
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import ContentChunk
 from remote_protocol.errors import CloseCode
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import (
@@ -21,6 +23,7 @@ from remote_protocol.messages import (
     ArtifactAck,
     Assignment,
     Confirm,
+    ContentLost,
     DesiredMode,
     Ended,
     Message,
@@ -128,6 +131,32 @@ class Nobody:
         self.acks.append(ack)
 
 
+class NoContents:
+    """Puts no files into place, and remembers what it was told of them."""
+
+    def __init__(self) -> None:
+        self.prepared: dict[AttemptId, Callable[[], None]] = {}
+        self.told: list[Any] = []
+
+    def prepare(self, key: AttemptId, spec: JobSpec, start: Callable[[], None]) -> None:
+        self.prepared[key] = start
+
+    def drop(self, key: AttemptId) -> None:
+        self.prepared.pop(key, None)
+
+    def begin(self) -> None:
+        self.told.append("begin")
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+    def received(self, chunk: ContentChunk) -> None:
+        self.told.append(chunk)
+
+    def lost(self, message: ContentLost) -> None:
+        self.told.append(message)
+
+
 class Driven:
     """A session driver on a clock of its own, with ports that remember."""
 
@@ -142,6 +171,7 @@ class Driven:
             self.session, self.desired, port.stop, lifetime, now=lambda: self.now
         )
         self.shutdown.on_stop = on_stop
+        self.contents = NoContents()
         ports = Ports(
             link=port,
             store=AttemptStore(port),  # type: ignore[arg-type]
@@ -155,6 +185,7 @@ class Driven:
             status=port,
             own_log=port,
             artifacts=Nobody(),
+            contents=self.contents,
         )
         self.driver = SessionDriver(self.session, self.desired, ports, now=lambda: self.now)
 

@@ -24,6 +24,7 @@ import aiohttp
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import (
     Chunk,
+    ContentChunk,
     decode_from_server,
     decode_input,
     encode,
@@ -92,6 +93,8 @@ class FakeAgent:
         """Serial of the last offer of each attempt on this link."""
         self._unread: list[ServerMessage] = []
         self._pieces: deque[Chunk] = deque()
+        self.contents: list[ContentChunk] = []
+        """Pieces of contents that came."""
         self._beats = 0
 
     async def __aenter__(self) -> Self:
@@ -160,7 +163,11 @@ class FakeAgent:
     async def _frame(self) -> ServerMessage | None:
         frame = await self.socket.receive(timeout=DEADLINE)
         if frame.type is aiohttp.WSMsgType.BINARY:
-            self._pieces.append(decode_input(frame.data))
+            piece = decode_input(frame.data)
+            if isinstance(piece, ContentChunk):
+                self.contents.append(piece)
+            else:
+                self._pieces.append(piece)
             return None
         assert frame.type is aiohttp.WSMsgType.TEXT, f"{frame.type.name} {frame.data!r}"
         message = decode_from_server(frame.data)

@@ -8,7 +8,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AgentState, EndReason
 from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
-from remote_server.domain.links import AgentStatus
+from remote_server.domain.links import AgentStatus, Fetching
 from remote_server.domain.model import Clock, Lease
 
 
@@ -21,6 +21,7 @@ class FakeLinks:
         self.ended: list[tuple[str, AttemptId, str]] = []
         self.cancels: list[tuple[str, AttemptId, EndReason, str]] = []
         self.heard: dict[str, float] = {}
+        self.fetches: dict[AttemptId, Fetching] = {}
         self.statuses: dict[str, AgentStatus] = {}
         self.on_offer: Callable[[Lease], None] | None = None
 
@@ -51,6 +52,9 @@ class FakeLinks:
 
     def welcomed(self, name: str) -> bool:
         return name in self.agents
+
+    def fetching(self, agent: str, key: AttemptId) -> Fetching | None:
+        return self.fetches.get(key)
 
     def avoided(self, job: str) -> Collection[str]:
         return ()

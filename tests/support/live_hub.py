@@ -18,6 +18,7 @@ from remote_protocol.states import AttemptState, JobState
 from remote_server.agent_logs import AgentLogs
 from remote_server.artifacts import LocalArtifacts
 from remote_server.clocks import CLOCK, boot_clock
+from remote_server.contents import LocalContents
 from remote_server.disk.reserve import Reserve
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
@@ -185,7 +186,8 @@ async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     agent_logs = AgentLogs(folder / "agent-logs", reserve, 1 << 20)
     vault = Vault(store, KeyFile(folder / "secrets.key", own=True))
     artifacts = LocalArtifacts(folder / "artifacts", reserve)
-    place = LiveHub(store, Files(logs, inputs, agent_logs, vault, artifacts), terms)
+    contents = LocalContents(folder / "contents", reserve)
+    place = LiveHub(store, Files(logs, inputs, agent_logs, vault, artifacts, contents), terms)
     store.on_commit(place.dispatcher.signal.committed)
     store.on_commit(inputs.committed)
     store.on_commit(place.hub.committed)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -26,6 +26,7 @@ from remote_agent.app.bootstrap import (
     settings_of,
     watch_of,
 )
+from remote_agent.app.contents import Contents
 from remote_agent.app.control_handlers import ControlHandlers
 from remote_agent.app.driver import SessionDriver
 from remote_agent.app.ports import Ports
@@ -65,6 +66,9 @@ from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
 from remote_protocol.codec import make_ready
 from remote_protocol.limits import WINDOW
+
+if TYPE_CHECKING:
+    from remote_agent.execution.content_start import ContentStart
 
 log = structlog.get_logger("agent")
 
@@ -141,6 +145,7 @@ class Agent:
         journal.artifacts.on_pending = artifacts.add
         self._uploader.afterwards = artifacts
         self._shutdown.unsent = lambda: artifacts.pending
+        self._contents = contents = Contents(self._make_contents)
         ports = Ports(
             link=link,
             store=AttemptStore(journal),
@@ -154,6 +159,7 @@ class Agent:
             status=self._status,
             own_log=self._log_sender,
             artifacts=artifacts,
+            contents=contents,
         )
         self._driver = SessionDriver(session, desired, ports)
         if config.agent.compatible_with is not None:
@@ -223,11 +229,24 @@ class Agent:
             if (load := self._host_watch.turn()) is not None:
                 self._driver.host_looked(load)
             self._artifacts.turn()
+            self._contents.turn()
             self._log_sender.turn(busy=self._session.spool_bytes > WINDOW)
             now = time.monotonic()
             self._status.turn(now)
             self._health.turn(now, ready=self._driver.connected_at is not None)
             await self._pause()
+
+    def _make_contents(self) -> ContentStart:
+        """What the first job with contents needs; most agents never do."""
+        from remote_agent.execution.content_start import ContentStart
+        from remote_agent.journal.content_files import ContentFiles
+        from remote_agent.local.content_cache import ContentCache
+
+        config = self._config
+        folder, reserve = config.state_dir / "contents", config.limits.min_free_disk
+        cache = ContentCache(folder, config.contents.cache_max, reserve)
+        files = ContentFiles(self._journal)
+        return ContentStart(cache, files, self._link.send, self._runner)
 
     async def _pause(self) -> None:
         # Not wait_for: before Python 3.12 it may swallow a cancellation that meets a nudge.

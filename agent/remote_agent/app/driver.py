@@ -15,7 +15,7 @@ import structlog
 from remote_agent.app.ports import Ports, Watch
 from remote_agent.errors import os_words
 from remote_agent.local.desired_state import DesiredState
-from remote_agent.processes import boottime
+from remote_agent.processes import boottime, forbid_inspection
 from remote_agent.session.capacity import unused
 from remote_agent.session.effects import (
     Acknowledged,
@@ -25,12 +25,15 @@ from remote_agent.session.effects import (
     ArtifactAnswered,
     CloseLink,
     ContactConfirmed,
+    ContentMissing,
+    ContentReceived,
     Effect,
     EndInput,
     Forget,
     Kill,
     Online,
     OwnLogStored,
+    Prepare,
     Send,
     Start,
     Stop,
@@ -39,6 +42,7 @@ from remote_agent.session.effects import (
 )
 from remote_agent.session.events import (
     ConditionChanged,
+    ContentChunkReceived,
     Event,
     HostLooked,
     InputEnded,
@@ -55,8 +59,9 @@ from remote_agent.session.events import (
     Tick,
 )
 from remote_agent.session.machine import Session
+from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import Chunk
+from remote_protocol.codec import Chunk, ContentChunk
 from remote_protocol.messages import (
     Assignment,
     Condition,
@@ -144,8 +149,11 @@ class SessionDriver:
             log.error("the server refused this link", code=message.code, reason=message.detail)
         self.handle(Received(message))
 
-    def link_input(self, chunk: Chunk) -> None:
-        """A piece of an input came from the server."""
+    def link_input(self, chunk: Chunk | ContentChunk) -> None:
+        """A piece of an input or of a content came from the server."""
+        if isinstance(chunk, ContentChunk):
+            self.handle(ContentChunkReceived(chunk))
+            return
         self.handle(InputReceived(chunk.attempt, chunk.offset, chunk.payload))
 
     def link_closed(self, reason: str) -> None:
@@ -153,6 +161,7 @@ class SessionDriver:
         self.connected_at = None
         self._ports.own_log.begin(None)
         self._ports.artifacts.stop()
+        self._ports.contents.stop()
         self.handle(LinkClosed())
         self._report_status()
 
@@ -205,16 +214,25 @@ class SessionDriver:
             case Store(offer):
                 self._store(offer)
             case Start(key, needs):
-                if needs is None:
-                    ports.runner.start(key)
-                else:
-                    ports.secrets.start_with_secrets(key, needs)
+                self._start(key, needs)
+            case Prepare(key, spec, needs):
+                if needs is not None:
+                    # They wait in this process's memory meanwhile.
+                    forbid_inspection()
+                ports.contents.prepare(key, spec, lambda: self._start(key, needs))
+            case ContentReceived(chunk):
+                ports.contents.received(chunk)
+            case ContentMissing(message):
+                ports.contents.lost(message)
             case Stop(key, reason, detail):
+                ports.contents.drop(key)
                 ports.runner.stop(key, reason, detail)
             case Kill(key, detail):
                 log.warning("killing a superseded attempt", attempt=str(key), reason=detail)
+                ports.contents.drop(key)
                 ports.runner.kill(key, detail)
             case Forget(key):
+                ports.contents.drop(key)
                 ports.uploader.forget(key)
                 ports.runner.forget(key)
             case AppendInput(key, offset, payload):
@@ -245,6 +263,12 @@ class SessionDriver:
                 log.warning("closing the link", code=code.name.lower(), reason=detail)
                 ports.link.close(code, detail)
 
+    def _start(self, key: AttemptId, needs: SecretNeeds | None) -> None:
+        if needs is None:
+            self._ports.runner.start(key)
+        else:
+            self._ports.secrets.start_with_secrets(key, needs)
+
     def _store(self, offer: Offer) -> None:
         answer = self._ports.store.store(offer)
         if answer is not None:
@@ -274,6 +298,7 @@ class SessionDriver:
         self.connected_at = self._now()
         self._ports.own_log.begin(welcome.own_log)
         self._ports.artifacts.begin()
+        self._ports.contents.begin()
         log.info(
             "online",
             agent=welcome.agent,

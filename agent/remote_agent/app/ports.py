@@ -3,15 +3,16 @@ of its method name, and a fake in the tests; the simulation has ports of its own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from remote_agent.session.events import Event, OfferFailed, OfferStored
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import ContentChunk
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, ArtifactAck, Offer, Welcome
+from remote_protocol.messages import AgentMessage, ArtifactAck, ContentLost, Offer, Welcome
 from remote_protocol.metrics import Family
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
@@ -141,6 +142,28 @@ class ArtifactsPort(Protocol):
         """The server says what it has of one."""
 
 
+class ContentsPort(Protocol):
+    """Who has attempts wait for their files (`app.contents.Contents`)."""
+
+    def prepare(self, key: AttemptId, spec: JobSpec, start: Callable[[], None]) -> None:
+        """Have the attempt's files put into place, then call `start`."""
+
+    def drop(self, key: AttemptId) -> None:
+        """The attempt needs no files any more."""
+
+    def begin(self) -> None:
+        """There is a link, and the server has welcomed it."""
+
+    def stop(self) -> None:
+        """There is no link."""
+
+    def received(self, chunk: ContentChunk) -> None:
+        """A piece of one came."""
+
+    def lost(self, message: ContentLost) -> None:
+        """The server cannot give one."""
+
+
 class StatusPort(Protocol):
     """The service manager (`local.notify.ServiceStatus`)."""
 
@@ -164,3 +187,4 @@ class Ports:
     status: StatusPort
     own_log: OwnLogPort
     artifacts: ArtifactsPort
+    contents: ContentsPort

@@ -31,6 +31,7 @@ from remote_agent.connection.websocket import CLOSE_TIMEOUT, open_websocket
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_protocol.codec import (
     Chunk,
+    ContentChunk,
     decode_from_server,
     decode_input,
     encode,
@@ -108,8 +109,8 @@ class Listener(Protocol):
     def link_received(self, message: ServerMessage) -> None:
         """A message came. RemoteProtocolError closes the link with the error's code."""
 
-    def link_input(self, chunk: Chunk) -> None:
-        """A piece of an input came."""
+    def link_input(self, chunk: Chunk | ContentChunk) -> None:
+        """A piece of an input or of a content came."""
 
     def link_closed(self, reason: str) -> None:
         """The link that was opened last is gone."""

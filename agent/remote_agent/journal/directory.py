@@ -125,6 +125,8 @@ def write_directory(
         if order.mask_file is not None:
             make_fifo(f"{home}{os.sep}{MASK_FILE}")
         for file in files:
+            if file.content is not None:
+                continue
             if file.own:
                 _write(home / file.path, file.data, file.mode, order.sync)
             else:

@@ -44,8 +44,8 @@ from remote_agent.journal.trash import Trash
 from remote_agent.journal.users import Users
 from remote_agent.planning import kinds
 from remote_agent.planning.order import HostContext, make_order
-from remote_agent.planning.paths import FOLDERS
-from remote_agent.planning.work import Interpreter
+from remote_agent.planning.paths import FOLDERS, JobPaths
+from remote_agent.planning.work import Interpreter, Work
 from remote_agent.processes import SCARCE, Account, Folder, boot_id, sync
 from remote_agent.shim.launcher_client import tell
 from remote_agent.shim.layout import ARTIFACT_LIST, EXIT, SETTLED
@@ -53,6 +53,7 @@ from remote_agent.shim.record import has_begun, mark_begun, write_record
 from remote_agent.spool import LIVE, SpoolReader
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Ended, Offer, Phase
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 
 log = structlog.get_logger("journal")
@@ -170,6 +171,11 @@ class Journal:
                     "ended_at": time.time(),
                 },
             )
+
+    def planned(self, key: AttemptId, spec: JobSpec) -> tuple[JobPaths, Work]:
+        """Where an attempt's job has its files, and what its planner makes of it."""
+        paths = self.files.paths(self.path(key))
+        return paths, kinds.plan(spec, paths, self._config, self._host.engine)
 
     # Find again ---------------------------------------------------------------------------------
 

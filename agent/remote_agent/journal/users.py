@@ -108,6 +108,16 @@ class Users:
         """The user whom only this attempt's job is; None when there is none."""
         return self._held.get(key)
 
+    def owner(self, key: AttemptId) -> tuple[int, int] | None:
+        """User and group of what belongs to an attempt's job; None: the agent's own."""
+        if self.range is None:
+            return None if self.one is None else (self.one.uid, self.one.gid)
+        uid = self._held.get(key)
+        if uid is None:
+            return None
+        user = unnamed_account(uid)
+        return user.uid, user.gid
+
     def release(self, key: AttemptId) -> None:
         """Nothing of an attempt's user is left."""
         self._held.pop(key, None)

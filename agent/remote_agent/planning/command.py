@@ -7,7 +7,7 @@ from typing import Final
 from remote_agent.config import Config
 from remote_agent.planning.engine import Engine
 from remote_agent.planning.paths import JobPaths
-from remote_agent.planning.work import Work, WorkFile
+from remote_agent.planning.work import Work, WorkFile, work_file
 from remote_agent.processes import SCRIPT_ENDINGS, script_command, script_name, split_shell
 from remote_agent.shim.layout import SCRIPT
 from remote_protocol.spec import CommandSpec
@@ -18,7 +18,7 @@ OWN_FILES: Final = tuple(f"{SCRIPT}{ending}" for ending in SCRIPT_ENDINGS)
 
 def plan(spec: CommandSpec, paths: JobPaths, config: Config, engine: Engine | None = None) -> Work:
     """What runs a command."""
-    files = tuple(WorkFile(file.path, file.data, file.mode) for file in spec.files)
+    files = tuple(work_file(file) for file in spec.files)
     script = spec.script_text
     if script is None:
         return Work(list(spec.command), files)

@@ -11,7 +11,7 @@ from typing import Final
 from remote_agent.config import Config
 from remote_agent.planning.engine import ATTEMPT, INSTALLATION, Engine, container_name
 from remote_agent.planning.paths import JobPaths
-from remote_agent.planning.work import NotAllowed, Work, WorkFile
+from remote_agent.planning.work import NotAllowed, Work, WorkFile, work_file
 from remote_agent.shim.layout import ARTIFACTS, MASK_FILE, OUTPUTS, TEMPORARY
 from remote_protocol.spec import ContainerSpec, Mount
 
@@ -47,7 +47,7 @@ def plan(spec: ContainerSpec, paths: JobPaths, config: Config, engine: Engine | 
     outputs = WorkFile(OUTPUTS, b"", 0o600, own=True)
     return Work(
         argv=[spec.image, *spec.command],
-        files=(*(WorkFile(file.path, file.data, file.mode) for file in spec.files), outputs),
+        files=(*(work_file(file) for file in spec.files), outputs),
         workload="container",
         options={
             "engine": engine.program,

@@ -118,6 +118,8 @@ def digest_of(settings: dict[str, Any]) -> str:
         [platform.system(), platform.machine()],
         [settings[name] for name in ("requirements", "index_url", "find_links", "offline")],
     ]
+    if settings.get("wheel"):
+        said.append(settings["wheel"]["digest"])
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 
@@ -147,7 +149,9 @@ def prepare(place: str, settings: dict[str, Any], lock: int) -> None:
     shutil.rmtree(place, ignore_errors=True)
     requirements = settings["requirements"]
     uv = shutil.which("uv")
-    count = f"{len(requirements)} requirement{'s' if len(requirements) > 1 else ''}"
+    count = f"{len(requirements)} requirement{'' if len(requirements) == 1 else 's'}"
+    wheel = settings.get("wheel")
+    count += f" and {wheel['name']}" if wheel else ""
     version = platform.python_version()
     say(f"preparing the environment: Python {version}, {count}, by {'uv' if uv else 'pip'} …")
     env = environment(settings)
@@ -158,7 +162,15 @@ def prepare(place: str, settings: dict[str, Any], lock: int) -> None:
     file = os.path.join(place, "requirements.txt")
     with open(file, "w", encoding="utf-8") as output:
         output.writelines(f"{line}\n" for line in requirements)
-    run([*installer(uv, place), *sources(settings), "-r", file], env, lock, settings["offline"])
+    wanted = ["-r", file]
+    if wheel:
+        # Installers read a wheel's name, version and tags from its file's name.
+        os.mkdir(os.path.join(place, ".wheel"))
+        named = os.path.join(place, ".wheel", wheel["name"])
+        shutil.move(wheel["file"], named)
+        wanted.append(named)
+    run([*installer(uv, place), *sources(settings), *wanted], env, lock, settings["offline"])
+    shutil.rmtree(os.path.join(place, ".wheel"), ignore_errors=True)
     complete(place)
     say(f"the environment is ready after {time.monotonic() - began:.1f} s")
 

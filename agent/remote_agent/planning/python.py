@@ -2,7 +2,8 @@
 
 Without requirements the interpreter starts at once. With some, the job's first process is the
 program `environment`, which prepares the environment and becomes the job: so it is within the
-job's limits, its output is in the job's log, and it has the job's user. Reads this package's files.
+job's limits, its output is in the job's log, and it has the job's user. With a bundle the program
+`unpacking` comes before. Reads this package's files.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 from remote_agent.config import Config
 from remote_agent.planning.engine import Engine
 from remote_agent.planning.paths import JobPaths
-from remote_agent.planning.work import Interpreter, NotAllowed, Work, WorkFile
+from remote_agent.planning.work import Interpreter, NotAllowed, Work, WorkFile, work_file
 from remote_agent.processes.forked import FORKS_JOBS
 from remote_agent.processes.python import (
     PREPARES_ENVIRONMENTS,
@@ -25,6 +26,7 @@ from remote_agent.processes.python import (
     python_command,
 )
 from remote_agent.shim.layout import NEVER_BEGUN, SOCKET, WORDS
+from remote_protocol.limits import MAX_BUNDLE, MAX_BUNDLE_FILES
 from remote_protocol.spec import PythonSpec
 
 ENVIRONMENTS: Final = "environments"
@@ -34,39 +36,71 @@ INTERPRETERS: Final = "interpreters"
 _PROGRAM: Final = "environment.py"
 _SETTINGS: Final = "environment.json"
 _FAILURE: Final = "environment.failed"
-OWN_FILES: Final = (_PROGRAM, _SETTINGS, _FAILURE)
+_UNPACKING: Final = "unpacking.py"
+_BUNDLE_SETTINGS: Final = "unpacking.json"
+_BUNDLE: Final = "bundle.zip"
+OWN_FILES: Final = (
+    *(_PROGRAM, _SETTINGS, _FAILURE),
+    *(_UNPACKING, _BUNDLE_SETTINGS, _BUNDLE),
+)
 """Names that it may use in a job's own folder."""
 
 
 def plan(spec: PythonSpec, paths: JobPaths, config: Config, engine: Engine | None = None) -> Work:
     """What runs a Python program. NotAllowed when its environment cannot be prepared here."""
-    files = tuple(WorkFile(file.path, file.data, file.mode) for file in spec.files)
+    files = tuple(work_file(file) for file in spec.files)
     words = ["-u", *spec.words]
     if spec.script is not None:
         files = (*files, WorkFile(spec.filename, spec.script.encode(), 0o600))
         # By its whole path: the job may have another working directory.
         words[1] = str(paths.work / spec.filename)
+    if spec.entry is not None:
+        words[1] = str(paths.work.joinpath(*spec.entry.split("/")))
     venv = None
     if spec.environment is not None:
         venv = _prepared(spec.environment, config)
         interpreter = [os.path.join(environment_programs(venv), "python")]
     else:
         interpreter = python_command(spec.python, config.python.interpreter)
-    if not spec.requirements:
+    wheel = spec.bundle is not None and spec.bundle.form == "wheel"
+    prepares = bool(spec.requirements) or wheel
+    if not (prepares or spec.bundle):
         work = Work([*interpreter, *words], files, venv=venv)
         return _forked(work, spec, words[1:], config) if _may_fork(spec, config) else work
     if not PREPARES_ENVIRONMENTS:
         raise NotAllowed(
-            "agents on Windows prepare no environments for Python jobs; leave the requirements "
-            "out, or have an agent on Linux or macOS run it"
+            "agents on Windows prepare no environments for Python jobs, and unpack no bundles; "
+            "leave requirements and bundle out, or have an agent on Linux or macOS run it"
         )
-    settings = json.dumps(_settings(spec, paths, config)).encode()
-    own = (
-        WorkFile(_PROGRAM, _program(), 0o600, own=True),
-        WorkFile(_SETTINGS, settings, 0o600, own=True),
+    if prepares:
+        files = (*files, *_own(_PROGRAM, _SETTINGS, _settings(spec, paths, config)))
+        words = ["-I", paths.of(_PROGRAM), *words]
+    if spec.bundle is not None:
+        settings = _bundle_settings(paths, unpacked=not wheel)
+        bundle = WorkFile(_BUNDLE, b"", 0o600, own=True, content=spec.bundle.ref)
+        files = (*files, *_own(_UNPACKING, _BUNDLE_SETTINGS, settings), bundle)
+        words = ["-I", paths.of(_UNPACKING), *words]
+    options = {NEVER_BEGUN: paths.of(_FAILURE)}
+    return Work([*interpreter, *words], files, options=options, venv=venv)
+
+
+def _own(program: str, name: str, settings: dict[str, Any]) -> tuple[WorkFile, WorkFile]:
+    """A program that runs before the job's own, and what it has to know."""
+    return (
+        WorkFile(program, _program(program), 0o600, own=True),
+        WorkFile(name, json.dumps(settings).encode(), 0o600, own=True),
     )
-    argv = [*interpreter, "-I", paths.of(_PROGRAM), *words]
-    return Work(argv, (*files, *own), options={NEVER_BEGUN: paths.of(_FAILURE)})
+
+
+def _bundle_settings(paths: JobPaths, *, unpacked: bool) -> dict[str, Any]:
+    """What the program `unpacking` has to know."""
+    return {
+        "archive": paths.of(_BUNDLE),
+        "target": str(paths.work) if unpacked else None,
+        "failure": paths.of(_FAILURE),
+        "most_bytes": MAX_BUNDLE,
+        "most_files": MAX_BUNDLE_FILES,
+    }
 
 
 def _prepared(name: str, config: Config) -> str:
@@ -121,7 +155,13 @@ def _settings(spec: PythonSpec, paths: JobPaths, config: Config) -> dict[str, An
     # A user who is only this job shares with nobody: what another could have written there would
     # run as him.
     alone = config.jobs.user_range is not None
+    bundle = spec.bundle
+    wheel: dict[str, Any] = {}
+    if bundle is not None and bundle.form == "wheel":
+        about = {"file": paths.of(_BUNDLE), "name": bundle.name, "digest": bundle.digest}
+        wheel = {"wheel": about}
     return {
+        **wheel,
         "folder": paths.of(ENVIRONMENTS) if alone else str(config.state_dir / ENVIRONMENTS),
         "failure": paths.of(_FAILURE),
         "requirements": spec.requirements,
@@ -133,5 +173,5 @@ def _settings(spec: PythonSpec, paths: JobPaths, config: Config) -> dict[str, An
 
 
 @cache
-def _program() -> bytes:
-    return Path(__file__).with_name(_PROGRAM).read_bytes()
+def _program(name: str) -> bytes:
+    return Path(__file__).with_name(name).read_bytes()

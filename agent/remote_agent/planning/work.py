@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from remote_agent.config import Config
 from remote_agent.planning.engine import Engine
 from remote_agent.planning.paths import JobPaths
+from remote_protocol.contents import ContentRef
+from remote_protocol.files import JobFile
 
 
 class NotAllowed(ValueError):
@@ -24,9 +26,17 @@ class WorkFile(NamedTuple):
     path: str
     """Below the work directory, or below the job's own folder if `own`."""
     data: bytes
+    """Nothing for a content."""
     mode: int
     own: bool = False
     """It is the agent's choice, in the job's own folder; else the user's, and may be at fault."""
+    content: ContentRef | None = None
+    """It is this content, which is put there when it has come."""
+
+
+def work_file(file: JobFile) -> WorkFile:
+    """A file that a job brings."""
+    return WorkFile(file.path, file.data, file.mode, content=file.stored)
 
 
 class Interpreter(NamedTuple):

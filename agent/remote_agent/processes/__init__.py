@@ -70,6 +70,7 @@ if sys.platform == "win32":
         write_at,
         write_some,
     )
+    from remote_agent.processes.windows.placing import put_below
     from remote_agent.processes.windows.polling import Poller, close_end
     from remote_agent.processes.windows.programs import (
         SCRIPT_ENDINGS,
@@ -181,6 +182,7 @@ else:
     )
     from remote_agent.processes.posix_init import interrupt_on_stop, is_init, keep_running
     from remote_agent.processes.posix_limits import lower_descriptors, raise_descriptors
+    from remote_agent.processes.posix_placing import put_below
     from remote_agent.processes.posix_polling import Poller, close_end
     from remote_agent.processes.posix_removal import remove_tree
     from remote_agent.processes.posix_service import report, serve, service_control
@@ -322,6 +324,7 @@ __all__ = [
     "prefer_as_oom_victim",
     "processor_ticks",
     "protect_from_oom",
+    "put_below",
     "raise_descriptors",
     "read_at",
     "receive_descriptor",

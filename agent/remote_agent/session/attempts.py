@@ -16,6 +16,7 @@ from remote_agent.session.effects import (
     Effect,
     Forget,
     Kill,
+    Prepare,
     Send,
     Start,
     Stop,
@@ -295,10 +296,13 @@ class Attempts:
 
     def _start(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         spec = attempt.spec
-        if spec is None or not (spec.secrets or spec.private_input):
-            return [Start(attempt.key)]
-        assert isinstance(cause, m.Confirm)
-        return [Start(attempt.key, SecretNeeds(spec, cause))]
+        needs = None
+        if spec is not None and (spec.secrets or spec.private_input):
+            assert isinstance(cause, m.Confirm)
+            needs = SecretNeeds(spec, cause)
+        if spec is not None and spec.contents:
+            return [Prepare(attempt.key, spec, needs)]
+        return [Start(attempt.key, needs)]
 
     def _ask_input(self, attempt: HeldAttempt, _: Cause) -> list[Effect]:
         copy = attempt.input

@@ -10,9 +10,18 @@ from typing import NamedTuple
 from remote_agent.session.events import distinct
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import ContentChunk
 from remote_protocol.errors import CloseCode
-from remote_protocol.messages import AgentMessage, ArtifactAck, DesiredMode, Offer, Welcome
+from remote_protocol.messages import (
+    AgentMessage,
+    ArtifactAck,
+    ContentLost,
+    DesiredMode,
+    Offer,
+    Welcome,
+)
 from remote_protocol.messages import Assignment as ServerAssignment
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import EndReason
 
 
@@ -44,6 +53,30 @@ class Start(NamedTuple):
     key: AttemptId
     secrets: SecretNeeds | None = None
     """None for a job without secrets."""
+
+
+@distinct
+class Prepare(NamedTuple):
+    """Put the contents that the attempt's job names into place, fetching what this host lacks, and
+    then do as `Start` says."""
+
+    key: AttemptId
+    spec: JobSpec
+    secrets: SecretNeeds | None = None
+
+
+@distinct
+class ContentReceived(NamedTuple):
+    """A piece of a content came."""
+
+    chunk: ContentChunk
+
+
+@distinct
+class ContentMissing(NamedTuple):
+    """The server cannot give a content."""
+
+    lost: ContentLost
 
 
 @distinct
@@ -158,6 +191,9 @@ Effect = (
     Send
     | Store
     | Start
+    | Prepare
+    | ContentReceived
+    | ContentMissing
     | Stop
     | Kill
     | Forget

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeVar
 
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import ContentChunk
 from remote_protocol.messages import Condition, Ended, HostLoad, Refusal, ServerMessage, Settings
 
 _T = TypeVar("_T", bound=tuple[object, ...])
@@ -115,6 +116,13 @@ class InputReceived(NamedTuple):
 
 
 @distinct
+class ContentChunkReceived(NamedTuple):
+    """A piece of a content came from the server."""
+
+    chunk: ContentChunk
+
+
+@distinct
 class InputStored(NamedTuple):
     """The attempt's copy of its input has `size` bytes now (answer to `AppendInput`)."""
 
@@ -184,6 +192,7 @@ Event = (
     | AttemptEnded
     | ChunkSent
     | InputReceived
+    | ContentChunkReceived
     | InputStored
     | InputEnded
     | InputFailed

@@ -22,6 +22,8 @@ from remote_agent.session.effects import (
     ArtifactAnswered,
     CloseLink,
     ContactConfirmed,
+    ContentMissing,
+    ContentReceived,
     Effect,
     Online,
     OwnLogStored,
@@ -34,6 +36,7 @@ from remote_agent.session.events import (
     AttemptStarted,
     ChunkSent,
     ConditionChanged,
+    ContentChunkReceived,
     Event,
     HostLooked,
     InputEnded,
@@ -56,6 +59,7 @@ from remote_agent.session.hello import HostFacts, hello
 from remote_agent.session.inputs import Inputs
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
+from remote_protocol.codec import ContentChunk
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import PROTOCOL_VERSION
 from remote_protocol.messages import Refusal
@@ -158,6 +162,8 @@ class Session:
                 return attempts.missing(event)
             case InputReceived():
                 return self._read_input(event, now)
+            case ContentChunkReceived(chunk):
+                return self._read_content(chunk, now)
             case InputStored(key, size):
                 return self._inputs.stored(key, size)
             case InputEnded(key):
@@ -215,6 +221,12 @@ class Session:
             return []
         self._heartbeats.heard(now)
         return self._inputs.received(event)
+
+    def _read_content(self, chunk: ContentChunk, now: float) -> list[Effect]:
+        if not self.welcomed:
+            return []
+        self._heartbeats.heard(now)
+        return [ContentReceived(chunk)]
 
     def _tick(self, now: float) -> list[Effect]:
         if self._link in (_Link.GREETED, _Link.WELCOMED):
@@ -277,6 +289,8 @@ class Session:
                 return [ApplyAssignment(message.assignment)]
             case m.ArtifactAck():
                 return [ArtifactAnswered(message)]
+            case m.ContentLost():
+                return [ContentMissing(message)]
             case m.OwnLogAck(cursor=cursor):
                 return [OwnLogStored(cursor)]
             case m.Resync():

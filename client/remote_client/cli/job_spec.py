@@ -11,7 +11,8 @@ import shlex
 import stat
 from binascii import b2a_base64
 from collections.abc import Iterator
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from remote_client.cli.python_job import make_python, needs_python, python_title
 from remote_client.errors import UsageError
@@ -19,8 +20,14 @@ from remote_client.transport import Document
 from remote_protocol.limits import MAX_FILES, MAX_FILES_SIZE, MAX_JOB_BODY, MAX_SCRIPT_SIZE
 from remote_protocol.units import format_size
 
+if TYPE_CHECKING:
+    from remote_client.cli.session import Session
+    from remote_client.contents import LocalContent
+
 _DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1, "merge_output": False,
              "mask": False, "init": False, "python": False}  # fmt: skip
+_SMALL: Final = 64 * 1024
+"""Bytes of a file that a job carries itself, even if others are sent before it."""
 _SHELL: Final = "sh"
 """What runs a script without a #! line, as execvp(3) does."""
 _OF_CONTAINERS: Final = ("pull", "entrypoint", "user", "network", "mounts", "init")
@@ -34,8 +41,9 @@ _FLAGS: Final = {
 }  # fmt: skip
 
 
-def job_spec(options: dict[str, Any]) -> Document:
-    """The document of a job, with what was given only. UsageError for what cannot be read."""
+def job_spec(options: dict[str, Any], contents: list[LocalContent]) -> Document:
+    """The document of a job, with what was given only; files that are to be sent before it go to
+    `contents`. UsageError for what cannot be read."""
     spec: Document = {
         name: value
         for name, value in options.items()
@@ -53,7 +61,7 @@ def job_spec(options: dict[str, Any]) -> Document:
     if "secrets" in spec:
         _secrets(spec, spec["secrets"])
     if spec.pop("python", False):
-        make_python(spec)
+        make_python(spec, contents)
     elif (given := needs_python(spec)) is not None:
         raise UsageError(f"{given} is for Python jobs: it needs --python")
     elif "script" in spec:
@@ -62,7 +70,7 @@ def job_spec(options: dict[str, Any]) -> Document:
         raise UsageError("COMMAND is missing: say what to run after --, or give --script FILE")
     _container(spec, described)
     if "files" in spec:
-        spec["files"] = _files(spec["files"])
+        spec["files"] = _files(spec["files"], contents)
     for name in ("command", "args", "retry_on"):
         if name in spec:
             spec[name] = list(spec[name])
@@ -86,6 +94,13 @@ def title(spec: Document) -> str:
             spec.get("command") or [spec.get("image") or "script", *spec.get("args", ())]
         )
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def send_first(session: Session, contents: list[LocalContent]) -> bool:
+    """Send what goes before the job; False when somebody interrupts that."""
+    from remote_client.cli.sending import send_contents
+
+    return send_contents(session, contents)
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -191,25 +206,57 @@ def _interpreter(script: str) -> str:
     return shlex.join(words) if words else _SHELL
 
 
-def _files(texts: tuple[str, ...]) -> list[Document]:
-    found: dict[str, Document] = {}
-    size = 0
+def _files(texts: tuple[str, ...], contents: list[LocalContent]) -> list[Document]:
+    """The files of a job: with their bytes when all of them fit into it, else the large ones by
+    their digests."""
+    named: dict[str, tuple[str, str]] = {}
     for text in texts:
         for local, remote in _named(text):
-            if remote in found:
+            if remote in named:
                 raise UsageError(f"--file {text}: {remote} is the target of another --file")
             if not _is_text(remote):
                 raise UsageError(f"--file {text}: the name {remote!a} is not UTF-8; rename it")
-            data, mode = _read(local, size)
-            size += len(data)
-            if len(found) == MAX_FILES:
+            if len(named) == MAX_FILES:
                 raise UsageError(f"--file {text}: a job takes at most {MAX_FILES} files; pack them")
-            found[remote] = {
-                "path": remote,
-                "content": b2a_base64(data, newline=False).decode(),
-                "mode": mode,
-            }
-    return list(found.values())
+            named[remote] = text, local
+    sizes = {remote: _size_of(local) for remote, (_, local) in named.items()}
+    fits = sum(sizes.values()) <= MAX_FILES_SIZE
+    found, carried = [], 0
+    for remote, (_, local) in named.items():
+        if not fits and (sizes[remote] > _SMALL or carried + sizes[remote] > MAX_FILES_SIZE):
+            found.append(_sent_before(local, remote, contents))
+            continue
+        data, mode = _read(local, carried)
+        carried += len(data)
+        content = b2a_base64(data, newline=False).decode()
+        found.append({"path": remote, "content": content, "mode": mode})
+    return found
+
+
+def _size_of(local: str) -> int:
+    """Bytes of a plain file; of anything else nobody knows it before it was read."""
+    try:
+        about = os.stat(local)
+    except OSError as error:
+        raise UsageError(f"--file {local}: {error.strerror}") from None
+    return about.st_size if stat.S_ISREG(about.st_mode) else 0
+
+
+def _opened(local: str) -> BinaryIO:
+    return open(local, "rb")
+
+
+def _sent_before(local: str, remote: str, contents: list[LocalContent]) -> Document:
+    """A file by its digest."""
+    from remote_client.contents import local_content
+
+    try:
+        mode = 0o700 if os.stat(local).st_mode & stat.S_IXUSR else 0o600
+        content = local_content(local, partial(_opened, local))
+    except OSError as error:
+        raise UsageError(f"--file {local}: {error.strerror}") from None
+    contents.append(content)
+    return {"path": remote, "digest": content.digest, "size": content.size, "mode": mode}
 
 
 def _named(text: str) -> Iterator[tuple[str, str]]:
@@ -238,13 +285,9 @@ def _read(local: str, before: int) -> tuple[bytes, int]:
     except OSError as error:
         raise UsageError(f"--file {local}: {error.strerror}") from None
     if before + len(data) > MAX_FILES_SIZE:
-        has = (
-            f" has {format_size(about.st_size)}" if stat.S_ISREG(about.st_mode) else " is too large"
-        )
         raise UsageError(
-            f"--file {local}{has}: all files of a job together may have "
-            f"{format_size(MAX_FILES_SIZE)}; let the job fetch larger ones, or share a directory "
-            "with the agent's host and name it by --cwd"
+            f"--file {local} is no plain file, and gives more than {format_size(MAX_FILES_SIZE)}; "
+            "write it into a file first"
         )
     return data, 0o700 if about.st_mode & stat.S_IXUSR else 0o600
 

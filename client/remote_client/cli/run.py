@@ -10,7 +10,7 @@ import click
 from remote_client.cli.completed import completed
 from remote_client.cli.group_options import group_of, take_group_options
 from remote_client.cli.interrupts import INTERRUPTED, Interrupts
-from remote_client.cli.job_spec import flag, job_spec, title
+from remote_client.cli.job_spec import flag, job_spec, send_first, title
 from remote_client.cli.options import DURATION, NAME, PAIR, REASONS, SIZE, Command, output_option
 from remote_client.cli.output import drop_stdout, note, print_json, say
 from remote_client.cli.session import Session, pass_session
@@ -38,6 +38,7 @@ Examples:
   cat data.csv | remotectl run -- python3 -c 'import sys; print(len(sys.stdin.read()))'
   remotectl run --script deploy.sh -- staging
   remotectl run --python --requirements requirements.txt -- report.py --year 2026
+  remotectl run --python --bundle . -- report.py --year 2026
   remotectl run --shell bash -- 'for i in 1 2 3; do echo $i; sleep 1; done'
   remotectl run --image python:3.13-slim --memory 1GiB --file job.py -- python3 job.py
   remotectl run --queue berlin --label gpu=true --explain -- python3 train.py
@@ -108,9 +109,7 @@ Examples:
     help="Let the job add values to mask, by the file that REMOTE_MASK names.",
 )
 @click.option("--label", multiple=True, type=PAIR, help="A label that the agent must have.")
-@click.option(
-    "--annotation", multiple=True, type=PAIR, help="What is known of it, for `job list` to find."
-)
+@click.option("--annotation", multiple=True, type=PAIR, help="What `job list` can find it by.")
 @click.option("--timeout", type=DURATION, help="The longest that it may run, e.g. 10m.")
 @click.option("--grace-period", type=DURATION, help="Between polite signal and kill (default 10s).")
 @click.option("--memory", type=SIZE, help="The most memory that it may use, e.g. 512MiB.")
@@ -135,7 +134,7 @@ Examples:
     "files",
     multiple=True,
     metavar="LOCAL[:REMOTE]",
-    help="File or directory for the work directory; 6 MiB in all.",
+    help="File or directory for the work directory, of any size.",
 )
 @click.option("--shell", metavar="PROGRAM", help="Run COMMAND, joined by spaces, by this shell.")
 @click.option(
@@ -175,9 +174,15 @@ Examples:
 )
 @click.option("--module", metavar="NAME", help="With --python: run this module instead of a file.")
 @click.option(
+    "--bundle",
+    metavar="DIR|ZIP|WHEEL",
+    help="With --python: the whole program; COMMAND is a file in it. A wheel needs --module.",
+)
+@click.option(
     "--requirements",
     metavar="FILE",
-    help="With --python: what it requires; the agent prepares an environment with it.",
+    help="With --python: what it requires, installed before; default: a bundle's requirements.txt, "
+    "or the dependencies in its pyproject.toml (none: /dev/null).",
 )
 @click.option("--python-version", metavar="3.N", help="With --python: which Python runs it.")
 @click.option(
@@ -211,9 +216,7 @@ Examples:
 )
 @click.option("--no-stdin", "-n", is_flag=True, help="Do not send stdin to the job.")
 @click.option("--stdin", "forced", is_flag=True, help="Send stdin even from a terminal.")
-@click.option(
-    "--merge-output", is_flag=True, help="One pipe for stdout and stderr: their order is exact."
-)
+@click.option("--merge-output", is_flag=True, help="One pipe for both outputs: the order is exact.")
 @click.option("--detach", is_flag=True, help="Print the job's id and return.")
 @click.option(
     "--cancel-on-broken-pipe",
@@ -249,12 +252,15 @@ def run(
     """
     session.failed = OURS
     group = take_group_options(options)
-    spec = job_spec(options)
+    contents: list[Any] = []
+    spec = job_spec(options, contents)
     if str(spec.get("shell")).startswith("-"):
         raise UsageError(
             f"--shell needs the name of a shell; {spec['shell']!r} is none: write "
             "--shell bash -- 'COMMAND'"
         )
+    if contents and not (explain or send_first(session, contents)):
+        return INTERRUPTED
     if group is not None:
         if forced:
             raise UsageError("--stdin contradicts --each: send the data with --file instead")

@@ -8,6 +8,7 @@ else in the protocol names one. Extensions have more (`remote_protocol.extension
 """
 
 from remote_protocol.files import JobFile
+from remote_protocol.spec.bundle import Bundle
 from remote_protocol.spec.command import CommandSpec
 from remote_protocol.spec.container import ContainerSpec, Mount
 from remote_protocol.spec.job import DEFAULT_QUEUE, JobSpec, OnDisconnect, OnReturn
@@ -15,6 +16,7 @@ from remote_protocol.spec.python import PythonSpec
 
 __all__ = [
     "DEFAULT_QUEUE",
+    "Bundle",
     "CommandSpec",
     "ContainerSpec",
     "JobFile",

@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from remote_protocol.contents import ContentRef
 from remote_protocol.files import JobFile, check_together
 from remote_protocol.ids import WITHOUT_NUL, IdempotencyKey, Labels, Name, without_nul
 from remote_protocol.limits import (
@@ -208,6 +209,13 @@ class JobSpec(_Part):
     def has_input(self) -> bool:
         """Whether it was given something on its standard input, which nobody can read back."""
         return self.stdin or self.private_input is not False
+
+    @property
+    def contents(self) -> list[ContentRef]:
+        """The contents that it names, each once, in the order in which agents ask for them by
+        number."""
+        found = [file.stored for file in self.files]
+        return list(dict.fromkeys(ref for ref in found if ref is not None))
 
     @property
     def short_json(self) -> str:

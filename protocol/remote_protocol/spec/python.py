@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
+from remote_protocol.contents import ContentRef
+from remote_protocol.files import FilePath
 from remote_protocol.ids import Name
 from remote_protocol.limits import (
     MAX_ARGUMENTS,
@@ -19,6 +21,7 @@ from remote_protocol.limits import (
 )
 from remote_protocol.program import check_command, check_fits, check_text
 from remote_protocol.requirements import check_requirements, normalised
+from remote_protocol.spec.bundle import Bundle
 from remote_protocol.spec.job import Argument, JobSpec
 
 ModuleName = Annotated[
@@ -27,7 +30,7 @@ ModuleName = Annotated[
 
 
 class PythonSpec(JobSpec, kind="python"):
-    """A job that runs a Python program, given as text or as a module."""
+    """A job that runs a Python program, given as text, as a module, or as a file of a bundle."""
 
     kind: Literal["python"] = "python"
     script: Annotated[str, StringConstraints(max_length=MAX_SCRIPT_SIZE)] | None = None
@@ -36,6 +39,10 @@ class PythonSpec(JobSpec, kind="python"):
     """What the script is called there, and in tracebacks."""
     module: ModuleName | None = None
     """A module to run instead (`python -m`), from the job's files or its requirements."""
+    bundle: Bundle | None = None
+    """The program with what belongs to it, as one archive."""
+    entry: FilePath | None = None
+    """The file of the bundle to run, by its path there."""
     args: Annotated[
         list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
     ] = Field(default_factory=list)
@@ -79,8 +86,11 @@ class PythonSpec(JobSpec, kind="python"):
 
     @model_validator(mode="after")
     def _something_to_run(self) -> Self:
-        if (self.script is None) == (self.module is None):
-            raise ValueError("give a script or a module, one of them")
+        given = [self.script, self.module, self.entry]
+        if sum(one is not None for one in given) != 1:
+            raise ValueError("give a script or a module or an entry of a bundle, one of them")
+        if self.entry is not None and (self.bundle is None or self.bundle.form == "wheel"):
+            raise ValueError("an entry is a file of a bundle that is a directory or a zip")
         if self.script is not None and any(file.path == self.filename for file in self.files):
             raise ValueError(f"{self.filename} is the script; name the file of this name otherwise")
         check_fits(self.args, self.env)
@@ -92,10 +102,15 @@ class PythonSpec(JobSpec, kind="python"):
             raise ValueError(
                 "environment names one that is prepared already: leave requirements and python out"
             )
-        if self.preload and self.requirements:
+        if self.environment is not None and self.bundle and self.bundle.form == "wheel":
+            raise ValueError(
+                "a wheel is installed into an environment of its own: leave environment out, or "
+                "give the program as a directory or a zip"
+            )
+        if self.preload and (self.requirements or self.bundle):
             raise ValueError(
                 "preload needs an environment that the agent has (environment), or none; it does "
-                "not go with requirements"
+                "not go with requirements or a bundle"
             )
         if self.preload_env and not self.preload:
             raise ValueError("preload_env is for the modules of preload, and there are none")
@@ -105,5 +120,14 @@ class PythonSpec(JobSpec, kind="python"):
     @property
     def words(self) -> list[str]:
         """What it runs, as somebody would write it behind `python`."""
-        program = [self.filename] if self.module is None else ["-m", self.module]
-        return [*program, *self.args]
+        if self.module is not None:
+            return ["-m", self.module, *self.args]
+        return [self.entry or self.filename, *self.args]
+
+    @property
+    def contents(self) -> list[ContentRef]:
+        """The contents that it names, the bundle first."""
+        found = super().contents
+        if self.bundle is None:
+            return found
+        return list(dict.fromkeys([self.bundle.ref, *found]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Condition, HostLoad
 from remote_protocol.states import AgentState, EndReason
+from remote_protocol.units import format_size
 from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.model import Lease
 
@@ -33,6 +34,24 @@ class AgentStatus:
     """How busy its host was when it last said so; None: not since the server started."""
 
 
+class Fetching(NamedTuple):
+    """How far an agent is that waits for the files of a job, in bytes."""
+
+    received: int
+    size: int
+
+    def words(self, agent: str) -> str:
+        """Why a job that this agent holds has not started yet. In tenths: it is told each time that
+        it changes."""
+        if self.received >= self.size:
+            return f"the agent {agent!r} puts its files into place"
+        tenths = self.received * 10 // self.size
+        return (
+            f"its files are on their way to the agent {agent!r}: {tenths * 10} % of "
+            f"{format_size(self.size)} are there"
+        )
+
+
 class Links(Protocol):
     """The agents as far as they are connected. Nothing here blocks or waits."""
 
@@ -54,6 +73,9 @@ class Links(Protocol):
 
     def cancel(self, agent: str, key: AttemptId, reason: EndReason, detail: str) -> None:
         """Ask the agent to end the attempt."""
+
+    def fetching(self, agent: str, key: AttemptId) -> Fetching | None:
+        """How far the agent is that waits for the files of an attempt; None: it does not."""
 
     def contact(self, agent: str) -> float | None:
         """When the agent was last heard, by the boot clock; None: not since the server started."""

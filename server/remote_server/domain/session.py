@@ -15,6 +15,7 @@ from typing import Final
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import negotiate
+from remote_protocol.contents import ContentRef
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.units import format_duration
@@ -47,7 +48,7 @@ from remote_server.domain.events import (
     StoreRecovered,
     Tick,
 )
-from remote_server.domain.held_lease import HeldLease
+from remote_server.domain.held_lease import HeldLease, LeaseState
 from remote_server.domain.leases import Leases
 
 _ENDING: Final = (ChangeRecorded, ChangeRefused, LeaseEnded)
@@ -136,6 +137,14 @@ class AgentSession:
         """Whether the agent holds this attempt of a job that takes an input."""
         held = self._leases.held.get(key)
         return held is not None and held.lease.spec.stdin
+
+    def contents_of(self, key: AttemptId) -> list[ContentRef]:
+        """The contents that an attempt names which the agent holds and has not started; none for
+        all others."""
+        held = self._leases.held.get(key)
+        if held is None or held.state is not LeaseState.ACCEPTED:
+            return []
+        return held.lease.spec.contents
 
     def next_input(self) -> tuple[AttemptId, int, int] | None:
         """`(key, offset, length)` of the input bytes to send next; None when there are none.
@@ -301,6 +310,7 @@ class AgentSession:
             case (
                 m.Hello()
                 | m.Inventory()
+                | m.ReadContent()
                 | m.ReadInput()
                 | m.Missing()
                 | m.OwnLog()

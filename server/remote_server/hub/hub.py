@@ -24,6 +24,7 @@ from remote_server.agent_logs import AgentLogs
 from remote_server.artifacts import ArtifactStore
 from remote_server.audit_trail import AuditTrail
 from remote_server.clocks import CLOCK
+from remote_server.contents import ContentStore
 from remote_server.domain.audit import Entry
 from remote_server.domain.capacity import AgentSlot
 from remote_server.domain.change_set import ChangeSet
@@ -34,7 +35,7 @@ from remote_server.domain.events import (
     StoreRecovered,
 )
 from remote_server.domain.held_lease import LeaseState
-from remote_server.domain.links import AgentStatus
+from remote_server.domain.links import AgentStatus, Fetching
 from remote_server.domain.model import Clock, Lease, Token
 from remote_server.domain.refusals import Refusals
 from remote_server.domain.session import AgentSession, Terms
@@ -73,6 +74,7 @@ class Files(NamedTuple):
     agent_logs: AgentLogs
     vault: Vault
     artifacts: ArtifactStore
+    contents: ContentStore
 
 
 class Hub:
@@ -95,7 +97,7 @@ class Hub:
         self.inputs = files.inputs
         self.agent_logs = files.agent_logs
         self.vault = files.vault
-        self.artifacts = files.artifacts
+        self.artifacts, self.contents = files.artifacts, files.contents
         self.artifact_rows = store
         self.terms = terms
         self.loads = HostLoads(clock.boot)
@@ -311,6 +313,11 @@ class Hub:
         link = self._links.get(agent)
         if link is not None:
             link.feed(CancelWished(key, reason, detail))
+
+    def fetching(self, agent: str, key: AttemptId) -> Fetching | None:
+        """How far the agent is that waits for the files of an attempt; None: it does not."""
+        link = self._links.get(agent)
+        return None if link is None else link.fetching(key)
 
     def contact(self, agent: str) -> float | None:
         """When the agent was last heard, by the boot clock; None: not since the server started."""

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import structlog
 from aiohttp import WSMsgType
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.codec import ArtifactChunk, decode_chunk, decode_from_agent
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.messages import (
@@ -25,6 +26,7 @@ from remote_protocol.messages import (
     Missing,
     OwnLog,
     OwnLogAck,
+    ReadContent,
     ReadInput,
     ServerMessage,
 )
@@ -35,12 +37,14 @@ from remote_server.domain.events import (
     MessageReceived,
     MissingReceived,
 )
+from remote_server.domain.links import Fetching
 from remote_server.domain.message_parts import PartAssembler
 from remote_server.domain.model import Agent, Token
 from remote_server.domain.session import AgentSession
 from remote_server.errors import NotFound, Refused, StoreUnavailable, UnknownQueue
 from remote_server.hub.artifacts import ArtifactReceiver
 from remote_server.hub.budget import Budget
+from remote_server.hub.contents import ContentSender
 from remote_server.hub.executor import Executor
 from remote_server.hub.input_sender import InputSender
 from remote_server.hub.outbox import Outbox
@@ -56,7 +60,9 @@ TURN: Final = 64
 """Frames of one link that are handled before others have their turn."""
 NAP: Final = 1.0
 """Seconds at the longest for which a link over its budget is not looked at."""
-_FOR_THE_HUB: Final = frozenset({Hello, ReadInput, Missing, OwnLog, Artifact, ArtifactLost})
+_FOR_THE_HUB: Final = frozenset(
+    {Hello, ReadInput, Missing, OwnLog, Artifact, ArtifactLost, ReadContent}
+)
 _QUIET: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 _NOTHING: Final = memoryview(b"")
 
@@ -81,6 +87,7 @@ class Link:
         "_artifacts",
         "_budget",
         "_closing",
+        "_contents",
         "_executor",
         "_outbox",
         "_owner",
@@ -109,6 +116,7 @@ class Link:
         self._budget = Budget(owner.terms.rates, owner.clock.boot())
         self._closing: asyncio.Event | None = None
         self._sender: InputSender | None = None
+        self._contents: ContentSender | None = None
         self.token = token
         """The bearer's, as it was at the handshake."""
         self.address = address
@@ -198,6 +206,8 @@ class Link:
             self._outbox.drop()
             if self._sender is not None:
                 self._sender.close()
+            if self._contents is not None:
+                self._contents.close()
             self.feed(LinkClosed())
             self._owner.left(self)
 
@@ -236,6 +246,12 @@ class Link:
             self._own_log(message)
         elif isinstance(message, Artifact | ArtifactLost) and self.session is not None:
             self._artifacts.hear(message)
+        elif isinstance(message, ReadContent) and self.session is not None:
+            if self._contents is None:
+                owner, executor = self._owner, self._executor
+                send = self._outbox.send_bytes
+                self._contents = ContentSender(owner, self.send, send, executor.run, executor.noted)
+            self._contents.hear(self.session, message)
 
     def _own_log(self, message: OwnLog) -> None:
         """Without an answer, when it cannot be kept now, the agent says it again later."""
@@ -298,6 +314,12 @@ class Link:
         """Send a message when its turn comes."""
         if not self.closed:
             self._outbox.put(message)
+
+    def fetching(self, key: AttemptId) -> Fetching | None:
+        """How far the agent is that waits for the files of an attempt; None: it does not."""
+        if self._contents is None or self.session is None:
+            return None
+        return self._contents.fetching(self.session, key)
 
     def send_inputs(self) -> None:
         """There are pieces of inputs to send."""

@@ -11,6 +11,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Artifact, ArtifactLost
 from remote_server.agent_logs import AgentLogs
 from remote_server.artifacts import ArtifactStore
+from remote_server.contents import ContentStore
 from remote_server.domain.changes import Change
 from remote_server.domain.model import Clock, Outcome
 from remote_server.hub.budget import Rates
@@ -72,6 +73,7 @@ class Owner(Protocol):
 
     logs: Logs
     artifacts: ArtifactStore
+    contents: ContentStore
     agent_logs: AgentLogs
     inputs: InputStore
     vault: Vault

@@ -13,7 +13,7 @@ from remote_server.domain.model import Job
 from remote_server.inputs import Input
 from remote_server.queries.sources import Sources
 from remote_server.queries.views import input_view, job_view
-from remote_server.queries.waiting import attention, waiting_reasons
+from remote_server.queries.waiting import attention, fetching_reasons, waiting_reasons
 
 
 async def job_views(
@@ -26,6 +26,7 @@ async def job_views(
     """Jobs as a list shows them to whoever has a role; without `values_shown` their environments
     have names only."""
     reasons = await waiting_reasons(sources.store, sources.agents, jobs)
+    reasons |= fetching_reasons(sources.agents, jobs)
     return [
         job_view(job, reasons.get(job.id), values_shown=values_shown, role=role) for job in jobs
     ]
@@ -37,6 +38,7 @@ async def whole_job(
     """A job with everything that is known about it, and what whoever has a role may do with it."""
     attempts = await sources.store.attempts_of(job.id)
     reasons = await waiting_reasons(sources.store, sources.agents, [job])
+    reasons |= fetching_reasons(sources.agents, [job])
     sent = None
     if job.spec.stdin and not job.state.terminal:
         sent = input_view(sources.inputs.look(job.id) or Input(), sources.input_ttl)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AgentState
 from remote_server.domain.capacity import AgentSlot
-from remote_server.domain.links import AgentStatus
+from remote_server.domain.links import AgentStatus, Fetching
 from remote_server.domain.queue_limits import QueueLimits
 from remote_server.queries.sources import LiveAgents
 
@@ -35,6 +36,10 @@ class LimitedAgents:
     def names(self) -> Collection[str]:
         """Nobody: who has an open link is the fleet's business."""
         return ()
+
+    def fetching(self, agent: str, key: AttemptId) -> Fetching | None:
+        """How far one is that waits for the files of an attempt; None: it does not."""
+        return self._agents.fetching(agent, key)
 
     def avoided(self, job: str) -> Collection[str]:
         """Those that gave this job back, and are not offered it for a while."""

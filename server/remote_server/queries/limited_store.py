@@ -109,13 +109,14 @@ class LimitedStore:
         detail: str = "",
         action: str = "job.submit",
         inputs: Mapping[int, Sealer] = NO_INPUTS,
+        repeated: bool = False,
     ) -> list[Job]:
         """Store new jobs; see Jobs. UnknownQueue and UnknownAgent name those of others as little
         as those that do not exist."""
         for refused in await self._strangers(wanted):
             raise refused
         try:
-            return await self._store.submit(wanted, now, by, detail, action, inputs)
+            return await self._store.submit(wanted, now, by, detail, action, inputs, repeated)
         except (UnknownQueue, UnknownAgent) as error:
             # It was deleted at this moment; the text names everybody's.
             raise await self._narrowed(error) from None

@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import AgentState
 from remote_server.domain.capacity import AgentSlot
-from remote_server.domain.links import AgentStatus
+from remote_server.domain.links import AgentStatus, Fetching
 from remote_server.inputs import InputStore
 from remote_server.store import Store
 
@@ -31,6 +32,9 @@ class LiveAgents(Slots, Protocol):
 
     def names(self) -> Collection[str]:
         """Those with an open link; it changes with the links."""
+
+    def fetching(self, agent: str, key: AttemptId) -> Fetching | None:
+        """How far one is that waits for the files of an attempt; None: it does not."""
 
     def avoided(self, job: str) -> Collection[str]:
         """Those that gave this job back, and are not offered it for a while."""

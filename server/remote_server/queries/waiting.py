@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from remote_protocol.attempt_id import AttemptId
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 from remote_protocol.units import format_duration
 from remote_server.domain.groups import why_held
 from remote_server.domain.model import Job
 from remote_server.domain.pending import PendingReasons
-from remote_server.queries.sources import Slots
+from remote_server.queries.sources import LiveAgents, Slots
 from remote_server.store import Store
 
 
@@ -28,6 +29,18 @@ async def waiting_reasons(store: Store, links: Slots, jobs: Sequence[Job]) -> di
     held = {group: why_held(await store.group(group)) for group in groups}
     now = time.time()
     return {job.id: held.get(job.group or "") or pending.reason(job, now) for job in waiting}
+
+
+def fetching_reasons(agents: LiveAgents, jobs: Sequence[Job]) -> dict[str, str]:
+    """Of these jobs, those that agents hold and whose files are on their way there: why they have
+    not started."""
+    found = {}
+    for job in jobs:
+        if job.state is JobState.ASSIGNED and job.agent is not None:
+            fetching = agents.fetching(job.agent, AttemptId(job.id, job.attempt))
+            if fetching is not None:
+                found[job.id] = fetching.words(job.agent)
+    return found
 
 
 async def pending_reasons(store: Store, links: Slots, specs: Sequence[JobSpec]) -> PendingReasons:

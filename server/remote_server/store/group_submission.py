@@ -27,6 +27,7 @@ from remote_server.domain.demand import (
     policy_text,
 )
 from remote_server.errors import Conflict, JobTooLarge, NoAgentMatches
+from remote_server.store.contents import note_needs, require_contents
 from remote_server.store.members import find_group, tell_group
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import after, require_queues
@@ -107,6 +108,9 @@ def store_group(
     tx.run(_INSERT_GROUP, _group_row(prepared, len(rows), submitter))
     tx.many(_INSERT_MEMBER, rows)
     tx.many(_INSERT_SPEC, bodies)
+    if needed := {ref.digest: ref.size for ref in spec.contents}:
+        require_contents(tx, needed, tx.by)
+        note_needs(tx, [str(row["id"]) for row in rows], needed, now)
     said = f"member of group {group}"
     for row in rows:
         job = str(row["id"])

@@ -16,6 +16,7 @@ from remote_server.domain.model import SYSTEM, Job, Principal
 from remote_server.domain.secrets import Sealer
 from remote_server.errors import Conflict, NotFound, ServerError
 from remote_server.store.cancelling import cancel_job
+from remote_server.store.contents import note_needs, require_contents
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.private_inputs import keep_private_inputs
 from remote_server.store.repository import Repository, require_agents, require_queues
@@ -74,14 +75,16 @@ class Jobs(Repository):
         detail: str = "",
         action: str = "job.submit",
         inputs: Mapping[int, Sealer] = NO_INPUTS,
+        repeated: bool = False,
     ) -> list[Job]:
         """Store new jobs, in this order, all or none; `detail` stands in their timelines, `action`
         is what the audit calls it, `inputs` are private inputs by the places of their jobs.
+        `repeated`: they repeat jobs that were submitted, whoever has sent their contents.
 
         A job whose idempotency key is known is not stored again: the first one is returned. Keys
         of different submitters do not know each other.
         UnknownQueue; UnknownAgent; Conflict when the key was used for a different job;
-        JobTooLarge when no agent could be offered it.
+        JobTooLarge when no agent could be offered it; ContentMissing.
         """
         texts: list[SpecTexts] = []
         for number, spec in enumerate(wanted, 1):
@@ -99,6 +102,7 @@ class Jobs(Repository):
             stored: list[str] = []
             rows: list[dict[str, object]] = []
             bodies: list[dict[str, object]] = []
+            needs: list[tuple[str, dict[str, int]]] = []
             keyed: dict[str, tuple[str, str, str | None]] = {}
             submitter = by.text
             for job, spec, stored_as in zip(ids, wanted, texts, strict=True):
@@ -114,6 +118,9 @@ class Jobs(Repository):
                     keyed[key] = (job, text, bulk)
                 demand = demand_text(demand_of(spec))
                 expires = None if spec.expires_in is None else now + spec.expires_in
+                if needed := {ref.digest: ref.size for ref in spec.contents}:
+                    require_contents(tx, needed, by, repeated=repeated)
+                    needs.append((job, needed))
                 rows.append(
                     {
                         "id": job,
@@ -138,6 +145,8 @@ class Jobs(Repository):
                 tx.moves(spec.queue, None, JobState.QUEUED)
             tx.many(_INSERT_JOB, rows)
             tx.many(_INSERT_SPEC, bodies)
+            for job, needed in needs:
+                note_needs(tx, [job], needed, now)
             if inputs:
                 new = [(ids[n], seal) for n, seal in inputs.items() if stored[n] == ids[n]]
                 keep_private_inputs(tx, new)

@@ -20,7 +20,7 @@ from remote_agent.connection.link import Link
 from remote_agent.connection.websocket import open_websocket
 from remote_agent.errors import IdentityCopied, TokenRefused
 from remote_protocol.attempt_id import AttemptId
-from remote_protocol.codec import HEADER_SIZE, Chunk, pack_header
+from remote_protocol.codec import HEADER_SIZE, Chunk, ContentChunk, pack_header
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import SUBPROTOCOL
 from remote_protocol.messages import Heartbeat, HeartbeatAck, Hello, Resync, ServerMessage, Welcome
@@ -52,7 +52,7 @@ class Ear:
             fault, self.fault = self.fault, None
             raise fault
 
-    def link_input(self, chunk: Chunk) -> None:
+    def link_input(self, chunk: Chunk | ContentChunk) -> None:
         self.fed.append((chunk.attempt, chunk.offset, bytes(chunk.payload)))
 
     def link_closed(self, reason: str) -> None:

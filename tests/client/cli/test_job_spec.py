@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from remote_client.cli.job_spec import flag, job_spec, title
+from remote_client.cli import job_spec as module
+from remote_client.cli.job_spec import flag, title
+from remote_client.contents import LocalContent
 from remote_client.errors import UsageError
+from remote_client.transport import Document
 from remote_protocol.limits import MAX_FILES_SIZE, MAX_SCRIPT_SIZE
+
+
+def job_spec(options: dict[str, Any], contents: list[LocalContent] | None = None) -> Document:
+    return module.job_spec(options, [] if contents is None else contents)
 
 
 def paths(*files: str) -> dict[str, bytes]:
@@ -39,15 +48,34 @@ def test_two_files_for_one_target(tmp_path: Path) -> None:
         paths(f"{tmp_path / 'a'}:c", f"{tmp_path / 'b'}:c")
 
 
-def test_too_much_says_how_much_and_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "half").write_bytes(bytes(MAX_FILES_SIZE // 2 + 1))
-    (tmp_path / "large").write_bytes(bytes(MAX_FILES_SIZE + 1))
-    with pytest.raises(UsageError, match=r"large has 6.0 MiB: all files .* 6.0 MiB; .*--cwd"):
-        paths(str(tmp_path / "large"))
-    with pytest.raises(UsageError, match="half has"):
-        paths(f"{tmp_path / 'half'}:a", f"{tmp_path / 'half'}:b")
-    with pytest.raises(UsageError, match="/dev/zero is too large"):
+def test_large_files_are_sent_before_the_job(tmp_path: Path) -> None:
+    half, large, small = (tmp_path / name for name in ("half", "large", "small"))
+    half.write_bytes(bytes(MAX_FILES_SIZE // 2 + 1))
+    large.write_bytes(bytes(MAX_FILES_SIZE + 1))
+    large.chmod(0o700)
+    small.write_bytes(b"small")
+    contents: list[LocalContent] = []
+    files = (str(small), str(large))
+    found = job_spec({"command": ("x",), "files": files}, contents)["files"]
+    assert found[0] == {"path": "small", "content": "c21hbGw=", "mode": 0o600}
+    digest = hashlib.sha256(large.read_bytes()).hexdigest()
+    size = MAX_FILES_SIZE + 1
+    assert found[1] == {"path": "large", "digest": digest, "size": size, "mode": 0o700}
+    assert [(one.name, one.digest, one.size) for one in contents] == [(str(large), digest, size)]
+    contents.clear()
+    both = job_spec({"command": ("x",), "files": (f"{half}:a", f"{half}:b")}, contents)["files"]
+    assert [set(file) for file in both] == [{"path", "digest", "size", "mode"}] * 2
+    assert contents[0].digest == contents[1].digest
+    contents.clear()
+    assert paths(str(half)) == {"half": half.read_bytes()}, "it fits as it is"
+
+
+def test_what_is_no_plain_file_is_read_as_far_as_it_fits() -> None:
+    with pytest.raises(UsageError, match=r"zero is no plain file, and gives more than 6\.0 MiB"):
         paths("/dev/zero")
+    assert paths("/dev/null") == {"null": b""}
+    with pytest.raises(UsageError, match="--file /none: No such file"):
+        paths("/none")
 
 
 def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:

@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 
-from remote_client.cli.job_spec import flag, job_spec, title
+from remote_client.cli import job_spec as module
+from remote_client.cli.job_spec import flag, title
 from remote_client.cli.python_job import needs_python, python_title
 from remote_client.errors import UsageError
+from remote_client.transport import Document
 from remote_protocol.limits import MAX_REQUIREMENTS_SIZE, MAX_SCRIPT_SIZE
 from remote_protocol.spec import JobSpec, PythonSpec
+
+
+def job_spec(options: dict[str, Any]) -> Document:
+    return module.job_spec(options, [])
 
 
 def submitted(**options: Any) -> dict[str, Any]:

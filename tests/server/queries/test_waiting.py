@@ -6,10 +6,11 @@ import time
 
 from remote_protocol.messages import Hello
 from remote_protocol.states import JobState
-from remote_server.queries.waiting import attention, waiting_reasons
+from remote_server.domain.links import Fetching
+from remote_server.queries.waiting import attention, fetching_reasons, waiting_reasons
 from remote_server.store import Store
 from tests.support.fake_links import FakeLinks
-from tests.support.stored import NOW, running, submitted
+from tests.support.stored import NOW, offered, running, submitted
 
 NOON = 1_800_014_400.0
 
@@ -48,3 +49,17 @@ async def test_ended_jobs_have_none(store: Store) -> None:
     await store.request_cancel(key.job, "", NOW)
     await store.lose(key, "gone", NOW)
     assert attention(await store.job(key.job), 120.0, NOON) is None
+
+
+async def test_a_job_whose_files_are_on_their_way_says_how_far(store: Store) -> None:
+    lease = await offered(store)
+    links = FakeLinks()
+    job = await store.job(lease.key.job)
+    assert job.state is JobState.ASSIGNED and fetching_reasons(links, [job]) == {}
+    links.fetches[lease.key] = Fetching(310 << 20, 1 << 30)
+    way = "its files are on their way to the agent 'a': 30 % of 1.0 GiB are there"
+    assert fetching_reasons(links, [job]) == {job.id: way}
+    links.fetches[lease.key] = Fetching(1 << 30, 1 << 30)
+    assert fetching_reasons(links, [job]) == {job.id: "the agent 'a' puts its files into place"}
+    runs = await store.job((await running(store)).job)
+    assert fetching_reasons(links, [runs]) == {}

@@ -10,7 +10,8 @@ from remote_server.domain.model import Principal
 from remote_server.errors import ContentMissing
 from remote_server.store import Store
 from remote_server.store.contents import LEAST, note_needs, require_contents
-from tests.support.stored import NOW, finish, running
+from tests.support.grouped import group_of, registered
+from tests.support.stored import NOW, finish, running, spec
 
 ANNE = Principal(make_ulid(1, bytes(ULID_ENTROPY)), "anne")
 BERT = Principal(make_ulid(2, bytes(ULID_ENTROPY)), "bert")
@@ -94,3 +95,34 @@ async def test_needs_of_forgotten_jobs_are_cleared(
     (left,) = await store.unneeded_contents(9)
     assert left.since >= NOW
     assert await store.forget_jobs([keys[4].job]) == 1
+
+
+async def test_jobs_name_what_their_submitter_has_sent(store: Store) -> None:
+    await store.keep_content(ONE, 10, NOW, by=ANNE)
+    file = {"path": "f", "digest": ONE, "size": 10}
+    wanted = spec(files=[file], idempotency_key="k")
+    with pytest.raises(ContentMissing):
+        await store.submit([wanted], NOW, by=BERT)
+    (job,) = await store.submit([wanted], NOW + 1, by=ANNE)
+    assert await store.unneeded_contents(9) == []
+    # The same call again asks for nothing: the job is there.
+    assert (await store.submit([wanted], NOW + 2, by=ANNE))[0].id == job.id
+    (again,) = await store.submit(
+        [wanted.model_copy(update={"idempotency_key": None})], NOW + 3, by=BERT, repeated=True
+    )
+    for one in (job, again):
+        await store.request_cancel(one.id, "", NOW + 9)
+    (left,) = await store.unneeded_contents(9)
+    assert (left.digest, left.since) == (ONE, NOW + 9)
+
+
+async def test_members_of_a_group_need_them_each(store: Store) -> None:
+    await store.keep_content(ONE, 10, NOW, by=ANNE)
+    await registered(store, ["a", "b"])
+    file = {"path": "f", "digest": ONE, "size": 10}
+    wanted = group_of(spec={"files": [file]})
+    with pytest.raises(ContentMissing):
+        await store.submit_group(wanted, NOW, BERT, None)
+    await store.submit_group(wanted, NOW, ANNE, None)
+    assert await store.unneeded_contents(9) == []
+    assert not await store.forget_content(ONE)

@@ -17,14 +17,16 @@ from remote_server.web.http.problems import ApiProblem, validation
 from remote_server.web.route import Call
 
 
-async def submit(call: Call, spec: JobSpec, now: float, detail: str = "") -> Job:
+async def submit(
+    call: Call, spec: JobSpec, now: float, detail: str = "", *, repeated: bool = False
+) -> Job:
     """Submit one job; an earlier one that was submitted with the same idempotency key is the
     answer again. ApiProblem when the server has no room."""
     call.services.reserve.require()
     store, action = call.services.store, call.route.action
     (spec,), inputs = await concealed(call, [spec])
     given: dict[str, Any] = {"by": call.principal, "detail": detail, "action": action}
-    job = (await store.submit([spec], now, inputs=inputs, **given))[0]
+    job = (await store.submit([spec], now, inputs=inputs, repeated=repeated, **given))[0]
     if job.spec.stdin and not job.state.terminal:
         call.services.inputs.expect(job.id)
     return job

@@ -66,7 +66,10 @@ class GroupsQuery(MembersQuery):
     operation="submit_group",
     also=((200, "The group that an earlier call with this key made"),),
     gives=("Location",),
-    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    refuses=(
+        *(ErrorCode.CONFLICT, ErrorCode.CONTENT_MISSING),
+        *(ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    ),
     example=_EXAMPLE,
 )
 async def submit(call: Call) -> web.StreamResponse:

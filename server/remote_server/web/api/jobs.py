@@ -41,7 +41,10 @@ _LONGEST_KEY = 255
     operation="submit_job",
     also=((200, "The job that an earlier call with this key made"),),
     gives=("Location",),
-    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    refuses=(
+        *(ErrorCode.CONFLICT, ErrorCode.CONTENT_MISSING),
+        *(ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    ),
     example={
         "command": ["make", "test"],
         "queue": "default",
@@ -60,13 +63,15 @@ async def submit(call: Call) -> web.StreamResponse:
     return await _submit(call, spec)
 
 
-async def _submit(call: Call, spec: JobSpec, detail: str = "") -> web.StreamResponse:
+async def _submit(
+    call: Call, spec: JobSpec, detail: str = "", *, repeated: bool = False
+) -> web.StreamResponse:
     spec = with_trace(spec, call.request.headers.get(HEADER))
     key = header(call.request, "Idempotency-Key")
     if key is not None:
         spec = with_key(spec, key)
     now = time.time()
-    job = await actions.submit(call, spec, now, detail)
+    job = await actions.submit(call, spec, now, detail, repeated=repeated)
     # A job that an earlier call with the same key made keeps its own time.
     made = spec.idempotency_key is None or job.created_at == now
     view = job_view(job, role=call.token.role)
@@ -99,7 +104,10 @@ def with_key(spec: JobSpec, key: str) -> JobSpec:
     headers=(HEADER,),
     action="job.submit",
     operation="submit_jobs",
-    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    refuses=(
+        *(ErrorCode.CONFLICT, ErrorCode.CONTENT_MISSING),
+        *(ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    ),
     example={"jobs": [{"command": ["echo", "one"]}, {"command": ["echo", "two"]}]},
 )
 async def submit_batch(call: Call) -> web.StreamResponse:
@@ -194,7 +202,10 @@ async def cancel(call: Call) -> web.StreamResponse:
     action="job.retry",
     also=((200, "The job that an earlier call with this key made"),),
     gives=("Location",),
-    refuses=(ErrorCode.CONFLICT, ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    refuses=(
+        *(ErrorCode.CONFLICT, ErrorCode.CONTENT_MISSING),
+        *(ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
+    ),
 )
 async def retry(call: Call) -> web.StreamResponse:
     """Submit an ended job again, as a new job.
@@ -203,7 +214,7 @@ async def retry(call: Call) -> web.StreamResponse:
     """
     await call.read(Nothing)
     old = await actions.repeatable(call, call.path("id"))
-    return await _submit(call, *actions.again(old))
+    return await _submit(call, *actions.again(old), repeated=True)
 
 
 @Route(

@@ -50,7 +50,7 @@ def cause(job: JobView, now: float) -> Cause:
         lead = f"Waits for {duration(now - job.created_at.timestamp())}"
         return Cause(lead, None, job.pending_reason or "it is about to be assigned", more)
     if job.state is JobState.ASSIGNED:
-        return Cause("Assigned", job.agent, "it has not started yet", more)
+        return Cause("Assigned", job.agent, job.pending_reason or "it has not started yet", more)
     if job.state is JobState.RUNNING:
         ran = now - (job.started_at.timestamp() if job.started_at else now)
         rest = "its cancel was asked for" if job.cancel_requested else _number(job)
@@ -67,7 +67,7 @@ def cause(job: JobView, now: float) -> Cause:
 
 def became(job: JobView) -> str:
     """What became of a job, in a list; empty when there is nothing to say yet."""
-    if job.state is JobState.QUEUED:
+    if job.state in (JobState.QUEUED, JobState.ASSIGNED):
         return job.pending_reason or ""
     if job.state is JobState.CANCELLED:
         return job.end_detail or "cancelled"

@@ -239,5 +239,5 @@ async def retry(call: Call) -> web.StreamResponse:
     """Submit an ended job again, as a new one."""
     old = await actions.repeatable(call, call.path("id"))
     spec, detail = actions.again(old)
-    job = await actions.submit(call, spec, time.time(), detail)
+    job = await actions.submit(call, spec, time.time(), detail, repeated=True)
     return go(call, f"jobs/{job.id}", done="retried")
