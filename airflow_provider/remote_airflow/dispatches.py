@@ -135,14 +135,15 @@ class Dispatches:
             return found
 
     def submitted(self, dispatch: str, job: str) -> None:
-        """The server has it. One that was given up meanwhile is cancelled."""
+        """The server has it. One that was given up meanwhile can be cancelled now; one that another
+        dispatch of its key followed ends by itself."""
         with self.changed:
             self._take_out(dispatch)
             known = self._by_id.get(dispatch)
-            if known is None:
-                self._cancels[dispatch] = (job, "Airflow gave it up while it was being submitted")
-            else:
+            if known is not None:
                 known.body, known.job = None, job
+            elif dispatch in self._cancels:
+                self._cancels[dispatch] = (job, self._cancels[dispatch][1])
 
     def refused(self, dispatch: str, reason: str) -> None:
         """The server will never run it."""

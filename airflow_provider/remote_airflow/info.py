@@ -44,13 +44,11 @@ def get_provider_info() -> dict[str, Any]:
                     "page_url": _option(
                         "string", None, "URL by which people reach the server; default: url."
                     ),
-                    "venv_dir": _option(
-                        "string",
-                        "/opt/airflow/venvs",
-                        "Folder on the agents' hosts that prepared environments are in.",
-                    ),
                     "venv": _option(
-                        "string", "default", "Name in venv_dir, or path, of a task's environment."
+                        "string",
+                        "airflow",
+                        "Environment of tasks: a name in [python] environments of the agents, or "
+                        "a path on their hosts.",
                     ),
                     "execution_api_url": _option(
                         "string",

@@ -25,7 +25,8 @@ def logs_to_stdout(log_path: str | None) -> bool:
 
 
 def main() -> None:
-    text = sys.stdin.buffer.read()
+    with open(0, "rb", closefd=False) as given:
+        text = given.read()
     if not text:
         sys.exit("this program runs a task of Airflow, and found no workload on its standard input")
     empty = os.open(os.devnull, os.O_RDONLY)

@@ -24,7 +24,6 @@ class Settings(NamedTuple):
     token_file: str
     ca_file: str
     page_url: str
-    venv_dir: str
     venv: str
     execution_api_url: str
     executor: str
@@ -63,8 +62,7 @@ def load(conf: Any) -> Settings:
         token_file=text("token_file"),
         ca_file=text("ca_file"),
         page_url=(text("page_url") or url).rstrip("/"),
-        venv_dir=text("venv_dir", "/opt/airflow/venvs"),
-        venv=text("venv", "default"),
+        venv=text("venv", "airflow"),
         execution_api_url=text("execution_api_url") or _execution_api_url(conf),
         executor=str(conf.get("core", "executor", fallback="") or ""),
         env=_variables(text("env", "{}")),

@@ -1,28 +1,41 @@
 """What a job runs to run a task: the one place that knows it. Reads `run_task.py`.
 
-A program in a prepared environment of the host, which reads the workload from its standard input.
+A program for an environment that the agent's host has, which reads the workload from its standard
+input. Where the environment is named, the job is forked from an interpreter of it that has Airflow
+imported (docs/jobs.md, "Modules that take long to import"); one that is a path starts a Python.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from remote_airflow.settings import Settings
+from remote_airflow.versions import DAG_BAG
 
-_RUNS: dict[str, str] = {
+_RUNS: Final = {
     # An agent's outage of the network must not end its tasks: Airflow's defaults give up in 27 s.
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "100000",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "60",
     # The supervisor looks for the end of its task between heartbeats.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "PYTHONUNBUFFERED": "1",
 }
+_PRELOAD: Final = (
+    "airflow.executors.base_executor",
+    "airflow.executors.workloads",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.dag_processing.bundles.manager",
+    DAG_BAG,
+)
+"""What takes the seconds before a task."""
 
 
-def fields_of(settings: Settings, venv: str | None, container: dict[str, Any] | None) -> Any:
+def fields_of(
+    settings: Settings, venv: str | None, container: dict[str, Any] | None
+) -> dict[str, Any]:
     """The fields of a job that say what it runs, and where Airflow finds what it needs."""
     env = {
         **_RUNS,
@@ -34,12 +47,20 @@ def fields_of(settings: Settings, venv: str | None, container: dict[str, Any] | 
     if container is not None:
         python = container.pop("python", "python")
         return {"kind": "container", **container, "command": [python, "-c", _program()], "env": env}
-    return {"command": [f"{_folder(settings, venv)}/bin/python", "-c", _program()], "env": env}
-
-
-def _folder(settings: Settings, venv: str | None) -> str:
     name = venv or settings.venv
-    return name.rstrip("/") if name.startswith("/") else f"{settings.venv_dir.rstrip('/')}/{name}"
+    if name.startswith("/"):
+        python = f"{name.rstrip('/')}/bin/python"
+        return {"command": [python, "-c", _program()], "env": env}
+    return {
+        "kind": "python",
+        "environment": name,
+        "script": _program(),
+        "filename": "run_task.py",
+        "preload": list(_PRELOAD),
+        # The same for all tasks of a deployment, and Airflow reads them when it is imported.
+        "preload_env": sorted(env),
+        "env": env,
+    }
 
 
 @cache

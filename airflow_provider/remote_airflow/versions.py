@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from importlib.util import find_spec
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,14 @@ from airflow.executors.base_executor import BaseExecutor
 
 PRE_ASSIGNS = hasattr(BaseExecutor, "pre_assigns_external_executor_id")
 """Since 3.2 the scheduler gives a task an external id, committed with its state `queued`."""
+
+
+DAG_BAG = (
+    "airflow.dag_processing.dagbag"
+    if find_spec("airflow.dag_processing.dagbag")
+    else "airflow.models.dagbag"
+)
+"""Where a task's DAG is loaded; agents' hosts have the same version."""
 
 
 def dispatch_id(workload: Any) -> tuple[str, bool]:

@@ -31,12 +31,19 @@ def test_options_of_a_task_are_fields_of_its_job(known: Settings) -> None:
     }
     work = workload("t", priority_weight=-4000, executor_config={"remote": options})
     job = job_of(work, "d1", known)
-    assert job["command"][0] == "/opt/airflow/venvs/ml/bin/python"
+    assert (job["kind"], job["environment"]) == ("python", "ml")
+    assert set(job["preload_env"]) < set(job["env"]) and "A" not in job["preload_env"]
     assert (job["labels"], job["memory_limit"], job["weight"]) == ({"gpu": "a100"}, "2GiB", 0.5)
     assert job["env"]["A"] == "1" and job["env"]["AIRFLOW__CORE__EXECUTOR"] == known.executor
     assert (job["on_disconnect"], job["secrets"]) == ({"lost_after": "5m"}, ["DB_PASSWORD"])
     assert (job["priority"], job["idempotency_key"]) == (-1000, "d1")
-    assert "eyJ" not in str(job["command"]) + str(job["env"])
+    assert "eyJ" not in str(job["script"]) + str(job["env"])
+
+
+def test_an_environment_may_be_a_path(known: Settings) -> None:
+    work = workload("t", executor_config={"remote": {"venv": "/opt/ml/"}})
+    job = job_of(work, "d1", known)
+    assert job["command"][:2] == ["/opt/ml/bin/python", "-c"] and "kind" not in job
 
 
 def test_a_container_runs_the_same_program(known: Settings) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.airflow.deployment import Airflow
+from tests.airflow.deployment import VENV, Airflow
 from tests.support.postgresql import PostgresServer
 from tests.support.stack import Stack
 
@@ -17,7 +17,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     root: Path = tmp_path_factory.mktemp("airflow")
     with PostgresServer.started() as postgres, Stack(root) as stack:
         stack.start_server()
-        stack.agent("alpha", capacity=4)
+        environments = f'[python]\nenvironments = {{airflow = "{VENV}"}}\n'
+        stack.agent("alpha", config=environments, capacity=4)
         deployment = Airflow(root / "airflow", stack, postgres)
         try:
             deployment.start()

@@ -55,7 +55,6 @@ class Airflow:
             AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS="remote_airflow.log_settings.LOGGING_CONFIG",
             AIRFLOW__REMOTE__URL=stack.url,
             AIRFLOW__REMOTE__TOKEN_FILE=str(stack.data_dir / "admin-token"),
-            AIRFLOW__REMOTE__VENV=str(VENV),
             AIRFLOW__REMOTE__ENV=json.dumps(
                 {
                     "AIRFLOW_HOME": str(root / "agent-home"),

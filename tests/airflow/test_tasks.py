@@ -43,6 +43,9 @@ def test_operators_with_xcom_retries_and_twenty_mapped(airflow: Airflow) -> None
     assert "was given 20" in airflow.log(run, "second", 2)
     # No token of a task is anywhere but in the sealed store.
     shown = [airflow.stack.client.job(job.id) for job in airflow.stack.client.jobs(limit=5).items]
+    # The last one was forked from an interpreter that has Airflow imported.
+    told = [entry.detail for entry in airflow.stack.client.timeline(shown[0].id)]
+    assert any("forked from a warm interpreter" in detail for detail in told), told
     assert all(job.private_input is True for job in shown) and "eyJ" not in str(shown)
 
 
