@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from remote_agent.journal.secret_folders import prefix_in
 from remote_agent.planning.engine import INSTALLATION
 from remote_protocol.api.jobs import JobView
 from remote_protocol.states import EndReason, JobState
@@ -136,6 +137,63 @@ def test_secrets_reach_a_container(stack: Stack, agent: Agent, tmp_path: Path) -
     assert view.state is JobState.SUCCEEDED, detail(view)
     shown = stack.client.log(view.id)
     assert shown.startswith(b"22\n") and b"first-line" not in shown
+
+
+def in_memory(agent: Agent) -> list[Path]:
+    """Folders with secrets of its jobs."""
+    start = Path(prefix_in("/dev/shm", agent.state_dir)).name
+    return [path for path in Path("/dev/shm").iterdir() if path.name.startswith(start)]
+
+
+def with_secrets(stack: Stack, tmp_path: Path) -> Agent:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "KEY").write_text("first-line\nsecond-line")
+    return stack.agent("beta", config=f'[secrets]\ndir = "{tmp_path}/secrets"\n')
+
+
+@pytest.mark.parametrize("user", [None, "1000", "1000:1000"])
+def test_secrets_reach_a_container_as_files(
+    stack: Stack, engine: Engine, tmp_path: Path, user: str | None
+) -> None:
+    agent = with_secrets(stack, tmp_path)
+    script = (
+        'echo "$KEY_FILE"; wc -c < "$KEY_FILE"; tail -n 1 "$KEY_FILE"; echo;'
+        'test -z "$KEY" && echo unset;'
+        '{ echo x > "$KEY_FILE"; } 2>&1 || echo cannot; ls /run/remote-secrets; id -u'
+    )
+    fields = {"secrets": ["KEY"], "secret_files": ["KEY"], "agent": "beta"}
+    view = ran(stack, script, **fields, **({} if user is None else {"user": user}))
+    assert view.state is JobState.SUCCEEDED, detail(view)
+    lines = stack.client.log(view.id).decode().splitlines()
+    assert lines[:4] == ["/run/remote-secrets/KEY", "22", "***", "unset"], lines
+    assert "cannot" in lines and lines[-2:] == ["KEY", "0" if user is None else "1000"]
+    assert in_memory(agent) == []
+    # Nothing of it is left in the engine's own directories, nor in the agent's.
+    for folder in (engine.folder / "data", agent.state_dir, tmp_path / "server"):
+        found = subprocess.run(
+            ["grep", "-rlsa", "second-line", folder], capture_output=True, text=True, check=False
+        )
+        assert found.stdout == "", found.stdout
+    gone(engine)
+
+
+def test_secrets_as_files_go_after_a_crash_of_all(
+    stack: Stack, engine: Engine, tmp_path: Path
+) -> None:
+    agent = with_secrets(stack, tmp_path)
+    job = begun(
+        stack, "sleep 600", secrets=["KEY"], secret_files=["KEY"], agent="beta", max_attempts=1
+    )
+    shim = started(agent, job)["shim_pid"]
+    (folder,) = in_memory(agent)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "files" / "KEY").read_text().endswith("second-line")
+    agent.kill()
+    os.kill(shim, signal.SIGKILL)
+    agent.start()
+    stack.reaches(job, JobState.FAILED, 60)
+    until(lambda: in_memory(agent) == [], "the folder is removed")
+    gone(engine)
 
 
 def test_standard_input_is_streamed(stack: Stack, agent: Agent) -> None:

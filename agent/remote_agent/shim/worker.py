@@ -101,6 +101,8 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
                 order = order._replace(payload=secrets.pop(PRIVATE_INPUT).encode())
             # Everything that a full disk can refuse comes first: then the attempt has not begun.
             files = SecretFiles(order, secrets)
+            if files.shared:
+                order = order._replace(options={**order.options, "secrets": files.shared})
             attempt = AttemptRunner(directory, order, shim, secrets, files)
         except FileNotFoundError:
             # Settled meanwhile, and used again: nothing of it may be touched.

@@ -72,9 +72,5 @@ class ContainerSpec(JobSpec, kind="container"):
     def _can_be_run(self) -> Self:
         if self.keep_processes:
             raise ValueError("keep_processes does not go with a container: it is removed whole")
-        if self.secret_files:
-            raise ValueError(
-                "secret_files does not go with a container: take such secrets as variables"
-            )
         check_fits([*self.command, self.entrypoint or ""], self.env)
         return self

@@ -12,7 +12,7 @@ from secrets import token_hex
 import pytest
 
 from remote_agent.shim.order import Order, OrderError
-from remote_agent.shim.secret_files import SecretFiles
+from remote_agent.shim.secret_files import IN_CONTAINER, SecretFiles
 from tests.support.shim_harness import ENV, Run, ShimHarness, eventually
 
 SECRET = f"s3cret-{token_hex(16)}"
@@ -59,6 +59,23 @@ def test_they_belong_to_the_user_of_the_job(
     )
     with secret_files(order(tmp_path, "A", uid=7, gid=8), {"A": "x"}) as files:
         assert given == [(str(Path(files.variables["A_FILE"]).parent), 7, 8)]
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o000])
+def test_a_container_sees_a_folder_that_nobody_else_can_enter(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        one = order(tmp_path, "A", workload="container")
+        with secret_files(one, {"A": SECRET}) as files:
+            assert files.variables == {"A_FILE": f"{IN_CONTAINER}/A"}
+            shared = Path(files.shared)
+            assert (shared / "A").read_text() == SECRET
+            modes = [stat.S_IMODE(p.stat().st_mode) for p in (shared.parent, shared, shared / "A")]
+            # Whoever the container runs as reads it; of the host, only the owner of the outer one.
+            assert modes == [0o700, 0o755, 0o444]
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        os.umask(before)
 
 
 def test_what_cannot_be_written_is_said_and_leaves_nothing(

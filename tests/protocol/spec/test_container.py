@@ -54,7 +54,6 @@ def test_images_as_engines_name_them(image: str) -> None:
         {"pid": "host"},
         {"shell": "sh"},
         {"keep_processes": True},
-        {"secrets": ["A"], "secret_files": ["A"]},
     ],
 )
 def test_what_no_container_gets(fields: dict[str, Any]) -> None:
@@ -66,3 +65,8 @@ def test_mounts_are_for_writing_unless_they_say_otherwise() -> None:
     assert spec(mounts=[{"source": "/a", "target": "/b"}]).mounts == [
         Mount(source="/a", target="/b", read_only=False)
     ]
+
+
+def test_secrets_come_as_variables_or_as_files() -> None:
+    found = spec(secrets=["A", "B"], secret_files=["B"])
+    assert (found.secrets, found.secret_files) == (["A", "B"], ["B"])

@@ -28,6 +28,7 @@ from remote_agent.processes import (
     sweep,
 )
 from remote_agent.shim.order import Order, OrderError
+from remote_agent.shim.secret_files import IN_CONTAINER
 from remote_agent.shim.workload.base import JobPipes
 from remote_agent.shim.workload.client import (
     Call,
@@ -100,6 +101,7 @@ class ContainerWorkload:
             *(("--interactive",) if pipes.stdin is not None else ()),
             *self._ownership.words,
             *order.options["create"],
+            *_secrets(order),
             *order.argv,
         ]
         file = given.file()
@@ -292,6 +294,16 @@ class ContainerWorkload:
         if self._ends is not None:
             close_all(self._ends)
             self._ends = None
+
+
+def _secrets(order: Order) -> tuple[str, ...]:
+    """The words that show a container its secrets as files, read only."""
+    folder = order.options.get("secrets")
+    if not folder:
+        return ()
+    # A field of CSV (RFC 4180), in which a comma is a part of the path.
+    source = '"source=' + str(folder).replace('"', '""') + '"'
+    return ("--mount", f"type=bind,{source},target={IN_CONTAINER},readonly")
 
 
 def _state(said: str) -> dict[str, Any] | None:

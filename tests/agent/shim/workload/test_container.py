@@ -63,6 +63,27 @@ def test_it_runs_with_its_input_output_and_end(harness: ShimHarness, engine: Pat
     assert steps == [f"remote-job-1 was made of the image {IMAGE}"]
 
 
+def test_secrets_as_files_are_shown_to_it_read_only(
+    harness: ShimHarness, engine: Path, tmp_path: Path
+) -> None:
+    memory = tmp_path / "a,memory"
+    memory.mkdir()
+    directory = harness.make(
+        sh('echo "$TOKEN_FILE"'),
+        secrets=[],
+        secret_files=["TOKEN"],
+        secret_prefix=f"{memory}/x-",
+        **options(engine),
+    )
+    harness.shims.request(directory, {"TOKEN": "do-not-show"})
+    run = Run(directory, harness.ended(directory))
+    assert run.stdout == b"/run/remote-secrets/TOKEN\n"
+    made = calls(engine)[0]
+    assert f'--mount type=bind,"source={memory}/x-' in made
+    assert '/files",target=/run/remote-secrets,readonly' in made and "do-not-show" not in made
+    assert list(memory.iterdir()) == []
+
+
 def test_variables_reach_it_and_no_command_line(harness: ShimHarness, engine: Path) -> None:
     env = {"A": "b=c d", "LONG": "x" * 40_000, "LINES": "one\ntwo", "REMOTE_JOB_ID": "J"}
     script = 'echo "$A ${#LONG} $LINES $REMOTE_JOB_ID"'
