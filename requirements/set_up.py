@@ -1,14 +1,15 @@
 """Make the virtual environment of this checkout: `make setup` calls it.
 
-    python3 requirements/set_up.py VENV KEY run|dev|build|ansible
+    python3 requirements/set_up.py VENV KEY run|dev|build|ansible|datahub
 
 `run` installs what the programs need (run.txt) and the five distributions, editable; `dev` adds
 what testing and checking need (dev.txt). `build` makes another environment, with what builds
-(build.txt) and nothing else; `ansible` one with what the role is tested with (ansible.txt). An
-environment is whole when it holds its stamp, `.ready-KIND-KEY`. The stamp goes before anything is
-changed and comes back at the end: what an interrupted set-up left behind, at whatever moment, is
-thrown away and made anew. KEY stands for the path of the checkout: scripts and editable installs
-hold it, so that a copied checkout sets itself up again.
+(build.txt) and nothing else; `ansible` one with what the role is tested with (ansible.txt);
+`datahub` one with the real acryl-datahub (datahub.txt). An environment is whole when it holds its
+stamp, `.ready-KIND-KEY`. The stamp goes before anything is changed and comes back at the end: what
+an interrupted set-up left behind, at whatever moment, is thrown away and made anew. KEY stands for
+the path of the checkout: scripts and editable installs hold it, so that a copied checkout sets
+itself up again.
 
 Standard library only. Touches VENV, starts pip.
 """
@@ -33,7 +34,11 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DISTS: Final = ("protocol", "agent", "server", "client", "datahub")
-APART: Final = {"build": "the tools that build", "ansible": "Ansible and its lint"}
+APART: Final = {
+    "build": "the tools that build",
+    "ansible": "Ansible and its lint",
+    "datahub": "the real acryl-datahub",
+}
 """What is in an environment of its own, by kind."""
 _EVERY: Final = 10.0
 """Seconds between two words about a step that goes on, where there is no terminal."""

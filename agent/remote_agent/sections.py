@@ -46,6 +46,11 @@ Queues = Annotated[list[Name], BeforeValidator(split_list), Field(min_length=1, 
 Labels = Annotated[
     dict[LabelKey, LabelValue], BeforeValidator(parse_labels), Field(max_length=MAX_LABELS)
 ]
+PackageVersions = Annotated[
+    dict[Name, Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Za-z.+!_-]{0,63}$")]],
+    BeforeValidator(parse_labels),
+    Field(max_length=100),
+]
 Capacities = Annotated[Capacity, BeforeValidator(parse_capacity), AfterValidator(check_capacity)]
 
 
@@ -192,6 +197,8 @@ class PythonPart(Part):
     """Nothing but prepared environments and `find_links`."""
     cache_max: Size = Field(default=10_000_000_000, ge=1_000_000)
     """What prepared environments may take of the disk; the ones used last stay."""
+    versions: PackageVersions = Field(default_factory=dict)
+    """Versions of packages, where the kind of a job needs one and the job names no version."""
 
 
 class ContentsPart(Part):

@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic import Field, ValidationError
 
 from remote_datahub.execution_jobs import spec_of
+from remote_datahub.recipe import MAX_RECIPE
 from remote_datahub.reports import structured_report
 from remote_datahub.requests import MAX_LISTS, ExecutionRequest, SignalRequest
 from remote_datahub.results import (
@@ -23,7 +24,7 @@ from remote_datahub.results import (
     last_lines,
     not_yet_over,
 )
-from remote_datahub.spec import MAX_RECIPE, DatahubSpec
+from remote_datahub.spec import DatahubSpec
 from remote_protocol import cri
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import ErrorCode

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from remote_datahub.spec import MAX_RECIPE
+from remote_datahub.recipe import MAX_RECIPE
 from remote_protocol.ids import WITHOUT_NUL, IdempotencyKey, Name
 from remote_protocol.limits import MAX_COMMAND_SIZE, MAX_NAME, MAX_REQUIREMENTS
 from remote_protocol.units import plain_size

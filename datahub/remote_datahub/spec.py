@@ -10,16 +10,15 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
+from remote_datahub.recipe import MAX_RECIPE
 from remote_protocol.ids import Name
 from remote_protocol.limits import MAX_NAME, MAX_REQUIREMENT, MAX_REQUIREMENTS
 from remote_protocol.program import check_text
 from remote_protocol.quantities import Duration
 from remote_protocol.requirements import canonical, check_requirements, normalised
-from remote_protocol.secret_names import RESERVED_PREFIX
+from remote_protocol.secret_names import FILE_SUFFIX, RESERVED_PREFIX
 from remote_protocol.spec.job import JobSpec
 
-MAX_RECIPE: Final = 256 * 1024
-"""Characters of a recipe."""
 MAX_PLUGINS: Final = 64
 GRACE_PERIOD: Final = 60.0
 """Seconds in which a cancelled ingestion may write its report."""
@@ -67,7 +66,13 @@ class DatahubSpec(JobSpec, kind="datahub"):
         given, env = fields.get("secrets", []), fields.get("env", {})
         if len(recipe) > MAX_RECIPE or not isinstance(given, list) or not isinstance(env, dict):
             return fields  # which is refused
-        found = [name for name in references(recipe) if name not in env and name not in given]
+        files = fields.get("secret_files", [])
+        paths = {f"{name}{FILE_SUFFIX}" for name in files} if isinstance(files, list) else set()
+        found = [
+            name
+            for name in references(recipe)
+            if name not in env and name not in given and name not in paths
+        ]
         return {**fields, "secrets": [*given, *found]} if found else fields
 
     @field_validator("recipe", mode="before")
@@ -94,7 +99,17 @@ class DatahubSpec(JobSpec, kind="datahub"):
         return sorted({normalised(line) for line in lines})
 
     @model_validator(mode="after")
-    def _one_environment(self) -> DatahubSpec:
+    def _usable(self) -> DatahubSpec:
+        if self.has_input:
+            raise ValueError(
+                "a recipe's job has no input of its own; leave out stdin and private_input"
+            )
+        for name in self.secret_files:
+            if name in references(self.recipe):
+                raise ValueError(
+                    f"the recipe takes {name} as a text: leave it out of secret_files, or write "
+                    f"${{{name}{FILE_SUFFIX}}} for the path of its file"
+                )
         if self.environment is not None and (self.version or self.plugins or self.requirements):
             raise ValueError(
                 "environment names a prepared one: leave out version, plugins and requirements"

@@ -41,6 +41,7 @@ READ_AS_TEXT: Final = {
         Path("remote_agent/planning/environment.py"),
         Path("remote_agent/planning/interpreter.py"),
         Path("remote_agent/planning/keeper.py"),
+        Path("remote_datahub/program.py"),
     ),
     "remote_client": (),
 }
@@ -100,9 +101,10 @@ def modules_of_extensions(paths: Sequence[Path], package: str) -> list[str]:
         found = []
         for name in sorted(extensions.names()):
             about = extensions.find(name)
-            part = about.planner if package == "remote_agent" else about.command
+            client = (about.command, about.shown)
+            parts = (about.planner,) if package == "remote_agent" else client
             found.append(f"{extensions.NAMESPACE}.{name}")
-            found += [place.partition(":")[0] for place in (about.spec, part) if place]
+            found += [place.partition(":")[0] for place in (about.spec, *parts) if place]
         return found
     finally:
         del sys.path[: len(paths)]

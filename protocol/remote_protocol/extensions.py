@@ -41,6 +41,9 @@ class Extension(NamedTuple):
     """For `remotectl`: a click command."""
     summary: str = ""
     """What that command does, as `remotectl --help` says it."""
+    shown: str | None = None
+    """For `remotectl`: a module that says what lists and `job show` print of its jobs:
+    `words(job)`, a line, and `print_details(job)`."""
     routes: tuple[str, ...] = ()
     """For servers: modules with calls of the API and pages (`remote_server.web.route.Route`)."""
     page: str | None = None

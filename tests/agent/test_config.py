@@ -121,6 +121,7 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("python", "environments"): "a=/opt/a,b=/opt/b",
         ("python", "warm"): "2",
         ("python", "warm_memory"): "2GiB",
+        ("python", "versions"): "acryl-datahub=1.7.0.17",
         ("log", "level"): "debug",
         ("log", "format"): "json",
         ("telemetry", "listen"): "localhost:9087",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from remote_datahub.recipe import MAX_RECIPE
 from remote_datahub.requests import (
     MAX_LISTS,
     MAX_VARIABLES,
@@ -17,7 +18,6 @@ from remote_datahub.requests import (
     parsed,
     recipe_of,
 )
-from remote_datahub.spec import MAX_RECIPE
 
 RECIPE = {"source": {"type": "postgres", "config": {"password": "${PG_PASSWORD}"}}}
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from remote_datahub.spec import MAX_RECIPE, DatahubSpec, references
+from remote_datahub.recipe import MAX_RECIPE
+from remote_datahub.spec import DatahubSpec, references
 from remote_protocol.api.jobs import JobView, view_of
 from remote_protocol.spec import JobSpec
 

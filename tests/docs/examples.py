@@ -75,6 +75,18 @@ NOT_RUN = {
         ),
         "tests/systemd runs them, in a booted systemd",
     ),
+    **dict.fromkeys(
+        (
+            "remotectl datahub ingest recipe.yml",
+            "remotectl datahub ingest recipe.yml --queue berlin",
+            "remotectl datahub ingest recipe.yml --queue berlin --test-connection",
+            "remotectl datahub ingest recipe.yml --cli-version 1.7.0.17 --plugin mysql --detach",
+            "envsubst <recipe.tpl | remotectl datahub ingest - --secret DATAHUB_GMS_TOKEN",
+            "remotectl datahub report @last",
+            "remotectl datahub report @last --output json",
+        ),
+        "tests/ingestion runs recipes, with DataHub",
+    ),
 }
 
 

@@ -35,12 +35,13 @@ INTERPRETERS: Final = "interpreters"
 """The folder of warm interpreters' sockets, in the state directory."""
 _PROGRAM: Final = "environment.py"
 _SETTINGS: Final = "environment.json"
-_FAILURE: Final = "environment.failed"
+FAILURE: Final = "environment.failed"
+"""Where a program says why its job never began (`NEVER_BEGUN`)."""
 _UNPACKING: Final = "unpacking.py"
 _BUNDLE_SETTINGS: Final = "unpacking.json"
 _BUNDLE: Final = "bundle.zip"
 OWN_FILES: Final = (
-    *(_PROGRAM, _SETTINGS, _FAILURE),
+    *(_PROGRAM, _SETTINGS, FAILURE),
     *(_UNPACKING, _BUNDLE_SETTINGS, _BUNDLE),
 )
 """Names that it may use in a job's own folder."""
@@ -80,7 +81,7 @@ def plan(spec: PythonSpec, paths: JobPaths, config: Config, engine: Engine | Non
         bundle = WorkFile(_BUNDLE, b"", 0o600, own=True, content=spec.bundle.ref)
         files = (*files, *_own(_UNPACKING, _BUNDLE_SETTINGS, settings), bundle)
         words = ["-I", paths.of(_UNPACKING), *words]
-    options = {NEVER_BEGUN: paths.of(_FAILURE)}
+    options = {NEVER_BEGUN: paths.of(FAILURE)}
     return Work([*interpreter, *words], files, options=options, venv=venv)
 
 
@@ -97,7 +98,7 @@ def _bundle_settings(paths: JobPaths, *, unpacked: bool) -> dict[str, Any]:
     return {
         "archive": paths.of(_BUNDLE),
         "target": str(paths.work) if unpacked else None,
-        "failure": paths.of(_FAILURE),
+        "failure": paths.of(FAILURE),
         "most_bytes": MAX_BUNDLE,
         "most_files": MAX_BUNDLE_FILES,
     }
@@ -163,7 +164,7 @@ def _settings(spec: PythonSpec, paths: JobPaths, config: Config) -> dict[str, An
     return {
         **wheel,
         "folder": paths.of(ENVIRONMENTS) if alone else str(config.state_dir / ENVIRONMENTS),
-        "failure": paths.of(_FAILURE),
+        "failure": paths.of(FAILURE),
         "requirements": spec.requirements,
         "index_url": python.index_url,
         "find_links": None if python.find_links is None else str(python.find_links),

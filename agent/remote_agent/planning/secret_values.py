@@ -72,11 +72,12 @@ def plain_variables(spec: JobSpec) -> dict[str, str]:
     }
 
 
-def secret_variables(spec: JobSpec) -> list[str]:
-    """The job's variables whose values must not lie on a disk: its secrets, and what uses them."""
+def secret_variables(spec: JobSpec, elsewhere: Sequence[str] = ()) -> list[str]:
+    """The job's variables whose values must not lie on a disk: its secrets but for those that it
+    gets `elsewhere`, and what uses them."""
     if not spec.secrets:
         return []
-    names, files = set(spec.secrets), set(spec.secret_files)
+    names, files = set(spec.secrets), {*spec.secret_files, *elsewhere}
     using = [name for name, value in spec.env.items() if uses_secret(value, names)]
     return [*(name for name in spec.secrets if name not in files), *using]
 

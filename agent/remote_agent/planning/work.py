@@ -63,6 +63,9 @@ class Work(NamedTuple):
     """What only that workload understands."""
     payload: bytes = b""
     """What the job finds on its standard input first."""
+    payload_secrets: tuple[str, ...] = ()
+    """Secrets of the specification that are no variables: the payload begins with a line of JSON
+    that has them."""
     secrets: tuple[str, ...] = ()
     """Variables whose values are handed to the shim, and never lie on a disk."""
     filter: str | None = None

@@ -4,7 +4,8 @@ The agent's planner fills it. Next to what every job has, there are four seams f
 
 - `workload` names what runs the job (`shim.workload`), `options` is what only that one knows;
 - `payload` is given to the job on its standard input, before what is streamed (`stdin`);
-- with `private_input` it comes as secrets do, and lies on no disk, either;
+- with `private_input` it comes as secrets do, and lies on no disk, either; `payload_secrets` names
+  secrets that are no variables but stand before it, as a line of JSON;
 - `secrets` names variables of the job's environment whose values must never lie on a disk: they are
   not in the order but come with the request, `LauncherClient.request(directory, secrets)`. A shim
   does not begin an attempt without them, so an agent that was restarted gives them again;
@@ -75,6 +76,8 @@ class Order(NamedTuple):
     """What the job finds on its standard input first; with neither, that is empty."""
     private_input: bool = False
     """The payload comes with the request, among the secrets (`PRIVATE_INPUT`)."""
+    payload_secrets: list[str] = []  # noqa: RUF012 - a field of a tuple, never changed
+    """Names of secrets that the payload begins with, as one line: an object with their values."""
     secrets: list[str] = []  # noqa: RUF012 - a field of a tuple, never changed
     """Names of the variables whose values come with the request."""
     secret_files: list[str] = []  # noqa: RUF012 - a field of a tuple, never changed
@@ -112,6 +115,8 @@ class Order(NamedTuple):
             body["payload"] = b64encode(self.payload).decode()
         else:
             del body["payload"]
+        if not self.payload_secrets:
+            del body["payload_secrets"]
         return _ENCODER.encode(body).encode() + b"\n"
 
 
@@ -140,7 +145,7 @@ def _check(order: Order) -> None:
         raise ValueError(f"no signal {order.stop_signal}")
     if not order.argv or not _are_texts(order.argv):
         raise ValueError("no program")
-    if not _are_texts(order.secrets) or not _are_texts(order.secret_files):
+    if not all(map(_are_texts, (order.secrets, order.secret_files, order.payload_secrets))):
         raise ValueError("no names of secrets")
     if order.mask_file is not None and not isinstance(order.mask_file, str):
         raise ValueError("no path of a mask file")

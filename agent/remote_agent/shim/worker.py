@@ -90,7 +90,7 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
             return None
         try:
             order = read_order(directory)
-            wanted = [*order.secrets, *order.secret_files]
+            wanted = [*order.secrets, *order.secret_files, *order.payload_secrets]
             if order.private_input:
                 wanted.append(PRIVATE_INPUT)
             if missing := [name for name in wanted if name not in secrets]:
@@ -99,6 +99,9 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
             if order.private_input:
                 secrets = dict(secrets)
                 order = order._replace(payload=secrets.pop(PRIVATE_INPUT).encode())
+            if order.payload_secrets:
+                head = {name: secrets[name] for name in order.payload_secrets}
+                order = order._replace(payload=json.dumps(head).encode() + b"\n" + order.payload)
             # Everything that a full disk can refuse comes first: then the attempt has not begun.
             files = SecretFiles(order, secrets)
             if files.shared:

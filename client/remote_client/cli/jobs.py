@@ -41,6 +41,7 @@ from remote_client.cli.table import Column, again_and_again, laid_out, note_more
 from remote_client.cli.watch import exit_code
 from remote_client.errors import UsageError
 from remote_client.transport import Document
+from remote_protocol import extensions
 
 _STATES = ("queued", "assigned", "running", "succeeded", "failed", "cancelled")
 SHORT = 8
@@ -133,8 +134,24 @@ def _command(item: Document) -> str:
     said = [item["image"]] if item.get("image") else []
     if item.get("kind") == "python":
         said = [python_title(item)]
+    if (extension := _of_extension(item)) is not None:
+        said = [extension.words(item)]
     words = " ".join(str(word) for word in [*said, *(item.get("command") or ())])
     return str(item.get("name") or words or f"{item.get('shell')} script")
+
+
+def _of_extension(item: Document) -> Any:
+    """What knows the jobs of an extension's kind; None: nobody does."""
+    kind = item.get("kind")
+    if kind in ("command", "container", "python"):
+        return None
+    try:
+        extension = extensions.find(kind)
+        if extension is None or extension.shown is None:
+            return None
+        return extensions.part(str(kind), extension.shown)
+    except extensions.BrokenExtension:
+        return None
 
 
 def _remark(item: Document) -> str:
@@ -206,6 +223,8 @@ def show(session: Session, job: str, key: str | None, output: str) -> None:
         ]
     )
     print_outputs(view)
+    if (extension := _of_extension(view)) is not None:
+        extension.print_details(view)
     entries = session.calls.timeline(view["id"])["items"]
     if entries:
         say("")

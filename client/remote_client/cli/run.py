@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import click
 
 from remote_client.cli.completed import completed
 from remote_client.cli.group_options import group_of, take_group_options
 from remote_client.cli.interrupts import INTERRUPTED, Interrupts
-from remote_client.cli.job_spec import flag, job_spec, send_first, title
+from remote_client.cli.job_spec import job_spec, send_first, title
 from remote_client.cli.options import DURATION, NAME, PAIR, REASONS, SIZE, Command, output_option
-from remote_client.cli.output import drop_stdout, note, print_json, say
+from remote_client.cli.output import note, print_json, say
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.stdin import Stdin, is_sent
-from remote_client.cli.watch import Watch
-from remote_client.errors import ApiError, ClientError, Unreachable, UsageError
+from remote_client.cli.submitted import OURS, Ending, as_usage, asks_for_json, submit, watch
+from remote_client.errors import ApiError, UsageError
 from remote_client.transport import Document
 
-OURS: Final = 255
-"""When `remotectl` itself failed, as ssh does: no exit code of a usual program."""
-UNREAD: Final = 141
-"""128 + SIGPIPE, as of any program in a pipe whose reader has gone: the job's end is not known."""
 _EPILOG = """\b
 Exit code: the job's own; 124 timeout; 125 it could not be run, lacked a secret, expired or was
 lost; 130 cancelled; 137 memory limit; 141 nobody reads the output any more (| head);
@@ -275,7 +270,7 @@ def run(
             wanted,
             output,
             detach=detach,
-            as_json=_asks_for_json(),
+            as_json=asks_for_json(),
             cancel_on_broken_pipe=cancel_on_broken_pipe,
         )
     if explain:
@@ -288,7 +283,7 @@ def run(
     if is_sent(forced, taken, detach):
         spec["stdin"] = True
     interrupts = Interrupts(session)
-    job = _submit(session, spec, interrupts)
+    job = submit(session, spec, interrupts)
     if job is None:
         return INTERRUPTED
     stdin = Stdin(session, job["id"]) if spec.get("stdin") else None
@@ -297,8 +292,8 @@ def run(
     elif stdin is not None:
         stdin.start()
     if not detach or interrupts.requested or (stdin is not None and stdin.breaks_off):
-        ending = _Ending(title(spec), cancel_on_broken_pipe, _asks_for_json(), stdin)
-        return _watch(session, job, ending)
+        ending = Ending(title(spec), cancel_on_broken_pipe, asks_for_json(), stdin)
+        return watch(session, job, ending)
     if stdin is not None:
         note(f"{stdin.sent} of standard input are with the server; the job goes on without us")
     if output == "json":
@@ -308,91 +303,10 @@ def run(
     return 0
 
 
-def _asks_for_json() -> bool:
-    """Whether this very call says so: REMOTE_OUTPUT alone leaves stdout to the job."""
-    context = click.get_current_context()
-    source = context.get_parameter_source("output")
-    said = source is click.core.ParameterSource.COMMANDLINE
-    return said and context.params["output"] == "json"
-
-
-def _submit(session: Session, spec: Document, interrupts: Interrupts) -> Document | None:
-    """The job as the server has it, None when the user changed their mind before it was sent."""
-    try:
-        interrupts.install()
-        job = session.calls.submit(
-            spec, sending=interrupts.sending, traceparent=os.environ.get("TRACEPARENT")
-        )
-    except KeyboardInterrupt:
-        note("interrupted before anything was sent: no job was submitted")
-        return None
-    except Unreachable as error:
-        if interrupts.sent:
-            raise Unreachable(
-                f"{error}\nThe server may have got the job all the same; see: remotectl job list"
-            ) from None
-        raise
-    except ApiError as error:
-        raise _as_usage(error) from None
-    interrupts.submitted(job["id"])
-    return job
-
-
 def _explained(session: Session, spec: Document, output: str) -> int:
     from remote_client.cli.explanation import explain
 
     try:
         return explain(session, spec, output)
     except ApiError as error:
-        raise _as_usage(error) from None
-
-
-def _as_usage(error: ApiError) -> ClientError:
-    """The faults of a job under the names that they have here; any other refusal as it is."""
-    if error.code != "validation" or not error.faults:
-        return error
-    lines = [f"{flag(field)}: {words}" for field, words in error.faults]
-    return UsageError("\n  ".join(["The job is not valid:", *lines]))
-
-
-class _Ending(NamedTuple):
-    """What the end of a job leads to."""
-
-    title: str
-    cancel_on_broken_pipe: bool
-    as_json: bool
-    stdin: Stdin | None
-
-
-def _watch(session: Session, job: Document, ending: _Ending) -> int:
-    """Follow the job; whatever keeps us from it, say what becomes of the job."""
-    try:
-        watch = Watch(session.calls, job, ending.title, aside=ending.as_json)
-        code = watch.run()
-        if ending.as_json:
-            print_json(watch.job)
-        return code
-    except BrokenPipeError:
-        if ending.cancel_on_broken_pipe:
-            note(f"nobody reads its output any more: cancelling {job['id']}")
-            reason = "nobody reads the output of remotectl run"
-            session.calls.cancel(job["id"], reason, persistent=True)
-        else:
-            note(f"nobody reads its output any more; {_left(job, ending.stdin)}")
-        drop_stdout()
-        return UNREAD
-    except (ClientError, OSError):
-        note(_left(job, ending.stdin))
-        raise
-
-
-def _left(job: Document, stdin: Stdin | None) -> str:
-    if stdin is not None and stdin.breaks_off:
-        return (
-            f"the input of {job['id']} breaks off with that: the server cancels it after a while, "
-            f"unless it ends before; see: remotectl job show {job['id']}"
-        )
-    return (
-        f"{job['id']} is left to itself; read on with: remotectl job logs -f {job['id']}; "
-        f"end it with: remotectl job cancel {job['id']}"
-    )
+        raise as_usage(error) from None

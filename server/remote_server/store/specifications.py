@@ -21,7 +21,7 @@ EXCERPT: Final = 256
 _NAMES: Final = 64
 _DEFAULTS: Final = 64 * 1024
 """Bytes of JSON that fields with their defaults have at the most, those of all files included."""
-_LARGE_FIELDS: Final = ("command", "script", "args", "requirements", "env", "files")
+_LARGE_FIELDS: Final = ("command", "script", "recipe", "args", "requirements", "env", "files")
 _REMEMBERED: Final = 2048
 _SMALL: Final = 4096
 
@@ -87,7 +87,7 @@ def _text(value: object) -> str:
 def _cut(name: str, value: Any) -> Any:
     if name in ("files", "requirements"):
         return []
-    if name == "script":
+    if name in ("script", "recipe"):
         return _short(value, EXCERPT)
     if name == "env":
         return dict.fromkeys(list(value)[:_NAMES], "")

@@ -91,7 +91,7 @@ OWN = frozenset([
 ])
 OWN_COMMAND = frozenset([
     "completed", "group_options", "hints", "interrupts", "job_spec", "main", "options", "output",
-    "python_job", "run", "session", "stdin", "watch",
+    "python_job", "run", "session", "stdin", "submitted", "watch",
 ])
 SHARED = frozenset(["cri", "extensions", "faults", "limits", "printable", "units", "urls"])
 # fmt: on

@@ -85,3 +85,10 @@ def test_fields_with_their_defaults_are_small(fields: dict[str, Any]) -> None:
     for wanted in (spec(**fields), spec(**{**fields, "files": many})):
         offered = len(wanted.model_dump_json(exclude_none=True).encode())
         assert offered <= 4 * spec_texts(wanted).size + _DEFAULTS
+
+
+def test_a_long_recipe_is_cut_in_lists() -> None:
+    stored = spec_texts(JobSpec.model_validate({"kind": "datahub", "recipe": "a: b\n" * 1000}))
+    assert stored.excerpt is not None and stored.bulk is not None
+    cut = json.loads(stored.excerpt)["recipe"]
+    assert len(cut) == 256 and cut.endswith("…") and "recipe" not in json.loads(stored.spec)
