@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +32,7 @@ from remote_agent.sections import (
     ServerPart,
     TelemetryPart,
 )
-from remote_protocol.configuration import Layers
+from remote_protocol.configuration import Layers, closest
 
 ENV_PREFIX: Final = "REMOTE_AGENT_"
 _SHORT: Final = {
@@ -170,8 +169,8 @@ def load(
     if config is not None and config.agent.queues and config.agent.capacity:
         for name in config.agent.capacity.keys() - {"default", *config.agent.queues}:
             # Others may become queues of this agent on the server.
-            if close := get_close_matches(name, ["default", *config.agent.queues], n=1):
-                words = f"{name!r} is no queue of this agent; did you mean {close[0]}?"
+            if close := closest(name, ["default", *config.agent.queues]):
+                words = f"{name!r} is no queue of this agent; did you mean {close}?"
                 layers.fault(("agent", "capacity"), words)
     if config is not None and config.jobs.run_as and config.jobs.user_range:
         layers.fault(("jobs", "user_range"), "give run_as or user_range, not both")
@@ -227,8 +226,8 @@ def _misspelt(environ: Mapping[str, str]) -> list[str]:
     for name in sorted(environ):
         if not name.startswith(ENV_PREFIX) or name in known or name.endswith(_SERVICE_LINK):
             continue
-        if close := get_close_matches(name, known, n=1, cutoff=0.9):
-            faults.append(f"{name}: unknown variable; did you mean {close[0]}?")
+        if close := closest(name, known, 0.9):
+            faults.append(f"{name}: unknown variable; did you mean {close}?")
     return faults
 
 

@@ -23,7 +23,7 @@ from remote_protocol.limits import (
     PROTOCOL_VERSION,
 )
 from remote_protocol.messages import AgentMessage, Message, Offer, ServerMessage
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import DEFAULT_KIND, JobSpec
 
 _HEADER: Final = struct.Struct(">B20sQ")
 HEADER_SIZE: Final = _HEADER.size
@@ -70,21 +70,33 @@ class ContentChunk:
 
 
 def make_ready_from_server() -> None:
-    """Build the decoder of a server's messages, some ten milliseconds, while the first is on its
-    way; nothing, when it is there."""
+    """Build the decoder of a server's messages, some milliseconds, while the first is on its way;
+    nothing, when it is there."""
     _FROM_SERVER.rebuild()
+
+
+def make_agent_ready() -> None:
+    """Build whatever an agent's first message of each type would, and its first job of the usual
+    kind, so that none of them takes longer than the next. For a moment in which nobody waits.
+
+    Jobs of other kinds are made ready by the first one: many agents never get any, and each kind
+    takes memory for good."""
+    make_ready_from_server()
+    JobSpec.kinds[DEFAULT_KIND].model_rebuild()
+    _rebuild(AgentMessage)
+
+
+def make_server_ready() -> None:
+    """The same for a server, which gets jobs of all kinds."""
+    _FROM_AGENT.rebuild()
     for kind in JobSpec.kinds.values():
         kind.model_rebuild()
+    _rebuild(ServerMessage)
 
 
-def make_ready() -> None:
-    """Build whatever the first message of each type would, some ten milliseconds, so that none of
-    them takes longer than the next. For a moment in which nobody waits."""
-    make_ready_from_server()
-    _FROM_AGENT.rebuild()
-    for union in (AgentMessage, ServerMessage):
-        for kind in get_args(get_args(union)[0]):
-            kind.model_rebuild()
+def _rebuild(union: object) -> None:
+    for kind in get_args(get_args(union)[0]):
+        kind.model_rebuild()
 
 
 def encode(message: Message) -> str:

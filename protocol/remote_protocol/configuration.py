@@ -7,9 +7,7 @@ its origin (`agent.toml:7`, a variable, a flag), so that a fault can say where t
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -35,6 +33,10 @@ class Layers:
 
     def read(self, text: str, name: str) -> None:
         """Take the text of a TOML file called `name`."""
+        if not text:
+            return
+        import tomllib  # many programs are told everything by their environment
+
         try:
             self.values = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -93,10 +95,17 @@ class Layers:
             known, word = list(self.sections), "section"
         else:
             known, word = list(self.sections[place[0]].model_fields), "key"
-        close = get_close_matches(place[-1], known, n=1)
+        close = closest(place[-1], known)
         return f"unknown {word}; " + (
-            f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+            f"did you mean {close}?" if close else f"known are {', '.join(known)}"
         )
+
+
+def closest(word: str, known: Iterable[str], alike: float = 0.6) -> str | None:
+    """Which of the known words was probably meant, if one is so much alike (0 to 1)."""
+    from difflib import get_close_matches  # takes a moment, which only mistakes pay
+
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=alike)), None)
 
 
 def fault_words(kind: str, message: str, given: object) -> str:

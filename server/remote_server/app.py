@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from remote_protocol.codec import make_ready
+from remote_protocol.codec import make_server_ready
 from remote_protocol.ids import TOKEN_ENTROPY, Role, TokenKind, make_token
 from remote_server.addresses import is_loopback, local
 from remote_server.composition import compose
@@ -111,7 +111,7 @@ class Server:
                     _log.warning("jobs do not get all of their secrets", why=problem)
                 for name, work in parts.loops.items():
                     self._loop(name, work())
-                make_ready()  # no agent and no job waits for it
+                make_server_ready()  # no agent and no job waits for it
                 await self._listen(parts.services)
             except BaseException:
                 await self._halt()

@@ -232,16 +232,24 @@ def test_messages_are_made_ready_when_first_used_or_all_at_once() -> None:
     program = (
         "from typing import get_args\n"
         "from remote_protocol import codec, messages\n"
+        "from remote_protocol.spec import JobSpec\n"
         "unions = messages.AgentMessage, messages.ServerMessage\n"
         "kinds = [kind for union in unions for kind in get_args(get_args(union)[0])]\n"
         "missing = lambda: [kind for kind in kinds if not kind.__pydantic_complete__]\n"
+        "kinds_of_jobs = JobSpec.kinds\n"
         "assert missing() == kinds\n"
         "codec.make_ready_from_server()\n"
         "text = codec.encode(messages.Goodbye(reason='x'))\n"
         "assert codec.decode_from_agent(text) == messages.Goodbye(reason='x')\n"
         "assert messages.Goodbye not in missing() and messages.Started in missing()\n"
-        "codec.make_ready()\n"
-        "assert missing() == []\n"
+        "codec.make_agent_ready()\n"
+        "from_agent = get_args(get_args(messages.AgentMessage)[0])\n"
+        "assert not set(from_agent) & set(missing())\n"
+        "complete = lambda name: kinds_of_jobs[name].__pydantic_complete__\n"
+        "ready = lambda: set(filter(complete, kinds_of_jobs))\n"
+        "assert ready() == {'command'}\n"
+        "codec.make_server_ready()\n"
+        "assert missing() == [] and ready() >= {'command', 'container', 'python'}\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True

@@ -64,7 +64,7 @@ from remote_agent.processes import (
 )
 from remote_agent.session.machine import Session
 from remote_agent.shim.contact import ContactNote
-from remote_protocol.codec import make_ready
+from remote_protocol.codec import make_agent_ready
 from remote_protocol.limits import WINDOW
 
 if TYPE_CHECKING:
@@ -380,7 +380,7 @@ class Agent:
 def _after_start() -> None:
     """Get ready for jobs. What start-up made stays: the collector, off until now, need not look at
     it again."""
-    make_ready()
+    make_agent_ready()
     gc.collect()
     gc.freeze()
     gc.enable()

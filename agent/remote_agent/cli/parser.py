@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 
 from remote_agent.cli import commands
 from remote_agent.cli.variables import switch_of, text_of, variable_of
+from remote_protocol.configuration import closest
 
 _EPILOG: Final = """\
 examples:
@@ -106,9 +106,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _close(message: str, words: list[str]) -> str:
     for given in re.findall(r"[\w-]+", message.rpartition(": ")[2]):
-        found = get_close_matches(given.partition("=")[0], words, n=1)
+        found = closest(given.partition("=")[0], words)
         if given not in words and found:
-            return f"; did you mean {found[0]}?"
+            return f"; did you mean {found}?"
     return ""
 
 

@@ -24,8 +24,6 @@ from remote_agent.planning.engine import (
     key_of,
 )
 from remote_agent.sections import ContainersPart
-from remote_agent.shim.workload.client import call_now
-from remote_agent.shim.workload.container_words import told
 from remote_agent.values import ENGINES
 from remote_protocol.attempt_id import AttemptId
 
@@ -94,7 +92,7 @@ class Containers:
         if self._engine is None:
             return "; its container could not be looked for: this agent has no engine any more"
         name = container_name(str(key))
-        done, said = call_now(
+        done, said = _call(
             [self._engine.program, "rm", "--force", "--volumes", name],
             self._engine.environ,
             _REMOVAL,
@@ -104,7 +102,7 @@ class Containers:
         if _absent(said):
             return ""
         self.used = True
-        return f"; its container could not be removed yet: {told(said)}"
+        return f"; its container could not be removed yet: {_told(said)}"
 
     async def run(self, lives: Callable[[AttemptId], bool]) -> None:
         """Remove now and then what was left behind; ends by cancellation."""
@@ -125,7 +123,7 @@ class Containers:
         if engine is None or not self.used:
             return []
         chosen = f"label={INSTALLATION}={engine.installation}"
-        done, said = call_now(
+        done, said = _call(
             [
                 engine.program,
                 "ps",
@@ -140,7 +138,7 @@ class Containers:
             _LIST,
         )
         if not done:
-            log.debug("containers cannot be listed; trying again", reason=told(said))
+            log.debug("containers cannot be listed; trying again", reason=_told(said))
             return []
         removed, left = [], False
         for line in said.splitlines():
@@ -151,7 +149,7 @@ class Containers:
             if lives(attempt):
                 left = True
                 continue
-            done, said = call_now(
+            done, said = _call(
                 [engine.program, "rm", "--force", "--volumes", name], engine.environ, _LIST
             )
             if done:
@@ -162,10 +160,25 @@ class Containers:
                 log.warning(
                     "a container that was left behind cannot be removed; trying again",
                     container=name,
-                    reason=told(said),
+                    reason=_told(said),
                 )
         self.used = left
         return removed
+
+
+def _call(command: list[str], environ: Mapping[str, str], within: float) -> tuple[bool, str]:
+    """Whether a call of the engine succeeded, and what it said."""
+    # Loaded by the first call, with all that runs jobs: a start of the agent makes none.
+    from remote_agent.shim.workload.client import call_now
+
+    return call_now(command, environ, within)
+
+
+def _told(said: str) -> str:
+    """What went wrong, of all that an engine said."""
+    from remote_agent.shim.workload.container_words import told
+
+    return told(said)
 
 
 def _absent(said: str) -> bool:

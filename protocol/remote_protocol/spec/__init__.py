@@ -12,9 +12,11 @@ from remote_protocol.spec.bundle import Bundle
 from remote_protocol.spec.command import CommandSpec
 from remote_protocol.spec.container import ContainerSpec, Mount
 from remote_protocol.spec.job import DEFAULT_QUEUE, JobSpec, OnDisconnect, OnReturn
+from remote_protocol.spec.kinds import DEFAULT_KIND
 from remote_protocol.spec.python import PythonSpec
 
 __all__ = [
+    "DEFAULT_KIND",
     "DEFAULT_QUEUE",
     "Bundle",
     "CommandSpec",

@@ -460,7 +460,9 @@ NEEDLESS = (
     "remote_agent.cli.logs",
     "remote_agent.connection.enrolment",
     "remote_protocol.api",
+    "remote_agent.shim.workload",
     "remote_protocol.cri",
+    "difflib",
 )
 """What other commands need: no start of a registered agent waits for it."""
 
