@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from remote_client.errors import UsageError
@@ -27,8 +27,7 @@ _API_TOKEN: Final = "rpt_"
 _LARGEST: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """A server's base URL (without `/api/v1`) and an API token.
 
     `insecure` allows to send it over plain HTTP to another host; `context` is where it was found.

@@ -9,8 +9,7 @@ is a piece of a content, to the agent, in the same form.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final, TypeVar, get_args
+from typing import Final, NamedTuple, TypeVar, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -40,8 +39,7 @@ _FROM_AGENT: Final[TypeAdapter[AgentMessage]] = TypeAdapter(AgentMessage, config
 _FROM_SERVER: Final[TypeAdapter[ServerMessage]] = TypeAdapter(ServerMessage, config=_LATER)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A piece of an attempt's log or input as it came; `payload` is a view into the frame."""
 
     attempt: AttemptId
@@ -49,8 +47,7 @@ class Chunk:
     payload: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactChunk:
+class ArtifactChunk(NamedTuple):
     """A piece of an artifact as it came; `payload` is a view into the frame."""
 
     attempt: AttemptId
@@ -59,8 +56,7 @@ class ArtifactChunk:
     payload: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class ContentChunk:
+class ContentChunk(NamedTuple):
     """A piece of a content as it came; `payload` is a view into the frame."""
 
     attempt: AttemptId

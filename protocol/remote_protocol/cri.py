@@ -9,8 +9,7 @@ lines; all records of one read carry one timestamp.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 STDOUT: Final = b"stdout"
 STDERR: Final = b"stderr"
@@ -22,8 +21,7 @@ CONTENT: Final = _TAG + 2
 """Where a record's content starts: every prefix has the same length."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record of a log; `data` holds the job's own bytes, with the newline if it had one."""
 
     time: str

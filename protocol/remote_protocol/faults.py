@@ -6,7 +6,6 @@ Errors are told by the names of their classes, so that OpenSSL has not to be loa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,8 +19,7 @@ class Fault(NamedTuple):
     cure: str
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """How a program goes to its server. `proxy.variable` and `ca_option` say where its user can
     set them; `timeout` is how long a connection may take, in seconds."""
 

@@ -11,8 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
@@ -79,8 +78,7 @@ _REPEAT_AFTER: Final = 60.0
 """Seconds until the same shortage is logged again."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(NamedTuple):
     """What ends this run besides signals, and what it was started with."""
 
     lifetime: Lifetime = FOREVER

@@ -4,8 +4,7 @@ of its method name, and a fake in the tests; the simulation has ports of its own
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from remote_agent.session.events import Event, OfferFailed, OfferStored
 from remote_agent.session.secret_needs import SecretNeeds
@@ -171,8 +170,7 @@ class StatusPort(Protocol):
         """The agent's status in a few words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(NamedTuple):
     """All that the effects of a session act upon."""
 
     link: LinkPort

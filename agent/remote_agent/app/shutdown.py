@@ -9,8 +9,7 @@ without it, and the next start finds them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import structlog
 
@@ -35,8 +34,7 @@ OnStop = Literal["leave", "drain", "cancel"]
 Stop = Callable[[AttemptId, EndReason, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+class Lifetime(NamedTuple):
     """What ends this run of the agent by itself."""
 
     once: bool = False

@@ -11,8 +11,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import structlog
@@ -83,8 +82,7 @@ class WebSocket(Protocol):
         """Say why, and close it."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkPorts:
+class LinkPorts(NamedTuple):
     """What a link needs of the machine."""
 
     connect: Callable[[Endpoint], Awaitable[WebSocket]] = open_websocket
@@ -98,6 +96,9 @@ class LinkPorts:
     """Uniform in [0, 1)."""
     entropy: Callable[[int], bytes] = os.urandom
     """So many random bytes."""
+
+
+_MACHINE: Final = LinkPorts()
 
 
 class Listener(Protocol):
@@ -119,7 +120,7 @@ class Listener(Protocol):
 class Link:
     """Keeps one WebSocket open. `run` is its loop; everything else may be called at any time."""
 
-    def __init__(self, endpoint: Endpoint, ports: LinkPorts = LinkPorts()) -> None:
+    def __init__(self, endpoint: Endpoint, ports: LinkPorts = _MACHINE) -> None:
         self.endpoint = endpoint
         """Replaced by a reload; holds from the next connect on."""
         self._ports = ports

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -178,7 +177,7 @@ def test_an_attempt_may_be_stored_later(driven):
     def later(offer):
         return None
 
-    driven.driver._ports = replace(driven.driver._ports, store=SimpleNamespace(store=later))
+    driven.driver._ports = driven.driver._ports._replace(store=SimpleNamespace(store=later))
     key = driven.take(confirm=False)
     assert not driven.said(Accept)
     driven.driver.handle(OfferStored(key))
