@@ -69,16 +69,36 @@ class Packer:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        await self._try_archive()
+        while True:
+            if self._missed and not self._waiting:
+                await self._look()
+            due = self.take()
+            if self._logs.archive_fault and not due and not self._waiting:
+                # No log would show that it is back.
+                await self._try_archive()
+            await self._pack_ended(due)
+            await asyncio.sleep(min(self._after, _TURN))
+
+    async def _try_archive(self) -> None:
+        """Whether it can be read; what is wrong with it is said once."""
+        known = self._logs.archive_fault
         try:
             await self._logs.archived.probe()
         except ArchiveUnavailable as error:
             self._logs.archive_fault = str(error)
-            self._log.warning("packed logs cannot be read now, nor any packed", cause=str(error))
-        while True:
-            if self._missed and not self._waiting:
-                await self._look()
-            await self._pack_ended(self.take())
-            await asyncio.sleep(min(self._after, _TURN))
+            if not known:
+                self._log.warning(
+                    "packed logs cannot be read now, nor any packed", cause=str(error)
+                )
+        else:
+            if known:
+                self._recovered()
+
+    def _recovered(self) -> None:
+        self._logs.archive_fault = ""
+        self._failures = 0
+        self._log.info("logs are moved to the archive again")
 
     async def _look(self) -> None:
         """Take what is in the store, all of it due."""
@@ -142,8 +162,6 @@ class Packer:
                 await asyncio.sleep(again)
             return
         if self._logs.archive_fault:
-            self._logs.archive_fault = ""
-            self._failures = 0
-            self._log.info("logs are moved to the archive again")
+            self._recovered()
         self._logs.backlog = max(0, self._logs.backlog - 1)
         await asyncio.sleep(_REST * seconds)

@@ -217,3 +217,18 @@ async def test_an_archive_that_is_away_at_the_start_is_said(place: Place) -> Non
                     await asyncio.sleep(0.001)
     assert [entry["cause"] for entry in said] == ["the directory is not there"]
     assert "cannot be read now" in said[0]["event"]
+
+
+async def test_that_it_is_back_is_noticed_without_a_log_to_pack(place: Place) -> None:
+    place.archive.fault = "the directory is not there"
+    with capture_logs() as said:
+        async with running(place.packer(Ends())), asyncio.timeout(30):
+            while not place.logs.archive_fault:
+                await asyncio.sleep(0.001)
+            asked = len(place.archive.asked)
+            while len(place.archive.asked) < asked + 3:
+                await asyncio.sleep(0.001)
+            place.archive.fault = ""
+            while place.logs.archive_fault:
+                await asyncio.sleep(0.001)
+    assert [entry["log_level"] for entry in said] == ["warning", "info"]
