@@ -59,7 +59,7 @@ class RunningLogs:
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         with growing.lock:
-            if time.monotonic() - growing.looked_at > _JOBS_FOR:
+            if not growing.jobs or time.monotonic() - growing.looked_at > _JOBS_FOR:
                 growing.jobs = jobs_of(self._server, name, ti)
                 growing.looked_at = time.monotonic()
             return self._sources(growing), self._lines(growing)

@@ -34,6 +34,16 @@ def test_a_running_log_is_read_on(executor: Any, server: FakeServer) -> None:
     assert server.calls[calls:] == [f"GET /api/v1/jobs/{job}/log"], "one call, from where it was"
 
 
+def test_a_job_that_is_not_there_yet_is_looked_for_again(executor: Any, server: FakeServer) -> None:
+    work = workload("t")
+    ti = Instance(work, "x")
+    reader = RemoteExecutor(parallelism=1)
+    assert reader.get_task_log(ti, 1) == (["The remote-server has no job of this task yet."], [])
+    (dispatch,) = run(executor, work)
+    until(lambda: dispatch in server.keys, "it is submitted")
+    assert f"/jobs/{server.keys[dispatch]}" in reader.get_task_log(ti, 1)[0][0]
+
+
 def test_a_running_log_is_bounded(executor: Any, server: FakeServer, monkeypatch: Any) -> None:
     monkeypatch.setenv("AIRFLOW__REMOTE__RUNNING_LOG_LIMIT", "65536")
     work, dispatch = dispatched(executor, server)
