@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from remote_protocol.states import EndReason, JobState
 from tests.support.stack import Stack, until
-from tests.support.venvs import packages_of
+from tests.support.venvs import heavy_module, packages_of
 from tests.support.warm import Warm
+from tests.support.wheels import make_wheel
 
 
 @pytest.fixture
@@ -186,3 +188,25 @@ def test_warm_interpreters_can_be_switched_off(stack: Stack, tmp_path: Path) -> 
     view, out, _ = warm.ended(job)
     assert (view.exit_code, out) == (0, f"{warm.venv}\n")
     assert warm.told(job) == ""
+
+
+def test_what_a_job_has_prepared_later_ones_are_forked_in(stack: Stack, tmp_path: Path) -> None:
+    wheels, imports = tmp_path / "wheels", tmp_path / "imports"
+    make_wheel(wheels, "heavy", "1.0", heavy_module(imports))
+    interpreter = os.path.realpath(sys.executable)
+    table = f'[python]\ninterpreter = "{interpreter}"\noffline = true\nfind_links = "{wheels}"\n'
+    warm = Warm(stack, tmp_path, table=table)
+    script = (
+        "import heavy, os, sys\nprint(sys.prefix, os.environ['VIRTUAL_ENV'])\n"
+        "print(os.environ['PATH'].split(':')[0], flush=True)\n"
+    )
+    said = []
+    for number in range(3):
+        job = warm.submit(script, environment=None, requirements=["heavy"])
+        view, out, err = warm.ended(job)
+        assert view.state is JobState.SUCCEEDED, (view.end_detail, err)
+        assert warm.told(job).startswith("forked" if number else "not forked")
+        said.append(out)
+        prefix, place, programs = out.split()
+        assert prefix == place and programs == f"{place}/bin"
+    assert len(set(said)) == 1 and len(set(warm.importers())) == 2

@@ -14,10 +14,10 @@ from tests.support.venvs import heavy_module, make_venv
 class Warm:
     """An agent with a prepared environment `heavy`, whose module `heavy` notes its imports."""
 
-    def __init__(self, stack: Stack, root: Path, more: str = "", seconds: float = 0.0) -> None:
+    def __init__(self, stack: Stack, root: Path, more: str = "", table: str = "") -> None:
         self.stack, self.imports = stack, root / "imports"
-        self.venv = make_venv(root / "venv", heavy=heavy_module(self.imports, seconds))
-        table = f'[python]\nenvironments = {{ heavy = "{self.venv}" }}\n{more}'
+        self.venv = make_venv(root / "venv", heavy=heavy_module(self.imports))
+        table = table or f'[python]\nenvironments = {{ heavy = "{self.venv}" }}\n{more}'
         self.agent: Agent = stack.agent("alpha", config=table)
 
     def submit(self, script: str, **fields: object) -> str:

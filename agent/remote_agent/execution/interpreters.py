@@ -22,7 +22,7 @@ import structlog
 
 from remote_agent.errors import os_words
 from remote_agent.planning.order import venv_variables
-from remote_agent.planning.python import INTERPRETERS, interpreter_program
+from remote_agent.planning.python import INTERPRETERS, environment_program, interpreter_program
 from remote_agent.planning.work import Interpreter
 from remote_agent.processes import rename, sequenced_pair, start_detached
 from remote_agent.processes.forked import listen_for_jobs
@@ -43,6 +43,8 @@ IDLE: Final = 900.0
 LIFETIME: Final = 3600.0
 JOBS: Final = 1000
 """Seconds, and jobs, after which it is replaced, so that nothing can pile up."""
+NOT_PREPARED: Final = 125
+"""Exit code of one whose environment is not there (`planning.environment`)."""
 _PROGRAM: Final = "interpreter.py"
 _LARGEST: Final = 1 << 16
 
@@ -71,7 +73,10 @@ class _Running:
     def hear(self) -> None:
         """Take what it has said of its modules."""
         try:
-            said = json.loads(self._control.recv(_LARGEST))
+            data = self._control.recv(_LARGEST)
+            if not data and self.process.poll() is None:
+                return  # it is about to end
+            said = json.loads(data)
             if "failed" in said:
                 self.failure = str(said["failed"])
                 return
@@ -187,7 +192,8 @@ class Interpreters:
             try:
                 process = start_detached(
                     [
-                        *(wanted.python, "-u", str(self._folder / _PROGRAM)),
+                        *(wanted.python, *self._entrance(wanted)),
+                        *("-u", str(self._folder / _PROGRAM)),
                         *(str(listener.fileno()), str(its.fileno()), *wanted.modules),
                     ],
                     {
@@ -231,6 +237,20 @@ class Interpreters:
         self._log.touch(mode=0o600)
         self._prepared = True
 
+    def _entrance(self, wanted: Interpreter) -> tuple[str, ...]:
+        """What comes first where the environment is one that a job has prepared: the program that
+        enters it, or ends when it is not there. OSError."""
+        if wanted.settings is None:
+            return ()
+        folder = self._folder / f"{wanted.name}.environment"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        settings = {
+            **wanted.settings, "only_prepared": True, "failure": str(folder / "failure"),
+        }  # fmt: skip
+        (folder / "environment.json").write_text(json.dumps(settings))
+        (folder / "environment.py").write_bytes(environment_program())
+        return ("-I", str(folder / "environment.py"))
+
     def _look(self, name: str, running: _Running) -> None:
         """See whether it is ready, or will never be."""
         if running.is_ready():
@@ -246,7 +266,9 @@ class Interpreters:
             running.failure = f"its modules are not imported after {IMPORTED_WITHIN:.0f} s"
             running.process.kill()
         if running.failure:
-            self._fail(name, running.failure)
+            # The job is about to prepare it: the next one has it.
+            if running.process.poll() != NOT_PREPARED:
+                self._fail(name, running.failure)
             self._end(name)
 
     def _fail(self, name: str, reason: str) -> None:

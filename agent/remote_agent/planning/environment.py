@@ -75,13 +75,16 @@ def enter(settings: dict[str, Any]) -> str:
     becomes or starts. Failure, OSError."""
     folder = own_folder(settings["folder"])
     place = os.path.join(folder, digest_of(settings))
+    prepares = not settings.get("only_prepared")
     while True:
-        lock = take_lock(place + ".lock", fcntl.LOCK_SH)
+        lock = take_lock(place + ".lock", fcntl.LOCK_SH, prepares)
         if os.path.exists(os.path.join(place, COMPLETE)):
             os.utime(os.path.join(place, COMPLETE))  # when it was used last
             os.set_inheritable(lock, True)
             return place
         os.close(lock)
+        if not prepares:
+            raise Failure("its environment is not prepared yet")
         lock = take_lock(place + ".lock", fcntl.LOCK_EX)
         try:
             if not os.path.exists(os.path.join(place, COMPLETE)):
@@ -123,13 +126,16 @@ def digest_of(settings: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 
-def take_lock(path: str, kind: int) -> int:
-    """The lock of this file, which is made if need be; says so when it has to wait."""
+def take_lock(path: str, kind: int, waits: bool = True) -> int:
+    """The lock of this file, which is made if need be; says so when it has to wait. Failure when
+    it must not."""
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
+            if not waits:
+                raise Failure("its environment is being prepared") from None
             say("waiting for another job that prepares the same environment")
             fcntl.flock(lock, kind)
         # The agent removes the lock of an environment with it.

@@ -233,8 +233,13 @@ class Keeper:
             with suppress(OSError):
                 os.close(file)
         self._caller.detach()
+        place = os.environ.get("VIRTUAL_ENV") if request.get("enter") else None
         os.environ.clear()
         os.environ.update(request["env"])
+        if place:
+            programs = os.path.join(place, "bin")
+            path = os.environ.get("PATH", os.defpath)
+            os.environ.update(VIRTUAL_ENV=place, PATH=programs + os.pathsep + path)
         os.umask(request["umask"])
         time.tzset()
         forget_state()

@@ -25,7 +25,7 @@ from remote_agent.processes.python import (
     environment_programs,
     python_command,
 )
-from remote_agent.shim.layout import NEVER_BEGUN, SOCKET, WORDS
+from remote_agent.shim.layout import ENTER, NEVER_BEGUN, SOCKET, WORDS
 from remote_protocol.limits import MAX_BUNDLE, MAX_BUNDLE_FILES
 from remote_protocol.spec import PythonSpec
 
@@ -73,6 +73,7 @@ def plan(spec: PythonSpec, paths: JobPaths, config: Config, engine: Engine | Non
             "agents on Windows prepare no environments for Python jobs, and unpack no bundles; "
             "leave requirements and bundle out, or have an agent on Linux or macOS run it"
         )
+    program = words[1:]
     if prepares:
         files = (*files, *_own(_PROGRAM, _SETTINGS, _settings(spec, paths, config)))
         words = ["-I", paths.of(_PROGRAM), *words]
@@ -82,7 +83,12 @@ def plan(spec: PythonSpec, paths: JobPaths, config: Config, engine: Engine | Non
         files = (*files, *_own(_UNPACKING, _BUNDLE_SETTINGS, settings), bundle)
         words = ["-I", paths.of(_UNPACKING), *words]
     options = {NEVER_BEGUN: paths.of(FAILURE)}
-    return Work([*interpreter, *words], files, options=options, venv=venv)
+    work = Work([*interpreter, *words], files, options=options, venv=venv)
+    if spec.bundle is not None or not _may_fork(spec, config):
+        return work
+    settings = _settings(spec, paths, config)
+    del settings["failure"]  # it is this job's own
+    return _forked(work, spec, program, config, settings)
 
 
 def _own(program: str, name: str, settings: dict[str, Any]) -> tuple[WorkFile, WorkFile]:
@@ -130,17 +136,28 @@ def _may_fork(spec: PythonSpec, config: Config) -> bool:
     )
 
 
-def _forked(work: Work, spec: PythonSpec, words: list[str], config: Config) -> Work:
+def _forked(
+    work: Work,
+    spec: PythonSpec,
+    words: list[str],
+    config: Config,
+    settings: dict[str, Any] | None = None,
+) -> Work:
     """The same, forked from an interpreter with the job's modules. Its command stays: by that it
     is started when it cannot be forked."""
     variables = {name: spec.env[name] for name in sorted(spec.preload_env) if name in spec.env}
     python, modules = work.argv[0], tuple(spec.preload)
-    said = json.dumps([python, modules, variables, work.venv]).encode()
+    said = json.dumps([python, modules, variables, work.venv, settings]).encode()
     name = hashlib.sha256(said).hexdigest()[:32]
     return work._replace(
         workload="forked",
-        options={SOCKET: str(config.state_dir / INTERPRETERS / name), WORDS: words},
-        interpreter=Interpreter(name, python, modules, variables, work.venv),
+        options={
+            **work.options,
+            SOCKET: str(config.state_dir / INTERPRETERS / name),
+            WORDS: words,
+            **({} if settings is None else {ENTER: True}),
+        },
+        interpreter=Interpreter(name, python, modules, variables, work.venv, settings),
     )
 
 
@@ -171,6 +188,11 @@ def _settings(spec: PythonSpec, paths: JobPaths, config: Config) -> dict[str, An
         "netrc": None if python.netrc is None else str(python.netrc),
         "offline": python.offline,
     }
+
+
+def environment_program() -> bytes:
+    """The program that prepares environments, and enters them."""
+    return _program(_PROGRAM)
 
 
 @cache

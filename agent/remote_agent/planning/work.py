@@ -50,6 +50,8 @@ class Interpreter(NamedTuple):
     variables: dict[str, str]
     """What the modules find in their environment beyond what this host's jobs inherit."""
     venv: str | None
+    settings: dict[str, Any] | None = None
+    """Those of the program `environment`, by which it enters the one that a job has prepared."""
 
 
 class Work(NamedTuple):

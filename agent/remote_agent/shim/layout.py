@@ -44,8 +44,10 @@ NEVER_BEGUN: Final = "never_begun"
 job itself could not begin."""
 SOCKET: Final = "socket"
 WORDS: Final = "words"
-"""Options of the workload `forked`: the path of the warm interpreter's socket, and what follows
-`python -u` in the job's command."""
+ENTER: Final = "enter"
+"""Options of the workload `forked`: the path of the warm interpreter's socket, what follows
+`python -u` in the job's command, and whether the job is in the interpreter's environment, whose
+place only that knows."""
 INTERPRETER_MARK: Final = "REMOTE_INTERPRETER"
 """Variable of warm interpreters, by whose value others know what they have forked."""
 KEEP_MARK: Final = "REMOTE_KEEP_PROCESSES"

@@ -107,10 +107,10 @@ class PythonSpec(JobSpec, kind="python"):
                 "a wheel is installed into an environment of its own: leave environment out, or "
                 "give the program as a directory or a zip"
             )
-        if self.preload and (self.requirements or self.bundle):
+        if self.preload and self.bundle:
             raise ValueError(
-                "preload needs an environment that the agent has (environment), or none; it does "
-                "not go with requirements or a bundle"
+                "preload does not go with a bundle: nothing is unpacked before the modules are "
+                "imported; name them as requirements, or an environment that the agent has"
             )
         if self.preload_env and not self.preload:
             raise ValueError("preload_env is for the modules of preload, and there are none")

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from remote_agent.execution.interpreters import NOT_PREPARED
 from remote_agent.planning import environment
 from tests.support.stack import until
 from tests.support.wheels import make_wheel
@@ -116,6 +117,21 @@ def test_it_is_prepared_once_and_becomes_the_job(root: Path) -> None:
     assert "greet==2.0" in job.failed() and "is offline" in job.failed()
     assert job.failed() in err and "\n" not in job.failed()
     assert places(root) == [place]
+
+
+def test_it_may_be_entered_by_those_who_must_not_prepare_it(root: Path, uv: str) -> None:
+    looks = Job(root, "looks", only_prepared=True)
+    assert looks.run("print(1)")[0] == environment.FAILED == NOT_PREPARED
+    assert looks.failed() == "its environment is not prepared yet" and places(root) == []
+    job = Job(root, "prepares")
+    job.env["PATH"] = uv
+    assert job.run("pass")[0] == 0
+    code, out, err = looks.run("import sys; print(sys.prefix)")
+    assert (code, out) == (0, f"{places(root)[0]}\n"), err
+    with open(f"{places(root)[0]}.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert looks.run("print(1)")[0] == environment.FAILED
+    assert looks.failed() == "its environment is being prepared"
 
 
 def test_uv_is_preferred_and_told_everything_by_options(root: Path, uv: str) -> None:

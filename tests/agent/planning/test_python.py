@@ -108,7 +108,7 @@ def test_jobs_with_the_same_modules_share_an_interpreter() -> None:
     assert work.options == {
         "socket": f"/state/interpreters/{made.name}", "words": [f"{HOME}/work/main.py", "x"],
     }  # fmt: skip
-    assert made[1:] == ("/opt/a/bin/python", ("m", "n"), {"B": "2"}, "/opt/a")
+    assert made[1:] == ("/opt/a/bin/python", ("m", "n"), {"B": "2"}, "/opt/a", None)
     again = planned(PREPARED, script="2", env={"A": "9", "B": "2"}, **same)
     assert again.interpreter == made
     other = planned(PREPARED, script="2", env={"B": "3"}, **same)
@@ -135,3 +135,14 @@ def test_variables_of_the_interpreter_itself_are_for_its_start() -> None:
     env = {"PYTHONHASHSEED": "1"}
     work = planned(module="m", preload=["a"], env=env, preload_env=["PYTHONHASHSEED"])
     assert work.interpreter is not None and work.interpreter.variables == env
+
+
+def test_an_interpreter_enters_the_environment_that_a_job_has_prepared() -> None:
+    work = planned(module="m", requirements=["a"], preload=["a"])
+    made = work.interpreter
+    assert work.workload == "forked" and made is not None and made.settings is not None
+    assert work.options["enter"] is True and work.options["never_begun"].endswith(".failed")
+    assert work.argv[1:3] == ["-I", f"{HOME}/environment.py"]
+    assert made.settings == {k: v for k, v in settings(work).items() if k != "failure"}
+    other = planned(module="m", requirements=["b"], preload=["a"])
+    assert other.interpreter is not None and other.interpreter.name != made.name

@@ -47,7 +47,10 @@ def test_a_module() -> None:
         ({"script": "x", "environment": "a", "python": "3.12"}, "leave requirements"),
         ({"script": "x", "environment": "../a"}, "environment"),
         ({"script": "x", "preload": ["a; b"]}, "preload"),
-        ({"script": "x", "preload": ["a"], "requirements": ["b"]}, "does not go with requirements"),
+        (
+            {"module": "x", "preload": ["a"], "bundle": {"digest": "0" * 64, "size": 1}},
+            "does not go with a bundle",
+        ),
         ({"script": "x", "preload_env": ["A"], "env": {"A": ""}}, "there are none"),
         ({"script": "x", "preload": ["a"], "preload_env": ["A"]}, "'A', which is not in env"),
         ({"script": "x", "files": [{"path": "main.py", "content": ""}]}, "main.py is the script"),

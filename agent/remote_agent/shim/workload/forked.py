@@ -33,7 +33,7 @@ from remote_agent.processes.forked import (
     sweep_forked,
     usage_in,
 )
-from remote_agent.shim.layout import SOCKET, WORDS
+from remote_agent.shim.layout import ENTER, SOCKET, WORDS
 from remote_agent.shim.order import Order
 from remote_agent.shim.workload.base import JobPipes
 from remote_agent.shim.workload.process import ProcessWorkload
@@ -86,6 +86,7 @@ class ForkedWorkload(ProcessWorkload):
             "env": dict(env),
             "cwd": order.cwd,
             "umask": order.umask,
+            "enter": bool(order.options.get(ENTER)),
         }
         request = memory_file(json.dumps(body).encode())
         files = [request, empty if pipes.stdin is None else pipes.stdin, *pipes[1:3]]
