@@ -46,7 +46,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-datahub chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -211,6 +211,9 @@ bench: setup-dev ## run the benchmarks and print their tables
 
 bench-pair: setup-dev ## this checkout beside another one, measured in turn: BEFORE=FOLDER
 	@$(BIN)/python -m benchmarks.pair --before "$(or $(BEFORE),$(error BEFORE=FOLDER names a checkout in which make setup was run))" $(ARGS)
+
+bench-datahub: setup-dev $(INGESTERS) ## DataHub's ingestion here beside acryl-executor, measured in turn
+	@$(BIN)/python -m benchmarks.datahub --datahub $(VENV)-datahub --stubborn $(ARGS)
 
 chaos: setup-dev ## a seeded chaos run (root): SEED=1 MINUTES=1
 	@$(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
