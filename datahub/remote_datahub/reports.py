@@ -10,14 +10,13 @@ from __future__ import annotations
 import time
 from typing import Final, NamedTuple
 
+from remote_datahub.report import ARTIFACT
 from remote_protocol.artifacts import ArtifactState
 from remote_protocol.attempt_id import AttemptId
 from remote_server.artifacts import ArtifactStore
 from remote_server.domain.model import Job
 from remote_server.store import Store
 
-REPORT: Final = "ingestion_report.json"
-"""The artifact, as `program` leaves it."""
 PATIENCE: Final = 60.0
 """Seconds after the end of a job in which its report may come."""
 MAX_STRUCTURED: Final = 3 * 1024 * 1024
@@ -39,7 +38,7 @@ async def structured_report(store: Store, artifacts: ArtifactStore, job: Job) ->
         return Structured(None, due=False)
     key = AttemptId(job.id, job.attempt)
     found = await store.artifacts_of(key)
-    one = next((item for item in found.items if item.name == REPORT), None)
+    one = next((item for item in found.items if item.name == ARTIFACT), None)
     if one is None or one.state is ArtifactState.UPLOADING:
         late = time.time() - (job.ended_at or 0.0) > PATIENCE
         coming = one is not None or len(found.items) < found.expected

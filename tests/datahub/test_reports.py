@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from remote_datahub import reports
-from remote_datahub.reports import PATIENCE, REPORT
+from remote_datahub.report import ARTIFACT
+from remote_datahub.reports import PATIENCE
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import ArtifactLost
 from tests.server.web.api.test_artifacts import give
@@ -49,7 +50,7 @@ async def test_an_execution_is_over_when_its_report_is_there(live: Live) -> None
     assert ((await shown(live))["status"], (await shown(live))["end_time_ms"]) == ("RUNNING", None)
     await give(live, key, 1, "other.txt", b"x")
     assert (await shown(live))["status"] == "RUNNING"
-    await give(live, key, 2, REPORT, STRUCTURED.encode())
+    await give(live, key, 2, ARTIFACT, STRUCTURED.encode())
     found = await shown(live)
     assert found["status"] == "SUCCESS"
     assert found["result"]["structuredReport"] == {
@@ -68,7 +69,7 @@ async def test_one_that_gives_nothing_back_is_over_at_once(live: Live) -> None:
 
 async def test_a_report_that_got_lost_holds_nothing_up(live: Live) -> None:
     key = await ended(live, artifacts=1)
-    lost = ArtifactLost(attempt=key, number=1, name=REPORT, reason="it is gone")
+    lost = ArtifactLost(attempt=key, number=1, name=ARTIFACT, reason="it is gone")
     await live.services.store.announce_artifact("a", lost, 1 << 30, time.time())
     assert (await shown(live))["status"] == "SUCCESS"
 
@@ -83,6 +84,6 @@ async def test_a_report_that_is_too_large_for_datahub_is_the_jobs_only(
 ) -> None:
     monkeypatch.setattr(reports, "MAX_STRUCTURED", len(STRUCTURED) - 1)
     key = await ended(live, artifacts=1)
-    await give(live, key, 1, REPORT, STRUCTURED.encode())
+    await give(live, key, 1, ARTIFACT, STRUCTURED.encode())
     found = await shown(live)
     assert (found["status"], found["result"]["structuredReport"]) == ("SUCCESS", None)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from remote_datahub.reports import REPORT
+from remote_datahub.report import ARTIFACT
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.states import EndReason
 from tests.server.web.api.test_artifacts import give
@@ -78,7 +78,7 @@ async def test_it_reports_progress_and_takes_over_the_report(live: Live, task: A
             await asyncio.sleep(0.01)
     live.services.logs.append(key, line("second"))
     await finish(live.services.store, key, now=time.time(), artifacts=1)
-    await give(live, key, 1, REPORT, b'{"source": {}}')
+    await give(live, key, 1, ARTIFACT, b'{"source": {}}')
     await asyncio.wait_for(running_task, DEADLINE)
     report = context.report
     assert report.logs == "first\nsecond\n"
