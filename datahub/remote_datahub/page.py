@@ -36,7 +36,7 @@ def _facts(job: Any) -> Iterator[tuple[str, str]]:
 
 def _tables(report: Report) -> list[Table]:
     figures = [Row((name, value)) for name, value in report.figures]
-    tables = [Table("report", "Ingestion report", f"{report.words}.", ("Figure", "Value"), figures)]
+    tables = [Table("report", "Ingestion report", f"{report.words}.", rows=figures)]
     if report.findings:
         rows = [
             Row(

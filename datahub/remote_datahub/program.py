@@ -295,9 +295,9 @@ def entries(report: dict[str, Any], name: str) -> list[dict[str, Any]]:
             total = one.get("total_count") or one.get("count") or len(context)
             made.append(
                 {
-                    "title": str(one.get("title") or one.get("message") or "")[:_LONGEST],
-                    "message": str(one.get("message") or "")[:_LONGEST],
-                    "context": "; ".join(map(str, context[:3]))[:_LONGEST],
+                    "title": _line(one.get("title") or one.get("message")),
+                    "message": _line(one.get("message")),
+                    "context": _line("; ".join(map(str, context[:3]))),
                     "count": max(1, total if isinstance(total, int) else 1),
                 }
             )
@@ -308,7 +308,11 @@ def entries(report: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 def _entry(title: str, message: Any) -> dict[str, Any]:
     text = "; ".join(map(str, message)) if isinstance(message, list) else str(message or "")
-    return {"title": title[:_LONGEST], "message": text[:_LONGEST], "context": "", "count": 1}
+    return {"title": _line(title), "message": _line(text), "context": "", "count": 1}
+
+
+def _line(text: Any) -> str:
+    return " ".join(str(text or "").split())[:_LONGEST]
 
 
 def findings(failures: list[dict[str, Any]], warnings: list[dict[str, Any]]) -> str:

@@ -52,7 +52,7 @@ REPORT: dict[str, Any] = {
         "report": {
             "events_produced": "1,031",
             "failures": [
-                {"title": "Lost", "message": "gone", "context": ["a", SECRET, "c", "d"]},
+                {"title": "Lost", "message": "gone\n away", "context": ["a", SECRET, "c", "d"]},
                 "... sampled of 40 total elements",
             ],
             "warnings": [{"message": "odd", "total_count": 12}],
@@ -95,6 +95,7 @@ def test_a_report_becomes_outputs_and_an_artifact(folder: Path) -> None:
         "Ran": "4.2 s",
     }
     assert report.findings[0].context == "a; *****; c" and report.findings[1].title == "odd"
+    assert report.findings[0].message == "gone away"
     kept = (folder / "artifacts" / program.REPORT).read_text()
     assert SECRET not in kept and json.loads(kept)["source"]["type"] == "mysql"
 

@@ -31,6 +31,7 @@ class Table(NamedTuple):
     note: str = ""
     """A sentence beside the title."""
     columns: tuple[str, ...] = ()
+    """Their titles; without any, each row is a name and what belongs to it."""
     rows: Sequence[Row] = ()
 
 
