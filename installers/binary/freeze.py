@@ -42,6 +42,7 @@ READ_AS_TEXT: Final = {
         Path("remote_agent/planning/interpreter.py"),
         Path("remote_agent/planning/keeper.py"),
         Path("remote_datahub/program.py"),
+        Path("remote_agent/planning/unpacking.py"),
     ),
     "remote_client": (),
 }
