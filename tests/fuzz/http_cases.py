@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 import zlib
@@ -100,6 +101,7 @@ _SCHEMAS: Final = Schemas(
 _PATHS: Final = {
     "id": st.sampled_from(("{job}", "{ended}", "{unknown}", "x", "%00", "{ended}%2f..")),
     "name": st.sampled_from(("fuzz-agent", "fuzz", "default", "new-1", "no-such", "%ff", "a%2fb")),
+    "digest": st.sampled_from((hashlib.sha256().hexdigest(), "0" * 64, "A" * 64, "%00", "..%2fx")),
 }
 _TOKEN_TEXTS: Final = (
     "",
