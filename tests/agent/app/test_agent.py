@@ -460,8 +460,13 @@ NEEDLESS = (
     "remote_agent.cli.logs",
     "remote_agent.connection.enrolment",
     "remote_protocol.api",
+    "remote_agent.doctor",
+    "remote_agent.export",
+    "remote_agent.service",
     "remote_agent.shim.workload",
     "remote_protocol.cri",
+    "remote_protocol.reachability",
+    "remote_protocol.statsd",
     "difflib",
 )
 """What other commands need: no start of a registered agent waits for it."""
