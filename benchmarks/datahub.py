@@ -366,7 +366,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stubborn", action="store_true")
     given = parser.parse_args()
-    with sides(given.datahub) as (theirs, ours, folder):
+    with sides(given.datahub.absolute()) as (theirs, ours, folder):
         files = recipes(folder)
         both: list[tuple[Side, Figures]] = [(theirs, Figures()), (ours, Figures())]
         for side, _ in both:
