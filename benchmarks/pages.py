@@ -135,7 +135,7 @@ def measure(place: Bed, rounds: int) -> tuple[list[tuple[str, str, str]], bool]:
     return rows, all(quantile(times, 0.95) <= AIM for times in taken.values())
 
 
-Asked = dict[str, Any]
+Asked = dict[str, tuple[Any, ...]]
 
 
 @contextmanager
@@ -146,7 +146,8 @@ def recorded() -> Iterator[Asked]:
 
     def noting(original: Any) -> Any:
         def read(self: Any, statement: Any, parameters: Any = NOTHING) -> Any:
-            found.setdefault(transaction.STATEMENTS(statement).text, dict(parameters))
+            compiled = transaction.STATEMENTS(statement)
+            found.setdefault(compiled.text, compiled.place(parameters))
             return original(self, statement, parameters)
 
         return read

@@ -41,9 +41,9 @@ async def test_pages_look_at_no_table_as_a_whole(folder: Path) -> None:
 
 def test_a_look_at_a_whole_table_is_found(folder: Path) -> None:
     database = folder / "server" / "server.db"
-    all_rows = "SELECT count(*) FROM jobs WHERE exit_code = :code"
-    (found,) = scans(database, {all_rows: {"code": 3}})
+    all_rows = "SELECT count(*) FROM jobs WHERE exit_code = ?"
+    (found,) = scans(database, {all_rows: (3,)})
     assert found.startswith("SCAN jobs")
     in_order = "SELECT id FROM jobs ORDER BY id DESC LIMIT 5"
-    one = "SELECT id FROM jobs WHERE id = :id"
-    assert scans(database, {in_order: {}, one: {"id": "x"}}) == []
+    one = "SELECT id FROM jobs WHERE id = ?"
+    assert scans(database, {in_order: (), one: ("x",)}) == []
