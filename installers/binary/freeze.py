@@ -103,7 +103,8 @@ def modules_of_extensions(paths: Sequence[Path], package: str) -> list[str]:
         for name in sorted(extensions.names()):
             about = extensions.find(name)
             client = (about.command, about.shown)
-            parts = (about.planner,) if package == "remote_agent" else client
+            agent = (about.planner, about.settings, about.watch)
+            parts = agent if package == "remote_agent" else client
             found.append(f"{extensions.NAMESPACE}.{name}")
             found += [place.partition(":")[0] for place in (about.spec, *parts) if place]
         return found

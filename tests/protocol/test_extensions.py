@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from installers.binary.freeze import modules_of_extensions
 from remote_protocol import extensions
 from tests.support.extensions import installed, toy
 
@@ -66,6 +67,14 @@ def test_a_broken_one_says_why(text: str, why: str, tmp_path: Path) -> None:
         with pytest.raises(extensions.BrokenExtension, match=why) as caught:
             extensions.find("broken_one")
         assert "broken_one" in str(caught.value) and "install it again" in str(caught.value)
+
+
+def test_binaries_have_the_parts_that_their_program_loads() -> None:
+    agent = {name.rpartition(".")[2] for name in modules_of_extensions([], "remote_agent")}
+    client = {name.rpartition(".")[2] for name in modules_of_extensions([], "remote_client")}
+    assert {"datahub", "spec", "planner", "settings", "watch"} <= agent
+    assert {"datahub", "spec", "command", "shown"} <= client
+    assert "command" not in agent and "planner" not in client
 
 
 @pytest.mark.parametrize("module", ["remote_agent.app.agent", "remote_client.cli.main"])
