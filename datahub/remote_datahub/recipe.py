@@ -115,7 +115,9 @@ def _content(text: str) -> Any:
         return yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
         raise RecipeError(f"the recipe is not YAML: {_yaml_words(error)}") from None
-    except (RecursionError, ValueError, TypeError):
+    except Exception:
+        # It raises much more: a text that says of itself that it is a truth value, for example, is
+        # looked up as one. Whatever somebody has written must not spoil the page that lists it.
         raise RecipeError("the recipe is not YAML that a recipe can be") from None
 
 
@@ -137,7 +139,7 @@ def _type_of(end: object, name: str) -> str:
     if not isinstance(kind, str) or not kind:
         example = "type: mysql" if name == "source" else "type: datahub-rest"
         raise RecipeError(f"the recipe's {name} has no type; write, below {name}:, {example}")
-    return kind[:_LONGEST]
+    return printable(kind[:_LONGEST])
 
 
 def _texts(content: Any) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from remote_protocol.printable import printable
+
 _MOST: Final = 200
 _WORDS: Final = {
     "SUCCESS": "Succeeded",
@@ -80,7 +82,7 @@ def _findings(text: str) -> list[Finding]:
         for one in listed[:_MOST] if isinstance(listed, list) else []:
             if isinstance(one, dict):
                 title, message, context = (
-                    str(one.get(key) or "") for key in ("title", "message", "context")
+                    printable(str(one.get(key) or "")) for key in ("title", "message", "context")
                 )
                 times = max(1, _number(one.get("count")))
                 found.append(Finding(failed, title, message, context, times))

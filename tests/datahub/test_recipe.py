@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from remote_datahub.recipe import MAX_YAML, RecipeError, parse, passwords, plugins_of
+from remote_datahub.recipe import MAX_YAML, RecipeError, line_of, parse, passwords, plugins_of
 
 GOOD = "source:\n  type: mysql\n  config: {host_port: db}\nsink: {type: datahub-rest}\n"
 
@@ -47,6 +47,10 @@ def test_without_a_sink_datahubs_server_is_one() -> None:
         ("[" * 60_000, "not YAML"),
         ("!!python/object/apply:os.system ['true']", "not YAML"),
         ("a: " + "x" * MAX_YAML, "give it as JSON"),
+        # What PyYAML fails at by an exception of its own making.
+        ("source: {type: a}\nb: !!bool x", "not YAML that a recipe can be"),
+        ("source: {type: a}\nb: !!timestamp x", "not YAML that a recipe can be"),
+        ("source: {type: a}\nb: " + "59:" * 300 + "1.5", "not YAML that a recipe can be"),
     ],
 )
 def test_what_is_no_recipe(text: str, words: str) -> None:
@@ -83,3 +87,16 @@ def test_a_part_that_is_named_often_is_looked_at_once() -> None:
         f"k{n}: &k{n} [{','.join(['*a' if n == 0 else f'*k{n - 1}'] * 10)}]\n" for n in range(30)
     )
     assert passwords(parse(bomb)) == []
+
+
+def test_merges_of_merges_take_no_time() -> None:
+    """Each of these levels has ten times the one before it, where a reader counts them all."""
+    rows = ["l0: &l0 {a: 1}"]
+    rows += [f"l{n}: &l{n} {{<<: [{','.join([f'*l{n - 1}'] * 10)}]}}" for n in range(1, 12)]
+    assert parse("\n".join([*rows, "source: {type: a}"])).source == "a"
+
+
+def test_a_kind_that_no_page_can_show_is_spelled_out() -> None:
+    assert line_of(json.dumps({"source": {"type": "a\ud800\x1b"}}), "RUN_INGEST") == (
+        "DataHub: a\\ud800\\x1b to datahub-rest"
+    )

@@ -59,3 +59,10 @@ def test_what_a_job_has_written_may_be_anything(findings: str) -> None:
     assert report is not None and report.findings == []
     report = report_of({**OUTPUTS, "findings": '{"failures": [{"count": "9", "title": 3}]}'})
     assert report is not None and report.findings == [Finding(True, "3", "", "", 9)]
+
+
+def test_what_no_page_can_hold_is_spelled_out() -> None:
+    """JSON can name half a character, which no text in UTF-8 has."""
+    report = report_of({**OUTPUTS, "findings": r'{"failures": [{"title": "\ud800\u001b[2J"}]}'})
+    assert report is not None
+    assert report.findings == [Finding(True, r"\ud800\x1b[2J", "", "", 1)]

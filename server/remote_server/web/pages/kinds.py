@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import structlog
+
 from remote_protocol import extensions
 from remote_protocol.api.jobs import JobView
+
+_log = structlog.get_logger("remote_server.web")
 
 
 class Row(NamedTuple):
@@ -50,16 +54,27 @@ class Shown(NamedTuple):
 def words(job: JobView) -> str:
     """What a job runs, as one line; its kind, where nobody knows more."""
     page = _page(job)
-    return job.kind if page is None else str(page.words(job))
+    try:
+        return job.kind if page is None else str(page.words(job))
+    except Exception:
+        _note(job)
+        return job.kind
 
 
 def shown(job: JobView) -> Shown | None:
     """What its page shows of a job, if its extension knows more than all jobs have."""
     page = _page(job)
-    if page is None:
+    try:
+        found: Shown | None = None if page is None else page.shown(job)
+    except Exception:
+        _note(job)
         return None
-    found: Shown = page.shown(job)
     return found
+
+
+def _note(job: JobView) -> None:
+    """A page lists jobs of many users: one that its extension cannot show must not spoil it."""
+    _log.exception("an extension cannot show a job", kind=job.kind, job=job.id)
 
 
 def _page(job: JobView) -> Any:

@@ -50,6 +50,19 @@ def test_a_broken_extension_spoils_no_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("toy")
+def test_a_job_that_its_extension_cannot_show_spoils_no_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(job: JobView) -> str:
+        raise KeyError(job.id)
+
+    job = view(kind="toy", greeting="good day")
+    for name in ("words", "shown"):
+        monkeypatch.setattr(f"remote_toy.page.{name}", fails)
+    assert kinds.words(job) == title(job) == "toy" and kinds.shown(job) is None
+
+
+@pytest.mark.usefixtures("toy")
 async def test_its_page_has_its_facts_and_tables(live: Live) -> None:
     answer = await live.post("/jobs", {"kind": "toy", "greeting": "<b>hi</b>"})
     assert answer.status == 201, answer.text
