@@ -25,6 +25,10 @@ MOST_OPEN: Final = 1_000
 """Contents that one sender may be sending at a time."""
 
 
+_AT_ONCE: Final = 100
+"""Contents that are looked up at a time to be deleted: to find them means to look at all."""
+
+
 class ContentGap(Conflict):
     """Bytes before the part are missing: go on at the size that the text names."""
 
@@ -53,8 +57,10 @@ class Received(NamedTuple):
 class _Upload:
     __slots__ = ("lock", "size")
 
-    def __init__(self, size: int) -> None:
-        self.lock = asyncio.Lock()
+    def __init__(self, size: int, lock: asyncio.Lock | None = None) -> None:
+        self.lock = lock or asyncio.Lock()
+        """Held while its part is written or compared. One that begins again with another size has
+        the lock of the former: nobody exchanges what is being compared."""
         self.size = size
         """What it will have; of one that was begun before the start, what it has."""
 
@@ -74,6 +80,8 @@ class ContentUploads:
         self.limits = limits
         self._wall = wall
         self._open: dict[PartKey, _Upload] = {}
+        self._beginning = asyncio.Lock()
+        """Held while an upload is allowed: no two are promised the same room."""
         self.changing = asyncio.Lock()
         """Held while whole contents are added or deleted: a row always has its bytes."""
 
@@ -100,18 +108,27 @@ class ContentUploads:
         key = PartKey(digest, by.id)
         upload = self._open.get(key)
         if upload is None or upload.size != size:
-            upload = await self._begin(key, size, by)
+            async with self._beginning:
+                upload = await self._begin(key, size, by)
             if upload is None:
                 return Received(size, complete=True)
         async with upload.lock:
             if self._open.get(key) is not upload:
                 # Somebody else has sent its last part, or it was given up.
                 return await self.look(digest, by)
-            length = self._append(key, size, offset, part)
-            if length < size:
-                return Received(length)
-            await self._complete(key, size, by)
+            try:
+                length = self._append(key, size, offset, part)
+                if length < size:
+                    return Received(length)
+                await self._complete(key, size, by)
+            finally:
+                self._drop_empty(key, upload)
             return Received(size, complete=True)
+
+    def _drop_empty(self, key: PartKey, upload: _Upload) -> None:
+        """Nothing lies on the disk that would be given up with time: so no room is kept either."""
+        if self._open.get(key) is upload and not self.contents.length(key):
+            del self._open[key]
 
     def forget(self, key: PartKey) -> None:
         """Give up one that is being received, unless something of it is written now."""
@@ -145,7 +162,7 @@ class ContentUploads:
         # Another part of it may have come meanwhile.
         begun = self._open.get(key)
         if begun is None or begun.size != size:
-            begun = self._open[key] = _Upload(size)
+            begun = self._open[key] = _Upload(size, None if begun is None else begun.lock)
         return begun
 
     async def _require_room(self, lacking: int) -> None:
@@ -197,11 +214,16 @@ class ContentUploads:
         the oldest first, until `wanted` bytes are free; how many are."""
         freed = 0
         while freed < wanted:
-            found = await self.rows.unneeded_contents(100)
-            old = [one for one in found if one.since < before]
-            if not old or not await self._delete(old[0].digest):
+            found = await self.rows.unneeded_contents(_AT_ONCE)
+            gone = 0
+            for one in found:
+                if one.since >= before or freed >= wanted:
+                    return freed
+                if await self._delete(one.digest):
+                    gone += 1
+                    freed += one.size
+            if not gone:
                 break
-            freed += old[0].size
         return freed
 
     async def _delete(self, digest: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from remote_server.contents.uploads import (
     Received,
     WrongDigest,
 )
+from remote_server.disk.reserve import Reserve
 from remote_server.domain.contents import ContentLimits
 from remote_server.domain.model import Principal
 from remote_server.errors import Conflict
@@ -137,3 +140,81 @@ async def test_a_lost_file_is_sent_again(store: Store, kept: LocalContents) -> N
     assert await to.look(named(DATA), ANNE) == Received(0)
     await send(to, DATA)
     assert await kept.read(named(DATA), 0, 5) == DATA[:5]
+
+
+class Slow(LocalContents):
+    """Contents whose comparison ends when somebody says so."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, Reserve(root.parent, 0), durable=False)
+        self.compared, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def checksum(self, key: PartKey) -> str:
+        found = await super().checksum(key)
+        self.compared.set()
+        await self.go_on.wait()
+        return found
+
+
+async def test_nobody_exchanges_what_is_being_compared(store: Store, tmp_path: Path) -> None:
+    kept = Slow(tmp_path / "contents")
+    to, digest = uploads(store, kept), named(DATA)
+    whole = asyncio.create_task(to.receive(digest, 100_000, 0, DATA, ANNE))
+    await kept.compared.wait()
+    # The same sender says another size, which would begin the part anew, under the same name.
+    other = asyncio.create_task(to.receive(digest, 99_999, 0, b"x" * 90_000, ANNE))
+    await settled(to, other)
+    assert kept.length(PartKey(digest, ANNE.id)) == 100_000
+    kept.go_on.set()
+    assert await whole == Received(100_000, complete=True)
+    await other
+    assert await kept.read(digest, 0, 100_000) == DATA
+
+
+async def settled(to: ContentUploads, task: asyncio.Task[Received]) -> None:
+    """The other upload has been admitted, and waits or has written."""
+    while not task.done() and [one.size for one in to._open.values()] != [99_999]:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+async def test_no_room_is_kept_for_what_never_came(store: Store, kept: LocalContents) -> None:
+    """Nothing would give it up: there is no file that grows old."""
+    to = uploads(store, kept)
+    for number in range(5):
+        digest = f"{number:064x}"
+        assert await to.receive(digest, 200_000, 0, b"", ANNE) == Received(0)
+        with pytest.raises(ContentGap):
+            await to.receive(digest, 200_000, 7, b"x", ANNE)
+        with pytest.raises(Conflict, match="say the whole size"):
+            await to.receive(digest, 1, 0, b"xx", ANNE)
+    assert to._open == {}
+    await send(to, DATA)
+
+
+async def test_no_two_are_promised_the_same_room(store: Store, kept: LocalContents) -> None:
+    """Also while others are deleted to make it, which takes a moment."""
+    before = uploads(store, kept)
+    for _ in range(4):
+        await send(before, os.urandom(50_000), BERT)
+    to = uploads(store, kept, NOW + FRESH + 1, quota=200_000, total=300_000)
+    wanted = [to.receive(f"{n:064x}", 100_000, 0, b"x", ANNE) for n in range(3)]
+    done = await asyncio.gather(*wanted, return_exceptions=True)
+    assert [type(one) for one in done] == [Received, Received, Conflict]
+
+
+async def test_many_are_deleted_by_few_looks(store: Store, kept: LocalContents) -> None:
+    looks = 0
+    find = store.unneeded_contents
+
+    async def counted(limit: int) -> Any:
+        nonlocal looks
+        looks += 1
+        return await find(limit)
+
+    to = uploads(store, kept)
+    for number in range(30):
+        await send(to, b"%d" % number)
+    store.unneeded_contents = counted  # type: ignore[method-assign]
+    assert await to.delete_unneeded(1 << 62, NOW + 1) == 10 + 40
+    assert looks == 2 and await kept.kept() == []
