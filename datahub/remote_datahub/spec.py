@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, field_validator,
 
 from remote_datahub.recipe import MAX_RECIPE
 from remote_protocol.ids import Name
-from remote_protocol.limits import MAX_NAME, MAX_REQUIREMENT, MAX_REQUIREMENTS
+from remote_protocol.limits import MAX_NAME, MAX_REQUIREMENT, MAX_REQUIREMENTS, MAX_SECRETS
 from remote_protocol.program import check_text
 from remote_protocol.quantities import Duration
 from remote_protocol.requirements import canonical, check_requirements, normalised
@@ -67,6 +67,8 @@ class DatahubSpec(JobSpec, kind="datahub"):
         if len(recipe) > MAX_RECIPE or not isinstance(given, list) or not isinstance(env, dict):
             return fields  # which is refused
         files = fields.get("secret_files", [])
+        if len(given) > MAX_SECRETS or (isinstance(files, list) and len(files) > MAX_SECRETS):
+            return fields  # refused, too; a recipe's names times these would take minutes
         paths = {f"{name}{FILE_SUFFIX}" for name in files} if isinstance(files, list) else set()
         found = [
             name
@@ -104,8 +106,9 @@ class DatahubSpec(JobSpec, kind="datahub"):
             raise ValueError(
                 "a recipe's job has no input of its own; leave out stdin and private_input"
             )
+        named = references(self.recipe) if self.secret_files else ()
         for name in self.secret_files:
-            if name in references(self.recipe):
+            if name in named:
                 raise ValueError(
                     f"the recipe takes {name} as a text: leave it out of secret_files, or write "
                     f"${{{name}{FILE_SUFFIX}}} for the path of its file"
