@@ -47,6 +47,8 @@ NOT_PREPARED: Final = 125
 """Exit code of one whose environment is not there (`planning.environment`)."""
 _PROGRAM: Final = "interpreter.py"
 _LARGEST: Final = 1 << 16
+_ENTRANCE: Final = ".environment"
+"""After an interpreter's name: the folder of the program that enters its environment."""
 
 
 class _Running:
@@ -210,6 +212,7 @@ class Interpreters:
                 listener.close()
         except OSError as error:
             mine.close()
+            self._clear(wanted.name)
             self._fail(wanted.name, os_words(error, wanted.python))
             return None
         finally:
@@ -242,7 +245,7 @@ class Interpreters:
         enters it, or ends when it is not there. OSError."""
         if wanted.settings is None:
             return ()
-        folder = self._folder / f"{wanted.name}.environment"
+        folder = self._folder / f"{wanted.name}{_ENTRANCE}"
         folder.mkdir(mode=0o700, exist_ok=True)
         settings = {
             **wanted.settings, "only_prepared": True, "failure": str(folder / "failure"),
@@ -284,6 +287,13 @@ class Interpreters:
         running.close()
         self._waiting = {key: wanted for key, wanted in self._waiting.items() if wanted != name}
         self._ending.append(running.process)
+        self._clear(name)
+
+    def _clear(self, name: str) -> None:
+        """Remove its files: jobs may want another one each, and an agent runs for months."""
+        with suppress(OSError):
+            (self._folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self._folder / f"{name}{_ENTRANCE}", ignore_errors=True)
 
     def _make_room(self, now: float, most: int) -> None:
         """End those that were wanted longest ago, if there are too many."""

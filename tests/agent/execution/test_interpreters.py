@@ -111,6 +111,23 @@ def test_there_are_only_so_many(case: Case) -> None:
     eventually(lambda: case.left() == [case.placed[0], case.placed[2]])
 
 
+def test_nothing_is_left_of_those_that_have_ended(case: Case, tmp_path: Path) -> None:
+    """A job may want one that no other wants: their files would fill the disk with time."""
+    kept = {"interpreter.py", "keeper.py", "__pycache__"}
+    one, folder = PythonPart(warm=1), tmp_path / "interpreters"
+    settings = {"folder": str(tmp_path / "none"), "requirements": [], "offline": True}
+    more = {"index_url": None, "find_links": None, "netrc": None}
+    for name in ("a", "b"):
+        wanted = Interpreter(name, sys.executable, ("json",), {}, None, {**settings, **more})
+        case.pool.want(f"{name}.1", wanted, one)
+        there = {path.name for path in folder.iterdir()} - kept
+        assert there == {name, f"{name}.environment"}
+    with capture_logs():
+        case.pool.want("c.1", Interpreter("c", "/no/such/python", (), {}, None), one)
+    case.pool.close()
+    assert {path.name for path in folder.iterdir()} <= kept
+
+
 def test_the_idle_the_old_and_the_used_are_replaced(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
