@@ -59,11 +59,10 @@ def datahub() -> None:
 @click.option(
     "--queue",
     envvar="REMOTE_QUEUE",
-    default="default",
-    show_default=True,
     metavar="POOL",
     shell_complete=completed("queues"),
-    help="Where it waits for an agent; DataHub's pool. [env: REMOTE_QUEUE]",
+    help="Where it waits for an agent: DataHub's pool; default: the server's default queue. "
+    "[env: REMOTE_QUEUE]",
 )
 @click.option("--agent", type=NAME, shell_complete=completed("agents"), help="Only this agent.")
 @click.option("--name", help="A name for people.")

@@ -31,7 +31,6 @@ def spec_of(request: ExecutionRequest) -> DatahubSpec:
     env = {name: text for name, text in args.extra_env_vars.items() if name not in (WEIGHT, MEMORY)}
     wanted: dict[str, Any] = {
         "kind": "datahub",
-        "queue": request.executor_id,
         "name": _name(recipe, request),
         "recipe": json.dumps(recipe, ensure_ascii=False),
         "task": request.name,
@@ -44,6 +43,8 @@ def spec_of(request: ExecutionRequest) -> DatahubSpec:
         "annotations": {EXECUTION: exec_id[:MAX_NAME]},
         **_limits(args.extra_env_vars),
     }
+    if request.executor_id is not None:
+        wanted["queue"] = request.executor_id
     version = args.version.strip()
     if version in HOSTS_OWN:
         wanted["environment"] = version

@@ -136,8 +136,8 @@ class ExecutionArgs(_Asked):
 class ExecutionRequest(_Asked):
     """A task to execute (acryl-executor's `ExecutionRequest`)."""
 
-    executor_id: Name = "default"
-    """The pool, which is a queue."""
+    executor_id: Name | None = None
+    """The pool, which is a queue. Default: the server's default queue."""
     exec_id: IdempotencyKey | None = None
     """The id of this execution: the same request with the same id makes one job, another one is
     refused. Default: one that is made."""

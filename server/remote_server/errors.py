@@ -7,6 +7,7 @@
     ├── DatabaseUnusable      the database cannot be used as it is: newer, foreign, damaged
     ├── NotFound              there is no such job, agent, queue or token
     ├── UnknownQueue          a job or an agent names a queue that does not exist
+    │   └── NoQueueNamed      a job names none, and the default queue is not its submitter's
     ├── UnknownAgent          a job names an agent that is not registered
     ├── NoAgentMatches        a group would have no members
     ├── ContentMissing        a job names content that is not here for whoever submits it
@@ -90,6 +91,20 @@ class UnknownQueue(ServerError):
             )
         )
         self.queue = queue
+
+
+class NoQueueNamed(UnknownQueue):
+    """A job names no queue, and its submitter is limited to others than the default one."""
+
+    def __init__(self, queue: str, existing: Iterable[str]) -> None:
+        super().__init__(queue, (), limited=True)
+        names = sorted(existing)
+        some = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        # Without the default queue's name, which is none of theirs.
+        self.args = (
+            "the job names no queue, and the token may not use the server's default queue; "
+            + (f"name one of those to which it is limited: {some}" if names else "it has none"),
+        )
 
 
 class UnknownAgent(ServerError):

@@ -42,6 +42,16 @@ def test_a_request_becomes_a_job_of_the_kind_datahub() -> None:
     assert found.secrets == ["PG_PASSWORD"]
 
 
+def test_a_request_without_a_pool_names_no_queue() -> None:
+    asked: dict[str, Any] = {"exec_id": "e", "name": "RUN_INGEST"}
+    asked["args"] = {"recipe": '{"source": {"type": "file"}}'}
+    without, named = (
+        spec_of(ExecutionRequest.model_validate(asked | more))
+        for more in ({}, {"executor_id": "default"})
+    )
+    assert (without.names_queue, named.names_queue) == (False, True)
+
+
 def test_a_recipe_without_a_pipeline_is_called_by_its_source() -> None:
     assert spec(recipe='{"source": {"type": "mysql"}}').name == "RUN_INGEST mysql"
 

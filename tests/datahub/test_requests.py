@@ -39,7 +39,7 @@ def test_what_is_left_out_has_acryl_executors_defaults() -> None:
     asked = ExecutionRequest.model_validate(
         {"name": "TEST_CONNECTION", "args": {"recipe": json.dumps(RECIPE)}}
     )
-    assert (asked.executor_id, asked.exec_id) == ("default", None)
+    assert (asked.executor_id, asked.exec_id) == (None, None), "the pool is the server's default"
     assert (asked.args.version, asked.args.debug_mode) == ("latest", False)
     assert (asked.args.extra_pip_plugins, asked.args.extra_env_vars) == ([], {})
     assert asked.identified("made").exec_id == "made"

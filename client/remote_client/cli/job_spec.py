@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from remote_client.cli.session import Session
     from remote_client.contents import LocalContent
 
-_DEFAULTS: Final = {"queue": "default", "priority": 0, "max_attempts": 1, "merge_output": False,
+_DEFAULTS: Final = {"priority": 0, "max_attempts": 1, "merge_output": False,
              "mask": False, "init": False, "python": False}  # fmt: skip
 _SMALL: Final = 64 * 1024
 """Bytes of a file that a job carries itself, even if others are sent before it."""

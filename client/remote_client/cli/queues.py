@@ -33,6 +33,11 @@ _retention = click.option(
     "--log-retention", type=DURATION, help="How long to keep logs of ended jobs."
 )
 _jobs = click.option("--job-retention", type=DURATION, help="How long to keep ended jobs.")
+_default = click.option(
+    "--default",
+    is_flag=True,
+    help="Jobs that name no queue go there, and no longer to the former default queue.",
+)
 _total = click.option("--log-max-total", type=SIZE, help="Most bytes of logs; the oldest go.")
 
 
@@ -74,6 +79,7 @@ _COLUMNS = (
     Column(
         "AGENTS", lambda item: f"{item.get('agents_online', 0)}/{len(item.get('agents') or ())}"
     ),
+    Column("DEFAULT", lambda item: "yes" if item.get("default") else "", drop=2),
     Column("CREATED", lambda item: when(item.get("created_at")), wide=True),
     Column("DESCRIPTION", lambda item: text_of(item, "description"), cut=12, drop=1),
 )
@@ -99,6 +105,7 @@ def show(session: Session, name: str, output: str) -> None:
 @_retention
 @_total
 @_jobs
+@_default
 @output_option
 @pass_session
 def create(
@@ -108,6 +115,7 @@ def create(
     log_retention: float | None,
     log_max_total: int | None,
     job_retention: float | None,
+    default: bool,
     output: str,
 ) -> None:
     """Make a queue.
@@ -120,6 +128,7 @@ def create(
         "log_retention": log_retention,
         "log_max_total": log_max_total,
         "job_retention": job_retention,
+        "default": default or None,
     }
     body = {"name": name, "description": description}
     view = session.calls.create(
@@ -134,6 +143,7 @@ def create(
 @_retention
 @_total
 @_jobs
+@_default
 @output_option
 @pass_session
 def edit(
@@ -143,28 +153,34 @@ def edit(
     log_retention: float | None,
     log_max_total: int | None,
     job_retention: float | None,
+    default: bool,
     output: str,
 ) -> None:
     """Change a queue; what is not given stays.
 
+    Exactly one queue is the default one: --default takes that from the one that has it. Jobs that
+    were submitted before stay where they are.
+
     \b
-    Example:
+    Examples:
       remotectl queue edit berlin --description 'the new hosts'
+      remotectl queue edit berlin --default
     """
     given = {
         "description": description,
         "log_retention": log_retention,
         "log_max_total": log_max_total,
         "job_retention": job_retention,
+        "default": default or None,
     }
     fields = {key: value for key, value in given.items() if value is not None}
     if not fields:
         raise UsageError(
-            "Nothing to change: give --description, --log-retention, --log-max-total or "
-            "--job-retention"
+            "Nothing to change: give --description, --log-retention, --log-max-total, "
+            "--job-retention or --default"
         )
     view = session.calls.change("queues", name, fields)
-    _done(view, output, "is changed")
+    _done(view, output, "is the default one now" if default else "is changed")
 
 
 @queue.command()
@@ -225,6 +241,7 @@ def _print(view: Document, output: str) -> None:
         [
             ("Queue", text_of(view, "name")),
             ("Description", text_of(view, "description")),
+            ("Default", "yes: jobs that name no queue go there" if view.get("default") else ""),
             ("Healthy", "yes" if healthy else "no: no agent that serves it is online"),
             ("Paused", "yes" if view.get("paused") else ""),
             ("Queued", text_of(view, "queued")),

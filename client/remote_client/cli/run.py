@@ -46,11 +46,9 @@ Examples:
 @click.option(
     "--queue",
     envvar="REMOTE_QUEUE",
-    default="default",
-    show_default=True,
     metavar="Q",
     shell_complete=completed("queues"),
-    help="Where it waits for an agent. [env: REMOTE_QUEUE]",
+    help="Where it waits for an agent; default: the server's default queue. [env: REMOTE_QUEUE]",
 )
 @click.option(
     "--agent",

@@ -27,11 +27,9 @@ _COLUMNS = (
 @click.command("canary")
 @click.option(
     "--queue",
-    default="default",
-    show_default=True,
     type=NAME,
     shell_complete=completed("queues"),
-    help="The queue whose agents are tried.",
+    help="The queue whose agents are tried; default: the server's default queue.",
 )
 @click.option(
     "--agent", type=NAME, shell_complete=completed("agents"), help="Only this agent is tried."
@@ -45,7 +43,9 @@ _COLUMNS = (
 )
 @output_option
 @pass_session
-def canary(session: Session, queue: str, agent: str | None, timeout: float, output: str) -> None:
+def canary(
+    session: Session, queue: str | None, agent: str | None, timeout: float, output: str
+) -> None:
     """Prove that secrets are masked: with one that is made up, and deleted afterwards.
 
     A job of the queue writes it in many forms to its log, its outputs and the name of an artifact.
@@ -59,7 +59,9 @@ def canary(session: Session, queue: str, agent: str | None, timeout: float, outp
       remotectl secret canary --queue berlin --output json
     """
     made = Canary(f"CANARY_{secrets.token_hex(4).upper()}", secrets.token_hex(16))
-    session.calls.put("secrets", made.name, {"value": made.value, "queues": [queue]})
+    session.calls.put(
+        "secrets", made.name, {"value": made.value} | ({} if queue is None else {"queues": [queue]})
+    )
     try:
         job, channels = _tried(session, made, queue, agent, timeout)
     finally:
@@ -80,13 +82,15 @@ def canary(session: Session, queue: str, agent: str | None, timeout: float, outp
 
 
 def _tried(
-    session: Session, made: Canary, queue: str, agent: str | None, timeout: float
+    session: Session, made: Canary, queue: str | None, agent: str | None, timeout: float
 ) -> tuple[Document, list[Channel]]:
     calls = session.calls
     spec: Document = {
-        "queue": queue, "name": "canary", "shell": "sh", "script": made.script,
+        "name": "canary", "shell": "sh", "script": made.script,
         "secrets": [made.name], "timeout": timeout, "expires_in": timeout,
     }  # fmt: skip
+    if queue is not None:
+        spec["queue"] = queue
     if agent is not None:
         spec["agent"] = agent
     job = calls.submit(spec)

@@ -89,7 +89,7 @@ def set_secret(
     not a part of it; several lines stay as they are.
 
     Jobs of the queues named by --queue get it. Without --queue and --all-queues a new secret is for
-    the queue `default`, and one that there is keeps its queues.
+    the default queue, and one that there is keeps its queues.
 
     \b
     Examples:

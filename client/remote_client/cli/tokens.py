@@ -66,7 +66,7 @@ def token() -> None:
     type=NAME,
     shell_complete=completed("queues"),
     help="Limit the token of a viewer or operator to this queue; may be repeated. With --agent: a "
-    "queue that it may serve (default: default).",
+    "queue that it may serve (default: the default queue).",
 )
 @click.option("--any-queue", is_flag=True, help="With --agent: it may serve every queue.")
 @click.option(
@@ -143,7 +143,7 @@ def registration_token() -> None:
     multiple=True,
     type=NAME,
     shell_complete=completed("queues"),
-    help="A queue that agents may serve (default: default).",
+    help="A queue that agents may serve (default: the default queue).",
 )
 @click.option("--any-queue", is_flag=True, help="Agents may serve every queue.")
 @click.option(

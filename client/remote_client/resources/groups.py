@@ -56,4 +56,4 @@ class GroupMethods(Resource):
 
 def _body(group: GroupCreate) -> dict[str, object]:
     body: dict[str, object] = json.loads(group.model_dump_json(exclude={"spec"}))
-    return {**body, "spec": json.loads(group.spec.short_json)}
+    return {**body, "spec": json.loads(group.spec.submission)}

@@ -29,7 +29,7 @@ class JobMethods(Resource):
     @method
     async def submit(self, spec: JobSpec) -> JobView:
         """Submit one job; safe to repeat by its idempotency key."""
-        return self._view(JobView, await self._calls.submit(json.loads(spec.short_json)))
+        return self._view(JobView, await self._calls.submit(json.loads(spec.submission)))
 
     @method
     async def submit_batch(self, specs: Sequence[JobSpec]) -> list[str]:
@@ -38,13 +38,13 @@ class JobMethods(Resource):
             spec if spec.idempotency_key else spec.model_copy(update={"idempotency_key": key()})
             for spec in specs
         ]
-        body = JobBatch(jobs=keyed).model_dump(mode="json", exclude_none=True)
-        return self._view(JobBatchCreated, await self._calls.submit_batch(body["jobs"])).ids
+        jobs = [json.loads(spec.submission) for spec in JobBatch(jobs=keyed).jobs]
+        return self._view(JobBatchCreated, await self._calls.submit_batch(jobs)).ids
 
     @method
     async def explain(self, spec: JobSpec) -> JobExplanation:
         """Whether and where a job would run; nothing is submitted."""
-        return self._view(JobExplanation, await self._calls.explain(json.loads(spec.short_json)))
+        return self._view(JobExplanation, await self._calls.explain(json.loads(spec.submission)))
 
     @method
     async def look_up(

@@ -25,6 +25,9 @@ class QueueCreate(Body):
     """Bytes of logs of ended jobs that are kept; the oldest go first."""
     job_retention: Duration | None = None
     """Seconds that ended jobs are kept, with timeline and logs; null: as the server says."""
+    default: bool = False
+    """Whether jobs that name no queue go there, instead of to the one that has been the default
+    queue."""
 
 
 class QueueChange(Body):
@@ -35,6 +38,9 @@ class QueueChange(Body):
     log_retention: Duration | None = None
     log_max_total: Size | None = None
     job_retention: Duration | None = None
+    default: bool | None = None
+    """true: jobs that name no queue go there from now on, no longer to the one that has been the
+    default queue. An admin's; there is always exactly one."""
 
 
 class QueueView(View):
@@ -43,6 +49,8 @@ class QueueView(View):
     name: Name
     description: str = ""
     paused: bool = False
+    default: bool = False
+    """Whether jobs that name no queue go there: exactly one queue is the default one."""
     healthy: bool = False
     """Whether at least one agent that serves it is online."""
     queued: int = 0
@@ -56,4 +64,5 @@ class QueueView(View):
     job_retention: float | None = None
     created_at: datetime
     allowed_actions: list[str] = Field(default_factory=list)
-    """What the caller may do with it now: `pause`, `resume`, `change`, `delete`."""
+    """What the caller may do with it now: `pause`, `resume`, `change`, `make_default`,
+    `delete`."""

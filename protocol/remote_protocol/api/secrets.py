@@ -53,7 +53,7 @@ class SecretScope(Body):
 
 class SecretPut(SecretScope):
     """`PUT /secrets/{name}`. Without `queues` and `all_queues` a secret that exists keeps its
-    queues, and a new one is for the queue `default`."""
+    queues, and a new one is for the default queue."""
 
     value: SecretValue
 

@@ -25,7 +25,7 @@ class TokenCreate(Body):
     agent: Name | None = None
     queues: Queues = Field(default_factory=list)
     """Of an API token: queues that it is limited to, for viewers and operators; empty: it is not.
-    Of an agent's token: queues that its host may ask for; empty: `default`."""
+    Of an agent's token: queues that its host may ask for; empty: the default queue."""
     any_queue: bool = False
     """Of an agent's token: its host may ask for every queue."""
     labels: Labels = Field(default_factory=dict)
@@ -50,7 +50,7 @@ class RegistrationTokenCreate(Body):
     """`POST /registration-tokens`."""
 
     queues: Queues = Field(default_factory=list)
-    """Queues that agents may enrol for; empty: `default`."""
+    """Queues that agents may enrol for; empty: the default queue."""
     any_queue: bool = False
     """Agents may enrol for every queue."""
     labels: Labels = Field(default_factory=dict)

@@ -42,6 +42,7 @@ from remote_protocol.trace import TraceParent
 from remote_protocol.units import MAX_SIZE, at_least, plain_size
 
 DEFAULT_QUEUE: Final = "default"
+"""The default queue of a new server; an admin may choose another one."""
 DEFAULT_RETRY_ON: Final = (EndReason.LOST,)
 _NO_RETRIES: Final = frozenset(DEFAULT_RETRY_ON)
 """What `retry_on` may hold beside a single attempt: it was not given."""
@@ -61,6 +62,11 @@ def _check_private(given: object) -> object:
     if not isinstance(given, bool):
         raise ValueError("is no text")
     return given
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """A client that fills in defaults would name a queue that its user did not name."""
+    schema.pop("default", None)
 
 
 class OnReturn(StrEnum):
@@ -91,7 +97,8 @@ class JobSpec(_Part):
     kinds: ClassVar[dict[str, type[BaseModel]]] = {}
     """The registry: every kind and its model; that of an extension once it was met."""
 
-    queue: Name = DEFAULT_QUEUE
+    queue: Annotated[Name, Field(json_schema_extra=_without_default)] = DEFAULT_QUEUE
+    """Where it waits. A submission that leaves it out gets the server's default queue."""
     agent: Name | None = None
     """Only this agent gets the job; it must serve the queue."""
     name: Annotated[str, StringConstraints(max_length=MAX_NAME), WITHOUT_NUL] | None = None
@@ -211,6 +218,12 @@ class JobSpec(_Part):
         return self.stdin or self.private_input is not False
 
     @property
+    def names_queue(self) -> bool:
+        """Whether its submitter said where it waits. Only of a job that is being submitted: what is
+        stored leaves out the queue `default`."""
+        return "queue" in self.model_fields_set
+
+    @property
     def contents(self) -> list[ContentRef]:
         """The contents that it names, each once, in the order in which agents ask for them by
         number."""
@@ -224,6 +237,14 @@ class JobSpec(_Part):
         if self.kind == DEFAULT_KIND:
             return text
         return f'{{"kind":"{self.kind}"{"," if len(text) > 2 else ""}{text[1:]}'
+
+    @property
+    def submission(self) -> str:
+        """JSON to submit it with: the short one, and the queue if it names one."""
+        if not self.names_queue or self.queue != DEFAULT_QUEUE:
+            return self.short_json
+        text = self.short_json[1:]
+        return f'{{"queue":"{DEFAULT_QUEUE}"{"" if text == "}" else ","}{text}'
 
     def __init_subclass__(cls, kind: str | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import cache
 
 from remote_protocol.ids import Role
-from remote_protocol.spec import DEFAULT_QUEUE
 from remote_protocol.states import JobState
 
 
@@ -42,9 +41,10 @@ def on_agent(role: Role | None, paused: bool, draining: bool, restartable: bool)
     return _by_role(role, operator, ["change", "rotate_token", "delete"])
 
 
-def on_queue(role: Role | None, name: str, paused: bool) -> list[str]:
-    """`pause` or `resume`, `change`, `delete`; whether anything uses it the deletion finds out."""
-    last = [] if name == DEFAULT_QUEUE else ["delete"]
+def on_queue(role: Role | None, default: bool, paused: bool) -> list[str]:
+    """`pause` or `resume`, `change`, `make_default`, `delete`; whether anything
+    uses it the deletion finds out."""
+    last = [] if default else ["make_default", "delete"]
     return _by_role(role, ["resume" if paused else "pause", "change"], last)
 
 

@@ -271,6 +271,8 @@ class Queue:
     log_max_total: int | None = None
     job_retention: float | None = None
     """Seconds that ended jobs are kept; None: as the server's configuration says."""
+    default: bool = False
+    """Whether jobs that name no queue go there; exactly one queue has it."""
 
 
 class OldJob(NamedTuple):

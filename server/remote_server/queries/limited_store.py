@@ -32,7 +32,14 @@ from remote_server.domain.model import (
 )
 from remote_server.domain.queue_limits import QueueLimits
 from remote_server.domain.secrets import Scope, Sealer
-from remote_server.errors import NotFound, Refused, ServerError, UnknownAgent, UnknownQueue
+from remote_server.errors import (
+    NoQueueNamed,
+    NotFound,
+    Refused,
+    ServerError,
+    UnknownAgent,
+    UnknownQueue,
+)
 from remote_server.slices import slices
 from remote_server.store import JobFilter, Store
 from remote_server.store.fleet import FleetRow
@@ -113,6 +120,8 @@ class LimitedStore:
     ) -> list[Job]:
         """Store new jobs; see Jobs. UnknownQueue and UnknownAgent name those of others as little
         as those that do not exist."""
+        if not all(spec.names_queue for spec in wanted):
+            wanted = await self._repeats(wanted, by)
         for refused in await self._strangers(wanted):
             raise refused
         try:
@@ -127,12 +136,41 @@ class LimitedStore:
         rest = [error for error in found if not isinstance(error, UnknownQueue | UnknownAgent)]
         return [*rest, *await self._strangers([spec])]
 
+    async def _repeats(self, wanted: Sequence[JobSpec], by: Principal) -> Sequence[JobSpec]:
+        """The same specifications; those that repeat jobs of these queues without naming one, with
+        it: the default queue, where the first ones went, may be another one by now."""
+        if await self.default_queue() in self._limits.queues:
+            return wanted
+        keys = [key for spec in wanted if not spec.names_queue and (key := spec.idempotency_key)]
+        found = await self.known_jobs((), keys, by) if keys else FoundJobs([], {})
+        queues = {job.id: job.spec.queue for job in found.jobs}
+        first = {key: queues[job] for key, job in found.keys.items()}
+        return [
+            spec
+            if spec.names_queue or spec.idempotency_key not in first
+            else spec.model_copy(update={"queue": first[spec.idempotency_key]})
+            for spec in wanted
+        ]
+
+    async def default_queue(self) -> str:
+        """The queue of whoever names none; whether it is one of theirs or not."""
+        return await self._store.default_queue()
+
+    async def placed(self, wanted: Sequence[JobSpec]) -> Sequence[JobSpec]:
+        """Specifications with the default queue where they name none, as far as that is theirs."""
+        if await self.default_queue() in self._limits.queues:
+            return await self._store.placed(wanted)
+        return wanted
+
     async def _strangers(self, wanted: Sequence[JobSpec]) -> list[ServerError]:
         """The refusals of jobs that name queues or agents which are not there."""
         found: list[ServerError] = []
-        queues = {spec.queue for spec in wanted}
+        default = await self.default_queue()
+        queues = {spec.queue if spec.names_queue else default for spec in wanted}
         known = {queue.name for queue in await self.queues()}
-        if missing := sorted(queues - known):
+        if default not in known and not all(spec.names_queue for spec in wanted):
+            found.append(NoQueueNamed(default, known))
+        elif missing := sorted(queues - known):
             found.append(UnknownQueue(missing[0], known, limited=True))
         agents = {spec.agent for spec in wanted if spec.agent is not None}
         if agents and (lacking := sorted(agents - await self.existing(agents))):
@@ -248,7 +286,14 @@ class LimitedStore:
         available: Collection[str] | None = None,
     ) -> tuple[Group, bool]:
         """Store a group; see Groups. The agents of a queue are known to whoever may see it."""
-        for refused in await self._strangers([wanted.spec]):
+        spec, known = wanted.spec, None
+        if not spec.names_queue and spec.idempotency_key is not None:
+            known = await self._store.group_of_key(spec.idempotency_key, by)
+        if known is not None and await self._has_group(known.id):
+            # Where the first one went; the default queue may be another one by now.
+            spec = spec.model_copy(update={"queue": known.queue})
+            wanted = wanted.model_copy(update={"spec": spec})
+        for refused in await self._strangers([spec]):
             raise refused
         try:
             return await self._store.submit_group(wanted, now, by, available)

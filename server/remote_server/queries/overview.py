@@ -14,7 +14,6 @@ from typing import Final, NamedTuple
 import remote_server
 from remote_protocol.api.jobs import JobView
 from remote_protocol.api.queues import QueueView
-from remote_protocol.spec import DEFAULT_QUEUE
 from remote_protocol.states import JobState
 from remote_server.disk.reserve import Reserve
 from remote_server.domain.model import Queue
@@ -230,4 +229,4 @@ def _in_state(counts: Mapping[tuple[str, JobState], int], *states: JobState) -> 
 def _worth_showing(queues: Sequence[Queue], waiting: Mapping[str, int]) -> list[Queue]:
     """All queues, or those in which most jobs wait; by name, the default one first."""
     chosen = sorted(queues, key=lambda queue: -waiting.get(queue.name, 0))[:_QUEUES]
-    return sorted(chosen, key=lambda queue: (queue.name != DEFAULT_QUEUE, queue.name))
+    return sorted(chosen, key=lambda queue: (not queue.default, queue.name))

@@ -34,6 +34,7 @@ async def queue_views(
                 name=queue.name,
                 description=queue.description,
                 paused=queue.paused,
+                default=queue.default,
                 healthy=online > 0,
                 queued=load.queued,
                 running=load.running,
@@ -44,7 +45,7 @@ async def queue_views(
                 log_max_total=queue.log_max_total,
                 job_retention=queue.job_retention,
                 created_at=when(queue.created_at),
-                allowed_actions=on_queue(role, queue.name, queue.paused),
+                allowed_actions=on_queue(role, queue.default, queue.paused),
             )
         )
     return views

@@ -56,7 +56,7 @@ _INSERT_GROUP: Final = insert(groups).values(
 _AGENTS: Final = select(
     agents.c.name, agents.c.queues, agents.c.labels, agents.c.platform
 ).order_by(agents.c.name)
-_BY_KEY: Final = select(groups.c.id, groups.c.request).where(
+_BY_KEY: Final = select(groups.c.id, groups.c.queue, groups.c.request).where(
     groups.c.idempotency_key == bindparam("wanted"),
     groups.c.submitted_by.is_not_distinct_from(bindparam("submitter")),
 )
@@ -70,6 +70,8 @@ class Prepared(NamedTuple):
 
     id: str
     wanted: GroupCreate
+    names_queue: bool
+    """Whether the queue was asked for, and is not the default one because none was."""
     spec: JobSpec
     """Without its idempotency key, which is the group's."""
     texts: SpecTexts
@@ -77,24 +79,24 @@ class Prepared(NamedTuple):
     now: float
 
 
-def prepare(wanted: GroupCreate, group: str, now: float) -> Prepared:
+def prepare(wanted: GroupCreate, group: str, now: float, names_queue: bool = True) -> Prepared:
     """A group with this id. JobTooLarge when no agent could be offered its job."""
     spec = wanted.spec.model_copy(update={"idempotency_key": None})
     texts = spec_texts(spec)
     require_offerable(spec, texts)
-    return Prepared(group, wanted, spec, texts, _request(wanted, spec), now)
+    return Prepared(group, wanted, names_queue, spec, texts, _request(wanted, spec), now)
 
 
 def store_group(
     tx: Transaction, prepared: Prepared, available: Collection[str] | None
 ) -> tuple[str, bool]:
     """Store a group with its members; its id, and whether it is new."""
-    group, wanted, spec, texts, request, now = prepared
+    group, wanted, _, spec, texts, _, now = prepared
     key, submitter = wanted.spec.idempotency_key, tx.by.text
     if key is not None:
         first = tx.one(_BY_KEY, {"wanted": key, "submitter": submitter})
         if first is not None:
-            _require_same(key, first.id, first.request, request)
+            _require_same(key, first.id, first.queue, first.request, prepared)
             return str(first.id), False
     require_queues(tx, {spec.queue})
     names = matching(tx, wanted, available)
@@ -256,12 +258,19 @@ def _request(wanted: GroupCreate, spec: JobSpec) -> str:
     return sha256(json.dumps(asked).encode()).hexdigest()
 
 
-def _require_same(key: str, first: str, known: str, request: str) -> None:
-    if known != request:
-        raise Conflict(
-            f"the idempotency key {key!r} was used for a different group ({first}); use a new key "
-            "for a new group"
-        )
+def _require_same(key: str, first: str, queue: str, known: str, prepared: Prepared) -> None:
+    """Conflict when a key was used for a different group. A repeat that names no queue is the same
+    group in whichever: the default queue may be another one by now."""
+    if known == prepared.request:
+        return
+    if not prepared.names_queue:
+        there = prepared.spec.model_copy(update={"queue": queue})
+        if known == _request(prepared.wanted, there):
+            return
+    raise Conflict(
+        f"the idempotency key {key!r} was used for a different group ({first}); use a new key "
+        "for a new group"
+    )
 
 
 def _audit_submit(tx: Transaction, group: str, wanted: GroupCreate, size: int) -> None:

@@ -15,6 +15,7 @@ from remote_server.domain.groups import Group, why_stopped
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.errors import NotFound
 from remote_server.store.cancelling import cancel_job
+from remote_server.store.default_queue import DefaultQueue
 from remote_server.store.group_submission import matching, prepare, store_group
 from remote_server.store.members import (
     GROUP,
@@ -28,7 +29,7 @@ from remote_server.store.members import (
     write_group,
 )
 from remote_server.store.ports import Reader, Transaction
-from remote_server.store.repository import NONE_SKIPPED, Repository, is_state, require_queues
+from remote_server.store.repository import NONE_SKIPPED, is_state, require_queues
 from remote_server.store.schema import groups, jobs
 
 BATCH: Final = 50
@@ -40,6 +41,10 @@ _PAGE: Final = (
     .offset(NONE_SKIPPED)
 )
 _PAGE_OF: Final = _PAGE.where(groups.c.queue == bindparam("in_queue"))
+_KEYED: Final = SELECT_GROUP.where(
+    groups.c.idempotency_key == bindparam("wanted"),
+    groups.c.submitted_by.is_not_distinct_from(bindparam("submitter")),
+)
 _MEMBERS: Final = (
     select(jobs.c.id, jobs.c.demand, jobs.c.state, jobs.c.attempt, jobs.c.exit_code)
     .add_columns(jobs.c.end_reason, jobs.c.end_detail, jobs.c.started_at, jobs.c.ended_at)
@@ -90,8 +95,12 @@ class Member(NamedTuple):
     ended_at: float | None
 
 
-class Groups(Repository):
+class Groups(DefaultQueue):
     """The repository of groups."""
+
+    async def _placed(self, wanted: GroupCreate) -> GroupCreate:
+        (spec,) = await self.placed([wanted.spec])
+        return wanted if spec is wanted.spec else wanted.model_copy(update={"spec": spec})
 
     async def submit_group(
         self,
@@ -107,7 +116,9 @@ class Groups(Repository):
         UnknownQueue; NoAgentMatches; Conflict when the key was used for something else, or too many
         members of other groups wait; JobTooLarge.
         """
-        prepared = prepare(wanted, self._ulids.reserve(now, MAX_GROUP_MEMBERS), now)
+        given, wanted = wanted, await self._placed(wanted)
+        group = self._ulids.reserve(now, MAX_GROUP_MEMBERS)
+        prepared = prepare(wanted, group, now, given.spec.names_queue)
         stored, made = await self._database.write(
             lambda tx: store_group(tx, prepared, available), by=by
         )
@@ -117,6 +128,8 @@ class Groups(Repository):
         self, wanted: GroupCreate, available: Collection[str] | None = None
     ) -> list[str]:
         """The agents that a group would have, by name. UnknownQueue."""
+
+        wanted = await self._placed(wanted)
 
         def look(reader: Reader) -> list[str]:
             require_queues(reader, {wanted.spec.queue})
@@ -130,6 +143,12 @@ class Groups(Repository):
         if row is None:
             raise NotFound("group", group)
         return group_from(row)
+
+    async def group_of_key(self, key: str, by: Principal) -> Group | None:
+        """The group that `by` submitted with this idempotency key."""
+        where = {"wanted": key, "submitter": by.text}
+        row = await self._database.read(lambda reader: reader.one(_KEYED, where))
+        return None if row is None else group_from(row)
 
     async def groups(
         self, limit: int, before: str | None = None, queues: Collection[str] | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import bindparam, insert, literal_column, select
 
-from remote_protocol.spec import JobSpec
+from remote_protocol.spec import DEFAULT_QUEUE, JobSpec
 from remote_protocol.states import JobState
 from remote_server.domain.change_set import Submitted
 from remote_server.domain.demand import demand_key, demand_of, demand_text, policy_of, policy_text
@@ -17,9 +18,10 @@ from remote_server.domain.secrets import Sealer
 from remote_server.errors import Conflict, NotFound, ServerError
 from remote_server.store.cancelling import cancel_job
 from remote_server.store.contents import note_needs, require_contents
+from remote_server.store.default_queue import DefaultQueue
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.private_inputs import keep_private_inputs
-from remote_server.store.repository import Repository, require_agents, require_queues
+from remote_server.store.repository import require_agents, require_queues
 from remote_server.store.rows import SELECT_JOB, job_from
 from remote_server.store.schema import jobs, specs
 from remote_server.store.specifications import Specs, SpecTexts, require_offerable, spec_texts
@@ -62,7 +64,7 @@ _BY_KEY: Final = (
 NO_INPUTS: Final[Mapping[int, Sealer]] = {}
 
 
-class Jobs(Repository):
+class Jobs(DefaultQueue):
     """The repository of jobs."""
 
     specs: Specs
@@ -77,15 +79,18 @@ class Jobs(Repository):
         inputs: Mapping[int, Sealer] = NO_INPUTS,
         repeated: bool = False,
     ) -> list[Job]:
-        """Store new jobs, in this order, all or none; `detail` stands in their timelines, `action`
-        is what the audit calls it, `inputs` are private inputs by the places of their jobs.
-        `repeated`: they repeat jobs that were submitted, whoever has sent their contents.
+        """Store new jobs, in this order, all or none; those that name no queue get the default one.
+        `detail` stands in their timelines, `action` is what the audit calls it, `inputs` are
+        private inputs by the places of their jobs. `repeated`: they repeat jobs that were
+        submitted, whoever has sent their contents.
 
         A job whose idempotency key is known is not stored again: the first one is returned. Keys
-        of different submitters do not know each other.
+        of different submitters do not know each other. A repeat that names no queue is the same job
+        wherever that waits: the default queue may be another one by now.
         UnknownQueue; UnknownAgent; Conflict when the key was used for a different job;
         JobTooLarge when no agent could be offered it; ContentMissing.
         """
+        given, wanted = wanted, await self.placed(wanted)
         texts: list[SpecTexts] = []
         for number, spec in enumerate(wanted, 1):
             text = spec_texts(spec)
@@ -105,7 +110,7 @@ class Jobs(Repository):
             needs: list[tuple[str, dict[str, int]]] = []
             keyed: dict[str, tuple[str, str, str | None]] = {}
             submitter = by.text
-            for job, spec, stored_as in zip(ids, wanted, texts, strict=True):
+            for job, spec, asked, stored_as in zip(ids, wanted, given, texts, strict=True):
                 text, excerpt, bulk = stored_as
                 key = spec.idempotency_key
                 if key is not None:
@@ -113,7 +118,7 @@ class Jobs(Repository):
                         _BY_KEY, {"wanted": key, "submitter": submitter}
                     )
                     if first is not None:
-                        stored.append(_same(key, tuple(first), text, bulk))
+                        stored.append(_same(key, tuple(first), asked, stored_as))
                         continue
                     keyed[key] = (job, text, bulk)
                 demand = demand_text(demand_of(spec))
@@ -171,6 +176,7 @@ class Jobs(Repository):
     async def refusals(self, spec: JobSpec) -> list[ServerError]:
         """Why `submit` would refuse a job, as things stand; nothing is stored."""
         found: list[ServerError] = []
+        (spec,) = await self.placed([spec])
 
         def check(requires: Callable[[], None]) -> None:
             try:
@@ -227,12 +233,17 @@ def _audit_submit(
     tx.audit(action, "job", str(first["id"]), said)
 
 
-def _same(key: str, known: tuple[str, str, str | None], text: str, bulk: str | None) -> str:
+def _same(key: str, known: tuple[str, str, str | None], asked: JobSpec, texts: SpecTexts) -> str:
     """The job that a key was used for first. Conflict when it was a different one."""
-    first, *stored = known
-    if stored != [text, bulk]:
-        raise Conflict(
-            f"the idempotency key {key!r} was used for a different job ({first}); "
-            "use a new key for a new job"
-        )
-    return first
+    first, text, bulk = known
+    if (text, bulk) == (texts.spec, texts.bulk):
+        return first
+    if not asked.names_queue:
+        queue = json.loads(text).get("queue", DEFAULT_QUEUE)
+        there = spec_texts(asked.model_copy(update={"queue": queue}))
+        if (text, bulk) == (there.spec, there.bulk):
+            return first
+    raise Conflict(
+        f"the idempotency key {key!r} was used for a different job ({first}); "
+        "use a new key for a new job"
+    )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, literal_column, select, update
 
 from remote_protocol.api.queues import QueueChange, QueueCreate
-from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.audit import changed_fields
 from remote_server.domain.model import SYSTEM, Principal, Queue
 from remote_server.errors import Conflict, NotFound
 from remote_server.store.allowances import withdraw_queue
+from remote_server.store.default_queue import move_default
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.repository import NONE_SKIPPED, Repository, is_state
 from remote_server.store.rows import SELECT_QUEUE, queue_from
@@ -21,7 +21,9 @@ from remote_server.store.schema import agents, jobs, queues
 
 _QUEUE: Final = SELECT_QUEUE.where(queues.c.name == bindparam("wanted"))
 _QUEUES: Final = SELECT_QUEUE.order_by(queues.c.name)
-_INSERT: Final = insert(queues).values({column.name: bindparam(column.name) for column in queues.c})
+_INSERT: Final = insert(queues).values(
+    {column.name: bindparam(column.name) for column in queues.c if column.name != "is_default"}
+)
 _UPDATE: Final = (
     update(queues)
     .where(queues.c.name == bindparam("wanted"))
@@ -67,11 +69,14 @@ class Queues(Repository):
                     f"change it with: remotectl queue edit {queue.name}"
                 )
             insert_queue(tx, queue)
+            said = wanted.model_dump(exclude_unset=True)
+            if wanted.default:
+                said["instead_of"] = move_default(tx, queue.name)
             tx.changes.queues.add(queue.name)
-            tx.audit("queue.create", "queue", queue.name, wanted.model_dump(exclude_unset=True))
+            tx.audit("queue.create", "queue", queue.name, said)
 
         await self._database.write(create, by=by)
-        return queue
+        return replace(queue, default=wanted.default)
 
     async def queue(self, name: str) -> Queue:
         """One queue. NotFound."""
@@ -83,11 +88,17 @@ class Queues(Repository):
         return [queue_from(row) for row in rows]
 
     async def change_queue(self, name: str, change: QueueChange, by: Principal = SYSTEM) -> Queue:
-        """Edit a queue; what the change leaves out stays. NotFound."""
+        """Edit a queue; what the change leaves out stays. NotFound; Conflict when there would be
+        no default queue."""
         given = change.model_fields_set
 
         def edit(tx: Transaction) -> Queue:
             old = _get(tx, name)
+            if old.default and change.default is False:
+                raise Conflict(
+                    f"the queue {name!r} is the default one, and there always is one; make another "
+                    "one the default: remotectl queue edit NAME --default"
+                )
             queue = Queue(
                 name,
                 old.description if change.description is None else change.description,
@@ -96,7 +107,11 @@ class Queues(Repository):
                 change.log_retention if "log_retention" in given else old.log_retention,
                 change.log_max_total if "log_max_total" in given else old.log_max_total,
                 change.job_retention if "job_retention" in given else old.job_retention,
+                old.default or bool(change.default),
             )
+            changed = changed_fields(asdict(old), asdict(queue))
+            if queue.default and not old.default:
+                changed["instead_of"] = move_default(tx, name)
             tx.run(
                 _UPDATE,
                 {
@@ -111,7 +126,6 @@ class Queues(Repository):
             tx.changes.queues.add(name)
             if old.paused and not queue.paused:
                 tx.changes.queued = True
-            changed = changed_fields(asdict(old), asdict(queue))
             tx.audit(_action_of(change), "queue", name, changed)
             return queue
 
@@ -124,9 +138,11 @@ class Queues(Repository):
         """
 
         def remove(tx: Transaction) -> None:
-            _get(tx, name)
-            if name == DEFAULT_QUEUE:
-                raise Conflict(f"the queue {name!r} is needed for jobs that name no queue")
+            if _get(tx, name).default:
+                raise Conflict(
+                    f"the queue {name!r} is the default one, to which jobs go that name no queue; "
+                    "make another one the default first: remotectl queue edit NAME --default"
+                )
             if tx.one(_UNFINISHED, {"wanted": name}) is not None:
                 raise Conflict(
                     f"the queue {name!r} holds jobs that have not ended; "
@@ -153,12 +169,6 @@ def _action_of(change: QueueChange) -> str:
     return "queue.update"
 
 
-def ensure_queue(tx: Transaction, queue: Queue) -> None:
-    """Store a queue unless there is one of its name."""
-    if tx.one(_QUEUE, {"wanted": queue.name}) is None:
-        insert_queue(tx, queue)
-
-
 def insert_queue(tx: Transaction, queue: Queue) -> None:
     """Store a queue."""
     tx.run(
@@ -180,3 +190,9 @@ def _get(reader: Reader, name: str) -> Queue:
     if row is None:
         raise NotFound("queue", name)
     return queue_from(row)
+
+
+def ensure_queue(tx: Transaction, queue: Queue) -> None:
+    """Store a queue unless there is one of its name."""
+    if tx.one(_QUEUE, {"wanted": queue.name}) is None:
+        insert_queue(tx, queue)

@@ -196,7 +196,9 @@ def agent_row(agent: Agent) -> dict[str, object]:
 
 def queue_from(row: Row) -> Queue:
     """A row of SELECT_QUEUE."""
-    return Queue(**row._asdict() | {"paused": bool(row.paused)})
+    found = row._asdict()
+    default = bool(found.pop("is_default"))
+    return Queue(**found | {"paused": bool(row.paused), "default": default})
 
 
 def token_from(row: Row) -> Token:

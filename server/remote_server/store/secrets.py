@@ -11,10 +11,12 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.audit import changed_fields
 from remote_server.domain.model import SYSTEM, Principal
 from remote_server.domain.secrets import MOST, Scope, Sealed, SealedSecret, Secret, bound_input
 from remote_server.errors import Conflict, NotFound
+from remote_server.store.default_queue import find_default
 from remote_server.store.ports import Reader, Row, Transaction
 from remote_server.store.private_inputs import reseal_private_inputs
 from remote_server.store.repository import Repository, require_queues
@@ -59,12 +61,14 @@ class Secrets(Repository):
         self, name: str, sealed: Sealed, scope: Scope | None, now: float, by: Principal = SYSTEM
     ) -> tuple[Secret, bool]:
         """Create a secret or replace its value; whether it is new. `scope` None: as it was, and
-        that of a new one is the queue `default`. UnknownQueue; Conflict when there are too many."""
+        that of a new one is the default queue. UnknownQueue; Conflict when there are too many."""
 
         def put(tx: Transaction) -> tuple[Secret, bool]:
             row = tx.one(_BY_NAME, {"wanted": name})
             old = None if row is None else _from(row)
-            wanted = scope or (Scope() if old is None else old.scope)
+            wanted = scope or (
+                Scope((find_default(tx) or DEFAULT_QUEUE,)) if old is None else old.scope
+            )
             require_queues(tx, set(wanted.queues) if scope or old is None else set())
             created = (now, by.name) if old is None else (old.created_at, old.created_by)
             secret = Secret(name, wanted, sealed.key_id, *created, now, by.name)

@@ -20,6 +20,7 @@ from remote_server.store.artifacts import Artifacts
 from remote_server.store.attempts import Attempts
 from remote_server.store.audit import Audit
 from remote_server.store.contents import Contents
+from remote_server.store.default_queue import find_default, move_default
 from remote_server.store.deliveries import Deliveries
 from remote_server.store.fleet import Fleet
 from remote_server.store.groups import Groups
@@ -86,7 +87,7 @@ class Store(
         super().__init__(database, ulids)
         self.specs = Specs()
         database.listeners.on_commit(self._follow)
-        for forget in (self.forget_counts, self.forget_held):
+        for forget in (self.forget_counts, self.forget_held, self.forget_default):
             database.listeners.on_failure(forget)
             database.listeners.on_reconnect(forget)
 
@@ -115,7 +116,9 @@ class Store(
 
         def begin(tx: Transaction) -> None:
             self._database.opened(tx)
-            ensure_queue(tx, queue)
+            if find_default(tx) is None:
+                ensure_queue(tx, queue)
+                move_default(tx, queue.name)
 
         await self._database.write(begin)
 
@@ -155,5 +158,6 @@ class Store(
             self.follow_held(changes)
         if changes.queues:
             self.forget_counts()
+            self.forget_default()
         else:
             self.follow(changes)

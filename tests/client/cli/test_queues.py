@@ -43,6 +43,26 @@ def test_create_and_edit(api: FakeApi, ctl: Any) -> None:
     assert ctl("queue", "edit", "berlin") == 2
 
 
+def test_the_default_queue(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = view(default=True)
+    api.on("POST", "/queues", Answer(chosen, 201))
+    api.on("PATCH", "/queues/berlin", chosen)
+    api.on("GET", "/queues", {"items": [chosen, view(name="paris")]})
+    api.on("GET", "/queues/berlin", chosen)
+    assert ctl("queue", "create", "berlin", "--default") == 0
+    assert ctl("queue", "edit", "berlin", "--default") == 0
+    assert [said.body for said in api.calls] == [
+        {"name": "berlin", "description": "", "default": True},
+        {"default": True},
+    ]
+    assert "queue berlin is the default one now" in capsys.readouterr().err
+    assert ctl("queue", "list") == 0
+    head, berlin, paris = capsys.readouterr().out.splitlines()
+    assert "DEFAULT" in head and " yes " in f"{berlin} " and " yes " not in f"{paris} "
+    assert ctl("queue", "show", "berlin") == 0
+    assert "jobs that name no queue go there" in capsys.readouterr().out
+
+
 def test_pause_resume_delete(api: FakeApi, ctl: Any) -> None:
     api.on("PATCH", "/queues/berlin", view())
     api.on("DELETE", "/queues/berlin", Answer(None, 204))

@@ -40,10 +40,12 @@ def test_wait_until_the_end_or_the_timeout(api: FakeApi, both: Any) -> None:
 
 def test_a_batch_gets_keys_of_its_own(api: FakeApi, both: Any) -> None:
     api.on("POST", "/jobs/batch", Answer({"ids": [ID, ID]}, 201))
-    assert both.submit_batch([CommandSpec(command=["a"]), CommandSpec(command=["b"])]) == [ID, ID]
+    named = CommandSpec(command=["b"], queue="default")
+    assert both.submit_batch([CommandSpec(command=["a"]), named]) == [ID, ID]
     first, second = api.calls[0].body["jobs"]
     assert first["idempotency_key"] != second["idempotency_key"]
-    assert (first["kind"], first["command"]) == ("command", ["a"])
+    assert (first["command"], second["command"]) == (["a"], ["b"])
+    assert "queue" not in first and second["queue"] == "default", "as far as it was said"
 
 
 def test_jobs_are_looked_up_by_ids_and_keys(api: FakeApi, both: Any) -> None:

@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from remote_protocol.limits import MAX_ENV_SIZE
 from remote_protocol.spec import DEFAULT_QUEUE, JobSpec, OnReturn
@@ -20,6 +20,7 @@ def spec(**fields: Any) -> JobSpec:
 def test_a_command_is_all_that_is_needed() -> None:
     job = spec()
     assert job.queue == DEFAULT_QUEUE
+    assert not job.names_queue
     assert job.kind == "command"
     assert job.max_attempts == 1
     assert job.retry_on == [EndReason.LOST]
@@ -123,3 +124,21 @@ def test_a_specification_goes_through_json_unchanged() -> None:
 
 def test_a_job_reads_and_merges_only_when_asked_to() -> None:
     assert (spec().stdin, spec().merge_output) == (False, False)
+
+
+def test_a_submission_says_whether_it_names_a_queue() -> None:
+    named = JobSpec.model_validate({"command": ["true"], "queue": DEFAULT_QUEUE})
+    assert named.names_queue and named.short_json == '{"command":["true"]}'
+    assert named.submission == '{"queue":"default","command":["true"]}'
+    assert JobSpec.model_validate_json(named.submission) == named
+    other = JobSpec.model_validate({"command": ["true"], "queue": "berlin"})
+    assert other.submission == other.short_json == '{"queue":"berlin","command":["true"]}'
+    without = JobSpec.model_validate({"command": ["true"]})
+    assert without.submission == without.short_json == '{"command":["true"]}'
+
+
+def test_no_generated_client_fills_in_a_queue() -> None:
+    shown = TypeAdapter(JobSpec).json_schema(mode="validation")
+    found = [one["properties"]["queue"] for one in shown["$defs"].values() if "properties" in one
+             and "queue" in one["properties"]]  # fmt: skip
+    assert found and all("default" not in one for one in found)

@@ -14,7 +14,7 @@ OPERATOR, ADMIN = Role.OPERATOR, Role.ADMIN
 @pytest.mark.parametrize("role", [None, Role.VIEWER])
 def test_whoever_only_looks_may_do_nothing(role: Role | None) -> None:
     assert [on_job(role, state, False) for state in JobState] == [[]] * len(JobState)
-    assert on_agent(role, True, True, False) == on_queue(role, "q", False) == []
+    assert on_agent(role, True, True, False) == on_queue(role, False, False) == []
     assert on_token(role, False, False) == on_token(OPERATOR, False, False) == []
 
 
@@ -37,9 +37,9 @@ def test_what_an_agent_does_already_is_not_offered() -> None:
 
 
 def test_queues_and_tokens() -> None:
-    assert on_queue(OPERATOR, "q", False) == ["pause", "change"]
-    assert on_queue(OPERATOR, "q", True) == ["resume", "change"]
-    assert on_queue(ADMIN, "q", False) == ["pause", "change", "delete"]
-    assert on_queue(ADMIN, "default", False) == ["pause", "change"], "it is always needed"
+    assert on_queue(OPERATOR, False, False) == ["pause", "change"]
+    assert on_queue(OPERATOR, False, True) == ["resume", "change"]
+    assert on_queue(ADMIN, False, False) == ["pause", "change", "make_default", "delete"]
+    assert on_queue(ADMIN, True, False) == ["pause", "change"], "there is always one"
     assert on_token(ADMIN, False, False) == ["revoke"]
     assert on_token(ADMIN, True, False) == on_token(ADMIN, False, True) == []

@@ -12,8 +12,8 @@ from tests.support.stored import NOW, finish, started, submitted
 
 
 async def test_the_default_queue_is_always_there(store: Store) -> None:
-    assert [queue.name for queue in await store.queues()] == ["default"]
-    with pytest.raises(Conflict, match="is needed"):
+    assert [(queue.name, queue.default) for queue in await store.queues()] == [("default", True)]
+    with pytest.raises(Conflict, match="is the default one, to which jobs go that name no queue"):
         await store.delete_queue("default")
 
 

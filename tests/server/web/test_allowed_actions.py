@@ -27,6 +27,7 @@ CALLS: dict[str, dict[str, tuple[str, str, object]]] = {
         "pause": ("PATCH", "", {"paused": True}),
         "resume": ("PATCH", "", {"paused": False}),
         "change": ("PATCH", "", {"description": "d"}),
+        "make_default": ("PATCH", "", {"default": True}),
         "delete": ("DELETE", "", None),
     },
     "tokens": {"revoke": ("DELETE", "", None)},
@@ -37,7 +38,7 @@ CALLS: dict[str, dict[str, tuple[str, str, object]]] = {
 ADMINS = {
     "jobs": set(),
     "agents": {"change", "rotate_token", "delete"},
-    "queues": {"delete"},
+    "queues": {"make_default", "delete"},
     "tokens": {"revoke"},
 }
 """What admins alone may do."""
@@ -100,6 +101,9 @@ async def test_what_is_allowed_can_be_done_and_nothing_else_of_another_role(
             method, below, body = CALLS[kind][action]
             answer = await live.ask(method, path + below, body, token)
             assert answer.status in (200, 201, 202, 204), (path, action, answer.text)
+            if action == "make_default":
+                # So that it may be deleted.
+                await live.ask("PATCH", "/queues/default", {"default": True})
 
 
 async def test_lists_and_a_submit_say_it_too(live: Live) -> None:

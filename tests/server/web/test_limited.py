@@ -392,6 +392,43 @@ async def test_pages_and_totals_are_of_its_own_jobs(world: World) -> None:
     assert {item["queue"] for item in states} == {"mine"}
 
 
+async def test_a_job_without_a_queue_goes_to_the_default_one_only_if_that_is_theirs(
+    world: World,
+) -> None:
+    live, job = world.live, {"command": ["true"]}
+    for path, body in (
+        ("/jobs", job),
+        ("/jobs/batch", {"jobs": [job, SPEC]}),
+        ("/groups", {"spec": job}),
+        ("/groups/explain", {"spec": job}),
+    ):
+        detail = (await live.post(path, body, world.token)).problem(422, "unknown_queue")["detail"]
+        assert detail == (
+            "the job names no queue, and the token may not use the server's default queue; name "
+            "one of those to which it is limited: mine"
+        )
+    refused = await live.post("/jobs/explain", job, world.token)
+    assert refused.body["outlook"] == "refused" and "names no queue" in refused.body["reason"]
+    await live.ask("PATCH", "/queues/mine", {"default": True})
+    keyed = {**job, "idempotency_key": "k"}
+    first = await live.post("/jobs", keyed, world.token)
+    assert (first.status, first.body["queue"]) == (201, "mine")
+    group = await live.post("/groups", {"spec": keyed}, world.token)
+    assert (group.status, group.body["queue"]) == (201, "mine")
+    await live.ask("PATCH", f"/queues/{HIDDEN}", {"default": True})
+    again = await live.post("/jobs", keyed, world.token)
+    assert (again.status, again.body["id"]) == (200, first.body["id"])
+    again = await live.post("/groups", {"spec": keyed}, world.token)
+    assert (again.status, again.body["id"]) == (200, group.body["id"])
+    for asked in (job, {**job, "idempotency_key": "new"}):
+        refused = await live.post("/jobs", asked, world.token)
+        assert HIDDEN not in refused.problem(422, "unknown_queue")["detail"]
+    async with visitor(live, None) as browser:
+        await browser.sign_in(world.token)
+        form = (await browser.get("/submit")).text
+        assert 'name="queue"' in form and 'value="mine"' in form and HIDDEN not in form
+
+
 async def test_a_stream_of_events_has_only_its_own_and_goes_on(world: World) -> None:
     live = world.live
     everybodys = [json.loads(line) for line in (await live.get("/events")).text.splitlines()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Double, SmallInteger, Table
+from sqlalchemy import BigInteger, Column, Double, Index, SmallInteger, Table
 
 from remote_server.store.schema.base import Text, metadata
 
@@ -53,4 +53,7 @@ queues: Final = Table(
     Column("log_retention", Double),
     Column("log_max_total", BigInteger),
     Column("job_retention", Double),
+    # 1 for the default queue, null for all others: the index lets no second one have it.
+    Column("is_default", SmallInteger),
+    Index("ix_queues_is_default", "is_default", unique=True),
 )

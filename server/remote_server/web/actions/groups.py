@@ -24,8 +24,10 @@ async def explain(call: Call, wanted: GroupCreate) -> GroupExplanation:
     """Which agents a group would have, without submitting it."""
     check(wanted)
     online = await _online(call, wanted)
-    names = await call.services.store.matching_agents(wanted, online)
-    return await explanation(call.services.sources, wanted.spec.queue, names)
+    store = call.services.store
+    names = await store.matching_agents(wanted, online)
+    (spec,) = await store.placed([wanted.spec])
+    return await explanation(call.services.sources, spec.queue, names)
 
 
 async def cancel(call: Call, group: str, reason: str) -> Group:

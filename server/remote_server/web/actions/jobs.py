@@ -53,6 +53,7 @@ async def concealed(
 async def explain(call: Call, spec: JobSpec) -> JobExplanation:
     """Whether and where a job would run, without submitting it."""
     services = call.services
+    (spec,) = await services.store.placed([spec])
     if spec.private_input:
         spec = spec.model_copy(update={"private_input": True})
     members = await services.fleet.members()
@@ -81,8 +82,9 @@ async def repeatable(call: Call, name: str) -> Job:
 def again(old: Job) -> tuple[JobSpec, str]:
     """The specification of a job that repeats one, and what its timeline says of it. The trace that
     the first one continued is over."""
-    gone: dict[str, None] = {"idempotency_key": None, "traceparent": None}
-    return old.spec.model_copy(update=gone), f"retry of {old.id}"
+    # Its queue is named, so that it stays there whichever is the default one now.
+    other = {"idempotency_key": None, "traceparent": None, "queue": old.spec.queue}
+    return old.spec.model_copy(update=other), f"retry of {old.id}"
 
 
 async def cancel(call: Call, name: str, reason: str) -> Job:

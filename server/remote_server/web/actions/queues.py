@@ -21,6 +21,8 @@ async def change_queue(call: Call, name: str, change: QueueChange) -> Queue:
     """Change, pause or resume a queue. ApiProblem when the caller's role does not allow it."""
     if call.token.role is not Role.ADMIN:
         _check_retention(change, f"with the role {call.token.role},")
+        if change.default is not None:
+            raise forbidden("only an admin chooses the queue to which jobs go that name none")
     return await call.services.store.change_queue(name, change, by=call.principal)
 
 

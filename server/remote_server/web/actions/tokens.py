@@ -9,7 +9,6 @@ from typing import Final
 from remote_protocol.api.tokens import RegistrationTokenCreate, TokenCreate
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import TOKEN_ENTROPY, TokenKind, make_token
-from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.enrolment import ANY
 from remote_server.domain.model import Token
 from remote_server.web.authenticator import digest
@@ -30,7 +29,7 @@ async def create_token(call: Call, wanted: TokenCreate) -> tuple[Token, str]:
         now,
         role=None if wanted.agent else wanted.role,
         agent=wanted.agent,
-        queues=_covered(wanted.queues, wanted.any_queue)
+        queues=await _covered(call, wanted.queues, wanted.any_queue)
         if wanted.agent
         else tuple(dict.fromkeys(wanted.queues)),
         labels=wanted.labels,
@@ -51,7 +50,7 @@ async def create_registration_token(
         digest(text),
         f"made by {call.token.name}",
         now,
-        queues=_covered(wanted.queues, wanted.any_queue),
+        queues=await _covered(call, wanted.queues, wanted.any_queue),
         labels=wanted.labels,
         allow_replace=wanted.allow_replace,
         uses=wanted.uses,
@@ -75,5 +74,8 @@ async def revoke_token(call: Call, name: str, *, registration: bool) -> None:
     await store.revoke(token.id, by=call.principal)
 
 
-def _covered(queues: list[str], any_queue: bool) -> tuple[str, ...]:
-    return (ANY,) if any_queue else tuple(dict.fromkeys(queues)) or (DEFAULT_QUEUE,)
+async def _covered(call: Call, queues: list[str], any_queue: bool) -> tuple[str, ...]:
+    """The queues that an agent's token covers; the default one when none is named."""
+    if any_queue:
+        return (ANY,)
+    return tuple(dict.fromkeys(queues)) or (await call.services.store.default_queue(),)

@@ -63,10 +63,11 @@ async def show(call: Call) -> web.StreamResponse:
     body=QueueChange,
     answer=QueueView,
     action="queue.update",
+    refuses=(ErrorCode.CONFLICT,),
     example={"paused": True},
 )
 async def change(call: Call) -> web.StreamResponse:
-    """Change a queue, pause or resume it."""
+    """Change a queue, pause or resume it, make it the default one."""
     body = await call.read(QueueChange)
     return answer(await _shown(call, await change_queue(call, call.path("name"), body)))
 

@@ -80,7 +80,9 @@ async def change(call: Call) -> web.StreamResponse:
 
     Its value stays.
     """
-    scope = scope_of(await call.read(SecretChange)) or Scope()
+    scope = scope_of(await call.read(SecretChange)) or Scope(
+        (await call.services.store.default_queue(),)
+    )
     secret = await call.services.store.change_secret(
         call.path("name"), scope, time.time(), by=call.principal
     )

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from remote_protocol.spec import DEFAULT_QUEUE, CommandSpec, JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.units import format_duration, plain_size
 
 _LINE: Final = 44
@@ -27,13 +27,15 @@ def wrapped(parts: list[str]) -> str:
     return " \\\n  ".join(lines)
 
 
-def run_line(spec: JobSpec, labels: dict[str, str] | None = None) -> str | None:
-    """The command that submits such a job; with these labels instead of its own, if given. None
-    when no command line says it."""
+def run_line(
+    spec: JobSpec, labels: dict[str, str] | None = None, *, default_queue: str = ""
+) -> str | None:
+    """The command that submits such a job; with these labels instead of its own, if given. It names
+    its queue unless that is the one given as the default. None when no command line says it."""
     if not isinstance(spec, CommandSpec) or spec.args or spec.has_input or spec.files:
         return None
     words = list(spec.command) if spec.script is None else [spec.script]
-    said = [*_options(spec, labels), f"-- {shlex.join(words)}"]
+    said = [*_options(spec, default_queue, labels), f"-- {shlex.join(words)}"]
     if spec.shell is not None:
         text = spec.script_text or ""
         said[-1:] = [f"--shell {shlex.quote(spec.shell)}", f"-- {shlex.quote(text)}"]
@@ -41,8 +43,8 @@ def run_line(spec: JobSpec, labels: dict[str, str] | None = None) -> str | None:
     return text if len(text) <= _LONGEST else None
 
 
-def _options(spec: JobSpec, labels: dict[str, str] | None) -> Iterator[str]:
-    if spec.queue != DEFAULT_QUEUE:
+def _options(spec: JobSpec, default_queue: str, labels: dict[str, str] | None) -> Iterator[str]:
+    if spec.queue != default_queue:
         yield f"--queue {shlex.quote(spec.queue)}"
     if spec.agent:
         yield f"--agent {shlex.quote(spec.agent)}"

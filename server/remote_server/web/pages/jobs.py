@@ -194,7 +194,7 @@ async def one_job(call: Call) -> web.StreamResponse:
         entries=entries,
         more_entries=len(events) > _MOST_EVENTS,
         lines=job_lines(job.id, job.attempt),
-        run_line=run_line(found.spec),
+        run_line=run_line(found.spec, default_queue=await call.services.store.default_queue()),
         of_kind=kinds.shown(job),
         artifacts=await _artifacts(call, job),
         **await _waiting(call, job),

@@ -10,7 +10,6 @@ from aiohttp import web
 from remote_protocol.api.queues import QueueChange, QueueCreate
 from remote_protocol.parts import Comment
 from remote_protocol.quantities import Duration, Size
-from remote_protocol.spec import DEFAULT_QUEUE
 from remote_protocol.states import JobState
 from remote_server.queries.jobs import job_views
 from remote_server.queries.queues import queue_views
@@ -47,9 +46,7 @@ async def all_queues(call: Call) -> web.StreamResponse:
 async def _list(call: Call, status: int = 200, **form: Any) -> web.Response:
     queues = await queue_views(call.services.sources, await call.services.store.queues())
     values: dict[str, Any] = {"given": {}, "faults": {}, **form}
-    return render(
-        call, "queues.html", status=status, queues=queues, default=DEFAULT_QUEUE, **values
-    )
+    return render(call, "queues.html", status=status, queues=queues, **values)
 
 
 @Route("POST", "/queues", ADMIN, page=True, body=QueueCreate, action="queue.create")
@@ -105,6 +102,14 @@ async def pause(call: Call) -> web.StreamResponse:
 async def resume(call: Call) -> web.StreamResponse:
     """Start jobs of a queue again."""
     return await _set_paused(call, False)
+
+
+@Route("POST", "/queues/{name}/default", ADMIN, page=True, action="queue.update")
+async def make_default(call: Call) -> web.StreamResponse:
+    """Let jobs that name no queue go to this one."""
+    name = call.path("name")
+    await change_queue(call, name, QueueChange(default=True))
+    return go(call, f"queues/{name}", done="defaulted")
 
 
 async def _set_paused(call: Call, paused: bool) -> web.StreamResponse:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints, ValidationError
 
-from remote_protocol.spec import DEFAULT_QUEUE, CommandSpec, JobSpec
+from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
 from remote_server.web.http.problems import faults_of
 from remote_server.web.pages.words import given_duration, given_size
@@ -79,7 +79,7 @@ class FaultyForm(Exception):
         self.faults = faults
 
 
-def empty(queue: str = DEFAULT_QUEUE) -> dict[str, str]:
+def empty(queue: str) -> dict[str, str]:
     """The form for a new job."""
     return {"how": "shell", "shell": "sh", "queue": queue, "retry_lost": "on"}
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.errors import ErrorCode
 from remote_protocol.ids import Name
-from remote_protocol.spec import DEFAULT_QUEUE, JobSpec
+from remote_protocol.spec import JobSpec
 from remote_server.errors import JobTooLarge, NotFound, UnknownAgent, UnknownQueue
 from remote_server.web.access import QUEUE_OPERATOR
 from remote_server.web.actions import jobs as actions
@@ -40,7 +40,8 @@ class SubmitQuery(PageShown):
 
     job: str = Field(default="", max_length=64)
     """The job that is submitted again."""
-    queue: Name = DEFAULT_QUEUE
+    queue: Name | None = None
+    """Of the job; default: the default queue, or the only one that the caller has."""
 
 
 @Route("GET", "/submit", QUEUE_OPERATOR, page=True, query=SubmitQuery)
@@ -48,7 +49,7 @@ async def form(call: Call) -> web.StreamResponse:
     """The form to submit a job."""
     query = call.query(SubmitQuery)
     if not query.job:
-        return await _form(call, submission.empty(query.queue), None)
+        return await _form(call, submission.empty(query.queue or await _usual_queue(call)), None)
     old = await call.services.store.job(query.job)
     return await _form(call, submission.filled(old.spec, old.id), old.spec)
 
@@ -74,6 +75,13 @@ async def explain(call: Call) -> web.StreamResponse:
         return await _form(call, call.given_form, old, explanation=found)
 
     return await _try(call, done)
+
+
+async def _usual_queue(call: Call) -> str:
+    """The queue that the form proposes: the default one, else the first that the caller has."""
+    names = [queue.name for queue in await call.services.store.queues()]
+    default = await call.services.store.default_queue()
+    return default if default in names else next(iter(names), "")
 
 
 async def _try(
@@ -116,6 +124,7 @@ async def _form(
         "kept": [] if old is None else submission.kept(old),
         "had_input": old is not None and old.has_input,
         "reasons": submission.REASONS,
+        "usual": await _usual_queue(call),
         "queues": [queue.name for queue in queues[:_MOST_QUEUES]],
     }
     return render(call, "submit.html", status=422 if faults else 200, **values)

@@ -28,6 +28,7 @@ DONE: Final = {
     "submitted": "The job was submitted.",
     "paused": "Paused: it takes no new jobs.",
     "resumed": "Resumed.",
+    "defaulted": "Jobs that name no queue go here from now on.",
     "draining": "It drains: it takes no new jobs, and those that run end by themselves.",
     "restarting": "The restart was asked for; its jobs run on.",
     "changed": "Saved.",

@@ -191,8 +191,14 @@ async def _by_pages(do: Doer) -> None:
     await do.page("/agents/{name}/rotate-token", "agent.rotate_token", {}, **name)
     await do.page("/agents/{name}/delete", "agent.delete", {}, **name)
     await do.page("/queues", "queue.create", {"name": "paris"})
-    for what, action in (("change", "update"), ("pause", "pause"), ("resume", "resume")):
+    for what, action in (
+        ("change", "update"),
+        ("default", "update"),
+        ("pause", "pause"),
+        ("resume", "resume"),
+    ):
         await do.page(f"/queues/{{name}}/{what}", f"queue.{action}", {}, name="paris")
+    await live.ask("PATCH", "/queues/default", {"default": True})
     await do.page("/queues/{name}/delete", "queue.delete", {}, name="paris")
     await do.page("/submit", "job.submit", {"run": "true", "shell": "sh"})
     job = (await live.post("/jobs", JOB)).body["id"]

@@ -44,6 +44,50 @@ async def test_lists_are_paged(live: Live) -> None:
     assert [queue["name"] for queue in second["items"]] == ["x"]
 
 
+async def test_one_is_the_default(live: Live) -> None:
+    made = await live.post("/queues", {"name": "berlin", "default": True})
+    assert made.body["default"] and "delete" not in made.body["allowed_actions"]
+    assert not (await live.get("/queues/default")).body["default"]
+    job = (await live.post("/jobs", {"command": ["true"]})).body
+    assert job["queue"] == "berlin"
+    batch = {"jobs": [{"command": ["true"]}, {"command": ["true"], "queue": "default"}]}
+    ids = (await live.post("/jobs/batch", batch)).body["ids"]
+    queues = [(await live.get(f"/jobs/{one}")).body["queue"] for one in ids]
+    assert queues == ["berlin", "default"]
+    explained = await live.post("/jobs/explain", {"command": ["true"]})
+    assert "berlin" in explained.body["reason"]
+    refused = await live.ask("DELETE", "/queues/berlin")
+    assert "is the default one" in refused.problem(409, "conflict")["detail"]
+    refused = await live.ask("PATCH", "/queues/berlin", {"default": False})
+    assert "make another one the default" in refused.problem(409, "conflict")["detail"]
+    assert (await live.ask("PATCH", "/queues/default", {"default": True})).body["default"]
+    assert not (await live.get("/queues/berlin")).body["default"]
+
+
+async def test_a_retry_stays_in_its_queue(live: Live) -> None:
+    job = (await live.post("/jobs", {"command": ["true"]})).body["id"]
+    await live.post(f"/jobs/{job}/cancel")
+    await live.post("/queues", {"name": "berlin", "default": True})
+    again = await live.post(f"/jobs/{job}/retry")
+    assert again.status == 201 and again.body["queue"] == "default"
+
+
+async def test_tokens_for_hosts_without_queues_cover_the_default_one(live: Live) -> None:
+    old = (await live.post("/registration-tokens", {})).body
+    await live.post("/queues", {"name": "berlin", "default": True})
+    new = (await live.post("/registration-tokens", {})).body
+    assert (old["queues"], new["queues"]) == (["default"], ["berlin"])
+    agent = (await live.post("/tokens", {"name": "h", "agent": "host"})).body
+    assert agent["queues"] == ["berlin"]
+
+
+async def test_an_operator_does_not_choose_the_default(live: Live) -> None:
+    await live.post("/queues", {"name": "berlin"})
+    token = (await live.post("/tokens", {"name": "op", "role": "operator"})).body["token"]
+    refused = await live.ask("PATCH", "/queues/berlin", {"default": True}, token)
+    assert "only an admin chooses" in refused.problem(403, "forbidden")["detail"]
+
+
 async def test_faults(live: Live) -> None:
     body = (await live.post("/queues", {"name": "no spaces", "colour": 1})).problem(
         422, "validation"

@@ -32,7 +32,7 @@ async def test_past_jobs_are_found_by_their_agent(live: Live) -> None:
     async with visitor(live, "viewer") as browser:
         page = await browser.get("/agents/a")
         assert "It is offline" in page.words
-        assert "remotectl run --agent a -- uname -a" in page.words
+        assert "remotectl run --agent a --queue default -- uname -a" in page.words
 
 
 async def test_an_operator_pauses_drains_and_resumes_it(live: Live) -> None:

@@ -60,13 +60,16 @@ def test_a_job_becomes_the_command_that_submits_it() -> None:
 def test_other_labels_can_be_asked_for() -> None:
     job = spec(labels={"gpu": "h100"})
     assert words(run_line(job, {"gpu": "a40"})) == [
-        *("remotectl", "run", "--detach", "--label", "gpu=a40", "--", "true"),
+        *("remotectl", "run", "--detach", "--queue", "default", "--label", "gpu=a40", "--", "true"),
     ]
 
 
 def test_a_script_goes_to_its_shell_in_one_piece() -> None:
-    job = spec(command=[], shell="bash", script="for i in 1 2; do\n  echo $i\ndone")
-    assert words(run_line(job))[3:] == ["--shell", "bash", "--", job.script]  # type: ignore[attr-defined]
+    script = "for i in 1 2; do\n  echo $i\ndone"
+    job = spec(command=[], shell="bash", script=script)
+    line = words(run_line(job, default_queue="default"))
+    assert line[3:] == ["--shell", "bash", "--", script], "the default queue is not named"
+    assert words(run_line(job))[3:5] == ["--queue", "default"]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,28 @@ async def test_roles_hold_for_actions_that_are_not_drawn(live: Live) -> None:
         assert seen.status == 403 and "1h at least" in seen.words
 
 
+async def test_an_admin_makes_another_one_the_default(live: Live) -> None:
+    await live.post("/queues", {"name": "gpu"})
+    async with visitor(live) as browser:
+        assert "Make it the default" in (await browser.get("/queues/gpu")).words
+        assert "Make it the default" not in (await browser.get("/queues/default")).words
+        seen = await browser.send("/queues/gpu/default")
+        assert seen.location == "../../queues/gpu?done=defaulted"
+        page = await browser.get("/queues/gpu?done=defaulted")
+        assert "default queue" in page.words and "Delete…" not in page.words
+        assert "Jobs that name no queue go here from now on" in page.words
+        assert (await browser.get("/queues")).text.count("default queue</span>") == 1
+        assert 'value="gpu"' in (await browser.get("/submit")).text
+        sent = await browser.send("/submit", run="true", how="shell", shell="sh", queue="")
+        job = (sent.location or "").partition("jobs/")[2].partition("?")[0]
+        assert (await live.get(f"/jobs/{job}")).body["queue"] == "gpu"
+        words = (await browser.get(f"/jobs/{job}")).words
+        assert "run --detach" in words and "run --detach --queue" not in words
+    async with visitor(live, "operator") as browser:
+        assert "Make it the default" not in (await browser.get("/queues/default")).words
+        assert (await browser.send("/queues/default/default")).status == 403
+
+
 async def test_a_queue_shows_what_waits_in_it(live: Live) -> None:
     job = (await live.post("/jobs", {"command": ["true"], "name": "waits"})).body["id"]
     async with visitor(live, "viewer") as browser:
