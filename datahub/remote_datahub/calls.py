@@ -6,6 +6,7 @@ whoever submitted it. Everything else about it is the job's: log, events, page.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from typing import Final
@@ -174,7 +175,12 @@ async def _log(call: Call, job: Job, lines: int) -> str:
     key = AttemptId(job.id, job.attempt)
     size = await stored_size(call, key)
     data = await reader_of(call, key).last(size, _READ)
-    return last_lines(cri.decode(data).decode("utf-8", "replace"), lines, size <= _READ)
+    # Megabytes of it take their time: others run meanwhile.
+    return await asyncio.to_thread(_last, data, lines, size <= _READ)
+
+
+def _last(data: bytes, lines: int, whole: bool) -> str:
+    return last_lines(cri.decode(data).decode("utf-8", "replace"), lines, whole)
 
 
 def _faults(error: ValidationError) -> list[tuple[str, str]]:

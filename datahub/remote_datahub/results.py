@@ -119,10 +119,15 @@ def execution_view(
 def last_lines(text: str, most: int, whole: bool = True) -> str:
     """The last lines of a log, none of them longer than MAX_LINE, in at most MAX_REPORT
     characters. `whole`: whether nothing of the log was left out before."""
-    lines = text.splitlines(keepends=True)
-    shown = [line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…\n" for line in lines[-most:]]
-    found = "".join(shown) if most else ""
-    cut = not whole or len(lines) > most or len(found) > MAX_REPORT
+    ended = text.endswith("\n")
+    # From the end: a job may write millions of lines, and no more than these are made.
+    lines = text.removesuffix("\n").rsplit("\n", most)
+    before = len(lines) > most and bool(text)
+    lines = lines[-most:] if most else []
+    shown = [line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in lines]
+    found = "\n".join(shown)
+    found += "\n" if shown and (ended or len(lines[-1]) > MAX_LINE) else ""
+    cut = not whole or before or len(found) > MAX_REPORT
     return f"[earlier logs truncated...]\n{found[-MAX_REPORT:]}" if cut else found
 
 

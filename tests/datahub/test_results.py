@@ -130,6 +130,10 @@ def test_the_last_lines_of_a_log() -> None:
     assert last_lines(text, 2) == "[earlier logs truncated...]\nline 8\nline 9\n"
     assert last_lines(text, 10, whole=False).startswith("[earlier logs truncated...]\nline 0")
     assert last_lines("x" * 9_000, 5) == "x" * MAX_LINE + "…\n"
+    assert last_lines("", 5) == "" and last_lines("\n\n", 5) == "\n\n"
+    assert last_lines("a\nb", 1) == "[earlier logs truncated...]\nb"
+    # Only what ends a line for everybody else ends one here.
+    assert last_lines("a\x0bb\u2028c\n", 1) == "a\x0bb\u2028c\n"
     large = last_lines(("y" * 4_000 + "\n") * 2_000, 2_000)
     assert large.startswith("[earlier logs truncated...]\n")
     assert len(large) == MAX_REPORT + len("[earlier logs truncated...]\n")
