@@ -93,5 +93,6 @@ class Rows(Protocol):
     async def known_contents(self) -> set[str]:
         """The digests of all."""
 
-    async def clear_content_needs(self) -> None:
-        """Delete what is known of the needs of jobs that are forgotten."""
+    async def clear_content_needs(self) -> bool:
+        """Delete what is known of the needs of some jobs that are forgotten; whether there are
+        more to look at."""

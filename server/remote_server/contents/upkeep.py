@@ -16,6 +16,8 @@ LOOK: Final = 300.0
 """Seconds between two looks, at the most."""
 ANY: Final = 1 << 62
 """More bytes than there are: as many as can be freed."""
+_NEEDS: Final = 100
+"""Pages of needs that one look goes through: they must not come faster than they go."""
 _log = structlog.get_logger("remote_server.contents")
 
 
@@ -49,7 +51,9 @@ class ContentUpkeep:
         if not self._pruned:
             await self.prune()
             self._pruned = True
-        await uploads.rows.clear_content_needs()
+        for _ in range(_NEEDS):
+            if not await uploads.rows.clear_content_needs():
+                break
         freed = await uploads.delete_unneeded(ANY, now - limits.ttl)
         if freed:
             _log.info("contents deleted that no job has needed for long", bytes=freed)

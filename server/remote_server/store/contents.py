@@ -207,9 +207,9 @@ class Contents(Repository):
         rows = await self._database.read(lambda reader: reader.all(_DIGESTS), long=True)
         return {row.digest for row in rows}
 
-    async def clear_content_needs(self) -> None:
+    async def clear_content_needs(self) -> bool:
         """Delete what is known of the needs of jobs that are forgotten: of some with each call, so
-        that nobody waits for it."""
+        that nobody waits for it. Whether there are more, which the next call looks at."""
         digest, job = self._cleared
         where = {"after_digest": digest, "after_job": job, "count": _PAGE}
         rows = await self._database.read(lambda reader: reader.all(_NEEDS, where))
@@ -217,3 +217,4 @@ class Contents(Repository):
         gone = [{"of_digest": row.digest, "of_job": row.job} for row in rows if row.id is None]
         if gone:
             await self._database.write(lambda tx: tx.many(_CLEAR, gone), relaxed=True)
+        return len(rows) == _PAGE

@@ -7,11 +7,16 @@ import os
 import time
 from contextlib import suppress
 
+import pytest
+from sqlalchemy import select
+
 from remote_server.contents import ContentUpkeep, LocalContents
 from remote_server.contents.ports import PartKey
 from remote_server.store import Store
+from remote_server.store.schema import job_contents
 from tests.server.contents.test_uploads import ANNE, DATA, LIMITS, named, send, uploads
-from tests.support.stored import NOW
+from tests.server.store.test_contents import need
+from tests.support.stored import NOW, finish, running
 
 
 async def test_old_ones_go(store: Store, kept: LocalContents) -> None:
@@ -56,3 +61,22 @@ async def test_the_loop(store: Store, kept: LocalContents) -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def test_needs_go_faster_than_they_come(
+    store: Store, kept: LocalContents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few jobs with many files have more of them than one page, and are forgotten with time."""
+    monkeypatch.setattr("remote_server.store.contents._PAGE", 2)
+    to = uploads(store, kept)
+    await send(to, DATA)
+    keys = [await running(store) for _ in range(7)]
+    for key in keys:
+        await need(store, key.job, named(DATA))
+        await finish(store, key)
+    await store.forget_jobs([key.job for key in keys])
+    await ContentUpkeep(to, lambda: NOW).look()
+    assert not await store.clear_content_needs()
+    reader = store._database
+    left = await reader.read(lambda database: database.all(select(job_contents.c.job)))
+    assert left == []
