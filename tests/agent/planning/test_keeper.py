@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from remote_agent.planning import keeper
-from tests.support.interpreters import Asked, running
+from tests.support.interpreters import Asked, Program, running
 from tests.support.shim_harness import eventually, gone
 
 
@@ -101,6 +101,26 @@ def test_what_is_below_a_process_is_killed_but_for_some(tmp_path: Path) -> None:
         job.close()
         gone(children[0])
         job.output.close()
+
+
+def test_a_job_moves_no_other_jobs_place_in_a_file_of_a_module(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"0123456789")
+    (tmp_path / "opens.py").write_text(
+        f"import os, tempfile\nfile = open({str(tmp_path / 'data')!r}, 'r+b', buffering=0)\n"
+        "file.read(2)\ngone = tempfile.TemporaryFile(buffering=0)\ngone.write(b'ab')\n"
+    )
+    script = (
+        "import opens, os\n"
+        "print(opens.file.read(4), opens.gone.tell(), os.get_inheritable(opens.file.fileno()))\n"
+        "opens.gone.seek(0)\n"
+    )
+    program = Program(tmp_path, "opens", path=tmp_path)
+    try:
+        assert program.said()["ready"]
+        for _ in range(2):
+            assert Asked(program, script).run() == (0, b"b'2345' 2 False\n")
+    finally:
+        program.end()
 
 
 def test_state_that_modules_keep_is_forgotten() -> None:
