@@ -117,6 +117,8 @@ class ContentStart:
                 if (fetch := self._fetches.get(content)) is not None:
                     fetch.again()
         self._advance()
+        # What has come of its files may be too much of what nobody waits for.
+        self._spawn(self._trim())
 
     def begin(self) -> None:
         """There is a link, and the server has welcomed it."""
@@ -280,12 +282,15 @@ class ContentStart:
             return
         del self._waiting[key]
         waiting.start()
+        await self._trim()
+        self._advance()
+
+    async def _trim(self) -> None:
         needed = {one.digest for other in self._waiting.values() for one in other.contents}
         try:
             await asyncio.to_thread(self._cache.trim, needed)
         except OSError as error:
             log.warning("contents cannot be removed", reason=error.strerror)
-        self._advance()
 
     def _forget(self, content: ContentRef) -> None:
         for known in (self._fetches, self._by, self._moved):
@@ -297,6 +302,7 @@ class ContentStart:
         for key, waiting in list(self._waiting.items()):
             if content in waiting.contents:
                 self._refuse(key, why)
+        self._spawn(self._trim())
 
     def _refuse(self, key: AttemptId, why: str) -> None:
         self._waiting.pop(key, None)

@@ -254,3 +254,17 @@ async def test_what_was_not_asked_for_changes_nothing(host: Host, tmp_path: Path
     host.give(B)
     await until(lambda: host.started == [key])
     assert host.work(key) == [B]
+
+
+async def test_no_more_is_kept_of_what_nobody_waits_for_than_may_be(host: Host) -> None:
+    """Jobs that are cancelled while their files come would fill the disk one by one."""
+    host.contents.begin()
+    first, second = host.attempt(A), host.attempt(A)
+    for key in (first, second):
+        host.prepare(key, A)
+    host.give(A, most=1)
+    host.contents.drop(first)
+    host.give(A, most=1)
+    (part,) = host.folder.iterdir()
+    host.contents.drop(second)
+    await until(lambda: not part.exists())
