@@ -67,7 +67,8 @@ def test_errors_are_sentences_and_no_tracebacks(tmp_path: Path) -> None:
     assert said.stderr.splitlines() == [
         f"remote-server: {file}:2: [server] listen: 5 is not HOST:PORT, for example 127.0.0.1:8750",
         f"remote-server: {file}:3: [server] colour: unknown key; known are listen, data_dir, "
-        "database, tls_cert, tls_key, durability, log_level, log_format, open_metrics",
+        "database, tls_cert, tls_key, durability, log_level, log_format, compatible_with, "
+        "open_metrics",
     ]
 
 
