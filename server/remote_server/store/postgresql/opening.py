@@ -67,8 +67,12 @@ def prepare_alone(url: URL) -> bool:
     target = Target.of(url)
     connection = connect(target, STATEMENT_TIMEOUT)
     try:
-        if not take_lock(connection):
-            raise in_use(target)
+        # A session that was closed just now may not be over for the database yet.
+        ends = time.monotonic() + END_TIME
+        while not take_lock(connection):
+            if time.monotonic() > ends:
+                raise in_use(target)
+            time.sleep(STAND_BY)
         return _prepare(target, connection, True, False)
     finally:
         connection.close()
