@@ -228,7 +228,7 @@ def _warn(found: Recipe, name: str, given: list[str], test: bool) -> None:
         suggested = key.rpartition(".")[2].upper()
         note(
             f"warning: {name}: {printable(key)} looks like a secret, and stands in the recipe, "
-            f"which operators can read: write ${{{printable(suggested)}}} instead, and: "
+            f"which every viewer can read: write ${{{printable(suggested)}}} instead, and: "
             f"remotectl secret set {printable(suggested)}"
         )
     named = {text.partition("=")[0].partition(":")[0] for text in given}
