@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.order import long_first
 
@@ -17,6 +18,12 @@ from tests.support.order import long_first
 # through exec (signal(7)): tests that press Ctrl-C would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says what else the machine does, not whether it is right. On a CI
+# service Hypothesis sees to that itself.
+if "CI" not in os.environ:
+    settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("here")
 
 # Programs are tried as users have them: what they could not print is in a buffer at their end.
 os.environ.pop("PYTHONUNBUFFERED", None)
