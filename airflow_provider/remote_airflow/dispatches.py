@@ -7,6 +7,7 @@ used by several threads.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,16 @@ class Report(NamedTuple):
     detail: str = ""
 
 
+class Measures(NamedTuple):
+    """How much there is now, and what has happened since the last look."""
+
+    outbox: int
+    followed: int
+    refused: int
+    waited: list[float]
+    """Seconds from the dispatch of each task until its job was running."""
+
+
 @dataclass(slots=True)
 class Dispatch:
     """One job for a task, from before it is submitted until it has ended."""
@@ -46,6 +57,8 @@ class Dispatch:
     """What is to be submitted; None: that is done, or was by another scheduler."""
     job: str | None = None
     running: bool = False
+    began: float | None = None
+    """When it was dispatched here, by the monotonic clock."""
 
 
 class Dispatches:
@@ -59,6 +72,8 @@ class Dispatches:
         self._outbox: deque[str] = deque()
         self._cancels: dict[str, tuple[str | None, str]] = {}
         self._reports: list[Report] = []
+        self._refused = 0
+        self._waited: list[float] = []
         self.unverified: set[str] = set()
         """Adopted while the server was away: it has not said yet that it knows them."""
 
@@ -69,7 +84,7 @@ class Dispatches:
         job is left to end by itself, as a task does that was deferred."""
         with self.changed:
             self._supersede(key)
-            self._by_id[dispatch] = Dispatch(dispatch, key, body)
+            self._by_id[dispatch] = Dispatch(dispatch, key, body, began=time.monotonic())
             self._current[key] = dispatch
             self._outbox.append(dispatch)
             self.changed.notify_all()
@@ -112,6 +127,14 @@ class Dispatches:
             found, self._reports = self._reports, []
             return [report for report in found if self._still_wanted(report)]
 
+    def measures(self) -> Measures:
+        """What metrics are made of; what has happened is given once."""
+        with self.changed:
+            followed = sum(one.body is None for one in self._by_id.values())
+            found = Measures(len(self._outbox), followed, self._refused, self._waited)
+            self._refused, self._waited = 0, []
+            return found
+
     def _still_wanted(self, report: Report) -> bool:
         if self._current.get(report.key) != report.dispatch:
             return False
@@ -150,6 +173,7 @@ class Dispatches:
         with self.changed:
             self._take_out(dispatch)
             if (known := self._by_id.get(dispatch)) is not None:
+                self._refused += 1
                 known.body = None
                 self._end(known, Told.FAILED, reason)
 
@@ -203,6 +227,8 @@ class Dispatches:
         state = job.get("state")
         if state == "running" and not known.running:
             known.running = True
+            if known.began is not None:
+                self._waited.append(time.monotonic() - known.began)
             self._reports.append(Report(known.key, Told.RUNNING, dispatch))
         elif state in ENDED:
             done = state == "succeeded"

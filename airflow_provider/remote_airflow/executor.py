@@ -17,6 +17,7 @@ from remote_airflow.dispatches import Dispatches, Told
 from remote_airflow.job import DISPATCH, ConfigError, job_of
 from remote_airflow.link import Link
 from remote_airflow.logs import RunningLogs
+from remote_airflow.metrics import Metrics
 from remote_airflow.server import Server, Unavailable
 from remote_airflow.settings import Settings, load
 from remote_airflow.versions import dispatch_id
@@ -46,6 +47,7 @@ class RemoteExecutor(BaseExecutor):
         self._link: Link | None = None
         self._server: Server | None = None
         self._logs: RunningLogs | None = None
+        self._metrics = Metrics(self.team_name)
         self._noted: deque[Any] = deque(maxlen=_NOTED)
 
     # The scheduler's process ---------------------------------------------------------------------
@@ -81,6 +83,7 @@ class RemoteExecutor(BaseExecutor):
         self.change_state(key, TaskInstanceState.QUEUED, dispatch, remove_running=False)
 
     def _refuse(self, key: Any, reason: str) -> None:
+        self._metrics.refused()
         self._note("remote: not run", reason, key)
         self.fail(key, reason)
 
@@ -107,6 +110,7 @@ class RemoteExecutor(BaseExecutor):
                 log.info("the job of %s is cancelled: Airflow has ended the task", key)
         except Exception:
             log.exception("the state of tasks cannot be told now")
+        self._metrics.tell(self._dispatches, self._server.heard_at if self._server else None)
 
     def revoke_task(self, *, ti: Any) -> None:
         """Forget a task and end its job; nothing is reported of it."""

@@ -7,6 +7,7 @@ Unavailable     no answer, or one that says: later
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -37,6 +38,8 @@ class Server:
         self._settings = settings
         self._timeout = timeout
         self._client: httpx.Client | None = None
+        self.heard_at = time.monotonic()
+        """When it answered last, or said in its stream that it is alive; at first: now."""
 
     def close(self) -> None:
         """Close its connections."""
@@ -105,6 +108,7 @@ class Server:
         with self._stream("/events", params, "application/x-ndjson") as answer:
             try:
                 for line in answer.iter_lines():
+                    self.heard_at = time.monotonic()
                     yield json.loads(line) if line.strip() else None
             except (httpx.HTTPError, ValueError) as error:
                 raise Unavailable(_words(error)) from None
@@ -148,11 +152,13 @@ class Server:
             raise Unavailable(_words(error)) from None
         _check(answer)
         try:
-            return answer.json()
+            found = answer.json()
         except ValueError:
             raise Unavailable(
                 f"what answers at {self._settings.url} is no remote-server; check [remote] url"
             ) from None
+        self.heard_at = time.monotonic()
+        return found
 
     def _stream(self, path: str, params: dict[str, Any], media: str) -> _Stream:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,15 @@ DAG_BAG = (
     else "airflow.models.dagbag"
 )
 """Where a task's DAG is loaded; agents' hosts have the same version."""
+
+
+def stats() -> Any:
+    """What takes metrics: the back-end that Airflow is configured with."""
+    try:
+        # Since 3.2; before it was `airflow.stats`.
+        return import_module("airflow.observability.stats").Stats
+    except ImportError:
+        return import_module("airflow.stats").Stats
 
 
 def dispatch_id(workload: Any) -> tuple[str, bool]:

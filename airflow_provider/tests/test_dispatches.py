@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from remote_airflow.dispatches import Dispatches, Report, Told
+from remote_airflow.dispatches import Dispatches, Measures, Report, Told
 
 
 def event(dispatch: str, state: str, **more: Any) -> dict[str, Any]:
@@ -84,3 +84,22 @@ def test_what_the_server_does_not_know_any_more_has_failed() -> None:
         Told.FAILED,
         "the server knows no job of this task any more",
     )
+
+
+def test_what_has_happened_is_measured_once() -> None:
+    known = Dispatches()
+    for name in ("a", "b", "c"):
+        known.add(f"k{name}", name, {})
+    known.adopt("other", "d", None)
+    assert known.measures() == Measures(outbox=3, followed=1, refused=0, waited=[])
+    known.submitted("a", "J-a")
+    known.refused("b", "no such queue")
+    known.refused("never-heard-of", "no such queue")
+    known.reports()
+    known.heard(event("a", "running"))
+    known.heard(event("a", "running"))
+    known.heard(event("d", "running"))
+    found = known.measures()
+    assert (found.outbox, found.followed, found.refused) == (1, 2, 1)
+    assert len(found.waited) == 1 and 0 <= found.waited[0] < 60, "nobody knows it of adopted ones"
+    assert known.measures() == Measures(1, 2, 0, [])

@@ -188,7 +188,7 @@ def test_no_fault_of_ours_ends_the_scheduler(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")
 
-    for name in ("add", "reports", "revoke", "adopt", "holds"):
+    for name in ("add", "reports", "revoke", "adopt", "holds", "measures"):
         monkeypatch.setattr(executor._dispatches, name, broken)
     work = workload("t")
     run(executor, work)
