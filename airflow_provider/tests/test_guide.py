@@ -1,0 +1,88 @@
+"""The snippets of docs/airflow.md: they parse, and name only what Airflow or this provider has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "airflow.md"
+
+
+def snippets() -> list[Any]:
+    """All blocks of YAML: the chart's values, and the file for Compose."""
+    import yaml
+
+    found = re.findall(r"^```yaml\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    return [yaml.safe_load(text) for text in found]
+
+
+def plain() -> dict[str, str]:
+    """The variables of the section "Install"."""
+    text = GUIDE.read_text()
+    return dict(re.findall(r"^(AIRFLOW__\w+)=(.+)$", text, re.MULTILINE))
+
+
+def environments() -> Iterator[Any]:
+    chart, compose = snippets()
+    yield pytest.param({one["name"]: one["value"] for one in chart["env"]}, id="chart")
+    for name, service in compose["services"].items():
+        yield pytest.param(service["environment"], id=f"compose-{name}")
+    yield pytest.param(plain(), id="install")
+
+
+def known(name: str) -> bool:
+    """Whether it is a setting of Airflow, or one that this provider describes."""
+    from airflow.configuration import conf
+
+    from remote_airflow.info import get_provider_info
+
+    _, section, option = name.lower().split("__")
+    ours = get_provider_info()["config"]
+    described = ours if section in ours else conf.configuration_description
+    return option in described[section]["options"]
+
+
+@pytest.mark.parametrize("environment", list(environments()))
+def test_each_setting_is_known_and_a_text(environment: dict[str, Any]) -> None:
+    assert len(environment) >= 5
+    assert [name for name in environment if not known(name)] == []
+    assert [value for value in environment.values() if not isinstance(value, str)] == []
+
+
+@pytest.mark.parametrize("environment", list(environments()))
+def test_what_they_name_is_there(
+    environment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.configuration import conf
+
+    from remote_airflow.settings import load
+
+    monkeypatch.delenv("AIRFLOW__REMOTE__TOKEN")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = load(conf)
+    assert settings.url == "https://jobs.example.com"
+    assert settings.execution_api_url == "https://airflow.example.com/execution/"
+    assert settings.token_file.startswith("/")
+    alias, path = environment["AIRFLOW__CORE__EXECUTOR"].split(",")[-1].split(":")
+    assert alias == "Remote"
+    for dotted in (path, environment["AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS"]):
+        module, _, attribute = dotted.rpartition(".")
+        assert getattr(import_module(module), attribute)
+
+
+def test_a_token_is_where_its_setting_says() -> None:
+    chart, compose = snippets()
+    (mount,) = chart["volumeMounts"]
+    assert mount["name"] == chart["volumes"][0]["name"]
+    token = {one["name"]: one["value"] for one in chart["env"]}["AIRFLOW__REMOTE__TOKEN_FILE"]
+    assert token == f"{mount['mountPath']}/token"
+    for service in compose["services"].values():
+        (secret,) = service["secrets"]
+        assert secret in compose["secrets"]
+        assert service["environment"]["AIRFLOW__REMOTE__TOKEN_FILE"] == f"/run/secrets/{secret}"
