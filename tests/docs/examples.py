@@ -29,7 +29,8 @@ LOSSES = ("delete", "revoke", "rotate-token", "drain", "logout", "unregister", "
 RUN_ON = ("remote-server dev", "remote-server run", "remote-agent run")
 READY = re.compile("Ctrl-C ends both|token is in|online")
 BEFORE = {
-    "remotectl queue delete berlin": "for agent in $(remotectl agent list -q); do "
+    "remotectl queue delete berlin": "remotectl queue edit default --default; "
+    "for agent in $(remotectl agent list -q); do "
     "remotectl agent set $agent --queue default; done",
     "remotectl queue create berlin": "remotectl agent set web-7 --queue default; "
     "remotectl queue delete berlin",
