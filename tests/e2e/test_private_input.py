@@ -42,8 +42,12 @@ def assert_kept(stack: Stack, count: int) -> None:
     if KIND != "sqlite":
         return
     with sqlite3.connect(f"file:{stack.data_dir}/server.db?mode=ro", uri=True) as database:
-        (found,) = database.execute("select count(*) from private_inputs").fetchone()
-    assert found == count
+        found = database.execute(
+            "select jobs.id, state, attempt, policy, "
+            "(select group_concat(what) from timeline where timeline.job = jobs.id) "
+            "from private_inputs join jobs on jobs.id = private_inputs.job"
+        ).fetchall()
+    assert len(found) == count, found
 
 
 def test_it_is_read_once_and_found_nowhere(stack: Stack, tmp_path: Path) -> None:
