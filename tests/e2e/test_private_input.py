@@ -71,9 +71,11 @@ def test_it_is_read_once_and_found_nowhere(stack: Stack, tmp_path: Path) -> None
     assert_kept(stack, 0)
     told = [*stack.client.audit(limit=500), *stack.client.jobs().items, stack.client.job(job.id)]
     assert CANARY not in str(told)
-    backup = tmp_path / "backup.tar"
-    words = [str(BIN / "remote-server"), "backup", str(backup), "--data-dir", str(stack.data_dir)]
-    subprocess.run(words, env=stack.server.env, check=True, capture_output=True, timeout=60)
+    if KIND == "sqlite":
+        # Else backups are the database's business.
+        backup = str(tmp_path / "backup.tar")
+        words = [str(BIN / "remote-server"), "backup", backup, "--data-dir", str(stack.data_dir)]
+        subprocess.run(words, env=stack.server.env, check=True, capture_output=True, timeout=60)
     nowhere(stack.root, tmp_path)
     refused = stack.ctl("job", "retry", job.id)
     assert refused.returncode and b"had an input, which is kept no longer" in refused.stderr
