@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import functools
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 MODULE = "remote_airflow.plugin"
 
 
 @pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]]:
-    """Loads the plugins anew, with the entry points as pyproject.toml has them now."""
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]]:
+    """Loads the plugins anew, by the entry points of the environment."""
     from airflow import plugins_manager
     from airflow._shared import module_loading
-
-    project = tomllib.loads(PROJECT.read_text())["project"]
-    info = tmp_path / "remote_airflow-9.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: remote-airflow\nVersion: 9\n")
-    points = project["entry-points"]["airflow.plugins"]
-    lines = [f"{name} = {value}\n" for name, value in points.items()]
-    (info / "entry_points.txt").write_text("".join(["[airflow.plugins]\n", *lines]))
-    monkeypatch.syspath_prepend(tmp_path)
 
     def forget() -> None:
         sys.modules.pop(MODULE, None)

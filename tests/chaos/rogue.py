@@ -107,7 +107,7 @@ class Rogue:
         """Take jobs of its own queue, and have logs of 60 GiB that are not there."""
 
         def answer(offer: dict[str, Any]) -> bytes | None:
-            if offer["spec"]["queue"] != QUEUE:
+            if offer["spec"].get("queue") != QUEUE:
                 return _refusal(offer, dice.choice(_REASONS))
             self.missed += 1
             about = {"attempt": offer["attempt"]}
