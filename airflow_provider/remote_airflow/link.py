@@ -31,6 +31,7 @@ class Link:
         self._server = server
         self._dispatches = dispatches
         self._stop = threading.Event()
+        self._following = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -86,7 +87,9 @@ class Link:
                 changed.wait(5)
         for dispatch, (job, reason) in self._dispatches.cancels().items():
             self._cancel(dispatch, job, reason)
-        if wanted := self._dispatches.to_submit(_BATCH):
+        wanted = self._dispatches.to_submit(_BATCH)
+        # What ends before the first look at the events would be told of with the next look only.
+        if wanted and self._following.wait(5):
             self._submit(wanted)
 
     def _submit(self, wanted: list[Dispatch]) -> None:
@@ -130,6 +133,7 @@ class Link:
     def _follow(self) -> None:
         if self._after is None:
             self._after = self._server.last_event()
+            self._following.set()
         self._look()
         looked_at = time.monotonic()
         for event in self._server.events(self._after, STATES):

@@ -11,7 +11,7 @@ def test_a_secret_of_a_host_is_in_no_form_in_a_log(stack: Stack) -> None:
     config = '[secrets]\nenv_allow = ["E2E_TOKEN"]\n'
     stack.agent("alpha", config=config, E2E_TOKEN="hunter22-hunter33")
     script = (
-        'set -x; echo "$E2E_TOKEN"; printf "$E2E_TOKEN" | base64; echo "$URL"; '
+        'set -x; echo "$E2E_TOKEN"; printf "$E2E_TOKEN" >raw; base64 raw; echo "$URL"; '
         'echo "key=$E2E_TOKEN" > "$REMOTE_OUTPUTS"'
     )
     env = {"URL": "https://me:${E2E_TOKEN}@example.com"}
@@ -19,7 +19,15 @@ def test_a_secret_of_a_host_is_in_no_form_in_a_log(stack: Stack) -> None:
     assert job.state is JobState.SUCCEEDED and job.outputs == {"key": "***"}
     lines = stack.client.log(job.id).splitlines()
     # A variable with a secret in it is one itself.
-    shown = [b"***", b"***", b"***=", b"+ echo ***", b"+ echo ***", b"+ printf ***", b"+ base64"]
+    shown = [
+        b"***",
+        b"***",
+        b"***=",
+        b"+ echo ***",
+        b"+ echo ***",
+        b"+ printf ***",
+        b"+ base64 raw",
+    ]
     assert sorted(lines) == sorted([*shown, b"+ echo key=***"])
 
 

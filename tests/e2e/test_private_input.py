@@ -7,6 +7,7 @@ import hashlib
 import json
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
 
@@ -41,7 +42,8 @@ def assert_kept(stack: Stack, count: int) -> None:
     """So many are in the database, where that is a file to look into."""
     if KIND != "sqlite":
         return
-    with sqlite3.connect(f"file:{stack.data_dir}/server.db?mode=ro", uri=True) as database:
+    # Closed at once: `nowhere` opens the same files, and so takes its locks from it.
+    with closing(sqlite3.connect(f"file:{stack.data_dir}/server.db?mode=ro", uri=True)) as database:
         found = database.execute(
             "select jobs.id, state, attempt, policy, "
             "(select group_concat(what) from timeline where timeline.job = jobs.id) "
