@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from remote_protocol.attempt_id import AttemptId
 from remote_server.artifacts.ports import ArtifactUnavailable
-from remote_server.disk.files import make_folder, sync_folder
+from remote_server.disk.files import keep_whole, make_folder, write_at
 from remote_server.disk.reserve import Reserve
 
 _PART: Final = ".part"
@@ -38,7 +38,7 @@ class LocalArtifacts:
     def append(self, key: AttemptId, number: int, offset: int, data: memoryview) -> None:
         if lack := self._reserve.lack():
             raise ArtifactUnavailable(lack)
-        self._try(lambda: self._append(self._part(key, number), offset, data))
+        self._try(lambda: write_at(self._part(key, number), offset, data))
         self._reserve.written(len(data))
 
     def discard(self, key: AttemptId, number: int) -> None:
@@ -72,21 +72,6 @@ class LocalArtifacts:
                 return path.stat().st_size
         return 0
 
-    def _append(self, part: Path, offset: int, data: memoryview) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        try:
-            descriptor = os.open(part, flags, 0o600)
-        except FileNotFoundError:
-            make_folder(part.parent)
-            descriptor = os.open(part, flags, 0o600)
-        try:
-            # At its offset, and not at the end: what a failed write has left is written over.
-            while data:
-                written = os.pwrite(descriptor, data, offset)
-                data, offset = data[written:], offset + written
-        finally:
-            os.close(descriptor)
-
     def _finish(self, part: Path) -> None:
         whole = part.with_suffix("")
         if not part.exists():
@@ -95,16 +80,8 @@ class LocalArtifacts:
             # An empty one: nothing of it ever came.
             make_folder(part.parent)
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        if self._durable:
-            descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        os.replace(part, whole)
-        if self._durable:
-            for folder in (whole.parent, whole.parent.parent, self.root):
-                sync_folder(folder)
+        folders = (whole.parent, whole.parent.parent, self.root) if self._durable else ()
+        keep_whole(part, whole, folders)
 
     def _delete(self, job: str) -> None:
         with suppress(FileNotFoundError):

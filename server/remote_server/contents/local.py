@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from remote_server.contents.ports import ContentUnavailable, FoundPart, PartKey
-from remote_server.disk.files import make_folder, sync_folder
+from remote_server.disk.files import keep_whole, make_folder, write_at
 from remote_server.disk.reserve import Reserve
 
 _PARTS: Final = "parts"
@@ -41,7 +41,7 @@ class LocalContents:
     def append(self, key: PartKey, offset: int, data: memoryview) -> None:
         if lack := self._reserve.lack():
             raise ContentUnavailable(lack)
-        self._try(lambda: self._append(self._part(key), offset, data))
+        self._try(lambda: write_at(self._part(key), offset, data))
         self._reserve.written(len(data))
 
     def discard(self, key: PartKey) -> None:
@@ -81,33 +81,10 @@ class LocalContents:
                     found.append(FoundPart(PartKey(digest, owner), about.st_size, about.st_mtime))
         return found
 
-    def _append(self, part: Path, offset: int, data: memoryview) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        try:
-            descriptor = os.open(part, flags, 0o600)
-        except FileNotFoundError:
-            make_folder(part.parent)
-            descriptor = os.open(part, flags, 0o600)
-        try:
-            # At its offset, and not at the end: what a failed write has left is written over.
-            while data:
-                written = os.pwrite(descriptor, data, offset)
-                data, offset = data[written:], offset + written
-        finally:
-            os.close(descriptor)
-
     def _finish(self, part: Path, whole: Path) -> None:
         make_folder(whole.parent)
-        if self._durable:
-            descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        os.replace(part, whole)
-        if self._durable:
-            for folder in (whole.parent, self.root):
-                sync_folder(folder)
+        folders = (whole.parent, self.root) if self._durable else ()
+        keep_whole(part, whole, folders)
 
     def _kept(self) -> list[str]:
         with suppress(FileNotFoundError):

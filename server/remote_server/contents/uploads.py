@@ -23,8 +23,6 @@ FRESH: Final = 3600.0
 """Seconds for which a content is kept in any case: the job that names it is still to come."""
 MOST_OPEN: Final = 1_000
 """Contents that one sender may be sending at a time."""
-
-
 _AT_ONCE: Final = 100
 """Contents that are looked up at a time to be deleted: to find them means to look at all."""
 
