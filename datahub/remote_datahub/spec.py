@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from remote_datahub.recipe import MAX_RECIPE
 from remote_protocol.ids import Name
-from remote_protocol.limits import MAX_NAME, MAX_REQUIREMENT, MAX_REQUIREMENTS, MAX_SECRETS
+from remote_protocol.limits import MAX_NAME, MAX_SECRETS
 from remote_protocol.program import check_text
 from remote_protocol.quantities import Duration
-from remote_protocol.requirements import canonical, check_requirements, normalised
+from remote_protocol.requirements import canonical
 from remote_protocol.secret_names import FILE_SUFFIX, RESERVED_PREFIX
 from remote_protocol.spec.job import JobSpec
+from remote_protocol.spec.python import Requirements
 
 MAX_PLUGINS: Final = 64
 GRACE_PERIOD: Final = 60.0
@@ -44,11 +45,7 @@ class DatahubSpec(JobSpec, kind="datahub"):
         list[Annotated[str, StringConstraints(max_length=MAX_NAME)]], Field(max_length=MAX_PLUGINS)
     ] = Field(default_factory=list)
     """Extras of that package; empty: those of the recipe's source and sink."""
-    requirements: Annotated[
-        list[Annotated[str, StringConstraints(max_length=MAX_REQUIREMENT)]],
-        Field(max_length=MAX_REQUIREMENTS),
-        BeforeValidator(check_requirements),
-    ] = Field(default_factory=list)
+    requirements: Requirements = Field(default_factory=list)
     """Further packages, as jobs of the kind `python` have them."""
     debug: bool = False
     """Whether DataHub's command line tells all that it does."""
@@ -94,11 +91,6 @@ class DatahubSpec(JobSpec, kind="datahub"):
                     "datahub-rest"
                 )
         return sorted({canonical(name) for name in names})
-
-    @field_validator("requirements")
-    @classmethod
-    def _requirements(cls, lines: list[str]) -> list[str]:
-        return sorted({normalised(line) for line in lines})
 
     @model_validator(mode="after")
     def _usable(self) -> DatahubSpec:

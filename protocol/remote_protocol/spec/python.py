@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from remote_protocol.contents import ContentRef
 from remote_protocol.files import FilePath
@@ -28,6 +35,14 @@ ModuleName = Annotated[
     str, StringConstraints(max_length=256, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")
 ]
 
+Requirements = Annotated[
+    list[Annotated[str, StringConstraints(max_length=MAX_REQUIREMENT)]],
+    Field(max_length=MAX_REQUIREMENTS),
+    BeforeValidator(check_requirements),
+    AfterValidator(lambda lines: sorted({normalised(line) for line in lines})),
+]
+"""Packages, one a line as in a requirements file: names, extras, versions, markers, `--hash`."""
+
 
 class PythonSpec(JobSpec, kind="python"):
     """A job that runs a Python program, given as text, as a module, or as a file of a bundle."""
@@ -47,11 +62,7 @@ class PythonSpec(JobSpec, kind="python"):
         list[Argument], Field(max_length=MAX_ARGUMENTS), BeforeValidator(check_command)
     ] = Field(default_factory=list)
     """Arguments of the program."""
-    requirements: Annotated[
-        list[Annotated[str, StringConstraints(max_length=MAX_REQUIREMENT)]],
-        Field(max_length=MAX_REQUIREMENTS),
-        BeforeValidator(check_requirements),
-    ] = Field(default_factory=list)
+    requirements: Requirements = Field(default_factory=list)
     """Packages, one a line as in a requirements file: names, extras, versions, markers, `--hash`.
     The agent prepares an environment with them, once for all jobs that require the same."""
     python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,2}$")] | None = None
@@ -78,11 +89,6 @@ class PythonSpec(JobSpec, kind="python"):
         if isinstance(text, str):
             check_text(text, "it")
         return text
-
-    @field_validator("requirements")
-    @classmethod
-    def _requirements(cls, lines: list[str]) -> list[str]:
-        return sorted({normalised(line) for line in lines})
 
     @model_validator(mode="after")
     def _something_to_run(self) -> Self:
