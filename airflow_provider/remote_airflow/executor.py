@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 ADOPTION_TIMEOUT: Final = 8.0
 """Seconds; the scheduler holds locks on rows meanwhile."""
-_STOP_PATIENCE: Final = 10.0
+_STOP_TIMEOUT: Final = 10.0
 _NOTED: Final = 1000
 _GIVEN_UP: Final = "Airflow has ended the task"
 
@@ -176,7 +176,7 @@ class RemoteExecutor(BaseExecutor):
     def end(self) -> None:
         """The scheduler stops: say what is left to say. Jobs run on and are adopted later."""
         if self._link is not None:
-            self._link.stop(_STOP_PATIENCE)
+            self._link.stop(_STOP_TIMEOUT)
 
     def terminate(self) -> None:
         """The same, at once."""

@@ -41,9 +41,9 @@ class Link:
             thread.start()
             self._threads.append(thread)
 
-    def stop(self, patience: float) -> None:
+    def stop(self, timeout: float) -> None:
         """Say what is left, for so many seconds; then stop. Jobs run on."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while self._threads and self._dispatches.pending() and time.monotonic() < deadline:
             time.sleep(0.05)
         self._stop.set()

@@ -17,7 +17,7 @@ from remote_server.artifacts import ArtifactStore
 from remote_server.domain.model import Job
 from remote_server.store import Store
 
-PATIENCE: Final = 60.0
+REPORT_TIMEOUT: Final = 60.0
 """Seconds after the end of a job in which its report may come."""
 MAX_STRUCTURED: Final = 3 * 1024 * 1024
 """Bytes of a report that DataHub's server takes beside a log; a larger one is the job's only."""
@@ -40,7 +40,7 @@ async def structured_report(store: Store, artifacts: ArtifactStore, job: Job) ->
     found = await store.artifacts_of(key)
     one = next((item for item in found.items if item.name == ARTIFACT), None)
     if one is None or one.state is ArtifactState.UPLOADING:
-        late = time.time() - (job.ended_at or 0.0) > PATIENCE
+        late = time.time() - (job.ended_at or 0.0) > REPORT_TIMEOUT
         coming = one is not None or len(found.items) < found.expected
         return Structured(None, due=coming and not late)
     if one.state is not ArtifactState.COMPLETE or one.size > MAX_STRUCTURED:

@@ -12,7 +12,7 @@ import pytest
 
 from remote_datahub import reports
 from remote_datahub.report import ARTIFACT
-from remote_datahub.reports import PATIENCE
+from remote_datahub.reports import REPORT_TIMEOUT
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import ArtifactLost
 from tests.server.web.api.test_artifacts import give
@@ -75,7 +75,7 @@ async def test_a_report_that_got_lost_holds_nothing_up(live: Live) -> None:
 
 
 async def test_a_host_that_is_gone_holds_nothing_up_for_long(live: Live) -> None:
-    await ended(live, artifacts=1, at=time.time() - PATIENCE - 1)
+    await ended(live, artifacts=1, at=time.time() - REPORT_TIMEOUT - 1)
     assert (await shown(live))["status"] == "SUCCESS"
 
 

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import pytest
 
-from remote_server.disk.files import checksum, make_folder, sync_folder
+from remote_server.disk.files import checksum, keep_whole, make_folder, sync_folder, write_at
 
 
 def test_every_new_folder_is_private(tmp_path: Path) -> None:
@@ -37,3 +37,25 @@ def test_sync_reports_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         sync_folder(tmp_path / "gone")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_received_is_written_at_its_offset(tmp_path: Path) -> None:
+    part = tmp_path / "new" / "parts" / "one"
+    write_at(part, 0, memoryview(b"abcdef"))
+    write_at(part, 2, memoryview(b"XY"))
+    assert part.read_bytes() == b"abXYef"
+    assert stat.S_IMODE(part.stat().st_mode) == 0o600
+    assert stat.S_IMODE(part.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_is_whole_gets_its_name(
+    durable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    part.write_bytes(b"x")
+    keep_whole(part, whole, (tmp_path,) if durable else ())
+    assert whole.read_bytes() == b"x" and not part.exists()
+    assert len(synced) == (2 if durable else 0), "the file, and its folder"
