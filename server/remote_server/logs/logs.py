@@ -64,6 +64,9 @@ class Logs:
         """Held by who reads from the archive, as long as the piece is in memory."""
         self._followers: dict[AttemptId, set[asyncio.Event]] = {}
         self._packing: set[AttemptId] = set()
+        self._pack_turn = asyncio.Lock()
+        """Held while a log is packed: the later of two for one log would find the first one's work,
+        take it for that of a log that is gone, and delete it."""
         self._oldest_new = make_ulid(int(now() * 1000), bytes(10))
         """Jobs from here on are of this process: nothing of them was ever packed before."""
         self._log = structlog.get_logger("remote_server.logs")
@@ -184,10 +187,13 @@ class Logs:
     async def pack(self, key: AttemptId) -> float:
         """Move a log that has ended to the archive, if it is here; seconds of a processor.
 
-        Whoever reads it meanwhile notices nothing. LogUnavailable: it stays as it was.
+        One at a time; whoever reads it meanwhile notices nothing. LogUnavailable: it stays as it
+        was.
         """
-        if self.store.length(key) is None:
-            return 0.0
+        async with self._pack_turn:
+            return 0.0 if self.store.length(key) is None else await self._pack(key)
+
+    async def _pack(self, key: AttemptId) -> float:
         self._packing.add(key)
         try:
             seconds = await self.archived.put(key, self.store.content(key))

@@ -216,6 +216,19 @@ async def test_a_crash_between_put_and_removal_leaves_both_and_the_store_counts(
     assert await again.read(key, 0, len(DATA)) == DATA
 
 
+async def test_a_log_that_two_pack_at_once_is_packed_once(place: Place) -> None:
+    """The packer, which looks for logs at its start, and another call."""
+    logs, key = place.logs, new_key()
+    logs.append(key, DATA)
+    place.archive.gate.clear()
+    both = [asyncio.ensure_future(logs.pack(key)) for _ in range(2)]
+    await asyncio.sleep(0)
+    place.archive.gate.set()
+    await asyncio.gather(*both)
+    assert (logs.packed, logs.at_hand(key)) == (1, False)
+    assert await logs.read(key, 0, len(DATA)) == DATA
+
+
 async def test_packing_what_is_gone_is_nothing(place: Place) -> None:
     assert await place.logs.pack(new_key()) == 0.0
     assert (place.archive.objects, place.logs.packed) == ({}, 0)
