@@ -25,6 +25,9 @@ if "CI" not in os.environ:
     settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("here")
 
+# Names of failed tests on the last lines.
+_MOST_NAMED = 12
+
 # Programs are tried as users have them: what they could not print is in a buffer at their end.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
@@ -66,3 +69,12 @@ def pytest_sessionfinish() -> None:
     databases = sys.modules.get("tests.support.databases")
     if databases is not None:
         databases.stop()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Name what failed on the last lines: of a long output, a CI service may keep only the end."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and "PYTEST_XDIST_WORKER" not in os.environ:
+        failed = [*reporter.stats.get("failed", ()), *reporter.stats.get("error", ())]
+        for one in failed[:_MOST_NAMED]:
+            print(f"{one.outcome}: {one.nodeid}")
