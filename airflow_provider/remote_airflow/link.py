@@ -95,23 +95,19 @@ class Link:
     def _submit(self, wanted: list[Dispatch]) -> None:
         bodies = [one.body for one in wanted if one.body is not None]
         try:
-            ids = self._server.submit_batch(bodies)
-        except Refused:
-            # All or none: one that is at fault must not keep the others.
-            for one in wanted:
-                self._submit_one(one)
-        else:
-            for one, job in zip(wanted, ids, strict=True):
-                self._dispatches.submitted(one.id, job)
-
-    def _submit_one(self, one: Dispatch) -> None:
-        body = one.body
-        if body is None:
-            return
-        try:
-            self._dispatches.submitted(one.id, self._server.submit(body))
+            found = self._server.submit_each(bodies)
         except Refused as refused:
-            words = str(refused.args[0])
+            # The call as a whole, which may be too large: one at a time, each with its own answer.
+            if len(wanted) > 1:
+                for one in wanted:
+                    self._submit([one])
+                return
+            found = [refused]
+        for one, job in zip(wanted, found, strict=True):
+            if isinstance(job, str):
+                self._dispatches.submitted(one.id, job)
+                continue
+            words = str(job.args[0])
             log.error("the remote-server refuses a task's job %s: %s", one.key, words)
             self._dispatches.refused(one.id, words)
 

@@ -47,14 +47,16 @@ class Server:
             self._client.close()
             self._client = None
 
-    def submit_batch(self, bodies: Sequence[dict[str, Any]]) -> list[str]:
-        """Submit jobs, all or none; their ids in order. A repeated one gives the first job."""
-        answer = self._call("POST", "/jobs/batch", {"jobs": list(bodies)})
-        return [str(job) for job in answer["ids"]]
-
-    def submit(self, body: dict[str, Any]) -> str:
-        """Submit one job; its id."""
-        return str(self._call("POST", "/jobs", body)["id"])
+    def submit_each(self, bodies: Sequence[dict[str, Any]]) -> list[str | Refused]:
+        """Submit jobs in one call: the id of each in order, or why it alone was refused. A repeated
+        one gives the first job."""
+        answer = self._call("POST", "/jobs/batch", {"jobs": list(bodies), "atomic": False})
+        return [
+            str(one["id"])
+            if one.get("id")
+            else Refused(str(one["detail"])[:_LONGEST], one.get("status"))
+            for one in answer["results"]
+        ]
 
     def cancel(self, job: str, reason: str) -> None:
         """Ask for a job's end; one that is gone is no fault."""

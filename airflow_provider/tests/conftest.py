@@ -37,6 +37,8 @@ class FakeServer:
         self.calls: list[str] = []
         self.logs: dict[str, bytes] = {}
         self.away = False
+        self.most = 2000
+        """Jobs that it takes in one call."""
         self.lose_answers = 0
         """So many submissions are done, and not answered."""
         self.changed = threading.Condition()
@@ -140,17 +142,19 @@ class FakeServer:
         self.calls.append(f"POST {http.path}")
         if self.away:
             self.answer(http, 503, {"detail": "the server stops"})
+        elif http.path.endswith("/batch") and len(body["jobs"]) > self.most:
+            self.answer(http, 413, {"detail": "the body is too large"})
         elif http.path.endswith("/batch"):
-            if any(job["queue"] == "nowhere" for job in body["jobs"]):
-                self.answer(http, 422, {"detail": "there is no queue 'nowhere'"})
-                return
-            ids = [self._submit(job) for job in body["jobs"]]
+            assert body["atomic"] is False
+            results = [self._judged(job) for job in body["jobs"]]
             if self.lose_answers:
                 self.lose_answers -= 1
                 http.close_connection = True
                 http.connection.close()
                 return
-            self.answer(http, 201, {"ids": ids})
+            ids = [one["id"] for one in results if "id" in one]
+            status = 201 if len(ids) == len(results) else 200
+            self.answer(http, status, {"ids": ids, "results": results})
         elif http.path.endswith("/lookup"):
             keys = {k: self.keys[k] for k in body["idempotency_keys"] if k in self.keys}
             ids = {*keys.values(), *(job for job in body["ids"] if job in self.jobs)}
@@ -158,10 +162,14 @@ class FakeServer:
         elif http.path.endswith("/cancel"):
             self.cancelled.append(http.path.split("/")[-2])
             self.answer(http, 202, {})
-        elif body["queue"] == "nowhere":
-            self.answer(http, 422, {"detail": "there is no queue 'nowhere'"})
         else:
-            self.answer(http, 201, {"id": self._submit(body)})
+            self.answer(http, 404, {"detail": f"there is no {http.path}"})
+
+    def _judged(self, job: dict[str, Any]) -> dict[str, Any]:
+        if job["queue"] == "nowhere":
+            detail = "there is no queue 'nowhere'"
+            return {"status": 422, "code": "unknown_queue", "detail": detail}
+        return {"id": self._submit(job)}
 
     def _submit(self, body: dict[str, Any]) -> str:
         key = body["idempotency_key"]

@@ -54,6 +54,15 @@ def test_a_refused_task_fails_with_the_reason_and_others_run(
     told(executor, bad.ti.key, "failed")
     assert "no queue 'nowhere'" in executor._task_event_logs[0].extra
     until(lambda: dispatches[0] in server.keys, "the other one is submitted")
+    assert server.calls.count("POST /api/v1/jobs/batch") == 1, "one call is enough for both"
+
+
+def test_tasks_that_are_too_large_together_go_one_by_one(executor: Any, server: FakeServer) -> None:
+    server.most = 1
+    works = [workload("a"), workload("bad", queue="nowhere"), workload("b")]
+    dispatches = run(executor, *works)
+    told(executor, works[1].ti.key, "failed")
+    until(lambda: {dispatches[0], dispatches[2]} <= server.keys.keys(), "the others are submitted")
 
 
 def test_faults_of_executor_config_are_said(executor: Any) -> None:

@@ -55,11 +55,12 @@ class CallMethods(GroupCalls, WebhookCalls):
         )
 
     @method
-    async def submit_batch(self, specs: Sequence[Document]) -> Document:
+    async def submit_batch(self, specs: Sequence[Document], *, atomic: bool = True) -> Document:
         """Submit many jobs in one transaction; each has its own idempotency key."""
-        return await self._transport.document(
-            Call("POST", "/jobs/batch", body={"jobs": list(specs)})
-        )
+        body: dict[str, object] = {"jobs": list(specs)}
+        if not atomic:
+            body["atomic"] = False
+        return await self._transport.document(Call("POST", "/jobs/batch", body=body))
 
     @method
     async def look_up(self, ids: Sequence[str], keys: Sequence[str]) -> Document:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from remote_client.modes import method, stream
 from remote_client.paths import key
 from remote_client.resources.base import Resource
+from remote_client.transport import Document
 from remote_protocol.api.bodies import Page
 from remote_protocol.api.events import TimelineEntry
 from remote_protocol.api.explanations import JobExplanation
@@ -17,6 +18,7 @@ from remote_protocol.api.jobs import (
     JobBatch,
     JobBatchCreated,
     JobOutputs,
+    JobResult,
     JobsFound,
     JobView,
 )
@@ -33,13 +35,16 @@ class JobMethods(Resource):
 
     @method
     async def submit_batch(self, specs: Sequence[JobSpec]) -> list[str]:
-        """Submit many jobs in one transaction; their ids in order. Each gets its own key."""
-        keyed = [
-            spec if spec.idempotency_key else spec.model_copy(update={"idempotency_key": key()})
-            for spec in specs
-        ]
-        jobs = [json.loads(spec.submission) for spec in JobBatch(jobs=keyed).jobs]
-        return self._view(JobBatchCreated, await self._calls.submit_batch(jobs)).ids
+        """Submit many jobs in one transaction, all or none; their ids in order. Each gets its own
+        key."""
+        return self._view(JobBatchCreated, await self._calls.submit_batch(_keyed(specs))).ids
+
+    @method
+    async def submit_each(self, specs: Sequence[JobSpec]) -> list[JobResult]:
+        """Submit many jobs in one transaction, without those that the server refuses; what became
+        of each, in order. Each gets its own key."""
+        answer = await self._calls.submit_batch(_keyed(specs), atomic=False)
+        return self._view(JobBatchCreated, answer).results or []
 
     @method
     async def explain(self, spec: JobSpec) -> JobExplanation:
@@ -112,3 +117,12 @@ class JobMethods(Resource):
     async def wait(self, job: str, timeout: float | None = None) -> JobView:
         """The job once it has ended. ClientError when `timeout` seconds pass before."""
         return self._view(JobView, await self._calls.wait(job, timeout))
+
+
+def _keyed(specs: Sequence[JobSpec]) -> list[Document]:
+    """The bodies of many jobs, which may be sent again."""
+    keyed = [
+        spec if spec.idempotency_key else spec.model_copy(update={"idempotency_key": key()})
+        for spec in specs
+    ]
+    return [json.loads(spec.submission) for spec in JobBatch(jobs=keyed).jobs]

@@ -27,12 +27,29 @@ class JobBatch(Body):
     """Many jobs in one transaction."""
 
     jobs: list[JobSpec] = Field(min_length=1, max_length=MAX_BATCH_JOBS)
+    atomic: bool = True
+    """All of them or none; false: what is wrong with one job does not keep the others."""
+
+
+class JobResult(View):
+    """What became of one job of a batch: its `id`, or why it was refused."""
+
+    id: JobId | None = None
+    status: int | None = None
+    """The HTTP status that the job alone would have been answered with."""
+    code: str | None = None
+    """Stable name of the error (`errors.ErrorCode`)."""
+    detail: str = ""
+    """Cause and cure, for people."""
 
 
 class JobBatchCreated(View):
     """Answer to a batch: the ids, in the order of the jobs."""
 
     ids: list[JobId]
+    """Of those that were refused there is none."""
+    results: list[JobResult] | None = None
+    """One for each job, in order; only where the batch was not atomic."""
 
 
 class AttemptView(View):

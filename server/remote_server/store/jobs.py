@@ -15,13 +15,21 @@ from remote_server.domain.change_set import Submitted
 from remote_server.domain.demand import demand_key, demand_of, demand_text, policy_of, policy_text
 from remote_server.domain.model import SYSTEM, Job, Principal
 from remote_server.domain.secrets import Sealer
-from remote_server.errors import Conflict, NotFound, ServerError
+from remote_server.errors import (
+    Conflict,
+    ContentMissing,
+    JobTooLarge,
+    NotFound,
+    ServerError,
+    UnknownAgent,
+    UnknownQueue,
+)
 from remote_server.store.cancelling import cancel_job
 from remote_server.store.contents import note_needs, require_contents
 from remote_server.store.default_queue import DefaultQueue
 from remote_server.store.ports import Reader, Transaction
 from remote_server.store.private_inputs import keep_private_inputs
-from remote_server.store.repository import require_agents, require_queues
+from remote_server.store.repository import require_agents, require_queues, unplaceable
 from remote_server.store.rows import SELECT_JOB, job_from
 from remote_server.store.schema import jobs, specs
 from remote_server.store.specifications import Specs, SpecTexts, require_offerable, spec_texts
@@ -61,6 +69,8 @@ _BY_KEY: Final = (
 )
 
 
+_REFUSALS: Final = (Conflict, ContentMissing, JobTooLarge, UnknownAgent, UnknownQueue)
+"""What is the matter with one job, and not with the database."""
 NO_INPUTS: Final[Mapping[int, Sealer]] = {}
 
 
@@ -90,42 +100,91 @@ class Jobs(DefaultQueue):
         UnknownQueue; UnknownAgent; Conflict when the key was used for a different job;
         JobTooLarge when no agent could be offered it; ContentMissing.
         """
+        found = await self._submit(wanted, now, by, detail, action, inputs, repeated)
+        # Without refusals that are collected each of them was raised.
+        return [job for job in found if isinstance(job, Job)]
+
+    async def submit_each(
+        self,
+        wanted: Sequence[JobSpec],
+        now: float,
+        by: Principal = SYSTEM,
+        inputs: Mapping[int, Sealer] = NO_INPUTS,
+    ) -> list[Job | ServerError]:
+        """Store new jobs, in this order, without those that `submit` would refuse: in their places
+        are the errors. Still one transaction."""
+        return await self._submit(wanted, now, by, inputs=inputs, each=True)
+
+    async def _submit(
+        self,
+        wanted: Sequence[JobSpec],
+        now: float,
+        by: Principal,
+        detail: str = "",
+        action: str = "job.submit",
+        inputs: Mapping[int, Sealer] = NO_INPUTS,
+        repeated: bool = False,
+        each: bool = False,
+    ) -> list[Job | ServerError]:
         given, wanted = wanted, await self.placed(wanted)
         texts: list[SpecTexts] = []
+        too_large: dict[int, ServerError] = {}
         for number, spec in enumerate(wanted, 1):
             text = spec_texts(spec)
-            require_offerable(spec, text, number if len(wanted) > 1 else 0)
+            try:
+                require_offerable(spec, text, number if len(wanted) > 1 and not each else 0)
+            except JobTooLarge as error:
+                if not each:
+                    raise
+                too_large[number - 1] = error
             texts.append(text)
             if number % _TURN == 0:
                 # Megabytes of scripts and files take their time: others run meanwhile.
                 await asyncio.sleep(0)
         ids = [self._ulids.make(now) for _ in wanted]
 
-        def store(tx: Transaction) -> list[str]:
-            require_queues(tx, {spec.queue for spec in wanted})
-            require_agents(tx, {spec.agent for spec in wanted if spec.agent is not None})
-            stored: list[str] = []
+        def store(tx: Transaction) -> list[str | ServerError]:
+            refused = too_large
+            if each:
+                refused = {**unplaceable(tx, wanted), **too_large}
+            else:
+                require_queues(tx, {spec.queue for spec in wanted})
+                require_agents(tx, {spec.agent for spec in wanted if spec.agent is not None})
+            stored: list[str | ServerError] = []
             rows: list[dict[str, object]] = []
             bodies: list[dict[str, object]] = []
             needs: list[tuple[str, dict[str, int]]] = []
             keyed: dict[str, tuple[str, str, str | None]] = {}
             submitter = by.text
-            for job, spec, asked, stored_as in zip(ids, wanted, given, texts, strict=True):
+            jobs = enumerate(zip(ids, wanted, given, texts, strict=True))
+            for number, (job, spec, asked, stored_as) in jobs:
                 text, excerpt, bulk = stored_as
                 key = spec.idempotency_key
-                if key is not None:
-                    first = keyed.get(key) or tx.one(
-                        _BY_KEY, {"wanted": key, "submitter": submitter}
-                    )
+                needed = {ref.digest: ref.size for ref in spec.contents}
+                try:
+                    if number in refused:
+                        raise refused[number]
+                    first = None
+                    if key is not None:
+                        first = keyed.get(key) or tx.one(
+                            _BY_KEY, {"wanted": key, "submitter": submitter}
+                        )
                     if first is not None:
-                        stored.append(_same(key, tuple(first), asked, stored_as))
+                        stored.append(_same(str(key), tuple(first), asked, stored_as))
                         continue
+                    if needed:
+                        require_contents(tx, needed, by, repeated=repeated)
+                except _REFUSALS as error:
+                    if not each:
+                        raise
+                    stored.append(error)
+                    continue
+                if key is not None:
                     keyed[key] = (job, text, bulk)
+                if needed:
+                    needs.append((job, needed))
                 demand = demand_text(demand_of(spec))
                 expires = None if spec.expires_in is None else now + spec.expires_in
-                if needed := {ref.digest: ref.size for ref in spec.contents}:
-                    require_contents(tx, needed, by, repeated=repeated)
-                    needs.append((job, needed))
                 rows.append(
                     {
                         "id": job,
@@ -160,9 +219,12 @@ class Jobs(DefaultQueue):
             return stored
 
         stored = await self._database.write(store, by=by)
-        found: list[Job] = []
+        found: list[Job | ServerError] = []
         submitter = by if by.id else None
         for job, spec, stored_as, known in zip(ids, wanted, texts, stored, strict=True):
+            if isinstance(known, ServerError):
+                found.append(known)
+                continue
             if known != job:
                 found.append(await self.job(known))
                 continue

@@ -3,12 +3,13 @@ of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, bindparam, literal_column, select
 
 from remote_protocol.ids import ULID_ENTROPY, make_ulid, ulid_from_bytes, ulid_to_bytes
+from remote_protocol.spec import JobSpec
 from remote_server.errors import UnknownAgent, UnknownQueue
 from remote_server.store.ports import Database, Reader
 from remote_server.store.schema import agents, queues
@@ -78,6 +79,25 @@ def require_agents(reader: Reader, names: set[str]) -> None:
     """UnknownAgent when one of the agents does not exist."""
     if missing := sorted(names - existing_agents(reader, names)):
         raise UnknownAgent(missing[0], [row.name for row in reader.all(_AGENTS)])
+
+
+def unplaceable(reader: Reader, specs: Sequence[JobSpec]) -> dict[int, UnknownQueue | UnknownAgent]:
+    """The jobs that name a queue or an agent which does not exist, by their places. Each name is
+    looked up once."""
+    faults: dict[tuple[str, str | None], UnknownQueue | UnknownAgent | None] = {}
+    found: dict[int, UnknownQueue | UnknownAgent] = {}
+    for number, spec in enumerate(specs):
+        place = (spec.queue, spec.agent)
+        if place not in faults:
+            faults[place] = None
+            try:
+                require_queues(reader, {spec.queue})
+                require_agents(reader, set() if spec.agent is None else {spec.agent})
+            except (UnknownQueue, UnknownAgent) as error:
+                faults[place] = error
+        if (fault := faults[place]) is not None:
+            found[number] = fault
+    return found
 
 
 def is_state(column: ColumnElement[Any], *states: str) -> ColumnElement[bool]:

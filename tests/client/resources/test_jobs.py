@@ -48,6 +48,18 @@ def test_a_batch_gets_keys_of_its_own(api: FakeApi, both: Any) -> None:
     assert "queue" not in first and second["queue"] == "default", "as far as it was said"
 
 
+def test_a_batch_may_say_what_became_of_each(api: FakeApi, both: Any) -> None:
+    refused = {"id": None, "status": 422, "code": "unknown_queue", "detail": "there is no queue"}
+    answer = {"ids": [ID], "results": [{"id": ID}, refused]}
+    api.on("POST", "/jobs/batch", Answer(answer, 200))
+    specs = [CommandSpec(command=["a"]), CommandSpec(command=["b"], queue="nowhere")]
+    first, second = both.submit_each(specs)
+    assert (first.id, first.status) == (ID, None)
+    assert (second.id, second.status, second.code) == (None, 422, "unknown_queue")
+    body = api.calls[0].body
+    assert body["atomic"] is False and len({job["idempotency_key"] for job in body["jobs"]}) == 2
+
+
 def test_jobs_are_looked_up_by_ids_and_keys(api: FakeApi, both: Any) -> None:
     answer = {"items": [job_view()], "keys": {"k": ID}, "missing_ids": [], "missing_keys": ["x"]}
     api.on("POST", "/jobs/lookup", answer)

@@ -10,9 +10,9 @@ from remote_protocol.api.queues import QueueCreate
 from remote_protocol.ids import make_ulid
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
-from remote_server.domain.model import Principal
+from remote_server.domain.model import Job, Principal
 from remote_server.domain.queue_limits import QueueLimits
-from remote_server.errors import NotFound, Refused, UnknownAgent, UnknownQueue
+from remote_server.errors import NoQueueNamed, NotFound, Refused, UnknownAgent, UnknownQueue
 from remote_server.queries.limited_store import LimitedStore
 from remote_server.store import JobFilter, Store
 from tests.server.store.test_registrations import hello
@@ -75,6 +75,18 @@ async def test_what_others_have_is_unknown_in_the_words_of_what_there_is_not(
     assert "of-a" in real and "of-ab" in real
     (job,) = await mine.submit(wanted(agent="of-ab"), NOW)
     assert job.spec.agent == "of-ab" and await mine.refusals(job.spec) == []
+
+
+async def test_each_job_is_judged_alone_by_what_is_theirs(mine: LimitedStore) -> None:
+    jobs = [spec(queue="b"), spec(queue="a"), spec(), spec(queue="a", agent="of-b")]
+    first, made, unnamed, aside = await mine.submit_each(jobs, NOW)
+    assert isinstance(made, Job) and (await mine.job(made.id)).spec.queue == "a"
+    with pytest.raises(UnknownQueue) as alone:
+        await mine.submit([jobs[0]], NOW)
+    assert isinstance(first, UnknownQueue) and str(first) == str(alone.value)
+    assert isinstance(unnamed, NoQueueNamed) and isinstance(aside, UnknownAgent)
+    assert "of-b'" not in str(aside).partition(";")[2]
+    assert [type(one) for one in await mine.submit_each(jobs[:1], NOW)] == [UnknownQueue]
 
 
 async def test_agents_are_those_of_its_queues(store: Store, mine: LimitedStore) -> None:

@@ -7,8 +7,14 @@ import pytest
 from remote_protocol.messages import Hello
 from remote_protocol.states import AttemptState, EndReason, JobState
 from remote_server.domain.change_set import Cancel, ChangeSet
-from remote_server.domain.model import Principal
-from remote_server.errors import Conflict, NotFound, UnknownAgent, UnknownQueue
+from remote_server.domain.model import Job, Principal
+from remote_server.errors import (
+    Conflict,
+    ContentMissing,
+    NotFound,
+    UnknownAgent,
+    UnknownQueue,
+)
 from remote_server.store import Store
 from remote_server.store.specifications import Specs
 from tests.support.databases import sqlite_connection
@@ -75,6 +81,28 @@ async def test_an_idempotency_key_stores_a_job_once(store: Store) -> None:
     await store.request_cancel(first, "", NOW)
     (known,) = await store.submit([spec(idempotency_key="k")], NOW)
     assert known.state is JobState.CANCELLED
+
+
+async def test_each_job_is_stored_without_those_that_are_refused(store: Store) -> None:
+    await submitted(store, idempotency_key="k")
+    wanted = [
+        spec(queue="gpu", idempotency_key="a"),
+        spec(idempotency_key="a"),
+        spec(idempotency_key="k", priority=1),
+        spec(agent="b"),
+        spec(files=[{"path": "f", "digest": "0" * 64, "size": 1}], idempotency_key="c"),
+        spec(idempotency_key="c"),
+        spec(idempotency_key="c"),
+    ]
+    found = await store.submit_each(wanted, NOW)
+    kinds = [UnknownQueue, Job, Conflict, UnknownAgent, ContentMissing, Job, Job]
+    assert [type(one) for one in found] == kinds
+    again = await store.submit_each(wanted, NOW)
+    assert [one.id for one in again if isinstance(one, Job)] == [
+        one.id for one in found if isinstance(one, Job)
+    ], "a repeat gives the same jobs"
+    assert len((await store.jobs())[0]) == 3
+    assert await store.submit_each([], NOW) == []
 
 
 async def test_a_waiting_job_is_cancelled_at_once(store: Store) -> None:

@@ -407,6 +407,9 @@ async def test_a_job_without_a_queue_goes_to_the_default_one_only_if_that_is_the
             "the job names no queue, and the token may not use the server's default queue; name "
             "one of those to which it is limited: mine"
         )
+    each = await live.post("/jobs/batch", {"jobs": [job, SPEC], "atomic": False}, world.token)
+    said, made = each.body["results"]
+    assert (said["code"], said["detail"]) == ("unknown_queue", detail) and made["id"]
     refused = await live.post("/jobs/explain", job, world.token)
     assert refused.body["outlook"] == "refused" and "names no queue" in refused.body["reason"]
     await live.ask("PATCH", "/queues/mine", {"default": True})

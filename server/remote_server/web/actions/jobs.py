@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from remote_protocol.api.explanations import JobExplanation
 from remote_protocol.errors import ErrorCode
@@ -15,6 +15,9 @@ from remote_server.domain.secrets import Sealer
 from remote_server.queries import explanation
 from remote_server.web.http.problems import ApiProblem, validation
 from remote_server.web.route import Call
+
+ONLY_A_MARK: Final = "is the text itself; true stands for it in answers only"
+"""What is wrong with `true` as private input."""
 
 
 async def submit(
@@ -41,7 +44,7 @@ async def concealed(
     for number, spec in enumerate(specs):
         if spec.private_input is True:
             where = f"jobs.{number}.private_input" if len(specs) > 1 else "private_input"
-            raise validation([(where, "is the text itself; true stands for it in answers only")])
+            raise validation([(where, ONLY_A_MARK)])
         if spec.private_input is not False:
             spec, sealer = await call.services.vault.concealed(spec)
             if sealer is not None:

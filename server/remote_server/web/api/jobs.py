@@ -20,9 +20,9 @@ from remote_server.queries.views import job_view, timeline_entry
 from remote_server.web.access import QUEUE_OPERATOR, QUEUE_VIEWER
 from remote_server.web.actions import jobs as actions
 from remote_server.web.actions.listing import JobsQuery, counted
-from remote_server.web.api.batches import parse_batch
+from remote_server.web.api.batches import parse_batch, result_of
 from remote_server.web.http.headers import header
-from remote_server.web.http.problems import validation
+from remote_server.web.http.problems import ApiProblem, validation
 from remote_server.web.route import Call, Route, answer
 
 _LONGEST_KEY = 255
@@ -104,6 +104,7 @@ def with_key(spec: JobSpec, key: str) -> JobSpec:
     headers=(HEADER,),
     action="job.submit",
     operation="submit_jobs",
+    also=((200, "Jobs of a batch that is not atomic were refused: `results` says which, and why"),),
     refuses=(
         *(ErrorCode.CONFLICT, ErrorCode.CONTENT_MISSING),
         *(ErrorCode.UNKNOWN_QUEUE, ErrorCode.UNKNOWN_AGENT),
@@ -113,7 +114,8 @@ def with_key(spec: JobSpec, key: str) -> JobSpec:
 async def submit_batch(call: Call) -> web.StreamResponse:
     """Submit many jobs in one transaction.
 
-    All of them or none.
+    All of them or none; with `atomic` false each is judged alone, and the answer has a result for
+    each: its id, or the error that it alone would have been answered with.
     """
     if "Idempotency-Key" in call.request.headers:
         # To take no notice would make every job twice where somebody relies on it.
@@ -122,10 +124,20 @@ async def submit_batch(call: Call) -> web.StreamResponse:
     call.services.reserve.require()
     raw = await call.read_bytes(call.services.config.limits.max_batch_body)
     trace = call.request.headers.get(HEADER)
-    wanted = [with_trace(spec, trace) for spec in await parse_batch(raw)]
-    wanted, inputs = await actions.concealed(call, wanted)
-    jobs = await call.services.store.submit(wanted, time.time(), by=call.principal, inputs=inputs)
-    return answer(JobBatchCreated(ids=[job.id for job in jobs]), 201)
+    batch = await parse_batch(raw)
+    valid = [with_trace(spec, trace) for spec in batch.jobs if not isinstance(spec, ApiProblem)]
+    wanted, inputs = await actions.concealed(call, valid)
+    store, now, by = call.services.store, time.time(), call.principal
+    if batch.atomic:
+        jobs = await store.submit(wanted, now, by=by, inputs=inputs)
+        return answer(JobBatchCreated.model_construct(ids=[job.id for job in jobs]), 201)
+    judged = iter(await store.submit_each(wanted, now, by=by, inputs=inputs))
+    results = [
+        result_of(one if isinstance(one, ApiProblem) else next(judged)) for one in batch.jobs
+    ]
+    ids = [result.id for result in results if result.id is not None]
+    made = JobBatchCreated(ids=ids, results=results)
+    return answer(made, 201 if len(ids) == len(results) else 200)
 
 
 @Route(
