@@ -46,7 +46,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-datahub chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev dev-airflow test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-datahub chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ demo: setup ## start a server and an agent, run real jobs live, show the results
 
 dev: setup ## a server with one local agent, until Ctrl-C
 	@$(BIN)/remote-server dev $(ARGS)
+
+dev-airflow: setup ## a whole Airflow with the provider, a server and an agent, until Ctrl-C
+	@$(BIN)/python -m demo.dev_airflow $(ARGS)
 
 test: setup-dev ## the tests, JOBS=3 at a time; heavier ones are the targets below
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(HEAVY:%=--ignore=%) $(ARGS)

@@ -35,20 +35,27 @@ def check(_: Any) -> None:
     online = [agent for agent in _ask("/agents")["items"] if agent["state"] == "online"]
     if not online:
         sys.exit("no agent is online, so that tasks would wait; see: remotectl agent list")
-    print(f"{len(online)} agents are online")
+    print("1 agent is online" if len(online) == 1 else f"{len(online)} agents are online")
 
 
 def agents(_: Any) -> None:
     """Its agents."""
     for agent in _ask("/agents")["items"]:
-        row = (agent["name"], agent["state"], f"{agent['running']}/{agent['capacity']}")
-        print("\t".join(map(str, (*row, ",".join(agent["queues"])))))
+        running = f"{agent['running']}/{_capacity(agent['capacity'])}"
+        print("\t".join((agent["name"], agent["state"], running, ",".join(agent["queues"]))))
 
 
 def queues(_: Any) -> None:
     """Its queues."""
     for queue in _ask("/queues")["items"]:
         print("\t".join(str(queue.get(name)) for name in ("name", "queued", "running", "agents")))
+
+
+def _capacity(of_classes: dict[str, Any]) -> str:
+    """Of the only class its number; of several, which has how much."""
+    if len(of_classes) == 1:
+        return f"{next(iter(of_classes.values())):g}"
+    return ",".join(f"{name}={count:g}" for name, count in of_classes.items())
 
 
 def _ask(path: str) -> Any:
