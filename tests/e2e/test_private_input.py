@@ -87,6 +87,25 @@ def bearer(stack: Stack) -> dict[str, str]:
     return {"Authorization": f"Bearer {stack.admin_token}"}
 
 
+def test_remotectl_gives_it_from_a_file_and_shows_it_nowhere(stack: Stack, tmp_path: Path) -> None:
+    stack.agent("alpha")
+    file = tmp_path / "token"
+    file.write_text(CANARY)
+    # Of nothing that runs meanwhile it is an argument; the shell looks for it by itself.
+    script = (
+        "read -r token; for each in /proc/[0-9]*/cmdline; do "
+        "case $(tr '\\0' ' ' 2>/dev/null < $each) in *$token*) echo seen;; esac; done; "
+        f"printf %s $token | {SUM}"
+    )
+    done = stack.ctl("run", "--private-input", str(file), "--shell", "sh", "--", script)
+    assert (done.returncode, done.stdout.decode().split()) == (0, [digest(CANARY)]), done.stderr
+    file.unlink()
+    shown = stack.ctl("job", "show", "@last", "--output", "json")
+    assert json.loads(shown.stdout)["private_input"] is True
+    assert CANARY.encode() not in done.stdout + done.stderr + shown.stdout
+    nowhere(stack.root, tmp_path)
+
+
 def test_repeats_and_what_is_refused(stack: Stack) -> None:
     base = f"{stack.url}/api/v1"
     body = {"command": ["cat"], "private_input": "one", "idempotency_key": "k"}

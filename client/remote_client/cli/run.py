@@ -32,6 +32,7 @@ Examples:
   remotectl run --file report.sql --file conf/prod.toml:conf.toml -- psql -f report.sql
   cat data.csv | remotectl run -- python3 -c 'import sys; print(len(sys.stdin.read()))'
   remotectl run --script deploy.sh -- staging
+  pass show ci | remotectl run --private-input - --shell sh -- 'read -r token; echo ${#token}'
   remotectl run --python --requirements requirements.txt -- report.py --year 2026
   remotectl run --python --bundle . -- report.py --year 2026
   remotectl run --shell bash -- 'for i in 1 2 3; do echo $i; sleep 1; done'
@@ -95,6 +96,12 @@ Examples:
     metavar="NAME[:file]",
     help="A secret that the job gets as the variable NAME; with :file, as a file in memory whose "
     "path NAME_FILE has.",
+)
+@click.option(
+    "--private-input",
+    metavar="FILE",
+    help="Text for the job's stdin that nobody is shown, at most 64 KiB (-: stdin, at a terminal a "
+    "hidden line). Nothing else is sent to its stdin.",
 )
 @click.option(
     "--mask",
@@ -245,6 +252,12 @@ def run(
     """
     session.failed = OURS
     group = take_group_options(options)
+    from_stdin = [name for name in ("script", "spec", "private_input") if options[name] == "-"]
+    if len(from_stdin) > 1:
+        one, other = (f"--{name.replace('_', '-')}" for name in from_stdin[:2])
+        raise UsageError(f"{one} - and {other} - both read standard input; name a file for one")
+    if options["private_input"] is not None:
+        _private(options, group is not None, forced, explain)
     contents: list[Any] = []
     spec = job_spec(options, contents)
     if str(spec.get("shell")).startswith("-"):
@@ -273,10 +286,12 @@ def run(
         )
     if explain:
         return _explained(session, spec, output)
-    taken = no_stdin or "-" in (options["script"], options["spec"])
+    # A job has one input.
+    taken = no_stdin or bool(from_stdin or spec.get("private_input"))
     if forced and taken:
         raise UsageError(
-            "--stdin contradicts --no-stdin, --script - and --spec -; leave one of them out"
+            "--stdin contradicts --no-stdin, --script -, --spec - and private input; leave one of "
+            "them out"
         )
     if is_sent(forced, taken, detach):
         spec["stdin"] = True
@@ -299,6 +314,22 @@ def run(
     else:
         say(job["id"])
     return 0
+
+
+def _private(options: dict[str, Any], each: bool, forced: bool, explain: bool) -> None:
+    """Put a private input in place of the name of its file."""
+    if each:
+        raise UsageError(
+            "--private-input contradicts --each, for a group has no input; give its jobs a secret "
+            "with --secret"
+        )
+    if forced:
+        raise UsageError("--stdin contradicts --private-input: a job has one input")
+    from remote_client.cli.private_input import read_private_input
+
+    text = read_private_input(options["private_input"])
+    # Where nothing is submitted, the server need not know it.
+    options["private_input"] = True if explain else text
 
 
 def _explained(session: Session, spec: Document, output: str) -> int:

@@ -104,6 +104,12 @@ def test_output_and_exit_code_are_the_jobs(
         (("--env", "SURELY_NOT_SET"), "no such variable"),
         (("--file", "/no/such/file"), "No such file"),
         (("--retry-on", "boredom"), "--retry-on"),
+        (("--private-input", "/no/such/file"), "--private-input /no/such/file: No such file"),
+        (("--private-input", "/dev/null"), "is empty; leave it out"),
+        (("--private-input", "x", "--stdin"), "a job has one input"),
+        (("--private-input", "x", "--each"), "a group has no input"),
+        (("--private-input", "-", "--script", "-"), "both read standard input"),
+        (("--private-input", "-", "--spec", "-"), "both read standard input"),
     ],
 )
 def test_bad_options_are_named_before_anything_is_sent(
