@@ -17,7 +17,12 @@ from remote_airflow.versions import DAG_BAG
 _RUNS: Final = {
     # An agent's outage of the network must not end its tasks: Airflow's defaults give up in 27 s.
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "100000",
-    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "60",
+    # It tries again every 10 s at the most, for 45 minutes: 90 s by default, and meanwhile the
+    # supervisor does nothing else, so that the task's words and its end wait as long.
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "500",
+    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
+    # What a task has left behind may hold its output open: it ends with the job, not after 60 s.
+    "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
     # The supervisor looks for the end of its task between heartbeats.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

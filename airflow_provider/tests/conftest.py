@@ -261,3 +261,15 @@ def told(executor: Any, key: Any, state: str) -> None:
         return str(executor.event_buffer.get(key, ("", None))[0]) == state
 
     until(look, f"{key} is {state}: {executor.event_buffer}")
+
+
+def known(name: str) -> bool:
+    """Whether it is a setting of Airflow, or one that this provider describes."""
+    from airflow.configuration import conf
+
+    from remote_airflow.info import get_provider_info
+
+    _, section, option = name.lower().split("__")
+    ours = get_provider_info()["config"]
+    described = ours if section in ours else conf.configuration_description
+    return option in described[section]["options"]

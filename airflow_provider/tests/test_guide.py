@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import known
+
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "airflow.md"
 
 
@@ -33,18 +35,6 @@ def environments() -> Iterator[Any]:
     for name, service in compose["services"].items():
         yield pytest.param(service["environment"], id=f"compose-{name}")
     yield pytest.param(plain(), id="install")
-
-
-def known(name: str) -> bool:
-    """Whether it is a setting of Airflow, or one that this provider describes."""
-    from airflow.configuration import conf
-
-    from remote_airflow.info import get_provider_info
-
-    _, section, option = name.lower().split("__")
-    ours = get_provider_info()["config"]
-    described = ours if section in ours else conf.configuration_description
-    return option in described[section]["options"]
 
 
 @pytest.mark.parametrize("environment", list(environments()))

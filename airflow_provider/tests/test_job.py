@@ -9,6 +9,7 @@ import pytest
 from remote_airflow.job import ConfigError, job_of
 from remote_airflow.settings import Settings, SettingsError, load
 
+from .conftest import known as known_to_airflow
 from .conftest import workload
 
 
@@ -38,6 +39,20 @@ def test_options_of_a_task_are_fields_of_its_job(known: Settings) -> None:
     assert (job["on_disconnect"], job["secrets"]) == ({"lost_after": "5m"}, ["DB_PASSWORD"])
     assert (job["priority"], job["idempotency_key"]) == (-1000, "d1")
     assert "eyJ" not in str(job["script"]) + str(job["env"])
+
+
+def test_tasks_wait_for_an_api_and_not_for_what_they_left_behind(known: Settings) -> None:
+    env = job_of(workload(), "d1", known)["env"]
+    assert [name for name in env if not known_to_airflow(name)] == []
+    retries, pause = (
+        float(env[f"AIRFLOW__WORKERS__EXECUTION_API_{name}"])
+        for name in ("RETRIES", "RETRY_WAIT_MAX")
+    )
+    # The pauses are of any length up to the longest.
+    assert retries * pause / 2 > 1800 and pause <= 10
+    assert float(env["AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT"]) <= 5
+    own = known._replace(env={"AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "7"})
+    assert job_of(workload(), "d1", own)["env"]["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "7"
 
 
 def test_an_environment_may_be_a_path(known: Settings) -> None:

@@ -18,7 +18,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     with PostgresServer.started() as postgres, Stack(root) as stack:
         stack.start_server()
         environments = f'[python]\nenvironments = {{airflow = "{VENV}"}}\n'
-        stack.agent("alpha", config=environments, capacity=4)
+        stack.agent("alpha", config=environments, capacity=8)
         deployment = Airflow(root / "airflow", stack, postgres)
         try:
             deployment.start()

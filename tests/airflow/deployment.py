@@ -7,8 +7,10 @@ the stack's mark.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,10 @@ class Airflow:
                     "AIRFLOW_TESTS": str(self.said_folder),
                 }
             ),
+            # What docs/airflow.md recommends.
+            AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME="3600",
+            AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT="900",
+            AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT="3600",
             AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC="2",
             AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL="5",
             AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="8",
@@ -72,32 +78,47 @@ class Airflow:
         self.parts = {name: self._part(name) for name in PARTS}
         self._http = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30)
 
-    def _part(self, name: str) -> Program:
+    def _part(self, name: str, log: str | None = None) -> Program:
         words: dict[str, Sequence[str]] = {
             "api-server": ("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
             "scheduler": ("--skip-serve-logs",),
             "triggerer": ("--skip-serve-logs",),
         }
         command = [VENV / "bin" / "airflow", name, *words.get(name, ())]
-        return Program(f"airflow {name}", command, self.env, self.root / f"{name}.out")
+        return Program(f"airflow {name}", command, self.env, self.root / f"{log or name}.out")
+
+    def another_scheduler(self) -> Program:
+        """A second one, which ends with the deployment."""
+        name = f"scheduler-{len(self.parts)}"
+        self.parts[name] = self._part("scheduler", name).start()
+        return self.parts[name]
 
     def start(self) -> None:
         """Make the database, start everything, and wait until the DAGs are known."""
-        done = subprocess.run(
-            [VENV / "bin" / "airflow", "db", "migrate"],
-            env=self.env, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+        self.command("db", "migrate")
         for part in self.parts.values():
             part.start()
-        until(self._answers, "the api-server answers", 90)
+        self.answers()
         token = httpx.get(f"{self.url}/auth/token").json()["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
-        until(lambda: len(self.get("/dags")["dags"]) >= 5, "the DAGs are known", 60)
+        names = {
+            name
+            for file in (HERE / "dags").glob("*.py")
+            for name in re.findall(r'with DAG\(\s*"(\w+)"', file.read_text())
+        }
+        until(lambda: names <= self.dags(), f"the DAGs are known: {names}", 60)
+
+    def dags(self) -> set[str]:
+        """Their names."""
+        return {dag["dag_id"] for dag in self.get("/dags")["dags"]}
+
+    def answers(self) -> None:
+        """Wait until the api-server answers."""
+        until(self._answers, "the api-server answers", 90)
 
     def _answers(self) -> bool:
-        for part in self.parts.values():
-            assert part.running, f"{part.name} ended:\n{part.words()[-4000:]}"
+        part = self.parts["api-server"]
+        assert part.running, f"{part.name} ended:\n{part.words()[-4000:]}"
         try:
             return httpx.get(f"{self.url}/api/v2/version", timeout=2).status_code == 200
         except httpx.HTTPError:
@@ -107,20 +128,49 @@ class Airflow:
         """An answer of Airflow's API."""
         return self._http.get(path, params=params).raise_for_status().json()
 
-    def trigger(self, dag: str) -> str:
-        """Start a run; its path in the API."""
-        body = {"logical_date": None}
-        made = self._http.post(f"/dags/{dag}/dagRuns", json=body).raise_for_status().json()
+    def trigger(self, dag: str, **conf: object) -> str:
+        """Start a run with these parameters; its path in the API."""
+        made = self.post(f"/dags/{dag}/dagRuns", {"logical_date": None, "conf": conf})
         return f"/dags/{dag}/dagRuns/{made['dag_run_id']}"
+
+    def trigger_by_command(self, dag: str) -> str:
+        """The same without the api-server."""
+        run_id = f"by-command-{uuid.uuid4()}"
+        self.command("dags", "trigger", dag, "--run-id", run_id)
+        return f"/dags/{dag}/dagRuns/{run_id}"
+
+    def command(self, *words: str) -> str:
+        """What `airflow …` prints."""
+        done = subprocess.run(
+            [VENV / "bin" / "airflow", *words],
+            env=self.env, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Tell Airflow's API something."""
+        return self._http.post(path, json=body).raise_for_status().json()
 
     def mark(self, run: str, task: str, state: str) -> None:
         """As the button of the page does it."""
         path = f"{run}/taskInstances/{task}"
         self._http.patch(path, json={"new_state": state}).raise_for_status()
 
+    def clear(self, run: str, task: str) -> None:
+        """As the button of the page does it: the task is run again."""
+        dag, run_id = run.split("/")[2::2]
+        wanted = {"dag_run_id": run_id, "task_ids": [task], "dry_run": False, "only_failed": False}
+        self.post(f"/dags/{dag}/clearTaskInstances", wanted)
+
     def tasks(self, run: str) -> dict[str, dict[str, Any]]:
         """Its task instances by name and place."""
-        found = self.get(f"{run}/taskInstances", limit="100")["task_instances"]
+        path = f"{run}/taskInstances"
+        first = self.get(path, limit="100")
+        found = [*first["task_instances"]]
+        while len(found) < first["total_entries"]:
+            more = self.get(path, limit="100", offset=str(len(found)))["task_instances"]
+            found += more
         return {
             ti["task_id"] + (f"[{ti['map_index']}]" if ti["map_index"] >= 0 else ""): ti
             for ti in found

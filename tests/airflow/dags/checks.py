@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
 from airflow.sdk import DAG, task
@@ -21,7 +22,7 @@ def said(line: str) -> None:
 
 
 with DAG("operators", **MANUAL, default_args={"retry_delay": timedelta(seconds=1)}):
-    first = BashOperator(task_id="first", bash_command="echo 20 {{ run_id }}", **REMOTE)
+    first = BashOperator(task_id="first", bash_command="echo 100 {{ run_id }}", **REMOTE)
 
     @task(retries=1, **REMOTE)
     def second(given: str, ti: object = None) -> list[int]:
@@ -44,22 +45,50 @@ with DAG("operators", **MANUAL, default_args={"retry_delay": timedelta(seconds=1
     )
     mapped.expand(number=second(first.output)) >> third
 
-with DAG("long", **MANUAL):
-    # Its child is in the way of whoever forgets the tree.
-    script = """
-    echo begins; sh -c 'echo $$ >> "$AIRFLOW_TESTS/pids"; exec sleep 600' &
-    echo $$ >> "$AIRFLOW_TESTS/pids"; wait
-    """
-    BashOperator(task_id="waits", bash_command=script, **REMOTE)
+
+def makes(greeting: str, ti: object) -> dict[str, object]:
+    ti.xcom_push(key="letters", value=sorted(set(greeting)))
+    return {"greeting": greeting, "size": len(greeting)}
+
+
+def takes(size: int, letters: list[str], templates_dict: dict[str, str], **context: object) -> str:
+    assert size == context["params"]["size"], (size, context["params"])
+    return f"{size} {''.join(letters)} {templates_dict['where']}"
+
+
+# Templates get what they name from the Execution API: XCom, parameters, variables, connections.
+with DAG(
+    "python", **MANUAL, params={"greeting": "hello", "size": 5}, render_template_as_native_obj=True
+):
+    pushes = PythonOperator(
+        task_id="pushes",
+        python_callable=makes,
+        op_args=["{{ params.greeting }}"],
+        **REMOTE,
+    )
+    pulls = PythonOperator(
+        task_id="pulls",
+        python_callable=takes,
+        op_kwargs={
+            "size": "{{ ti.xcom_pull('pushes')['size'] }}",
+            "letters": "{{ ti.xcom_pull('pushes', key='letters') }}",
+        },
+        templates_dict={"where": "{{ var.value.place }} {{ conn.site.host }}:{{ conn.site.port }}"},
+        **REMOTE,
+    )
+    shows = BashOperator(
+        task_id="shows", bash_command='echo "$SAID"', env={"SAID": pulls.output}, **REMOTE
+    )
+    pushes >> pulls
 
 with DAG("gated", **MANUAL):
     for number in range(3):
         BashOperator(
             task_id=f"gate{number}",
             bash_command=f"""
-            echo "gate{number} began" >> "$AIRFLOW_TESTS/said"
+            echo "gate{number} began {{{{ run_id }}}}" >> "$AIRFLOW_TESTS/said"
             until [ -e "$AIRFLOW_TESTS/open-{{{{ run_id }}}}" ]; do sleep 0.2; done
-            echo "gate{number} ended" >> "$AIRFLOW_TESTS/said"
+            echo "gate{number} ended {{{{ run_id }}}}" >> "$AIRFLOW_TESTS/said"
             """,
             **REMOTE,
         )
