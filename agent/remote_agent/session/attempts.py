@@ -25,6 +25,7 @@ from remote_agent.session.effects import (
 from remote_agent.session.events import AttemptStarted, OfferFailed, SpoolMissing
 from remote_agent.session.lifecycle import EXPECTED_TO_RUN, TRANSITIONS, Action, State, Trigger
 from remote_agent.session.secret_needs import SecretNeeds
+from remote_agent.session.send_window import SendWindow
 from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import RemoteProtocolError
@@ -55,6 +56,7 @@ class Attempts:
         """Whether chunks may be sent: no welcome with its rulings is awaited."""
         self.end_counts: dict[str, int] = {}
         """Attempts that ended here, for each end reason."""
+        self._window = SendWindow()
         self._turns: dict[AttemptId, None] = {}
         """Those with something to send, in the order of their turns."""
 
@@ -111,6 +113,7 @@ class Attempts:
     def change_link(self) -> None:
         """A new link: what is not durable yet never will be held, it is in no inventory."""
         self.drop_unstored()
+        self._window.restart()
         for attempt in self.held.values():
             attempt.serial = 0
 
@@ -129,14 +132,14 @@ class Attempts:
             attempt = self.held.get(key)
             if attempt is None:
                 continue
-            offset, length = attempt.cursor.next_chunk()
+            offset, length = attempt.cursor.next_chunk(self._window.size)
             if length and attempt.sends:
                 self._turns[key] = None
                 attempt.in_hand = offset
                 return key, offset, length
         return None
 
-    def chunk_sent(self, key: AttemptId, length: int) -> list[Effect]:
+    def chunk_sent(self, key: AttemptId, length: int, now: float) -> list[Effect]:
         """The first `length` bytes of the chunk handed out last are on the link."""
         attempt = self.held.get(key)
         if attempt is None:
@@ -144,6 +147,8 @@ class Attempts:
         # A rewind or a new session in between has made this chunk an old one.
         if attempt.in_hand == attempt.cursor.sent:
             attempt.cursor.advance(length)
+            if length:
+                self._window.sent(key, attempt.cursor.sent, now)
         attempt.in_hand = None
         return [] if attempt.ended is None else self._report(attempt, attempt.ended)
 
@@ -177,12 +182,17 @@ class Attempts:
     def _rewind(self, attempt: HeldAttempt, offset: int) -> None:
         """Send the log from `offset` on, and the end once more after it."""
         attempt.rewind(offset)
+        self._window.forget(attempt.key)
         self._fire(attempt, Trigger.REWIND)
 
     def _send_log(self, attempt: HeldAttempt) -> list[Effect]:
         """Upload what is unsent, and report the end of what is sent."""
         effects: list[Effect] = []
-        if attempt.key not in self._turns and attempt.sends and attempt.cursor.next_chunk()[1]:
+        if (
+            attempt.key not in self._turns
+            and attempt.sends
+            and attempt.cursor.next_chunk(self._window.size)[1]
+        ):
             self._turns[attempt.key] = None
             if self.uploading:
                 effects.append(_WAKE)
@@ -237,7 +247,7 @@ class Attempts:
             attempt.serial = offer.serial
         return self._fire(attempt, Trigger.OFFER, offer)
 
-    def about(self, message: m.ServerMessage, key: AttemptId) -> list[Effect]:
+    def about(self, message: m.ServerMessage, key: AttemptId, now: float) -> list[Effect]:
         """A message about one attempt. RemoteProtocolError when it makes no sense."""
         attempt = self.held.get(key)
         if attempt is None:
@@ -247,6 +257,7 @@ class Attempts:
         kind = type(message)
         if isinstance(message, m.Ack):
             attempt.cursor.ack(message.offset)
+            self._window.acknowledged(key, message.offset, now)
             return [Acknowledged(key, message.offset), *self._send_log(attempt)]
         trigger = _TRIGGERS.get(kind)
         if trigger is not None:
@@ -284,6 +295,7 @@ class Attempts:
         if transition.state is None:
             del self.held[attempt.key]
             self._turns.pop(attempt.key, None)
+            self._window.forget(attempt.key)
         else:
             attempt.state = transition.state
         effects: list[Effect] = []

@@ -157,7 +157,7 @@ class Session:
             case SpoolGrew(key, size):
                 return attempts.grew(key, size)
             case ChunkSent(key, length):
-                return attempts.chunk_sent(key, length)
+                return attempts.chunk_sent(key, length, now)
             case SpoolMissing():
                 return attempts.missing(event)
             case InputReceived():
@@ -277,7 +277,7 @@ class Session:
             case m.Offer():  # what comes for every job goes first: `isinstance` runs Python here
                 return self._offer(message, now)
             case m.Confirm() | m.Settled() | m.Ack():
-                return self._attempts.about(message, message.attempt)
+                return self._attempts.about(message, message.attempt, now)
             case m.HeartbeatAck():
                 return self._heartbeat_acked(message)
             case m.SetMode(desired=desired):
@@ -297,7 +297,7 @@ class Session:
                 return self._hello()
             case m.InputEnd(attempt=key, size=size):
                 return self._inputs.finish(key, size)
-        return self._attempts.about(message, message.attempt)
+        return self._attempts.about(message, message.attempt, now)
 
     def _welcome(self, message: m.Welcome) -> list[Effect]:
         if (message.session, message.version) != (self._session, PROTOCOL_VERSION):

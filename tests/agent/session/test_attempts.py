@@ -13,6 +13,7 @@ from remote_agent.session.effects import (
     Start,
     Stop,
 )
+from remote_agent.session.send_window import LEAST
 from remote_protocol import messages as m
 from remote_protocol.limits import MAX_PAYLOAD, WINDOW
 from remote_protocol.messages import Phase, Refusal, Verdict
@@ -120,13 +121,13 @@ def test_messages_about_unknown_attempts_are_harmless(talk: Talk, kind: str) -> 
 
 def test_attempts_take_turns(talk: Talk) -> None:
     talk.running().running(OTHER_KEY)
-    talk.do(ev.SpoolGrew(KEY, 3 * MAX_PAYLOAD))
-    talk.do(ev.SpoolGrew(OTHER_KEY, 2 * MAX_PAYLOAD))
+    talk.do(ev.SpoolGrew(KEY, 2 * MAX_PAYLOAD))
+    talk.do(ev.SpoolGrew(OTHER_KEY, MAX_PAYLOAD))
     order = []
     while (chunk := talk.session.next_chunk()) is not None:
         order.append(chunk[0])
         talk.do(ev.ChunkSent(chunk[0], chunk[2]))
-    assert order == [KEY, OTHER_KEY, KEY, OTHER_KEY, KEY]
+    assert order == [KEY, OTHER_KEY, KEY]
 
 
 def test_unacknowledged_bytes_are_bounded_until_acks_come(talk: Talk) -> None:
@@ -136,9 +137,31 @@ def test_unacknowledged_bytes_are_bounded_until_acks_come(talk: Talk) -> None:
     while (chunk := talk.session.next_chunk()) is not None:
         total += chunk[2]
         talk.do(ev.ChunkSent(KEY, chunk[2]))
-    assert total == WINDOW
+    assert total == LEAST
+    # It came back fast: one more may be on its way from now on.
     assert kinds(talk.say("ack", offset=MAX_PAYLOAD)) == ["WakeUploader"]
-    assert talk.session.next_chunk() == (KEY, WINDOW, MAX_PAYLOAD)
+    assert talk.session.next_chunk() == (KEY, LEAST, MAX_PAYLOAD)
+    talk.do(ev.ChunkSent(KEY, MAX_PAYLOAD))
+    assert talk.session.next_chunk() == (KEY, LEAST + MAX_PAYLOAD, MAX_PAYLOAD)
+    talk.do(ev.ChunkSent(KEY, MAX_PAYLOAD))
+    assert talk.session.next_chunk() is None
+
+
+def test_the_window_shrinks_when_acknowledgements_come_late(talk: Talk) -> None:
+    talk.running()
+    talk.do(ev.SpoolGrew(KEY, 30 * WINDOW))
+    most = sent = 0
+    for delay in [0.0] * 20 + [0.1] * 20:
+        under_way = 0
+        while (chunk := talk.session.next_chunk()) is not None:
+            sent += chunk[2]
+            under_way += chunk[2]
+            talk.do(ev.ChunkSent(KEY, chunk[2]))
+        most = max(most, under_way)
+        talk.now += delay
+        talk.say("ack", offset=sent)
+    assert most == WINDOW
+    assert under_way == LEAST
 
 
 def test_growth_wakes_the_uploader_once(talk: Talk) -> None:
