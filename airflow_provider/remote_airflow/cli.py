@@ -58,6 +58,29 @@ def _capacity(of_classes: dict[str, Any]) -> str:
     return ",".join(f"{name}={count:g}" for name, count in of_classes.items())
 
 
+def _check_bundles() -> None:
+    """Whether the bundles that are pushed can be; nothing is sent."""
+    from airflow.configuration import conf
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    from remote_airflow.packing import PackError, look
+    from remote_airflow.settings import load
+    from remote_airflow.versions import bundle_root
+
+    settings = load(conf)
+    names = settings.push_bundles
+    if "*" in names:
+        names = frozenset(bundle.name for bundle in DagBundlesManager().get_all_dag_bundles())
+    for name in sorted(names):
+        try:
+            with bundle_root(name, None) as root:
+                found = look(root, settings.push_ignore_file, settings.push_limit)
+        except (PackError, OSError) as error:
+            sys.exit(f"the DAG bundle {name!r} cannot be pushed: {error}")
+        size = sum(entry.size for entry in found)
+        print(f"DAG bundle {name} is pushed: {len(found)} files, {size} bytes")
+
+
 def _ask(path: str) -> Any:
     from airflow.configuration import conf
 

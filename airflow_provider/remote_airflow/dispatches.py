@@ -59,6 +59,20 @@ class Dispatch:
     running: bool = False
     began: float | None = None
     """When it was dispatched here, by the monotonic clock."""
+    bundle: tuple[str, str | None] | None = None
+    """The DAG bundle, by name and version, that goes with the job."""
+    files: list[dict[str, Any]] | None = field(default=None, repr=False)
+    """What brings it. Once chosen it stays: the same key is for the same job, and the answer to a
+    submission may be lost."""
+    lacked: int = 0
+    """How often the server said that it has no such files."""
+
+    @property
+    def submission(self) -> dict[str, Any] | None:
+        """What is submitted."""
+        return (
+            self.body if self.body is None or not self.files else {**self.body, "files": self.files}
+        )
 
 
 class Dispatches:
@@ -79,12 +93,19 @@ class Dispatches:
 
     # What the scheduler says -------------------------------------------------------------------
 
-    def add(self, key: Hashable, dispatch: str, body: dict[str, Any]) -> None:
+    def add(
+        self,
+        key: Hashable,
+        dispatch: str,
+        body: dict[str, Any],
+        bundle: tuple[str, str | None] | None = None,
+    ) -> None:
         """A new dispatch, to be submitted. A former one of the key is of no interest any more; its
         job is left to end by itself, as a task does that was deferred."""
         with self.changed:
             self._supersede(key)
-            self._by_id[dispatch] = Dispatch(dispatch, key, body, began=time.monotonic())
+            began = time.monotonic()
+            self._by_id[dispatch] = Dispatch(dispatch, key, body, began=began, bundle=bundle)
             self._current[key] = dispatch
             self._outbox.append(dispatch)
             self.changed.notify_all()

@@ -14,13 +14,14 @@ from typing import Any, Final
 from airflow.executors.base_executor import BaseExecutor
 
 from remote_airflow.dispatches import Dispatches, Told
-from remote_airflow.job import DISPATCH, ConfigError, job_of
+from remote_airflow.job import DISPATCH, ConfigError, job_of, pushed_bundle
 from remote_airflow.link import Link
 from remote_airflow.logs import RunningLogs
 from remote_airflow.metrics import Metrics
+from remote_airflow.pushes import Pushes
 from remote_airflow.server import Server, Unavailable
 from remote_airflow.settings import Settings, load
-from remote_airflow.versions import dispatch_id
+from remote_airflow.versions import bundle_root, dispatch_id
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class RemoteExecutor(BaseExecutor):
         task."""
         settings = self._configured()
         self._server = Server(settings)
-        self._link = Link(self._server, self._dispatches)
+        pushes = Pushes(self._server, settings, bundle_root) if settings.push_bundles else None
+        self._link = Link(self._server, self._dispatches, pushes)
         self._link.start()
         log.info("tasks of this executor run on agents of %s", settings.url)
 
@@ -68,7 +70,9 @@ class RemoteExecutor(BaseExecutor):
             self.running.add(key)
             try:
                 dispatch, known = dispatch_id(workload)
-                self._dispatches.add(key, dispatch, job_of(workload, dispatch, self._configured()))
+                settings = self._configured()
+                body = job_of(workload, dispatch, settings)
+                self._dispatches.add(key, dispatch, body, pushed_bundle(workload, settings))
                 if not known:
                     self._tell_queued(key, dispatch)
             except ConfigError as error:

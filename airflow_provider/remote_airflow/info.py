@@ -65,6 +65,22 @@ def get_provider_info() -> dict[str, Any]:
                         "Bytes of a running task's log that the page of Airflow shows; the whole "
                         "log follows when it has ended.",
                     ),
+                    "push_bundles": _option(
+                        "string",
+                        "",
+                        "DAG bundles that are sent with the jobs of their tasks, with commas "
+                        "between the names, or * for all; agents need no DAGs of their own then. "
+                        "The scheduler's host must have them.",
+                        example="dags-folder",
+                    ),
+                    "push_limit": _option(
+                        "integer", "67108864", "Bytes of the files of such a bundle, at the most."
+                    ),
+                    "push_ignore_file": _option(
+                        "string",
+                        ".remoteignore",
+                        "File in the bundle that names, as .gitignore does, what is not sent.",
+                    ),
                 },
             }
         },

@@ -27,7 +27,7 @@ _PLAIN: Final = {
     "secrets": "secrets",
     "grace_period": "grace_period",
 }
-_OPTIONS: Final = (*_PLAIN, "env", "venv", "container")
+_OPTIONS: Final = (*_PLAIN, "env", "venv", "container", "push")
 
 
 class ConfigError(ValueError):
@@ -61,6 +61,16 @@ def job_of(workload: Any, dispatch: str, settings: Settings) -> dict[str, Any]:
     }
 
 
+def pushed_bundle(workload: Any, settings: Settings) -> tuple[str, str | None] | None:
+    """Name and version of the DAG bundle that goes with the job; None where its host has it. The
+    version is that of the run, where the bundle has versions."""
+    bundle = workload.bundle_info
+    if not settings.push_bundles or not settings.pushes(bundle.name):
+        return None
+    options = _options(getattr(workload.ti, "executor_config", None))
+    return (bundle.name, bundle.version) if options.get("push", True) else None
+
+
 def _options(config: Any) -> dict[str, Any]:
     options = config.get("remote") if isinstance(config, dict) else None
     if options is None:
@@ -80,6 +90,7 @@ def _options(config: Any) -> dict[str, Any]:
         ("labels", dict, "a dictionary"),
         ("container", dict, "a dictionary, for example {'image': 'apache/airflow:3.3.2'}"),
         ("venv", str, "the name or path of an environment"),
+        ("push", bool, "True or False"),
     ):
         if name in options and not isinstance(options[name], kind):
             raise ConfigError(f"executor_config['remote']['{name}'] is not {words}")

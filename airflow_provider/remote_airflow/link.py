@@ -14,12 +14,15 @@ from collections.abc import Callable
 from typing import Final
 
 from remote_airflow.dispatches import STATES, Dispatch, Dispatches
+from remote_airflow.packing import PackError
+from remote_airflow.pushes import Pushes
 from remote_airflow.server import Refused, Server, Unavailable
 
 log = logging.getLogger(__name__)
 
 _BATCH: Final = 200
 _LONGEST_PAUSE: Final = 15.0
+_MOST_LACKED: Final = 3
 _LOOK_EVERY: Final = 300.0
 """Seconds between two looks at all live jobs, in case an event never came."""
 
@@ -27,9 +30,12 @@ _LOOK_EVERY: Final = 300.0
 class Link:
     """Carries the words of `dispatches` to a server and back."""
 
-    def __init__(self, server: Server, dispatches: Dispatches) -> None:
+    def __init__(
+        self, server: Server, dispatches: Dispatches, pushes: Pushes | None = None
+    ) -> None:
         self._server = server
         self._dispatches = dispatches
+        self._pushes = pushes
         self._stop = threading.Event()
         self._following = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -93,7 +99,11 @@ class Link:
             self._submit(wanted)
 
     def _submit(self, wanted: list[Dispatch]) -> None:
-        bodies = [one.body for one in wanted if one.body is not None]
+        if self._pushes is not None:
+            wanted = [one for one in wanted if self._has_files(one, self._pushes)]
+        bodies = [body for one in wanted if (body := one.submission) is not None]
+        if not bodies:
+            return
         try:
             found = self._server.submit_each(bodies)
         except Refused as refused:
@@ -106,10 +116,34 @@ class Link:
         for one, job in zip(wanted, found, strict=True):
             if isinstance(job, str):
                 self._dispatches.submitted(one.id, job)
-                continue
-            words = str(job.args[0])
-            log.error("the remote-server refuses a task's job %s: %s", one.key, words)
-            self._dispatches.refused(one.id, words)
+            elif job.code == "content_missing" and self._send_again(one):
+                log.info("the remote-server lacks the DAG bundle of %s; it is sent again", one.key)
+            else:
+                self._refused(one, str(job.args[0]))
+
+    def _has_files(self, one: Dispatch, pushes: Pushes) -> bool:
+        """Whether the job has what goes with it; else it was refused."""
+        if one.bundle is None or one.files is not None:
+            return True
+        try:
+            one.files = pushes.files(*one.bundle)
+        except PackError as error:
+            self._refused(one, str(error))
+            return False
+        return True
+
+    def _send_again(self, one: Dispatch) -> bool:
+        """Have its bundle packed and sent anew, with the next turn. No job has its key, or that job
+        would have been the answer: so it may get other files."""
+        if self._pushes is None or one.bundle is None or one.lacked >= _MOST_LACKED:
+            return False
+        one.files, one.lacked = None, one.lacked + 1
+        self._pushes.lost()
+        return True
+
+    def _refused(self, one: Dispatch, words: str) -> None:
+        log.error("a task's job is not run %s: %s", one.key, words)
+        self._dispatches.refused(one.id, words)
 
     def _cancel(self, dispatch: str, job: str | None, reason: str) -> None:
         try:

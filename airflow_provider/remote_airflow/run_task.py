@@ -24,6 +24,29 @@ def logs_to_stdout(log_path: str | None) -> bool:
     return True
 
 
+def unpack_bundle(name: str) -> None:
+    """Have the task's DAG bundle be the one that came with the job, if one came."""
+    folder = os.environ.get("REMOTE_WORK_DIR") or os.getcwd()
+    archive = os.path.join(folder, ".airflow-bundle.zip")
+    if not os.path.exists(archive):
+        return
+    from zipfile import ZipFile
+
+    target = os.path.join(folder, ".airflow-bundle")
+    with ZipFile(archive) as packed:
+        packed.extractall(target)
+        for entry in packed.infolist():
+            if entry.external_attr >> 16 & 0o100:
+                os.chmod(os.path.join(target, entry.filename), 0o755)
+    os.remove(archive)
+    bundle = {
+        "name": name,
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": target},
+    }
+    os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps([bundle])
+
+
 def main() -> None:
     with open(0, "rb", closefd=False) as given:
         text = given.read()
@@ -33,7 +56,10 @@ def main() -> None:
     os.dup2(empty, 0)
     os.close(empty)
 
-    in_place = logs_to_stdout(json.loads(text).get("log_path"))
+    document = json.loads(text)
+    in_place = logs_to_stdout(document.get("log_path"))
+    unpack_bundle(str((document.get("bundle_info") or {}).get("name")))
+    del document
     try:
         from airflow.executors import workloads
     except ImportError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import httpx
 
@@ -21,10 +21,19 @@ MOST_LOOKED_UP: Final = 500
 _LATER: Final = frozenset({401, 403, 408, 425, 429})
 """Statuses that a person or time cures: what was to be done is kept meanwhile."""
 _LONGEST: Final = 600
+_PART: Final = 1 << 20
+"""Bytes of a content in one call."""
+_MOST_GAPS: Final = 10
+_BYTES: Final = {"Content-Type": "application/octet-stream"}
 
 
 class Refused(Exception):
-    """The server does not do it; the text is its sentence."""
+    """The server does not do it; the text is its sentence, then comes the HTTP status."""
+
+    def __init__(self, words: str, status: int | None = None, code: str = "") -> None:
+        super().__init__(words, status)
+        self.code = code
+        """The stable name of the error."""
 
 
 class Unavailable(Exception):
@@ -54,7 +63,7 @@ class Server:
         return [
             str(one["id"])
             if one.get("id")
-            else Refused(str(one["detail"])[:_LONGEST], one.get("status"))
+            else Refused(str(one["detail"])[:_LONGEST], one.get("status"), str(one["code"]))
             for one in answer["results"]
         ]
 
@@ -85,6 +94,26 @@ class Server:
                 if shown is not None:
                     found[dispatch] = shown
         return found, {dispatch for dispatch, _ in wanted} - found.keys()
+
+    def send_content(self, digest: str, size: int, file: BinaryIO) -> None:
+        """See to it that the server has a file that jobs name by its SHA-256: what it has already
+        is not sent again."""
+        path = f"/contents/{digest}"
+        answer = self._call("GET", path)
+        at, gaps = int(answer["received"]), 0
+        while answer["state"] != "complete":
+            file.seek(min(at, size))
+            part = file.read(_PART)
+            try:
+                params = {"size": str(size), "offset": str(min(at, size))}
+                answer = self._call("PATCH", path, params=params, data=part)
+            except Refused as refused:
+                # Another scheduler sends it, too, or the server gave it up meanwhile.
+                gaps += 1
+                if refused.code != "content_gap" or gaps > _MOST_GAPS:
+                    raise
+                answer = self._call("GET", path)
+            at = int(answer["received"])
 
     def jobs(self, filters: dict[str, str], timeout: float | None = None) -> list[dict[str, Any]]:
         """One page of jobs, the newest first."""
@@ -140,14 +169,16 @@ class Server:
         body: Any = None,
         params: dict[str, str] | None = None,
         timeout: float | None = None,
+        data: bytes | None = None,
     ) -> Any:
         try:
             answer = self._http().request(
                 method,
                 self._url(path),
                 json=body,
+                content=data,
                 params=params,
-                headers=self._headers("application/json"),
+                headers=self._headers("application/json") | (_BYTES if data is not None else {}),
                 timeout=timeout or self._timeout,
             )
         except (httpx.HTTPError, SettingsError) as error:
@@ -220,13 +251,15 @@ def _check(answer: httpx.Response) -> None:
     status = answer.status_code
     if status < 400:
         return
+    code = ""
     try:
-        said = str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
+        problem = answer.json()
+        said, code = str(problem["detail"]), str(problem.get("code", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
         said = f"it answered {status}"
     if status >= 500 or status in _LATER:
         raise Unavailable(f"the server answered {status}: {said[:_LONGEST]}")
-    raise Refused(said[:_LONGEST], status)
+    raise Refused(said[:_LONGEST], status, code)
 
 
 def _words(error: Exception) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,15 @@ class Settings(NamedTuple):
     """`[core] executor`: tasks look the name of their own executor up in it."""
     env: dict[str, str]
     running_log_limit: int
+    push_bundles: frozenset[str]
+    """Names of the DAG bundles that go with the jobs; `*`: all."""
+    push_limit: int
+    """Bytes of the files of one, unpacked."""
+    push_ignore_file: str
+
+    def pushes(self, bundle: str) -> bool:
+        """Whether tasks of this bundle get it with their jobs."""
+        return bundle in self.push_bundles or "*" in self.push_bundles
 
     def bearer(self) -> str:
         """The token. SettingsError."""
@@ -66,7 +76,10 @@ def load(conf: Any) -> Settings:
         execution_api_url=text("execution_api_url") or _execution_api_url(conf),
         executor=str(conf.get("core", "executor", fallback="") or ""),
         env=_variables(text("env", "{}")),
-        running_log_limit=_number(text("running_log_limit", "2097152")),
+        running_log_limit=max(65536, _number("running_log_limit", text, 2097152)),
+        push_bundles=_names(text("push_bundles")),
+        push_limit=max(1, _number("push_limit", text, 67108864)),
+        push_ignore_file=text("push_ignore_file", ".remoteignore"),
     )
     if not (found.token or found.token_file):
         raise SettingsError(
@@ -96,10 +109,22 @@ def _variables(text: str) -> dict[str, str]:
     return {str(name): str(value) for name, value in found.items()}
 
 
-def _number(text: str) -> int:
+def _names(text: str) -> frozenset[str]:
+    """Names with commas between them, or as a JSON list."""
     try:
-        return max(65536, int(text))
+        found = json.loads(text) if text.startswith("[") else text.split(",")
+    except ValueError as error:
+        raise SettingsError(
+            f"[remote] push_bundles is not JSON ({error}); write for example dags-folder"
+        ) from None
+    return frozenset(str(name).strip() for name in found if str(name).strip())
+
+
+def _number(name: str, text: Callable[[str, str], str], default: int) -> int:
+    given = text(name, str(default))
+    try:
+        return int(given)
     except ValueError:
         raise SettingsError(
-            f"[remote] running_log_limit is no number of bytes: {text!r}; for example 2097152"
+            f"[remote] {name} is no number of bytes: {given!r}; for example {default}"
         ) from None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,6 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 from airflow.executors.base_executor import BaseExecutor
+
+from remote_airflow.packing import PackError
 
 PRE_ASSIGNS = hasattr(BaseExecutor, "pre_assigns_external_executor_id")
 """Since 3.2 the scheduler gives a task an external id, committed with its state `queued`."""
@@ -29,6 +34,39 @@ def stats() -> Any:
         return import_module("airflow.observability.stats").Stats
     except ImportError:
         return import_module("airflow.stats").Stats
+
+
+@contextmanager
+def bundle_root(name: str, version: str | None) -> Iterator[str]:
+    """The folder of a DAG bundle on this host, which stays while it is used. PackError."""
+    from airflow.dag_processing.bundles.base import BundleVersionLock
+
+    try:
+        bundle = _bundles().get_bundle(name, version)
+    except ValueError:
+        raise PackError(
+            "it is not among [dag_processor] dag_bundle_config_list of the scheduler; have the "
+            "same list there as at the dag-processor"
+        ) from None
+    with BundleVersionLock(name, version):
+        try:
+            bundle.initialize()
+            if version is None and bundle.supports_versioning:
+                bundle.refresh()
+            root = str(bundle.path)
+        except Exception as error:
+            raise PackError(
+                f"the scheduler cannot have it{f' in version {version}' if version else ''}: "
+                f"{error}"
+            ) from error
+        yield root
+
+
+@cache
+def _bundles() -> Any:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    return DagBundlesManager()
 
 
 def dispatch_id(workload: Any) -> tuple[str, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -36,7 +37,12 @@ class FakeServer:
         self.cancelled: list[str] = []
         self.calls: list[str] = []
         self.logs: dict[str, bytes] = {}
+        self.contents: dict[str, bytes] = {}
+        self.bodies: dict[str, list[dict[str, Any]]] = {}
+        """All that came with a key."""
         self.away = False
+        self.largest = 1 << 30
+        """Bytes of a content."""
         self.most = 2000
         """Jobs that it takes in one call."""
         self.lose_answers = 0
@@ -52,6 +58,10 @@ class FakeServer:
 
             def do_GET(self) -> None:
                 fake.get(self)
+
+            def do_PATCH(self) -> None:
+                size = int(self.headers.get("Content-Length") or 0)
+                fake.patch(self, self.rfile.read(size))
 
             def do_POST(self) -> None:
                 size = int(self.headers.get("Content-Length") or 0)
@@ -102,6 +112,8 @@ class FakeServer:
             self.answer(http, 503, {"detail": "the server stops"})
         elif where.path.endswith("/events"):
             self._stream(http, int(query["after"][0]), query["follow"][0] == "true")
+        elif "/contents/" in where.path:
+            self.answer(http, 200, self._content(where.path))
         elif where.path.endswith("/log"):
             text = self.logs.get(where.path.split("/")[-2], b"")[int(query["offset"][0]) :]
             http.send_response(200)
@@ -112,6 +124,28 @@ class FakeServer:
             name, _, value = query["annotation"][0].partition("=")
             found = [j for j in self.jobs.values() if j["annotations"].get(name) == value]
             self.answer(http, 200, {"items": found[::-1]})
+
+    def _content(self, path: str) -> dict[str, Any]:
+        digest = path.rsplit("/", 1)[1]
+        data = self.contents.get(digest, b"")
+        complete = bool(data) and hashlib.sha256(data).hexdigest() == digest
+        return {"received": len(data), "state": "complete" if complete else "uploading"}
+
+    def patch(self, http: Any, part: bytes) -> None:
+        where = urlsplit(http.path)
+        self.calls.append(f"PATCH {where.path}")
+        query = parse_qs(where.query)
+        digest, at = where.path.rsplit("/", 1)[1], int(query["offset"][0])
+        before = self.contents.get(digest, b"")
+        if self.away:
+            self.answer(http, 503, {"detail": "the server stops"})
+        elif int(query["size"][0]) > self.largest:
+            self.answer(http, 413, {"detail": "a content may have less", "code": "body_too_large"})
+        elif at > len(before):
+            self.answer(http, 409, {"detail": "bytes are missing", "code": "content_gap"})
+        else:
+            self.contents[digest] = before[:at] + part
+            self.answer(http, 200, self._content(where.path))
 
     def _stream(self, http: Any, after: int, follow: bool) -> None:
         http.send_response(200)
@@ -169,10 +203,16 @@ class FakeServer:
         if job["queue"] == "nowhere":
             detail = "there is no queue 'nowhere'"
             return {"status": 422, "code": "unknown_queue", "detail": detail}
+        known = job["idempotency_key"] in self.keys
+        for file in job.get("files", ()) if not known else ():
+            if self._content(f"/{file['digest']}")["state"] != "complete":
+                detail = f"the content {file['digest']} is not here"
+                return {"status": 422, "code": "content_missing", "detail": detail}
         return {"id": self._submit(job)}
 
     def _submit(self, body: dict[str, Any]) -> str:
         key = body["idempotency_key"]
+        self.bodies.setdefault(key, []).append(body)
         if key not in self.keys:
             job = f"J{len(self.jobs)}"
             self.keys[key] = job

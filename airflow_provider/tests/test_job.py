@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from remote_airflow.job import ConfigError, job_of
+from remote_airflow.job import ConfigError, job_of, pushed_bundle
 from remote_airflow.settings import Settings, SettingsError, load
 
 from .conftest import known as known_to_airflow
@@ -78,6 +78,7 @@ def test_a_container_runs_the_same_program(known: Settings) -> None:
         ({"env": ["A=1"]}, "['env'] is not a dictionary"),
         ({"container": "debian"}, "for example {'image'"),
         ({"venv": 3}, "is not the name or path"),
+        ({"push": "no"}, "['push'] is not True or False"),
     ],
 )
 def test_faults_are_named(known: Settings, options: Any, words: str) -> None:
@@ -93,7 +94,9 @@ def test_faults_are_named(known: Settings, options: Any, words: str) -> None:
         ("TOKEN", "", "remotectl token create --role operator"),
         ("ENV", "A=1", "[remote] env is not JSON"),
         ("ENV", "[]", "is not a JSON object"),
-        ("RUNNING_LOG_LIMIT", "2MB", "no number of bytes"),
+        ("RUNNING_LOG_LIMIT", "2MB", "running_log_limit is no number of bytes"),
+        ("PUSH_LIMIT", "1GiB", "push_limit is no number of bytes"),
+        ("PUSH_BUNDLES", "[dags", "push_bundles is not JSON"),
     ],
 )
 def test_settings_that_are_wrong_are_named(
@@ -105,6 +108,32 @@ def test_settings_that_are_wrong_are_named(
     with pytest.raises(SettingsError) as refused:
         load(conf)
     assert words in str(refused.value)
+
+
+def test_which_bundles_go_with_their_tasks(known: Settings) -> None:
+    work = workload("t")
+    assert pushed_bundle(work, known) is None, "none by default"
+    settings = known._replace(push_bundles=frozenset({"dags-folder"}))
+    assert pushed_bundle(work, settings) == ("dags-folder", None)
+    assert "push" not in job_of(work, "d1", settings)
+    aside = workload("t", executor_config={"remote": {"push": False}})
+    assert pushed_bundle(aside, settings) is None and job_of(aside, "d1", settings)
+    other = work.model_copy(
+        update={"bundle_info": work.bundle_info.model_copy(update={"name": "git", "version": "v1"})}
+    )
+    assert pushed_bundle(other, settings) is None
+    every = known._replace(push_bundles=frozenset({"*"}))
+    assert pushed_bundle(other, every) == ("git", "v1")
+
+
+def test_names_of_bundles(known: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.configuration import conf
+
+    for given in ("dags-folder, team ", '["dags-folder", "team"]'):
+        monkeypatch.setenv("AIRFLOW__REMOTE__PUSH_BUNDLES", given)
+        assert load(conf).push_bundles == {"dags-folder", "team"}
+    assert known.push_bundles == frozenset()
+    assert (known.push_limit, known.push_ignore_file) == (64 << 20, ".remoteignore")
 
 
 def test_a_token_is_read_again_from_its_file(known: Settings, tmp_path: Any) -> None:

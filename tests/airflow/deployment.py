@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import uuid
@@ -24,6 +25,7 @@ from tests.support.stack import Program, Stack, until
 HERE = Path(__file__).resolve().parent
 VENV = HERE.parents[1] / "build" / "airflow" / "venv"
 PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
+LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 EXECUTOR = "Remote:remote_airflow.executor.RemoteExecutor"
 
 
@@ -38,6 +40,13 @@ class Airflow:
         for name in ("home", "agent-home", "said-folder"):
             (root / name).mkdir(parents=True)
         self.said_folder = root / "said-folder"
+        # A bundle that no agent's host knows.
+        self.pushed = root / "pushed"
+        shutil.copytree(HERE / "pushed", self.pushed)
+        bundles = [
+            {"name": name, "classpath": LOCAL, "kwargs": {"path": str(path)}}
+            for name, path in (("dags-folder", HERE / "dags"), ("pushed", self.pushed))
+        ]
         database = postgres.create_database().replace("postgresql://", "postgresql+psycopg2://")
         secret = "a secret of these tests, at least as long as needed for the hash" * 2
         self.env = stack.env(
@@ -55,6 +64,8 @@ class Airflow:
             AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
             AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
             AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS="remote_airflow.log_settings.LOGGING_CONFIG",
+            AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles),
+            AIRFLOW__REMOTE__PUSH_BUNDLES="pushed",
             AIRFLOW__REMOTE__URL=stack.url,
             AIRFLOW__REMOTE__TOKEN_FILE=str(stack.data_dir / "admin-token"),
             AIRFLOW__REMOTE__ENV=json.dumps(

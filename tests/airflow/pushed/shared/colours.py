@@ -1,0 +1,3 @@
+"""A module of the bundle."""
+
+COLOUR = "red"
