@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from remote_protocol.spec import JobSpec
 from remote_server.domain.model import Job, Principal
@@ -13,14 +13,13 @@ from remote_server.store import Store
 from remote_server.store.lookup import FoundJobs
 
 
-class LimitedPlaces(Protocol):
-    """What a limited store says of queues and agents that are named."""
+class Theirs(NamedTuple):
+    """What a limited store says of queues and agents that jobs name."""
 
-    async def strangers(self, wanted: Sequence[JobSpec]) -> list[ServerError]:
-        """The refusals of jobs that name queues or agents which are not there."""
-
-    async def narrowed(self, error: UnknownQueue | UnknownAgent) -> ServerError:
-        """The same error, with the names of what is theirs only."""
+    strangers: Callable[[Sequence[JobSpec]], Awaitable[Sequence[ServerError]]]
+    """The refusals of jobs that name queues or agents which are not there."""
+    narrowed: Callable[[UnknownQueue | UnknownAgent], Awaitable[ServerError]]
+    """The same error, with the names of what is theirs only."""
 
 
 async def submit_each(
@@ -29,7 +28,7 @@ async def submit_each(
     now: float,
     by: Principal,
     inputs: Mapping[int, Sealer],
-    theirs: LimitedPlaces,
+    theirs: Theirs,
 ) -> list[Job | ServerError]:
     """Store what names no queue and no agent of others; see Jobs."""
     refused: dict[int, ServerError] = {}

@@ -40,7 +40,7 @@ from remote_server.errors import (
     UnknownAgent,
     UnknownQueue,
 )
-from remote_server.queries.limited_batches import submit_each, where_the_first_went
+from remote_server.queries.limited_batches import Theirs, submit_each, where_the_first_went
 from remote_server.slices import slices
 from remote_server.store import JobFilter, Store
 from remote_server.store.fleet import FleetRow
@@ -123,13 +123,13 @@ class LimitedStore:
         as those that do not exist."""
         if not all(spec.names_queue for spec in wanted):
             wanted = await self._repeats(wanted, by)
-        for refused in await self.strangers(wanted):
+        for refused in await self._strangers(wanted):
             raise refused
         try:
             return await self._store.submit(wanted, now, by, detail, action, inputs, repeated)
         except (UnknownQueue, UnknownAgent) as error:
             # It was deleted at this moment; the text names everybody's.
-            raise await self.narrowed(error) from None
+            raise await self._narrowed(error) from None
 
     async def submit_each(
         self,
@@ -141,13 +141,15 @@ class LimitedStore:
         """Store new jobs without those that would be refused; see Jobs."""
         if not all(spec.names_queue for spec in wanted):
             wanted = await self._repeats(wanted, by)
-        return await submit_each(self._store, wanted, now, by, inputs, self)
+        return await submit_each(
+            self._store, wanted, now, by, inputs, Theirs(self._strangers, self._narrowed)
+        )
 
     async def refusals(self, spec: JobSpec) -> list[ServerError]:
         """Why `submit` would refuse a job."""
         found = await self._store.refusals(spec)
         rest = [error for error in found if not isinstance(error, UnknownQueue | UnknownAgent)]
-        return [*rest, *await self.strangers([spec])]
+        return [*rest, *await self._strangers([spec])]
 
     async def _repeats(self, wanted: Sequence[JobSpec], by: Principal) -> Sequence[JobSpec]:
         """The same specifications; those that repeat jobs of these queues without naming one, with
@@ -168,7 +170,7 @@ class LimitedStore:
             return await self._store.placed(wanted)
         return wanted
 
-    async def strangers(self, wanted: Sequence[JobSpec]) -> list[ServerError]:
+    async def _strangers(self, wanted: Sequence[JobSpec]) -> list[ServerError]:
         """The refusals of jobs that name queues or agents which are not there."""
         found: list[ServerError] = []
         default = await self.default_queue()
@@ -180,11 +182,10 @@ class LimitedStore:
             found.append(UnknownQueue(missing[0], known, limited=True))
         agents = {spec.agent for spec in wanted if spec.agent is not None}
         if agents and (lacking := sorted(agents - await self.existing(agents))):
-            found.append(await self.narrowed(UnknownAgent(lacking[0], ())))
+            found.append(await self._narrowed(UnknownAgent(lacking[0], ())))
         return found
 
-    async def narrowed(self, error: UnknownQueue | UnknownAgent) -> ServerError:
-        """The same error, with the names of what is theirs only."""
+    async def _narrowed(self, error: UnknownQueue | UnknownAgent) -> ServerError:
         if isinstance(error, UnknownQueue):
             known = (queue.name for queue in await self.queues())
             return UnknownQueue(error.queue, known, limited=True)
@@ -300,18 +301,18 @@ class LimitedStore:
             # Where the first one went; the default queue may be another one by now.
             spec = spec.model_copy(update={"queue": known.queue})
             wanted = wanted.model_copy(update={"spec": spec})
-        for refused in await self.strangers([spec]):
+        for refused in await self._strangers([spec]):
             raise refused
         try:
             return await self._store.submit_group(wanted, now, by, available)
         except UnknownQueue as error:
-            raise await self.narrowed(error) from None
+            raise await self._narrowed(error) from None
 
     async def matching_agents(
         self, wanted: GroupCreate, available: Collection[str] | None = None
     ) -> list[str]:
         """The agents that a group would have; see Groups."""
-        for refused in await self.strangers([wanted.spec]):
+        for refused in await self._strangers([wanted.spec]):
             raise refused
         return await self._store.matching_agents(wanted, available)
 

@@ -8,7 +8,7 @@ from remote_protocol.spec import JobSpec
 from remote_server.domain.model import SYSTEM, Job
 from remote_server.domain.secrets import Sealed
 from remote_server.errors import ServerError, UnknownAgent, UnknownQueue
-from remote_server.queries.limited_batches import submit_each, where_the_first_went
+from remote_server.queries.limited_batches import Theirs, submit_each, where_the_first_went
 from remote_server.store import Store
 from remote_server.store.lookup import FoundJobs
 from tests.support.stored import NOW, spec
@@ -31,7 +31,8 @@ class Places:
 
 
 async def test_places_are_asked_for_once_and_inputs_stay_with_their_jobs(store: Store) -> None:
-    theirs = Places()
+    places = Places()
+    theirs = Theirs(places.strangers, places.narrowed)
 
     def seal(job: str) -> Sealed:
         return Sealed("key", "nonce", f"for {job}")
@@ -41,7 +42,7 @@ async def test_places_are_asked_for_once_and_inputs_stay_with_their_jobs(store: 
     found = await submit_each(store, wanted, NOW, SYSTEM, {2: seal, 3: seal}, theirs)
     assert [type(one) for one in found] == [UnknownQueue, Job, Job, UnknownQueue, UnknownQueue]
     assert "narrowed" in str(found[3]) and "hidden" in str(found[0])
-    assert theirs.asked == ["hidden", "default", "gone"]
+    assert places.asked == ["hidden", "default", "gone"]
     plain, sealed = (one.id for one in found if isinstance(one, Job))
     assert await store.sealed_input(sealed) == seal(sealed)
     assert await store.sealed_input(plain) is None
