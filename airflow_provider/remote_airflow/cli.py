@@ -24,18 +24,15 @@ def get_commands() -> list[Any]:
 
 def check(_: Any) -> None:
     """Whether everything that a task needs can be had."""
-    version = _ask("/version")
-    caller = _ask("/whoami")
-    print(f"remote-server {version['version']}, token {caller['name']} ({caller['role']})")
-    if caller["role"] == "viewer":
-        sys.exit(
-            "the token may only look; make one with: remotectl token create --role operator "
-            "--name airflow"
-        )
-    online = [agent for agent in _ask("/agents")["items"] if agent["state"] == "online"]
-    if not online:
-        sys.exit("no agent is online, so that tasks would wait; see: remotectl agent list")
-    print("1 agent is online" if len(online) == 1 else f"{len(online)} agents are online")
+    from remote_airflow.checking import look
+
+    good, lines = look(_server())
+    last = lines.pop()
+    for line in lines:
+        print(line)
+    if not good:
+        sys.exit(f"airflow remote: {last}")
+    print(last)
 
 
 def agents(_: Any) -> None:
@@ -82,12 +79,21 @@ def _check_bundles() -> None:
 
 
 def _ask(path: str) -> Any:
+    from remote_airflow.server import Refused, Unavailable
+
+    try:
+        return _server().get(path)
+    except (Unavailable, Refused) as error:
+        sys.exit(f"airflow remote: {error.args[0]}")
+
+
+def _server() -> Any:
     from airflow.configuration import conf
 
-    from remote_airflow.server import Refused, Server, Unavailable
+    from remote_airflow.server import Server
     from remote_airflow.settings import SettingsError, load
 
     try:
-        return Server(load(conf), timeout=10.0).get(path)
-    except (SettingsError, Unavailable, Refused) as error:
-        sys.exit(f"airflow remote: {error.args[0]}")
+        return Server(load(conf), timeout=10.0)
+    except SettingsError as error:
+        sys.exit(f"airflow remote: {error}")

@@ -21,7 +21,8 @@ from remote_airflow.metrics import Metrics
 from remote_airflow.pushes import Pushes
 from remote_airflow.server import Server, Unavailable
 from remote_airflow.settings import Settings, load
-from remote_airflow.versions import bundle_root, dispatch_id
+from remote_airflow.teams import settings_of, team_of
+from remote_airflow.versions import RUNS_ALL, bundle_root, dispatch_id, key_of
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +31,16 @@ ADOPTION_TIMEOUT: Final = 8.0
 _STOP_TIMEOUT: Final = 10.0
 _NOTED: Final = 1000
 _GIVEN_UP: Final = "Airflow has ended the task"
+_WAITING: Final = ("queued_tasks", "queued_callbacks", "queued_connection_tests")
+"""Where the base class keeps what it has not given to `_process_workloads`."""
 
 
 class RemoteExecutor(BaseExecutor):
     """Has tasks run by agents of a remote-server."""
 
     supports_multi_team = True
+    supports_callbacks = RUNS_ALL
+    supports_connection_test = RUNS_ALL
     pre_assigns_external_executor_id = True
     is_local = False
     is_production = True
@@ -47,7 +52,7 @@ class RemoteExecutor(BaseExecutor):
         self._settings: Settings | None = None
         self._link: Link | None = None
         self._server: Server | None = None
-        self._logs: RunningLogs | None = None
+        self._logs: dict[str | None, RunningLogs] = {}
         self._metrics = Metrics(self.team_name)
         self._noted: deque[Any] = deque(maxlen=_NOTED)
 
@@ -65,8 +70,9 @@ class RemoteExecutor(BaseExecutor):
 
     def _process_workloads(self, workload_items: Sequence[Any]) -> None:
         for workload in workload_items:
-            key = workload.ti.key
-            self.queued_tasks.pop(key, None)
+            key = key_of(workload)
+            for waiting in _WAITING:
+                getattr(self, waiting, {}).pop(key, None)
             self.running.add(key)
             try:
                 dispatch, known = dispatch_id(workload)
@@ -93,6 +99,8 @@ class RemoteExecutor(BaseExecutor):
 
     def _note(self, event: str, text: str, key: Any) -> None:
         """An entry in Airflow's log of events, where people look why a task has not run."""
+        if not _is_task(key):
+            return
         self.log_task_event(event=event, extra=text, ti_key=key)
         # Airflow 3.3.2 drops its last reference to an entry before it writes what stands in it.
         self._noted.extend(list(self._task_event_logs)[-1:])
@@ -108,7 +116,9 @@ class RemoteExecutor(BaseExecutor):
                 else:
                     log.warning("task %s: %s", report.key, report.detail)
                     self._note("remote: failed", report.detail, report.key)
-                    self.fail(report.key, report.dispatch)
+                    # Of a callback it is what Airflow shows as its output.
+                    told = report.dispatch if _is_task(report.key) else report.detail
+                    self.fail(report.key, told)
             # Airflow ends tasks without heartbeats by change_state: then nobody else stops them.
             for key in self._dispatches.keep_only(self.running, _GIVEN_UP):
                 log.info("the job of %s is cancelled: Airflow has ended the task", key)
@@ -192,10 +202,12 @@ class RemoteExecutor(BaseExecutor):
     def get_task_log(self, ti: Any, try_number: int) -> tuple[list[str], list[str]]:
         """The log of a running task as far as it has come."""
         try:
-            if self._logs is None:
-                settings = self._configured()
-                self._logs = RunningLogs(Server(settings, timeout=5.0), settings)
-            return self._logs.read(ti, try_number)
+            # Airflow makes this executor without a team, whoever the task belongs to.
+            team = team_of(ti.dag_id)
+            if team not in self._logs:
+                settings = settings_of(ti.dag_id)
+                self._logs[team] = RunningLogs(Server(settings, timeout=5.0), settings)
+            return self._logs[team].read(ti, try_number)
         except Exception as error:
             # Some source at least, or Airflow asks port 8793 of a host that it cannot reach.
             return [f"The log cannot be read from the remote-server now: {error}"], []
@@ -211,3 +223,8 @@ class RemoteExecutor(BaseExecutor):
         if self._settings is None:
             self._settings = load(self.conf)
         return self._settings
+
+
+def _is_task(key: Any) -> bool:
+    """Of callbacks and tests of connections Airflow has no log of events."""
+    return hasattr(key, "try_number")

@@ -16,6 +16,27 @@ def _option(kind: str, default: str | None, words: str, **more: Any) -> dict[str
     }
 
 
+def _connection_type() -> dict[str, Any]:
+    text = {"type": ["string", "null"]}
+    return {
+        "connection-type": "remote_agent",
+        "hook-class-name": "remote_airflow.hook.RemoteHook",
+        "hook-name": "Remote agents",
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "login", "port"],
+            "relabeling": {"host": "URL of the server", "password": "API token"},
+            "placeholders": {
+                "host": "https://jobs.example.com",
+                "password": "remotectl token create --role operator --name airflow",
+            },
+        },
+        "conn-fields": {
+            "ca_file": {"label": "Certificates that sign the server's", "schema": text},
+            "page_url": {"label": "URL by which people reach it", "schema": text},
+        },
+    }
+
+
 def get_provider_info() -> dict[str, Any]:
     """The document of the entry point `apache_airflow_provider`."""
     return {
@@ -24,11 +45,18 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Runs tasks on agents behind firewalls, which connect outwards only.",
         "executors": ["remote_airflow.executor.RemoteExecutor"],
         "cli": ["remote_airflow.cli.get_commands"],
+        "connection-types": [_connection_type()],
         "config": {
             "remote": {
                 "description": "The executor that runs tasks on agents of a remote-server.",
                 "options": {
                     "url": _option("string", None, "URL of the remote-server."),
+                    "conn_id": _option(
+                        "string",
+                        None,
+                        "Connection of Airflow, of the type remote_agent, that says url and token "
+                        "where these settings do not; read when a program of Airflow starts.",
+                    ),
                     "token": _option(
                         "string",
                         None,

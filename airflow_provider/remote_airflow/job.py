@@ -36,6 +36,8 @@ class ConfigError(ValueError):
 
 def job_of(workload: Any, dispatch: str, settings: Settings) -> dict[str, Any]:
     """The body of the job of a workload. ConfigError."""
+    if not hasattr(workload, "ti"):
+        return _other(workload, dispatch, settings)
     ti = workload.ti
     options = _options(getattr(ti, "executor_config", None))
     given = options.get("container")
@@ -64,11 +66,26 @@ def job_of(workload: Any, dispatch: str, settings: Settings) -> dict[str, Any]:
 def pushed_bundle(workload: Any, settings: Settings) -> tuple[str, str | None] | None:
     """Name and version of the DAG bundle that goes with the job; None where its host has it. The
     version is that of the run, where the bundle has versions."""
-    bundle = workload.bundle_info
-    if not settings.push_bundles or not settings.pushes(bundle.name):
+    # The test of a connection has none.
+    bundle = getattr(workload, "bundle_info", None)
+    if bundle is None or not settings.push_bundles or not settings.pushes(bundle.name):
         return None
-    options = _options(getattr(workload.ti, "executor_config", None))
+    options = _options(getattr(getattr(workload, "ti", None), "executor_config", None))
     return (bundle.name, bundle.version) if options.get("push", True) else None
+
+
+def _other(workload: Any, dispatch: str, settings: Settings) -> dict[str, Any]:
+    """The job of a callback, or of the test of a connection."""
+    return {
+        "queue": getattr(workload, "queue", None) or settings.queue,
+        "name": f"{workload.type}.{workload.display_name}"[:_LONGEST],
+        "max_attempts": 1,
+        "annotations": {DISPATCH: dispatch, "airflow.workload": workload.type},
+        "idempotency_key": dispatch,
+        "private_input": workload.model_dump_json(),
+        "grace_period": 30,
+        **fields_of(settings, None, None),
+    }
 
 
 def _options(config: Any) -> dict[str, Any]:

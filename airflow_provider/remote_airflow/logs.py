@@ -19,6 +19,7 @@ from remote_airflow.dispatches import ENDED
 from remote_airflow.job import TASK
 from remote_airflow.server import Server, Unavailable
 from remote_airflow.settings import Settings
+from remote_airflow.teams import settings_of, team_of
 from remote_airflow.versions import name_of
 
 _TRY: Final = re.compile(r"attempt=(\d+)\.log$")
@@ -128,8 +129,7 @@ class FinishedLogs:
     processors: tuple[Any, ...] = ()
 
     def __init__(self) -> None:
-        self._server: Server | None = None
-        self._settings: Settings | None = None
+        self._ready: dict[str | None, tuple[Server, Settings]] = {}
 
     def upload(self, path: Any, ti: Any) -> None:
         """Nothing: the server has it already."""
@@ -152,7 +152,7 @@ class FinishedLogs:
         if state is not None and str(state) == "running" and number == ti.try_number:
             return [], []
         try:
-            server, settings = self._ready()
+            server, settings = self._of_team(ti)
             jobs = jobs_of(server, name_of(ti, number), ti)
             if not jobs:
                 return [], []
@@ -161,15 +161,12 @@ class FinishedLogs:
         except Exception as error:
             return [f"The log cannot be read from the remote-server now: {error}"], []
 
-    def _ready(self) -> tuple[Server, Settings]:
-        if self._server is None or self._settings is None:
-            from airflow.configuration import conf
-
-            from remote_airflow.settings import load
-
-            self._settings = load(conf)
-            self._server = Server(self._settings, timeout=10.0)
-        return self._server, self._settings
+    def _of_team(self, ti: Any) -> tuple[Server, Settings]:
+        team = team_of(ti.dag_id)
+        if team not in self._ready:
+            settings = settings_of(ti.dag_id)
+            self._ready[team] = Server(settings, timeout=10.0), settings
+        return self._ready[team]
 
 
 def _number(path: str, ti: Any) -> int:

@@ -1,4 +1,5 @@
-"""Links in Airflow's menu to the server's own pages. Imported by every process of Airflow.
+"""Links in Airflow's menu to the server's own pages, and on pages of tasks to those of their jobs.
+Imported by every process of Airflow.
 
 They have no `url_route`: so Airflow opens them in a tab of their own. Inside its page it would have
 to put them into a frame, which the server's pages refuse.
@@ -12,6 +13,7 @@ from typing import Any, Final
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from remote_airflow.job_link import JobLink
 from remote_airflow.settings import SECTION
 
 log = logging.getLogger(__name__)
@@ -42,3 +44,4 @@ class RemotePlugin(AirflowPlugin):
 
     name = "remote"
     external_views = views()
+    global_operator_extra_links = (JobLink(),)

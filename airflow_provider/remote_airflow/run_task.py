@@ -78,7 +78,7 @@ def main() -> None:
     run = getattr(BaseExecutor, "run_workload", None)
     if run is not None:
         sys.exit(run(workload, subprocess_logs_to_stdout=not in_place))
-    # Airflow 3.1 and 3.2
+    # Airflow 3.1 and 3.2, whose executor gives tasks only
     from airflow.configuration import conf
     from airflow.sdk.execution_time.supervisor import supervise
 

@@ -1,4 +1,5 @@
-"""The section `[remote]` of Airflow's configuration, read once. Reads the file of the token.
+"""The section `[remote]` of Airflow's configuration, read once. Reads the file of the token, and
+the connection that the section names.
 
 `conf` is Airflow's, or that of a team (`ExecutorConf`).
 """
@@ -9,6 +10,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from remote_airflow.connection import Given, NotThere, by_name
+from remote_airflow.executor_setting import for_tasks
 
 SECTION = "remote"
 
@@ -29,6 +33,8 @@ class Settings(NamedTuple):
     execution_api_url: str
     executor: str
     """`[core] executor`: tasks look the name of their own executor up in it."""
+    queue: str
+    """`[operators] default_queue`: of what names none."""
     env: dict[str, str]
     running_log_limit: int
     push_bundles: frozenset[str]
@@ -60,33 +66,93 @@ def load(conf: Any) -> Settings:
     def text(name: str, default: str = "") -> str:
         return str(conf.get(SECTION, name, fallback=default) or default).strip()
 
-    url = text("url").rstrip("/")
-    if not url.startswith(("http://", "https://")):
-        raise SettingsError(
-            "[remote] url is missing: set it to the URL of your remote-server, for example "
-            "AIRFLOW__REMOTE__URL=https://jobs.example.com"
-        )
+    team = getattr(conf, "team_name", None)
+    # A team's has nothing of what holds for everybody.
+    general = conf if team is None else _general()
+    given = _given(text("conn_id"), team)
+    url = _url(text("url"), given)
     found = Settings(
         url=url,
         token=text("token"),
         token_file=text("token_file"),
-        ca_file=text("ca_file"),
-        page_url=(text("page_url") or url).rstrip("/"),
+        ca_file=text("ca_file") or given.ca_file,
+        page_url=(text("page_url") or given.page_url or url).rstrip("/"),
         venv=text("venv", "airflow"),
-        execution_api_url=text("execution_api_url") or _execution_api_url(conf),
-        executor=str(conf.get("core", "executor", fallback="") or ""),
+        execution_api_url=text("execution_api_url") or _execution_api_url(general),
+        executor=for_tasks(str(general.get("core", "executor", fallback="") or ""), team),
+        queue=str(general.get("operators", "default_queue", fallback="") or "default"),
         env=_variables(text("env", "{}")),
         running_log_limit=max(65536, _number("running_log_limit", text, 2097152)),
         push_bundles=_names(text("push_bundles")),
         push_limit=max(1, _number("push_limit", text, 67108864)),
         push_ignore_file=text("push_ignore_file", ".remoteignore"),
     )
-    if not (found.token or found.token_file):
+    if found.token or found.token_file:
+        return found
+    return found._replace(token=_token(given))
+
+
+def of_connection(given: Given) -> Settings:
+    """What one connection alone says: enough for calls of the API. SettingsError."""
+    url = _url("", given)
+    return Settings(
+        url=url,
+        token=_token(given),
+        token_file="",
+        ca_file=given.ca_file,
+        page_url=(given.page_url or url).rstrip("/"),
+        venv="",
+        execution_api_url="",
+        executor="",
+        queue="",
+        env={},
+        push_bundles=frozenset(),
+        push_limit=0,
+        push_ignore_file="",
+        running_log_limit=0,
+    )
+
+
+def _general() -> Any:
+    from airflow.configuration import conf
+
+    return conf
+
+
+def _given(conn_id: str, team: str | None) -> Given:
+    if not conn_id:
+        return Given()
+    try:
+        return by_name(conn_id, team)
+    except NotThere as error:
+        raise SettingsError(str(error)) from None
+
+
+def _url(own: str, given: Given) -> str:
+    url = (own or given.url).rstrip("/")
+    if url.startswith(("http://", "https://")):
+        return url
+    if given.name:
         raise SettingsError(
-            "[remote] token is missing: make one with `remotectl token create --role operator "
-            "--name airflow` and give it as token_file, token_cmd or AIRFLOW__REMOTE__TOKEN"
+            f"connection {given.name!r} names no server: its host is the URL of your "
+            "remote-server, for example https://jobs.example.com"
         )
-    return found
+    raise SettingsError(
+        "[remote] url is missing: set it to the URL of your remote-server, for example "
+        "AIRFLOW__REMOTE__URL=https://jobs.example.com"
+    )
+
+
+def _token(given: Given) -> str:
+    if given.token:
+        return given.token
+    make = "make one with `remotectl token create --role operator --name airflow` and give it as"
+    if given.name:
+        raise SettingsError(f"connection {given.name!r} has no token: {make} its password")
+    raise SettingsError(
+        f"[remote] token is missing: {make} token_file, token_cmd, AIRFLOW__REMOTE__TOKEN, or as "
+        "the password of the connection that conn_id names"
+    )
 
 
 def _execution_api_url(conf: Any) -> str:

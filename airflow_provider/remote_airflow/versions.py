@@ -69,9 +69,22 @@ def _bundles() -> Any:
     return DagBundlesManager()
 
 
+RUNS_ALL = hasattr(BaseExecutor, "run_workload")
+"""Since 3.3 one call in a job runs whatever an executor is given: tasks, callbacks, tests of
+connections. Before, only tasks are taken."""
+
+
+def key_of(workload: Any) -> Any:
+    """What names a workload in the executor."""
+    return workload.ti.key if hasattr(workload, "ti") else workload.key
+
+
 def dispatch_id(workload: Any) -> tuple[str, bool]:
     """What names this dispatch of a task, another one for each dispatch, and whether the scheduler
-    has it already. Otherwise it has to be told (`queued`), so that the task can be adopted."""
+    has it already. Otherwise it has to be told (`queued`), so that the task can be adopted.
+    Callbacks and tests of connections are dispatched once, and have ids of their own."""
+    if not hasattr(workload, "ti"):
+        return str(workload.key), True
     given = getattr(workload.ti, "external_executor_id", None) if PRE_ASSIGNS else None
     return (str(given), True) if given else (str(uuid4()), False)
 

@@ -36,10 +36,14 @@ class FakeServer:
         self.events: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
         self.calls: list[str] = []
+        self.bearers: set[str] = set()
+        """Who has asked."""
         self.logs: dict[str, bytes] = {}
         self.contents: dict[str, bytes] = {}
         self.bodies: dict[str, list[dict[str, Any]]] = {}
         """All that came with a key."""
+        self.role = "operator"
+        self.agents: list[dict[str, Any]] = [{"name": "alpha", "state": "online"}]
         self.away = False
         self.largest = 1 << 30
         """Bytes of a content."""
@@ -57,6 +61,7 @@ class FakeServer:
                 pass
 
             def do_GET(self) -> None:
+                fake.bearers.add(self.headers["Authorization"])
                 fake.get(self)
 
             def do_PATCH(self) -> None:
@@ -64,6 +69,7 @@ class FakeServer:
                 fake.patch(self, self.rfile.read(size))
 
             def do_POST(self) -> None:
+                fake.bearers.add(self.headers["Authorization"])
                 size = int(self.headers.get("Content-Length") or 0)
                 fake.post(self, json.loads(self.rfile.read(size) or b"{}"))
 
@@ -120,6 +126,9 @@ class FakeServer:
             http.send_header("Content-Length", str(len(text)))
             http.end_headers()
             http.wfile.write(text)
+        elif (end := where.path.rpartition("/")[2]) in ("version", "whoami", "agents"):
+            plain = {"version": "0.1.0", "name": "airflow", "role": self.role}
+            self.answer(http, 200, {"items": self.agents} if end == "agents" else plain)
         else:
             name, _, value = query["annotation"][0].partition("=")
             found = [j for j in self.jobs.values() if j["annotations"].get(name) == value]

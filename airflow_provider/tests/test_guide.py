@@ -25,7 +25,7 @@ def snippets() -> list[Any]:
 
 def plain() -> dict[str, str]:
     """The variables of the section "Install"."""
-    text = GUIDE.read_text()
+    text = GUIDE.read_text().partition("\n## Install\n")[2].partition("\n## ")[0]
     return dict(re.findall(r"^(AIRFLOW__\w+)=(.+)$", text, re.MULTILINE))
 
 
@@ -76,3 +76,23 @@ def test_a_token_is_where_its_setting_says() -> None:
         (secret,) = service["secrets"]
         assert secret in compose["secrets"]
         assert service["environment"]["AIRFLOW__REMOTE__TOKEN_FILE"] == f"/run/secrets/{secret}"
+
+
+def test_the_lines_for_teams_are_an_executor_of_a_team(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.executors import executor_loader
+
+    text = GUIDE.read_text().partition("\n### Teams\n")[2].partition("\n## ")[0]
+    lines = dict(re.findall(r"^(AIRFLOW__\w+)=(.+)$", text, re.MULTILINE))
+    for name, value in lines.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(executor_loader.Team, "get_all_team_names", lambda: {"blue"})
+    found = dict(executor_loader.ExecutorLoader._get_team_executor_configs())
+    ours = "Remote:remote_airflow.executor.RemoteExecutor"
+    assert found == {None: ["LocalExecutor", ours], "blue": [ours]}
+
+    from remote_airflow.settings import load
+    from remote_airflow.teams import configuration_of
+
+    settings = load(configuration_of("blue"))
+    assert settings.url == "https://jobs.blue.example.com"
+    assert settings.token_file == "/etc/airflow/remote-token-blue"

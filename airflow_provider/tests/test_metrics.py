@@ -1,12 +1,16 @@
-"""Metrics, through Airflow's own OpenTelemetry back-end to a collector in this process."""
+"""Metrics, by Airflow's own back-ends of OpenTelemetry and StatsD to sockets of this process."""
 
 from __future__ import annotations
 
 import atexit
 import logging
+import re
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,6 +160,70 @@ def test_a_back_end_that_fails_stops_nothing_and_is_said_once(
         assert len(said) == 1 and said[0].endswith("no route to the collector")
     finally:
         stats.initialize(factory=no_stats(), export_legacy_names=False)
+
+
+class Datagrams:
+    """A StatsD server: a UDP socket, and what has come, `name:value|kind`."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setblocking(False)
+        self.port = self.socket.getsockname()[1]
+        self.lines: list[str] = []
+
+    def ours(self) -> dict[str, tuple[str, str]]:
+        """The newest value and the kind of each metric of the executor."""
+        with suppress(BlockingIOError):
+            while True:
+                self.lines += self.socket.recv(65536).decode().splitlines()
+        found = [line.partition(":") for line in self.lines if line.startswith(PREFIX)]
+        values = {name.removeprefix(PREFIX): rest.partition("|") for name, _, rest in found}
+        return {name: (value, kind) for name, (value, _, kind) in values.items()}
+
+
+@pytest.fixture
+def datagrams(monkeypatch: pytest.MonkeyPatch) -> Iterator[Datagrams]:
+    from airflow.observability import stats
+
+    found = Datagrams()
+    monkeypatch.setenv("AIRFLOW__METRICS__STATSD_ON", "True")
+    monkeypatch.setenv("AIRFLOW__METRICS__STATSD_HOST", "127.0.0.1")
+    monkeypatch.setenv("AIRFLOW__METRICS__STATSD_PORT", str(found.port))
+    yield found
+    stats.initialize(factory=no_stats(), export_legacy_names=False)
+    found.socket.close()
+
+
+def documented() -> dict[str, str]:
+    """Names and kinds, as the guide lists them."""
+    guide = Path(__file__).resolve().parents[2] / "docs" / "airflow.md"
+    return dict(re.findall(r"^\| `remote_executor\.(\w+)` \| (\w+) \|", guide.read_text(), re.M))
+
+
+def test_statsd_gets_the_names_of_the_guide(datagrams: Datagrams, server: FakeServer) -> None:
+    from remote_airflow.executor import RemoteExecutor
+
+    executor = RemoteExecutor(parallelism=8)
+    executor.start()
+    try:
+        good, bad = workload("good"), workload("bad", queue="nowhere")
+        dispatch, _ = run(executor, good, bad)
+        until(lambda: dispatch in server.keys, "it is submitted")
+        server.move(dispatch, "running")
+
+        def told_all() -> bool:
+            executor.heartbeat()
+            return datagrams.ours().keys() >= documented().keys()
+
+        until(told_all, f"all are told: {datagrams.ours()}")
+        kinds = {"g": "gauge", "c": "counter", "ms": "timer"}
+        found = datagrams.ours()
+        assert {name: kinds[kind] for name, (_, kind) in found.items()} == documented()
+        assert found["refused"][0] == "1" and found["followed"][0] == "1"
+        assert 0 <= float(found["queued_to_running"][0]) < 60_000, "milliseconds"
+    finally:
+        executor.terminate()
 
 
 def _beat(executor: Any) -> bool:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime, timedelta
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.sensors.python import PythonSensor
 from airflow.providers.standard.sensors.time_delta import TimeDeltaSensor
-from airflow.sdk import DAG, get_current_context, task
+from airflow.sdk import (
+    DAG,
+    DeadlineAlert,
+    DeadlineReference,
+    SyncCallback,
+    get_current_context,
+    task,
+)
 
 BY_HAND = {"schedule": None, "start_date": datetime(2024, 1, 1, tzinfo=UTC), "catchup": False}
 REMOTE = {"executor": "Remote"}
-BUILD = """
-echo "::group::Where this runs"
+# The operator prints the script, too: what begins a group must not stand in it as it is.
+SCRIPT = """
+mark='::'
+echo "${mark}group${mark}Where this runs"
 echo "host $(hostname), job $REMOTE_JOB_ID on agent $REMOTE_AGENT"
-echo "::endgroup::"
-echo "::group::Colours"
+echo "${mark}endgroup${mark}"
+echo "${mark}group${mark}Colours"
 printf '\\033[32mgreen\\033[0m \\033[33myellow\\033[0m \\033[1;31mbold red\\033[0m\\n'
-echo "::endgroup::"
+echo "${mark}endgroup${mark}"
 echo 42
 """
 
 with DAG("remote_first_steps", tags=["remote"], **BY_HAND):
     here = BashOperator(task_id="on_airflows_own_host", bash_command="hostname")
-    there = BashOperator(task_id="on_an_agent", bash_command=BUILD, **REMOTE)
+    there = BashOperator(task_id="on_an_agent", bash_command=SCRIPT, **REMOTE)
 
     @task(**REMOTE)
     def numbers(last_line: str) -> list[int]:
@@ -77,3 +87,18 @@ with DAG("remote_waiting", tags=["remote"], **BY_HAND):
         retry_delay=timedelta(seconds=3),
         **REMOTE,
     )
+
+
+def too_late(**given: object) -> None:
+    """What a missed deadline calls: on an agent, as its executor says."""
+    print(f"the deadline has passed; this is job {os.environ['REMOTE_JOB_ID']}, given {given}")
+
+
+DEADLINE = DeadlineAlert(
+    reference=DeadlineReference.DAGRUN_QUEUED_AT,
+    interval=timedelta(seconds=10),
+    callback=SyncCallback(too_late, kwargs={"who": "nobody"}, executor="Remote"),
+)
+
+with DAG("remote_deadline", tags=["remote"], deadline=DEADLINE, **BY_HAND):
+    BashOperator(task_id="too_slow", bash_command="sleep 30", **REMOTE)

@@ -60,6 +60,7 @@ class Airflow:
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
             AIRFLOW__CORE__PARALLELISM="32",
+            AIRFLOW__CORE__TEST_CONNECTION="Enabled",
             AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG="32",
             AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="False",
             AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
@@ -135,9 +136,9 @@ class Airflow:
         except httpx.HTTPError:
             return False
 
-    def get(self, path: str, **params: str) -> Any:
+    def get(self, path: str, headers: dict[str, str] | None = None, **params: str) -> Any:
         """An answer of Airflow's API."""
-        return self._http.get(path, params=params).raise_for_status().json()
+        return self._http.get(path, params=params, headers=headers).raise_for_status().json()
 
     def trigger(self, dag: str, **conf: object) -> str:
         """Start a run with these parameters; its path in the API."""
