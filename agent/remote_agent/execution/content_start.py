@@ -204,9 +204,8 @@ class ContentStart:
         self._by.setdefault(content, key)
         if content in self._fetches or len(self._fetches) >= AT_ONCE:
             return
-        needed = {one.digest for waiting in self._waiting.values() for one in waiting.contents}
         try:
-            lack = self._cache.lacking(content, needed)
+            lack = self._cache.lacking(content, self._needed)
         except OSError as error:
             lack = f"the files of jobs cannot be kept: {os_words(error, 'the state directory')}"
         if lack:
@@ -286,11 +285,18 @@ class ContentStart:
         self._advance()
 
     async def _trim(self) -> None:
-        needed = {one.digest for other in self._waiting.values() for one in other.contents}
         try:
-            await asyncio.to_thread(self._cache.trim, needed)
+            await asyncio.to_thread(self._cache.trim, self._needed)
         except OSError as error:
             log.warning("contents cannot be removed", reason=error.strerror)
+
+    def _needed(self, digest: str) -> bool:
+        """Whether an attempt waits for a content. Also called in threads, so of a copy."""
+        return any(
+            one.digest == digest
+            for waiting in tuple(self._waiting.values())
+            for one in waiting.contents
+        )
 
     def _forget(self, content: ContentRef) -> None:
         for known in (self._fetches, self._by, self._moved):

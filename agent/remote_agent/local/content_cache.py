@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,9 @@ from remote_protocol.contents import ContentRef
 from remote_protocol.units import format_size
 
 log = structlog.get_logger("janitor")
+
+Needed = Callable[[str], bool]
+"""Whether an attempt waits for the content of a digest."""
 
 _PART: Final = ".part"
 _PIECE: Final = 1 << 20
@@ -55,7 +58,7 @@ class ContentCache:
         except OSError:
             return 0
 
-    def lacking(self, content: ContentRef, needed: Collection[str]) -> str:
+    def lacking(self, content: ContentRef, needed: Needed) -> str:
         """Why there is no room for one and a job's copy of it, as a sentence; empty when there is.
         Makes room of what is not `needed`. OSError."""
         wanted = 2 * content.size - self.length(content) + self.reserve
@@ -107,23 +110,25 @@ class ContentCache:
             os.utime(path)
         return os.open(path, os.O_RDONLY | _FLAGS | _NOFOLLOW)
 
-    def trim(self, needed: Collection[str], most: int | None = None) -> int:
+    def trim(self, needed: Needed, most: int | None = None) -> int:
         """Remove what was used longest ago of what is not `needed`, until all takes at most so many
-        bytes; how many are free then. OSError."""
+        bytes; how many are free then. Each is asked about when its turn comes: an attempt that
+        needs it may have come meanwhile. OSError."""
         found = []
         total = 0
         for entry in os.scandir(self._folder):
             with suppress(FileNotFoundError):
                 about = entry.stat(follow_symlinks=False)
                 total += about.st_size
-                if entry.name.removesuffix(_PART) not in needed:
-                    found.append((about.st_mtime, about.st_size, entry.path))
+                found.append((about.st_mtime, about.st_size, entry.name))
         freed, limit = 0, self.most if most is None else most
-        for _, size, path in sorted(found):
+        for _, size, name in sorted(found):
             if total - freed <= limit:
                 break
+            if needed(name.removesuffix(_PART)):
+                continue
             with suppress(FileNotFoundError):
-                os.unlink(path)
+                os.unlink(self._folder / name)
             freed += size
         if freed:
             log.info("removed contents of jobs", size=format_size(freed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ def cache(tmp_path: Path) -> ContentCache:
     made = ContentCache(tmp_path / "contents", 1000, 0)
     made.prepare()
     return made
+
+
+def nothing(digest: str) -> bool:
+    return False
+
+
+def only(*contents: ContentRef) -> Callable[[str], bool]:
+    digests = {one.digest for one in contents}
+    return digests.__contains__
 
 
 def put(cache: ContentCache, data: bytes) -> ContentRef:
@@ -60,21 +70,37 @@ def test_what_was_used_longest_ago_goes(cache: ContentCache, tmp_path: Path) -> 
     for at, one in enumerate(refs):
         os.utime(tmp_path / "contents" / one.digest, (at, at))
     os.close(cache.open(refs[0]))
-    assert cache.trim({refs[1].digest}) == 800
+    assert cache.trim(only(refs[1])) == 800
     assert [cache.has(one) for one in refs] == [True, True, False, False]
-    assert cache.trim(set()) == 0
+    assert cache.trim(nothing) == 0
+
+
+def test_what_is_needed_meanwhile_stays(cache: ContentCache, tmp_path: Path) -> None:
+    refs = [put(cache, bytes([n]) * 600) for n in range(3)]
+    for at, one in enumerate(refs):
+        os.utime(tmp_path / "contents" / one.digest, (at, at))
+    asked: list[str] = []
+
+    def needed(digest: str) -> bool:
+        # While the first one is looked at, an attempt comes that needs the second one.
+        asked.append(digest)
+        return bool(asked[:-1]) and digest == refs[1].digest
+
+    assert cache.trim(needed) == 1200
+    assert asked == [one.digest for one in refs]
+    assert [cache.has(one) for one in refs] == [False, True, False]
 
 
 def test_without_room_it_says_so(cache: ContentCache, tmp_path: Path) -> None:
     old = put(cache, b"old")
     cache.reserve = 1 << 60
-    lack = cache.lacking(ref(b"new"), {old.digest})
+    lack = cache.lacking(ref(b"new"), only(old))
     assert "no room for a file of the job" in lack and "min_free_disk" in lack
     assert cache.has(old)
-    cache.lacking(ref(b"new"), set())
+    cache.lacking(ref(b"new"), nothing)
     assert not cache.has(old), "room is made of what no job needs"
     cache.reserve = 0
-    assert cache.lacking(ref(b"new"), set()) == ""
+    assert cache.lacking(ref(b"new"), nothing) == ""
 
 
 def test_a_link_in_its_place_is_not_followed(cache: ContentCache, tmp_path: Path) -> None:
