@@ -67,6 +67,7 @@ class Runner:
         self._watched: dict[AttemptId, RunningAttempt] = {}
         self._unsynced: dict[AttemptId, float] = {}
         """Ends that may be in memory only, with the time they were seen."""
+        self._syncing: asyncio.Task[None] | None = None
         self._socket = NotificationSocket(state_dir)
         self._retry_timer: asyncio.TimerHandle | None = None
         self._output_paused = False
@@ -75,6 +76,11 @@ class Runner:
     def running(self) -> int:
         """Attempts that are asked for or run."""
         return len(self._watched)
+
+    @property
+    def syncing(self) -> bool:
+        """Whether ends are being forced to the disk now."""
+        return self._syncing is not None
 
     # Begin and end -----------------------------------------------------------------------
 
@@ -278,9 +284,19 @@ class Runner:
         self._sync(now)
 
     def _sync(self, now: float) -> None:
-        for key in [key for key, at in self._unsynced.items() if now - at >= SYNC_AFTER]:
+        due = [key for key, at in self._unsynced.items() if now - at >= SYNC_AFTER]
+        if due and self._syncing is None:
+            self._syncing = asyncio.ensure_future(self._force(due))
+            self._syncing.add_done_callback(self._forced)
+
+    async def _force(self, due: list[AttemptId]) -> None:
+        """Force ends to the disk. In a thread: behind the log of a flood that takes a second or
+        more, in which the output of all other jobs would wait."""
+        for key in due:
+            if key not in self._unsynced:
+                continue  # settled meanwhile
             try:
-                self._journal.sync(key)
+                await asyncio.to_thread(self._journal.sync, key)
             except OSError as error:
                 log.error(
                     "the end of an attempt cannot be forced to the disk; trying again",
@@ -288,7 +304,12 @@ class Runner:
                     reason=error.strerror,
                 )
                 return
-            del self._unsynced[key]
+            self._unsynced.pop(key, None)
+
+    def _forced(self, task: asyncio.Task[None]) -> None:
+        self._syncing = None
+        if not task.cancelled():
+            task.result()  # an error that nobody foresaw is told by the loop
 
     def _look(self, key: AttemptId, watched: RunningAttempt, again: bool = True) -> None:
         """Report what an attempt's directory says. One that is damaged ends its attempt, and only

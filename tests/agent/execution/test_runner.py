@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import threading
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from remote_protocol.messages import Ended, Offer
 from remote_protocol.spec import CommandSpec, JobSpec
 from remote_protocol.states import EndReason
 from tests.support.fake_server import new_key, until
-from tests.support.shim_harness import in_pipe, running, state
+from tests.support.shim_harness import LIMIT, in_pipe, running, state
 
 
 class World:
@@ -353,7 +354,38 @@ async def test_an_end_that_the_server_does_not_settle_is_forced_to_the_disk(worl
     monkeypatch.setattr(module, "SYNC_AFTER", 0.0)
     world.runner.tick()
     world.runner.tick()
+    await until(lambda: synced)
+    await until(lambda: not world.runner.syncing)
+    world.runner.tick()
+    assert not world.runner.syncing
     assert synced == [slow]
+
+
+async def test_a_slow_disk_makes_no_other_job_wait(world, monkeypatch):
+    monkeypatch.setattr(module, "SYNC_AFTER", 0.0)
+    goes_on = threading.Event()
+    waiting: list[AttemptId] = []
+
+    def sync(key: AttemptId) -> None:
+        waiting.append(key)
+        assert goes_on.wait(LIMIT)
+
+    monkeypatch.setattr(world.journal, "sync", sync)
+    first = world.run("true")
+    await world.end_of(first)
+    await until(lambda: waiting)
+    try:
+        # Its start, its output and its end are heard, and looked after once a second, meanwhile.
+        other = world.run("echo one; echo two")
+        await world.end_of(other)
+        world.runner.tick()
+        assert world.output(other) == b"one\ntwo\n"
+        assert waiting == [first]
+        world.runner.forget(first)
+    finally:
+        goes_on.set()
+    await until(lambda: other in waiting)
+    assert waiting == [first, other]
 
 
 async def test_a_disk_that_cannot_sync_is_asked_again(world, monkeypatch, capsys):
