@@ -27,6 +27,9 @@ _MOST_JOBS: Final = 100
 _KEPT: Final = 64
 """Running tasks whose logs are kept in memory between two looks."""
 _JOBS_FOR: Final = 5.0
+_RUNNING_FOR: Final = 60.0
+"""Seconds for which the jobs of a try are known: while nothing runs, and while the last one does. A
+new one comes with another dispatch, and each look-up is one more request that a line waits for."""
 _LAST_LINES: Final = 0.7
 """Seconds from a task's state to the last line of its log; 0.3 were measured under load."""
 _AROUND: Final = timedelta(hours=1)
@@ -38,6 +41,8 @@ class _Growing:
     def __init__(self) -> None:
         self.jobs: list[dict[str, Any]] = []
         self.looked_at = -1e9
+        self.dispatch: str | None = None
+        """The dispatch of the last job, as Airflow said it."""
         self.parts: dict[str, bytearray] = {}
         self.lock = threading.Lock()
 
@@ -60,10 +65,17 @@ class RunningLogs:
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         with growing.lock:
-            if not growing.jobs or time.monotonic() - growing.looked_at > _JOBS_FOR:
-                growing.jobs = jobs_of(self._server, name, ti)
-                growing.looked_at = time.monotonic()
+            self._look(growing, name, ti)
             return self._sources(growing), self._lines(growing)
+
+    def _look(self, growing: _Growing, name: str, ti: Any) -> None:
+        dispatch = getattr(ti, "external_executor_id", None)
+        known = growing.jobs and growing.dispatch == dispatch
+        runs = known and growing.jobs[-1].get("state") == "running"
+        age = time.monotonic() - growing.looked_at
+        if not known or age > (_RUNNING_FOR if runs else _JOBS_FOR):
+            growing.jobs = jobs_of(self._server, name, ti)
+            growing.looked_at, growing.dispatch = time.monotonic(), dispatch
 
     def _sources(self, growing: _Growing) -> list[str]:
         if not growing.jobs:

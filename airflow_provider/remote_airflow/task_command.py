@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from remote_airflow.settings import Settings
-from remote_airflow.versions import DAG_BAG
+from remote_airflow.versions import DAG_BAG, SMALLER
 
 _RUNS: Final = {
     # An agent's outage of the network must not end its tasks: Airflow's defaults give up in 27 s.
@@ -23,7 +23,7 @@ _RUNS: Final = {
     "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
     # What a task has left behind may hold its output open: it ends with the job, not after 60 s.
     "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "5",
-    # The supervisor looks for the end of its task between heartbeats.
+    # How soon a task learns that it was marked or cleared.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
 }
@@ -34,6 +34,7 @@ _PRELOAD: Final = (
     "airflow.sdk.execution_time.task_runner",
     "airflow.dag_processing.bundles.manager",
     DAG_BAG,
+    *SMALLER,
 )
 """What takes the seconds before a task."""
 

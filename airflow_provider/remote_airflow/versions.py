@@ -26,6 +26,18 @@ DAG_BAG = (
 )
 """Where a task's DAG is loaded; agents' hosts have the same version."""
 
+SMALLER = tuple(
+    name
+    for name in (
+        "airflow.dag_processing.bundles.local",
+        "airflow.sdk.bases.hook",
+        "airflow.sdk.definitions.connection",
+        "jinja2.ext",
+    )
+    if find_spec(name)
+)
+"""What each task loads besides, with Airflow itself."""
+
 
 def stats() -> Any:
     """What takes metrics: the back-end that Airflow is configured with."""

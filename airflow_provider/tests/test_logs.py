@@ -44,6 +44,31 @@ def test_a_job_that_is_not_there_yet_is_looked_for_again(executor: Any, server: 
     assert f"/jobs/{server.keys[dispatch]}" in reader.get_task_log(ti, 1)[0][0]
 
 
+def test_jobs_of_a_task_that_runs_are_looked_up_when_it_has_another(
+    executor: Any, server: FakeServer
+) -> None:
+    work, dispatch = dispatched(executor, server)
+    server.move(dispatch, "running")
+    server.logs[server.keys[dispatch]] = LINE
+    reader = RemoteExecutor(parallelism=1)
+
+    def asked(dispatched_as: str, seconds_later: float) -> list[str]:
+        calls = len(server.calls)
+        for logs in reader._logs.values():
+            for growing in logs._known.values():
+                growing.looked_at -= seconds_later
+        assert reader.get_task_log(Instance(work, dispatched_as), 1)[1] == [LINE.decode()]
+        return [call for call in server.calls[calls:] if call.endswith("/jobs")]
+
+    assert asked(dispatch, 0) == ["GET /api/v1/jobs"]
+    assert asked(dispatch, 30) == [], "one request, as long as the task runs"
+    assert asked("another", 0) == ["GET /api/v1/jobs"], "it was deferred, and goes on"
+    assert asked("another", 61) == ["GET /api/v1/jobs"]
+    server.move(dispatch, "succeeded")
+    assert asked("third", 0) == ["GET /api/v1/jobs"]
+    assert asked("third", 6) == ["GET /api/v1/jobs"], "its next job may come at any time"
+
+
 def test_a_running_log_is_bounded(executor: Any, server: FakeServer, monkeypatch: Any) -> None:
     monkeypatch.setenv("AIRFLOW__REMOTE__RUNNING_LOG_LIMIT", "65536")
     work, dispatch = dispatched(executor, server)
