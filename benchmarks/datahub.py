@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from benchmarks.bed import Bed, bed, descendants, quantile, table, wait_until
+from benchmarks.bed import Bed, bed, quantile, table, tree_seconds, wait_until
 from remote_client.client import Client
 from remote_datahub.spec import DatahubSpec
 
@@ -37,7 +37,6 @@ SOURCE: Final = "awkward_source.AwkwardSource"
 AT_A_TIME: Final = 4
 TICKS: Final = {"do": "ticks", "count": 25, "pause": 0.2}
 _TICK: Final = re.compile(rb"TICK (\d+) (\d+\.\d{6})")
-_HZ: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -190,16 +189,6 @@ class Ours:
 def quiet() -> dict[str, str]:
     """DataHub reports to nobody that it was used."""
     return {"DATAHUB_TELEMETRY_ENABLED": "false"}
-
-
-def tree_seconds(pid: int) -> float:
-    """CPU seconds of a process and everything below it, with what they have reaped."""
-    spent = 0.0
-    for one in (pid, *descendants(pid)):
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-            spent += sum(map(int, fields[11:15])) / _HZ
-    return spent
 
 
 def awkward(**config: Any) -> dict[str, Any]:

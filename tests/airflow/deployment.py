@@ -32,8 +32,20 @@ EXECUTOR = "Remote:remote_airflow.executor.RemoteExecutor"
 class Airflow:
     """One deployment."""
 
-    def __init__(self, root: Path, stack: Stack, postgres: PostgresServer) -> None:
+    def __init__(
+        self,
+        root: Path,
+        stack: Stack,
+        postgres: PostgresServer,
+        *,
+        venv: Path = VENV,
+        dags: Path = HERE / "dags",
+        **env: str,
+    ) -> None:
+        """`env` are variables of all its programs, instead of those that tests have."""
         self.root = root
+        self.venv = venv
+        self._dags = dags
         self.stack = stack
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -45,7 +57,7 @@ class Airflow:
         shutil.copytree(HERE / "pushed", self.pushed)
         bundles = [
             {"name": name, "classpath": LOCAL, "kwargs": {"path": str(path)}}
-            for name, path in (("dags-folder", HERE / "dags"), ("pushed", self.pushed))
+            for name, path in (("dags-folder", dags), ("pushed", self.pushed))
         ]
         database = postgres.create_database().replace("postgresql://", "postgresql+psycopg2://")
         secret = "a secret of these tests, at least as long as needed for the hash" * 2
@@ -54,7 +66,7 @@ class Airflow:
             AIRFLOW__API__BASE_URL=self.url,
             AIRFLOW__API__SECRET_KEY=secret,
             AIRFLOW__API_AUTH__JWT_SECRET=secret,
-            AIRFLOW__CORE__DAGS_FOLDER=str(HERE / "dags"),
+            AIRFLOW__CORE__DAGS_FOLDER=str(dags),
             AIRFLOW__CORE__EXECUTOR=EXECUTOR,
             AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{self.url}/execution/",
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
@@ -72,7 +84,7 @@ class Airflow:
             AIRFLOW__REMOTE__ENV=json.dumps(
                 {
                     "AIRFLOW_HOME": str(root / "agent-home"),
-                    "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
+                    "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
                     "AIRFLOW_TESTS": str(self.said_folder),
                 }
             ),
@@ -87,6 +99,7 @@ class Airflow:
             AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="300",
             PYTHONPATH="",
         )
+        self.env |= env
         self.parts = {name: self._part(name) for name in PARTS}
         self._http = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30)
 
@@ -96,7 +109,7 @@ class Airflow:
             "scheduler": ("--skip-serve-logs",),
             "triggerer": ("--skip-serve-logs",),
         }
-        command = [VENV / "bin" / "airflow", name, *words.get(name, ())]
+        command = [self.venv / "bin" / "airflow", name, *words.get(name, ())]
         return Program(f"airflow {name}", command, self.env, self.root / f"{log or name}.out")
 
     def another_scheduler(self) -> Program:
@@ -115,7 +128,7 @@ class Airflow:
         self._http.headers["Authorization"] = f"Bearer {token}"
         names = {
             name
-            for file in (HERE / "dags").glob("*.py")
+            for file in self._dags.glob("*.py")
             for name in re.findall(r'with DAG\(\s*"(\w+)"', file.read_text())
         }
         until(lambda: names <= self.dags(), f"the DAGs are known: {names}", 60)
@@ -136,6 +149,10 @@ class Airflow:
         except httpx.HTTPError:
             return False
 
+    def authorization(self) -> dict[str, str]:
+        """The header of its API that says who asks."""
+        return {"Authorization": self._http.headers["Authorization"]}
+
     def get(self, path: str, headers: dict[str, str] | None = None, **params: str) -> Any:
         """An answer of Airflow's API."""
         return self._http.get(path, params=params, headers=headers).raise_for_status().json()
@@ -154,7 +171,7 @@ class Airflow:
     def command(self, *words: str) -> str:
         """What `airflow …` prints."""
         done = subprocess.run(
-            [VENV / "bin" / "airflow", *words],
+            [self.venv / "bin" / "airflow", *words],
             env=self.env, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Has in build/airflow the environment that tests of the provider run in: Airflow, pinned by hash, and the provider.
+# With a word, such as edge3: in build/edge3, from requirements/edge3.txt.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/support/set_up.sh
 . tests/support/set_up.sh
 
-folder=build/airflow
-key=$(cat requirements/airflow.txt tests/airflow/set_up.sh airflow_provider/pyproject.toml | cksum)
+name=${1:-airflow}
+folder=build/$name
+key=$(cat "requirements/$name.txt" tests/airflow/set_up.sh airflow_provider/pyproject.toml | cksum)
 [ "$(cat "$folder/ready" 2>/dev/null)" = "$key $PWD" ] && exit 0
 rm -rf "$folder"
 mkdir -p "$folder"
 "${PYTHON:-.venv/bin/python}" -m venv --without-pip "$folder/venv"
 install_airflow() {
   "${PYTHON:-.venv/bin/python}" -m pip --python "$folder/venv/bin/python" install --quiet --disable-pip-version-check \
-    --no-input --require-hashes --no-deps -r requirements/airflow.txt 2>&1 | { grep -v '^WARNING: Location ' || true; }
+    --no-input --require-hashes --no-deps -r "requirements/$name.txt" 2>&1 | { grep -v '^WARNING: Location ' || true; }
 }
 again install_airflow
 # The provider as it is in this checkout: its folder in the path, and the entry points that Airflow finds it by.
