@@ -28,6 +28,7 @@ from remote_agent.sections import (
     LogsPart,
     Part,
     PythonPart,
+    RelayPart,
     SecretsPart,
     ServerPart,
     TelemetryPart,
@@ -91,6 +92,7 @@ class Config(Part):
     jobs: JobsPart = Field(default_factory=JobsPart)
     python: PythonPart = Field(default_factory=PythonPart)
     contents: ContentsPart = Field(default_factory=ContentsPart)
+    relay: RelayPart = Field(default_factory=RelayPart)
     secrets: SecretsPart = Field(default_factory=SecretsPart)
     containers: ContainersPart = Field(default_factory=ContainersPart)
     log: LogPart = Field(default_factory=LogPart)

@@ -208,6 +208,13 @@ class ContentsPart(Part):
     """What they may take of the disk when no job waits for them; the ones used last stay."""
 
 
+class RelayPart(Part):
+    """`[relay]`: relays of the server that jobs may have requests sent over from this host."""
+
+    allow: Annotated[list[str], BeforeValidator(split_list), Field(max_length=100)] = ["*"]
+    """Names of relays, `*` for all; with an empty list jobs that ask for one are refused."""
+
+
 class LogPart(Part):
     """`[log]`: the agent's own log."""
 
@@ -244,6 +251,7 @@ SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "containers": ContainersPart,
     "python": PythonPart,
     "contents": ContentsPart,
+    "relay": RelayPart,
     "log": LogPart,
     "telemetry": TelemetryPart,
 }

@@ -85,7 +85,8 @@ class Layers:
                 if fault["type"] == "extra_forbidden":
                     self.fault(place, self._unknown(place))
                 elif fault["type"] == "model_type":
-                    self.fault(place, f"is a section: write [{place[0]}] on a line of its own")
+                    name = ".".join(place)
+                    self.fault(place, f"is a section: write [{name}] on a line of its own")
                 else:
                     self.fault(place, fault_words(fault["type"], fault["msg"], fault["input"]))
         return None

@@ -43,6 +43,7 @@ from remote_server.queries.gauges import Gauges, Metrics
 from remote_server.queries.history import History
 from remote_server.queries.overview import OverviewReader
 from remote_server.queries.sources import Sources
+from remote_server.relays import Relays
 from remote_server.retention import Deletions, Retention, RetentionSettings
 from remote_server.secrets.source import open_keys
 from remote_server.secrets.vault import Vault
@@ -151,6 +152,8 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
         copier = LogCopies(store, logs, open_place(config.logs.copies, config.s3))
         bus.subscribe(copier.committed)
         copies["log copies"] = copier.run
+    if config.relay:
+        copies["relays"] = services.relays.run
     store.on_commit(bus.publish)
     store.on_reconnect(hub.database_back)
     store.on_reconnect(signal.wake)
@@ -261,6 +264,7 @@ def _services(
         overview=OverviewReader(sources, fleet, reserve, history, hub.logs),
         history=history,
         vault=hub.vault,
+        relays=Relays(config.relay),
         signing_key=key,
         gauges=gauges,
         metrics=Metrics(

@@ -27,6 +27,7 @@ from remote_server import log_settings, oidc_settings, s3_settings, secret_setti
 from remote_server.errors import ServerError
 from remote_server.log_settings import LogsPart
 from remote_server.oidc_settings import OidcPart
+from remote_server.relay_settings import RelayPart
 from remote_server.s3_settings import S3Part
 from remote_server.secret_settings import SecretsPart
 from remote_server.setting_values import (
@@ -237,6 +238,8 @@ class Config(Part):
     contents: ContentsPart = Field(default_factory=ContentsPart)
     logs: LogsPart = Field(default_factory=LogsPart)
     oidc: OidcPart = Field(default_factory=OidcPart)
+    relay: dict[Name, RelayPart] = Field(default_factory=dict, max_length=100)
+    """By their names, which jobs ask for."""
     retention: RetentionPart = Field(default_factory=RetentionPart)
     s3: S3Part = Field(default_factory=S3Part)
     secrets: SecretsPart = Field(default_factory=SecretsPart)
@@ -302,7 +305,8 @@ def load(
     `flags` maps keys of `[server]` to values; None means not given. ConfigError names all
     faults at once. Of unknown variables `unknown_variables` tells.
     """
-    layers = Layers(_SECTIONS)
+    # Relays have names of their own: there are no variables for them.
+    layers = Layers({**_SECTIONS, "relay": RelayPart})
     if file is not None:
         _read(layers, file)
         oidc_settings.refuse_secret(layers)

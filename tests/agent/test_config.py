@@ -112,6 +112,7 @@ def test_everything_can_be_set_by_environment(tmp_path: Path) -> None:
         ("secrets", "max_size"): "64KiB",
         ("limits", "max_artifacts"): "2GiB",
         ("contents", "cache_max"): "3GB",
+        ("relay", "allow"): "api,other",
         ("python", "interpreter"): "/opt/python3",
         ("python", "index_url"): "https://pypi.example.com/simple",
         ("python", "find_links"): "/wheels",

@@ -29,6 +29,7 @@ from remote_agent.app.contents import Contents
 from remote_agent.app.control_handlers import ControlHandlers
 from remote_agent.app.driver import SessionDriver
 from remote_agent.app.ports import Ports
+from remote_agent.app.relays import Relays
 from remote_agent.app.shutdown import FOREVER, Lifetime, Shutdown
 from remote_agent.app.signals import Signals
 from remote_agent.config import Config
@@ -144,11 +145,12 @@ class Agent:
         self._uploader.afterwards = artifacts
         self._shutdown.unsent = lambda: artifacts.pending
         self._contents = contents = Contents(self._make_contents)
+        self._relays = relays = Relays(state_dir, lambda: link.endpoint, session.attempts, runner)
         ports = Ports(
             link=link,
             store=AttemptStore(journal),
             runner=runner,
-            secrets=SecretStart(runner, secrets),
+            secrets=SecretStart(runner, secrets, relays),
             uploader=self._uploader,
             inputs=journal.inputs,
             contact=ContactNote(state_dir / "contact"),
@@ -178,8 +180,10 @@ class Agent:
         if self._config.secrets.env_allow:
             forbid_inspection()
         self._runner.open(self._driver.handle)
-        for found in self._runner.reattach():
+        left = self._runner.reattach()
+        for found in left:
             self._session.adopt(found)
+        self._relays.reattach(left)
         for key in sorted(self._journal.artifacts.pending):
             self._artifacts.add(key)
         if self._session.attempts:
@@ -213,6 +217,7 @@ class Agent:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._artifacts.close()
+            self._relays.leave()
             await self._control.stop()
             self._runner.close()
 
@@ -228,6 +233,7 @@ class Agent:
                 self._driver.host_looked(load)
             self._artifacts.turn()
             self._contents.turn()
+            self._relays.turn()
             self._log_sender.turn(busy=self._session.spool_bytes > WINDOW)
             now = time.monotonic()
             self._status.turn(now)

@@ -62,6 +62,8 @@ class Runner:
         control group of shims; None: the agent's. `hidden`: variables that they do not get."""
         self._journal = journal
         self._report: Callable[[Event], None] = _nobody
+        self.on_end: Callable[[AttemptId], None] | None = None
+        """Hears of each end before the session does; None: nobody wants to."""
         self._shims = ShimPool(state_dir / "logs", descriptors, group, hidden)
         self._stopper = Stopper(journal)
         self._watched: dict[AttemptId, RunningAttempt] = {}
@@ -372,6 +374,8 @@ class Runner:
         watched = self._watched.pop(key, None)
         if watched is not None:
             ended = with_requested_reason(ended, watched)
+        if self.on_end is not None:
+            self.on_end(key)
         self._unsynced[key] = _now()
         self._report(SpoolGrew(key, ended.size))
         self._report(AttemptEnded(key, ended))

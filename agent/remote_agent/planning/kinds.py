@@ -42,6 +42,11 @@ def special(engine: Engine | None) -> list[str]:
 def plan(spec: JobSpec, paths: JobPaths, config: Config, engine: Engine | None = None) -> Work:
     """What runs a job, with this `engine` for containers. ValueError for a kind that this agent
     does not know, and for a job that its host does not allow."""
+    if spec.relay is not None and not {"*", spec.relay}.intersection(config.relay.allow):
+        raise NotAllowed(
+            f"this agent does not let jobs use the relay {spec.relay!r} ([relay] allow of its "
+            "configuration)"
+        )
     planner = PLANNERS.get(spec.kind) or _of_extension(spec.kind)
     return planner(spec, paths, config, engine)
 

@@ -90,7 +90,7 @@ def make_order(
             "no_new_privileges": config.jobs.no_new_privileges,
         }
     weights = (spec.cpu_weight, spec.io_weight)
-    masked = bool(work.secrets or spec.secrets or spec.mask)
+    masked = bool(work.secrets or spec.secrets or spec.relay or spec.mask)
     mask_file = paths.of(MASK_FILE) if masked and HAS_FIFOS else None
     return Order(
         key=str(offer.attempt),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from remote_protocol.limits import MAX_COMMAND_SIZE, MAX_SECRETS_SIZE, MAX_TEXT
+from remote_protocol.relay import VARIABLE
 from remote_protocol.secret_names import secrets_size
 from remote_protocol.spec import JobSpec
 from remote_protocol.units import plain_size
@@ -64,9 +65,8 @@ def expand(value: str, secrets: Mapping[str, str]) -> str:
 
 def plain_variables(spec: JobSpec) -> dict[str, str]:
     """The job's variables that use none of its secrets."""
-    if not spec.secrets:
+    if not (names := _names(spec)):
         return spec.env
-    names = set(spec.secrets)
     return {
         name: expand(value, {}) for name, value in spec.env.items() if not uses_secret(value, names)
     }
@@ -75,16 +75,24 @@ def plain_variables(spec: JobSpec) -> dict[str, str]:
 def secret_variables(spec: JobSpec, elsewhere: Sequence[str] = ()) -> list[str]:
     """The job's variables whose values must not lie on a disk: its secrets but for those that it
     gets `elsewhere`, and what uses them."""
-    if not spec.secrets:
+    if not (names := _names(spec)):
         return []
-    names, files = set(spec.secrets), {*spec.secret_files, *elsewhere}
-    using = [name for name, value in spec.env.items() if uses_secret(value, names)]
-    return [*(name for name in spec.secrets if name not in files), *using]
+    files = {*spec.secret_files, *elsewhere}
+    using = [name for name, value in spec.env.items() if uses_secret(value, set(names))]
+    return [*(name for name in names if name not in files), *using]
 
 
-def resolve(spec: JobSpec, places: Sequence[Place]) -> dict[str, str]:
-    """The values of a job's secrets, and of the variables that use them. SecretsMissing."""
-    found: dict[str, str] = {}
+def _names(spec: JobSpec) -> list[str]:
+    """The job's secrets: the address of its relay is one, too, for there is a secret in it."""
+    return spec.secrets if spec.relay is None else [*spec.secrets, VARIABLE]
+
+
+def resolve(
+    spec: JobSpec, places: Sequence[Place], relay: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The values of a job's secrets, with those of its `relay`, and of the variables that use them.
+    SecretsMissing."""
+    found: dict[str, str] = dict(relay or {})
     faults: list[str] = []
     for name in spec.secrets:
         try:

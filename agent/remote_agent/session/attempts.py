@@ -309,7 +309,7 @@ class Attempts:
     def _start(self, attempt: HeldAttempt, cause: Cause) -> list[Effect]:
         spec = attempt.spec
         needs = None
-        if spec is not None and (spec.secrets or spec.private_input):
+        if spec is not None and (spec.secrets or spec.private_input or spec.relay):
             assert isinstance(cause, m.Confirm)
             needs = SecretNeeds(spec, cause)
         if spec is not None and spec.contents:

@@ -9,8 +9,8 @@ from remote_protocol.spec import JobSpec
 
 
 class SecretNeeds(NamedTuple):
-    """A job that names secrets or has a private input, and what the server gives of them. No text
-    of it shows a value."""
+    """A job that names secrets, has a private input or a relay, and what the server gives of them.
+    No text of it shows a value."""
 
     spec: JobSpec
     given: Confirm

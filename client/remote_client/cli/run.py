@@ -104,6 +104,13 @@ Examples:
     "hidden line). Nothing else is sent to its stdin.",
 )
 @click.option(
+    "--relay",
+    type=NAME,
+    metavar="NAME",
+    help="Reach a program that only the server reaches, by a relay that its configuration names: "
+    "its address is in REMOTE_RELAY_URL.",
+)
+@click.option(
     "--mask",
     is_flag=True,
     help="Let the job add values to mask, by the file that REMOTE_MASK names.",

@@ -72,5 +72,10 @@ class ContainerSpec(JobSpec, kind="container"):
     def _can_be_run(self) -> Self:
         if self.keep_processes:
             raise ValueError("keep_processes does not go with a container: it is removed whole")
+        if self.relay is not None:
+            raise ValueError(
+                "relay does not go with a container, which has a network of its own: the relay is "
+                "at the loopback address of the agent's host"
+            )
         check_fits([*self.command, self.entrypoint or ""], self.env)
         return self

@@ -128,6 +128,10 @@ class JobSpec(_Part):
     secret_files: SecretNames = Field(default_factory=list)
     """Those of `secrets` that come as a file in memory, for the job's user only: `NAME_FILE`
     has its path, and there is no variable `NAME`."""
+    relay: Name | None = None
+    """A relay of the server (`[relay.NAME]`): the job finds the address of a program that only the
+    server reaches in REMOTE_RELAY_URL, which variables of `env` can use as `${REMOTE_RELAY_URL}`.
+    """
     mask: bool = False
     """Whether the job can add values that are masked at run time, by the file that REMOTE_MASK
     names; jobs with secrets can anyway."""

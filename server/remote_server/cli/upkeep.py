@@ -73,6 +73,7 @@ async def _check(config: Config, repair: bool, archive_lost: bool) -> int:
     from remote_server.disk.reserve import Reserve
     from remote_server.inspection import Inspection
     from remote_server.logs.opening import open_archive, open_logs
+    from remote_server.relay_settings import unknown_queues
     from remote_server.secrets.source import open_keys
     from remote_server.secrets.vault import Vault
     from remote_server.store import Store, Terms
@@ -92,6 +93,8 @@ async def _check(config: Config, repair: bool, archive_lost: bool) -> int:
             logs.close()
             vault = Vault(store, open_keys(config.secrets, data.secrets_key))
             found.faults += await vault.faults()
+            queues = {queue.name for queue in await store.queues()}
+            found.faults += unknown_queues(config.relay, queues)
         finally:
             await store.close()
     finally:

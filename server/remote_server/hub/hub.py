@@ -19,6 +19,7 @@ import structlog
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import CloseCode
 from remote_protocol.messages import Hello
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import AgentState, EndReason
 from remote_server.agent_logs import AgentLogs
 from remote_server.artifacts import ArtifactStore
@@ -292,6 +293,13 @@ class Hub:
     def holder(self, agent: str) -> Link | None:
         """The link that has an agent's name."""
         return self._links.get(agent)
+
+    def running(self, agent: str, key: AttemptId) -> JobSpec | None:
+        """The job of an attempt that an agent with a link has accepted, and that has not ended."""
+        link = self._links.get(agent)
+        held = link.session.leases.get(key) if link is not None and link.session else None
+        live = held is not None and held.state in (LeaseState.ACCEPTED, LeaseState.RUNNING)
+        return held.lease.spec if held is not None and live else None
 
     def away(self, agent: str) -> float:
         """Seconds since an agent without a link was heard; at the longest since the start."""

@@ -137,7 +137,7 @@ class Route:
     @property
     def streams(self) -> bool:
         """Whether its answer is a stream, which is counted for its reader's token."""
-        return self.lasting and bool(self.media)
+        return self.lasting and bool(self.media) and self.method == "GET"
 
     @property
     def logged(self) -> bool:

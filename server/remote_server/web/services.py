@@ -20,6 +20,7 @@ from remote_server.queries.gauges import Gauges, Metrics
 from remote_server.queries.history import History
 from remote_server.queries.overview import OverviewReader
 from remote_server.queries.sources import Sources
+from remote_server.relays import Relays
 from remote_server.secrets.vault import Vault
 from remote_server.store import Store
 from remote_server.web.authenticator import Authenticator
@@ -72,6 +73,8 @@ class Services:
     history: History
     vault: Vault
     """The secrets of jobs."""
+    relays: Relays
+    """Where requests of jobs may go."""
     signing_key: SigningKey
     """What the secrets of webhooks are made from."""
     gauges: Gauges

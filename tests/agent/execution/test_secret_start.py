@@ -15,9 +15,24 @@ from remote_agent.sections import SecretsPart
 from remote_agent.session.secret_needs import SecretNeeds
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Confirm
+from remote_protocol.relay import VARIABLE
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import EndReason
 from tests.agent.execution.test_runner import World, ticking
+
+
+class FakeRelays:
+    """Relays that are always open at one address, unless the disk is full."""
+
+    def __init__(self) -> None:
+        self.opened: list[AttemptId] = []
+        self.error: OSError | None = None
+
+    def open(self, key: AttemptId) -> dict[str, str]:
+        if self.error is not None:
+            raise self.error
+        self.opened.append(key)
+        return {VARIABLE: "http://127.0.0.1:9/hush/", "<relay>": "hush"}
 
 
 class Host(World):
@@ -27,6 +42,7 @@ class Host(World):
         super().__init__(state_dir)
         environ = {"A": "of the environment"}
         self.sources = SecretSources(SecretsPart.model_validate(settings), environ)
+        self.relays = FakeRelays()
 
 
 SHOWS = 'printf "%s" "$A" | tr a-z A-Z'  # in small ones it is masked
@@ -43,7 +59,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def give(world: Host, key: AttemptId, names: list[str], **given: Any) -> None:
     spec = CommandSpec(command=["true"], secrets=names)
     needs = SecretNeeds(spec, Confirm(attempt=key, **given))
-    SecretStart(world.runner, world.sources).start_with_secrets(key, needs)
+    SecretStart(world.runner, world.sources, world.relays).start_with_secrets(key, needs)
 
 
 async def test_the_job_gets_what_the_server_gives_and_it_names(
@@ -98,7 +114,7 @@ async def test_each_place_in_its_order(tmp_path: Path) -> None:
         server = dict.fromkeys("AB", "of the server")
         spec = CommandSpec(command=["true"], secrets=names, env={"ALL": "${A}+${C}"})
         needs = SecretNeeds(spec, Confirm(attempt=key, secrets=server))
-        SecretStart(world.runner, world.sources).start_with_secrets(key, needs)
+        SecretStart(world.runner, world.sources, world.relays).start_with_secrets(key, needs)
         await world.end_of(key)
         assert world.output(key) == (
             b"OF THE ENVIRONMENT, OF THE SERVER, C OF THE FILES, OF THE ENVIRONMENT+C OF THE FILES"
@@ -114,7 +130,7 @@ async def test_a_private_input_is_read_by_the_job_and_lies_nowhere(tmp_path: Pat
         spec = CommandSpec(command=["true"], private_input=True)
         needs = SecretNeeds(spec, Confirm(attempt=key, private_input=text))
         assert "hush" not in repr(needs)
-        SecretStart(world.runner, world.sources).start_with_secrets(key, needs)
+        SecretStart(world.runner, world.sources, world.relays).start_with_secrets(key, needs)
         assert (await world.end_of(key)).exit_code == 0
         assert world.output(key).split()[0].decode() == sha256(text.encode()).hexdigest()
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -126,8 +142,33 @@ async def test_one_that_is_gone_ends_the_attempt_before_it_starts(tmp_path: Path
         key = world.store(f"touch {world.mark}", private_input=True)
         spec = CommandSpec(command=["true"], private_input=True)
         needs = SecretNeeds(spec, Confirm(attempt=key))
-        SecretStart(world.runner, world.sources).start_with_secrets(key, needs)
+        SecretStart(world.runner, world.sources, world.relays).start_with_secrets(key, needs)
         ended = await world.end_of(key)
         assert ended.end_reason is EndReason.SECRET_MISSING
         assert "cannot give the private input" in ended.end_detail
         assert not world.mark.exists()
+
+
+async def test_a_relay_is_opened_and_its_address_is_a_secret(tmp_path: Path) -> None:
+    async with ticking(Host(tmp_path)) as world:
+        script = 'printf "%s %s" "$API" "$REMOTE_RELAY_URL" | tr a-z A-Z'
+        key = world.store(script, relay="api", env={"API": "${REMOTE_RELAY_URL}items"})
+        order = (world.journal.path(key) / "attempt.jsonl").read_bytes()
+        assert b"hush" not in order
+        spec = CommandSpec(command=["true"], relay="api", env={"API": "${REMOTE_RELAY_URL}items"})
+        needs = SecretNeeds(spec, Confirm(attempt=key))
+        SecretStart(world.runner, world.sources, world.relays).start_with_secrets(key, needs)
+        assert (await world.end_of(key)).exit_code == 0
+        assert world.output(key) == b"HTTP://127.0.0.1:9/HUSH/ITEMS HTTP://127.0.0.1:9/HUSH/"
+        assert world.relays.opened == [key]
+
+
+async def test_a_relay_that_cannot_be_opened_ends_the_attempt(tmp_path: Path) -> None:
+    async with ticking(Host(tmp_path)) as world:
+        key = world.store("true", relay="api")
+        world.relays.error = OSError(28, "No space left on device")
+        needs = SecretNeeds(CommandSpec(command=["true"], relay="api"), Confirm(attempt=key))
+        SecretStart(world.runner, world.sources, world.relays).start_with_secrets(key, needs)
+        ended = await world.end_of(key)
+        assert ended.end_reason is EndReason.SPAWN_ERROR
+        assert "its relay cannot be opened" in ended.end_detail and "space" in ended.end_detail

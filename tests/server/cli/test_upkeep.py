@@ -89,6 +89,15 @@ def test_check_finds_and_repairs(data: Path) -> None:
         assert call("check", "--repair", "--data-dir", data).returncode == 1
 
 
+def test_check_names_queues_of_relays_that_do_not_exist(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text('[relay.api]\nurl = "http://a"\nqueues = ["default", "berlin"]\n')
+    found = call("check", "--data-dir", data, "--config", file)
+    assert found.returncode == 1
+    assert "[relay.api] queues has berlin, which does not exist" in found.stdout
+    assert "remotectl queue create berlin" in found.stdout and "1 fault" in found.stdout
+
+
 def test_check_finds_damage_in_the_database(data: Path) -> None:
     with closing(sqlite3.connect(data / "server.db")) as database:
         database.execute("UPDATE jobs SET state = 'running'")

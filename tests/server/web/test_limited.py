@@ -547,7 +547,7 @@ async def test_what_is_not_there_is_refused(live: Live) -> None:
 WHOLE = {
     *("config", "logs", "reserve", "inputs", "sessions", "followers", "streams", "connections"),
     *("bodies", "trail", "description", "readiness", "line_indexes", "provider_sign_in"),
-    *("program_logins", "pace", "artifacts", "contents"),
+    *("program_logins", "pace", "artifacts", "contents", "relays"),
 }
 """Parts of the server that say nothing of queues by themselves, or are asked by the id of a job
 that was found before."""

@@ -7,6 +7,7 @@ import time
 from remote_protocol.api.groups import GroupCreate, GroupExplanation
 from remote_server.domain.groups import Group
 from remote_server.queries.groups import available, explanation
+from remote_server.web.actions.jobs import require_relays
 from remote_server.web.http.problems import validation
 from remote_server.web.route import Call
 
@@ -14,6 +15,7 @@ from remote_server.web.route import Call
 async def submit(call: Call, wanted: GroupCreate, now: float) -> tuple[Group, bool]:
     """Submit a group; whether it is new. ApiProblem when its job can be none of a group."""
     check(wanted)
+    await require_relays(call, [wanted.spec], "spec.relay")
     call.services.reserve.require()
     store = call.services.store
     online = await _online(call, wanted)

@@ -39,7 +39,9 @@ async def concealed(
     call: Call, specs: Sequence[JobSpec]
 ) -> tuple[list[JobSpec], dict[int, Sealer]]:
     """Specifications that only say that they have private inputs, and what seals these, by their
-    places. ApiProblem when one only says so already; KeyUnusable."""
+    places. ApiProblem when one only says so already, or asks for a relay that it cannot have;
+    KeyUnusable."""
+    await require_relays(call, specs)
     found, inputs = [], {}
     for number, spec in enumerate(specs):
         if spec.private_input is True:
@@ -51,6 +53,34 @@ async def concealed(
                 inputs[number] = sealer
         found.append(spec)
     return found, inputs
+
+
+async def require_relays(call: Call, specs: Sequence[JobSpec], field: str = "relay") -> None:
+    """ApiProblem when one of these jobs asks for a relay that is not for its queue."""
+    asking = [spec for spec in specs if spec.relay is not None]
+    if asking and (faults := dict.fromkeys(filter(None, await _relay_faults(call, asking)))):
+        raise validation([(field, fault) for fault in faults])
+
+
+async def relays_judged(
+    call: Call, jobs: Sequence[JobSpec | ApiProblem]
+) -> list[JobSpec | ApiProblem]:
+    """Jobs of which each is judged alone: in the place of one that asks for a relay that is not for
+    its queue is the problem."""
+    found = list(jobs)
+    asking = [n for n, job in enumerate(jobs) if isinstance(job, JobSpec) and job.relay is not None]
+    if asking:
+        specs = [job for n in asking if isinstance(job := jobs[n], JobSpec)]
+        for n, fault in zip(asking, await _relay_faults(call, specs), strict=True):
+            if fault:
+                found[n] = validation([("relay", fault)])
+    return found
+
+
+async def _relay_faults(call: Call, specs: Sequence[JobSpec]) -> list[str]:
+    """Why each of these jobs cannot have its relay; empty: it can."""
+    placed = await call.services.store.placed(specs)
+    return [call.services.relays.fault(spec.relay or "", spec.queue) for spec in placed]
 
 
 async def explain(call: Call, spec: JobSpec) -> JobExplanation:

@@ -125,19 +125,18 @@ async def submit_batch(call: Call) -> web.StreamResponse:
     raw = await call.read_bytes(call.services.config.limits.max_batch_body)
     trace = call.request.headers.get(HEADER)
     batch = await parse_batch(raw)
-    valid = [with_trace(spec, trace) for spec in batch.jobs if not isinstance(spec, ApiProblem)]
+    jobs = batch.jobs if batch.atomic else await actions.relays_judged(call, batch.jobs)
+    valid = [with_trace(spec, trace) for spec in jobs if not isinstance(spec, ApiProblem)]
     wanted, inputs = await actions.concealed(call, valid)
     store, now, by = call.services.store, time.time(), call.principal
     if batch.atomic:
-        jobs = await store.submit(wanted, now, by=by, inputs=inputs)
-        return answer(JobBatchCreated.model_construct(ids=[job.id for job in jobs]), 201)
+        made = await store.submit(wanted, now, by=by, inputs=inputs)
+        return answer(JobBatchCreated.model_construct(ids=[job.id for job in made]), 201)
     judged = iter(await store.submit_each(wanted, now, by=by, inputs=inputs))
-    results = [
-        result_of(one if isinstance(one, ApiProblem) else next(judged)) for one in batch.jobs
-    ]
+    results = [result_of(one if isinstance(one, ApiProblem) else next(judged)) for one in jobs]
     ids = [result.id for result in results if result.id is not None]
-    made = JobBatchCreated(ids=ids, results=results)
-    return answer(made, 201 if len(ids) == len(results) else 200)
+    said = JobBatchCreated(ids=ids, results=results)
+    return answer(said, 201 if len(ids) == len(results) else 200)
 
 
 @Route(

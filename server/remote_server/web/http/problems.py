@@ -52,6 +52,8 @@ STATUS: Final = {
     ErrorCode.NAME_TAKEN: 409,
     ErrorCode.OVERLOADED: 503,
     ErrorCode.REQUEST_TIMEOUT: 408,
+    ErrorCode.RELAY_FAILED: 502,
+    ErrorCode.RELAY_TIMEOUT: 504,
     ErrorCode.STORE_UNAVAILABLE: 503,
     ErrorCode.TOO_MANY_REQUESTS: 429,
     ErrorCode.UNSUPPORTED_ENCODING: 415,

@@ -54,6 +54,8 @@ _WHEN: Final = {
     ErrorCode.TOO_MANY_REQUESTS: "too many bodies or streams of this token, or too many wrong "
     "tokens from this address",
     ErrorCode.INTERNAL: "a mistake of the server's",
+    ErrorCode.RELAY_FAILED: "the program behind a relay gives no answer that can be passed on",
+    ErrorCode.RELAY_TIMEOUT: "nothing was heard of the program behind a relay for too long",
     ErrorCode.STORE_UNAVAILABLE: "the database or its disk is away, or the server stops",
     ErrorCode.OVERLOADED: "too many connections, bodies or streams",
 }
@@ -68,6 +70,8 @@ _HEADERS: Final = {
     "Content-Range": "Which bytes these are, where a range was asked for",
     "Remote-Artifact-Sha256": "SHA-256 of the whole file",
     "Remote-Artifact-Size": "Bytes of the whole file",
+    "Relayed-Status": "Status of the answer of the program behind the relay; its headers have the "
+    "prefix `Relayed-`, too",
     "Retry-After": "Seconds after which the same may succeed",
     "WWW-Authenticate": "The scheme that is wanted (RFC 6750)",
 }

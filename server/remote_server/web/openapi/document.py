@@ -48,6 +48,9 @@ _PARAMETERS: Final = {
     "name": "Its name",
     "Idempotency-Key": "Any text of up to 255 characters: the same call with the same key makes "
     "no second job",
+    "attempt": "An attempt: `JOB.NUMBER`",
+    "Relayed-Method": "Method of the job's request; its headers have the prefix `Relayed-`, too",
+    "Relayed-Target": "Path and query of the job's request",
     "Last-Event-ID": "Number of the last event seen, as browsers send it to resume",
 }
 _Wanted = tuple[type[BaseModel], JsonSchemaMode]

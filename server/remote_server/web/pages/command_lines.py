@@ -59,6 +59,8 @@ def _options(spec: JobSpec, default_queue: str, labels: dict[str, str] | None) -
         yield f"--env {shlex.quote(name)}"
     for name in spec.secrets:
         yield f"--secret {name}:file" if name in spec.secret_files else f"--secret {name}"
+    if spec.relay is not None:
+        yield f"--relay {spec.relay}"
     if spec.mask:
         yield "--mask"
     if spec.timeout is not None:

@@ -18,7 +18,7 @@ ASKING = {
     ("POST", "/api/v1/groups/explain"),
     ("POST", "/submit/explain"),
 }
-ASKING |= {("POST", "/api/v1/logins")}
+ASKING |= {("POST", "/api/v1/logins"), ("POST", "/api/v1/agent/relay/{attempt}")}
 """Calls with a body that change nothing."""
 CHANGING = {(r.method, r.path) for r in ROUTES if r.method not in ("GET", "HEAD")} - ASKING
 
