@@ -29,6 +29,9 @@ HEAVY := tests/e2e/faults tests/hostile tests/checkout tests/postgresql tests/sy
 # Where a test's first fixture builds, boots or waits for a host, on a machine that has more to do: what hangs ends.
 LONG := --timeout 900
 
+# AIRFLOW=3.1.8: an older version of it, in a folder of its own.
+AIRFLOW_FOLDER := $(CURDIR)/build/airflow$(if $(AIRFLOW),-$(AIRFLOW))
+
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)
 
@@ -192,9 +195,10 @@ test-airflow: setup-dev ## the Airflow provider: units on Airflow's own base cla
 ifeq ($(REMOTE_TEST_AIRFLOW),off)
 	@echo "make: test-airflow is LEFT OUT, because REMOTE_TEST_AIRFLOW=off"
 else
-	@PYTHON=$(BIN)/python bash tests/airflow/set_up.sh
-	@cd airflow_provider && AIRFLOW_HOME=$(CURDIR)/build/airflow/home ../build/airflow/venv/bin/python -m pytest -q
-	@$(BIN)/python -m pytest --timeout 300 tests/airflow $(ARGS)
+	@bash tests/airflow/set_up_engine.sh
+	@PYTHON=$(BIN)/python AIRFLOW=$(AIRFLOW) bash tests/airflow/set_up.sh
+	@cd airflow_provider && AIRFLOW_HOME=$(AIRFLOW_FOLDER)/home $(AIRFLOW_FOLDER)/venv/bin/python -m pytest -q
+	@AIRFLOW=$(AIRFLOW) $(BIN)/python -m pytest --timeout 300 tests/airflow $(ARGS)
 endif
 
 check: setup-dev ## lint, format, types, import rules

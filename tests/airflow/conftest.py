@@ -1,4 +1,5 @@
-"""One deployment of Airflow with one server and one agent, for all tests of this folder."""
+"""One deployment of Airflow with one server and one agent for all tests of this folder; the agent's
+host has a container engine."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.airflow import engine
 from tests.airflow.deployment import VENV, Airflow
 from tests.support.postgresql import PostgresServer
 from tests.support.stack import Stack
@@ -15,11 +17,15 @@ from tests.support.stack import Stack
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     root: Path = tmp_path_factory.mktemp("airflow")
-    with PostgresServer.started() as postgres, Stack(root) as stack:
+    with (
+        PostgresServer.started() as postgres,
+        engine.started(root / "docker") as docker,
+        Stack(root) as stack,
+    ):
         stack.start_server()
         environments = f'[python]\nenvironments = {{airflow = "{VENV}"}}\n'
         stack.agent("alpha", config=environments, capacity=8)
-        deployment = Airflow(root / "airflow", stack, postgres)
+        deployment = Airflow(root / "airflow", stack, postgres, docker=docker)
         try:
             deployment.start()
             yield deployment

@@ -7,6 +7,7 @@ the stack's mark.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -18,12 +19,15 @@ from typing import Any
 
 import httpx
 
+from tests.airflow import engine
 from tests.support.ports import free_port
 from tests.support.postgresql import PostgresServer
 from tests.support.stack import Program, Stack, until
 
 HERE = Path(__file__).resolve().parent
-VENV = HERE.parents[1] / "build" / "airflow" / "venv"
+VERSION = os.environ.get("AIRFLOW")
+"""Of Airflow, if another one than the pinned one."""
+VENV = HERE.parents[1] / "build" / f"airflow{f'-{VERSION}' if VERSION else ''}" / "venv"
 PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 EXECUTOR = "Remote:remote_airflow.executor.RemoteExecutor"
@@ -40,6 +44,7 @@ class Airflow:
         *,
         venv: Path = VENV,
         dags: Path = HERE / "dags",
+        docker: str = "",
         **env: str,
     ) -> None:
         """`env` are variables of all its programs, instead of those that tests have."""
@@ -47,6 +52,7 @@ class Airflow:
         self.venv = venv
         self._dags = dags
         self.stack = stack
+        self._docker = docker
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         for name in ("home", "agent-home", "said-folder"):
@@ -86,6 +92,7 @@ class Airflow:
                     "AIRFLOW_HOME": str(root / "agent-home"),
                     "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
                     "AIRFLOW_TESTS": str(self.said_folder),
+                    **({"DOCKER_HOST": docker} if docker else {}),
                 }
             ),
             # What docs/airflow.md recommends.
@@ -225,6 +232,10 @@ class Airflow:
         """A log as the page gets it, a line of JSON for each, with where it comes from."""
         found = self.get(f"{run}/taskInstances/{task}/logs/{number}", full_content="true")
         return "\n".join(json.dumps(line) for line in found["content"])
+
+    def containers(self) -> list[str]:
+        """The ids of those that the engine of the agent's host has."""
+        return engine.containers(self._docker)
 
     def said(self) -> list[str]:
         """What tasks have noted of themselves."""

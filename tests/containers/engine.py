@@ -22,7 +22,6 @@ MADE: Final = ROOT / "build" / "containers"
 """The base image and wheels, made by set_up.sh."""
 DOCKER: Final = "/usr/bin/docker"
 _GROUPS: Final = Path("/sys/fs/cgroup")
-_GROUP: Final = "remote-test-containers"
 DEADLINE: Final = 120.0
 """Seconds after which something is taken to hang, on a machine that has more to do."""
 T = TypeVar("T")
@@ -40,6 +39,9 @@ def until(condition: Callable[[], T], what: str, deadline: float = DEADLINE) -> 
 class Engine:
     """One dockerd, with all its files in a file system in memory."""
 
+    group = "remote-test-containers"
+    """The control group that its containers are in."""
+
     def __init__(self) -> None:
         self.folder = Path("/run/containers")
         self.env = {
@@ -56,14 +58,19 @@ class Engine:
         # Sockets, locks and namespaces of engines are kept there, too.
         _call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
         self.folder.mkdir()
-        _remove_groups()
+        _remove_groups(self.group)
         output = (self.folder / "dockerd.log").open("wb")
         with output:
             self._dockerd = subprocess.Popen(
                 [
                     *("dockerd", "-s", "overlay2", "-H", f"unix://{self.folder}/docker.sock"),
                     *("--data-root", str(self.folder / "data"), "-p", str(self.folder / "pid")),
-                    *("--exec-root", str(self.folder / "exec"), "--cgroup-parent", f"/{_GROUP}"),
+                    *(
+                        "--exec-root",
+                        str(self.folder / "exec"),
+                        "--cgroup-parent",
+                        f"/{self.group}",
+                    ),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -80,7 +87,7 @@ class Engine:
         assert self._dockerd is not None
         self._dockerd.send_signal(signal.SIGTERM)
         self._dockerd.wait(DEADLINE)
-        _remove_groups()
+        _remove_groups(self.group)
 
     def _answers(self) -> bool:
         assert self._dockerd is not None
@@ -146,9 +153,9 @@ class Engine:
         return done.stdout + done.stderr
 
 
-def _remove_groups() -> None:
+def _remove_groups(group: str) -> None:
     """Control groups of this run, or of one that was killed: the kernel keeps what is in use."""
-    for top in (_GROUPS / _GROUP, *_GROUPS.glob(f"*/{_GROUP}")):  # of both versions
+    for top in (_GROUPS / group, *_GROUPS.glob(f"*/{group}")):  # of both versions
         for folder, _, _ in os.walk(top, topdown=False):
             try:
                 os.rmdir(folder)
