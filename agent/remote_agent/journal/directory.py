@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from remote_agent.journal.spares import make_empty
+from remote_agent.journal.spares import Spare, make_empty
 from remote_agent.planning.paths import FOLDERS, JobPaths
 from remote_agent.planning.work import WorkFile
 from remote_agent.processes import (
@@ -34,7 +34,7 @@ from remote_agent.processes import (
     set_mode,
     sync,
 )
-from remote_agent.shim.layout import EXIT, MASK_FILE, ORDER, SETTLED, STARTED, VERSION
+from remote_agent.shim.layout import EXIT, KEY, MASK_FILE, ORDER, SETTLED, STARTED, VERSION
 from remote_agent.shim.order import Order
 from remote_agent.shim.record import has_begun, read_bounded, read_record
 from remote_agent.spool import SpoolReader
@@ -105,7 +105,7 @@ def write_directory(
     boot_id: str,
     paths: JobPaths,
     files: Iterable[WorkFile] = (),
-    spare: Path | None = None,
+    spare: Spare | None = None,
 ) -> None:
     """Make an attempt's directory, of an empty one if there is a `spare`, and its job's `files` at
     `paths`. OSError, BadFile: nothing of it is left.
@@ -113,7 +113,9 @@ def write_directory(
     It gets its name when it is complete, so a crash leaves no half attempt behind. With
     `order.sync` everything that a start needs is on the disk when this returns (I4).
     """
-    new = spare or directory.with_name(f"{NEW}{directory.name}")
+    new = directory.with_name(f"{NEW}{directory.name}") if spare is None else spare.path
+    files = list(files)
+    named = spare is not None and spare.durable and not files and order.mask_file is None
     home = paths.home.with_name(f"{NEW}{directory.name}") if paths.apart else new
     try:
         if spare is None:
@@ -143,7 +145,8 @@ def write_directory(
             # syncing the file writes it, the directories then find nothing left to write.
             place = str(directory)
             sync(f"{place}{os.sep}{ORDER}")
-            sync(place)
+            if not named:
+                sync(place)
             sync(os.path.dirname(place))
     except BaseException:
         for half in {new, home, paths.home, paths.work, directory}:
@@ -219,7 +222,7 @@ def read_directory(directory: Path) -> DirectoryContents | None:
     """
     try:
         with Folder(directory) as folder:
-            return _read(folder)
+            return _read(folder, directory.name)
     except OSError as error:
         if error.errno in HOST_FAULTS or isinstance(error, FileNotFoundError):
             raise
@@ -227,7 +230,7 @@ def read_directory(directory: Path) -> DirectoryContents | None:
         raise BrokenDirectory(f"{what} cannot be opened: {error.strerror}") from None
 
 
-def _read(folder: Folder) -> DirectoryContents | None:
+def _read(folder: Folder, key: str) -> DirectoryContents | None:
     if folder.exists(SETTLED):
         return None
     order, offer, boot_id = _read_offer(folder)
@@ -236,18 +239,24 @@ def _read(folder: Folder) -> DirectoryContents | None:
     # before a shim has begun: the look itself holds the lock for a moment.
     kept = begun and folder.locked()
     damage: list[str] = []
-    body, started = (_record(folder, name, damage) for name in (EXIT, STARTED))
+    body, started = (_record(folder, name, damage, key) for name in (EXIT, STARTED))
     return DirectoryContents(
         offer, boot_id, begun, kept, _started(started), body, "; ".join(damage), order
     )
 
 
-def _record(folder: Folder, name: str, damage: list[str]) -> dict[str, Any] | None:
+def _record(folder: Folder, name: str, damage: list[str], key: str) -> dict[str, Any] | None:
     try:
-        return read_record(folder, name)
+        return of_attempt(read_record(folder, name), key)
     except UnexpectedEntry as error:
         damage.append(f"{name}: {error.strerror}")
         return None
+
+
+def of_attempt(record: dict[str, Any] | None, key: str) -> dict[str, Any] | None:
+    """A record, unless it says that it is another attempt's: that one had this directory before,
+    and the host has lost power after its record was removed."""
+    return None if record is None or record.get(KEY, key) != key else record
 
 
 def _read_offer(directory: Folder) -> tuple[dict[str, Any], Offer, str]:

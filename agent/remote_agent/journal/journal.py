@@ -74,6 +74,8 @@ class Journal:
         self._paths: dict[AttemptId, Path] = {}
         """Directories of attempts that were stored and not settled: making a path costs more than
         most of what is done with it."""
+        self._named: set[AttemptId] = set()
+        """Those of them whose directories' names were forced to the disk."""
         self.inputs = InputFiles(self.path, config.limits.min_free_disk // 2)
         self._trash = Trash(self._root)
         self._secrets = SecretFolders(host.secret_prefix)
@@ -153,6 +155,8 @@ class Journal:
         try:
             spare = self._spares.take()
             write_directory(directory, order, offer, self._boot_id, paths, work.files, spare)
+            if order.sync:
+                self._named.add(offer.attempt)
             if work.interpreter is not None:
                 self.on_interpreter(offer.attempt, work.interpreter)
         except BadFile as error:
@@ -343,7 +347,9 @@ class Journal:
                 folder.close()
 
     def _settle(self, key: AttemptId, directory: Path, folder: Folder | None) -> None:
-        kept = folder is not None and self._spares.keep(directory, folder)
+        named = key in self._named
+        self._named.discard(key)
+        kept = folder is not None and self._spares.keep(directory, folder, named)
         if folder is not None and not kept and folder.exists(ARTIFACT_LIST):
             self.artifacts.settle(key, folder)
             return

@@ -2,6 +2,11 @@
 
 Making and deleting its directories is most of what a short job costs the agent. So those of
 attempts that left nothing are used again, and a few are made while there is time.
+
+One that is used again keeps its order's file, emptied: that name is on the disk already, and need
+not be forced there again. What else is removed may come back when the host loses power, on file
+systems that do not keep the order of changes; such records name another attempt, and count for
+nothing (`directory.of_attempt`).
 """
 
 from __future__ import annotations
@@ -12,10 +17,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from remote_agent.processes import WHOLE_TREES, Folder, remove_tree, rename
-from remote_agent.shim.layout import CLEAN, EXIT, ORDER, STARTED
+from remote_agent.processes import KEEP, WHOLE_TREES, Folder, remove_tree, rename
+from remote_agent.shim.layout import CLEAN, EXIT, KEY, ORDER, STARTED
 from remote_agent.shim.record import read_record
 
 SPARE: Final = ".spare."
@@ -27,6 +32,14 @@ LEAST: Final = 16
 _FILES: Final = frozenset({ORDER, STARTED, EXIT})
 
 
+class Spare(NamedTuple):
+    """An empty directory. `durable`: its names are on the disk, that of an empty order among them;
+    else it has no order."""
+
+    path: Path
+    durable: bool
+
+
 class SpareDirectories:
     """Empty directories in `root`, with these `folders` in them.
 
@@ -36,13 +49,13 @@ class SpareDirectories:
     def __init__(self, root: Path, folders: tuple[str, ...]) -> None:
         self._root = root
         self.folders = folders
-        self._ready: deque[Path] = deque()
+        self._ready: deque[Spare] = deque()
         self._numbers = count()
         for name in os.listdir(root):
             if name.startswith(SPARE):
                 _remove(root / name)
 
-    def take(self) -> Path | None:
+    def take(self) -> Spare | None:
         """A directory that is the caller's from now on; None when there is none."""
         return self._ready.popleft() if self._ready else None
 
@@ -55,17 +68,17 @@ class SpareDirectories:
             except OSError:
                 _remove(path)
                 raise
-            self._ready.append(path)
+            self._ready.append(Spare(path, durable=False))
 
     def drop(self, folders: tuple[str, ...]) -> None:
         """Make others from now on: jobs have their files in another place."""
         while self._ready:
-            _remove(self._ready.pop())
+            _remove(self._ready.pop().path)
         self.folders = folders
 
-    def keep(self, directory: Path, folder: Folder) -> bool:
+    def keep(self, directory: Path, folder: Folder, durable: bool = False) -> bool:
         """Use the directory of a settled attempt, open as `folder`, again; False, and untouched, if
-        that won't do.
+        that won't do. `durable`: its names were forced to the disk.
 
         Nothing of a job may reach the next one. So: its shim has let go, has seen the job's last
         process end (`CLEAN`), and there is nothing in the directory but what every attempt has.
@@ -73,7 +86,7 @@ class SpareDirectories:
         if len(self._ready) >= MOST or not WHOLE_TREES:
             return False
         try:
-            if not folder.lock() or not self._is_clean(folder):
+            if not folder.lock() or not self._is_clean(folder, directory.name):
                 return False
             path = self._name()
             # Away from its name first: whatever happens from here on, it is no attempt any more.
@@ -81,18 +94,22 @@ class SpareDirectories:
             if not folder.is_at(path):
                 # Somebody has put something else there meanwhile. It is removed at the next start.
                 return False
-            for name in _FILES:
+            for name in (STARTED, EXIT):
                 folder.remove(name)
+            if durable:
+                _empty(folder, ORDER)
+            else:
+                folder.remove(ORDER)
         except OSError:
             return False
-        self._ready.append(path)
+        self._ready.append(Spare(path, durable))
         return True
 
-    def _is_clean(self, directory: Folder) -> bool:
+    def _is_clean(self, directory: Folder, key: str) -> bool:
         if set(directory.names()) != _FILES.union(self.folders):
             return False
         record = read_record(directory, EXIT)  # UnexpectedEntry is an OSError, too: kept by nobody
-        if record is None or record.get(CLEAN) is not True:
+        if record is None or record.get(CLEAN) is not True or record.get(KEY) != key:
             return False
         return all(directory.untouched(folder) for folder in self.folders)
 
@@ -109,6 +126,14 @@ def make_empty(path: Path, folders: Iterable[str]) -> None:
         os.mkdir(path, 0o700)
     for folder in folders:
         os.mkdir(path / folder, 0o700)
+
+
+def _empty(folder: Folder, name: str) -> None:
+    descriptor = folder.open(name, KEEP)
+    try:
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

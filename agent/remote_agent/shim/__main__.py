@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> int:
             from remote_agent.shim import worker
 
             descriptor = _take_stdin() if arguments[2:] else None
+            directory = os.path.abspath(directory)
             worker.serve_request(directory, worker.become_shim(None), descriptor)
             return 0
     sys.stderr.write("usage: (launcher CONTROL SENDER REQUESTS | run DIRECTORY [secrets])\n")

@@ -31,7 +31,7 @@ from remote_agent.shim.ending import (
 )
 from remote_agent.shim.filters import Filters, make_filters
 from remote_agent.shim.held_inputs import InputHolder
-from remote_agent.shim.layout import CLEAN, CONTACT
+from remote_agent.shim.layout import CLEAN, CONTACT, KEY
 from remote_agent.shim.limits import Limits
 from remote_agent.shim.order import Order
 from remote_agent.shim.output import Output
@@ -172,6 +172,7 @@ class AttemptRunner:
 
     def _write_started(self, marker: int) -> None:
         body = {
+            KEY: self._order.key,
             **self._workload.identity(),
             "shim_pid": self._shim.pid,
             "shim_start_time": self._shim.start_time,
@@ -285,6 +286,7 @@ class AttemptRunner:
         self, result: EndResult, usage: dict[str, Any], outputs: Mapping[str, Any] = _NOTHING
     ) -> None:
         body = {
+            KEY: self._order.key,
             "exit_code": result.exit_code,
             "end_reason": result.end_reason,
             "end_detail": result.end_detail + self._completion.loss,

@@ -16,6 +16,8 @@ STARTED: Final = "started.json"
 """Made empty, with O_EXCL, before the job is spawned: an attempt starts once (I1). Then it gets
 the pids. One file for both: making a file is the most expensive thing a shim does."""
 EXIT: Final = "exit.json"
+KEY: Final = "key"
+"""Of the records of a start and of an end: whose they are."""
 CLEAN: Final = "clean"
 """Field of the exit record: the shim has seen the last process of the job end."""
 CONTROL: Final = "control"

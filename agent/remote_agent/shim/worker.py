@@ -112,6 +112,11 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
             log_line(f"there is no start order in {path}")
             return None
         except (OrderError, UnexpectedEntry) as error:
+            if not directory.is_at(path):
+                # The same: what is a spare directory now has an empty order. Nobody makes one of
+                # a directory while its lock is held here.
+                log_line(f"{path} was settled; it is not started again")
+                return None
             os.close(mark_begun(directory))
             _refuse(directory, error)
             return None

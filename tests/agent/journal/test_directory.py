@@ -21,8 +21,9 @@ from remote_agent.journal.directory import (
     DirectoryContents,
     write_directory,
 )
+from remote_agent.journal.spares import Spare, make_empty
 from remote_agent.planning import kinds
-from remote_agent.planning.paths import JobPaths
+from remote_agent.planning.paths import FOLDERS, JobPaths
 from remote_agent.shim.layout import EXIT, MASK_FILE, ORDER, STARTED
 from remote_agent.shim.order import Order, parse
 from remote_protocol.attempt_id import AttemptId
@@ -121,6 +122,57 @@ def test_a_failure_leaves_nothing(
     with pytest.raises(OSError, match="No space"):
         write(place, offers())
     assert os.listdir(place.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("durable", "script", "forced"),
+    [
+        (True, None, ["J.1/attempt.jsonl", "."]),
+        (False, None, ["J.1/attempt.jsonl", "J.1", "."]),
+        (True, "echo hi\n", ["J.1/attempt.jsonl", "J.1", "."]),
+    ],
+)
+def test_only_names_that_are_new_are_forced_to_the_disk(
+    place: Path, offers: Offers, monkeypatch, durable: bool, script: str | None, forced: list[str]
+) -> None:
+    spare = Spare(place.with_name(".spare.0"), durable)
+    make_empty(spare.path, FOLDERS)
+    if durable:
+        (spare.path / ORDER).touch()
+    offer = offers(["true"]) if script is None else offers(script=script, shell="bash")
+    order = Order("J.1", ["true"], {}, "/", sync=True)
+    paths = JobPaths(place, place / "work")
+    files = kinds.plan(offer.spec, paths, Config(state_dir=place)).files
+    seen: list[str] = []
+    force = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        seen.append(os.path.relpath(path, place.parent))
+        force(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_directory(place, order, offer, "boot-1", paths, files, spare)
+    assert [name for name in seen if not name.startswith(".spare")] == forced
+    assert read(place).offer == offer
+
+
+def test_records_of_the_attempt_that_had_the_directory_before_count_for_nothing(
+    place: Path, offers: Offers
+) -> None:
+    write(place, offers())
+    started = {"pid": 2, "start_time": "1", "shim_pid": 3, "boot_id": "b", "at": 1.0}
+    (place / STARTED).write_text(json.dumps({"key": "J.0", **started}))
+    (place / EXIT).write_text(json.dumps({"key": "J.0", "exit_code": 0}))
+    reading = read(place)
+    assert reading.begun and not reading.kept
+    assert (reading.started, reading.exit, reading.damage) == (None, None, "")
+    (place / STARTED).write_text(json.dumps({"key": "J.1", **started}))
+    # An older shim does not say it.
+    (place / EXIT).write_text(json.dumps({"exit_code": 0}))
+    reading = read(place)
+    assert reading.started is not None and reading.started.pid == 2
+    assert reading.exit == {"exit_code": 0}
 
 
 def test_what_a_crash_left_half_is_written_over(place: Path, offers: Offers) -> None:

@@ -14,7 +14,7 @@ from remote_agent.journal import spares as module
 from remote_agent.journal.spares import SpareDirectories, make_empty
 from remote_agent.planning.paths import FOLDERS
 from remote_agent.processes import Folder
-from remote_agent.shim.layout import CLEAN, EXIT, ORDER, STARTED
+from remote_agent.shim.layout import CLEAN, EXIT, KEY, ORDER, STARTED
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def settled(root: Path, clean: object = True) -> Path:
     make_empty(path, FOLDERS)
     (path / ORDER).write_text("secret")
     (path / STARTED).touch()
-    (path / EXIT).write_text(json.dumps({CLEAN: clean}))
+    (path / EXIT).write_text(json.dumps({KEY: path.name, CLEAN: clean}))
     return path
 
 
-def keep(spares: SpareDirectories, path: Path) -> bool:
+def keep(spares: SpareDirectories, path: Path, durable: bool = False) -> bool:
     with Folder(path) as folder:
-        return spares.keep(path, folder)
+        return spares.keep(path, folder, durable)
 
 
 def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectories) -> None:
@@ -42,9 +42,30 @@ def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectorie
     inode = path.stat().st_ino
     assert keep(spares, path) and not path.exists()
     spare = spares.take()
-    assert spare is not None and spare.stat().st_ino == inode
-    assert sorted(os.listdir(spare)) == ["artifacts", "tmp", "work"]
+    assert spare is not None and spare.path.stat().st_ino == inode and not spare.durable
+    assert sorted(os.listdir(spare.path)) == ["artifacts", "tmp", "work"]
     assert spares.take() is None
+
+
+def test_an_order_whose_name_is_on_the_disk_is_emptied(
+    tmp_path: Path, spares: SpareDirectories
+) -> None:
+    path = settled(tmp_path)
+    assert keep(spares, path, durable=True) and not path.exists()
+    spare = spares.take()
+    assert spare is not None and spare.durable
+    assert sorted(os.listdir(spare.path)) == ["artifacts", ORDER, "tmp", "work"]
+    assert (spare.path / ORDER).read_bytes() == b""
+
+
+def test_nothing_is_emptied_through_a_second_name(tmp_path: Path, spares: SpareDirectories) -> None:
+    path = settled(tmp_path)
+    (path / ORDER).unlink()
+    (tmp_path / "precious").write_text("of the agent's user")
+    os.link(tmp_path / "precious", path / ORDER)
+    assert not keep(spares, path, durable=True)
+    assert spares.take() is None
+    assert (tmp_path / "precious").read_text() == "of the agent's user"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +80,8 @@ def test_a_clean_directory_is_used_again(tmp_path: Path, spares: SpareDirectorie
         lambda path: (path / EXIT).unlink(),
         lambda path: (path / EXIT).write_text("{"),
         lambda path: (path / EXIT).write_text("{}"),
+        lambda path: (path / EXIT).write_text(json.dumps({CLEAN: True})),
+        lambda path: (path / EXIT).write_text(json.dumps({KEY: "J.2", CLEAN: True})),
     ],
 )
 def test_anything_odd_is_left_alone(
@@ -84,7 +107,7 @@ def test_a_link_in_place_of_a_folder_is_not_followed(
 def test_what_lives_on_or_is_held_is_left_alone(tmp_path: Path, spares: SpareDirectories) -> None:
     path = settled(tmp_path, clean=False)
     assert not keep(spares, path)
-    (path / EXIT).write_text(json.dumps({CLEAN: True}))
+    (path / EXIT).write_text(json.dumps({KEY: path.name, CLEAN: True}))
     shim = os.open(path, os.O_RDONLY)
     fcntl.flock(shim, fcntl.LOCK_EX)
     assert not keep(spares, path)
@@ -132,7 +155,7 @@ def test_none_with_a_work_directory_when_those_are_elsewhere(
     assert os.listdir(tmp_path) == [] and spares.take() is None
     spares.fill()
     spare = spares.take()
-    assert spare is not None and sorted(os.listdir(spare)) == ["artifacts", "tmp"]
+    assert spare is not None and sorted(os.listdir(spare.path)) == ["artifacts", "tmp"]
 
 
 def test_a_disk_that_refuses_leaves_no_half_directory(tmp_path: Path, spares, monkeypatch) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from remote_agent.processes import shim_command, shim_environment
-from remote_agent.shim import layout
+from remote_agent.processes import Folder, shim_command, shim_environment
+from remote_agent.shim import layout, worker
+from remote_agent.shim.attempt import ShimProcess
 from tests.support.shim_harness import Gate, Run, ShimHarness, eventually, running
 
 
@@ -98,6 +99,31 @@ def test_an_order_that_cannot_be_understood_ends_the_attempt(
     record = harness.ended(directory)
     assert (record["exit_code"], record["end_reason"]) == (126, "spawn_error")
     assert record["end_detail"].startswith("the start order")
+
+
+def test_a_directory_that_was_settled_meanwhile_is_left_alone(
+    harness: ShimHarness,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    directory = harness.make(["true"])
+    spare = directory.with_name(".spare.0")
+    lock = worker._lock
+
+    def lock_late(folder: Folder) -> bool:
+        # As the agent makes a spare one of it: away from its name, then its order is emptied.
+        directory.rename(spare)
+        (spare / layout.ORDER).write_bytes(b"")
+        return lock(folder)
+
+    monkeypatch.setattr(worker, "_lock", lock_late)
+    monkeypatch.chdir(tmp_path)
+    shim_process = ShimProcess("boot", os.getpid(), "1", None)
+    assert worker.run_attempt(str(directory), shim_process, {}) is None
+    assert "was settled; it is not started again" in capsys.readouterr().err
+    assert sorted(os.listdir(spare)) == [layout.ORDER, "work"]
+    assert not directory.exists()
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
