@@ -61,10 +61,20 @@ class Airflow:
         # A bundle that no agent's host knows.
         self.pushed = root / "pushed"
         shutil.copytree(HERE / "pushed", self.pushed)
+        # One with versions, of which only Airflow's own hosts have the class.
+        self.versioned = root / "versioned"
+        self.release("v1")
         bundles = [
             {"name": name, "classpath": LOCAL, "kwargs": {"path": str(path)}}
             for name, path in (("dags-folder", dags), ("pushed", self.pushed))
         ]
+        bundles.append(
+            {
+                "name": "versioned",
+                "classpath": "versioned_folder.VersionedFolder",
+                "kwargs": {"root": str(self.versioned), "refresh_interval": 1},
+            }
+        )
         database = postgres.create_database().replace("postgresql://", "postgresql+psycopg2://")
         secret = "a secret of these tests, at least as long as needed for the hash" * 2
         self.env = stack.env(
@@ -84,7 +94,7 @@ class Airflow:
             AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
             AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS="remote_airflow.log_settings.LOGGING_CONFIG",
             AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles),
-            AIRFLOW__REMOTE__PUSH_BUNDLES="pushed",
+            AIRFLOW__REMOTE__PUSH_BUNDLES="pushed,versioned",
             AIRFLOW__REMOTE__URL=stack.url,
             AIRFLOW__REMOTE__TOKEN_FILE=str(stack.data_dir / "admin-token"),
             AIRFLOW__REMOTE__ENV=json.dumps(
@@ -104,7 +114,7 @@ class Airflow:
             AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="8",
             AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC="1",
             AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="300",
-            PYTHONPATH="",
+            PYTHONPATH=str(HERE / "modules"),
         )
         self.env |= env
         self.parts = {name: self._part(name) for name in PARTS}
@@ -124,6 +134,14 @@ class Airflow:
         name = f"scheduler-{len(self.parts)}"
         self.parts[name] = self._part("scheduler", name).start()
         return self.parts[name]
+
+    def release(self, version: str) -> None:
+        """Make another version of the bundle that has versions the newest one."""
+        folder = self.versioned / version
+        folder.mkdir(parents=True)
+        text = (HERE / "versioned" / "versioned.py").read_text()
+        (folder / "versioned.py").write_text(text.replace("VERSION", version))
+        (self.versioned / "newest").write_text(version)
 
     def start(self) -> None:
         """Make the database, start everything, and wait until the DAGs are known."""

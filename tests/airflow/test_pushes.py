@@ -26,3 +26,23 @@ def test_tasks_bring_their_dags_as_they_are_at_that_moment(airflow: Airflow) -> 
     assert len(digests) == 4 and len(set(digests)) == 2, "each of both is one content"
     told = [entry.detail for entry in client.timeline(jobs[0].id)]
     assert any("forked from a warm interpreter" in detail for detail in told), told
+
+
+def test_tasks_of_a_run_keep_the_version_that_it_began_with(airflow: Airflow) -> None:
+    def said() -> list[str]:
+        file = airflow.said_folder / "versions"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def newest() -> str:
+        return str(airflow.get("/dags/versioned")["bundle_version"])
+
+    airflow.waits(lambda: "versioned" in str(airflow.get("/dags", limit="100")), "the DAG is known")
+    run = airflow.trigger("versioned")
+    airflow.waits(lambda: said() == ["first v1"], "its first task runs")
+    airflow.release("v2")
+    airflow.waits(lambda: newest() == "v2", "the dag-processor has seen the second version")
+    (airflow.said_folder / "go-on").touch()
+    airflow.ends(run)
+    assert said() == ["first v1", "second v1"]
+    airflow.ends(airflow.trigger("versioned"))
+    assert said()[2:] == ["first v2", "second v2"]
