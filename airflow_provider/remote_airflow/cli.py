@@ -25,14 +25,17 @@ def get_commands() -> list[Any]:
 def check(_: Any) -> None:
     """Whether everything that a task needs can be had."""
     from remote_airflow.checking import look
+    from remote_airflow.server import Server
 
-    good, lines = look(_server())
+    settings = _settings()
+    good, lines = look(Server(settings, timeout=10.0))
     last = lines.pop()
     for line in lines:
         print(line)
     if not good:
         sys.exit(f"airflow remote: {last}")
     print(last)
+    _check_bundles(settings)
 
 
 def agents(_: Any) -> None:
@@ -55,16 +58,13 @@ def _capacity(of_classes: dict[str, Any]) -> str:
     return ",".join(f"{name}={count:g}" for name, count in of_classes.items())
 
 
-def _check_bundles() -> None:
+def _check_bundles(settings: Any) -> None:
     """Whether the bundles that are pushed can be; nothing is sent."""
-    from airflow.configuration import conf
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     from remote_airflow.packing import PackError, look
-    from remote_airflow.settings import load
     from remote_airflow.versions import bundle_root
 
-    settings = load(conf)
     names = settings.push_bundles
     if "*" in names:
         names = frozenset(bundle.name for bundle in DagBundlesManager().get_all_dag_bundles())
@@ -73,9 +73,10 @@ def _check_bundles() -> None:
             with bundle_root(name, None) as root:
                 found = look(root, settings.push_ignore_file, settings.push_limit)
         except (PackError, OSError) as error:
-            sys.exit(f"the DAG bundle {name!r} cannot be pushed: {error}")
+            sys.exit(f"airflow remote: the DAG bundle {name!r} cannot be pushed: {error}")
         size = sum(entry.size for entry in found)
-        print(f"DAG bundle {name} is pushed: {len(found)} files, {size} bytes")
+        files = "1 file" if len(found) == 1 else f"{len(found)} files"
+        print(f"DAG bundle {name} is pushed: {files}, {size} bytes")
 
 
 def _ask(path: str) -> Any:
@@ -88,12 +89,17 @@ def _ask(path: str) -> Any:
 
 
 def _server() -> Any:
+    from remote_airflow.server import Server
+
+    return Server(_settings(), timeout=10.0)
+
+
+def _settings() -> Any:
     from airflow.configuration import conf
 
-    from remote_airflow.server import Server
     from remote_airflow.settings import SettingsError, load
 
     try:
-        return Server(load(conf), timeout=10.0)
+        return load(conf)
     except SettingsError as error:
         sys.exit(f"airflow remote: {error}")

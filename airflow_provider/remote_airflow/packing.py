@@ -1,8 +1,9 @@
 """A folder of DAGs as one archive: the same bytes for the same files. Reads files, no Airflow.
 
 What is left out: version control, caches, environments, and what the ignore file in the folder
-names, in the syntax of .gitignore. Links that lead out of the folder are refused: who may write a
-DAG must not choose which files of the scheduler's host are sent to others.
+names, in the syntax of .gitignore. Links that lead out of the folder are refused, also those that
+are put in a file's place while it is read: who may write a DAG must not choose which files of the
+scheduler's host are sent to others.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Entry(NamedTuple):
     name: str
     """In the archive."""
     path: str
+    top: str
+    """The folder, without links."""
     size: int
     changed_at: int
     inode: int
@@ -66,7 +69,7 @@ def look(root: str, ignore_file: str, limit: int) -> tuple[Entry, ...]:
             continue
         size += about.st_size
         executable = bool(about.st_mode & stat.S_IXUSR)
-        entry = Entry(name, path, about.st_size, about.st_mtime_ns, about.st_ino, executable)
+        entry = Entry(name, path, top, about.st_size, about.st_mtime_ns, about.st_ino, executable)
         found.append(entry)
         if len(found) > MOST_FILES or size > limit:
             raise PackError(
@@ -86,7 +89,7 @@ def pack(entries: Sequence[Entry], file: BinaryIO) -> Packed:
             about.compress_type = zipfile.ZIP_DEFLATED
             about.create_system = 3  # Unix, wherever it is packed
             about.external_attr = (stat.S_IFREG | (0o755 if entry.executable else 0o644)) << 16
-            with open(entry.path, "rb") as source, archive.open(about, "w") as target:
+            with _opened(entry) as source, archive.open(about, "w") as target:
                 # No more than was seen: a file that grows for ever is seen to have changed.
                 left = entry.size
                 while left and (piece := source.read(min(left, 1 << 20))):
@@ -98,6 +101,29 @@ def pack(entries: Sequence[Entry], file: BinaryIO) -> Packed:
         digest.update(piece)
         size += len(piece)
     return Packed(digest.hexdigest(), size)
+
+
+def _opened(entry: Entry) -> BinaryIO:
+    """The very file that was seen. OSError when another thing is in its place by now: a pipe that
+    would keep us for ever, or a link that leads out."""
+    # Never waits for a writer; not every platform has it.
+    source = os.fdopen(os.open(entry.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
+    try:
+        about = os.fstat(source.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_ino != entry.inode:
+            raise OSError(f"{entry.name} is another file now")
+        # Where the open file is: its path may be another one's at the next moment.
+        where = os.path.realpath(f"/proc/self/fd/{source.fileno()}")
+        if os.path.exists("/proc/self/fd") and not _is_in(where, entry.top):
+            raise OSError(f"{entry.name} leads out of the bundle now")
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+def _is_in(path: str, top: str) -> bool:
+    return os.path.commonpath([path, top]) == top
 
 
 def _files(top: str, ignored: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
@@ -129,7 +155,7 @@ def _about(top: str, name: str, path: str) -> os.stat_result | None:
         real = os.path.realpath(path)
         if not os.path.exists(real):
             return None
-        if os.path.commonpath([real, top]) != top:
+        if not _is_in(real, top):
             raise PackError(
                 f"{name} is a link that leads out of the bundle; put the file itself there, or "
                 "name it in the ignore file"

@@ -115,3 +115,23 @@ def test_no_more_of_a_file_is_packed_than_was_seen(dags: Path) -> None:
     (dags / "a.py").unlink()
     with pytest.raises(OSError, match=r"a\.py"):
         pack(seen, io.BytesIO())
+
+
+def test_a_file_that_is_replaced_while_it_is_packed_is_not_followed(
+    dags: Path, tmp_path: Path
+) -> None:
+    seen = look(str(dags), IGNORE, LIMIT)
+    (tmp_path / "secret").write_text("hush")
+    (dags / "a.py").rename(tmp_path / "a.py")
+    (dags / "a.py").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match=r"a\.py is another file now"):
+        pack(seen, io.BytesIO())
+    # The same file, which is elsewhere now: who could do that could have its folder be another one.
+    (dags / "a.py").unlink()
+    (dags / "a.py").symlink_to(tmp_path / "a.py")
+    with pytest.raises(OSError, match=r"a\.py leads out of the bundle now"):
+        pack(seen, io.BytesIO())
+    (dags / "a.py").unlink()
+    os.mkfifo(dags / "a.py")
+    with pytest.raises(OSError, match=r"a\.py is another file now"):
+        pack(seen, io.BytesIO())

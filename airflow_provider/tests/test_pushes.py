@@ -190,6 +190,22 @@ def dags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     versions._bundles.cache_clear()
 
 
+def test_the_check_says_what_would_be_sent(
+    dags: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from remote_airflow.cli import check
+
+    local = {"name": "dags-folder", "classpath": LOCAL, "kwargs": {"path": str(dags)}}
+    configured(monkeypatch, local)
+    monkeypatch.setenv("AIRFLOW__REMOTE__PUSH_BUNDLES", "dags-folder")
+    check(None)
+    said = "\nDAG bundle dags-folder is pushed: 1 file, 3 bytes\n"
+    assert capsys.readouterr().out.endswith(said)
+    (dags / "a.py").unlink()
+    with pytest.raises(SystemExit, match=r"'dags-folder' cannot be pushed: its folder .* no files"):
+        check(None)
+
+
 def test_bundles_are_found_as_airflow_has_them(
     dags: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
