@@ -58,8 +58,16 @@ _OF_ONE_HOP: Final = frozenset(
     }
 )
 """Headers that hold between two programs only (RFC 9110 §7.6.1), or that each makes anew."""
-_NEVER: Final = frozenset({"cookie", "cookie2", "set-cookie", "set-cookie2", "forwarded", "via"})
+_NEVER: Final = frozenset(
+    {
+        *("cookie", "cookie2", "set-cookie", "set-cookie2", "forwarded", "via", "x-real-ip"),
+        # Some programs take the path from these, whatever was checked.
+        *("x-original-url", "x-original-uri", "x-rewrite-url"),
+    }
+)
 _NEVER_PREFIXES: Final = ("x-forwarded-", PREFIX.lower())
+_OURS: Final = frozenset(name.removeprefix(PREFIX).lower() for name in (METHOD, TARGET, STATUS))
+"""With the prefix they would be what agent and server say themselves."""
 
 
 class TargetRefused(ValueError):
@@ -108,12 +116,14 @@ def passed_on(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         if key.lower() == "connection"
         for name in value.split(",")
     }
-    dropped = _OF_ONE_HOP | _NEVER | named
-    return [
-        (name, value)
-        for name, value in given
-        if name.lower() not in dropped and not name.lower().startswith(_NEVER_PREFIXES)
-    ]
+    dropped = _OF_ONE_HOP | _NEVER | _OURS | named
+    kept = []
+    for name, value in given:
+        # Programs behind CGI and WSGI see no difference between - and _.
+        known = name.lower().replace("_", "-")
+        if known not in dropped and not known.startswith(_NEVER_PREFIXES):
+            kept.append((name, value))
+    return kept
 
 
 def wrapped(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -125,10 +135,7 @@ def unwrapped(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """What `wrapped` was given, out of all headers of a message; without what the other side should
     not have sent."""
     start = PREFIX.lower()
-    own = {METHOD.lower(), TARGET.lower(), STATUS.lower()}
     found = [
-        (name[len(PREFIX) :], value)
-        for name, value in headers
-        if name.lower().startswith(start) and name.lower() not in own
+        (name[len(PREFIX) :], value) for name, value in headers if name.lower().startswith(start)
     ]
     return passed_on((name, value) for name, value in found if _TOKEN.fullmatch(name))

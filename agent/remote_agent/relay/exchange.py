@@ -116,9 +116,7 @@ class Exchange:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if sending.done() and isinstance(sending.exception(), wire.BadMessage):
                 await sending
-            response = await reading
-        except wire.BadMessage:
-            raise
+            response = await _answered(reading)
         except OSError as error:
             raise ServerAway(_cut(error)) from None
         finally:
@@ -159,6 +157,17 @@ class Exchange:
             client.writer.write(b"0\r\n\r\n")
         await client.drain()
         return native >= 0 or chunked
+
+
+async def _answered(reading: asyncio.Future[wire.Head | None]) -> wire.Head | None:
+    """The head of an answer. Refused for one that is not taken: the job is not at fault."""
+    try:
+        head = await reading
+        if head is not None:
+            wire.length_of_response(head, "POST")
+    except wire.BadMessage as error:
+        raise Refused(502, f"the answer is not taken: {error}") from None
+    return head
 
 
 async def _refusal(connection: Connection, response: wire.Head) -> Refused:

@@ -160,6 +160,9 @@ async def test_bodies_pass_in_their_form(place: Place) -> None:
         ("200 OK\r\nContent-Length: 6\r\n\r\n<html>", 502, "answered 200"),
         ("302 F\r\nLocation: http://x\r\nContent-Length: 0\r\n\r\n", 502, "answered 302"),
         ("200 OK\r\nRelayed-Status: 2x0\r\nContent-Length: 0\r\n\r\n", 502, "answered 200"),
+        ("200 OK\r\nA: b\r\n" + "A: b\r\n" * 48 + "\r\n", 502, "more than 48 headers"),
+        ("200 OK\r\nRelayed-Status: 200\r\nno header\r\n\r\n", 502, "a header is malformed"),
+        ("200 OK\r\nRelayed-Status: 200\r\nContent-Length: x\r\n\r\n", 502, "not one number"),
     ],
 )
 async def test_what_the_server_says_itself_is_no_answer(
