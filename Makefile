@@ -198,7 +198,13 @@ else
 	@bash tests/airflow/set_up_engine.sh
 	@PYTHON=$(BIN)/python AIRFLOW=$(AIRFLOW) bash tests/airflow/set_up.sh
 	@cd airflow_provider && AIRFLOW_HOME=$(AIRFLOW_FOLDER)/home $(AIRFLOW_FOLDER)/venv/bin/python -m pytest -q
-	@AIRFLOW=$(AIRFLOW) $(BIN)/python -m pytest --timeout 300 tests/airflow $(ARGS)
+ifeq ($(REMOTE_TEST_BROWSER),off)
+	@echo "make: Airflow's pages are LEFT OUT of test-airflow, because REMOTE_TEST_BROWSER=off"
+	@AIRFLOW=$(AIRFLOW) $(BIN)/python -m pytest --timeout 300 --ignore tests/airflow/test_pages.py tests/airflow $(ARGS)
+else
+	@PYTHON=$(BIN)/python bash tests/browser/set_up.sh
+	@AIRFLOW=$(AIRFLOW) PYTHONPATH=build/browser/packages $(BIN)/python -m pytest --timeout 300 tests/airflow $(ARGS)
+endif
 endif
 
 check: setup-dev ## lint, format, types, import rules

@@ -22,6 +22,13 @@ REMOTE = {"executor": "Remote"}
 FOLDER = "AIRFLOW_TESTS"
 
 
+def awaits(gate: str) -> None:
+    """Wait until the test opens a gate of this run."""
+    file = Path(os.environ[FOLDER]) / f"{gate}-{get_current_context()['run_id']}"
+    while not file.exists():
+        time.sleep(0.1)
+
+
 with DAG("shown", **MANUAL):
 
     @task(**REMOTE)
@@ -30,10 +37,10 @@ with DAG("shown", **MANUAL):
         print("::group::Colours of a task")
         print("\033[32mgreen\033[0m and \033[31mred\033[0m")
         print("::endgroup::")
-        gate = Path(os.environ[FOLDER]) / f"open-{get_current_context()['run_id']}"
-        while not gate.exists():
-            time.sleep(0.1)
+        awaits("open")
         print("said after the page was opened")
+        # Airflow sorts lines by when its supervisor got them: one right before the end comes late.
+        awaits("end")
 
     talks()
 
