@@ -31,6 +31,10 @@ ADOPTION_TIMEOUT: Final = 8.0
 _STOP_TIMEOUT: Final = 10.0
 _NOTED: Final = 1000
 _GIVEN_UP: Final = "Airflow has ended the task"
+_ONLY_TASKS: Final = (
+    "agents run only tasks of this version of Airflow; name another executor for callbacks, or "
+    "have Airflow 3.3"
+)
 _WAITING: Final = ("queued_tasks", "queued_callbacks", "queued_connection_tests")
 """Where the base class keeps what it has not given to `_process_workloads`."""
 
@@ -67,6 +71,15 @@ class RemoteExecutor(BaseExecutor):
         self._link = Link(self._server, self._dispatches, pushes)
         self._link.start()
         log.info("tasks of this executor run on agents of %s", settings.url)
+
+    def queue_workload(self, workload: Any, session: Any) -> None:
+        """Take one. What this version of Airflow gives us no way to run fails: the base class would
+        raise in the scheduler's loop."""
+        try:
+            super().queue_workload(workload, session)
+        except NotImplementedError:
+            log.error("not run, agents run only tasks of this version of Airflow: %s", workload.key)
+            self.fail(workload.key, _ONLY_TASKS)
 
     def _process_workloads(self, workload_items: Sequence[Any]) -> None:
         for workload in workload_items:

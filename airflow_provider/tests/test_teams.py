@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.executors import executor_loader
 
 from remote_airflow.executor_setting import OURS
 
 from .conftest import FakeServer, told, until, workload
 
 TEAMS = ("blue", "red")
+pytestmark = pytest.mark.skipif(
+    not hasattr(executor_loader, "Team"), reason="Airflow before 3.2 has no teams"
+)
 
 
 @pytest.fixture
@@ -28,8 +32,6 @@ def teams(
     servers: dict[str, FakeServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, Any]]:
     """The executors of both teams, as a scheduler makes them."""
-    from airflow.executors import executor_loader
-
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
     setting = f"LocalExecutor,Remote:{OURS};blue=Remote:{OURS};red=Remote:{OURS}"
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", setting)
