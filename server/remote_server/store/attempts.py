@@ -44,7 +44,7 @@ _LEASE: Final = (
     .join(specs, specs.c.job == jobs.c.id)
 )
 _LEASE_AT: Final = _LEASE.where(*_THIS)
-_IS_LIVE: Final = text(f"attempts.{LIVE_STATES}")
+_IS_LIVE: Final = text(LIVE_STATES)
 _LEASES_OF: Final = _LEASE.where(attempts.c.agent == bindparam("agent"), _IS_LIVE)
 _LIVE: Final = (
     select(

@@ -34,11 +34,7 @@ from remote_server.store.schema import (
 BATCH: Final = 100
 """Jobs forgotten in one transaction: some milliseconds."""
 _TERMINAL: Final = tuple(state.value for state in JobState if state.terminal)
-_HELD: Final = (
-    select(attempts.c.job)
-    .where(attempts.c.job == jobs.c.id, text(f"attempts.{LIVE_STATES}"))
-    .exists()
-)
+_HELD: Final = select(attempts.c.job).where(attempts.c.job == jobs.c.id, text(LIVE_STATES)).exists()
 # A job is older than its end: its id bounds the search, along an index that is there anyway.
 _OLD: Final = (
     select(jobs.c.id)

@@ -59,5 +59,5 @@ __all__ = [
     "webhooks",
 ]
 
-HEAD: Final = "0015"
+HEAD: Final = "0016"
 """The newest migration; a test compares it with the folder migrations/versions."""

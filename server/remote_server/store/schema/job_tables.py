@@ -175,8 +175,11 @@ artifacts: Final = Table(
 _UPLOADING: Final = text("state = 'uploading'")
 partial_index("ix_artifacts_uploading", artifacts.c.at, where=_UPLOADING)
 
-LIVE_STATES: Final = "state IN ('offered', 'accepted', 'running')"
-_LIVE: Final = text(LIVE_STATES)
+# Not by IN: for each row that is written, SQLite would make a table of the three states.
+LIVE_STATES: Final = (
+    "(attempts.state = 'offered' OR attempts.state = 'accepted' OR attempts.state = 'running')"
+)
+_LIVE: Final = text(LIVE_STATES.replace("attempts.", ""))
 _LOGGED: Final = text("ended_at IS NOT NULL AND log_gone = 0")
 partial_index(
     "ix_attempts_live",
