@@ -43,7 +43,7 @@ class Checkout:
         data = self._root / "server"
         listen = f"127.0.0.1:{self._port}"
         self._start("remote-server", "run", "--listen", listen, "--data-dir", data)
-        wait_until((data / "admin-token").exists, "the server")
+        wait_until((data / "admin-token").exists, "the server", 120)
         token = (data / "admin-token").read_text().strip()
         self._headers["Authorization"] = f"Bearer {token}"
         wait_until(self._answers, "the server's API")

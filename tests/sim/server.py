@@ -109,15 +109,19 @@ class _Store(Store):
 
     seen: Counter[str]
 
-    async def record(self, agent: str, change: Change, now: float) -> Outcome:
+    def record(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
         kind = type(change).__name__
-        try:
-            outcome = await super().record(agent, change, now)
-        except Stale:
-            self.seen[f"stale {kind}"] += 1
-            raise
-        self.seen[kind] += 1
-        return outcome
+
+        def count(future: asyncio.Future[Outcome]) -> None:
+            error = None if future.cancelled() else future.exception()
+            if isinstance(error, Stale):
+                self.seen[f"stale {kind}"] += 1
+            elif error is None:
+                self.seen[kind] += 1
+
+        future = super().record(agent, change, now)
+        future.add_done_callback(count)
+        return future
 
     async def reconcile(
         self,

@@ -45,13 +45,26 @@ class ShakyStore(Store):
     gate: asyncio.Event | None = None
     recorded: list[Change]
 
-    async def record(self, agent: str, change: Change, now: float) -> Outcome:
+    def record(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
+        if self.gate is not None or self.down:
+            return asyncio.ensure_future(self._record(agent, change, now))
+        # As the store does it, in one turn of the loop.
+        return self._noting(agent, change, now)
+
+    async def _record(self, agent: str, change: Change, now: float) -> Outcome:
         if self.gate is not None:
             await self.gate.wait()
         self._check()
-        outcome = await super().record(agent, change, now)
-        self.recorded.append(change)
-        return outcome
+        return await self._noting(agent, change, now)
+
+    def _noting(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
+        def note(done: asyncio.Future[Outcome]) -> None:
+            if done.exception() is None:
+                self.recorded.append(change)
+
+        future = super().record(agent, change, now)
+        future.add_done_callback(note)
+        return future
 
     async def probe(self) -> None:
         self._check()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -34,6 +35,7 @@ from remote_server.domain.events import (
     TruncateLog,
     VerifyLog,
 )
+from remote_server.domain.model import Outcome
 from remote_server.errors import Stale, StoreUnavailable
 from remote_server.hub.owner import Owner
 from remote_server.logs import LogUnavailable
@@ -73,7 +75,7 @@ class Executor:
     def __init__(self, owner: Owner, carrier: Carrier) -> None:
         self._owner = owner
         self._carrier = carrier
-        self.working: set[asyncio.Task[None]] = set()
+        self.working: set[asyncio.Future[Any]] = set()
         """Commits and comparisons that are under way."""
 
     def carry(self, effect: Effect, payload: memoryview) -> None:
@@ -85,7 +87,7 @@ class Executor:
             case ConfirmWithSecrets():
                 self._spawn(self._confirm(effect))
             case Record():
-                self._spawn(self._commit(effect))
+                self._record(effect)
             case AppendLog(attempt, skip, ack, take):
                 try:
                     logs.append(attempt, payload[skip:][:take])
@@ -141,21 +143,64 @@ class Executor:
         except LogUnavailable as error:
             self.failed(attempt, error)
 
-    async def _commit(self, record: Record) -> None:
-        change, owner, name = record.change, self._owner, self._carrier.name
+    def _record(self, record: Record) -> None:
+        change, owner = record.change, self._owner
+        if isinstance(change, Finished) and change.ended.size and owner.terms.durable:
+            self._spawn(self._sync(record))
+            return
+        if isinstance(change, Withdrawn):
+            # Its commit wakes the dispatcher, which the free place has woken already: committed a
+            # turn later, it looks again when it is known that the agent gave the job back.
+            self._spawn(self._withdraw(record))
+            return
         try:
             if isinstance(change, Accepted) and change.first and not owner.terms.durable:
                 # Before the commit: after a crash in between, nobody would know what to cut.
                 owner.logs.begin(change.key)
-            if isinstance(change, Finished) and change.ended.size and owner.terms.durable:
-                await owner.logs.sync(change.key)
-            await owner.store.record(name, change, owner.clock.wall())
-        except Stale:
-            self._carrier.feed(ChangeRefused(change))
-            return
-        except (StoreUnavailable, LogUnavailable) as error:
+        except LogUnavailable as error:
             self.failed(change.key, error)
             return
+        self._commit(record)
+
+    async def _withdraw(self, record: Record) -> None:
+        self._commit(record)
+
+    async def _sync(self, record: Record) -> None:
+        """An end is committed after its log is on the disk."""
+        key = record.change.key
+        try:
+            await self._owner.logs.sync(key)
+        except LogUnavailable as error:
+            self.failed(key, error)
+            return
+        self._commit(record)
+
+    def _commit(self, record: Record) -> None:
+        # Not a task, which would cost a tenth of what is done for a report.
+        owner = self._owner
+        future = owner.store.record(self._carrier.name, record.change, owner.clock.wall())
+        self.working.add(future)
+        future.add_done_callback(partial(self._committed, record))
+
+    def _committed(self, record: Record, future: asyncio.Future[Outcome]) -> None:
+        self.working.discard(future)
+        error = None if future.cancelled() else future.exception()
+        change = record.change
+        if error is None:
+            try:
+                self._answer(record)
+            except Exception as fault:
+                self._carrier.broke(fault)
+        elif isinstance(error, Stale):
+            self._carrier.feed(ChangeRefused(change))
+        elif isinstance(error, StoreUnavailable):
+            self.failed(change.key, error)
+        else:
+            self._carrier.broke(error)
+
+    def _answer(self, record: Record) -> None:
+        """A change is committed: say so, and do what follows."""
+        change, owner, name = record.change, self._owner, self._carrier.name
         for answer in record.then:
             if isinstance(answer, Send):
                 self._carrier.send(answer.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -42,8 +43,8 @@ class HubTerms:
 class Recorder(Protocol):
     """Where reports of agents are committed (the store)."""
 
-    async def record(self, agent: str, change: Change, now: float) -> Outcome:
-        """Commit a change that an agent reports. Stale, StoreUnavailable."""
+    def record(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
+        """Have a change that an agent reports committed. Stale, StoreUnavailable."""
 
 
 class ArtifactRows(Protocol):

@@ -50,6 +50,11 @@ _SAME_ATTEMPT: Final = (
 )
 
 
+_QUEUED: Final = JobState.QUEUED.value
+_ASSIGNED: Final = JobState.ASSIGNED.value
+_OFFERED: Final = AttemptState.OFFERED.value
+
+
 class Given(NamedTuple):
     """A job that was given to an agent; its stored specification where that was not known."""
 
@@ -63,7 +68,7 @@ def give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> Gi
     """Assign a waiting job; None when it does not wait any more, or its group lets no more start.
     `unknown`: its specification is not in memory."""
     row = tx.one(_CANDIDATE, {"job": job})
-    if row is None or row.state != JobState.QUEUED.value:
+    if row is None or row.state != _QUEUED:
         return None
     held = row.deferred == HELD
     if row.deferred and not held:
@@ -78,7 +83,7 @@ def give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> Gi
         _GIVE,
         {
             "job": job,
-            "state": JobState.ASSIGNED.value,
+            "state": _ASSIGNED,
             "attempt": number,
             "used": number,
             "agent": agent,
@@ -87,7 +92,7 @@ def give(tx: Transaction, job: str, agent: str, now: float, unknown: bool) -> Gi
     )
     attempt: dict[str, object] = {
         "agent": agent,
-        "state": AttemptState.OFFERED.value,
+        "state": _OFFERED,
         "offered_at": now,
     }
     if row.reuse_withdrawn:

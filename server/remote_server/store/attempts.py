@@ -6,6 +6,7 @@ says.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -136,15 +137,17 @@ class Attempts(Repository):
         rows = await self._database.read(lambda reader: reader.all(_OF_JOB, {"of": job}))
         return [attempt_from(row) for row in rows]
 
-    async def record(self, agent: str, change: Change, now: float) -> Outcome:
+    def record(self, agent: str, change: Change, now: float) -> asyncio.Future[Outcome]:
         """Commit what an agent reports about an attempt; what is known already changes nothing.
+        The report is in its place among others when this returns, not when it is awaited.
 
         Stale when the agent does not hold the attempt.
         """
-        # Their agent says these again after a power cut; nothing is acknowledged by them.
-        relaxed = isinstance(change, Running)
-        return await self._database.write(
-            lambda tx: apply(tx, change.key, agent, change, now), relaxed=relaxed
+        # Their agent says these again after a power cut; nothing is acknowledged by them, and a
+        # short job's end may come with the same commit.
+        patient = isinstance(change, Running)
+        return self._database.write(
+            lambda tx: apply(tx, change.key, agent, change, now), relaxed=patient, patient=patient
         )
 
     async def lose(self, key: AttemptId, detail: str, now: float) -> Outcome:

@@ -34,9 +34,14 @@ Parameters = Mapping[str, object]
 Row = Any
 """A named tuple of the statement's columns."""
 NOTHING: Final[Parameters] = {}
-INSERT_TIMELINE: Final = insert(timeline).values(
-    {column.name: bindparam(column.name) for column in timeline.c if column.name != "seq"}
-)
+_EVENT: Final[dict[str, Any]] = {
+    column.name: bindparam(column.name)
+    for column in timeline.c
+    if column.name not in ("seq", "actor")
+}
+INSERT_TIMELINE: Final = insert(timeline).values(_EVENT | {"actor": bindparam("actor")})
+# Most events are nobody's wish, and Python's driver of SQLite takes its time for each null.
+INSERT_UNASKED: Final = insert(timeline).values(_EVENT)
 
 
 class OperationFault(Exception):
@@ -112,7 +117,7 @@ class Transaction(Reader, Protocol):
                 "job": job,
                 "at": at,
                 "what": what,
-                "state": None if state is None else state.value,
+                "state": None if state is None else state._value_,
                 "attempt": attempt,
                 "agent": agent,
                 "source": "agent" if from_agent else "server",
@@ -158,12 +163,15 @@ class Transaction(Reader, Protocol):
         forgotten. `reason`: of its end."""
         counts = self.changes.state_counts
         if old is not None:
-            counts[queue, old.value] = counts.get((queue, old.value), 0) - 1
+            was = queue, old._value_
+            counts[was] = counts.get(was, 0) - 1
         if new is not None:
-            counts[queue, new.value] = counts.get((queue, new.value), 0) + 1
+            now = queue, new._value_
+            counts[now] = counts.get(now, 0) + 1
         if reason is not None:
             ends = self.changes.end_counts
-            ends[queue, reason.value] = ends.get((queue, reason.value), 0) + 1
+            why = queue, reason._value_
+            ends[why] = ends.get(why, 0) + 1
             if new is JobState.FAILED:
                 failed = self.changes.failures
                 failed[queue] = failed.get(queue, 0) + 1
@@ -171,7 +179,8 @@ class Transaction(Reader, Protocol):
     def write_timeline(self) -> None:
         """Write the events noted; the database calls it before the commit."""
         if self.events:
-            self.many(INSERT_TIMELINE, self.events)
+            asked = any(event["actor"] is not None for event in self.events)
+            self.many(INSERT_TIMELINE if asked else INSERT_UNASKED, self.events)
 
 
 class Write(NamedTuple):
@@ -240,12 +249,14 @@ class Database(Protocol):
         *,
         by: Principal = SYSTEM,
         relaxed: bool = False,
+        patient: bool = False,
     ) -> asyncio.Future[T]:
         """Run `operation` in a transaction, perhaps together with others.
 
         The future has its result once that is committed, in the order of the calls. What the
         operation raises goes to its future alone. StoreUnavailable when the database fails.
         `relaxed`: a power cut (not a crash of the program) may undo it after it was reported.
+        `patient`: nobody waits for it, so that it may wait some milliseconds for others.
         """
 
     async def read(

@@ -19,7 +19,7 @@ from remote_server.errors import Stale
 from remote_server.store.artifacts import note_artifacts
 from remote_server.store.members import agent_of, member_moved
 from remote_server.store.outputs import keep_outputs
-from remote_server.store.ports import Transaction
+from remote_server.store.ports import Row, Transaction
 from remote_server.store.private_inputs import forget_private_input
 from remote_server.store.schema import HELD, attempts, jobs
 
@@ -90,6 +90,12 @@ _RUN_JOB: Final = (
         | dict.fromkeys(("expires_at", "not_before"), literal_column("NULL"))
     )
 )
+# Of a job that was given as usual: what is the same is left alone, and so are indexes of it.
+_START_JOB: Final = (
+    update(jobs)
+    .where(_JOB)
+    .values(_set("state", "started_at") | {"expires_at": literal_column("NULL")})
+)
 _QUEUE_JOB: Final = (
     update(jobs)
     .where(_JOB)
@@ -146,13 +152,16 @@ def apply(
         tx.changes.given_up[key] = holder, change.detail
     if found.supersedes:
         _supersede(tx, key, row.attempt, now)
+    end = None if found.end is None else _end_row(found.end)
     if found.attempt is not snapshot.attempt:
-        _write_attempt(tx, key, found, now)
+        _write_attempt(tx, key, found, end, now)
         if isinstance(change, Finished):
             keep_outputs(tx, change.ended)
             note_artifacts(tx, change.ended)
     if found.job is not snapshot.job or found.supersedes:
-        _write_job(tx, key, holder, snapshot, found, row.group_id)
+        if found.job_end is not None and found.job_end is not found.end:
+            end = _end_row(found.job_end)
+        _write_job(tx, key, snapshot, found, end, row)
         reason = found.job_end.reason if found.job_end is not None else None
         if found.job_end is not None and snapshot.policy.private_input:
             forget_private_input(tx, key.job)
@@ -183,27 +192,26 @@ def apply(
     return Outcome(found.job)
 
 
-def _write_attempt(tx: Transaction, key: AttemptId, found: Decision, now: float) -> None:
+def _write_attempt(
+    tx: Transaction, key: AttemptId, found: Decision, end: dict[str, object] | None, now: float
+) -> None:
     row: dict[str, object] = {
         "at_job": key.job,
         "at_number": key.number,
-        "state": found.attempt.value,
+        "state": found.attempt._value_,
     }
     if found.attempt is AttemptState.ACCEPTED:
-        tx.run(_ACCEPT, row | {"accepted_at": now})
+        row["accepted_at"] = now
+        tx.run(_ACCEPT, row)
     elif found.attempt is AttemptState.RUNNING:
-        tx.run(_RUN, row | {"started_at": found.started_at})
-    elif found.end is not None:
-        tx.run(
-            _END,
-            row
-            | _end_row(found.end)
-            | {
-                "began_at": found.started_at,
-                "log_complete": int(found.end.log_checksum is not None),
-                "log_checksum": found.end.log_checksum,
-            },
-        )
+        row["started_at"] = found.started_at
+        tx.run(_RUN, row)
+    elif end is not None and found.end is not None:
+        row |= end
+        row["began_at"] = found.started_at
+        row["log_complete"] = int(found.end.log_checksum is not None)
+        row["log_checksum"] = found.end.log_checksum
+        tx.run(_END, row)
     else:
         tx.run(_GIVE_BACK, row)
 
@@ -211,20 +219,20 @@ def _write_attempt(tx: Transaction, key: AttemptId, found: Decision, now: float)
 def _write_job(
     tx: Transaction,
     key: AttemptId,
-    holder: str,
     snapshot: Snapshot,
     found: Decision,
-    group: str | None,
+    end: dict[str, object] | None,
+    known: Row,
 ) -> None:
-    row: dict[str, object] = {"job": key.job, "state": found.job.value}
+    row: dict[str, object] = {"job": key.job, "state": found.job._value_}
     if found.job is JobState.RUNNING:
-        row |= {
-            "started_at": found.started_at,
-            "attempt": key.number,
-            "agent": holder,
-            "deferred": 0,
-        }
-        tx.run(_RUN_JOB, row)
+        row["started_at"] = found.started_at
+        given = snapshot.job is JobState.ASSIGNED and snapshot.current == key.number
+        if given and not known.deferred:
+            tx.run(_START_JOB, row)
+        else:
+            row |= {"attempt": key.number, "agent": snapshot.agent, "deferred": 0}
+            tx.run(_RUN_JOB, row)
     elif found.job is JobState.QUEUED:
         back = found.attempt is AttemptState.WITHDRAWN
         row |= {
@@ -233,22 +241,24 @@ def _write_job(
             "used": snapshot.used - back,
             "tries": snapshot.tries - back,
             "reuse": 1 if back else None,
-            "deferred": int(found.not_before is not None) if group is None else HELD,
+            "deferred": int(found.not_before is not None) if known.group_id is None else HELD,
             "not_before": found.not_before,
         }
         tx.run(_QUEUE_JOB, row)
         if found.refusal is not None:
             counted = snapshot.refusals + 1
             tx.run(_COUNT_REFUSAL, {"job": key.job, "refusals": counted, "refusal": found.refusal})
-    elif found.job_end is not None:
-        tx.run(_END_JOB, row | _end_row(found.job_end) | {"began_at": found.started_at})
+    elif end is not None:
+        row |= end
+        row["began_at"] = found.started_at
+        tx.run(_END_JOB, row)
 
 
 def _end_row(end: End) -> dict[str, object]:
     return {
         "ended_at": end.at,
         "exit_code": end.exit_code,
-        "end_reason": end.reason.value,
+        "end_reason": end.reason._value_,
         "end_detail": end.detail,
         "usage": None if end.usage is None else end.usage.model_dump_json(exclude_defaults=True),
         "log_size": end.log_size or 0,

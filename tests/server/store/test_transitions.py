@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -21,10 +22,12 @@ from remote_server.domain.changes import (
     Running,
     Withdrawn,
 )
+from remote_server.domain.model import Principal
 from remote_server.errors import Stale
-from remote_server.store import Store, Terms
-from tests.support.databases import new_database
-from tests.support.stored import NOW, ended, finish, offered, running, started, submitted
+from remote_server.store import Store, Terms, assignment, ports, transitions
+from remote_server.store.sqlite.transaction import STATEMENTS
+from tests.support.databases import new_database, sqlite_connection
+from tests.support.stored import NOW, ended, finish, offered, running, spec, started, submitted
 
 
 async def test_the_life_of_a_job_that_succeeds(store: Store) -> None:
@@ -302,3 +305,34 @@ async def test_any_order_of_reports_keeps_the_invariants(
     assert (await store.demands(), await store.counts()) == counted
     assert await store.check() == []
     await store.close()
+
+
+async def test_what_is_written_for_every_job_makes_no_temporary_table(sqlite_store: Store) -> None:
+    """An index with IN in its condition did, twice for each row: a twelfth of a job's cost."""
+    every = [getattr(transitions, name) for name in ("_ACCEPT", "_RUN", "_START_JOB")]
+    every += [transitions._END, transitions._END_JOB, assignment._GIVE, assignment._NEW_ATTEMPT]
+    for statement in [*every, ports.INSERT_TIMELINE, ports.INSERT_UNASKED]:
+        compiled = STATEMENTS(statement)
+        rows = sqlite_connection(sqlite_store).execute(
+            f"EXPLAIN {compiled.text}", (None,) * len(compiled.names)
+        )
+        assert "OpenEphemeral" not in {row[1] for row in rows}, compiled.text
+
+
+async def test_a_start_leaves_what_the_assignment_wrote(store: Store) -> None:
+    (job,) = await store.submit([spec(expires_in=60)], NOW)
+    (lease,) = await store.assign([(job.id, "a")], NOW)
+    await started(store, lease)
+    found = await store.job(job.id)
+    assert (found.state, found.agent, found.attempt) == (JobState.RUNNING, "a", 1)
+    assert (found.expires_at, found.not_before) == (None, None)
+
+
+async def test_who_asked_stands_beside_events_that_nobody_asked_for(store: Store) -> None:
+    key = await running(store)
+    by = Principal("01ARZ3NDEKTSV4RRFFQ69G5FAV", "alice")
+    await asyncio.gather(
+        store.submit([spec()], NOW, by=by), store.record("a", Finished(key, ended(key)), NOW)
+    )
+    events = await store.events(0)
+    assert {e.what: e.by for e in events[-2:]} == {"queued": by, "ended": None}

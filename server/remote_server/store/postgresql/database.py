@@ -76,8 +76,10 @@ class PostgresDatabase:
         *,
         by: Principal = SYSTEM,
         relaxed: bool = False,
+        patient: bool = False,
     ) -> asyncio.Future[T]:
-        """Run `operation` in a transaction, together with what else waits."""
+        """Run `operation` in a transaction, together with what else waits: there is always
+        something while the one before is being committed, so that nobody has to be patient."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
             future.set_exception(StoreUnavailable("the server is stopping"))

@@ -53,6 +53,8 @@ class SqlitePorts:
 
 FLUSH_TIME: Final = 0.02
 """Seconds after which a flush commits what it has and leaves the rest to the next turn."""
+PATIENCE: Final = 0.005
+"""Seconds for which a write that nobody waits for may wait for others."""
 SKIPPED: Final = 1_000_000
 """Numbers of events left out after a crash: more than can have been lost."""
 _sequence: Final = table("sqlite_sequence", column("name"), column("seq"))
@@ -85,6 +87,8 @@ class SqliteDatabase:
         self._relaxed = True
         self._synced = True
         self._scheduled = False
+        self._waiting = False
+        """A timer runs for writes that are patient."""
 
     def write(
         self,
@@ -92,16 +96,28 @@ class SqliteDatabase:
         *,
         by: Principal = SYSTEM,
         relaxed: bool = False,
+        patient: bool = False,
     ) -> asyncio.Future[T]:
-        """Run `operation` in the transaction of this turn of the loop."""
+        """Run `operation` in the transaction of this turn of the loop; `patient`: in that of the
+        next turn that has one, or soon."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._pending.append(Write(operation, by, future))
         self._relaxed = self._relaxed and relaxed
-        if not self._scheduled:
+        if self._scheduled:
+            return future
+        if not patient or self._ports.later is not None:
             self._scheduled = True
             (self._ports.later or loop.call_soon)(self._flush)
+        elif not self._waiting:
+            self._waiting = True
+            loop.call_later(PATIENCE, self._waited)
         return future
+
+    def _waited(self) -> None:
+        self._waiting = False
+        if self._pending and not self._scheduled and not self._closed:
+            self._flush()
 
     async def read(
         self,

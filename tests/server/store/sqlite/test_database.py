@@ -301,3 +301,34 @@ async def test_a_killed_writer_loses_nothing_it_has_acknowledged(tmp_path: Path)
     counts = await store.counts()
     assert sum(counts.values()) >= len(set(acknowledged)) == len(acknowledged) >= 180
     await store.close()
+
+
+async def test_a_patient_write_waits_for_others_or_for_a_moment(path: Path) -> None:
+    database = SqliteDatabase(path, ports=SqlitePorts(clock=lambda: 0.0))
+    commits: list[ChangeSet] = []
+    database.listeners.on_commit(commits.append)
+
+    def noted(job: str) -> Callable[[Transaction], None]:
+        return lambda tx: tx.note(job, NOW, "started")
+
+    patient = database.write(noted("first"), patient=True)
+    await asyncio.sleep(0)
+    assert not patient.done()
+    await database.write(noted("second"))
+    assert patient.done()
+    assert [commit.jobs for commit in commits] == [{"first", "second"}]
+    await database.write(noted("alone"), patient=True)
+    assert commits[-1].jobs == {"alone"}
+    last = database.write(noted("last"), patient=True)
+    await database.close()
+    assert last.done()
+    assert commits[-1].jobs == {"last"}
+
+
+async def test_a_patient_write_tells_of_a_failure(path: Path) -> None:
+    database = SqliteDatabase(path)
+    await names(database)
+    path.unlink()
+    database._give_up()
+    with pytest.raises(StoreUnavailable):
+        await database.write(put("lost"), patient=True)
