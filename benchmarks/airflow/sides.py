@@ -176,7 +176,7 @@ def place(root: Path) -> Iterator[Place]:
         made = Place(root, stack, postgres)
         try:
             made.airflow.start()
-            until(lambda: len(made.airflow.dags()) == 10, "the DAGs are known", 60)
+            until(lambda: {"edge_one", "remote_one"} <= made.airflow.dags(), "the DAGs", 120)
             assert made.edge.start(), made.edge.worker.words()[-4000:]
             for side in made.sides:
                 made.airflow.ends(made.airflow.trigger(f"{side.name}_one"))
