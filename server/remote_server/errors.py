@@ -23,9 +23,19 @@ The text is a sentence for people: cause and cure. `code` is for programs (RFC 9
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from heapq import nsmallest
+from typing import ClassVar, Final
 
 from remote_protocol.errors import ErrorCode
+
+NAMED: Final = 20
+"""Names that an error gives of what there is."""
+
+
+def first_names(names: Iterable[str]) -> list[str]:
+    """As many of these, sorted, as the text of an error needs: of thousands a copy for each of
+    thousands of errors would take seconds."""
+    return nsmallest(NAMED + 1, names)
 
 
 class ServerError(Exception):
@@ -80,7 +90,7 @@ class UnknownQueue(ServerError):
 
     def __init__(self, queue: str, existing: Iterable[str], *, limited: bool = False) -> None:
         names = sorted(existing)
-        some = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        some = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
         super().__init__(
             f"there is no queue {queue!r}; "
             + (f"the queues are: {some}; " if names else "there are no queues yet; ")
@@ -99,7 +109,7 @@ class NoQueueNamed(UnknownQueue):
     def __init__(self, queue: str, existing: Iterable[str]) -> None:
         super().__init__(queue, (), limited=True)
         names = sorted(existing)
-        some = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        some = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
         # Without the default queue's name, which is none of theirs.
         self.args = (
             "the job names no queue, and the token may not use the server's default queue; "
@@ -114,7 +124,7 @@ class UnknownAgent(ServerError):
 
     def __init__(self, agent: str, existing: Iterable[str]) -> None:
         names = sorted(existing)
-        some = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        some = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
         super().__init__(
             f"there is no agent {agent!r}; "
             + (f"the agents are: {some}" if names else "no agent is registered yet")

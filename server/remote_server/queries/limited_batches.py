@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from remote_protocol.spec import JobSpec
 from remote_server.domain.model import Job, Principal
 from remote_server.domain.secrets import Sealer
-from remote_server.errors import ServerError, UnknownAgent, UnknownQueue
+from remote_server.errors import NoQueueNamed, ServerError, UnknownAgent, UnknownQueue
 from remote_server.store import Store
 from remote_server.store.lookup import FoundJobs
 
 
 class Theirs(NamedTuple):
-    """What a limited store says of queues and agents that jobs name."""
+    """Which queues and agents somebody may name who is limited to queues."""
 
-    strangers: Callable[[Sequence[JobSpec]], Awaitable[Sequence[ServerError]]]
-    """The refusals of jobs that name queues or agents which are not there."""
-    narrowed: Callable[[UnknownQueue | UnknownAgent], Awaitable[ServerError]]
-    """The same error, with the names of what is theirs only."""
+    default: str
+    """The queue of whoever names none; whether it is one of theirs or not."""
+    queues: frozenset[str]
+    agents: frozenset[str]
+    """Those that were asked about and are there."""
+    some_agents: Sequence[str]
+    """Names for the sentence that says that another one is not."""
+
+    def strangers(self, wanted: Sequence[JobSpec]) -> list[ServerError]:
+        """The refusals of jobs that name queues or agents which are not there."""
+        found: list[ServerError] = []
+        asked = {spec.queue if spec.names_queue else self.default for spec in wanted}
+        if self.default not in self.queues and not all(spec.names_queue for spec in wanted):
+            found.append(NoQueueNamed(self.default, self.queues))
+        elif missing := sorted(asked - self.queues):
+            found.append(UnknownQueue(missing[0], self.queues, limited=True))
+        agents = {spec.agent for spec in wanted if spec.agent is not None}
+        if lacking := sorted(agents - self.agents):
+            found.append(UnknownAgent(lacking[0], self.some_agents))
+        return found
+
+    def narrowed(self, found: Job | ServerError) -> Job | ServerError:
+        """The same; what was deleted at this moment was named with everybody's names."""
+        if isinstance(found, UnknownQueue):
+            rest = self.queues - {found.queue}
+            return UnknownQueue(found.queue, rest, limited=True)
+        if isinstance(found, UnknownAgent):
+            return UnknownAgent(found.agent, self.agents - {found.agent})
+        return found
 
 
 async def submit_each(
@@ -31,24 +56,15 @@ async def submit_each(
     theirs: Theirs,
 ) -> list[Job | ServerError]:
     """Store what names no queue and no agent of others; see Jobs."""
-    refused: dict[int, ServerError] = {}
-    places: dict[tuple[bool, str, str | None], Sequence[ServerError]] = {}
-    for number, spec in enumerate(wanted):
-        place = (spec.names_queue, spec.queue, spec.agent)
-        if place not in places:
-            places[place] = await theirs.strangers([spec])
-        if places[place]:
-            refused[number] = places[place][0]
+    refused = {
+        number: faults[0]
+        for number, spec in enumerate(wanted)
+        if (faults := theirs.strangers([spec]))
+    }
     taken = [number for number in range(len(wanted)) if number not in refused]
     given = {at: inputs[number] for at, number in enumerate(taken) if number in inputs}
     found = await store.submit_each([wanted[number] for number in taken], now, by, given)
-    # What was deleted at this moment is named with everybody's.
-    judged = iter(
-        [
-            await theirs.narrowed(one) if isinstance(one, UnknownQueue | UnknownAgent) else one
-            for one in found
-        ]
-    )
+    judged = iter(theirs.narrowed(one) for one in found)
     return [refused[number] if number in refused else next(judged) for number in range(len(wanted))]
 
 

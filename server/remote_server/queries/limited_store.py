@@ -33,12 +33,12 @@ from remote_server.domain.model import (
 from remote_server.domain.queue_limits import QueueLimits
 from remote_server.domain.secrets import Scope, Sealer
 from remote_server.errors import (
-    NoQueueNamed,
     NotFound,
     Refused,
     ServerError,
     UnknownAgent,
     UnknownQueue,
+    first_names,
 )
 from remote_server.queries.limited_batches import Theirs, submit_each, where_the_first_went
 from remote_server.slices import slices
@@ -141,9 +141,7 @@ class LimitedStore:
         """Store new jobs without those that would be refused; see Jobs."""
         if not all(spec.names_queue for spec in wanted):
             wanted = await self._repeats(wanted, by)
-        return await submit_each(
-            self._store, wanted, now, by, inputs, Theirs(self._strangers, self._narrowed)
-        )
+        return await submit_each(self._store, wanted, now, by, inputs, await self._theirs(wanted))
 
     async def refusals(self, spec: JobSpec) -> list[ServerError]:
         """Why `submit` would refuse a job."""
@@ -172,18 +170,19 @@ class LimitedStore:
 
     async def _strangers(self, wanted: Sequence[JobSpec]) -> list[ServerError]:
         """The refusals of jobs that name queues or agents which are not there."""
-        found: list[ServerError] = []
-        default = await self.default_queue()
-        queues = {spec.queue if spec.names_queue else default for spec in wanted}
-        known = {queue.name for queue in await self.queues()}
-        if default not in known and not all(spec.names_queue for spec in wanted):
-            found.append(NoQueueNamed(default, known))
-        elif missing := sorted(queues - known):
-            found.append(UnknownQueue(missing[0], known, limited=True))
+        return (await self._theirs(wanted)).strangers(wanted)
+
+    async def _theirs(self, wanted: Sequence[JobSpec]) -> Theirs:
+        """What these jobs may name. Asked once for all of them: thousands may be wrong."""
         agents = {spec.agent for spec in wanted if spec.agent is not None}
-        if agents and (lacking := sorted(agents - await self.existing(agents))):
-            found.append(await self._narrowed(UnknownAgent(lacking[0], ())))
-        return found
+        there = await self.existing(agents) if agents else frozenset[str]()
+        lacking = agents - there
+        return Theirs(
+            await self.default_queue(),
+            frozenset(queue.name for queue in await self.queues()),
+            there,
+            first_names(row.name for row in await self.fleet()) if lacking else (),
+        )
 
     async def _narrowed(self, error: UnknownQueue | UnknownAgent) -> ServerError:
         if isinstance(error, UnknownQueue):

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, bindparam, literal_column, select
 
 from remote_protocol.ids import ULID_ENTROPY, make_ulid, ulid_from_bytes, ulid_to_bytes
 from remote_protocol.spec import JobSpec
-from remote_server.errors import UnknownAgent, UnknownQueue
+from remote_server.errors import UnknownAgent, UnknownQueue, first_names
 from remote_server.store.ports import Database, Reader
 from remote_server.store.schema import agents, queues
 
@@ -83,20 +83,19 @@ def require_agents(reader: Reader, names: set[str]) -> None:
 
 def unplaceable(reader: Reader, specs: Sequence[JobSpec]) -> dict[int, UnknownQueue | UnknownAgent]:
     """The jobs that name a queue or an agent which does not exist, by their places. Each name is
-    looked up once."""
-    faults: dict[tuple[str, str | None], UnknownQueue | UnknownAgent | None] = {}
+    looked up once, and the names that there are only once for all: thousands may be wrong."""
+    queues_asked = {spec.queue for spec in specs}
+    agents_asked = {spec.agent for spec in specs if spec.agent is not None}
+    no_queues = {n for n in queues_asked if reader.one(_QUEUE, {"name": n}) is None}
+    no_agents = agents_asked - existing_agents(reader, agents_asked)
+    known_queues = first_names(row.name for row in reader.all(_QUEUES)) if no_queues else []
+    known_agents = first_names(row.name for row in reader.all(_AGENTS)) if no_agents else []
     found: dict[int, UnknownQueue | UnknownAgent] = {}
     for number, spec in enumerate(specs):
-        place = (spec.queue, spec.agent)
-        if place not in faults:
-            faults[place] = None
-            try:
-                require_queues(reader, {spec.queue})
-                require_agents(reader, set() if spec.agent is None else {spec.agent})
-            except (UnknownQueue, UnknownAgent) as error:
-                faults[place] = error
-        if (fault := faults[place]) is not None:
-            found[number] = fault
+        if spec.queue in no_queues:
+            found[number] = UnknownQueue(spec.queue, known_queues)
+        elif spec.agent is not None and spec.agent in no_agents:
+            found[number] = UnknownAgent(spec.agent, known_agents)
     return found
 
 
