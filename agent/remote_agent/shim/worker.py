@@ -90,6 +90,11 @@ def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Out
             return None
         try:
             order = read_order(directory)
+            if order.key != os.path.basename(path):
+                # Settled, and used again by an attempt that nobody has confirmed yet (I1): it would
+                # begin too early, and with the secrets of this one.
+                log_line(f"{path} was settled; {order.key} has its directory, and is left alone")
+                return None
             wanted = [*order.secrets, *order.secret_files, *order.payload_secrets]
             if order.private_input:
                 wanted.append(PRIVATE_INPUT)

@@ -126,6 +126,27 @@ def test_a_directory_that_was_settled_meanwhile_is_left_alone(
     assert not directory.exists()
 
 
+def test_the_attempt_that_has_the_directory_now_is_left_alone(
+    harness: ShimHarness, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = harness.make(["true"])
+    other = harness.make(["true"])
+    order = (other / layout.ORDER).read_bytes()
+    lock = worker._lock
+
+    def lock_late(folder: Folder) -> bool:
+        # As the agent stores an offer in a spare directory: nobody has confirmed it yet.
+        directory.rename(directory.with_name("J9.1"))
+        (directory.with_name("J9.1") / layout.ORDER).write_bytes(order)
+        return lock(folder)
+
+    monkeypatch.setattr(worker, "_lock", lock_late)
+    shim_process = ShimProcess("boot", os.getpid(), "1", None)
+    assert worker.run_attempt(str(directory), shim_process, {}) is None
+    assert f"{other.name} has its directory, and is left alone" in capsys.readouterr().err
+    assert sorted(os.listdir(directory.with_name("J9.1"))) == [layout.ORDER, "work"]
+
+
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     assert "cannot open the attempt directory" in end(shim(tmp_path / "absent"))
 
