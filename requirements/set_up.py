@@ -1,6 +1,6 @@
 """Make the virtual environment of this checkout: `make setup` calls it.
 
-    python3 requirements/set_up.py VENV KEY run|dev|build|ansible|datahub
+    python3 requirements/set_up.py VENV KEY run|dev|build|ansible|datahub|celery
 
 `run` installs what the programs need (run.txt) and the five distributions, editable; `dev` adds
 what testing and checking need (dev.txt). `build` makes another environment, with what builds
@@ -38,6 +38,7 @@ APART: Final = {
     "build": "the tools that build",
     "ansible": "Ansible and its lint",
     "datahub": "the real acryl-datahub",
+    "celery": "Celery with Redis",
 }
 """What is in an environment of its own, by kind."""
 _EVERY: Final = 10.0

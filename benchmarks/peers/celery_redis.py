@@ -1,0 +1,104 @@
+"""Celery with Redis, eight children that run `true`: latency to a process, tasks a second, CPU.
+
+Runs with the Python of the environment that has Celery, not with ours, and imports nothing of ours:
+`make bench-peers` starts it. Redis keeps nothing on the disk, and Celery takes a task before it is
+done: what is lost with a worker or with Redis is lost. One line of JSON is all it prints.
+
+Usage: PYTHON benchmarks/peers/celery_redis.py FOLDER PORT LATENCY JOBS
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_TASKS = """
+import subprocess, time
+from celery import Celery
+app = Celery("peer_tasks", broker="redis://127.0.0.1:{port}/0", backend="redis://127.0.0.1:{port}/1")
+app.conf.worker_prefetch_multiplier = 4
+
+@app.task
+def true():
+    return subprocess.run(["/usr/bin/true"]).returncode
+
+@app.task
+def started():
+    process = subprocess.Popen(["/usr/bin/true"])
+    at = time.time()
+    process.wait()
+    return at
+"""
+
+
+def cpu(*pids: int) -> float:
+    """CPU seconds of these processes and of all below them, those that ended included."""
+    parents: dict[int, int] = {}
+    spent: dict[int, float] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(entry.name)] = int(fields[1])
+        spent[int(entry.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    family = list(pids)
+    for pid in family:
+        family += [child for child, parent in parents.items() if parent == pid]
+    return sum(spent.get(pid, 0.0) for pid in family)
+
+
+def measure(tasks: Any, pids: tuple[int, int], latency: int, jobs: int) -> dict[str, float]:
+    """The figures, after one task to warm up."""
+    tasks.started.delay().get(timeout=120)
+    delays = []
+    for _ in range(latency):
+        # Not always at the same moment of whatever ticks.
+        time.sleep(random.uniform(0, 0.03))
+        began = time.time()
+        delays.append((tasks.started.delay().get(timeout=60) - began) * 1000)
+    before, began = cpu(*pids), time.time()
+    for result in [tasks.true.delay() for _ in range(jobs)]:
+        result.get(timeout=300)
+    seconds = time.time() - began
+    delays.sort()
+    return {
+        "median": delays[len(delays) // 2],
+        "p95": delays[int(len(delays) * 0.95)],
+        "rate": jobs / seconds,
+        "cpu": (cpu(*pids) - before) / jobs * 1000,
+    }
+
+
+def main() -> None:
+    """Start Redis and a worker, measure, stop both."""
+    folder, port, latency, jobs = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:5])
+    os.chdir(folder)
+    Path("peer_tasks.py").write_text(_TASKS.replace("{port}", port))
+    sys.path.insert(0, str(folder))
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    store = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    redis = subprocess.Popen(["redis-server", *store], **quiet)
+    celery = [sys.executable, "-m", "celery", "-A", "peer_tasks", "worker", "-c", "8"]
+    worker = subprocess.Popen([*celery, "-l", "ERROR"], **quiet)
+    try:
+        import peer_tasks  # type: ignore[import-not-found]
+
+        print(json.dumps(measure(peer_tasks, (worker.pid, redis.pid), latency, jobs)), flush=True)
+    finally:
+        worker.terminate()
+        worker.wait(60)
+        redis.terminate()
+        redis.wait(20)
+
+
+if __name__ == "__main__":
+    main()
