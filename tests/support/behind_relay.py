@@ -83,6 +83,7 @@ class BehindRelay:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet
     program: BehindRelay
 
     def setup(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from remote_agent.connection.endpoint import Endpoint
 from remote_agent.relay.endpoints import BARE, RelayEndpoints
+from remote_agent.relay.listener import Client
 from remote_protocol.relay import VARIABLE
 from tests.support.fake_server import new_key
 
@@ -40,6 +41,25 @@ async def test_each_attempt_has_its_own(tmp_path: Path) -> None:
     assert not listens(port_of(first)) and listens(port_of(second))
     assert sorted(path.name for path in (tmp_path / "relays").iterdir()) == [".key", str(two)]
     endpoints.leave()
+
+
+async def test_answers_are_sent_at_once(tmp_path: Path) -> None:
+    endpoints, key = made(tmp_path), new_key()
+    given = endpoints.open(key)
+    seen: list[object] = []
+
+    async def look(client: Client, *_: object) -> bool:
+        wire = client.writer.get_extra_info("socket")
+        seen.append(wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        return False
+
+    endpoints._open[key]._forward = look
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(given))
+    writer.write(f"GET /{given[BARE]}/a HTTP/1.1\r\n\r\n".encode())
+    assert await reader.read() == b""
+    assert seen and seen[0]
+    writer.close()
+    endpoints.close(key)
 
 
 async def test_a_restart_has_the_same_address(tmp_path: Path) -> None:
