@@ -87,6 +87,13 @@ def get_provider_info() -> dict[str, Any]:
                     "env": _option(
                         "string", None, "JSON object: variables that all tasks get on their hosts."
                     ),
+                    "relay": _option(
+                        "string",
+                        None,
+                        "A relay of the server ([relay.NAME] of its configuration) by which tasks "
+                        "reach the Execution API, in place of execution_api_url; in containers "
+                        "they have none.",
+                    ),
                     "running_log_limit": _option(
                         "integer",
                         "2097152",

@@ -31,6 +31,8 @@ class Settings(NamedTuple):
     page_url: str
     venv: str
     execution_api_url: str
+    relay: str
+    """A relay of the server by which tasks reach the Execution API; empty: by themselves."""
     executor: str
     """`[core] executor`: tasks look the name of their own executor up in it."""
     queue: str
@@ -78,6 +80,7 @@ def load(conf: Any) -> Settings:
         ca_file=text("ca_file") or given.ca_file,
         page_url=(text("page_url") or given.page_url or url).rstrip("/"),
         venv=text("venv", "airflow"),
+        relay=text("relay"),
         execution_api_url=text("execution_api_url") or _execution_api_url(general),
         executor=for_tasks(str(general.get("core", "executor", fallback="") or ""), team),
         queue=str(general.get("operators", "default_queue", fallback="") or "default"),
@@ -103,6 +106,7 @@ def of_connection(given: Given) -> Settings:
         page_url=(given.page_url or url).rstrip("/"),
         venv="",
         execution_api_url="",
+        relay="",
         executor="",
         queue="",
         env={},

@@ -37,6 +37,9 @@ _PRELOAD: Final = (
     *SMALLER,
 )
 """What takes the seconds before a task."""
+_API: Final = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
+_RELAYED: Final = "${REMOTE_RELAY_URL}execution/"
+"""The address of the attempt's own relay, which its agent puts in."""
 
 
 def fields_of(
@@ -47,25 +50,31 @@ def fields_of(
         **_RUNS,
         # A task that names its executor looks the name up where it runs.
         "AIRFLOW__CORE__EXECUTOR": settings.executor,
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": settings.execution_api_url,
+        _API: settings.execution_api_url,
         **settings.env,
     }
+    body: dict[str, Any] = {}
+    if settings.relay and container is None:
+        env[_API] = _RELAYED
+        body["relay"] = settings.relay
     if container is not None:
         python = container.pop("python", "python")
         return {"kind": "container", **container, "command": [python, "-c", _program()], "env": env}
     name = venv or settings.venv
     if name.startswith("/"):
         python = f"{name.rstrip('/')}/bin/python"
-        return {"command": [python, "-c", _program()], "env": env}
+        return {"command": [python, "-c", _program()], "env": env, **body}
     return {
         "kind": "python",
         "environment": name,
         "script": _program(),
         "filename": "run_task.py",
         "preload": list(_PRELOAD),
-        # The same for all tasks of a deployment, and Airflow reads them when it is imported.
-        "preload_env": sorted(env),
+        # The same for all tasks of a deployment, and Airflow reads them when it is imported. The
+        # address of a relay is another one for each, and is read when a task begins.
+        "preload_env": sorted(env.keys() - ({_API} if body else set())),
         "env": env,
+        **body,
     }
 
 

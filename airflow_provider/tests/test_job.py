@@ -55,6 +55,24 @@ def test_tasks_wait_for_an_api_and_not_for_what_they_left_behind(known: Settings
     assert job_of(workload(), "d1", own)["env"]["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "7"
 
 
+def test_a_relay_is_asked_for_and_its_address_is_put_in_by_the_agent(known: Settings) -> None:
+    api = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
+    relayed = known._replace(relay="airflow")
+    job = job_of(workload("t"), "d1", relayed)
+    assert (job["relay"], job["env"][api]) == ("airflow", "${REMOTE_RELAY_URL}execution/")
+    # It differs from task to task: no interpreter may be made with it.
+    assert set(job["preload_env"]) == set(job["env"]) - {api}
+    by_path = workload("t", executor_config={"remote": {"venv": "/opt/ml"}})
+    job = job_of(by_path, "d1", relayed)
+    assert (job["relay"], job["env"][api]) == ("airflow", "${REMOTE_RELAY_URL}execution/")
+    # A container has a network of its own, and goes there by itself.
+    contained = workload("t", executor_config={"remote": {"container": {"image": "a"}}})
+    job = job_of(contained, "d1", relayed)
+    assert "relay" not in job and job["env"][api] == known.execution_api_url
+    job = job_of(workload("t"), "d1", known)
+    assert "relay" not in job and api in job["preload_env"]
+
+
 def test_an_environment_may_be_a_path(known: Settings) -> None:
     work = workload("t", executor_config={"remote": {"venv": "/opt/ml/"}})
     job = job_of(work, "d1", known)

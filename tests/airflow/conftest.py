@@ -22,12 +22,22 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         engine.started(root / "docker") as docker,
         Stack(root) as stack,
     ):
-        stack.start_server()
-        environments = f'[python]\nenvironments = {{airflow = "{VENV}"}}\n'
-        stack.agent("alpha", config=environments, capacity=8)
         deployment = Airflow(root / "airflow", stack, postgres, docker=docker)
         try:
+            relayed(stack, deployment)
+            stack.start_server()
+            environments = f'[python]\nenvironments = {{airflow = "{VENV}"}}\n'
+            stack.agent("alpha", config=environments, capacity=8)
             deployment.start()
             yield deployment
         finally:
             deployment.close()
+
+
+def relayed(stack: Stack, deployment: Airflow) -> None:
+    """Have the server know the way to the Execution API, for tasks that ask for it."""
+    file = stack.root / "server.toml"
+    file.write_text(
+        f'[relay.airflow]\nurl = "{deployment.url}"\nprefix = "/execution/"\nqueues = ["default"]\n'
+    )
+    stack.server.env["REMOTE_SERVER_CONFIG"] = str(file)

@@ -118,6 +118,7 @@ class Airflow:
         )
         self.env |= env
         self.parts = {name: self._part(name) for name in PARTS}
+        self._placed = False
         self._http = httpx.Client(base_url=f"{self.url}/api/v2", timeout=30)
 
     def _part(self, name: str, log: str | None = None) -> Program:
@@ -159,6 +160,14 @@ class Airflow:
             for name in re.findall(r'with DAG\(\s*"(\w+)"', file.read_text())
         }
         until(lambda: names <= self.dags(), f"the DAGs are known: {names}", 60)
+
+    def has_a_place(self) -> None:
+        """Have a variable and a connection for the DAG `python`; asked for again, nothing."""
+        if not self._placed:
+            self.post("/variables", {"key": "place", "value": "Berlin"})
+            site = {"connection_id": "site", "conn_type": "http", "host": "example.com"}
+            self.post("/connections", {**site, "port": 8443})
+        self._placed = True
 
     def dags(self) -> set[str]:
         """Their names."""

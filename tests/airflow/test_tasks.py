@@ -37,9 +37,7 @@ def test_operators_with_xcom_retries_and_a_hundred_mapped(airflow: Airflow) -> N
 
 
 def test_values_reach_a_python_operator_and_come_from_it(airflow: Airflow) -> None:
-    airflow.post("/variables", {"key": "place", "value": "Berlin"})
-    site = {"connection_id": "site", "conn_type": "http", "host": "example.com", "port": 8443}
-    airflow.post("/connections", site)
+    airflow.has_a_place()
     run = airflow.trigger("python", greeting="grüezi", size=6)
     airflow.ends(run)
     assert "6 egirz\\u00fc Berlin example.com:8443" in airflow.log(run, "shows")
