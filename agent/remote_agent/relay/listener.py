@@ -94,6 +94,8 @@ class Listener:
         self._forward = forward
         self._active = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._strangers: dict[asyncio.Task[None], None] = {}
+        """Connections that have not shown the secret yet, the oldest first."""
         self._server: asyncio.Server | None = None
         self._closed = False
         self._opening = asyncio.ensure_future(self._open())
@@ -118,11 +120,12 @@ class Listener:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._strangers[task] = None
         client = Client(reader, writer)
         try:
             if self._closed:
                 return
-            if len(self._tasks) > MOST_CONNECTIONS:
+            if len(self._tasks) > MOST_CONNECTIONS and not self._makes_room(task):
                 text = f"the relay of a job takes {MOST_CONNECTIONS} connections; close some"
                 writer.write(problem(503, text, close=True))
                 return
@@ -135,7 +138,18 @@ class Listener:
                 raise
         finally:
             self._tasks.discard(task)
+            self._strangers.pop(task, None)
             client.close()
+
+    def _makes_room(self, task: asyncio.Task[None]) -> bool:
+        """End the oldest connection that has not shown the secret: whoever is on this host can
+        open as many as they like, and the job is not to wait for them."""
+        oldest = next(iter(self._strangers))
+        if oldest is task:
+            return False
+        del self._strangers[oldest]
+        oldest.cancel()
+        return True
 
     async def _next(self, client: Client) -> bool:
         """Answer one request; whether there may be another one on this connection."""
@@ -168,6 +182,8 @@ class Listener:
         known = hmac.compare_digest(secret.encode(), self._secret)
         if not (target.startswith("/") and known):
             raise Refused(404, "there is nothing here; use the address in REMOTE_RELAY_URL whole")
+        if (task := asyncio.current_task()) is not None:
+            self._strangers.pop(task, None)
         if method not in METHODS:
             raise Refused(501, f"the method {method} is not relayed")
         try:

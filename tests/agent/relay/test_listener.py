@@ -148,6 +148,23 @@ async def test_too_many_connections(place: Place, monkeypatch: pytest.MonkeyPatc
     kept[1].close()
 
 
+async def test_strangers_take_no_connection_from_the_job(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "MOST_CONNECTIONS", 3)
+    kept = await asyncio.open_connection("127.0.0.1", place.port)
+    kept[1].write(f"GET /{SECRET}/a HTTP/1.1\r\n\r\n".encode())
+    assert (await kept[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
+    silent = [await asyncio.open_connection("127.0.0.1", place.port) for _ in range(20)]
+    assert await place.asks(f"/{SECRET}/b") == (204, "")
+    async with asyncio.timeout(20):
+        assert [await reader.read() for reader, _ in silent[:17]] == [b""] * 17
+    kept[1].write(f"GET /{SECRET}/c HTTP/1.1\r\n\r\n".encode())
+    assert (await kept[0].readline()).startswith(b"HTTP/1.1 204")
+    for _, writer in [kept, *silent]:
+        writer.close()
+
+
 async def test_the_end_cuts_everything(place: Place) -> None:
     place.gate.clear()
     asking = asyncio.ensure_future(place.asks(f"/{SECRET}/a"))
