@@ -16,7 +16,10 @@ def read_private_input(name: str) -> str:
     """The text of a file, byte for byte; `-` is standard input, at a terminal a hidden line.
     UsageError, in which nothing of the text stands."""
     if name == "-" and sys.stdin is not None and sys.stdin.isatty():
-        text = getpass.getpass("Private input: ")
+        try:
+            text = getpass.getpass("Private input: ")
+        except UnicodeDecodeError:
+            raise _not_text(name) from None
         data = text.encode(errors="surrogateescape")
     else:
         data = _bytes(name)
@@ -31,15 +34,19 @@ def read_private_input(name: str) -> str:
         text = data.decode()
     except UnicodeDecodeError:
         # The error itself quotes the bytes.
-        raise UsageError(
-            f"--private-input {name} is not text in UTF-8; encode it, for example with base64"
-        ) from None
+        raise _not_text(name) from None
     if "\0" in text:
         raise UsageError(
             f"--private-input {name} has a NUL, which is no text; encode it, for example with "
             "base64"
         )
     return text
+
+
+def _not_text(name: str) -> UsageError:
+    return UsageError(
+        f"--private-input {name} is not text in UTF-8; encode it, for example with base64"
+    )
 
 
 def _bytes(name: str) -> bytes:

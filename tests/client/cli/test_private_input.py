@@ -53,7 +53,8 @@ def test_one_that_a_description_has_is_the_only_input(api: FakeApi, tmp_path: Pa
     assert api.calls[0].body["private_input"] == "hush" and "stdin" not in api.calls[0].body
 
 
-def test_a_terminal_is_asked_and_shows_nothing(api: FakeApi) -> None:
+def typed(api: FakeApi, line: bytes) -> tuple[int, bytes]:
+    """Exit code of a run whose user types this, and all that stands on the terminal then."""
     api.on("POST", "/jobs", Answer(job_view(private_input=True), 201))
     ours, theirs = pty.openpty()
     env = {**os.environ, "REMOTE_URL": api.url, "REMOTE_TOKEN": TOKEN}
@@ -75,14 +76,25 @@ def test_a_terminal_is_asked_and_shows_nothing(api: FakeApi) -> None:
         shown = b""
         while b"Private input: " not in shown:
             shown += os.read(ours, 1024)
-        os.write(ours, b"hush hush\n")
+        os.write(ours, line)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert api.calls[0].body["private_input"] == "hush hush"
     with suppress(OSError):  # Linux: the other side is closed.
         shown += os.read(ours, 1024)
     os.close(ours)
-    assert b"hush" not in shown + out + err
+    return process.returncode, shown + out + err
+
+
+def test_a_terminal_is_asked_and_shows_nothing(api: FakeApi) -> None:
+    code, shown = typed(api, b"hush hush\n")
+    assert code == 0, shown
+    assert api.calls[0].body["private_input"] == "hush hush"
+    assert b"hush" not in shown
+
+
+def test_what_is_typed_in_another_encoding_is_refused_in_words(api: FakeApi) -> None:
+    code, shown = typed(api, b"hush \xff\n")
+    assert code == 2 and b"is not text in UTF-8" in shown
+    assert b"Traceback" not in shown and b"hush" not in shown
 
 
 def test_nobody_is_told_it_where_nothing_is_submitted(api: FakeApi, tmp_path: Path) -> None:
