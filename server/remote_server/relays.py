@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
 import aiohttp
+import structlog
 from yarl import URL
 
 from remote_protocol.attempt_id import AttemptId
@@ -33,6 +34,8 @@ from remote_protocol.relay import (
 )
 from remote_server.errors import ServerError
 from remote_server.relay_settings import RelayPart
+
+log = structlog.get_logger("relays")
 
 _CONNECT: Final = 10.0
 _PIECE: Final = 64 * 1024
@@ -199,8 +202,14 @@ class Relays:
     def _session(self, name: str, relay: RelayPart) -> aiohttp.ClientSession:
         found = self._sessions.get(name)
         if found is None:
-            secure = relay.url.startswith("https:")
-            context = ssl.create_default_context(cafile=relay.ca_file) if secure else True
+            try:
+                context = _trusted(relay)
+            except OSError as error:
+                text = f"[relay.{name}] {_unusable(relay, error)}"
+                log.error("requests of jobs cannot be relayed", reason=text)
+                raise _away(
+                    name, "the server cannot use its ca_file, and its log says why"
+                ) from None
             found = self._sessions[name] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=context, limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -209,6 +218,29 @@ class Relays:
                 trust_env=False,
             )
         return found
+
+
+def unusable_files(relays: Mapping[str, RelayPart]) -> list[str]:
+    """A sentence for each relay whose certificates cannot be read."""
+    found = []
+    for name, relay in sorted(relays.items()):
+        try:
+            _trusted(relay)
+        except OSError as error:
+            found.append(f"[relay.{name}] {_unusable(relay, error)}")
+    return found
+
+
+def _trusted(relay: RelayPart) -> ssl.SSLContext | bool:
+    """What says whom to trust. OSError."""
+    if not relay.url.startswith("https:"):
+        return True
+    return ssl.create_default_context(cafile=relay.ca_file)
+
+
+def _unusable(relay: RelayPart, error: OSError) -> str:
+    cause = error.strerror or type(error).__name__
+    return f"ca_file {relay.ca_file} cannot be used ({cause}); give a file of PEM certificates"
 
 
 def _answer_too_large() -> RelayError:
@@ -253,4 +285,8 @@ def _failed(name: str, error: aiohttp.ClientError) -> RelayError:
         code, text = ErrorCode.RELAY_TIMEOUT, "it does not take the connection"
     else:
         text = f"it gave no answer ({type(error).__name__})"
+    return _away(name, text, code)
+
+
+def _away(name: str, text: str, code: ErrorCode = ErrorCode.RELAY_FAILED) -> RelayError:
     return RelayError(code, f"the program behind the relay {name!r} cannot be reached: {text}")

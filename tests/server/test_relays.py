@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import ErrorCode
 from remote_protocol.relay import AT_ONCE, AT_ONCE_OF_AGENT
 from remote_server.relay_settings import RelayPart
-from remote_server.relays import Body, RelayError, Relays, takes_body, texts
+from remote_server.relays import Body, RelayError, Relays, takes_body, texts, unusable_files
 from tests.support.behind_relay import BehindRelay
 from tests.support.ports import free_port
 
@@ -109,6 +110,24 @@ async def test_what_is_away_is_told_without_its_address(relays: Relays) -> None:
         said = str(caught.value)
         assert f"the relay {name!r}" in said and words in said
         assert "127.0.0.1" not in said and "invalid" not in said
+
+
+async def test_certificates_that_cannot_be_read_are_the_servers_fault(tmp_path: Path) -> None:
+    empty = tmp_path / "ca.pem"
+    empty.touch()
+    settings = {
+        "empty": RelayPart(url="https://127.0.0.1:9", queues=("default",), ca_file=empty),
+        "gone": RelayPart(url="https://127.0.0.1:9", queues=("default",), ca_file=tmp_path / "no"),
+        "plain": RelayPart(url="http://127.0.0.1:9", queues=("default",)),
+    }
+    found = unusable_files(settings)
+    assert [text.split("]")[0] for text in found] == ["[relay.empty", "[relay.gone"]
+    assert f"{tmp_path}/no cannot be used (No such file or directory); give" in found[1]
+    for name in ("empty", "gone"):
+        with pytest.raises(RelayError, match="cannot use its ca_file") as caught:
+            await ask(Relays(settings), name=name)
+        assert caught.value.code is ErrorCode.RELAY_FAILED
+        assert str(tmp_path) not in str(caught.value), "the job need not know it"
 
 
 async def test_a_body_that_breaks_raises_what_it_raised(

@@ -74,6 +74,7 @@ async def _check(config: Config, repair: bool, archive_lost: bool) -> int:
     from remote_server.inspection import Inspection
     from remote_server.logs.opening import open_archive, open_logs
     from remote_server.relay_settings import unknown_queues
+    from remote_server.relays import unusable_files
     from remote_server.secrets.source import open_keys
     from remote_server.secrets.vault import Vault
     from remote_server.store import Store, Terms
@@ -94,7 +95,7 @@ async def _check(config: Config, repair: bool, archive_lost: bool) -> int:
             vault = Vault(store, open_keys(config.secrets, data.secrets_key))
             found.faults += await vault.faults()
             queues = {queue.name for queue in await store.queues()}
-            found.faults += unknown_queues(config.relay, queues)
+            found.faults += [*unknown_queues(config.relay, queues), *unusable_files(config.relay)]
         finally:
             await store.close()
     finally:
