@@ -184,7 +184,9 @@ class Executor:
 
     def _committed(self, record: Record, future: asyncio.Future[Outcome]) -> None:
         self.working.discard(future)
-        error = None if future.cancelled() else future.exception()
+        if future.cancelled():
+            return  # nobody can say that it is stored, so nothing follows from it
+        error = future.exception()
         change = record.change
         if error is None:
             try:

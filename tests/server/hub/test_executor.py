@@ -58,6 +58,28 @@ async def test_nothing_is_confirmed_before_its_commit(place: LiveHub) -> None:
         assert (await place.attempt(key)).state is AttemptState.ACCEPTED
 
 
+async def test_nothing_is_confirmed_when_nobody_knows_whether_it_is_stored(
+    place: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place.agent() as agent:
+        await agent.hello()
+        await place.submit()
+        key = await agent.offered()
+
+        def cancelled(*_: object) -> asyncio.Future[object]:
+            future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            future.cancel()
+            return future
+
+        with monkeypatch.context() as patched:
+            patched.setattr(place.store, "record", cancelled)
+            await agent.send(agent.acceptance(key))
+            await agent.beat()
+        assert not [said for said in agent.heard if isinstance(said, m.Confirm)]
+        await agent.send(agent.acceptance(key))
+        await agent.hear(m.Confirm)
+
+
 async def test_resent_chunks_change_nothing_and_gaps_rewind(place: LiveHub) -> None:
     async with place.agent() as agent:
         await agent.hello()

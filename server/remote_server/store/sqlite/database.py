@@ -116,7 +116,7 @@ class SqliteDatabase:
 
     def _waited(self) -> None:
         self._waiting = False
-        if self._pending and not self._scheduled and not self._closed:
+        if self._pending and not self._scheduled:
             self._flush()
 
     async def read(

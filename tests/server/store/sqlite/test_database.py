@@ -323,6 +323,9 @@ async def test_a_patient_write_waits_for_others_or_for_a_moment(path: Path) -> N
     await database.close()
     assert last.done()
     assert commits[-1].jobs == {"last"}
+    late = database.write(noted("late"), patient=True)
+    with pytest.raises(StoreUnavailable, match="the server is stopping"):
+        await asyncio.wait_for(late, 5)
 
 
 async def test_a_patient_write_tells_of_a_failure(path: Path) -> None:
