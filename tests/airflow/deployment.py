@@ -155,8 +155,6 @@ class Airflow:
         names = {
             name
             for file in self._dags.glob("*.py")
-            # Its deadlines are those of Airflow 3.3.
-            if VERSION is None or file.stem != "pages"
             for name in re.findall(r'with DAG\(\s*"(\w+)"', file.read_text())
         }
         until(lambda: names <= self.dags(), f"the DAGs are known: {names}", 60)
