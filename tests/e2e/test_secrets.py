@@ -25,6 +25,7 @@ from tests.support.agent_process import AgentProcess
 from tests.support.fake_server import FakeServer, until
 from tests.support.powerless import give_up_powers
 from tests.support.searched import content_of, files_below
+from tests.support.shim_harness import state
 from tests.support.stack import BIN, Stack, says
 from tests.support.stack import until as soon
 
@@ -99,8 +100,11 @@ async def test_one_that_is_killed_before_its_shim_began_is_given_them_again(
         pid = agent.process.pid
         await until(lambda: children(pid) and children(children(pid)[0]), "there are shims")
         (launcher,) = children(pid)
+        # The launcher first: it may be making one more shim.
+        os.kill(launcher, signal.SIGSTOP)
+        await until(lambda: state(launcher) == "T", "the launcher stands still")
         kept = [launcher, *children(launcher)]
-        for one in kept:
+        for one in kept[1:]:
             os.kill(one, signal.SIGSTOP)
         key = server.offer(sh('echo "${#A}"', secrets=["A"]))
         await until(lambda: key in server.accepted, "the attempt is accepted")
