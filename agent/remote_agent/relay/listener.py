@@ -94,7 +94,7 @@ class Listener:
         self._forward = forward
         self._active = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._strangers: dict[asyncio.Task[None], None] = {}
+        self._strangers: dict[asyncio.Task[None], Client] = {}
         """Connections that have not shown the secret yet, the oldest first."""
         self._server: asyncio.Server | None = None
         self._closed = False
@@ -120,8 +120,7 @@ class Listener:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self._strangers[task] = None
-        client = Client(reader, writer)
+        self._strangers[task] = client = Client(reader, writer)
         try:
             if self._closed:
                 return
@@ -147,8 +146,8 @@ class Listener:
         oldest = next(iter(self._strangers))
         if oldest is task:
             return False
-        del self._strangers[oldest]
-        oldest.cancel()
+        # Not by cancelling its task, which asyncio would take for a fault.
+        self._strangers.pop(oldest).writer.transport.abort()
         return True
 
     async def _next(self, client: Client) -> bool:

@@ -14,6 +14,8 @@ from remote_protocol.relay import STALL
 
 MAX_HEAD: Final = 24 * 1024
 """Bytes of a head."""
+MAX_LINE: Final = 8000
+"""Bytes of one header of a request: the server takes 8,190, and a prefix is added."""
 MAX_LINES: Final = 48
 """Headers of a message: the server takes 64, and some are added."""
 PIECE: Final = 64 * 1024
@@ -102,6 +104,8 @@ async def _read_head(
         raise BadMessage(f"this is not {words} of HTTP/1.1")
     if len(lines) - 1 > MAX_LINES:
         raise BadMessage(f"there are more than {MAX_LINES} headers", 431)
+    if first is _REQUEST and max(map(len, lines[1:]), default=0) > MAX_LINE:
+        raise BadMessage(f"a header is larger than {MAX_LINE} bytes", 431)
     headers = []
     for line in lines[1:]:
         found = _HEADER.fullmatch(line)

@@ -9,6 +9,7 @@ import pytest
 from remote_agent.relay.wire import (
     CHUNKED,
     MAX_HEAD,
+    MAX_LINE,
     MAX_LINES,
     TO_THE_END,
     BadMessage,
@@ -72,6 +73,7 @@ async def test_whether_a_connection_stays(head: str, keeps: bool) -> None:
         (START + b"X: a\x00\r\n\r\n", 400),
         (START + b"X\r\n\r\n", 400),
         (START + b"X: a\r\n" * (MAX_LINES + 1) + b"\r\n", 431),
+        (START + b"X: " + b"a" * MAX_LINE + b"\r\n\r\n", 431),
         (START + b"X: " + b"a" * MAX_HEAD + b"\r\n\r\n", 431),
         (START + b"X: " + b"a" * 100_000 + b"\r\n\r\n", 431),
     ],
