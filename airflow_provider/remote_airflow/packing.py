@@ -21,6 +21,7 @@ LEFT_OUT: Final = (
     *(".git", ".hg", ".svn", ".venv", "venv", "__pycache__", "node_modules", ".tox", ".nox"),
     *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".idea", ".DS_Store", "*.pyc", "*.egg-info"),
 )
+_LARGEST_IGNORE: Final = 65536
 _WHEN: Final = (1980, 1, 1, 0, 0, 0)
 """The time of all files: the oldest that a zip can say."""
 
@@ -104,18 +105,26 @@ def pack(entries: Sequence[Entry], file: BinaryIO) -> Packed:
 
 
 def _opened(entry: Entry) -> BinaryIO:
-    """The very file that was seen. OSError when another thing is in its place by now: a pipe that
-    would keep us for ever, or a link that leads out."""
+    """The very file that was seen. OSError when another thing is in its place by now."""
+    source = _open(entry.path, entry.top)
+    if os.fstat(source.fileno()).st_ino != entry.inode:
+        source.close()
+        raise OSError(f"{entry.name} is another file now")
+    return source
+
+
+def _open(path: str, top: str) -> BinaryIO:
+    """A file in the folder. OSError for what is none: a pipe that would keep us for ever, or a link
+    that leads out, also one that was put there at this moment."""
     # Never waits for a writer; not every platform has it.
-    source = os.fdopen(os.open(entry.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
+    source = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
     try:
-        about = os.fstat(source.fileno())
-        if not stat.S_ISREG(about.st_mode) or about.st_ino != entry.inode:
-            raise OSError(f"{entry.name} is another file now")
+        if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+            raise OSError(f"{path} is no file")
         # Where the open file is: its path may be another one's at the next moment.
         where = os.path.realpath(f"/proc/self/fd/{source.fileno()}")
-        if os.path.exists("/proc/self/fd") and not _is_in(where, entry.top):
-            raise OSError(f"{entry.name} leads out of the bundle now")
+        if os.path.exists("/proc/self/fd") and not _is_in(where, top):
+            raise OSError(f"{path} leads out of the bundle")
     except BaseException:
         source.close()
         raise
@@ -180,8 +189,11 @@ def _left_out(path: str, name: str) -> bool:
 def _ignored(top: str, ignore_file: str) -> Callable[[str], bool]:
     """Whether the ignore file names a path in the folder; folders end with a slash."""
     try:
-        with open(os.path.join(top, ignore_file), encoding="utf-8") as file:
-            lines = file.read().splitlines()
+        with _open(os.path.join(top, ignore_file), top) as file:
+            data = file.read(_LARGEST_IGNORE + 1)
+        if len(data) > _LARGEST_IGNORE:
+            raise OSError(f"it is larger than {_LARGEST_IGNORE} bytes")
+        lines = data.decode().splitlines()
     except FileNotFoundError:
         return lambda _: False
     except (OSError, UnicodeDecodeError) as error:

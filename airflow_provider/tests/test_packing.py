@@ -124,14 +124,35 @@ def test_a_file_that_is_replaced_while_it_is_packed_is_not_followed(
     (tmp_path / "secret").write_text("hush")
     (dags / "a.py").rename(tmp_path / "a.py")
     (dags / "a.py").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match=r"a\.py leads out of the bundle"):
+        pack(seen, io.BytesIO())
+    (dags / "a.py").unlink()
+    (dags / "a.py").write_text("a.py")
     with pytest.raises(OSError, match=r"a\.py is another file now"):
         pack(seen, io.BytesIO())
     # The same file, which is elsewhere now: who could do that could have its folder be another one.
     (dags / "a.py").unlink()
     (dags / "a.py").symlink_to(tmp_path / "a.py")
-    with pytest.raises(OSError, match=r"a\.py leads out of the bundle now"):
+    with pytest.raises(OSError, match=r"a\.py leads out of the bundle"):
         pack(seen, io.BytesIO())
     (dags / "a.py").unlink()
     os.mkfifo(dags / "a.py")
-    with pytest.raises(OSError, match=r"a\.py is another file now"):
+    with pytest.raises(OSError, match=r"a\.py is no file"):
         pack(seen, io.BytesIO())
+
+
+def test_the_ignore_file_is_a_small_file_of_the_bundle(dags: Path, tmp_path: Path) -> None:
+    def said() -> str:
+        with pytest.raises(PackError, match=r"^its \.remoteignore cannot be read: ") as caught:
+            names(dags)
+        return str(caught.value)
+
+    (tmp_path / "secret").write_text("!\nhush\n")
+    (dags / IGNORE).symlink_to(tmp_path / "secret")
+    assert "leads out of the bundle" in said() and "hush" not in said()
+    (dags / IGNORE).unlink()
+    os.mkfifo(dags / IGNORE)
+    assert "is no file" in said(), "and nobody waits for a writer"
+    (dags / IGNORE).unlink()
+    (dags / IGNORE).write_bytes(b"a" * 65537)
+    assert "larger than 65536 bytes" in said()
