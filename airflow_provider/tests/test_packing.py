@@ -156,3 +156,13 @@ def test_the_ignore_file_is_a_small_file_of_the_bundle(dags: Path, tmp_path: Pat
     (dags / IGNORE).unlink()
     (dags / IGNORE).write_bytes(b"a" * 65537)
     assert "larger than 65536 bytes" in said()
+
+
+@pytest.mark.parametrize("line", ["*a*a*a*b", "lib/*a*a*a*b/c", "**/a/**/a/**/a/**/b"])
+def test_a_pattern_that_takes_very_long_is_refused(dags: Path, line: str) -> None:
+    (dags / ("a" * 200)).touch()
+    (dags / IGNORE).write_text(f"*a*a*b\nlib/**/*.csv\n{line}\n")
+    with pytest.raises(PackError, match=r"a line with more than 3 \* in one name; write several"):
+        names(dags)
+    (dags / IGNORE).write_text("*a*a*b\nlib/**/*.csv\n")
+    assert "a.py" in names(dags)
