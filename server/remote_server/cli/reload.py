@@ -48,18 +48,23 @@ class Reload:
             tls="certificate and key too" if self._server.certificate else "not in use",
         )
         if later := changed(self._server.config, config) - _AT_ONCE - _READ_ONCE:
-            names = ", ".join(sorted(f"[{section}] {key}" for section, key in later))
+            names = ", ".join(sorted(f"[{section}] {key}".rstrip() for section, key in later))
             _log.warning("these settings change when the server is restarted", settings=names)
 
 
 def changed(old: Config, new: Config) -> set[tuple[str, str]]:
-    """Section and key of every setting that differs."""
-    return {
-        (section, key)
-        for section in type(old).model_fields
-        for key in type(getattr(old, section)).model_fields
-        if getattr(getattr(old, section), key) != getattr(getattr(new, section), key)
-    }
+    """Section and key of every setting that differs; of a section that has a name of its own, as
+    `[relay.NAME]`, without a key."""
+    found = set()
+    for section in type(old).model_fields:
+        before, after = getattr(old, section), getattr(new, section)
+        if isinstance(before, dict):
+            names = before.keys() | after.keys()
+            found |= {(f"{section}.{n}", "") for n in names if before.get(n) != after.get(n)}
+            continue
+        keys = type(before).model_fields
+        found |= {(section, key) for key in keys if getattr(before, key) != getattr(after, key)}
+    return found
 
 
 def on_signals(reload: Callable[[], None]) -> None:

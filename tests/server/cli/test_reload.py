@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from remote_server.cli.reload import changed
-from remote_server.config import load
+from remote_server.config import Config, load
 from tests.server.test_tls import issue
 from tests.support.server_program import DEADLINE, Program, started
 
@@ -24,6 +24,22 @@ def test_every_changed_setting_is_found() -> None:
     assert changed(old, old) == set()
     new = load(None, {"REMOTE_SERVER_LIMITS_MAX_FOLLOWERS": "7", "REMOTE_SERVER_LISTEN": ":1"})
     assert changed(old, new) == {("limits", "max_followers"), ("server", "listen")}
+
+
+def test_changed_relays_are_named(tmp_path: Path) -> None:
+    def relays(*names: str, queue: str = "default") -> Config:
+        parts = [f'[relay.{n}]\nurl = "http://{n}:8080"\nqueues = ["{queue}"]\n' for n in names]
+        file = tmp_path / "server.toml"
+        file.write_text("".join(parts))
+        return load(file, {})
+
+    both = relays("airflow", "index")
+    assert changed(both, relays("airflow", "index")) == set()
+    assert changed(both, relays("index", "new")) == {("relay.airflow", ""), ("relay.new", "")}
+    assert changed(both, relays("airflow", "index", queue="berlin")) == {
+        ("relay.airflow", ""),
+        ("relay.index", ""),
+    }
 
 
 def line_with(server: Program, *words: str) -> str:
