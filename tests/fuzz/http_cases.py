@@ -101,6 +101,9 @@ _SCHEMAS: Final = Schemas(
 _PATHS: Final = {
     "id": st.sampled_from(("{job}", "{ended}", "{unknown}", "x", "%00", "{ended}%2f..")),
     "name": st.sampled_from(("fuzz-agent", "fuzz", "default", "new-1", "no-such", "%ff", "a%2fb")),
+    "attempt": st.sampled_from(
+        ("{job}.1", "{ended}.1", "{foreign}.1", "{job}.0", "{job}." + "9" * 30, "x", "%00")
+    ),
     "digest": st.sampled_from((hashlib.sha256().hexdigest(), "0" * 64, "A" * 64, "%00", "..%2fx")),
 }
 _TOKEN_TEXTS: Final = (
@@ -143,6 +146,9 @@ _HEADERS: Final = (
     ("If-None-Match", ("*", "\xff")),
     ("X-Forwarded-For", ("\xff", "1.2.3.4, " * 300)),
     ("Cookie", ("remote_session=\xff", "a=" + "b" * 4_000, ";" * 2_000)),
+    ("Relayed-Method", ("GET", "CONNECT", "G" * 3_000, "\xff", "")),
+    ("Relayed-Target", ("/", "/../x", "//x/", "http://x/", "/%2e%2e/", "/\xff", "a" * 9_000)),
+    ("Relayed-Host", ("x", "\xff")),
     ("Traceparent", ("00-" + "0" * 32, "\xff")),
     ("X-" + "a" * 4_000, ("x",)),
     ("Bad Name", ("x",)),
