@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
+from remote_agent.execution.end_syncs import EndSyncs
 from remote_agent.execution.notifications import Notification, NotificationSocket
 from remote_agent.execution.shim_pool import ShimPool
 from remote_agent.execution.stopping import RunningAttempt, Stopper, with_requested_reason
@@ -40,8 +41,6 @@ log = structlog.get_logger("runner")
 
 RETRY: Final = 0.1
 """Seconds until a start or a request to stop that nobody took is tried again."""
-SYNC_AFTER: Final = 1.0
-"""Seconds after which an end that the server has not settled is forced to this host's disk."""
 UNHEARD: Final = 15.0
 """Seconds after which a start that was asked for is asked for again: its shim may have died."""
 _REMOVED: Final = "an attempt's directory is gone"
@@ -67,9 +66,7 @@ class Runner:
         self._shims = ShimPool(state_dir / "logs", descriptors, group, hidden)
         self._stopper = Stopper(journal)
         self._watched: dict[AttemptId, RunningAttempt] = {}
-        self._unsynced: dict[AttemptId, float] = {}
-        """Ends that may be in memory only, with the time they were seen."""
-        self._syncing: asyncio.Task[None] | None = None
+        self._ends = EndSyncs(journal)
         self._socket = NotificationSocket(state_dir)
         self._retry_timer: asyncio.TimerHandle | None = None
         self._output_paused = False
@@ -78,11 +75,6 @@ class Runner:
     def running(self) -> int:
         """Attempts that are asked for or run."""
         return len(self._watched)
-
-    @property
-    def syncing(self) -> bool:
-        """Whether ends are being forced to the disk now."""
-        return self._syncing is not None
 
     # Begin and end -----------------------------------------------------------------------
 
@@ -116,7 +108,7 @@ class Runner:
                 # Its shim is just about to say what it has spawned: hear it as that of a new one.
                 phase = Phase.ACCEPTED
             if record.phase is Phase.ENDED:
-                self._unsynced[key] = _now()
+                self._ends.seen(key)
             if record.phase is Phase.RUNNING:
                 self._watched[key] = RunningAttempt(self._journal.path(key), started is not None)
             spec = None if record.offer is None else record.offer.spec
@@ -185,7 +177,7 @@ class Runner:
     def forget(self, key: AttemptId) -> None:
         """The server needs nothing more of it."""
         self._watched.pop(key, None)
-        self._unsynced.pop(key, None)
+        self._ends.settled(key)
         try:
             self._journal.settle(key)
         except OSError as error:
@@ -283,35 +275,7 @@ class Runner:
         if self._output_paused:
             self.pause_output(True)
         self._shims.fit(len(self._watched))
-        self._sync(now)
-
-    def _sync(self, now: float) -> None:
-        due = [key for key, at in self._unsynced.items() if now - at >= SYNC_AFTER]
-        if due and self._syncing is None:
-            self._syncing = asyncio.ensure_future(self._force(due))
-            self._syncing.add_done_callback(self._forced)
-
-    async def _force(self, due: list[AttemptId]) -> None:
-        """Force ends to the disk. In a thread: behind the log of a flood that takes a second or
-        more, in which the output of all other jobs would wait."""
-        for key in due:
-            if key not in self._unsynced:
-                continue  # settled meanwhile
-            try:
-                await asyncio.to_thread(self._journal.sync, key)
-            except OSError as error:
-                log.error(
-                    "the end of an attempt cannot be forced to the disk; trying again",
-                    attempt=str(key),
-                    reason=error.strerror,
-                )
-                return
-            self._unsynced.pop(key, None)
-
-    def _forced(self, task: asyncio.Task[None]) -> None:
-        self._syncing = None
-        if not task.cancelled():
-            task.result()  # an error that nobody foresaw is told by the loop
+        self._ends.tick()
 
     def _look(self, key: AttemptId, watched: RunningAttempt, again: bool = True) -> None:
         """Report what an attempt's directory says. One that is damaged ends its attempt, and only
@@ -376,7 +340,7 @@ class Runner:
             ended = with_requested_reason(ended, watched)
         if self.on_end is not None:
             self.on_end(key)
-        self._unsynced[key] = _now()
+        self._ends.seen(key)
         self._report(SpoolGrew(key, ended.size))
         self._report(AttemptEnded(key, ended))
 

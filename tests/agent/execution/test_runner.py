@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from remote_agent.config import Config
+from remote_agent.execution import end_syncs, stopping
 from remote_agent.execution import runner as module
-from remote_agent.execution import stopping
 from remote_agent.execution.notifications import Notification
 from remote_agent.execution.runner import Runner
 from remote_agent.journal import Journal
@@ -341,28 +341,8 @@ async def test_a_new_runner_takes_up_what_the_old_one_left(tmp_path):
         assert new.started(running) is None
 
 
-async def test_an_end_that_the_server_does_not_settle_is_forced_to_the_disk(world, monkeypatch):
-    monkeypatch.setattr(module, "SYNC_AFTER", 3600.0)
-    synced: list[AttemptId] = []
-    monkeypatch.setattr(world.journal, "sync", synced.append)
-    quick, slow = world.run("true"), world.run("true")
-    await world.end_of(quick)
-    world.runner.forget(quick)
-    await world.end_of(slow)
-    world.runner.tick()
-    assert synced == []
-    monkeypatch.setattr(module, "SYNC_AFTER", 0.0)
-    world.runner.tick()
-    world.runner.tick()
-    await until(lambda: synced)
-    await until(lambda: not world.runner.syncing)
-    world.runner.tick()
-    assert not world.runner.syncing
-    assert synced == [slow]
-
-
 async def test_a_slow_disk_makes_no_other_job_wait(world, monkeypatch):
-    monkeypatch.setattr(module, "SYNC_AFTER", 0.0)
+    monkeypatch.setattr(end_syncs, "SYNC_AFTER", 0.0)
     goes_on = threading.Event()
     waiting: list[AttemptId] = []
 
@@ -386,24 +366,6 @@ async def test_a_slow_disk_makes_no_other_job_wait(world, monkeypatch):
         goes_on.set()
     await until(lambda: other in waiting)
     assert waiting == [first, other]
-
-
-async def test_a_disk_that_cannot_sync_is_asked_again(world, monkeypatch, capsys):
-    monkeypatch.setattr(module, "SYNC_AFTER", 0.0)
-    asked = []
-
-    def refuse(key: AttemptId) -> None:
-        asked.append(key)
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(world.journal, "sync", refuse)
-    key = world.run("true")
-    await until(lambda: len(asked) > 1)
-    assert set(asked) == {key}
-    assert (
-        "the end of an attempt cannot be forced to the disk; trying again"
-        in capsys.readouterr().out
-    )
 
 
 async def test_held_output_waits_and_goes_on(world):
