@@ -53,7 +53,7 @@ class SqlitePorts:
 
 FLUSH_TIME: Final = 0.02
 """Seconds after which a flush commits what it has and leaves the rest to the next turn."""
-PATIENCE: Final = 0.005
+LONGEST_WAIT: Final = 0.005
 """Seconds for which a write that nobody waits for may wait for others."""
 SKIPPED: Final = 1_000_000
 """Numbers of events left out after a crash: more than can have been lost."""
@@ -111,7 +111,7 @@ class SqliteDatabase:
             (self._ports.later or loop.call_soon)(self._flush)
         elif not self._waiting:
             self._waiting = True
-            loop.call_later(PATIENCE, self._waited)
+            loop.call_later(LONGEST_WAIT, self._waited)
         return future
 
     def _waited(self) -> None:
