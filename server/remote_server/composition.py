@@ -236,7 +236,7 @@ def _services(
     authenticator = Authenticator(store)
     provider = open_provider(config.oidc)
     sources = Sources(store, hub, hub.inputs, limits.input_ttl)
-    fleet, history, gauges = FleetReader(sources), History(), Gauges()
+    fleet, history, gauges = FleetReader(sources), History(), Gauges(config.relay)
     return Services(
         config=config,
         store=store,

@@ -1,7 +1,8 @@
 """The server's configuration: parsed once from a TOML file, the environment and flags, frozen.
 
 Later sources win: defaults, file, credentials of a service (certificate and key), environment
-(`REMOTE_SERVER_LISTEN`, other sections `REMOTE_SERVER_AGENTS_OFFER_TTL`), flags. All faults are
+(`REMOTE_SERVER_LISTEN`, other sections `REMOTE_SERVER_AGENTS_OFFER_TTL`, relays
+`REMOTE_SERVER_RELAY_NAME_URL`), flags. All faults are
 named at once, each with the file and line, variable or flag that it comes from. May read the
 configuration file and look for credentials, nothing else.
 """
@@ -23,7 +24,13 @@ from remote_protocol.extensions import BrokenExtension, settings_of
 from remote_protocol.ids import Name
 from remote_protocol.limits import MAX_BATCH_BODY, MAX_CONTENT, MAX_JOB_BODY
 from remote_protocol.quantities import Age, Duration, Size
-from remote_server import log_settings, oidc_settings, s3_settings, secret_settings
+from remote_server import (
+    log_settings,
+    oidc_settings,
+    relay_settings,
+    s3_settings,
+    secret_settings,
+)
 from remote_server.errors import ServerError
 from remote_server.log_settings import LogsPart
 from remote_server.oidc_settings import OidcPart
@@ -283,7 +290,7 @@ def unknown_variables(environ: Mapping[str, str], others: Collection[str]) -> li
     """A sentence for each variable that looks like the server's, but is neither a setting nor one
     of `others`, nor one that Kubernetes sets for a service."""
     known = {env_name(name, key) for name, part in _SECTIONS.items() for key in part.model_fields}
-    known.update(others)
+    known.update(others, relay_settings.known_variables(ENV_PREFIX, environ))
     # Without what all of them begin with, which would make any two alike.
     endings = [name.removeprefix(ENV_PREFIX) for name in known]
     said = []
@@ -305,7 +312,6 @@ def load(
     `flags` maps keys of `[server]` to values; None means not given. ConfigError names all
     faults at once. Of unknown variables `unknown_variables` tells.
     """
-    # Relays have names of their own: there are no variables for them.
     layers = Layers({**_SECTIONS, "relay": RelayPart})
     if file is not None:
         _read(layers, file)
@@ -318,6 +324,7 @@ def load(
             name = env_name(section, key)
             if environ.get(name):
                 layers.set(section, key, environ[name], name)
+    relay_settings.take_variables(layers, ENV_PREFIX, environ)
     for key, value in (flags or {}).items():
         if value is not None:
             layers.set("server", key, value, f"--{key.replace('_', '-')}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Annotated
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from remote_protocol.configuration import Layers
 from remote_protocol.ids import Name
 from remote_protocol.relay import check_target
 from remote_protocol.urls import receiver_url
@@ -56,3 +58,56 @@ class RelayPart(Part):
     ca_file: ExpandedPath | None = None
     """Certificates of the CAs that the program's certificate is checked with; null: the system's.
     """
+
+
+_VARIABLE: Final = re.compile(
+    rf"RELAY_(?P<name>[A-Z0-9]([A-Z0-9_]*[A-Z0-9])?)_(?P<key>{'|'.join(RelayPart.model_fields).upper()})"
+)
+"""What follows the prefix of the server's variables, such as `RELAY_AIRFLOW_URL`."""
+
+
+def take_variables(layers: Layers, prefix: str, environ: Mapping[str, str]) -> None:
+    """Put what variables say of relays over what the file says. A relay that only variables name
+    has its name in small letters."""
+    relays = layers.values.get("relay", {})
+    if not isinstance(relays, dict):
+        return
+    spelled: dict[str, list[str]] = {}
+    for name in relays:
+        spelled.setdefault(_spelled(name), []).append(name)
+    for variable, own, key in _given(prefix, environ):
+        names = spelled.setdefault(own, [own.lower()])
+        if len(names) > 1:
+            layers.faults.append(
+                f"{variable}: it may mean the relays {' and '.join(sorted(names))}; write this in "
+                "the configuration file, or rename one of them"
+            )
+            continue
+        section = relays.setdefault(names[0], {})
+        if isinstance(section, dict):
+            section[key] = environ[variable]
+            layers.origins["relay", names[0], key] = variable
+            layers.origins.setdefault(("relay", names[0]), variable)
+    if relays:
+        layers.values["relay"] = relays
+
+
+def known_variables(prefix: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """All variables of the relays that some variable names."""
+    for _, name, _ in _given(prefix, environ):
+        for key in RelayPart.model_fields:
+            yield f"{prefix}RELAY_{name}_{key}".upper()
+
+
+def _given(prefix: str, environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Each variable of a relay that is not empty, the relay's name as it is spelled there, and the
+    key."""
+    for variable in sorted(environ):
+        found = _VARIABLE.fullmatch(variable.removeprefix(prefix))
+        if found and variable.startswith(prefix) and environ[variable]:
+            yield variable, found["name"], found["key"].lower()
+
+
+def _spelled(name: str) -> str:
+    """A relay's name in a variable, which has neither hyphens nor dots."""
+    return re.sub("[.-]", "_", name).upper()

@@ -388,7 +388,13 @@ def test_a_restart_of_the_server_is_a_503(stack: Stack) -> None:
 
 
 def test_a_cut_line_and_a_program_that_is_away(tmp_path: Path) -> None:
-    with BehindRelay() as program, Stack(tmp_path, CONFIG=configured(tmp_path, program)) as stack:
+    with BehindRelay() as program, Stack(tmp_path) as stack:
+        # Named by variables alone.
+        stack.server.env |= {
+            "REMOTE_SERVER_RELAY_API_URL": program.url,
+            "REMOTE_SERVER_RELAY_API_PREFIX": "/items/",
+            "REMOTE_SERVER_RELAY_API_QUEUES": "default",
+        }
         stack.start_server()
         line = Relay(("127.0.0.1", stack.port)).start()
         stack.agent("far", url=f"http://127.0.0.1:{line.port}")
@@ -410,6 +416,11 @@ def test_a_cut_line_and_a_program_that_is_away(tmp_path: Path) -> None:
         assert away.status_code == 502
         says(away.json()["detail"], "the program behind the relay 'api' cannot be reached")
         assert str(program.port) not in away.text
+        token = {"Authorization": f"Bearer {stack.admin_token}"}
+        metrics = httpx.get(f"{stack.url}/metrics", headers=token).text
+        assert 'remote_relay_requests_total{relay="api"} 3' in metrics
+        assert 'remote_relay_failures_total{relay="api",reason="agent_gone"} 1' in metrics
+        assert 'remote_relay_failures_total{relay="api",reason="relay_failed"} 1' in metrics
         line.stop()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_server.config import load
+from remote_server.config import load, unknown_variables
 from tests.server.test_config import faults, written
 
 
@@ -43,3 +43,37 @@ def test_faults_are_named(tmp_path: Path, text: str, words: list[str]) -> None:
     said = faults(written(tmp_path, text))
     assert all(word in said for word in words), said
     assert "hush" not in said
+
+
+def test_variables_say_the_same_and_win(tmp_path: Path) -> None:
+    file = written(tmp_path, '[relay.air-flow]\nurl = "http://a"\nprefix = "/p/"\nqueues = ["q"]\n')
+    found = load(
+        file,
+        {
+            "REMOTE_SERVER_RELAY_AIR_FLOW_URL": "https://b",
+            "REMOTE_SERVER_RELAY_AIR_FLOW_QUEUES": "berlin, oslo",
+            "REMOTE_SERVER_RELAY_AIR_FLOW_PREFIX": "",
+            "REMOTE_SERVER_RELAY_INDEX_2_URL": "http://c",
+            "REMOTE_SERVER_RELAY_INDEX_2_QUEUES": "default",
+            "REMOTE_SERVER_RELAY_INDEX_2_CA_FILE": "/etc/ca.pem",
+        },
+    ).relay
+    assert found["air-flow"].url == "https://b" and found["air-flow"].prefix == "/p/"
+    assert found["air-flow"].queues == ("berlin", "oslo")
+    assert found["index_2"].ca_file == Path("/etc/ca.pem")
+    assert load(None, {"REMOTE_SERVER_RELAY_A_URL": ""}).relay == {}
+
+
+def test_faults_of_variables_are_named(tmp_path: Path) -> None:
+    said = faults(env={"REMOTE_SERVER_RELAY_API_URL": "http://u:hush@b"})
+    assert "REMOTE_SERVER_RELAY_API_URL: [relay] api.url: " in said and "hush" not in said
+    assert "REMOTE_SERVER_RELAY_API_URL: [relay] api.queues: " in said
+    both = "".join(f'[relay.a{x}b]\nurl = "http://a"\nqueues = ["q"]\n' for x in "-_")
+    said = faults(written(tmp_path, both), {"REMOTE_SERVER_RELAY_A_B_URL": "http://c"})
+    assert said.startswith("REMOTE_SERVER_RELAY_A_B_URL: it may mean the relays a-b and a_b")
+
+
+def test_a_misspelt_variable_is_told() -> None:
+    env = {"REMOTE_SERVER_RELAY_API_URL": "http://a", "REMOTE_SERVER_RELAY_API_QUEUE": "q"}
+    (said,) = unknown_variables(env, [])
+    assert said.endswith("did you mean REMOTE_SERVER_RELAY_API_QUEUES?")

@@ -27,6 +27,7 @@ from remote_server.queries.metrics import (
     WAIT_BUCKETS,
     Counter,
     Histogram,
+    RelayCounters,
 )
 from remote_server.queries.process import process_families
 from remote_server.queries.sources import Sources
@@ -37,7 +38,8 @@ _QUEUE = ("queue",)
 class Gauges:
     """The instruments that are not read from the database at a scrape."""
 
-    def __init__(self) -> None:
+    def __init__(self, relays: Iterable[str] = ()) -> None:
+        """`relays` are the names of those that the configuration has."""
         self.requests = Histogram(
             "remote_http_request_seconds",
             "Time to answer requests, without those that follow something.",
@@ -73,6 +75,7 @@ class Gauges:
         self.failed = Counter(
             "remote_jobs_failed_total", "Jobs that failed since the start.", _QUEUE
         )
+        self.relayed = RelayCounters(relays)
 
     def committed(self, changes: ChangeSet) -> None:
         """Count what a commit changed."""
@@ -94,6 +97,7 @@ class Gauges:
             yield counted.family(queues)
         for measured in (self.dispatch, self.commits, self.requests, self.webhooks):
             yield measured.family()
+        yield from self.relayed.families()
 
 
 @dataclass(frozen=True, slots=True)

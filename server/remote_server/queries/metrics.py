@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from remote_protocol.metrics import Distribution, Family, Sample
@@ -68,6 +68,53 @@ class Histogram:
         counts = self._counts[values] = [0] * (len(self._buckets) + 1)
         self._sums[values] = 0.0
         return counts
+
+
+class RelayCounters:
+    """What goes by relays, for each of them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._requests = Counter(
+            "remote_relay_requests_total", "Requests of jobs to relays since the start.", ("relay",)
+        )
+        self._bytes = Counter(
+            "remote_relay_bytes_total",
+            "Bytes of the bodies of requests and answers that passed since the start.",
+            ("relay", "direction"),
+        )
+        self._failures = Counter(
+            "remote_relay_failures_total",
+            "Requests to relays that got no whole answer of the program, since the start.",
+            ("relay", "reason"),
+        )
+        for name in names:
+            self._requests.add(0, name)
+            for direction in ("request", "response"):
+                self._bytes.add(0, name, direction)
+            # What an alert asks for: it must be there before it grows.
+            for reason in ("relay_failed", "relay_timeout"):
+                self._failures.add(0, name, reason)
+
+    def request(self, relay: str) -> None:
+        """One has come."""
+        self._requests.add(1, relay)
+
+    def sent(self, relay: str, size: int) -> None:
+        """So many bytes of its body go to the program."""
+        self._bytes.add(size, relay, "request")
+
+    def received(self, relay: str, size: int) -> None:
+        """So many bytes of the program's answer have come."""
+        self._bytes.add(size, relay, "response")
+
+    def failed(self, relay: str, reason: str) -> None:
+        """It got no whole answer."""
+        self._failures.add(1, relay, reason)
+
+    def families(self) -> Iterator[Family]:
+        """All of it."""
+        for counted in (self._requests, self._bytes, self._failures):
+            yield counted.family()
 
 
 def _among(values: tuple[str, ...], first: Collection[str] | None) -> bool:

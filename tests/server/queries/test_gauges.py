@@ -42,6 +42,9 @@ def test_a_commit_is_counted() -> None:
         "remote_commit_seconds": {(): (1, 0.004)},
         "remote_http_request_seconds": {("GET", "/x", "200"): (1, 0.001)},
         "remote_webhook_messages_total": {("delivered",): 2},
+        "remote_relay_requests_total": {},
+        "remote_relay_bytes_total": {},
+        "remote_relay_failures_total": {},
     }
 
 

@@ -7,7 +7,9 @@ Reads the store when the agent has no link.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -20,7 +22,8 @@ from remote_protocol.relay import MAX_RELAYED, MAX_TARGET, METHOD, METHODS, STAT
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 from remote_server.errors import NotFound
-from remote_server.relays import Answer, Body, takes_body, texts
+from remote_server.queries.metrics import RelayCounters
+from remote_server.relays import Answer, Body, RelayError, takes_body, texts
 from remote_server.web.access import AGENT
 from remote_server.web.http.connection import Connection
 from remote_server.web.http.frames import ClientGone
@@ -62,14 +65,16 @@ async def relay(call: Call) -> web.StreamResponse:
     if (request.content_length or 0) > MAX_RELAYED:
         raise _too_large()
     headers, size = texts(request.raw_headers), request.content_length
-    body = Body(_body(request), size) if takes_body(method, size) else None
-    with services.relays.taken(key, agent):
+    counted = partial(services.gauges.relayed.sent, name)
+    body = Body(_body(request, counted), size) if takes_body(method, size) else None
+    with _counted(services.gauges.relayed, name), services.relays.taken(key, agent):
         if isinstance(request.protocol, Connection):
             # When the agent has left, nobody waits for the answer.
             request.protocol.stream = asyncio.current_task()
         try:
             async with services.relays.ask(name, method, target, headers, body) as answer:
-                return await _pass_on(call, answer, method)
+                received = partial(services.gauges.relayed.received, name)
+                return await _pass_on(call, answer, method, received)
         except TimeoutError:
             text = "nothing was heard of the program behind the relay for too long"
             raise ApiProblem(ErrorCode.RELAY_TIMEOUT, text, headers=_CLOSE) from None
@@ -81,7 +86,26 @@ async def relay(call: Call) -> web.StreamResponse:
 _CLOSE: Final = {"Connection": "close"}
 
 
-async def _pass_on(call: Call, answer: Answer, method: str) -> web.StreamResponse:
+@contextmanager
+def _counted(counters: RelayCounters, name: str) -> Iterator[None]:
+    """Count a request, and why it has failed if it does."""
+    counters.request(name)
+    try:
+        yield
+    except (RelayError, ApiProblem) as error:
+        counters.failed(name, error.code)
+        raise
+    except (ConnectionError, asyncio.CancelledError):
+        counters.failed(name, "agent_gone")
+        raise
+    except Exception:
+        counters.failed(name, ErrorCode.INTERNAL)
+        raise
+
+
+async def _pass_on(
+    call: Call, answer: Answer, method: str, count: Callable[[int], None]
+) -> web.StreamResponse:
     response = web.StreamResponse(headers=CIMultiDict(wrapped(answer.headers)))
     response.headers[STATUS] = str(answer.status)
     response.content_type = BYTES
@@ -91,12 +115,13 @@ async def _pass_on(call: Call, answer: Answer, method: str) -> web.StreamRespons
     call.opened = response
     await response.prepare(call.request)
     async for piece in answer.pieces():
+        count(len(piece))
         await response.write(piece)
     await response.write_eof()
     return response
 
 
-async def _body(request: web.Request) -> AsyncIterator[bytes]:
+async def _body(request: web.Request, count: Callable[[int], None]) -> AsyncIterator[bytes]:
     """The job's body, piece by piece. ApiProblem."""
     total = 0
     try:
@@ -107,6 +132,7 @@ async def _body(request: web.Request) -> AsyncIterator[bytes]:
             if total > MAX_RELAYED:
                 raise _too_large()
             if piece:
+                count(len(piece))
                 yield piece
     except TimeoutError:
         text = "the body came too slowly, or not at all; send it again"

@@ -39,6 +39,14 @@ async def ask(
     return await live.post(f"/agent/relay/{attempt}", body, token, headers=headers)
 
 
+async def relayed(live: Live) -> dict[str, float]:
+    """What is counted of relays, by the ends of the metrics' names."""
+    begin = "remote_relay_"
+    text = (await live.get("/metrics")).text
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(begin)]
+    return {name.removeprefix(begin): float(value) for name, value in lines}
+
+
 async def test_it_is_for_the_agent_that_runs_the_attempt(live: Live, behind: BehindRelay) -> None:
     token, other = await live.register("a"), await live.register("b")
     async with live.connect(token) as link:
@@ -88,6 +96,16 @@ async def test_it_is_for_the_agent_that_runs_the_attempt(live: Live, behind: Beh
     await live.post(f"/jobs/{job['id']}/cancel", {})
     unknown = "01ARZ3NDEKTSV4RRFFQ69G5FAX.1"
     (await ask(live, unknown, token)).problem(403, "forbidden")
+    # Whose request it is not is no request of the relay.
+    counted = await relayed(live)
+    assert counted == {
+        'requests_total{relay="api"}': 5,
+        'bytes_total{relay="api",direction="request"}': len("some"),
+        'bytes_total{relay="api",direction="response"}': len("GET /items/a") * 2 + len("some"),
+        'failures_total{relay="api",reason="forbidden"}': 2,
+        'failures_total{relay="api",reason="relay_failed"}': 0,
+        'failures_total{relay="api",reason="relay_timeout"}': 0,
+    }
 
 
 async def test_a_program_that_is_away_is_a_502(live: Live, behind: BehindRelay) -> None:
@@ -100,6 +118,7 @@ async def test_a_program_that_is_away_is_a_502(live: Live, behind: BehindRelay) 
         behind.close()
         away = await ask(live, str(offer.attempt), token)
         assert "cannot be reached" in away.problem(502, "relay_failed")["detail"]
+    assert (await relayed(live))['failures_total{relay="api",reason="relay_failed"}'] == 1
 
 
 async def test_who_may_submit_such_a_job(live: Live) -> None:
