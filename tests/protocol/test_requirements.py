@@ -54,11 +54,11 @@ def test_what_names_another_source_is_refused(given: str, words: str) -> None:
 
 
 def test_the_worst_take_no_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for given in ("a" + " " * 60_000 + "@", "a==1" + ",==1" * 200 + "!@", "a[" + "," * 900 + "!"):
         with pytest.raises(ValueError, match=r"is no requirement|names a URL"):
             normalised(given)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_they_are_bounded_together() -> None:

@@ -91,7 +91,8 @@ async def test_a_submitted_job_goes_out_at_once(store: Store, links: FakeLinks) 
         times.append(time.perf_counter() - begun)
         assert links.offers[-1].key == (job, 1)
         await release(store, links, links.offers[-1])
-    assert sorted(times)[10] < 0.05
+    # The quickest: how long the others took says what else the machine does.
+    assert min(times) < 0.05
 
 
 async def test_waiting_jobs_go_out_when_an_agent_comes(store: Store, links: FakeLinks) -> None:
@@ -459,7 +460,7 @@ async def test_a_large_group_slows_no_other_job(store: Store, links: FakeLinks) 
     await registered(store, [f"away{number:04}" for number in range(1000)] + ["a"])
     await connect(links, "a")
 
-    async def median() -> float:
+    async def quickest() -> float:
         times = []
         for _ in range(30):
             count, begun = len(links.offers), time.perf_counter()
@@ -467,12 +468,13 @@ async def test_a_large_group_slows_no_other_job(store: Store, links: FakeLinks) 
             await until(lambda count=count: len(links.offers) > count)  # type: ignore[misc]
             times.append(time.perf_counter() - begun)
             await release(store, links, links.offers[-1])
-        return sorted(times)[15]
+        return min(times)
 
-    before = await median()
+    before, given = await quickest(), len(links.offers)
     for _ in range(5):
         await grouped(store, time.time(), select={"labels": {}})
-    await asyncio.sleep(0.1)
-    for lease in [lease for lease in links.offers if lease.key in links.agents["a"].leases]:
-        await release(store, links, lease)
-    assert await median() < 2 * before + 0.005
+    for number in range(given, given + 5):
+        await until(lambda number=number: len(links.offers) > number)  # type: ignore[misc]
+        await release(store, links, links.offers[number])
+    await rested(links)
+    assert await quickest() < 2 * before + 0.005

@@ -167,10 +167,10 @@ def test_a_slot_that_changes_before_it_is_said_does_no_harm() -> None:
 
 def test_ten_thousand_agents_are_not_looked_at_one_by_one() -> None:
     made = fleet(*(slot(f"agent{n:05}", capacity=2) for n in range(10_000)))
-    begun = time.perf_counter()
+    begun = time.process_time()
     for number in range(500):
         assert made.match([job(number)])
-    assert (time.perf_counter() - begun) / 500 < 0.001
+    assert (time.process_time() - begun) / 500 < 0.001
 
 
 _SLOTS = st.lists(

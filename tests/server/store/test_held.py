@@ -59,7 +59,8 @@ async def test_a_thousand_members_cost_no_more_each_than_ten(store: Store) -> No
     times = {}
     for count in (100, 1000):
         await store.held_members()
-        begun = time.perf_counter()
+        # Of the processor: a machine that has more to do makes no member dearer.
+        begun = time.process_time()
         group = await grouped(store, max_parallel=50)
         jobs = [(one.job, one.agent) for one in await store.members(group.id, count)]
         done = 0
@@ -71,7 +72,7 @@ async def test_a_thousand_members_cost_no_more_each_than_ten(store: Store) -> No
             for lease in leases:
                 await finish(store, await started(store, lease), agent=lease.agent)
             done += len(leases)
-        times[count] = (time.perf_counter() - begun) / count
+        times[count] = (time.process_time() - begun) / count
         assert len(jobs) == count
         await store.cancel_group(group.id, "", NOW)
         last = await store.end_members(group.id, NOW)
@@ -88,10 +89,10 @@ async def test_ten_thousand_members_that_wait_slow_nobody(store: Store) -> None:
     none = Able(lambda job, demand: False, lambda demand: False)
     assert found.candidates(None, none, NOW, 256) == []
     job = await submitted(store)
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(200):
         assert list((await store.demands()).values()) == [1]
         assert found.candidates({"a0001"}, none, NOW, 256) == []
-    assert time.perf_counter() - begun < 1.0
+    assert time.process_time() - begun < 1.0
     assert [one.job for one in await store.heads(list(await store.demands()), 9)] == [job]
     assert sum(group.size for group in groups) == 10_000
