@@ -4,6 +4,7 @@ refused, and what becomes of it when agent, server or line are away."""
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -106,7 +107,9 @@ class Held:
 
 
 def test_a_job_reaches_it_and_its_address_is_masked(stack: Stack, behind: BehindRelay) -> None:
-    agent = stack.agents["alpha"]
+    notes = stack.agents["alpha"].state_dir / "relays"
+    # Others of this module may have relays, and may have asked before.
+    others, before = set(os.listdir(notes)) if notes.exists() else set(), len(behind.asked)
     file = stack.root / "asks.py"
     file.write_text(PYTHON)
     words = ("--relay", "api", "--env", "API=${REMOTE_RELAY_URL}items/", "--file", file)
@@ -115,13 +118,13 @@ def test_a_job_reaches_it_and_its_address_is_masked(stack: Stack, behind: Behind
     lines = done.stdout.decode().splitlines()
     assert lines[:2] == ["GET /items/hello?a=1", "12345"]
     assert lines[2].startswith("its address: ") and "***" in lines[2] and "127" not in lines[2]
-    put = behind.asked[1]
+    put = behind.asked[before + 1]
     assert (put.method, put.target, put.body) == ("PUT", "/items/echo", b"12345")
     assert put.headers["Authorization"] == "Bearer its-own"
     assert put.headers["Host"] == f"127.0.0.1:{behind.port}"
     assert not [name for name in put.headers if name.lower().startswith("relayed")]
     # It is closed with the attempt, and nothing of it is left.
-    assert [path.name for path in (agent.state_dir / "relays").iterdir()] == [".key"]
+    assert set(os.listdir(notes)) == others | {".key"}
 
 
 def test_answers_pass_as_they_are(stack: Stack, behind: BehindRelay) -> None:
@@ -188,7 +191,7 @@ def test_who_does_not_know_the_secret_is_told_nothing(stack: Stack, held: Held) 
     assert held.raw(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").startswith(b"HTTP/1.1 404 ")
     other.end()
     # With its attempt its endpoint is gone.
-    until(lambda: refused(other.port), "the port is closed", 5)
+    until(lambda: refused(other.port), "the port is closed")
 
 
 def refused(port: int) -> bool:
@@ -362,14 +365,15 @@ def test_it_is_back_at_the_same_address_when_the_agent_was_killed(stack: Stack) 
     assert job.get("items/a").text == "GET /items/a"
     stack.online("alpha")
     job.end()
-    until(lambda: refused(job.port), "the port is closed", 5)
+    until(lambda: refused(job.port), "the port is closed")
     # One that ended meanwhile is not opened again.
     job = Held(stack, agent="alpha")
     agent.kill()
     agent.start()
     job.end()
-    until(lambda: refused(job.port), "the port is closed", 5)
-    assert not (agent.state_dir / "relays" / f"{job.id}.1").exists()
+    until(lambda: refused(job.port), "the port is closed")
+    note = agent.state_dir / "relays" / f"{job.id}.1"
+    until(lambda: not note.exists(), "its port is forgotten")
 
 
 def test_a_restart_of_the_server_is_a_503(stack: Stack) -> None:
@@ -415,7 +419,7 @@ def test_a_cut_line_and_a_program_that_is_away(tmp_path: Path) -> None:
         away = job.get("items/a")
         assert away.status_code == 502
         says(away.json()["detail"], "the program behind the relay 'api' cannot be reached")
-        assert str(program.port) not in away.text
+        assert f":{program.port}" not in away.text
         token = {"Authorization": f"Bearer {stack.admin_token}"}
         metrics = httpx.get(f"{stack.url}/metrics", headers=token).text
         assert 'remote_relay_requests_total{relay="api"} 3' in metrics
