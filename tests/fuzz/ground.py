@@ -116,7 +116,8 @@ class Ground:
     def _run_honest(self) -> str:
         job = self.stack.run("echo hello; echo oops >&2", queue=HONEST, deadline=60)
         assert job.state is JobState.SUCCEEDED, job
-        assert self.client.log(job.id) == b"hello\noops\n"
+        said = [self.client.log(job.id, stream=name) for name in ("stdout", "stderr")]
+        assert said == [b"hello\n", b"oops\n"]
         return job.id
 
     def _registration(self) -> str:

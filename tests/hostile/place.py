@@ -70,7 +70,8 @@ class Place:
         """An honest job from its submission to its end, at once."""
         job = self.stack.run("echo hello; echo oops >&2", queue=HONEST, deadline=90)
         assert job.state is JobState.SUCCEEDED, job
-        assert self.client.log(job.id) == b"hello\noops\n"
+        said = [self.client.log(job.id, stream=name) for name in ("stdout", "stderr")]
+        assert said == [b"hello\n", b"oops\n"]
 
     @contextmanager
     def attacked(
