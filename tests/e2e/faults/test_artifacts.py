@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,9 @@ from remote_protocol.states import JobState
 from tests.support.relay import Relay
 from tests.support.stack import Stack, until
 
-SIZE = 24 << 20
-LARGE = f'head -c {SIZE} /dev/urandom > "$REMOTE_ARTIFACTS/large"'
+RATE = 4 << 20
+LARGE = f'head -c {6 * RATE} /dev/urandom > "$REMOTE_ARTIFACTS/large"'
+LONGER = LARGE.replace(str(6 * RATE), str(30 * RATE))
 SUM = 'cd "$REMOTE_ARTIFACTS" && sha256sum $(find . -type f | sort)'
 
 
@@ -60,7 +60,7 @@ def complete(stack: Stack, job: JobView) -> JobArtifacts:
 
 def slowly(stack: Stack, relay: Relay, script: str) -> JobView:
     """Run a job whose artifacts take a while, until some of them have come."""
-    relay.rate(4 << 20)
+    relay.rate(RATE)
     job = stack.run(f"{script}; {SUM}")
     assert job.state is JobState.SUCCEEDED, job.end_detail
     until(lambda: arrived(stack, job.id) > 1 << 20, "some of it has come")
@@ -128,13 +128,10 @@ def test_an_agent_that_dies_before_its_job_ends(stack: Stack) -> None:
 
 def test_output_of_jobs_goes_first(stack: Stack, relay: Relay) -> None:
     stack.agent("a", url=via(relay))
-    job = slowly(stack, relay, LARGE)
-    began = time.monotonic()
+    job = slowly(stack, relay, LONGER)
     other = stack.run("echo hello")
-    took = time.monotonic() - began
     assert stack.client.log(other.id) == b"hello\n"
-    assert not stack.client.artifacts(job.id).complete, "it was not just over"
-    assert took < 5, f"a short job waited {took:.1f} s for another one's artifacts"
+    assert not stack.client.artifacts(job.id).complete, "it waited for another one's artifacts"
     relay.rate(None)
     complete(stack, job)
 

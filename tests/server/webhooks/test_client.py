@@ -115,7 +115,7 @@ async def test_a_name_is_resolved_once_and_the_checked_address_is_used(receiver:
         address = "127.0.0.1" if len(asked) > 1 else "192.0.2.1"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-    async with posting(Networks(["192.0.2.0/24"]), timeout=0.5, lookup=rebinding) as poster:
+    async with posting(Networks(["192.0.2.0/24"]), timeout=3.0, lookup=rebinding) as poster:
         answer = await poster.post(f"http://rebind.example:{receiver.port}/", HEADERS, BODY)
         assert answer.status is None and len(asked) == 1
         answer = await poster.post(f"http://rebind.example:{receiver.port}/", HEADERS, BODY)
