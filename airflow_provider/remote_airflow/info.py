@@ -87,6 +87,14 @@ def get_provider_info() -> dict[str, Any]:
                     "env": _option(
                         "string", None, "JSON object: variables that all tasks get on their hosts."
                     ),
+                    "secrets": _option(
+                        "string",
+                        "",
+                        "Secrets of the server or of agents' hosts that all tasks get as "
+                        "variables, with commas between the names; env may refer to them, as "
+                        "${PROXY_PASSWORD}.",
+                        example="PROXY_PASSWORD",
+                    ),
                     "relay": _option(
                         "string",
                         None,

@@ -24,10 +24,9 @@ _PLAIN: Final = {
     "weight": "weight",
     "on_disconnect": "on_disconnect",
     "agent": "agent",
-    "secrets": "secrets",
     "grace_period": "grace_period",
 }
-_OPTIONS: Final = (*_PLAIN, "env", "venv", "container", "push")
+_OPTIONS: Final = (*_PLAIN, "secrets", "env", "venv", "container", "push")
 
 
 class ConfigError(ValueError):
@@ -41,9 +40,15 @@ def job_of(workload: Any, dispatch: str, settings: Settings) -> dict[str, Any]:
     ti = workload.ti
     options = _options(getattr(ti, "executor_config", None))
     given = options.get("container")
-    body = fields_of(settings, options.get("venv"), None if given is None else dict(given))
-    body["env"] |= {str(key): str(value) for key, value in options.get("env", {}).items()}
+    container = None if given is None else dict(given)
+    env = {str(key): str(value) for key, value in options.get("env", {}).items()}
+    secrets = list(map(str, options.get("secrets", ())))
+    body = fields_of(settings, options.get("venv"), container, (*env, *secrets))
+    body["env"] |= env
     body |= {name: options[option] for option, name in _PLAIN.items() if option in options}
+    if secrets:
+        # Once each: what all tasks have, one may name, too.
+        body["secrets"] = list(dict.fromkeys((*settings.secrets, *secrets)))
     body.setdefault("grace_period", 30)
     return {
         "queue": ti.queue,
@@ -84,7 +89,7 @@ def _other(workload: Any, dispatch: str, settings: Settings) -> dict[str, Any]:
         "idempotency_key": dispatch,
         "private_input": workload.model_dump_json(),
         "grace_period": 30,
-        **fields_of(settings, None, None),
+        **fields_of(settings),
     }
 
 
@@ -105,6 +110,7 @@ def _options(config: Any) -> dict[str, Any]:
     for name, kind, words in (
         ("env", dict, "a dictionary"),
         ("labels", dict, "a dictionary"),
+        ("secrets", (list, tuple), "a list of names"),
         ("container", dict, "a dictionary, for example {'image': 'apache/airflow:3.3.2'}"),
         ("venv", str, "the name or path of an environment"),
         ("push", bool, "True or False"),

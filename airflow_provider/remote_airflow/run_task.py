@@ -152,7 +152,8 @@ def main() -> None:
     os.close(empty)
 
     document = json.loads(text)
-    in_place = logs_to_stdout(document.get("log_path"))
+    log_path = document.get("log_path")
+    in_place = logs_to_stdout(log_path)
     unpack_bundle(str((document.get("bundle_info") or {}).get("name")))
     del document
     try:
@@ -172,16 +173,30 @@ def main() -> None:
     reads_no_certificates()
     if in_place:
         writes_together()
+    # `task_proxy.py` stands before this where the task has a proxy.
+    parts = globals()
+    if "explains_proxies" in parts:
+        parts["asks_its_own_host_directly"]()
+        parts["explains_proxies"](log_path, in_place)
+    try:
+        code = run(workload, in_place)
+    except parts.get("ProxyRefuses", ()) as refused:
+        sys.exit(str(refused))
+    leave(code)
+
+
+def run(workload: Any, in_place: bool) -> Any:
+    """Have Airflow run it; the exit code."""
     from airflow.executors.base_executor import BaseExecutor
 
-    run = getattr(BaseExecutor, "run_workload", None)
-    if run is not None:
-        leave(run(workload, subprocess_logs_to_stdout=not in_place))
+    runs = getattr(BaseExecutor, "run_workload", None)
+    if runs is not None:
+        return runs(workload, subprocess_logs_to_stdout=not in_place)
     # Airflow 3.1 and 3.2, whose executor gives tasks only
     from airflow.configuration import conf
     from airflow.sdk.execution_time.supervisor import supervise
 
-    code = supervise(
+    return supervise(
         ti=workload.ti,
         dag_rel_path=workload.dag_rel_path,
         bundle_info=workload.bundle_info,
@@ -190,7 +205,6 @@ def main() -> None:
         log_path=workload.log_path,
         subprocess_logs_to_stdout=not in_place,
     )
-    leave(code)
 
 
 main()

@@ -38,6 +38,8 @@ class Settings(NamedTuple):
     queue: str
     """`[operators] default_queue`: of what names none."""
     env: dict[str, str]
+    secrets: tuple[str, ...]
+    """Of the server or of agents' hosts, for all tasks; `env` may refer to them."""
     running_log_limit: int
     push_bundles: frozenset[str]
     """Names of the DAG bundles that go with the jobs; `*`: all."""
@@ -85,8 +87,9 @@ def load(conf: Any) -> Settings:
         executor=for_tasks(str(general.get("core", "executor", fallback="") or ""), team),
         queue=str(general.get("operators", "default_queue", fallback="") or "default"),
         env=_variables(text("env", "{}")),
+        secrets=tuple(sorted(_names("secrets", text("secrets"), "PROXY_PASSWORD"))),
         running_log_limit=max(65536, _number("running_log_limit", text, 2097152)),
-        push_bundles=_names(text("push_bundles")),
+        push_bundles=_names("push_bundles", text("push_bundles"), "dags-folder"),
         push_limit=max(1, _number("push_limit", text, 67108864)),
         push_ignore_file=text("push_ignore_file", ".remoteignore"),
     )
@@ -110,6 +113,7 @@ def of_connection(given: Given) -> Settings:
         executor="",
         queue="",
         env={},
+        secrets=(),
         push_bundles=frozenset(),
         push_limit=0,
         push_ignore_file="",
@@ -179,13 +183,13 @@ def _variables(text: str) -> dict[str, str]:
     return {str(name): str(value) for name, value in found.items()}
 
 
-def _names(text: str) -> frozenset[str]:
+def _names(setting: str, text: str, example: str) -> frozenset[str]:
     """Names with commas between them, or as a JSON list."""
     try:
         found = json.loads(text) if text.startswith("[") else text.split(",")
     except ValueError as error:
         raise SettingsError(
-            f"[remote] push_bundles is not JSON ({error}); write for example dags-folder"
+            f"[remote] {setting} is not JSON ({error}); write for example {example}"
         ) from None
     return frozenset(str(name).strip() for name in found if str(name).strip())
 

@@ -1,4 +1,5 @@
-"""What a job runs to run a task: the one place that knows it. Reads `run_task.py`.
+"""What a job runs to run a task: the one place that knows it. Reads `run_task.py` and
+`task_proxy.py`.
 
 A program for an environment that the agent's host has, which reads the workload from its standard
 input. Where the environment is named, the job is forked from an interpreter of it that has Airflow
@@ -7,6 +8,7 @@ imported (docs/jobs.md, "Modules that take long to import"); one that is a path 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -43,9 +45,13 @@ _RELAYED: Final = "${REMOTE_RELAY_URL}execution/"
 
 
 def fields_of(
-    settings: Settings, venv: str | None, container: dict[str, Any] | None
+    settings: Settings,
+    venv: str | None = None,
+    container: dict[str, Any] | None = None,
+    own: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The fields of a job that say what it runs, and where Airflow finds what it needs."""
+    """The fields of a job that say what it runs, and where Airflow finds what it needs. `own` are
+    the variables that a task says itself."""
     env = {
         **_RUNS,
         # A task that names its executor looks the name up where it runs.
@@ -54,30 +60,48 @@ def fields_of(
         **settings.env,
     }
     body: dict[str, Any] = {}
+    if settings.secrets:
+        body["secrets"] = list(settings.secrets)
+    program = _program(any(map(_is_proxy, (*env, *settings.secrets, *own))))
     if settings.relay and container is None:
         env[_API] = _RELAYED
         body["relay"] = settings.relay
     if container is not None:
         python = container.pop("python", "python")
-        return {"kind": "container", **container, "command": [python, "-c", _program()], "env": env}
+        command = [python, "-c", program]
+        return {"kind": "container", **body, **container, "command": command, "env": env}
     name = venv or settings.venv
     if name.startswith("/"):
         python = f"{name.rstrip('/')}/bin/python"
-        return {"command": [python, "-c", _program()], "env": env, **body}
+        return {"command": [python, "-c", program], "env": env, **body}
     return {
         "kind": "python",
         "environment": name,
-        "script": _program(),
+        "script": program,
         "filename": "run_task.py",
         "preload": list(_PRELOAD),
         # The same for all tasks of a deployment, and Airflow reads them when it is imported. The
-        # address of a relay is another one for each, and is read when a task begins.
-        "preload_env": sorted(env.keys() - ({_API} if body else set())),
+        # address of a relay is another one for each, and is read when a task begins, as proxies
+        # are; what has a secret in it is there only then.
+        "preload_env": sorted(
+            name
+            for name, value in env.items()
+            if not (_is_proxy(name) or _has_secret(value, settings) or value == _RELAYED)
+        ),
         "env": env,
         **body,
     }
 
 
+def _is_proxy(variable: str) -> bool:
+    return variable.lower().endswith("_proxy")
+
+
+def _has_secret(value: str, settings: Settings) -> bool:
+    return any(f"${{{name}}}" in value for name in settings.secrets)
+
+
 @cache
-def _program() -> str:
-    return Path(__file__).with_name("run_task.py").read_text()
+def _program(has_proxy: bool) -> str:
+    names = ("task_proxy.py", "run_task.py") if has_proxy else ("run_task.py",)
+    return "".join(Path(__file__).with_name(name).read_text() for name in names)

@@ -73,6 +73,38 @@ def test_a_relay_is_asked_for_and_its_address_is_put_in_by_the_agent(known: Sett
     assert "relay" not in job and api in job["preload_env"]
 
 
+def test_secrets_of_all_tasks_and_proxies_are_read_when_a_task_begins(known: Settings) -> None:
+    own = {
+        "HTTPS_PROXY": "http://me:${PROXY_PASSWORD}@proxy:3128",
+        "A": "b",
+        "C": "${PROXY_PASSWORD}",
+    }
+    settings = known._replace(env=own, secrets=("PROXY_PASSWORD",))
+    job = job_of(workload("t"), "d1", settings)
+    assert job["secrets"] == ["PROXY_PASSWORD"] and job["env"]["HTTPS_PROXY"] == own["HTTPS_PROXY"]
+    assert set(job["env"]) - set(job["preload_env"]) == {"HTTPS_PROXY", "C"}
+    options = {"secrets": ["DB", "PROXY_PASSWORD"]}
+    job = job_of(workload("t", executor_config={"remote": options}), "d1", settings)
+    assert job["secrets"] == ["PROXY_PASSWORD", "DB"]
+    contained = {"container": {"image": "a"}}
+    job = job_of(workload("t", executor_config={"remote": contained}), "d1", settings)
+    assert job["secrets"] == ["PROXY_PASSWORD"]
+
+
+def test_only_a_task_with_a_proxy_has_the_part_for_it(known: Settings) -> None:
+    part = "def explains_proxies("
+    assert part not in job_of(workload("t"), "d1", known)["script"]
+    for settings in (
+        known._replace(env={"https_proxy": "http://p"}),
+        known._replace(secrets=("HTTPS_PROXY",)),
+    ):
+        script = job_of(workload("t"), "d1", settings)["script"]
+        assert script.index(part) < script.index("def main(")
+    for options in ({"env": {"ALL_PROXY": "http://p"}}, {"secrets": ["HTTPS_PROXY"]}):
+        work = workload("t", executor_config={"remote": options})
+        assert part in job_of(work, "d1", known)["script"]
+
+
 def test_an_environment_may_be_a_path(known: Settings) -> None:
     work = workload("t", executor_config={"remote": {"venv": "/opt/ml/"}})
     job = job_of(work, "d1", known)
@@ -97,6 +129,7 @@ def test_a_container_runs_the_same_program(known: Settings) -> None:
         ({"container": "debian"}, "for example {'image'"),
         ({"venv": 3}, "is not the name or path"),
         ({"push": "no"}, "['push'] is not True or False"),
+        ({"secrets": "A"}, "['secrets'] is not a list of names"),
     ],
 )
 def test_faults_are_named(known: Settings, options: Any, words: str) -> None:
@@ -115,6 +148,7 @@ def test_faults_are_named(known: Settings, options: Any, words: str) -> None:
         ("RUNNING_LOG_LIMIT", "2MB", "running_log_limit is no number of bytes"),
         ("PUSH_LIMIT", "1GiB", "push_limit is no number of bytes"),
         ("PUSH_BUNDLES", "[dags", "push_bundles is not JSON"),
+        ("SECRETS", "[A", "secrets is not JSON"),
     ],
 )
 def test_settings_that_are_wrong_are_named(

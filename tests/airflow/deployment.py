@@ -13,7 +13,8 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,8 @@ class Airflow:
         self._docker = docker
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        # Of a proxy with and one without a password, where a test has them.
+        self.proxy_ports = free_port(), free_port()
         for name in ("home", "agent-home", "said-folder"):
             (root / name).mkdir(parents=True)
         self.said_folder = root / "said-folder"
@@ -114,6 +117,7 @@ class Airflow:
             AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="8",
             AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC="1",
             AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="300",
+            AIRFLOW_TESTS_PROXIES=",".join(map(str, self.proxy_ports)),
             PYTHONPATH=str(HERE / "modules"),
         )
         self.env |= env
@@ -135,6 +139,21 @@ class Airflow:
         name = f"scheduler-{len(self.parts)}"
         self.parts[name] = self._part("scheduler", name).start()
         return self.parts[name]
+
+    @contextmanager
+    def scheduler_with(self, **env: str) -> Iterator[None]:
+        """Have a scheduler with these variables instead of the usual one."""
+        scheduler = self.parts["scheduler"]
+        usual = scheduler.env
+        try:
+            assert scheduler.stop() is not None
+            scheduler.env = {**usual, **env}
+            scheduler.start()
+            yield
+        finally:
+            scheduler.stop()
+            scheduler.env = usual
+            scheduler.start()
 
     def release(self, version: str) -> None:
         """Make another version of the bundle that has versions the newest one."""

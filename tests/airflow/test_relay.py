@@ -14,21 +14,14 @@ from tests.support.ports import free_port
 API = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def only_relayed(airflow: Airflow) -> Iterator[Airflow]:
     """The executor has tasks use the relay, and knows another address that nobody answers at."""
-    scheduler = airflow.parts["scheduler"]
-    own = {
-        "AIRFLOW__REMOTE__RELAY": "airflow",
-        "AIRFLOW__REMOTE__EXECUTION_API_URL": f"http://127.0.0.1:{free_port()}/execution/",
-    }
-    assert scheduler.stop() is not None
-    scheduler.env = {**airflow.env, **own}
-    scheduler.start()
-    yield airflow
-    assert scheduler.stop() is not None
-    scheduler.env = airflow.env
-    scheduler.start()
+    with airflow.scheduler_with(
+        AIRFLOW__REMOTE__RELAY="airflow",
+        AIRFLOW__REMOTE__EXECUTION_API_URL=f"http://127.0.0.1:{free_port()}/execution/",
+    ):
+        yield airflow
 
 
 def jobs(airflow: Airflow, dag: str) -> list[JobView]:

@@ -3,8 +3,8 @@
     with ConnectProxy(("127.0.0.1", port), password="me:secret") as proxy:
         …  proxy.url, proxy.asked
 
-Whatever host is asked for, it connects to one target, so that names which do not exist can be
-reached through it and only through it.
+Whatever host is asked for, it connects to one target, or to that of its name in `others`, so that
+names which do not exist can be reached through it and only through it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import shutil
 import socket
 import threading
+from collections.abc import Mapping
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any, Self
 
@@ -23,9 +24,17 @@ from tests.support.quiet import Quiet
 class ConnectProxy:
     """Use as a context manager. `asked` holds the first line of every connection."""
 
-    def __init__(self, target: tuple[str, int], password: str | None = None) -> None:
+    def __init__(
+        self,
+        target: tuple[str, int],
+        password: str | None = None,
+        *,
+        others: Mapping[str, tuple[str, int]] | None = None,
+        port: int = 0,
+    ) -> None:
         self.asked: list[str] = []
         self.target = target
+        self._others = others or {}
         self.wanted = (
             None if password is None else f"Basic {base64.b64encode(password.encode()).decode()}"
         )
@@ -37,8 +46,9 @@ class ConnectProxy:
 
         class Server(Quiet, ThreadingTCPServer):
             daemon_threads = True
+            allow_reuse_address = True
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     def __enter__(self) -> Self:
@@ -71,7 +81,8 @@ class ConnectProxy:
                 b"Connection: close\r\n\r\n"
             )
             return
-        with socket.create_connection(self.target) as server:
+        host = head[0].split()[1].decode().rpartition(":")[0]
+        with socket.create_connection(self._others.get(host, self.target)) as server:
             if head[0].startswith(b"CONNECT "):
                 wire.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
