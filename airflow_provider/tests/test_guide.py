@@ -1,4 +1,4 @@
-"""The snippets of docs/airflow.md: they parse, and name only what Airflow or this provider has."""
+"""What docs/airflow.md and installers/airflow have users set: Airflow or this provider knows it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ import pytest
 
 from .conftest import known
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "airflow.md"
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "docs" / "airflow.md"
+FILES = ("values.yaml", "docker-compose.override.yaml")
+DEFAULT = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)\}")
+"""A variable of Compose, with what it is where it is not given, if it may be missing."""
 
 
-def snippets() -> list[Any]:
-    """All blocks of YAML: the chart's values, and the file for Compose."""
+def files() -> list[Any]:
+    """The chart's values, and the file for Compose."""
     import yaml
 
-    found = re.findall(r"^```yaml\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-    return [yaml.safe_load(text) for text in found]
+    folder = ROOT / "installers" / "airflow"
+    return [yaml.safe_load((folder / name).read_text()) for name in FILES]
+
+
+def as_compose_has_it(value: str) -> str:
+    """A value where nothing but what has to be is in .env."""
+    return DEFAULT.sub(lambda found: found[2] or f"given {found[1]}", value)
 
 
 def plain() -> dict[str, str]:
@@ -30,10 +39,11 @@ def plain() -> dict[str, str]:
 
 
 def environments() -> Iterator[Any]:
-    chart, compose = snippets()
+    chart, compose = files()
     yield pytest.param({one["name"]: one["value"] for one in chart["env"]}, id="chart")
     for name, service in compose["services"].items():
-        yield pytest.param(service["environment"], id=f"compose-{name}")
+        given = service["environment"].items()
+        yield pytest.param({k: as_compose_has_it(v) for k, v in given}, id=f"compose-{name}")
     yield pytest.param(plain(), id="install")
 
 
@@ -67,7 +77,7 @@ def test_what_they_name_is_there(
 
 
 def test_a_token_is_where_its_setting_says() -> None:
-    chart, compose = snippets()
+    chart, compose = files()
     (mount,) = chart["volumeMounts"]
     assert mount["name"] == chart["volumes"][0]["name"]
     token = {one["name"]: one["value"] for one in chart["env"]}["AIRFLOW__REMOTE__TOKEN_FILE"]
