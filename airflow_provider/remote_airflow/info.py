@@ -100,7 +100,7 @@ def get_provider_info() -> dict[str, Any]:
                         None,
                         "A relay of the server ([relay.NAME] of its configuration) by which tasks "
                         "reach the Execution API, in place of execution_api_url; in containers "
-                        "they have none.",
+                        "only where they have the network of their host.",
                     ),
                     "running_log_limit": _option(
                         "integer",

@@ -63,7 +63,8 @@ def fields_of(
     if settings.secrets:
         body["secrets"] = list(settings.secrets)
     program = _program(any(map(_is_proxy, (*env, *settings.secrets, *own))))
-    if settings.relay and container is None:
+    # The address of a relay is the loopback of the agent's host.
+    if settings.relay and (container is None or container.get("network") == "host"):
         env[_API] = _RELAYED
         body["relay"] = settings.relay
     if container is not None:

@@ -65,10 +65,15 @@ def test_a_relay_is_asked_for_and_its_address_is_put_in_by_the_agent(known: Sett
     by_path = workload("t", executor_config={"remote": {"venv": "/opt/ml"}})
     job = job_of(by_path, "d1", relayed)
     assert (job["relay"], job["env"][api]) == ("airflow", "${REMOTE_RELAY_URL}execution/")
-    # A container has a network of its own, and goes there by itself.
+    # A container with a network of its own goes there by itself.
     contained = workload("t", executor_config={"remote": {"container": {"image": "a"}}})
     job = job_of(contained, "d1", relayed)
     assert "relay" not in job and job["env"][api] == known.execution_api_url
+    own = {"image": "a", "network": "host"}
+    contained = workload("t", executor_config={"remote": {"container": own}})
+    job = job_of(contained, "d1", relayed)
+    assert (job["kind"], job["relay"], job["network"]) == ("container", "airflow", "host")
+    assert job["env"][api] == "${REMOTE_RELAY_URL}execution/"
     job = job_of(workload("t"), "d1", known)
     assert "relay" not in job and api in job["preload_env"]
 

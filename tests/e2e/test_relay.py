@@ -342,7 +342,7 @@ def test_who_may_ask_for_a_relay(stack: Stack) -> None:
     says(done.stderr.decode(), "there is no relay 'nothing'", "[relay.nothing]")
     done = stack.ctl("run", "--relay", "api", "--image", "debian", "--", "true")
     assert done.returncode == 2
-    says(done.stderr.decode(), "relay does not go with a container")
+    says(done.stderr.decode(), "relay does not go with a container", "network: host")
     done = stack.ctl("run", "--each", "--relay", "nothing", "--", "true")
     assert done.returncode == 2
     says(done.stderr.decode(), "there is no relay 'nothing'")

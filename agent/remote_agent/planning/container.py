@@ -32,7 +32,7 @@ def plan(spec: ContainerSpec, paths: JobPaths, config: Config, engine: Engine | 
             "[containers] engine is off; the agent looks for them when it starts"
         )
     folders = [str(paths.work), paths.of(ARTIFACTS), paths.of(TEMPORARY), paths.of(OUTPUTS)]
-    if spec.secrets or spec.mask:
+    if spec.secrets or spec.relay or spec.mask:
         folders.append(paths.of(MASK_FILE))
     create = [
         *_labels(paths.home.name, engine),

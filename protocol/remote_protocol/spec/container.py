@@ -18,6 +18,8 @@ from remote_protocol.program import check_command, check_fits
 from remote_protocol.spec.job import Argument, JobSpec
 
 MAX_MOUNTS: Final = 32
+HOST_NETWORK: Final = "host"
+"""The name by which engines give a container the network of their host."""
 _PATH: Final = r"^/[^\x00-\x1f\x7f]*$"
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 # Nothing of these begins like an option of the engine's command line.
@@ -72,10 +74,11 @@ class ContainerSpec(JobSpec, kind="container"):
     def _can_be_run(self) -> Self:
         if self.keep_processes:
             raise ValueError("keep_processes does not go with a container: it is removed whole")
-        if self.relay is not None:
+        if self.relay is not None and self.network != HOST_NETWORK:
             raise ValueError(
-                "relay does not go with a container, which has a network of its own: the relay is "
-                "at the loopback address of the agent's host"
+                "relay does not go with a container that has a network of its own: the relay is at "
+                "the loopback address of the agent's host; say network: host too, which "
+                "[containers] networks of the agent has to list"
             )
         check_fits([*self.command, self.entrypoint or ""], self.env)
         return self

@@ -57,6 +57,9 @@ def test_a_container_sees_its_own_directories_under_their_own_paths() -> None:
 def test_the_mask_file_is_there_where_there_is_one() -> None:
     assert str(HOME / "mask") in planned(secrets=["A"]).options["folders"]
     assert str(HOME / "mask") in planned(mask=True).options["folders"]
+    relayed = planned(engine(networks=["host"]), relay="api", network="host")
+    assert str(HOME / "mask") in relayed.options["folders"]
+    assert "--network=host" in relayed.options["create"]
 
 
 def test_limits_become_the_engines() -> None:

@@ -61,6 +61,14 @@ def test_what_no_container_gets(fields: dict[str, Any]) -> None:
         spec(**fields)
 
 
+def test_a_relay_goes_with_the_network_of_the_host_alone() -> None:
+    """It is at the loopback address of the agent's host."""
+    assert spec(relay="api", network="host").relay == "api"
+    for network in (None, "none", "default", "Host"):
+        with pytest.raises(ValidationError, match="say network: host too"):
+            spec(relay="api", network=network)
+
+
 def test_mounts_are_for_writing_unless_they_say_otherwise() -> None:
     assert spec(mounts=[{"source": "/a", "target": "/b"}]).mounts == [
         Mount(source="/a", target="/b", read_only=False)

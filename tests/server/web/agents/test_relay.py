@@ -142,3 +142,4 @@ async def test_who_may_submit_such_a_job(live: Live) -> None:
     container = {"kind": "container", "image": "debian", "relay": "api"}
     said = (await live.post("/jobs", container)).problem(422, "validation")
     assert "a network of its own" in said["detail"]
+    assert (await live.post("/jobs", {**container, "network": "host"})).status == 201
