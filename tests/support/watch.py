@@ -25,6 +25,7 @@ from pathlib import Path
 
 from benchmarks.bed import memory
 from tests.support import probe_health
+from tests.support.alarms import HELD
 from tests.support.stack import Stack, until
 
 MOST_HELD = 1.0
@@ -32,7 +33,6 @@ MOST_HELD = 1.0
 MOST_MEMORY = 64.0
 """MiB above the warm server."""
 TROUBLE = re.compile(r"Traceback|unhandled|never retrieved|AssertionError|Exception in callback")
-_HELD = "event loop held"
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Watch:
         self._read += len(lines)
         found = []
         for line in lines.decode(errors="replace").splitlines():
-            if TROUBLE.search(line) or (_HELD in line and _computed(line) > self.most_held):
+            if TROUBLE.search(line) or (HELD in line and _computed(line) > self.most_held):
                 found.append(f"the server logged: {line[:2000]}")
         return found
 

@@ -45,7 +45,8 @@ async def test_too_many_messages_for_a_slow_agent_end_its_link(
     place: LiveHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "MOST_WAITING", 500)
-    monkeypatch.setattr(outbox, "CLOSE_TIMEOUT", 0.2)
+    # However long this process stands still: the agent does read what it is told at the end.
+    monkeypatch.setattr(outbox, "CLOSE_TIMEOUT", 60.0)
     async with place.agent() as agent:
         await agent.hello()
         flood(place, 501)

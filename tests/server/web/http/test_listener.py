@@ -20,6 +20,7 @@ from remote_server.web.http import connections as budget
 from remote_server.web.http.connection import Connection
 from remote_server.web.http.connections import EACH_AGENT, Allowance, Connections
 from remote_server.web.http.listener import Listener
+from tests.support.alarms import alarms
 from tests.support.live_server import Live, config_for, running
 
 DEADLINE = 30.0
@@ -156,9 +157,7 @@ async def test_unfinished_heads_are_bounded(small: Live) -> None:
                     await writer.drain()
                 async with asyncio.timeout(DEADLINE):
                     assert (await reader.read())[:12] in (b"HTTP/1.1 431", b"")
-    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == [
-        "malformed request"
-    ]
+    assert alarms(logs) == ["malformed request"]
 
 
 async def test_a_head_has_its_time(small: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +177,7 @@ async def test_malformed_requests_are_one_line_and_a_problem(small: Live) -> Non
             assert b"application/problem+json" in answer
             assert b"aiohttp" not in answer
             assert b"Server: remote-server\r\n" in answer
-    lines = [entry for entry in logs if entry["log_level"] in ("warning", "error")]
-    assert [line["event"] for line in lines] == ["malformed request"]
+    assert alarms(logs) == ["malformed request"]
 
 
 async def test_no_free_file_is_one_line_and_passes(
