@@ -7,44 +7,35 @@ methods are refused: whoever adds a call for these callers has to say here what 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NoReturn, TypeVar
 
-from remote_protocol.api.groups import GroupCreate
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.errors import ErrorCode
 from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
-from remote_server.domain.groups import Group
 from remote_server.domain.model import (
     SYSTEM,
-    Agent,
     ArtifactSet,
     Attempt,
     Job,
     JobOutputs,
-    Lease,
     Principal,
-    Queue,
-    QueueLoad,
     TimelineEvent,
 )
 from remote_server.domain.queue_limits import QueueLimits
-from remote_server.domain.secrets import Scope, Sealer
+from remote_server.domain.secrets import Sealer
 from remote_server.errors import (
     NotFound,
     Refused,
     ServerError,
     UnknownAgent,
     UnknownQueue,
-    first_names,
 )
-from remote_server.queries.limited_batches import Theirs, submit_each, where_the_first_went
-from remote_server.slices import slices
+from remote_server.queries.limited_batches import submit_each, where_the_first_went
+from remote_server.queries.limited_groups import LimitedGroups
 from remote_server.store import JobFilter, Store
-from remote_server.store.fleet import FleetRow
-from remote_server.store.groups import Member
 from remote_server.store.history import EventsPage
 from remote_server.store.jobs import NO_INPUTS
 from remote_server.store.listing import EVERY_JOB
@@ -62,19 +53,16 @@ def not_theirs() -> Refused:
     )
 
 
-class LimitedStore:
+class LimitedStore(LimitedGroups):
     """The part of a store that belongs to some queues."""
 
     def __init__(self, store: Store, limits: QueueLimits) -> None:
-        self._store = store
-        self._limits = limits
+        super().__init__(store, limits)
         self._own: set[str] = set()
         """Jobs that were found to be of these queues: a job never changes its queue."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise not_theirs()
-
-    # Jobs
 
     async def job(self, job: str) -> Job:
         """One job. NotFound, also when it is of another queue."""
@@ -158,37 +146,11 @@ class LimitedStore:
         found = await self.known_jobs((), keys, by) if keys else FoundJobs([], {})
         return where_the_first_went(wanted, found)
 
-    async def default_queue(self) -> str:
-        """The queue of whoever names none; whether it is one of theirs or not."""
-        return await self._store.default_queue()
-
     async def placed(self, wanted: Sequence[JobSpec]) -> Sequence[JobSpec]:
         """Specifications with the default queue where they name none, as far as that is theirs."""
         if await self.default_queue() in self._limits.queues:
             return await self._store.placed(wanted)
         return wanted
-
-    async def _strangers(self, wanted: Sequence[JobSpec]) -> list[ServerError]:
-        """The refusals of jobs that name queues or agents which are not there."""
-        return (await self._theirs(wanted)).strangers(wanted)
-
-    async def _theirs(self, wanted: Sequence[JobSpec]) -> Theirs:
-        """What these jobs may name. Asked once for all of them: thousands may be wrong."""
-        agents = {spec.agent for spec in wanted if spec.agent is not None}
-        there = await self.existing(agents) if agents else frozenset[str]()
-        lacking = agents - there
-        return Theirs(
-            await self.default_queue(),
-            frozenset(queue.name for queue in await self.queues()),
-            there,
-            first_names(row.name for row in await self.fleet()) if lacking else (),
-        )
-
-    async def _narrowed(self, error: UnknownQueue | UnknownAgent) -> ServerError:
-        if isinstance(error, UnknownQueue):
-            known = (queue.name for queue in await self.queues())
-            return UnknownQueue(error.queue, known, limited=True)
-        return UnknownAgent(error.agent, (row.name for row in await self.fleet()))
 
     async def request_cancel(
         self, job: str, detail: str, now: float, by: Principal = SYSTEM
@@ -251,145 +213,3 @@ class LimitedStore:
         own = self._limits.queues if within is None else self._limits.queues.intersection(within)
         page = await self._store.events_page(after, limit, own, states)
         return page._replace(events=[await self._plain(event) for event in page.events])
-
-    # Groups
-
-    async def group(self, group: str) -> Group:
-        """One group. NotFound, also when it is of another queue."""
-        found = await self._store.group(group)
-        if found.queue not in self._limits.queues:
-            raise NotFound("group", group)
-        return found
-
-    async def _has_group(self, group: str) -> bool:
-        try:
-            await self.group(group)
-        except NotFound:
-            return False
-        return True
-
-    async def groups(
-        self, limit: int, before: str | None = None, queues: Collection[str] | None = None
-    ) -> list[Group]:
-        """Groups of these queues, the newest first."""
-        wanted = self._limits.queues if queues is None else self._limits.queues & set(queues)
-        return await self._store.groups(limit, before, wanted)
-
-    async def members(self, group: str, limit: int, last: str | None = None) -> list[Member]:
-        """Members of a group. NotFound."""
-        await self.group(group)
-        return await self._store.members(group, limit, last)
-
-    async def waiting_agents(self, group: str) -> list[str]:
-        """The agents for which members of a group wait. NotFound."""
-        await self.group(group)
-        return await self._store.waiting_agents(group)
-
-    async def submit_group(
-        self,
-        wanted: GroupCreate,
-        now: float,
-        by: Principal = SYSTEM,
-        available: Collection[str] | None = None,
-    ) -> tuple[Group, bool]:
-        """Store a group; see Groups. The agents of a queue are known to whoever may see it."""
-        spec, known = wanted.spec, None
-        if not spec.names_queue and spec.idempotency_key is not None:
-            known = await self._store.group_of_key(spec.idempotency_key, by)
-        if known is not None and await self._has_group(known.id):
-            # Where the first one went; the default queue may be another one by now.
-            spec = spec.model_copy(update={"queue": known.queue})
-            wanted = wanted.model_copy(update={"spec": spec})
-        for refused in await self._strangers([spec]):
-            raise refused
-        try:
-            return await self._store.submit_group(wanted, now, by, available)
-        except UnknownQueue as error:
-            raise await self._narrowed(error) from None
-
-    async def matching_agents(
-        self, wanted: GroupCreate, available: Collection[str] | None = None
-    ) -> list[str]:
-        """The agents that a group would have; see Groups."""
-        for refused in await self._strangers([wanted.spec]):
-            raise refused
-        return await self._store.matching_agents(wanted, available)
-
-    async def cancel_group(
-        self, group: str, detail: str, now: float, by: Principal = SYSTEM
-    ) -> Group:
-        """Ask for the end of a group's members; see Groups. NotFound."""
-        await self.group(group)
-        return await self._store.cancel_group(group, detail, now, by)
-
-    # Queues
-
-    async def queue(self, name: str) -> Queue:
-        """One queue. NotFound."""
-        if name not in self._limits.queues:
-            raise NotFound("queue", name)
-        return await self._store.queue(name)
-
-    async def queues(self) -> list[Queue]:
-        """These queues by name, as far as there are such."""
-        return [one for one in await self._store.queues() if one.name in self._limits.queues]
-
-    async def secret_scopes(self, names: Sequence[str]) -> dict[str, Scope]:
-        """Whose those of these secrets are that there are, as far as they are these queues'."""
-        found = await self._store.secret_scopes(names)
-        return {
-            name: scope._replace(queues=tuple(self._limits.of_queues(scope.queues)))
-            for name, scope in found.items()
-        }
-
-    async def loads(self, names: Iterable[str]) -> dict[str, QueueLoad]:
-        """How busy these queues are."""
-        wanted = list(names)
-        found = await self._store.loads(name for name in wanted if name in self._limits.queues)
-        return {name: found.get(name, QueueLoad()) for name in wanted}
-
-    async def serving(self, queues: Collection[str]) -> dict[str, list[str]]:
-        """The names of the agents that serve each of these queues."""
-        found = await self._store.serving([name for name in queues if name in self._limits.queues])
-        return {name: found.get(name, []) for name in queues}
-
-    # Agents that serve one of these queues
-
-    async def fleet(self) -> list[FleetRow]:
-        """Agents in short, by name."""
-        rows = await self._store.fleet()
-        return [
-            row._replace(
-                queues=self._limits.of_queues(row.queues),
-                capacity=self._limits.of_capacity(row.capacity),
-            )
-            async for part in slices(rows)
-            for row in part
-            if self._limits.served_by(row.queues)
-        ]
-
-    async def agent(self, name: str) -> Agent:
-        """One agent. NotFound."""
-        found = await self._store.agent(name)
-        if not self._limits.served_by(found.queues):
-            raise NotFound("agent", name)
-        return self._limits.of_agent(found)
-
-    async def agents(self, after: str = "", limit: int = 1 << 31) -> list[Agent]:
-        """Agents by name: at most `limit` of those that come after a name."""
-        names = [row.name for row in await self.fleet() if row.name > after]
-        return await self.agents_named(names[:limit])
-
-    async def agents_named(self, names: Sequence[str]) -> list[Agent]:
-        """These agents, without those that are gone."""
-        found = await self._store.agents_named(names)
-        return [self._limits.of_agent(one) for one in found if self._limits.served_by(one.queues)]
-
-    async def existing(self, names: Collection[str]) -> frozenset[str]:
-        """Those of these agents that there are."""
-        return frozenset(agent.name for agent in await self.agents_named(list(names)))
-
-    async def leases_of(self, agent: str) -> dict[AttemptId, Lease]:
-        """Every attempt that an agent holds; those of other queues without their names."""
-        found = await self._store.leases_of(agent)
-        return self._limits.of_attempts(found, lambda lease: lease.queue)

@@ -15,20 +15,7 @@ from remote_server.domain.queue_limits import QueueLimits
 from remote_server.errors import NoQueueNamed, NotFound, Refused, UnknownAgent, UnknownQueue
 from remote_server.queries.limited_store import LimitedStore
 from remote_server.store import JobFilter, Store
-from tests.server.store.test_registrations import hello
-from tests.support.stored import NOW, offered, running, spec, submitted
-
-
-@pytest.fixture
-async def mine(store: Store) -> LimitedStore:
-    for name in ("a", "b", "c"):
-        await store.create_queue(QueueCreate(name=name), NOW)
-    for name, queues in (("of-a", ("a",)), ("of-b", ("b",)), ("of-ab", ("a", "b"))):
-        token = await store.create_token(
-            "agent", f"hash {name}", name, NOW, agent=name, queues=queues
-        )
-        await store.bump_epoch(name, hello(), "", NOW, token)
-    return LimitedStore(store, QueueLimits(frozenset({"a", "c"})))
+from tests.support.stored import NOW, running, spec, submitted
 
 
 async def test_jobs_of_other_queues_are_not_there(store: Store, mine: LimitedStore) -> None:
@@ -49,9 +36,6 @@ async def test_jobs_of_other_queues_are_not_there(store: Store, mine: LimitedSto
     assert await mine.counts() == {("a", JobState.QUEUED): 1}
     assert [job.id for job in (await mine.jobs())[0]] == [own]
     assert await mine.jobs(JobFilter(queue="b")) == ([], None)
-    assert [queue.name for queue in await mine.queues()] == ["a", "c"]
-    loads = await mine.loads(["a", "b"])
-    assert (loads["a"].queued, loads["b"].queued) == (1, 0)
 
 
 async def test_what_others_have_is_unknown_in_the_words_of_what_there_is_not(
@@ -87,18 +71,6 @@ async def test_each_job_is_judged_alone_by_what_is_theirs(mine: LimitedStore) ->
     assert isinstance(unnamed, NoQueueNamed) and isinstance(aside, UnknownAgent)
     assert "of-b'" not in str(aside).partition(";")[2]
     assert [type(one) for one in await mine.submit_each(jobs[:1], NOW)] == [UnknownQueue]
-
-
-async def test_agents_are_those_of_its_queues(store: Store, mine: LimitedStore) -> None:
-    assert [agent.name for agent in await mine.agents()] == ["of-a", "of-ab"]
-    assert [agent.name for agent in await mine.agents("of-a", 5)] == ["of-ab"]
-    assert [row.queues for row in await mine.fleet()] == [("a",), ("a",)]
-    assert (await mine.agent("of-ab")).queues == ("a",)
-    assert await mine.existing({"of-a", "of-b", "zz"}) == {"of-a"}
-    assert await mine.serving(["a", "b"]) == {"a": ["of-a", "of-ab"], "b": []}
-    own = (await offered(store, "of-ab", queue="a")).key
-    await offered(store, "of-ab", queue="b")
-    assert sorted(key.job for key in await mine.leases_of("of-ab")) == ["", own.job]
 
 
 async def test_events_of_others_leave_gaps(store: Store, mine: LimitedStore) -> None:
