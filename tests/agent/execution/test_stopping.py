@@ -34,12 +34,12 @@ def test_what_has_not_begun_never_does(tmp_path):
     assert ended is not None and ended.end_detail == "enough; it had not started"
 
 
-@pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("", 137)])
-async def test_past_a_shim_that_cannot_be_told(tmp_path, monkeypatch, script, code):
+@pytest.mark.parametrize(("script", "grace", "code"), [("exit 3", 60.0, 3), ("", 0.5, 137)])
+async def test_past_a_shim_that_cannot_be_told(tmp_path, monkeypatch, script, grace, code):
     monkeypatch.setattr(module, "UNHEARD_FOR", 0.2)
     async with ticking(World(tmp_path)) as world:
         trap = f"trap '{script}' TERM; rm -f ../control; while :; do sleep 0.05; done"
-        key = world.run(trap, grace_period=0.5)
+        key = world.run(trap, grace_period=grace)
         await until(lambda: world.started(key))
         await until(lambda: not (world.journal.path(key) / "control").exists())
         world.runner.stop(key, EndReason.CANCELLED, "enough")
