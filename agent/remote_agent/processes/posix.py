@@ -34,6 +34,13 @@ SCRIPT_ENDINGS: Final = ("",)
 """What `script_name` may put after a name."""
 _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 """getrusage(2): kilobytes, but bytes on macOS."""
+_SPAWNS: Final = sys.platform == "linux"
+"""Whether jobs are started by posix_spawn(3)."""
+_PLACE: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_EMPTY_INPUT: Final = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+_LAST_STREAM: Final = 2
+_IGNORED: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+"""What Python ignores, and no job shall."""
 
 
 def spawn(
@@ -52,8 +59,12 @@ def spawn(
     The program is looked up in the *job's* PATH. Everything but 0, 1 and 2 is closed, signals
     are at their defaults. With `before_exec` the child is forked and calls it (1.2 ms here);
     without, it is vforked (0.6 ms). SpawnFailed with a sentence when there is no such program.
-    `stop_signal` is for systems that must know it beforehand.
+    `stop_signal` is for systems that must know it beforehand. For processes with one thread.
     """
+    if before_exec is None and _SPAWNS:
+        # Whatever is wrong: nothing has started, and `subprocess` says more about it.
+        with suppress(OSError, ValueError):
+            return _spawn_known(argv, env, cwd, output, stdin, umask)
     empty = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
         process = subprocess.Popen(
@@ -74,6 +85,68 @@ def spawn(
     # The shim reaps by itself, with resource usage: Popen must neither wait nor warn.
     process.returncode = 0
     return process.pid
+
+
+def _spawn_known(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str,
+    output: tuple[int, int],
+    stdin: int | None,
+    umask: int | None,
+) -> int:
+    """The same as a call of posix_spawn(3), for half of the work. OSError, ValueError.
+
+    That knows neither a working directory nor a umask: the child has those of this process, which
+    has the job's for so long. Nor does it close files: shims have none that a child inherits
+    (`reset_signals`).
+    """
+    here = os.open(".", _PLACE)
+    former = None
+    try:
+        os.chdir(cwd)
+        former = None if umask is None else os.umask(umask)
+        streams: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+            _EMPTY_INPUT if stdin is None else (os.POSIX_SPAWN_DUP2, stdin, 0),
+            (os.POSIX_SPAWN_DUP2, output[0], 1),
+            (os.POSIX_SPAWN_DUP2, output[1], 2),
+        ]
+        return os.posix_spawn(
+            _program(argv[0], env),
+            list(argv),
+            env,
+            file_actions=streams,
+            setsid=True,
+            setsigdef=_IGNORED,
+        )
+    finally:
+        if former is not None:
+            os.umask(former)
+        _go_back(here)
+
+
+def _go_back(here: int) -> None:
+    """Work in this open folder again. Nothing may go wrong here: the job has been started."""
+    try:
+        os.fchdir(here)
+    except PermissionError:
+        # Closed by the job meanwhile.
+        with suppress(OSError):
+            os.fchmod(here, 0o700)
+            os.fchdir(here)
+    finally:
+        os.close(here)
+
+
+def _program(name: str, env: Mapping[str, str]) -> str:
+    """Path of a program; FileNotFoundError when the first look finds none."""
+    if "/" in name:
+        return name
+    for folder in env.get("PATH", "").split(":"):
+        path = f"{folder}/{name}" if folder else name
+        if os.access(path, os.X_OK):
+            return path
+    raise FileNotFoundError(ENOENT, os.strerror(ENOENT), name)
 
 
 def _reason(error: Exception, program: str, env: Mapping[str, str], cwd: str) -> SpawnFailed:
@@ -177,7 +250,8 @@ def script_command(shell: Sequence[str], script: str) -> list[str]:
 
 
 def reset_signals() -> None:
-    """Signals of a fresh shim: all at their defaults, none blocked, no SIGPIPE."""
+    """Signals of a fresh shim: all at their defaults, none blocked, no SIGPIPE. No file that it has
+    open reaches a job, and no umask."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) not in (signal.SIG_DFL, None):
             signal.signal(number, signal.SIG_DFL)
@@ -185,6 +259,10 @@ def reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     # A job's own is in its order.
     os.umask(0o077)
+    for name in os.listdir("/dev/fd"):
+        with suppress(OSError):  # that of the listing itself
+            if (descriptor := int(name)) > _LAST_STREAM:
+                os.set_inheritable(descriptor, False)
 
 
 def stop_signals() -> list[int]:

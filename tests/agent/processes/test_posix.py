@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +38,74 @@ def test_spawn(pipe: tuple[int, int], tmp_path: Path) -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
         assert os.read(pipe[0], 4096) == f"{tmp_path}\n".encode()
         assert mark.exists() == (before is not None)
+
+
+@pytest.mark.parametrize("before", [None, lambda: None])
+def test_a_job_has_what_its_order_says_and_nothing_of_its_shim(
+    pipe: tuple[int, int], tmp_path: Path, before: Callable[[], None] | None
+) -> None:
+    former, here = os.umask(0o077), os.getcwd()
+    script = "umask; pwd; cat; grep ^SigIgn /proc/self/status; env | grep -c ^"
+    stdin = os.open(tmp_path / "input", os.O_RDWR | os.O_CREAT)
+    os.write(stdin, b"given\n")
+    os.lseek(stdin, 0, os.SEEK_SET)
+    try:
+        for given, text in ((stdin, "given\n"), (None, "")):
+            pid = spawn(
+                ["sh", "-c", script],
+                {**ENV, "X": "ä"},
+                str(tmp_path),
+                (pipe[1], pipe[1]),
+                before,
+                stdin=given,
+                umask=0o027,
+            )
+            os.waitpid(pid, 0)
+            out = os.read(pipe[0], 4096).decode()
+            assert out.startswith(f"0027\n{tmp_path}\n{text}SigIgn:\t"), out
+            # Those that the C library keeps for itself may be ignored (posix_spawn(3) of glibc).
+            assert not int(out.split()[-2], 16) & ~(0b11 << 31), out
+        assert os.getcwd() == here and os.umask(0o077) == 0o077
+    finally:
+        os.umask(former)
+        os.close(stdin)
+
+
+def test_a_job_that_closes_the_place_of_its_shim_is_started_once(
+    pipe: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    script = f"chmod 000 {place}; echo once"
+
+    def spawn_slowly(*arguments: Any, **options: Any) -> int:
+        pid = os_spawn(*arguments, **options)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return pid
+
+    def enter(descriptor: int) -> None:
+        if not stat.S_IMODE(os.fstat(descriptor).st_mode):
+            raise PermissionError  # root would be let in
+        os_fchdir(descriptor)
+
+    os_spawn, os_fchdir = os.posix_spawn, os.fchdir
+    monkeypatch.setattr(os, "fchdir", enter)
+    monkeypatch.setattr(os, "posix_spawn", spawn_slowly)
+    os.waitpid(spawn(["sh", "-c", script], ENV, "/", (pipe[1], pipe[1])), 0)
+    assert os.read(pipe[0], 4096) == b"once\n"
+    assert os.path.samefile(".", place)
+    place.chmod(0o700)
+
+
+def test_no_file_of_a_shim_reaches_its_jobs() -> None:
+    script = (
+        "import os; from remote_agent.processes.posix import reset_signals, spawn\n"
+        "given = os.open('/', os.O_RDONLY); os.set_inheritable(given, True); reset_signals()\n"
+        "os.waitpid(spawn(['ls', '/proc/self/fd'], dict(os.environ), '/', (1, 2)), 0)"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+    assert out.split() == [b"0", b"1", b"2", b"3"], "and the listing itself"
 
 
 def test_a_child_that_has_ended_is_waited_for_once() -> None:
