@@ -14,7 +14,9 @@ from remote_agent.errors import os_words
 from remote_agent.planning.work import Interpreter
 from remote_agent.processes import cgroup, has_ended, rename
 from remote_agent.sections import PythonPart
+from remote_agent.shim.control_socket import forget_dead
 from remote_agent.shim.launcher_client import LauncherClient
+from remote_agent.shim.layout import SHIMS_FOLDER
 
 if TYPE_CHECKING:
     from remote_agent.execution.interpreters import Interpreters
@@ -64,6 +66,7 @@ class ShimPool:
         """Start the launcher. OSError when the host refuses."""
         self._wanted = max(1, min(self.capacity, SPARE))
         self._log.parent.mkdir(mode=0o700, exist_ok=True)
+        forget_dead(self._state_dir / SHIMS_FOLDER)
         with suppress(FileNotFoundError):
             if self._log.stat().st_size > LARGEST_LOG:
                 rename(self._log, self._log.with_name(f"{SHIMS_LOG}.1"))

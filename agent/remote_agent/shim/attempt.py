@@ -20,6 +20,7 @@ from remote_agent.shim.channel import Channel
 from remote_agent.shim.completion import Completion
 from remote_agent.shim.contact import Absence
 from remote_agent.shim.control import Control
+from remote_agent.shim.control_socket import ControlSocket
 from remote_agent.shim.ending import (
     CANCELLED,
     EXIT,
@@ -56,6 +57,8 @@ class ShimProcess(NamedTuple):
     start_time: str
     holder: InputHolder | None
     """The launcher, which kills what a dead shim leaves, as holder of inputs; None without one."""
+    socket: ControlSocket
+    """By which the agent tells it things."""
 
 
 class AttemptRunner:
@@ -85,7 +88,7 @@ class AttemptRunner:
             order, self._workload, absence, self._ending, self._termination, self._timeline
         )
         self._output = Output(directory, order, self._filters)
-        self._channel = Channel(directory, order.key, order.agent_socket)
+        self._channel = Channel(directory, order.key, order.agent_socket, shim.socket)
         self._completion = Completion(directory, self._output, self._channel)
         self._poller = Poller()
         self._streams = Streams(directory, order, self._poller, shim.holder)

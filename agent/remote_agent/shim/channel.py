@@ -1,7 +1,8 @@
-"""A shim's datagram socket: control messages come in, notifications to the agent go out.
+"""A shim's talk with its agent: control messages come in, notifications go out.
 
-Its name is in the attempt's directory, which the shim has entered, so that no path can be too long
-for a socket address. Notifications may be lost: the disk is the truth. Touches this socket only.
+The name of its socket is in the attempt's directory, which the shim has entered, so that no path
+can be too long for a socket address. Notifications may be lost: the disk is the truth. Touches
+this socket only.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from remote_agent.processes import DatagramSocket, Folder
-from remote_agent.shim.layout import CONTROL
+from remote_agent.processes import Folder
+from remote_agent.shim.control_socket import ControlSocket
 
 _MAX_RETRY: Final = 0.5
 """Seconds for which the end is announced to an agent whose queue is full."""
@@ -20,12 +21,17 @@ _PAUSE: Final = 0.002
 
 
 class Channel:
-    """The channel of one attempt, whose directory must have been entered."""
+    """The channel of one attempt, whose directory must have been entered, by the `socket` of its
+    shim. OSError when the disk refuses."""
 
-    def __init__(self, directory: Folder, key: str, agent_socket: str) -> None:
+    def __init__(
+        self, directory: Folder, key: str, agent_socket: str, socket: ControlSocket
+    ) -> None:
+        self._key = key
         self._head = json.dumps({"k": key})[:-1].encode()
         self._agent = directory.here(agent_socket)
-        self._socket = DatagramSocket(directory.here(CONTROL))
+        socket.appear(directory)
+        self._socket = socket
         self._size = 0
 
     def waitable(self) -> int:
@@ -33,14 +39,14 @@ class Channel:
         return self._socket.waitable()
 
     def receive(self) -> list[dict[str, Any]]:
-        """The control messages that have come; what is none is dropped."""
+        """The control messages for this attempt that have come; what is none is dropped."""
         found = []
         with suppress(BlockingIOError):
             while True:
                 data = self._socket.receive()
                 with suppress(ValueError, RecursionError):
                     message = json.loads(data)
-                    if isinstance(message, dict):
+                    if isinstance(message, dict) and message.get("k", self._key) == self._key:
                         found.append(message)
         return found
 
@@ -87,5 +93,5 @@ class Channel:
         return True
 
     def close(self) -> None:
-        """Close it and remove its name."""
-        self._socket.remove()
+        """Remove its name."""
+        self._socket.vanish()

@@ -140,8 +140,11 @@ class LauncherClient:
 
 
 def tell(directory: Path, message: dict[str, object]) -> bool:
-    """Send a control message to the shim that runs this attempt; False when nobody listens."""
-    body = json.dumps({"v": VERSION, **message}).encode()
+    """Send a control message to the shim that runs this attempt; False when nobody listens.
+
+    It names the attempt: a shim that has gone on to the next one must not take it for that one's.
+    """
+    body = json.dumps({"v": VERSION, "k": directory.name, **message}).encode()
     try:
         send_datagram(directory, CONTROL, body)
     except OSError:

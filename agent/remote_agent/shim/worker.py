@@ -28,6 +28,7 @@ from remote_agent.processes import (
     sweep,
 )
 from remote_agent.shim.attempt import AttemptRunner, ShimProcess
+from remote_agent.shim.control_socket import ControlSocket
 from remote_agent.shim.ending import SPAWN_ERROR
 from remote_agent.shim.held_inputs import InputHolder
 from remote_agent.shim.layout import EXIT
@@ -69,7 +70,8 @@ def become_shim(holder: InputHolder | None) -> ShimProcess:
     reset_signals()
     become_subreaper()
     pid = os.getpid()
-    return ShimProcess(boot_id(), pid, start_time(pid) or "", holder)
+    socket = ControlSocket(reused=holder is not None)
+    return ShimProcess(boot_id(), pid, start_time(pid) or "", holder, socket)
 
 
 def run_attempt(path: str, shim: ShimProcess, secrets: Mapping[str, str]) -> Outcome | None:
@@ -186,7 +188,13 @@ def _refuse(directory: Folder, error: OrderError | UnexpectedEntry) -> None:
 
 def serve(requests: int, shim: ShimProcess) -> Outcome:
     """Take attempts from the shared socket `requests` until it is closed or it is time to go."""
-    source = socket.socket(fileno=requests)
+    try:
+        return _serve(socket.socket(fileno=requests), shim)
+    finally:
+        shim.socket.close()
+
+
+def _serve(source: socket.socket, shim: ShimProcess) -> Outcome:
     for _ in range(ATTEMPTS):
         # Blocking, so that the kernel wakes one shim for one request and not all of them.
         data, descriptor = receive_descriptor(source, _LARGEST_REQUEST)
