@@ -10,6 +10,7 @@ import asyncio
 import functools
 import json
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
@@ -46,6 +47,7 @@ from remote_server.web.sessions import COOKIE
 ROUTES: Final[Sequence[Route]] = routes_of(api, agents, pages, extra=modules_of_extensions())
 _log = structlog.get_logger(__name__)
 _API: Final = "api"
+_DESCRIBING: Final = threading.Lock()
 _QUIET: Final = 10.0
 _LONGEST_BODY: Final = 500
 """Characters of a body in the log."""
@@ -56,10 +58,17 @@ _UNMATCHED: Final = Route("GET", "/", PUBLIC, page=True)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@functools.cache
 def description() -> bytes:
     """The OpenAPI document of all calls, as JSON. The first call takes a tenth of a second of CPU:
     too long for the loop, and for every start."""
+    # In one thread: where two read Python at once (ast.parse), CPython 3.11 miscounts how deep it
+    # is, and raises SystemError.
+    with _DESCRIBING:
+        return _described()
+
+
+@functools.cache
+def _described() -> bytes:
     return json.dumps(
         document([route for route in ROUTES if not route.page], remote_server.__version__)
     ).encode()

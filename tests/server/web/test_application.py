@@ -6,7 +6,9 @@ import asyncio
 import json
 import logging
 import re
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,29 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(
             while not any(entry.get("path") == "/api/v1/jobs" for entry in logs):
                 await asyncio.sleep(0.01)
     assert alarms(logs) == []
+
+
+def test_who_asks_for_the_description_at_the_same_time_waits_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, another = list[str](), threading.Event()
+
+    def slow(routes: object, version: str) -> dict[str, str]:
+        if made:
+            another.set()
+        made.append(version)
+        another.wait(0.5)  # nobody else comes
+        return {"openapi": "3.1.0"}
+
+    monkeypatch.setattr(application, "document", slow)
+    application._described.cache_clear()
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            asked = [threads.submit(application.description) for _ in range(4)]
+        assert {one.result() for one in asked} == {b'{"openapi": "3.1.0"}'}
+    finally:
+        application._described.cache_clear()
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize(
