@@ -346,9 +346,11 @@ def test_who_may_ask_for_a_relay(stack: Stack) -> None:
     done = stack.ctl("run", "--each", "--relay", "nothing", "--", "true")
     assert done.returncode == 2
     says(done.stderr.decode(), "there is no relay 'nothing'")
-    stack.agent("closed", config="[relay]\nallow = []\n")
+    closed = stack.agent("closed", config="[relay]\nallow = []\n")
     job = stack.run("true", relay="api", agent="closed")
     says(job.end_detail or "", "does not let jobs use the relay 'api'", "[relay] allow")
+    # No job of another test goes there.
+    assert closed.stop() == 0
 
 
 # What is away ------------------------------------------------------------------------------
