@@ -30,7 +30,7 @@ def test_a_person_logs_a_program_in_and_out(stack: Stack, tmp_path: Path) -> Non
             [BIN / "remotectl", "login", stack.url],
             stdin=theirs, stdout=said, stderr=said, env=env, start_new_session=True,
         )  # fmt: skip
-    page = re.compile(r"http://\S+/confirm\?code=(\S+)")
+    page = re.compile(r"http://\S+/confirm\?code=(\S+)(?=\s)")
     found = until(lambda: page.search((tmp_path / "said").read_text()), "it says where", 120.0)
     assert found is not None
     with httpx.Client(
