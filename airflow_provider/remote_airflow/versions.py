@@ -69,9 +69,17 @@ def bundle_root(name: str, version: str | None) -> Iterator[str]:
         except Exception as error:
             raise PackError(
                 f"the scheduler cannot have it{f' in version {version}' if version else ''}: "
-                f"{error}"
+                f"{error}{_cause(error)}"
             ) from error
         yield root
+
+
+def _cause(error: Exception) -> str:
+    """What git itself has said: Airflow's error has it behind it only."""
+    said = str(getattr(error.__cause__, "stderr", "")).replace("stderr:", "")
+    lines = [line for line in map(str.strip, said.strip(" '\n").splitlines()) if line]
+    faults = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
+    return f" ({faults[0][:300]})" if faults else ""
 
 
 @cache

@@ -185,7 +185,13 @@ def dags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             "classpath": "airflow_provider_tests_bundle.VersionedBundle",
             "kwargs": {"root": str(tmp_path / "versioned")},
         },
+        {
+            "name": "git",
+            "classpath": "airflow.providers.git.bundles.git.GitDagBundle",
+            "kwargs": {"repo_url": str(tmp_path / "nothing.git"), "tracking_ref": "main"},
+        },
     )
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", str(tmp_path / "kept"))
     yield root
     versions._bundles.cache_clear()
 
@@ -248,6 +254,9 @@ def test_bundles_are_found_as_airflow_has_them(
         pytest.raises(PackError, match="cannot have it in version broken: no such commit"),
         versions.bundle_root("versioned", "broken"),
     ):
+        pass
+    gone = "Error cloning repository .fatal: repository '.*nothing.git' does not exist"
+    with pytest.raises(PackError, match=gone), versions.bundle_root("git", "a1b2"):
         pass
     with pytest.raises(PackError, match="is not among"), versions.bundle_root("unknown", None):
         pass

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 
 from tests.airflow import engine
+from tests.airflow.repository import Repository
 from tests.support.ports import free_port
 from tests.support.postgresql import PostgresServer
 from tests.support.stack import Program, Stack, until
@@ -31,7 +32,14 @@ VERSION = os.environ.get("AIRFLOW")
 VENV = HERE.parents[1] / "build" / f"airflow{f'-{VERSION}' if VERSION else ''}" / "venv"
 PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
+GIT = "airflow.providers.git.bundles.git.GitDagBundle"
+GIT_OPTIONS = {"tracking_ref": "main", "git_conn_id": "repository"}
 EXECUTOR = "Remote:remote_airflow.executor.RemoteExecutor"
+
+
+def bundle(name: str, classpath: str, **options: Any) -> dict[str, Any]:
+    """As the list of bundles has it."""
+    return {"name": name, "classpath": classpath, "kwargs": options}
 
 
 class Airflow:
@@ -61,23 +69,29 @@ class Airflow:
         for name in ("home", "agent-home", "said-folder"):
             (root / name).mkdir(parents=True)
         self.said_folder = root / "said-folder"
+        self.host_bundles = root / "agent-home" / "bundles"
         # A bundle that no agent's host knows.
         self.pushed = root / "pushed"
         shutil.copytree(HERE / "pushed", self.pushed)
         # One with versions, of which only Airflow's own hosts have the class.
         self.versioned = root / "versioned"
+        # Two of git: one that hosts fetch themselves, and one that comes with its tasks.
+        self.repository = Repository(root / "repository")
+        self.commits: dict[str, str] = {}
+        """Of each version."""
         self.release("v1")
+        local = {"dags-folder": dags, "pushed": self.pushed}
+        versions = {"root": str(self.versioned), "refresh_interval": 1}
         bundles = [
-            {"name": name, "classpath": LOCAL, "kwargs": {"path": str(path)}}
-            for name, path in (("dags-folder", dags), ("pushed", self.pushed))
+            *(bundle(name, LOCAL, path=str(path)) for name, path in local.items()),
+            bundle("versioned", "versioned_folder.VersionedFolder", **versions),
+            *(
+                # Fetched when somebody asks for it.
+                bundle(name, GIT, subdir=name, **GIT_OPTIONS, refresh_interval=3600)
+                for name in ("git_fetched", "git_pushed")
+            ),
         ]
-        bundles.append(
-            {
-                "name": "versioned",
-                "classpath": "versioned_folder.VersionedFolder",
-                "kwargs": {"root": str(self.versioned), "refresh_interval": 1},
-            }
-        )
+        of_hosts = [one for one in bundles if one["name"] in ("dags-folder", "git_fetched")]
         database = postgres.create_database().replace("postgresql://", "postgresql+psycopg2://")
         secret = "a secret of these tests, at least as long as needed for the hash" * 2
         self.env = stack.env(
@@ -97,13 +111,19 @@ class Airflow:
             AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
             AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS="remote_airflow.log_settings.LOGGING_CONFIG",
             AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles),
-            AIRFLOW__REMOTE__PUSH_BUNDLES="pushed,versioned",
+            AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH=str(root / "home" / "bundles"),
+            AIRFLOW_CONN_REPOSITORY=json.dumps(
+                {"conn_type": "git", "host": str(self.repository.bare)}
+            ),
+            AIRFLOW__REMOTE__PUSH_BUNDLES="pushed,versioned,git_pushed",
             AIRFLOW__REMOTE__URL=stack.url,
             AIRFLOW__REMOTE__TOKEN_FILE=str(stack.data_dir / "admin-token"),
             AIRFLOW__REMOTE__ENV=json.dumps(
                 {
                     "AIRFLOW_HOME": str(root / "agent-home"),
                     "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+                    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(of_hosts),
+                    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(self.host_bundles),
                     "AIRFLOW_TESTS": str(self.said_folder),
                     **({"DOCKER_HOST": docker} if docker else {}),
                 }
@@ -156,12 +176,20 @@ class Airflow:
             scheduler.start()
 
     def release(self, version: str) -> None:
-        """Make another version of the bundle that has versions the newest one."""
+        """Make another version of the bundles that have versions the newest one."""
+        text = (HERE / "versioned" / "versioned.py").read_text().replace("VERSION", version)
         folder = self.versioned / version
         folder.mkdir(parents=True)
-        text = (HERE / "versioned" / "versioned.py").read_text()
-        (folder / "versioned.py").write_text(text.replace("VERSION", version))
+        (folder / "versioned.py").write_text(text.replace("BUNDLE", "versioned"))
         (self.versioned / "newest").write_text(version)
+        names = ("git_fetched", "git_pushed")
+        files = {f"{name}/{name}.py": text.replace("BUNDLE", name) for name in names}
+        self.commits[version] = self.repository.commit(files)
+
+    def read_again(self, dag: str) -> None:
+        """Have the dag-processor look for another version of a DAG's bundle."""
+        token = self.get(f"/dags/{dag}")["file_token"]
+        self._http.put(f"/parseDagFile/{token}").raise_for_status()
 
     def start(self) -> None:
         """Make the database, start everything, and wait until the DAGs are known."""

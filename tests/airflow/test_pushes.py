@@ -29,20 +29,40 @@ def test_tasks_bring_their_dags_as_they_are_at_that_moment(airflow: Airflow) -> 
 
 
 def test_tasks_of_a_run_keep_the_version_that_it_began_with(airflow: Airflow) -> None:
-    def said() -> list[str]:
-        file = airflow.said_folder / "versions"
-        return file.read_text().splitlines() if file.exists() else []
+    """A folder with versions, and git both ways: fetched by the task's host, and pushed."""
+    bundles = ("versioned", "git_fetched", "git_pushed")
 
-    def newest() -> str:
-        return str(airflow.get("/dags/versioned")["bundle_version"])
+    def said(name: str) -> list[str]:
+        """Task and version of each task that has begun."""
+        file = airflow.said_folder / f"{name}-says"
+        return [line.rpartition(" ")[0] for line in places(name)] if file.exists() else []
 
-    airflow.waits(lambda: "versioned" in str(airflow.get("/dags", limit="100")), "the DAG is known")
-    run = airflow.trigger("versioned")
-    airflow.waits(lambda: said() == ["first v1"], "its first task runs")
+    def places(name: str) -> list[str]:
+        return (airflow.said_folder / f"{name}-says").read_text().splitlines()
+
+    def newest(name: str) -> str:
+        return str(airflow.get(f"/dags/{name}")["bundle_version"])
+
+    airflow.waits(lambda: set(bundles) <= airflow.dags(), "the DAGs are known")
+    assert newest("git_pushed") == newest("git_fetched") == airflow.commits["v1"]
+    runs = [airflow.trigger(name) for name in bundles]
+    first = {name: ["first v1"] for name in bundles}
+    airflow.waits(lambda: {name: said(name) for name in bundles} == first, "first tasks run")
     airflow.release("v2")
-    airflow.waits(lambda: newest() == "v2", "the dag-processor has seen the second version")
+    for name in ("git_fetched", "git_pushed"):
+        airflow.read_again(name)
+    wanted = {"versioned": "v2", **dict.fromkeys(bundles[1:], airflow.commits["v2"])}
+    airflow.waits(lambda: {n: newest(n) for n in bundles} == wanted, "second versions are seen")
     (airflow.said_folder / "go-on").touch()
-    airflow.ends(run)
-    assert said() == ["first v1", "second v1"]
-    airflow.ends(airflow.trigger("versioned"))
-    assert said()[2:] == ["first v2", "second v2"]
+    for run in runs:
+        airflow.ends(run)
+    for run in [airflow.trigger(name) for name in bundles]:
+        airflow.ends(run)
+    for name in bundles:
+        assert said(name) == ["first v1", "second v1", "first v2", "second v2"], name
+    # The host has fetched the one, by the connection that Airflow has, and never the other.
+    for line, version in zip(places("git_fetched"), ("v1", "v1", "v2", "v2"), strict=True):
+        folder = airflow.host_bundles / "git_fetched" / "versions" / airflow.commits[version]
+        assert line.endswith(f" {folder}/git_fetched/git_fetched.py")
+    assert all("/.airflow-bundle/git_pushed.py" in line for line in places("git_pushed"))
+    assert not (airflow.host_bundles / "git_pushed").exists()
