@@ -53,7 +53,7 @@ def reattach(place: Bed, jobs: int) -> float:
 
 async def come_back(place: Bed, agents: int) -> tuple[float, float]:
     """Seconds after a server's kill -9 until it answers, and until every agent is online again."""
-    token = place.client.create_registration_token(RegistrationTokenCreate()).token
+    token = place.client.create_registration_token(RegistrationTokenCreate(uses=None)).token
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         swarm = Swarm(place.url, http)
         await swarm.enrol(agents, token)

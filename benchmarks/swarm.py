@@ -14,6 +14,7 @@ import random
 import secrets
 import statistics
 import time
+from hashlib import sha256
 
 import aiohttp
 
@@ -85,8 +86,22 @@ class Swarm:
             protocols=[SUBPROTOCOL],
             max_msg_size=0,
         ) as socket:
+            # As long as a real one, and none like another: the server keeps much of it.
+            host = secrets.token_hex(8)
+            platform = m.Platform(
+                system="Linux", release="6.1.0", machine="x86_64", hostname=host, python="3.11.7"
+            )
             hello = m.Hello(
-                oldest=1, newest=1, installation="i", session=session, agent_version="swarm"
+                oldest=1,
+                newest=1,
+                session=session,
+                agent_version="swarm",
+                boot_id=secrets.token_hex(16),
+                # The same each time, or it would count as a copy.
+                installation=sha256(token.encode()).hexdigest()[:32],
+                process=secrets.token_hex(16),
+                platform=platform,
+                settings=m.Settings(capacity={"default": 4}),
             )
             await socket.send_str(encode(hello))
             beating: asyncio.Task[None] | None = None
@@ -148,7 +163,7 @@ async def measure(
     """The rows of the table for one size of the swarm."""
     place.client.version()
     before = memory(place.server.pid)
-    request = RegistrationTokenCreate(expires=3600)
+    request = RegistrationTokenCreate(expires=3600, uses=None)
     token = place.client.create_registration_token(request).token
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
@@ -173,7 +188,7 @@ async def measure(
         await swarm.close()
     return [
         ("registered and online, s", f"{enrolled:.1f}", ""),
-        ("server memory an agent, KiB", f"{(after - before) * 1024 / count:.1f}", "≤ 30"),
+        ("server memory an agent, KiB", f"{(after - before) * 1024 / count:.1f}", "≤ 25"),
         (f"server CPU over {seconds:g} s, %", f"{spent / seconds * 100:.2f}", "≤ 5 at 10,000"),
         (
             "submit → offer at the agent, ms: median, p95",
