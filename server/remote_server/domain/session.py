@@ -19,6 +19,7 @@ from remote_protocol.contents import ContentRef
 from remote_protocol.errors import CloseCode, RemoteProtocolError
 from remote_protocol.limits import MAX_TEXT
 from remote_protocol.units import format_duration
+from remote_server.domain import shared_values
 from remote_server.domain.delivery import Delivery
 from remote_server.domain.events import (
     AssignmentChanged,
@@ -76,14 +77,14 @@ class AgentSession:
     def __init__(self, agent: str, epoch: int, terms: Terms, now: float) -> None:
         self.agent = agent
         self.epoch = epoch
-        self.condition = m.Condition()
+        self.condition = shared_values.CONDITION
         self.spool_bytes = 0
         self.last_heard = now
         self.terms = terms
         self._leases = Leases(terms.max_job_log)
         self._delivery = Delivery()
-        self._desired = m.DesiredMode()
-        self._hello: m.Hello | None = None
+        self._desired = shared_values.MODE
+        self._hello: shared_values.Said | None = None
         self._closed = False
         self._leaving = False
         self._store_down = False
@@ -99,8 +100,8 @@ class AgentSession:
         return self._leases.held
 
     @property
-    def hello(self) -> m.Hello | None:
-        """The agent's last hello; None before the first."""
+    def hello(self) -> shared_values.Said | None:
+        """What is kept of the agent's last hello; None before the first."""
         return self._hello
 
     @property
@@ -210,7 +211,7 @@ class AgentSession:
             case LeaseEnded(key, detail):
                 return leases.supersede(key, detail)
             case DesiredModeChanged(desired):
-                self._desired = desired
+                self._desired = shared_values.mode(desired)
                 return [Send(m.SetMode(desired=desired)), CapacityChanged()]
             case AssignmentChanged(assignment):
                 return [Send(self._configure(assignment)), CapacityChanged()]
@@ -268,9 +269,9 @@ class AgentSession:
             version = negotiate(hello.oldest, hello.newest)
         except RemoteProtocolError as error:
             return self._close(error.code, str(error))
-        self._hello = hello
-        self._desired = event.desired
-        self.condition = hello.condition
+        self._hello = shared_values.said(hello)
+        self._desired = shared_values.mode(event.desired)
+        self.condition = shared_values.condition(hello.condition)
         self._delivery.hello()
         rulings, before, after = self._leases.hello(event, now)
         welcome = m.Welcome(
@@ -321,7 +322,7 @@ class AgentSession:
 
     def _heartbeat(self, message: m.Heartbeat) -> list[Effect]:
         was = self.eligible
-        self.condition = message.condition
+        self.condition = shared_values.condition(message.condition)
         self.spool_bytes = message.spool_bytes
         ack = m.HeartbeatAck(
             seq=message.seq,

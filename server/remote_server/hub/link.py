@@ -109,14 +109,12 @@ class Link:
         self._outbox = Outbox(wire, self._too_slow, self.end)
         self._executor = Executor(owner, self)
         self.name = token.agent or ""
-        self._artifacts = ArtifactReceiver(
-            owner, self.name, self.send, self._executor.run, self._executor.noted
-        )
         self._parts = PartAssembler()
         self._budget = Budget(owner.terms.rates, owner.clock.boot())
         self._closing: asyncio.Event | None = None
         self._sender: InputSender | None = None
         self._contents: ContentSender | None = None
+        self._artifacts: ArtifactReceiver | None = None
         self.token = token
         """The bearer's, as it was at the handshake."""
         self.address = address
@@ -245,13 +243,20 @@ class Link:
         elif isinstance(message, OwnLog):
             self._own_log(message)
         elif isinstance(message, Artifact | ArtifactLost) and self.session is not None:
-            self._artifacts.hear(message)
+            self._receiver().hear(message)
         elif isinstance(message, ReadContent) and self.session is not None:
             if self._contents is None:
                 owner, executor = self._owner, self._executor
                 send = self._outbox.send_bytes
                 self._contents = ContentSender(owner, self.send, send, executor.run, executor.noted)
             self._contents.hear(self.session, message)
+
+    def _receiver(self) -> ArtifactReceiver:
+        """Made for the first artifact: most agents have none."""
+        if self._artifacts is None:
+            run, noted = self._executor.run, self._executor.noted
+            self._artifacts = ArtifactReceiver(self._owner, self.name, self.send, run, noted)
+        return self._artifacts
 
     def _own_log(self, message: OwnLog) -> None:
         """Without an answer, when it cannot be kept now, the agent says it again later."""
@@ -276,7 +281,7 @@ class Link:
             raise RemoteProtocolError("log bytes came before the hello")
         wait = self._budget.chunk(self._owner.clock.boot())
         if isinstance(chunk, ArtifactChunk):
-            self._artifacts.take(chunk)
+            self._receiver().take(chunk)
             return wait
         key = chunk.attempt
         if key not in self.session.leases:

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
+from multidict import CIMultiDict
 
 from remote_protocol.errors import ErrorCode
 from remote_protocol.limits import SUBPROTOCOL
+from remote_server.web.http.connection import Connection
 from remote_server.web.http.problems import ApiProblem
 from remote_server.web.route import Call
 
+_NO_HEADERS: Final[CIMultiDict[str]] = CIMultiDict()
 
-def websocket_of(call: Call, largest: int, autoping: bool = True) -> web.WebSocketResponse:
+
+class AgentSocket(web.WebSocketResponse):
+    """A WebSocket that may outlive the request that opened it."""
+
+    _outlives = False
+
+    def outlive(self, connection: Connection) -> None:
+        """Keep nothing of the request; `connection` carries it from now on."""
+        self._outlives = True
+        # All that is asked of it from now on is its transport.
+        self._req = connection  # type: ignore[assignment]
+        self._headers = _NO_HEADERS
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """The end of the request is that of the WebSocket only where it does not outlive it."""
+        if not self._outlives:
+            await super().write_eof()
+
+
+def websocket_of(call: Call, largest: int, autoping: bool = True) -> AgentSocket:
     """A WebSocket for this call, to be prepared; `largest`: bytes of a message that comes.
 
     ApiProblem when the request is no handshake, or the server is stopping.
     """
     # No compression: it costs more than the link saves (51 of 400 MB/s). No heartbeat of the
     # WebSocket layer: the protocol has its own, with an answer that says more.
-    link = web.WebSocketResponse(
+    link = AgentSocket(
         protocols=(SUBPROTOCOL,),
         compress=False,
         max_msg_size=largest,

@@ -28,5 +28,11 @@ async def session(call: Call) -> web.StreamResponse:
         call.services.connections.linked(request.protocol, call.token.agent or "")
     call.opened = link
     await link.prepare(request)
-    await call.services.hub.serve(call.token, link, request.remote or "")
+    serving = call.services.hub.serve(call.token, link, request.remote or "")
+    if isinstance(request.protocol, Connection):
+        # A fleet's links are idle nearly always: each would keep its request for days.
+        link.outlive(request.protocol)
+        request.protocol.carry(serving)
+    else:
+        await serving
     return link

@@ -1,14 +1,17 @@
 """One HTTP connection: aiohttp's protocol with bounds on heads, and quiet about what is malformed.
 
 aiohttp bounds a header line and the number of lines, not a head as a whole, and writes a traceback
-for every malformed request.
+for every malformed request. It keeps a request, its head and the tasks that answer it for as long
+as a WebSocket of it is open: `carry` gives the socket to a task that needs none of that.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, Final
 
+import structlog
 from aiohttp import web
 
 from remote_protocol.errors import ErrorCode
@@ -20,6 +23,8 @@ MAX_HEAD: Final = 32 * 1024
 KEEP_ALIVE: Final = 75.0
 """Seconds that a client's idle connection is kept: longer than proxies keep theirs (60)."""
 _LINGER: Final = 5.0
+_NO_REQUESTS: Final[Any] = ()
+_log = structlog.get_logger("remote_server.web")
 _OPTIONS: Final[dict[str, Any]] = {
     "access_log": None,
     # Nothing is inflated, also where no call looks at the body.
@@ -38,6 +43,7 @@ class Connection(web.RequestHandler):
     """One connection, counted by `connections`."""
 
     __slots__ = (
+        "_carrier",
         "_connections",
         "_head",
         "_payload",
@@ -58,6 +64,7 @@ class Connection(web.RequestHandler):
         self._head = 0
         self._payload: Any = None
         self._wire: asyncio.Transport | None = None
+        self._carrier: asyncio.Task[None] | None = None
         self.address = ""
         self.kind = PeerKind.ANONYMOUS
         self.since = 0.0
@@ -92,6 +99,37 @@ class Connection(web.RequestHandler):
         if self._wire is not None:
             self._wire.abort()
 
+    def carry(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let `work` have the connection, which was upgraded, until it ends. For aiohttp it is one
+        on which no request is read or answered any more, so that nothing of the last one stays."""
+        self._force_close = True
+        self._parser = None
+        # aiohttp's deque of requests, whose first block takes 700 bytes, is not used again.
+        self._messages = _NO_REQUESTS
+        self._payload = None
+        if self._task_handler is not None:
+            self._task_handler.add_done_callback(self._requests_over)
+        self._carrier = asyncio.ensure_future(work)
+        self._carrier.add_done_callback(self._carried)
+
+    def _requests_over(self, _: asyncio.Task[None]) -> None:
+        self._task_handler = None
+
+    def _carried(self, task: asyncio.Task[None]) -> None:
+        self._carrier = None
+        if self._wire is not None:
+            self._wire.close()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a link ended by a mistake of the server", exc_info=error)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """The server stops: what is carried has this time to end."""
+        if self._carrier is not None:
+            _, late = await asyncio.wait([self._carrier], timeout=timeout)
+            for task in late:
+                task.cancel()
+        await super().shutdown(timeout)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open."""
         self._wire = transport  # type: ignore[assignment]
@@ -118,7 +156,12 @@ class Connection(web.RequestHandler):
                     self._connections.malformed("more came than a probe may send", self.address)
                     self.abort()
                     return
-            super().data_received(data)
+            if self._carrier is None:
+                super().data_received(data)
+            elif self._payload_parser is not None:
+                ended, _ = self._payload_parser.feed_data(data)
+                if ended and self._wire is not None:
+                    self._wire.close()
             return
         before = self._request_count
         between = self._payload is None or self._payload.is_eof()
