@@ -4,13 +4,14 @@ certificates that are named.
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 from remote_agent import backoff
+from remote_agent.processes import may_have_proxy
 from remote_protocol.urls import choose_proxy
 
 OPEN_TIMEOUT: Final = 20.0
@@ -72,6 +73,11 @@ def proxy_for(url: str) -> str | None:
 
     Enrolment and link both ask here: websockets and urllib read the variables differently.
     """
+    if not may_have_proxy(os.environ):
+        return None
+    # Loaded here only: with http.client and email below it, it takes two megabytes.
+    from urllib.request import getproxies, proxy_bypass
+
     proxy = choose_proxy(url, getproxies(), proxy_bypass)
     return None if proxy is None else proxy.url
 

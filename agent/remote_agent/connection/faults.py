@@ -6,13 +6,12 @@ one again only from time to time.
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import ssl
+import sys
 import time
 from typing import Final
-from urllib.error import HTTPError
 
 import structlog
 from websockets.exceptions import InvalidProxy, InvalidProxyStatus, NegotiationError, ProxyError
@@ -103,7 +102,7 @@ def _of_proxy(error: BaseException, route: Route) -> Fault | None:
     if isinstance(error, InvalidProxyStatus):
         status = error.response.status_code
         return proxy_refusal(route, status, f"HTTP {status}")
-    if isinstance(error, HTTPError) or tunnel:
+    if _is_one(error, "urllib.error", "HTTPError") or tunnel:
         status = int(tunnel[1]) if tunnel else 407
         return proxy_refusal(route, status, cause_of(error))
     if isinstance(error, ProxyError):
@@ -117,9 +116,15 @@ def _of_answer(error: BaseException, route: Route) -> Fault | None:
         return Fault(cause, "check [server] url")
     if isinstance(error, ConnectionRefusedError):
         return None
-    if isinstance(error, http.client.HTTPException | ConnectionError):
+    if isinstance(error, ConnectionError) or _is_one(error, "http.client", "HTTPException"):
         return unanswered(cause_of(error), route, closed=True)
     return None
+
+
+def _is_one(error: BaseException, module: str, name: str) -> bool:
+    """Whether it is an error of this class, without loading the module: who raised it has."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(error, getattr(loaded, name))
 
 
 def problem_of(body: bytes | bytearray | None) -> tuple[str, str]:

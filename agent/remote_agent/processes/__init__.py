@@ -11,7 +11,12 @@ from __future__ import annotations
 import sys
 
 from remote_agent.processes.command import run_again, shim_command, shim_environment
-from remote_agent.processes.environment import TEMPORARY_NAMES, child_env, inherited_env
+from remote_agent.processes.environment import (
+    TEMPORARY_NAMES,
+    child_env,
+    inherited_env,
+    may_have_proxy,
+)
 from remote_agent.processes.load import free_disk, free_memory, load_average, processor_ticks
 from remote_agent.processes.memory import memory_file
 from remote_agent.processes.memory_folder import memory_folder
@@ -312,6 +317,7 @@ __all__ = [
     "lock_file",
     "lower_descriptors",
     "make_fifo",
+    "may_have_proxy",
     "memory_file",
     "memory_folder",
     "missing_privileges",

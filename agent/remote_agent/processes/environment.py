@@ -29,7 +29,14 @@ ALLOWED: Final = frozenset(
 TEMPORARY_NAMES: Final = ("TEMP", "TMP") if sys.platform == "win32" else ("TMPDIR",)
 """Variables that name the folder for temporary files."""
 _OWN: Final = "REMOTE_AGENT_"
+_ASKS_THE_SYSTEM: Final = sys.platform in ("darwin", "win32")
 _ONE_CASE: Final = sys.platform == "win32"
+
+
+def may_have_proxy(environ: Mapping[str, str]) -> bool:
+    """Whether a proxy can be set at all: by a variable, or where the system has settings for it
+    (`urllib.request.getproxies`)."""
+    return _ASKS_THE_SYSTEM or any(name.lower().endswith("_proxy") for name in environ)
 
 
 def inherited_env(environ: Mapping[str, str], allow: Iterable[str] = ()) -> dict[str, str]:

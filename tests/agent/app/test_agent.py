@@ -468,6 +468,9 @@ NEEDLESS = (
     "remote_protocol.reachability",
     "remote_protocol.statsd",
     "difflib",
+    "email",
+    "http.client",
+    "zipfile",
 )
 """What other commands need: no start of a registered agent waits for it."""
 

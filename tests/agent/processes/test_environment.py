@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from remote_agent.processes import child_env, inherited_env
+from remote_agent.processes import child_env, inherited_env, may_have_proxy
 
 
 def test_only_listed_names_pass() -> None:
@@ -37,3 +38,11 @@ def test_the_attempt_wins_over_the_job_and_the_job_over_the_host() -> None:
 def test_a_bare_service_has_a_path_and_a_home() -> None:
     env = child_env(inherited_env({}))
     assert env["PATH"] == os.defpath and env["HOME"] and env["USER"]
+
+
+def test_a_proxy_is_looked_for_where_one_may_be_set() -> None:
+    # The systems of macOS and Windows have settings of their own.
+    asks = sys.platform in ("darwin", "win32")
+    assert may_have_proxy({"PATH": "/bin"}) is asks
+    for name in ("https_proxy", "HTTPS_PROXY", "All_Proxy"):
+        assert may_have_proxy({name: ""})

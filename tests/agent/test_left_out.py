@@ -1,0 +1,66 @@
+"""What an agent does not load, and that it is there for whoever asks for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+BEGUN = "import sys; from remote_agent.left_out import leave_out; leave_out(); "
+
+
+def said(program: str) -> str:
+    """What a new interpreter prints in which a start of the agent has begun."""
+    call = [sys.executable, "-W", "error", "-c", BEGUN + program]
+    done = subprocess.run(call, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_libraries_do_not_load_it() -> None:
+    program = (
+        "import pydantic, websockets.asyncio.client\n"
+        "class One(pydantic.BaseModel):\n    number: int\n"
+        "print(One(number='1').number)\n"
+        "print({'email', 'http.client', 'zipfile', 'urllib.error'} & set(sys.modules))"
+    )
+    assert said(program) == "1\nset()"
+
+
+def test_who_wants_something_of_it_gets_it() -> None:
+    program = (
+        "import urllib.request, importlib.metadata\n"
+        "early = urllib.request\n"
+        "print(early.getproxies_environment is not None, urllib.request is not early)\n"
+        "print(sys.modules['urllib.request'] is urllib.request)\n"
+        "from importlib.metadata import version\n"
+        "print(version('pydantic') == importlib.metadata.version('pydantic'))\n"
+        "try: early.no_such_name\n"
+        "except AttributeError as error: print(error)"
+    )
+    assert said(program).splitlines() == [
+        "True True",
+        "True",
+        "True",
+        "module 'urllib.request' has no attribute 'no_such_name'",
+    ]
+
+
+def test_no_plugin_of_another_package_gets_into_the_agent() -> None:
+    program = "from pydantic.plugin._loader import get_plugins; print(list(get_plugins()))"
+    assert said(program) == "[]"
+
+
+def test_what_is_loaded_already_stays() -> None:
+    program = (
+        "import urllib.request as first; import pydantic.plugin._loader as loader\n"
+        "leave_out()\n"
+        "import urllib.request\n"
+        "print(urllib.request is first, sys.modules['pydantic.plugin._loader'] is loader)"
+    )
+    call = [
+        sys.executable,
+        "-c",
+        "import sys; from remote_agent.left_out import leave_out;" + program,
+    ]
+    done = subprocess.run(call, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True", "True"]
