@@ -20,6 +20,7 @@ from remote_protocol.api.tokens import RegistrationTokenCreate
 from remote_protocol.states import AgentState
 from tests.support.ports import free_port
 
+_ROOT = Path(__file__).resolve().parent.parent
 _BIN = Path(sys.executable).parent
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -43,22 +44,23 @@ class Bed:
 
 
 @contextlib.contextmanager
-def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
-    """Start server and agent in an empty directory; stop and remove everything at the end."""
+def bed(capacity: int = 8, *, with_agent: bool = True, stamped: bool = False) -> Iterator[Bed]:
+    """Start server and agent in an empty directory; stop and remove everything at the end.
+    `stamped`: they leave `server.stamps` and `agent.stamps` there (`benchmarks.stamped`)."""
     root = Path(tempfile.mkdtemp(prefix="remote-bench-"))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     server = agent = None
     place: Bed | None = None
     try:
-        server = start_server(root, url)
+        server = start_server(root, url, stamped)
         token_file = root / "server" / "admin-token"
         wait_until(lambda: token_file.exists() and _answers(port), "the server", 120)
         token = token_file.read_text().strip()
         client = Client(url, token)
         wait_until(lambda: client.version().product == "remote-server", "the server's API")
         if with_agent:
-            agent = start_agent(root, client, url, capacity)
+            agent = start_agent(root, client, url, capacity, stamped=stamped)
         place = Bed(url, token, root, server, agent, client)
         yield place
         client.close()
@@ -72,14 +74,19 @@ def bed(capacity: int = 8, *, with_agent: bool = True) -> Iterator[Bed]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def start_server(root: Path, url: str) -> subprocess.Popen[bytes]:
+def start_server(root: Path, url: str, stamped: bool = False) -> subprocess.Popen[bytes]:
     """Start the server of a bed, also once more after its death."""
-    address = url.removeprefix("http://")
-    return _start(root, "server", "run", "--listen", address, "--data-dir", root / "server")
+    call = ["run", "--listen", url.removeprefix("http://"), "--data-dir", root / "server"]
+    return _start(root, "server", _program(root, "server", stamped), call)
 
 
 def start_agent(
-    root: Path, client: Client, url: str, capacity: int, name: str = "bench"
+    root: Path,
+    client: Client,
+    url: str,
+    capacity: int,
+    name: str = "bench",
+    stamped: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Register and start an agent; returns when the server shows it online."""
     created = client.create_registration_token(RegistrationTokenCreate())
@@ -90,17 +97,26 @@ def start_agent(
     call: list[object] = [_BIN / "remote-agent", "register", "--server", url, "--name", name]
     call += ["--token-file", secret, "--capacity", capacity, "--state-dir", state]
     subprocess.run([str(word) for word in call], check=True, stdout=subprocess.DEVNULL)
-    agent = _start(root, name, "run", "--state-dir", state, program="remote-agent")
+    program = _program(root, "agent", stamped)
+    agent = _start(root, name, program, ["run", "--state-dir", state])
     wait_until(lambda: client.agent(name).state is AgentState.ONLINE, "the agent")
     return agent
 
 
+def _program(root: Path, who: str, stamped: bool) -> list[object]:
+    if stamped:
+        stamps = root / f"{who}.stamps"
+        return [sys.executable, "-m", "benchmarks.stamped", stamps, f"remote-{who}"]
+    return [_BIN / f"remote-{who}"]
+
+
 def _start(
-    root: Path, log: str, *arguments: object, program: str = "remote-server"
+    root: Path, log: str, program: Sequence[object], arguments: Sequence[object]
 ) -> subprocess.Popen[bytes]:
     with open(root / f"{log}.log", "ab") as output:
         return subprocess.Popen(
-            [_BIN / program, *map(str, arguments)],
+            [str(word) for word in (*program, *arguments)],
+            cwd=_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -9,40 +9,55 @@ one clock. CPU of shims and jobs is what the processes below the agent spent.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import time
+from collections.abc import Callable, Iterator
 
 from benchmarks.bed import Bed, bed, cpu_seconds, family_seconds, quantile, summary, table
 from remote_protocol.api.jobs import JobView
 from remote_protocol.spec import CommandSpec
 from remote_protocol.states import JobState
 
-_TRUE = CommandSpec(command=["/usr/bin/true"])
+TRUE = CommandSpec(command=["/usr/bin/true"])
 
 
 def latency(place: Bed, count: int) -> list[float]:
     """Milliseconds from before the submit to the spawn, for `count` jobs one after another."""
-    # A bare connection: what httpx needs to build a request is not the system's delay.
-    connection = http.client.HTTPConnection(place.url.removeprefix("http://"))
-    headers = {"Authorization": f"Bearer {place.token}", "Content-Type": "application/json"}
-    body = _TRUE.model_dump_json(exclude_defaults=True)
     delays = []
-    for _ in range(count):
-        before = time.time()
-        connection.request("POST", "/api/v1/jobs", body, headers)
-        job = JobView.model_validate_json(connection.getresponse().read())
-        ended = place.client.wait(job.id, 30)
-        assert ended.state is JobState.SUCCEEDED, ended
-        spawned = next(e for e in place.client.timeline(job.id) if e.what == "spawned")
-        delays.append((spawned.at.timestamp() - before) * 1000)
+    with submitting(place) as submit:
+        for _ in range(count):
+            before = time.time()
+            job = submit(TRUE)
+            ended = place.client.wait(job, 30)
+            assert ended.state is JobState.SUCCEEDED, ended
+            spawned = next(e for e in place.client.timeline(job) if e.what == "spawned")
+            delays.append((spawned.at.timestamp() - before) * 1000)
     return delays
+
+
+@contextlib.contextmanager
+def submitting(place: Bed) -> Iterator[Callable[[CommandSpec], str]]:
+    """Submits a job by a bare connection, and gives its id: what httpx needs to build a request is
+    not the system's delay."""
+    with contextlib.closing(
+        http.client.HTTPConnection(place.url.removeprefix("http://"))
+    ) as connection:
+        headers = {"Authorization": f"Bearer {place.token}", "Content-Type": "application/json"}
+
+        def submit(spec: CommandSpec) -> str:
+            body = spec.model_dump_json(exclude_defaults=True)
+            connection.request("POST", "/api/v1/jobs", body, headers)
+            return JobView.model_validate_json(connection.getresponse().read()).id
+
+        yield submit
 
 
 def throughput(place: Bed, count: int) -> dict[str, float]:
     """Jobs a second and CPU milliseconds a job, by process, for `count` jobs in one batch."""
     before = _spent(place)
     begun = time.monotonic()
-    ids = place.client.submit_batch([_TRUE] * count)
+    ids = place.client.submit_batch([TRUE] * count)
     # The last one ends last but for a few that ran beside it: asking for it alone disturbs least.
     for identity in reversed(ids):
         while not place.client.job(identity).state.terminal:

@@ -9,6 +9,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 _FULL = [
     ["dispatch"],
+    ["steps"],
     ["databases"],
     ["output"],
     ["input"],
@@ -24,6 +25,7 @@ _FULL = [
 ]
 _QUICK = [
     ["dispatch", "--rounds", "1", "--jobs", "500", "--latency", "50"],
+    ["steps", "--jobs", "50"],
     ["databases", "--jobs", "200"],
     ["output", "--megabytes", "100"],
     ["input", "--megabytes", "50", "--lines", "20"],
