@@ -119,6 +119,12 @@ def get_provider_info() -> dict[str, Any]:
                     "push_limit": _option(
                         "integer", "67108864", "Bytes of the files of such a bundle, at the most."
                     ),
+                    "push_cache": _option(
+                        "integer",
+                        "1073741824",
+                        "Bytes of unpacked bundles that a host keeps for later tasks, in "
+                        "AIRFLOW_HOME; 0: each task unpacks its own.",
+                    ),
                     "push_ignore_file": _option(
                         "string",
                         ".remoteignore",

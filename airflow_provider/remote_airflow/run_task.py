@@ -28,29 +28,6 @@ def logs_to_stdout(log_path: str | None) -> bool:
     return True
 
 
-def unpack_bundle(name: str) -> None:
-    """Have the task's DAG bundle be the one that came with the job, if one came."""
-    folder = os.environ.get("REMOTE_WORK_DIR") or os.getcwd()
-    archive = os.path.join(folder, ".airflow-bundle.zip")
-    if not os.path.exists(archive):
-        return
-    from zipfile import ZipFile
-
-    target = os.path.join(folder, ".airflow-bundle")
-    with ZipFile(archive) as packed:
-        packed.extractall(target)
-        for entry in packed.infolist():
-            if entry.external_attr >> 16 & 0o100:
-                os.chmod(os.path.join(target, entry.filename), 0o755)
-    os.remove(archive)
-    bundle = {
-        "name": name,
-        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": target},
-    }
-    os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps([bundle])
-
-
 def wakes_at_the_end() -> None:
     """Have the supervisor wake when its task's process ends. It waits for what that writes, closes
     its files, and would look for its end with the next heartbeat only: the slot is lost for so
@@ -154,7 +131,10 @@ def main() -> None:
     document = json.loads(text)
     log_path = document.get("log_path")
     in_place = logs_to_stdout(log_path)
-    unpack_bundle(str((document.get("bundle_info") or {}).get("name")))
+    # `task_bundle.py` and `task_proxy.py` stand before this where they are of use.
+    parts = globals()
+    if "unpack_bundle" in parts:
+        parts["unpack_bundle"](str((document.get("bundle_info") or {}).get("name")))
     del document
     try:
         from airflow.executors import workloads
@@ -173,8 +153,6 @@ def main() -> None:
     reads_no_certificates()
     if in_place:
         writes_together()
-    # `task_proxy.py` stands before this where the task has a proxy.
-    parts = globals()
     if "explains_proxies" in parts:
         parts["asks_its_own_host_directly"]()
         parts["explains_proxies"](log_path, in_place)

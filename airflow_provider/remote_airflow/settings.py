@@ -46,6 +46,8 @@ class Settings(NamedTuple):
     push_limit: int
     """Bytes of the files of one, unpacked."""
     push_ignore_file: str
+    push_cache: int
+    """Bytes of unpacked ones that each user of tasks keeps on a host; 0: none."""
 
     def pushes(self, bundle: str) -> bool:
         """Whether tasks of this bundle get it with their jobs."""
@@ -92,6 +94,7 @@ def load(conf: Any) -> Settings:
         push_bundles=_names("push_bundles", text("push_bundles"), "dags-folder"),
         push_limit=max(1, _number("push_limit", text, 67108864)),
         push_ignore_file=text("push_ignore_file", ".remoteignore"),
+        push_cache=max(0, _number("push_cache", text, 1073741824)),
     )
     if found.token or found.token_file:
         return found
@@ -117,6 +120,7 @@ def of_connection(given: Given) -> Settings:
         push_bundles=frozenset(),
         push_limit=0,
         push_ignore_file="",
+        push_cache=0,
         running_log_limit=0,
     )
 

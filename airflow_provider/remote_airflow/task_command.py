@@ -1,5 +1,5 @@
-"""What a job runs to run a task: the one place that knows it. Reads `run_task.py` and
-`task_proxy.py`.
+"""What a job runs to run a task: the one place that knows it. Reads `run_task.py` and the
+parts that stand before it.
 
 A program for an environment that the agent's host has, which reads the workload from its standard
 input. Where the environment is named, the job is forked from an interpreter of it that has Airflow
@@ -40,6 +40,8 @@ _PRELOAD: Final = (
 )
 """What takes the seconds before a task."""
 _API: Final = "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
+_CACHE: Final = "AIRFLOW__REMOTE__PUSH_CACHE"
+"""What `task_bundle.py` may keep."""
 _RELAYED: Final = "${REMOTE_RELAY_URL}execution/"
 """The address of the attempt's own relay, which its agent puts in."""
 
@@ -57,12 +59,14 @@ def fields_of(
         # A task that names its executor looks the name up where it runs.
         "AIRFLOW__CORE__EXECUTOR": settings.executor,
         _API: settings.execution_api_url,
+        **({_CACHE: str(settings.push_cache)} if settings.push_bundles else {}),
         **settings.env,
     }
     body: dict[str, Any] = {}
     if settings.secrets:
         body["secrets"] = list(settings.secrets)
-    program = _program(any(map(_is_proxy, (*env, *settings.secrets, *own))))
+    has_proxy = any(map(_is_proxy, (*env, *settings.secrets, *own)))
+    program = _program(has_proxy, bool(settings.push_bundles))
     # The address of a relay is the loopback of the agent's host.
     if settings.relay and (container is None or container.get("network") == "host"):
         env[_API] = _RELAYED
@@ -103,6 +107,7 @@ def _has_secret(value: str, settings: Settings) -> bool:
 
 
 @cache
-def _program(has_proxy: bool) -> str:
-    names = ("task_proxy.py", "run_task.py") if has_proxy else ("run_task.py",)
-    return "".join(Path(__file__).with_name(name).read_text() for name in names)
+def _program(has_proxy: bool, has_bundle: bool) -> str:
+    parts = {"task_proxy.py": has_proxy, "task_bundle.py": has_bundle, "run_task.py": True}
+    folder = Path(__file__).parent
+    return "\n".join((folder / name).read_text() for name, wanted in parts.items() if wanted)

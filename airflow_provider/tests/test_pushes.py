@@ -334,9 +334,9 @@ def test_nothing_is_looked_at_for_tasks_without(executor: Any, server: FakeServe
 
 def unpacked(folder: Path, name: str = "dags-folder") -> dict[str, Any]:
     """What the program of a job makes of its work directory, before it runs the task."""
-    text = PROGRAM.read_text().rpartition("main()")[0]
+    text = PROGRAM.with_name("task_bundle.py").read_text()
     code = (
-        f"{text}\nunpack_bundle({name!r})\n"
+        f"import sys\n{text}\nunpack_bundle({name!r})\n"
         "from airflow.dag_processing.bundles.manager import DagBundlesManager\n"
         "bundles = DagBundlesManager()\n"
         "paths = {b.name: str(b.path) for b in bundles.get_all_dag_bundles()}\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.airflow.deployment import Airflow
 
 
@@ -18,8 +20,10 @@ def test_tasks_bring_their_dags_as_they_are_at_that_moment(airflow: Airflow) -> 
     lines = (airflow.said_folder / "pushed").read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["red", "blue"]
     # Not from the folder of the scheduler, which is on the same disk here.
-    assert all("/.airflow-bundle/pushed.py" in line for line in lines)
-    assert str(airflow.pushed) not in str(lines)
+    kept = airflow.root / "agent-home" / "remote-bundles"
+    places = [Path(line.split()[1]).parent for line in lines]
+    assert [place.parent for place in places] == [kept, kept] and places[0] != places[1]
+    assert (places[0] / "shared" / "script.sh").stat().st_mode & 0o777 == 0o555
     client = airflow.stack.client
     jobs = client.jobs(limit=10, annotation="airflow.dag=pushed").items
     digests = [job.files[0].digest for job in (client.job(one.id) for one in jobs)]
@@ -64,5 +68,8 @@ def test_tasks_of_a_run_keep_the_version_that_it_began_with(airflow: Airflow) ->
     for line, version in zip(places("git_fetched"), ("v1", "v1", "v2", "v2"), strict=True):
         folder = airflow.host_bundles / "git_fetched" / "versions" / airflow.commits[version]
         assert line.endswith(f" {folder}/git_fetched/git_fetched.py")
-    assert all("/.airflow-bundle/git_pushed.py" in line for line in places("git_pushed"))
+    kept = str(airflow.root / "agent-home" / "remote-bundles")
+    pushed = [line.split()[-1] for line in places("git_pushed")]
+    assert all(path.startswith(kept) for path in pushed), pushed
+    assert pushed[0] == pushed[1] != pushed[2] == pushed[3], "one folder for each commit"
     assert not (airflow.host_bundles / "git_pushed").exists()
