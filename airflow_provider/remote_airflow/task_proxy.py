@@ -90,7 +90,7 @@ def explain_fault(client: Any, request: Any, error: Exception) -> tuple[str, boo
         found = re.match(r"(\d{3})\s*(.*)", str(error))
         if found is None:
             return f"{begin}{proxy} is none that can be used ({error}); correct it {where}", False
-        status, reason = int(found[1]), found[2]
+        status, reason = int(found[1]), found[2][:100]
     elif "CERTIFICATE" in str(error):
         return (
             f"{begin}through {proxy} comes a certificate that is not trusted ({error}); where the "
