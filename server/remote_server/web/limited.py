@@ -11,14 +11,17 @@ from dataclasses import replace
 from typing import Any, Final, NoReturn, cast
 
 from remote_protocol.errors import ErrorCode
+from remote_protocol.spec import JobSpec
 from remote_protocol.states import JobState
 from remote_server.domain.model import Token
 from remote_server.domain.queue_limits import QueueLimits
+from remote_server.domain.secrets import Sealer
 from remote_server.errors import ServerError
 from remote_server.queries.fleet import FleetReader, Member
 from remote_server.queries.limited_agents import LimitedAgents
 from remote_server.queries.limited_store import LimitedStore, not_theirs
 from remote_server.queries.overview import Figures
+from remote_server.secrets.vault import Vault
 from remote_server.slices import slices
 from remote_server.store import Store
 from remote_server.web.http.problems import ApiProblem
@@ -32,6 +35,17 @@ class Withheld:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise not_theirs()
+
+
+class SealingVault(Withheld):
+    """The part of the vault that only takes: what a caller gives with a job is sealed for it."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    async def concealed(self, spec: JobSpec) -> tuple[JobSpec, Sealer | None]:
+        """See Vault. KeyUnusable."""
+        return await self._vault.concealed(spec)
 
 
 class LimitedFleet:
@@ -110,7 +124,7 @@ def limited(services: Services, token: Token) -> Services:
         hub=withheld,
         agent_logs=withheld,
         history=withheld,
-        vault=withheld,
+        vault=cast(Vault, SealingVault(services.vault)),
         signing_key=withheld,
         gauges=withheld,
         metrics=withheld,

@@ -454,6 +454,25 @@ async def test_a_stream_of_events_has_only_its_own_and_goes_on(world: World) -> 
         assert event["job"] == made and event["seq"] > last + 3
 
 
+async def test_a_private_input_is_taken_and_never_given_back(world: World) -> None:
+    spec = {**SPEC, "private_input": "hush"}
+    calls = {
+        "/jobs": spec,
+        "/jobs/batch": {"jobs": [spec], "atomic": False},
+    }
+    for path, body in calls.items():
+        answer = await world.live.ask("POST", path, body, world.token)
+        assert (answer.status, "hush" in answer.text) == (201, False), answer.text
+    jobs, _ = await world.live.services.store.jobs()
+    mine = [job for job in jobs if job.spec.private_input]
+    assert len(mine) >= 2
+    for job in mine:
+        assert await world.live.services.vault.private_input(job.id) == ("hush", "")
+    vault = limited(world.live.services, replace(ANY_TOKEN, queues=("default",))).vault
+    with pytest.raises(Refused, match="limited to queues"):
+        await vault.private_input(mine[0].id)
+
+
 async def test_a_page_hears_of_its_own_queues(world: World) -> None:
     async with visitor(world.live, None) as browser:
         await browser.sign_in(world.token)
