@@ -35,7 +35,7 @@ AIRFLOW_FOLDER := $(CURDIR)/build/airflow$(if $(AIRFLOW),-$(AIRFLOW))
 # Units of what only Airflow 3.3 has, or has in that place.
 AIRFLOW_UNITS := $(if $(AIRFLOW),$(foreach name,connection metrics plugin run_task teams workloads,--ignore=tests/test_$(name).py) \
   --deselect tests/test_guide.py::test_the_lines_for_teams_are_an_executor_of_a_team)
-AIRFLOW_TESTS := $(if $(AIRFLOW),$(foreach name,dev_airflow pages workloads,--ignore=tests/airflow/test_$(name).py))
+AIRFLOW_TESTS := $(if $(AIRFLOW),$(foreach name,dev_airflow pages teams workloads,--ignore=tests/airflow/test_$(name).py))
 
 # End-to-end tests that are run with the binary, too.
 WITH_BINARY := $(addprefix tests/e2e/,test_jobs.py test_leaving.py test_separation.py test_input.py)

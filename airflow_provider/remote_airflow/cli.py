@@ -8,10 +8,11 @@ from typing import Any
 
 def get_commands() -> list[Any]:
     """The commands, as Airflow takes them."""
-    from airflow.cli.cli_config import ActionCommand, GroupCommand
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
+    team = Arg(("--team",), help="The server of this team, of a multi-team Airflow", default=None)
     commands = [
-        ActionCommand(name=name, help=words, func=run, args=())
+        ActionCommand(name=name, help=words, func=run, args=(team,))
         for name, words, run in (
             ("check", "Say whether the remote-server is reached and takes tasks", check),
             ("agents", "List its agents", agents),
@@ -22,12 +23,12 @@ def get_commands() -> list[Any]:
     return [GroupCommand(name="remote", help=words, subcommands=commands)]
 
 
-def check(_: Any) -> None:
+def check(args: Any) -> None:
     """Whether everything that a task needs can be had."""
     from remote_airflow.checking import look
     from remote_airflow.server import Server
 
-    settings = _settings()
+    settings = _settings(args.team)
     good, lines = look(Server(settings, timeout=10.0))
     last = lines.pop()
     for line in lines:
@@ -38,16 +39,16 @@ def check(_: Any) -> None:
     _check_bundles(settings)
 
 
-def agents(_: Any) -> None:
+def agents(args: Any) -> None:
     """Its agents."""
-    for agent in _ask("/agents")["items"]:
+    for agent in _ask("/agents", args.team)["items"]:
         running = f"{agent['running']}/{_capacity(agent['capacity'])}"
         print("\t".join((agent["name"], agent["state"], running, ",".join(agent["queues"]))))
 
 
-def queues(_: Any) -> None:
+def queues(args: Any) -> None:
     """Its queues."""
-    for queue in _ask("/queues")["items"]:
+    for queue in _ask("/queues", args.team)["items"]:
         print("\t".join(str(queue.get(name)) for name in ("name", "queued", "running", "agents")))
 
 
@@ -79,27 +80,27 @@ def _check_bundles(settings: Any) -> None:
         print(f"DAG bundle {name} is pushed: {files}, {size} bytes")
 
 
-def _ask(path: str) -> Any:
-    from remote_airflow.server import Refused, Unavailable
+def _ask(path: str, team: str | None) -> Any:
+    from remote_airflow.server import Refused, Server, Unavailable
 
     try:
-        return _server().get(path)
+        return Server(_settings(team), timeout=10.0).get(path)
     except (Unavailable, Refused) as error:
         sys.exit(f"airflow remote: {error.args[0]}")
 
 
-def _server() -> Any:
-    from remote_airflow.server import Server
-
-    return Server(_settings(), timeout=10.0)
-
-
-def _settings() -> Any:
+def _settings(team: str | None) -> Any:
     from airflow.configuration import conf
 
     from remote_airflow.settings import SettingsError, load
+    from remote_airflow.teams import configuration_for, has_teams
 
+    if team and not has_teams():
+        sys.exit("airflow remote: this Airflow has no teams: set [core] multi_team, or omit --team")
     try:
-        return load(conf)
+        found = configuration_for(team)
+        if team and found is conf:
+            print(f"team {team} has no server of its own; this is that of everybody")
+        return load(found)
     except SettingsError as error:
         sys.exit(f"airflow remote: {error}")

@@ -32,9 +32,11 @@ def by_name(name: str, team: str | None) -> Given:
     try:
         return given_by(name, Connection.get_connection_from_secrets(name, **of_team))
     except AirflowNotFoundException:
+        whose = f" of team {team}, or of everybody," if team else ""
+        variable = f"AIRFLOW_CONN_{f'_{team.upper()}___' if team else ''}{name.upper()}"
         raise NotThere(
-            f"[remote] conn_id: Airflow has no connection {name!r}; make one of the type "
-            f"{TYPE} (Admin, Connections), or set AIRFLOW_CONN_{name.upper()}"
+            f"[remote] conn_id: Airflow has no connection {name!r}{whose}; make one of the type "
+            f"{TYPE} (Admin, Connections), or set {variable}"
         ) from None
 
 

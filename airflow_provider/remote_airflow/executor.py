@@ -15,14 +15,12 @@ from airflow.executors.base_executor import BaseExecutor
 
 from remote_airflow.dispatches import Dispatches, Told
 from remote_airflow.job import DISPATCH, ConfigError, job_of, pushed_bundle
-from remote_airflow.link import Link
 from remote_airflow.logs import RunningLogs
-from remote_airflow.metrics import Metrics
-from remote_airflow.pushes import Pushes
+from remote_airflow.routes import Route, Routes
 from remote_airflow.server import Server, Unavailable
-from remote_airflow.settings import Settings, load
+from remote_airflow.settings import SettingsError
 from remote_airflow.teams import settings_of, team_of
-from remote_airflow.versions import RUNS_ALL, bundle_root, dispatch_id, key_of
+from remote_airflow.versions import RUNS_ALL, dispatch_id, key_of
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +50,8 @@ class RemoteExecutor(BaseExecutor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._dispatches = Dispatches()
-        self._settings: Settings | None = None
-        self._link: Link | None = None
-        self._server: Server | None = None
+        self._routes = Routes(self.team_name)
         self._logs: dict[str | None, RunningLogs] = {}
-        self._metrics = Metrics(self.team_name)
         self._noted: deque[Any] = deque(maxlen=_NOTED)
 
     # The scheduler's process ---------------------------------------------------------------------
@@ -65,12 +59,12 @@ class RemoteExecutor(BaseExecutor):
     def start(self) -> None:
         """Connect. SettingsError when the configuration is wrong: better now than at the first
         task."""
-        settings = self._configured()
-        self._server = Server(settings)
-        pushes = Pushes(self._server, settings, bundle_root) if settings.push_bundles else None
-        self._link = Link(self._server, self._dispatches, pushes)
-        self._link.start()
-        log.info("tasks of this executor run on agents of %s", settings.url)
+        self._routes.start()
+
+    @property
+    def _dispatches(self) -> Dispatches:
+        """Those of its own route."""
+        return self._routes.own.dispatches
 
     def queue_workload(self, workload: Any, session: Any) -> None:
         """Take one. What this version of Airflow gives us no way to run fails: the base class would
@@ -87,26 +81,32 @@ class RemoteExecutor(BaseExecutor):
             for waiting in _WAITING:
                 getattr(self, waiting, {}).pop(key, None)
             self.running.add(key)
+            route: Route | None = None
             try:
-                dispatch, known = dispatch_id(workload)
-                settings = self._configured()
-                body = job_of(workload, dispatch, settings)
-                self._dispatches.add(key, dispatch, body, pushed_bundle(workload, settings))
-                if not known:
-                    self._tell_queued(key, dispatch)
-            except ConfigError as error:
-                self._refuse(key, str(error))
+                route = self._routes.of_workload(workload)
+                route.start()
+                self._dispatch(route, workload, key)
+            except (ConfigError, SettingsError) as error:
+                self._refuse(key, str(error), route)
             except Exception as error:
                 log.exception("a task cannot be dispatched: %s", key)
-                self._refuse(key, f"it cannot be dispatched: {error}")
+                self._refuse(key, f"it cannot be dispatched: {error}", route)
+
+    def _dispatch(self, route: Route, workload: Any, key: Any) -> None:
+        dispatch, known = dispatch_id(workload)
+        settings = route.settings()
+        body = job_of(workload, dispatch, settings)
+        route.dispatches.add(key, dispatch, body, pushed_bundle(workload, settings))
+        if not known:
+            self._tell_queued(key, dispatch)
 
     def _tell_queued(self, key: Any, dispatch: str) -> None:
         from airflow.utils.state import TaskInstanceState
 
         self.change_state(key, TaskInstanceState.QUEUED, dispatch, remove_running=False)
 
-    def _refuse(self, key: Any, reason: str) -> None:
-        self._metrics.refused()
+    def _refuse(self, key: Any, reason: str, route: Route | None) -> None:
+        (route or self._routes.own).refused()
         self._note("remote: not run", reason, key)
         self.fail(key, reason)
 
@@ -120,24 +120,28 @@ class RemoteExecutor(BaseExecutor):
 
     def sync(self) -> None:
         """Tell Airflow what has become of its tasks, and the server what Airflow gave up."""
-        try:
-            for report in self._dispatches.reports():
-                if report.what is Told.RUNNING:
-                    self.running_state(report.key, report.dispatch)
-                elif report.what is Told.SUCCESS:
-                    self.success(report.key, report.dispatch)
-                else:
-                    log.warning("task %s: %s", report.key, report.detail)
-                    self._note("remote: failed", report.detail, report.key)
-                    # Of a callback it is what Airflow shows as its output.
-                    told = report.dispatch if _is_task(report.key) else report.detail
-                    self.fail(report.key, told)
-            # Airflow ends tasks without heartbeats by change_state: then nobody else stops them.
-            for key in self._dispatches.keep_only(self.running, _GIVEN_UP):
-                log.info("the job of %s is cancelled: Airflow has ended the task", key)
-        except Exception:
-            log.exception("the state of tasks cannot be told now")
-        self._metrics.tell(self._dispatches, self._server.heard_at if self._server else None)
+        for route in self._routes.all():
+            try:
+                self._report(route.dispatches)
+            except Exception:
+                log.exception("the state of tasks cannot be told now")
+            route.tell_metrics()
+
+    def _report(self, dispatches: Dispatches) -> None:
+        for report in dispatches.reports():
+            if report.what is Told.RUNNING:
+                self.running_state(report.key, report.dispatch)
+            elif report.what is Told.SUCCESS:
+                self.success(report.key, report.dispatch)
+            else:
+                log.warning("task %s: %s", report.key, report.detail)
+                self._note("remote: failed", report.detail, report.key)
+                # Of a callback it is what Airflow shows as its output.
+                told = report.dispatch if _is_task(report.key) else report.detail
+                self.fail(report.key, told)
+        # Airflow ends tasks without heartbeats by change_state: then nobody else stops them.
+        for key in dispatches.keep_only(self.running, _GIVEN_UP):
+            log.info("the job of %s is cancelled: Airflow has ended the task", key)
 
     def revoke_task(self, *, ti: Any) -> None:
         """Forget a task and end its job; nothing is reported of it."""
@@ -146,7 +150,8 @@ class RemoteExecutor(BaseExecutor):
             self.queued_tasks.pop(key, None)
             self.running.discard(key)
             self.event_buffer.pop(key, None)
-            self._dispatches.revoke(key, "Airflow has taken the task back")
+            for route in self._routes.all():
+                route.dispatches.revoke(key, "Airflow has taken the task back")
         except Exception:
             log.exception("a task cannot be taken back")
 
@@ -154,21 +159,37 @@ class RemoteExecutor(BaseExecutor):
         """Go on with tasks of a scheduler that has died; those that the server does not know are
         given back. Again for tasks that are held already, it changes nothing."""
         try:
-            return self._adopt(tis)
+            parts = self._by_route(tis)
+        except Exception:
+            log.exception("tasks cannot be adopted")
+            return [ti for ti in tis if not ti.external_executor_id]
+        return [ti for route, its in parts for ti in self._adopt_safely(route, its)]
+
+    def _adopt_safely(self, route: Route, tis: Sequence[Any]) -> list[Any]:
+        try:
+            return self._adopt(route, tis)
         except Exception:
             log.exception("tasks cannot be adopted")
             return [ti for ti in tis if not ti.external_executor_id]
 
-    def _adopt(self, tis: Sequence[Any]) -> list[Any]:
+    def _by_route(self, tis: Sequence[Any]) -> list[tuple[Route, list[Any]]]:
+        found: dict[int, tuple[Route, list[Any]]] = {}
+        for ti in tis:
+            route = self._routes.of_dag(ti.dag_id)
+            found.setdefault(id(route), (route, []))[1].append(ti)
+        return list(found.values())
+
+    def _adopt(self, route: Route, tis: Sequence[Any]) -> list[Any]:
+        dispatches = route.dispatches
         wanted = {str(ti.external_executor_id): ti for ti in tis if ti.external_executor_id}
         unknown = [ti for ti in tis if not ti.external_executor_id]
-        new = [key for key, ti in wanted.items() if not self._dispatches.holds(ti.key, key)]
+        new = [key for key, ti in wanted.items() if not dispatches.holds(ti.key, key)]
         found: dict[str, dict[str, Any]] = {}
         missing: set[str] = set()
         verified = True
-        if new and self._server is not None:
+        if new and (server := _started(route)) is not None:
             try:
-                found, missing = self._look(self._server, new, wanted)
+                found, missing = self._look(server, new, wanted)
             except Unavailable as error:
                 # Their jobs run on, as far as anybody knows; what is not there is said later.
                 log.warning("tasks are adopted unseen, the remote-server is away: %s", error)
@@ -179,7 +200,7 @@ class RemoteExecutor(BaseExecutor):
                 continue
             key = ti.key
             self.running.add(key)
-            self._dispatches.adopt(key, dispatch, found.get(dispatch), verified)
+            dispatches.adopt(key, dispatch, found.get(dispatch), verified)
         if wanted:
             log.info("adopted %d tasks, %d are not known", len(tis) - len(unknown), len(unknown))
         return unknown
@@ -202,13 +223,11 @@ class RemoteExecutor(BaseExecutor):
 
     def end(self) -> None:
         """The scheduler stops: say what is left to say. Jobs run on and are adopted later."""
-        if self._link is not None:
-            self._link.stop(_STOP_TIMEOUT)
+        self._routes.stop(_STOP_TIMEOUT)
 
     def terminate(self) -> None:
         """The same, at once."""
-        if self._link is not None:
-            self._link.stop(0)
+        self._routes.stop(0)
 
     # The api-server's process, where nobody calls start ------------------------------------------
 
@@ -232,10 +251,14 @@ class RemoteExecutor(BaseExecutor):
 
         return get_commands()
 
-    def _configured(self) -> Settings:
-        if self._settings is None:
-            self._settings = load(self.conf)
-        return self._settings
+
+def _started(route: Route) -> Server | None:
+    """Its server, if it can be asked at all."""
+    try:
+        route.start()
+    except SettingsError as error:
+        log.error("tasks are adopted unseen: %s", error)
+    return route.server
 
 
 def _is_task(key: Any) -> bool:

@@ -33,6 +33,11 @@ def is_ours(setting: str, name: str | None, team: str | None) -> bool:
     )
 
 
+def has_executor(setting: str, team: str) -> bool:
+    """Whether a team has ours as an executor of its own."""
+    return any(_parts(entry)[1] == OURS for entry in _entries(setting, team))
+
+
 def _entries(setting: str, team: str | None) -> list[str]:
     """What is there of one team, or of everybody."""
     found: list[str] = []

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from remote_airflow.connection import Given, NotThere, by_name
 from remote_airflow.executor_setting import for_tasks
 
 SECTION = "remote"
+_BUNDLES: Final = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 
 
 class SettingsError(ValueError):
@@ -67,12 +68,22 @@ class Settings(NamedTuple):
 
 
 def load(conf: Any) -> Settings:
-    """The settings. SettingsError."""
+    """The settings. SettingsError, which names the team whose they are."""
+    team = getattr(conf, "team_name", None)
+    try:
+        return _load(conf, team)
+    except SettingsError as error:
+        if team is None:
+            raise
+        variables = f"AIRFLOW__{team.upper()}___REMOTE__"
+        words = str(error).replace("AIRFLOW__REMOTE__", variables)
+        raise SettingsError(f"team {team}: {words}") from None
 
+
+def _load(conf: Any, team: str | None) -> Settings:
     def text(name: str, default: str = "") -> str:
         return str(conf.get(SECTION, name, fallback=default) or default).strip()
 
-    team = getattr(conf, "team_name", None)
     # A team's has nothing of what holds for everybody.
     general = conf if team is None else _general()
     given = _given(text("conn_id"), team)
@@ -88,7 +99,7 @@ def load(conf: Any) -> Settings:
         execution_api_url=text("execution_api_url") or _execution_api_url(general),
         executor=for_tasks(str(general.get("core", "executor", fallback="") or ""), team),
         queue=str(general.get("operators", "default_queue", fallback="") or "default"),
-        env=_variables(text("env", "{}")),
+        env=_without_teams(_variables(text("env", "{}"))),
         secrets=tuple(sorted(_names("secrets", text("secrets"), "PROXY_PASSWORD"))),
         running_log_limit=max(65536, _number("running_log_limit", text, 2097152)),
         push_bundles=_names("push_bundles", text("push_bundles"), "dags-folder"),
@@ -185,6 +196,18 @@ def _variables(text: str) -> dict[str, str]:
     if not isinstance(found, dict):
         raise SettingsError('[remote] env is not a JSON object; write for example {"TZ": "UTC"}')
     return {str(name): str(value) for name, value in found.items()}
+
+
+def _without_teams(env: dict[str, str]) -> dict[str, str]:
+    """The same, where a list of DAG bundles names teams: Airflow refuses it on a host that knows
+    none, as those of tasks do."""
+    try:
+        bundles = json.loads(env[_BUNDLES])
+        kept = [{k: v for k, v in one.items() if k != "team_name"} for one in bundles]
+    except (KeyError, ValueError, AttributeError, TypeError):
+        # None, or one that the task itself complains of.
+        return env
+    return env | {_BUNDLES: json.dumps(kept)}
 
 
 def _names(setting: str, text: str, example: str) -> frozenset[str]:

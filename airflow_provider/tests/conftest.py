@@ -282,6 +282,25 @@ def workload(task: str = "t", number: int = 1, **fields: Any) -> Any:
     )
 
 
+def callback(bundle: str = "dags-folder", path: str = "alerts.too_late") -> Any:
+    """What a missed deadline calls."""
+    from airflow.executors import workloads
+
+    return workloads.ExecuteCallback.model_validate(
+        {
+            "callback": {
+                "id": str(uuid.uuid4()),
+                "fetch_method": "import_path",
+                "data": {"path": path, "kwargs": {"who": "nobody"}},
+            },
+            "token": "eyJ-a-token",
+            "dag_rel_path": "dags.py",
+            "bundle_info": {"name": bundle},
+            "log_path": "executor_callbacks/d/r/1",
+        }
+    )
+
+
 class Instance:
     """A row of a task instance, as far as the executor looks."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from .conftest import FakeServer
 
 ENVIRONMENT = "AIRFLOW_CONN_FLEET"
+NOBODYS = Namespace(team=None)
 
 
 @pytest.fixture
@@ -124,21 +126,21 @@ def test_the_command_says_the_same(server: FakeServer, capsys: pytest.CaptureFix
     from remote_airflow.cli import agents, check
 
     # Airflow has a warning of its own for types with an underscore.
-    check(None)
+    check(NOBODYS)
     assert capsys.readouterr().out.endswith(
         "remote-server 0.1.0, token airflow (operator)\n1 agent is online\n"
     )
     server.agents.append({"name": "b", "state": "online"})
-    check(None)
+    check(NOBODYS)
     assert capsys.readouterr().out.endswith("\n2 agents are online\n")
     server.role = "viewer"
     with pytest.raises(SystemExit, match="airflow remote: the token may only look"):
-        check(None)
+        check(NOBODYS)
     server.agents = [
         {"name": name, "state": "online", "running": 1, "capacity": capacity, "queues": ["q", "r"]}
         for name, capacity in (("a", {"default": 8.0}), ("b", {"default": 8.0, "gpu": 1.5}))
     ]
-    agents(None)
+    agents(NOBODYS)
     assert capsys.readouterr().out.endswith(
         "a\tonline\t1/8\tq,r\nb\tonline\t1/default=8,gpu=1.5\tq,r\n"
     )

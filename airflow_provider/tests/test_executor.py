@@ -213,5 +213,5 @@ def test_a_team_has_its_own_settings(server: FakeServer, monkeypatch: pytest.Mon
     monkeypatch.setenv("AIRFLOW__BLUE___REMOTE__TOKEN", "rpt_blue")
     blue = RemoteExecutor(parallelism=1, team_name="blue")
     assert blue.team_name == "blue"
-    assert blue._configured().url == f"{server.url}/blue"
-    assert blue._configured().bearer() == "rpt_blue"
+    settings = blue._routes.own.settings()
+    assert (settings.url, settings.bearer()) == (f"{server.url}/blue", "rpt_blue")

@@ -98,7 +98,7 @@ def test_the_lines_for_teams_are_an_executor_of_a_team(monkeypatch: pytest.Monke
     monkeypatch.setattr(executor_loader.Team, "get_all_team_names", lambda: {"blue"})
     found = dict(executor_loader.ExecutorLoader._get_team_executor_configs())
     ours = "Remote:remote_airflow.executor.RemoteExecutor"
-    assert found == {None: ["LocalExecutor", ours], "blue": [ours]}
+    assert found == {None: [ours, "LocalExecutor"], "blue": [ours]}
 
     from remote_airflow.settings import load
     from remote_airflow.teams import configuration_of

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -204,12 +205,12 @@ def test_the_check_says_what_would_be_sent(
     local = {"name": "dags-folder", "classpath": LOCAL, "kwargs": {"path": str(dags)}}
     configured(monkeypatch, local)
     monkeypatch.setenv("AIRFLOW__REMOTE__PUSH_BUNDLES", "dags-folder")
-    check(None)
+    check(Namespace(team=None))
     said = "\nDAG bundle dags-folder is pushed: 1 file, 3 bytes\n"
     assert capsys.readouterr().out.endswith(said)
     (dags / "a.py").unlink()
     with pytest.raises(SystemExit, match=r"'dags-folder' cannot be pushed: its folder .* no files"):
-        check(None)
+        check(Namespace(team=None))
 
 
 def test_bundles_are_found_as_airflow_has_them(

@@ -10,29 +10,11 @@ import pytest
 
 from remote_airflow.versions import RUNS_ALL
 
-from .conftest import FakeServer, told, until
+from .conftest import FakeServer, callback, told, until
 
 pytestmark = pytest.mark.skipif(
     not RUNS_ALL, reason="Airflow before 3.3 has no call that runs them in a job"
 )
-
-
-def callback(path: str = "alerts.too_late") -> Any:
-    from airflow.executors import workloads
-
-    return workloads.ExecuteCallback.model_validate(
-        {
-            "callback": {
-                "id": str(uuid.uuid4()),
-                "fetch_method": "import_path",
-                "data": {"path": path, "kwargs": {"who": "nobody"}},
-            },
-            "token": "eyJ-a-token",
-            "dag_rel_path": "dags.py",
-            "bundle_info": {"name": "dags-folder"},
-            "log_path": "executor_callbacks/d/r/1",
-        }
-    )
 
 
 def connection_test(queue: str | None = None) -> Any:

@@ -135,7 +135,7 @@ class Place:
         self.stack = stack
         self.postgres = postgres
         self.airflow = airflow = Airflow(
-            root / "airflow", stack, postgres, venv=VENV, dags=DAGS, **self._env()
+            root / "airflow", stack, postgres, venv=VENV, dags=DAGS, teams=None, **self._env()
         )
         airflow.env["AIRFLOW__EDGE__API_URL"] = f"{airflow.url}/edge_worker/v1/rpcapi"
         for name in _TESTS_ONLY:

@@ -4,25 +4,38 @@ host has a container engine."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from tests.airflow import engine
-from tests.airflow.deployment import VENV, Airflow
+from tests.airflow.deployment import VENV, VERSION, Airflow
+from tests.airflow.teams import Teams
 from tests.support.postgresql import PostgresServer
 from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    root: Path = tmp_path_factory.mktemp("airflow")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("airflow")
+
+
+@pytest.fixture(scope="session")
+def teams(root: Path) -> Iterator[Teams | None]:
+    """Of the newest Airflow; older ones are tested without."""
+    with nullcontext() if VERSION else Teams(root / "teams") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def airflow(root: Path, teams: Teams | None) -> Iterator[Airflow]:
     with (
         PostgresServer.started() as postgres,
         engine.started(root / "docker") as docker,
         Stack(root) as stack,
     ):
-        deployment = Airflow(root / "airflow", stack, postgres, docker=docker)
+        deployment = Airflow(root / "airflow", stack, postgres, docker=docker, teams=teams)
         try:
             relayed(stack, deployment)
             stack.start_server()

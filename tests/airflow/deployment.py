@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -25,6 +25,9 @@ from tests.airflow.repository import Repository
 from tests.support.ports import free_port
 from tests.support.postgresql import PostgresServer
 from tests.support.stack import Program, Stack, until
+
+if TYPE_CHECKING:
+    from tests.airflow.teams import Teams
 
 HERE = Path(__file__).resolve().parent
 VERSION = os.environ.get("AIRFLOW")
@@ -54,12 +57,14 @@ class Airflow:
         venv: Path = VENV,
         dags: Path = HERE / "dags",
         docker: str = "",
+        teams: Teams | None = None,
         **env: str,
     ) -> None:
         """`env` are variables of all its programs, instead of those that tests have."""
         self.root = root
         self.venv = venv
         self._dags = dags
+        self._teams = teams
         self.stack = stack
         self._docker = docker
         self.port = free_port()
@@ -92,6 +97,8 @@ class Airflow:
             ),
         ]
         of_hosts = [one for one in bundles if one["name"] in ("dags-folder", "git_fetched")]
+        if teams is not None:
+            bundles += teams.bundles()
         database = postgres.create_database().replace("postgresql://", "postgresql+psycopg2://")
         secret = "a secret of these tests, at least as long as needed for the hash" * 2
         self.env = stack.env(
@@ -140,6 +147,8 @@ class Airflow:
             AIRFLOW_TESTS_PROXIES=",".join(map(str, self.proxy_ports)),
             PYTHONPATH=str(HERE / "modules"),
         )
+        if teams is not None:
+            self.env |= teams.env(self.said_folder)
         self.env |= env
         self.parts = {name: self._part(name) for name in PARTS}
         self._placed = False
@@ -194,6 +203,8 @@ class Airflow:
     def start(self) -> None:
         """Make the database, start everything, and wait until the DAGs are known."""
         self.command("db", "migrate")
+        if self._teams is not None:
+            self.command("teams", "sync")
         for part in self.parts.values():
             part.start()
         self.answers()
@@ -204,6 +215,8 @@ class Airflow:
             for file in self._dags.glob("*.py")
             for name in re.findall(r'with DAG\(\s*"(\w+)"', file.read_text())
         }
+        if self._teams is not None:
+            names |= {f"of_{team}" for team in self._teams.stacks}
         until(lambda: names <= self.dags(), f"the DAGs are known: {names}", 60)
 
     def has_a_place(self) -> None:
