@@ -20,6 +20,8 @@ SILENCE: Final = 45.0
 MOST_LOOKED_UP: Final = 500
 _LATER: Final = frozenset({401, 403, 408, 425, 429})
 """Statuses that a person or time cures: what was to be done is kept meanwhile."""
+_NOT_OURS: Final = frozenset({400, 404, 405, 421, 426})
+"""Statuses of another program, where they come without the code that ours gives."""
 _LONGEST: Final = 600
 _PART: Final = 1 << 20
 """Bytes of a content in one call."""
@@ -142,7 +144,7 @@ class Server:
                     self.heard_at = time.monotonic()
                     yield json.loads(line) if line.strip() else None
             except (httpx.HTTPError, ValueError) as error:
-                raise Unavailable(_words(error)) from None
+                raise self._unavailable(error) from None
 
     def log(self, job: str, offset: int, most: int) -> bytes:
         """At most so many bytes of what a job has written to its standard output, from there on."""
@@ -153,6 +155,15 @@ class Server:
                 break
         return bytes(found[:most])
 
+    def last_errors(self, job: str, lines: int) -> bytes:
+        """The last lines that a job has written to its standard error; at most 64 KiB."""
+        params = {"stream": "stderr", "tail": str(lines)}
+        with self._stream(f"/jobs/{job}/log", params, "text/plain") as answer:
+            try:
+                return next(answer.iter_bytes(65536), b"")
+            except httpx.HTTPError as error:
+                raise self._unavailable(error) from None
+
     def log_pieces(self, job: str, offset: int = 0) -> Iterator[bytes]:
         """What a job has written to its standard output by now, from there on, in pieces."""
         params = {"stream": "stdout", "offset": str(offset)}
@@ -160,7 +171,7 @@ class Server:
             try:
                 yield from answer.iter_bytes(65536)
             except httpx.HTTPError as error:
-                raise Unavailable(_words(error)) from None
+                raise self._unavailable(error) from None
 
     def _call(
         self,
@@ -182,14 +193,12 @@ class Server:
                 timeout=timeout or self._timeout,
             )
         except (httpx.HTTPError, SettingsError) as error:
-            raise Unavailable(_words(error)) from None
-        _check(answer)
+            raise self._unavailable(error) from None
+        _check(answer, self._settings.url)
         try:
             found = answer.json()
         except ValueError:
-            raise Unavailable(
-                f"what answers at {self._settings.url} is no remote-server; check [remote] url"
-            ) from None
+            raise _another(self._settings.url) from None
         self.heard_at = time.monotonic()
         return found
 
@@ -204,26 +213,27 @@ class Server:
             )
             answer = self._http().send(request, stream=True)
         except (httpx.HTTPError, SettingsError) as error:
-            raise Unavailable(_words(error)) from None
+            raise self._unavailable(error) from None
         try:
             if answer.status_code >= 400:
                 answer.read()
-            _check(answer)
+            _check(answer, self._settings.url)
         except (Refused, Unavailable):
             answer.close()
             raise
         except httpx.HTTPError as error:
             answer.close()
-            raise Unavailable(_words(error)) from None
+            raise self._unavailable(error) from None
         return _Stream(answer)
+
+    def _unavailable(self, error: Exception) -> Unavailable:
+        return Unavailable(_words(error, self._settings.url))
 
     def _http(self) -> httpx.Client:
         if self._client is None:
             verify: Any = self._settings.ca_file or True
             if isinstance(verify, str):
-                import ssl
-
-                verify = ssl.create_default_context(cafile=verify)
+                verify = _trusted(verify)
             self._client = httpx.Client(verify=verify, timeout=self._timeout)
         return self._client
 
@@ -247,7 +257,21 @@ class _Stream:
         self._answer.close()
 
 
-def _check(answer: httpx.Response) -> None:
+def _trusted(file: str) -> Any:
+    """Who may sign the server's certificate. SettingsError."""
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:
+        # What OpenSSL says of a file without certificates is an OSError, too.
+        raise SettingsError(
+            f"[remote] ca_file {file} cannot be used ({error.strerror or error}): it is a file of "
+            "certificates (PEM) that the programs of Airflow can read"
+        ) from None
+
+
+def _check(answer: httpx.Response, url: str) -> None:
     status = answer.status_code
     if status < 400:
         return
@@ -259,8 +283,31 @@ def _check(answer: httpx.Response) -> None:
         said = f"it answered {status}"
     if status >= 500 or status in _LATER:
         raise Unavailable(f"the server answered {status}: {said[:_LONGEST]}")
+    if not code and status in _NOT_OURS:
+        raise _another(url)
     raise Refused(said[:_LONGEST], status, code)
 
 
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _another(url: str) -> Unavailable:
+    return Unavailable(
+        f"what answers at {url} is no remote-server; check [remote] url: it is the address that "
+        "its agents have, without a path, and not Airflow's"
+    )
+
+
+def _words(error: Exception, url: str) -> str:
+    """What a failure of the network says, with the address and the cure."""
+    if isinstance(error, SettingsError | ValueError):
+        return str(error)
+    said = str(error) or type(error).__name__
+    if isinstance(error, httpx.ProxyError):
+        cure = "it is asked by a proxy; check HTTPS_PROXY and NO_PROXY"
+    elif "WRONG_VERSION_NUMBER" in said:
+        cure = "it speaks no TLS; is its address one of http://?"
+    elif "CERTIFICATE_VERIFY_FAILED" in said:
+        cure = "name who signed its certificate by [remote] ca_file"
+    elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        cure = "check that it runs, that this host reaches it, and [remote] url"
+    else:
+        return f"{url}: {said}"
+    return f"{url} is not reached ({said}): {cure}"

@@ -39,11 +39,15 @@ class FakeServer:
         self.bearers: set[str] = set()
         """Who has asked."""
         self.logs: dict[str, bytes] = {}
+        self.errors: dict[str, bytes] = {}
         self.contents: dict[str, bytes] = {}
         self.bodies: dict[str, list[dict[str, Any]]] = {}
         """All that came with a key."""
         self.role = "operator"
-        self.agents: list[dict[str, Any]] = [{"name": "alpha", "state": "online"}]
+        self.agents: list[dict[str, Any]] = [
+            {"name": "alpha", "state": "online", "queues": ["default"]}
+        ]
+        self.queues = [{"name": "default"}]
         self.away = False
         self.largest = 1 << 30
         """Bytes of a content."""
@@ -121,14 +125,19 @@ class FakeServer:
         elif "/contents/" in where.path:
             self.answer(http, 200, self._content(where.path))
         elif where.path.endswith("/log"):
-            text = self.logs.get(where.path.split("/")[-2], b"")[int(query["offset"][0]) :]
+            job = where.path.split("/")[-2]
+            of_stream = self.errors if query["stream"] == ["stderr"] else self.logs
+            text = of_stream.get(job, b"")[int(query.get("offset", ["0"])[0]) :]
+            if "tail" in query:
+                text = b"".join(text.splitlines(keepends=True)[-int(query["tail"][0]) :])
             http.send_response(200)
             http.send_header("Content-Length", str(len(text)))
             http.end_headers()
             http.wfile.write(text)
-        elif (end := where.path.rpartition("/")[2]) in ("version", "whoami", "agents"):
-            plain = {"version": "0.1.0", "name": "airflow", "role": self.role}
-            self.answer(http, 200, {"items": self.agents} if end == "agents" else plain)
+        elif (end := where.path.rpartition("/")[2]) in ("agents", "queues"):
+            self.answer(http, 200, {"items": getattr(self, end)})
+        elif end in ("version", "whoami"):
+            self.answer(http, 200, {"version": "0.1.0", "name": "airflow", "role": self.role})
         else:
             name, _, value = query["annotation"][0].partition("=")
             found = [j for j in self.jobs.values() if j["annotations"].get(name) == value]
