@@ -3,10 +3,16 @@ of a connection. Network only."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from importlib import metadata
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from remote_airflow.server import Refused, Server, Unavailable
-from remote_airflow.settings import SettingsError
+from remote_airflow.settings import Settings, SettingsError
+
+_OWN_HOST: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})
+_NAMED: Final = 5
+"""So many agents are named."""
 
 
 class Finding(NamedTuple):
@@ -31,7 +37,7 @@ def look(server: Server) -> Finding:
                 "--name airflow"
             )
             return Finding(False, lines)
-        agents = server.get("/agents")["items"]
+        agents, queues = server.get("/agents")["items"], server.get("/queues")["items"]
     except (SettingsError, Unavailable, Refused) as error:
         return Finding(False, [*lines, str(error.args[0])])
     except (KeyError, TypeError):
@@ -40,5 +46,49 @@ def look(server: Server) -> Finding:
     if not online:
         lines.append("no agent is online, so that tasks would wait; see: remotectl agent list")
         return Finding(False, lines)
+    lines += _other_versions(str(version["version"]), agents)
+    served = {
+        queue for agent in agents if agent["state"] == "online" for queue in agent.get("queues", ())
+    }
+    if lacking := sorted({queue["name"] for queue in queues} - served):
+        lines.append(
+            f"no agent that is online serves the queues {', '.join(lacking)}: their tasks would "
+            "wait"
+        )
     lines.append("1 agent is online" if online == 1 else f"{online} agents are online")
     return Finding(True, lines)
+
+
+def where_tasks_report(settings: Settings) -> str:
+    """Where tasks reach Airflow from their hosts, and what may be wrong with that."""
+    if settings.relay:
+        return f"tasks reach the Execution API by the relay {settings.relay!r}"
+    said = f"tasks reach the Execution API at {settings.execution_api_url}"
+    if urlsplit(settings.execution_api_url).hostname in _OWN_HOST:
+        said += (
+            ", which is the host that each of them runs on: where Airflow is elsewhere, set "
+            "[remote] execution_api_url, or relay"
+        )
+    return said
+
+
+def _other_versions(version: str, agents: list[Any]) -> list[str]:
+    """Who runs another version than the server."""
+    lines = []
+    try:
+        own = metadata.version("remote-airflow")
+    except metadata.PackageNotFoundError:
+        own = version
+    if own != version:
+        lines.append(
+            f"this provider is {own}: have the provider of the server's version, and the server "
+            "updated first"
+        )
+    others = [agent["name"] for agent in agents if agent.get("version") not in (None, "", version)]
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        lines.append(
+            f"another version than the server's have the agents {', '.join(others[:_NAMED])}"
+            f"{more}; see: remotectl agent list"
+        )
+    return lines

@@ -25,7 +25,7 @@ def get_commands() -> list[Any]:
 
 def check(args: Any) -> None:
     """Whether everything that a task needs can be had."""
-    from remote_airflow.checking import look
+    from remote_airflow.checking import look, where_tasks_report
     from remote_airflow.server import Server
 
     settings = _settings(args.team)
@@ -36,6 +36,7 @@ def check(args: Any) -> None:
     if not good:
         sys.exit(f"airflow remote: {last}")
     print(last)
+    print(where_tasks_report(settings))
     _check_bundles(settings)
 
 

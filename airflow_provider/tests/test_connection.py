@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -122,17 +123,32 @@ def test_the_button_test_asks_for_all_that_tasks_need(server: FakeServer) -> Non
 
 
 @pytest.mark.usefixtures("connected")
-def test_the_command_says_the_same(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_the_same(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from remote_airflow.cli import agents, check
 
     # Airflow has a warning of its own for types with an underscore.
     check(NOBODYS)
     assert capsys.readouterr().out.endswith(
         "remote-server 0.1.0, token airflow (operator)\n1 agent is online\n"
+        "tasks reach the Execution API at http://localhost:8080/execution/, which is the host that "
+        "each of them runs on: where Airflow is elsewhere, set [remote] execution_api_url, or "
+        "relay\n"
     )
-    server.agents.append({"name": "b", "state": "online"})
+    server.agents.append({"name": "b", "state": "online", "version": "0.0.9"})
+    server.queues.append({"name": "lonely"})
+    monkeypatch.setenv("AIRFLOW__REMOTE__RELAY", "airflow")
+    monkeypatch.setattr(metadata, "version", lambda _: "0.2.0")
     check(NOBODYS)
-    assert capsys.readouterr().out.endswith("\n2 agents are online\n")
+    assert capsys.readouterr().out.endswith(
+        "\nthis provider is 0.2.0: have the provider of the server's version, and the server "
+        "updated first\n"
+        "another version than the server's have the agents b; see: remotectl agent list\n"
+        "no agent that is online serves the queues lonely: their tasks would wait\n"
+        "2 agents are online\n"
+        "tasks reach the Execution API by the relay 'airflow'\n"
+    )
     server.role = "viewer"
     with pytest.raises(SystemExit, match="airflow remote: the token may only look"):
         check(NOBODYS)
