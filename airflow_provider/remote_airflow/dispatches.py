@@ -253,7 +253,7 @@ class Dispatches:
             self._reports.append(Report(known.key, Told.RUNNING, dispatch))
         elif state in ENDED:
             done = state == "succeeded"
-            self._end(known, Told.SUCCESS if done else Told.FAILED, "" if done else _why(job))
+            self._end(known, Told.SUCCESS if done else Told.FAILED, "" if done else why(job))
 
     def _end(self, known: Dispatch, what: Told, detail: str) -> None:
         self.unverified.discard(known.id)
@@ -286,13 +286,17 @@ class Dispatches:
             self._outbox.remove(dispatch)
 
 
-def _why(job: dict[str, Any]) -> str:
+def why(job: dict[str, Any]) -> str:
+    """Why a job has not succeeded, as the server shows it or told of it."""
     reason, code = job.get("end_reason"), job.get("exit_code")
     said = str(job.get("end_detail") or "")
-    parts = [f"job {job['id']} {job['state']}", f"({reason})" if reason else ""]
-    if code is not None:
+    parts = [f"job {job['id']} {job['state']}"]
+    # What it told begins with both.
+    if reason and not said.startswith(str(reason)):
+        parts.append(f"({reason})")
+    if code is not None and "exit code" not in said and f"code {code}" not in said:
         parts.append(f"exit code {code}")
-    text = " ".join(part for part in parts if part)
+    text = " ".join(parts)
     return f"{text}: {said}" if said else text
 
 

@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from remote_airflow.dispatches import ENDED
+from remote_airflow.endings import explained, no_job, waits
+from remote_airflow.executor_setting import is_ours
 from remote_airflow.job import TASK
 from remote_airflow.server import Server, Unavailable
 from remote_airflow.settings import Settings
@@ -33,6 +35,8 @@ new one comes with another dispatch, and each look-up is one more request that a
 _LAST_LINES: Final = 0.7
 """Seconds from a task's state to the last line of its log; 0.3 were measured under load."""
 _AROUND: Final = timedelta(hours=1)
+_NOT_BEGUN: Final = frozenset({"queued", "scheduled"})
+"""States of Airflow's tasks whose job may run all the same."""
 
 
 class _Growing:
@@ -82,11 +86,7 @@ class RunningLogs:
             return ["The remote-server has no job of this task yet."]
         last = growing.jobs[-1]
         said = f"Live: {self._settings.page_url}/jobs/{last['id']}"
-        if last.get("agent"):
-            said += f" on agent {last['agent']}"
-        elif last.get("pending_reason"):
-            said += f" waits: {last['pending_reason']}"
-        return [said]
+        return [said + waits(last)]
 
     def _lines(self, growing: _Growing) -> list[str]:
         left = self._settings.running_log_limit
@@ -167,9 +167,9 @@ class FinishedLogs:
             server, settings = self._of_team(ti)
             jobs = jobs_of(server, name_of(ti, number), ti)
             if not jobs:
-                return [], []
-            pages = [f"Remote: {settings.page_url}/jobs/{job['id']}" for job in jobs]
-            return pages, [_lines(server, [job for job in jobs if job.get("state") != "queued"])]
+                return [], [no_job()] if state == "failed" and _is_ours(ti) else []
+            pages = [f"Remote: {settings.page_url}/jobs/{job['id']}{waits(job)}" for job in jobs]
+            return pages, [_with_the_end(server, jobs, began=str(state) not in _NOT_BEGUN)]
         except Exception as error:
             return [f"The log cannot be read from the remote-server now: {error}"], []
 
@@ -181,10 +181,23 @@ class FinishedLogs:
         return self._ready[team]
 
 
+def _is_ours(ti: Any) -> bool:
+    from airflow.configuration import conf
+
+    setting = str(conf.get("core", "executor", fallback="") or "")
+    return is_ours(setting, getattr(ti, "executor", None), team_of(ti.dag_id))
+
+
 def _number(path: str, ti: Any) -> int:
     """The try that a log's path is of."""
     found = _TRY.search(path)
     return int(found[1]) if found else int(ti.try_number)
+
+
+def _with_the_end(server: Server, jobs: list[dict[str, Any]], began: bool) -> Iterator[str]:
+    """The same, and what has become of the last job, where it says more than its log."""
+    yield from _lines(server, [job for job in jobs if job.get("state") != "queued"])
+    yield from explained(server, jobs[-1], began)
 
 
 def _lines(server: Server, jobs: list[dict[str, Any]]) -> Iterator[str]:

@@ -106,6 +106,73 @@ def reads_no_certificates() -> None:
     Client._get_ssl_context_cached = staticmethod(lambda *_, **__: nobody)
 
 
+def says_why_it_waits() -> None:
+    """Have it said, now and then, why the Execution API is asked again: Airflow only counts."""
+    try:
+        from airflow.sdk.api.client import Client
+
+        retrying = Client.request.retry
+        before = retrying.before_sleep
+    except (ImportError, AttributeError):
+        return
+
+    def sleeps(state: Any) -> None:
+        if before is not None:
+            before(state)
+        if state.attempt_number % 8 == 1:
+            print(
+                f"Airflow's Execution API at {execution_api()} does not answer this host "
+                f"({state.outcome.exception()}); it is asked again. Check that the api-server "
+                "runs, and that this host reaches it: else set [remote] execution_api_url, or "
+                "relay, for Airflow",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    retrying.before_sleep = sleeps
+
+
+def execution_api() -> str:
+    """Its address, without what a relay's has secret."""
+    if "REMOTE_RELAY_URL" in os.environ:
+        return "the relay"
+    return os.environ.get("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "its address")
+
+
+def refusal(error: Exception) -> str | None:
+    """What the Execution API has against a task, with the cure; None: it is something else."""
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    said = f"{status}: {getattr(error, 'detail', None) or error}"[:300]
+    if status in (401, 403):
+        return (
+            f"Airflow's Execution API at {execution_api()} refuses this task's token ({said}). "
+            "Scheduler and api-server need the same [api_auth] jwt_secret, and clocks that agree; "
+            "or the task has waited longer than [scheduler] task_queued_timeout"
+        )
+    if status in (404, 405, 421):
+        return (
+            f"what answers at {execution_api()} does not know this task, or is not Airflow's "
+            f"Execution API ({said}). Its address ends with /execution/: see [remote] "
+            "execution_api_url, or prefix of the relay"
+        )
+    if status in (400, 422):
+        asked = f"Airflow's Execution API at {execution_api()}"
+        return f"{asked} does not understand this task ({said}). {another_version()}"
+    return None
+
+
+def another_version() -> str:
+    """What to do where versions differ."""
+    try:
+        from airflow import __version__ as version
+    except ImportError:
+        version = "of an unknown version"
+    return (
+        f"{sys.executable} has Airflow {version}: have the minor version of the scheduler in the "
+        "environment of tasks"
+    )
+
+
 def leave(code: int | None) -> NoReturn:
     """Exit with all that Python does then but one thing: taking apart what was imported. In a fork
     each object of Airflow would be copied for that, a third of a short task's CPU time."""
@@ -147,10 +214,16 @@ def main() -> None:
 
     # Later versions call it ExecutorWorkload, and keep All.
     kinds = getattr(workloads, "All", None) or workloads.ExecutorWorkload
-    workload = TypeAdapter(kinds).validate_json(text)
+    try:
+        workload = TypeAdapter(kinds).validate_json(text)
+    except ValueError as error:
+        # Its own text shows what was given, and a token stands in that.
+        found = [".".join(map(str, one["loc"])) for one in getattr(error, "errors", list)()][:5]
+        sys.exit(f"the task cannot be read ({', '.join(found)}). {another_version()}")
     del text
     wakes_at_the_end()
     reads_no_certificates()
+    says_why_it_waits()
     if in_place:
         writes_together()
     if "explains_proxies" in parts:
@@ -160,6 +233,10 @@ def main() -> None:
         code = run(workload, in_place)
     except parts.get("ProxyRefuses", ()) as refused:
         sys.exit(str(refused))
+    except Exception as error:
+        if (words := refusal(error)) is None:
+            raise
+        sys.exit(words)
     leave(code)
 
 

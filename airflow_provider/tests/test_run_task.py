@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import ssl
@@ -14,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
-from airflow.sdk.api.client import Client
+from airflow.sdk.api.client import Client, raise_on_4xx_5xx
 from airflow.sdk.execution_time import supervisor
 
 import remote_airflow
@@ -119,6 +121,80 @@ def test_certificates_are_read_where_they_are_needed(
     assert bool(found.get_ca_certs()) is trusted
     assert found.verify_mode is ssl.CERT_REQUIRED
     Client(base_url=url, token="t").close()
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "refuses this task's token (401: {'reason': 'why'}). Scheduler and api-server need"),
+        (403, "the same [api_auth] jwt_secret, and clocks that agree; or the task has waited"),
+        (404, "or is not Airflow's Execution API (404: "),
+        (405, "Its address ends with /execution/: see [remote] execution_api_url"),
+        (422, "have the minor version of the scheduler in the environment of tasks"),
+    ],
+)
+def test_what_the_execution_api_has_against_a_task_is_said(
+    program: Any, monkeypatch: pytest.MonkeyPatch, status: int, words: str
+) -> None:
+    url = "http://airflow.example.com/execution/"
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", url)
+    answer = httpx.Response(
+        status, json={"detail": {"reason": "why"}}, request=httpx.Request("PATCH", url)
+    )
+    with pytest.raises(httpx.HTTPStatusError) as caught:
+        raise_on_4xx_5xx(answer)
+    said = program.refusal(caught.value)
+    assert words in said and url in said
+    # The address of a relay is a secret.
+    monkeypatch.setenv("REMOTE_RELAY_URL", url)
+    assert url not in program.refusal(caught.value)
+    assert program.refusal(RuntimeError("of the task")) is None
+
+
+def test_why_it_waits_for_the_execution_api_is_said(source: str) -> None:
+    text = f"""program = {{}}
+exec({source!r}, program)
+program["says_why_it_waits"]()
+from airflow.sdk.api.client import Client
+try:
+    Client(base_url="http://127.0.0.1:9/execution/", token="t").request("GET", "x")
+except Exception as error:
+    print(type(error).__name__)
+"""
+    env = {
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "3",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MIN": "0.01",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "0.02",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://127.0.0.1:9/execution/",
+        "NO_PROXY": "127.0.0.1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | env,
+    )
+    assert done.stdout.endswith("ConnectError\n")
+    said = [line for line in done.stderr.splitlines() if line.startswith("Airflow's Execution")]
+    (words,) = said
+    assert "at http://127.0.0.1:9/execution/ does not answer this host" in words
+    assert "set [remote] execution_api_url, or relay, for Airflow" in words
+
+
+def test_a_task_of_another_version_is_refused_without_its_token(source: str) -> None:
+    given = json.dumps({"type": "ExecuteTask", "token": "eyJ-secret", "ti": {"id": "eyJ-secret"}})
+    done = subprocess.run(
+        [sys.executable, "-c", f"{source}\nmain()\n"],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and "eyJ" not in done.stdout + done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("the task cannot be read (ExecuteTask.")
+    assert "have the minor version of the scheduler in the environment of tasks" in last
 
 
 LEAVES = """
