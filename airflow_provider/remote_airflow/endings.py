@@ -17,6 +17,10 @@ _READ: Final = 60
 _LAST: Final = 15
 """Lines of a job's standard error, where Python and Airflow's supervisor say what is wrong."""
 _NOISE: Final = re.compile(r"\[info +\]|Starting call to 'airflow\.sdk")
+NO_JOB: Final = (
+    "The remote-server has no job of this try: either it was not given one, and Audit Log of the "
+    "task says why (remote: not run, remote: failed), or keeps it no longer"
+)
 
 
 def waits(job: dict[str, Any]) -> str:
@@ -44,12 +48,8 @@ def explained(server: Server, job: dict[str, Any], began: bool) -> Iterator[str]
         yield from _stderr(server, job)
 
 
-def no_job() -> Iterator[str]:
-    """Of a task that has failed. A generator: Airflow refuses other iterators."""
-    words = (
-        "The remote-server has no job of this try: either it was not given one, and Audit Log of "
-        "the task says why (remote: not run, remote: failed), or keeps it no longer"
-    )
+def alone(words: str) -> Iterator[str]:
+    """A log of one line. A generator: Airflow refuses other iterators."""
     yield line(words, "error")
 
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from remote_airflow.dispatches import ENDED
-from remote_airflow.endings import explained, no_job, waits
+from remote_airflow.endings import NO_JOB, alone, explained, waits
 from remote_airflow.executor_setting import is_ours
 from remote_airflow.job import TASK
 from remote_airflow.server import Server, Unavailable
@@ -167,11 +167,14 @@ class FinishedLogs:
             server, settings = self._of_team(ti)
             jobs = jobs_of(server, name_of(ti, number), ti)
             if not jobs:
-                return [], [no_job()] if state == "failed" and _is_ours(ti) else []
+                return [], [alone(NO_JOB)] if state == "failed" and _is_ours(ti) else []
             pages = [f"Remote: {settings.page_url}/jobs/{job['id']}{waits(job)}" for job in jobs]
             return pages, [_with_the_end(server, jobs, began=str(state) not in _NOT_BEGUN)]
         except Exception as error:
-            return [f"The log cannot be read from the remote-server now: {error}"], []
+            words = f"The log cannot be read from the remote-server now: {error}"
+            # The page shows where a log comes from when it is asked to; of other executors' tasks
+            # nobody expects one here.
+            return [words], [alone(words)] if _is_ours(ti) else []
 
     def _of_team(self, ti: Any) -> tuple[Server, Settings]:
         team = team_of(ti.dag_id)

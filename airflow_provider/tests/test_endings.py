@@ -99,3 +99,13 @@ def test_a_task_that_was_refused_says_where_the_reason_stands(
     assert "Audit Log of the task says why" in next(lines)
     for executor, state in (("LocalExecutor", "failed"), ("Remote", "upstream_failed")):
         assert said(executor, state) == ([], [])
+
+
+def test_a_server_that_cannot_be_asked_is_said_where_people_look(
+    work: tuple[Any, str], server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", OURS)
+    server.away = True
+    source, lines = shown(work[0], "queued")
+    assert lines == [source]
+    assert source.startswith("The log cannot be read from the remote-server now: the server")
