@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from remote_client.cli.output import (
     age,
     ago,
@@ -15,6 +18,9 @@ from remote_client.cli.output import (
 )
 from remote_client.cli.table import Column
 from remote_client.transport import Document
+
+_NAMED: Final = 5
+"""So many agents are named of those that have another version."""
 
 
 def _remark(item: Document) -> str:
@@ -46,6 +52,27 @@ COLUMNS = (
     Column("CONNECTED", lambda item: when(item.get("connected_at")), wide=True),
     Column("REMARK", _remark, cut=20, drop=1),
 )
+
+
+def differ(items: Sequence[Document], version: str) -> bool:
+    """Whether an agent has another version, as far as they say theirs."""
+    return any(item.get("version") not in (None, "", version) for item in items)
+
+
+def other_versions(items: Sequence[Document], version: str) -> str:
+    """Which agents have another version than the server's, and what to do; empty: none."""
+    others = [item for item in items if differ([item], version)]
+    if not others:
+        return ""
+    named = ", ".join(
+        f"{text_of(item, 'name')} ({text_of(item, 'version')})" for item in others[:_NAMED]
+    )
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    many = "1 agent has" if len(others) == 1 else f"{len(others)} agents have"
+    return (
+        f"{many} another version than the server, which has {version}: {named}{more}; update the "
+        "server first, then agents: jobs run on"
+    )
 
 
 def print_agent(view: Document, output: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from remote_client.cli.agent_view import COLUMNS, print_agent
+from remote_client import __version__
+from remote_client.cli.agent_view import COLUMNS, differ, other_versions, print_agent
 from remote_client.cli.completed import completed
 from remote_client.cli.options import (
     DURATION,
@@ -28,7 +29,7 @@ from remote_client.cli.output import (
 from remote_client.cli.session import Session, pass_session
 from remote_client.cli.table import print_list
 from remote_client.cli.watch import write_all
-from remote_client.errors import UsageError
+from remote_client.errors import ClientError, UsageError
 from remote_client.transport import Document
 
 
@@ -54,12 +55,24 @@ def list_agents(session: Session, look: Look) -> None:
       remotectl agent list
       remotectl agent list --output json | jq -r '.items[] | select(.state != "online") | .name'
     """
+    page = session.calls.every("agents")
     print_list(
-        session.calls.every("agents"),
+        page,
         COLUMNS,
         look,
         "No agents are registered. Make a token for one: remotectl registration-token create",
     )
+    if look.output != "json" and not look.quiet and differ(page["items"], __version__):
+        _note_versions(session, page["items"])
+
+
+def _note_versions(session: Session, items: list[Document]) -> None:
+    try:
+        version = str(session.calls.page("version")["version"])
+    except (ClientError, KeyError):
+        return
+    if words := other_versions(items, version):
+        note(words)
 
 
 @agent.command()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from remote_client import __version__
 from tests.support.fake_api import NOW, FakeApi
 
 
@@ -25,6 +26,30 @@ def test_list(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> Non
     assert all(word in out for word in ("web-7", "online", "1/4", "disk=ssd", "paused: disk"))
     assert ctl("agent", "list", "-o", "json") == 0
     assert json.loads(capsys.readouterr().out)["items"][0]["name"] == "web-7"
+
+
+def test_a_list_names_agents_of_another_version_than_the_servers(
+    api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(server: str, *versions: str, options: tuple[str, ...] = ()) -> str:
+        items = [view(name=f"web-{n}", version=version) for n, version in enumerate(versions)]
+        api.on("GET", "/agents", {"items": items, "next_cursor": None})
+        api.on("GET", "/version", {"version": server})
+        assert ctl("agent", "list", *options) == 0
+        return capsys.readouterr().err.removeprefix("remotectl: ")
+
+    # The same as remotectl's: nobody is asked for more.
+    assert said(__version__, __version__, "") == ""
+    assert [call.path for call in api.calls] == ["/agents"]
+    assert said("9.2.0", "9.1.0", "9.2.0") == (
+        "1 agent has another version than the server, which has 9.2.0: web-0 (9.1.0); update the "
+        "server first, then agents: jobs run on\n"
+    )
+    assert said("9.2.0", "9.2.0") == ""
+    many = said("9.2.0", *["9.1.0"] * 7)
+    assert many.startswith("7 agents have") and "web-4 (9.1.0) and 2 more; update" in many
+    for options in (("-q",), ("-o", "json")):
+        assert said("9.2.0", "9.1.0", options=options) == ""
 
 
 def test_show(api: FakeApi, ctl: Any, capsys: pytest.CaptureFixture[str]) -> None:
