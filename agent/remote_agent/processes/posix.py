@@ -126,14 +126,17 @@ def _spawn_known(
 
 
 def _go_back(here: int) -> None:
-    """Work in this open folder again. Nothing may go wrong here: the job has been started."""
+    """Work in this open folder again. RuntimeError when that is refused: the job has been started,
+    so nobody may take it for an error of its start, after which it would be started once more."""
     try:
-        os.fchdir(here)
-    except PermissionError:
-        # Closed by the job meanwhile.
-        with suppress(OSError):
+        try:
+            os.fchdir(here)
+        except PermissionError:
+            # Closed by the job meanwhile.
             os.fchmod(here, 0o700)
             os.fchdir(here)
+    except OSError as error:
+        raise RuntimeError(f"the attempt's directory cannot be entered again: {error}") from error
     finally:
         os.close(here)
 

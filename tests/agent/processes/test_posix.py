@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -96,6 +97,28 @@ def test_a_job_that_closes_the_place_of_its_shim_is_started_once(
     assert os.read(pipe[0], 4096) == b"once\n"
     assert os.path.samefile(".", place)
     place.chmod(0o700)
+
+
+def test_a_started_job_is_not_started_again_when_the_shim_cannot_go_back(
+    monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    def enter(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    here, started = Path.cwd(), []
+    os_spawn = os.posix_spawn
+
+    def spawn_noted(*arguments: Any, **options: Any) -> int:
+        started.append(os_spawn(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(os, "posix_spawn", spawn_noted)
+    with monkeypatch.context() as broken, pytest.raises(RuntimeError, match="Input/output error"):
+        broken.setattr(os, "fchdir", enter)
+        spawn(["echo", "once"], ENV, "/", (pipe[1], pipe[1]))
+    os.chdir(here)
+    os.waitpid(started.pop(), 0)
+    assert not started and os.read(pipe[0], 4096) == b"once\n"
 
 
 def test_no_file_of_a_shim_reaches_its_jobs() -> None:
