@@ -155,6 +155,7 @@ def compose(config: Config, data: DataDir, store: Store) -> Parts:
     if config.relay:
         copies["relays"] = services.relays.run
     store.on_commit(bus.publish)
+    store.on_arrival(dispatcher.arriving)
     store.on_reconnect(hub.database_back)
     store.on_reconnect(signal.wake)
     return Parts(

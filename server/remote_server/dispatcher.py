@@ -97,6 +97,15 @@ class Dispatcher:
         self._looked_at = 0
         self._log = structlog.get_logger("remote_server.dispatcher")
 
+    def arriving(self, jobs: Sequence[Waiting]) -> None:
+        """Jobs are about to be stored: look at once whether one can be given with the same commit.
+        The others are heard of after it."""
+        signal, fleet = self.signal, self._fleet
+        # What it knows of the agents may be out of date while no job waits.
+        unseen = signal.everything or signal.agents
+        if unseen or any(fleet.serves(waiting.demand) for waiting in jobs):
+            signal.wake()
+
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
@@ -176,7 +185,7 @@ class Dispatcher:
             self.signal.agents.update(agent for job, agent in pairs if (job, agent) not in given)
             if turns:
                 self._store.forget_held()
-        more = any(demands[demand] > limit for demand in wanted)
+        more = any(demands[demand] > limit and self._fleet.serves(demand) for demand in wanted)
         if len(leases) < len(pairs) or more or (leases and members.unsettled()):
             self.signal.awake = True
         return len(leases)
@@ -226,7 +235,8 @@ class Dispatcher:
         while part := list(islice(names, _SLICE)):
             for name in part:
                 self._renew(name)
-            await asyncio.sleep(0)
+            if len(part) == _SLICE:
+                await asyncio.sleep(0)
         for name in self.signal.agents:
             self._renew(name)
         return None

@@ -15,10 +15,13 @@ from remote_protocol.states import JobState
 from remote_server import dispatcher as module
 from remote_server.dispatch_signal import DispatchSignal
 from remote_server.dispatcher import Dispatcher
+from remote_server.domain.capacity import AgentSlot
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.changes import Accepted
 from remote_server.domain.model import Clock, Lease
-from remote_server.errors import Stale
+from remote_server.errors import Stale, UnknownQueue
 from remote_server.store import Store, Terms
+from remote_server.store.sqlite.database import SqliteDatabase
 from tests.support.databases import unavailable
 from tests.support.fake_links import FakeLinks
 from tests.support.grouped import grouped, registered
@@ -40,6 +43,7 @@ async def links(store: Store) -> AsyncIterator[FakeLinks]:
     fake = FakeLinks()
     dispatcher = Dispatcher(store, fake, CLOCK, sweep=3600)
     store.on_commit(dispatcher.signal.committed)
+    store.on_arrival(dispatcher.arriving)
     fake.wake = dispatcher.signal.wake  # type: ignore[attr-defined]
     fake.signal = dispatcher.signal  # type: ignore[attr-defined]
     task = asyncio.create_task(dispatcher.run())
@@ -61,9 +65,10 @@ async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
         await asyncio.sleep(0.001)
 
 
-async def connect(links: FakeLinks, name: str, **fields: object) -> None:
-    links.connect(name, **fields)  # type: ignore[arg-type]
+async def connect(links: FakeLinks, name: str, **fields: object) -> AgentSlot:
+    slot = links.connect(name, **fields)  # type: ignore[arg-type]
     wake(links, name)
+    return slot
 
 
 async def rested(links: FakeLinks) -> None:
@@ -93,6 +98,52 @@ async def test_a_submitted_job_goes_out_at_once(store: Store, links: FakeLinks) 
         await release(store, links, links.offers[-1])
     # The quickest: how long the others took says what else the machine does.
     assert min(times) < 0.05
+
+
+async def test_a_job_is_stored_and_given_by_one_commit(store: Store, links: FakeLinks) -> None:
+    await connect(links, "a", capacity=1)
+    await rested(links)
+    commits: list[ChangeSet] = []
+    store.on_commit(commits.append)
+    job = await submitted(store, time.time())
+    await until(lambda: len(links.offers) == 1)
+    assert [event.what for event in await store.timeline(job)] == ["queued", "assigned"]
+    together = [changes.state_counts for changes in commits if job in changes.jobs]
+    if isinstance(store._database, SqliteDatabase):
+        assert together == [{("default", "queued"): 0, ("default", "assigned"): 1}]
+    # No agent has a place for the next one: the dispatcher need not look before it is stored.
+    await rested(links)
+    await submitted(store, time.time())
+    await rested(links)
+    assert len(links.offers) == 1
+    assert sum((await store.demands()).values()) == 1
+
+
+@pytest.mark.parametrize("priority", [0, 1])
+async def test_a_new_job_takes_no_place_before_its_turn(
+    store: Store, links: FakeLinks, priority: int
+) -> None:
+    slot = await connect(links, "a", capacity=1)
+    slot.eligible = False
+    wake(links, "a")
+    older = await submitted(store, time.time())
+    await rested(links)
+    slot.eligible = True
+    wake(links, "a")
+    newer = await submitted(store, time.time(), priority=priority)
+    await until(lambda: len(links.offers) == 1)
+    assert links.offers[0].key.job == (newer if priority else older)
+
+
+async def test_a_job_that_is_refused_keeps_no_place(store: Store, links: FakeLinks) -> None:
+    await connect(links, "a", queues=("default", "nowhere"), capacity=1)
+    await rested(links)
+    with pytest.raises(UnknownQueue):
+        await submitted(store, time.time(), queue="nowhere")
+    await rested(links)
+    assert links.offers == []
+    await submitted(store, time.time())
+    await until(lambda: len(links.offers) == 1)
 
 
 async def test_waiting_jobs_go_out_when_an_agent_comes(store: Store, links: FakeLinks) -> None:

@@ -191,6 +191,7 @@ class Server:
             self.inputs.committed,
         ):
             store.on_commit(listener)
+        store.on_arrival(dispatcher.arriving)
         for work in (dispatcher.run, sweeper.run, hub.run):
             self.loop.create_task(work())
 

@@ -202,6 +202,7 @@ async def live_hub(folder: Path, terms: HubTerms) -> AsyncIterator[LiveHub]:
     contents = LocalContents(folder / "contents", reserve)
     place = LiveHub(store, Files(logs, inputs, agent_logs, vault, artifacts, contents), terms)
     store.on_commit(place.dispatcher.signal.committed)
+    store.on_arrival(place.dispatcher.arriving)
     store.on_commit(inputs.committed)
     store.on_commit(place.hub.committed)
     app = web.Application()

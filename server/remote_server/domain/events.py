@@ -162,6 +162,14 @@ class AssignmentChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class EndCommitting:
+    """The end of an attempt is being committed. What takes its place is committed with it, or
+    later, but never without it."""
+
+    key: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeRecorded:
     """The change is committed, and the record's `then` was sent."""
 
@@ -223,6 +231,7 @@ Event = (
     | LeaseEnded
     | DesiredModeChanged
     | AssignmentChanged
+    | EndCommitting
     | ChangeRecorded
     | ChangeRefused
     | StoreFailed

@@ -110,6 +110,8 @@ class HeldLease:
     cancel: Cancel | None = None
     suspended: bool = False
     """Something of it could not be written: not heard until the next hello."""
+    leaving: bool = False
+    """Its end is being committed: its place is free for others."""
 
     def hear(self, event: LeaseEvent) -> bool:
         """Whether `event` moves the lease on; it does then."""

@@ -105,7 +105,7 @@ class Leases:
         """Something of an attempt (None: of all) could not be written."""
         for attempt in list(self._held) if key is None else [key]:
             if (held := self._held.get(attempt)) is not None:
-                held.suspended = True
+                held.suspended, held.leaving = True, False
 
     # What the server does ----------------------------------------------------------------------
 
@@ -276,6 +276,14 @@ class Leases:
 
     # What the store says -----------------------------------------------------------------------
 
+    def committing(self, key: AttemptId) -> list[Effect]:
+        """The end of an attempt is being committed: who comes next may be found meanwhile."""
+        held = self._held.get(key)
+        if held is None or held.leaving:
+            return []
+        held.leaving = True
+        return [CapacityChanged()]
+
     def recorded(self, change: Change) -> list[Effect]:
         """The change is committed."""
         if not isinstance(change, Finished):
@@ -284,7 +292,7 @@ class Leases:
         if held is None or not held.hear(LeaseEvent.SETTLE):
             return []
         self._drop(change.key)
-        return [CapacityChanged()]
+        return [] if held.leaving else [CapacityChanged()]
 
     def stale(self, change: Change) -> list[Effect]:
         """The store knows better: the agent does not hold the lease."""

@@ -32,6 +32,7 @@ from remote_server.domain.events import (
     DesiredModeChanged,
     Doubted,
     Effect,
+    EndCommitting,
     Event,
     HelloReceived,
     InputChanged,
@@ -179,6 +180,8 @@ class AgentSession:
                 return self._hear(message) if self._hello else self._too_early(message.type)
             case ChangeRecorded(change):
                 return leases.recorded(change)
+            case EndCommitting(key):
+                return leases.committing(key)
             case ChunkReceived():
                 self.last_heard = now
                 return leases.chunk(event) if self._hello else self._too_early("log bytes")

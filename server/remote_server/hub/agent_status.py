@@ -43,7 +43,11 @@ def slot_of(link: Link, blocked: str) -> AgentSlot | None:
         queues=frozenset(agent.queues),
         labels=able_labels(agent.labels, agent.platform.kinds),
         capacity=agent.capacity,
-        leases={key: (held.lease.queue, held.lease.weight) for key, held in session.leases.items()},
+        leases={
+            key: (held.lease.queue, held.lease.weight)
+            for key, held in session.leases.items()
+            if not held.leaving
+        },
         eligible=not reason,
         reason=reason,
     )

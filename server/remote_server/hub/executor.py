@@ -25,6 +25,7 @@ from remote_server.domain.events import (
     Close,
     ConfirmWithSecrets,
     Effect,
+    EndCommitting,
     Event,
     FillLog,
     LogVerified,
@@ -177,8 +178,12 @@ class Executor:
 
     def _commit(self, record: Record) -> None:
         # Not a task, which would cost a tenth of what is done for a report.
-        owner = self._owner
-        future = owner.store.record(self._carrier.name, record.change, owner.clock.wall())
+        owner, change = self._owner, record.change
+        if isinstance(change, Finished):
+            # Said before it is written, so that the dispatcher is woken first: what it gives to
+            # the place that becomes free shares the commit.
+            self._carrier.feed(EndCommitting(change.key))
+        future = owner.store.record(self._carrier.name, change, owner.clock.wall())
         self.working.add(future)
         future.add_done_callback(partial(self._committed, record))
 

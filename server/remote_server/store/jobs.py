@@ -13,7 +13,7 @@ from remote_protocol.spec import DEFAULT_QUEUE, JobSpec
 from remote_protocol.states import JobState
 from remote_server.domain.change_set import Submitted
 from remote_server.domain.demand import demand_key, demand_of, demand_text, policy_of, policy_text
-from remote_server.domain.model import SYSTEM, Job, Principal
+from remote_server.domain.model import SYSTEM, Demand, Job, Principal, Waiting
 from remote_server.domain.secrets import Sealer
 from remote_server.errors import (
     Conflict,
@@ -24,6 +24,7 @@ from remote_server.errors import (
     UnknownAgent,
     UnknownQueue,
 )
+from remote_server.store.arrivals import Arrivals
 from remote_server.store.cancelling import cancel_job
 from remote_server.store.contents import note_needs, require_contents
 from remote_server.store.default_queue import DefaultQueue
@@ -78,6 +79,7 @@ class Jobs(DefaultQueue):
     """The repository of jobs."""
 
     specs: Specs
+    arrivals: Arrivals
 
     async def submit(
         self,
@@ -128,6 +130,7 @@ class Jobs(DefaultQueue):
     ) -> list[Job | ServerError]:
         given, wanted = wanted, await self.placed(wanted)
         texts: list[SpecTexts] = []
+        demands: list[Demand] = []
         too_large: dict[int, ServerError] = {}
         for number, spec in enumerate(wanted, 1):
             text = spec_texts(spec)
@@ -138,6 +141,7 @@ class Jobs(DefaultQueue):
                     raise
                 too_large[number - 1] = error
             texts.append(text)
+            demands.append(demand_of(spec))
             if number % _TURN == 0:
                 # Megabytes of scripts and files take their time: others run meanwhile.
                 await asyncio.sleep(0)
@@ -156,8 +160,8 @@ class Jobs(DefaultQueue):
             needs: list[tuple[str, dict[str, int]]] = []
             keyed: dict[str, tuple[str, str, str | None]] = {}
             submitter = by.text
-            jobs = enumerate(zip(ids, wanted, given, texts, strict=True))
-            for number, (job, spec, asked, stored_as) in jobs:
+            jobs = enumerate(zip(ids, wanted, given, texts, demands, strict=True))
+            for number, (job, spec, asked, stored_as, needed_of_agent) in jobs:
                 text, excerpt, bulk = stored_as
                 key = spec.idempotency_key
                 needed = {ref.digest: ref.size for ref in spec.contents}
@@ -183,7 +187,7 @@ class Jobs(DefaultQueue):
                     keyed[key] = (job, text, bulk)
                 if needed:
                     needs.append((job, needed))
-                demand = demand_text(demand_of(spec))
+                demand = demand_text(needed_of_agent)
                 expires = None if spec.expires_in is None else now + spec.expires_in
                 rows.append(
                     {
@@ -218,17 +222,29 @@ class Jobs(DefaultQueue):
                 _audit_submit(tx, rows, action, detail)
             return stored
 
-        stored = await self._database.write(store, by=by)
+        for job, spec, stored_as in zip(ids, wanted, texts, strict=True):
+            self.specs.remember(job, spec, stored_as.size)
+        # Before it is written, so that the dispatcher is woken first: what it gives of these shares
+        # the commit.
+        self.arrivals.expect(
+            [
+                Waiting(*each)
+                for each in zip(ids, (s.priority for s in wanted), demands, strict=True)
+            ]
+        )
+        try:
+            stored = await self._database.write(store, by=by)
+        finally:
+            self.arrivals.forget(ids)
         found: list[Job | ServerError] = []
         submitter = by if by.id else None
-        for job, spec, stored_as, known in zip(ids, wanted, texts, stored, strict=True):
+        for job, spec, known in zip(ids, wanted, stored, strict=True):
             if isinstance(known, ServerError):
                 found.append(known)
                 continue
             if known != job:
                 found.append(await self.job(known))
                 continue
-            self.specs.remember(job, spec, stored_as.size)
             expires = None if spec.expires_in is None else now + spec.expires_in
             found.append(
                 Job(job, spec, JobState.QUEUED, now, expires_at=expires, submitted_by=submitter)

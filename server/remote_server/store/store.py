@@ -16,6 +16,7 @@ from remote_protocol.spec import DEFAULT_QUEUE
 from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import Queue
 from remote_server.store.agents import Agents
+from remote_server.store.arrivals import Arrivals, Listener
 from remote_server.store.artifacts import Artifacts
 from remote_server.store.attempts import Attempts
 from remote_server.store.audit import Audit
@@ -85,7 +86,7 @@ class Store(
 
     def __init__(self, database: Database, ulids: Ulids) -> None:
         super().__init__(database, ulids)
-        self.specs = Specs()
+        self.specs, self.arrivals = Specs(), Arrivals()
         database.listeners.on_commit(self._follow)
         for forget in (self.forget_counts, self.forget_held, self.forget_default):
             database.listeners.on_failure(forget)
@@ -125,6 +126,11 @@ class Store(
     def on_commit(self, listener: Callable[[ChangeSet], None]) -> None:
         """Call `listener` after each commit that changed something others may wait for."""
         self._database.listeners.on_commit(listener)
+
+    def on_arrival(self, listener: Listener) -> None:
+        """Call `listener` when jobs are about to be stored, few at a time: they may be assigned
+        already."""
+        self.arrivals.on_arrival(listener)
 
     def on_reconnect(self, listener: Callable[[], None]) -> None:
         """Call `listener` when the database was away and is back: it may have lost what was

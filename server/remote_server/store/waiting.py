@@ -21,6 +21,7 @@ from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.decisions import EXPIRED
 from remote_server.domain.demand import demand_from, demand_key, demand_text, policy_from
 from remote_server.domain.model import Demand, Lease, QueueLoad, Waiting
+from remote_server.store.arrivals import Arrivals
 from remote_server.store.assignment import Given, give
 from remote_server.store.members import agent_of, member_moved
 from remote_server.store.ports import Reader, Row, Transaction
@@ -98,6 +99,7 @@ class WaitingJobs(Repository):
     a server that may not be the only writer any more has no database any more, either."""
 
     specs: Specs
+    arrivals: Arrivals
     _ready: dict[str, int] | None = None
     _counts: dict[tuple[str, str], int] | None = None
     _paused: frozenset[str] | None = None
@@ -111,6 +113,7 @@ class WaitingJobs(Repository):
 
     def follow(self, changes: ChangeSet) -> None:
         """Bring the counts up to date after a commit."""
+        self.arrivals.forget(submitted.job for submitted in changes.submitted)
         if self._ready is not None:
             _add(self._ready, changes.ready_counts)
         if self._counts is not None:
@@ -119,14 +122,16 @@ class WaitingJobs(Repository):
             self._release_at = min(self._release_at, changes.deferred_until)
 
     async def demands(self) -> dict[Demand, int]:
-        """How many jobs wait for each demand; those of paused queues and those that wait for
-        their next attempt's time are left out."""
+        """How many jobs wait for each demand, those included that are being stored; those of
+        paused queues and those that wait for their next attempt's time are left out."""
         while self._ready is None or self._paused is None:
             # Again, when what was counted was doubted before it was looked at.
             await self._database.read(
                 lambda reader: (reader.all(_DEMANDS), reader.all(_PAUSED)), then=self._counted_ready
             )
         wanted = {demand_from(text): count for text, count in self._ready.items()}
+        for waiting in self.arrivals:
+            wanted[waiting.demand] = wanted.get(waiting.demand, 0) + 1
         if self._paused:
             return {demand: n for demand, n in wanted.items() if demand.queue not in self._paused}
         return wanted
@@ -174,7 +179,8 @@ class WaitingJobs(Repository):
         return None if row is None else float(row.created_at)
 
     async def heads(self, demands: Sequence[Demand], limit: int) -> list[Waiting]:
-        """The first `limit` waiting jobs of each demand, all together in rank order."""
+        """The first `limit` waiting jobs of each demand, all together in rank order; and of those
+        that are being stored no fewer."""
 
         def find(reader: Reader) -> list[list[Waiting]]:
             return [
@@ -182,15 +188,20 @@ class WaitingJobs(Repository):
                 for demand, where in wanted
             ]
 
+        counted = self._ready
+        texts = [(demand, demand_text(demand)) for demand in demands]
         wanted = [
-            (demand, {"wanted": demand_key(demand_text(demand)), "count": limit})
-            for demand in demands
+            (demand, {"wanted": demand_key(text), "count": limit})
+            for demand, text in texts
+            if counted is None or text in counted
         ]
-
-        lines = await self._database.read(find)
-        if len(lines) == 1:
-            return lines[0]
-        return list(merge(*lines, key=lambda waiting: (-waiting.priority, waiting.job)))
+        lines = await self._database.read(find) if wanted else []
+        if self.arrivals:
+            # Some may have been stored while they were being looked for.
+            found, asked = {waiting.job for line in lines for waiting in line}, set(demands)
+            coming = (one for one in self.arrivals if one.demand in asked and one.job not in found)
+            lines.append(sorted(coming, key=_rank))
+        return lines[0] if len(lines) == 1 else list(merge(*lines, key=_rank))
 
     async def assign(self, pairs: Sequence[tuple[str, str]], now: float) -> list[Lease]:
         """Give each job of `(job, agent)` to its agent; the leases, without those of jobs that
@@ -304,6 +315,10 @@ class WaitingJobs(Repository):
             return expired
 
         return await self._database.write(expire) if due else []
+
+
+def _rank(waiting: Waiting) -> tuple[int, str]:
+    return -waiting.priority, waiting.job
 
 
 def _add(counts: dict[K, int], changes: dict[K, int]) -> None:

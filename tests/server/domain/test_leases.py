@@ -162,6 +162,28 @@ def test_an_end_is_verified_then_committed_then_settled(talk: Talk) -> None:
     assert talk.do(ev.ChangeRecorded(record.change)) == []
 
 
+def test_the_place_of_an_end_is_free_as_soon_as_that_is_being_committed(talk: Talk) -> None:
+    talk.running()
+    talk.hear(ended(size=9))
+    (record,) = talk.do(ev.LogVerified(ended(size=9), 9, matches=True))
+    assert isinstance(record, ev.Record)
+    assert talk.do(ev.EndCommitting(KEY)) == [ev.CapacityChanged()]
+    assert talk.session.leases[KEY].leaving
+    assert talk.do(ev.EndCommitting(KEY)) == []
+    assert talk.do(ev.ChangeRecorded(record.change)) == [], "its place was told of already"
+    assert KEY not in talk.session.leases
+    assert talk.do(ev.EndCommitting(KEY)) == []
+
+
+def test_an_end_that_cannot_be_committed_keeps_its_place(talk: Talk) -> None:
+    talk.running()
+    talk.hear(ended(size=9))
+    talk.do(ev.LogVerified(ended(size=9), 9, matches=True))
+    talk.do(ev.EndCommitting(KEY))
+    assert ev.CapacityChanged() in talk.do(ev.StoreFailed(KEY))
+    assert not talk.session.leases[KEY].leaving
+
+
 def test_a_short_log_is_rewound_to_its_length(talk: Talk) -> None:
     talk.running()
     talk.hear(ended(size=9))

@@ -15,12 +15,14 @@ from remote_protocol import messages as m
 from remote_protocol.attempt_id import AttemptId
 from remote_protocol.messages import Phase
 from remote_protocol.states import AttemptState, JobState
+from remote_server.domain.change_set import ChangeSet
 from remote_server.domain.model import SYSTEM
 from remote_server.domain.secrets import SealedSecret
 from remote_server.errors import StoreUnavailable
 from remote_server.hub import HubTerms
 from remote_server.logs import LogUnavailable
 from remote_server.secrets.source import KeyFile
+from remote_server.store.sqlite.database import SqliteDatabase
 from tests.support.fake_agent import cri, ended, holds
 from tests.support.live_hub import LiveHub, until
 from tests.support.stored import spec
@@ -56,6 +58,24 @@ async def test_nothing_is_confirmed_before_its_commit(place: LiveHub) -> None:
         place.store.gate.set()
         await agent.hear(m.Confirm)
         assert (await place.attempt(key)).state is AttemptState.ACCEPTED
+
+
+async def test_what_takes_the_place_of_an_end_shares_its_commit(place: LiveHub) -> None:
+    commits: list[ChangeSet] = []
+    place.store.on_commit(commits.append)
+    async with place.agent() as agent:
+        await agent.hello()
+        held = []
+        for _ in range(place.slot().capacity["default"]):
+            await place.submit()
+            held.append(await agent.start())
+        following = await place.submit()
+        await agent.finish(held[0])
+        assert (await agent.offered()).job == following
+        assert held[0] not in place.slot().leases
+        if isinstance(place.store._database, SqliteDatabase):
+            (ending,) = [changes for changes in commits if held[0].job in changes.ended]
+            assert following in ending.jobs
 
 
 async def test_nothing_is_confirmed_when_nobody_knows_whether_it_is_stored(
